@@ -9,7 +9,7 @@ use bursar_core::domain::grant::{AttemptState, Grant, GrantState};
 use bursar_core::domain::mail::digest::Digest;
 use bursar_core::domain::usage::days::Accuracy;
 use bursar_core::domain::values::address::EmailAddress;
-use bursar_core::store::{KeptTotals, MailState, Table};
+use bursar_core::store::{KeptTotals, MailState, ModelDay, Table};
 use bursar_local::demo;
 use bursar_local::folder::Folder;
 use bursar_local::inbox::Contents;
@@ -52,7 +52,10 @@ async fn it_is_a_believable_term() {
     let totals = totals.find(|totals| totals.programme.as_str() == "cs-pilot").unwrap();
     let days: Vec<_> = totals.used.credits.each().collect();
     assert!(days.len() > 11 && days.iter().all(|(_, _, exact)| *exact), "{days:?}");
-    let by_model = Table::new(&stack.config).model_days(Some(&totals.programme), (Date::MIN, Date::MAX)).await.unwrap();
+    let by_model = Table::new(&stack.config)
+        .list(ModelDay::between(Some(&totals.programme), (Date::MIN, Date::MAX)))
+        .await
+        .unwrap();
     let used = || by_model.iter().flat_map(|day| &day.by);
     let told: i64 = used().map(|used| used.used.spent.micros()).sum();
     let until_yesterday: i64 = days[..days.len() - 1].iter().map(|(_, spent, _)| spent.micros()).sum();

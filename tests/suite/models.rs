@@ -1,11 +1,12 @@
 //! Spending by model: what nightly syncs record of each day, for whom, and what they do where the provider tells less than all.
 
+use bursar_core::domain::programme::Programme;
 use std::collections::BTreeMap;
 
 use bursar_core::domain::grant::Grant;
 use bursar_core::domain::usage::models::{ModelUse, NOT_BY_MODEL, Sums};
 use bursar_core::domain::values::id::{GrantBytes, GrantId};
-use bursar_core::store::ModelRows;
+use bursar_core::store::{ModelDay, ModelRows};
 use bursar_local::provider::Nano;
 use bursar_tests::campus::Campus;
 use bursar_tests::faults::{Fault, Matcher};
@@ -53,10 +54,10 @@ async fn night(campus: &Campus) -> String {
 
 /// What is on record of a day: of the programmes by group, of none by name, and by model with the requests.
 async fn recorded(campus: &Campus, of: Date) -> Vec<String> {
-    let programmes = campus.table.programmes().await.unwrap().into_iter().map(|programme| Some(programme.id));
+    let programmes = campus.table.list(Programme::all()).await.unwrap().into_iter().map(|programme| Some(programme.id));
     let mut lines = Vec::new();
     for programme in [None].into_iter().chain(programmes) {
-        let days = campus.table.model_days(programme.as_ref(), (of, of)).await.unwrap();
+        let days = campus.table.list(ModelDay::between(programme.as_ref(), (of, of))).await.unwrap();
         let programme = programme.map_or("none".to_owned(), |programme| programme.to_string());
         for ModelUse { whose, model, used } in days.into_iter().flat_map(|day| day.by) {
             let whose = whose.as_deref().unwrap_or("-").split('/').next().unwrap();

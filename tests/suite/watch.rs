@@ -57,8 +57,8 @@ pub(crate) async fn found(campus: &Campus, balance: Usd, [ours_a_day, foreign_a_
     };
     let account = Account { as_of: now, ours, foreign };
     let write = async |sync: FencedTable<'_>| {
-        sync.note_account(&account).await?;
-        sync.note_account_day(&day).await?;
+        sync.put_later(&account, now).await?;
+        sync.put_later(&day, now).await?;
         sync.set_sync_state(&state.next()).await
     };
     assert!(as_sync(&campus.table, write).await);

@@ -87,7 +87,9 @@ pub(crate) async fn type_code(
     for _ in 0..TRIES {
         let before = site.table.sign_in_of(address.matched()).await?;
         let Some(after) = before.type_code(&code, now) else {
-            site.table.count_wrong_code(&before, now, deadline).await?;
+            if !site.table.count_wrong_code(&before, now, deadline).await? {
+                continue;
+            }
             return again(&site, &headers, address.matched(), SignInMethod::Code).await;
         };
         if let Some(signed_in) = begin_session(&site, &after, SignInMethod::Code, now, deadline).await? {

@@ -48,7 +48,7 @@ struct Alert {
 
 pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> Answer {
     let programme = &access.programme;
-    let mut crossings = site.table.crossings(&programme.id).await?;
+    let mut crossings = site.table.list(Crossing::of_programme(&programme.id)).await?;
     crossings.retain(|crossing| matches!(crossing.scope, Scope::Budget | Scope::Reserved));
     crossings.sort_by_key(|crossing| std::cmp::Reverse((crossing.found_at, crossing.threshold)));
     let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
@@ -112,7 +112,7 @@ pub(crate) async fn resend(form: Form<Assistants>) -> Answer {
         let sentence = "The form did not say which alert is to be sent to whom. Open the page of the alerts again.";
         return Err(AppError::unprocessable(sentence));
     };
-    let crossings = site.table.crossings(&programme.id).await?;
+    let crossings = site.table.list(Crossing::of_programme(&programme.id)).await?;
     let is_it = |crossing: &Crossing| {
         let is_of_budget = matches!(crossing.scope, Scope::Budget | Scope::Reserved);
         is_of_budget && crossing.threshold_name() == threshold && crossing.limit == limit

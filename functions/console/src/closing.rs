@@ -72,7 +72,7 @@ pub(crate) async fn closeout(
     let (assigned, sync, days) = tokio::try_join!(
         site.table.assigned_use(&programme.id),
         site.table.sync_state(),
-        site.table.newest_account_days(1)
+        site.table.newest(AccountDay::all(), 1)
     )?;
     // Foreign keys that the programme owns are the last amount, in a row of their own.
     let of_persons = persons.iter().map(ClosingPerson::spent);

@@ -195,17 +195,8 @@ async fn keep_roster(
     if steps.is_empty() {
         return Ok(None);
     }
-    let import = Import {
-        import: new_ulid(now),
-        programme: programme.id.clone(),
-        made_at: now,
-        steps: steps.len().try_into().unwrap_or(u32::MAX),
-        dropped: 0,
-        to_confirm: false,
-        applied: false,
-    };
-    site.table.keep_steps(&import, &steps, deadline).await?;
-    Ok(Some(import))
+    let import = Import::of(&programme.id, steps.len(), now);
+    Ok(Some(site.table.keep_steps(import, steps, deadline).await?))
 }
 
 /// What faculty ask for, in words.

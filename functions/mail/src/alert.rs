@@ -45,7 +45,7 @@ impl App {
         if !hear.any(|one| one.matched() == person.address.matched()) {
             return Ok(ComposedRow::Nothing("this person does not hear of this programme's alerts any more"));
         }
-        let crossings = self.table.crossings_of(&programme.id, scope, Window::WHOLE_TERM, limit).await?;
+        let crossings = self.table.list(Crossing::of_limit(&programme.id, scope, Window::WHOLE_TERM, limit)).await?;
         let Some(crossing) = crossings.into_iter().find(|crossing| crossing.threshold == threshold) else {
             return Ok(ComposedRow::Unsendable("NoSuchCrossing"));
         };
@@ -57,7 +57,7 @@ impl App {
         let Some(budget) = budget else { return Ok(GONE) };
         let mut spending = AlertSpending::of(&crossing, &programme, &budget, &used, sync.listed_at, now);
         if crossing.spent > crossing.limit {
-            spending.was_lowered = was_lowered(&self.table.entries_on_programme(&programme.id).await?, &crossing);
+            spending.was_lowered = was_lowered(&self.table.list(Entry::of_programme(&programme.id)).await?, &crossing);
         }
         Ok(self.to(&person.address, |words| match scope {
             Scope::Reserved => words.promised(&programme, &budget, spending),

@@ -41,7 +41,7 @@ impl App {
         let ComposedRow::Mail(letter) = &mut composed else { return Ok(composed) };
         // A mail of a kind that the person opted out of is dropped, whether it would reach them or not.
         if let Some(mail) = row.mail.of_choice() {
-            if !self.table.mail_choice(letter.to.matched()).await?.wants(mail) {
+            if !self.table.known_address(letter.to.matched()).await?.wants(mail) {
                 return Ok(ComposedRow::Nothing("this person chose not to get such mails"));
             }
             let choose =
@@ -94,7 +94,7 @@ impl App {
             let _ = self.is_no_copy.set(());
             return Ok(false);
         }
-        let last = self.table.latest_run().await?;
+        let last = self.table.newest(Run::all(), 1).await?.pop();
         Ok(last.is_some_and(|last| row.written_at <= last.ended_at))
     }
 

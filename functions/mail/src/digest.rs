@@ -76,7 +76,7 @@ impl App {
         }
         let keys = digest.first_new_keys.iter().map(|key| self.key_named(&key.key)).collect::<Vec<_>>();
         let keys: Vec<String> = iter(keys).buffered(SIDE_BY_SIDE).try_collect().await?;
-        let programmes = self.table.programmes().await?;
+        let programmes = self.table.list(Programme::all()).await?;
         let programmes = programmes.into_iter().map(|programme| (programme.id, programme.settings.name)).collect();
         Ok(self.to(&person.address, |words| words.account_digest(&digest, &programmes, &keys)))
     }

@@ -22,7 +22,7 @@ impl App {
         let (statement, person, programmes) = tokio::try_join!(
             self.table.get(MailedStatement::key_of(month)),
             self.table.get(StaffPerson::key_of(recipient)),
-            self.table.programmes()
+            self.table.list(Programme::all())
         )?;
         let (Some(statement), Some(person)) = (statement, person) else { return Ok(GONE) };
         let rows = statement.rows_of(person.address.matched(), &programmes);

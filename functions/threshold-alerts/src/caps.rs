@@ -8,7 +8,7 @@ use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::CapUse;
 use bursar_core::domain::programme::Programme;
-use bursar_core::domain::usage::crossing::{OF_A_CAP, Scope, newly_passed};
+use bursar_core::domain::usage::crossing::{Crossing, OF_A_CAP, Scope, newly_passed};
 use bursar_core::store::{CapScan, CapScanPosition, Table, keys};
 
 use crate::crossings::{self, Limit, has_crossed};
@@ -79,7 +79,7 @@ async fn find_in_shard(
     if crossed.is_empty() {
         return Ok(0);
     }
-    let on_record = table.crossings_of_shard(&programme.id, shard).await?;
+    let on_record = table.list(Crossing::of_shard(&programme.id, shard)).await?;
     let on_record: HashSet<_> =
         on_record.into_iter().map(|one| (one.scope, one.window, one.limit, one.threshold)).collect();
     let mut found = 0;

@@ -7,7 +7,7 @@ use bursar_core::deadline::Deadline;
 use bursar_core::domain::credit::balance::BalanceNotice;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::Table;
+use bursar_core::store::{AccountDay, Table};
 
 use crate::failures::Programmes;
 
@@ -20,7 +20,7 @@ pub(crate) async fn balance(
     deadline: Deadline,
 ) -> Result<Option<Alarm>> {
     let programmes = programmes.all()?;
-    let Some(day) = table.newest_account_days(1).await?.pop() else { return Ok(None) };
+    let Some(day) = table.newest(AccountDay::all(), 1).await?.pop() else { return Ok(None) };
     let to_come = table.budget_sums(programmes).await?.to_come;
     let (need, purchase, known) = tokio::try_join!(
         table.need(to_come),

@@ -106,7 +106,7 @@ async fn new_crossings(
     now: Moment,
 ) -> Result<Vec<Crossing>, StoreError> {
     let Usage { scope, window, limit, spent } = usage;
-    let known = table.crossings_of(&programme.id, scope, *window, *limit).await?;
+    let known = table.list(Crossing::of_limit(&programme.id, scope, *window, *limit)).await?;
     let known: Vec<u8> = known.into_iter().map(|crossing| crossing.threshold).collect();
     let crossed = match scope {
         Scope::Budget => newly_passed(&programme.settings.mails.thresholds, *limit, *spent, &known),

@@ -1,6 +1,8 @@
 //! The weekly digests: of each programme whose day it is, and of the account. Each is computed once, from the
 //! sync's sums and a walk over the grants, and recorded without names. Each recipient gets a mail.
 
+use bursar_core::domain::audit::Entry;
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -13,8 +15,8 @@ use bursar_core::domain::usage::span::stretches;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{SyncState, Table, keys};
-use futures_util::stream::{StreamExt, iter};
+use bursar_core::store::{Broadcast, SyncState, Table};
+use futures_util::stream::TryStreamExt;
 use serde::Serialize;
 
 use crate::failures::Programmes;
@@ -25,8 +27,6 @@ mod account;
 const ENOUGH_FOR_ONE: Duration = Duration::from_secs(25);
 /// The time kept back for writing, at which a walk is broken off.
 const ENOUGH_TO_WRITE: Duration = Duration::from_secs(10);
-/// How many shards of a programme are read ahead.
-const READ_AHEAD: usize = 4;
 
 /// The result of looking for due digests.
 #[derive(Debug, Default, Serialize)]
@@ -67,7 +67,7 @@ impl Look<'_> {
         if due_since(Moment::MIN).is_none() {
             return Ok(DigestOutcome::NotDue);
         }
-        let made_at = self.table.made_at(&programme.id).await?.unwrap_or(Moment::MIN);
+        let made_at = self.table.oldest(Entry::of_programme(&programme.id)).await?.map_or(Moment::MIN, |made| made.at);
         let Some(due) = due_since(made_at) else { return Ok(DigestOutcome::NotDue) };
         let settings = &programme.settings;
         let staff: Vec<EmailAddress> =
@@ -86,7 +86,7 @@ impl Look<'_> {
             },
         };
         let recipients = self.table.people_of(&staff, self.deadline).await?;
-        let is_new = self.table.tell_digest(&digest, &recipients, self.now, self.deadline).await?;
+        let is_new = self.table.tell(&digest, &recipients, self.now, self.deadline).await?;
         Ok(if is_new { DigestOutcome::Now } else { DigestOutcome::Already })
     }
 
@@ -101,13 +101,13 @@ impl Look<'_> {
         )?;
         let mut class = Class::new(settings, weeks[0], sync.listed_at, self.now);
         let mut had_a_key = false;
-        let shards = keys::SHARDS.map(|shard| Box::pin(table.shard_of(id, shard)));
-        let mut shards = iter(shards).buffered(READ_AHEAD);
-        while let Some(shard) = shards.next().await {
+        let ids = [id.clone()];
+        let mut shards = pin!(table.shards_of_programmes(&ids));
+        while let Some((_, grants)) = shards.try_next().await? {
             if !self.deadline.leaves(ENOUGH_TO_WRITE) {
                 return Ok(None);
             }
-            for (grant, readings) in shard? {
+            for (grant, readings) in grants {
                 had_a_key |= grant.ever_shown;
                 class.add(&grant, &readings, unreachable.get(grant.person.address.matched()).copied());
             }

@@ -58,7 +58,7 @@ impl Watch<'_> {
         alarms.extend(failures.take("what SES reports", missing_events(table, now).await));
         let mut raised = 0;
         for alarm in alarms {
-            let is_new = table.raise(&alarm, &people, now, deadline).await.map_err(anyhow::Error::from);
+            let is_new = table.tell(&alarm, &people, now, deadline).await.map_err(anyhow::Error::from);
             raised += usize::from(failures.take(format_args!("telling of {}", alarm.name()), is_new));
         }
         raised
@@ -68,7 +68,8 @@ impl Watch<'_> {
 /// Mail that should long have been sent, once for all that was written on one day. It leaves out mail that is
 /// refused, which has an alarm of its own, and mail that is stopped.
 async fn mail_that_waits(table: &Table, now: Moment) -> Result<Vec<Alarm>> {
-    let (waiting, refusals, stops) = tokio::try_join!(table.waiting(), table.mail_refusals(now), table.bulk_stops())?;
+    let (waiting, refusals, stops) =
+        tokio::try_join!(table.waiting(), table.mail_refusals(now), table.list(BulkStop::all()))?;
     let is_stopped = |of: &Waiting| {
         let of_kind = |stop: &BulkStop| Some(stop.of.mail) == of.class.stops_with();
         stops.iter().any(|stop| of_kind(stop) && stop.holds(now))

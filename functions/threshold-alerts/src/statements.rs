@@ -1,6 +1,7 @@
 //! The statements of past months, for finance: each is recorded once from the third of the next month on, as it is then, with a
 //! mail to each finance address. Its words belong to the mail function.
 
+use bursar_core::domain::ledger::cut::AccountCut;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -9,7 +10,7 @@ use bursar_core::deadline::Deadline;
 use bursar_core::domain::ledger::mailed::{MailedStatement, months_due};
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::address::EmailAddress;
-use bursar_core::store::Table;
+use bursar_core::store::{Broadcast, Table};
 
 /// The least time for a statement to be begun.
 const ENOUGH_FOR_ONE: Duration = Duration::from_secs(25);
@@ -19,12 +20,12 @@ const ENOUGH_FOR_ONE: Duration = Duration::from_secs(25);
 /// A month that no complete sync has ended yet waits, and so do those after it. A month without any complete sync has no
 /// statement of its own: what was spent in it is in the one before.
 pub(crate) async fn mail_due(table: &Table, now: Moment, deadline: Deadline) -> Result<usize> {
-    let newest = table.newest_mailed_statement().await?;
+    let newest = table.newest(MailedStatement::all(), 1).await?.pop();
     if let Some(newest) = newest.as_ref().filter(|newest| !newest.is_queued()) {
         // The invocation that recorded it died before every recipient had a mail.
-        table.mail_statement(newest, &newest.recipients, now, deadline).await?;
+        table.tell(newest, &newest.recipients, now, deadline).await?;
     }
-    let Some(first_cut) = table.first_cut().await? else { return Ok(0) };
+    let Some(first_cut) = table.oldest(AccountCut::all()).await? else { return Ok(0) };
     let mut mailed = 0;
     for days in months_due(newest.map(|newest| newest.month), first_cut.as_of, now) {
         let (Some(statement), programmes) = table.statement(days).await? else { break };
@@ -36,7 +37,7 @@ pub(crate) async fn mail_due(table: &Table, now: Moment, deadline: Deadline) -> 
         }
         let statement = MailedStatement::of(&statement, &programmes, now);
         let recipients = table.people_of(&readers(&statement, &programmes), deadline).await?;
-        mailed += usize::from(table.mail_statement(&statement, &recipients, now, deadline).await?);
+        mailed += usize::from(table.tell(&statement, &recipients, now, deadline).await?);
     }
     Ok(mailed)
 }

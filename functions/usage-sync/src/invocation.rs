@@ -1,6 +1,8 @@
 //! One invocation of the sync: it begins or resumes a run, stage by stage, and either ends it with a report
 //! or leaves a checkpoint.
 
+use bursar_core::domain::ledger::cut::AccountCut;
+use bursar_core::domain::programme::Programme;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -74,14 +76,14 @@ async fn run_with(app: &App, trigger: Trigger, lease: &Lease, deadline: Deadline
         }
         None => {
             let (programmes, state, cut) =
-                tokio::try_join!(table.programmes(), table.sync_state(), table.newest_cut())?;
+                tokio::try_join!(table.list(Programme::all()), table.sync_state(), table.newest(AccountCut::all(), 1))?;
             let progress = Progress::begun(Baseline {
                 began_at: now,
                 programmes: programmes.into_iter().map(|programme| programme.id).collect(),
                 listed_at: state.listed_at,
                 restored_at: if table.is_copy(&meta) { Some(now) } else { state.restored_at },
                 matched_at: state.matched_at,
-                cut_at: cut.map(|cut| cut.as_of),
+                cut_at: cut.first().map(|cut| cut.as_of),
             });
             (Checkpoint::of_run(new_ulid(now), now, table), progress)
         }
@@ -122,7 +124,7 @@ async fn run_with(app: &App, trigger: Trigger, lease: &Lease, deadline: Deadline
 
 /// Whether the run of this night is missing. Before the very first run none is.
 async fn is_due(table: &Table, now: Moment) -> Result<bool> {
-    Ok(table.runs(1).await?.first().is_some_and(|last| last.began_at + DUE <= now))
+    Ok(table.newest(Run::all(), 1).await?.first().is_some_and(|last| last.began_at + DUE <= now))
 }
 
 /// The unfinished run, or `None` if its checkpoint cannot be read: then a new run begins.

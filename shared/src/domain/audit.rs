@@ -10,7 +10,7 @@ use ulid::Ulid;
 
 use crate::domain::values::id::{GrantId, NotAnId, PersonId, ProgrammeId, new_ulid};
 use crate::store::items::stored;
-use crate::store::keys::{ACCOUNT, AUDIT, audit_of, grant_partition_of, key, programme_partition};
+use crate::store::keys::{ACCOUNT, AUDIT, begin, grant_partition_of, key, programme_partition};
 
 /// The actor of a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,12 +45,15 @@ stored! {
         let Entry { programme, grant, entry, .. } = entry;
         match (programme, grant) {
             (Some(programme), Some(grant)) => {
-                key(grant_partition_of(programme, grant), format!("{}{entry}", audit_of(grant)))
+                key(grant_partition_of(programme, grant), format!("{AUDIT}{grant}#{entry}"))
             }
             (Some(programme), None) => key(programme_partition(programme), format!("{AUDIT}{entry}")),
             (None, _) => key(ACCOUNT, format!("{AUDIT}{entry}")),
         }
-    }
+    };
+    list of_grant(programme: &ProgrammeId, grant: &GrantId) => begin(grant_partition_of(programme, grant), &format!("{AUDIT}{grant}#"));
+    list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), AUDIT);
+    list of_account() => begin(ACCOUNT, AUDIT)
 }
 
 impl Entry {

@@ -12,42 +12,24 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use alerts::caps::{CapScan, CapScanPosition};
-pub use alerts::resend::AlertAgain;
+pub use alerts::{AlertAgain, Broadcast, CapScan, CapScanPosition};
 pub use grants::act::{ActOutcome, Decision};
-pub use grants::enrolment::{Enrolment, INVITED_AT_ONCE, NewPerson};
-pub use grants::readings::{ReadingWrite, UsageRefresh};
-pub use grants::view::ProgrammeShard;
-pub use ledger::cuts::CutKeys;
-pub use ledger::foreign_acts::ForeignRequest;
-pub use ledger::owners::{AssignOutcome, AssignedUse, OwnedKey};
-pub use mail::days::{BulkStop, MailServer};
-pub use mail::dead_mails::{DeadMails, GIVEN_UP_SHOWN, SentAgain};
-pub use mail::outbox::{Resend, RosterMailResent};
-pub use mail::outbox_row::{Bounce, GrantMail, MailState, OUTBOX_KEPT, OutboxRow, QueuedMail, SentAs};
-pub use mail::outcomes::{Unreachable, Waiting};
-pub use mail::refusals::MailRefusal;
-pub use mail::undeliverable::{NOT_WANTED, Undeliverable, UnreachableReason};
-pub use people::identity::{KnownPerson, PersonOfAddress, StaffPerson};
-pub use people::mail_choice::MailChoice;
-pub use people::rate_counts::RateCount;
-pub use people::sign_in::{AddressSession, Link, LinkOutcome, LoginRequest};
-pub use programmes::edit::{Edit, EditOutcome};
-pub use programmes::guardrails::{RulesDue, RulesSource};
-pub use programmes::imports::{Import, ImportChunk, Step};
-pub use programmes::jobs::{JOB_LEASE, Job, JobCreation, JobState, Pass, Work};
-pub use programmes::programme::{BudgetSums, CloseOutcome, CopiedProgramme, NewProgramme};
-pub use programmes::tiers::TierOutcome;
-pub use sync::account::{Account, AccountDay, ForeignKey};
-pub use sync::checkpoints::{Checkpoint, CheckpointPart, Delay, SavedParts};
-pub use sync::fenced::FencedTable;
-pub use sync::held_back::{HeldMark, HeldMarks};
-pub use sync::missing::MissingKey;
-pub use sync::models::{ForeignModels, ModelDay, ModelRows};
-pub use sync::runs::Run;
-pub use sync::state::{HeldAct, HeldBack, HeldKey, OrphanName, SyncState};
-pub use sync::totals::{GroupTotals, KeptTotals, ProgrammeUse, Totals};
-pub use table::context::{ActContext, Author};
-pub use table::lease::{Acquired, Lease};
-pub use table::meta::{Confirmed, KnownAccount, Meta};
+pub use grants::view::{ByHand, DoneByHand, Enrolment, INVITED_AT_ONCE, NewPerson, ProgrammeShard, ReadingWrite};
+pub use ledger::{AssignOutcome, AssignedUse, CutKeys, ForeignRequest, OwnedKey};
+pub use mail::delivery::{
+    DeadMails, GIVEN_UP_SHOWN, NOT_WANTED, SentAgain, Undeliverable, Unreachable, UnreachableReason, Waiting,
+};
+pub use mail::limits::{BulkStop, MailRefusal, MailServer};
+pub use mail::outbox::{Bounce, GrantMail, MailState, OUTBOX_KEPT, OutboxRow, QueuedMail, Resend, SentAs};
+pub use people::{KnownAddress, KnownPerson, Link, LinkOutcome, LoginRequest, RateCount, StaffPerson};
+pub use programmes::jobs::{Import, JOB_LEASE, Job, JobCreation, JobState, Pass, Step, Work};
+pub use programmes::programme::{BudgetSums, CloseOutcome, CopiedProgramme, Edit, EditOutcome, NewProgramme};
+pub use programmes::rules::{RulesDue, RulesSource, TierOutcome};
+pub use sync::books::{
+    Account, AccountDay, ForeignKey, ForeignModels, GroupTotals, KeptTotals, ModelDay, ModelRows, ProgrammeUse, Run,
+    Totals,
+};
+pub use sync::fenced::{Checkpoint, CheckpointPart, Delay, FencedTable, SavedParts};
+pub use sync::state::{HeldAct, HeldBack, HeldKey, HeldMark, HeldMarks, MissingKey, OrphanName, SyncState};
+pub use table::meta::{Acquired, ActContext, Author, Confirmed, KnownAccount, Lease, Meta};
 pub use table::{StoreError, Table, items, keys};

@@ -99,7 +99,7 @@ impl Site {
             return Ok(());
         }
         let admins = self.table.people_of(&self.admins, deadline).await?;
-        self.table.raise(&alarm, &admins, now, deadline).await.map(drop)
+        self.table.tell(&alarm, &admins, now, deadline).await.map(drop)
     }
 }
 

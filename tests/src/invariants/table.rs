@@ -23,11 +23,10 @@ use bursar_core::domain::usage::crossing::Crossing;
 use bursar_core::domain::usage::reading::Reading;
 use bursar_core::store::items::{self, Item};
 use bursar_core::store::{
-    Account, AccountDay, AddressSession, AssignedUse, BulkStop, CapScan, Checkpoint, CheckpointPart, CutKeys,
-    Enrolment, ForeignKey, GrantMail, GroupTotals, HeldMarks, Import, ImportChunk, Job, KeptTotals, Lease, Link,
-    LoginRequest, MailChoice, MailRefusal, MailServer, Meta, MissingKey, ModelDay, ModelRows, OutboxRow,
-    PersonOfAddress, RateCount, RosterMailResent, RulesDue, RulesSource, Run, SentAs, StaffPerson, SyncState,
-    Undeliverable, UsageRefresh, Work,
+    Account, AccountDay, AssignedUse, BulkStop, CapScan, Checkpoint, CheckpointPart, CutKeys, DoneByHand, Enrolment,
+    ForeignKey, GrantMail, GroupTotals, HeldMarks, Import, Job, KeptTotals, KnownAddress, Lease, Link, LoginRequest,
+    MailRefusal, MailServer, Meta, MissingKey, ModelDay, ModelRows, OutboxRow, RateCount, RulesDue, RulesSource, Run,
+    SentAs, StaffPerson, SyncState, Undeliverable, Work,
 };
 
 use super::Step;
@@ -35,8 +34,8 @@ use super::secrets::text_of;
 use super::snapshot::text;
 
 /// The kinds of items that may hold an address, the latter ones only for a while, so that people can sign in.
-const WITH_ADDRESSES: &str = "grant enrolment programme person person-of-address roles undeliverable mail-choice \
-                              login-request sign-in link session address-session import-chunk";
+const WITH_ADDRESSES: &str = "grant enrolment programme person roles undeliverable address ask sign-in link \
+                              session import";
 
 /// What the product would write for an item of one of these kinds.
 macro_rules! rewritten {
@@ -53,9 +52,9 @@ macro_rules! rewritten {
 pub(super) fn items_are_whole(step: &Step<'_>, wrong: &mut Vec<String>) {
     for ((pk, sk), item) in &step.now.items {
         let again: Result<Item, String> = rewritten!(item as
-            Meta Lease Programme Guardrail RulesDue Tier Budget Job Import ImportChunk Grant Reading
-            UsageRefresh RosterMailResent Enrolment Entry StaffPerson PersonOfAddress Roles MailChoice
-            SignIn LoginRequest Link Session AddressSession RateCount OutboxRow GrantMail SentAs Undeliverable MailDay
+            Meta Lease Programme Guardrail RulesDue Tier Budget Job Import Grant Reading
+            DoneByHand Enrolment Entry StaffPerson Roles KnownAddress
+            SignIn LoginRequest Link Session RateCount OutboxRow GrantMail SentAs Undeliverable MailDay
             MailServer BulkStop MailRefusal Crossing CapScan Alarm Digest AccountDigest MailedStatement BalanceNotice
             SyncState Run Checkpoint CheckpointPart HeldMarks MissingKey ForeignKey KeyOwner KeptTotals GroupTotals
             AssignedUse Account AccountDay AccountCut CutKeys ForeignAct ModelDay ModelRows);

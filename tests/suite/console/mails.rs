@@ -1,6 +1,6 @@
 //! Mail on the pages: who cannot be reached, what became of alerts and of what was given up, and how each is sent again.
 
-use bursar_core::domain::audit::Act;
+use bursar_core::domain::audit::{Act, Entry};
 use bursar_local::ses::Fault as MailFault;
 use bursar_tests::aws;
 use bursar_tests::campus::ADMIN;
@@ -67,7 +67,7 @@ async fn who_is_not_reached_is_named_and_tried_by_hand() {
     campus.settle().await;
     assert_eq!(received(&campus, "ada"), 2, "once more, although it was sent twice");
     assert!(!warns(&admin.get(ID).await, "comes back"));
-    let entries = campus.table.entries_on_grant(&campus.programme, campus.id("ada")).await.unwrap();
+    let entries = campus.table.list(Entry::of_grant(&campus.programme, campus.id("ada"))).await.unwrap();
     assert_eq!(entries.iter().filter(|entry| entry.what.act == Act::MailAllowed).count(), 1);
     assert!(admin.get(&ada).await.body.contains("mail to the address is tried again, by admin@example.edu"));
 

@@ -19,7 +19,7 @@ fn held(sweeps: u32) -> Cause {
 async fn raise(campus: &Campus, cause: Cause, name: &str) -> bool {
     let now = campus.clock.now();
     let person = campus.table.person_of(&address(name), soon()).await.unwrap();
-    campus.table.raise(&Alarm::now(cause, now), &[person], now, soon()).await.unwrap()
+    campus.table.tell(&Alarm::now(cause, now), &[person], now, soon()).await.unwrap()
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn more_admins_than_fit_one_transaction_are_each_told_once() {
     admins.sort_by(|one, other| one.as_str().cmp(other.as_str()));
     let (now, twice) = (campus.clock.now(), [&admins[..], &admins[..1]].concat());
     let alarm = Alarm::now(held(30), now);
-    let at_once = (0..2).map(|_| campus.table.raise(&alarm, &twice, now, soon()));
+    let at_once = (0..2).map(|_| campus.table.tell(&alarm, &twice, now, soon()));
     assert_eq!(join_all(at_once).await.into_iter().filter(|raised| *raised.as_ref().unwrap()).count(), 1);
     assert_eq!(told(&*campus.judged().await, &alarm), (admins.clone(), 100));
 
@@ -77,7 +77,7 @@ async fn more_admins_than_fit_one_transaction_are_each_told_once() {
         let mail = QueuedMail::Account { day: half.day, alarm: half.name(), recipient };
         campus.raw().keep(&OutboxRow::queued(new_ulid(now), mail, now)).await;
     }
-    assert!(!campus.table.raise(&alarm, &[PersonId::random()], now, soon()).await.unwrap());
+    assert!(!campus.table.tell(&alarm, &[PersonId::random()], now, soon()).await.unwrap());
     assert_eq!(told(&*campus.judged().await, &alarm), (admins, 100));
     campus.finish_faulted().await;
 }

@@ -33,7 +33,7 @@ async fn each_kind_of_mail_reaches_its_reader() {
     campus.ask(ADMIN).await;
     let (admin, now) = (campus.table.person_of(&address(ADMIN), soon()).await.unwrap(), campus.clock.now());
     let admins = std::slice::from_ref(&admin);
-    campus.table.raise(&Alarm::now(Cause::ManagementKey, now), admins, now, soon()).await.unwrap();
+    campus.table.tell(&Alarm::now(Cause::ManagementKey, now), admins, now, soon()).await.unwrap();
     let [setting, label, words] = ["cost_code", "Cost code", "4711"].map(str::to_owned);
     let request = Request::of(campus.programme.clone(), admin.clone(), vec![Wish { setting, label, words }], now);
     let actor = Actor::Person(admin.clone());

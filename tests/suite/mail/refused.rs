@@ -3,7 +3,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::deadline::Waits;
-use bursar_core::domain::mail::alarm::Cause;
+use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::failure::{CORRUPT, NOT_VERIFIED, PAUSED as IS_PAUSED};
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::values::id::{PersonId, new_ulid};
@@ -32,7 +32,7 @@ async fn class(names: &[&str]) -> Campus {
 
 /// The codes of the refusals that admins were told of.
 async fn told(campus: &Campus) -> Vec<String> {
-    let alarms = campus.table.alarms(100).await.unwrap().into_iter();
+    let alarms = campus.table.newest(Alarm::all(), 100).await.unwrap().into_iter();
     let mut codes: Vec<_> = alarms
         .filter_map(|alarm| match alarm.cause {
             Cause::MailRefused { code, .. } => Some(code),

@@ -61,7 +61,7 @@ async fn the_log_tells_when_no_admin_is_reached() {
     assert_eq!(account(&campus).len(), 1, "the other hears of a link that came back, since it was to an admin");
     let alarm = Alarm::now(Cause::ManagementKey, campus.clock.now());
     let people = campus.table.people_of(&admins.map(address), soon()).await.unwrap();
-    assert!(campus.table.raise(&alarm, &people, campus.clock.now(), soon()).await.unwrap());
+    assert!(campus.table.tell(&alarm, &people, campus.clock.now(), soon()).await.unwrap());
     campus.settle().await;
     assert_eq!(campus.mails("account")[0].to, admins[1]);
     assert!(campus.has_logged("\"reaches_nobody\":false") && !campus.has_logged("\"reaches_nobody\":true"));

@@ -84,7 +84,7 @@ async fn one_name_gets_many_ids_and_one_of_four_a_lease() {
     .await;
     ids.sort();
     assert_eq!(ids, ["cs-pilot", "cs-pilot-2", "cs-pilot-3", "cs-pilot-4"]);
-    let acquired = at_once(&bench, 4, "dynamodb:UpdateItem", async |number, table| {
+    let acquired = at_once(&bench, 4, "dynamodb:TransactWriteItems", async |number, table| {
         let lasts = SignedDuration::from_mins(15);
         table.acquire("jobs", &number.to_string(), now(), lasts, soon()).await.unwrap()
     })

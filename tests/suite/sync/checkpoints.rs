@@ -95,7 +95,7 @@ async fn a_killed_invocation_loses_one_part_of_a_run() {
     let kills = [
         ("provider:GET /keys", 2, Fault::KillBefore, true),
         // Nothing was kept of the night, which the next quarter of an hour begins.
-        ("dynamodb:UpdateItem", 1, Fault::KillBefore, true),
+        ("dynamodb:TransactWriteItems", 1, Fault::KillBefore, true),
         ("dynamodb:PutItem", 1, Fault::KillAfter, true),
         ("provider:GET /credits", 1, Fault::KillBefore, true),
         ("dynamodb:Query", 9, Fault::KillBefore, false),

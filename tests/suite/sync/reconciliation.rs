@@ -1,6 +1,8 @@
 //! Whether the books agree: the opening, what our and foreign keys used, and the residual.
 
+use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::values::money::Usd;
+use bursar_core::store::AccountDay;
 use bursar_local::invoke::FunctionName::UsageSync;
 use bursar_local::provider::Nano;
 use bursar_tests::campus::Campus;
@@ -34,7 +36,7 @@ async fn every_dollar_is_the_openings_a_keys_or_the_residual() {
     elsewhere(&campus, "0.25");
     let report = campus.sync().await;
     assert_eq!((&report["complete"], &report["residual_usd"]), (&json!(true), &json!("0.250000")), "{report}");
-    let day = campus.table.newest_account_days(1).await.unwrap().pop().unwrap();
+    let day = campus.table.newest(AccountDay::all(), 1).await.unwrap().pop().unwrap();
     let dollars = [day.opening, day.residual, day.spent, day.ours, day.ours_gone, day.foreign, day.foreign_gone];
     let expected = [7_000_000, 250_000, 13_750_000, 1_000_000, 500_000, 2_000_000, 3_000_000];
     assert_eq!(dollars.map(Usd::micros), expected, "keys that are gone are not forgotten");
@@ -63,7 +65,7 @@ async fn each_complete_sync_leaves_a_cut() {
     campus.gate.at(Matcher::call("provider:GET /credits").of(UsageSync).nth(2), Fault::Status(400));
     assert_eq!(campus.sync().await["complete"], false);
     assert_eq!(campus.sync().await["residual_usd"], "0.300000");
-    let cuts = campus.table.cuts().await.unwrap();
+    let cuts = campus.table.list(AccountCut::all()).await.unwrap();
     let parts = cuts.iter().map(|cut| {
         let amounts =
             [cut.programmes[0].used.credits, cut.foreign, cut.opening, cut.residual, cut.unsettled, cut.spent.after];

@@ -1,5 +1,6 @@
 //! The sync run twice, by two at once, and resumed late. Afterwards the table is as one clean run leaves it.
 
+use bursar_core::store::Run;
 use bursar_local::invoke::FunctionName::UsageSync;
 use bursar_tests::campus::Campus;
 use bursar_tests::faults::{Fault, Matcher};
@@ -69,13 +70,13 @@ async fn a_late_runner_changes_nothing() {
                 // A renewal beside the held call may have extended the lease.
                 campus.minutes(17);
             }
-            let runs = campus.table.runs(10).await.unwrap().len();
+            let runs = campus.table.newest(Run::all(), 10).await.unwrap().len();
             drop(held);
             Some(runs)
         };
         let (late, on_record) = tokio::join!(late, overtaking);
         if let Some(on_record) = on_record {
-            let runs = campus.table.runs(10).await.unwrap().len();
+            let runs = campus.table.newest(Run::all(), 10).await.unwrap().len();
             assert_eq!(runs, on_record, "call {nth}, {late:?}: the late one puts nothing more on record");
             let settled = settled(&campus).await;
             let missing: Vec<_> = clean.iter().filter(|line| !settled.contains(line)).collect();
@@ -109,6 +110,6 @@ async fn one_runner_runs_and_a_dead_one_is_soon_forgotten() {
     assert_eq!(campus.sync().await, json!({"skipped": "running"}));
     campus.minutes(5);
     complete(&campus).await;
-    assert_eq!(campus.table.runs(10).await.unwrap().len(), 2);
+    assert_eq!(campus.table.newest(Run::all(), 10).await.unwrap().len(), 2);
     campus.finish_faulted().await;
 }

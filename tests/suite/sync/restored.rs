@@ -1,6 +1,6 @@
 //! A table that was restored to an earlier moment: the keys that students use are recovered and keep working.
 
-use bursar_core::domain::audit::Act;
+use bursar_core::domain::audit::{Act, Entry};
 use bursar_core::domain::grant::GrantState;
 use bursar_core::store::Meta;
 use bursar_core::store::items::Item;
@@ -98,7 +98,7 @@ async fn restored_tables_recover_every_key_in_use() {
             let live = campus.grant(name).await.live().and_then(|live| live.key.clone());
             let expected = (*name != "ben").then(|| campus.key(name).hash.parse().unwrap());
             assert_eq!(live, expected, "{name}");
-            let entries = campus.table.entries_on_grant(&campus.programme, campus.id(name)).await.unwrap();
+            let entries = campus.table.list(Entry::of_grant(&campus.programme, campus.id(name))).await.unwrap();
             let has = |act| entries.iter().filter(|entry| entry.what.act == act).count();
             assert_eq!(has(Act::Recovered), usize::from(recovered.contains(name)), "{name}");
             assert_eq!(has(Act::Stopped), usize::from(*name == "ben"), "{name}");

@@ -2,6 +2,7 @@
 //! its hash, and its use counts once.
 
 use bursar_core::domain::values::money::Usd;
+use bursar_core::store::AccountDay;
 use bursar_local::provider::Provider;
 use bursar_tests::campus::Campus;
 use bursar_tests::faults::Fault;
@@ -39,7 +40,7 @@ async fn second_keys_of_an_attempt_do_not_work_after_a_sync() {
     campus.provider().disable(&alike).unwrap();
     campus.judged_after_sync().await;
     complete(&campus).await;
-    let account = campus.table.newest_account_days(1).await.unwrap().pop().unwrap();
+    let account = campus.table.newest(AccountDay::all(), 1).await.unwrap().pop().unwrap();
     assert_eq!((account.ours, account.foreign), (Usd::from_micros(50_000), Usd::from_micros(400_000)));
     // The key counts towards the disables that a run does on its own judgement.
     campus.hours(24);

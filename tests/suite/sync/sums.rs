@@ -4,7 +4,7 @@ use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::Reservation;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
-use bursar_core::store::ActContext;
+use bursar_core::store::{ActContext, Run};
 use bursar_local::invoke::FunctionName::UsageSync;
 use bursar_tests::campus::Campus;
 use bursar_tests::faults::{Fault, Matcher};
@@ -47,7 +47,7 @@ async fn totals_and_the_counter_are_sums_over_the_grants() {
     campus.minutes(1);
     let report = complete(&campus).await;
     assert_eq!(report["readings_recorded"], 0);
-    let runs = campus.table.runs(10).await.unwrap();
+    let runs = campus.table.newest(Run::all(), 10).await.unwrap();
     assert_eq!((runs.len(), serde_json::from_str::<Value>(&runs[0].report).unwrap()), (3, report));
     campus.judged_after_sync().await;
     campus.finish().await;

@@ -7,7 +7,7 @@ use axum::response::IntoResponse;
 use bursar_core::domain::audit::{Act, Actor, Entry};
 use bursar_core::domain::grant::{Attempt, AttemptState, GrantState, Notice, Reading, Stopped, SwitchState, View};
 use bursar_core::domain::people::role::Roles;
-use bursar_core::domain::usage::crossing::Crossing;
+use bursar_core::domain::usage::crossing::{Crossing, Scope};
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::store::{MailState, OutboxRow, QueuedMail, StaffPerson};
 use bursar_core::web::{Answer, AppError, Site, Visitor};
@@ -152,7 +152,7 @@ pub(crate) async fn data(State(site): State<Site>, visitor: Visitor) -> Answer {
         Some(person) => site.table.get(StaffPerson::key_of(person)).await?,
         None => None,
     };
-    let choice = site.table.mail_choice(&session.address).await?;
+    let choice = site.table.known_address(&session.address).await?;
     let data = StudentData {
         address: session.address.as_str().to_owned(),
         address_of_staff: person.map(|person| person.address.as_written().to_owned()),
@@ -172,7 +172,7 @@ pub(crate) async fn data(State(site): State<Site>, visitor: Visitor) -> Answer {
         mail_comes_back_since: site.table.undeliverable(&session.address, now).await?.map(|mark| *mark.at),
         wants_digests: choice.digest,
         wants_reminders: choice.reminders,
-        roles: site.table.roles_of(&session.address).await?.iter().flat_map(roles).collect(),
+        roles: site.table.list(Roles::of_address(&session.address)).await?.iter().flat_map(roles).collect(),
         grants,
         notes: NOTES,
     };
@@ -181,9 +181,9 @@ pub(crate) async fn data(State(site): State<Site>, visitor: Visitor) -> Answer {
 
 async fn grant(site: &Site, view: &View) -> Result<GrantData, AppError> {
     let (grant, programme) = (&view.grant, &view.programme);
-    let history = site.table.entries_on_grant(&programme.id, &grant.id).await?;
+    let history = site.table.list(Entry::of_grant(&programme.id, &grant.id)).await?;
     let mails = site.table.mails_of(&programme.id, &grant.id).await?;
-    let crossings = site.table.crossings_of_grant(&programme.id, &grant.id).await?;
+    let crossings = site.table.list(Crossing::of_scope(&programme.id, &Scope::Cap(grant.id.clone()))).await?;
     Ok(GrantData {
         programme: programme.id.clone(),
         programme_name: programme.settings.name.clone(),

@@ -14,7 +14,7 @@ use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{BeginRefused, GrantState, KeyRequest, KeyRequestKind, View};
 use bursar_core::domain::values::id::{Nonce, ProgrammeId};
 use bursar_core::domain::values::term::Term;
-use bursar_core::store::MailChoice;
+use bursar_core::store::{Enrolment, KnownAddress};
 use bursar_core::web::{Answer, AppError, Frame, Posted, RequestDeadline, Site, Visitor};
 
 use crate::my::card::Card;
@@ -33,7 +33,7 @@ struct MyPage<'a> {
     examples: Vec<Example<'a>>,
     /// Whether a key was ever shown: then the page explains refused requests, even if no key works now.
     has_had_a_key: bool,
-    choice: MailChoice,
+    choice: KnownAddress,
     not_reached: Option<String>,
 }
 
@@ -62,7 +62,7 @@ pub(crate) async fn refused(site: &Site, visitor: &Visitor, now: Moment, why: &s
 
 pub(crate) async fn grant_in(site: &Site, visitor: &Visitor, programme: &str) -> Result<View, AppError> {
     let programme = programme.parse::<ProgrammeId>().map_err(|_| AppError::not_found())?;
-    let enrolments = site.table.enrolments(&visitor.session.address).await?;
+    let enrolments = site.table.list(Enrolment::of_address(&visitor.session.address)).await?;
     let enrolment = enrolments.into_iter().find(|enrolment| enrolment.programme == programme);
     let enrolment = enrolment.ok_or_else(AppError::no_right)?;
     site.table.view(&enrolment.programme, &enrolment.grant).await?.ok_or_else(AppError::not_found)
@@ -70,7 +70,7 @@ pub(crate) async fn grant_in(site: &Site, visitor: &Visitor, programme: &str) ->
 
 pub(crate) async fn grants_of(site: &Site, visitor: &Visitor) -> Result<Vec<View>, AppError> {
     let mut views = Vec::new();
-    for enrolment in site.table.enrolments(&visitor.session.address).await? {
+    for enrolment in site.table.list(Enrolment::of_address(&visitor.session.address)).await? {
         views.extend(site.table.view(&enrolment.programme, &enrolment.grant).await?);
     }
     Ok(views)
@@ -78,7 +78,7 @@ pub(crate) async fn grants_of(site: &Site, visitor: &Visitor) -> Result<Vec<View
 
 async fn show(site: &Site, visitor: &Visitor, now: Moment, alert: Option<&str>) -> Answer {
     let (views, address) = (grants_of(site, visitor).await?, &visitor.session.address);
-    let (choice, mark) = tokio::try_join!(site.table.mail_choice(address), site.table.undeliverable(address, now))?;
+    let (choice, mark) = tokio::try_join!(site.table.known_address(address), site.table.undeliverable(address, now))?;
     let is_in_use =
         |view: &View| view.grant.live().is_some() && view.grant.holds.is_empty() && !view.programme.is_over(now);
     let mut cards = Vec::with_capacity(views.len());

@@ -188,7 +188,7 @@ impl KeyForm {
 
 pub(super) async fn in_words(table: &Table) -> Result<HashMap<KeyHash, (ForeignAct, String)>, AppError> {
     let (mut acts, mut people) = (HashMap::new(), HashMap::new());
-    for act in table.foreign_acts().await? {
+    for act in table.list(ForeignAct::all()).await? {
         if !people.contains_key(&act.requested_by) {
             people.insert(act.requested_by.clone(), show::person(table, &act.requested_by).await?);
         }

@@ -44,7 +44,7 @@ impl MailSection {
             table.dead_mails(now - GIVEN_UP_SHOWN, MOST_SHOWN),
             table.get(MailServer::key_of()),
             table.mail_refusals(now),
-            table.bulk_stops(),
+            table.list(BulkStop::all()),
             table.unreachable(now),
         )?;
         let is_recent = |row: &&OutboxRow| now - RECENT <= row.given_up().1;

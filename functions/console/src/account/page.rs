@@ -82,12 +82,12 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refu
     let (state, account, days, foreign, runs, left, alarms, programmes) = tokio::try_join!(
         table.sync_state(),
         table.get(Account::key_of()),
-        table.newest_account_days(DAYS + 1),
+        table.newest(AccountDay::all(), DAYS + 1),
         table.foreign_keys(),
-        table.runs(RUNS),
+        table.newest(Run::all(), RUNS),
         table.get(Checkpoint::key_of()),
-        table.alarms(ALARMS),
-        table.programmes(),
+        table.newest(Alarm::all(), ALARMS),
+        table.list(Programme::all()),
     )?;
     let promised = table.budget_sums(&programmes).await?;
     let mail = MailSection::of(site, &programmes, now).await?;

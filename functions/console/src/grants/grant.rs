@@ -64,7 +64,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, ref
     let now = site.clock.now();
     let zone = programme.settings.term.zone();
     let (entries, sync, mark, mails) = tokio::try_join!(
-        site.table.entries_on_grant(&programme.id, &grant.id),
+        site.table.list(Entry::of_grant(&programme.id, &grant.id)),
         site.table.sync_state(),
         site.table.undeliverable(grant.person.address.matched(), now),
         site.table.mails_of(&programme.id, &grant.id),

@@ -64,7 +64,7 @@ impl Edit<'_> {
             return Err(self.refused(status, &refusals, why).await);
         }
         let request = Request::of(programme.id.clone(), form.person.clone(), plan.wished.wishes(), form.now);
-        if plan.saved.is_empty() && site.table.is_asked(&request).await? {
+        if plan.saved.is_empty() && site.table.get(OutboxRow::key_of(request.form)).await?.is_some() {
             return Ok(());
         }
         if self.version.is_none() {

@@ -122,7 +122,7 @@ pub(super) async fn balance(
     to_come: Usd,
     now: Moment,
 ) -> Result<Option<String>, AppError> {
-    let newest = site.table.newest_account_days(1).await?;
+    let newest = site.table.newest(AccountDay::all(), 1).await?;
     let Some(day) = newest.first().filter(|_| !programme.is_over(now)) else { return Ok(None) };
     let balance = day.bought - day.spent;
     Ok((balance < to_come).then(|| {
@@ -137,7 +137,7 @@ pub(super) async fn balance(
 
 /// The warnings that the provider has refused rules of the programme or of a group for some time.
 pub(super) async fn refused_rules(site: &Site, programme: &Programme, now: Moment) -> Result<Vec<String>, AppError> {
-    let (known, tiers) = tokio::try_join!(site.table.guardrails(&programme.id), site.table.tiers())?;
+    let (known, tiers) = tokio::try_join!(site.table.list(Guardrail::of_programme(&programme.id)), site.table.tiers())?;
     let guardrails = programme.guardrails(known, &tiers, now);
     let refused =
         guardrails.iter().filter_map(|(guardrail, rules)| Some((guardrail, guardrail.refusal_to_be_told(rules, now)?)));

@@ -73,7 +73,7 @@ impl Wanted {
 impl KeySelection {
     pub(super) async fn of(site: &Site, wanted: &Wanted, purpose: &Purpose) -> Result<KeySelection, AppError> {
         let (foreign, owners, programmes) =
-            tokio::try_join!(site.table.foreign_keys(), site.table.key_owners(), site.table.programmes())?;
+            tokio::try_join!(site.table.foreign_keys(), site.table.key_owners(), site.table.list(Programme::all()))?;
         let mut owners: HashMap<KeyHash, KeyOwner> =
             owners.into_iter().map(|owner| (owner.key.clone(), owner)).collect();
         let mut selection = KeySelection { chosen: Vec::new(), refused: Vec::new(), left: None };

@@ -89,7 +89,7 @@ async fn divide_by_group(
 ) -> Result<BTreeSet<Date>, AppError> {
     let by_person = report.by.person;
     let mut used_on = BTreeSet::new();
-    let each: Vec<_> = ids.iter().map(|id| site.table.model_days(Some(id), range)).collect();
+    let each: Vec<_> = ids.iter().map(|id| site.table.list(ModelDay::between(Some(id), range))).collect();
     let mut read = iter(each).buffered(PROGRAMMES_AT_ONCE).zip(iter(0..));
     while let Some((days, programme)) = read.next().await {
         for ModelDay { day, by, .. } in days? {

@@ -81,17 +81,10 @@ pub(crate) async fn preview(Upload { form, file }: Upload) -> Answer {
             let why = "So many files were uploaded for this programme within this hour that no more are taken. Nothing was changed; upload the file again when the hour is over.";
             return Err(AppError::too_fast(why, this_hour.ends_at.duration_since(*now)));
         }
-        let import = Import {
-            import: new_ulid(*now),
-            programme: programme.id.clone(),
-            made_at: *now,
-            steps: plan.steps.len().try_into()?,
-            dropped: plan.dropped.try_into()?,
-            to_confirm,
-            applied: false,
-        };
-        site.table.keep_import(&import, &plan.steps, *deadline).await?;
+        let import = Import::of(&programme.id, plan.steps.len(), *now);
         page.import = Some(import.import.to_string());
+        let import = Import { dropped: plan.dropped.try_into()?, to_confirm, ..import };
+        site.table.keep_import(import, plan.steps.clone(), *deadline).await?;
     }
     Ok(site.page(&page))
 }

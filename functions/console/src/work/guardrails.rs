@@ -49,7 +49,7 @@ async fn tell(site: &Site, of: &RulesSource, is_saved: bool, deadline: Deadline)
     let programmes = match of {
         RulesSource::Programme(id) => site.table.get(Programme::key_of(id)).await?.into_iter().collect(),
         RulesSource::Tier(tier) => {
-            let mut naming = site.table.programmes().await?;
+            let mut naming = site.table.list(Programme::all()).await?;
             naming.retain(|programme| programme.settings.rules.tiers().any(|named| named == tier));
             naming
         }
@@ -57,7 +57,7 @@ async fn tell(site: &Site, of: &RulesSource, is_saved: bool, deadline: Deadline)
     let (now, tiers) = (site.clock.now(), site.table.tiers().await?);
     let mut told = Told { confirmed: 0, are_right: true };
     for programme in programmes {
-        let known = site.table.guardrails(&programme.id).await?;
+        let known = site.table.list(Guardrail::of_programme(&programme.id)).await?;
         for (guardrail, rules) in programme.guardrails(known, &tiers, now) {
             let is_due = guardrail.is_due(&rules, is_saved, now) && deadline.leaves(LEAST_FOR_ONE);
             if !is_due {

@@ -37,7 +37,7 @@ pub(super) async fn carry_on(site: &Site, job: Job, until: JobDeadlines, outage:
     if let Some(ended) = jobs::ended_early(site, &job).await? {
         return jobs::end(site, job, ended, until.deadline).await;
     }
-    let guardrails = site.table.guardrails(&job.programme).await?;
+    let guardrails = site.table.list(Guardrail::of_programme(&job.programme)).await?;
     let walk = Walk { site, until, outage, guardrails, job: Mutex::new(Some(job.clone())) };
     let shards: Vec<_> = keys::SHARDS.iter().map(|shard| Box::pin(walk.shard(&job, *shard))).collect();
     let ends: Vec<Result<bool>> = iter(shards).buffer_unordered(SIDE_BY_SIDE).collect().await;

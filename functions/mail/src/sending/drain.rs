@@ -216,7 +216,7 @@ impl App {
         }
         let as_known = known.map(|known| MailServer { as_of: now, ..known });
         if is_old || as_known.as_ref() != Some(&server) {
-            self.table.note_mail_server(&server, deadline).await?;
+            self.table.put_later(&server, server.as_of, deadline).await?;
         }
         Ok(Some(server))
     }
@@ -297,7 +297,7 @@ impl App {
         tracing::error!(?mail_day, "so much mail came back that no more of its kind is sent");
         // The notice comes first: if this invocation dies after it, the next one does both.
         let admins = self.table.people_of(&self.config.admins, deadline).await?;
-        self.table.raise(&Alarm::now(Cause::BulkStopped { mail_day }, now), &admins, now, deadline).await?;
+        self.table.tell(&Alarm::now(Cause::BulkStopped { mail_day }, now), &admins, now, deadline).await?;
         self.table.stop_bulk(mail_day, last, now, deadline).await?;
         Ok(true)
     }

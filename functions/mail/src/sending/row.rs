@@ -214,7 +214,7 @@ impl App {
     ) -> Result<(), StoreError> {
         let admins = self.table.people_of(&self.config.admins, deadline).await?;
         let cause = Cause::Unsent { mail: kind, code: code.to_owned(), first };
-        self.table.raise(&Alarm::now(cause, now), &admins, now, deadline).await.map(drop)
+        self.table.tell(&Alarm::now(cause, now), &admins, now, deadline).await.map(drop)
     }
 }
 
@@ -276,7 +276,7 @@ impl App {
             return Ok(());
         }
         let admins = self.table.people_of(&self.config.admins, deadline).await?;
-        self.table.raise(&alarm, &admins, now, deadline).await.map(drop)
+        self.table.tell(&alarm, &admins, now, deadline).await.map(drop)
     }
 }
 

@@ -75,7 +75,9 @@ impl App {
             return Ok(());
         };
         // Where the record of sending was lost, the mail's own header names its row.
-        let Some(row) = self.table.row_sent_as(&event.mail.message_id).await?.or_else(|| event.row()) else {
+        let Some(row) =
+            self.table.get(SentAs::key_of(&event.mail.message_id)).await?.map(|sent| sent.row).or_else(|| event.row())
+        else {
             // Other senders may use this identity.
             tracing::info!("heard of a mail that is not ours");
             return Ok(());

@@ -41,7 +41,8 @@ impl App {
         if used.window != window {
             return Ok(ComposedRow::Nothing("the cap has started anew since"));
         }
-        let crossings = self.table.crossings_of(programme, &Scope::Cap(grant.clone()), window, limit).await?;
+        let crossings =
+            self.table.list(Crossing::of_limit(programme, &Scope::Cap(grant.clone()), window, limit)).await?;
         let Some(crossing) = crossings.into_iter().find(|crossing| crossing.threshold == threshold) else {
             return Ok(ComposedRow::Unsendable("NoSuchCrossing"));
         };

@@ -11,7 +11,7 @@ use bursar_core::domain::usage::days::Days;
 use bursar_core::domain::usage::forecast::{Forecast, SpendingLimits};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{Account, AccountDay, ForeignKey, HeldBack, SyncState};
+use bursar_core::store::{Account, AccountDay, Broadcast, ForeignKey, HeldBack, SyncState};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use jiff::civil::Date;
 
@@ -38,7 +38,7 @@ impl Look<'_> {
             None if !self.deadline.leaves(ENOUGH_FOR_ONE) => return Ok(DigestOutcome::NoTime),
             None => self.compute_account(self.programmes.all()?, due).await?,
         };
-        let is_new = self.table.tell_account_digest(&digest, &self.admins().await?, self.now, self.deadline).await?;
+        let is_new = self.table.tell(&digest, &self.admins().await?, self.now, self.deadline).await?;
         Ok(if is_new { DigestOutcome::Now } else { DigestOutcome::Already })
     }
 
@@ -46,7 +46,7 @@ impl Look<'_> {
         let (table, weeks) = (self.table, due.weeks);
         let need = table.need(table.budget_sums(programmes).await?.to_come).await?;
         let (days, account, sync, promised, foreign) = tokio::try_join!(
-            table.newest_account_days(DAYS_READ),
+            table.newest(AccountDay::all(), DAYS_READ),
             table.get(Account::key_of()),
             table.sync_state(),
             table.budget_sums(programmes),

@@ -62,7 +62,7 @@ pub(super) async fn look_again(
             }
             let missing_since = since.unwrap_or(at.now);
             let missing = MissingKey { key: key.clone(), missing_since, as_of: runner.baseline.began_at };
-            runner.table.note_missing(&missing, at.deadline).await?;
+            runner.table.put_later(&missing, missing.as_of, at.deadline).await?;
             Ok(FindingOutcome::Unseen { key: key.clone(), is_missing: !is_over })
         }
     }

@@ -82,12 +82,12 @@ pub(crate) async fn write_account(
     let (fenced, as_of) = (runner.fenced(), runner.baseline.began_at);
     let account = Account { as_of, ours: used.own.used.clone(), foreign: used.foreign.used.clone() };
     if runner.table.get(Account::key_of()).await?.is_none_or(|known| Account { as_of, ..known } != account) {
-        ensure_written(fenced.note_account(&account).await?)?;
+        ensure_written(fenced.put_later(&account, as_of).await?)?;
     }
     let Some(books) = books else { return Ok(()) };
     let day = books.day(&runner.baseline, used, used.tolerance());
     if runner.table.get(AccountDay::key_of(day.day)).await?.is_none_or(|known| AccountDay { as_of, ..known } != day) {
-        ensure_written(fenced.note_account_day(&day).await?)?;
+        ensure_written(fenced.put_later(&day, as_of).await?)?;
     }
     if is_complete {
         ensure_written(fenced.note_cut(&books.cut(&runner.baseline, used)).await?)?;

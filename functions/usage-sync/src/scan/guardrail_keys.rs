@@ -26,7 +26,7 @@ impl GuardrailKeys {
         if programme.is_over(runner.clock.now()) {
             return Ok(listed);
         }
-        listed.guardrails = runner.table.guardrails(&programme.id).await?;
+        listed.guardrails = runner.table.list(Guardrail::of_programme(&programme.id)).await?;
         for id in listed.guardrails.iter().filter_map(|known| Some(&known.confirmed.as_ref()?.id)) {
             match runner.provider.keys_under(id, || runner.until()).await {
                 Ok(keys) => drop(listed.keys.insert(id.clone(), keys)),

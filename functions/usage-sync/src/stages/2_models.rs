@@ -95,7 +95,7 @@ impl Models {
             [None].into_iter().chain(runner.baseline.programmes.iter().cloned().map(Some)).collect();
         let mut known = UseByDay::new();
         for owner in &owners {
-            let days = runner.table.model_days(owner.as_ref(), (from, until)).await?;
+            let days = runner.table.list(ModelDay::between(owner.as_ref(), (from, until))).await?;
             known.extend(days.into_iter().map(|day| ((day.day, day.programme), day.by)));
         }
         let Attribution { mut days, mut grants } = self.attributed(runner, rows)?;
@@ -111,7 +111,7 @@ impl Models {
                 let of = (day, programme);
                 let (by, before) = (days.remove(&of).unwrap_or_default(), known.remove(&of).unwrap_or_default());
                 if by != before {
-                    ensure_written(fenced.note_model_day(&ModelDay { programme: of.1, day, as_of, by }).await?)?;
+                    ensure_written(fenced.put_later(&ModelDay { programme: of.1, day, as_of, by }, as_of).await?)?;
                 }
             }
             let of_grants = grants.remove(&day).unwrap_or_default();

@@ -76,7 +76,7 @@ impl ForeignScan {
             }
             let mut shard = self.scan_shard(runner, *digit, listing, &renamed, rows).await?;
             for keys in CutKeys::of(runner.baseline.began_at, *digit, &shard.changes) {
-                ensure_written(runner.fenced().note_cut_keys(&keys).await?)?;
+                ensure_written(runner.fenced().put_later(&keys, keys.as_of).await?)?;
             }
             if !write_all(runner, std::mem::take(&mut shard.writes)).await? {
                 return Ok(StageEnd::TimeIsUp);
@@ -135,7 +135,7 @@ impl ForeignScan {
         renamed: &HashSet<KeyHash>,
         rows: &Rows,
     ) -> Result<ForeignShard> {
-        let known = runner.table.foreign_keys_of_shard(digit).await?;
+        let known = runner.table.list(ForeignKey::of_shard(digit)).await?;
         let mut known: HashMap<KeyHash, ForeignKey> = known.into_iter().map(|key| (key.key.clone(), key)).collect();
         let mut foreign = rows.foreign(self.next)?;
         let mut shard = ForeignShard::default();
@@ -316,7 +316,7 @@ async fn write_all(runner: &Runner<'_>, mut writes: VecDeque<ForeignWrite>) -> R
 async fn write(runner: &Runner<'_>, write: ForeignWrite) -> (ForeignWrite, Result<(), StoreError>) {
     let deadline = runner.deadline.at_most(FOR_ONE_WRITE);
     let written = match &write {
-        ForeignWrite::Note(key) => runner.table.note_foreign_key(key, deadline).await,
+        ForeignWrite::Note(key) => runner.table.put_later(&**key, key.as_of, deadline).await,
         ForeignWrite::Forget(key) => runner.table.forget_foreign_key(key, deadline).await,
     };
     (write, written)

@@ -17,7 +17,7 @@ pub(crate) async fn run(runner: &Runner<'_>, journal: &mut Journal) -> Result<St
     }
     let (now, mut all) = (runner.clock.now(), Vec::new());
     for programme in runner.programmes() {
-        let known = runner.table.guardrails(&programme.id).await?;
+        let known = runner.table.list(Guardrail::of_programme(&programme.id)).await?;
         let (programme, tiers) =
             tokio::try_join!(runner.table.get(Programme::key_of(&programme.id)), runner.table.tiers())?;
         // They may have been edited since the run began.

@@ -1,11 +1,12 @@
 //! Stage 8, sum up: sums up again the programmes in which something was done, or whose budget moved meanwhile.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 
 use anyhow::{Context, Result};
 use bursar_core::domain::grant::View;
 use bursar_core::domain::programme::{Budget, Programme};
-use bursar_core::store::keys;
+use futures_util::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
 use super::list::Listing;
@@ -73,8 +74,10 @@ async fn sum_up(runner: &Runner<'_>, programme: &Programme, is_whole: bool) -> R
         // The settings are read after the budget, since an edit of costs moves it.
         let programme = &runner.table.get(Programme::key_of(&programme.id)).await?.context("a programme is gone")?;
         let mut sums = ProgrammeSums::of(budget.clone());
-        for shard in keys::SHARDS {
-            for (grant, readings) in runner.table.shard_of(&programme.id, shard).await? {
+        let ids = [programme.id.clone()];
+        let mut shards = pin!(runner.table.shards_of_programmes(&ids));
+        while let Some((_, grants)) = shards.try_next().await? {
+            for (grant, readings) in grants {
                 let view = View { programme: programme.clone(), budget: budget.clone(), grant, readings };
                 sums.add(&view, runner.baseline.began_at);
             }

@@ -36,7 +36,7 @@ use crate::domain::values::id::{Epoch, GrantId, Nonce, ProgrammeId};
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
 use crate::store::items::{Queue, stored};
-use crate::store::keys::{GRANTS, grant_partition_of, key};
+use crate::store::keys::{begin, grant_partition, grant_partition_of, key};
 
 /// The time for which an invocation owns an attempt: longer than a function may run.
 pub const LEASE: SignedDuration = SignedDuration::from_secs(60);
@@ -79,7 +79,8 @@ pub struct Grant {
 }
 
 stored! {
-    "grant" Grant |it| (programme: &ProgrammeId = &it.programme, grant: &GrantId = &it.id) => key(grant_partition_of(programme, grant), format!("{GRANTS}{grant}"));
+    "grant" Grant |it| (programme: &ProgrammeId = &it.programme, grant: &GrantId = &it.id) => key(grant_partition_of(programme, grant), format!("G#{grant}"));
+    list of_shard(programme: &ProgrammeId, shard: char) => begin(grant_partition(programme, shard), "G#");
     waits it.urgency().map(|(urgency, due)| (Queue::Order(urgency), due))
 }
 

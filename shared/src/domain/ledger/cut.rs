@@ -12,7 +12,7 @@ use crate::domain::values::id::ProgrammeId;
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
 use crate::store::items::stored;
-use crate::store::keys::{ACCOUNT, CUTS, due, key};
+use crate::store::keys::{ACCOUNT, begin, due, key};
 
 /// The books as one complete run found them. The use of programmes' and foreign keys, the opening, the residual
 /// and the unsettled amount add up to the account's spending after the run.
@@ -32,7 +32,8 @@ pub struct AccountCut {
 }
 
 stored! {
-    "cut" AccountCut |it| (as_of: Moment = it.as_of) => key(ACCOUNT, format!("{CUTS}{}", due(as_of)))
+    "cut" AccountCut |it| (as_of: Moment = it.as_of) => key(ACCOUNT, format!("CUT#{}", due(as_of)));
+    list all() => begin(ACCOUNT, "CUT#")
 }
 
 /// The use of a programme's own keys.

@@ -10,7 +10,7 @@ use crate::domain::values::id::PersonId;
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
 use crate::store::items::stored;
-use crate::store::keys::{ACCOUNT, FOREIGN_ACTS, key};
+use crate::store::keys::{ACCOUNT, begin, key};
 
 /// How long a request may still be under way: as long as a request lasts, and a little more.
 pub const REQUEST_LASTS: SignedDuration = SignedDuration::from_secs(30);
@@ -58,7 +58,8 @@ pub struct ForeignAct {
 }
 
 stored! {
-    "foreign-act" ForeignAct |it| (hash: &KeyHash = &it.key) => key(ACCOUNT, format!("{FOREIGN_ACTS}{hash}"))
+    "foreign-act" ForeignAct |it| (hash: &KeyHash = &it.key) => key(ACCOUNT, format!("KEY-ACT#{hash}"));
+    list all() => begin(ACCOUNT, "KEY-ACT#")
 }
 
 impl AnsweredKey {

@@ -14,7 +14,7 @@ use crate::domain::values::id::{PersonId, ProgrammeId};
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::utc_date;
 use crate::store::items::stored;
-use crate::store::keys::{ACCOUNT, MAILED_STATEMENTS, key};
+use crate::store::keys::{ACCOUNT, begin, key};
 
 /// The days of a month that pass before the statement of the month before is mailed: it goes out on the third.
 const DAYS_BEFORE: i64 = 2;
@@ -43,7 +43,8 @@ pub struct MailedStatement {
 
 stored! {
     // The statement of a month as it was mailed. There is one key, so it is mailed once.
-    "mailed-statement" MailedStatement |it| (month: Date = it.month) => key(ACCOUNT, format!("{MAILED_STATEMENTS}{month}"))
+    "mailed-statement" MailedStatement |it| (month: Date = it.month) => key(ACCOUNT, format!("STATEMENT#{month}"));
+    list all() => begin(ACCOUNT, "STATEMENT#")
 }
 
 /// A row, with the programme's name of that time.

@@ -17,7 +17,7 @@ use crate::domain::values::money::Usd;
 use crate::domain::values::window::utc_date;
 use crate::store::ForeignKey;
 use crate::store::items::stored;
-use crate::store::keys::{KEY_OWNERS, key};
+use crate::store::keys::{begin, foreign_partition, key};
 
 /// The owner of a foreign key. Its use counts for the programme from a UTC day on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +30,8 @@ pub struct KeyOwner {
 }
 
 stored! {
-    "key-owner" KeyOwner |it| (hash: &KeyHash = &it.key) => key(ForeignKey::key_of(hash).item.pk, format!("{KEY_OWNERS}{hash}"))
+    "key-owner" KeyOwner |it| (hash: &KeyHash = &it.key) => key(ForeignKey::key_of(hash).item.pk, format!("OWNER#{hash}"));
+    list of_shard(shard: char) => begin(foreign_partition(shard), "OWNER#")
 }
 
 /// The part of a key's use that counts for its owner.

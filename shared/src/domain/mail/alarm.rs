@@ -16,7 +16,7 @@ use crate::domain::values::key::Fingerprint;
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::utc_date;
 use crate::store::items::stored;
-use crate::store::keys::{ACCOUNT, ALARMS, key};
+use crate::store::keys::{ACCOUNT, Range, begin, key};
 
 /// An alarm, raised for one cause on one day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +33,9 @@ pub struct Alarm {
 
 stored! {
     // An alarm, by day first, so that the newest are together.
-    "alarm" Alarm |it| (day: Date = it.day, name: &str = &it.name()) => key(ACCOUNT, format!("{ALARMS}{day}#{name}"))
+    "alarm" Alarm |it| (day: Date = it.day, name: &str = &it.name()) => key(ACCOUNT, format!("ALARM#{day}#{name}"));
+    list all() => begin(ACCOUNT, "ALARM#");
+    list between(first: Date, last: Date) => Range::between(Alarm::key_of(first, ""), Alarm::key_of(last, "\u{10ffff}"))
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::mail::kind::MailKind;
 use crate::store::items::stored;
-use crate::store::keys::{ACCOUNT, key, mail_days};
+use crate::store::keys::{ACCOUNT, begin, key};
 
 /// The mails of a kind that the mail server accepted on one UTC day, counted by delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +21,8 @@ pub struct MailDay {
 }
 
 stored! {
-    "mail-day" MailDay |it| (day: Date = it.day, mail: MailKind = it.mail) => key(ACCOUNT, format!("{}{mail}", mail_days(day)));
+    "mail-day" MailDay |it| (day: Date = it.day, mail: MailKind = it.mail) => key(ACCOUNT, format!("MAIL#{day}#{mail}"));
+    list of_day(day: Date) => begin(ACCOUNT, &format!("MAIL#{day}#"));
     expires it.kept_until()
 }
 

@@ -15,7 +15,7 @@ use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
 use crate::store::OUTBOX_KEPT;
 use crate::store::items::stored;
-use crate::store::keys::{ACCOUNT, DIGESTS, key, programme_partition};
+use crate::store::keys::{ACCOUNT, key, programme_partition};
 
 mod class;
 mod due;
@@ -49,7 +49,7 @@ pub struct Digest {
 
 stored! {
     // The digest of a programme for one calendar week, by its Monday. There is one key, so there is one digest.
-    "digest" Digest |it| (programme: &ProgrammeId = &it.programme, week: Date = it.week) => key(programme_partition(programme), format!("{DIGESTS}{week}"));
+    "digest" Digest |it| (programme: &ProgrammeId = &it.programme, week: Date = it.week) => key(programme_partition(programme), format!("DIGEST#{week}"));
     expires it.found_at + OUTBOX_KEPT
 }
 
@@ -187,7 +187,7 @@ pub struct AccountDigest {
 
 stored! {
     // The digest of the account for one calendar week, by its Monday. There is one key, so there is one digest.
-    "account-digest" AccountDigest |it| (week: Date = it.week) => key(ACCOUNT, format!("{DIGESTS}{week}"));
+    "account-digest" AccountDigest |it| (week: Date = it.week) => key(ACCOUNT, format!("DIGEST#{week}"));
     expires it.found_at + OUTBOX_KEPT
 }
 

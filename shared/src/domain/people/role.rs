@@ -8,7 +8,7 @@ use crate::domain::programme::{People, Settings};
 use crate::domain::values::address::{EmailAddress, MatchedAddress};
 use crate::domain::values::id::ProgrammeId;
 use crate::store::items::stored;
-use crate::store::keys::{ROLES, address_partition, key};
+use crate::store::keys::{address_partition, begin, key};
 
 /// The most people whose roles one edit may change, so that all of it fits into one transaction.
 pub const MOST_CHANGED_ROLES: usize = 90;
@@ -52,7 +52,8 @@ pub struct Roles {
 }
 
 stored! {
-    "roles" Roles |it| (address: &MatchedAddress = it.address.matched(), programme: &ProgrammeId = &it.programme) => key(address_partition(address), format!("{ROLES}{programme}"))
+    "roles" Roles |it| (address: &MatchedAddress = it.address.matched(), programme: &ProgrammeId = &it.programme) => key(address_partition(address), format!("R#{programme}"));
+    list of_address(address: &MatchedAddress) => begin(address_partition(address), "R#")
 }
 
 /// The changes that an edit makes to people's roles.

@@ -5,8 +5,9 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
+use crate::domain::people::session::Session;
 use crate::domain::values::address::MatchedAddress;
-use crate::domain::values::token::{BrowserTokenHash, CodeHash, LinkTokenHash};
+use crate::domain::values::token::{BrowserTokenHash, CodeHash, LinkTokenHash, SessionTokenHash};
 use crate::store::items::stored;
 use crate::store::keys::{address_partition, key};
 
@@ -40,6 +41,8 @@ pub struct SignIn {
     /// The wrong codes since the last mail; beyond the limit no code is accepted.
     pub wrong_codes: u32,
     pub last_tried_at: Option<Moment>,
+    /// Sessions that begun by its links and codes, so that all are found. They may have been signed out since.
+    pub sessions: Vec<BegunSession>,
     /// The version, which every change increases; 0 before the first.
     pub version: u64,
 }
@@ -64,6 +67,13 @@ pub struct LiveLink {
 pub struct Mailed {
     pub login_request: Ulid,
     pub at: Moment,
+}
+
+/// A session that a link or a code began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BegunSession {
+    pub session: SessionTokenHash,
+    pub ends_at: Moment,
 }
 
 /// The reason that no link is mailed.
@@ -95,6 +105,7 @@ impl SignIn {
             last_mailed_at: None,
             wrong_codes: 0,
             last_tried_at: None,
+            sessions: Vec::new(),
             version: 0,
         }
     }
@@ -175,7 +186,15 @@ impl SignIn {
         let mails = self.mailed.iter().map(|mailed| mailed.at + LOGIN_REQUEST_LASTS);
         let unfollowed = self.last_mailed_at.filter(|_| self.unfollowed >= AT_ONCE).map(|at| at + UNFOLLOWED_KNOWN);
         let tried = self.last_tried_at.map(|at| at + LINK_LASTS);
-        links.chain(mails).chain(unfollowed).chain(tried).max().unwrap_or(Moment::UNIX_EPOCH)
+        let sessions = self.sessions.iter().map(|begun| begun.ends_at);
+        links.chain(mails).chain(unfollowed).chain(tried).chain(sessions).max().unwrap_or(Moment::UNIX_EPOCH)
+    }
+
+    /// The state with the session that it led to.
+    #[must_use]
+    pub fn with_session(mut self, begun: &Session) -> SignIn {
+        self.sessions.push(BegunSession { session: begun.session.clone(), ends_at: begun.ends_at });
+        self
     }
 
     fn used(&self, now: Moment) -> SignIn {
@@ -186,6 +205,7 @@ impl SignIn {
     fn changed(&self, now: Moment) -> SignIn {
         let mut after = SignIn { version: self.version + 1, ..self.clone() };
         after.links.retain(|live| now < live.ends_at);
+        after.sessions.retain(|begun| now < begun.ends_at);
         after.mailed.retain(|mailed| now < mailed.at + LOGIN_REQUEST_LASTS);
         if after.last_mailed_at.is_none_or(|at| at + UNFOLLOWED_KNOWN <= now) {
             after.unfollowed = 0;

@@ -21,7 +21,7 @@ use crate::domain::programme::tiers::{self, Tiers};
 use crate::domain::programme::{KeyRules, Programme};
 use crate::domain::values::id::{DeploymentId, ProgrammeId};
 use crate::store::items::stored;
-use crate::store::keys::{GUARDRAILS, key, programme_partition};
+use crate::store::keys::{begin, key, programme_partition};
 
 /// The time for which the provider may refuse rules before the admins are alerted, so that a mistyped model
 /// can be mended first.
@@ -60,7 +60,8 @@ pub struct Guardrail {
 
 stored! {
     "guardrail" Guardrail |it| (of: &GuardrailOwner = &it.of) =>
-        key(programme_partition(&of.programme), format!("{GUARDRAILS}{}", of.group.as_deref().unwrap_or_default()))
+        key(programme_partition(&of.programme), format!("RULES#{}", of.group.as_deref().unwrap_or_default()));
+    list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), "RULES#")
 }
 
 /// A guardrail as the provider confirmed it.

@@ -22,7 +22,7 @@ use crate::domain::values::money::Usd;
 use crate::domain::values::term::Term;
 use crate::domain::values::window::Reset;
 use crate::store::items::stored;
-use crate::store::keys::{PROGRAMMES, key, programme_partition};
+use crate::store::keys::{begin, key, programme_partition};
 
 /// A programme.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +39,9 @@ pub struct Programme {
 }
 
 stored! {
-    "programme" Programme |it| (id: &ProgrammeId = &it.id) => key(PROGRAMMES, id.as_str())
+    "programme" Programme |it| (id: &ProgrammeId = &it.id) => key("PROGRAMMES", id.as_str());
+    // There are few, and an admin sees them all.
+    list all() => begin("PROGRAMMES", "")
 }
 
 /// The settings that people make on a programme. The group in which a setting stands says what an edit of it moves.

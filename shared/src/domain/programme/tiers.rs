@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::store::items::stored;
-use crate::store::keys::{TIERS, key};
+use crate::store::keys::{begin, key};
 
 /// The most characters of a tier's name.
 const LONGEST_NAME: usize = 40;
@@ -39,7 +39,8 @@ pub struct Tier {
 }
 
 stored! {
-    "tier" Tier |it| (name: &str = &it.name) => key(TIERS, name)
+    "tier" Tier |it| (name: &str = &it.name) => key("TIERS", name);
+    list all() => begin("TIERS", "")
 }
 
 /// All tiers, by their names.

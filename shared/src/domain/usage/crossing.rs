@@ -9,7 +9,7 @@ use crate::domain::values::id::{GrantId, PersonId, ProgrammeId};
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::Window;
 use crate::store::items::stored;
-use crate::store::keys::{ItemKey, crossings_of, key};
+use crate::store::keys::{begin, grant_partition, grant_partition_of, key, programme_partition};
 
 /// A threshold that was passed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,8 +36,27 @@ pub struct Crossing {
 stored! {
     // A crossing. A student's crossings lie beside the grant: in a programme's own partition they would crowd out all else.
     "crossing" Crossing |it| (programme: &ProgrammeId = &it.programme, scope: &Scope = &it.scope, window: Window = it.window, limit: Usd = it.limit, threshold: u8 = it.threshold) => {
-        let ItemKey { pk, sk } = crossings_of(programme, scope, window, limit);
-        key(pk, format!("{sk}{threshold:03}"))
+        let (partition, whose) = home(programme, scope);
+        key(partition, format!("X#{whose}#{window}#{}#{threshold:03}", limit.micros()))
+    };
+    list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), "X#");
+    list of_shard(programme: &ProgrammeId, shard: char) => begin(grant_partition(programme, shard), "X#");
+    list of_scope(programme: &ProgrammeId, scope: &Scope) => {
+        let (partition, whose) = home(programme, scope);
+        begin(partition, &format!("X#{whose}#"))
+    };
+    list of_limit(programme: &ProgrammeId, scope: &Scope, window: Window, limit: Usd) => {
+        let (partition, whose) = home(programme, scope);
+        begin(partition, &format!("X#{whose}#{window}#{}#", limit.micros()))
+    }
+}
+
+/// The partition of a scope's crossings, and what their sort keys call it.
+fn home<'a>(programme: &ProgrammeId, scope: &'a Scope) -> (String, &'a str) {
+    match scope {
+        Scope::Budget => (programme_partition(programme), "budget"),
+        Scope::Reserved => (programme_partition(programme), "reserved"),
+        Scope::Cap(grant) => (grant_partition_of(programme, grant), grant.as_str()),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::domain::values::id::{Epoch, GrantId, ProgrammeId};
 use crate::domain::values::money::Usd;
 use crate::domain::values::window::{Reset, Window, utc_date};
 use crate::store::items::stored;
-use crate::store::keys::{grant_partition_of, key, readings_of};
+use crate::store::keys::{begin, grant_partition_of, key};
 
 /// The settling time. So long after a key was confirmed to be off, or its limit to be lower, a reading covers
 /// all of its earlier use.
@@ -72,7 +72,8 @@ pub struct Reading {
 }
 
 stored! {
-    "reading" Reading |it| (programme: &ProgrammeId = &it.programme, grant: &GrantId = &it.grant, epoch: Epoch = it.epoch) => key(grant_partition_of(programme, grant), format!("{}{:05}", readings_of(grant), epoch.number()))
+    "reading" Reading |it| (programme: &ProgrammeId = &it.programme, grant: &GrantId = &it.grant, epoch: Epoch = it.epoch) => key(grant_partition_of(programme, grant), format!("R#{grant}#{:05}", epoch.number()));
+    list of_grant(programme: &ProgrammeId, grant: &GrantId) => begin(grant_partition_of(programme, grant), &format!("R#{grant}#"))
 }
 
 /// The key that a reading is of, and how its programme counts.

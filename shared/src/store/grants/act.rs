@@ -16,27 +16,27 @@
 
 use crate::clock::Moment;
 use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::future::try_join_all;
 
 use crate::domain::audit::Actor;
 use crate::domain::grant::{
-    Attempt, BudgetChange, Change, DependsOn, Grant, LineRefused, Logged, Reading, RosterLine, Rule, Unchanged, View,
+    AnnouncedEnd, Attempt, BudgetChange, Change, DependsOn, Grant, LineRefused, Logged, Notice, NoticeDelivery,
+    Reading, RosterLine, Rule, Unchanged, View,
 };
+use crate::domain::mail::failure::is_of_the_address;
 use crate::domain::programme::{Budget, Programme};
 use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::id::new_ulid;
 use crate::domain::values::money::Usd;
-use crate::store::grants::enrolment::Enrolment;
-use crate::store::mail::outbox_row::OutboxRow;
-use crate::store::table::commit::{Round, Told, Unaudited};
-use crate::store::table::context::ActContext;
-use crate::store::table::transaction::{Transaction, number};
-use crate::store::table::{StoreError, Table};
+use crate::domain::values::window::end_of_utc_day;
+use crate::store::grants::view::{AS_READ, as_read};
+use crate::store::table::write::{Round, Told, Transaction, Unaudited, number};
+use crate::store::{ActContext, Enrolment, GrantMail, MailState, NOT_WANTED, OutboxRow, QueuedMail, StoreError, Table};
 
 /// The most readings that one transaction checks, of its hundred parts. No grant uses keys of so many
 /// attempts in one window.
 const MOST_READINGS: usize = 90;
 
-/// The outcome of an act.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ActOutcome<T, R> {
     Done(T),
@@ -190,17 +190,6 @@ fn with_readings_unchanged(
     Ok(transaction)
 }
 
-/// The condition that a reading is as it was read.
-const AS_READ: &str = "(lifetime = :lifetime AND byok = :byok AND as_of = :as_of)";
-
-fn as_read(reading: &Reading) -> [(&'static str, AttributeValue); 3] {
-    [
-        (":lifetime", number(reading.lifetime().micros())),
-        (":byok", number(reading.used.byok.total().micros())),
-        (":as_of", number(reading.as_of.as_millisecond())),
-    ]
-}
-
 /// Updates the budget in place, so that claims of one programme do not each have to read what the other wrote.
 ///
 /// Taking requires the limit that was read, and room. Giving back requires that the budget was not recomputed
@@ -239,4 +228,54 @@ fn move_budget(
         values.extend([(":amount", number(amount.micros())), (":one", number(1))]);
     }
     transaction.update(&Budget::key_of(&budget.programme), &expression, condition, &values)
+}
+
+impl Table {
+    /// The delivery of the announcements that the rules for this grant rest on now: for most grants, on most
+    /// nights, none.
+    pub(crate) async fn announcements_sent(
+        &self,
+        view: &View,
+        last_used_at: Option<Moment>,
+        now: Moment,
+    ) -> Result<Vec<(AnnouncedEnd, NoticeDelivery)>, StoreError> {
+        let outcomes =
+            view.rests_on(last_used_at, now).into_iter().map(|(notice, said)| self.outcome_of(view, notice, said));
+        try_join_all(outcomes).await
+    }
+
+    /// A row is kept for ninety days; once it is gone, nothing says whether the mail was sent.
+    async fn outcome_of(
+        &self,
+        view: &View,
+        announced: Notice,
+        said: AnnouncedEnd,
+    ) -> Result<(AnnouncedEnd, NoticeDelivery), StoreError> {
+        let (programme, grant) = (&view.programme.id, &view.grant.id);
+        let filed = self.list(GrantMail::written_at(programme, grant, said.at)).await?;
+        let rows = try_join_all(filed.iter().map(|filed| self.get(OutboxRow::key_of(filed.row)))).await?;
+        let announces =
+            |row: &OutboxRow| matches!(&row.mail, QueuedMail::Notice { notice, .. } if *notice == announced);
+        let row = rows.into_iter().flatten().find(announces);
+        Ok((said, row.map_or(NoticeDelivery::Void, |row| row.outcome())))
+    }
+}
+
+impl OutboxRow {
+    /// The delivery so far, as a rule that waits for the mail sees it.
+    pub fn outcome(&self) -> NoticeDelivery {
+        match &self.state {
+            MailState::Waiting { .. } | MailState::Sending { .. } => NoticeDelivery::Waiting,
+            MailState::Sent { at, .. } => NoticeDelivery::SentBy(*at),
+            // A later event does not make the mail younger than the day on which it was sent.
+            MailState::Delivered { at, .. } | MailState::Bounced { at, .. } | MailState::Complained { at, .. } => {
+                NoticeDelivery::SentBy(self.counted_on.map_or(*at, |day| end_of_utc_day(day).min(*at)))
+            }
+            MailState::Dropped { why, at } if why == NOT_WANTED => NoticeDelivery::SentBy(*at),
+            MailState::Dropped { .. } => NoticeDelivery::Void,
+            MailState::Failed { why, at } if is_of_the_address(why) => NoticeDelivery::SentBy(*at),
+            // An admin was notified, and may have it sent again.
+            MailState::Failed { .. } => NoticeDelivery::Waiting,
+        }
+    }
 }

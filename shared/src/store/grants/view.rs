@@ -1,20 +1,27 @@
-//! Reads of grants: one with everything that an act on it is decided on, and all grants of a programme.
+//! Grants with their readings and their people: reads of one with everything that an act on it is decided on, and of all of a programme;
+//! readings, each one conditional write that may be repeated, whose recorded value gives way only to a larger one; and the people of a
+//! roster, a grant for each, found by the address.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::clock::Moment;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use futures_util::future::try_join_all;
 use futures_util::stream::{Stream, StreamExt, iter};
+use serde::{Deserialize, Serialize};
 
-use crate::domain::audit::Entry;
-use crate::domain::grant::{Grant, Urgency, View};
+use crate::deadline::Deadline;
+use crate::domain::audit::{Act, AuditDetail, Entry};
+use crate::domain::grant::{Grant, Person, Urgency, View};
 use crate::domain::programme::{Budget, Programme};
 use crate::domain::usage::reading::Reading;
-use crate::domain::values::id::{GrantId, ProgrammeId};
+use crate::domain::values::address::MatchedAddress;
+use crate::domain::values::id::{Epoch, GrantId, ProgrammeId, new_ulid};
 use crate::sdk_error::reduce;
-use crate::store::table::items::Queue;
-use crate::store::table::{StoreError, Table, items, keys};
+use crate::store::items::{Queue, Stored, stored};
+use crate::store::keys::{Range, SHARDS, address_partition, begin, grant_partition_of, key};
+use crate::store::table::write::{Pauses, Round, Transaction, Unaudited, instant, number};
+use crate::store::{Author, OutboxRow, QueuedMail, StoreError, Table, items, keys};
 
 /// How many shards are read at once where they are read one after another.
 const SHARDS_AT_ONCE: usize = 8;
@@ -23,11 +30,6 @@ const SHARDS_AT_ONCE: usize = 8;
 pub type ProgrammeShard = (u16, Vec<(Grant, Vec<Reading>)>);
 
 impl Table {
-    /// The grants in one shard of a programme.
-    pub async fn grants_of_shard(&self, programme: &ProgrammeId, shard: char) -> Result<Vec<Grant>, StoreError> {
-        self.query(&keys::grant_partition(programme, shard), keys::GRANTS).await
-    }
-
     /// Some grants of a shard after this one, in the order of their ids, each by itself, so that one that cannot be read is no obstacle to
     /// the others; empty after the last.
     pub async fn grants_after(
@@ -37,32 +39,25 @@ impl Table {
         after: Option<&GrantId>,
         limit: i32,
     ) -> Result<Vec<(GrantId, Result<Grant, StoreError>)>, StoreError> {
-        let first =
-            after.map_or_else(|| keys::GRANTS.to_owned(), |after| format!("{}#", Grant::key_of(programme, after).sk));
-        let page = self
-            .partition(&keys::grant_partition(programme, shard), "")
-            .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
-            .expression_attribute_values(":first", AttributeValue::S(first))
-            .expression_attribute_values(":last", AttributeValue::S(format!("{}~", keys::GRANTS)))
-            .limit(limit)
-            .send()
-            .await
-            .map_err(|error| StoreError::Service(reduce(&error)))?;
+        let range = Grant::of_shard(programme, shard);
+        let query = match after {
+            Some(after) => self.query(&Range { first: format!("{}#", Grant::key_of(programme, after).sk), ..range }),
+            None => self.query(&range),
+        };
         let named = |item: items::Item| Some((keys::grant_of(&items::key_of(&item))?.1, items::from_item(item)));
-        Ok(page.items.unwrap_or_default().into_iter().filter_map(named).collect())
+        Ok(Self::page(query.limit(limit)).await?.into_iter().filter_map(named).collect())
     }
 
     /// How many grants a programme has.
     pub async fn count_grants(&self, programme: &ProgrammeId) -> Result<u32, StoreError> {
-        let counts = keys::SHARDS.iter().map(|shard| self.count_in(keys::grant_partition(programme, *shard)));
+        let counts = SHARDS.map(|shard| self.count(Grant::of_shard(programme, shard)));
         Ok(try_join_all(counts).await?.into_iter().sum())
     }
 
-    async fn count_in(&self, partition: String) -> Result<u32, StoreError> {
+    async fn count(&self, grants: Range<Grant>) -> Result<u32, StoreError> {
         let (mut count, mut from) = (0, None);
         loop {
-            let query = self.partition(&partition, keys::GRANTS).select(Select::Count);
-            let page = query.set_exclusive_start_key(from).send().await;
+            let page = self.query(&grants).select(Select::Count).set_exclusive_start_key(from).send().await;
             let page = page.map_err(|error| StoreError::Service(reduce(&error)))?;
             count += page.count.unsigned_abs();
             from = page.last_evaluated_key;
@@ -74,7 +69,7 @@ impl Table {
 
     /// All grants of a programme, shard after shard.
     pub async fn grants(&self, programme: &ProgrammeId) -> Result<Vec<Grant>, StoreError> {
-        let shards = keys::SHARDS.iter().map(|shard| self.grants_of_shard(programme, *shard));
+        let shards = SHARDS.map(|shard| self.list(Grant::of_shard(programme, shard)));
         Ok(try_join_all(shards).await?.into_iter().flatten().collect())
     }
 
@@ -83,13 +78,8 @@ impl Table {
         &self,
         programme: &ProgrammeId,
     ) -> Result<Vec<(Grant, Vec<Reading>)>, StoreError> {
-        let shards = keys::SHARDS.iter().map(|shard| self.shard_of(programme, *shard));
+        let shards = SHARDS.map(|shard| self.shard_of(programme, shard));
         Ok(try_join_all(shards).await?.into_iter().flatten().collect())
-    }
-
-    /// Every audit entry on a grant, oldest first.
-    pub async fn entries_on_grant(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Vec<Entry>, StoreError> {
-        self.query(&Grant::key_of(programme, grant).pk, &keys::audit_of(grant)).await
     }
 
     /// The grants in one shard of a programme with their readings, each grant's in the order of their epochs.
@@ -99,12 +89,8 @@ impl Table {
         programme: &ProgrammeId,
         shard: char,
     ) -> Result<Vec<(Grant, Vec<Reading>)>, StoreError> {
-        let (first, last) = keys::GRANTS_AND_READINGS;
-        let range = self
-            .partition(&keys::grant_partition(programme, shard), "")
-            .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
-            .expression_attribute_values(":first", AttributeValue::S(first.to_owned()))
-            .expression_attribute_values(":last", AttributeValue::S(last.to_owned()));
+        // From the grants to the readings, before what is told of them.
+        let range = Range { last: "R#~".to_owned(), ..Grant::of_shard(programme, shard) };
         let mut grants = Vec::new();
         let mut readings: HashMap<GrantId, Vec<Reading>> = HashMap::new();
         let each = |item| {
@@ -116,7 +102,7 @@ impl Table {
             }
             Ok(())
         };
-        Self::each(range, each).await?;
+        Self::each(self.query(&range), each).await?;
         let with_readings = |grant: Grant| {
             let readings = readings.remove(&grant.id).unwrap_or_default();
             (grant, readings)
@@ -131,7 +117,7 @@ impl Table {
         programmes: &[ProgrammeId],
     ) -> impl Stream<Item = Result<ProgrammeShard, StoreError>> {
         let numbered = (0_u16..).zip(programmes);
-        let each = numbered.flat_map(|programme| keys::SHARDS.iter().map(move |shard| (programme, *shard)));
+        let each = numbered.flat_map(|programme| SHARDS.map(|shard| (programme, shard)));
         let shards: Vec<_> = each
             .map(|((number, programme), shard)| async move { Ok((number, self.shard_of(programme, shard).await?)) })
             .collect();
@@ -156,15 +142,207 @@ impl Table {
     /// it gives money back it is conditional on the readings too, which otherwise only grow. And a programme
     /// that closes ends each of its grants.
     pub async fn view(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Option<View>, StoreError> {
-        let key = Grant::key_of(programme, grant);
-        let (partition, readings) = (key.pk.clone(), keys::readings_of(grant));
         let (programme, budget, grant, readings) = tokio::try_join!(
             self.get(Programme::key_of(programme)),
             self.get(Budget::key_of(programme)),
-            self.get(key),
-            self.query::<Reading>(&partition, &readings),
+            self.get(Grant::key_of(programme, grant)),
+            self.list(Reading::of_grant(programme, grant)),
         )?;
         let (Some(programme), Some(budget), Some(grant)) = (programme, budget, grant) else { return Ok(None) };
         Ok(Some(View { programme, budget, grant, readings }))
+    }
+}
+
+/// Whether a reading was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadingWrite {
+    Recorded,
+    /// As much or more is recorded, from a listing or query as late or later.
+    NotNewer,
+}
+
+/// That something of a grant was done by hand, and may not be done again before some time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DoneByHand {
+    pub programme: ProgrammeId,
+    pub grant: GrantId,
+    pub what: ByHand,
+    pub again_at: Moment,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ByHand {
+    /// The provider was asked what the key used.
+    Refresh,
+    /// The roster mail was sent again.
+    RosterMail,
+}
+
+stored! {
+    "done-by-hand" DoneByHand |it| (programme: &ProgrammeId = &it.programme, grant: &GrantId = &it.grant, what: ByHand = it.what) => {
+        let what = match what { ByHand::Refresh => "refresh", ByHand::RosterMail => "roster-mail" };
+        key(grant_partition_of(programme, grant), format!("W#{grant}#{what}"))
+    };
+    expires it.again_at
+}
+
+impl Table {
+    /// Records what a key has used. A larger recorded value stands, so late and stale writers do no harm.
+    /// Each lifetime counter is its maximum; the window is that of the latest query.
+    pub async fn note_reading(&self, reading: &Reading, deadline: Deadline) -> Result<ReadingWrite, StoreError> {
+        let (mut pauses, mut wanted) = (Pauses::until(deadline), reading.clone());
+        let mut stored: Option<Reading> = None;
+        loop {
+            if self.put_reading(&wanted, stored.as_ref(), deadline).await? {
+                return Ok(ReadingWrite::Recorded);
+            }
+            stored = self.get(wanted.key()).await?;
+            // An earlier try took effect, but its answer was lost.
+            if stored.as_ref() == Some(&wanted) {
+                return Ok(ReadingWrite::Recorded);
+            }
+            wanted = stored.as_ref().map_or_else(|| reading.clone(), |stored| stored.joined(reading));
+            if stored.as_ref() == Some(&wanted) {
+                return Ok(ReadingWrite::NotNewer);
+            }
+            if !pauses.pause().await {
+                return Err(StoreError::Contended);
+            }
+        }
+    }
+
+    /// Whether this request may ask the provider what a grant's key used: one request may in each interval.
+    pub async fn may_refresh(
+        &self,
+        programme: &ProgrammeId,
+        grant: &GrantId,
+        now: Moment,
+        again_at: Moment,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        let (programme, grant) = (programme.clone(), grant.clone());
+        let done = DoneByHand { programme, grant, what: ByHand::Refresh, again_at };
+        let claimed = self.transaction().doing_by_hand(&done, now)?.unaudited(Unaudited::Refresh);
+        self.commit_once(claimed, deadline).await
+    }
+
+    /// Records that a key could not be found, so that its reading held until the last full listing of keys
+    /// and no longer. An earlier such time stands. Without a reading there is nothing to record.
+    pub async fn note_failed_look(
+        &self,
+        (programme, grant, epoch): (&ProgrammeId, &GrantId, Epoch),
+        listed_at: Moment,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let key = Reading::key_of(programme, grant, epoch);
+        let held = "SET unchanged_until = if_not_exists(unchanged_until, :listed_at)";
+        let values = [(":listed_at", instant(listed_at))];
+        let held = self.transaction().update(&key, held, "attribute_exists(pk)", &values)?;
+        self.write_alone(held, deadline).await.map(drop)
+    }
+
+    /// Puts a reading where there is none, or none that is larger in any number. Over a reading that was
+    /// read, only if it is unchanged.
+    async fn put_reading(
+        &self,
+        reading: &Reading,
+        over: Option<&Reading>,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        let put = self.transaction();
+        let put = match over {
+            None => {
+                let not_larger = "(lifetime <= :lifetime AND byok <= :byok AND as_of <= :as_of)";
+                put.create_or_replace(reading, not_larger, &as_read(reading))?
+            }
+            Some(read) => put.put(reading, AS_READ, &as_read(read))?,
+        };
+        self.write_alone(put, deadline).await
+    }
+}
+
+impl Transaction {
+    /// Notes that something is done by hand, on condition that it may be.
+    pub(crate) fn doing_by_hand(self, done: &DoneByHand, now: Moment) -> Result<Transaction, StoreError> {
+        self.create_or_replace(done, "again_at <= :now", &[(":now", instant(now))])
+    }
+}
+
+/// The condition that a reading is as it was read.
+pub(crate) const AS_READ: &str = "(lifetime = :lifetime AND byok = :byok AND as_of = :as_of)";
+
+pub(crate) fn as_read(reading: &Reading) -> [(&'static str, AttributeValue); 3] {
+    [
+        (":lifetime", number(reading.lifetime().micros())),
+        (":byok", number(reading.used.byok.total().micros())),
+        (":as_of", instant(reading.as_of)),
+    ]
+}
+
+/// The most people enrolled by one transaction: four items each and the audit entry fit into its hundred
+/// parts.
+pub const INVITED_AT_ONCE: usize = 24;
+
+/// A person's grant in a programme. The item's key holds the address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrolment {
+    pub address: MatchedAddress,
+    pub programme: ProgrammeId,
+    pub grant: GrantId,
+}
+
+stored! {
+    "enrolment" Enrolment |it| (address: &MatchedAddress = &it.address, programme: &ProgrammeId = &it.programme) => key(address_partition(address), format!("G#{programme}"));
+    list of_address(address: &MatchedAddress) => begin(address_partition(address), "G#")
+}
+
+/// A person to be enrolled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPerson {
+    pub person: Person,
+    pub group: Option<String>,
+}
+
+impl Table {
+    /// Enrols people, at most [`INVITED_AT_ONCE`], each once and with a mail queued. Those enrolled already
+    /// stay as they are. Returns the new grants.
+    pub async fn invite(
+        &self,
+        id: &ProgrammeId,
+        people: &[NewPerson],
+        by: Author<'_>,
+    ) -> Result<Vec<GrantId>, StoreError> {
+        self.carry_through(by.deadline, || async {
+            let mut added = Vec::new();
+            let mut seen = HashSet::new();
+            let enrolled = people.iter().map(|new| {
+                let key = Enrolment::key_of(new.person.address.matched(), id);
+                async move { self.get(key).await }
+            });
+            let enrolled = try_join_all(enrolled).await?;
+            let mut transaction = self.transaction();
+            for (NewPerson { person, group }, enrolled) in people.iter().zip(enrolled) {
+                let address = person.address.matched().clone();
+                let again = !seen.insert(address.clone());
+                if again || enrolled.is_some() {
+                    continue;
+                }
+                let grant = Grant::invited(id.clone(), GrantId::random(), person.clone(), group.clone());
+                let enrolment = Enrolment { address, programme: id.clone(), grant: grant.id.clone() };
+                let mail = QueuedMail::Roster { programme: id.clone(), grant: grant.id.clone() };
+                let mail = OutboxRow::queued(new_ulid(by.now), mail, by.now);
+                transaction = transaction.create(&grant)?.create(&enrolment)?.owing(&mail)?;
+                added.push(grant.id);
+            }
+            if added.is_empty() {
+                return Ok(Round::Over(added));
+            }
+            let names: Vec<&str> = added.iter().map(GrantId::as_str).collect();
+            let what = AuditDetail::new(Act::Invited).noting(names.join(" "));
+            let entry = Entry::on_programme(id, by.actor, by.now, what);
+            Ok(Round::Write(transaction.told_by(&[entry])?, added))
+        })
+        .await
     }
 }

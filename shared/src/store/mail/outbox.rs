@@ -1,37 +1,348 @@
-//! The outbox: queued mails, each taken by one sender at a time, and their delivery. Recipients and texts
-//! belong to the mail function.
+//! The outbox: queued mails, each taken by one sender at a time, and their delivery. A row names no person but the one who asks for a
+//! link, and whom a request to the admins is about; the recipient is looked up when it is sent.
 
 use crate::clock::Moment;
 use futures_util::future::try_join_all;
 use jiff::SignedDuration;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use crate::deadline::Deadline;
-use crate::domain::grant::Grant;
-use crate::domain::mail::class::MailClass;
-use crate::domain::values::id::{GrantId, ProgrammeId, new_ulid};
-use crate::store::items::stored;
-use crate::store::keys::{grant_partition_of, key};
-use crate::store::mail::outbox_row::{GrantMail, MailState, OutboxRow, QueuedMail};
-use crate::store::table::commit::{Commit, Pauses, Unaudited};
-use crate::store::table::items::{Queue, Stored};
-use crate::store::table::transaction::{Transaction, number};
-use crate::store::table::{StoreError, Table, keys};
+use crate::domain::grant::{Grant, Notice};
+use crate::domain::mail::class::{MailClass, OptionalMail};
+use crate::domain::mail::day::Delivery;
+use crate::domain::mail::kind::MailKind;
+use crate::domain::people::sign_in::LOGIN_REQUEST_LASTS;
+use crate::domain::programme::request::Wish;
+use crate::domain::usage::crossing::Scope;
+use crate::domain::values::address::MatchedAddress;
+use crate::domain::values::id::{Epoch, GrantId, PersonId, ProgrammeId, new_ulid};
+use crate::domain::values::money::Usd;
+use crate::domain::values::token::BrowserTokenHash;
+use crate::domain::values::window::Window;
+use crate::store::items::{Queue, Stored, stored};
+use crate::store::keys::{begin, grant_partition_of, key, mails_of, mails_written_at};
+use crate::store::table::write::{Transaction, Unaudited};
+use crate::store::{ByHand, DoneByHand, StoreError, Table, keys};
 
-/// The last time that a roster mail was sent again by hand.
+/// A queued mail and its delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RosterMailResent {
-    pub programme: ProgrammeId,
-    pub grant: GrantId,
-    pub resent_at: Moment,
+pub struct OutboxRow {
+    pub row: Ulid,
+    pub class: MailClass,
+    #[serde(flatten)]
+    pub state: MailState,
+    pub written_at: Moment,
+    /// How often it was tried.
+    pub tries: u8,
+    /// When it was queued again after it had been a dead letter.
+    pub again_at: Option<Moment>,
+    pub version: u64,
+    /// The day in whose counts it is, once the mail server has it.
+    pub counted_on: Option<Date>,
+    #[serde(flatten)]
+    pub mail: QueuedMail,
 }
 
 stored! {
-    "resent" RosterMailResent |it| (programme: &ProgrammeId = &it.programme, grant: &GrantId = &it.grant) => key(grant_partition_of(programme, grant), format!("W#{grant}"))
+    "outbox" OutboxRow |it| (row: Ulid = it.row) => key(format!("O#{row}"), "O");
+    expires it.written_at + it.is_kept_for();
+    waits it.waits()
 }
 
-/// The outcome of sending a roster mail again.
+/// The delivery of a mail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum MailState {
+    /// To be sent, no earlier than `since`.
+    Waiting {
+        since: Moment,
+    },
+    /// Being sent. When the lease ends, another sender takes it.
+    Sending {
+        lease_until: Moment,
+    },
+    /// The mail server took it.
+    Sent {
+        message: String,
+        at: Moment,
+    },
+    Delivered {
+        message: String,
+        at: Moment,
+    },
+    Bounced {
+        message: String,
+        at: Moment,
+        bounce: Bounce,
+    },
+    Complained {
+        message: String,
+        at: Moment,
+    },
+    /// Nothing was to be sent after all: the address is unknown, or too much was asked for.
+    Dropped {
+        why: String,
+        at: Moment,
+    },
+    /// It could not be sent and is not tried again.
+    Failed {
+        why: String,
+        at: Moment,
+    },
+}
+
+/// How a mail bounced, the worse the later.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Bounce {
+    /// Perhaps only an automatic reply: a delivery outweighs it.
+    Reply,
+    /// A temporary bounce, such as a full mailbox.
+    Soft,
+    /// The mail server did not try, because the address is on its suppression list.
+    Suppressed,
+    /// A permanent bounce.
+    #[default]
+    Hard,
+}
+
+/// What a mail is and whom it concerns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "mail", rename_all = "kebab-case")]
+pub enum QueuedMail {
+    /// The answer to an ask for a link. Whether one is sent is decided at sending.
+    Link { address: MatchedAddress, asked_by: BrowserTokenHash },
+    /// The welcome to a person on the roster of a programme.
+    Roster { programme: ProgrammeId, grant: GrantId },
+    /// A notice to a student about their key.
+    Notice { programme: ProgrammeId, grant: GrantId, epoch: Epoch, notice: Notice },
+    /// The notice to a student who has used so much of their own cap.
+    CapUsed { programme: ProgrammeId, grant: GrantId, window: Window, threshold: u8, of_limit: Usd },
+    /// The alert that a threshold of the budget was crossed, or that all of it is reserved.
+    Alert {
+        programme: ProgrammeId,
+        #[serde(flatten)]
+        scope: Scope,
+        threshold: u8,
+        of_limit: Usd,
+        recipient: PersonId,
+    },
+    /// A request of faculty for what only an admin may do.
+    Request { programme: ProgrammeId, by: PersonId, wishes: Vec<Wish>, recipient: PersonId },
+    /// An alarm about the account.
+    Account { day: Date, alarm: String, recipient: PersonId },
+    /// The weekly digest of a programme, for somebody with a role on it.
+    Digest { programme: ProgrammeId, week: Date, recipient: PersonId },
+    /// The weekly digest of the account, for an admin.
+    AccountDigest { week: Date, recipient: PersonId },
+    /// The statement of a month, for a finance address.
+    Statement { month: Date, recipient: PersonId },
+}
+
+/// The link from a grant to a mail about it, so that the grant's mails can be listed. It expires with the
+/// mail's row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantMail {
+    pub programme: ProgrammeId,
+    pub grant: GrantId,
+    pub row: Ulid,
+    pub written_at: Moment,
+}
+
+stored! {
+    "grant-mail" GrantMail |it| (programme: &ProgrammeId = &it.programme, grant: &GrantId = &it.grant, row: Ulid = it.row) => key(grant_partition_of(programme, grant), format!("{}{row}", mails_of(grant)));
+    list of_grant(programme: &ProgrammeId, grant: &GrantId) => begin(grant_partition_of(programme, grant), &mails_of(grant));
+    list written_at(programme: &ProgrammeId, grant: &GrantId, at: Moment) => begin(grant_partition_of(programme, grant), &mails_written_at(grant, at));
+    expires it.written_at + OUTBOX_KEPT
+}
+
+/// The row of a mail under the message id of the mail server, whose events name nothing else for certain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentAs {
+    pub message: String,
+    pub row: Ulid,
+    pub at: Moment,
+}
+
+stored! {
+    "sent-as" SentAs |it| (message: &str = &it.message) => key(format!("SENT#{message}"), "SENT");
+    expires it.at + OUTBOX_KEPT
+}
+
+/// How long an outbox row is kept: past every retry and every event that may still come for it.
+pub const OUTBOX_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
+/// How long the row of a request to the admins is kept. It may name people, so only while somebody may still act on it.
+const REQUEST_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+impl OutboxRow {
+    /// How long the row is kept. An ask may hold a stranger's address, so it goes soon.
+    pub(crate) fn is_kept_for(&self) -> SignedDuration {
+        match self.mail {
+            QueuedMail::Link { .. } => LOGIN_REQUEST_LASTS,
+            QueuedMail::Request { .. } => REQUEST_KEPT,
+            _ => OUTBOX_KEPT,
+        }
+    }
+
+    pub(crate) fn waits(&self) -> Option<(Queue, Moment)> {
+        let queue = Queue::Mail(self.class);
+        match self.state {
+            MailState::Waiting { since } => Some((queue, since)),
+            MailState::Sending { lease_until, .. } => Some((queue, lease_until)),
+            // A dead letter waits for a person.
+            MailState::Failed { at, .. } => Some((Queue::DeadMail, at)),
+            _ => None,
+        }
+    }
+
+    /// A mail queued from now on.
+    pub fn queued(row: Ulid, mail: QueuedMail, now: Moment) -> OutboxRow {
+        let (class, state) = (mail.class(), MailState::Waiting { since: now });
+        OutboxRow { row, class, state, written_at: now, tries: 0, version: 1, again_at: None, counted_on: None, mail }
+    }
+
+    /// A mail that somebody sends by hand; it does not queue behind a whole roster.
+    pub fn queued_by_hand(row: Ulid, mail: QueuedMail, now: Moment) -> OutboxRow {
+        OutboxRow { class: MailClass::ByHand, ..OutboxRow::queued(row, mail, now) }
+    }
+
+    /// The notice that an act on a grant sends to its student.
+    pub fn notice(row: Ulid, notice: Notice, grant: &Grant, now: Moment) -> OutboxRow {
+        OutboxRow::queued(row, QueuedMail::notice(notice, grant), now)
+    }
+
+    /// The item that files it under its grant, if it is about one.
+    pub fn of_grant(&self) -> Option<GrantMail> {
+        match &self.mail {
+            QueuedMail::Roster { programme, grant }
+            | QueuedMail::Notice { programme, grant, .. }
+            | QueuedMail::CapUsed { programme, grant, .. } => Some(GrantMail {
+                programme: programme.clone(),
+                grant: grant.clone(),
+                row: self.row,
+                written_at: self.written_at,
+            }),
+            QueuedMail::Link { .. }
+            | QueuedMail::Alert { .. }
+            | QueuedMail::Request { .. }
+            | QueuedMail::Account { .. }
+            | QueuedMail::Digest { .. }
+            | QueuedMail::AccountDigest { .. }
+            | QueuedMail::Statement { .. } => None,
+        }
+    }
+}
+
+impl MailState {
+    /// The count of its day that it belongs to, once the mail server has it.
+    pub fn delivery(&self) -> Option<Delivery> {
+        Some(match self {
+            MailState::Sent { .. } => Delivery::Sent,
+            MailState::Delivered { .. } => Delivery::Delivered,
+            MailState::Bounced { bounce: Bounce::Hard, .. } => Delivery::Bounced,
+            MailState::Bounced { .. } => Delivery::Returned,
+            MailState::Complained { .. } => Delivery::Complained,
+            MailState::Waiting { .. }
+            | MailState::Sending { .. }
+            | MailState::Dropped { .. }
+            | MailState::Failed { .. } => return None,
+        })
+    }
+}
+
+impl QueuedMail {
+    /// Whether it goes to staff of a programme or of the account, or to finance. The loss of such a mail must come to
+    /// somebody's notice.
+    pub fn is_to_staff(&self) -> bool {
+        match self {
+            QueuedMail::Alert { .. }
+            | QueuedMail::Request { .. }
+            | QueuedMail::Account { .. }
+            | QueuedMail::Digest { .. }
+            | QueuedMail::AccountDigest { .. }
+            | QueuedMail::Statement { .. } => true,
+            QueuedMail::Link { .. }
+            | QueuedMail::Roster { .. }
+            | QueuedMail::Notice { .. }
+            | QueuedMail::CapUsed { .. } => false,
+        }
+    }
+
+    /// The choice by which its recipient can opt out. Nobody can opt out of mail about their key or about a
+    /// rule that will switch it off.
+    pub fn of_choice(&self) -> Option<OptionalMail> {
+        match self {
+            QueuedMail::Digest { .. } | QueuedMail::AccountDigest { .. } => Some(OptionalMail::Digest),
+            QueuedMail::CapUsed { .. } | QueuedMail::Notice { notice: Notice::TermEndSoon, .. } => {
+                Some(OptionalMail::Reminder)
+            }
+            QueuedMail::Link { .. }
+            | QueuedMail::Roster { .. }
+            | QueuedMail::Notice { .. }
+            | QueuedMail::Alert { .. }
+            | QueuedMail::Request { .. }
+            | QueuedMail::Account { .. }
+            | QueuedMail::Statement { .. } => None,
+        }
+    }
+
+    /// The programme that it is about, if any.
+    pub fn programme(&self) -> Option<&ProgrammeId> {
+        match self {
+            QueuedMail::Roster { programme, .. }
+            | QueuedMail::Notice { programme, .. }
+            | QueuedMail::CapUsed { programme, .. }
+            | QueuedMail::Alert { programme, .. }
+            | QueuedMail::Request { programme, .. }
+            | QueuedMail::Digest { programme, .. } => Some(programme),
+            QueuedMail::Link { .. }
+            | QueuedMail::Account { .. }
+            | QueuedMail::AccountDigest { .. }
+            | QueuedMail::Statement { .. } => None,
+        }
+    }
+
+    /// The value of its header `X-Bursar-Mail`.
+    pub fn kind(&self) -> MailKind {
+        match self {
+            QueuedMail::Link { .. } => MailKind::Link,
+            QueuedMail::Roster { .. } => MailKind::Roster,
+            QueuedMail::Notice { notice: Notice::KeyShown, .. } => MailKind::KeyShown,
+            QueuedMail::Notice { notice: Notice::KeyLeaked, .. } => MailKind::KeyLeaked,
+            QueuedMail::Notice { .. } | QueuedMail::CapUsed { .. } => MailKind::Student,
+            QueuedMail::Alert { .. } => MailKind::Alert,
+            QueuedMail::Request { .. } => MailKind::Request,
+            QueuedMail::Account { .. } => MailKind::Account,
+            QueuedMail::Digest { .. } | QueuedMail::AccountDigest { .. } => MailKind::Digest,
+            QueuedMail::Statement { .. } => MailKind::Statement,
+        }
+    }
+
+    /// A notice about the last key that was shown to the grant's student.
+    pub fn notice(notice: Notice, grant: &Grant) -> QueuedMail {
+        let (programme, epoch, grant) = (grant.programme.clone(), grant.last_shown(), grant.id.clone());
+        QueuedMail::Notice { programme, grant, epoch, notice }
+    }
+
+    /// The class in whose queue it waits, unless somebody sent it by hand.
+    pub fn class(&self) -> MailClass {
+        match self.kind() {
+            MailKind::Roster => MailClass::Roster,
+            MailKind::Digest => MailClass::Digest,
+            MailKind::Statement => MailClass::Statement,
+            MailKind::Student => MailClass::Student,
+            MailKind::Link
+            | MailKind::KeyShown
+            | MailKind::KeyLeaked
+            | MailKind::Alert
+            | MailKind::Account
+            | MailKind::Request => MailClass::Urgent,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resend {
     Done,
@@ -39,7 +350,7 @@ pub enum Resend {
 }
 
 /// The least time between two mails sent again by hand.
-pub(in crate::store) const BETWEEN_RESENT: SignedDuration = SignedDuration::from_hours(1);
+pub(crate) const BETWEEN_RESENT: SignedDuration = SignedDuration::from_hours(1);
 /// How long a sender owns a mail: longer than its function may run.
 const LEASE: SignedDuration = SignedDuration::from_secs(90);
 
@@ -84,27 +395,31 @@ impl Table {
         now: Moment,
         deadline: Deadline,
     ) -> Result<Resend, StoreError> {
-        let (programme, grant) = (programme.clone(), grant.clone());
-        let resent = RosterMailResent { programme: programme.clone(), grant: grant.clone(), resent_at: now };
-        let row = OutboxRow::queued_by_hand(new_ulid(now), QueuedMail::Roster { programme, grant }, now);
-        let hour_ago = number((now - BETWEEN_RESENT).as_millisecond());
-        let transaction = self
-            .transaction()
-            .create_or_replace(&resent, "resent_at <= :hour_ago", &[(":hour_ago", hour_ago)])?
-            .create(&row)?
-            .filed_under_grant(&row)?
-            .unaudited(Unaudited::Delivery);
-        if self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done {
+        let resent = self.resending(programme, grant, now)?.unaudited(Unaudited::Delivery);
+        if self.commit_once(resent, deadline).await? {
             return Ok(Resend::Done);
         }
-        let last: Option<RosterMailResent> = self.get(resent.key()).await?;
-        Ok(Resend::NotBefore(last.map_or(now, |last| last.resent_at) + BETWEEN_RESENT))
+        let last = self.get(DoneByHand::key_of(programme, grant, ByHand::RosterMail)).await?;
+        Ok(Resend::NotBefore(last.map_or(now + BETWEEN_RESENT, |last| last.again_at)))
+    }
+
+    /// Sends the roster mail once more, on condition that it was not sent so within the hour.
+    pub(crate) fn resending(
+        &self,
+        programme: &ProgrammeId,
+        grant: &GrantId,
+        now: Moment,
+    ) -> Result<Transaction, StoreError> {
+        let (programme, grant) = (programme.clone(), grant.clone());
+        let mail = QueuedMail::Roster { programme: programme.clone(), grant: grant.clone() };
+        let row = OutboxRow::queued_by_hand(new_ulid(now), mail, now);
+        let done = DoneByHand { programme, grant, what: ByHand::RosterMail, again_at: now + BETWEEN_RESENT };
+        self.transaction().doing_by_hand(&done, now)?.owing(&row)
     }
 
     /// The mails to a grant's student, oldest first, for as long as they are kept.
     pub async fn mails_of(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Vec<OutboxRow>, StoreError> {
-        let pk = Grant::key_of(programme, grant).item.pk;
-        let filed: Vec<GrantMail> = self.query(&pk, &keys::mails_of(grant)).await?;
+        let filed = self.list(GrantMail::of_grant(programme, grant)).await?;
         let rows = try_join_all(filed.iter().map(|filed| self.get(OutboxRow::key_of(filed.row)))).await?;
         Ok(rows.into_iter().flatten().collect())
     }
@@ -112,14 +427,11 @@ impl Table {
 
 impl Transaction {
     /// Queues a mail, with the item by which it is found from its grant.
-    pub(in crate::store) fn owing(self, row: &OutboxRow) -> Result<Transaction, StoreError> {
-        self.create(row)?.filed_under_grant(row)
-    }
-
-    fn filed_under_grant(self, row: &OutboxRow) -> Result<Transaction, StoreError> {
+    pub(crate) fn owing(self, row: &OutboxRow) -> Result<Transaction, StoreError> {
+        let queued = self.create(row)?;
         match row.of_grant() {
-            Some(filed) => self.create(&filed),
-            None => Ok(self),
+            Some(filed) => queued.create(&filed),
+            None => Ok(queued),
         }
     }
 }

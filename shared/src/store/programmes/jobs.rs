@@ -1,7 +1,7 @@
 //! Jobs: work too long for one request. What the steps of a job do is the console's.
 //!
 //! A programme has one item for each kind of job, so a kind is not under way twice. Its steps are either kept in the table when it
-//! is started (`imports`), or found by walking through the grants. Every step may be done twice.
+//! is started, as those of a roster file that was previewed, or found by walking through the grants. Every step may be done twice.
 //!
 //! Whoever took a job writes its checkpoint on condition that nobody has written since. So another who takes it over after the
 //! lease, or a person who starts it anew, ends the former runner. Of a programme's jobs one runs at a time: the oldest.
@@ -10,20 +10,19 @@ use std::collections::{BTreeSet, HashSet};
 
 use crate::clock::Moment;
 use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::{StreamExt, TryStreamExt};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use crate::deadline::Deadline;
 use crate::domain::audit::Actor;
+use crate::domain::grant::Person;
 use crate::domain::values::id::{GrantId, ProgrammeId, new_ulid};
-use crate::store::items::{Stored, stored};
-use crate::store::keys::{JOBS, key, programme_partition};
-use crate::store::programmes::imports::Import;
-use crate::store::table::commit::{Commit, Pauses, Unaudited};
-use crate::store::table::items::Queue;
-use crate::store::table::transaction::{Transaction, number};
-use crate::store::table::{StoreError, Table, items, keys};
+use crate::store::items::{Queue, Stored, stored};
+use crate::store::keys::{begin, key, programme_partition};
+use crate::store::table::write::{Round, Unaudited, number};
+use crate::store::{INVITED_AT_ONCE, StoreError, Table, items, keys};
 
 /// How long an invocation owns a job: longer than it may run.
 pub const JOB_LEASE: SignedDuration = SignedDuration::from_secs(60);
@@ -55,7 +54,8 @@ pub struct Job {
 
 stored! {
     // A programme's running or last job of a kind. There is one key, so there is one such job at a time.
-    "job" Job |it| (programme: &ProgrammeId = &it.programme, kind: &str = it.work.kind()) => key(programme_partition(programme), format!("{JOBS}{kind}"));
+    "job" Job |it| (programme: &ProgrammeId = &it.programme, kind: &str = it.work.kind()) => key(programme_partition(programme), format!("JOB#{kind}"));
+    list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), "JOB#");
     waits it.waits()
 }
 
@@ -104,7 +104,6 @@ pub enum JobState {
     },
 }
 
-/// The outcome of starting a job with kept steps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JobCreation {
     Yes,
@@ -126,7 +125,7 @@ impl Work {
 }
 
 impl Job {
-    /// A job that nobody has taken yet.
+    /// A job that nobody has taken yet, to be set by the transaction that makes it necessary: one of its kind that runs starts anew.
     pub fn new(programme: &ProgrammeId, work: Work, all: u32, by: &Actor, now: Moment) -> Job {
         Job {
             programme: programme.clone(),
@@ -159,7 +158,7 @@ impl Job {
         matches!(self.state, JobState::Running { lease_until } if now < lease_until)
     }
 
-    pub(in crate::store) fn waits(&self) -> Option<(Queue, Moment)> {
+    pub(crate) fn waits(&self) -> Option<(Queue, Moment)> {
         match self.state {
             JobState::Running { lease_until: due } | JobState::Waiting { until: due } => Some((Queue::Job, due)),
             JobState::Done { .. } | JobState::Failed { .. } => None,
@@ -180,7 +179,7 @@ impl JobState {
 impl Table {
     /// The jobs of a programme that run or have run, the oldest first.
     pub async fn jobs(&self, programme: &ProgrammeId) -> Result<Vec<Job>, StoreError> {
-        let mut jobs: Vec<Job> = self.query(&keys::programme_partition(programme), keys::JOBS).await?;
+        let mut jobs = self.list(Job::of_programme(programme)).await?;
         jobs.sort_by_key(|job| (job.started_at, job.job));
         Ok(jobs)
     }
@@ -193,39 +192,26 @@ impl Table {
         now: Moment,
         deadline: Deadline,
     ) -> Result<JobCreation, StoreError> {
-        let mut pauses = Pauses::until(deadline);
-        let job = Job::new(&import.programme, Work::Import { import: import.import }, import.steps, by, now);
-        loop {
-            let kept = self.get(Import::key_of(import.import));
-            let (kept, before) = tokio::try_join!(kept, self.get(job.key()))?;
-            if before.as_ref().is_some_and(|before| before.job == job.job) {
-                return Ok(JobCreation::Yes);
-            }
+        let work = Work::Import { import: import.import };
+        let job = Job::new(&import.programme, work, import.steps, by, now);
+        self.carry_through(deadline, || async {
+            let (kept, before) = tokio::try_join!(self.get(Import::key_of(import.import, 0)), self.get(job.key()))?;
             if kept.is_none_or(|kept| kept.applied) {
-                return Ok(JobCreation::Already);
+                return Ok(Round::Over(JobCreation::Already));
             }
             if before.as_ref().is_some_and(Job::is_running) {
-                return Ok(JobCreation::Busy);
+                return Ok(Round::Over(JobCreation::Busy));
             }
-            let (not, yes) = (AttributeValue::Bool(false), AttributeValue::Bool(true));
-            let transaction = self.transaction().update(
-                &Import::key_of(import.import),
-                "SET applied = :yes",
-                "applied = :not",
-                &[(":yes", yes), (":not", not)],
-            )?;
+            let applied = [(":yes", AttributeValue::Bool(true)), (":not", AttributeValue::Bool(false))];
+            let key = Import::key_of(import.import, 0);
+            let transaction = self.transaction().update(&key, "SET applied = :yes", "applied = :not", &applied)?;
             let transaction = match before {
-                Some(before) => transaction.create_or_replace(&job, AS_READ, &as_read(&before))?,
+                Some(before) => transaction.put(&job, AS_READ, &as_read(&before))?,
                 None => transaction.create(&job)?,
             };
-            let transaction = transaction.unaudited(Unaudited::Job);
-            match self.commit(transaction, &mut pauses).await? {
-                Commit::Done => return Ok(JobCreation::Yes),
-                // Perhaps our own write, whose first answer was lost: it is looked for above.
-                Commit::Stale if pauses.pause().await => {}
-                Commit::Stale => return Err(StoreError::Contended),
-            }
-        }
+            Ok(Round::Write(transaction.unaudited(Unaudited::Job), JobCreation::Yes))
+        })
+        .await
     }
 
     /// Programmes with jobs that nobody owned a moment ago.
@@ -262,22 +248,20 @@ impl Table {
             version: first.version + 1,
             ..first.clone()
         };
-        let mut transaction = self.transaction().replace_if(&taken, AS_READ, &as_read(first))?;
+        let mut transaction = self.transaction().put(&taken, AS_READ, &as_read(first))?;
         // The others must not have been taken meanwhile.
         for other in running.iter().filter(|other| other.job != first.job) {
             transaction = transaction.check(&Job::key_of(programme, other.work.kind()), AS_READ, &as_read(other))?;
         }
-        let is_mine =
-            self.commit(transaction.unaudited(Unaudited::Job), &mut Pauses::until(deadline)).await? == Commit::Done;
+        let is_mine = self.commit_once(transaction.unaudited(Unaudited::Job), deadline).await?;
         Ok(is_mine.then_some(taken))
     }
 
     /// Records the progress of a job that the caller owns. Returns `None` when somebody else has written it since.
     pub async fn set_job(&self, job: Job, deadline: Deadline) -> Result<Option<Job>, StoreError> {
         let after = Job { version: job.version + 1, ..job.clone() };
-        let transaction = self.transaction().replace_if(&after, AS_READ, &as_read(&job))?;
-        let is_mine =
-            self.commit(transaction.unaudited(Unaudited::Job), &mut Pauses::until(deadline)).await? == Commit::Done;
+        let transaction = self.transaction().put(&after, AS_READ, &as_read(&job))?;
+        let is_mine = self.commit_once(transaction.unaudited(Unaudited::Job), deadline).await?;
         Ok(is_mine.then_some(after))
     }
 }
@@ -289,7 +273,121 @@ fn as_read(job: &Job) -> [(&'static str, AttributeValue); 2] {
     [(":job", AttributeValue::S(job.job.to_string())), (":version", number(job.version))]
 }
 
-/// Starts a job with the transaction that makes it necessary. One of its kind that runs starts anew.
-pub(in crate::store) fn with_job(transaction: Transaction, job: &Job) -> Result<Transaction, StoreError> {
-    transaction.set(job)
+/// How long a preview may be applied.
+const IMPORT_LASTS: SignedDuration = SignedDuration::from_hours(24);
+/// How many steps lie in one part: whole transactions, and less than an item may hold.
+const STEPS_A_PART: usize = 20 * INVITED_AT_ONCE;
+const SIDE_BY_SIDE: usize = 8;
+
+/// A preview: what applying it will do. Its first part is the preview itself; the others hold more of its steps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Import {
+    pub import: Ulid,
+    pub part: u32,
+    pub programme: ProgrammeId,
+    pub made_at: Moment,
+    pub steps: u32,
+    /// How many of the steps drop somebody.
+    pub dropped: u32,
+    /// Whether so many are dropped that the person who applies it must type the number.
+    pub to_confirm: bool,
+    /// Whether a job was created from it.
+    pub applied: bool,
+    /// The steps of this part.
+    pub some: Vec<Step>,
+}
+
+stored! {
+    "import" Import |it| (import: Ulid = it.import, part: u32 = it.part) => key(format!("I#{import}"), format!("I#{part:05}"));
+    // A job may begin at the last moment.
+    expires it.made_at + IMPORT_LASTS * 2
+}
+
+/// One step of an import. Each may be done twice without a further effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "lowercase")]
+pub enum Step {
+    Add {
+        #[serde(flatten)]
+        person: Person,
+        group: Option<String>,
+    },
+    /// A change to a person on the roster, to what the file says.
+    Change {
+        grant: GrantId,
+        #[serde(flatten)]
+        person: Person,
+        group: Option<String>,
+    },
+    Drop {
+        grant: GrantId,
+    },
+    /// The return of a dropped person whom the file names again.
+    Return {
+        grant: GrantId,
+    },
+}
+
+impl Step {
+    /// The grant that it changes; `None` for somebody who is added.
+    pub fn grant(&self) -> Option<&GrantId> {
+        match self {
+            Step::Add { .. } => None,
+            Step::Change { grant, .. } | Step::Drop { grant } | Step::Return { grant } => Some(grant),
+        }
+    }
+}
+
+impl Import {
+    /// A preview of these steps that drops nobody.
+    pub fn of(programme: &ProgrammeId, steps: usize, now: Moment) -> Import {
+        Import {
+            import: new_ulid(now),
+            part: 0,
+            programme: programme.clone(),
+            made_at: now,
+            steps: u32::try_from(steps).unwrap_or(u32::MAX),
+            dropped: 0,
+            to_confirm: false,
+            applied: false,
+            some: Vec::new(),
+        }
+    }
+}
+
+impl Table {
+    /// Saves the steps of an import but its first part, which is returned: once that is there, all its steps are.
+    pub async fn keep_steps(
+        &self,
+        import: Import,
+        mut steps: Vec<Step>,
+        deadline: Deadline,
+    ) -> Result<Import, StoreError> {
+        let others = steps.split_off(steps.len().min(STEPS_A_PART));
+        let part = |(some, part): (&[Step], u32)| Import { part, some: some.to_vec(), ..import.clone() };
+        let parts: Vec<Import> = others.chunks(STEPS_A_PART).zip(1..).map(part).collect();
+        let parts = parts.into_iter().map(|part| async move { self.put_new(&part, deadline).await });
+        futures_util::stream::iter(parts).buffer_unordered(SIDE_BY_SIDE).try_collect::<Vec<_>>().await?;
+        Ok(Import { some: steps, ..import })
+    }
+
+    /// Saves a preview.
+    pub async fn keep_import(&self, import: Import, steps: Vec<Step>, deadline: Deadline) -> Result<(), StoreError> {
+        let first = self.keep_steps(import, steps, deadline).await?;
+        self.put_new(&first, deadline).await.map(drop)
+    }
+
+    /// A preview that may still be applied, or was.
+    pub async fn import(&self, import: Ulid, now: Moment) -> Result<Option<Import>, StoreError> {
+        let kept = self.get(Import::key_of(import, 0)).await?;
+        Ok(kept.filter(|import| now < import.made_at + IMPORT_LASTS))
+    }
+
+    /// The steps from this one on that are done together; empty after the last.
+    pub async fn steps_from(&self, import: Ulid, next: u32) -> Result<Vec<Step>, StoreError> {
+        let per_part = u32::try_from(STEPS_A_PART).unwrap_or(u32::MAX);
+        let part = self.get(Import::key_of(import, next / per_part)).await?;
+        let within = usize::try_from(next % per_part).unwrap_or(usize::MAX);
+        Ok(part.map(|part| part.some.into_iter().skip(within).collect()).unwrap_or_default())
+    }
 }

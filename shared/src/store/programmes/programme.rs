@@ -1,20 +1,21 @@
-//! Acts on a programme: create and close; `edit` is beside this. After closing, a job ends each grant by an act of its own.
+//! Acts on a programme: create, edit, close, and ask the admins. Whatever is under way, settings, budget, what the budget has reserved,
+//! the audit entries and the job that tells the provider move in one transaction.
 
+use crate::clock::Moment;
 use futures_util::future::try_join_all;
+use futures_util::stream::TryStreamExt;
 use ulid::Ulid;
 
 use crate::domain::audit::{Act, AuditDetail, Entry};
+use crate::domain::grant::EditEffect;
 use crate::domain::people::role::{RoleChanges, Roles};
+use crate::domain::programme::request::Request;
 use crate::domain::programme::{Budget, Programme, Settings};
-use crate::domain::values::id::ProgrammeId;
+use crate::domain::values::id::{PersonId, ProgrammeId};
 use crate::domain::values::money::Usd;
-use crate::store::programmes::guardrails::{RulesDue, RulesSource};
-use crate::store::programmes::imports::Import;
-use crate::store::programmes::jobs::{Job, Work, with_job};
-use crate::store::table::commit::{Commit, Pauses, Round};
-use crate::store::table::context::Author;
-use crate::store::table::transaction::Transaction;
-use crate::store::table::{StoreError, Table};
+use crate::store::items::Stored;
+use crate::store::table::write::{Pauses, Round, Told, Transaction, number};
+use crate::store::{Author, Import, Job, OutboxRow, QueuedMail, RulesDue, RulesSource, StoreError, Table, Work, items};
 
 /// What is said of jobs that a programme's close has ended.
 const CLOSED: &str = "The programme was closed.";
@@ -78,7 +79,7 @@ impl Table {
         let mut count = 1;
         loop {
             if form.is_some()
-                && let Some(made) = self.programmes().await?.into_iter().find(|made| made.form == form)
+                && let Some(made) = self.list(Programme::all()).await?.into_iter().find(|made| made.form == form)
             {
                 return Ok(made.id);
             }
@@ -98,9 +99,9 @@ impl Table {
             if let Some(roster) = copied.as_ref().and_then(|copied| copied.roster.as_ref()) {
                 transaction = transaction.create(&Import { programme: id.clone(), applied: true, ..roster.clone() })?;
                 let work = Work::Import { import: roster.import };
-                transaction = with_job(transaction, &Job::new(&id, work, roster.steps, by.actor, by.now))?;
+                transaction = transaction.set(&Job::new(&id, work, roster.steps, by.actor, by.now))?;
             }
-            if self.commit(transaction.told_by(&[entry])?, &mut pauses).await? == Commit::Done {
+            if self.commit(transaction.told_by(&[entry])?, &mut pauses).await? {
                 return Ok(id);
             }
             count += 1;
@@ -122,10 +123,10 @@ impl Table {
             let jobs = self.jobs(id).await?.into_iter();
             // A job that ends the grants of a term that was cut short is replaced below.
             for job in jobs.filter(|job| job.is_running() && job.work != Work::Close) {
-                transaction = with_job(transaction, &job.cancelled(CLOSED, by.now))?;
+                transaction = transaction.set(&job.cancelled(CLOSED, by.now))?;
             }
             let grants = self.count_grants(id).await?;
-            transaction = with_job(transaction, &Job::new(id, Work::Close, grants, by.actor, by.now))?;
+            transaction = transaction.set(&Job::new(id, Work::Close, grants, by.actor, by.now))?;
             Ok(Round::Write(transaction.told_by(&[entry])?, CloseOutcome::Done))
         })
         .await
@@ -143,7 +144,265 @@ pub(super) fn with_roles(
         transaction = transaction.set(roles)?;
     }
     for address in &changes.unset {
-        transaction = transaction.unset(&Roles::key_of(address, programme))?;
+        transaction = transaction.remove(&Roles::key_of(address, programme), "", &[])?;
     }
     Ok(transaction)
+}
+
+/// An edit of a programme, with what its form was made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edit {
+    pub settings: Settings,
+    /// The version of the programme that was read before.
+    pub version: u64,
+    /// The budget before and after; `None` leaves it as it is.
+    pub budget: Option<(Usd, Usd)>,
+    /// The audit entry of the settings.
+    pub what: AuditDetail,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EditOutcome {
+    Done,
+    /// A key was shown, or is being made, and the edit would change how limits count.
+    FixedByKeys,
+    /// Keys that people have end before the new end of the term.
+    KeysEndBefore(Moment),
+    /// The budget would be smaller than what is promised under the new settings.
+    BudgetTooSmall {
+        budget: Usd,
+        reserved: Usd,
+    },
+    /// Another edit was faster; this is its result.
+    Stale(Box<(Programme, Usd)>),
+    NoSuchProgramme,
+}
+
+/// A programme and its budget before an edit.
+struct Before {
+    programme: Programme,
+    budget: Budget,
+}
+
+impl Table {
+    /// Edits a programme that was read before. What its reservations cost more is reserved at once; what they cost less is given back
+    /// after the provider has confirmed the lower limits.
+    pub async fn edit(&self, id: &ProgrammeId, edit: &Edit, by: Author<'_>) -> Result<EditOutcome, StoreError> {
+        self.carry_through(by.deadline, || async {
+            // The budget comes first: its version shows that no reservation was taken since.
+            let (Some(budget), Some(programme)) =
+                (self.get(Budget::key_of(id)).await?, self.get(Programme::key_of(id)).await?)
+            else {
+                return Ok(Round::Over(EditOutcome::NoSuchProgramme));
+            };
+            let before = Before { programme, budget };
+            if before.is_newer_than(edit) {
+                return Ok(Round::Over(EditOutcome::Stale(Box::new((before.programme, before.budget.limit)))));
+            }
+            if before.counts_otherwise(&edit.settings) {
+                return Ok(Round::Over(EditOutcome::FixedByKeys));
+            }
+            let effect = match before.moves_costs(&edit.settings) {
+                true => Some(self.effect_of(&before, &edit.settings, by.now).await?),
+                false => None,
+            };
+            if let Some(refused) = before.refuses(edit, effect) {
+                return Ok(Round::Over(refused));
+            }
+            // Keys may be made at this moment, so the job begins even if nobody has one yet.
+            let keys = match before.moves_keys(&edit.settings, by.now) {
+                true => Some(self.count_grants(id).await?),
+                false => effect.map(|effect| effect.grants).filter(|grants| *grants > 0),
+            };
+            match self.transaction_of_edit(before, edit, (effect, keys), by)? {
+                Some(transaction) => Ok(Round::Write(transaction, EditOutcome::Done)),
+                None => Ok(Round::Over(EditOutcome::Done)),
+            }
+        })
+        .await
+    }
+
+    /// The effect on every grant of the programme. Of very many only some are held at once.
+    async fn effect_of(&self, before: &Before, after: &Settings, now: Moment) -> Result<EditEffect, StoreError> {
+        let Before { programme, budget } = before;
+        let ids = [programme.id.clone()];
+        let shards = self.shards_of_programmes(&ids);
+        let add = |sum: EditEffect, (_, grants): (u16, Vec<_>)| async move {
+            Ok(sum.and(EditEffect::of(&grants, budget, &programme.settings, after, now)))
+        };
+        shards.try_fold(EditEffect::default(), add).await
+    }
+
+    fn transaction_of_edit(
+        &self,
+        before: Before,
+        edit: &Edit,
+        (effect, keys): (Option<EditEffect>, Option<u32>),
+        by: Author<'_>,
+    ) -> Result<Option<Told>, StoreError> {
+        let Before { programme, budget } = before;
+        let (id, limit) = (programme.id.clone(), edit.limit(&budget));
+        let (mut transaction, mut entries) = (self.transaction(), Vec::new());
+        let entry = |what: AuditDetail| Entry::on_programme(&id, by.actor, by.now, what);
+        let has_new_settings = programme.settings != edit.settings;
+        if limit != budget.limit {
+            entries.push(entry(AuditDetail::new(Act::BudgetChanged).changing(budget.limit, limit)));
+        }
+        if limit != budget.limit || effect.is_some() {
+            transaction = with_budget(transaction, &budget, limit, effect)?;
+        }
+        if !has_new_settings && limit != budget.limit {
+            // Nobody's edit may come in between, whatever it changes.
+            let version = [(":version", number(edit.version))];
+            transaction = transaction.check(&Programme::key_of(&id), "version = :version", &version)?;
+        }
+        if has_new_settings {
+            let roles = RoleChanges::between(&id, Some(&programme.settings.people), &edit.settings.people);
+            let (version, was_over) = (programme.version, programme.is_over(by.now));
+            let edited = programme.edited(edit.settings.clone());
+            let ends = edited.is_over(by.now) && !was_over;
+            transaction = transaction.replace(&edited, version)?;
+            entries.push(entry(edit.what.clone()));
+            transaction = with_roles(transaction, &id, &roles)?;
+            // Whatever was edited, the guardrails are looked at.
+            transaction = transaction.set(&RulesDue::now(RulesSource::Programme(id.clone()), by.now))?;
+            let work = if ends { Work::Close } else { Work::Limits };
+            if let Some(grants) = keys {
+                transaction = transaction.set(&Job::new(&id, work, grants, by.actor, by.now))?;
+            }
+        }
+        if transaction.is_empty() {
+            return Ok(None);
+        }
+        transaction.told_by(&entries).map(Some)
+    }
+}
+
+impl Edit {
+    /// An edit of the settings alone.
+    pub fn of_settings(settings: Settings, version: u64, what: AuditDetail) -> Edit {
+        Edit { settings, version, budget: None, what }
+    }
+
+    fn limit(&self, budget: &Budget) -> Usd {
+        self.budget.map_or(budget.limit, |(_, limit)| limit)
+    }
+}
+
+impl Before {
+    fn is_newer_than(&self, edit: &Edit) -> bool {
+        self.programme.version != edit.version || edit.budget.is_some_and(|(was, _)| was != self.budget.limit)
+    }
+
+    /// Whether keys that exist or are being made count in another way than the new settings say.
+    fn counts_otherwise(&self, after: &Settings) -> bool {
+        let was = &self.programme.settings;
+        let has_reservations = self.budget.shown || self.budget.reserved != self.budget.assigned;
+        has_reservations && (was.basis != after.basis || was.term.timezone() != after.term.timezone())
+    }
+
+    /// Whether reservations may cost another sum under the new settings.
+    fn moves_costs(&self, after: &Settings) -> bool {
+        let was = &self.programme.settings;
+        was.allowance != after.allowance || was.basis != after.basis || was.term != after.term
+    }
+
+    /// Whether keys may have to be put under another guardrail: somebody has the first rules, or a term that was over goes on, in which
+    /// nobody saw to that.
+    fn moves_keys(&self, after: &Settings, now: Moment) -> bool {
+        let Before { programme, .. } = self;
+        let goes_on = programme.is_over(now);
+        let is_over = programme.clone().edited(after.clone()).is_over(now);
+        !is_over && (goes_on || after.rules.has_first_rules_since(&programme.settings.rules))
+    }
+
+    fn refuses(&self, edit: &Edit, effect: Option<EditEffect>) -> Option<EditOutcome> {
+        let (was, ends) = (self.programme.settings.term.ends_at(), edit.settings.term.ends_at());
+        if let Some(until) = effect.and_then(|effect| effect.keys_until).filter(|until| was < ends && *until < ends) {
+            return Some(EditOutcome::KeysEndBefore(until));
+        }
+        let (budget, more) = (edit.limit(&self.budget), effect.map_or(Usd::ZERO, |effect| effect.more));
+        let reserved = self.budget.reserved + more;
+        let is_asked = budget < self.budget.limit || more > Usd::ZERO;
+        (is_asked && budget < reserved).then_some(EditOutcome::BudgetTooSmall { budget, reserved })
+    }
+}
+
+/// Moves the budget. Where costs move, no reservation may have been taken or given back since it was read; otherwise it only needs the room
+/// for what is reserved.
+fn with_budget(
+    transaction: Transaction,
+    budget: &Budget,
+    limit: Usd,
+    effect: Option<EditEffect>,
+) -> Result<Transaction, StoreError> {
+    let (key, old, new) = (Budget::key_of(&budget.programme), number(budget.limit.micros()), number(limit.micros()));
+    let Some(effect) = effect else {
+        let condition =
+            if limit < budget.limit { "budget_limit = :old AND reserved <= :new" } else { "budget_limit = :old" };
+        return transaction.update(&key, "SET budget_limit = :new", condition, &[(":new", new), (":old", old)]);
+    };
+    let values = [
+        (":new", new),
+        (":old", old),
+        (":more", number(effect.more.micros())),
+        (":version", number(budget.version)),
+        (":one", number(1)),
+    ];
+    let expression = "SET budget_limit = :new ADD reserved :more, version :one";
+    transaction.update(&key, expression, "budget_limit = :old AND version = :version", &values)
+}
+
+impl Table {
+    /// Every programme that can be read, in the order of their ids, and the ids of those that cannot.
+    pub async fn readable_programmes(&self) -> Result<(Vec<Programme>, Vec<ProgrammeId>), StoreError> {
+        let (mut programmes, mut unreadable) = (Vec::new(), Vec::new());
+        let each = |item| {
+            let id = items::key_of(&item).sk.parse();
+            match items::from_item(item) {
+                Ok(programme) => programmes.push(programme),
+                Err(_) => unreadable.extend(id),
+            }
+            Ok(())
+        };
+        Self::each(self.query(&Programme::all()), each).await?;
+        Ok((programmes, unreadable))
+    }
+
+    /// The programmes of these ids, in their order. None of them can be missing: a programme is never removed.
+    pub async fn programmes_by_id(&self, ids: &[ProgrammeId]) -> Result<Vec<Programme>, StoreError> {
+        let missing = |id| StoreError::corrupt(&Programme::key_of(id), Programme::KIND, &"it is not there");
+        let each =
+            ids.iter().map(|id| async move { self.get(Programme::key_of(id)).await?.ok_or_else(|| missing(id)) });
+        try_join_all(each).await
+    }
+}
+
+/// How many mails fit into one transaction with the entry. A deployment's configuration has no room for more
+/// admins.
+const MAILS_AT_ONCE: usize = 90;
+
+impl Table {
+    /// Queues a mail to each admin. Returns `false` when the same was asked today.
+    pub async fn ask_admins(
+        &self,
+        request: &Request,
+        admins: &[PersonId],
+        what: AuditDetail,
+        by: Author<'_>,
+    ) -> Result<bool, StoreError> {
+        let (programme, now) = (&request.programme, by.now);
+        let entry = Entry::on_programme(programme, by.actor, now, what);
+        let mut transaction = self.transaction();
+        for (row, recipient) in (request.form.0..).zip(admins.iter().take(MAILS_AT_ONCE)) {
+            let mail = QueuedMail::Request {
+                programme: programme.clone(),
+                by: request.by.clone(),
+                wishes: request.wishes.clone(),
+                recipient: recipient.clone(),
+            };
+            transaction = transaction.create(&OutboxRow::queued(Ulid(row), mail, now))?;
+        }
+        self.commit_once(transaction.told_by(&[entry])?, by.deadline).await
+    }
 }

@@ -1,26 +1,24 @@
-//! Writes of the sync's one runner on condition of its lease: a runner that wakes late, after another took
-//! over, changes nothing. The sync decides what is written and when.
+//! Writes of the sync's one runner on condition of its lease: a runner that wakes late, after another took over, changes nothing. And its
+//! checkpoint: the progress of a run and its rows, in parts that fit into items, so that the next invocation goes on.
 
 use crate::clock::Moment;
 use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::{StreamExt, TryStreamExt};
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
 
 use crate::deadline::Deadline;
 use crate::domain::ledger::cut::AccountCut;
 use crate::domain::programme::Budget;
 use crate::domain::values::money::Usd;
-use crate::store::ledger::cuts::CutKeys;
-use crate::store::sync::account::{Account, AccountDay};
-use crate::store::sync::checkpoints::Checkpoint;
-use crate::store::sync::models::{ModelDay, ModelRows};
-use crate::store::sync::runs::Run;
-use crate::store::sync::state::SyncState;
-use crate::store::sync::totals::{KeptTotals, Totals};
-use crate::store::table::commit::{Commit, Pauses, Unaudited};
-use crate::store::table::items::Stored;
-use crate::store::table::lease::Lease;
-use crate::store::table::meta::{KnownAccount, Meta, SET_ACCOUNT, attribute_of};
-use crate::store::table::transaction::{Transaction, number};
-use crate::store::table::{StoreError, Table};
+use crate::store::items::{MOST_IN_A_PART, Stored, stored};
+use crate::store::keys::{ACCOUNT, key};
+use crate::store::table::meta::{SET_ACCOUNT, attribute_of};
+use crate::store::table::write::{Transaction, Unaudited, number};
+use crate::store::{
+    GroupTotals, KeptTotals, KnownAccount, Lease, Meta, ModelRows, Run, StoreError, SyncState, Table, Totals, keys,
+};
 
 /// The table while a lease is held.
 #[derive(Clone, Copy)]
@@ -38,7 +36,7 @@ impl Table {
 }
 
 impl FencedTable<'_> {
-    pub(in crate::store) fn table(&self) -> &Table {
+    pub(crate) fn table(&self) -> &Table {
         self.table
     }
 }
@@ -54,7 +52,7 @@ impl FencedTable<'_> {
             return Ok(false);
         }
         let mut known = match kept.groups_apart {
-            true => self.table.group_totals(&totals.programme).await?,
+            true => self.table.list(GroupTotals::of_programme(&totals.programme)).await?,
             false => Vec::new(),
         };
         for group in groups {
@@ -92,32 +90,12 @@ impl FencedTable<'_> {
         self.commit(transaction).await
     }
 
-    /// Writes the totals of the account.
-    pub async fn note_account(&self, account: &Account) -> Result<bool, StoreError> {
-        self.put_later(account, account.as_of).await
-    }
-
-    /// Writes the account's books of a day.
-    pub async fn note_account_day(&self, day: &AccountDay) -> Result<bool, StoreError> {
-        self.put_later(day, day.as_of).await
-    }
-
     /// Writes the cut of a complete run. A written cut stays, also when the run ends a second time.
     pub async fn note_cut(&self, cut: &AccountCut) -> Result<bool, StoreError> {
         if self.table.get::<AccountCut>(cut.key()).await?.is_some() {
             return Ok(true);
         }
         self.commit(self.begun()?.create(cut)?).await
-    }
-
-    /// Writes some of the foreign keys that were used since the last cut.
-    pub async fn note_cut_keys(&self, keys: &CutKeys) -> Result<bool, StoreError> {
-        self.put_later(keys, keys.as_of).await
-    }
-
-    /// Writes the use by model on a day.
-    pub async fn note_model_day(&self, day: &ModelDay) -> Result<bool, StoreError> {
-        self.put_later(day, day.as_of).await
     }
 
     /// Writes each grant's use by model on a day, if it changed. The first part comes last: it holds the
@@ -135,11 +113,7 @@ impl FencedTable<'_> {
 
     /// Replaces the state of the sync as it was read. Returns `false` also when an admin was faster.
     pub async fn set_sync_state(&self, after: &SyncState) -> Result<bool, StoreError> {
-        let transaction = match after.version {
-            0 | 1 => self.begun()?.create(after)?,
-            version => self.begun()?.replace(after, version - 1)?,
-        };
-        self.commit(transaction).await
+        self.commit(self.begun()?.replace(after, after.version.saturating_sub(1))?).await
     }
 
     /// Records what identifies the account of this deployment from now on.
@@ -171,19 +145,172 @@ impl FencedTable<'_> {
         self.commit(self.begun()?.remove(&Checkpoint::key_of(), condition, &fence)?).await
     }
 
-    async fn put_later<T: Stored>(&self, value: &T, as_of: Moment) -> Result<bool, StoreError> {
+    /// Writes an item, unless there is one of a later instant.
+    pub async fn put_later<T: Stored>(&self, value: &T, as_of: Moment) -> Result<bool, StoreError> {
         let as_of = [(":as_of", number(as_of.as_millisecond()))];
         self.commit(self.begun()?.create_or_replace(value, "as_of <= :as_of", &as_of)?).await
     }
 
-    pub(in crate::store) fn begun(&self) -> Result<Transaction, StoreError> {
+    pub(crate) fn begun(&self) -> Result<Transaction, StoreError> {
         let values = [(":holder", AttributeValue::S(self.lease.holder.clone())), (":fence", number(self.lease.fence))];
         let lease = Lease::key_of(&self.lease.lease);
         self.table.transaction().check(&lease, "holder = :holder AND fence = :fence", &values)
     }
 
-    pub(in crate::store) async fn commit(&self, transaction: Transaction) -> Result<bool, StoreError> {
-        Ok(self.table.commit(transaction.unaudited(Unaudited::Sync), &mut Pauses::until(self.deadline)).await?
-            == Commit::Done)
+    pub(crate) async fn commit(&self, transaction: Transaction) -> Result<bool, StoreError> {
+        self.table.commit_once(transaction.unaudited(Unaudited::Sync), self.deadline).await
     }
+}
+
+/// How many parts are written at once: each is in memory several times meanwhile.
+const SIDE_BY_SIDE: usize = 2;
+pub(crate) const KEPT_FOR: SignedDuration = SignedDuration::from_hours(48);
+
+/// The run under way, and where its progress and rows are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    pub run: Ulid,
+    pub began_at: Moment,
+    /// The table it was written in: in a restored copy, its rows are older than the copy.
+    pub table: String,
+    /// The fence of the lease it was written under. No other writer uses that fence.
+    pub fence: u64,
+    /// The number of the checkpoint in its run. Each has parts of its own names, so that none is ever
+    /// overwritten.
+    pub number: u32,
+    /// The rows that were seen, in the order in which they were saved.
+    pub rows: Vec<SavedParts>,
+    /// The number of parts of the progress.
+    pub parts: u32,
+    /// Why the run was last put off, and until when.
+    pub delay: Option<Delay>,
+}
+
+stored! {
+    "checkpoint" Checkpoint |_| () => key(ACCOUNT, "CHECKPOINT")
+}
+
+/// An obstacle to a run that may pass with time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delay {
+    pub why: String,
+    /// No earlier retry, unless a person starts one.
+    pub due: Moment,
+    /// How often it was met.
+    pub tries: u32,
+    /// How often it was met since the run last made progress.
+    pub in_a_row: u32,
+}
+
+impl Checkpoint {
+    /// The checkpoint of a run that begins.
+    pub fn of_run(run: Ulid, began_at: Moment, table: &Table) -> Checkpoint {
+        let table = table.name.clone();
+        Checkpoint { run, began_at, table, fence: 0, number: 0, rows: Vec::new(), parts: 0, delay: None }
+    }
+}
+
+/// The parts that one invocation saved of its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedParts {
+    pub fence: u64,
+    pub parts: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointPart {
+    pub(crate) run: Ulid,
+    pub(crate) part: String,
+    pub(crate) made_at: Moment,
+    #[serde(with = "serde_bytes")]
+    pub(crate) bytes: Vec<u8>,
+}
+
+stored! {
+    // A part of a run's rows or progress. They are large, and one partition takes a megabyte a second, so they are spread over ten by their last digit.
+    "checkpoint-part" CheckpointPart |it| (run: Ulid = it.run, part: &str = &it.part) => {
+        let digit = part.chars().last().unwrap_or_default();
+        key(format!("CP#{run}#{digit}"), part)
+    };
+    expires it.made_at + KEPT_FOR
+}
+
+impl Table {
+    /// Saves more rows of a run in parts from this number on. Returns how many they are. A runner that was
+    /// killed later may have saved as many, under another fence.
+    pub async fn keep_rows(
+        &self,
+        run: Ulid,
+        fence: u64,
+        first: u32,
+        rows: &[u8],
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<u32, StoreError> {
+        let parts: Vec<(String, &[u8])> = parts_of(rows, |number| keys::rows_part(fence, first + number));
+        self.keep_parts(run, &parts, now, deadline).await?;
+        Ok(u32::try_from(parts.len()).unwrap_or(u32::MAX))
+    }
+
+    /// One part of a run's rows.
+    pub async fn rows(&self, run: Ulid, fence: u64, number: u32) -> Result<Vec<u8>, StoreError> {
+        self.part(run, &keys::rows_part(fence, number)).await
+    }
+
+    /// Saves the progress of a run for its next checkpoint. Returns the number of parts. They count once a
+    /// checkpoint names them.
+    pub async fn keep_progress(
+        &self,
+        next: &Checkpoint,
+        progress: &[u8],
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<u32, StoreError> {
+        let parts: Vec<(String, &[u8])> = parts_of(progress, |part| keys::progress_part(next.fence, next.number, part));
+        self.keep_parts(next.run, &parts, now, deadline).await?;
+        Ok(u32::try_from(parts.len()).unwrap_or(u32::MAX))
+    }
+
+    /// The progress of a run.
+    pub async fn progress(&self, checkpoint: &Checkpoint) -> Result<Vec<u8>, StoreError> {
+        let mut progress = Vec::new();
+        for number in 0..checkpoint.parts {
+            let part = keys::progress_part(checkpoint.fence, checkpoint.number, number);
+            progress.extend(self.part(checkpoint.run, &part).await?);
+        }
+        Ok(progress)
+    }
+
+    async fn part(&self, run: Ulid, part: &str) -> Result<Vec<u8>, StoreError> {
+        let there = self.get(CheckpointPart::key_of(run, part)).await?;
+        let gone = || StoreError::corrupt(&CheckpointPart::key_of(run, part), CheckpointPart::KIND, &"it is gone");
+        there.map(|part| part.bytes).ok_or_else(gone)
+    }
+
+    async fn put_part(
+        &self,
+        run: Ulid,
+        part: &str,
+        bytes: &[u8],
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let part = CheckpointPart { run, part: part.to_owned(), made_at: now, bytes: bytes.to_vec() };
+        self.put_new(&part, deadline).await.map(drop)
+    }
+
+    async fn keep_parts(
+        &self,
+        run: Ulid,
+        parts: &[(String, &[u8])],
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let puts: Vec<_> = parts.iter().map(|(part, bytes)| self.put_part(run, part, bytes, now, deadline)).collect();
+        futures_util::stream::iter(puts).buffer_unordered(SIDE_BY_SIDE).try_for_each(async |()| Ok(())).await
+    }
+}
+
+fn parts_of(bytes: &[u8], name: impl Fn(u32) -> String) -> Vec<(String, &[u8])> {
+    bytes.chunks(MOST_IN_A_PART).zip(0..).map(|(bytes, number)| (name(number), bytes)).collect()
 }

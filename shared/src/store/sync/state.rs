@@ -1,17 +1,24 @@
-//! The state of the sync from one run to the next, with what the last run held back.
+//! The state of the sync from one run to the next: what a run would have done on its own and held back, because it was too much, which a
+//! person sees and may release; and keys that it did not find.
+
+use std::collections::BTreeSet;
 
 use crate::clock::Moment;
+use jiff::SignedDuration;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
+use crate::deadline::Deadline;
+use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
 use crate::domain::usage::reconciliation::Opening;
 use crate::domain::values::id::{KeyName, PersonId};
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
 use crate::store::items::stored;
-use crate::store::keys::{ACCOUNT, key};
-use crate::store::table::{StoreError, Table};
+use crate::store::keys::{ACCOUNT, begin, key};
+use crate::store::table::write::Round;
+use crate::store::{ForeignKey, StoreError, Table};
 
 /// The state of the sync from one run to the next.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,6 +140,171 @@ impl Table {
     /// The state of the sync; the default before its first run.
     pub async fn sync_state(&self) -> Result<SyncState, StoreError> {
         Ok(self.get(SyncState::key_of()).await?.unwrap_or_default())
+    }
+}
+
+/// How many marks lie in one item, which has at most 400 KB.
+const MARKS_IN_A_PART: usize = 10_000;
+/// The bytes of a mark: the act and a hash.
+const MARK: usize = 33;
+/// How long marks are kept. Each run that needs them writes them again.
+pub(crate) const KEPT_FOR: SignedDuration = SignedDuration::from_hours(90 * 24);
+
+/// The mark of one thing that a run held back, by which a later run recognises it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct HeldMark {
+    pub act: HeldAct,
+    pub key: KeyHash,
+}
+
+/// One part of a set of marks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldMarks {
+    pub(crate) marks: Ulid,
+    pub(crate) part: u32,
+    pub(crate) as_of: Moment,
+    #[serde(with = "serde_bytes")]
+    pub(crate) bytes: Vec<u8>,
+}
+
+stored! {
+    "held-marks" HeldMarks |it| (marks: Ulid = it.marks, part: u32 = it.part) => key(format!("HELD#{marks}"), format!("P#{part:05}"));
+    list of(marks: Ulid) => begin(format!("HELD#{marks}"), "P#");
+    expires it.as_of + KEPT_FOR
+}
+
+impl Table {
+    /// Saves the marks of what was held back, or released and not done yet, under this name.
+    pub async fn keep_marks(
+        &self,
+        name: Ulid,
+        marks: &BTreeSet<HeldMark>,
+        as_of: Moment,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let marks: Vec<&HeldMark> = marks.iter().collect();
+        for (some, part) in marks.chunks(MARKS_IN_A_PART).zip(0..) {
+            let bytes = some.iter().flat_map(|mark| mark.to_bytes()).collect();
+            self.put_later(&HeldMarks { marks: name, part, as_of, bytes }, as_of, deadline).await?;
+        }
+        Ok(())
+    }
+
+    /// The marks under this name.
+    pub async fn marks(&self, name: Ulid) -> Result<BTreeSet<HeldMark>, StoreError> {
+        let parts = self.list(HeldMarks::of(name)).await?;
+        let marks = parts.iter().flat_map(|part| part.bytes.as_chunks::<MARK>().0);
+        Ok(marks.filter_map(HeldMark::of_bytes).collect())
+    }
+
+    /// Releases what was held back at this instant for the next run, and nothing that was held back since; `false`
+    /// when there is only that.
+    pub async fn release_held_back(
+        &self,
+        shown: Moment,
+        by: &PersonId,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        self.carry_through(deadline, || async {
+            let state = self.sync_state().await?;
+            let is_shown = |held: &&HeldBack| held.at.as_millisecond() == shown.as_millisecond();
+            let Some(held) = state.held_back.as_ref().filter(is_shown) else {
+                // The next run may have done it already; then the release is in the audit.
+                let entries = self.list(Entry::of_account()).await?;
+                let told = Some(shown.to_string());
+                let is_done = |entry: &Entry| entry.what.act == Act::SafetyLimitReleased && entry.what.from == told;
+                return Ok(Round::Over(entries.iter().any(is_done)));
+            };
+            if held.released_by.is_some() {
+                return Ok(Round::Over(true));
+            }
+            let what = AuditDetail::new(Act::SafetyLimitReleased).changing(held.at, "released").noting(held.words());
+            let entry = Entry::on_account(&Actor::Person(by.clone()), now, what);
+            let held_back = Some(HeldBack { released_by: Some(by.clone()), ..held.clone() });
+            let released = SyncState { held_back, ..state }.next();
+            let transaction = self.transaction().replace(&released, released.version - 1)?.told_by(&[entry])?;
+            Ok(Round::Write(transaction, true))
+        })
+        .await
+    }
+}
+
+impl HeldMark {
+    fn to_bytes(&self) -> [u8; MARK] {
+        let mut bytes = [0; MARK];
+        let (act, key) = bytes.split_at_mut(1);
+        act.fill(match self.act {
+            HeldAct::Recovery => b'r',
+            HeldAct::Stop => b's',
+            HeldAct::Sweep => b'o',
+        });
+        key.copy_from_slice(&self.key.to_bytes());
+        bytes
+    }
+
+    fn of_bytes(bytes: &[u8; MARK]) -> Option<HeldMark> {
+        let (act, key) = bytes.split_first_chunk::<1>()?;
+        let act = match act {
+            b"r" => HeldAct::Recovery,
+            b"s" => HeldAct::Stop,
+            b"o" => HeldAct::Sweep,
+            _ => return None,
+        };
+        Some(HeldMark { act, key: KeyHash::of_bytes(key.first_chunk::<32>()?) })
+    }
+}
+
+impl HeldBack {
+    /// The text that describes what was held back.
+    pub fn words(&self) -> String {
+        let keys = |count: u32| if count == 1 { "1 key".to_owned() } else { format!("{count} keys") };
+        let live = |count: u32| if count == 1 { "1 live key".to_owned() } else { format!("{count} live keys") };
+        let words = [
+            (self.sweeps > 0).then(|| format!("{} that nobody was shown", keys(self.sweeps))),
+            (self.recoveries > 0)
+                .then(|| format!("{} that were found again and that newer ones replace", keys(self.recoveries))),
+            (self.stops > 0).then(|| format!("{} missing or disabled at the provider", live(self.stops))),
+        ];
+        let words: Vec<String> = words.into_iter().flatten().collect();
+        match words.split_last() {
+            Some((last, [])) => last.clone(),
+            Some((last, others)) => format!("{} and {last}", others.join(", ")),
+            None => keys(0),
+        }
+    }
+
+    /// The number of keys.
+    pub fn count(&self) -> u32 {
+        self.sweeps.saturating_add(self.recoveries).saturating_add(self.stops)
+    }
+}
+
+/// How long a record is kept: long after the last run that looked, nothing follows from it.
+pub(crate) const MISSING_KEPT_FOR: SignedDuration = SignedDuration::from_hours(60 * 24);
+
+/// A recorded key that the provider did not find.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingKey {
+    pub key: KeyHash,
+    /// When it was not found for the first time.
+    pub missing_since: Moment,
+    /// When the last run began that did not find it. A key that was listed later was not missing all the
+    /// time.
+    pub as_of: Moment,
+}
+
+stored! {
+    "missing-key" MissingKey |it| (hash: &KeyHash = &it.key) => key(ForeignKey::key_of(hash).item.pk, format!("MISSING#{hash}"));
+    expires it.as_of + MISSING_KEPT_FOR
+}
+
+impl Table {
+    /// Since when a key is missing, unless a listing found it that began after the last run that did not.
+    pub async fn missing_since(&self, key: &KeyHash, listed_at: Option<Moment>) -> Result<Option<Moment>, StoreError> {
+        let known: Option<MissingKey> = self.get(MissingKey::key_of(key)).await?;
+        let known = known.filter(|known| listed_at.is_none_or(|listed_at| known.as_of >= listed_at));
+        Ok(known.map(|known| known.missing_since))
     }
 }
 

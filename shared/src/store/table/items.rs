@@ -8,11 +8,11 @@ use serde::de::DeserializeOwned;
 
 use crate::domain::grant::Urgency;
 use crate::domain::mail::class::MailClass;
-use crate::store::table::keys::{ItemKey, Key};
-use crate::store::table::{StoreError, keys};
+use crate::store::keys::{ItemKey, Key};
+use crate::store::{StoreError, keys};
 
 /// The most bytes in one part of what is too large for an item, which has at most 400 KB.
-pub(in crate::store) const MOST_IN_A_PART: usize = 380_000;
+pub(crate) const MOST_IN_A_PART: usize = 380_000;
 
 /// An item as the SDK represents it.
 pub type Item = std::collections::HashMap<String, AttributeValue>;
@@ -35,15 +35,19 @@ pub trait Stored: Serialize + DeserializeOwned {
     }
 }
 
-/// Says how a type lies in the table, beside its fields: its kind; its key, by the ids that name it; and where it has them, its
-/// expiry and its queue.
+/// Says how a type lies in the table, beside its fields: its kind; its key, by the ids that name it; the lists of several of them; and
+/// where it has them, its expiry and its queue.
 macro_rules! stored {
     ($kind:literal $item:ident |$it:pat_param| ($($id:ident: $of:ty = $from:expr),*) => $key:expr
-     $(; expires $expires:expr)? $(; waits $waits:expr)?) => {
+     $(; list $list:ident ($($listed:ident: $by:ty),*) => $range:expr)* $(; expires $expires:expr)? $(; waits $waits:expr)?) => {
         impl $item {
             pub fn key_of($($id: $of),*) -> $crate::store::keys::Key<$item> {
                 $key.into()
             }
+
+            $(pub fn $list($($listed: $by),*) -> $crate::store::keys::Range<$item> {
+                $range
+            })*
         }
 
         impl $crate::store::items::Stored for $item {
@@ -148,7 +152,7 @@ fn without_nulls(item: &mut Item) {
 }
 
 /// The primary key of an item of the table or its index.
-pub(in crate::store) fn key_of(item: &Item) -> ItemKey {
+pub(crate) fn key_of(item: &Item) -> ItemKey {
     let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
     ItemKey { pk: text("pk"), sk: text("sk") }
 }

@@ -1,21 +1,21 @@
-//! The deployment's own item: its id, its table, and what identifies its account at the provider.
+//! The deployment's own item: its id, its table, and what identifies its account at the provider; leases, the right to be the one runner
+//! until a time; and the context of an act.
 
 use std::time::Duration;
 
 use crate::clock::Moment;
 use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::deadline::Deadline;
 use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
-use crate::domain::values::id::{DeploymentId, PersonId};
+use crate::domain::values::id::{DeploymentId, GrantId, PersonId, ProgrammeId};
 use crate::domain::values::key::{Fingerprint, KeyHash};
-use crate::store::items::stored;
+use crate::store::items::{Stored, stored};
 use crate::store::keys::key;
-use crate::store::table::commit::Round;
-use crate::store::table::items::Stored;
-use crate::store::table::transaction::key_item;
-use crate::store::table::{StoreError, Table};
+use crate::store::table::write::{Round, Unaudited, number, text};
+use crate::store::{StoreError, Table};
 
 /// This deployment, and the table that it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,7 +47,6 @@ pub struct KnownAccount {
 /// The time for creating the item, once in its life: two seconds for retries, and the rest for its first readers.
 const FOR_CREATION: Duration = Duration::from_secs(10);
 
-/// The outcome of confirming that a management key is of this deployment's account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Confirmed {
     Done,
@@ -69,16 +68,9 @@ impl Table {
 
     /// Records this table, a restored copy that was recovered, as the deployment's own.
     pub async fn adopt(&self, deadline: Deadline) -> Result<(), StoreError> {
-        let update = self
-            .client
-            .update_item()
-            .table_name(&self.name)
-            .set_key(Some(key_item(&Meta::key_of())))
-            .update_expression("SET #table = :table")
-            .condition_expression("attribute_exists(pk)")
-            .expression_attribute_names("#table", "table")
-            .expression_attribute_values(":table", AttributeValue::S(self.name.clone()));
-        self.write(deadline, || update.clone().send()).await.map(drop)
+        let (names, named) = ("SET #table = :table", [(":table", text(&self.name))]);
+        let adopted = self.transaction().update(&Meta::key_of(), names, "attribute_exists(pk)", &named)?;
+        self.write_alone(adopted, deadline).await.map(drop)
     }
 
     /// Records an admin's word that this management key is of the deployment's account, although it finds
@@ -113,8 +105,85 @@ impl Table {
     }
 }
 
-pub(in crate::store) const SET_ACCOUNT: &str = "SET account = :account";
+pub(crate) const SET_ACCOUNT: &str = "SET account = :account";
 
-pub(in crate::store) fn attribute_of(account: &KnownAccount) -> Result<AttributeValue, StoreError> {
+pub(crate) fn attribute_of(account: &KnownAccount) -> Result<AttributeValue, StoreError> {
     serde_dynamo::to_attribute_value(account).map_err(|error| StoreError::corrupt(&Meta::key_of(), Meta::KIND, &error))
+}
+
+/// A runner's lease. The fence grows with each holder, so that a stale one is recognised.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    pub lease: String,
+    pub holder: String,
+    pub fence: u64,
+    pub until: Moment,
+}
+
+stored! {
+    "lease" Lease |it| (name: &str = &it.lease) => key("LEASE", name)
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Acquired {
+    Yes(Lease),
+    /// Another holder has it.
+    Busy,
+}
+
+impl Table {
+    /// Takes the lease until then, unless another holder has it. The same holder may ask again.
+    pub async fn acquire(
+        &self,
+        name: &str,
+        holder: &str,
+        now: Moment,
+        length: SignedDuration,
+        deadline: Deadline,
+    ) -> Result<Acquired, StoreError> {
+        self.carry_through(deadline, || async {
+            let known = self.get(Lease::key_of(name)).await?;
+            if known.as_ref().is_some_and(|known| known.until > now && known.holder != holder) {
+                return Ok(Round::Over(Acquired::Busy));
+            }
+            let before = known.map_or(0, |known| known.fence);
+            let lease =
+                Lease { lease: name.to_owned(), holder: holder.to_owned(), fence: before + 1, until: now + length };
+            let taken =
+                self.transaction().create_or_replace(&lease, "fence = :before", &[(":before", number(before))])?;
+            Ok(Round::Write(taken.unaudited(Unaudited::Sync), Acquired::Yes(lease)))
+        })
+        .await
+    }
+
+    /// Extends the lease until then. Returns `false` when another holder has taken over.
+    pub async fn renew(&self, lease: &Lease, until: Moment, deadline: Deadline) -> Result<bool, StoreError> {
+        let as_held = [(":holder", text(&lease.holder)), (":fence", number(lease.fence))];
+        let renewed = Lease { until, ..lease.clone() };
+        let renewed = self.transaction().put(&renewed, "holder = :holder AND fence = :fence", &as_held)?;
+        self.write_alone(renewed, deadline).await
+    }
+
+    /// Releases the lease, so that the next runner can begin at once. Nothing happens when another holder has
+    /// taken over.
+    pub async fn release_lease(&self, lease: &Lease, deadline: Deadline) -> Result<(), StoreError> {
+        self.renew(lease, Moment::UNIX_EPOCH, deadline).await.map(drop)
+    }
+}
+
+/// The grant that an act is about, when it happens, and until when it may be tried.
+#[derive(Debug, Clone, Copy)]
+pub struct ActContext<'a> {
+    pub programme: &'a ProgrammeId,
+    pub grant: &'a GrantId,
+    pub now: Moment,
+    pub deadline: Deadline,
+}
+
+/// The person who acts on a programme, when, and until when it may be tried.
+#[derive(Debug, Clone, Copy)]
+pub struct Author<'a> {
+    pub actor: &'a Actor,
+    pub now: Moment,
+    pub deadline: Deadline,
 }

@@ -1,55 +1,440 @@
-//! One conditional write of a single item, sent again while the table throttles it or another write
-//! conflicts.
+//! Conditional writes: those of one act, all or none, or one alone. Conflicts are retried with jitter. A transaction whose answer is
+//! lost or doubtful is sent again with its token, so that it takes effect once and says so.
+
+use std::collections::HashMap;
+use std::time::Duration;
 
 use crate::clock::Moment;
+use aws_sdk_dynamodb::error::BuildError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::builders::TransactWriteItemBuilder;
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 use crate::deadline::Deadline;
-use crate::store::table::commit::{Commit, Pauses, Unaudited};
-use crate::store::table::items::Stored;
-use crate::store::table::keys::ItemKey;
-use crate::store::table::transaction::{key_item, number};
-use crate::store::table::{StoreError, Table, items};
+use crate::domain::audit::Entry;
+use crate::domain::values::id::Nonce;
+use crate::sdk_error::{SdkFailure, reduce};
+use crate::store::items::{Item, Stored};
+use crate::store::keys::ItemKey;
+use crate::store::{StoreError, Table, items};
+
+/// The rest of the invocation in which no conflict is retried: enough to answer, or to clean up.
+const LEFT_FOR_AN_ANSWER: Duration = Duration::from_secs(8);
+
+/// The writes of one act.
+///
+/// Conditions may be empty, which is none. A name with a `#` stands for itself without it, since it is a reserved word.
+pub(crate) struct Transaction {
+    table: String,
+    writes: Vec<TransactWriteItem>,
+}
+
+/// What stands for the placeholders of an expression.
+type Values<'a> = &'a [(&'a str, AttributeValue)];
+
+/// A transaction with what tells of it later: only such a one can be committed.
+pub(crate) struct Told(Transaction);
+
+/// The transactions without an audit entry. What they write is no state, right, limit, setting or roster.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Unaudited {
+    /// What `Mark` lists of a grant.
+    GrantMark,
+    /// When the provider may be asked for a reading again.
+    Refresh,
+    /// That a mail is to be sent again, is being sent, was sent or delivered, and that an address takes none.
+    Delivery,
+    /// What a threshold, a week, a month or an alarm came to, with its mails.
+    Notification,
+    /// What of a guardrail is in doubt, refused, or to be looked at.
+    Guardrail,
+    /// What a run of the sync read and reckoned, and who runs it.
+    Sync,
+    /// Who carries on a job, and how far it came.
+    Job,
+    /// Links, codes and sessions.
+    SignIn,
+    /// Which id an address with a role has.
+    PersonId,
+    /// Which bulk mails somebody wants.
+    MailChoice,
+}
+
+/// One round of an act, which reads and decides.
+pub(crate) enum Round<T> {
+    /// There is nothing to write.
+    Over(T),
+    /// The transaction to write, and the act's result if it commits.
+    Write(Told, T),
+}
+
+/// The pauses between retries, until the time is up.
+pub(crate) struct Pauses {
+    deadline: Deadline,
+    backoff: ExponentialBackoff,
+}
+
+impl Transaction {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.writes.is_empty()
+    }
+
+    /// Writes an item that must not be there yet.
+    pub(crate) fn create<T: Stored>(self, value: &T) -> Result<Self, StoreError> {
+        self.put(value, "attribute_not_exists(pk)", &[])
+    }
+
+    /// Writes an item on condition that there is none yet, or that the one that is there meets the condition.
+    pub(crate) fn create_or_replace<T: Stored>(
+        self,
+        value: &T,
+        condition: &str,
+        values: Values<'_>,
+    ) -> Result<Self, StoreError> {
+        self.put(value, &format!("attribute_not_exists(pk) OR {condition}"), values)
+    }
+
+    /// Writes an item over the version that was read; over none, if that is zero.
+    pub(crate) fn replace<T: Stored>(self, value: &T, version: u64) -> Result<Self, StoreError> {
+        if version == 0 {
+            return self.create(value);
+        }
+        self.put(value, "version = :version", &[(":version", number(version))])
+    }
+
+    /// Writes an item over whatever is there.
+    pub(crate) fn set<T: Stored>(self, value: &T) -> Result<Self, StoreError> {
+        self.put(value, "", &[])
+    }
+
+    /// Writes an item on a condition.
+    pub(crate) fn put<T: Stored>(self, value: &T, condition: &str, values: Values<'_>) -> Result<Self, StoreError> {
+        let put = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(items::to_item(value)?))
+            .set_condition_expression(given(condition))
+            .set_expression_attribute_values(named(values));
+        self.with(&value.key(), put.build().map(|put| TransactWriteItem::builder().put(put)))
+    }
+
+    /// Removes an item, on a condition.
+    pub(crate) fn remove(self, key: &ItemKey, condition: &str, values: Values<'_>) -> Result<Self, StoreError> {
+        let delete = Delete::builder()
+            .table_name(&self.table)
+            .set_key(Some(key_item(key)))
+            .set_condition_expression(given(condition))
+            .set_expression_attribute_values(named(values));
+        self.with(key, delete.build().map(|delete| TransactWriteItem::builder().delete(delete)))
+    }
+
+    /// Changes an item in place, on a condition.
+    pub(crate) fn update(
+        self,
+        key: &ItemKey,
+        expression: &str,
+        condition: &str,
+        values: Values<'_>,
+    ) -> Result<Self, StoreError> {
+        let update = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(key_item(key)))
+            .update_expression(expression)
+            .set_condition_expression(given(condition))
+            .set_expression_attribute_names(reserved(&format!("{expression} {condition}")))
+            .set_expression_attribute_values(named(values));
+        self.with(key, update.build().map(|update| TransactWriteItem::builder().update(update)))
+    }
+
+    /// Requires a condition of an item and leaves it as it is.
+    pub(crate) fn check(self, key: &ItemKey, condition: &str, values: Values<'_>) -> Result<Self, StoreError> {
+        let check = ConditionCheck::builder()
+            .table_name(&self.table)
+            .set_key(Some(key_item(key)))
+            .condition_expression(condition)
+            .set_expression_attribute_values(named(values));
+        self.with(key, check.build().map(|check| TransactWriteItem::builder().condition_check(check)))
+    }
+
+    fn with(mut self, key: &ItemKey, write: Result<TransactWriteItemBuilder, BuildError>) -> Result<Self, StoreError> {
+        self.writes.push(write.map_err(|error| StoreError::corrupt(key, "write", &error))?.build());
+        Ok(self)
+    }
+
+    /// Adds the entries of what it changes.
+    pub(crate) fn told_by(self, entries: &[Entry]) -> Result<Told, StoreError> {
+        entries.iter().try_fold(self, Transaction::create).map(Told)
+    }
+
+    pub(crate) fn unaudited(self, _: Unaudited) -> Told {
+        Told(self)
+    }
+}
 
 impl Table {
+    pub(crate) fn transaction(&self) -> Transaction {
+        Transaction { table: self.name.clone(), writes: Vec::new() }
+    }
+
+    /// Carries an act through: round after round, until a write commits, nothing is left to write, or the
+    /// time is up.
+    pub(crate) async fn carry_through<T, F>(&self, deadline: Deadline, round: impl Fn() -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<Round<T>, StoreError>>,
+    {
+        let mut pauses = Pauses::until(deadline);
+        loop {
+            // The futures of acts are large, and several of them nest on one stack.
+            match Box::pin(round()).await? {
+                Round::Over(done) => return Ok(done),
+                Round::Write(transaction, done) => {
+                    if Box::pin(self.commit(transaction, &mut pauses)).await? {
+                        return Ok(done);
+                    }
+                }
+            }
+            if !pauses.pause().await {
+                return Err(StoreError::Contended);
+            }
+        }
+    }
+
+    /// Writes all of a transaction. Returns `false` when a condition did not hold: what was read has changed, and the act must be
+    /// decided again.
+    pub(crate) async fn commit(&self, Told(transaction): Told, pauses: &mut Pauses) -> Result<bool, StoreError> {
+        // One token for every try: where one took effect whose answer was lost, the next is answered alike and does nothing.
+        let token = Nonce::random().to_string();
+        loop {
+            let try_once = self.client.transact_write_items().client_request_token(&token);
+            let Err(error) = try_once.set_transact_items(Some(transaction.writes.clone())).send().await else {
+                return Ok(true);
+            };
+            let failure = reduce(&error);
+            let verdict = match error.as_service_error() {
+                Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                    let reasons = cancelled.cancellation_reasons().iter();
+                    Verdict::of_reasons(&reasons.filter_map(|reason| reason.code()).collect::<Vec<_>>())
+                }
+                _ => Verdict::of(&failure),
+            };
+            match verdict {
+                Verdict::Refused => return Ok(false),
+                Verdict::Unknown | Verdict::Again if pauses.pause().await => {}
+                _ => return Err(StoreError::Service(failure)),
+            }
+        }
+    }
+
+    /// Commits a transaction that nobody decides again. Returns `false` when a condition did not hold.
+    pub(crate) async fn commit_once(&self, told: Told, deadline: Deadline) -> Result<bool, StoreError> {
+        self.commit(told, &mut Pauses::until(deadline)).await
+    }
+
+    /// Sends a single write by itself, which costs half as much, and again while the table throttles it or another write
+    /// conflicts. Returns `false` when its condition did not hold.
+    ///
+    /// An earlier try whose answer was lost may be the reason, so this is for writes of which "it is there already" and "done"
+    /// are one answer; all else is a transaction.
+    pub(crate) async fn write_alone(&self, single: Transaction, deadline: Deadline) -> Result<bool, StoreError> {
+        let mut pauses = Pauses::until(deadline);
+        for write in &single.writes {
+            while let Err(failure) = self.send(write).await {
+                match Verdict::of(&failure) {
+                    Verdict::Refused => return Ok(false),
+                    Verdict::Again if pauses.pause().await => {}
+                    _ => return Err(StoreError::Service(failure)),
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    async fn send(&self, write: &TransactWriteItem) -> Result<(), SdkFailure> {
+        if let Some(put) = write.put.clone() {
+            let send = self.client.put_item().table_name(put.table_name).set_item(Some(put.item));
+            let send = send.set_condition_expression(put.condition_expression);
+            let send = send.set_expression_attribute_values(put.expression_attribute_values);
+            send.send().await.map_err(|error| reduce(&error))?;
+        }
+        if let Some(update) = write.update.clone() {
+            let send = self.client.update_item().table_name(update.table_name).set_key(Some(update.key));
+            let send = send.update_expression(update.update_expression);
+            let send = send.set_condition_expression(update.condition_expression);
+            let send = send.set_expression_attribute_names(update.expression_attribute_names);
+            let send = send.set_expression_attribute_values(update.expression_attribute_values);
+            send.send().await.map_err(|error| reduce(&error))?;
+        }
+        if let Some(delete) = write.delete.clone() {
+            let send = self.client.delete_item().table_name(delete.table_name).set_key(Some(delete.key));
+            let send = send.set_condition_expression(delete.condition_expression);
+            let send = send.set_expression_attribute_values(delete.expression_attribute_values);
+            send.send().await.map_err(|error| reduce(&error))?;
+        }
+        Ok(())
+    }
+
     /// Writes an item that must not be there yet. Returns `false` when there is one, perhaps from a try of
     /// its own whose answer was lost.
-    pub(in crate::store) async fn put_new<T: Stored>(&self, value: &T, deadline: Deadline) -> Result<bool, StoreError> {
-        let put = self.client.put_item().table_name(&self.name).set_item(Some(items::to_item(value)?));
-        let put = put.condition_expression("attribute_not_exists(pk)");
-        Ok(self.write(deadline, || put.clone().send()).await?.is_some())
+    pub(crate) async fn put_new<T: Stored>(&self, value: &T, deadline: Deadline) -> Result<bool, StoreError> {
+        self.write_alone(self.transaction().create(value)?, deadline).await
+    }
+
+    /// Writes an item, unless there is one of a later instant.
+    pub async fn put_later<T: Stored>(&self, value: &T, as_of: Moment, deadline: Deadline) -> Result<(), StoreError> {
+        let put = self.transaction().create_or_replace(value, "as_of <= :as_of", &[(":as_of", instant(as_of))])?;
+        self.write_alone(put, deadline).await.map(drop)
     }
 
     /// Replaces an item on condition that its version is still this one. Returns `false` when another writer was faster.
-    pub(in crate::store) async fn replace<T: Stored>(
+    pub(crate) async fn replace<T: Stored>(
         &self,
         value: &T,
         version: u64,
         why: Unaudited,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
-        let replaced = self.transaction().replace(value, version)?.unaudited(why);
-        Ok(self.commit(replaced, &mut Pauses::until(deadline)).await? == Commit::Done)
+        self.commit_once(self.transaction().replace(value, version)?.unaudited(why), deadline).await
     }
 
     /// Removes an item, if it is there.
-    pub(in crate::store) async fn delete(&self, key: &ItemKey, deadline: Deadline) -> Result<(), StoreError> {
-        let delete = self.client.delete_item().table_name(&self.name).set_key(Some(key_item(key)));
-        self.write(deadline, || delete.clone().send()).await.map(drop)
+    pub(crate) async fn delete(&self, key: &ItemKey, deadline: Deadline) -> Result<(), StoreError> {
+        self.write_alone(self.transaction().remove(key, "", &[])?, deadline).await.map(drop)
+    }
+}
+
+impl Pauses {
+    pub(crate) fn until(deadline: Deadline) -> Pauses {
+        let backoff = ExponentialBuilder::new()
+            .with_min_delay(Duration::from_millis(10))
+            .with_max_delay(Duration::from_millis(500))
+            .with_jitter()
+            .without_max_times();
+        Pauses { deadline, backoff: backoff.build() }
     }
 
-    pub(in crate::store) async fn put_later<T: Stored>(
-        &self,
-        value: &T,
-        as_of: Moment,
-        deadline: Deadline,
-    ) -> Result<(), StoreError> {
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.name)
-            .set_item(Some(items::to_item(value)?))
-            .condition_expression("attribute_not_exists(pk) OR as_of <= :as_of")
-            .expression_attribute_values(":as_of", number(as_of.as_millisecond()));
-        self.write(deadline, || put.clone().send()).await.map(drop)
+    /// Waits, longer each time. Returns `false` when the time is up.
+    pub(crate) async fn pause(&mut self) -> bool {
+        let Some(pause) = self.backoff.next().filter(|pause| self.deadline.leaves(LEFT_FOR_AN_ANSWER + *pause)) else {
+            return false;
+        };
+        self.deadline.sleep(pause).await;
+        true
+    }
+}
+
+/// The meaning of an answer that is not success.
+enum Verdict {
+    /// A condition did not hold.
+    Refused,
+    /// It did not take effect; a retry may.
+    Again,
+    /// It is not known whether it took effect.
+    Unknown,
+    /// A retry would fail too.
+    Fault,
+}
+
+impl Verdict {
+    fn of(failure: &SdkFailure) -> Verdict {
+        match failure.code.as_str() {
+            "ConditionalCheckFailedException" => Verdict::Refused,
+            "NotSent" => Verdict::Fault,
+            "TimedOut" | "NoAnswer" | "UnreadableAnswer" => Verdict::Unknown,
+            // A server error, or a success that cannot be read.
+            _ if failure.status.is_some_and(|status| !(300..500).contains(&status)) => Verdict::Unknown,
+            // A throttled write, or one in conflict, has not taken effect by this try.
+            _ if failure.retryable => Verdict::Again,
+            _ => Verdict::Fault,
+        }
+    }
+
+    /// Of a cancelled transaction.
+    fn of_reasons(codes: &[&str]) -> Verdict {
+        const PASSING: [&str; 4] = ["None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
+        if codes.contains(&"ConditionalCheckFailed") {
+            Verdict::Refused
+        } else if codes.iter().all(|code| PASSING.contains(code)) {
+            Verdict::Again
+        } else {
+            Verdict::Fault
+        }
+    }
+}
+
+pub(crate) fn number(value: impl std::fmt::Display) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+pub(crate) fn instant(at: Moment) -> AttributeValue {
+    number(at.as_millisecond())
+}
+
+pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+pub(crate) fn key_item(key: &ItemKey) -> Item {
+    Item::from([("pk".to_owned(), text(&key.pk)), ("sk".to_owned(), text(&key.sk))])
+}
+
+// The table refuses what is empty.
+
+fn given(condition: &str) -> Option<String> {
+    Some(condition.to_owned()).filter(|condition| !condition.is_empty())
+}
+
+fn named(values: Values<'_>) -> Option<Item> {
+    let values: Item = values.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    Some(values).filter(|values| !values.is_empty())
+}
+
+fn reserved(expression: &str) -> Option<HashMap<String, String>> {
+    let words = expression.split(|letter: char| !letter.is_alphanumeric() && !['_', '#'].contains(&letter));
+    let names = words.filter_map(|word| Some((word.to_owned(), word.strip_prefix('#')?.to_owned())));
+    Some(names.collect()).filter(|names: &HashMap<_, _>| !names.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    /// The rooms that write without an audit entry, each with the reasons that it gives.
+    const UNAUDITED: [&str; 13] = [
+        "act GrantMark",
+        "alerts Notification",
+        "delivery Delivery",
+        "fenced Sync",
+        "jobs Job",
+        "limits Delivery",
+        "meta Sync",
+        "outbox Delivery",
+        "people MailChoice",
+        "people PersonId",
+        "people SignIn",
+        "rules Guardrail",
+        "view Refresh",
+    ];
+
+    fn find(folder: &Path, found: &mut BTreeSet<String>) {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            let name = path.file_stem().unwrap().to_string_lossy();
+            if path.is_dir() {
+                find(&path, found);
+            } else if name != "write" {
+                let text = fs::read_to_string(&path).unwrap();
+                let reasons = text.split("Unaudited::").skip(1);
+                let reasons = reasons.filter_map(|text| text.split(|letter: char| !letter.is_alphabetic()).next());
+                found.extend(reasons.map(|reason| format!("{name} {reason}")));
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_writes_without_an_audit_entry_is_listed() {
+        let mut rooms = BTreeSet::new();
+        find(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/store")), &mut rooms);
+        assert_eq!(rooms, BTreeSet::from(UNAUDITED.map(str::to_owned)));
     }
 }

@@ -5,7 +5,7 @@
 //! rule that was changed or a key that was used since is announced anew.
 //!
 //! The promise counts from the sending of the mail and not from the writing. When its day has come, the mail's row is read
-//! (`store::grants::announcements`); mark and row are of one instant, so only grants due that night cost a read.
+//! (`store::grants::act`); mark and row are of one instant, so only grants due that night cost a read.
 //!
 //! - Accepted a week before: it ends.
 //! - Waiting, or given up for a reason that is not the address's: not yet. An admin may have it sent again.

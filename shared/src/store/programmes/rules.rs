@@ -1,4 +1,5 @@
-//! Guardrails: what the provider confirmed of each, beside its programme. No write here makes a form stale.
+//! Guardrails: what the provider confirmed of each, beside its programme; and tiers as admins keep them. No write here makes a form
+//! stale.
 
 use crate::clock::Moment;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -8,13 +9,14 @@ use ulid::Ulid;
 
 use crate::deadline::Deadline;
 use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
+use crate::domain::programme::Programme;
 use crate::domain::programme::guardrail::Guardrail;
+use crate::domain::programme::tiers::{Tier, Tiers};
 use crate::domain::values::id::{ProgrammeId, new_ulid};
 use crate::store::items::{Queue, stored};
 use crate::store::keys::key;
-use crate::store::programmes::jobs::{Job, Work, with_job};
-use crate::store::table::commit::{Commit, Pauses, Unaudited};
-use crate::store::table::{StoreError, Table, keys};
+use crate::store::table::write::{Round, Unaudited};
+use crate::store::{Author, Job, StoreError, Table, Work};
 
 /// The most edits that are looked at in one round.
 const AT_ONCE: i32 = 100;
@@ -68,15 +70,10 @@ impl Table {
     ) -> Result<(), StoreError> {
         let (condition, as_read) = ("mark = :mark", [(":mark", AttributeValue::S(due.mark.to_string()))]);
         let transaction = match again_at {
-            Some(at) => self.transaction().replace_if(&RulesDue { at, ..due.clone() }, condition, &as_read)?,
+            Some(at) => self.transaction().put(&RulesDue { at, ..due.clone() }, condition, &as_read)?,
             None => self.transaction().remove(&RulesDue::key_of(&due.of), condition, &as_read)?,
         };
-        self.commit(transaction.unaudited(Unaudited::Guardrail), &mut Pauses::until(deadline)).await.map(drop)
-    }
-
-    /// The guardrails of a programme and its groups.
-    pub async fn guardrails(&self, programme: &ProgrammeId) -> Result<Vec<Guardrail>, StoreError> {
-        self.query(&keys::programme_partition(programme), keys::GUARDRAILS).await
+        self.commit_once(transaction.unaudited(Unaudited::Guardrail), deadline).await.map(drop)
     }
 
     /// Writes a guardrail as it is by now, with an entry where the provider confirmed other rules. Where it had to be made again, a job
@@ -90,17 +87,14 @@ impl Table {
         deadline: Deadline,
     ) -> Result<Option<Guardrail>, StoreError> {
         let is = Guardrail { version: was.version + 1, ..is };
-        let mut transaction = match was.version {
-            0 => self.transaction().create(&is)?,
-            version => self.transaction().replace(&is, version)?,
-        };
+        let mut transaction = self.transaction().replace(&is, was.version)?;
         let id = |guardrail: &Guardrail| guardrail.confirmed.as_ref().map(|confirmed| confirmed.id.clone());
         let rules = |guardrail: &Guardrail| guardrail.confirmed.as_ref().map(|confirmed| confirmed.rules.clone());
         let (before, after) = (id(was), id(&is));
         if before.is_some() && before != after {
             let grants = self.count_grants(&is.of.programme).await?;
             let job = Job::new(&is.of.programme, Work::Limits, grants, &Actor::Rule, now);
-            transaction = with_job(transaction, &job)?;
+            transaction = transaction.set(&job)?;
         }
         if is.in_doubt.is_some() {
             transaction = transaction.set(&RulesDue::now(RulesSource::Programme(is.of.programme.clone()), now))?;
@@ -113,7 +107,59 @@ impl Table {
             let what = what.noting(format!("guardrail of {}", is.of));
             transaction.told_by(&[Entry::on_account(&Actor::Rule, now, what)])?
         };
-        let is_written = self.commit(transaction, &mut Pauses::until(deadline)).await? == Commit::Done;
+        let is_written = self.commit_once(transaction, deadline).await?;
         Ok(is_written.then_some(is))
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TierOutcome {
+    Done,
+    /// Somebody else's edit was faster; this is its result.
+    Stale(Tier),
+    /// It was to be removed, and these programmes name it, for themselves or a group.
+    Named(Vec<Programme>),
+}
+
+impl Table {
+    pub async fn tiers(&self) -> Result<Tiers, StoreError> {
+        Ok(Tiers::of(self.list(Tier::all()).await?))
+    }
+
+    /// Replaces the models of a tier that was read in a version, or makes one where there was none; without models it is removed. The
+    /// work of each minute tells the guardrails what the request of this does not.
+    pub async fn edit_tier(
+        &self,
+        name: &str,
+        models: &[String],
+        version: Option<u64>,
+        by: Author<'_>,
+    ) -> Result<TierOutcome, StoreError> {
+        self.carry_through(by.deadline, || async {
+            let unknown = Tier { name: name.to_owned(), models: Vec::new(), version: 0 };
+            let was = self.tiers().await?.get(name).cloned().unwrap_or(unknown);
+            if was.models == models {
+                return Ok(Round::Over(TierOutcome::Done));
+            }
+            if version.is_some_and(|version| version != was.version) || (version.is_none() && !was.models.is_empty()) {
+                return Ok(Round::Over(TierOutcome::Stale(was)));
+            }
+            if models.is_empty() {
+                let mut naming = self.list(Programme::all()).await?;
+                naming.retain(|programme| {
+                    programme.closed_at.is_none() && programme.settings.rules.tiers().any(|tier| tier == name)
+                });
+                if !naming.is_empty() {
+                    return Ok(Round::Over(TierOutcome::Named(naming)));
+                }
+            }
+            let is = Tier { models: models.to_vec(), version: was.version + 1, ..was.clone() };
+            let what = AuditDetail::new(Act::TierEdited).changing(was.models.join(" "), models.join(" ")).noting(name);
+            let entry = Entry::on_account(by.actor, by.now, what);
+            let transaction = self.transaction().replace(&is, was.version)?;
+            let due = RulesDue::now(RulesSource::Tier(name.to_owned()), by.now);
+            Ok(Round::Write(transaction.set(&due)?.told_by(&[entry])?, TierOutcome::Done))
+        })
+        .await
     }
 }

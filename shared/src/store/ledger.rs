@@ -1,28 +1,120 @@
-//! Owners of foreign keys: which programme has which, and the sums of their use by programme. These sums lie beside the totals of
-//! grants' keys, so that taking keys back is exact.
+//! The ledger of the account: cuts through the books, with the foreign keys that were used since the cut before; the statements between
+//! cuts; which programme owns which foreign key; and admins' acts on such keys. An act is written down with its audit entry before the
+//! provider is asked, so that no crash leaves a changed key without a trace.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
+use crate::clock::Moment;
 use futures_util::future::try_join_all;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::audit::{Act, AuditDetail, Entry};
+use crate::deadline::Deadline;
+use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
+use crate::domain::ledger::cut::{AccountCut, KeyChange, LifetimeUse};
+use crate::domain::ledger::foreign_act::{AnsweredKey, ForeignAct, ForeignActState, ForeignChange};
 use crate::domain::ledger::owner::{KeyOwner, KeyShare, KeyShares, OwnedUse};
+use crate::domain::ledger::statement::{Statement, StatementDays};
 use crate::domain::programme::{Budget, Byok, Programme};
 use crate::domain::usage::reading::DailyUse;
-use crate::domain::values::id::ProgrammeId;
+use crate::domain::values::id::{PersonId, ProgrammeId};
 use crate::domain::values::key::KeyHash;
 use crate::domain::values::money::Usd;
-use crate::store::items::stored;
-use crate::store::keys::{key, programme_partition};
-use crate::store::sync::account::ForeignKey;
-use crate::store::sync::fenced::FencedTable;
-use crate::store::table::commit::Round;
-use crate::store::table::context::Author;
-use crate::store::table::transaction::{Transaction, number};
-use crate::store::table::{StoreError, Table, keys};
+use crate::store::items::{Stored, stored};
+use crate::store::keys::{Range, SHARDS, due, key, programme_partition};
+use crate::store::table::write::{Round, Transaction, number};
+use crate::store::{Author, FencedTable, ForeignKey, StoreError, Table};
+
+/// How many keys one item names: each takes about fifty bytes, and an item has at most 400 KB.
+const KEYS_TOGETHER: usize = 4_000;
+
+/// Foreign keys of one shard that were used between two cuts. A run writes them before its cut; where it was not
+/// complete, there is no such cut, and they mean nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CutKeys {
+    pub as_of: Moment,
+    pub shard: char,
+    pub part: u32,
+    #[serde(with = "serde_bytes")]
+    bytes: Vec<u8>,
+}
+
+stored! {
+    "cut-keys" CutKeys |it| (as_of: Moment = it.as_of, shard: char = it.shard, part: u32 = it.part) => key("CUT-KEYS", format!("{}#{shard}#{part:010}", due(as_of)))
+}
+
+/// A key as it is packed: its hash, then credits and BYOK in micro-dollars, before and after.
+type PackedKey = ([u8; 32], [i64; 4]);
+
+impl CutKeys {
+    /// The items of a shard's keys.
+    pub fn of(as_of: Moment, shard: char, changes: &[KeyChange]) -> Vec<CutKeys> {
+        let parts = changes.chunks(KEYS_TOGETHER).zip(0..);
+        let part = |(changes, part): (&[KeyChange], u32)| {
+            let packed: Vec<PackedKey> = changes.iter().map(packed).collect();
+            // Numbers can always be written.
+            CutKeys { as_of, shard, part, bytes: postcard::to_allocvec(&packed).unwrap_or_default() }
+        };
+        parts.map(part).collect()
+    }
+
+    pub fn changes(&self) -> Result<Vec<KeyChange>, StoreError> {
+        let packed: Vec<PackedKey> = postcard::from_bytes(&self.bytes)
+            .map_err(|error| StoreError::corrupt(&self.key(), CutKeys::KIND, &error))?;
+        Ok(packed.iter().map(unpacked).collect())
+    }
+}
+
+fn packed(change: &KeyChange) -> PackedKey {
+    let amounts = [change.before.credits, change.before.byok, change.after.credits, change.after.byok];
+    (change.key.to_bytes(), amounts.map(Usd::micros))
+}
+
+fn unpacked((key, amounts): &PackedKey) -> KeyChange {
+    let [before, before_byok, after, after_byok] = amounts.map(Usd::from_micros);
+    KeyChange {
+        key: KeyHash::of_bytes(key),
+        before: LifetimeUse { credits: before, byok: before_byok },
+        after: LifetimeUse { credits: after, byok: after_byok },
+    }
+}
+
+impl Table {
+    /// The statement of some days, with the programmes by whose cost codes of today it is made. `None` before the first complete sync.
+    pub async fn statement(&self, days: StatementDays) -> Result<(Option<Statement>, Vec<Programme>), StoreError> {
+        let (first, cuts, programmes, shares) = tokio::try_join!(
+            self.oldest(AccountCut::all()),
+            self.cuts_since(days.begin()),
+            Box::pin(self.list(Programme::all())),
+            Box::pin(self.key_shares())
+        )?;
+        let Some(first) = first else { return Ok((None, programmes)) };
+        let cuts = days.cuts(&cuts);
+        let changes = self.key_changes(cuts).await?;
+        Ok((Statement::of(days, cuts, &changes, &shares, first.as_of, &programmes), programmes))
+    }
+
+    /// The cuts since an instant, oldest first; where there is none, the newest.
+    async fn cuts_since(&self, from: Moment) -> Result<Vec<AccountCut>, StoreError> {
+        let since = Range::between(AccountCut::key_of(from), AccountCut::key_of(Moment::MAX));
+        let since = self.list(since).await?;
+        if since.is_empty() { self.newest(AccountCut::all(), 1).await } else { Ok(since) }
+    }
+
+    /// What the foreign keys used from cut to cut after the first of these, up to the last, oldest first.
+    async fn key_changes(&self, cuts: &[AccountCut]) -> Result<Vec<KeyChange>, StoreError> {
+        let (Some(first), Some(last)) = (cuts.get(1), cuts.last()) else { return Ok(Vec::new()) };
+        let (first, last) = (CutKeys::key_of(first.as_of, '0', 0), CutKeys::key_of(last.as_of, 'f', u32::MAX));
+        let parts = self.list(Range::between(first, last)).await?;
+        let complete: HashSet<Moment> = cuts.iter().map(|cut| cut.as_of).collect();
+        let mut changes = Vec::new();
+        for part in parts.iter().filter(|part| complete.contains(&part.as_of)) {
+            changes.extend(part.changes()?);
+        }
+        Ok(changes)
+    }
+}
 
 /// How many keys change their owner in one transaction, which takes a hundred items.
 const KEYS_AT_ONCE: usize = 80;
@@ -50,7 +142,6 @@ pub struct OwnedKey {
     pub key: ForeignKey,
 }
 
-/// The outcome of giving keys to a programme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AssignOutcome {
     Done,
@@ -89,13 +180,13 @@ impl OwnedKey {
 impl Table {
     /// The owners of foreign keys.
     pub async fn key_owners(&self) -> Result<Vec<KeyOwner>, StoreError> {
-        let shards = keys::SHARDS.iter().map(|shard| Box::pin(self.key_owners_of_shard(*shard)));
+        let shards = SHARDS.map(|shard| Box::pin(self.list(KeyOwner::of_shard(shard))));
         Ok(try_join_all(shards).await?.into_iter().flatten().collect())
     }
 
     /// Every foreign key that has an owner.
     pub async fn owned_keys(&self) -> Result<Vec<OwnedKey>, StoreError> {
-        let shards = keys::SHARDS.iter().map(|shard| Box::pin(self.owned_keys_of_shard(*shard)));
+        let shards = SHARDS.map(|shard| Box::pin(self.owned_keys_of_shard(shard)));
         Ok(try_join_all(shards).await?.into_iter().flatten().collect())
     }
 
@@ -232,16 +323,12 @@ impl Table {
         .await
     }
 
-    async fn key_owners_of_shard(&self, shard: char) -> Result<Vec<KeyOwner>, StoreError> {
-        self.query(&keys::foreign_partition(shard), keys::KEY_OWNERS).await
-    }
-
     async fn owned_keys_of_shard(&self, shard: char) -> Result<Vec<OwnedKey>, StoreError> {
-        let owners = self.key_owners_of_shard(shard).await?;
+        let owners = self.list(KeyOwner::of_shard(shard)).await?;
         if owners.is_empty() {
             return Ok(Vec::new());
         }
-        let foreign = self.foreign_keys_of_shard(shard).await?;
+        let foreign = self.list(ForeignKey::of_shard(shard)).await?;
         let mut foreign: HashMap<KeyHash, ForeignKey> = foreign.into_iter().map(|key| (key.key.clone(), key)).collect();
         let owned =
             owners.into_iter().filter_map(|owner| foreign.remove(&owner.key).map(|key| OwnedKey { owner, key }));
@@ -281,10 +368,7 @@ fn with_assigned(
     budget: &Budget,
     assigned: Usd,
 ) -> Result<Transaction, StoreError> {
-    let transaction = match after.version {
-        1 => transaction.create(after)?,
-        version => transaction.replace(after, version - 1)?,
-    };
+    let transaction = transaction.replace(after, after.version - 1)?;
     if assigned == budget.assigned {
         return Ok(transaction);
     }
@@ -316,4 +400,84 @@ fn named(keys: &[&KeyHash]) -> String {
         1 => format!("the key {}", short.concat()),
         count => format!("{count} keys: {}", short.join(" ")),
     }
+}
+
+/// A request of an admin on a key that nobody here made, with the key as the provider has it.
+pub struct ForeignRequest<'a> {
+    pub key: &'a KeyHash,
+    pub name: &'a str,
+    pub change: ForeignChange,
+    pub before: AnsweredKey,
+    pub by: &'a PersonId,
+    pub now: Moment,
+}
+
+impl Table {
+    /// Writes a request down. A request of a change that is under way already goes on with that; `None` while another
+    /// change of the key may still take effect.
+    pub async fn begin_foreign_act(
+        &self,
+        request: &ForeignRequest<'_>,
+        deadline: Deadline,
+    ) -> Result<Option<ForeignAct>, StoreError> {
+        self.carry_through(deadline, || async {
+            let known = self.get(ForeignAct::key_of(request.key)).await?;
+            match known {
+                Some(known) if known.is_joined_by(request.change, request.by, request.now) => {
+                    return Ok(Round::Over(Some(known)));
+                }
+                Some(known) if known.holds_up(request.change, request.now) => {
+                    return Ok(Round::Over(None));
+                }
+                _ => {}
+            }
+            let version = known.as_ref().map_or(0, |known| known.version);
+            let act = ForeignAct {
+                key: request.key.clone(),
+                name: request.name.to_owned(),
+                change: request.change,
+                requested_at: request.now,
+                requested_by: request.by.clone(),
+                state: ForeignActState::Open,
+                answered: known.and_then(|known| known.answered),
+                version: version + 1,
+            };
+            let what = AuditDetail::new(Act::ForeignActBegun).changing(request.before, request.change).noting(of(&act));
+            let entry = entry(request.by, request.now, what);
+            let transaction = self.transaction().replace(&act, version)?;
+            Ok(Round::Write(transaction.told_by(&[entry])?, Some(act)))
+        })
+        .await
+    }
+
+    /// Records what came of an act: the key as the provider answered it, or that it changed nothing.
+    pub async fn conclude_foreign_act(
+        &self,
+        pressed: &ForeignAct,
+        answered: Option<AnsweredKey>,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        self.carry_through(deadline, || async {
+            let Some(known) = self.get(ForeignAct::key_of(&pressed.key)).await? else { return Ok(Round::Over(())) };
+            let Some(after) = known.concluded(pressed, answered) else { return Ok(Round::Over(())) };
+            let what = AuditDetail::new(Act::ForeignActConcluded).noting(of(&after));
+            let what = match answered {
+                Some(answered) => what.changing(after.change, answered),
+                None => what.changing(after.change, "refused by the provider"),
+            };
+            let entry = entry(&pressed.requested_by, now, what);
+            Ok(Round::Write(self.transaction().replace(&after, known.version)?.told_by(&[entry])?, ()))
+        })
+        .await
+    }
+}
+
+fn entry(by: &PersonId, at: Moment, what: AuditDetail) -> Entry {
+    Entry::on_account(&Actor::Person(by.clone()), at, what)
+}
+
+/// The key of an act in an audit entry: its hash, which has no blanks, and its name.
+fn of(act: &ForeignAct) -> String {
+    format!("{} {}", act.key, act.name)
 }

@@ -1,7 +1,0 @@
-//! The ledger of the account: cuts through the books, the statements between them, owners of foreign keys, and admins' acts on them.
-
-pub(super) mod cuts;
-pub(super) mod foreign_acts;
-mod mailed;
-pub(super) mod owners;
-mod statements;

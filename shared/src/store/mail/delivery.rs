@@ -1,0 +1,365 @@
+//! What came of mails: delivery events, each with the counts of its day and the mark of an address in one transaction; dead letters,
+//! which a person queues again; mail that waits; and addresses that mail must not go to.
+
+use std::collections::BTreeMap;
+use std::future::ready;
+use std::pin::pin;
+use std::time::Duration;
+
+use crate::clock::Moment;
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::stream::{StreamExt, TryStreamExt, iter, once};
+use jiff::{SignedDuration, ToSpan};
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+use crate::deadline::Deadline;
+use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
+use crate::domain::grant::Grant;
+use crate::domain::mail::class::MailClass;
+use crate::domain::mail::failure::CORRUPT;
+pub use crate::domain::mail::failure::UnreachableReason;
+use crate::domain::values::address::MatchedAddress;
+use crate::domain::values::id::PersonId;
+use crate::domain::values::window::utc_date;
+use crate::store::items::{Item, Queue, Stored, stored};
+use crate::store::keys::{address_partition, key};
+use crate::store::table::write::{Round, Transaction, Unaudited, text};
+use crate::store::{ActContext, MailState, OutboxRow, SentAs, StoreError, Table, items, keys};
+
+/// The unsent mail of one class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    pub class: MailClass,
+    pub mails: u64,
+    /// When the oldest of it was written, or queued again.
+    pub since: Option<Moment>,
+}
+
+/// How long urgent mail may wait before somebody should find out why.
+const URGENT_WAITS_AT_MOST: SignedDuration = SignedDuration::from_mins(30);
+const WAITS_AT_MOST: SignedDuration = SignedDuration::from_hours(6);
+
+impl Waiting {
+    /// Whether the oldest of it waits longer than mail of its class should.
+    pub fn is_too_long(&self, now: Moment) -> bool {
+        let at_most = if self.class == MailClass::Urgent { URGENT_WAITS_AT_MOST } else { WAITS_AT_MOST };
+        self.since.is_some_and(|since| since + at_most <= now)
+    }
+}
+
+/// Addresses that no longer get all mail, and why.
+pub type Unreachable = BTreeMap<MatchedAddress, UnreachableReason>;
+
+impl Table {
+    /// Records a delivery event for a mail as it was read, counts it in the day on which the server accepted
+    /// it, and marks these addresses. Returns `None` when another writer was faster.
+    pub async fn record_delivery(
+        &self,
+        row: &OutboxRow,
+        state: MailState,
+        ends: &[Undeliverable],
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<Option<OutboxRow>, StoreError> {
+        let day = row.counted_on.unwrap_or(utc_date(now));
+        let (before, counted) = (row.counted_on.and_then(|_| row.state.delivery()), state.delivery());
+        let after = OutboxRow { state, counted_on: Some(day), version: row.version + 1, ..row.clone() };
+        let transaction = self.transaction().replace(&after, row.version)?;
+        let transaction = transaction.counting((day, row.mail.kind()), before, counted)?;
+        let transaction = self.marking(transaction, ends, now).await?.unaudited(Unaudited::Delivery);
+        Ok((self.commit_once(transaction, deadline).await?).then_some(after))
+    }
+
+    /// Records that the mail server accepted a mail as it was read, under which message id, and counts it in
+    /// this day.
+    pub async fn mail_sent(
+        &self,
+        row: &OutboxRow,
+        message: &str,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let (message, day) = (message.to_owned(), utc_date(now));
+        let sent_as = SentAs { message: message.clone(), row: row.row, at: now };
+        let state = MailState::Sent { message, at: now };
+        let fared = state.delivery();
+        let after = OutboxRow { state, counted_on: Some(day), version: row.version + 1, ..row.clone() };
+        let transaction = self.transaction().replace(&after, row.version)?;
+        let transaction =
+            transaction.counting((day, row.mail.kind()), None, fared)?.set(&sent_as)?.unaudited(Unaudited::Delivery);
+        self.commit_once(transaction, deadline).await.map(drop)
+    }
+
+    /// Marks these addresses because of a mail whose row is gone.
+    pub async fn end_mail_to(&self, ends: &[Undeliverable], now: Moment, deadline: Deadline) -> Result<(), StoreError> {
+        self.carry_through(deadline, || async {
+            let transaction = self.marking(self.transaction(), ends, now).await?;
+            if transaction.is_empty() {
+                return Ok(Round::Over(()));
+            }
+            Ok(Round::Write(transaction.unaudited(Unaudited::Delivery), ()))
+        })
+        .await
+    }
+
+    /// Sets the mark of an address. An earlier mark stays, unless it is over or the new one is weightier.
+    async fn marking(
+        &self,
+        mut transaction: Transaction,
+        ends: &[Undeliverable],
+        now: Moment,
+    ) -> Result<Transaction, StoreError> {
+        for mark in ends {
+            let known: Option<Undeliverable> = self.get(mark.key()).await?;
+            transaction = match known {
+                None => transaction.create(mark)?,
+                Some(known) if known.why < mark.why || !known.holds(now) => {
+                    let why = AttributeValue::S(known.why.as_str().to_owned());
+                    transaction.create_or_replace(mark, "why = :why", &[(":why", why)])?
+                }
+                Some(_) => transaction,
+            };
+        }
+        Ok(transaction)
+    }
+
+    /// Takes a person's mark off by hand and queues the roster mail, so that mail to them is tried again.
+    /// Another bounce marks the address anew. Returns `false` when that was done within the hour, or the mark
+    /// has changed.
+    pub async fn allow_mail(
+        &self,
+        at: ActContext<'_>,
+        grant: &Grant,
+        mark: &Undeliverable,
+        by: &Actor,
+    ) -> Result<bool, StoreError> {
+        let what = AuditDetail::new(Act::MailAllowed).changing(mark.why.as_str(), "tried again");
+        let transaction = self.resending(at.programme, at.grant, at.now)?.forgetting(mark)?;
+        self.commit_once(transaction.told_by(&[grant.entry(by.clone(), what, at.now)])?, at.deadline).await
+    }
+
+    /// Takes the mark of somebody with a role off by hand. Returns `false` when the mark has changed.
+    pub async fn allow_mail_to(
+        &self,
+        mark: &Undeliverable,
+        whom: &PersonId,
+        by: &PersonId,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        let what = AuditDetail::new(Act::MailAllowed).changing(mark.why.as_str(), "tried again").noting(whom);
+        let entry = Entry::on_account(&Actor::Person(by.clone()), now, what);
+        let transaction = self.transaction().forgetting(mark)?.told_by(&[entry])?;
+        self.commit_once(transaction, deadline).await
+    }
+
+    /// Every address with a mark that holds. The index is a moment behind.
+    pub async fn unreachable(&self, now: Moment) -> Result<Unreachable, StoreError> {
+        let mut found = Unreachable::new();
+        for (queue, from, why) in [
+            (Queue::Unreachable, None, UnreachableReason::Bounced),
+            (Queue::Unwanted, None, UnreachableReason::Complained),
+            // A mark no longer holds at its end.
+            (Queue::UnreachableUntil, Some(now + 1.millisecond()), UnreachableReason::Suppressed),
+        ] {
+            let add = |item: &Item| {
+                found.extend(keys::undeliverable_address_of(&items::key_of(item)).map(|address| (address, why)));
+            };
+            self.each_in(queue, from, add).await?;
+        }
+        Ok(found)
+    }
+
+    /// The unsent mail of each class. The index is a moment behind.
+    pub async fn waiting(&self) -> Result<[Waiting; 6], StoreError> {
+        let mut waiting = MailClass::ALL.map(|class| Waiting { class, mails: 0, since: None });
+        for waiting in &mut waiting {
+            let mut oldest: Option<Ulid> = None;
+            let each = |item: &Item| {
+                waiting.mails += 1;
+                oldest = oldest.into_iter().chain(keys::outbox_row_of(&items::key_of(item))).min();
+            };
+            self.each_in(Queue::Mail(waiting.class), None, each).await?;
+            if let Some(oldest) = oldest {
+                let again_at = match self.get(OutboxRow::key_of(oldest)).await {
+                    Ok(row) => row.and_then(|row| row.again_at),
+                    Err(StoreError::Corrupt { .. }) => None,
+                    Err(error) => return Err(error),
+                };
+                let written_at = || Moment::from_millisecond(oldest.timestamp_ms().try_into().ok()?).ok();
+                waiting.since = again_at.or_else(written_at);
+            }
+        }
+        Ok(waiting)
+    }
+}
+
+impl Transaction {
+    /// Takes a mark off, on condition that it is as it was read.
+    pub(crate) fn forgetting(self, mark: &Undeliverable) -> Result<Transaction, StoreError> {
+        let why = AttributeValue::S(mark.why.as_str().to_owned());
+        self.remove(&mark.key(), "why = :why", &[(":why", why)])
+    }
+}
+
+/// How long a dead letter is shown and can be sent again.
+pub const GIVEN_UP_SHOWN: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// How many rows are read and written at once.
+const SIDE_BY_SIDE: usize = 16;
+/// The time kept back for a request to answer in.
+const ENOUGH_TO_ANSWER: Duration = Duration::from_secs(4);
+
+/// Dead letters.
+#[derive(Debug, Default)]
+pub struct DeadMails {
+    /// The newest rows, newest first.
+    pub newest: Vec<OutboxRow>,
+    /// How many rows of the period cannot be read.
+    pub unreadable: usize,
+    pub in_all: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SentAgain {
+    /// So many mails are queued again.
+    Owed(usize),
+    /// So many are queued again; there was no time for the rest.
+    NotAll(usize),
+    /// No dead letter has this cause.
+    Nothing,
+}
+
+impl OutboxRow {
+    /// Why it was given up, and when. A row that could not be read then says nothing of it, even if it can be
+    /// read by now.
+    pub fn given_up(&self) -> (&str, Moment) {
+        match &self.state {
+            MailState::Failed { why, at } => (why, *at),
+            _ => (CORRUPT, self.written_at),
+        }
+    }
+}
+
+impl Table {
+    /// Dead letters since this instant.
+    pub async fn dead_mails(&self, since: Moment, limit: usize) -> Result<DeadMails, StoreError> {
+        let rows = self.dead_rows(since).await?;
+        let mut dead = DeadMails { in_all: rows.len(), ..DeadMails::default() };
+        let newest: Vec<_> = rows.into_iter().rev().take(limit).map(|row| self.get(OutboxRow::key_of(row))).collect();
+        let mut newest = iter(newest).buffered(SIDE_BY_SIDE);
+        while let Some(read) = newest.next().await {
+            match read {
+                Ok(row) => dead.newest.extend(row),
+                Err(StoreError::Corrupt { .. }) => dead.unreadable += 1,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(dead)
+    }
+
+    /// Queues every dead letter of this cause that is still shown, as if it had not been tried. When time
+    /// runs out, the rest stay dead letters, and another request goes on.
+    pub async fn send_again(
+        &self,
+        code: &str,
+        by: &PersonId,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<SentAgain, StoreError> {
+        let rows = self.dead_rows(now - GIVEN_UP_SHOWN).await?;
+        let read = iter(rows).map(|row| async move {
+            match self.get(OutboxRow::key_of(row)).await {
+                Err(StoreError::Corrupt { .. }) => Ok(None),
+                read => read,
+            }
+        });
+        let is_it = |row: &OutboxRow| row.given_up().0 == code;
+        let rows = read.buffered(SIDE_BY_SIDE).try_filter_map(|row| ready(Ok(row.filter(is_it))));
+        let mut rows = pin!(rows);
+        let Some(first) = rows.try_next().await? else { return Ok(SentAgain::Nothing) };
+        let what = AuditDetail::new(Act::MailSentAgain).noting(format_args!("given up: {code}"));
+        let entry = Entry::on_account(&Actor::Person(by.clone()), now, what);
+        let transaction = self.transaction().told_by(&[entry])?;
+        if !self.commit_once(transaction, deadline).await? {
+            return Err(StoreError::Contended);
+        }
+        let owe = |row: OutboxRow| async move {
+            let untried = OutboxRow { tries: 0, again_at: Some(now), ..row };
+            // A faster caller did the same.
+            self.set_mail(&untried, MailState::Waiting { since: now }, deadline).await.map(drop)
+        };
+        let mut owed = once(ready(Ok(first))).chain(rows).map_ok(owe).try_buffer_unordered(SIDE_BY_SIDE);
+        let mut again = 0;
+        while deadline.leaves(ENOUGH_TO_ANSWER) {
+            match owed.try_next().await? {
+                Some(()) => again += 1,
+                None => return Ok(SentAgain::Owed(again)),
+            }
+        }
+        Ok(SentAgain::NotAll(again))
+    }
+
+    /// Makes a dead letter of a mail whose row cannot be read, so that it waits for a person and does not
+    /// block others.
+    pub async fn give_up_unreadable(&self, row: Ulid, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
+        let values =
+            [(":dead", text(Queue::DeadMail.as_str())), (":now", text(keys::due(now))), (":mail", text("mail-"))];
+        let (given_up, condition) = ("SET queue = :dead, due = :now", "begins_with(queue, :mail) AND queue <> :dead");
+        let given_up = self.transaction().update(&OutboxRow::key_of(row), given_up, condition, &values)?;
+        self.write_alone(given_up, deadline).await.map(drop)
+    }
+
+    /// The rows of the index, oldest first.
+    async fn dead_rows(&self, since: Moment) -> Result<Vec<Ulid>, StoreError> {
+        let mut rows = Vec::new();
+        let each = |item: &Item| rows.extend(keys::outbox_row_of(&items::key_of(item)));
+        self.each_in(Queue::DeadMail, Some(since), each).await?;
+        Ok(rows)
+    }
+}
+
+/// The reason recorded for a mail that is not sent to such an address, where nobody need be notified.
+pub const NOT_WANTED: &str = "mail to this address comes back or is not wanted";
+
+/// The mark of an address from which mail bounced or somebody complained.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undeliverable {
+    pub address: MatchedAddress,
+    pub why: UnreachableReason,
+    pub at: Moment,
+}
+
+stored! {
+    "undeliverable" Undeliverable |it| (address: &MatchedAddress = &it.address) => key(address_partition(address), "UNDELIVERABLE");
+    expires it.until();
+    waits it.waits()
+}
+
+/// How long a mark of a suppressed address holds: as long as the mail server suppresses it.
+const SUPPRESSED_FOR: SignedDuration = SignedDuration::from_hours(14 * 24);
+
+impl Undeliverable {
+    /// Whether no mail of this class goes to the address. Somebody who complained gets no bulk mail. Links
+    /// that they ask for, and mail about their key or money, still reach them.
+    pub fn keeps_back(&self, class: MailClass) -> bool {
+        self.why != UnreachableReason::Complained || class != MailClass::Urgent
+    }
+
+    pub(crate) fn waits(&self) -> Option<(Queue, Moment)> {
+        Some(match self.why {
+            UnreachableReason::Suppressed => (Queue::UnreachableUntil, self.at + SUPPRESSED_FOR),
+            UnreachableReason::Bounced => (Queue::Unreachable, self.at),
+            UnreachableReason::Complained => (Queue::Unwanted, self.at),
+        })
+    }
+
+    /// The end of the mark; `None` if only a person can take it off.
+    pub(crate) fn until(&self) -> Option<Moment> {
+        (self.why == UnreachableReason::Suppressed).then(|| self.at + SUPPRESSED_FOR)
+    }
+
+    pub(crate) fn holds(&self, now: Moment) -> bool {
+        self.until().is_none_or(|until| now < until)
+    }
+}

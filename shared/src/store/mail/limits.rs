@@ -1,0 +1,241 @@
+//! What holds mail back: the counts of each day's mail and the stops that follow from them, the sending limits of the mail server, and its
+//! refusals of all mail from this account, or of some. The domain says how much is too much.
+
+use crate::clock::Moment;
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::SignedDuration;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+use crate::deadline::Deadline;
+use crate::domain::mail::day::{Delivery, MailCounts, MailDay};
+use crate::domain::mail::failure::{NOT_VERIFIED, QUOTA, QUOTA_UNREAD};
+use crate::domain::mail::kind::MailKind;
+use crate::domain::values::window::utc_date;
+use crate::store::items::{Stored, stored};
+use crate::store::keys::{ACCOUNT, begin, key};
+use crate::store::table::write::{Transaction, Unaudited, number, text};
+use crate::store::{StoreError, Table};
+
+const KEPT: SignedDuration = SignedDuration::from_hours(366 * 24);
+
+/// The last stop of bulk mail of one kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BulkStop {
+    pub at: Moment,
+    /// The counts of the day and kind that caused the stop, as they were then.
+    #[serde(flatten)]
+    pub of: MailDay,
+    pub version: u64,
+}
+
+stored! {
+    "bulk-stop" BulkStop |it| (mail: MailKind = it.of.mail) => key(ACCOUNT, format!("BULK-STOP#{mail}"));
+    list all() => begin(ACCOUNT, "BULK-STOP#")
+}
+
+/// The sending limits and state of the mail server, as last queried.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MailServer {
+    pub as_of: Moment,
+    /// Mails that it takes in 24 hours; `None` where there is no limit.
+    pub per_day: Option<u64>,
+    pub per_second: f64,
+    /// Mails that it took in the last 24 hours, from other senders of the account too.
+    pub sent: u64,
+    /// Whether it sends for this account at all.
+    pub enabled: bool,
+}
+
+stored! {
+    "mail-server" MailServer |_| () => key(ACCOUNT, "MAIL-SERVER")
+}
+
+impl BulkStop {
+    /// Whether it still holds: to the end of the UTC day.
+    pub fn holds(&self, now: Moment) -> bool {
+        utc_date(self.at) == utc_date(now)
+    }
+
+    /// Whether a day's counts are a new reason to stop. A day stops its mail once. Counts of earlier days are
+    /// over.
+    pub fn is_new_reason(last: Option<&BulkStop>, mail: &MailDay) -> bool {
+        last.is_none_or(|last| last.of.day < mail.day) && mail.counts.is_above()
+    }
+}
+
+impl MailServer {
+    /// What is left of its quota, if it has one.
+    pub fn left(&self) -> Option<u64> {
+        self.per_day.map(|per_day| per_day.saturating_sub(self.sent))
+    }
+
+    /// Whether its limits are those of a sandbox, which mails only verified addresses. SES does not say so to
+    /// a role that may only send.
+    pub fn is_sandbox(&self) -> bool {
+        self.per_day == Some(200) && self.per_second <= 1.0
+    }
+}
+
+impl Table {
+    /// The counts of a day's mail of one kind.
+    pub async fn mail_day(&self, day: Date, mail: MailKind) -> Result<MailDay, StoreError> {
+        Ok(self.get(MailDay::key_of(day, mail)).await?.unwrap_or(MailDay::none_on(day, mail)))
+    }
+
+    /// The counts of all mail of a day.
+    pub async fn mail_counts(&self, day: Date) -> Result<MailCounts, StoreError> {
+        Ok(self.list(MailDay::of_day(day)).await?.into_iter().map(|day| day.counts).sum())
+    }
+
+    /// Stops bulk mail of a kind because of this day, on condition that the last stop is the one that was
+    /// read. Nothing happens if another writer was faster.
+    pub async fn stop_bulk(
+        &self,
+        of: MailDay,
+        last: Option<BulkStop>,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let version = last.map_or(0, |last| last.version);
+        let stop = BulkStop { at: now, of, version: version + 1 };
+        self.replace(&stop, version, Unaudited::Delivery, deadline).await.map(drop)
+    }
+}
+
+impl Transaction {
+    /// Moves a mail from one count of its day to another, or counts it for the first time.
+    pub(crate) fn counting(
+        self,
+        (day, mail): (Date, MailKind),
+        before: Option<Delivery>,
+        after: Option<Delivery>,
+    ) -> Result<Transaction, StoreError> {
+        let count = |fared: Option<Delivery>| {
+            let mut count = MailCounts::default();
+            fared.into_iter().for_each(|fared| count.count(fared));
+            [count.sent, count.delivered, count.returned, count.bounced, count.complained]
+        };
+        let names = [":sent", ":delivered", ":returned", ":bounced", ":complained"];
+        let changes = count(before).into_iter().zip(count(after));
+        let changes = changes.map(|(before, after)| number(after.cast_signed() - before.cast_signed()));
+        let mut values: Vec<(&str, AttributeValue)> = names.into_iter().zip(changes).collect();
+        values.extend([
+            (":kind", text(MailDay::KIND)),
+            (":day", text(day.to_string())),
+            (":mail", text(mail.to_string())),
+            (":ttl", number(MailDay::none_on(day, mail).expires().map_or(0, |at| at.as_second()))),
+        ]);
+        let counted = "SET #kind = :kind, #day = :day, #mail = :mail, #ttl = :ttl \
+                       ADD sent :sent, delivered :delivered, returned :returned, bounced :bounced, complained :complained";
+        self.update(&MailDay::key_of(day, mail), counted, "", &values)
+    }
+}
+
+impl MailDay {
+    pub(crate) fn kept_until(&self) -> Option<Moment> {
+        self.day.to_zoned(TimeZone::UTC).ok().map(|day| Moment::from(day.timestamp()) + KEPT)
+    }
+}
+
+/// How long after the last refusal mail counts as waiting for it. It is tried every twenty minutes, so after
+/// that it waits for another reason.
+const HOLDS_FOR: SignedDuration = SignedDuration::from_hours(2);
+/// How long after the last refusal it is over, whether other mail was accepted or not.
+const OVER_AFTER: SignedDuration = SignedDuration::from_hours(3);
+/// How long after the last refusal a sandbox is taken to be over: it shows only when there is mail to an
+/// unverified address.
+const SANDBOX_OVER_AFTER: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// The interval at which a lasting refusal is recorded again.
+const RECORDED_EACH: SignedDuration = SignedDuration::from_mins(10);
+
+/// The refusals for one reason, by its code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailRefusal {
+    pub code: String,
+    pub since: Moment,
+    /// When mail was last refused for it.
+    pub last: Moment,
+    /// When the mail server was seen to accept such mail again.
+    pub ended_at: Option<Moment>,
+    pub version: u64,
+}
+
+stored! {
+    "mail-refusal" MailRefusal |it| (code: &str = &it.code) => key(ACCOUNT, format!("MAIL-REFUSED#{code}"));
+    list all() => begin(ACCOUNT, "MAIL-REFUSED#")
+}
+
+impl MailRefusal {
+    pub fn is_over(&self, now: Moment) -> bool {
+        let after = if self.code == NOT_VERIFIED { SANDBOX_OVER_AFTER } else { OVER_AFTER };
+        self.ended_at.is_some() || self.last + after < now
+    }
+
+    /// Whether mail waits for this reason now.
+    pub fn holds_back(&self, is_urgent: bool, now: Moment) -> bool {
+        let concerns = !is_urgent || self.code != QUOTA_UNREAD;
+        concerns && self.ended_at.is_none() && now <= self.last + HOLDS_FOR
+    }
+}
+
+impl Table {
+    /// Records that mail was refused for this reason. Returns the record, which says since when.
+    pub async fn note_mail_refusal(
+        &self,
+        code: &str,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<MailRefusal, StoreError> {
+        loop {
+            let known: Option<MailRefusal> = self.get(MailRefusal::key_of(code)).await?;
+            let version = known.as_ref().map_or(0, |known| known.version);
+            let refusal = match known {
+                Some(known) if !known.is_over(now) && now < known.last + RECORDED_EACH => return Ok(known),
+                Some(known) if !known.is_over(now) => MailRefusal { last: now, version: version + 1, ..known },
+                _ => MailRefusal { code: code.to_owned(), since: now, last: now, ended_at: None, version: version + 1 },
+            };
+            let is_written = self.replace(&refusal, version, Unaudited::Delivery, deadline).await?;
+            // Otherwise another writer was faster, and its record holds.
+            if is_written {
+                return Ok(refusal);
+            }
+        }
+    }
+
+    /// Records that mails were accepted and none refused. Recent refusals stay, because the reason may recur
+    /// within minutes, and so does a used-up quota, which always has room for some.
+    pub async fn end_mail_refusals(&self, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
+        for known in self.mail_refusals(now).await? {
+            let is_of_all = ![QUOTA, QUOTA_UNREAD, NOT_VERIFIED].contains(&known.code.as_str());
+            if is_of_all && known.last + RECORDED_EACH * 2 <= now {
+                self.end_refusal(known, now, deadline).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Records that the mail server no longer refuses mail for this reason.
+    pub async fn end_mail_refusal(&self, code: &str, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
+        let known: Option<MailRefusal> = self.get(MailRefusal::key_of(code)).await?;
+        match known.filter(|known| !known.is_over(now)) {
+            Some(known) => self.end_refusal(known, now, deadline).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Ends a refusal as it was read; a newer refusal wins.
+    async fn end_refusal(&self, known: MailRefusal, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
+        let (version, ended_at) = (known.version, Some(now));
+        let ended = MailRefusal { ended_at, version: version + 1, ..known };
+        self.replace(&ended, version, Unaudited::Delivery, deadline).await.map(drop)
+    }
+
+    /// The refusals that are not over.
+    pub async fn mail_refusals(&self, now: Moment) -> Result<Vec<MailRefusal>, StoreError> {
+        let mut known = self.list(MailRefusal::all()).await?;
+        known.retain(|refusal| !refusal.is_over(now));
+        Ok(known)
+    }
+}

@@ -1,0 +1,393 @@
+//! People: the identity of an address, which is its rosters, its roles and the id by which the audit names the person; their sign-in,
+//! and rate limits. `domain::people::sign_in` decides what is valid for an address. Each decision is one conditional write, so of many
+//! requests with one link one signs in.
+
+use crate::clock::Moment;
+use futures_util::future::try_join_all;
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+use crate::deadline::Deadline;
+use crate::domain::grant::Grant;
+use crate::domain::mail::class::OptionalMail;
+use crate::domain::people::role::{Role, Roles, is_among};
+use crate::domain::people::session::Session;
+use crate::domain::people::sign_in::{LOGIN_REQUEST_LASTS, LinkRefused, LiveLink, SignIn};
+use crate::domain::programme::Programme;
+use crate::domain::values::address::{EmailAddress, MatchedAddress};
+use crate::domain::values::id::{PersonId, ProgrammeId, new_ulid};
+use crate::domain::values::token::{BrowserTokenHash, LinkTokenHash, SessionTokenHash};
+use crate::store::items::{Stored, stored};
+use crate::store::keys::{address_partition, key};
+use crate::store::table::write::{Round, Unaudited, instant, number, text};
+use crate::store::{Enrolment, OutboxRow, QueuedMail, StoreError, Table, Undeliverable};
+
+/// The most link mails that one deployment sends in a minute, whoever asks.
+const LINKS_A_MINUTE: u32 = 2_000;
+const A_MINUTE: SignedDuration = SignedDuration::from_mins(1);
+const AN_HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+/// Somebody with a role. Audit entries and queued mails hold only the id; this item alone says whose it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StaffPerson {
+    pub person: PersonId,
+    pub address: EmailAddress,
+}
+
+stored! {
+    "person" StaffPerson |it| (person: &PersonId = &it.person) => key(format!("N#{person}"), "N")
+}
+
+/// What is kept of an address: the id of its person, once they needed one, and their choice of the optional mails.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownAddress {
+    pub address: MatchedAddress,
+    pub person: Option<PersonId>,
+    pub digest: bool,
+    pub reminders: bool,
+    /// Every change increases it; zero before the first.
+    pub version: u64,
+}
+
+stored! {
+    "address" KnownAddress |it| (address: &MatchedAddress = &it.address) => key(address_partition(address), "ADDRESS")
+}
+
+/// The person of an address that is on a roster or in settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownPerson {
+    /// The address as the roster or the settings spell it, to which mail goes.
+    pub address: EmailAddress,
+    /// Whether the console has anything for them.
+    pub has_role: bool,
+}
+
+/// The address of a link. Whether the link is still valid is in the address's own item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    pub link: LinkTokenHash,
+    pub address: MatchedAddress,
+    pub ends_at: Moment,
+}
+
+stored! {
+    "link" Link |it| (link: &LinkTokenHash = &it.link) => key(format!("L#{}", link.as_str()), "L");
+    expires it.ends_at
+}
+
+/// An ask for a link, whether or not the address is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoginRequest {
+    pub ask: Ulid,
+    pub address: MatchedAddress,
+    /// The browser that asked.
+    pub asked_by: BrowserTokenHash,
+    pub at: Moment,
+}
+
+stored! {
+    "login-request" LoginRequest |it| (ask: Ulid = it.ask) => key(format!("ASK#{ask}"), "ASK");
+    expires it.at + LOGIN_REQUEST_LASTS
+}
+
+/// Whether a link was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkOutcome {
+    Yes,
+    Not(LinkRefused),
+    /// The deployment's share of this minute is used up; this one waits for the next.
+    Later,
+}
+
+/// The uses of something with a rate limit in one interval.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RateCount {
+    pub what: String,
+    pub begins_at: Moment,
+    pub ends_at: Moment,
+    pub count: u32,
+}
+
+stored! {
+    "rate-count" RateCount |it| (what: &str = &it.what, begins_at: Moment = it.begins_at) => key(format!("RATE#{what}"), format!("{:012}", begins_at.as_second()));
+    expires it.ends_at
+}
+
+impl RateCount {
+    /// The count of this minute's link mails, over the whole deployment.
+    pub fn of_links(now: Moment) -> RateCount {
+        RateCount::of("links".to_owned(), A_MINUTE, now)
+    }
+
+    /// The count of this hour's previews of a programme's roster.
+    pub fn of_previews(programme: &ProgrammeId, now: Moment) -> RateCount {
+        RateCount::of(format!("previews#{programme}"), AN_HOUR, now)
+    }
+
+    fn of(what: String, lasts: SignedDuration, now: Moment) -> RateCount {
+        let begins = now.as_second().div_euclid(lasts.as_secs()) * lasts.as_secs();
+        let begins = Moment::from_second(begins).unwrap_or(now);
+        RateCount { what, begins_at: begins, ends_at: begins.checked_add(lasts).unwrap_or(Moment::MAX), count: 0 }
+    }
+}
+
+impl KnownAddress {
+    /// Without a choice people get all optional mails.
+    pub fn wants(&self, mail: OptionalMail) -> bool {
+        match mail {
+            OptionalMail::Digest => self.digest,
+            OptionalMail::Reminder => self.reminders,
+        }
+    }
+}
+
+impl Table {
+    /// The person of this address, if it is known.
+    pub async fn known(
+        &self,
+        address: &MatchedAddress,
+        admins: &[EmailAddress],
+    ) -> Result<Option<KnownPerson>, StoreError> {
+        if let Some(admin) = admins.iter().find(|admin| admin.matched() == address) {
+            return Ok(Some(KnownPerson { address: admin.clone(), has_role: true }));
+        }
+        let (roles, enrolments) =
+            tokio::try_join!(self.list(Roles::of_address(address)), self.list(Enrolment::of_address(address)))?;
+        if let Some(Roles { address, .. }) = roles.into_iter().find(Roles::is_staff) {
+            return Ok(Some(KnownPerson { address, has_role: true }));
+        }
+        for Enrolment { programme, grant, .. } in enrolments {
+            if let Some(grant) = self.get(Grant::key_of(&programme, &grant)).await? {
+                return Ok(Some(KnownPerson { address: grant.person.address, has_role: false }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The programmes that this person has a role on, with the role, in the order of their ids.
+    pub async fn programmes_of(
+        &self,
+        address: &MatchedAddress,
+        admins: &[EmailAddress],
+    ) -> Result<Vec<(Programme, Role)>, StoreError> {
+        let programmes = if is_among(address, admins) {
+            self.list(Programme::all()).await?
+        } else {
+            let staff = self.list(Roles::of_address(address)).await?.into_iter().filter(Roles::is_staff);
+            self.programmes_by_id(&staff.map(|roles| roles.programme).collect::<Vec<_>>()).await?
+        };
+        let with_role = |programme: Programme| {
+            let role = Role::of(address, &programme.settings, admins)?;
+            Some((programme, role))
+        };
+        Ok(programmes.into_iter().filter_map(with_role).collect())
+    }
+
+    /// What is kept of an address.
+    pub async fn known_address(&self, address: &MatchedAddress) -> Result<KnownAddress, StoreError> {
+        let kept = self.get(KnownAddress::key_of(address)).await?;
+        let unknown =
+            || KnownAddress { address: address.clone(), person: None, digest: true, reminders: true, version: 0 };
+        Ok(kept.unwrap_or_else(unknown))
+    }
+
+    /// The id of somebody with a role, created on first use.
+    pub async fn person_of(&self, address: &EmailAddress, deadline: Deadline) -> Result<PersonId, StoreError> {
+        self.carry_through(deadline, || async {
+            let known = self.known_address(address.matched()).await?;
+            if let Some(person) = known.person {
+                return Ok(Round::Over(person));
+            }
+            let (person, version) = (PersonId::random(), known.version);
+            let named = StaffPerson { person: person.clone(), address: address.clone() };
+            let known = KnownAddress { person: Some(person.clone()), version: version + 1, ..known };
+            let transaction = self.transaction().replace(&known, version)?.create(&named)?;
+            Ok(Round::Write(transaction.unaudited(Unaudited::PersonId), person))
+        })
+        .await
+    }
+
+    /// Saves a person's choice of mails; what is `None` stays as it was.
+    pub async fn choose_mails(
+        &self,
+        address: &MatchedAddress,
+        digest: Option<bool>,
+        reminders: Option<bool>,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        self.carry_through(deadline, || async {
+            let was = self.known_address(address).await?;
+            let (digest, reminders) = (digest.unwrap_or(was.digest), reminders.unwrap_or(was.reminders));
+            if (digest, reminders) == (was.digest, was.reminders) {
+                return Ok(Round::Over(()));
+            }
+            let version = was.version;
+            let chosen = KnownAddress { digest, reminders, version: version + 1, ..was };
+            Ok(Round::Write(self.transaction().replace(&chosen, version)?.unaudited(Unaudited::MailChoice), ()))
+        })
+        .await
+    }
+
+    /// The ids of several people, each once: two spellings may be one person.
+    pub async fn people_of(&self, addresses: &[EmailAddress], deadline: Deadline) -> Result<Vec<PersonId>, StoreError> {
+        let mut people = Vec::new();
+        for address in addresses {
+            let person = self.person_of(address, deadline).await?;
+            if !people.contains(&person) {
+                people.push(person);
+            }
+        }
+        Ok(people)
+    }
+
+    /// The mark of an address that mail bounces from or whose owner complained, while it holds.
+    pub async fn undeliverable(
+        &self,
+        address: &MatchedAddress,
+        now: Moment,
+    ) -> Result<Option<Undeliverable>, StoreError> {
+        let mark: Option<Undeliverable> = self.get(Undeliverable::key_of(address)).await?;
+        Ok(mark.filter(|mark| mark.holds(now)))
+    }
+
+    /// Records an ask, in the same way for every address. Whether it leads to a mail is for the mail
+    /// function; asks for unknown addresses never fill its queue.
+    pub async fn ask(
+        &self,
+        address: &MatchedAddress,
+        by: &BrowserTokenHash,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let ask = LoginRequest { id: new_ulid(now), address: address.clone(), asked_by: by.clone(), at: now };
+        self.put_new(&ask, deadline).await.map(drop)
+    }
+
+    /// Queues the mail of an ask, once: the row has the ask's own id.
+    pub async fn owe_link(&self, ask: &LoginRequest, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
+        let mail = QueuedMail::Link { address: ask.address.clone(), asked_by: ask.asked_by.clone() };
+        let row = OutboxRow { written_at: ask.at, ..OutboxRow::queued(ask.ask, mail, now) };
+        self.put_new(&row, deadline).await.map(drop)
+    }
+
+    /// The links and codes that are valid for an address.
+    pub async fn sign_in_of(&self, address: &MatchedAddress) -> Result<SignIn, StoreError> {
+        let kept = self.get(SignIn::key_of(address)).await?;
+        Ok(kept.unwrap_or_else(|| SignIn::none(address.clone())))
+    }
+
+    /// Makes a link valid because of an ask, unless its address or the deployment has reached its limit.
+    pub async fn make_link(
+        &self,
+        ask: Ulid,
+        address: &MatchedAddress,
+        link: &LiveLink,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<LinkOutcome, StoreError> {
+        self.carry_through(deadline, || async {
+            let before = self.sign_in_of(address).await?;
+            let after = match before.with_link(ask, link.clone(), now) {
+                Ok(after) => after,
+                Err(not) => return Ok(Round::Over(LinkOutcome::Not(not))),
+            };
+            if !before.is_again(ask) && !self.count_one(&RateCount::of_links(now), LINKS_A_MINUTE, deadline).await? {
+                return Ok(Round::Over(LinkOutcome::Later));
+            }
+            let known = Link { link: link.link.clone(), address: address.clone(), ends_at: link.ends_at };
+            let transaction = self.transaction().replace(&after, before.version)?;
+            Ok(Round::Write(transaction.create(&known)?.unaudited(Unaudited::SignIn), LinkOutcome::Yes))
+        })
+        .await
+    }
+
+    /// Counts a wrong code in one write that changes no version, so it never competes with the making or the following of a link.
+    /// Returns `false` when one of these was faster. A retry after a lost answer may count it twice.
+    pub async fn count_wrong_code(&self, before: &SignIn, now: Moment, deadline: Deadline) -> Result<bool, StoreError> {
+        let values = [
+            (":kind", text(SignIn::KIND)),
+            (":address", text(before.address.as_str())),
+            (":now", instant(now)),
+            (":ttl", number(before.with_wrong_code(now).ends_at().as_second())),
+            (":none", number(0)),
+            (":one", number(1)),
+            (":list", AttributeValue::L(Vec::new())),
+            (":version", number(before.version)),
+        ];
+        // An address costs the same whether it is known or not, so both are one kind of write.
+        let counted = "SET #kind = :kind, address = :address, last_tried_at = :now, #ttl = :ttl, \
+                       version = if_not_exists(version, :one), unfollowed = if_not_exists(unfollowed, :none), \
+                       links = if_not_exists(links, :list), mailed = if_not_exists(mailed, :list), \
+                       sessions = if_not_exists(sessions, :list) \
+                       ADD wrong_codes :one";
+        let condition = "version = :version OR (:version = :none AND attribute_not_exists(pk))";
+        let counted = self.transaction().update(&SignIn::key_of(&before.address), counted, condition, &values)?;
+        self.write_alone(counted, deadline).await
+    }
+
+    /// Creates the session of a sign-in, in the same write that uses its links and codes up. `false` when another
+    /// writer changed these since they were read.
+    pub async fn sign_in(&self, after: &SignIn, session: &Session, deadline: Deadline) -> Result<bool, StoreError> {
+        let after = after.clone().with_session(session);
+        let transaction = self.transaction().replace(&after, after.version - 1)?.create(session)?;
+        self.commit_once(transaction.unaudited(Unaudited::SignIn), deadline).await
+    }
+
+    /// The session with this token, if it has not ended.
+    pub async fn session(&self, session: &SessionTokenHash, now: Moment) -> Result<Option<Session>, StoreError> {
+        let kept: Option<Session> = self.get(Session::key_of(session)).await?;
+        Ok(kept.filter(|session| session.is_good(now)))
+    }
+
+    /// Records that a session is in use. A session that was ended meanwhile stays ended.
+    pub async fn note_use(&self, session: &Session, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
+        let key = Session::key_of(&session.session);
+        let used =
+            self.transaction().update(&key, "SET used_at = :now", "attribute_exists(pk)", &[(":now", instant(now))])?;
+        self.write_alone(used, deadline).await.map(drop)
+    }
+
+    /// Every session of an address that has not ended.
+    pub async fn sessions_of(&self, address: &MatchedAddress, now: Moment) -> Result<Vec<Session>, StoreError> {
+        let listed = self.sign_in_of(address).await?.sessions;
+        let sessions = try_join_all(listed.iter().map(|listed| self.session(&listed.session, now))).await?;
+        Ok(sessions.into_iter().flatten().collect())
+    }
+
+    pub async fn sign_out(&self, session: &Session, deadline: Deadline) -> Result<(), StoreError> {
+        self.delete(&Session::key_of(&session.session), deadline).await
+    }
+
+    /// Ends every session of an address, the current one last, so that after a failure the request can be
+    /// repeated.
+    pub async fn sign_out_everywhere(
+        &self,
+        session: &Session,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let all = self.sessions_of(&session.address, now).await?;
+        for other in all.iter().filter(|other| other.session != session.session) {
+            self.sign_out(other, deadline).await?;
+        }
+        self.sign_out(session, deadline).await
+    }
+
+    /// Counts one more use of something with a rate limit. Returns `false` when there have been `most` already.
+    pub async fn count_one(&self, tally: &RateCount, most: u32, deadline: Deadline) -> Result<bool, StoreError> {
+        let values = [
+            (":kind", text(RateCount::KIND)),
+            (":what", text(&tally.what)),
+            (":begins_at", instant(tally.begins_at)),
+            (":ends_at", instant(tally.ends_at)),
+            (":ttl", number(tally.ends_at.as_second())),
+            (":one", number(1)),
+            (":most", number(most)),
+        ];
+        let counted =
+            "SET #kind = :kind, what = :what, begins_at = :begins_at, ends_at = :ends_at, #ttl = :ttl ADD #count :one";
+        let condition = "attribute_not_exists(pk) OR #count < :most";
+        self.write_alone(self.transaction().update(&tally.key(), counted, condition, &values)?, deadline).await
+    }
+}

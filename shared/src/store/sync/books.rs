@@ -1,0 +1,384 @@
+//! What runs of the sync read and reckoned: the account's money on each day, the foreign keys, the totals of a programme and of its groups,
+//! the use by model, and the report of each run that ended. The sync decides what is written, `domain::usage::models` whose use it is.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use crate::clock::Moment;
+use futures_util::future::try_join_all;
+use jiff::SignedDuration;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+use crate::deadline::Deadline;
+use crate::domain::ledger::cut::LifetimeUse;
+use crate::domain::ledger::owner::KeyOwner;
+use crate::domain::programme::Byok;
+use crate::domain::usage::models::{GrantRows, ModelUse, cut};
+use crate::domain::usage::reading::DailyUse;
+use crate::domain::values::id::{ProgrammeId, new_ulid};
+use crate::domain::values::key::KeyHash;
+use crate::domain::values::money::Usd;
+use crate::store::items::{MOST_IN_A_PART, Stored, stored};
+use crate::store::keys::{ACCOUNT, Key, Range, SHARDS, begin, foreign_partition, key, programme_partition};
+use crate::store::{OwnedKey, StoreError, Table};
+
+/// The account's spending up to a day, by the keys that caused it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountDay {
+    pub day: Date,
+    pub as_of: Moment,
+    /// All credit ever bought and spent, as the provider reports it.
+    pub bought: Usd,
+    pub spent: Usd,
+    /// The use of grants' keys that exist, and of those that are gone.
+    pub ours: Usd,
+    pub ours_gone: Usd,
+    /// The use of foreign keys that exist, and of those that are gone.
+    pub foreign: Usd,
+    pub foreign_gone: Usd,
+    /// Spending that no key explains: at least so much before the first complete run, and since then.
+    pub opening: Usd,
+    pub residual: Usd,
+    /// Spending while the keys were read, which is in no reading yet.
+    pub unsettled: Usd,
+    /// The part of the residual that may come from rounding.
+    pub tolerance: Usd,
+}
+
+stored! {
+    "account-day" AccountDay |it| (day: Date = it.day) => key(ACCOUNT, format!("D#{day}"));
+    list all() => begin(ACCOUNT, "D#")
+}
+
+/// The use of all keys of the account, day by day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    pub as_of: Moment,
+    pub ours: DailyUse,
+    pub foreign: DailyUse,
+}
+
+stored! {
+    "account" Account |_| () => key(ACCOUNT, "NOW")
+}
+
+/// A key of the account that no attempt made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignKey {
+    pub key: KeyHash,
+    pub name: String,
+    pub enabled: bool,
+    pub limit: Option<Usd>,
+    pub used: DailyUse,
+    pub created_at: Option<Moment>,
+    pub last_used_at: Option<Moment>,
+    pub first_seen_at: Moment,
+    /// When it was first missing from the account.
+    pub gone_at: Option<Moment>,
+    pub as_of: Moment,
+    /// When the run began that recorded this use.
+    pub recorded_by: Moment,
+    /// The lifetime use in the newest cut before that run.
+    pub in_cut: LifetimeUse,
+}
+
+stored! {
+    "foreign-key" ForeignKey |it| (hash: &KeyHash = &it.key) => {
+        let shard = hash.as_str().chars().next().unwrap_or('0');
+        key(foreign_partition(shard), format!("F#{hash}"))
+    };
+    list of_shard(shard: char) => begin(foreign_partition(shard), "F#")
+}
+
+impl ForeignKey {
+    /// The lifetime use in the newest cut, which was made then.
+    pub fn used_by(&self, cut: Option<Moment>) -> LifetimeUse {
+        match cut {
+            Some(cut) if self.recorded_by <= cut => LifetimeUse::of(&self.used),
+            Some(_) => self.in_cut,
+            None => LifetimeUse::default(),
+        }
+    }
+}
+
+impl Table {
+    /// Every foreign key of the account.
+    pub async fn foreign_keys(&self) -> Result<Vec<ForeignKey>, StoreError> {
+        let shards = SHARDS.map(|shard| self.list(ForeignKey::of_shard(shard)));
+        Ok(try_join_all(shards).await?.into_iter().flatten().collect())
+    }
+
+    /// Removes a foreign key that turned out to be a grant's, and its owner.
+    pub async fn forget_foreign_key(&self, key: &KeyHash, deadline: Deadline) -> Result<(), StoreError> {
+        self.delete(&KeyOwner::key_of(key), deadline).await?;
+        self.delete(&ForeignKey::key_of(key), deadline).await
+    }
+}
+
+/// The use of a programme's keys, day by day, as the sync last summed it up. It is written when something
+/// changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    pub programme: ProgrammeId,
+    /// When the listing began after which it was summed up.
+    pub as_of: Moment,
+    pub used: DailyUse,
+    /// The use by group; people without a group are not in it.
+    pub by_group: BTreeMap<String, DailyUse>,
+    /// What the roster would reserve if everybody claimed.
+    pub implied: Usd,
+    pub grants: u32,
+    /// Grants whose key was ever shown.
+    pub claimed: u32,
+}
+
+stored! {
+    "totals" Totals |it| (programme: &ProgrammeId = &it.programme) => key(programme_partition(programme), "TOTALS")
+}
+
+/// How many groups lie in their programme's item: an item has at most 400 KB, and a group takes some five a
+/// year.
+const GROUPS_TOGETHER: usize = 20;
+
+/// Totals as they lie in the table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptTotals {
+    #[serde(flatten)]
+    pub totals: Totals,
+    /// Whether the groups have items of their own.
+    pub groups_apart: bool,
+}
+
+impl Stored for KeptTotals {
+    const KIND: &'static str = Totals::KIND;
+
+    fn key(&self) -> Key<KeptTotals> {
+        self.totals.key().item.into()
+    }
+}
+
+/// The use of one group that has an item of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupTotals {
+    pub programme: ProgrammeId,
+    pub group: String,
+    pub as_of: Moment,
+    pub used: DailyUse,
+}
+
+stored! {
+    "group-totals" GroupTotals |it| (programme: &ProgrammeId = &it.programme, group: &str = &it.group) => key(programme_partition(programme), format!("GT#{group}"));
+    list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), "GT#")
+}
+
+/// All that counts for a programme: the totals of its own keys, and the use of foreign keys that it owns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProgrammeUse {
+    /// `None` before the first sync of the programme.
+    pub own: Option<Totals>,
+    pub assigned: DailyUse,
+    /// The number of those foreign keys.
+    pub assigned_keys: u32,
+}
+
+impl ProgrammeUse {
+    /// The use of all its keys, day by day.
+    pub fn used(&self) -> DailyUse {
+        let mut used = self.own.as_ref().map(|own| own.used.clone()).unwrap_or_default();
+        used.add(&self.assigned);
+        used
+    }
+
+    /// Whether any key is known whose use counts.
+    pub fn has_keys(&self) -> bool {
+        self.own.as_ref().is_some_and(|own| own.claimed > 0) || self.assigned_keys > 0
+    }
+
+    /// What counts of it against the budget.
+    pub fn counted(&self, byok: Byok) -> Usd {
+        self.own.as_ref().map_or(Usd::ZERO, |own| own.used.counted(byok)) + self.assigned.counted(byok)
+    }
+}
+
+impl KeptTotals {
+    /// The item of these totals, and those of their groups where they have their own.
+    pub(crate) fn of(totals: &Totals) -> (KeptTotals, Vec<GroupTotals>) {
+        if totals.by_group.len() <= GROUPS_TOGETHER {
+            return (KeptTotals { totals: totals.clone(), groups_apart: false }, Vec::new());
+        }
+        let groups = totals.by_group.iter().map(|(group, used)| GroupTotals {
+            programme: totals.programme.clone(),
+            group: group.clone(),
+            as_of: totals.as_of,
+            used: used.clone(),
+        });
+        let groups = groups.collect();
+        let totals = Totals { by_group: Default::default(), ..totals.clone() };
+        (KeptTotals { totals, groups_apart: true }, groups)
+    }
+}
+
+impl Table {
+    /// The totals of a programme, if a sync has made any.
+    pub async fn totals(&self, programme: &ProgrammeId) -> Result<Option<Totals>, StoreError> {
+        let Some(kept) = self.get::<KeptTotals>(Totals::key_of(programme).item.into()).await? else { return Ok(None) };
+        let mut totals = kept.totals;
+        if kept.groups_apart {
+            let groups = self.list(GroupTotals::of_programme(programme)).await?;
+            totals.by_group = groups.into_iter().map(|of| (of.group, of.used)).collect();
+        }
+        Ok(Some(totals))
+    }
+
+    /// All that counts for a programme.
+    pub async fn programme_use(&self, programme: &ProgrammeId) -> Result<ProgrammeUse, StoreError> {
+        let (own, assigned) = tokio::try_join!(self.totals(programme), self.assigned_use(programme))?;
+        Ok(ProgrammeUse { own, assigned: assigned.used, assigned_keys: assigned.keys })
+    }
+}
+
+/// The use of a completed UTC day by model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelDay {
+    /// `None` for what is no programme's. It has the names of keys, so that an owner is applied when it is read, and what is
+    /// recorded stays as it is when a key is taken back.
+    pub programme: Option<ProgrammeId>,
+    pub day: Date,
+    pub as_of: Moment,
+    pub by: Vec<ModelUse>,
+}
+
+stored! {
+    "model-day" ModelDay |it| (programme: Option<&ProgrammeId> = it.programme.as_ref(), day: Date = it.day) =>
+        key(programme.map_or_else(|| ACCOUNT.to_owned(), programme_partition), format!("M#{day}"));
+    list between(programme: Option<&ProgrammeId>, days: (Date, Date)) =>
+        Range::between(ModelDay::key_of(programme, days.0), ModelDay::key_of(programme, days.1))
+}
+
+/// A packed part of each grant's use on a completed UTC day. Packed, a night of very many grants is one part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelRows {
+    pub day: Date,
+    /// The number of the part, and of all parts.
+    pub part: u32,
+    pub parts: u32,
+    pub as_of: Moment,
+    /// The end of retention for anything about a person.
+    pub until: Moment,
+    #[serde(with = "serde_bytes")]
+    pub bytes: Vec<u8>,
+}
+
+stored! {
+    "model-rows" ModelRows |it| (day: Date = it.day, part: u32 = it.part) => key(format!("MODELS#{day}"), format!("R#{part:05}"));
+    list of_day(day: Date) => begin(format!("MODELS#{day}"), "R#");
+    expires it.until
+}
+
+/// The use of what is no programme's on some days, after programmes took what keys of their own used.
+#[derive(Debug, Default)]
+pub struct ForeignModels {
+    pub owned: Vec<(ProgrammeId, Date, ModelUse)>,
+    pub unowned: Vec<ModelUse>,
+}
+
+impl Table {
+    /// The use of a programme on these days, that of foreign keys which it owns included.
+    pub async fn models_of(
+        &self,
+        programme: &ProgrammeId,
+        owns_keys: bool,
+        range: (Date, Date),
+    ) -> Result<Vec<ModelUse>, StoreError> {
+        let days = self.list(ModelDay::between(Some(programme), range)).await?;
+        let mut uses: Vec<ModelUse> = days.into_iter().flat_map(|day| day.by).collect();
+        if owns_keys {
+            let owned = self.foreign_models(range).await?.owned;
+            uses.extend(owned.into_iter().filter(|(owner, ..)| owner == programme).map(|(_, _, used)| used));
+        }
+        Ok(uses)
+    }
+
+    /// The use of what is no programme's on these days, divided by the owners of keys.
+    pub async fn foreign_models(&self, range: (Date, Date)) -> Result<ForeignModels, StoreError> {
+        let (keys, days) = tokio::try_join!(self.owned_keys(), self.list(ModelDay::between(None, range)))?;
+        let foreign = if keys.is_empty() { Vec::new() } else { self.foreign_keys().await? };
+        let owners = owners_of_names(&keys, &foreign);
+        let mut models = ForeignModels::default();
+        for (day, used) in days.into_iter().flat_map(|of| of.by.into_iter().map(move |used| (of.day, used))) {
+            match used.whose.as_ref().and_then(|name| owners.get(name)) {
+                Some((owner, from)) if *from <= day => {
+                    models.owned.push(((*owner).clone(), day, ModelUse { whose: None, ..used }));
+                }
+                _ => models.unowned.push(used),
+            }
+        }
+        Ok(models)
+    }
+
+    /// The use of each grant on a day; none where nothing was used, or it is not kept any more.
+    pub async fn model_rows(&self, day: Date, now: Moment) -> Result<GrantRows, StoreError> {
+        let parts = self.list(ModelRows::of_day(day)).await?;
+        let Some(first) = parts.first().filter(|first| now < first.until) else { return Ok(GrantRows::default()) };
+        // A new answer with fewer parts leaves the last parts of the one before it in the table.
+        let of_it = parts.iter().filter(|part| part.part < first.parts);
+        let bytes: Vec<u8> = of_it.flat_map(|part| part.bytes.iter().copied()).collect();
+        postcard::from_bytes(&bytes).map_err(|error| StoreError::corrupt(&first.key(), ModelRows::KIND, &error))
+    }
+}
+
+impl ModelRows {
+    /// The use of grants on a day, in as many parts as it takes; in none where they used nothing.
+    pub fn of(day: Date, rows: &GrantRows, as_of: Moment, until: Moment) -> Vec<ModelRows> {
+        // Numbers and texts can always be written.
+        let bytes = if rows.is_empty() { Vec::new() } else { postcard::to_allocvec(rows).unwrap_or_default() };
+        let chunks: Vec<&[u8]> = bytes.chunks(MOST_IN_A_PART).collect();
+        let parts = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
+        let part = |(bytes, part): (&&[u8], u32)| ModelRows { day, part, parts, as_of, until, bytes: bytes.to_vec() };
+        chunks.iter().zip(0..).map(part).collect()
+    }
+}
+
+/// The owners of foreign keys by name, and since when. Where keys of one name have different owners, or some have none, nobody can
+/// say whose the use of that name is.
+fn owners_of_names<'a>(owned: &'a [OwnedKey], foreign: &[ForeignKey]) -> HashMap<String, (&'a ProgrammeId, Date)> {
+    let mut owners: HashMap<String, (&ProgrammeId, Date)> = HashMap::new();
+    let mut doubtful: HashSet<String> = HashSet::new();
+    for OwnedKey { owner, key } in owned {
+        let (name, of_key) = (cut(&key.name), (&owner.owner, owner.from));
+        if *owners.entry(name.clone()).or_insert(of_key) != of_key {
+            doubtful.insert(name);
+        }
+    }
+    let with_owner: HashSet<&KeyHash> = owned.iter().map(|owned| &owned.key.key).collect();
+    doubtful.extend(foreign.iter().filter(|key| !with_owner.contains(&key.key)).map(|key| cut(&key.name)));
+    owners.retain(|name, _| !doubtful.contains(name));
+    owners
+}
+
+/// One run of the sync that ended: its report, kept for a year.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    pub run: Ulid,
+    pub began_at: Moment,
+    pub ended_at: Moment,
+    pub complete: bool,
+    /// The report, as JSON text.
+    pub report: String,
+}
+
+stored! {
+    "run" Run |it| (run: Ulid = it.run) => key("RUNS", run.to_string());
+    list all() => begin("RUNS", "");
+    expires it.ended_at + RUN_KEPT
+}
+
+pub(crate) const RUN_KEPT: SignedDuration = SignedDuration::from_hours(366 * 24);
+
+impl Run {
+    /// A run that ended now. Runs sort by when they ended.
+    pub fn ended(began_at: Moment, ended_at: Moment, complete: bool, report: String) -> Run {
+        Run { run: new_ulid(ended_at), began_at, ended_at, complete, report }
+    }
+}
