@@ -65,7 +65,9 @@ async fn refused(site: &Site, visitor: &Visitor, form: TierForm, why: &'static s
 
 async fn show(site: &Site, visitor: &Visitor, refused: Option<(TierForm, &'static str)>) -> Answer {
     let mut tiers: Vec<TierForm> = site.table.tiers().await?.iter().map(TierForm::of).collect();
-    for programme in site.table.programmes().await?.into_iter().filter(|programme| programme.closed_at.is_none()) {
+    for programme in
+        site.table.list(Programme::all()).await?.into_iter().filter(|programme| programme.closed_at.is_none())
+    {
         for named in programme.settings.rules.tiers().collect::<BTreeSet<_>>() {
             let tier = tiers.iter_mut().find(|tier| tier.name == named);
             tier.into_iter().for_each(|tier| tier.named_by.push(programme.settings.name.clone()));

@@ -4,6 +4,7 @@
 use bursar_core::domain::mail::failure::UNDELIVERABLE;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::store::NOT_WANTED;
+use bursar_core::store::Run;
 
 use crate::letter::choice_at;
 use crate::prelude::*;

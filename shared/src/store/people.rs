@@ -79,7 +79,7 @@ stored! {
 /// An ask for a link, whether or not the address is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoginRequest {
-    pub ask: Ulid,
+    pub id: Ulid,
     pub address: MatchedAddress,
     /// The browser that asked.
     pub asked_by: BrowserTokenHash,
@@ -87,7 +87,7 @@ pub struct LoginRequest {
 }
 
 stored! {
-    "login-request" LoginRequest |it| (ask: Ulid = it.ask) => key(format!("ASK#{ask}"), "ASK");
+    "login-request" LoginRequest |it| (id: Ulid = it.id) => key(format!("LOGIN#{id}"), "LOGIN");
     expires it.at + LOGIN_REQUEST_LASTS
 }
 
@@ -253,21 +253,21 @@ impl Table {
 
     /// Records an ask, in the same way for every address. Whether it leads to a mail is for the mail
     /// function; asks for unknown addresses never fill its queue.
-    pub async fn ask(
+    pub async fn request_link(
         &self,
         address: &MatchedAddress,
         by: &BrowserTokenHash,
         now: Moment,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        let ask = LoginRequest { id: new_ulid(now), address: address.clone(), asked_by: by.clone(), at: now };
-        self.put_new(&ask, deadline).await.map(drop)
+        let request = LoginRequest { id: new_ulid(now), address: address.clone(), asked_by: by.clone(), at: now };
+        self.put_new(&request, deadline).await.map(drop)
     }
 
     /// Queues the mail of an ask, once: the row has the ask's own id.
-    pub async fn owe_link(&self, ask: &LoginRequest, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
-        let mail = QueuedMail::Link { address: ask.address.clone(), asked_by: ask.asked_by.clone() };
-        let row = OutboxRow { written_at: ask.at, ..OutboxRow::queued(ask.ask, mail, now) };
+    pub async fn owe_link(&self, request: &LoginRequest, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
+        let mail = QueuedMail::Link { address: request.address.clone(), asked_by: request.asked_by.clone() };
+        let row = OutboxRow { written_at: request.at, ..OutboxRow::queued(request.id, mail, now) };
         self.put_new(&row, deadline).await.map(drop)
     }
 
@@ -280,7 +280,7 @@ impl Table {
     /// Makes a link valid because of an ask, unless its address or the deployment has reached its limit.
     pub async fn make_link(
         &self,
-        ask: Ulid,
+        login_request: Ulid,
         address: &MatchedAddress,
         link: &LiveLink,
         now: Moment,
@@ -288,11 +288,13 @@ impl Table {
     ) -> Result<LinkOutcome, StoreError> {
         self.carry_through(deadline, || async {
             let before = self.sign_in_of(address).await?;
-            let after = match before.with_link(ask, link.clone(), now) {
+            let after = match before.with_link(login_request, link.clone(), now) {
                 Ok(after) => after,
                 Err(not) => return Ok(Round::Over(LinkOutcome::Not(not))),
             };
-            if !before.is_again(ask) && !self.count_one(&RateCount::of_links(now), LINKS_A_MINUTE, deadline).await? {
+            if !before.is_again(login_request)
+                && !self.count_one(&RateCount::of_links(now), LINKS_A_MINUTE, deadline).await?
+            {
                 return Ok(Round::Over(LinkOutcome::Later));
             }
             let known = Link { link: link.link.clone(), address: address.clone(), ends_at: link.ends_at };
@@ -312,7 +314,7 @@ impl Table {
             (":ttl", number(before.with_wrong_code(now).ends_at().as_second())),
             (":none", number(0)),
             (":one", number(1)),
-            (":list", AttributeValue::L(Vec::new())),
+            (":list", aws_sdk_dynamodb::types::AttributeValue::L(Vec::new())),
             (":version", number(before.version)),
         ];
         // An address costs the same whether it is known or not, so both are one kind of write.

@@ -40,11 +40,11 @@ macro_rules! kinds {
 }
 
 kinds! {
-    Meta Lease Programme Roles Budget Guardrail RulesDue Tier Grant Reading Entry Enrolment OutboxRow GrantMail RosterMailResent
-    SentAs MailDay BulkStop MailServer MailRefusal Undeliverable MailChoice SignIn Link Session AddressSession LoginRequest RateCount
-    UsageRefresh StaffPerson PersonOfAddress KeyOwner AssignedUse KeptTotals GroupTotals Crossing CapScan Run SyncState Account
+    Meta Lease Programme Roles Budget Guardrail RulesDue Tier Grant Reading Entry Enrolment OutboxRow GrantMail DoneByHand
+    SentAs MailDay BulkStop MailServer MailRefusal Undeliverable SignIn Link Session LoginRequest RateCount
+    StaffPerson KnownAddress KeyOwner AssignedUse KeptTotals GroupTotals Crossing CapScan Run SyncState Account
     AccountDay AccountCut CutKeys MailedStatement ForeignAct ForeignKey MissingKey HeldMarks Checkpoint CheckpointPart Alarm
-    ModelDay ModelRows BalanceNotice Digest AccountDigest Import ImportChunk Job
+    ModelDay ModelRows BalanceNotice Digest AccountDigest Import Job
 }
 
 /// The recorded items.

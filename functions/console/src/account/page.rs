@@ -2,9 +2,11 @@
 //! guard held back. Keys, mail, and the forms of each part are left to the files beside this one.
 
 use bursar_core::domain::credit::purchase::{DAYS_TO_BUY, Purchase};
+use bursar_core::domain::mail::alarm::Alarm;
 use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::usage::models::ModelUse;
 use bursar_core::domain::values::window::Reset;
+use bursar_core::store::Run;
 use bursar_core::store::{Account, AccountDay, BudgetSums, Checkpoint, HeldAct, HeldBack, OrphanName, Table};
 
 use super::foreign_act::{self, KeyForm};

@@ -2,6 +2,7 @@
 //! the form was made. Faculty's changes of an admin's settings become a request.
 
 use bursar_core::domain::programme::request::{BUDGET, Request};
+use bursar_core::store::OutboxRow;
 use bursar_core::store::{self, EditOutcome};
 
 use super::page::{self, PageState};

@@ -5,7 +5,6 @@ mod compare;
 pub(crate) mod line;
 mod parse;
 
-use bursar_core::domain::values::id::new_ulid;
 use bursar_core::store::{Import, JobCreation, RateCount};
 use compare::{AbsentRows, ImportPlan};
 use parse::{FileError, RefusedRow};

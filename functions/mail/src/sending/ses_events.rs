@@ -4,6 +4,7 @@
 
 use bursar_core::domain::mail::failure::{BOUNCED, COMPLAINED, RETURNED, SUPPRESSED};
 use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::store::SentAs;
 use bursar_core::store::{Bounce, MailState, Undeliverable, UnreachableReason};
 use serde::Deserialize;
 use ulid::Ulid;
