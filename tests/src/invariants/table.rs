@@ -34,7 +34,7 @@ use super::secrets::text_of;
 use super::snapshot::text;
 
 /// The kinds of items that may hold an address, the latter ones only for a while, so that people can sign in.
-const WITH_ADDRESSES: &str = "grant enrolment programme person roles undeliverable address ask sign-in link \
+const WITH_ADDRESSES: &str = "grant enrolment programme person roles undeliverable address login-request sign-in link \
                               session import";
 
 /// What the product would write for an item of one of these kinds.

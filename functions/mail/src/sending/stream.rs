@@ -70,7 +70,7 @@ impl App {
                 Ok(false) => failed.push(at),
                 // A retry would fail again, and block every record behind it.
                 Err(StoreError::Corrupt { .. }) => {
-                    tracing::error!("a login request is about an item that cannot be read")
+                    tracing::error!("a login request is about an item that cannot be read");
                 }
                 Err(error) => {
                     tracing::error!(%error, "the table failed while a login request was looked at");
