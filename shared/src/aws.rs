@@ -1,13 +1,13 @@
 //! The process's access to AWS: credentials, region and HTTP client, an endpoint for each service, and the
 //! time-outs and retries of each client. The requests belong to `store`, `mail` and `secrets`.
 
-use std::time::Duration;
-
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::retry::{RetryPartition, TokenBucket};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider, SharedHttpClient};
+
+use crate::prelude::*;
 
 /// Everything that is needed to make a client of an AWS service.
 #[derive(Clone, Debug)]

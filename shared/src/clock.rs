@@ -1,13 +1,14 @@
 //! The product's clock: the only source of times that are stored or compared with stored ones. Time-outs and
 //! the time left in an invocation run on the monotonic clock instead (`deadline.rs`).
 
-use std::fmt;
 use std::ops::{Add, AddAssign, Deref, Sub, SubAssign};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Span, Timestamp, TimestampArithmetic};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use jiff::{Span, Timestamp, TimestampArithmetic};
+use serde::{Deserializer, Serializer};
+
+use crate::prelude::*;
 
 /// An instant in whole milliseconds, stored as their number since 1970. One that was written is read back as it was, and
 /// conditions of the table compare it.

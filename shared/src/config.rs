@@ -1,13 +1,11 @@
 //! The configuration of a function. All of it is read and checked once at the start, and all errors are
 //! reported together.
 
-use std::fmt;
-
 use http::Uri;
 
 use crate::aws::AwsAccess;
 use crate::deadline::Waits;
-use crate::domain::values::address::EmailAddress;
+use crate::prelude::*;
 
 /// The configuration of a deployment, which all functions share.
 #[derive(Clone, Debug)]

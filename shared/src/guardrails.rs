@@ -1,13 +1,13 @@
 //! The one sender of rules to a guardrail. That they are sent is on record first, so that whatever fails here is repeated by the work of
 //! the next minutes, and the work of others leaves them alone for as long as a call may take.
 
-use crate::deadline::Deadline;
 use crate::domain::programme::guardrail::{ConfirmedRules, Guardrail, RulesRefusal};
 use crate::domain::programme::rules::Rules;
 use crate::orders::Orders;
+use crate::prelude::*;
 use crate::provider::ProviderError;
 use crate::provider::guardrails::{GuardrailRules, ProviderGuardrail};
-use crate::store::{Meta, StoreError};
+use crate::store::Meta;
 
 /// The outcome of sending the rules of a guardrail.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ pub mod event;
 pub mod guardrails;
 pub mod log;
 pub mod orders;
+mod prelude;
 pub mod provider;
 pub mod sdk_error;
 pub mod secrets;

@@ -2,18 +2,15 @@
 //! records what was confirmed. An order is written before it is sent, so the work of the next minutes repeats
 //! whatever fails here.
 
-use std::time::Duration;
-
-use crate::clock::Clock;
-use crate::deadline::Deadline;
 use crate::domain::grant::{
-    Grant, KeyGuardrail, ListedLimit, NotSending, Order, OrderKind, SentLimit, Unchanged, View, WantedLimit,
+    KeyGuardrail, ListedLimit, NotSending, Order, OrderKind, SentLimit, Unchanged, WantedLimit,
 };
 use crate::domain::programme::Byok;
 use crate::domain::programme::guardrail::Guardrail;
+use crate::prelude::*;
 use crate::provider::keys::{KeyPatch, KeyPresence};
 use crate::provider::{Provider, ProviderError};
-use crate::store::{ActContext, ActOutcome, StoreError, Table};
+use crate::store::{ActContext, ActOutcome};
 
 /// The time that one order may take, the provider's and the table's answers included.
 pub const ENOUGH_FOR_ONE: Duration = Duration::from_secs(12);

@@ -2,11 +2,12 @@
 //! answered. Every caller of a service reduces its errors here, and decides itself what they mean.
 
 use std::any::type_name;
-use std::fmt;
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::RequestId;
+
+use crate::prelude::*;
 
 /// An error of the SDK without its message, its input and its body.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,9 +2,7 @@
 //! refuses it. At a rotation the pending key replaces it. `provider::management_key` decides whether a key is
 //! valid; nothing here writes a key.
 
-use std::fmt;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
@@ -14,8 +12,8 @@ use tokio::time::Instant;
 
 use crate::aws::AwsAccess;
 use crate::config::Config;
-use crate::domain::values::id::DeploymentId;
 use crate::domain::values::key::Fingerprint;
+use crate::prelude::*;
 use crate::sdk_error::{SdkFailure, reduce};
 
 /// The time for which a key that was read is used without another read.

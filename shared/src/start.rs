@@ -9,9 +9,9 @@ use futures_util::FutureExt;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
 
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::log;
+use crate::prelude::*;
 
 /// One of the five functions. `infra/local` runs the same value in its own process.
 pub trait Function: Send + Sync + 'static {

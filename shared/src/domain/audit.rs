@@ -1,16 +1,11 @@
 //! The audit trail: one entry for each change of state, right, limit, settings or roster, written in the
 //! transaction that makes the change. People appear by id only, so an erasure leaves the entries as they are.
 
-use std::fmt;
 use std::str::FromStr;
 
-use crate::clock::Moment;
-use serde::{Deserialize, Serialize};
-use ulid::Ulid;
-
-use crate::domain::values::id::{GrantId, NotAnId, PersonId, ProgrammeId, new_ulid};
-use crate::store::items::stored;
-use crate::store::keys::{ACCOUNT, AUDIT, begin, grant_partition_of, key, programme_partition};
+use crate::domain::values::id::NotAnId;
+use crate::prelude::*;
+use crate::store::keys::{AUDIT, grant_partition_of};
 
 /// The actor of a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,14 +1,12 @@
 //! Values as tests write them, and what the tests of the rules begin with.
 
-use crate::clock::Moment;
-use jiff::civil::Date;
-
 use super::grant::{Grant, Person, View};
 use super::programme::{Budget, Programme, Settings};
 use super::values::address::EmailAddress;
 use super::values::id::ProgrammeId;
 use super::values::money::Usd;
 use super::values::term::Term;
+use crate::prelude::*;
 
 pub(crate) fn at(text: &str) -> Moment {
     text.parse().unwrap()

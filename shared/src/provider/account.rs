@@ -1,14 +1,10 @@
 //! The account as a whole: its money and its workspaces.
 
-use std::collections::HashSet;
-
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Provider;
-use crate::clock::Clock;
-use crate::deadline::Deadline;
-use crate::domain::values::money::{Usd, promised, spent};
+use crate::domain::values::money::{promised, spent};
+use crate::prelude::*;
 use crate::provider::wire::calls::{CREDITS, LIST_WORKSPACES};
 use crate::provider::wire::error::ProviderError;
 use crate::provider::wire::json::{self, Envelope, Unreadable};

@@ -3,16 +3,15 @@
 
 use std::ops::RangeInclusive;
 
-use jiff::civil::Date;
+use serde::Deserializer;
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::Provider;
-use crate::deadline::Deadline;
 use crate::domain::usage::models::{ModelRow, Sums};
-use crate::domain::values::money::{MoneyError, Usd};
+use crate::domain::values::money::MoneyError;
+use crate::prelude::*;
 use crate::provider::wire::calls::QUERY_ANALYTICS;
 use crate::provider::wire::error::ProviderError;
 use crate::provider::wire::json::{self, Envelope, Unreadable};

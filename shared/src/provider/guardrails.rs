@@ -1,17 +1,12 @@
 //! Guardrails: what keys may call, made and changed, and keys put under them. A key holds one
 //! guardrail at most, and a guardrail has no effect before a key is assigned to it.
 
-use std::collections::{BTreeMap, HashSet};
-
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::Provider;
-use crate::clock::Clock;
-use crate::deadline::Deadline;
 use crate::domain::programme::rules::{DataPolicy, Region, Rules};
-use crate::domain::values::key::KeyHash;
+use crate::prelude::*;
 use crate::provider::wire::calls::{
     ASSIGN_KEYS, CREATE_GUARDRAIL, Call, LIST_ASSIGNED, LIST_GUARDRAILS, PATCH_GUARDRAIL, Request,
 };

@@ -2,17 +2,13 @@
 //! each key once. Only half of each hash is kept during a listing, so that very many keys fit. The sync
 //! decides what the keys mean.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 
-use crate::clock::Moment;
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Provider;
 use super::key::{ListedKey, ProviderKey, UnreadableKey};
-use crate::clock::Clock;
-use crate::deadline::Deadline;
-use crate::domain::values::key::KeyHash;
+use crate::prelude::*;
 use crate::provider::wire::calls::{LIST_KEYS, LIST_WORKSPACES};
 use crate::provider::wire::error::{ProviderError, Trouble};
 use crate::provider::wire::pages::{self, ListRow, PageReader};

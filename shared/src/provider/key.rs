@@ -1,13 +1,10 @@
 //! A key as the provider lists it. Only fields that Bursar uses are read, and optional ones are `Option`s: a
 //! missing number never becomes zero or another number.
 
-use crate::clock::Moment;
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::domain::values::key::KeyHash;
-use crate::domain::values::money::{Usd, promised, spent};
-use crate::domain::values::window::Reset;
+use crate::domain::values::money::{promised, spent};
+use crate::prelude::*;
 use crate::provider::wire::json::{self, ListedReset};
 
 /// A key of the account.

@@ -1,15 +1,9 @@
 //! Calls that make, read, change and delete keys; what they send is in `keys/sent.rs`, what comes back in
 //! `keys/answered.rs`. When each call may be made, and what is recorded of it, is the caller's protocol.
 
-use crate::clock::Moment;
-use serde::Deserialize;
-
 use super::Provider;
 use super::key::ProviderKey;
-use crate::clock::Clock;
-use crate::deadline::Deadline;
-use crate::domain::values::key::KeyHash;
-use crate::domain::values::window::utc_date;
+use crate::prelude::*;
 use crate::provider::wire::calls::{CREATE_KEY, DELETE_KEY, GET_KEY, PATCH_KEY, Request};
 use crate::provider::wire::error::{ProviderError, Trouble};
 use crate::provider::wire::json::{self, Unreadable};
@@ -17,12 +11,11 @@ use crate::provider::wire::json::{self, Unreadable};
 mod answered;
 mod sent;
 
+use answered::CreateAnswer;
 pub use answered::CreatedKey;
 pub(super) use answered::one;
-pub use sent::{KeyPatch, NewKey};
-
-use answered::CreateAnswer;
 use sent::at_least_a_cent;
+pub use sent::{KeyPatch, NewKey};
 
 /// The result of a patch or a reading of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,9 +1,7 @@
 //! The check that a key is a management key, made at the start and before a rotation. An ordinary key looks
 //! alike, and may be answered as if the account were empty.
 
-use serde::Deserialize;
-
-use crate::deadline::Deadline;
+use crate::prelude::*;
 use crate::provider::Provider;
 use crate::provider::wire::calls::{LIST_WORKSPACES, OWN_KEY};
 use crate::provider::wire::error::{ProviderError, Trouble};

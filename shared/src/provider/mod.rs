@@ -17,15 +17,12 @@
 //! - Rules of a guardrail: spelled in the provider's own way, so they are held against what it answers and never against what was
 //!   sent.
 
-use std::fmt;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use reqwest::redirect;
 
-use crate::clock::Clock;
 use crate::config::Config;
-use crate::deadline::Deadline;
+use crate::prelude::*;
 use crate::secrets::{ManagementKey, ManagementKeys};
 
 pub mod account;

@@ -1,11 +1,7 @@
 //! The provider's public list of models.
 
-use std::collections::BTreeSet;
-
-use serde::Deserialize;
-
 use super::Provider;
-use crate::deadline::Deadline;
+use crate::prelude::*;
 use crate::provider::wire::calls::LIST_MODELS;
 use crate::provider::wire::error::ProviderError;
 use crate::provider::wire::json::{self, Envelope, Unreadable};

@@ -3,7 +3,7 @@
 
 use super::key::ProviderKey;
 use crate::domain::usage::reading::UsageReport;
-use crate::domain::values::window::Reset;
+use crate::prelude::*;
 
 impl ProviderKey {
     /// The usage report with the counters of this kind of window. `None` if even the lifetime's use is

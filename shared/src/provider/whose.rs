@@ -12,9 +12,8 @@ use futures_util::future::BoxFuture;
 
 use super::Provider;
 use super::keys::KeyPresence;
-use crate::deadline::Deadline;
-use crate::domain::values::id::DeploymentId;
 use crate::domain::values::key::Fingerprint;
+use crate::prelude::*;
 use crate::provider::wire::calls::GET_KEY;
 use crate::provider::wire::error::{ProviderError, Trouble};
 use crate::secrets::ManagementKey;

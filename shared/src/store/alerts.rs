@@ -1,27 +1,17 @@
 //! Notifications that nobody asked for, each sent once: alarms, digests and statements, crossings of budgets and of students' own caps,
 //! and what the admins were told of the balance. Their texts belong to the mail function.
 
-use crate::clock::Moment;
-use serde::{Deserialize, Serialize};
-
-use crate::deadline::Deadline;
-use crate::domain::audit::{Act, AuditDetail, Entry};
 use crate::domain::credit::balance::{BalanceNeed, BalanceNotice};
 use crate::domain::credit::purchase::{CreditFacts, Purchase};
 use crate::domain::ledger::mailed::MailedStatement;
 use crate::domain::mail::alarm::Alarm;
 use crate::domain::mail::digest::{AccountDigest, Digest};
-use crate::domain::programme::Programme;
 use crate::domain::usage::crossing::{AlertMail, Crossing, Scope};
-use crate::domain::usage::days::Days;
-use crate::domain::values::address::MatchedAddress;
-use crate::domain::values::id::{PersonId, ProgrammeId, new_ulid};
-use crate::domain::values::money::Usd;
-use crate::store::items::{Stored, stored};
-use crate::store::keys::{ACCOUNT, key};
+use crate::prelude::*;
+use crate::store::items::Stored;
 use crate::store::mail::outbox::BETWEEN_RESENT;
 use crate::store::table::write::{Pauses, Round, Transaction, Unaudited, number};
-use crate::store::{Account, Author, OutboxRow, QueuedMail, StoreError, Table};
+use crate::store::{Account, Author, OutboxRow, QueuedMail};
 
 /// How many mails fit into one transaction beside the item itself.
 const MAILS_AT_ONCE: usize = 90;

@@ -2,29 +2,18 @@
 //! cuts; which programme owns which foreign key; and admins' acts on such keys. An act is written down with its audit entry before the
 //! provider is asked, so that no crash leaves a changed key without a trace.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::time::Duration;
-
-use crate::clock::Moment;
 use futures_util::future::try_join_all;
-use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
 
-use crate::deadline::Deadline;
-use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
 use crate::domain::ledger::cut::{AccountCut, KeyChange, LifetimeUse};
 use crate::domain::ledger::foreign_act::{AnsweredKey, ForeignAct, ForeignActState, ForeignChange};
 use crate::domain::ledger::owner::{KeyOwner, KeyShare, KeyShares, OwnedUse};
 use crate::domain::ledger::statement::{Statement, StatementDays};
-use crate::domain::programme::{Budget, Byok, Programme};
-use crate::domain::usage::reading::DailyUse;
-use crate::domain::values::id::{PersonId, ProgrammeId};
-use crate::domain::values::key::KeyHash;
-use crate::domain::values::money::Usd;
-use crate::store::items::{Stored, stored};
-use crate::store::keys::{Range, SHARDS, due, key, programme_partition};
+use crate::domain::programme::Byok;
+use crate::prelude::*;
+use crate::store::items::Stored;
+use crate::store::keys::{Range, SHARDS, due};
 use crate::store::table::write::{Round, Transaction, number};
-use crate::store::{Author, FencedTable, ForeignKey, StoreError, Table};
+use crate::store::{Author, FencedTable, ForeignKey};
 
 /// How many keys one item names: each takes about fifty bytes, and an item has at most 400 KB.
 const KEYS_TOGETHER: usize = 4_000;

@@ -2,26 +2,18 @@
 //! and rate limits. `domain::people::sign_in` decides what is valid for an address. Each decision is one conditional write, so of many
 //! requests with one link one signs in.
 
-use crate::clock::Moment;
 use futures_util::future::try_join_all;
-use jiff::SignedDuration;
-use serde::{Deserialize, Serialize};
-use ulid::Ulid;
 
-use crate::deadline::Deadline;
-use crate::domain::grant::Grant;
 use crate::domain::mail::class::OptionalMail;
 use crate::domain::people::role::{Role, Roles, is_among};
 use crate::domain::people::session::Session;
 use crate::domain::people::sign_in::{LOGIN_REQUEST_LASTS, LinkRefused, LiveLink, SignIn};
-use crate::domain::programme::Programme;
-use crate::domain::values::address::{EmailAddress, MatchedAddress};
-use crate::domain::values::id::{PersonId, ProgrammeId, new_ulid};
 use crate::domain::values::token::{BrowserTokenHash, LinkTokenHash, SessionTokenHash};
-use crate::store::items::{Stored, stored};
-use crate::store::keys::{address_partition, key};
+use crate::prelude::*;
+use crate::store::items::Stored;
+use crate::store::keys::address_partition;
 use crate::store::table::write::{Round, Unaudited, instant, number, text};
-use crate::store::{Enrolment, OutboxRow, QueuedMail, StoreError, Table, Undeliverable};
+use crate::store::{Enrolment, OutboxRow, QueuedMail, Undeliverable};
 
 /// The most link mails that one deployment sends in a minute, whoever asks.
 const LINKS_A_MINUTE: u32 = 2_000;

@@ -1,12 +1,9 @@
 //! The raw form of every kind of item, as AWS spells it. A change to a form is a migration, and shows as a change of the record.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::items::{self, Item, Stored};
 use super::*;
-use crate::domain::audit::Entry;
 use crate::domain::credit::balance::BalanceNotice;
-use crate::domain::grant::{Grant, Reading};
+use crate::domain::grant::Reading;
 use crate::domain::ledger::cut::AccountCut;
 use crate::domain::ledger::foreign_act::ForeignAct;
 use crate::domain::ledger::mailed::MailedStatement;
@@ -19,8 +16,8 @@ use crate::domain::people::session::Session;
 use crate::domain::people::sign_in::SignIn;
 use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::programme::tiers::Tier;
-use crate::domain::programme::{Budget, Programme};
 use crate::domain::usage::crossing::Crossing;
+use crate::prelude::*;
 
 /// The items on record, one paragraph each.
 const RECORD: &str = include_str!("snapshots/bursar_core__store__tests__every_item_is_written_as_it_is_on_record.snap");

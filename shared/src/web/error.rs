@@ -1,14 +1,13 @@
 //! The error of a handler, which is an answer: a refusal with its status, its sentence and the reason for the log, or a fault.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
-use jiff::SignedDuration;
 
 use crate::domain::mail::alarm::Cause;
+use crate::prelude::*;
 use crate::provider::ProviderError;
 
 /// The answer of a handler.

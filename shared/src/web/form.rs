@@ -1,15 +1,13 @@
 //! The fields of a posted form, as sent, and no more of them than our forms have. The handler of the form
 //! interprets them.
 
-use std::collections::HashSet;
-use std::fmt;
-
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 
 use super::AppError;
+use crate::prelude::*;
 
 /// Names and values in the order in which they were sent. As an extractor it reads the form of somebody who
 /// is not signed in, and refuses what none of our forms sends.

@@ -1,8 +1,6 @@
 //! The sender of a request: the session behind its cookie, and the form that a session sent. Sign-in makes
 //! the sessions.
 
-use std::time::Duration;
-
 use axum::extract::{FromRef, FromRequest, FromRequestParts, Request};
 use axum::http::header::HeaderMap;
 use axum::http::request::Parts;
@@ -11,9 +9,9 @@ use axum::response::{IntoResponse, Redirect};
 
 use super::form::{Fields, FormBounds};
 use super::{AppError, Site};
-use crate::deadline::Deadline;
 use crate::domain::people::session::Session;
 use crate::domain::values::token::CsrfToken;
+use crate::prelude::*;
 
 /// The time within which a session's use is noted.
 const ENOUGH_TO_NOTE: Duration = Duration::from_secs(5);

@@ -2,7 +2,6 @@
 //! two functions has one, made without input or output.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use askama::Template;
 use axum::extract::FromRequestParts;
@@ -13,14 +12,12 @@ use lambda_runtime::Context;
 
 use super::cookies::Cookies;
 use super::page::Frame;
-use crate::clock::Clock;
 use crate::config::{Config, Origin};
-use crate::deadline::{Deadline, Waits};
+use crate::deadline::Waits;
 use crate::domain::mail::alarm::{Alarm, Cause};
-use crate::domain::values::address::EmailAddress;
 use crate::orders::Orders;
+use crate::prelude::*;
 use crate::provider::{Provider, ProviderError};
-use crate::store::{StoreError, Table};
 
 /// The time left of an event below which no alarm is raised in it, since the answer still has to leave.
 const ENOUGH_TO_TELL: Duration = Duration::from_secs(10);

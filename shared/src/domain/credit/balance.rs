@@ -2,18 +2,9 @@
 //! credit must be bought, when the day for that moves by a week, when the balance falls short of the need, and
 //! when the shortfall grows by a tenth. The functions provide the numbers and the recipients.
 
-use crate::clock::Moment;
-use jiff::SignedDuration;
-use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
-
 use crate::domain::credit::purchase::Purchase;
-use crate::domain::usage::days::Days;
 use crate::domain::usage::forecast::SpendingPace;
-use crate::domain::values::money::Usd;
-use crate::domain::values::window::utc_date;
-use crate::store::items::stored;
-use crate::store::keys::{ACCOUNT, key};
+use crate::prelude::*;
 
 /// The days that the balance must last. Credit can be bought at any time, so no more need be there at once.
 const DAYS_AHEAD: u32 = 14;

@@ -1,14 +1,10 @@
 //! The purchase of credit: how much the account needs for what is to come, and by which day it is to be
 //! bought. `balance` decides when the admins hear of it.
 
-use crate::clock::Moment;
 use jiff::Span;
-use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
 
-use crate::domain::usage::days::{Accuracy, Days};
-use crate::domain::values::money::Usd;
-use crate::domain::values::window::utc_date;
+use crate::domain::usage::days::Accuracy;
+use crate::prelude::*;
 
 /// The days of the pace.
 pub const PACE_DAYS: u32 = 28;

@@ -1,14 +1,8 @@
 //! What a student has surely used of their cap in the current window, as mails report it. What a key may
 //! still spend is `domain/grant/reservation.rs`, which errs on the other side.
 
-use crate::clock::Moment;
-use jiff::SignedDuration;
-use jiff::civil::Date;
-
 use super::{Grant, Reading};
-use crate::domain::programme::{Programme, Settings};
-use crate::domain::values::money::Usd;
-use crate::domain::values::window::{Reset, Window};
+use crate::prelude::*;
 
 /// The time after a window turned for which the provider may still report the numbers of the window before.
 const SETTLED_AFTER: SignedDuration = SignedDuration::from_hours(48);
@@ -66,10 +60,9 @@ pub(super) fn surely(reading: &Reading, grant: &Grant, settings: &Settings) -> U
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::grant::{Attempt, GrantState};
+    use crate::domain::grant::Attempt;
     use crate::domain::testing::{a_grant, a_programme, at};
     use crate::domain::usage::reading::{KeyUseContext, UsageReport};
-    use crate::domain::values::id::Epoch;
 
     fn monthly() -> Programme {
         let mut programme = a_programme();

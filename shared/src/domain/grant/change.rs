@@ -2,16 +2,10 @@
 
 use std::fmt::Display;
 
-use crate::clock::Moment;
-use serde::{Deserialize, Serialize};
-
 use super::{Attempt, Grant, Reading};
-use crate::domain::audit::{Act, Actor, AuditDetail};
 use crate::domain::grant::Spending;
-use crate::domain::programme::{Budget, Programme};
 use crate::domain::usage::reading::{KeyUseContext, Shortfall, UnusableReport, UsageReport};
-use crate::domain::values::id::Epoch;
-use crate::domain::values::money::Usd;
+use crate::prelude::*;
 
 /// A grant with everything that its acts decide on, as read at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]

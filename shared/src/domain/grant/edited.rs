@@ -1,11 +1,8 @@
 //! What an edit of a programme's settings means for the grants that it has by then: what their reservations cost more, and how long
 //! their keys live. Nothing is given back here: that follows once the provider confirmed the lower limits.
 
-use crate::clock::Moment;
-
 use super::{Grant, GrantState, Reading, Reservation};
-use crate::domain::programme::{Budget, Settings};
-use crate::domain::values::money::Usd;
+use crate::prelude::*;
 
 /// The effect of an edit on the grants of a programme.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

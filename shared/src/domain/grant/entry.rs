@@ -1,11 +1,7 @@
 //! Audit entries on a grant.
 
-use crate::clock::Moment;
-use ulid::Ulid;
-
 use super::Grant;
-use crate::domain::audit::{Actor, AuditDetail, Entry};
-use crate::domain::values::id::new_ulid;
+use crate::prelude::*;
 
 impl Grant {
     /// The audit entry of an act that led to this state of the grant. Several acts may share a millisecond,

@@ -14,29 +14,21 @@ mod spending;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-use std::fmt;
-
-use crate::clock::Moment;
 pub use acts::*;
 pub use cap_use::CapUse;
 use change::Draft;
 pub use change::{BudgetChange, Change, DependsOn, Logged, Mark, Notice, Unchanged, View};
 pub use edited::EditEffect;
-use jiff::SignedDuration;
 pub use reservation::{DROPPED_KEPT, Reservation};
-use serde::{Deserialize, Serialize};
 pub use spending::{Spending, wanted_limit};
 
 use super::audit::Actor;
 use super::programme::Settings;
 pub use crate::domain::usage::reading::{Reading, SETTLING};
-use crate::domain::values::address::EmailAddress;
-use crate::domain::values::id::{Epoch, GrantId, Nonce, ProgrammeId};
-use crate::domain::values::key::KeyHash;
-use crate::domain::values::money::Usd;
-use crate::store::items::{Queue, stored};
-use crate::store::keys::{begin, grant_partition, grant_partition_of, key};
+use crate::domain::values::id::Nonce;
+use crate::prelude::*;
+use crate::store::items::Queue;
+use crate::store::keys::{grant_partition, grant_partition_of};
 
 /// The time for which an invocation owns an attempt: longer than a function may run.
 pub const LEASE: SignedDuration = SignedDuration::from_secs(60);

@@ -16,18 +16,13 @@
 
 use std::cmp::Ordering;
 
-use crate::clock::Moment;
-use jiff::SignedDuration;
-
 use super::cap_use::surely;
 use super::{
     Attempt, AttemptState, BudgetChange, Change, DependsOn, Grant, KeyAbsence, Mark, Reading, SETTLING, SwitchState,
     Unchanged, View,
 };
 use crate::domain::grant::Spending;
-use crate::domain::programme::Settings;
-use crate::domain::values::money::Usd;
-use crate::domain::values::window::Window;
+use crate::prelude::*;
 
 /// The time after which the reservation of a student who was dropped from the roster goes back.
 pub const DROPPED_KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);

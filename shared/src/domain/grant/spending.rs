@@ -1,11 +1,8 @@
 //! The sums behind caps: what the keys of a grant have used, and what a live key's limit should be. What a
 //! grant can still cost is `grant::reservation`; readings come from the sync.
 
-use crate::clock::Moment;
-
 use super::{Grant, Reading};
-use crate::domain::programme::Settings;
-use crate::domain::values::money::Usd;
+use crate::prelude::*;
 
 /// The use of one grant's keys, as far as readings tell.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

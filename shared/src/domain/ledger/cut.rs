@@ -3,16 +3,9 @@
 
 use std::ops::{AddAssign, Sub};
 
-use crate::clock::Moment;
-use serde::{Deserialize, Serialize};
-
-use crate::domain::usage::reading::DailyUse;
 use crate::domain::usage::reconciliation::AccountSpending;
-use crate::domain::values::id::ProgrammeId;
-use crate::domain::values::key::KeyHash;
-use crate::domain::values::money::Usd;
-use crate::store::items::stored;
-use crate::store::keys::{ACCOUNT, begin, due, key};
+use crate::prelude::*;
+use crate::store::keys::due;
 
 /// The books as one complete run found them. The use of programmes' and foreign keys, the opening, the residual
 /// and the unsettled amount add up to the account's spending after the run.

@@ -1,16 +1,7 @@
 //! An admin's own act on a key that nobody here made: what was pressed, and what came of it. The rest of the
 //! product never writes such a key.
 
-use crate::clock::Moment;
-use jiff::SignedDuration;
-use serde::{Deserialize, Serialize};
-use std::fmt;
-
-use crate::domain::values::id::PersonId;
-use crate::domain::values::key::KeyHash;
-use crate::domain::values::money::Usd;
-use crate::store::items::stored;
-use crate::store::keys::{ACCOUNT, begin, key};
+use crate::prelude::*;
 
 /// How long a request may still be under way: as long as a request lasts, and a little more.
 pub const REQUEST_LASTS: SignedDuration = SignedDuration::from_secs(30);

@@ -1,23 +1,11 @@
 //! Owners of keys that Bursar did not make: the programme that an admin gave a key, and what of the key's use counts for it. No
 //! stored sum of the account depends on it, so a key can be given and taken back at any time.
 
-use std::collections::HashMap;
-
-use crate::clock::Moment;
-use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
-
-use crate::domain::audit::Actor;
 use crate::domain::ledger::cut::LifetimeUse;
 use crate::domain::programme::Byok;
-use crate::domain::usage::reading::DailyUse;
-use crate::domain::values::id::ProgrammeId;
-use crate::domain::values::key::KeyHash;
-use crate::domain::values::money::Usd;
-use crate::domain::values::window::utc_date;
+use crate::prelude::*;
 use crate::store::ForeignKey;
-use crate::store::items::stored;
-use crate::store::keys::{begin, foreign_partition, key};
+use crate::store::keys::foreign_partition;
 
 /// The owner of a foreign key. Its use counts for the programme from a UTC day on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

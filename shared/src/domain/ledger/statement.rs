@@ -3,19 +3,9 @@
 //! Each cut's parts add up to what the account had spent, so their differences add up to what it spent in between. Cost codes are
 //! those of today.
 
-use std::collections::BTreeMap;
-
-use crate::clock::Moment;
-use jiff::ToSpan;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use serde::{Deserialize, Serialize};
-
 use super::cut::{AccountCut, KeyChange, LifetimeUse, ProgrammeCut};
 use super::owner::KeyShares;
-use crate::domain::programme::Programme;
-use crate::domain::values::id::ProgrammeId;
-use crate::domain::values::money::Usd;
+use crate::prelude::*;
 
 /// The whole UTC days that a statement is asked for, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,21 +2,13 @@
 //! cause is mailed once however many runs meet it. It is mailed again on another day if it lasts or has come
 //! back. The functions decide when to raise one.
 
-use crate::clock::Moment;
-use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
-use ulid::Ulid;
-
 use crate::domain::credit::balance::BalanceNeed;
 use crate::domain::credit::purchase::Purchase;
 use crate::domain::mail::day::MailDay;
 use crate::domain::mail::kind::MailKind;
-use crate::domain::values::id::{PersonId, ProgrammeId};
 use crate::domain::values::key::Fingerprint;
-use crate::domain::values::money::Usd;
-use crate::domain::values::window::utc_date;
-use crate::store::items::stored;
-use crate::store::keys::{ACCOUNT, Range, begin, key};
+use crate::prelude::*;
+use crate::store::keys::Range;
 
 /// An alarm, raised for one cause on one day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,9 +1,8 @@
 //! The lines in which mail waits, which of them stop when too much comes back, and which mails their readers
 //! can switch on and off.
 
-use serde::{Deserialize, Serialize};
-
 use crate::domain::mail::kind::MailKind;
+use crate::prelude::*;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

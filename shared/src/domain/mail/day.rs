@@ -4,12 +4,8 @@
 use std::iter::Sum;
 use std::ops::AddAssign;
 
-use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
-
 use crate::domain::mail::kind::MailKind;
-use crate::store::items::stored;
-use crate::store::keys::{ACCOUNT, begin, key};
+use crate::prelude::*;
 
 /// The mails of a kind that the mail server accepted on one UTC day, counted by delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,20 +2,12 @@
 //! It names grants, groups and models and never a person; people are looked up when it is sent. The mail
 //! function has its words.
 
-use crate::clock::Moment;
-use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
-
 use crate::domain::credit::balance::BalanceNeed;
-use crate::domain::usage::days::{Accuracy, Days, Sum};
+use crate::domain::usage::days::{Accuracy, Sum};
 use crate::domain::usage::forecast::RunsOut;
 use crate::domain::usage::models::ModelUse;
-use crate::domain::values::id::{GrantId, PersonId, ProgrammeId};
-use crate::domain::values::key::KeyHash;
-use crate::domain::values::money::Usd;
+use crate::prelude::*;
 use crate::store::OUTBOX_KEPT;
-use crate::store::items::stored;
-use crate::store::keys::{ACCOUNT, key, programme_partition};
 
 mod class;
 mod due;

@@ -1,6 +1,6 @@
 //! The kinds of mail, by the names that stand in their header and in the records.
 
-use serde::{Deserialize, Serialize};
+use crate::prelude::*;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

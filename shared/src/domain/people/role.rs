@@ -1,14 +1,8 @@
 //! Roles: what a person may do on a programme. Being on a roster is no role.
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
-
-use crate::domain::programme::{People, Settings};
-use crate::domain::values::address::{EmailAddress, MatchedAddress};
-use crate::domain::values::id::ProgrammeId;
-use crate::store::items::stored;
-use crate::store::keys::{address_partition, begin, key};
+use crate::domain::programme::People;
+use crate::prelude::*;
+use crate::store::keys::address_partition;
 
 /// The most people whose roles one edit may change, so that all of it fits into one transaction.
 pub const MOST_CHANGED_ROLES: usize = 90;

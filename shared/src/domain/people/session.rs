@@ -1,14 +1,8 @@
 //! The session of a signed-in person: how long it lasts, and its early end by disuse for a person with a
 //! role.
-use crate::clock::Moment;
-use jiff::SignedDuration;
-use serde::{Deserialize, Serialize};
 
-use crate::domain::values::address::MatchedAddress;
-use crate::domain::values::id::PersonId;
 use crate::domain::values::token::SessionTokenHash;
-use crate::store::items::stored;
-use crate::store::keys::key;
+use crate::prelude::*;
 
 /// The length of a session with a role, and of one without.
 const ROLE_SESSION_LASTS: SignedDuration = SignedDuration::from_hours(8);
@@ -56,7 +50,6 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::values::address::EmailAddress;
     use crate::domain::values::token::SessionToken;
 
     fn ada() -> MatchedAddress {

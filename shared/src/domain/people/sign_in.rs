@@ -1,15 +1,10 @@
 //! Signing in: which links and codes are valid for one address, what uses them up, and how many are mailed.
 //! The page that asks keeps to itself whether an address is known; the store keeps the session that follows.
-use crate::clock::Moment;
-use jiff::SignedDuration;
-use serde::{Deserialize, Serialize};
-use ulid::Ulid;
 
 use crate::domain::people::session::Session;
-use crate::domain::values::address::MatchedAddress;
 use crate::domain::values::token::{BrowserTokenHash, CodeHash, LinkTokenHash, SessionTokenHash};
-use crate::store::items::stored;
-use crate::store::keys::{address_partition, key};
+use crate::prelude::*;
+use crate::store::keys::address_partition;
 
 /// The validity of a link and its code.
 pub const LINK_LASTS: SignedDuration = SignedDuration::from_mins(30);
@@ -217,7 +212,6 @@ impl SignIn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::values::address::EmailAddress;
     use crate::domain::values::token::{BrowserToken, Code, LinkToken};
 
     struct Mail {

@@ -8,20 +8,13 @@
 //! It is right when the provider confirmed the rules that settings and tiers ask for by now, and nothing else that was sent may still take
 //! effect. Whoever finds that it is not sends them.
 
-use std::fmt;
-
-use crate::clock::Moment;
 use data_encoding::HEXLOWER;
-use jiff::SignedDuration;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::domain::programme::KeyRules;
 use crate::domain::programme::rules::Rules;
 use crate::domain::programme::tiers::{self, Tiers};
-use crate::domain::programme::{KeyRules, Programme};
-use crate::domain::values::id::{DeploymentId, ProgrammeId};
-use crate::store::items::stored;
-use crate::store::keys::{begin, key, programme_partition};
+use crate::prelude::*;
 
 /// The time for which the provider may refuse rules before the admins are alerted, so that a mistyped model
 /// can be mended first.
@@ -232,7 +225,6 @@ impl Programme {
 
 #[cfg(test)]
 mod tests {
-    use jiff::ToSpan;
 
     use super::*;
     use crate::domain::testing::a_programme;

@@ -7,22 +7,12 @@ pub mod rules;
 pub mod terms;
 pub mod tiers;
 
-use std::collections::BTreeMap;
-
-use crate::clock::Moment;
-use jiff::civil::{self, Date};
-use serde::{Deserialize, Serialize};
-use ulid::Ulid;
+use jiff::civil;
 
 use crate::domain::programme::rules::Rules;
 use crate::domain::programme::terms::TermsHash;
-use crate::domain::values::address::EmailAddress;
-use crate::domain::values::id::ProgrammeId;
-use crate::domain::values::money::Usd;
 use crate::domain::values::term::Term;
-use crate::domain::values::window::Reset;
-use crate::store::items::stored;
-use crate::store::keys::{begin, key, programme_partition};
+use crate::prelude::*;
 
 /// A programme.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

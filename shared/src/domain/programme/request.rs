@@ -4,15 +4,9 @@
 //! What faculty change on the form that only an admin may change is not changed but asked for. What is their own is saved first.
 //! Each admin gets a mail, once a day for the same wishes, and the audit says that it was asked. Nothing else of it is kept.
 
-use std::fmt;
-
-use crate::clock::Moment;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use ulid::Ulid;
 
-use crate::domain::values::id::{PersonId, ProgrammeId};
-use crate::domain::values::window::utc_date;
+use crate::prelude::*;
 
 /// The id of the budget's setting, whose value a mail's subject names.
 pub const BUDGET: &str = "budget_usd";

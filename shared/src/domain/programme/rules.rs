@@ -1,9 +1,8 @@
 //! The rules of what keys may call. `guardrail` says what the provider has confirmed of them, and `provider::guardrails` translates them
 //! for the provider.
 
-use serde::{Deserialize, Serialize};
-
 use crate::domain::programme::tiers::{self, Tiers};
+use crate::prelude::*;
 
 /// The permissions of a model's providers to use prompts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

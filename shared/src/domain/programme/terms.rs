@@ -1,11 +1,12 @@
 //! The terms of a programme that students accept, identified by the hash of their text. The text itself is
 //! the programme's.
 
-use std::fmt;
 use std::str::FromStr;
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
+
+use crate::prelude::*;
 
 /// The SHA-256 of the text alone, so that anybody who has the text can compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

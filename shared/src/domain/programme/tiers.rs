@@ -1,11 +1,6 @@
 //! Tiers: named lists of models, kept by admins. Until one of the first three is edited, it has the models that stand here.
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
-
-use crate::store::items::stored;
-use crate::store::keys::{begin, key};
+use crate::prelude::*;
 
 /// The most characters of a tier's name.
 const LONGEST_NAME: usize = 40;

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use crate::domain::values::money::Usd;
+use crate::prelude::*;
 
 /// These amounts in whole cents, in their order. Their sum is the exact sum rounded up to the cent, and each
 /// is less than a cent from its exact amount. None of the amounts may be below zero.

@@ -1,15 +1,8 @@
 //! Crossings: a threshold of a limit passed in a window. The limit's amount is part of a crossing's identity.
 //! So a budget that is raised and lowered again is back at the thresholds that were already reported.
 
-use crate::clock::Moment;
-use serde::{Deserialize, Serialize};
-use ulid::Ulid;
-
-use crate::domain::values::id::{GrantId, PersonId, ProgrammeId};
-use crate::domain::values::money::Usd;
-use crate::domain::values::window::Window;
-use crate::store::items::stored;
-use crate::store::keys::{begin, grant_partition, grant_partition_of, key, programme_partition};
+use crate::prelude::*;
+use crate::store::keys::{grant_partition, grant_partition_of};
 
 /// A threshold that was passed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

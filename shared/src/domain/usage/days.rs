@@ -1,14 +1,10 @@
 //! Use by UTC day, as far as the provider's answers tell, and sums over ranges of days. It is kept small,
 //! since each key has one and every night writes those that changed.
 
-use std::collections::BTreeMap;
-
-use jiff::civil::Date;
-use jiff::{Span as Length, ToSpan};
-use serde::{Deserialize, Serialize};
+use jiff::Span as Length;
 use serde_bytes::ByteBuf;
 
-use crate::domain::values::money::Usd;
+use crate::prelude::*;
 
 /// The use of each day. The days and the opening always add up to the lifetime's use.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,17 +4,9 @@
 //! that is past is never named. Mails and pages say it in the same words, which are here too, in their readers' language: there a
 //! budget is a budget.
 
-use crate::clock::Moment;
-use jiff::ToSpan;
-use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
-
-use crate::domain::programme::Settings;
-use crate::domain::usage::days::Days;
 use crate::domain::values::format::long_date;
-use crate::domain::values::money::Usd;
 use crate::domain::values::term::Term;
-use crate::domain::values::window::utc_date;
+use crate::prelude::*;
 
 mod standing;
 #[cfg(test)]

@@ -2,12 +2,9 @@
 //! programmes, foreign keys and grants used.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
-use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
-
-use crate::domain::values::id::{DeploymentId, GrantBytes, GrantId, KeyName, ProgrammeId};
+use crate::domain::values::id::{GrantBytes, KeyName};
+use crate::prelude::*;
 
 mod sums;
 

@@ -1,13 +1,8 @@
 //! What a programme showed, for those who decide about the next one: how many used it, what a week of use cost, and what that
 //! means for another number of students.
 
-use std::collections::BTreeSet;
-
-use jiff::ToSpan;
-use jiff::civil::Date;
-
 use super::days::Days;
-use crate::domain::values::money::Usd;
+use crate::prelude::*;
 
 /// The figures of a programme so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -104,8 +99,9 @@ fn monday(day: Date) -> Date {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use jiff::civil::date;
+
+    use super::*;
 
     fn on(day: i8, micros: i64) -> Days {
         Days::on_one(date(2026, 11, day), Usd::from_micros(micros))

@@ -5,20 +5,10 @@
 //! on record stands, the run's report says so, and nobody waits for it. What it used in its window is as whoever asked last was
 //! told.
 
-use std::fmt;
-
-use crate::clock::Moment;
-use jiff::SignedDuration;
-use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
-
 use crate::domain::programme::{Basis, Byok};
-use crate::domain::usage::days::{Days, KeyCounters};
-use crate::domain::values::id::{Epoch, GrantId, ProgrammeId};
-use crate::domain::values::money::Usd;
-use crate::domain::values::window::{Reset, Window, utc_date};
-use crate::store::items::stored;
-use crate::store::keys::{begin, grant_partition_of, key};
+use crate::domain::usage::days::KeyCounters;
+use crate::prelude::*;
+use crate::store::keys::grant_partition_of;
 
 /// The settling time. So long after a key was confirmed to be off, or its limit to be lower, a reading covers
 /// all of its earlier use.

@@ -2,9 +2,7 @@
 //! so their sum is compared with what the account had spent before and after. The opening, spent before the
 //! first run, is known only as exactly as that allows.
 
-use serde::{Deserialize, Serialize};
-
-use crate::domain::values::money::Usd;
+use crate::prelude::*;
 
 /// The account's total spending, before its keys were listed and after the last of them was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,15 +1,11 @@
 //! A report: what the keys of programmes used over a range of days, grouped as asked. Amounts come from readings, and use by
 //! model only divides them. So every grouping adds up to the same total, and each to the finer ones below it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-
-use jiff::civil::Date;
-
 use super::models::Sums;
 use super::reading::DailyUse;
 use super::span::stretches;
-use crate::domain::values::id::{GrantBytes, GrantId};
-use crate::domain::values::money::Usd;
+use crate::domain::values::id::GrantBytes;
+use crate::prelude::*;
 
 /// The columns by which a report is grouped, besides the programme.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -1,14 +1,9 @@
 //! The spans of time over which spending is shown, by one function for pages, files and mails. Rolling spans
 //! are of completed UTC days. The provider's windows begin with the calendar and are never shown as rolling.
 
-use crate::clock::Moment;
-use jiff::ToSpan;
-use jiff::civil::Date;
-
-use crate::domain::usage::days::{Accuracy, Days, Sum};
-use crate::domain::values::money::Usd;
+use crate::domain::usage::days::{Accuracy, Sum};
 use crate::domain::values::term::Term;
-use crate::domain::values::window::{Reset, utc_date};
+use crate::prelude::*;
 
 /// A span of time, as `?window=` asks for it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

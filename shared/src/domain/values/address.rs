@@ -1,12 +1,12 @@
 //! Mail addresses: parsed once at the edge, compared in one form, mailed in the spelling of the roster.
 //! Whether an address is known is for the table to say.
 
-use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 use unicode_security::mixed_script::MixedScript;
+
+use crate::prelude::*;
 
 /// A mail address: its spelling, and the form in which two spellings of one mailbox are equal.
 #[derive(Clone, Serialize, Deserialize)]
@@ -166,8 +166,9 @@ impl fmt::Debug for MatchedAddress {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     fn matched(text: &str) -> String {
         EmailAddress::parse(text).unwrap().matched().as_str().to_owned()

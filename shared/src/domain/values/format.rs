@@ -3,9 +3,7 @@
 
 use std::borrow::Borrow;
 
-use crate::clock::Moment;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
+use crate::prelude::*;
 
 /// `20 November 2026`; templates pass a reference.
 pub fn long_date(date: impl Borrow<Date>) -> String {
@@ -74,8 +72,9 @@ pub fn field_time(at: Moment, zone: &TimeZone) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use jiff::civil::date;
+
+    use super::*;
 
     #[test]
     fn a_range_of_days_names_what_its_ends_have_in_common_once() {

@@ -1,15 +1,13 @@
 //! A provider key as we know it: its hash and, for the length of one request, its plaintext. The other
 //! attributes of a key belong to `provider`.
 
-use std::fmt;
 use std::str::FromStr;
 
 use data_encoding::HEXLOWER;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
 
-use crate::domain::values::id::DeploymentId;
 use crate::domain::values::token::sha256_hex;
+use crate::prelude::*;
 
 /// The provider's identifier of a key: 64 lower-case hex digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

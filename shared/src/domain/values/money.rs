@@ -1,14 +1,14 @@
 //! Money: exact micro-dollars, read from decimal text. What was spent rounds up, what is promised rounds
 //! down, and no binary float is involved.
 
-use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Sub};
 use std::str::FromStr;
 
 use serde::de::{Deserializer, Error as _};
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+
+use crate::prelude::*;
 
 /// An amount in millionths of a US dollar. It may be negative: an account's balance can be.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -265,8 +265,9 @@ impl Sum for Usd {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     #[test]
     fn a_person_may_type_plain_decimals_and_no_signs_exponents_words_blanks_or_a_seventh_decimal() {

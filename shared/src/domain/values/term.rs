@@ -1,12 +1,8 @@
 //! The term of a programme in its own time zone, and the expiry of the keys made for it.
 
-use crate::clock::Moment;
-use jiff::ToSpan;
-use jiff::civil::{Date, date};
-use jiff::tz::TimeZone;
-use serde::{Deserialize, Serialize};
+use jiff::civil::date;
 
-use crate::domain::values::window::Reset;
+use crate::prelude::*;
 
 /// The bounds of every term. A time within them plus any length that the rules know is still a valid time.
 pub const FIRST_DAY: Date = date(2000, 1, 1);
@@ -132,9 +128,10 @@ impl From<Term> for TermForm {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::domain::testing::at;
-    use proptest::prelude::*;
 
     fn term(from: &str, to: &str, zone: &str) -> Result<Term, TermError> {
         Term::new(from.parse().unwrap(), to.parse().unwrap(), zone)

@@ -2,13 +2,10 @@
 //! only on purpose, and a hashed type, which is all that the table sees. So storing a secret does not
 //! compile.
 
-use std::fmt;
-
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::domain::values::address::MatchedAddress;
+use crate::prelude::*;
 
 /// Letters and digits that cannot be mistaken for one another (Crockford's base 32).
 const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -199,7 +196,6 @@ pub(in crate::domain) fn sha256_hex(parts: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::values::address::EmailAddress;
 
     #[test]
     fn a_code_may_be_typed_in_any_case_with_or_without_hyphens_and_is_only_good_with_its_address() {

@@ -1,13 +1,10 @@
 //! The windows in which a cap counts. They are the provider's: UTC days, UTC weeks from Monday, UTC calendar
 //! months, or the whole term. The dates of a term belong to `term`.
 
-use std::fmt;
+use jiff::Zoned;
+use jiff::civil::Weekday;
 
-use crate::clock::Moment;
-use jiff::civil::{Date, Weekday};
-use jiff::tz::TimeZone;
-use jiff::{ToSpan, Zoned};
-use serde::{Deserialize, Serialize};
+use crate::prelude::*;
 
 /// The reset of a cap: how often it starts again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -140,9 +137,10 @@ fn days(from: Date, to: Date) -> i32 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::domain::testing::at;
-    use proptest::prelude::*;
 
     const RESETS: [Reset; 3] = [Reset::Daily, Reset::Weekly, Reset::Monthly];
 

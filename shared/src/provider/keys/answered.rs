@@ -2,11 +2,10 @@
 //! follows from them is the matter of `keys`.
 
 use http::StatusCode;
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::domain::values::key::{KeyHash, PlaintextKey};
-use crate::domain::values::money::Usd;
+use crate::domain::values::key::PlaintextKey;
+use crate::prelude::*;
 use crate::provider::key::ProviderKey;
 use crate::provider::wire::calls::CREATE_KEY;
 use crate::provider::wire::error::{ProviderError, Trouble};

@@ -1,11 +1,9 @@
 //! The bodies of the calls on keys: a new key and a patch, as the JSON that the provider reads. Sending them is
 //! the matter of `keys`.
 
-use crate::clock::Moment;
-use serde::{Serialize, Serializer};
+use serde::Serializer;
 
-use crate::domain::values::money::Usd;
-use crate::domain::values::window::Reset;
+use crate::prelude::*;
 use crate::provider::key::ProviderKey;
 use crate::provider::wire::calls::Call;
 use crate::provider::wire::error::ProviderError;

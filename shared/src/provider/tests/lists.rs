@@ -1,13 +1,10 @@
 //! Long lists that change while they are read.
 
-use std::collections::BTreeSet;
-
-use crate::clock::Moment;
 use proptest::prelude::*;
 
 use super::super::inventory::Inventory;
 use super::*;
-use crate::clock::Clock;
+use crate::prelude::*;
 
 /// The keys of some workspaces, newest first, as a provider pages them.
 #[derive(Clone, Default)]

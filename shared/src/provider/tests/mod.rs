@@ -10,16 +10,12 @@ mod sending;
 mod whose;
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::Provider;
 use super::keys::NewKey;
-use crate::deadline::Deadline;
-use crate::domain::values::key::KeyHash;
-use crate::domain::values::money::Usd;
-use crate::domain::values::window::Reset;
+use crate::prelude::*;
 use crate::provider::wire::error::ProviderError;
 use crate::scripted::{Scripted, ScriptedAct, SeenRequest, answer};
 use crate::secrets::ManagementKey;

@@ -4,8 +4,8 @@ use std::io;
 
 use super::super::keys::{Deletion, KeyPatch, KeyPresence};
 use super::*;
-use crate::clock::Clock;
 use crate::config;
+use crate::prelude::*;
 use crate::provider::wire::calls;
 
 fn found() -> ScriptedAct {

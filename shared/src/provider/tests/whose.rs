@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::domain::mail::alarm::Cause;
-use crate::domain::values::id::DeploymentId;
 use crate::domain::values::key::Fingerprint;
+use crate::prelude::*;
 use crate::store::KnownAccount;
 
 const OLD: &str = "sk-or-v1-old";

@@ -1,11 +1,9 @@
 //! The provider's calls: the time-out of each, and whether it may be sent again when its answer did not come.
 //! `send` acts on it; nothing else decides about repeating.
 
-use std::time::Duration;
-
 use http::Method;
-use serde::Serialize;
 
+use crate::prelude::*;
 use crate::provider::wire::error::ProviderError;
 use crate::provider::wire::send::refused_here;
 

@@ -1,11 +1,9 @@
 //! The failures of a call to the provider, by what callers do about them. An error never holds a key, the
 //! body of a request, or the body of a 2xx answer.
 
-use std::fmt;
-use std::time::Duration;
-
 use crate::domain::mail::alarm::Cause;
-use crate::domain::values::key::{Fingerprint, KeyHash};
+use crate::domain::values::key::Fingerprint;
+use crate::prelude::*;
 
 /// A call that failed.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -1,15 +1,12 @@
 //! Lenient reading of the provider's JSON, where its documents leave room: absent and null alike, several
 //! spellings of a time, enumerations that grow. Unknown fields are ignored, since new ones keep being added.
 
-use crate::clock::Moment;
 use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
-use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::domain::values::money::{MoneyError, Usd};
-use crate::domain::values::window::Reset;
+use crate::domain::values::money::MoneyError;
+use crate::prelude::*;
 
 /// The envelope `{"data": …}` of nearly every answer.
 #[derive(Deserialize)]

@@ -2,15 +2,11 @@
 //! of a process share it.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
-use crate::clock::Moment;
-use jiff::SignedDuration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use crate::clock::Clock;
-use crate::deadline::Deadline;
+use crate::prelude::*;
 
 const AT_ONCE: usize = 4;
 

@@ -2,20 +2,15 @@
 //! trusted only if it begins the list or shares a row with the page before it. Rows keep their order, so
 //! nothing can then lie between the two.
 
-use std::collections::{HashMap, HashSet};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::clock::Moment;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use jiff::tz::TimeZone;
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::clock::Clock;
-use crate::deadline::Deadline;
+use crate::prelude::*;
 use crate::provider::Provider;
 use crate::provider::wire::calls::{Call, Request};
 use crate::provider::wire::error::{ProviderError, Trouble};

@@ -1,11 +1,10 @@
 //! The wait that an answer asks for by `Retry-After`, as seconds or as a date.
 
-use std::time::Duration;
-
-use crate::clock::Moment;
 use http::HeaderMap;
 use http::header::{DATE, HeaderName, RETRY_AFTER};
 use jiff::fmt::rfc2822::DateTimeParser;
+
+use crate::prelude::*;
 
 /// The longest wait that is accepted; a longer one is taken for a mistake.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);

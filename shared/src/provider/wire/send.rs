@@ -1,16 +1,13 @@
 //! Sending, in three layers: `ask` retries, `authorised` has a management key that works, `send` puts one request on the wire.
 //! The retries here are the only ones: neither redirects nor the HTTP client send anything a second time.
 
-use std::time::Duration;
-
-use crate::clock::Moment;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 use reqwest::{Response, Url};
 use tokio::time::Instant;
 
-use crate::deadline::Deadline;
+use crate::prelude::*;
 use crate::provider::Provider;
 use crate::provider::wire::calls::{Again, Call, Request};
 use crate::provider::wire::error::{ProviderError, Trouble};

@@ -14,24 +14,19 @@
 //!
 //! A change says by which audit entry it is told, or which mark it leaves (`Logged`); nothing else writes a grant that is there.
 
-use crate::clock::Moment;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::try_join_all;
 
-use crate::domain::audit::Actor;
 use crate::domain::grant::{
-    AnnouncedEnd, Attempt, BudgetChange, Change, DependsOn, Grant, LineRefused, Logged, Notice, NoticeDelivery,
-    Reading, RosterLine, Rule, Unchanged, View,
+    AnnouncedEnd, Attempt, BudgetChange, Change, DependsOn, LineRefused, Logged, Notice, NoticeDelivery, Reading,
+    RosterLine, Rule, Unchanged,
 };
 use crate::domain::mail::failure::is_of_the_address;
-use crate::domain::programme::{Budget, Programme};
-use crate::domain::values::address::MatchedAddress;
-use crate::domain::values::id::new_ulid;
-use crate::domain::values::money::Usd;
 use crate::domain::values::window::end_of_utc_day;
+use crate::prelude::*;
 use crate::store::grants::view::{AS_READ, as_read};
 use crate::store::table::write::{Round, Told, Transaction, Unaudited, number};
-use crate::store::{ActContext, Enrolment, GrantMail, MailState, NOT_WANTED, OutboxRow, QueuedMail, StoreError, Table};
+use crate::store::{ActContext, Enrolment, GrantMail, MailState, NOT_WANTED, OutboxRow, QueuedMail};
 
 /// The most readings that one transaction checks, of its hundred parts. No grant uses keys of so many
 /// attempts in one window.

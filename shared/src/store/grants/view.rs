@@ -2,26 +2,18 @@
 //! readings, each one conditional write that may be repeated, whose recorded value gives way only to a larger one; and the people of a
 //! roster, a grant for each, found by the address.
 
-use std::collections::{HashMap, HashSet};
-
-use crate::clock::Moment;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use futures_util::future::try_join_all;
 use futures_util::stream::{Stream, StreamExt, iter};
-use serde::{Deserialize, Serialize};
 
-use crate::deadline::Deadline;
-use crate::domain::audit::{Act, AuditDetail, Entry};
-use crate::domain::grant::{Grant, Person, Urgency, View};
-use crate::domain::programme::{Budget, Programme};
+use crate::domain::grant::{Person, Urgency};
 use crate::domain::usage::reading::Reading;
-use crate::domain::values::address::MatchedAddress;
-use crate::domain::values::id::{Epoch, GrantId, ProgrammeId, new_ulid};
+use crate::prelude::*;
 use crate::sdk_error::reduce;
-use crate::store::items::{Queue, Stored, stored};
-use crate::store::keys::{Range, SHARDS, address_partition, begin, grant_partition_of, key};
+use crate::store::items::{Queue, Stored};
+use crate::store::keys::{Range, SHARDS, address_partition, grant_partition_of};
 use crate::store::table::write::{Pauses, Round, Transaction, Unaudited, instant, number};
-use crate::store::{Author, OutboxRow, QueuedMail, StoreError, Table, items, keys};
+use crate::store::{Author, OutboxRow, QueuedMail, items, keys};
 
 /// How many shards are read at once where they are read one after another.
 const SHARDS_AT_ONCE: usize = 8;

@@ -1,31 +1,20 @@
 //! What came of mails: delivery events, each with the counts of its day and the mark of an address in one transaction; dead letters,
 //! which a person queues again; mail that waits; and addresses that mail must not go to.
 
-use std::collections::BTreeMap;
 use std::future::ready;
 use std::pin::pin;
-use std::time::Duration;
 
-use crate::clock::Moment;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::stream::{StreamExt, TryStreamExt, iter, once};
-use jiff::{SignedDuration, ToSpan};
-use serde::{Deserialize, Serialize};
-use ulid::Ulid;
 
-use crate::deadline::Deadline;
-use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
-use crate::domain::grant::Grant;
 use crate::domain::mail::class::MailClass;
 use crate::domain::mail::failure::CORRUPT;
 pub use crate::domain::mail::failure::UnreachableReason;
-use crate::domain::values::address::MatchedAddress;
-use crate::domain::values::id::PersonId;
-use crate::domain::values::window::utc_date;
-use crate::store::items::{Item, Queue, Stored, stored};
-use crate::store::keys::{address_partition, key};
+use crate::prelude::*;
+use crate::store::items::{Item, Queue, Stored};
+use crate::store::keys::address_partition;
 use crate::store::table::write::{Round, Transaction, Unaudited, text};
-use crate::store::{ActContext, MailState, OutboxRow, SentAs, StoreError, Table, items, keys};
+use crate::store::{ActContext, MailState, OutboxRow, SentAs, items, keys};
 
 /// The unsent mail of one class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,22 +1,14 @@
 //! What holds mail back: the counts of each day's mail and the stops that follow from them, the sending limits of the mail server, and its
 //! refusals of all mail from this account, or of some. The domain says how much is too much.
 
-use crate::clock::Moment;
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::SignedDuration;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use serde::{Deserialize, Serialize};
 
-use crate::deadline::Deadline;
 use crate::domain::mail::day::{Delivery, MailCounts, MailDay};
 use crate::domain::mail::failure::{NOT_VERIFIED, QUOTA, QUOTA_UNREAD};
 use crate::domain::mail::kind::MailKind;
-use crate::domain::values::window::utc_date;
-use crate::store::items::{Stored, stored};
-use crate::store::keys::{ACCOUNT, begin, key};
+use crate::prelude::*;
+use crate::store::items::Stored;
 use crate::store::table::write::{Transaction, Unaudited, number, text};
-use crate::store::{StoreError, Table};
 
 const KEPT: SignedDuration = SignedDuration::from_hours(366 * 24);
 

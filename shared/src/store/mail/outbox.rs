@@ -1,30 +1,21 @@
 //! The outbox: queued mails, each taken by one sender at a time, and their delivery. A row names no person but the one who asks for a
 //! link, and whom a request to the admins is about; the recipient is looked up when it is sent.
 
-use crate::clock::Moment;
 use futures_util::future::try_join_all;
-use jiff::SignedDuration;
-use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
-use ulid::Ulid;
 
-use crate::deadline::Deadline;
-use crate::domain::grant::{Grant, Notice};
+use crate::domain::grant::Notice;
 use crate::domain::mail::class::{MailClass, OptionalMail};
 use crate::domain::mail::day::Delivery;
 use crate::domain::mail::kind::MailKind;
 use crate::domain::people::sign_in::LOGIN_REQUEST_LASTS;
 use crate::domain::programme::request::Wish;
 use crate::domain::usage::crossing::Scope;
-use crate::domain::values::address::MatchedAddress;
-use crate::domain::values::id::{Epoch, GrantId, PersonId, ProgrammeId, new_ulid};
-use crate::domain::values::money::Usd;
 use crate::domain::values::token::BrowserTokenHash;
-use crate::domain::values::window::Window;
-use crate::store::items::{Queue, Stored, stored};
-use crate::store::keys::{begin, grant_partition_of, key, mails_of, mails_written_at};
+use crate::prelude::*;
+use crate::store::items::{Queue, Stored};
+use crate::store::keys::{grant_partition_of, mails_of, mails_written_at};
 use crate::store::table::write::{Transaction, Unaudited};
-use crate::store::{ByHand, DoneByHand, StoreError, Table, keys};
+use crate::store::{ByHand, DoneByHand, keys};
 
 /// A queued mail and its delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,23 +6,14 @@
 //! Whoever took a job writes its checkpoint on condition that nobody has written since. So another who takes it over after the
 //! lease, or a person who starts it anew, ends the former runner. Of a programme's jobs one runs at a time: the oldest.
 
-use std::collections::{BTreeSet, HashSet};
-
-use crate::clock::Moment;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::{StreamExt, TryStreamExt};
-use jiff::SignedDuration;
-use serde::{Deserialize, Serialize};
-use ulid::Ulid;
 
-use crate::deadline::Deadline;
-use crate::domain::audit::Actor;
 use crate::domain::grant::Person;
-use crate::domain::values::id::{GrantId, ProgrammeId, new_ulid};
-use crate::store::items::{Queue, Stored, stored};
-use crate::store::keys::{begin, key, programme_partition};
+use crate::prelude::*;
+use crate::store::items::{Queue, Stored};
 use crate::store::table::write::{Round, Unaudited, number};
-use crate::store::{INVITED_AT_ONCE, StoreError, Table, items, keys};
+use crate::store::{INVITED_AT_ONCE, items, keys};
 
 /// How long an invocation owns a job: longer than it may run.
 pub const JOB_LEASE: SignedDuration = SignedDuration::from_secs(60);

@@ -1,21 +1,16 @@
 //! Acts on a programme: create, edit, close, and ask the admins. Whatever is under way, settings, budget, what the budget has reserved,
 //! the audit entries and the job that tells the provider move in one transaction.
 
-use crate::clock::Moment;
 use futures_util::future::try_join_all;
 use futures_util::stream::TryStreamExt;
-use ulid::Ulid;
 
-use crate::domain::audit::{Act, AuditDetail, Entry};
 use crate::domain::grant::EditEffect;
 use crate::domain::people::role::{RoleChanges, Roles};
 use crate::domain::programme::request::Request;
-use crate::domain::programme::{Budget, Programme, Settings};
-use crate::domain::values::id::{PersonId, ProgrammeId};
-use crate::domain::values::money::Usd;
+use crate::prelude::*;
 use crate::store::items::Stored;
 use crate::store::table::write::{Pauses, Round, Told, Transaction, number};
-use crate::store::{Author, Import, Job, OutboxRow, QueuedMail, RulesDue, RulesSource, StoreError, Table, Work, items};
+use crate::store::{Author, Import, Job, OutboxRow, QueuedMail, RulesDue, RulesSource, Work, items};
 
 /// What is said of jobs that a programme's close has ended.
 const CLOSED: &str = "The programme was closed.";

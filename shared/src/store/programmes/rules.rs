@@ -1,22 +1,15 @@
 //! Guardrails: what the provider confirmed of each, beside its programme; and tiers as admins keep them. No write here makes a form
 //! stale.
 
-use crate::clock::Moment;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::try_join_all;
-use serde::{Deserialize, Serialize};
-use ulid::Ulid;
 
-use crate::deadline::Deadline;
-use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
-use crate::domain::programme::Programme;
 use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::programme::tiers::{Tier, Tiers};
-use crate::domain::values::id::{ProgrammeId, new_ulid};
-use crate::store::items::{Queue, stored};
-use crate::store::keys::key;
+use crate::prelude::*;
+use crate::store::items::Queue;
 use crate::store::table::write::{Round, Unaudited};
-use crate::store::{Author, Job, StoreError, Table, Work};
+use crate::store::{Author, Job, Work};
 
 /// The most edits that are looked at in one round.
 const AT_ONCE: i32 = 100;

@@ -1,27 +1,16 @@
 //! What runs of the sync read and reckoned: the account's money on each day, the foreign keys, the totals of a programme and of its groups,
 //! the use by model, and the report of each run that ended. The sync decides what is written, `domain::usage::models` whose use it is.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-
-use crate::clock::Moment;
 use futures_util::future::try_join_all;
-use jiff::SignedDuration;
-use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
-use ulid::Ulid;
 
-use crate::deadline::Deadline;
 use crate::domain::ledger::cut::LifetimeUse;
 use crate::domain::ledger::owner::KeyOwner;
 use crate::domain::programme::Byok;
 use crate::domain::usage::models::{GrantRows, ModelUse, cut};
-use crate::domain::usage::reading::DailyUse;
-use crate::domain::values::id::{ProgrammeId, new_ulid};
-use crate::domain::values::key::KeyHash;
-use crate::domain::values::money::Usd;
-use crate::store::items::{MOST_IN_A_PART, Stored, stored};
-use crate::store::keys::{ACCOUNT, Key, Range, SHARDS, begin, foreign_partition, key, programme_partition};
-use crate::store::{OwnedKey, StoreError, Table};
+use crate::prelude::*;
+use crate::store::OwnedKey;
+use crate::store::items::{MOST_IN_A_PART, Stored};
+use crate::store::keys::{Key, Range, SHARDS, foreign_partition};
 
 /// The account's spending up to a day, by the keys that caused it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

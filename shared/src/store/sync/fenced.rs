@@ -1,24 +1,15 @@
 //! Writes of the sync's one runner on condition of its lease: a runner that wakes late, after another took over, changes nothing. And its
 //! checkpoint: the progress of a run and its rows, in parts that fit into items, so that the next invocation goes on.
 
-use crate::clock::Moment;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::{StreamExt, TryStreamExt};
-use jiff::SignedDuration;
-use serde::{Deserialize, Serialize};
-use ulid::Ulid;
 
-use crate::deadline::Deadline;
 use crate::domain::ledger::cut::AccountCut;
-use crate::domain::programme::Budget;
-use crate::domain::values::money::Usd;
-use crate::store::items::{MOST_IN_A_PART, Stored, stored};
-use crate::store::keys::{ACCOUNT, key};
+use crate::prelude::*;
+use crate::store::items::{MOST_IN_A_PART, Stored};
 use crate::store::table::meta::{SET_ACCOUNT, attribute_of};
 use crate::store::table::write::{Transaction, Unaudited, number};
-use crate::store::{
-    GroupTotals, KeptTotals, KnownAccount, Lease, Meta, ModelRows, Run, StoreError, SyncState, Table, Totals, keys,
-};
+use crate::store::{GroupTotals, KeptTotals, KnownAccount, Lease, Meta, ModelRows, Run, SyncState, Totals, keys};
 
 /// The table while a lease is held.
 #[derive(Clone, Copy)]

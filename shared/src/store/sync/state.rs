@@ -1,24 +1,11 @@
 //! The state of the sync from one run to the next: what a run would have done on its own and held back, because it was too much, which a
 //! person sees and may release; and keys that it did not find.
 
-use std::collections::BTreeSet;
-
-use crate::clock::Moment;
-use jiff::SignedDuration;
-use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
-use ulid::Ulid;
-
-use crate::deadline::Deadline;
-use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
 use crate::domain::usage::reconciliation::Opening;
-use crate::domain::values::id::{KeyName, PersonId};
-use crate::domain::values::key::KeyHash;
-use crate::domain::values::money::Usd;
-use crate::store::items::stored;
-use crate::store::keys::{ACCOUNT, begin, key};
+use crate::domain::values::id::KeyName;
+use crate::prelude::*;
+use crate::store::ForeignKey;
 use crate::store::table::write::Round;
-use crate::store::{ForeignKey, StoreError, Table};
 
 /// The state of the sync from one run to the next.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

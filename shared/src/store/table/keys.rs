@@ -5,11 +5,7 @@
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-use crate::clock::Moment;
-use ulid::Ulid;
-
-use crate::domain::values::address::{EmailAddress, MatchedAddress};
-use crate::domain::values::id::{GrantId, ProgrammeId};
+use crate::prelude::*;
 
 /// The primary key of one item.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -1,21 +1,12 @@
 //! The deployment's own item: its id, its table, and what identifies its account at the provider; leases, the right to be the one runner
 //! until a time; and the context of an act.
 
-use std::time::Duration;
-
-use crate::clock::Moment;
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::SignedDuration;
-use serde::{Deserialize, Serialize};
 
-use crate::deadline::Deadline;
-use crate::domain::audit::{Act, Actor, AuditDetail, Entry};
-use crate::domain::values::id::{DeploymentId, GrantId, PersonId, ProgrammeId};
-use crate::domain::values::key::{Fingerprint, KeyHash};
-use crate::store::items::{Stored, stored};
-use crate::store::keys::key;
+use crate::domain::values::key::Fingerprint;
+use crate::prelude::*;
+use crate::store::items::Stored;
 use crate::store::table::write::{Round, Unaudited, number, text};
-use crate::store::{StoreError, Table};
 
 /// This deployment, and the table that it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

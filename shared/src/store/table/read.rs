@@ -1,13 +1,13 @@
 //! Reads: strongly consistent wherever an act is decided on one.
 
-use crate::clock::Moment;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 
+use crate::prelude::*;
 use crate::sdk_error::reduce;
 use crate::store::items::{Item, Queue, Stored};
 use crate::store::keys::{ItemKey, Key, Range};
 use crate::store::table::write::{key_item, text};
-use crate::store::{StoreError, Table, items, keys};
+use crate::store::{items, keys};
 
 impl Table {
     /// The item with a key.

@@ -1,23 +1,18 @@
 //! Conditional writes: those of one act, all or none, or one alone. Conflicts are retried with jitter. A transaction whose answer is
 //! lost or doubtful is sent again with its token, so that it takes effect once and says so.
 
-use std::collections::HashMap;
-use std::time::Duration;
-
-use crate::clock::Moment;
 use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::builders::TransactWriteItemBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
-use crate::deadline::Deadline;
-use crate::domain::audit::Entry;
 use crate::domain::values::id::Nonce;
+use crate::prelude::*;
 use crate::sdk_error::{SdkFailure, reduce};
+use crate::store::items;
 use crate::store::items::{Item, Stored};
 use crate::store::keys::ItemKey;
-use crate::store::{StoreError, Table, items};
 
 /// The rest of the invocation in which no conflict is retried: enough to answer, or to clean up.
 const LEFT_FOR_AN_ANSWER: Duration = Duration::from_secs(8);

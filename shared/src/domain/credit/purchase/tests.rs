@@ -1,7 +1,5 @@
 //! The amount and the day of a purchase.
 
-use jiff::ToSpan;
-
 use super::*;
 use crate::domain::testing::dollars as usd;
 

@@ -1,15 +1,11 @@
 //! The first step of a claim or replacement: an attempt is opened before anything is asked of the provider.
 
-use crate::clock::Moment;
-use jiff::SignedDuration;
-
-use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::{
-    Attempt, AttemptState, Change, DependsOn, FREE_REPLACEMENT, GRACE, GrantState, HoldKind, LEASE, Notice,
-    SwitchState, View,
+    Attempt, AttemptState, Change, DependsOn, FREE_REPLACEMENT, GRACE, HoldKind, LEASE, Notice, SwitchState,
 };
 use crate::domain::programme::terms::TermsHash;
-use crate::domain::values::id::{Epoch, Nonce};
+use crate::domain::values::id::Nonce;
+use crate::prelude::*;
 
 /// The number of attempts that one grant's item has room for. Only an outage together with a script reaches
 /// it.

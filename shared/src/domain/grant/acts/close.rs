@@ -1,14 +1,8 @@
 //! What ends a key or a grant, and what a person may change on one: stop, revoke, end, sweep, cap, allowance.
 
-use crate::clock::Moment;
-
-use crate::domain::audit::{Act, Actor};
-use crate::domain::grant::{
-    Attempt, AttemptState, Change, DependsOn, GRACE, GrantState, Notice, Stopped, Unchanged, View,
-};
-use crate::domain::values::id::{Epoch, Nonce};
-use crate::domain::values::key::KeyHash;
-use crate::domain::values::money::Usd;
+use crate::domain::grant::{Attempt, AttemptState, Change, DependsOn, GRACE, Notice, Stopped, Unchanged};
+use crate::domain::values::id::Nonce;
+use crate::prelude::*;
 
 /// The finding of a sweep about an enabled key of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,16 +7,10 @@
 //! A key that is gone keeps what it was recorded to have used. The rest of its limit stays promised until the account's sums
 //! show that it was not used, or what was used of it was told as a residual.
 
-use crate::clock::Moment;
-use jiff::SignedDuration;
-
-use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::{
-    Attempt, AttemptState, Change, DependsOn, Draft, GrantState, KeyAbsence, LEASE, Mark, SETTLING, Stopped,
-    SwitchState, Unchanged, View,
+    Attempt, AttemptState, Change, DependsOn, Draft, KeyAbsence, LEASE, Mark, SETTLING, Stopped, SwitchState, Unchanged,
 };
-use crate::domain::values::id::Epoch;
-use crate::domain::values::key::KeyHash;
+use crate::prelude::*;
 
 /// The time for which a revoked grant's key is kept: it has no further use, but its last requests may settle
 /// late.

@@ -1,9 +1,7 @@
 //! Changes of the roster's line for somebody who is on it already: another name or address, another group.
 
-use crate::clock::Moment;
-
-use crate::domain::audit::{Act, Actor};
-use crate::domain::grant::{Change, DependsOn, Person, View};
+use crate::domain::grant::{Change, DependsOn, Person};
+use crate::prelude::*;
 
 /// Somebody's line on the roster, as it is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,9 +62,7 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::grant::GrantState;
     use crate::domain::testing::{a_view, at};
-    use crate::domain::values::address::EmailAddress;
 
     #[test]
     fn a_line_that_says_the_same_changes_nothing_and_that_of_a_grant_that_is_over_stays() {

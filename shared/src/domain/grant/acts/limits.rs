@@ -2,18 +2,12 @@
 //! may hold until then. Limits are whole cents, rounded down; a listed limit less than a cent away counts as
 //! equal.
 
-use crate::clock::Moment;
-use serde::{Deserialize, Serialize};
-
-use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::cap_use::surely;
 use crate::domain::grant::{
-    Attempt, Change, DependsOn, Draft, GRACE, GrantState, LargerLimit, Mark, Order, SentLimit, Stopped, SwitchState,
-    Unchanged, View, wanted_limit,
+    Attempt, Change, DependsOn, Draft, GRACE, LargerLimit, Mark, Order, SentLimit, Stopped, SwitchState, Unchanged,
+    wanted_limit,
 };
-use crate::domain::values::id::Epoch;
-use crate::domain::values::money::Usd;
-use crate::domain::values::window::Window;
+use crate::prelude::*;
 
 /// A key's limit as the provider lists it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

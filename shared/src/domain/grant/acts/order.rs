@@ -13,18 +13,11 @@
 //!
 //! That the provider does not know a key may be wrong: the order stays, and is due again after an hour. Only the sync writes that
 //! a key is gone.
-use crate::clock::Moment;
-use jiff::SignedDuration;
-use serde::{Deserialize, Serialize};
 
-use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::{
-    Attempt, AttemptState, Change, DependsOn, Draft, GRACE, Grant, GrantState, KeyAbsence, Mark, SETTLING, Stopped,
-    SwitchState, Unchanged, View,
+    Attempt, AttemptState, Change, DependsOn, Draft, GRACE, KeyAbsence, Mark, SETTLING, Stopped, SwitchState, Unchanged,
 };
-use crate::domain::values::id::Epoch;
-use crate::domain::values::key::KeyHash;
-use crate::domain::values::money::Usd;
+use crate::prelude::*;
 
 /// The time for which an enable that was taken back while under way may still take effect.
 pub const LATE_ENABLE: SignedDuration = SignedDuration::from_secs(15);

@@ -1,13 +1,9 @@
 //! The end of an attempt: recorded as live before the key is shown, or given up.
 
-use crate::clock::Moment;
-
-use crate::domain::audit::{Act, Actor};
 use crate::domain::grant::{
-    Attempt, AttemptState, Change, DependsOn, GrantState, HoldKind, KeyGuardrail, Notice, OpenAttempt, Unchanged, View,
+    Attempt, AttemptState, Change, DependsOn, HoldKind, KeyGuardrail, Notice, OpenAttempt, Unchanged,
 };
-use crate::domain::values::key::KeyHash;
-use crate::domain::values::money::Usd;
+use crate::prelude::*;
 
 /// A key the provider made for an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]

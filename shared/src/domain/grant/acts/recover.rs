@@ -6,15 +6,9 @@
 //!
 //! Its student hears which key is theirs by now, since whether they were told went with the record.
 
-use crate::clock::Moment;
-
-use crate::domain::audit::{Act, Actor};
-use crate::domain::grant::{
-    Attempt, AttemptState, Change, DependsOn, Draft, GrantState, Notice, Stopped, SwitchState, Unchanged, View,
-};
-use crate::domain::values::id::{Epoch, Nonce};
-use crate::domain::values::key::KeyHash;
-use crate::domain::values::money::Usd;
+use crate::domain::grant::{Attempt, AttemptState, Change, DependsOn, Draft, Notice, Stopped, SwitchState, Unchanged};
+use crate::domain::values::id::Nonce;
+use crate::prelude::*;
 
 /// A key that the provider lists under the name of this grant.
 #[derive(Debug, Clone, PartialEq, Eq)]

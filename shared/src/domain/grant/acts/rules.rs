@@ -1,12 +1,8 @@
 //! The guardrail of a live key: the wanted one, the order that puts the key under it, and the confirmation.
 
-use crate::clock::Moment;
-
-use crate::domain::audit::{Act, Actor};
-use crate::domain::grant::{Attempt, Change, DependsOn, Draft, KeyGuardrail, Mark, Unchanged, View};
+use crate::domain::grant::{Attempt, Change, DependsOn, Draft, KeyGuardrail, Mark, Unchanged};
 use crate::domain::programme::guardrail::{Guardrail, GuardrailOwner};
-use crate::domain::values::id::Epoch;
-use crate::domain::values::key::KeyHash;
+use crate::prelude::*;
 
 /// The reason that a key is not ordered to be put under a guardrail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

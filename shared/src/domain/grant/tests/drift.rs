@@ -1,7 +1,7 @@
 //! What the provider shows against what is recorded: keys to be disabled again, found disabled or gone, limits, deleted keys.
 
 use super::*;
-use crate::domain::values::window::Reset;
+use crate::prelude::*;
 
 impl Story {
     fn again(&self, epoch: u32, key: char) -> Result<Change, Unchanged> {

@@ -3,9 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::programme::Settings;
 use crate::domain::testing::dollars;
-use crate::domain::values::window::Reset;
+use crate::prelude::*;
 
 impl Story {
     fn counted_in(reset: Reset) -> Story {

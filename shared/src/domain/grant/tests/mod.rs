@@ -11,16 +11,13 @@ mod reservation;
 mod rules;
 mod ways_out;
 
-use jiff::{SignedDuration, TimestampArithmetic, ToSpan};
+use jiff::TimestampArithmetic;
 
 use super::*;
-use crate::domain::audit::Act;
 use crate::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOwner};
 use crate::domain::programme::rules::Rules;
 use crate::domain::testing::a_view;
-use crate::domain::usage::reading::DailyUse;
-use crate::domain::values::id::PersonId;
-use crate::domain::values::window::utc_date;
+use crate::prelude::*;
 
 /// A view to which acts are applied one after the other, as the store does.
 struct Story {

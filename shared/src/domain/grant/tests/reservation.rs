@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::testing::dollars;
-use crate::domain::values::window::Reset;
+use crate::prelude::*;
 
 impl Story {
     fn claimed() -> Story {

@@ -1,10 +1,10 @@
 //! From every state that acts lead to, a few requests, syncs or turns of a window lead to a key that is shown.
 //! The states are found by walking from an invitation, and the longest way out of any of them is named.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use super::*;
-use crate::domain::values::window::Reset;
+use crate::prelude::*;
 
 /// The number of events that happen to a grant before a way out is searched.
 const DEPTH: usize = 4;

@@ -2,10 +2,8 @@
 
 use super::*;
 use crate::domain::ledger::cut::ProgrammeCut;
-use crate::domain::programme::Settings;
 use crate::domain::testing::{at, micros as usd};
 use crate::domain::usage::reconciliation::AccountSpending;
-use crate::domain::values::key::KeyHash;
 use crate::domain::values::term::Term;
 
 fn days(from: &str, to: &str) -> StatementDays {

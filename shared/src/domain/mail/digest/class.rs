@@ -2,20 +2,13 @@
 //! no more than the digest may show.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
-
-use crate::clock::Moment;
-use jiff::civil::Date;
 
 use super::{Block, People, PeopleSample, Spender};
-use crate::domain::grant::{Grant, GrantState, Reading, Spending, Stopped};
+use crate::domain::grant::{Reading, Spending, Stopped};
 use crate::domain::mail::failure::UnreachableReason;
-use crate::domain::programme::Settings;
-use crate::domain::usage::days::{Accuracy, Days, Sum};
+use crate::domain::usage::days::{Accuracy, Sum};
 use crate::domain::usage::forecast::{Weeks, usual_week};
-use crate::domain::values::id::GrantId;
-use crate::domain::values::money::Usd;
-use crate::domain::values::window::{Reset, utc_date};
+use crate::prelude::*;
 
 /// The most people in a list: the highest spenders, and those who stand out.
 const LISTED: usize = 10;

@@ -2,16 +2,13 @@
 //! missed one is made up for within two days and covers the same days. After that only the next one comes.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
-use crate::clock::Moment;
-use jiff::civil::{Date, time};
-use jiff::tz::TimeZone;
-use jiff::{SignedDuration, ToSpan};
+use jiff::civil::time;
 
-use crate::domain::programme::{Programme, Weekday};
+use crate::domain::programme::Weekday;
 use crate::domain::usage::span::last_weeks;
 use crate::domain::values::window::monday_of;
+use crate::prelude::*;
 
 /// The hour of the morning.
 const HOUR: i8 = 7;

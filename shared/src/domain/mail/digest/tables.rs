@@ -2,13 +2,10 @@
 
 use std::cmp::Reverse;
 
-use jiff::civil::Date;
-
 use super::{DigestLine, LineSubject};
 use crate::domain::programme::Byok;
 use crate::domain::usage::days::Sum;
-use crate::domain::usage::reading::DailyUse;
-use crate::domain::values::money::Usd;
+use crate::prelude::*;
 
 /// More lines than these are put together into one.
 pub const MOST_LINES: usize = 12;

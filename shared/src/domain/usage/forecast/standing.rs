@@ -2,12 +2,8 @@
 //! a program that was left running, or a stolen key. The numbers are shown to people, who judge; no rule acts
 //! on them.
 
-use jiff::ToSpan;
-use jiff::civil::Date;
-
 use super::WEEKS;
-use crate::domain::usage::days::Days;
-use crate::domain::values::money::Usd;
+use crate::prelude::*;
 
 /// The multiple of the usual use that counts as far above it.
 const FAR: u32 = 4;

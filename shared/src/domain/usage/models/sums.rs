@@ -2,18 +2,13 @@
 //! share them.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::iter::Sum;
 use std::ops::AddAssign;
-
-use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
 
 use super::ModelUse;
 use crate::domain::programme::Byok;
 use crate::domain::usage::days::Accuracy;
-use crate::domain::usage::reading::DailyUse;
-use crate::domain::values::money::Usd;
+use crate::prelude::*;
 
 /// The label for models that the sync put together, or that the provider does not name.
 const NOT_TOLD_APART: &str = "models that are not told apart";

@@ -1,11 +1,10 @@
 //! What a report leaves without a model or a number of requests, and what it tells apart.
 
-use jiff::ToSpan;
 use jiff::civil::date;
 
 use super::*;
 use crate::domain::testing::micros as usd;
-use crate::domain::usage::days::{Days, KeyCounters};
+use crate::domain::usage::days::KeyCounters;
 
 const FIRST: Date = date(2026, 11, 1);
 

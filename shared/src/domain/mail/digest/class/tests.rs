@@ -1,17 +1,10 @@
 //! People who need a look, from made-up grants and readings.
 
-use jiff::ToSpan;
-
 use super::*;
-use crate::domain::audit::Actor;
 use crate::domain::grant::{Attempt, AttemptState, HoldKind, Pause};
 use crate::domain::people::role::Role;
 use crate::domain::testing::{a_grant, a_programme, at};
 use crate::domain::usage::days::KeyCounters;
-use crate::domain::usage::reading::DailyUse;
-use crate::domain::values::id::Epoch;
-use crate::domain::values::key::KeyHash;
-use crate::domain::values::window::Window;
 
 const MONDAY: Date = Date::constant(2026, 3, 2);
 
