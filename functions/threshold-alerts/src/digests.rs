@@ -54,40 +54,46 @@ impl Look<'_> {
     pub(crate) async fn at_all(&self) -> DigestReport {
         let mut report = DigestReport::default();
         for programme in &self.programmes.read {
-            let made = Box::pin(self.at_programme(programme)).await;
+            let made = Box::pin(self.at_programme(programme, &mut report)).await;
             report.note(programme.id.as_str(), made);
         }
-        report.note("account", Box::pin(self.at_account()).await);
+        let made = Box::pin(self.at_account(&mut report)).await;
+        report.note("account", made);
         report
     }
 
-    async fn at_programme(&self, programme: &Programme) -> Result<DigestOutcome> {
+    async fn at_programme(&self, programme: &Programme, report: &mut DigestReport) -> Result<()> {
         // The time of creation is read only where it can matter.
         let due_since = |made_at| digest::of_programme(programme, made_at, self.asked, self.now);
         if due_since(Moment::MIN).is_none() {
-            return Ok(DigestOutcome::NotDue);
+            return Ok(());
         }
         let made_at = self.table.oldest(Entry::of_programme(&programme.id)).await?.map_or(Moment::MIN, |made| made.at);
-        let Some(due) = due_since(made_at) else { return Ok(DigestOutcome::NotDue) };
+        let Some(due) = due_since(made_at) else { return Ok(()) };
         let settings = &programme.settings;
         let staff: Vec<EmailAddress> =
             settings.people.faculty.iter().chain(&settings.people.assistants).cloned().collect();
         if staff.is_empty() {
-            return Ok(DigestOutcome::NotDue);
+            return Ok(());
         }
         let digest = match self.table.get(Digest::key_of(&programme.id, due.week)).await? {
-            Some(known) if known.is_queued() => return Ok(DigestOutcome::Already),
+            Some(known) if known.is_queued() => return Ok(()),
             // The invocation that recorded it died before every recipient had a mail.
             Some(known) => known,
-            None if !self.deadline.leaves(ENOUGH_FOR_ONE) => return Ok(DigestOutcome::NoTime),
-            None => match self.compute(programme, due).await? {
-                Some(digest) => digest,
-                None => return Ok(DigestOutcome::NoTime),
-            },
+            None => {
+                let has_time = self.deadline.leaves(ENOUGH_FOR_ONE);
+                let computed = if has_time { self.compute(programme, due).await? } else { None };
+                let Some(digest) = computed else {
+                    report.left += 1;
+                    return Ok(());
+                };
+                digest
+            }
         };
         let recipients = self.table.people_of(&staff, self.deadline).await?;
         let is_new = self.table.tell(&digest, &recipients, self.now, self.deadline).await?;
-        Ok(if is_new { DigestOutcome::Now } else { DigestOutcome::Already })
+        report.digests += usize::from(is_new);
+        Ok(())
     }
 
     /// Computes a digest. Returns `None` when there is no time to read everything.
@@ -151,24 +157,11 @@ impl Look<'_> {
     }
 }
 
-/// The outcome for one digest.
-enum DigestOutcome {
-    Now,
-    Already,
-    NotDue,
-    NoTime,
-}
-
 impl DigestReport {
-    fn note(&mut self, of: &str, made: Result<DigestOutcome>) {
-        match made {
-            Ok(DigestOutcome::Now) => self.digests += 1,
-            Ok(DigestOutcome::NoTime) => self.left += 1,
-            Ok(DigestOutcome::Already | DigestOutcome::NotDue) => {}
-            Err(error) => {
-                tracing::warn!(of, error = format!("{error:#}"), "there is no digest yet; the next look makes it");
-                self.failed.push(of.to_owned());
-            }
+    fn note(&mut self, of: &str, made: Result<()>) {
+        if let Err(error) = made {
+            tracing::warn!(of, error = format!("{error:#}"), "there is no digest yet; the next look makes it");
+            self.failed.push(of.to_owned());
         }
     }
 }

@@ -1,12 +1,8 @@
 //! The alarms of a run: one for each cause and day, however many runs meet it.
 
-use anyhow::Result;
-use bursar_core::domain::mail::alarm::{Alarm, Cause};
-use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::HeldBack;
+use bursar_core::domain::mail::alarm::Alarm;
 
-use crate::journal::Journal;
-use crate::runner::Runner;
+use crate::prelude::*;
 
 /// The held back keys that the mail names; the account page names more.
 const MOST_IN_A_MAIL: usize = 5;

@@ -5,7 +5,8 @@ use bursar_core::config::Config;
 use bursar_core::deadline::Waits;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::provider::Provider;
-use bursar_core::store::Table;
+
+use crate::prelude::*;
 
 pub struct App {
     pub(crate) table: Table,

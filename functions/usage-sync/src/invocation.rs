@@ -1,25 +1,20 @@
 //! One invocation of the sync: it begins or resumes a run, stage by stage, and either ends it with a report
 //! or leaves a checkpoint.
 
-use bursar_core::domain::ledger::cut::AccountCut;
-use bursar_core::domain::programme::Programme;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
-use bursar_core::clock::Moment;
-use bursar_core::deadline::Deadline;
+use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::values::id::new_ulid;
-use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{Acquired, Checkpoint, Delay, Lease, Run, StoreError, Table};
-use jiff::SignedDuration;
+use bursar_core::store::{Acquired, Checkpoint, Delay, Lease, Run};
 use serde_json::{Value, json};
 
 use crate::alarms;
 use crate::app::App;
-use crate::obstacle::{RunObstacle, delay};
+use crate::obstacle::delay;
+use crate::prelude::*;
 use crate::progress::Progress;
 use crate::report::SyncReport;
-use crate::runner::{Baseline, LEASE, Runner, StageEnd, ensure_written};
+use crate::runner::LEASE;
 use crate::stages::Stage;
 
 /// The age at which an unfinished run is dropped for a new one, because its listing is old.

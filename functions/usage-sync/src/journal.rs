@@ -1,9 +1,7 @@
 //! The journal of a run, to which every stage only adds: problems, and everything that keeps the run from
 //! being complete.
 
-use bursar_core::domain::mail::alarm::Cause;
-use bursar_core::provider::ProviderError;
-use serde::{Deserialize, Serialize};
+use crate::prelude::*;
 
 /// The most problems in a report, which must fit into one item.
 const MOST_PROBLEMS: usize = 200;

@@ -93,17 +93,17 @@ mod invocation;
 mod journal;
 mod money;
 mod obstacle;
+mod prelude;
 mod progress;
 mod report;
 mod runner;
 mod scan;
 mod stages;
 
-use anyhow::{Context, Result, bail};
+use anyhow::bail;
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
-use bursar_core::deadline::Deadline;
-use bursar_core::domain::mail::alarm::{Alarm, Cause};
+use bursar_core::domain::mail::alarm::Alarm;
 use bursar_core::event::{Event, Task};
 use bursar_core::start::Function;
 use lambda_runtime::LambdaEvent;
@@ -111,6 +111,7 @@ use serde_json::{Value, json};
 
 pub use crate::app::App;
 use crate::invocation::{Trigger, run};
+use crate::prelude::*;
 
 impl Function for App {
     fn new(config: Config, clock: Clock) -> App {

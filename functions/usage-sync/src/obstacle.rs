@@ -1,15 +1,11 @@
 //! Obstacles that may pass with time: no answer, too many requests, throttling by the table. One ends the
 //! invocation, and the schedule resumes the run; only after six hours the run ends with what it has.
 
-use std::time::Duration;
-
-use anyhow::Result;
-use bursar_core::clock::Moment;
 use bursar_core::orders::NotCarriedOut;
-use bursar_core::provider::ProviderError;
 use bursar_core::secrets::SecretError;
-use bursar_core::store::{Checkpoint, Delay, StoreError};
-use jiff::SignedDuration;
+use bursar_core::store::{Checkpoint, Delay};
+
+use crate::prelude::*;
 
 /// The age until which a run with an obstacle is resumed.
 pub(crate) const PATIENCE: SignedDuration = SignedDuration::from_hours(6);

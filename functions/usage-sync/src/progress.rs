@@ -1,23 +1,16 @@
 //! The progress of a run: the states of its stages. A checkpoint saves it, so that the next invocation goes
 //! on.
 
-use std::time::Duration;
-
-use anyhow::{Context, Result, ensure};
-use bursar_core::clock::Moment;
-use bursar_core::deadline::Deadline;
-use bursar_core::domain::values::money::Usd;
+use anyhow::ensure;
 use bursar_core::provider::account::Credits;
 use bursar_core::provider::inventory::InventoryPosition;
-use bursar_core::store::{Checkpoint, HeldBack, SavedParts, Table};
+use bursar_core::store::{Checkpoint, SavedParts};
 use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, TryStreamExt};
-use serde::{Deserialize, Serialize};
 
-use crate::journal::Journal;
+use crate::prelude::*;
 use crate::report::SyncReport;
-use crate::runner::{Baseline, Runner, StageEnd};
-use crate::scan::rows::{Rows, ShardIndex};
+use crate::scan::rows::ShardIndex;
 use crate::stages::act::Actions;
 use crate::stages::begin::Beginning;
 use crate::stages::foreign::ForeignScan;

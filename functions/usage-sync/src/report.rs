@@ -1,7 +1,8 @@
 //! The report of a run, as the function answers and the table keeps it.
 
 use jiff::Timestamp;
-use serde::Serialize;
+
+use crate::prelude::*;
 
 /// Amounts are strings with six decimals.
 #[derive(Debug, Clone, Serialize)]

@@ -1,24 +1,17 @@
 //! The one runner, as every stage gets it: the clients, the baseline of the run, the lease and the deadline.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
 
-use anyhow::{Context, Result};
 use bursar_core::clock::Clock;
-use bursar_core::clock::Moment;
-use bursar_core::deadline::Deadline;
-use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::address::EmailAddress;
-use bursar_core::domain::values::id::{DeploymentId, ProgrammeId};
+use bursar_core::domain::values::id::DeploymentId;
 use bursar_core::orders::Orders;
-use bursar_core::provider::{Provider, ProviderError};
-use bursar_core::store::{FencedTable, Table};
-use bursar_core::store::{KnownAccount, Lease, Meta};
-use jiff::SignedDuration;
-use serde::{Deserialize, Serialize};
+use bursar_core::provider::Provider;
+use bursar_core::store::{FencedTable, KnownAccount, Lease, Meta};
 
 use crate::app::App;
-use crate::obstacle::{self, RunObstacle};
+use crate::obstacle;
+use crate::prelude::*;
 
 /// How long a dead runner blocks others. A live one renews its lease each minute.
 pub(crate) const LEASE: SignedDuration = SignedDuration::from_mins(5);

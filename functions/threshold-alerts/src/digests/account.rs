@@ -15,7 +15,7 @@ use bursar_core::store::{Account, AccountDay, Broadcast, ForeignKey, HeldBack, S
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use jiff::civil::Date;
 
-use super::{DigestOutcome, ENOUGH_FOR_ONE, Look};
+use super::{DigestReport, ENOUGH_FOR_ONE, Look};
 
 /// Enough days of the account to find the one before the week, though some nights are missing.
 const DAYS_READ: i32 = 16;
@@ -26,20 +26,24 @@ const MOST_KEYS: usize = 10;
 const SIDE_BY_SIDE: usize = 16;
 
 impl Look<'_> {
-    pub(super) async fn at_account(&self) -> Result<DigestOutcome> {
+    pub(super) async fn at_account(&self, report: &mut DigestReport) -> Result<()> {
         let due_since = |born| digest::of_account(&self.programmes.read, born, self.asked, self.now);
         if due_since(Moment::MIN).is_none() {
-            return Ok(DigestOutcome::NotDue);
+            return Ok(());
         }
-        let Some(due) = due_since(self.table.meta(self.now).await?.born) else { return Ok(DigestOutcome::NotDue) };
+        let Some(due) = due_since(self.table.meta(self.now).await?.born) else { return Ok(()) };
         let digest = match self.table.get(AccountDigest::key_of(due.week)).await? {
-            Some(known) if known.is_queued() => return Ok(DigestOutcome::Already),
+            Some(known) if known.is_queued() => return Ok(()),
             Some(known) => known,
-            None if !self.deadline.leaves(ENOUGH_FOR_ONE) => return Ok(DigestOutcome::NoTime),
+            None if !self.deadline.leaves(ENOUGH_FOR_ONE) => {
+                report.left += 1;
+                return Ok(());
+            }
             None => self.compute_account(self.programmes.all()?, due).await?,
         };
         let is_new = self.table.tell(&digest, &self.admins().await?, self.now, self.deadline).await?;
-        Ok(if is_new { DigestOutcome::Now } else { DigestOutcome::Already })
+        report.digests += usize::from(is_new);
+        Ok(())
     }
 
     async fn compute_account(&self, programmes: &[Programme], due: Due) -> Result<AccountDigest> {

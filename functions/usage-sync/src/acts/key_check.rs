@@ -1,21 +1,12 @@
 //! A query for one key by its hash, after the listing had it as disabled or not at all.
 
-use anyhow::Result;
-use bursar_core::clock::Moment;
-use bursar_core::domain::grant::View;
 use bursar_core::domain::usage::reading::UnusableReport;
-use bursar_core::domain::values::id::Epoch;
-use bursar_core::domain::values::key::KeyHash;
-use bursar_core::domain::values::money::Usd;
 use bursar_core::provider::key::ProviderKey;
 use bursar_core::provider::keys::KeyPresence as KeyAnswer;
-use bursar_core::store::ActContext;
 use bursar_core::store::MissingKey;
-use jiff::SignedDuration;
 
 use super::limit::send_limit;
-use crate::runner::Runner;
-use crate::scan::outcome::FindingOutcome;
+use crate::prelude::*;
 use crate::scan::row::limit_on;
 
 /// The least time between the two answers after which a missing key is gone.

@@ -1,11 +1,10 @@
 //! The limit of a live key, where the listing had another than the wanted one.
 
-use anyhow::{Result, bail};
-use bursar_core::domain::grant::{Grant, ListedLimit, Order, OrderKind};
+use anyhow::bail;
+use bursar_core::domain::grant::{ListedLimit, Order, OrderKind};
 use bursar_core::orders::NotCarriedOut;
-use bursar_core::store::ActContext;
 
-use crate::runner::Runner;
+use crate::prelude::*;
 
 /// Orders the limit that is wanted now and sends it, or stops a grant that is used up. Returns a sentence
 /// when somebody had set another limit.

@@ -1,18 +1,11 @@
 //! The deletion of keys at the provider, long after they were disabled: few in each run, and each only if it
 //! still may go.
 
-use std::collections::VecDeque;
-
-use anyhow::Result;
 use bursar_core::domain::grant::Reading;
-use bursar_core::domain::values::id::Epoch;
-use bursar_core::domain::values::key::KeyHash;
 use bursar_core::provider::keys::Deletion;
-use bursar_core::store::ActContext;
 
-use crate::runner::Runner;
-use crate::scan::finding::{Finding, FindingKind};
-use crate::scan::outcome::FindingOutcome;
+use crate::prelude::*;
+use crate::scan::finding::FindingKind;
 
 /// One run may delete one in so many listed keys.
 const PURGED_ONE_IN: usize = 50;

@@ -1,20 +1,16 @@
 //! One finding and the act that handles it.
 
-use anyhow::Result;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{Order, OrderKind, RecoveredKey, View};
-use bursar_core::provider::ProviderError;
-use bursar_core::store::{ActContext, ActOutcome};
+use bursar_core::domain::grant::{Order, OrderKind, RecoveredKey};
+use bursar_core::store::ActOutcome;
 
 use super::key_check::look_again;
 use super::limit::send_limit;
 use super::purge::purge;
 use super::sweep::{disable, disable_second, read_late};
-use crate::obstacle::{RunObstacle, provider_error};
-use crate::runner::Runner;
-use crate::scan::finding::{Finding, FindingKind};
-use crate::scan::outcome::FindingOutcome;
-use crate::scan::row::KeyRow;
+use crate::obstacle::provider_error;
+use crate::prelude::*;
+use crate::scan::finding::FindingKind;
 
 /// Handles a finding. An error is an obstacle that may pass; everything else that prevents it is an outcome.
 pub(crate) async fn see_to(runner: &Runner<'_>, finding: &Finding) -> Result<FindingOutcome, RunObstacle> {

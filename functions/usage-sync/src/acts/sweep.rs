@@ -1,15 +1,12 @@
 //! The disabling of keys that nobody was shown, and the late recording of what they used.
 
-use anyhow::Result;
 use bursar_core::domain::grant::{Attempt, GRACE, OrderKind};
 use bursar_core::orders::NotCarriedOut;
-use bursar_core::store::ActContext;
 use bursar_core::store::ReadingWrite;
 
-use crate::runner::Runner;
+use crate::prelude::*;
 use crate::scan::grant::read;
-use crate::scan::outcome::{FindingOutcome, LateUse};
-use crate::scan::row::KeyRow;
+use crate::scan::outcome::LateUse;
 
 /// Disables a second key of one attempt. The attempt is too old to be under way, and its record names another
 /// key or none. So nobody was or will be shown this one.

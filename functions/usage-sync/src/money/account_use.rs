@@ -1,11 +1,8 @@
 //! The use of the account's keys, as the stages sum it up: grants' keys by programme, and foreign keys.
 
-use std::collections::BTreeMap;
-
 use bursar_core::domain::ledger::cut::LifetimeUse;
-use bursar_core::domain::usage::reading::DailyUse;
-use bursar_core::domain::values::money::Usd;
-use serde::{Deserialize, Serialize};
+
+use crate::prelude::*;
 
 /// The use of all keys.
 pub(crate) struct AccountUse {

@@ -1,18 +1,15 @@
 //! The account's money as a run writes it: the day, the cut of a complete run, and the alarm about the
 //! residual.
 
-use anyhow::Result;
 use bursar_core::domain::ledger::cut::{AccountCut, ProgrammeCut};
-use bursar_core::domain::mail::alarm::{Alarm, Cause};
+use bursar_core::domain::mail::alarm::Alarm;
 use bursar_core::domain::usage::reconciliation::{AccountSpending, Reconciled, is_new};
-use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::window::utc_date;
 use bursar_core::provider::account::Credits;
 use bursar_core::store::{Account, AccountDay, SyncState};
 
 use super::account_use::AccountUse;
 use crate::alarms;
-use crate::runner::{Baseline, Runner, ensure_written};
+use crate::prelude::*;
 
 /// The account's money before the listing and after the last reading, with what its keys used.
 #[derive(Debug, Clone, Copy)]

@@ -1,17 +1,10 @@
 //! Sums over a programme's grants: the use day by day, and what its budget reserves, computed afresh.
 
-use std::collections::BTreeMap;
-
-use anyhow::Result;
-use bursar_core::clock::Moment;
-use bursar_core::domain::grant::{Reservation, View};
-use bursar_core::domain::programme::{Budget, Programme};
-use bursar_core::domain::usage::reading::DailyUse;
-use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::grant::Reservation;
+use bursar_core::domain::programme::Budget;
 use bursar_core::store::Totals;
-use serde::{Deserialize, Serialize};
 
-use crate::runner::{Runner, ensure_written};
+use crate::prelude::*;
 
 /// The sums of one programme.
 #[derive(Debug, Serialize, Deserialize)]

@@ -1,15 +1,9 @@
 //! A finding: something to be done about a grant, if it still holds by then.
 
-use std::collections::HashSet;
-
-use bursar_core::clock::Moment;
 use bursar_core::domain::grant::ListedLimit;
-use bursar_core::domain::values::id::{Epoch, GrantId, Nonce};
-use bursar_core::domain::values::key::KeyHash;
-use bursar_core::domain::values::money::Usd;
-use serde::{Deserialize, Serialize};
+use bursar_core::domain::values::id::Nonce;
 
-use super::row::KeyRow;
+use crate::prelude::*;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Finding {

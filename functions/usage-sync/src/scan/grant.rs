@@ -1,18 +1,12 @@
 //! The scan of one grant: the use of its listed keys, and findings about them. It reads and writes nothing;
 //! each act decides again on the grant as it is by then.
 
-use std::collections::HashSet;
-
-use bursar_core::clock::Moment;
-use bursar_core::domain::grant::{Attempt, AttemptState, GRACE, GrantState, RecoveredKey, SwitchState, View};
+use bursar_core::domain::grant::{Attempt, AttemptState, GRACE, GrantState, RecoveredKey, SwitchState};
 use bursar_core::domain::usage::reading::{Reading, Shortfall, UnusableReport};
-use bursar_core::domain::values::id::Epoch;
-use bursar_core::domain::values::money::Usd;
 
 use super::finding::FindingKind;
 use super::guardrail_keys::GuardrailKeys;
-use super::row::KeyRow;
-use crate::runner::Baseline;
+use crate::prelude::*;
 
 /// The context in which a grant is scanned.
 #[derive(Debug, Clone, Copy)]

@@ -1,14 +1,8 @@
 //! The guardrails of a programme and the keys under each at the provider, listed before its grants are scanned.
 
-use std::collections::{HashMap, HashSet};
-
-use anyhow::Result;
-use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::guardrail::Guardrail;
-use bursar_core::domain::values::key::KeyHash;
-use bursar_core::provider::ProviderError;
 
-use crate::runner::Runner;
+use crate::prelude::*;
 
 #[derive(Debug, Default)]
 pub(crate) struct GuardrailKeys {

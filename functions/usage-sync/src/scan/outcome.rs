@@ -1,17 +1,9 @@
 //! The outcome of a finding, and the sum of all outcomes.
 
-use std::collections::BTreeSet;
-
-use bursar_core::domain::mail::alarm::Cause;
-use bursar_core::domain::usage::reading::DailyUse;
-use bursar_core::domain::values::id::GrantId;
-use bursar_core::domain::values::key::KeyHash;
-use bursar_core::domain::values::money::Usd;
 use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
 
-use crate::journal::Journal;
 use crate::money::account_use::OwnUse;
+use crate::prelude::*;
 
 /// The outcome of a finding.
 #[derive(Debug, Clone, PartialEq, Eq)]

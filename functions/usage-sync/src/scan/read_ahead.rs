@@ -1,12 +1,13 @@
 //! Futures that are started before they are awaited: light ones together and heavy ones alone, so that memory
 //! stays bounded.
 
-use std::collections::VecDeque;
 use std::iter::Peekable;
 
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
+
+use crate::prelude::*;
 
 /// Futures in their order, some of them under way.
 pub(crate) struct ReadAhead<'a, T, I: Iterator> {
@@ -46,7 +47,8 @@ impl<'a, T, I: Iterator<Item = (usize, BoxFuture<'a, T>)>> ReadAhead<'a, T, I> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering::SeqCst;
 
     use super::*;
 

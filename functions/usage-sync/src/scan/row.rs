@@ -1,15 +1,13 @@
 //! A listed key, packed from the listing until its grant is scanned: there can be very many.
 
-use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{ListedLimit, RecoveredKey};
 use bursar_core::domain::programme::{Basis, Byok};
 use bursar_core::domain::usage::reading::UsageReport;
-use bursar_core::domain::values::id::{DeploymentId, Epoch, GrantId, KeyName, Nonce, ProgrammeId};
-use bursar_core::domain::values::key::KeyHash;
-use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::id::{DeploymentId, Nonce};
 use bursar_core::domain::values::window::Reset;
 use bursar_core::provider::key::ProviderKey;
-use serde::{Deserialize, Serialize};
+
+use crate::prelude::*;
 
 /// A key whose name is a grant's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

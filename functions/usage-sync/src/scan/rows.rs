@@ -1,13 +1,10 @@
 //! All rows of a run, packed by shard. A checkpoint saves what was added since the one before.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-
-use anyhow::{Context, Result};
 use bursar_core::domain::usage::models::ModelRow;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::row::{ForeignRow, KeyRow};
+use super::row::ForeignRow;
+use crate::prelude::*;
 
 /// The shard of a row: its programme's number in this run, and the first digit of its grant's id. For foreign
 /// keys it is the first digit of their hashes.

@@ -3,19 +3,12 @@
 //!
 //! An unseen orphan harms nobody; a live key that is mistaken for one, or for gone, does.
 
-use std::collections::{BTreeSet, VecDeque};
-
-use anyhow::Result;
-use bursar_core::domain::values::id::KeyName;
 use bursar_core::domain::values::id::new_ulid;
-use bursar_core::store::{HeldAct, HeldBack, HeldKey, HeldMark, SyncState};
-use serde::{Deserialize, Serialize};
+use bursar_core::store::{HeldAct, HeldKey, HeldMark, SyncState};
 use ulid::Ulid;
 
 use super::finding::{Finding, FindingKind, renamed};
-use super::row::KeyRow;
-use crate::journal::Journal;
-use crate::runner::Runner;
+use crate::prelude::*;
 
 /// The acts that a run may always do.
 const ALWAYS: usize = 5;

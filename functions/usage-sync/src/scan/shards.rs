@@ -1,18 +1,16 @@
 //! Reads of all programmes' grants in order, a shard at a time, each programme's head before its grants.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
-use bursar_core::domain::grant::{Grant, Reading};
-use bursar_core::domain::programme::{Budget, Programme};
+use bursar_core::domain::grant::Reading;
+use bursar_core::domain::programme::Budget;
 use bursar_core::store::keys;
 use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 
 use super::guardrail_keys::GuardrailKeys;
 use super::rows::ShardIndex;
-use crate::runner::Runner;
+use crate::prelude::*;
 
 /// The part of a programme that is read before its grants.
 pub(crate) struct ProgrammeHead {

@@ -1,11 +1,9 @@
 //! The readings and sums that a scan has still to write, and the bounds on how it writes them.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
-
 use bursar_core::domain::grant::Reading;
 
 use crate::money::sums::ProgrammeSums;
+use crate::prelude::*;
 
 /// How many readings are written at once, while the next grants are read.
 pub(crate) const SIDE_BY_SIDE: usize = 16;

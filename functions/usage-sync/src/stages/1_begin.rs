@@ -1,14 +1,11 @@
 //! Stage 1, begin: checks the management key and its account, and reads the account's money before the
 //! listing.
 
-use anyhow::Result;
 use bursar_core::domain::values::key::Fingerprint;
 use bursar_core::provider::account::Credits;
-use serde::{Deserialize, Serialize};
 
 use super::list::Listing;
-use crate::journal::Journal;
-use crate::runner::{Runner, StageEnd};
+use crate::prelude::*;
 
 /// The state of stage 1: the management key and the money that the run began with.
 #[derive(Debug, Default, Serialize, Deserialize)]

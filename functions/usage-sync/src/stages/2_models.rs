@@ -1,23 +1,13 @@
 //! Stage 2, models: use by model on completed days, in one query by key and model. `domain::usage::models` decides whose use it
 //! was. What the answer leaves out is the difference to the readings, which whoever reads it computes.
 
-use std::collections::BTreeMap;
-
-use anyhow::Result;
-use bursar_core::clock::Moment;
-use bursar_core::domain::grant::Grant;
 use bursar_core::domain::usage::models::{Attribution, Sums, UseByDay, attribute};
-use bursar_core::domain::values::id::{GrantId, KeyName, ProgrammeId};
-use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{ModelDay, ModelRows};
 use jiff::ToSpan;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use serde::{Deserialize, Serialize};
 
-use crate::journal::Journal;
-use crate::runner::{Runner, StageEnd, ensure_written};
-use crate::scan::rows::Rows;
+use crate::prelude::*;
 
 /// The most days that are queried: use on older missed days stays unknown by model.
 const MOST_DAYS: i64 = 7;

@@ -1,22 +1,12 @@
 //! Stage 3, list: every key of the account, page by page, packed by the grant whose name it bears.
 
-use std::collections::{BTreeSet, HashMap};
-
-use anyhow::Result;
-use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{Attempt, GRACE};
-use bursar_core::domain::mail::alarm::Cause;
 use bursar_core::domain::programme::Basis;
-use bursar_core::domain::values::id::{KeyName, ProgrammeId};
-use bursar_core::domain::values::key::KeyHash;
 use bursar_core::provider::inventory::{InventoryPage, InventoryPosition};
 use bursar_core::store::KnownAccount;
-use serde::{Deserialize, Serialize};
 
-use crate::journal::Journal;
-use crate::runner::{Runner, StageEnd, ensure_written};
-use crate::scan::row::{ForeignRow, KeyRow};
-use crate::scan::rows::Rows;
+use crate::prelude::*;
+use crate::scan::row::ForeignRow;
 
 /// The number of keys by which the account is known: more than one, since one may be deleted before it is needed.
 const KEPT: usize = 3;

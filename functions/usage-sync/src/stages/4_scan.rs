@@ -1,29 +1,23 @@
 //! Stage 4, scan: every grant once beside its listed keys. Use is recorded, programmes are summed up, and
 //! every deviation becomes a finding. Nothing is done about findings yet.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
-use bursar_core::domain::grant::{Grant, Reading, View};
-use bursar_core::domain::values::id::GrantId;
-use bursar_core::store::{ReadingWrite, StoreError, keys};
+use bursar_core::domain::grant::Reading;
+use bursar_core::store::{ReadingWrite, keys};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use serde::{Deserialize, Serialize};
 
 use super::list::Listing;
 use super::models::Models;
-use crate::journal::Journal;
 use crate::money::account_use::OwnUse;
 use crate::money::sums::ProgrammeSums;
 use crate::obstacle::is_of_one_programme;
-use crate::runner::{Runner, StageEnd};
-use crate::scan::finding::Finding;
+use crate::prelude::*;
 use crate::scan::grant::{ScanContext, ScanResult};
 use crate::scan::read_ahead::ReadAhead;
-use crate::scan::row::{ForeignRow, KeyRow};
-use crate::scan::rows::{Rows, ShardIndex};
+use crate::scan::row::ForeignRow;
+use crate::scan::rows::ShardIndex;
 use crate::scan::shards::{ProgrammeHead, Shard, shards_from};
 use crate::scan::write_queue::{FOR_ONE_WRITE, NewReading, REFUSED_IN_A_ROW, SIDE_BY_SIDE, WriteQueue};
 

@@ -1,29 +1,17 @@
 //! Stage 5, foreign: the keys that Bursar did not make. They and their use are recorded, and counted for the programmes that own
 //! some; nothing is ever done to them.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-
-use anyhow::Result;
-use bursar_core::clock::Moment;
-use bursar_core::domain::grant::Grant;
 use bursar_core::domain::ledger::cut::{KeyChange, LifetimeUse};
-use bursar_core::domain::programme::Programme;
-use bursar_core::domain::usage::reading::{DailyUse, UnusableReport};
-use bursar_core::domain::values::id::KeyName;
-use bursar_core::domain::values::key::KeyHash;
-use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{AssignedUse, CutKeys, ForeignKey, OrphanName, StoreError, keys};
+use bursar_core::domain::usage::reading::UnusableReport;
+use bursar_core::store::{AssignedUse, CutKeys, ForeignKey, OrphanName, keys};
 use futures_util::stream::{FuturesUnordered, StreamExt, TryStreamExt, iter};
-use serde::{Deserialize, Serialize};
 
 use super::list::Listing;
 use super::scan::Scan;
-use crate::journal::Journal;
 use crate::money::account_use::ForeignUse;
-use crate::runner::{Baseline, Runner, StageEnd, ensure_written};
+use crate::prelude::*;
 use crate::scan::finding::renamed;
 use crate::scan::row::ForeignRow;
-use crate::scan::rows::Rows;
 use crate::scan::write_queue::{FOR_ONE_WRITE, REFUSED_IN_A_ROW, SIDE_BY_SIDE};
 
 /// The tries at the sums of owners while keys are given or taken back. After that the next run counts them.

@@ -1,15 +1,11 @@
 //! Stage 6, rules: lists the guardrails, and tells their rules again to those that are not as the provider confirmed them last, since a
 //! change made at the provider has changed what students may call.
 
-use anyhow::Result;
-use bursar_core::clock::Moment;
-use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::guardrail::Guardrail;
 use bursar_core::guardrails::RulesTold;
 use bursar_core::provider::guardrails::ProviderGuardrail;
 
-use crate::journal::Journal;
-use crate::runner::{Runner, StageEnd};
+use crate::prelude::*;
 
 pub(crate) async fn run(runner: &Runner<'_>, journal: &mut Journal) -> Result<StageEnd> {
     if journal.key_refused().is_some() {

@@ -1,24 +1,15 @@
 //! Stage 7, act: handles the findings that the safety limit allows, several at once.
 
-use std::collections::VecDeque;
-
-use anyhow::Result;
-use bursar_core::domain::values::window::utc_date;
 use bursar_core::orders::ENOUGH_FOR_ONE;
-use bursar_core::store::HeldBack;
 use futures_util::StreamExt;
-use serde::{Deserialize, Serialize};
 
 use super::list::Listing;
 use super::scan::Scan;
 use crate::acts::SIDE_BY_SIDE;
 use crate::acts::purge::bound_purges;
 use crate::acts::see_to::see_to;
-use crate::journal::Journal;
-use crate::obstacle::RunObstacle;
-use crate::runner::{Runner, StageEnd};
-use crate::scan::finding::Finding;
-use crate::scan::outcome::{FindingOutcome, Outcomes};
+use crate::prelude::*;
+use crate::scan::outcome::Outcomes;
 use crate::scan::safety_limit::SafetyLimit;
 
 /// The state of stage 7: the findings that are left, and what the others came to.

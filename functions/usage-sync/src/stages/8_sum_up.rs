@@ -1,20 +1,15 @@
 //! Stage 8, sum up: sums up again the programmes in which something was done, or whose budget moved meanwhile.
 
-use std::collections::BTreeSet;
 use std::pin::pin;
 
-use anyhow::{Context, Result};
-use bursar_core::domain::grant::View;
-use bursar_core::domain::programme::{Budget, Programme};
+use bursar_core::domain::programme::Budget;
 use futures_util::TryStreamExt;
-use serde::{Deserialize, Serialize};
 
 use super::list::Listing;
 use super::scan::Scan;
-use crate::journal::Journal;
 use crate::money::sums::ProgrammeSums;
 use crate::obstacle::is_of_one_programme;
-use crate::runner::{Runner, StageEnd};
+use crate::prelude::*;
 
 /// The tries at a sum while reservations are taken or given back. After that the next run does it.
 const TRIES: usize = 4;

@@ -2,11 +2,9 @@
 //! of the sync. The first complete run determines the opening; from then on what no key explains is the
 //! residual.
 
-use anyhow::{Result, bail};
-use bursar_core::domain::mail::alarm::Cause;
+use anyhow::bail;
 use bursar_core::domain::usage::reconciliation::is_new;
-use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{HeldBack, SyncState};
+use bursar_core::store::SyncState;
 use ulid::Ulid;
 
 use super::act::Actions;
@@ -16,11 +14,9 @@ use super::list::Listing;
 use super::models::Models;
 use super::scan::Scan;
 use super::sum_up::SecondSums;
-use crate::journal::Journal;
 use crate::money::account_use::AccountUse;
 use crate::money::books::{Books, tell_of_the_residual, write_account};
-use crate::runner::{Runner, StageEnd};
-use crate::scan::rows::Rows;
+use crate::prelude::*;
 
 /// The tries at the sync's state while an admin writes it.
 const TRIES: usize = 5;

@@ -1,7 +1,7 @@
 //! The stages of a run, one a file, numbered in their order. Each keeps its results and its remaining work in
 //! a state of its own, but for one that finds done what it did.
 
-use serde::{Deserialize, Serialize};
+use crate::prelude::*;
 
 #[path = "1_begin.rs"]
 pub(crate) mod begin;
