@@ -2,12 +2,13 @@
 //! more.
 
 use bursar_core::domain::grant::Reading;
-use bursar_core::domain::programme::Budget;
-use bursar_core::domain::values::id::{GrantId, ProgrammeId};
+use bursar_core::domain::values::id::GrantId;
 use bursar_core::event::StreamRecord;
 use bursar_core::store::Totals;
 use bursar_core::store::items::Stored;
 use serde::Deserialize;
+
+use crate::prelude::*;
 
 /// The work of a batch, by the sequence numbers of its records.
 #[derive(Debug, Default, PartialEq)]

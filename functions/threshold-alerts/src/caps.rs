@@ -3,16 +3,13 @@
 
 use std::collections::HashSet;
 
-use anyhow::{Context, Result, anyhow};
-use bursar_core::clock::Moment;
-use bursar_core::deadline::Deadline;
+use anyhow::Context;
 use bursar_core::domain::grant::CapUse;
-use bursar_core::domain::programme::Programme;
 use bursar_core::domain::usage::crossing::{Crossing, OF_A_CAP, Scope, newly_passed};
-use bursar_core::store::{CapScan, CapScanPosition, Table, keys};
+use bursar_core::store::{CapScan, CapScanPosition, keys};
 
 use crate::crossings::{self, Limit, has_crossed};
-use crate::failures::Programmes;
+use crate::prelude::*;
 
 /// Scans every cap if all keys were listed since the last scan, and resumes a scan whose time was up.
 pub(crate) async fn look(table: &Table, programmes: &Programmes, now: Moment, deadline: Deadline) -> Result<usize> {

@@ -1,17 +1,14 @@
 //! The crossings of one limit: of a programme's budget, by what was spent and by what is reserved, or of one
 //! student's cap.
 
-use anyhow::{Result, ensure};
-use bursar_core::clock::Moment;
-use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::CapUse;
-use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::usage::crossing::{ALL, Crossing, OF_A_CAP, Scope, newly_passed};
-use bursar_core::domain::values::address::EmailAddress;
-use bursar_core::domain::values::id::{GrantId, ProgrammeId};
+use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Window;
-use bursar_core::store::{StoreError, Table};
+use bursar_core::store::StoreError;
+
+use crate::prelude::*;
 
 /// The limit whose crossings are looked for.
 #[derive(Clone, Copy)]

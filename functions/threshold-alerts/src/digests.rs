@@ -1,25 +1,18 @@
 //! The weekly digests: of each programme whose day it is, and of the account. Each is computed once, from the
 //! sync's sums and a walk over the grants, and recorded without names. Each recipient gets a mail.
 
-use bursar_core::domain::audit::Entry;
 use std::pin::pin;
-use std::time::Duration;
 
-use anyhow::Result;
-use bursar_core::clock::Moment;
-use bursar_core::deadline::Deadline;
+use bursar_core::domain::audit::Entry;
 use bursar_core::domain::mail::digest::{self, Class, Digest, DigestMoney, DigestTrigger, Due, Health, LastListing};
-use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::usage::models::{self, ModelUse};
 use bursar_core::domain::usage::span::stretches;
-use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::PersonId;
-use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{Broadcast, SyncState, Table};
+use bursar_core::store::SyncState;
 use futures_util::stream::TryStreamExt;
 use serde::Serialize;
 
-use crate::failures::Programmes;
+use crate::prelude::*;
 
 mod account;
 

@@ -2,10 +2,9 @@
 
 use std::fmt::Display;
 
-use anyhow::{Result, ensure};
-use bursar_core::domain::programme::Programme;
-use bursar_core::domain::values::id::ProgrammeId;
-use bursar_core::store::{StoreError, Table};
+use bursar_core::store::StoreError;
+
+use crate::prelude::*;
 
 /// The checks that failed so far.
 #[derive(Default)]

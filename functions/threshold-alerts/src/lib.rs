@@ -69,28 +69,25 @@ mod credit;
 mod crossings;
 mod digests;
 mod failures;
+mod prelude;
 mod silence;
 mod statements;
 mod undelivered;
 
-use std::time::Duration;
-
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::bail;
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
-use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::digest::DigestTrigger;
-use bursar_core::domain::programme::Programme;
-use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::event::{Event, StreamRecord, Task};
 use bursar_core::start::Function;
-use bursar_core::store::Table;
 use crossings::Limit;
 use digests::Look;
 use failures::{Programmes, ScanFailures};
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
 use silence::Watch;
+
+use crate::prelude::*;
 
 /// The most that one check takes; with less time left it is not begun.
 pub(crate) const ENOUGH_FOR_ONE: Duration = Duration::from_secs(10);

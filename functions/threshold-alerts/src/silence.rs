@@ -1,20 +1,13 @@
 //! The watch over what fell silent: syncs, jobs, mail, and the balance that all keys depend on. Findings
 //! become alarms for the admins, for most causes once a day. Nothing here depends on a sync having run.
 
-use anyhow::{Result, anyhow};
-use bursar_core::clock::Moment;
-use bursar_core::deadline::Deadline;
-use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::class::MailClass;
-use bursar_core::domain::programme::Programme;
-use bursar_core::domain::values::address::EmailAddress;
-use bursar_core::domain::values::id::ProgrammeId;
-use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{BulkStop, Job, Table, Waiting};
+use bursar_core::store::{BulkStop, Job, Waiting};
 use jiff::{SignedDuration, ToSpan};
 
 use crate::credit;
-use crate::failures::{Programmes, ScanFailures};
+use crate::failures::ScanFailures;
+use crate::prelude::*;
 use crate::undelivered::undelivered_alarms;
 
 /// The age of the last complete sync at which it counts as missing. Since the check is hourly, the alarm

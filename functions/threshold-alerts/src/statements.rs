@@ -2,15 +2,9 @@
 //! mail to each finance address. Its words belong to the mail function.
 
 use bursar_core::domain::ledger::cut::AccountCut;
-use std::time::Duration;
-
-use anyhow::Result;
-use bursar_core::clock::Moment;
-use bursar_core::deadline::Deadline;
 use bursar_core::domain::ledger::mailed::{MailedStatement, months_due};
-use bursar_core::domain::programme::Programme;
-use bursar_core::domain::values::address::EmailAddress;
-use bursar_core::store::{Broadcast, Table};
+
+use crate::prelude::*;
 
 /// The least time for a statement to be begun.
 const ENOUGH_FOR_ONE: Duration = Duration::from_secs(25);

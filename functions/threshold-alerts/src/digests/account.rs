@@ -3,19 +3,16 @@
 
 use std::cmp::Reverse;
 
-use anyhow::Result;
-use bursar_core::clock::Moment;
 use bursar_core::domain::mail::digest::{self, AccountDigest, Due, LastListing, ProgrammeLine, UnownedKey};
-use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::usage::days::Days;
 use bursar_core::domain::usage::forecast::{Forecast, SpendingLimits};
 use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{Account, AccountDay, Broadcast, ForeignKey, HeldBack, SyncState};
+use bursar_core::store::{Account, AccountDay, ForeignKey, HeldBack, SyncState};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use jiff::civil::Date;
 
 use super::{DigestReport, ENOUGH_FOR_ONE, Look};
+use crate::prelude::*;
 
 /// Enough days of the account to find the one before the week, though some nights are missing.
 const DAYS_READ: i32 = 16;
