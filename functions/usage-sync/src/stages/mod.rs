@@ -1,34 +1,17 @@
-//! The stages of a run, one a file, numbered in their order. Each keeps its results and its remaining work in
+//! The stages of a run, one a file, in the order of `Stage`. Each keeps its results and its remaining work in
 //! a state of its own, but for one that finds done what it did.
 
 use crate::prelude::*;
 
-#[path = "1_begin.rs"]
-pub(crate) mod begin;
-
-#[path = "2_models.rs"]
-pub(crate) mod models;
-
-#[path = "3_list.rs"]
-pub(crate) mod list;
-
-#[path = "4_scan.rs"]
-pub(crate) mod scan;
-
-#[path = "5_foreign.rs"]
-pub(crate) mod foreign;
-
-#[path = "6_rules.rs"]
-pub(crate) mod rules;
-
-#[path = "7_act.rs"]
 pub(crate) mod act;
-
-#[path = "8_sum_up.rs"]
-pub(crate) mod sum_up;
-
-#[path = "9_reconcile.rs"]
+pub(crate) mod begin;
+pub(crate) mod foreign;
+pub(crate) mod list;
+pub(crate) mod models;
 pub(crate) mod reconcile;
+pub(crate) mod rules;
+pub(crate) mod scan;
+pub(crate) mod sum_up;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Stage {
