@@ -65,9 +65,10 @@ impl CsvRequest {
         let most = if self.takes_gzip { MOST_COMPRESSED_ROWS } else { MOST_ROWS };
         let mut rows = rows.into_iter().skip(self.skip);
         let part = rows.by_ref().take(most);
-        let body = match self.takes_gzip {
-            true => written(GzEncoder::new(Vec::new(), Compression::default()), columns, part)?.finish()?,
-            false => written(Vec::new(), columns, part)?,
+        let body = if self.takes_gzip {
+            written(GzEncoder::new(Vec::new(), Compression::default()), columns, part)?.finish()?
+        } else {
+            written(Vec::new(), columns, part)?
         };
         let mut answer = body.into_response();
         self.describe(&mut answer, name, rows.next().map(|_| self.skip + most))?;

@@ -141,9 +141,10 @@ pub(crate) async fn copy(form: Form<Faculty>) -> Answer {
         );
         return Err(AppError::conflict(why));
     }
-    let roster = match typed.with_roster && programme.settings.roster {
-        true => keep_roster(site, programme, form.now, *deadline).await?,
-        false => None,
+    let roster = if typed.with_roster && programme.settings.roster {
+        keep_roster(site, programme, form.now, *deadline).await?
+    } else {
+        None
     };
     let copied = Some(CopiedProgramme { from: programme.id.clone(), roster });
     let new = NewProgramme { settings: draft.settings, budget: draft.budget, form: form_of(fields), copied };

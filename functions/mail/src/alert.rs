@@ -273,9 +273,10 @@ fn who_is_refused(spending: &AlertSpending) -> String {
 
 fn what_next(settings: &Settings, budget: &Budget, spending: &AlertSpending, used: i64) -> String {
     if let Some(changed) = changed(budget, spending) {
-        let now = match budget.has_room_for(settings.allowance.cap) {
-            true => "There is money for further keys.",
-            false => "Nobody gets a new key; keys that are out go on, each up to its own cap.",
+        let now = if budget.has_room_for(settings.allowance.cap) {
+            "There is money for further keys."
+        } else {
+            "Nobody gets a new key; keys that are out go on, each up to its own cap."
         };
         return format!("{changed}{now}");
     }

@@ -39,9 +39,10 @@ impl Watch<'_> {
         now_found(failures.take("the syncs", silent_sync(table, programmes, now).await));
         now_found(failures.take("mail to the admins", undelivered_alarms(table, &people, now).await));
         for Programme { id, .. } in &programmes.read {
-            let found = match deadline.leaves(crate::ENOUGH_FOR_ONE) {
-                true => is_stuck(table, id, now).await,
-                false => Err(anyhow!("the time is up")),
+            let found = if deadline.leaves(crate::ENOUGH_FOR_ONE) {
+                is_stuck(table, id, now).await
+            } else {
+                Err(anyhow!("the time is up"))
             };
             let stuck = failures.take(format_args!("the job of {id}"), found);
             now_found(stuck.map(|since| Cause::Stuck { programme: id.clone(), since }));

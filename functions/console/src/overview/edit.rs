@@ -100,9 +100,10 @@ impl Edit<'_> {
 
     /// What was typed; of a form that is stale by now, only what its person changed.
     fn typed_since(&self) -> SettingTexts {
-        match self.is_stale() {
-            true => SettingTexts::of(&self.before).with_changes(&self.typed, self.made_from),
-            false => self.typed.clone(),
+        if self.is_stale() {
+            SettingTexts::of(&self.before).with_changes(&self.typed, self.made_from)
+        } else {
+            self.typed.clone()
         }
     }
 
@@ -142,13 +143,12 @@ impl Edit<'_> {
             }
             EditOutcome::BudgetTooSmall { budget, reserved } => {
                 let (budget, reserved) = (budget.to_dollars_down(), reserved.to_dollars_up());
-                let why = match plan.saved.has(BUDGET) {
-                    true => format!(
+                let why = if plan.saved.has(BUDGET) {
+                    format!(
                         "{budget} is less than the {reserved} that is held for keys: what they spent, and what they may still spend."
-                    ),
-                    false => format!(
-                        "With this {reserved} would be held for keys that people have, and the budget is {budget}."
-                    ),
+                    )
+                } else {
+                    format!("With this {reserved} would be held for keys that people have, and the budget is {budget}.")
                 };
                 let refusals = plan.saved.refused(&[BUDGET, "cap_usd", "ends_on"], &why);
                 Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, &refusals, FORBIDDEN).await)

@@ -142,9 +142,10 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         enough_for: enough_for(budget, &grants, settings, now),
         edit: state.edit.unwrap_or_else(|| EditForm::of(access, budget.limit)),
         person: state.person,
-        copying: match access.is_faculty() {
-            true => Some(state.copying.unwrap_or_else(|| CopyForm::of(programme, budget.limit, now))),
-            false => None,
+        copying: if access.is_faculty() {
+            Some(state.copying.unwrap_or_else(|| CopyForm::of(programme, budget.limit, now)))
+        } else {
+            None
         },
     };
     Ok(site.page(&page))
@@ -156,10 +157,7 @@ fn enough_for(budget: &Budget, grants: &[(Grant, Vec<Reading>)], settings: &Sett
     for (grant, readings) in grants {
         let reservation = Reservation { grant, readings, settings, read_until: budget.counted_at };
         let cost = reservation.implied(now) - reservation.cost(now);
-        match cost > Usd::ZERO {
-            true => costs.push(cost),
-            false => with_a_reservation += usize::from(grant.has_reservation),
-        }
+        if cost > Usd::ZERO { costs.push(cost) } else { with_a_reservation += usize::from(grant.has_reservation) }
     }
     costs.sort_unstable_by(|one, other| other.cmp(one));
     let mut room = budget.limit - budget.reserved;

@@ -173,18 +173,19 @@ fn refused(code: &str, since: Moment) -> AlarmText {
 }
 
 fn waits(urgent: bool, mails: u64, since: Moment) -> AlarmText {
-    let (what, next) = match urgent {
-        true => (
+    let (what, next) = if urgent {
+        (
             "links, alerts and notices",
             "Such mail leaves within seconds. Look into the log of the function mail, and at the alarms of the stack: does it fail, is \
              its schedule on, does SES answer?",
-        ),
-        false => (
+        )
+    } else {
+        (
             "roster mails, digests, statements and notices about caps and rules",
             "The section \"Mail\" of the account page says what the quota of SES leaves for today. If it is used up, mail goes on by \
              itself as it frees up; ask AWS for a higher one if it is too small. If it is not, the log of the function mail says what \
              is in the way.",
-        ),
+        )
     };
     let facts = vec![("Waiting", format!("{mails}: {what}")), ("The oldest since", moment(since))];
     let wait = if mails == 1 { "waits and is" } else { "wait and are" };
@@ -235,10 +236,7 @@ fn balance(need: BalanceNeed, purchase: &Purchase, found_on: Date) -> AlarmText 
     let mut facts = vec![("Balance at the provider", purchase.balance.to_dollars_down())];
     facts.extend(short.is_some().then(|| (needed, need.amount.to_dollars_up())));
     facts.extend(purchase.is_due().then(|| figures(purchase)).into_iter().flatten());
-    let reckoned = match purchase.is_due() {
-        true => format!("{} ", how_it_is_reckoned(purchase)),
-        false => String::new(),
-    };
+    let reckoned = if purchase.is_due() { format!("{} ", how_it_is_reckoned(purchase)) } else { String::new() };
     let next = format!(
         "{reckoned}When the balance is gone every key of the account is refused, for free models too. Buy credit at the provider; if it \
          is bought by itself as it is used, look whether that still works and is enough. If nobody can buy more, lower budgets and \

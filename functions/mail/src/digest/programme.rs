@@ -19,9 +19,10 @@ impl Words<'_> {
     pub(crate) fn digest(self, programme: &Programme, digest: &Digest, reader: &DigestReader, now: Moment) -> Letter {
         let (settings, money) = (&programme.settings, &digest.money);
         let name = &settings.name;
-        let used = match is_unseen(digest) {
-            true => String::new(),
-            false => format!(", {}% of the budget used", per_cent(money.spent.total(), money.budget)),
+        let used = if is_unseen(digest) {
+            String::new()
+        } else {
+            format!(", {}% of the budget used", per_cent(money.spent.total(), money.budget))
         };
         let subject = format!("{name}: {}{used}", say::in_week(money.this_week, digest.days));
         let mut parts = vec![LetterPart::facts(figures(digest))];
@@ -76,9 +77,10 @@ fn figures(digest: &Digest) -> Vec<(&'static str, String)> {
     let (spent, budget) = (money.spent.total(), money.budget);
     let week = say::week(digest.days);
     let of_it = format!("of the budget of {}", budget.to_dollars_down());
-    let so_far = match is_unseen(digest) {
-        true => format!("not known, {of_it}"),
-        false => format!("{} {of_it}, {}%", spent.to_cents_up(), per_cent(spent, budget)),
+    let so_far = if is_unseen(digest) {
+        format!("not known, {of_it}")
+    } else {
+        format!("{} {of_it}, {}%", spent.to_cents_up(), per_cent(spent, budget))
     };
     let mut students = format!("{} of {} have had a key", people.claimed, people.students);
     if money.this_week.known != Accuracy::Partly {

@@ -126,10 +126,7 @@ impl Burn<'_> {
     fn words(&self) -> String {
         let (spent, limit) = (self.spent.total(), self.limit);
         let thresholds: Vec<String> = self.thresholds.iter().map(|threshold| format!("{threshold}%")).collect();
-        let share = match spent > limit {
-            true => "which is more".to_owned(),
-            false => format!("{}%", per_cent(spent, limit)),
-        };
+        let share = if spent > limit { "which is more".to_owned() } else { format!("{}%", per_cent(spent, limit)) };
         format!(
             "A line from {} to {}: {} spent of the budget of {}, {share}. Thresholds: {}. {} The term ends on {}.",
             long_date(self.first()),

@@ -129,10 +129,7 @@ impl App {
                 };
                 under_way.push(async move {
                     deadline.sleep(pause).await;
-                    match goes_on.load(Relaxed) {
-                        true => self.send_one(row, deadline).await,
-                        false => Ok(RowOutcome::NotOurs),
-                    }
+                    if goes_on.load(Relaxed) { self.send_one(row, deadline).await } else { Ok(RowOutcome::NotOurs) }
                 });
             }
             let Some(became) = under_way.next().await else { break };
@@ -158,9 +155,10 @@ impl App {
         deadline: Deadline,
         report: &mut DrainReport,
     ) -> Result<Vec<Ulid>> {
-        match self.drain_urgent(deadline, report).await? {
-            true => self.next_bulk(seen, deadline, report).await,
-            false => Ok(Vec::new()),
+        if self.drain_urgent(deadline, report).await? {
+            self.next_bulk(seen, deadline, report).await
+        } else {
+            Ok(Vec::new())
         }
     }
 

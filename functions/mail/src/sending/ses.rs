@@ -56,10 +56,13 @@ impl Ses {
         let failure = reduce(error);
         let words = error.as_service_error().and_then(ProvideErrorMetadata::message).unwrap_or_default().to_lowercase();
         let code = match failure.code.as_str() {
-            "MessageRejected" if words.contains("not verified") => match names(&words, &self.from.to_lowercase()) {
-                true => SENDER_NOT_VERIFIED,
-                false => NOT_VERIFIED,
-            },
+            "MessageRejected" if words.contains("not verified") => {
+                if names(&words, &self.from.to_lowercase()) {
+                    SENDER_NOT_VERIFIED
+                } else {
+                    NOT_VERIFIED
+                }
+            }
             "MessageRejected" if STOPPED.iter().any(|word| words.contains(word)) => PAUSED,
             "Throttling" | "ThrottlingException" if words.contains("quota") => QUOTA,
             _ => return failure,

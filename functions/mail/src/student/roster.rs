@@ -78,9 +78,10 @@ impl Words<'_> {
                 )),
                 LetterPart::facts(facts),
                 LetterPart::Sentences(what_to_do),
-                match may_get_one {
-                    true => LetterPart::Link { label: "Get my key", url: format!("{}/", self.config.origin.as_str()) },
-                    false => self.own_page(),
+                if may_get_one {
+                    LetterPart::Link { label: "Get my key", url: format!("{}/", self.config.origin.as_str()) }
+                } else {
+                    self.own_page()
                 },
             ],
             why: format!("You get this mail because {institution} put you on the roster of {name}."),

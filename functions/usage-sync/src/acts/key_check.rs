@@ -37,9 +37,10 @@ pub(super) async fn look_again(
             // written just before it died.
             let more = used.map_or(Usd::ZERO, |used| used - summed);
             let listed = limit_on(view.programme.settings.basis, &found);
-            let drifted = match view.grant.live().is_some_and(|live| live.epoch == epoch) {
-                true => Box::pin(send_limit(runner, at, listed)).await?,
-                false => None,
+            let drifted = if view.grant.live().is_some_and(|live| live.epoch == epoch) {
+                Box::pin(send_limit(runner, at, listed)).await?
+            } else {
+                None
             };
             Ok(FindingOutcome::LookedAgain { more, doubt, mended: drifted })
         }
