@@ -12,7 +12,7 @@ pub(crate) use bursar_core::clock::Moment;
 pub(crate) use bursar_core::deadline::Deadline;
 pub(crate) use bursar_core::domain::audit::Act;
 pub(crate) use bursar_core::domain::grant::Grant;
-pub(crate) use bursar_core::domain::people::role::Role;
+pub(crate) use bursar_core::domain::programme::role::Role;
 pub(crate) use bursar_core::domain::programme::{Budget, Programme, Settings};
 pub(crate) use bursar_core::domain::usage::days::Days;
 pub(crate) use bursar_core::domain::usage::reading::DailyUse;

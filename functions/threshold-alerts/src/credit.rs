@@ -1,10 +1,10 @@
 //! The credit of the account: what must be bought and by when, and a balance that falls short. The rules for
-//! what is told when are `domain/credit/`'s.
+//! what is told when are `domain/credit`'s.
 
 use anyhow::Result;
 use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::credit::balance::BalanceNotice;
+use bursar_core::domain::credit::BalanceNotice;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{AccountDay, Table};

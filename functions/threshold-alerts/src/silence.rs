@@ -5,7 +5,7 @@ use anyhow::{Result, anyhow};
 use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
-use bursar_core::domain::mail::class::MailClass;
+use bursar_core::domain::mail::kind::MailClass;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::ProgrammeId;

@@ -7,7 +7,7 @@ pub mod values;
 pub mod audit;
 pub mod programme;
 
-pub mod people;
+pub mod sign_in;
 pub mod usage;
 
 pub mod credit;

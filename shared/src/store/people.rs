@@ -4,10 +4,9 @@
 
 use futures_util::future::try_join_all;
 
-use crate::domain::mail::class::OptionalMail;
-use crate::domain::people::role::{Role, Roles, is_among};
-use crate::domain::people::session::Session;
-use crate::domain::people::sign_in::{LOGIN_REQUEST_LASTS, LinkRefused, LiveLink, SignIn};
+use crate::domain::mail::kind::OptionalMail;
+use crate::domain::programme::role::{Role, Roles, is_among};
+use crate::domain::sign_in::{LOGIN_REQUEST_LASTS, LinkRefused, LiveLink, Session, SignIn};
 use crate::domain::values::token::{BrowserTokenHash, LinkTokenHash, SessionTokenHash};
 use crate::prelude::*;
 use crate::store::items::Stored;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use bursar_core::clock::Moment;
 use bursar_core::domain::audit::Entry;
 use bursar_core::domain::grant::{Grant, Reading};
-use bursar_core::domain::ledger::owner::KeyOwner;
+use bursar_core::domain::ledger::foreign::KeyOwner;
 use bursar_core::domain::programme::guardrail::{Guardrail, GuardrailOwner};
 use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::usage::crossing::Crossing;

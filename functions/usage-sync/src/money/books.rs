@@ -2,9 +2,8 @@
 //! residual.
 
 use anyhow::Result;
-use bursar_core::domain::ledger::cut::{AccountCut, ProgrammeCut};
+use bursar_core::domain::ledger::cut::{AccountCut, AccountSpending, ProgrammeCut, Reconciled, is_new};
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
-use bursar_core::domain::usage::reconciliation::{AccountSpending, Reconciled, is_new};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::provider::account::Credits;

@@ -3,8 +3,8 @@
 //! residual.
 
 use anyhow::{Result, bail};
+use bursar_core::domain::ledger::cut::is_new;
 use bursar_core::domain::mail::alarm::Cause;
-use bursar_core::domain::usage::reconciliation::is_new;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{HeldBack, SyncState};
 use ulid::Ulid;

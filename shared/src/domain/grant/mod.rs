@@ -1,26 +1,34 @@
-//! One person's right to one live key in one programme: what a grant and its attempts can be. What can be done to them stands in
-//! `acts`: each a pure function from what was read to what is to be written.
+//! One person's right to one live key in one programme: what a grant and its attempts can be. What can be done to them stands
+//! beside it: each act a pure function from what was read to what is to be written.
 //!
 //! The states of a grant, an attempt and an order are drawn in `ARCHITECTURE.md`. `store::grants::act` writes what an act
 //! decides. What a grant can still cost is `reservation`, what the provider is still to be told `order`.
 
-mod acts;
-mod cap_use;
+mod attempt;
 mod change;
-mod edited;
-mod entry;
+mod close;
+mod drift;
+mod hold;
+mod lifecycle;
+mod limits;
+mod order;
 mod reservation;
 mod spending;
 #[cfg(test)]
 mod tests;
 
-pub use acts::*;
-pub use cap_use::CapUse;
+pub use attempt::{AttemptFailure, BeginRefused, KeyRequest, KeyRequestKind, MintedKey, OpenAttempt, RecordRefused};
 use change::Draft;
 pub use change::{BudgetChange, Change, DependsOn, Logged, Mark, Notice, Unchanged, View};
-pub use edited::EditEffect;
-pub use reservation::{DROPPED_KEPT, Reservation};
-pub use spending::{Spending, wanted_limit};
+pub use close::{CapRefused, LineRefused, RosterLine, SweepOutcome};
+pub use drift::{NotAsRead, RecoveredKey};
+pub use hold::{Hold, HoldKind, HoldRefused, Holds, Pause, ReleaseRefused};
+pub use lifecycle::{AnnouncedEnd, NoticeDelivery, Rule};
+pub use limits::{ListedLimit, NotMoved, NotSending, WantedLimit};
+pub use order::{BETWEEN_LOOKS, LATE_ENABLE, LargerLimit, Order, OrderBackoff, OrderKind, SentLimit, Urgency};
+pub use reservation::{DROPPED_KEPT, EditEffect, Reservation};
+use spending::surely;
+pub use spending::{CapUse, Spending, wanted_limit};
 
 use super::audit::Actor;
 use super::programme::Settings;

@@ -2,7 +2,7 @@
 //! The store keeps it, and the mail function words it.
 
 use super::statement::{RowKind, Statement, StatementDays, StatementRow};
-use crate::domain::people::role::is_among;
+use crate::domain::programme::role::is_among;
 use crate::prelude::*;
 
 /// The days of a month that pass before the statement of the month before is mailed: it goes out on the third.

@@ -2,10 +2,8 @@
 //! cause is mailed once however many runs meet it. It is mailed again on another day if it lasts or has come
 //! back. The functions decide when to raise one.
 
-use crate::domain::credit::balance::BalanceNeed;
-use crate::domain::credit::purchase::Purchase;
-use crate::domain::mail::day::MailDay;
-use crate::domain::mail::kind::MailKind;
+use crate::domain::credit::{BalanceNeed, Purchase};
+use crate::domain::mail::kind::{MailDay, MailKind};
 use crate::domain::values::key::Fingerprint;
 use crate::prelude::*;
 use crate::store::keys::Range;

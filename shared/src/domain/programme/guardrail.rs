@@ -12,8 +12,7 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use crate::domain::programme::KeyRules;
-use crate::domain::programme::rules::Rules;
-use crate::domain::programme::tiers::{self, Tiers};
+use crate::domain::programme::rules::{self, Rules, Tiers};
 use crate::prelude::*;
 
 /// The time for which the provider may refuse rules before the admins are alerted, so that a mistyped model
@@ -183,7 +182,7 @@ impl KeyRules {
 
     /// The tiers that are named, for everybody or for a group.
     pub fn tiers(&self) -> impl Iterator<Item = &str> {
-        self.group_models.values().chain([&self.all.models]).filter_map(|models| tiers::named_in(models))
+        self.group_models.values().chain([&self.all.models]).filter_map(|models| rules::tier_named_in(models))
     }
 
     /// Whose guardrails these settings need: the groups' with rules of their own, and the programme's if anything is restricted. Whoever

@@ -4,7 +4,6 @@ pub mod address;
 pub mod format;
 pub mod id;
 pub mod key;
-pub mod key_name;
 pub mod money;
 pub mod term;
 pub mod token;

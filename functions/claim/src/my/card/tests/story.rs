@@ -2,7 +2,7 @@
 
 use askama::Template;
 use bursar_core::domain::grant::{Change, HoldKind, KeyRequest, MintedKey, Reading, Stopped};
-use bursar_core::domain::people::session::Session;
+use bursar_core::domain::sign_in::Session;
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::id::{Epoch, Nonce};
 use bursar_core::domain::values::key::KeyHash;

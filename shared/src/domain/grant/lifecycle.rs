@@ -15,9 +15,9 @@
 //! These mails are sent whatever the programme says of mails to students. The end of the term is announced in the same way, and
 //! comes whether it was announced or not.
 
-use crate::domain::grant::{Attempt, Change, DependsOn, HoldKind, Mark, Notice, Reading, Stopped, Unchanged};
+use super::*;
+
 use crate::domain::values::window::end_of_utc_day;
-use crate::prelude::*;
 
 const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
 

@@ -14,10 +14,7 @@
 //! That the provider does not know a key may be wrong: the order stays, and is due again after an hour. Only the sync writes that
 //! a key is gone.
 
-use crate::domain::grant::{
-    Attempt, AttemptState, Change, DependsOn, Draft, GRACE, KeyAbsence, Mark, SETTLING, Stopped, SwitchState, Unchanged,
-};
-use crate::prelude::*;
+use super::*;
 
 /// The time for which an enable that was taken back while under way may still take effect.
 pub const LATE_ENABLE: SignedDuration = SignedDuration::from_secs(15);
@@ -139,14 +136,14 @@ impl Attempt {
     }
 
     /// Orders a disable, unless there is no key or it is disabled already.
-    pub(in crate::domain::grant) fn order_off(&mut self, now: Moment) {
+    pub(super) fn order_off(&mut self, now: Moment) {
         if self.key.is_some() && self.gone.is_none() && !self.switch.is_wanted() {
             self.set_off(now);
         }
     }
 
     /// Orders a disable for a key that is enabled now, whatever was confirmed or found before.
-    pub(in crate::domain::grant) fn order_off_again(&mut self, now: Moment) {
+    pub(super) fn order_off_again(&mut self, now: Moment) {
         (self.gone, self.rest_promised_since) = (None, None);
         if !matches!(self.switch, SwitchState::OffOrdered { .. }) {
             self.set_off(now);
@@ -162,26 +159,26 @@ impl Attempt {
     }
 
     /// Orders an enable. A limit that is ordered by then is confirmed before the enable is sent.
-    pub(in crate::domain::grant) fn order_on(&mut self, now: Moment) {
+    pub(super) fn order_on(&mut self, now: Moment) {
         let until_limited = matches!(self.switch, SwitchState::Off { .. }) && self.limit_ordered.is_some();
         self.switch = SwitchState::OnOrdered { since: now, until_limited };
         (self.resumed_at, self.put_off) = (Some(now), None);
     }
 
-    pub(in crate::domain::grant) fn order_limit(&mut self, now: Moment) {
+    pub(super) fn order_limit(&mut self, now: Moment) {
         if self.limit_ordered.is_none() {
             (self.limit_ordered, self.put_off) = (Some(now), None);
         }
     }
 
-    pub(in crate::domain::grant) fn order_rules(&mut self, now: Moment) {
+    pub(super) fn order_rules(&mut self, now: Moment) {
         if self.rules_ordered.is_none() {
             (self.rules_ordered, self.put_off) = (Some(now), None);
         }
     }
 
     /// Notes that the limit is the wanted one; from now on an enable may be under way.
-    pub(in crate::domain::grant) fn note_limited(&mut self) {
+    pub(super) fn note_limited(&mut self) {
         self.limit_ordered = None;
         if let SwitchState::OnOrdered { until_limited, .. } = &mut self.switch {
             *until_limited = false;
@@ -189,12 +186,12 @@ impl Attempt {
     }
 
     /// Whether the key is certain to be off until its limit is confirmed.
-    pub(in crate::domain::grant) fn is_off_until_limited(&self) -> bool {
+    pub(super) fn is_off_until_limited(&self) -> bool {
         matches!(self.switch, SwitchState::OnOrdered { until_limited: true, .. })
     }
 
     /// Orders a reading of the key, for a person who waits for the rest of its reservation.
-    pub(in crate::domain::grant) fn order_reading(&mut self, now: Moment) {
+    pub(super) fn order_reading(&mut self, now: Moment) {
         let can_have_used = self.state == AttemptState::Shown && self.key.is_some() && self.gone.is_none();
         if can_have_used {
             self.read_at = Some(now + SETTLING);
@@ -202,7 +199,7 @@ impl Attempt {
     }
 
     /// Notes that the provider does not have the key, which drops all its orders.
-    pub(in crate::domain::grant) fn note_gone(&mut self, gone: KeyAbsence, now: Moment) {
+    pub(super) fn note_gone(&mut self, gone: KeyAbsence, now: Moment) {
         self.gone = Some(gone);
         (self.limit_ordered, self.rules_ordered, self.put_off) = (None, None, None);
         (self.read_at, self.missing_since) = (None, None);
@@ -308,7 +305,7 @@ impl View {
     }
 
     /// The time until which an enable that was taken back may still take effect.
-    pub(in crate::domain::grant) fn late_enable_until(&self, now: Moment) -> Option<Moment> {
+    pub(super) fn late_enable_until(&self, now: Moment) -> Option<Moment> {
         let until = self.grant.attempts.iter().filter_map(|attempt| attempt.late_enable_until).max();
         until.filter(|until| now < *until)
     }

@@ -1,9 +1,9 @@
 //! Holds: what keeps a grant from having a live key for now. A hold orders the disable of its key; releasing
 //! the last one orders the enable, after the limit. Every order is written before the provider is called.
 
-use crate::domain::grant::{Change, DependsOn, Notice};
-use crate::domain::people::role::Role;
-use crate::prelude::*;
+use super::*;
+
+use crate::domain::programme::role::Role;
 
 /// The holds of a grant: why it may not have a live key now, beside its state.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
