@@ -8,7 +8,6 @@ use crate::domain::usage::days::Accuracy;
 use crate::domain::usage::forecast::SpendingPace;
 use crate::prelude::*;
 
-/// The days of the pace.
 pub const PACE_DAYS: u32 = 28;
 /// How many days before the balance is gone a purchase must begin.
 pub const DAYS_TO_BUY: u32 = 30;
@@ -26,13 +25,10 @@ pub struct CreditFacts<'a> {
     /// The use of the keys of grants, and of foreign keys.
     pub ours: &'a Days,
     pub foreign: &'a Days,
-    /// When every key was last listed.
     pub listed_at: Option<Moment>,
-    /// When the last programme ends.
     pub ends_at: Option<Moment>,
 }
 
-/// The credit to be bought, with the numbers that lead to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Purchase {
     /// The amount to buy; zero if the balance is enough.
@@ -80,7 +76,6 @@ impl Purchase {
         }
     }
 
-    /// Whether credit must be bought.
     pub fn is_due(&self) -> bool {
         self.amount > Usd::ZERO
     }
@@ -95,7 +90,6 @@ impl Purchase {
     }
 }
 
-/// The day on which the last of the balance is used at a pace.
 fn gone_on(balance: Usd, pace: Usd, looked: Date) -> Option<Date> {
     if pace <= Usd::ZERO {
         return None;
@@ -130,14 +124,12 @@ const DAYS_AHEAD: u32 = 14;
 /// keys are claimed.
 const BETWEEN_PROMISES: SignedDuration = SignedDuration::from_hours(24);
 
-/// The need of the account: what the balance must pay for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BalanceNeed {
     pub amount: Usd,
     pub basis: Basis,
 }
 
-/// The basis of a need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Basis {

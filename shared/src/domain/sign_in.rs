@@ -6,7 +6,6 @@ use crate::domain::values::token::{BrowserTokenHash, CodeHash, LinkTokenHash, Se
 use crate::prelude::*;
 use crate::store::keys::address_partition;
 
-/// The validity of a link and its code.
 pub const LINK_LASTS: SignedDuration = SignedDuration::from_mins(30);
 /// The time within which a request for a link may still be answered.
 pub const LOGIN_REQUEST_LASTS: SignedDuration = SignedDuration::from_hours(1);
@@ -30,7 +29,6 @@ pub struct SignIn {
     pub address: MatchedAddress,
     pub links: Vec<LiveLink>,
     pub mailed: Vec<Mailed>,
-    /// The number of mails since the last sign-in.
     pub unfollowed: usize,
     pub last_mailed_at: Option<Moment>,
     /// The wrong codes since the last mail; beyond the limit no code is accepted.
@@ -52,26 +50,22 @@ stored! {
 pub struct LiveLink {
     pub link: LinkTokenHash,
     pub code: Option<CodeHash>,
-    /// The browser that asked for the link.
     pub asked_by: BrowserTokenHash,
     pub ends_at: Moment,
 }
 
-/// A mail that was queued for a login request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mailed {
     pub login_request: Ulid,
     pub at: Moment,
 }
 
-/// A session that a link or a code began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BegunSession {
     pub session: SessionTokenHash,
     pub ends_at: Moment,
 }
 
-/// The reason that no link is mailed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkRefused {
     TooSoon,
@@ -110,7 +104,6 @@ impl SignIn {
         self.mailed.iter().any(|mailed| mailed.login_request == login_request)
     }
 
-    /// The reason that this request gets no link, if there is one.
     pub fn link_refused(&self, login_request: Ulid, now: Moment) -> Option<LinkRefused> {
         self.share(login_request, now).err()
     }
@@ -170,7 +163,6 @@ impl SignIn {
         is_good.then(|| self.used(now))
     }
 
-    /// The state with one more wrong code.
     pub fn with_wrong_code(&self, now: Moment) -> SignIn {
         SignIn { wrong_codes: self.wrong_codes + 1, last_tried_at: Some(now), ..self.clone() }
     }
@@ -185,7 +177,6 @@ impl SignIn {
         links.chain(mails).chain(unfollowed).chain(tried).chain(sessions).max().unwrap_or(Moment::UNIX_EPOCH)
     }
 
-    /// The state with the session that it led to.
     #[must_use]
     pub fn with_session(mut self, begun: &Session) -> SignIn {
         self.sessions.push(BegunSession { session: begun.session.clone(), ends_at: begun.ends_at });
@@ -246,7 +237,6 @@ impl Session {
         now < self.ends_at && is_in_use
     }
 
-    /// Whether it is time to note the session's use.
     pub fn is_to_be_noted(&self, now: Moment) -> bool {
         self.person.is_some() && self.used_at + USE_NOTED_EACH <= now
     }

@@ -12,8 +12,9 @@ use bursar_core::domain::grant::{
 };
 use bursar_core::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOwner};
 use bursar_core::domain::programme::{Byok, TermsHash};
+use bursar_core::domain::values::id::KeyHash;
 use bursar_core::domain::values::id::{DeploymentId, KeyName, Nonce};
-use bursar_core::domain::values::key::{KeyHash, PlaintextKey};
+use bursar_core::domain::values::key::PlaintextKey;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::orders::NotCarriedOut;
 use bursar_core::provider::ProviderError;

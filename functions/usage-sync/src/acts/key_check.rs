@@ -5,7 +5,7 @@ use bursar_core::clock::Moment;
 use bursar_core::domain::grant::View;
 use bursar_core::domain::usage::reading::UnusableReport;
 use bursar_core::domain::values::id::Epoch;
-use bursar_core::domain::values::key::KeyHash;
+use bursar_core::domain::values::id::KeyHash;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::provider::key::ProviderKey;
 use bursar_core::provider::keys::KeyPresence as KeyAnswer;

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use anyhow::Result;
 use bursar_core::domain::grant::Reading;
 use bursar_core::domain::values::id::Epoch;
-use bursar_core::domain::values::key::KeyHash;
+use bursar_core::domain::values::id::KeyHash;
 use bursar_core::provider::keys::Deletion;
 use bursar_core::store::ActContext;
 

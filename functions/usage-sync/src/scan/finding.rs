@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use bursar_core::clock::Moment;
 use bursar_core::domain::grant::ListedLimit;
+use bursar_core::domain::values::id::KeyHash;
 use bursar_core::domain::values::id::{Epoch, GrantId, Nonce};
-use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::money::Usd;
 use serde::{Deserialize, Serialize};
 

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use anyhow::Result;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::guardrail::Guardrail;
-use bursar_core::domain::values::key::KeyHash;
+use bursar_core::domain::values::id::KeyHash;
 use bursar_core::provider::ProviderError;
 
 use crate::runner::Runner;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bursar_core::domain::mail::alarm::Cause;
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::id::GrantId;
-use bursar_core::domain::values::key::KeyHash;
+use bursar_core::domain::values::id::KeyHash;
 use bursar_core::domain::values::money::Usd;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};

@@ -4,8 +4,8 @@ use bursar_core::clock::Moment;
 use bursar_core::domain::grant::{ListedLimit, RecoveredKey};
 use bursar_core::domain::programme::{Basis, Byok};
 use bursar_core::domain::usage::reading::UsageReport;
+use bursar_core::domain::values::id::KeyHash;
 use bursar_core::domain::values::id::{DeploymentId, Epoch, GrantId, KeyName, Nonce, ProgrammeId};
-use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
 use bursar_core::provider::key::ProviderKey;
@@ -58,11 +58,11 @@ impl KeyRow {
     }
 
     pub(crate) fn grant(&self) -> GrantId {
-        GrantId::of_bytes(self.grant)
+        GrantId::of_bytes(&self.grant)
     }
 
     pub(crate) fn nonce(&self) -> Nonce {
-        Nonce::of_bytes(self.nonce)
+        Nonce::of_bytes(&self.nonce)
     }
 
     pub(crate) fn epoch(&self) -> Epoch {
@@ -97,7 +97,7 @@ impl KeyRow {
     pub(crate) fn found(&self) -> RecoveredKey {
         RecoveredKey {
             epoch: self.epoch(),
-            nonce: Nonce::of_bytes(self.nonce),
+            nonce: Nonce::of_bytes(&self.nonce),
             key: self.key(),
             enabled: self.state.enabled,
             limit: self.state.limit,

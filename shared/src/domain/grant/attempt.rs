@@ -41,7 +41,6 @@ pub struct OpenAttempt {
     pub nonce: Nonce,
 }
 
-/// The reason that no attempt begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BeginRefused {
     Revoked,
@@ -64,7 +63,6 @@ pub enum BeginRefused {
     FailedOften {
         until: Moment,
     },
-    /// The page is older than the last change of the grant.
     StalePage,
     NotOpenYet {
         opens: Moment,
@@ -118,7 +116,6 @@ impl View {
         self.programme.settings.terms_hash().filter(|_| !self.grant.ever_shown)
     }
 
-    /// Whether the next key that is shown counts as a replacement.
     pub(super) fn next_key_counts(&self, now: Moment) -> bool {
         let soon_after = self.grant.counted_at.is_some_and(|counted| now < counted + FREE_REPLACEMENT);
         self.grant.ever_shown && !soon_after && !self.is_rotation(now)
@@ -204,16 +201,13 @@ impl View {
     }
 }
 
-/// A key the provider made for an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MintedKey {
     pub key: KeyHash,
     pub limit: Usd,
-    /// The guardrail that the provider confirmed for it.
     pub guardrail: Option<KeyGuardrail>,
 }
 
-/// The reason that a key that was made is not recorded, and so never shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RecordRefused {
     #[error("held while the key was made")]
@@ -231,14 +225,12 @@ pub enum RecordRefused {
     LimitLowered,
 }
 
-/// The outcome of an attempt that shows no key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AttemptFailure {
     /// Certainly nothing was made, or what was made is known and will be disabled.
     Refused,
     /// A key may or may not have been made.
     Unknown,
-    /// A key was made, but recording it was refused.
     Lost,
 }
 

@@ -50,24 +50,18 @@ pub enum Logged {
     Mark(Mark),
 }
 
-/// The changes without an audit entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mark {
     /// What the provider holds differs from what is wanted, which is ordered.
     Ordered,
-    /// An order is not needed any more.
     Dropped,
-    /// An order failed and is due later.
     PutOff,
     /// A larger limit is about to be sent.
     Sending,
-    /// The provider holds what was ordered.
     Confirmed,
     /// The provider does not know a key, which may be wrong.
     Missing,
-    /// A retired key is gone.
     Gone,
-    /// A retired key was read for the last time.
     Read,
     /// What was left of a key that is gone is given back.
     RestGivenBack,
@@ -79,7 +73,6 @@ pub enum Mark {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unchanged;
 
-/// The effect of an act on what the budget has reserved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BudgetChange {
     None,
@@ -90,7 +83,6 @@ pub enum BudgetChange {
     GiveBack(Usd),
 }
 
-/// The notices about a key that an act sends a student by mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Notice {
@@ -98,11 +90,9 @@ pub enum Notice {
     KeyLeaked,
     /// The key is held in a week, unless it is used.
     UnusedSoon,
-    /// The key is held, since it was not used.
     Unused,
     /// The key is too old in a week.
     TooOldSoon,
-    /// The key has ended, since it had become too old.
     TooOld,
     /// The term ends within a week, and every key with it.
     TermEndSoon,
@@ -113,7 +103,6 @@ impl View {
         Spending::of(&self.grant, &self.readings, &self.programme.settings, now)
     }
 
-    /// The reading of a key of this grant, if there is one.
     pub fn reading(&self, epoch: Epoch) -> Option<&Reading> {
         self.readings.iter().find(|reading| reading.epoch == epoch)
     }
@@ -152,7 +141,6 @@ impl View {
 }
 
 impl Change {
-    /// The grant as the act leaves it.
     pub fn grant(&self) -> &Grant {
         &self.grant
     }
@@ -181,7 +169,6 @@ impl Change {
         }
     }
 
-    /// The notice that the student is mailed.
     pub fn notice(&self) -> Option<Notice> {
         self.notice
     }
@@ -215,10 +202,22 @@ impl Draft {
 }
 
 impl<L> Change<L> {
-    /// The attempt whose key is the live one.
     pub(super) fn live_mut(&mut self) -> Option<&mut Attempt> {
         let epoch = self.grant.live()?.epoch;
+        self.attempt_mut(epoch)
+    }
+
+    pub(super) fn attempt_mut(&mut self, epoch: Epoch) -> Option<&mut Attempt> {
         self.grant.attempts.iter_mut().find(|attempt| attempt.epoch == epoch)
+    }
+
+    /// The attempt that made this key.
+    pub(super) fn attempt_with(&mut self, epoch: Epoch, key: &KeyHash) -> Option<&mut Attempt> {
+        self.attempt_mut(epoch).filter(|attempt| attempt.key.as_ref() == Some(key))
+    }
+
+    pub(super) fn attempt_not_gone(&mut self, epoch: Epoch, key: &KeyHash) -> Option<&mut Attempt> {
+        self.attempt_with(epoch, key).filter(|attempt| attempt.gone.is_none())
     }
 
     /// Orders a disable for every key of the grant that is not disabled yet, and drops their other orders.

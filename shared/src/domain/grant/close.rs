@@ -5,24 +5,6 @@ use super::*;
 
 use crate::domain::values::id::Nonce;
 
-/// The finding of a sweep about an enabled key of ours.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SweepOutcome {
-    /// The attempt was marked, and the disable of its key ordered.
-    Marked,
-    /// The attempt was marked before; the disable may still be pending.
-    Already,
-    /// The attempt's key was shown, so the sweeper must not end it.
-    Shown,
-    /// The attempt is younger than the grace period, so its invocation may still be running.
-    TooYoung,
-    /// The attempt made another key; this one only bears its name.
-    NotItsKey,
-    /// The grant has no such attempt: the table was restored to an earlier moment.
-    NoAttempt,
-}
-
-/// The reason that a cap is not changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CapRefused {
     Unchanged,
@@ -118,8 +100,10 @@ impl View {
         Ok(change.audited(Act::Unknown, &self.grant, Some(note)))
     }
 
-    /// Marks an attempt whose key the provider lists as enabled although it was never shown.
-    pub fn sweep(&self, epoch: Epoch, nonce: &Nonce, key: &KeyHash, now: Moment) -> Result<Change, SweepOutcome> {
+    /// Marks an attempt whose key the provider lists as enabled although it was never shown, and orders its disable. Returns
+    /// `Unchanged` if it was marked before, was shown after all, is so young that its invocation may still be running, or made
+    /// another key; or if there is no such attempt, since the table was restored to an earlier moment.
+    pub fn sweep(&self, epoch: Epoch, nonce: &Nonce, key: &KeyHash, now: Moment) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         if self.grant.attempt(epoch).is_none() && epoch <= self.grant.epoch {
             // The attempt came to nothing and was forgotten, so any key that it made after all is an orphan.
@@ -127,20 +111,12 @@ impl View {
             let place = change.grant.attempts.partition_point(|attempt| attempt.epoch < epoch);
             change.grant.attempts.insert(place, Attempt { state: AttemptState::Unknown, ..forgotten });
         }
-        let attempt =
-            change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == epoch).ok_or(SweepOutcome::NoAttempt)?;
-        if attempt.state == AttemptState::Shown {
-            return Err(SweepOutcome::Shown);
-        }
-        if now < attempt.begun_at + GRACE {
-            return Err(SweepOutcome::TooYoung);
-        }
-        if attempt.key.as_ref().is_some_and(|known| known != key) {
-            return Err(SweepOutcome::NotItsKey);
-        }
-        // Whether its key was enabled again since is for `disable_again` to find.
-        if attempt.state == AttemptState::Swept {
-            return Err(SweepOutcome::Already);
+        let attempt = change.attempt_mut(epoch).ok_or(Unchanged)?;
+        // Whether the key of a swept one was enabled again since is for `disable_again` to find.
+        let may_be_swept = !matches!(attempt.state, AttemptState::Shown | AttemptState::Swept);
+        let is_its_key = attempt.key.as_ref().is_none_or(|known| known == key);
+        if !may_be_swept || !is_its_key || now < attempt.begun_at + GRACE {
+            return Err(Unchanged);
         }
         attempt.state = AttemptState::Swept;
         attempt.key = Some(key.clone());
@@ -187,13 +163,11 @@ pub struct RosterLine {
     pub group: Option<String>,
 }
 
-/// The reason that a roster line is not changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LineRefused {
     Unchanged,
     /// The grant is revoked or ended, so its line is history.
     Over,
-    /// Somebody else on the roster has the address.
     AddressTaken,
     /// The new group's cap is higher, and the budget has no room for it.
     BudgetExhausted,

@@ -28,21 +28,6 @@ const ENDED_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// deleted key is live.
 const AFTER_A_RESTORE: SignedDuration = SignedDuration::from_hours(90 * 24);
 
-/// The reason that what the provider said about a key changed nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotAsRead {
-    /// An act changed the grant since it was read, so what the provider said may be due to that act.
-    Moved,
-    /// The change is made already, or it is not about a key that this grant has.
-    Unchanged,
-}
-
-impl From<Unchanged> for NotAsRead {
-    fn from(Unchanged: Unchanged) -> NotAsRead {
-        NotAsRead::Unchanged
-    }
-}
-
 impl View {
     /// Orders another disable of a recorded key that the provider lists as enabled although it must not be
     /// used. `seen_at` is when it was listed; a confirmation after that stands. Returns `Unchanged` for a
@@ -59,15 +44,15 @@ impl View {
             return Err(Unchanged);
         }
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
-        let attempts = change.grant.attempts.iter_mut();
-        let again = attempts
-            .filter(|attempt| attempt.epoch == epoch && attempt.key.as_ref() == Some(key))
-            .find(|again| match again.switch {
-                SwitchState::On | SwitchState::OnOrdered { .. } => true,
-                SwitchState::OffOrdered { .. } => false,
-                SwitchState::Off { at } => at < seen_at,
-            })
-            .ok_or(Unchanged)?;
+        let again = change.attempt_with(epoch, key).ok_or(Unchanged)?;
+        let is_stale = match again.switch {
+            SwitchState::On | SwitchState::OnOrdered { .. } => true,
+            SwitchState::OffOrdered { .. } => false,
+            SwitchState::Off { at } => at < seen_at,
+        };
+        if !is_stale {
+            return Err(Unchanged);
+        }
         again.order_off_again(now);
         Ok(change.marked(Mark::Ordered))
     }
@@ -75,33 +60,33 @@ impl View {
     /// Stops a grant whose key the provider reports as disabled although nothing here disables it. Returns
     /// `Unchanged` if that key is not the one in use, while its enable is ordered, or just after a hold was
     /// released. In these cases nobody disabled it at the provider.
-    pub fn found_disabled(&self, read: u64, epoch: Epoch, key: &KeyHash, now: Moment) -> Result<Change, NotAsRead> {
-        self.is_still(read)?;
+    pub fn found_disabled(&self, read: u64, epoch: Epoch, key: &KeyHash, now: Moment) -> Result<Change, Unchanged> {
+        self.check_version(read)?;
         let live =
             self.usable().filter(|live| live.epoch == epoch && live.key.as_ref() == Some(key)).ok_or(Unchanged)?;
         let is_just_resumed = live.resumed_at.is_some_and(|resumed| now < resumed + LEASE);
         if is_just_resumed || matches!(live.switch, SwitchState::OnOrdered { .. }) {
-            return Err(NotAsRead::Unchanged);
+            return Err(Unchanged);
         }
-        Ok(self.stop(Stopped::GoneAtProvider, &Actor::Sync, now)?)
+        self.stop(Stopped::GoneAtProvider, &Actor::Sync, now)
     }
 
-    /// Whether the grant still has the version that was read before the provider was asked.
-    fn is_still(&self, read: u64) -> Result<(), NotAsRead> {
-        if self.grant.version == read { Ok(()) } else { Err(NotAsRead::Moved) }
+    /// Refuses what the provider said of a grant that an act changed since it was read: it may be due to that act.
+    fn check_version(&self, read: u64) -> Result<(), Unchanged> {
+        if self.grant.version == read { Ok(()) } else { Err(Unchanged) }
     }
 
     /// Marks a key that the provider does not have any more, and stops the grant if the key was live. Its
     /// recorded use stands, and the rest of its limit stays reserved until the account's sums show that it
     /// was not used. Returns `Unchanged` if the key is marked already, or no attempt records it.
-    pub fn found_gone(&self, read: u64, epoch: Epoch, key: &KeyHash, now: Moment) -> Result<Change, NotAsRead> {
-        self.is_still(read)?;
+    pub fn found_gone(&self, read: u64, epoch: Epoch, key: &KeyHash, now: Moment) -> Result<Change, Unchanged> {
+        self.check_version(read)?;
         let was_read = self.grant.attempt(epoch).is_some_and(|attempt| match attempt.switch {
             SwitchState::Off { at } => self.reservation().is_read_since(attempt, at),
             _ => false,
         });
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
-        let gone = self.recorded(&mut change, epoch, key).ok_or(Unchanged)?;
+        let gone = change.attempt_not_gone(epoch, key).ok_or(Unchanged)?;
         gone.note_gone(KeyAbsence::Missing, now);
         gone.rest_promised_since = (gone.state == AttemptState::Shown && !was_read).then_some(now);
         if self.grant.live().is_none_or(|live| live.epoch != epoch) {
@@ -129,7 +114,7 @@ impl View {
             return Err(Unchanged);
         }
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
-        self.recorded(&mut change, epoch, key).ok_or(Unchanged)?.note_gone(KeyAbsence::Purged, now);
+        change.attempt_not_gone(epoch, key).ok_or(Unchanged)?.note_gone(KeyAbsence::Purged, now);
         Ok(change.audited(Act::Purged, &self.grant, Some(format!("attempt {}", epoch.number()))))
     }
 
@@ -154,15 +139,8 @@ impl View {
         is_read && now >= kept_until && restored_at.is_none_or(|restored| now >= restored + AFTER_A_RESTORE)
     }
 
-    /// The attempt whose key may be used now.
     pub(super) fn usable(&self) -> Option<&Attempt> {
         self.grant.live().filter(|_| self.grant.holds.is_empty())
-    }
-
-    /// The attempt that records this key, if it is not known to be gone.
-    fn recorded<'c>(&self, change: &'c mut Draft, epoch: Epoch, key: &KeyHash) -> Option<&'c mut Attempt> {
-        let is_it = |attempt: &&mut Attempt| attempt.epoch == epoch && attempt.key.as_ref() == Some(key);
-        change.grant.attempts.iter_mut().find(is_it).filter(|attempt| attempt.gone.is_none())
     }
 }
 
@@ -173,7 +151,6 @@ pub struct RecoveredKey {
     pub nonce: Nonce,
     pub key: KeyHash,
     pub enabled: bool,
-    /// The key's limit; `None` if it has none.
     pub limit: Option<Usd>,
     pub made_at: Moment,
 }
@@ -220,7 +197,6 @@ impl View {
         Ok(change.audited(Act::Recovered, &self.grant, Some(format!("attempts {}{which}", numbers.join(", ")))))
     }
 
-    /// Whether a recovery would record this key.
     pub fn can_recover(&self, found: &RecoveredKey, in_copy: bool) -> bool {
         match self.grant.attempt(found.epoch) {
             Some(attempt) => in_copy && attempt.nonce == found.nonce && attempt.state == AttemptState::Open,

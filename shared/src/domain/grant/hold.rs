@@ -57,24 +57,20 @@ impl Holds {
     }
 }
 
-/// The reason that no hold is put on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HoldRefused {
     /// The grant has this hold. The disable of its key may still be pending, so pressing again does no harm.
     AlreadyHeld,
-    /// The grant is revoked or ended, so there is nothing left to hold.
     Over,
     /// No live key that could be unused. A key that is being made needs its reservation in the budget.
     NoKey,
 }
 
-/// The reason that a hold is not released.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReleaseRefused {
     /// The grant has no such hold. The enable of its key may still be pending, so pressing again does no
     /// harm.
     NotHeld,
-    /// A person with a higher role paused it.
     PausedByAnother,
     Over,
     /// The grant's reservation was given back, and the budget has no room for it now.
@@ -162,8 +158,7 @@ impl View {
         }
         if change.grant.holds.is_empty() {
             change = change.with_limit(self, false, now);
-            let live = change.grant.live().map(|live| live.epoch);
-            if let Some(live) = change.grant.attempts.iter_mut().find(|attempt| Some(attempt.epoch) == live) {
+            if let Some(live) = change.live_mut() {
                 live.order_on(now);
             }
         }

@@ -28,25 +28,20 @@ pub struct AnnouncedEnd {
     pub until: Moment,
 }
 
-/// The delivery of an announcement's mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoticeDelivery {
     /// The mail server had accepted the mail by then, or the mail was given up because the address takes
     /// none. Nothing further will happen to it.
     SentBy(Moment),
-    /// The mail may still be sent.
     Waiting,
-    /// The mail was not sent, and will not be.
     Void,
 }
 
-/// The step that a rule asks for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
     Announce(Notice),
     /// The key was unused for as long as the programme allows, and this was announced.
     Hold,
-    /// The key is too old, and this was announced.
     Stop,
 }
 
@@ -139,8 +134,7 @@ impl View {
         };
         let end = AnnouncedEnd { at: now, until: ends_at.max(now + notice.ahead()) };
         let mut change = self.change(&Actor::Rule, DependsOn::GrantAlone);
-        let marked = change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == live.epoch)?;
-        marked.announced.insert(notice, end);
+        change.attempt_mut(live.epoch)?.announced.insert(notice, end);
         change.notice = Some(notice);
         Some(change.marked(Mark::Announced))
     }
@@ -215,7 +209,6 @@ impl Notice {
         end.until.max(sent_at + self.ahead())
     }
 
-    /// The warning that a student gets before this end.
     fn ahead(self) -> SignedDuration {
         match self {
             Notice::UnusedSoon | Notice::TooOldSoon => WEEK,

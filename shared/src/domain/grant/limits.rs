@@ -8,7 +8,6 @@ use super::*;
 
 use crate::domain::programme::guardrail::{Guardrail, GuardrailOwner};
 
-/// A key's limit as the provider lists it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ListedLimit {
     /// The provider was not asked.
@@ -19,21 +18,17 @@ pub enum ListedLimit {
     CountedOtherwise,
 }
 
-/// The wanted limit of a live key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WantedLimit {
-    /// This limit is to be sent.
     Limit(Usd),
     /// Less than a cent is left, so the key is to be stopped.
     UsedUp,
 }
 
-/// The reason that no larger limit is noted before it is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotSending {
     /// The provider holds as much, or the limit is noted already; it can be sent as it is.
     NotLarger,
-    /// Another limit is wanted by now, so this one is not sent.
     NotWanted,
 }
 
@@ -123,8 +118,7 @@ impl View {
         }
         let (reservation, wanted) = (self.reservation(), self.limit_wanted(now));
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
-        let is_it = |attempt: &&mut Attempt| attempt.epoch == order.epoch && attempt.key.as_ref() == Some(&order.key);
-        let attempt = change.grant.attempts.iter_mut().find(is_it).ok_or(Unchanged)?;
+        let attempt = change.attempt_with(order.epoch, &order.key).ok_or(Unchanged)?;
         if attempt.limit_ordered != Some(order.since) {
             return Err(Unchanged);
         }
@@ -165,7 +159,7 @@ impl View {
             return Err(Unchanged);
         }
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
-        let attempt = change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == order.epoch).ok_or(Unchanged)?;
+        let attempt = change.attempt_mut(order.epoch).ok_or(Unchanged)?;
         attempt.limit_ordered.take().ok_or(Unchanged)?;
         Ok(change.marked(Mark::Dropped))
     }
@@ -175,7 +169,7 @@ impl View {
     pub fn limit_seen(&self, epoch: Epoch, listed: ListedLimit, asked: Moment) -> Result<Change, Unchanged> {
         let ListedLimit::Limit(listed) = listed else { return Err(Unchanged) };
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
-        let attempt = change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == epoch).ok_or(Unchanged)?;
+        let attempt = change.attempt_mut(epoch).ok_or(Unchanged)?;
         let larger = attempt.larger_limit.as_mut().ok_or(Unchanged)?;
         let is_late = larger.unanswered_since.is_some_and(|since| asked >= since + GRACE);
         if !is_late || attempt.limit.is_none_or(|held| !held.is_about(listed)) {
@@ -210,7 +204,6 @@ impl Draft {
     }
 }
 
-/// The reason that a key is not ordered to be put under a guardrail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotMoved {
     /// It is under it, or that is ordered.
@@ -287,8 +280,7 @@ impl View {
         let is_live = self.grant.live().is_some_and(|live| live.epoch == epoch);
         let is_wanted = self.guardrail_wanted().is_some_and(|wanted| wanted.group == under.group);
         let mut change = self.change(&Actor::Sync, DependsOn::Settings);
-        let is_it = |attempt: &&mut Attempt| attempt.epoch == epoch && attempt.key.as_ref() == Some(key);
-        let attempt = change.grant.attempts.iter_mut().find(is_it).ok_or(Unchanged)?;
+        let attempt = change.attempt_with(epoch, key).ok_or(Unchanged)?;
         let was = attempt.guardrail.replace(under.clone());
         let is_known = was.as_ref() == Some(under) && attempt.rules_ordered.is_none();
         let is_last = attempt.rules_ordered == ordered || is_known;
@@ -310,7 +302,7 @@ impl View {
             return Err(Unchanged);
         }
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
-        let attempt = change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == epoch).ok_or(Unchanged)?;
+        let attempt = change.attempt_mut(epoch).ok_or(Unchanged)?;
         attempt.rules_ordered.take().ok_or(Unchanged)?;
         Ok(change.marked(Mark::Dropped))
     }

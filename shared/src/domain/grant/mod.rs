@@ -20,8 +20,8 @@ mod tests;
 pub use attempt::{AttemptFailure, BeginRefused, KeyRequest, KeyRequestKind, MintedKey, OpenAttempt, RecordRefused};
 use change::Draft;
 pub use change::{BudgetChange, Change, DependsOn, Logged, Mark, Notice, Unchanged, View};
-pub use close::{CapRefused, LineRefused, RosterLine, SweepOutcome};
-pub use drift::{NotAsRead, RecoveredKey};
+pub use close::{CapRefused, LineRefused, RosterLine};
+pub use drift::RecoveredKey;
 pub use hold::{Hold, HoldKind, HoldRefused, Holds, Pause, ReleaseRefused};
 pub use lifecycle::{AnnouncedEnd, NoticeDelivery, Rule};
 pub use limits::{ListedLimit, NotMoved, NotSending, WantedLimit};
@@ -46,7 +46,6 @@ pub const GRACE: SignedDuration = SignedDuration::from_hours(1);
 /// lost its network.
 pub const FREE_REPLACEMENT: SignedDuration = SignedDuration::from_mins(15);
 
-/// A grant as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
     pub programme: ProgrammeId,
@@ -63,9 +62,7 @@ pub struct Grant {
     pub epoch: Epoch,
     /// Whether the grant's cap is part of what the budget has reserved.
     pub has_reservation: bool,
-    /// Whether a key of this grant was ever shown.
     pub ever_shown: bool,
-    /// The number of replacements counted so far.
     pub replacements: u32,
     /// The number of replacements that faculty allowed beyond the programme's.
     pub allowed: u32,
@@ -74,7 +71,6 @@ pub struct Grant {
     pub attempts: Vec<Attempt>,
     /// The time of the last reveal or counted replacement, until it has given one free replacement.
     pub counted_at: Option<Moment>,
-    /// The version, which every act increases on condition that it is unchanged.
     pub version: u64,
 }
 
@@ -101,7 +97,6 @@ impl fmt::Debug for Person {
     }
 }
 
-/// The state of a grant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum GrantState {
@@ -121,7 +116,6 @@ pub enum GrantState {
     Ended,
 }
 
-/// The reason that a grant that was shown a key has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stopped {
@@ -134,7 +128,6 @@ pub enum Stopped {
     GoneAtProvider,
 }
 
-/// One attempt to make a key, with the key that it made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     pub epoch: Epoch,
@@ -157,7 +150,6 @@ pub struct Attempt {
     pub shown_at: Option<Moment>,
     /// The time at which the key was last enabled again after a hold.
     pub resumed_at: Option<Moment>,
-    /// The announced ends of the key, by their notices.
     pub announced: BTreeMap<Notice, AnnouncedEnd>,
     #[serde(flatten)]
     pub switch: SwitchState,
@@ -166,9 +158,7 @@ pub struct Attempt {
     pub late_enable_until: Option<Moment>,
     /// The time at which the key's final reading is due, since a person waits for the rest of its reservation.
     pub read_at: Option<Moment>,
-    /// The backoff of the key's orders after a failure.
     pub put_off: Option<OrderBackoff>,
-    /// The time since which the provider answers that it does not know the key.
     pub missing_since: Option<Moment>,
     /// For a key that is gone: the time since which the rest of its limit stays reserved. It does until the
     /// account's sums show that it was not used.
@@ -181,11 +171,9 @@ pub struct Attempt {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyGuardrail {
     pub group: Option<String>,
-    /// Its id at the provider.
     pub id: String,
 }
 
-/// The state of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AttemptState {
@@ -219,18 +207,15 @@ pub enum SwitchState {
     },
 }
 
-/// The reason that the provider does not have a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyAbsence {
-    /// Somebody deleted the key at the provider.
     Missing,
     /// The sync deleted the key after it had long been of no use.
     Purged,
 }
 
 impl Grant {
-    /// Whether it was revoked or has ended with its programme.
     pub fn is_over(&self) -> bool {
         matches!(self.state, GrantState::Revoked | GrantState::Ended)
     }
@@ -240,7 +225,6 @@ impl Grant {
         self.own_cap.unwrap_or_else(|| settings.allowance.cap_of(self.group.as_deref()))
     }
 
-    /// The grant of a person who was just put on the roster.
     pub fn invited(programme: ProgrammeId, id: GrantId, person: Person, group: Option<String>) -> Grant {
         Grant {
             programme,
@@ -265,24 +249,20 @@ impl Grant {
         self.attempts.iter().find(|attempt| attempt.epoch == epoch)
     }
 
-    /// The attempt whose key is the live one.
     pub fn live(&self) -> Option<&Attempt> {
         let GrantState::Live { key } = &self.state else { return None };
         self.attempts.iter().find(|attempt| attempt.key.as_ref() == Some(key))
     }
 
-    /// The epoch of the last attempt that was shown.
     pub fn last_shown(&self) -> Epoch {
         let shown = self.attempts.iter().filter(|attempt| attempt.state == AttemptState::Shown);
         shown.map(|attempt| attempt.epoch).max().unwrap_or(Epoch::BEFORE_THE_FIRST)
     }
 
-    /// Whether this invocation's attempt is the one under way.
     fn is_minting_with(&self, nonce: &Nonce) -> bool {
         matches!(&self.state, GrantState::Minting { nonce: owner, .. } if owner == nonce)
     }
 
-    /// The state of a grant whose attempt came to nothing.
     fn state_after_failure(&self) -> GrantState {
         if self.ever_shown { GrantState::Stopped { why: Stopped::ReplacementFailed } } else { GrantState::Invited }
     }
@@ -294,7 +274,6 @@ impl Attempt {
         self.expires_at.unwrap_or_else(|| settings.keys_expire_at())
     }
 
-    /// An attempt that begins.
     pub fn open(epoch: Epoch, nonce: Nonce, begun_at: Moment) -> Attempt {
         Attempt {
             epoch,
@@ -344,7 +323,6 @@ impl Stopped {
 }
 
 impl GrantState {
-    /// The state's name, as the table spells it.
     pub fn as_str(&self) -> &'static str {
         match self {
             GrantState::Invited => "invited",

@@ -21,7 +21,6 @@ use std::cmp::Ordering;
 /// The time after which the reservation of a student who was dropped from the roster goes back.
 pub const DROPPED_KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// The values from which a grant's cost is computed.
 #[derive(Debug, Clone, Copy)]
 pub struct Reservation<'a> {
     pub grant: &'a Grant,
@@ -33,7 +32,6 @@ pub struct Reservation<'a> {
 }
 
 impl Reservation<'_> {
-    /// The money spent, plus the most that can still be spent.
     pub fn cost(&self, now: Moment) -> Usd {
         self.cost_with(self.grant.has_reservation, now)
     }
@@ -142,9 +140,8 @@ impl View {
     /// Gives back what a key's final reading leaves of its reservation, after its disable or lower limit was
     /// confirmed. Returns `Unchanged` if no reading is wanted any more.
     pub fn read_for_the_last_time(&self, reading: &Reading) -> Result<Change, Unchanged> {
-        let mut change = self.change(&super::Actor::Sync, DependsOn::GrantAlone);
-        let attempt =
-            change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == reading.epoch).ok_or(Unchanged)?;
+        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
+        let attempt = change.attempt_mut(reading.epoch).ok_or(Unchanged)?;
         attempt.read_at.take().ok_or(Unchanged)?;
         (attempt.put_off, attempt.missing_since) = (None, None);
         if self.reading(reading.epoch).is_none_or(|known| known.as_of < reading.as_of) {
@@ -208,12 +205,10 @@ impl<L> Change<L> {
     }
 }
 
-/// The effect of an edit on the grants of a programme.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct EditEffect {
     /// What reservations cost more under the new settings.
     pub more: Usd,
-    /// The first end of a key that is in use.
     pub keys_until: Option<Moment>,
     /// The grants on the roster, and those of them that have a key or are getting one.
     pub grants: u32,
@@ -245,7 +240,6 @@ impl EditEffect {
         effect
     }
 
-    /// The effect on these grants and on others.
     #[must_use]
     pub fn and(self, other: EditEffect) -> EditEffect {
         EditEffect {

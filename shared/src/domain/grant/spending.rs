@@ -3,12 +3,9 @@
 
 use super::*;
 
-/// The use of one grant's keys, as far as readings tell.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Spending {
-    /// The lifetime use of all keys.
     pub lifetime: Usd,
-    /// The use of all keys in this window.
     pub in_window: Usd,
     /// The use of the keys that are not live, in this window.
     pub retired_in_window: Usd,
@@ -43,7 +40,6 @@ pub fn wanted_limit(cap: Usd, spending: &Spending) -> Option<Usd> {
 /// The time after a window turned for which the provider may still report the numbers of the window before.
 const SETTLED_AFTER: SignedDuration = SignedDuration::from_hours(48);
 
-/// The used part of a cap in one window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CapUse {
     pub window: Window,

@@ -13,7 +13,6 @@ use crate::store::keys::due;
 /// and the unsettled amount add up to the account's spending after the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountCut {
-    /// When the run began.
     pub as_of: Moment,
     /// What the account had bought and spent, as the provider reports it.
     pub bought: Usd,
@@ -31,7 +30,6 @@ stored! {
     list all() => begin(ACCOUNT, "CUT#")
 }
 
-/// The use of a programme's own keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgrammeCut {
     pub programme: ProgrammeId,
@@ -45,7 +43,6 @@ pub struct LifetimeUse {
     pub byok: Usd,
 }
 
-/// The lifetime use of a foreign key in one cut and in the next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyChange {
     pub key: KeyHash,
@@ -58,7 +55,6 @@ impl LifetimeUse {
         LifetimeUse { credits: used.credits.total(), byok: used.byok.total() }
     }
 
-    /// The parts that are more than nothing.
     #[must_use]
     pub fn or_zero(self) -> LifetimeUse {
         LifetimeUse { credits: self.credits.or_zero(), byok: self.byok.or_zero() }
@@ -97,7 +93,6 @@ pub struct Opening {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reconciled {
     pub opening: Opening,
-    /// The residual, negative when keys used more than the account spent.
     pub residual: Usd,
     /// The spending during the listing, which is in no reading yet.
     pub unsettled: Usd,

@@ -22,13 +22,11 @@ stored! {
     list of_shard(shard: char) => begin(foreign_partition(shard), "OWNER#")
 }
 
-/// The part of a key's use that counts for its owner.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OwnedUse {
     pub counted: DailyUse,
 }
 
-/// What a statement needs of a key with an owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyShare {
     pub owner: ProgrammeId,
@@ -36,7 +34,6 @@ pub struct KeyShare {
     excluded: LifetimeUse,
 }
 
-/// The shares of keys with an owner; all other keys have none.
 pub type KeyShares = HashMap<KeyHash, KeyShare>;
 
 impl OwnedUse {
@@ -66,10 +63,8 @@ impl KeyShare {
     }
 }
 
-/// How long a request may still be under way: as long as a request lasts, and a little more.
 pub const REQUEST_LASTS: SignedDuration = SignedDuration::from_secs(30);
 
-/// The change that an admin wants of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "act", content = "limit", rename_all = "kebab-case")]
 pub enum ForeignChange {
@@ -77,7 +72,6 @@ pub enum ForeignChange {
     Limit(Usd),
 }
 
-/// The switch and the limit of a key, as the provider answered them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnsweredKey {
     pub at: Moment,
@@ -85,7 +79,6 @@ pub struct AnsweredKey {
     pub limit: Option<Usd>,
 }
 
-/// What came of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ForeignActState {
@@ -117,7 +110,6 @@ stored! {
 }
 
 impl AnsweredKey {
-    /// Whether a change is in effect already.
     pub fn has(&self, change: ForeignChange) -> bool {
         match change {
             ForeignChange::Disable => !self.enabled,

@@ -13,15 +13,12 @@ const MOST_MONTHS: usize = 12;
 /// The statement of a month as it was mailed, whatever cost codes, names and owners are since.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailedStatement {
-    /// The first day of the month.
     pub month: Date,
     pub mailed_at: Moment,
-    /// The instants of the two cuts.
     pub from: Moment,
     pub to: Moment,
     pub change: Usd,
     pub bought: Usd,
-    /// Whether it begins with the first cut of the account.
     pub is_the_first: bool,
     /// All rows, also those of no programme, which nobody was mailed.
     pub rows: Vec<MailedRow>,
@@ -36,7 +33,6 @@ stored! {
     list all() => begin(ACCOUNT, "STATEMENT#")
 }
 
-/// A row, with the programme's name of that time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailedRow {
     #[serde(flatten)]
@@ -44,7 +40,6 @@ pub struct MailedRow {
     pub name: Option<String>,
 }
 
-/// A difference between a row as it was mailed and the row of the same programme and kind now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowDifference {
     pub programme: Option<ProgrammeId>,
@@ -158,7 +153,6 @@ impl MailedStatement {
         differences
     }
 
-    /// The row of the same programme and kind.
     fn row_like(&self, like: &MailedRow) -> Option<&MailedRow> {
         self.rows.iter().find(|row| (&row.row.programme, row.row.kind) == (&like.row.programme, like.row.kind))
     }

@@ -15,22 +15,18 @@ pub struct StatementDays {
     pub to: Date,
 }
 
-/// A statement: the difference of two cuts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     pub days: StatementDays,
-    /// The instants of the two cuts.
     pub from: Moment,
     pub to: Moment,
     pub rows: Vec<StatementRow>,
     /// What the account spent from the first cut to the second, as the provider reports it.
     pub change: Usd,
     pub bought: Usd,
-    /// Whether there is no cut before the one with which it begins.
     pub is_the_first: bool,
 }
 
-/// A part of what the account spent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatementRow {
     /// The programme and its cost code; `None` for what is no programme's.
@@ -47,9 +43,7 @@ pub enum RowKind {
     Keys,
     /// The provider's estimate of what people's own provider keys were billed elsewhere. It is in no sum.
     Byok,
-    /// The use of foreign keys that the programme owns.
     Assigned,
-    /// The use of foreign keys without an owner.
     Unowned,
     /// The spending while the last listing was under way.
     Unsettled,
@@ -57,7 +51,6 @@ pub enum RowKind {
     Opening,
 }
 
-/// Why a statement does not begin or end at the edge of its days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EdgeNote {
     /// No complete sync began on the first day; the statement begins with this later cut.
@@ -71,12 +64,10 @@ pub enum EdgeNote {
 }
 
 impl StatementDays {
-    /// The days, if they are in order.
     pub fn new(from: Date, to: Date) -> Option<StatementDays> {
         (from <= to && to < Date::MAX).then_some(StatementDays { from, to })
     }
 
-    /// The calendar month before the one of this day.
     pub fn month_before(today: Date) -> StatementDays {
         let last = today.first_of_month().yesterday().unwrap_or(today);
         StatementDays { from: last.first_of_month(), to: last }
@@ -99,7 +90,6 @@ impl StatementDays {
 }
 
 impl RowKind {
-    /// What the rows are, for finance.
     pub fn in_words(self) -> &'static str {
         match self {
             RowKind::Keys => "keys of students",
@@ -124,7 +114,6 @@ impl RowKind {
         }
     }
 
-    /// Whether it is part of what the account spent.
     pub fn counts(self) -> bool {
         self != RowKind::Byok
     }
@@ -160,9 +149,8 @@ impl Statement {
             let is_expected = known.is_some_and(|known| known.settings.roster && known.over_since() >= from.as_of);
             let byok = of.keys.byok + of.assigned.byok;
             let if_any = |kind, spent| (spent != Usd::ZERO).then(|| row(kind, spent));
-            match is_expected {
-                true => rows.push(row(RowKind::Keys, of.keys.credits)),
-                false => rows.extend(if_any(RowKind::Keys, of.keys.credits)),
+            if is_expected || of.keys.credits != Usd::ZERO {
+                rows.push(row(RowKind::Keys, of.keys.credits));
             }
             rows.extend(if_any(RowKind::Byok, byok));
             rows.extend(if_any(RowKind::Assigned, of.assigned.credits));
@@ -196,12 +184,10 @@ impl Statement {
         self.rows.iter().filter(|row| row.kind.counts()).map(|row| row.spent).sum()
     }
 
-    /// The spending of one kind.
     pub fn of_kind(&self, kind: RowKind) -> Usd {
         self.rows.iter().filter(|row| row.kind == kind).map(|row| row.spent).sum()
     }
 
-    /// Where it does not begin or end at the edges of its days.
     pub fn notes(&self) -> Vec<EdgeNote> {
         let mut notes = Vec::new();
         if self.from >= start_of(day_after(self.days.from)) {
@@ -224,7 +210,6 @@ struct ProgrammeChange {
     assigned: LifetimeUse,
 }
 
-/// The use of each programme's own keys.
 fn used_between(from: &AccountCut, to: &AccountCut) -> BTreeMap<ProgrammeId, ProgrammeChange> {
     let change = |after: &ProgrammeCut| {
         let before = from.programmes.iter().find(|before| before.programme == after.programme);
@@ -234,7 +219,6 @@ fn used_between(from: &AccountCut, to: &AccountCut) -> BTreeMap<ProgrammeId, Pro
     to.programmes.iter().map(change).collect()
 }
 
-/// The use of foreign keys: what is nobody's, and what is each owner's.
 fn divide(changes: &[KeyChange], shares: &KeyShares) -> (Usd, BTreeMap<ProgrammeId, LifetimeUse>) {
     let (mut unowned, mut assigned) = (Usd::ZERO, BTreeMap::<_, LifetimeUse>::new());
     for KeyChange { key, before, after } in changes {

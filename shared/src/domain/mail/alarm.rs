@@ -8,7 +8,6 @@ use crate::domain::values::key::Fingerprint;
 use crate::prelude::*;
 use crate::store::keys::Range;
 
-/// An alarm, raised for one cause on one day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alarm {
     /// The UTC day of the alarm: when its cause began, or the day whose sum it is about.
@@ -34,32 +33,68 @@ pub enum Cause {
     /// Actions that the sync's safety limit held back. They are attempts to sweep, keys that a recovery would
     /// disable, and live grants to stop because their keys are gone or disabled. `keys` names the first of
     /// them.
-    HeldBack { sweeps: u32, recoveries: u32, stops: u32, bound: u32, keys: Vec<String> },
+    HeldBack {
+        sweeps: u32,
+        recoveries: u32,
+        stops: u32,
+        bound: u32,
+        keys: Vec<String>,
+    },
     /// A residual of the account: its size, and the part that the admins do not know of yet.
-    Residual { residual: Usd, news: Usd, tolerance: Usd },
-    /// The provider does not accept the management key.
+    Residual {
+        residual: Usd,
+        news: Usd,
+        tolerance: Usd,
+    },
     ManagementKey,
     /// The management key is of an account that has none of the keys which the last complete sync listed.
-    AnotherAccount { management_key: Fingerprint },
+    AnotherAccount {
+        management_key: Fingerprint,
+    },
     /// A run stopped early or left something out: the number of its problems, and the first of them.
-    Incomplete { problems: u32, first: String },
+    Incomplete {
+        problems: u32,
+        first: String,
+    },
     /// No run was complete for too long; without a time, none ever was.
-    Silent { last: Option<Moment> },
+    Silent {
+        last: Option<Moment>,
+    },
     /// Credit must be bought, or the balance is below what the account needs soon. `alerted_at` identifies the
     /// alarm, which is raised again when there is news of it, or it was over.
-    Balance { need: BalanceNeed, purchase: Purchase, alerted_at: Moment },
+    Balance {
+        need: BalanceNeed,
+        purchase: Purchase,
+        alerted_at: Moment,
+    },
     /// The mail server refuses mail because of the account, so that mail waits.
-    MailRefused { code: String, since: Moment },
+    MailRefused {
+        code: String,
+        since: Moment,
+    },
     /// Mail waits that should have been sent long ago: how many, the age of the oldest, and whether it is
     /// urgent.
-    MailWaits { urgent: bool, mails: u64, since: Moment },
+    MailWaits {
+        urgent: bool,
+        mails: u64,
+        since: Moment,
+    },
     /// No delivery event arrived of any mail sent on this day.
-    NothingHeard { of: Date, sent: u64 },
+    NothingHeard {
+        of: Date,
+        sent: u64,
+    },
     /// Mails of a kind that were given up or came back, with the code and the first of them. Without a kind
     /// they are mails that cannot be read.
-    Unsent { mail: Option<MailKind>, code: String, first: Ulid },
+    Unsent {
+        mail: Option<MailKind>,
+        code: String,
+        first: Ulid,
+    },
     /// Bulk mail of one kind was stopped, since too much of the day's came back or was complained about.
-    BulkStopped { mail_day: MailDay },
+    BulkStopped {
+        mail_day: MailDay,
+    },
     /// The provider refuses rules of a programme, for the reason that it gives.
     RulesRefused {
         programme: ProgrammeId,
@@ -70,22 +105,21 @@ pub enum Cause {
         since: Moment,
         why: String,
     },
-    /// A job of a programme that makes no progress.
-    Stuck { programme: ProgrammeId, since: Moment },
+    Stuck {
+        programme: ProgrammeId,
+        since: Moment,
+    },
 }
 
 impl Alarm {
-    /// An alarm for this day, found now.
     pub fn on(day: Date, cause: Cause, found_at: Moment) -> Alarm {
         Alarm { day, found_at, cause, recipients: Vec::new(), queued: 0 }
     }
 
-    /// An alarm for the current day, found now.
     pub fn now(cause: Cause, found_at: Moment) -> Alarm {
         Alarm::on(utc_date(found_at), cause, found_at)
     }
 
-    /// The name that identifies the alarm on its day.
     pub fn name(&self) -> String {
         self.cause.name()
     }

@@ -18,7 +18,6 @@ mod due;
 pub use class::Class;
 pub use due::{DigestTrigger, Due, of_account, of_programme};
 
-/// The weekly digest of a programme.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Digest {
     pub programme: ProgrammeId,
@@ -46,18 +45,15 @@ stored! {
     expires it.found_at + OUTBOX_KEPT
 }
 
-/// The money of a programme at the time of the digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DigestMoney {
     pub budget: Usd,
     pub reserved: Usd,
     pub this_week: Sum,
     pub week_before: Sum,
-    /// The spending by day.
     pub spent: Days,
 }
 
-/// The spending of one part of a programme.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DigestLine {
     pub of: LineSubject,
@@ -65,7 +61,6 @@ pub struct DigestLine {
     pub week_before: Usd,
 }
 
-/// The part of a programme that a line is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LineSubject {
@@ -92,12 +87,9 @@ pub struct People {
     /// has the first of them, with their use.
     pub stand_out: u32,
     pub standing_out: Vec<(GrantId, Usd)>,
-    /// The usual use of a week.
     pub usual_week: Usd,
-    /// People with a key that they have never used.
     pub unused: PeopleSample,
     pub unclaimed: PeopleSample,
-    /// People whom mail does not reach.
     pub unreached: PeopleSample,
     /// People who marked a mail as unwanted, and now get links alone.
     pub complained: PeopleSample,
@@ -105,7 +97,6 @@ pub struct People {
     pub blocked: Vec<(Block, PeopleSample)>,
 }
 
-/// One of the highest spenders.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spender {
     pub grant: GrantId,
@@ -123,13 +114,11 @@ pub struct PeopleSample {
     pub first: Vec<GrantId>,
 }
 
-/// The reason that a person cannot use a key now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Block {
     UsedUp,
     Paused,
-    /// The grant is held because its key was not used.
     Unused,
     Leaked,
     TooOld,
@@ -137,16 +126,12 @@ pub enum Block {
     GoneAtProvider,
 }
 
-/// The reliability of the digest's numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
-    /// The time at which the last complete sync began.
     pub completed_at: Option<Moment>,
-    /// The time at which the last listing of every key began.
     pub listed_at: Option<Moment>,
 }
 
-/// The weekly digest of the account, for its admins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountDigest {
     pub week: Date,
@@ -155,9 +140,7 @@ pub struct AccountDigest {
     /// Credits bought less credits spent; `None` before a sync has read them.
     pub balance: Option<Usd>,
     pub reserved: Usd,
-    /// The reserved money that is not spent yet.
     pub to_come: Usd,
-    /// The need that the balance must cover soon.
     pub need: BalanceNeed,
     /// The spending of all keys of the account, with the account's money.
     pub this_week: Sum,
@@ -168,7 +151,6 @@ pub struct AccountDigest {
     /// The programmes that spent most, and the number of the others.
     pub programmes: Vec<ProgrammeLine>,
     pub further: u32,
-    /// The number of keys that the sync's safety limit did not disable.
     pub held_back: u32,
     /// The account's residual, and the part of it that arose in the week.
     pub residual: Option<Usd>,
@@ -184,7 +166,6 @@ stored! {
     expires it.found_at + OUTBOX_KEPT
 }
 
-/// A foreign key in one line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnownedKey {
     pub key: KeyHash,
@@ -192,7 +173,6 @@ pub struct UnownedKey {
     pub limit: Option<Usd>,
 }
 
-/// A programme in one line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgrammeLine {
     pub programme: ProgrammeId,
@@ -223,7 +203,6 @@ pub enum LastListing {
     /// No key was ever shown, so no listing is needed.
     NoNeed,
     Never,
-    /// The day on which the last listing of every key began.
     On(Date),
 }
 

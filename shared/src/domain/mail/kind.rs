@@ -51,7 +51,6 @@ impl MailKind {
         }
     }
 
-    /// The kind's name in the plural.
     pub fn in_words(self) -> &'static str {
         match self {
             MailKind::Link => "links to sign in",
@@ -95,7 +94,6 @@ pub enum MailClass {
 }
 
 impl MailClass {
-    /// The lines in which mail waits, the most urgent first.
     pub const ALL: [MailClass; 6] = [
         MailClass::Urgent,
         MailClass::ByHand,
@@ -118,7 +116,6 @@ impl MailClass {
     }
 }
 
-/// A kind of mail that its reader can switch on and off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OptionalMail {
     /// The weekly digest of a programme or of the account.
@@ -146,17 +143,14 @@ stored! {
 /// matter.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailCounts {
-    /// The number of all mails.
     pub sent: u64,
     pub delivered: u64,
     /// Temporary bounces: a full mailbox, an automatic answer, the mail server's own suppression list.
     pub returned: u64,
-    /// Permanent bounces.
     pub bounced: u64,
     pub complained: u64,
 }
 
-/// The delivery as which a mail is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
     Sent,
@@ -178,7 +172,6 @@ const LEAST_BOUNCED: u64 = 10;
 const LEAST_COMPLAINED: u64 = 2;
 
 impl MailDay {
-    /// A day without such mail.
     pub fn none_on(day: Date, mail: MailKind) -> MailDay {
         MailDay { day, mail, counts: MailCounts::default() }
     }
@@ -194,12 +187,10 @@ impl MailCounts {
             || is_above(self.complained, LEAST_COMPLAINED, MOST_COMPLAINED)
     }
 
-    /// The number of mails with a delivery report.
     pub fn reported(&self) -> u64 {
         self.delivered + self.returned + self.bounced + self.complained
     }
 
-    /// Adds a mail with its delivery.
     pub fn count(&mut self, fared: Delivery) {
         self.sent += 1;
         match fared {

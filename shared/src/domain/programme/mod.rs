@@ -16,7 +16,6 @@ use crate::domain::programme::rules::Rules;
 use crate::domain::values::term::Term;
 use crate::prelude::*;
 
-/// A programme.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Programme {
     #[serde(rename = "programme")]
@@ -57,7 +56,6 @@ pub struct Settings {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Allowance {
     pub cap: Usd,
-    /// The caps of groups that have one of their own.
     pub group_caps: BTreeMap<String, Usd>,
 }
 
@@ -98,12 +96,10 @@ pub struct Claims {
 /// Which mails are sent: moves nothing by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mails {
-    /// The percentages of a limit at which an alert is sent.
     pub thresholds: Vec<u8>,
     /// Those of the assistants who are alerted too.
     pub alert_assistants: Vec<EmailAddress>,
     pub student_mails: bool,
-    /// The weekday of the digest; `None` if there is no digest.
     pub digest: Option<Weekday>,
 }
 
@@ -228,7 +224,6 @@ impl Settings {
         self.texts.terms.as_deref().map(TermsHash::of)
     }
 
-    /// The time at which a key made for this programme expires.
     pub fn keys_expire_at(&self) -> Moment {
         self.term.keys_expire_at(self.basis.reset)
     }
@@ -242,12 +237,10 @@ impl Allowance {
 }
 
 impl Programme {
-    /// A programme that was just created.
     pub fn new(id: ProgrammeId, settings: Settings) -> Programme {
         Programme { id, settings, closed_at: None, form: None, version: 1 }
     }
 
-    /// The programme with settings that people changed.
     #[must_use]
     pub fn edited(self, settings: Settings) -> Programme {
         Programme { settings, version: self.version + 1, ..self }
@@ -266,7 +259,6 @@ impl Programme {
         has_keys_to_give && is_full && spent < budget
     }
 
-    /// The time at which the programme was or will be over.
     pub fn over_since(&self) -> Moment {
         let ends_at = self.settings.term.ends_at();
         self.closed_at.map_or(ends_at, |closed| closed.min(ends_at))
@@ -274,7 +266,6 @@ impl Programme {
 }
 
 impl Budget {
-    /// A budget of which nothing is reserved.
     pub fn new(programme: ProgrammeId, limit: Usd) -> Budget {
         Budget {
             programme,
@@ -297,7 +288,6 @@ impl Budget {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TermsHash([u8; 32]);
 
-/// The error for a text that is no hash of 64 hex digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this is no hash of 64 hex digits")]
 pub struct NotAHash;

@@ -55,7 +55,6 @@ stored! {
 pub struct RoleChanges {
     /// People with another role than before, or another spelling of their address.
     pub set: Vec<Roles>,
-    /// People who have no role any more.
     pub unset: Vec<MatchedAddress>,
 }
 
@@ -105,13 +104,11 @@ impl RoleChanges {
         }
     }
 
-    /// The number of people who are changed.
     pub fn people(&self) -> usize {
         self.set.len() + self.unset.len()
     }
 }
 
-/// Whether the address is one of these people's.
 pub fn is_among(address: &MatchedAddress, people: &[EmailAddress]) -> bool {
     people.iter().any(|person| person.matched() == address)
 }

@@ -21,7 +21,6 @@ pub enum Region {
     Us,
 }
 
-/// The rules of what keys may call.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rules {
     /// The allowed models; empty allows all.
@@ -56,7 +55,6 @@ impl Rules {
 /// The most characters of a tier's name.
 const LONGEST_NAME: usize = 40;
 
-/// The tiers to begin with.
 const FIRST: [(&str, &[&str]); 3] = [
     ("free", &["meta-llama/llama-3.3-70b-instruct:free"]),
     ("basic", &["google/gemini-2.5-flash", "meta-llama/llama-3.3-70b-instruct", "openai/gpt-4o-mini"]),
@@ -73,7 +71,6 @@ const FIRST: [(&str, &[&str]); 3] = [
     ),
 ];
 
-/// A named list of models.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tier {
     #[serde(rename = "tier")]
@@ -89,7 +86,6 @@ stored! {
     list all() => begin("TIERS", "")
 }
 
-/// All tiers, by their names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tiers(BTreeMap<String, Tier>);
 
@@ -109,12 +105,10 @@ impl Tiers {
         self.0.get(name)
     }
 
-    /// The models of a tier that there is.
     pub fn models(&self, name: &str) -> Option<&[String]> {
         self.get(name).map(|tier| &tier.models[..]).filter(|models| !models.is_empty())
     }
 
-    /// The tiers that there are, by their names.
     pub fn iter(&self) -> impl Iterator<Item = &Tier> {
         self.0.values().filter(|tier| !tier.models.is_empty())
     }
@@ -126,7 +120,6 @@ pub fn is_tier_name(text: &str) -> bool {
     text.len() <= LONGEST_NAME && text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.bytes().all(is_letter)
 }
 
-/// The tier that a list of models names, if it does.
 pub fn tier_named_in(models: &[String]) -> Option<&str> {
     match models {
         [one] if is_tier_name(one) => Some(one),

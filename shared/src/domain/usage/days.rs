@@ -21,17 +21,14 @@ pub struct Days {
     estimated: Vec<(Date, Date)>,
 }
 
-/// The provider's counters of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyCounters {
-    /// The lifetime's use.
     pub lifetime: Usd,
     /// The use on the day of the answer, if the answer has it.
     pub today: Option<Usd>,
     pub on: Date,
 }
 
-/// The accuracy of a sum over days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Accuracy {
@@ -42,7 +39,6 @@ pub enum Accuracy {
     Partly,
 }
 
-/// A sum over days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sum {
     pub spent: Usd,
@@ -50,12 +46,10 @@ pub struct Sum {
 }
 
 impl Days {
-    /// An amount used on one day.
     pub fn on_one(day: Date, spent: Usd) -> Days {
         Days { first: day, spent: vec![spent], ..Days::default() }
     }
 
-    /// The lifetime's use.
     pub fn total(&self) -> Usd {
         self.opening + self.spent.iter().copied().sum()
     }
@@ -154,7 +148,6 @@ impl Days {
         after.tidied()
     }
 
-    /// Adds the days of another key or group.
     pub fn add(&mut self, other: &Days) {
         self.opening += other.opening;
         self.known_from = self.known_from.max(other.known_from);
@@ -294,7 +287,6 @@ impl TryFrom<Packed> for Days {
     }
 }
 
-/// The error for bytes that are no days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("these bytes are no days")]
 pub struct NotDays;

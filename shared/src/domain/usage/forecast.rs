@@ -16,7 +16,6 @@ const WEEKS: usize = 4;
 /// The weeks that show a pace that has grown.
 const LATEST_WEEKS: usize = 2;
 
-/// The money that a forecast is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpendingLimits {
     pub budget: Usd,
@@ -24,14 +23,12 @@ pub struct SpendingLimits {
     pub keys_stop_at: Option<Usd>,
 }
 
-/// The forecast of a budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Forecast {
     pub runs_out: RunsOut,
     pub limits: SpendingLimits,
     /// The last day on which every key was listed.
     pub looked: Option<Date>,
-    /// The spending pace; `None` when too little is known.
     pub pace: Option<SpendingPace>,
 }
 
@@ -49,7 +46,6 @@ pub enum RunsOut {
     PerhapsByNow,
     /// The shown keys can spend nothing more, and money is left.
     KeysStopped,
-    /// The budget is empty already.
     Gone,
 }
 
@@ -99,7 +95,6 @@ impl Forecast {
         }
     }
 
-    /// The forecast in words.
     pub fn in_words(&self) -> String {
         let at_the_pace = || {
             let pace = self.pace.map_or(Usd::ZERO, SpendingPace::per_week);
@@ -179,12 +174,10 @@ impl SpendingPace {
         Some(SpendingPace { on_weekdays, weeks: i128::try_from(weeks).ok()? })
     }
 
-    /// The use of one week.
     pub fn per_week(self) -> Usd {
         self.in_days(7)
     }
 
-    /// The use of so many days, whichever they are.
     pub fn in_days(self, days: u32) -> Usd {
         let used = self.in_all().saturating_mul(i128::from(days)) / (7 * self.weeks);
         Usd::from_micros(i64::try_from(used).unwrap_or(i64::MAX))

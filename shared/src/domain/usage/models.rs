@@ -26,7 +26,6 @@ pub struct ModelRow {
     pub used: Sums,
 }
 
-/// The use of one model on a day, or over the days of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelUse {
     /// The group within a programme, or of what is no programme's the name of the key; `None` without either.
@@ -42,7 +41,6 @@ pub type GrantRows = BTreeMap<ProgrammeId, BTreeMap<String, BTreeMap<GrantBytes,
 /// The use of programmes and of none, by day.
 pub type UseByDay = BTreeMap<(Date, Option<ProgrammeId>), Vec<ModelUse>>;
 
-/// Sums by group or name, and by model.
 type SumsByName = BTreeMap<(Option<String>, String), Sums>;
 
 /// The use of some days, each cent of it of one programme or of none.
@@ -123,7 +121,6 @@ impl Sums {
         self.spent + self.byok
     }
 
-    /// The amount that a programme counts.
     pub fn counted(self, byok: Byok) -> Usd {
         match byok {
             Byok::Inside => self.in_all(),
@@ -161,7 +158,6 @@ impl Sum for Sums {
 }
 
 impl ModelUse {
-    /// The name of the model in a table.
     pub fn label(&self) -> &str {
         if self.model.is_empty() { NOT_TOLD_APART } else { &self.model }
     }
@@ -286,7 +282,6 @@ mod tests {
         ModelRow { key_name: key_name.to_owned(), model: model.to_owned(), day: day(on), used }
     }
 
-    /// The attribution with one grant in group A, and one in none.
     fn attributed(rows: &[ModelRow]) -> Attribution {
         attribute(rows, &OURS.parse().unwrap(), |_, grant| match grant.as_str() {
             GRANT => Some(Some("A".to_owned())),
@@ -295,7 +290,6 @@ mod tests {
         })
     }
 
-    /// The entries of a day of a programme, or of none.
     fn uses<'a>(of: &'a Attribution, on: i8, programme: &str) -> Vec<(Option<&'a str>, &'a str, i64, u64)> {
         let uses = &of.days[&(day(on), programme.parse().ok())];
         uses.iter().map(|of| (of.whose.as_deref(), &*of.model, of.used.spent.micros(), of.used.requests)).collect()
@@ -321,7 +315,7 @@ mod tests {
         assert_eq!(attribution.days.len(), 3, "none of it is no programme's");
         let of_model = &attribution.grants[&day(1)][&"cs".parse().unwrap()]["m"];
         let of_grants: Vec<_> =
-            of_model.iter().map(|(grant, used)| (GrantId::of_bytes(*grant), used.requests)).collect();
+            of_model.iter().map(|(grant, used)| (GrantId::of_bytes(grant), used.requests)).collect();
         assert_eq!(of_grants, [(GRANT.parse().unwrap(), 2), (UNGROUPED.parse().unwrap(), 1)]);
     }
 

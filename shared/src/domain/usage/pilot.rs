@@ -4,7 +4,6 @@
 use super::days::Days;
 use crate::prelude::*;
 
-/// The figures of a programme so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PilotFigures {
     pub people: u64,
@@ -16,7 +15,6 @@ pub struct PilotFigures {
     each_spent: Vec<Usd>,
 }
 
-/// What a number of students may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Projection {
     /// If as many of them use it as did here, and each like the median of these.
@@ -26,7 +24,6 @@ pub struct Projection {
 }
 
 impl PilotFigures {
-    /// Adds a person, with what their keys used.
     pub fn add(&mut self, has_claimed: bool, used: &Days) {
         self.people += 1;
         self.claimed += u64::from(has_claimed);
@@ -41,7 +38,6 @@ impl PilotFigures {
         self.active_weeks += u64::try_from(weeks.len()).unwrap_or(u64::MAX);
     }
 
-    /// The people who spent something.
     pub fn used(&self) -> u64 {
         u64::try_from(self.each_spent.len()).unwrap_or(u64::MAX)
     }

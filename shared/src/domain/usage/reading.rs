@@ -17,7 +17,6 @@ pub const SETTLING: SignedDuration = SignedDuration::from_mins(15);
 /// A usage report of the provider for one key. A missing number is `None`, never zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageReport {
-    /// The use since the key was made.
     pub lifetime: Usd,
     pub today: Option<Usd>,
     /// The provider's counter of the window; for the whole term the lifetime's counter is used.
@@ -39,7 +38,6 @@ pub struct DailyUse {
     pub byok: Days,
 }
 
-/// The recorded use of one key of a grant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "ReadingItem", into = "ReadingItem")]
 pub struct Reading {
@@ -85,7 +83,6 @@ pub struct Shortfall {
     pub byok: Usd,
 }
 
-/// The reason that a usage report is not recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UnusableReport {
     #[error("the provider does not say what it has used")]
@@ -172,7 +169,6 @@ impl DailyUse {
         Ok((DailyUse { credits, byok }, doubt))
     }
 
-    /// The larger record for credits and for BYOK each.
     fn or_more(&self, other: &DailyUse) -> DailyUse {
         let larger = |one: &Days, other: &Days| if other.total() > one.total() { other.clone() } else { one.clone() };
         DailyUse { credits: larger(&self.credits, &other.credits), byok: larger(&self.byok, &other.byok) }
@@ -256,7 +252,6 @@ impl Reading {
             || self.in_window != known
     }
 
-    /// The lifetime use of the account's money.
     pub fn lifetime(&self) -> Usd {
         self.used.credits.total()
     }

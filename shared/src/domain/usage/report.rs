@@ -7,7 +7,6 @@ use super::span::stretches;
 use crate::domain::values::id::GrantBytes;
 use crate::prelude::*;
 
-/// The columns by which a report is grouped, besides the programme.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Grouping {
     pub day: bool,
@@ -119,12 +118,10 @@ impl SpendingReport {
         line.requests = line.requests.saturating_add(used.requests);
     }
 
-    /// How many lines there are so far, those of nothing included.
     pub fn size(&self) -> usize {
         self.lines.len()
     }
 
-    /// The sum of all lines, whatever they are grouped by.
     pub fn total(&self) -> Usd {
         self.lines.values().map(|line| line.spent).sum()
     }
@@ -189,12 +186,10 @@ impl SpendingReport {
 }
 
 impl UseSource<'_> {
-    /// The use of a programme's foreign keys.
     pub fn of_foreign_keys(programme: u16) -> UseSource<'static> {
         UseSource { programme, group: None, grant: None }
     }
 
-    /// The use of a programme's grant.
     pub fn of_grant<'a>(programme: u16, group: Option<&'a str>, grant: &GrantId) -> UseSource<'a> {
         UseSource { programme, group, grant: Some(grant.to_bytes()) }
     }
@@ -234,7 +229,6 @@ mod tests {
         Sums { spent: usd(micros), byok: Usd::ZERO, requests }
     }
 
-    /// A report over days whose use by model is all known.
     fn report_of(by: Grouping, (from, to): (i64, i64)) -> SpendingReport {
         SpendingReport::new(by, (day(from), day(to)), (from..=to).map(day).collect())
     }

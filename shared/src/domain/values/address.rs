@@ -21,7 +21,6 @@ pub struct EmailAddress {
 #[serde(transparent)]
 pub struct MatchedAddress(String);
 
-/// The reason that a text is not an address to which Bursar mails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     #[error("an address looks like name@university.edu")]

@@ -27,7 +27,6 @@ pub enum MoneyError {
     TooLarge,
 }
 
-/// The treatment of digits beyond the sixth decimal.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rounding {
     Up,
@@ -84,12 +83,10 @@ impl Usd {
         *self == Usd::ZERO
     }
 
-    /// The amount, or zero where it is negative.
     pub fn or_zero(self) -> Usd {
         self.max(Usd::ZERO)
     }
 
-    /// The absolute amount.
     #[must_use]
     pub fn abs(self) -> Usd {
         Usd(self.0.saturating_abs())
@@ -100,7 +97,6 @@ impl Usd {
         Usd(self.0.saturating_mul(i64::from(count))).min(Usd::MAX)
     }
 
-    /// The amount in whole cents, rounded down.
     #[must_use]
     pub fn whole_cents(self) -> Usd {
         Usd(self.0 - self.0.rem_euclid(Usd::CENT.0))

@@ -22,7 +22,6 @@ pub struct Term {
     ends_at: Moment,
 }
 
-/// The reason that dates and a time zone are no term.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TermError {
     #[error("the last day must not be before the first")]

@@ -42,7 +42,6 @@ impl Code {
         fits.then_some(Code(code))
     }
 
-    /// The plain code, for the one mail that brings it.
     pub fn reveal(&self) -> String {
         [&self.0[..4], &self.0[4..8], &self.0[8..]].join("-")
     }
@@ -93,7 +92,6 @@ macro_rules! secret_and_hash {
                 (decoded.len() == 32).then(|| $plain(text.to_owned()))
             }
 
-            /// The plain secret, for the one place it is sent to.
             pub fn reveal(&self) -> &str {
                 &self.0
             }
@@ -145,7 +143,6 @@ impl SessionToken {
 }
 
 impl CsrfToken {
-    /// The plain token, for the hidden field.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -163,12 +160,10 @@ impl fmt::Debug for CsrfToken {
     }
 }
 
-/// `N` random bytes as hex digits.
 pub(in crate::domain) fn random_hex<const N: usize>() -> String {
     HEXLOWER.encode(&random::<N>())
 }
 
-/// 128 random bits.
 pub(crate) fn random_u128() -> u128 {
     u128::from_be_bytes(random())
 }

@@ -26,12 +26,10 @@ impl Window {
     /// The whole term as one window, which is what a budget counts in.
     pub const WHOLE_TERM: Window = Window(None);
 
-    /// The first day; `None` for the whole term.
     pub fn begins(self) -> Option<Date> {
         self.0
     }
 
-    /// The instant at which it begins; `None` for the whole term.
     pub fn begins_at(self) -> Option<Moment> {
         self.0.map(utc_midnight)
     }
@@ -57,7 +55,6 @@ impl Reset {
         }
     }
 
-    /// The window that `now` lies in.
     pub fn window_at(self, now: Moment) -> Window {
         Window(self.begins(utc_date(now)))
     }
@@ -111,7 +108,6 @@ impl Reset {
     }
 }
 
-/// The UTC date of an instant.
 pub fn utc_date(at: Moment) -> Date {
     Zoned::new(*at, TimeZone::UTC).date()
 }
@@ -126,7 +122,6 @@ fn utc_midnight(date: Date) -> Moment {
     TimeZone::UTC.to_timestamp(date.to_datetime(jiff::civil::Time::midnight())).map_or(Moment::MAX, Moment::from)
 }
 
-/// The Monday of the date's calendar week.
 pub(crate) fn monday_of(date: Date) -> Date {
     date.tomorrow().and_then(|tomorrow| tomorrow.nth_weekday(-1, Weekday::Monday)).unwrap_or(date)
 }

@@ -44,14 +44,14 @@ fn a_key_found_disabled_stops_its_grant_but_not_while_somebody_may_be_about_to_e
     assert!(change.grant.orders_off().next().is_some(), "an enable that comes late is undone");
 
     story.held(HoldKind::Paused);
-    assert_eq!(found(&story), Err(NotAsRead::Unchanged), "it is disabled because of the hold");
+    assert_eq!(found(&story), Err(Unchanged), "it is disabled because of the hold");
     story.released(HoldKind::Paused).after(LEASE);
-    assert_eq!(found(&story), Err(NotAsRead::Unchanged), "its enable is ordered");
+    assert_eq!(found(&story), Err(Unchanged), "its enable is ordered");
     story.enabled(Epoch::new(1));
     story.apply(found(&story).unwrap());
-    assert_eq!(found(&story), Err(NotAsRead::Unchanged));
+    assert_eq!(found(&story), Err(Unchanged));
     let other = story.view.found_disabled(story.view.grant.version, Epoch::new(1), &hash('b'), story.now);
-    assert_eq!(other, Err(NotAsRead::Unchanged));
+    assert_eq!(other, Err(Unchanged));
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn of_a_key_that_is_gone_nothing_is_ordered_and_a_grant_that_was_live_with_it_is
     assert_eq!((&change.grant.state, change.audit()), (&story.view.grant.state, None), "a retired key is only marked");
     story.apply(change);
     assert_eq!(attempt(&story, 1).gone, Some(KeyAbsence::Missing));
-    assert_eq!(gone(&story, 1, 'a'), Err(NotAsRead::Unchanged));
+    assert_eq!(gone(&story, 1, 'a'), Err(Unchanged));
 
     let change = gone(&story, 2, 'b').unwrap();
     assert!(change.audit().is_some());
@@ -149,7 +149,7 @@ fn keys_of_revoked_grants_may_go_two_days_after_their_last_reading_and_those_of_
     story.apply(story.view.purged(Epoch::new(1), &hash('a'), story.now).unwrap());
     assert_eq!((attempt(&story, 1).gone, may(&story, None)), (Some(KeyAbsence::Purged), false));
     let gone = story.view.found_gone(story.view.grant.version, Epoch::new(1), &hash('a'), story.now);
-    assert_eq!(gone, Err(NotAsRead::Unchanged), "purged, not missing");
+    assert_eq!(gone, Err(Unchanged), "purged, not missing");
 
     let mut ended = Story::live();
     ended.now = ended.view.programme.settings.term.ends_at();

@@ -14,7 +14,6 @@ impl Story {
         story
     }
 
-    /// Edits the settings, and reserves what the reservation costs more.
     fn edited(&mut self, edit: impl FnOnce(&mut Settings)) -> EditEffect {
         let mut after = self.view.programme.settings.clone();
         edit(&mut after);

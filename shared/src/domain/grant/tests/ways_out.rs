@@ -6,7 +6,6 @@ use std::collections::VecDeque;
 use super::*;
 use crate::prelude::*;
 
-/// The number of events that happen to a grant before a way out is searched.
 const DEPTH: usize = 4;
 /// The most steps that a way out may take.
 const MOST_STEPS: usize = 4;
@@ -23,13 +22,11 @@ macro_rules! each {
 }
 
 each! {
-    /// The events that may happen to a grant.
     Happens HAPPENS: Claimed HandlerDied Refused Unheard NotRetired Paused Dropped Disused Leaked TooOld HandedBack SpentAll CapLowered
     DisabledThere NotFound Gone HalfResumed RestrictedReplacements RestrictedModels Synced
 }
 
 each! {
-    /// The steps of a way out.
     Step STEPS: Press Resume FacultyResumes NamedAgain Allow RaiseCap Sync WindowTurns
 }
 
@@ -88,15 +85,14 @@ impl Story {
             }
             Happens::CapLowered => self.done(view.set_cap(Some(Usd::CENT), &faculty(), None, now)),
             Happens::DisabledThere => self.done(
-                live.ok_or(NotAsRead::Unchanged)
+                live.ok_or(Unchanged)
                     .and_then(|(epoch, key)| view.found_disabled(view.grant.version, epoch, &key, now)),
             ),
             Happens::NotFound => {
                 self.done(live.ok_or(Unchanged).and_then(|(epoch, key)| view.not_found(epoch, &key, now)))
             }
             Happens::Gone => self.done(
-                live.ok_or(NotAsRead::Unchanged)
-                    .and_then(|(epoch, key)| view.found_gone(view.grant.version, epoch, &key, now)),
+                live.ok_or(Unchanged).and_then(|(epoch, key)| view.found_gone(view.grant.version, epoch, &key, now)),
             ),
             Happens::HalfResumed => {
                 self.done(view.hold(HoldKind::Paused, &faculty(), None, now))?;
@@ -176,7 +172,6 @@ impl Story {
         true
     }
 
-    /// A complete sync of the next night.
     fn sync(&mut self) {
         self.now += 24.hours();
         self.orders_reach_the_provider();
@@ -231,7 +226,6 @@ impl Story {
         format!("{grant} {:?} {attempts:?} {all:?} {}", grant.state.as_str(), grant.attempts.len().min(3))
     }
 
-    /// The shortest sequence of steps to a key that is shown.
     fn way_out(&self) -> Option<Vec<Step>> {
         let mut ways = VecDeque::from([(copy(self), Vec::new())]);
         while let Some((story, way)) = ways.pop_front() {

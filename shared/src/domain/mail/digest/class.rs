@@ -15,10 +15,8 @@ const LISTED: usize = 10;
 /// The most people who are named in one sentence.
 const NAMED: usize = 20;
 
-/// A walk over a programme's grants that is under way.
 pub struct Class<'a> {
     settings: &'a Settings,
-    /// The first and the last day of the week.
     week: (Date, Date),
     listed_at: Option<Moment>,
     now: Moment,
@@ -247,7 +245,6 @@ mod tests {
         people_on(MONDAY, Reset::None, class)
     }
 
-    /// The people in the digest of a day.
     fn people_on(today: Date, reset: Reset, class: &[(Grant, Vec<Reading>)]) -> People {
         let mut settings = a_programme().settings;
         settings.basis.reset = reset;

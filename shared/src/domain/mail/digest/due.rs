@@ -10,7 +10,6 @@ use crate::domain::usage::span::last_weeks;
 use crate::domain::values::window::monday_of;
 use crate::prelude::*;
 
-/// The hour of the morning.
 const HOUR: i8 = 7;
 const MADE_UP_FOR: SignedDuration = SignedDuration::from_hours(48);
 /// The time after midnight UTC by which the nightly sync has read the day that is over.
@@ -18,7 +17,6 @@ const LOOKED_BACK_AFTER: SignedDuration = SignedDuration::from_hours(2);
 /// The time after a programme's end within which a digest still has a week of it to report.
 const TOLD_AFTER_THE_END: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// The trigger of a digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DigestTrigger {
     /// The hourly check, for which no digest is due before its morning.
@@ -30,7 +28,6 @@ pub enum DigestTrigger {
 /// A digest that is due, with the days that it covers whenever it is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Due {
-    /// The Monday of the digest's calendar week.
     pub week: Date,
     /// The completed UTC days of its week and of the week before.
     pub weeks: [(Date, Date); 2],

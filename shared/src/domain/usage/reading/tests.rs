@@ -91,7 +91,6 @@ fn a_reading_whose_sums_are_not_its_days_is_not_believed() {
     assert!(Reading::try_from(ReadingItem::from(reading)).is_ok());
 }
 
-/// A report in micro-dollars.
 fn micros(lifetime: i64) -> UsageReport {
     let used = Usd::from_micros(lifetime);
     UsageReport { lifetime: used, today: Some(used), in_window: Some(used), ..told(0, 0, 0) }
