@@ -6,6 +6,7 @@ use jiff::Span;
 
 use crate::domain::usage::days::Accuracy;
 use crate::domain::usage::forecast::SpendingPace;
+use crate::domain::values::window::days_between;
 use crate::prelude::*;
 
 pub const PACE_DAYS: u32 = 28;
@@ -101,10 +102,6 @@ fn gone_on(balance: Usd, pace: Usd, looked: Date) -> Option<Date> {
 
 fn before(day: Date, days: u32) -> Option<Date> {
     day.checked_sub(Span::new().try_days(days).ok()?).ok()
-}
-
-fn days_between(from: Date, to: Date) -> i32 {
-    from.until(to).map_or(0, |span| span.get_days())
 }
 
 /// So many parts of an amount, of `all`, rounded up to the micro-dollar.
@@ -207,8 +204,7 @@ impl BalanceNotice {
         }
     }
 
-    /// Whether a shortfall has grown by a tenth since it was told. A growth through promises alone counts once
-    /// a day.
+    /// Whether a shortfall has grown by a tenth since it was told. A growth through promises alone counts once a day.
     fn is_worse(&self, short: Usd, balance: Usd, now: Moment) -> bool {
         let was = self.need.amount - self.purchase.balance;
         let is_worse = short.times(10) >= was.times(11);
@@ -221,6 +217,7 @@ mod tests {
     use super::*;
     use crate::domain::testing::dollars as usd;
     use crate::domain::usage::days::KeyCounters;
+    use crate::domain::values::window::utc_midnight;
 
     const MONDAY: Date = Date::constant(2026, 11, 16);
 
@@ -321,14 +318,10 @@ mod tests {
         assert_eq!(told(looks), [(1, false), (3, true), (4, true), (6, true)]);
     }
 
-    fn midnight(day: Date) -> Moment {
-        day.to_zoned(TimeZone::UTC).unwrap().timestamp().into()
-    }
-
     fn purchase_of(balance: i32, to_come: i32, ours: &Days, foreign: &Days, days_left: i64) -> Purchase {
         let (balance, to_come) = (usd(balance), usd(to_come));
-        let listed_at = Some(midnight(MONDAY) + 20.minutes());
-        let ends_at = Some(midnight(MONDAY) + (24 * days_left).hours());
+        let listed_at = Some(utc_midnight(MONDAY) + 20.minutes());
+        let ends_at = Some(utc_midnight(MONDAY) + (24 * days_left).hours());
         Purchase::of(&CreditFacts { balance, to_come, ours, foreign, listed_at, ends_at })
     }
 

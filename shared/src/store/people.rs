@@ -1,5 +1,5 @@
 //! People: the identity of an address, which is its rosters, its roles and the id by which the audit names the person; their sign-in,
-//! and rate limits. `domain::people::sign_in` decides what is valid for an address. Each decision is one conditional write, so of many
+//! and rate limits. `domain::sign_in` decides what is valid for an address. Each decision is one conditional write, so of many
 //! requests with one link one signs in.
 
 use futures_util::future::try_join_all;

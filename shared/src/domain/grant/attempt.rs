@@ -6,8 +6,7 @@ use super::*;
 use crate::domain::programme::TermsHash;
 use crate::domain::values::id::Nonce;
 
-/// The number of attempts that one grant's item has room for. Only an outage together with a script reaches
-/// it.
+/// The number of attempts that one grant's item has room for. Only an outage together with a script reaches it.
 const MAX_ATTEMPTS: usize = 1000;
 
 /// The longest time for which an attempt that made nothing is remembered. A complete sync that began after
@@ -86,8 +85,7 @@ impl View {
     pub fn begin(&self, request: KeyRequest, nonce: Nonce, now: Moment) -> Result<(Change, OpenAttempt), BeginRefused> {
         self.may_begin(request, now)?;
         let mut change = self.change(&Actor::Student, DependsOn::Settings).ordering_all_off(now);
-        // An attempt that made nothing can be forgotten once a sync would have found its key; the audit keeps
-        // a trace.
+        // An attempt that made nothing can be forgotten once a sync would have found its key; the audit keeps a trace.
         change.grant.attempts.retain(|attempt| self.is_remembered(attempt, now));
         for lapsed in change.grant.attempts.iter_mut().filter(|attempt| attempt.state == AttemptState::Open) {
             lapsed.state = AttemptState::Superseded;

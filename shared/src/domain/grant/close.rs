@@ -47,8 +47,7 @@ impl View {
         Ok(change.audited(Act::Revoked, &self.grant, why.map(str::to_owned)))
     }
 
-    /// Ends the grant with its programme. Returns `Unchanged` if it is over already, or while the programme
-    /// goes on.
+    /// Ends the grant with its programme. Returns `Unchanged` if it is over already, or while the programme goes on.
     pub fn end(&self, by: &Actor, now: Moment) -> Result<Change, Unchanged> {
         if self.grant.is_over() || !self.programme.is_over(now) {
             return Err(Unchanged);

@@ -19,8 +19,7 @@ use super::*;
 
 use crate::domain::values::id::Nonce;
 
-/// The time for which a revoked grant's key is kept: it has no further use, but its last requests may settle
-/// late.
+/// The time for which a revoked grant's key is kept: it has no further use, but its last requests may settle late.
 const REVOKED_KEPT: SignedDuration = SignedDuration::from_hours(48);
 /// The time for which the keys of an ended grant are kept, since somebody may still ask about them.
 const ENDED_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
@@ -187,9 +186,8 @@ impl View {
         }
         self.disable_all_but(live, found, &mut change, now);
         change.grant.has_reservation |= live.is_some();
-        // The record of whether this mail was sent was lost in the restore. So the student is told which key
-        // is live now, perhaps for the second time. A student whose key ends without a successor is not: a
-        // person ended it.
+        // The record of whether this mail was sent was lost in the restore. So the student is told which key is live
+        // now, perhaps for the second time. A student whose key ends without a successor is not: a person ended it.
         change.notice = live.map(|_| Notice::KeyShown);
         let numbers: Vec<String> = unknown.iter().map(|found| found.epoch.number().to_string()).collect();
         let which = live.map(|live| format!(", of which {} is live", live.epoch.number())).unwrap_or_default();

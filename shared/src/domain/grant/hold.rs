@@ -68,8 +68,7 @@ pub enum HoldRefused {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReleaseRefused {
-    /// The grant has no such hold. The enable of its key may still be pending, so pressing again does no
-    /// harm.
+    /// The grant has no such hold. The enable of its key may still be pending, so pressing again does no harm.
     NotHeld,
     PausedByAnother,
     Over,

@@ -46,9 +46,8 @@ pub enum Rule {
 }
 
 impl View {
-    /// The step that the programme's rules ask for, once every announcement that they rest on was sent.
-    /// `last_used_at` is the provider's latest answer and may be newer than the reading, since a free request
-    /// moves only that.
+    /// The step that the programme's rules ask for, once every announcement that they rest on was sent. `last_used_at`
+    /// is the provider's latest answer and may be newer than the reading, since a free request moves only that.
     pub fn lifecycle(&self, last_used_at: Option<Moment>, now: Moment) -> Option<Rule> {
         self.rules(last_used_at, now).next()
     }
@@ -59,8 +58,7 @@ impl View {
         ending.filter_map(|notice| Some((notice, self.announced_as(notice)?))).collect()
     }
 
-    /// Follows the rules one step. Returns `Unchanged` if they ask for nothing, or an announcement is still
-    /// to be sent.
+    /// Follows the rules one step. Returns `Unchanged` if they ask for nothing, or an announcement is still to be sent.
     pub fn follow_rules(
         &self,
         last_used_at: Option<Moment>,
@@ -103,8 +101,7 @@ impl View {
         all.into_iter().flat_map(|([age, disuse], term)| [age, disuse, term]).flatten()
     }
 
-    /// The announced end of the live key for this notice, if it still stands; other announcements do not
-    /// matter.
+    /// The announced end of the live key for this notice, if it still stands; other announcements do not matter.
     pub fn announced_as(&self, notice: Notice) -> Option<AnnouncedEnd> {
         let live = self.usable()?;
         match notice {
@@ -157,8 +154,7 @@ impl View {
         is_time.then_some(Rule::Announce(Notice::UnusedSoon))
     }
 
-    /// The announcement of the term's end. It has no effect but its mail, so it is not made where students
-    /// get none.
+    /// The announcement of the term's end. It has no effect but its mail, so it is not made where students get none.
     fn term_rule(&self, now: Moment) -> Option<Rule> {
         let settings = &self.programme.settings;
         let is_time = settings.mails.student_mails && now >= settings.term.ends_at() - WEEK;
@@ -191,8 +187,7 @@ impl View {
         end >= self.programme.settings.term.ends_at()
     }
 
-    /// The time at which a key will have been unused for as long as the programme allows, if it is not used
-    /// before.
+    /// The time at which a key will have been unused for as long as the programme allows, if it is not used before.
     fn out_of_use_at(&self, live: &Attempt, last_used_at: Option<Moment>) -> Option<Moment> {
         let days = self.programme.settings.claims.unused_after_days?;
         let reading = self.readings.iter().find(|reading| reading.epoch == live.epoch);

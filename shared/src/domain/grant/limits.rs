@@ -1,6 +1,5 @@
-//! The limit of a live key: the wanted one, the order that sends and confirms it, and what else the provider
-//! may hold until then. Limits are whole cents, rounded down; a listed limit less than a cent away counts as
-//! equal.
+//! The limit of a live key: the wanted one, the order that sends and confirms it, and what else the provider may hold
+//! until then. Limits are whole cents, rounded down; a listed limit less than a cent away counts as equal.
 //!
 //! The guardrail of a live key: the wanted one, the order that puts the key under it, and the confirmation.
 
@@ -40,9 +39,8 @@ impl View {
         wanted_limit(self.grant.cap(&self.programme.settings), &spending)
     }
 
-    /// The wanted limit of the live key, held or not. Just after a window turned, the provider may still
-    /// report numbers of the window before. Use that may belong to that window can limit the key to a cent,
-    /// but cannot stop it.
+    /// The wanted limit of the live key, held or not. Just after a window turned, the provider may still report numbers
+    /// of the window before. Use that may belong to that window can limit the key to a cent, but cannot stop it.
     pub fn limit_wanted(&self, now: Moment) -> Option<WantedLimit> {
         let (live, settings) = (self.grant.live()?, &self.programme.settings);
         let cap = self.grant.cap(settings);

@@ -30,8 +30,6 @@ pub use reservation::{DROPPED_KEPT, EditEffect, Reservation};
 use spending::surely;
 pub use spending::{CapUse, Spending, wanted_limit};
 
-use super::audit::Actor;
-use super::programme::Settings;
 pub use crate::domain::usage::reading::{Reading, SETTLING};
 use crate::domain::values::id::Nonce;
 use crate::prelude::*;
@@ -80,8 +78,7 @@ stored! {
     waits it.urgency().map(|(urgency, due)| (Queue::Order(urgency), due))
 }
 
-/// The person a grant is for. Together with the person's own items this is the only home of names and
-/// addresses.
+/// The person a grant is for. Together with the person's own items this is the only home of names and addresses.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
     pub address: EmailAddress,
@@ -153,8 +150,7 @@ pub struct Attempt {
     pub announced: BTreeMap<Notice, AnnouncedEnd>,
     #[serde(flatten)]
     pub switch: SwitchState,
-    /// The time until which an enable that was taken back may still take effect; an earlier answer confirms
-    /// no disable.
+    /// The time until which an enable that was taken back may still take effect; an earlier answer confirms no disable.
     pub late_enable_until: Option<Moment>,
     /// The time at which the key's final reading is due, since a person waits for the rest of its reservation.
     pub read_at: Option<Moment>,
@@ -201,8 +197,7 @@ pub enum SwitchState {
     /// The key is to be enabled after a hold, and the provider is still to be told.
     OnOrdered {
         since: Moment,
-        /// The key was confirmed to be off, and stays so until the limit that was ordered with the enable is
-        /// confirmed.
+        /// The key was confirmed to be off, and stays so until the limit that was ordered with the enable is confirmed.
         until_limited: bool,
     },
 }

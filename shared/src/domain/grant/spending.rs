@@ -29,9 +29,8 @@ impl Spending {
     }
 }
 
-/// The wanted limit of a grant's live or next key: the cap less what its other keys used in this window. It
-/// is in whole cents, since a provider may keep no more. `None` with less than a cent left: no key gets a
-/// smaller limit.
+/// The wanted limit of a grant's live or next key: the cap less what its other keys used in this window. It is in whole
+/// cents, since a provider may keep no more. `None` with less than a cent left: no key gets a smaller limit.
 pub fn wanted_limit(cap: Usd, spending: &Spending) -> Option<Usd> {
     let left = cap - spending.retired_in_window;
     (left >= Usd::CENT).then(|| left.whole_cents())

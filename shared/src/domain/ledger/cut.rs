@@ -99,8 +99,7 @@ pub struct Reconciled {
 }
 
 impl Reconciled {
-    /// Compares the use of all keys with the account. At the first reconciliation, what no key explains is
-    /// the opening.
+    /// Compares the use of all keys with the account. At the first reconciliation, what no key explains is the opening.
     pub fn of(spent: AccountSpending, used: Usd, opening: Option<Opening>) -> Reconciled {
         // The opening is between these two if nothing else is unexplained.
         let (least, most) = (spent.before - used, spent.after - used);

@@ -75,9 +75,9 @@ pub fn months_due(newest: Option<Date>, first_cut: Moment, now: Moment) -> Vec<S
 impl MailedStatement {
     /// The statement of a month as it is mailed now, with the names of these programmes.
     pub fn of(statement: &Statement, programmes: &[Programme], now: Moment) -> MailedStatement {
-        let row = |row: &StatementRow| MailedRow {
-            row: row.clone(),
-            name: row.programme.as_ref().and_then(|id| name(programmes, id)),
+        let row = |row: &StatementRow| {
+            let programme = programmes.iter().find(|one| Some(&one.id) == row.programme.as_ref());
+            MailedRow { row: row.clone(), name: programme.map(|one| one.settings.name.clone()) }
         };
         MailedStatement {
             month: statement.days.from,
@@ -156,10 +156,6 @@ impl MailedStatement {
     fn row_like(&self, like: &MailedRow) -> Option<&MailedRow> {
         self.rows.iter().find(|row| (&row.row.programme, row.row.kind) == (&like.row.programme, like.row.kind))
     }
-}
-
-fn name(programmes: &[Programme], id: &ProgrammeId) -> Option<String> {
-    programmes.iter().find(|one| one.id == *id).map(|one| one.settings.name.clone())
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 use super::cut::{AccountCut, KeyChange, LifetimeUse, ProgrammeCut};
 use super::foreign::KeyShares;
 use crate::domain::values::format::utc;
+use crate::domain::values::window::{end_of_utc_day, utc_midnight};
 use crate::prelude::*;
 
 /// The whole UTC days that a statement is asked for, both included.
@@ -81,11 +82,11 @@ impl StatementDays {
     }
 
     pub fn begin(self) -> Moment {
-        start_of(self.from)
+        utc_midnight(self.from)
     }
 
     pub fn end(self) -> Moment {
-        start_of(day_after(self.to))
+        end_of_utc_day(self.to)
     }
 }
 
@@ -190,7 +191,7 @@ impl Statement {
 
     pub fn notes(&self) -> Vec<EdgeNote> {
         let mut notes = Vec::new();
-        if self.from >= start_of(day_after(self.days.from)) {
+        if self.from >= end_of_utc_day(self.days.from) {
             let note = if self.is_the_first { EdgeNote::BeginsWithTheFirst } else { EdgeNote::BeginsLate };
             notes.push(note(self.from));
         }
@@ -230,15 +231,6 @@ fn divide(changes: &[KeyChange], shares: &KeyShares) -> (Usd, BTreeMap<Programme
         }
     }
     (unowned, assigned)
-}
-
-fn day_after(day: Date) -> Date {
-    day.tomorrow().unwrap_or(day)
-}
-
-/// 00:00 UTC of a day. Every day that a statement can name has one.
-fn start_of(day: Date) -> Moment {
-    day.to_zoned(TimeZone::UTC).map_or(Moment::MAX, |start| start.timestamp().into())
 }
 
 impl EdgeNote {

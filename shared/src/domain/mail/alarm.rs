@@ -30,71 +30,33 @@ stored! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "cause", rename_all = "kebab-case")]
 pub enum Cause {
-    /// Actions that the sync's safety limit held back. They are attempts to sweep, keys that a recovery would
-    /// disable, and live grants to stop because their keys are gone or disabled. `keys` names the first of
-    /// them.
-    HeldBack {
-        sweeps: u32,
-        recoveries: u32,
-        stops: u32,
-        bound: u32,
-        keys: Vec<String>,
-    },
+    /// Actions that the sync's safety limit held back. They are attempts to sweep, keys that a recovery would disable,
+    /// and live grants to stop because their keys are gone or disabled. `keys` names the first of them.
+    HeldBack { sweeps: u32, recoveries: u32, stops: u32, bound: u32, keys: Vec<String> },
     /// A residual of the account: its size, and the part that the admins do not know of yet.
-    Residual {
-        residual: Usd,
-        news: Usd,
-        tolerance: Usd,
-    },
+    Residual { residual: Usd, news: Usd, tolerance: Usd },
+    /// The provider does not accept the management key.
     ManagementKey,
     /// The management key is of an account that has none of the keys which the last complete sync listed.
-    AnotherAccount {
-        management_key: Fingerprint,
-    },
+    AnotherAccount { management_key: Fingerprint },
     /// A run stopped early or left something out: the number of its problems, and the first of them.
-    Incomplete {
-        problems: u32,
-        first: String,
-    },
+    Incomplete { problems: u32, first: String },
     /// No run was complete for too long; without a time, none ever was.
-    Silent {
-        last: Option<Moment>,
-    },
+    Silent { last: Option<Moment> },
     /// Credit must be bought, or the balance is below what the account needs soon. `alerted_at` identifies the
     /// alarm, which is raised again when there is news of it, or it was over.
-    Balance {
-        need: BalanceNeed,
-        purchase: Purchase,
-        alerted_at: Moment,
-    },
+    Balance { need: BalanceNeed, purchase: Purchase, alerted_at: Moment },
     /// The mail server refuses mail because of the account, so that mail waits.
-    MailRefused {
-        code: String,
-        since: Moment,
-    },
-    /// Mail waits that should have been sent long ago: how many, the age of the oldest, and whether it is
-    /// urgent.
-    MailWaits {
-        urgent: bool,
-        mails: u64,
-        since: Moment,
-    },
+    MailRefused { code: String, since: Moment },
+    /// Mail waits that should have been sent long ago: how many, the age of the oldest, and whether it is urgent.
+    MailWaits { urgent: bool, mails: u64, since: Moment },
     /// No delivery event arrived of any mail sent on this day.
-    NothingHeard {
-        of: Date,
-        sent: u64,
-    },
+    NothingHeard { of: Date, sent: u64 },
     /// Mails of a kind that were given up or came back, with the code and the first of them. Without a kind
     /// they are mails that cannot be read.
-    Unsent {
-        mail: Option<MailKind>,
-        code: String,
-        first: Ulid,
-    },
+    Unsent { mail: Option<MailKind>, code: String, first: Ulid },
     /// Bulk mail of one kind was stopped, since too much of the day's came back or was complained about.
-    BulkStopped {
-        mail_day: MailDay,
-    },
+    BulkStopped { mail_day: MailDay },
     /// The provider refuses rules of a programme, for the reason that it gives.
     RulesRefused {
         programme: ProgrammeId,
@@ -105,10 +67,8 @@ pub enum Cause {
         since: Moment,
         why: String,
     },
-    Stuck {
-        programme: ProgrammeId,
-        since: Moment,
-    },
+    /// A job of a programme that makes no progress.
+    Stuck { programme: ProgrammeId, since: Moment },
 }
 
 impl Alarm {
@@ -126,8 +86,7 @@ impl Alarm {
 }
 
 impl Cause {
-    /// The name of a cause, whatever its numbers; only held-back actions have another name when their numbers
-    /// change.
+    /// The name of a cause, whatever its numbers; only held-back actions have another name when their numbers change.
     fn name(&self) -> String {
         match self {
             Cause::HeldBack { sweeps, recoveries, stops, .. } => {

@@ -1,6 +1,5 @@
-//! The weekly digest: what a programme's people, and the admins, learn of the money and of who needs a look.
-//! It names grants, groups and models and never a person; people are looked up when it is sent. The mail
-//! function has its words.
+//! The weekly digest: what a programme's people, and the admins, learn of the money and of who needs a look. It names
+//! grants, groups and models and never a person; people are looked up when it is sent. The mail function has its words.
 
 use std::cmp::Reverse;
 
@@ -184,8 +183,7 @@ pub struct ProgrammeLine {
 }
 
 impl DigestMoney {
-    /// The money of a programme that has totals on record or, where no key was ever shown, certainly spent
-    /// nothing.
+    /// The money of a programme that has totals on record or, where no key was ever shown, certainly spent nothing.
     pub fn of(
         spent: Days,
         (budget, reserved): (Usd, Usd),

@@ -139,8 +139,7 @@ stored! {
     expires it.kept_until()
 }
 
-/// Counts of mails. Each mail counts once, by the worst report on it, so that the order of reports does not
-/// matter.
+/// Counts of mails. Each mail counts once, by the worst report on it, so that the order of reports does not matter.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailCounts {
     pub sent: u64,

@@ -160,8 +160,7 @@ pub struct Budget {
     /// The instant for which the sync last recomputed `reserved`. A reservation is worth less as time passes, so
     /// nothing is given back as of an earlier instant.
     pub counted_at: Option<Moment>,
-    /// Whether any key of it was ever shown; from then on the reset, the time zone and what a limit counts
-    /// are fixed.
+    /// Whether any key of it was ever shown; from then on the reset, the time zone and what a limit counts are fixed.
     pub shown: bool,
     /// The version, which every act that moves `reserved` increases, so that a recount which missed such an
     /// act is not written.

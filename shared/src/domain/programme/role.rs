@@ -11,8 +11,7 @@ pub const MOST_CHANGED_ROLES: usize = 90;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// An assistant sees the programme, and may pause, resume what an assistant paused, and send a mail
-    /// again.
+    /// An assistant sees the programme, and may pause, resume what an assistant paused, and send a mail again.
     Assistant,
     Faculty,
     Admin,

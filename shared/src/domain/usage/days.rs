@@ -1,7 +1,6 @@
 //! Use by UTC day, as far as the provider's answers tell, and sums over ranges of days. It is kept small,
 //! since each key has one and every night writes those that changed.
 
-use jiff::Span as Length;
 use serde_bytes::ByteBuf;
 
 use crate::prelude::*;
@@ -182,7 +181,8 @@ impl Days {
     }
 
     fn last(&self) -> Option<Date> {
-        self.first.checked_add(length(self.spent.len().checked_sub(1)?)).ok()
+        let further = i64::try_from(self.spent.len().checked_sub(1)?).ok()?;
+        self.first.checked_add(further.days()).ok()
     }
 
     fn place(&self, day: Date) -> Option<usize> {
@@ -241,12 +241,7 @@ impl Days {
     }
 }
 
-fn length(days: usize) -> Length {
-    i64::try_from(days).map_or_else(|_| Length::new(), ToSpan::days)
-}
-
-/// The stored form of days: one run of bytes, where an amount takes three or four and a day without use takes
-/// one.
+/// The stored form of days: one run of bytes, where an amount takes three or four and a day without use takes one.
 #[derive(Serialize, Deserialize)]
 struct Packed(ByteBuf);
 

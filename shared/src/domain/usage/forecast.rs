@@ -202,7 +202,9 @@ impl SpendingPace {
         }
         let whole_weeks = (left - 1).checked_div(self.in_all())?;
         left -= whole_weeks * self.in_all();
-        let mut day = first.checked_add(i64::try_from(whole_weeks).ok()?.checked_mul(7).map(to_days)??).ok()?;
+        let days = i64::try_from(whole_weeks).ok()?.checked_mul(7)?;
+        // Beyond what a calendar has it is `None`.
+        let mut day = first.checked_add(jiff::Span::new().try_days(days).ok()?).ok()?;
         for _ in 0..7 {
             day = day.tomorrow().ok()?;
             left -= self.on(day);
@@ -212,11 +214,6 @@ impl SpendingPace {
         }
         None
     }
-}
-
-/// The days as a span; `None` beyond what a calendar has.
-fn to_days(days: i64) -> Option<jiff::Span> {
-    jiff::Span::new().try_days(days).ok()
 }
 
 /// The amount without cents, which an estimate does not need from ten dollars on.

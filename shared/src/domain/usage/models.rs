@@ -10,14 +10,12 @@ use crate::domain::usage::days::Accuracy;
 use crate::domain::values::id::{GrantBytes, KeyName};
 use crate::prelude::*;
 
-/// The most entries of one day before the smallest are put together. An item of the table has room for twice
-/// as many.
+/// The most entries of one day before the smallest are put together. An item of the table has room for twice as many.
 pub const MOST_ENTRIES: usize = 500;
 /// The bytes after which names of models and of keys are cut.
 const LONGEST_NAME: usize = 100;
 
-/// The use of one model on one UTC day by all keys of one name. Both names are empty where the provider has
-/// none.
+/// The use of one model on one UTC day by all keys of one name. Both names are empty where the provider has none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelRow {
     pub key_name: String,
@@ -106,8 +104,7 @@ const NOT_TOLD_APART: &str = "models that are not told apart";
 /// The label for use beyond what the provider reports by model.
 pub const NOT_BY_MODEL: &str = "not attributed to a model";
 
-/// An amount of use: the account's money, spending with the user's own provider keys, and the number of
-/// requests.
+/// An amount of use: the account's money, spending with the user's own provider keys, and the number of requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sums {
     pub spent: Usd,

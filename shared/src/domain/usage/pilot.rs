@@ -1,7 +1,7 @@
 //! What a programme showed, for those who decide about the next one: how many used it, what a week of use cost, and what that
 //! means for another number of students.
 
-use super::days::Days;
+use crate::domain::values::window::monday_of;
 use crate::prelude::*;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl PilotFigures {
         self.spent += spent;
         self.each_spent.push(spent);
         let days = used.each().filter(|(_, spent, _)| *spent > Usd::ZERO).map(|(day, ..)| day);
-        let weeks: BTreeSet<Date> = days.map(monday).collect();
+        let weeks: BTreeSet<Date> = days.map(monday_of).collect();
         self.active_weeks += u64::try_from(weeks.len()).unwrap_or(u64::MAX);
     }
 
@@ -86,11 +86,6 @@ impl PilotFigures {
         sorted.sort_unstable();
         sorted
     }
-}
-
-fn monday(day: Date) -> Date {
-    let since = i64::from(day.weekday().to_monday_zero_offset());
-    day.saturating_sub(since.days())
 }
 
 #[cfg(test)]

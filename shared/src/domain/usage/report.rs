@@ -2,7 +2,6 @@
 //! model only divides them. So every grouping adds up to the same total, and each to the finer ones below it.
 
 use super::models::Sums;
-use super::reading::DailyUse;
 use super::span::stretches;
 use crate::domain::values::id::GrantBytes;
 use crate::prelude::*;
@@ -25,6 +24,7 @@ pub struct UseSource<'a> {
 }
 
 /// The use of keys over a range of days, both ends included.
+#[derive(Default)]
 pub struct SpendingReport {
     pub by: Grouping,
     pub range: (Date, Date),
@@ -72,17 +72,7 @@ struct Names {
 
 impl SpendingReport {
     pub fn new(by: Grouping, range: (Date, Date), known: BTreeSet<Date>) -> SpendingReport {
-        SpendingReport {
-            by,
-            range,
-            known,
-            byok: Usd::ZERO,
-            undated: Usd::ZERO,
-            names: Names::default(),
-            lines: BTreeMap::new(),
-            estimated: BTreeSet::new(),
-            first_used: None,
-        }
+        SpendingReport { by, range, known, ..SpendingReport::default() }
     }
 
     /// Adds what a key used, day by day. Only this moves the total.

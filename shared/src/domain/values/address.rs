@@ -150,18 +150,7 @@ impl Hash for EmailAddress {
     }
 }
 
-/// A masked form, since `Debug` output ends up in logs, which hold no address in the clear.
-impl fmt::Debug for EmailAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("EmailAddress(…)")
-    }
-}
-
-impl fmt::Debug for MatchedAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("MatchedAddress(…)")
-    }
-}
+masked!(EmailAddress, MatchedAddress);
 
 #[cfg(test)]
 mod tests {

@@ -63,8 +63,7 @@ pub struct KeyName {
 const SLUG_MAX: usize = 60;
 
 impl ProgrammeId {
-    /// The slug of a programme's name. A name without a letter or digit of the Latin alphabet gets
-    /// `programme`.
+    /// The slug of a programme's name. A name without a letter or digit of the Latin alphabet gets `programme`.
     pub fn of_name(name: &str) -> ProgrammeId {
         let plain = name.nfkd().filter(|c| c.is_ascii() || !unicode_normalization::char::is_combining_mark(*c));
         let dashed: String =

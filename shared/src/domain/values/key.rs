@@ -28,11 +28,7 @@ impl PlaintextKey {
     }
 }
 
-impl fmt::Debug for PlaintextKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PlaintextKey(…)")
-    }
-}
+masked!(PlaintextKey);
 
 impl Fingerprint {
     pub(crate) fn of(deployment: &DeploymentId, management_key: &str) -> Fingerprint {

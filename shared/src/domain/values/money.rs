@@ -37,8 +37,7 @@ enum Rounding {
 impl Usd {
     pub const ZERO: Usd = Usd(0);
     pub const CENT: Usd = Usd(10_000);
-    /// One trillion dollars: far above any budget, and low enough that sums of a whole university cannot
-    /// overflow.
+    /// One trillion dollars: far above any budget, and low enough that sums of a whole university cannot overflow.
     pub const MAX: Usd = Usd(1_000_000_000_000_000_000);
 
     pub const fn from_micros(micros: i64) -> Usd {
@@ -58,8 +57,7 @@ impl Usd {
         self - other < Usd::CENT && other - self < Usd::CENT
     }
 
-    /// Parses an amount that a person typed: `20`, `20.00` or `$20`, at most six decimals, no sign and no
-    /// exponent.
+    /// Parses an amount that a person typed: `20`, `20.00` or `$20`, at most six decimals, no sign and no exponent.
     pub fn from_form(text: &str) -> Result<Usd, MoneyError> {
         let text = text.trim();
         let digits = text.strip_prefix('$').unwrap_or(text);

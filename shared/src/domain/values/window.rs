@@ -79,8 +79,8 @@ impl Reset {
         let (first, last) = (utc_date(first), utc_date(end - 1.nanosecond()));
         let more = match self {
             Reset::None => return 0,
-            Reset::Daily => days(first, last),
-            Reset::Weekly => days(first, last) / 7,
+            Reset::Daily => days_between(first, last),
+            Reset::Weekly => days_between(first, last) / 7,
             Reset::Monthly => {
                 let months = |date: Date| i32::from(date.year()) * 12 + i32::from(date.month());
                 months(last) - months(first)
@@ -117,7 +117,7 @@ pub fn end_of_utc_day(date: Date) -> Moment {
     date.tomorrow().map_or(Moment::MAX, utc_midnight)
 }
 
-fn utc_midnight(date: Date) -> Moment {
+pub(crate) fn utc_midnight(date: Date) -> Moment {
     // UTC has no gaps, and a date next to one that was an instant's is itself in range.
     TimeZone::UTC.to_timestamp(date.to_datetime(jiff::civil::Time::midnight())).map_or(Moment::MAX, Moment::from)
 }
@@ -126,7 +126,7 @@ pub(crate) fn monday_of(date: Date) -> Date {
     date.tomorrow().and_then(|tomorrow| tomorrow.nth_weekday(-1, Weekday::Monday)).unwrap_or(date)
 }
 
-fn days(from: Date, to: Date) -> i32 {
+pub(crate) fn days_between(from: Date, to: Date) -> i32 {
     from.until(to).map_or(0, |span| span.get_days())
 }
 

@@ -1,7 +1,6 @@
 //! What the provider shows against what is recorded: keys to be disabled again, found disabled or gone, limits, deleted keys.
 
 use super::*;
-use crate::prelude::*;
 
 impl Story {
     fn again(&self, epoch: u32, key: char) -> Result<Change, Unchanged> {
@@ -107,7 +106,7 @@ fn a_limit_is_confirmed_once_and_never_in_another_window_than_it_was_reckoned_in
     story.shown(KeyRequestKind::Reveal, 'a').after(1.hour()).shown(KeyRequestKind::Replace, 'b').reading(1, 5_000_000);
     story.apply(story.view.order_limit(ListedLimit::Unasked, story.now).unwrap());
     assert_eq!(story.view.order_limit(ListedLimit::Unasked, story.now), Err(Unchanged), "it is ordered already");
-    let tomorrow = Story { view: story.view.clone(), now: story.now + 24.hours() };
+    let tomorrow = Story { now: story.now + 24.hours(), ..story.clone() };
     let order = story.order(Epoch::new(2), OrderKind::Limit).unwrap();
     let sent = SentLimit { limit: Usd::from_dollars(15), at: story.now, unanswered_before: None };
     let window = Reset::Daily.window_at(story.now);
@@ -127,7 +126,7 @@ fn with_less_than_a_cent_left_a_live_key_is_used_up_and_a_lower_cap_stops_it_at_
     story.reading(1, 19_995_000);
     assert_eq!(story.view.wanted(ListedLimit::Unasked, story.now), None, "its own use is off its own limit");
     story.reading(1, 12_000_000).after(1.hour()).shown(KeyRequestKind::Replace, 'b');
-    let mut used_up = Story { view: story.view.clone(), now: story.now };
+    let mut used_up = story.clone();
     assert_eq!(used_up.reading(1, 19_995_000).view.wanted(ListedLimit::Unasked, story.now), Some(WantedLimit::UsedUp));
     story.apply(story.view.set_cap(Some(Usd::from_dollars(12)), &faculty(), None, story.now).unwrap());
     assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::UsedUp });

@@ -1,5 +1,4 @@
-//! What keeps a grant from its key for a while or for good: holds, leaks, the end, the sweep, caps and
-//! places.
+//! What keeps a grant from its key for a while or for good: holds, leaks, the end, the sweep, caps and places.
 
 use super::*;
 

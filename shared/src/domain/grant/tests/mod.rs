@@ -20,6 +20,7 @@ use crate::domain::testing::a_view;
 use crate::prelude::*;
 
 /// A view to which acts are applied one after the other, as the store does.
+#[derive(Clone)]
 struct Story {
     view: View,
     now: Moment,
@@ -142,7 +143,7 @@ impl Story {
 
     fn read_at_last(&mut self, epoch: u32, micros: i64) -> &mut Story {
         self.now += SETTLING;
-        let mut read = Story { view: self.view.clone(), now: self.now };
+        let mut read = self.clone();
         let reading = read.reading(epoch, micros).view.reading(Epoch::new(epoch)).unwrap().clone();
         self.apply(self.view.read_for_the_last_time(&reading).unwrap())
     }

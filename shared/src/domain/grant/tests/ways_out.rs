@@ -4,7 +4,6 @@
 use std::collections::VecDeque;
 
 use super::*;
-use crate::prelude::*;
 
 const DEPTH: usize = 4;
 /// The most steps that a way out may take.
@@ -28,10 +27,6 @@ each! {
 
 each! {
     Step STEPS: Press Resume FacultyResumes NamedAgain Allow RaiseCap Sync WindowTurns
-}
-
-fn copy(story: &Story) -> Story {
-    Story { view: story.view.clone(), now: story.now }
 }
 
 fn kind(story: &Story) -> KeyRequestKind {
@@ -84,16 +79,18 @@ impl Story {
                 Some(())
             }
             Happens::CapLowered => self.done(view.set_cap(Some(Usd::CENT), &faculty(), None, now)),
-            Happens::DisabledThere => self.done(
-                live.ok_or(Unchanged)
-                    .and_then(|(epoch, key)| view.found_disabled(view.grant.version, epoch, &key, now)),
-            ),
-            Happens::NotFound => {
-                self.done(live.ok_or(Unchanged).and_then(|(epoch, key)| view.not_found(epoch, &key, now)))
+            Happens::DisabledThere => {
+                let (epoch, key) = live?;
+                self.done(view.found_disabled(view.grant.version, epoch, &key, now))
             }
-            Happens::Gone => self.done(
-                live.ok_or(Unchanged).and_then(|(epoch, key)| view.found_gone(view.grant.version, epoch, &key, now)),
-            ),
+            Happens::NotFound => {
+                let (epoch, key) = live?;
+                self.done(view.not_found(epoch, &key, now))
+            }
+            Happens::Gone => {
+                let (epoch, key) = live?;
+                self.done(view.found_gone(view.grant.version, epoch, &key, now))
+            }
             Happens::HalfResumed => {
                 self.done(view.hold(HoldKind::Paused, &faculty(), None, now))?;
                 self.done(self.view.release(HoldKind::Paused, &faculty(), now))
@@ -149,7 +146,7 @@ impl Story {
             }
             Err(_) => return false,
         };
-        let before = copy(self);
+        let before = self.clone();
         self.apply(change);
         for order in self.view.grant.orders_off().collect::<Vec<_>>() {
             // A single not-found answer is not believed at once.
@@ -227,10 +224,10 @@ impl Story {
     }
 
     fn way_out(&self) -> Option<Vec<Step>> {
-        let mut ways = VecDeque::from([(copy(self), Vec::new())]);
+        let mut ways = VecDeque::from([(self.clone(), Vec::new())]);
         while let Some((story, way)) = ways.pop_front() {
             for step in STEPS {
-                let (mut next, mut further) = (copy(&story), way.clone());
+                let (mut next, mut further) = (story.clone(), way.clone());
                 further.push(*step);
                 if next.step(*step) {
                     return Some(further);
@@ -262,7 +259,7 @@ fn from_every_state_that_acts_lead_to_a_few_presses_syncs_or_turns_end_in_a_key_
                 longest = (way, format!("{came:?} with {reset:?}"));
             }
             for happens in HAPPENS.iter().copied().filter(|_| came.len() < DEPTH) {
-                let mut next = copy(&story);
+                let mut next = story.clone();
                 if next.happens(happens).is_some() && seen.insert(next.shape(), ()).is_none() {
                     let came: Vec<Happens> = came.iter().copied().chain([happens]).collect();
                     states.push_back((next, came));

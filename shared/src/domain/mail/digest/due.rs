@@ -55,8 +55,7 @@ pub fn of_account(programmes: &[Programme], born: Moment, asked: DigestTrigger, 
     on_its_day(Weekday::Monday, zone, asked, now, |moment| born <= moment)
 }
 
-/// The digest that is due by its weekday, searched from today back to the last day on which it may be made up
-/// for.
+/// The digest that is due by its weekday, searched from today back to the last day on which it may be made up for.
 fn on_its_day(
     weekday: Weekday,
     zone: &TimeZone,
