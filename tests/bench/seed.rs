@@ -88,7 +88,7 @@ fn one(
         name: Some(format!("Student Number {number}")),
         roster_id: Some(format!("{:08}", 10_000_000 + number)),
     };
-    let key: bursar_core::domain::values::key::KeyHash = made.hash.parse()?;
+    let key: bursar_core::domain::values::id::KeyHash = made.hash.parse()?;
     let attempt = Attempt {
         state: AttemptState::Shown,
         key: Some(key.clone()),

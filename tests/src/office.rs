@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
-use bursar_core::domain::people::session::Session;
-use bursar_core::domain::people::sign_in::{LINK_LASTS, LiveLink, Proof};
 use bursar_core::domain::programme::Settings;
+use bursar_core::domain::sign_in::{LINK_LASTS, LiveLink, Proof, Session};
 use bursar_core::domain::usage::reading::{DailyUse, Reading};
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{Epoch, GrantId, ProgrammeId, new_ulid};

@@ -16,7 +16,7 @@ mod sign_in;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bursar_core::deadline::Waits;
-use bursar_core::domain::people::sign_in::{LINK_LASTS, LiveLink};
+use bursar_core::domain::sign_in::{LINK_LASTS, LiveLink};
 use bursar_core::domain::values::token::{BrowserToken, Code, LinkToken};
 use bursar_core::store::LinkOutcome;
 use bursar_local::invoke::FunctionName;

@@ -133,7 +133,7 @@ async fn each_day_is_told_apart_though_nights_were_missed() {
     let kept = campus.table.model_rows(FIRST, now).await.unwrap();
     let of_model = |(model, grants): (&String, &BTreeMap<GrantBytes, Sums>)| {
         let (grant, used) = grants.first_key_value().unwrap();
-        (GrantId::of_bytes(*grant), model.clone(), used.spent.micros(), grants.len())
+        (GrantId::of_bytes(grant), model.clone(), used.spent.micros(), grants.len())
     };
     let told: Vec<_> = kept.values().flatten().map(of_model).collect();
     let [ada_s, bob_s] = grants;

@@ -1,7 +1,7 @@
 //! Roles by address, found without reading programmes of other people.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use bursar_core::domain::people::role::Role;
+use bursar_core::domain::programme::role::Role;
 use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::values::token::BrowserToken;
 use bursar_tests::campus::{Campus, address};

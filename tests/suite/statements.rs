@@ -3,10 +3,9 @@
 
 use bursar_core::clock::Moment;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::ledger::cut::{AccountCut, LifetimeUse, ProgrammeCut};
+use bursar_core::domain::ledger::cut::{AccountCut, AccountSpending, LifetimeUse, ProgrammeCut};
 use bursar_core::domain::ledger::mailed::MailedStatement;
 use bursar_core::domain::programme::Settings;
-use bursar_core::domain::usage::reconciliation::AccountSpending;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::money::Usd;

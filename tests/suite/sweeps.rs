@@ -1,7 +1,7 @@
 //! Each act with a fault at each of its calls: it is done once or not at all, whoever repeats it.
 
 use bursar_core::domain::audit::Act;
-use bursar_core::domain::mail::day::MailDay;
+use bursar_core::domain::mail::kind::MailDay;
 use bursar_core::store::Job;
 use bursar_local::invoke::FunctionName::{Claim, Console, Mail, ThresholdAlerts, UsageSync};
 use bursar_local::ses::Fault as MailFault;

@@ -3,7 +3,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::credit::balance::BalanceNotice;
+use bursar_core::domain::credit::BalanceNotice;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::id::ProgrammeId;

@@ -10,7 +10,7 @@ use axum::extract::{FromRequest, FromRequestParts, Multipart, RawPathParams, Req
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::people::role::is_among;
+use bursar_core::domain::programme::role::is_among;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::store::Author;
 use bursar_core::web::{Frame, Posted, RequestDeadline};

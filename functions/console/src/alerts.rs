@@ -1,7 +1,7 @@
 //! The alerts of a programme: the crossings of its budget's thresholds with their cause, and the mails with
 //! their recipients and states. A form sends an alert again.
 
-use bursar_core::domain::mail::class::MailClass;
+use bursar_core::domain::mail::kind::MailClass;
 use bursar_core::domain::usage::crossing::{AlertMail, Crossing, RESERVED, Scope, per_cent};
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::store::{AlertAgain, OutboxRow, StaffPerson, Undeliverable};

@@ -3,9 +3,9 @@
 //! students. Its sums add up to the cent.
 
 use bursar_core::domain::grant::GrantState;
-use bursar_core::domain::usage::closeout::in_cents;
 use bursar_core::domain::usage::pilot::{PilotFigures, Projection};
 use bursar_core::domain::values::format::time_in;
+use bursar_core::domain::values::money::each_in_cents;
 use bursar_core::store::AccountDay;
 use futures_util::TryStreamExt;
 
@@ -78,7 +78,7 @@ pub(crate) async fn closeout(
     // Foreign keys that the programme owns are the last amount, in a row of their own.
     let of_persons = persons.iter().map(ClosingPerson::spent);
     let spent: Vec<Usd> = of_persons.chain([assigned.used.credits.total()]).collect();
-    let cents = in_cents(&spent);
+    let cents = each_in_cents(&spent);
     let of_foreign_keys = cents.last().copied().unwrap_or_default();
     let zone = programme.settings.term.zone();
     let is_open = persons.iter().any(|person| person.is_open);

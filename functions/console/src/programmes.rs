@@ -4,7 +4,7 @@
 use bursar_core::domain::audit::AuditDetail;
 use bursar_core::domain::grant::GrantState;
 use bursar_core::domain::programme::request::{BUDGET, CLOSE, COPY, Request, Wish};
-use bursar_core::domain::programme::tiers::Tiers;
+use bursar_core::domain::programme::rules::Tiers;
 use bursar_core::domain::values::format::field_time;
 use bursar_core::domain::values::id::new_ulid;
 use bursar_core::store::{CloseOutcome, CopiedProgramme, Import, NewProgramme, Step};

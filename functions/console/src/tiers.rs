@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use bursar_core::domain::programme::tiers::{self, Tier};
+use bursar_core::domain::programme::rules::{self, Tier};
 use bursar_core::store::TierOutcome;
 
 use crate::prelude::*;
@@ -117,12 +117,12 @@ impl TierForm {
 
     /// The models, and the version that the form was made from, if there was such a tier; `None` where the form cannot be read.
     fn read(&mut self) -> Option<(Vec<String>, Option<u64>)> {
-        if !tiers::is_name(&self.name) {
+        if !rules::is_tier_name(&self.name) {
             self.name_error =
                 Some("A tier's name has small letters, digits and hyphens, at most 40, such as first-year.".to_owned());
         }
         let models = match models_of(&self.models) {
-            Ok(models) if tiers::named_in(&models).is_some() => {
+            Ok(models) if rules::tier_named_in(&models).is_some() => {
                 Err("A tier lists models, and no other tier. Write each with its provider, such as openai/gpt-4o-mini."
                     .to_owned())
             }

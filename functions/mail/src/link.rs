@@ -1,7 +1,7 @@
 //! A link to sign in: whether one is due, and its mail. Links and codes are made only here, so that neither
 //! is ever at rest.
 
-use bursar_core::domain::people::sign_in::{LINK_LASTS, LOGIN_REQUEST_LASTS, LinkRefused, LiveLink, Mailed, SignIn};
+use bursar_core::domain::sign_in::{LINK_LASTS, LOGIN_REQUEST_LASTS, LinkRefused, LiveLink, Mailed, SignIn};
 use bursar_core::domain::values::address::MatchedAddress;
 use bursar_core::domain::values::token::{BrowserTokenHash, Code, LinkToken};
 use bursar_core::store::{LinkOutcome, MailServer};

@@ -5,7 +5,7 @@ pub(crate) use bursar_core::deadline::Deadline;
 pub(crate) use bursar_core::domain::grant::Grant;
 pub(crate) use bursar_core::domain::mail::alarm::{Alarm, Cause};
 pub(crate) use bursar_core::domain::mail::kind::MailKind;
-pub(crate) use bursar_core::domain::people::role::is_among;
+pub(crate) use bursar_core::domain::programme::role::is_among;
 pub(crate) use bursar_core::domain::programme::{Programme, Settings};
 pub(crate) use bursar_core::domain::usage::crossing::per_cent;
 pub(crate) use bursar_core::domain::values::format::{long_date, time_in};

@@ -7,8 +7,8 @@ use bursar_core::domain::grant::{Attempt, AttemptState, Grant, GrantState, Perso
 use bursar_core::domain::programme::{Budget, Programme, Settings};
 use bursar_core::domain::usage::reading::{DailyUse, Reading};
 use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::id::KeyHash;
 use bursar_core::domain::values::id::{Epoch, Nonce, ProgrammeId};
-use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::utc_date;

@@ -1,7 +1,7 @@
 //! The credit of the account: what must be bought and by when, and a balance that falls short. The rules for
-//! what is told when are `domain/credit/`'s.
+//! what is told when are `domain/credit`'s.
 
-use bursar_core::domain::credit::balance::BalanceNotice;
+use bursar_core::domain::credit::BalanceNotice;
 use bursar_core::store::AccountDay;
 
 use crate::prelude::*;

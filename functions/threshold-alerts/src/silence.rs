@@ -1,7 +1,7 @@
 //! The watch over what fell silent: syncs, jobs, mail, and the balance that all keys depend on. Findings
 //! become alarms for the admins, for most causes once a day. Nothing here depends on a sync having run.
 
-use bursar_core::domain::mail::class::MailClass;
+use bursar_core::domain::mail::kind::MailClass;
 use bursar_core::store::{BulkStop, Job, Waiting};
 use jiff::{SignedDuration, ToSpan};
 

@@ -55,7 +55,7 @@
 //! # Money
 //!
 //! The account's total is compared with the sum of all readings, those of deleted keys included
-//! (`domain/usage/reconciliation.rs`). The difference at the first complete run is the opening; the difference since then is the
+//! (`domain/ledger/cut.rs`). The difference at the first complete run is the opening; the difference since then is the
 //! residual. The account is read before the listing and at the end, and any amount between the two is explained. So the opening is
 //! known as an interval, which each run without a residual may narrow. Spending outside of all keys could hide once in its width.
 //!

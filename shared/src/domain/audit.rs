@@ -1,27 +1,21 @@
 //! The audit trail: one entry for each change of state, right, limit, settings or roster, written in the
 //! transaction that makes the change. People appear by id only, so an erasure leaves the entries as they are.
 
-use std::str::FromStr;
-
 use crate::domain::values::id::NotAnId;
 use crate::prelude::*;
 use crate::store::keys::{AUDIT, grant_partition_of};
 
-/// The actor of a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Actor {
-    /// The student, on their own grant.
     Student,
     /// A person with a role.
     Person(PersonId),
-    /// The sync, acting on the provider's answers.
     Sync,
     /// A rule that a person set on the programme.
     Rule,
 }
 
-/// An audit entry of a grant, a programme or the account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// `None` for a change that belongs to no programme.
@@ -61,7 +55,6 @@ impl Entry {
     }
 }
 
-/// The details of a change: the states before and after.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditDetail {
     pub act: Act,
@@ -71,7 +64,6 @@ pub struct AuditDetail {
     pub note: Option<String>,
 }
 
-/// The acts that leave an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Act {
@@ -96,7 +88,6 @@ pub enum Act {
     ReservationGivenBack,
     /// Another name, address or id on the roster.
     Described,
-    /// Another group.
     Moved,
     /// The provider confirmed the rules of a guardrail, or lost it.
     GuardrailSet,
@@ -108,7 +99,6 @@ pub enum Act {
     RulesSent,
     /// Keys that the provider had and the table did not were recorded.
     Recovered,
-    /// A key was deleted at the provider.
     Purged,
     /// Faculty asked the admins for a change, which by itself changes nothing.
     Asked,
@@ -124,11 +114,9 @@ pub enum Act {
     /// An admin confirmed that another management key is of this deployment's account, although it finds none
     /// of the keys that were listed before.
     AccountConfirmed,
-    /// A mail that was given up was queued again.
     MailSentAgain,
     /// Mail to an address with bounces was allowed again.
     MailAllowed,
-    /// An alert was sent again.
     AlertResent,
 }
 
@@ -162,22 +150,15 @@ impl fmt::Display for Actor {
     }
 }
 
-impl FromStr for Actor {
-    type Err = NotAnId;
-    fn from_str(text: &str) -> Result<Actor, NotAnId> {
-        match text {
+impl TryFrom<String> for Actor {
+    type Error = NotAnId;
+    fn try_from(text: String) -> Result<Actor, NotAnId> {
+        match text.as_str() {
             "student" => Ok(Actor::Student),
             "sync" => Ok(Actor::Sync),
             "rule" => Ok(Actor::Rule),
             other => other.strip_prefix("person:").unwrap_or_default().parse().map(Actor::Person),
         }
-    }
-}
-
-impl TryFrom<String> for Actor {
-    type Error = NotAnId;
-    fn try_from(text: String) -> Result<Actor, NotAnId> {
-        text.parse()
     }
 }
 

@@ -1,13 +1,12 @@
-//! The rules, as types that cannot be wrong and pure functions over them. There is no input or output here,
-//! no type of AWS or the provider, and no clock: `now` is an argument. Each module uses those named before
-//! it.
+//! The rules, as types that cannot be wrong and pure functions over them. There is no input or output here, no type of
+//! AWS or the provider, and no clock: `now` is an argument. Each module uses those named before it.
 
 pub mod values;
 
 pub mod audit;
 pub mod programme;
 
-pub mod people;
+pub mod sign_in;
 pub mod usage;
 
 pub mod credit;

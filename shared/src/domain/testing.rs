@@ -1,10 +1,6 @@
 //! Values as tests write them, and what the tests of the rules begin with.
 
-use super::grant::{Grant, Person, View};
-use super::programme::{Budget, Programme, Settings};
-use super::values::address::EmailAddress;
-use super::values::id::ProgrammeId;
-use super::values::money::Usd;
+use super::grant::Person;
 use super::values::term::Term;
 use crate::prelude::*;
 

@@ -1,8 +1,7 @@
 //! Notifications that nobody asked for, each sent once: alarms, digests and statements, crossings of budgets and of students' own caps,
 //! and what the admins were told of the balance. Their texts belong to the mail function.
 
-use crate::domain::credit::balance::{BalanceNeed, BalanceNotice};
-use crate::domain::credit::purchase::{CreditFacts, Purchase};
+use crate::domain::credit::{BalanceNeed, BalanceNotice, CreditFacts, Purchase};
 use crate::domain::ledger::mailed::MailedStatement;
 use crate::domain::mail::alarm::Alarm;
 use crate::domain::mail::digest::{AccountDigest, Digest};

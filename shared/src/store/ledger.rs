@@ -5,8 +5,9 @@
 use futures_util::future::try_join_all;
 
 use crate::domain::ledger::cut::{AccountCut, KeyChange, LifetimeUse};
-use crate::domain::ledger::foreign_act::{AnsweredKey, ForeignAct, ForeignActState, ForeignChange};
-use crate::domain::ledger::owner::{KeyOwner, KeyShare, KeyShares, OwnedUse};
+use crate::domain::ledger::foreign::{
+    AnsweredKey, ForeignAct, ForeignActState, ForeignChange, KeyOwner, KeyShare, KeyShares, OwnedUse,
+};
 use crate::domain::ledger::statement::{Statement, StatementDays};
 use crate::domain::programme::Byok;
 use crate::prelude::*;

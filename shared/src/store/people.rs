@@ -1,13 +1,12 @@
 //! People: the identity of an address, which is its rosters, its roles and the id by which the audit names the person; their sign-in,
-//! and rate limits. `domain::people::sign_in` decides what is valid for an address. Each decision is one conditional write, so of many
+//! and rate limits. `domain::sign_in` decides what is valid for an address. Each decision is one conditional write, so of many
 //! requests with one link one signs in.
 
 use futures_util::future::try_join_all;
 
-use crate::domain::mail::class::OptionalMail;
-use crate::domain::people::role::{Role, Roles, is_among};
-use crate::domain::people::session::Session;
-use crate::domain::people::sign_in::{LOGIN_REQUEST_LASTS, LinkRefused, LiveLink, SignIn};
+use crate::domain::mail::kind::OptionalMail;
+use crate::domain::programme::role::{Role, Roles, is_among};
+use crate::domain::sign_in::{LOGIN_REQUEST_LASTS, LinkRefused, LiveLink, Session, SignIn};
 use crate::domain::values::token::{BrowserTokenHash, LinkTokenHash, SessionTokenHash};
 use crate::prelude::*;
 use crate::store::items::Stored;

@@ -2,20 +2,18 @@
 
 use super::items::{self, Item, Stored};
 use super::*;
-use crate::domain::credit::balance::BalanceNotice;
+use crate::domain::credit::BalanceNotice;
 use crate::domain::grant::Reading;
 use crate::domain::ledger::cut::AccountCut;
-use crate::domain::ledger::foreign_act::ForeignAct;
+use crate::domain::ledger::foreign::{ForeignAct, KeyOwner};
 use crate::domain::ledger::mailed::MailedStatement;
-use crate::domain::ledger::owner::KeyOwner;
 use crate::domain::mail::alarm::Alarm;
-use crate::domain::mail::day::MailDay;
 use crate::domain::mail::digest::{AccountDigest, Digest};
-use crate::domain::people::role::Roles;
-use crate::domain::people::session::Session;
-use crate::domain::people::sign_in::SignIn;
+use crate::domain::mail::kind::MailDay;
 use crate::domain::programme::guardrail::Guardrail;
-use crate::domain::programme::tiers::Tier;
+use crate::domain::programme::role::Roles;
+use crate::domain::programme::rules::Tier;
+use crate::domain::sign_in::{Session, SignIn};
 use crate::domain::usage::crossing::Crossing;
 use crate::prelude::*;
 

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Redirect};
 
 use super::form::{Fields, FormBounds};
 use super::{AppError, Site};
-use crate::domain::people::session::Session;
+use crate::domain::sign_in::Session;
 use crate::domain::values::token::CsrfToken;
 use crate::prelude::*;
 

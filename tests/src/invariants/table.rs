@@ -4,21 +4,19 @@
 use std::collections::BTreeSet;
 
 use bursar_core::domain::audit::Entry;
-use bursar_core::domain::credit::balance::BalanceNotice;
+use bursar_core::domain::credit::BalanceNotice;
 use bursar_core::domain::grant::Grant;
 use bursar_core::domain::ledger::cut::AccountCut;
-use bursar_core::domain::ledger::foreign_act::ForeignAct;
+use bursar_core::domain::ledger::foreign::{ForeignAct, KeyOwner};
 use bursar_core::domain::ledger::mailed::MailedStatement;
-use bursar_core::domain::ledger::owner::KeyOwner;
 use bursar_core::domain::mail::alarm::Alarm;
-use bursar_core::domain::mail::day::MailDay;
 use bursar_core::domain::mail::digest::{AccountDigest, Digest};
-use bursar_core::domain::people::role::Roles;
-use bursar_core::domain::people::session::Session;
-use bursar_core::domain::people::sign_in::SignIn;
+use bursar_core::domain::mail::kind::MailDay;
 use bursar_core::domain::programme::guardrail::{Guardrail, GuardrailOwner};
-use bursar_core::domain::programme::tiers::{Tier, Tiers};
+use bursar_core::domain::programme::role::Roles;
+use bursar_core::domain::programme::rules::{Tier, Tiers};
 use bursar_core::domain::programme::{Budget, Programme};
+use bursar_core::domain::sign_in::{Session, SignIn};
 use bursar_core::domain::usage::crossing::Crossing;
 use bursar_core::domain::usage::reading::Reading;
 use bursar_core::store::items::{self, Item};

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use bursar_core::domain::grant::Grant;
-use bursar_core::domain::values::key::KeyHash;
+use bursar_core::domain::values::id::KeyHash;
 use bursar_tests::faults::Service;
 use bursar_tests::seeds::sized;
 

@@ -1,7 +1,7 @@
 //! An admin limits or disables a key that nobody here made: once, on record, and whatever the provider answers.
 
 use bursar_core::domain::audit::{Act, Actor};
-use bursar_core::domain::ledger::foreign_act::{ForeignAct, ForeignActState};
+use bursar_core::domain::ledger::foreign::{ForeignAct, ForeignActState};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::{KeySnapshot, Nano};
 use bursar_tests::campus::ADMIN;

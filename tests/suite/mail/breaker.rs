@@ -1,8 +1,7 @@
 //! The breaker for bulk mail: when too much of a kind comes back, that kind stops, admins are notified, and all other mail goes on.
 //! The next day it goes on.
 
-use bursar_core::domain::mail::day::{MailCounts, MailDay};
-use bursar_core::domain::mail::kind::MailKind;
+use bursar_core::domain::mail::kind::{MailCounts, MailDay, MailKind};
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{BulkStop, Resend};
 use bursar_local::ses::Quota;

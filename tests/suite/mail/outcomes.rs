@@ -1,7 +1,6 @@
 //! SES events about a mail, in any order and repeated, and what follows for the row, the address and the counts.
 
-use bursar_core::domain::mail::day::MailDay;
-use bursar_core::domain::mail::kind::MailKind;
+use bursar_core::domain::mail::kind::{MailDay, MailKind};
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{BulkStop, Resend, UnreachableReason};
 use bursar_local::invoke::{FunctionName, InvokeError};

@@ -3,8 +3,8 @@
 
 use bursar_core::domain::audit::{Act, Actor};
 use bursar_core::domain::grant::{Grant, MintedKey, OpenAttempt};
+use bursar_core::domain::values::id::KeyHash;
 use bursar_core::domain::values::id::ProgrammeId;
-use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{AssignOutcome, Author};
 use bursar_local::invoke::FunctionName::UsageSync;

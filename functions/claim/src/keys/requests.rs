@@ -10,7 +10,7 @@ use bursar_core::domain::grant::{
     Attempt, GrantState, HoldKind, Order, OrderKind, Reading, ReleaseRefused, Stopped, View,
 };
 use bursar_core::domain::values::id::Epoch;
-use bursar_core::domain::values::key::KeyHash;
+use bursar_core::domain::values::id::KeyHash;
 use bursar_core::orders::NotCarriedOut;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::keys::KeyPresence;

@@ -10,11 +10,11 @@ use bursar_core::domain::grant::{
     Attempt, AttemptFailure, AttemptState, BETWEEN_LOOKS, BeginRefused, KeyGuardrail, KeyRequest, KeyRequestKind,
     MintedKey, OpenAttempt, Order, OrderKind, RecordRefused, SwitchState, View,
 };
-use bursar_core::domain::programme::Byok;
 use bursar_core::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOwner};
-use bursar_core::domain::programme::terms::TermsHash;
+use bursar_core::domain::programme::{Byok, TermsHash};
+use bursar_core::domain::values::id::KeyHash;
 use bursar_core::domain::values::id::{DeploymentId, KeyName, Nonce};
-use bursar_core::domain::values::key::{KeyHash, PlaintextKey};
+use bursar_core::domain::values::key::PlaintextKey;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::orders::NotCarriedOut;
 use bursar_core::provider::ProviderError;

@@ -5,7 +5,7 @@
 use bursar_core::clock::Moment;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{BeginRefused, GrantState, HoldKind, KeyRequestKind, View};
-use bursar_core::domain::programme::terms::TermsHash;
+use bursar_core::domain::programme::TermsHash;
 use bursar_core::domain::values::format::time_in;
 use bursar_core::domain::values::money::Usd;
 

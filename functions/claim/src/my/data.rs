@@ -6,7 +6,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use bursar_core::domain::audit::{Act, Actor, Entry};
 use bursar_core::domain::grant::{Attempt, AttemptState, GrantState, Notice, Reading, Stopped, SwitchState, View};
-use bursar_core::domain::people::role::Roles;
+use bursar_core::domain::programme::role::Roles;
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::store::{MailState, OutboxRow, QueuedMail, StaffPerson};

@@ -2,7 +2,7 @@
 //! key is ever written; the key's name is typed, and what was pressed is on record before the provider is asked.
 
 use axum::extract::Path;
-use bursar_core::domain::ledger::foreign_act::{AnsweredKey, ForeignAct, ForeignActState, ForeignChange};
+use bursar_core::domain::ledger::foreign::{AnsweredKey, ForeignAct, ForeignActState, ForeignChange};
 use bursar_core::domain::values::id::KeyName;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::key::ProviderKey;

@@ -1,7 +1,7 @@
 //! Keys that nobody here made: foreign keys with what admins did to them and who owns them, and keys with a name of ours whose
 //! grant does not exist.
 
-use bursar_core::domain::ledger::foreign_act::ForeignAct;
+use bursar_core::domain::ledger::foreign::ForeignAct;
 use bursar_core::store::ForeignKey;
 
 use super::foreign_act::KeyForm;

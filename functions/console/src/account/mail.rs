@@ -1,9 +1,8 @@
 //! The mail of the account: counts of the day, waiting mail, the mail server's state, which people with a role are not reached, and
 //! the dead letters by cause, with the form that sends them again.
 
-use bursar_core::domain::mail::day::MailCounts;
 use bursar_core::domain::mail::failure::{FailureText, NOT_VERIFIED};
-use bursar_core::domain::mail::kind::MailKind;
+use bursar_core::domain::mail::kind::{MailCounts, MailKind};
 use bursar_core::store::{
     BulkStop, DeadMails, GIVEN_UP_SHOWN, MailRefusal, MailServer, OutboxRow, SentAgain, Undeliverable, Unreachable,
 };

@@ -1,7 +1,7 @@
 //! The page of the account: its money against what is reserved, the residual, the last syncs, and what the
 //! guard held back. Keys, mail, and the forms of each part are left to the files beside this one.
 
-use bursar_core::domain::credit::purchase::{DAYS_TO_BUY, Purchase};
+use bursar_core::domain::credit::{DAYS_TO_BUY, Purchase};
 use bursar_core::domain::mail::alarm::Alarm;
 use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::usage::models::ModelUse;

@@ -1,7 +1,7 @@
 //! The forms by which an admin releases what was held back, and confirms that a management key is of this account.
 
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
-use bursar_core::domain::people::role::Roles;
+use bursar_core::domain::programme::role::Roles;
 use bursar_core::domain::values::id::DeploymentId;
 use bursar_core::domain::values::key::Fingerprint;
 use bursar_core::store::{Meta, SyncState};

@@ -1,8 +1,7 @@
 //! Warnings about the account that need a person, one sentence each, and what credit to buy and by when. What the safety limit held back has a
 //! notice of its own.
 
-use bursar_core::domain::credit::balance::{BalanceNeed, Basis};
-use bursar_core::domain::credit::purchase::{DAYS_TO_BUY, Purchase};
+use bursar_core::domain::credit::{BalanceNeed, Basis, DAYS_TO_BUY, Purchase};
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::values::format::long_date;
 use bursar_core::store::{Checkpoint, SyncState};

@@ -2,9 +2,9 @@
 
 use bursar_core::domain::grant::{GrantState, Reading};
 use bursar_core::domain::mail::failure::FailureText;
-use bursar_core::domain::people::role::is_among;
 use bursar_core::domain::programme::People;
 use bursar_core::domain::programme::guardrail::{Guardrail, RulesRefusal};
+use bursar_core::domain::programme::role::is_among;
 use bursar_core::domain::values::format::named_month;
 use bursar_core::store::AccountDay;
 use bursar_core::store::{GIVEN_UP_SHOWN, QueuedMail, StaffPerson, Undeliverable};

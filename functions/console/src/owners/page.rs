@@ -1,6 +1,6 @@
 //! The pages about owners of keys: the section of the account's page with the forms, and the preview of what a choice would do.
 
-use bursar_core::domain::values::key_name::prefix;
+use bursar_core::domain::values::key::name_prefix;
 use bursar_core::store::{ForeignKey, OwnedKey};
 
 use super::Asked;
@@ -109,8 +109,8 @@ impl OwnerWords {
 
 fn prefixes(nobodys: &[ForeignKey]) -> Vec<NamePrefix> {
     let mut sums: BTreeMap<&str, (usize, Usd)> = BTreeMap::new();
-    for key in nobodys.iter().filter(|key| !prefix(&key.name).is_empty()) {
-        let sum = sums.entry(prefix(&key.name)).or_default();
+    for key in nobodys.iter().filter(|key| !name_prefix(&key.name).is_empty()) {
+        let sum = sums.entry(name_prefix(&key.name)).or_default();
         *sum = (sum.0 + 1, sum.1 + key.used.credits.total());
     }
     let mut prefixes: Vec<NamePrefix> = sums

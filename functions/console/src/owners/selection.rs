@@ -1,10 +1,10 @@
 //! The keys that an admin chose by hash or by a pattern of their names: those that can be given or taken back, and the others with
 //! the reason. Nothing is changed here.
 
-use bursar_core::domain::ledger::owner::{KeyOwner, OwnedUse};
+use bursar_core::domain::ledger::foreign::{KeyOwner, OwnedUse};
 use bursar_core::domain::programme::Byok;
 use bursar_core::domain::values::id::KeyName;
-use bursar_core::domain::values::key_name::matches;
+use bursar_core::domain::values::key::name_matches;
 use bursar_core::store::ForeignKey;
 
 use crate::prelude::*;
@@ -65,7 +65,7 @@ impl Wanted {
     fn has(&self, key: &ForeignKey) -> bool {
         match self {
             Wanted::Key(hash) => key.key == *hash,
-            Wanted::Match(pattern) => matches(pattern, &key.name),
+            Wanted::Match(pattern) => name_matches(pattern, &key.name),
         }
     }
 }

@@ -127,7 +127,7 @@ impl<'a> ReportRow<'a> {
     fn of(line: ReportLine<'a>, scope: &'a ReportScope, people: &People) -> ReportRow<'a> {
         let (programme, _) = &scope.programmes[usize::from(line.programme)];
         let known = line.grant.and_then(|grant| people.get(&(line.programme, grant)).cloned());
-        ReportRow { line, programme, grant: line.grant.map(GrantId::of_bytes), known }
+        ReportRow { line, programme, grant: line.grant.as_ref().map(GrantId::of_bytes), known }
     }
 }
 
@@ -142,7 +142,7 @@ async fn people(site: &Site, scope: &ReportScope, lines: &[ReportLine<'_>]) -> R
     wanted.dedup();
     let each = wanted.into_iter().filter_map(|(number, grant)| {
         let (programme, role) = scope.programmes.get(usize::from(number))?;
-        let found = async move { site.table.get(Grant::key_of(&programme.id, &GrantId::of_bytes(grant))).await };
+        let found = async move { site.table.get(Grant::key_of(&programme.id, &GrantId::of_bytes(&grant))).await };
         (*role >= Role::Faculty).then_some(async move { Ok::<_, AppError>(((number, grant), found.await?)) })
     });
     let read: Vec<_> = each.collect();
@@ -205,7 +205,7 @@ pub(crate) async fn file(State(site): State<Site>, scope: ReportScope, request: 
             Cell::text(programme.settings.texts.cost_code.as_deref()),
             Cell::text(line.group),
             Cell::text(line.model),
-            Cell::exact(line.grant.map(GrantId::of_bytes)),
+            Cell::exact(line.grant.as_ref().map(GrantId::of_bytes)),
             Cell::exact(line.requests),
             Cell::exact(Some(line.spent)),
         ]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use bursar_core::domain::programme::tiers::{self, Tiers};
+use bursar_core::domain::programme::rules::{self, Tiers};
 use bursar_core::store::StoreError;
 
 use super::Refusals;
@@ -82,7 +82,7 @@ impl KnownModels {
     pub(crate) fn refusal(&self, before: &[String], after: &[String]) -> Option<NotListed> {
         let refused = |status, why| Some(NotListed { status, why });
         let is_gone = |name: &&str| before != after && self.tiers.models(name).is_none();
-        if let Some(named) = tiers::named_in(after).filter(is_gone) {
+        if let Some(named) = rules::tier_named_in(after).filter(is_gone) {
             let known: Vec<&str> = self.tiers.iter().map(|tier| tier.name.as_str()).collect();
             let why = format!(
                 "{named} is neither a tier nor a model. Write models with their provider, such as openai/gpt-4o-mini, or one of the tiers: {}.",
@@ -154,11 +154,11 @@ async fn check_providers(site: &Site, before: &[String], after: &[String], deadl
 
 /// The models that a list did not name before; a tier's name is none.
 pub(crate) fn new_models<'a>(before: &[String], after: &'a [String]) -> Vec<&'a str> {
-    let is_new = |model: &&String| tiers::named_in(after).is_none() && !before.contains(model);
+    let is_new = |model: &&String| rules::tier_named_in(after).is_none() && !before.contains(model);
     after.iter().filter(is_new).map(String::as_str).collect()
 }
 
 /// Whether a word is all of the text, and can be a tier's name.
 fn is_only(word: &str, text: &str) -> bool {
-    tiers::is_name(word) && words(text).count() == 1
+    rules::is_tier_name(word) && words(text).count() == 1
 }

@@ -1,7 +1,7 @@
 //! The parsers for the texts of a programme's form. Each refuses with one sentence for the person who typed.
 
-use bursar_core::domain::people::role::{MOST_CHANGED_ROLES, RoleChanges};
 use bursar_core::domain::programme::Weekday;
+use bursar_core::domain::programme::role::{MOST_CHANGED_ROLES, RoleChanges};
 use bursar_core::domain::programme::rules::Region;
 use bursar_core::domain::values::address::is_invisible;
 use bursar_core::domain::values::term::{FIRST_DAY, LAST_DAY, Term, TermError};

@@ -1,9 +1,8 @@
 //! The words of each alarm: the number in the subject, the known facts, their meaning, and what to do.
 
-use bursar_core::domain::credit::balance::{BalanceNeed, Basis};
-use bursar_core::domain::credit::purchase::{DAYS_TO_BUY, PACE_DAYS, Purchase};
-use bursar_core::domain::mail::day::MailDay;
+use bursar_core::domain::credit::{BalanceNeed, Basis, DAYS_TO_BUY, PACE_DAYS, Purchase};
 use bursar_core::domain::mail::failure::FailureText;
+use bursar_core::domain::mail::kind::MailDay;
 
 use crate::account::{AlarmText, NamedAccount, moment};
 use crate::letter::words::some;

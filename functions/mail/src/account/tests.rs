@@ -1,9 +1,7 @@
 //! The words of each alarm.
 
-use bursar_core::domain::credit::balance::{BalanceNeed, Basis};
-use bursar_core::domain::credit::purchase::Purchase;
-use bursar_core::domain::mail::day::MailDay;
-use bursar_core::domain::mail::kind::MailKind;
+use bursar_core::domain::credit::{BalanceNeed, Basis, Purchase};
+use bursar_core::domain::mail::kind::{MailDay, MailKind};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::secrets::ManagementKey;
 use jiff::ToSpan;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use bursar_core::domain::credit::balance::Basis;
+use bursar_core::domain::credit::Basis;
 use bursar_core::domain::mail::digest::{AccountDigest, ProgrammeLine, UnownedKey};
 use bursar_core::domain::usage::forecast::RunsOut;
 use bursar_core::domain::values::format::{date_range, medium_date};

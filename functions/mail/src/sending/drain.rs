@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use bursar_core::domain::mail::class::MailClass;
 use bursar_core::domain::mail::failure::{NOT_VERIFIED, PAUSED, QUOTA_UNREAD};
+use bursar_core::domain::mail::kind::MailClass;
 use bursar_core::store::{BulkStop, MailServer};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde::Serialize;

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use bursar_core::domain::mail::class::MailClass;
 use bursar_core::domain::mail::failure::{
     CORRUPT, FailureScope, GIVEN_UP, NOT_A_MAIL, NOT_VERIFIED, QUOTA_UNREAD, UNDELIVERABLE,
 };
+use bursar_core::domain::mail::kind::MailClass;
 use bursar_core::store::MailState;
 use ulid::Ulid;
 

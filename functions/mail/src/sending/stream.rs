@@ -2,8 +2,8 @@
 //! address is known. A failed mail is left to the drain, so only a failure of the table, or a login request without
 //! time left, fails a record.
 
-use bursar_core::domain::mail::class::MailClass;
-use bursar_core::domain::people::sign_in::LOGIN_REQUEST_LASTS;
+use bursar_core::domain::mail::kind::MailClass;
+use bursar_core::domain::sign_in::LOGIN_REQUEST_LASTS;
 use bursar_core::event::StreamRecord;
 use bursar_core::store::items::Stored;
 use bursar_core::store::{LoginRequest, MailState};

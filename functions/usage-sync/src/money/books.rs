@@ -1,9 +1,8 @@
 //! The account's money as a run writes it: the day, the cut of a complete run, and the alarm about the
 //! residual.
 
-use bursar_core::domain::ledger::cut::{AccountCut, ProgrammeCut};
+use bursar_core::domain::ledger::cut::{AccountCut, AccountSpending, ProgrammeCut, Reconciled, is_new};
 use bursar_core::domain::mail::alarm::Alarm;
-use bursar_core::domain::usage::reconciliation::{AccountSpending, Reconciled, is_new};
 use bursar_core::provider::account::Credits;
 use bursar_core::store::{Account, AccountDay, SyncState};
 

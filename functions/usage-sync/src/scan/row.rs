@@ -56,11 +56,11 @@ impl KeyRow {
     }
 
     pub(crate) fn grant(&self) -> GrantId {
-        GrantId::of_bytes(self.grant)
+        GrantId::of_bytes(&self.grant)
     }
 
     pub(crate) fn nonce(&self) -> Nonce {
-        Nonce::of_bytes(self.nonce)
+        Nonce::of_bytes(&self.nonce)
     }
 
     pub(crate) fn epoch(&self) -> Epoch {
@@ -95,7 +95,7 @@ impl KeyRow {
     pub(crate) fn found(&self) -> RecoveredKey {
         RecoveredKey {
             epoch: self.epoch(),
-            nonce: Nonce::of_bytes(self.nonce),
+            nonce: Nonce::of_bytes(&self.nonce),
             key: self.key(),
             enabled: self.state.enabled,
             limit: self.state.limit,

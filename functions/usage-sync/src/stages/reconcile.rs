@@ -3,7 +3,7 @@
 //! residual.
 
 use anyhow::bail;
-use bursar_core::domain::usage::reconciliation::is_new;
+use bursar_core::domain::ledger::cut::is_new;
 use bursar_core::store::SyncState;
 use ulid::Ulid;
 

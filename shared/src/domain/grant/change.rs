@@ -1,11 +1,10 @@
 //! What an act reads and what it writes. The store turns a change into one conditional transaction.
 
+use super::*;
+
 use std::fmt::Display;
 
-use super::{Attempt, Grant, Reading};
-use crate::domain::grant::Spending;
 use crate::domain::usage::reading::{KeyUseContext, Shortfall, UnusableReport, UsageReport};
-use crate::prelude::*;
 
 /// A grant with everything that its acts decide on, as read at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,24 +50,18 @@ pub enum Logged {
     Mark(Mark),
 }
 
-/// The changes without an audit entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mark {
     /// What the provider holds differs from what is wanted, which is ordered.
     Ordered,
-    /// An order is not needed any more.
     Dropped,
-    /// An order failed and is due later.
     PutOff,
     /// A larger limit is about to be sent.
     Sending,
-    /// The provider holds what was ordered.
     Confirmed,
     /// The provider does not know a key, which may be wrong.
     Missing,
-    /// A retired key is gone.
     Gone,
-    /// A retired key was read for the last time.
     Read,
     /// What was left of a key that is gone is given back.
     RestGivenBack,
@@ -80,7 +73,6 @@ pub enum Mark {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unchanged;
 
-/// The effect of an act on what the budget has reserved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BudgetChange {
     None,
@@ -91,7 +83,6 @@ pub enum BudgetChange {
     GiveBack(Usd),
 }
 
-/// The notices about a key that an act sends a student by mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Notice {
@@ -99,11 +90,9 @@ pub enum Notice {
     KeyLeaked,
     /// The key is held in a week, unless it is used.
     UnusedSoon,
-    /// The key is held, since it was not used.
     Unused,
     /// The key is too old in a week.
     TooOldSoon,
-    /// The key has ended, since it had become too old.
     TooOld,
     /// The term ends within a week, and every key with it.
     TermEndSoon,
@@ -114,7 +103,6 @@ impl View {
         Spending::of(&self.grant, &self.readings, &self.programme.settings, now)
     }
 
-    /// The reading of a key of this grant, if there is one.
     pub fn reading(&self, epoch: Epoch) -> Option<&Reading> {
         self.readings.iter().find(|reading| reading.epoch == epoch)
     }
@@ -153,7 +141,6 @@ impl View {
 }
 
 impl Change {
-    /// The grant as the act leaves it.
     pub fn grant(&self) -> &Grant {
         &self.grant
     }
@@ -182,7 +169,6 @@ impl Change {
         }
     }
 
-    /// The notice that the student is mailed.
     pub fn notice(&self) -> Option<Notice> {
         self.notice
     }
@@ -216,10 +202,22 @@ impl Draft {
 }
 
 impl<L> Change<L> {
-    /// The attempt whose key is the live one.
     pub(super) fn live_mut(&mut self) -> Option<&mut Attempt> {
         let epoch = self.grant.live()?.epoch;
+        self.attempt_mut(epoch)
+    }
+
+    pub(super) fn attempt_mut(&mut self, epoch: Epoch) -> Option<&mut Attempt> {
         self.grant.attempts.iter_mut().find(|attempt| attempt.epoch == epoch)
+    }
+
+    /// The attempt that made this key.
+    pub(super) fn attempt_with(&mut self, epoch: Epoch, key: &KeyHash) -> Option<&mut Attempt> {
+        self.attempt_mut(epoch).filter(|attempt| attempt.key.as_ref() == Some(key))
+    }
+
+    pub(super) fn attempt_not_gone(&mut self, epoch: Epoch, key: &KeyHash) -> Option<&mut Attempt> {
+        self.attempt_with(epoch, key).filter(|attempt| attempt.gone.is_none())
     }
 
     /// Orders a disable for every key of the grant that is not disabled yet, and drops their other orders.
@@ -235,5 +233,34 @@ impl<L> Change<L> {
     pub(super) fn ordering_readings(mut self, now: Moment) -> Change<L> {
         self.grant.attempts.iter_mut().for_each(|attempt| attempt.order_reading(now));
         self
+    }
+}
+
+impl Grant {
+    /// The audit entry of an act that led to this state of the grant. Several acts may share a millisecond,
+    /// so their entries sort by the version that they led to.
+    pub fn entry(&self, by: Actor, what: AuditDetail, now: Moment) -> Entry {
+        let entry = in_order(new_ulid(now), self.version);
+        Entry { programme: Some(self.programme.clone()), grant: Some(self.id.clone()), entry, at: now, by, what }
+    }
+}
+
+fn in_order(ulid: Ulid, version: u64) -> Ulid {
+    const BELOW: u32 = 64;
+    let within = u128::from(version & 0xffff) << BELOW | ulid.random() & u128::from(u64::MAX);
+    Ulid::from_parts(ulid.timestamp_ms(), within)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_of_one_millisecond_sort_as_the_acts_that_wrote_them() {
+        let now = "2026-01-02T08:00:00Z".parse().unwrap();
+        let entries: Vec<Ulid> = (1..300).map(|version| in_order(new_ulid(now), version)).collect();
+        assert!(entries.is_sorted());
+        assert_ne!(in_order(new_ulid(now), 7), in_order(new_ulid(now), 7));
+        assert!(entries[298] < new_ulid(now + jiff::SignedDuration::from_millis(1)));
     }
 }

@@ -1,29 +1,35 @@
-//! One person's right to one live key in one programme: what a grant and its attempts can be. What can be done to them stands in
-//! `acts`: each a pure function from what was read to what is to be written.
+//! One person's right to one live key in one programme: what a grant and its attempts can be. What can be done to them stands
+//! beside it: each act a pure function from what was read to what is to be written.
 //!
 //! The states of a grant, an attempt and an order are drawn in `ARCHITECTURE.md`. `store::grants::act` writes what an act
 //! decides. What a grant can still cost is `reservation`, what the provider is still to be told `order`.
 
-mod acts;
-mod cap_use;
+mod attempt;
 mod change;
-mod edited;
-mod entry;
+mod close;
+mod drift;
+mod hold;
+mod lifecycle;
+mod limits;
+mod order;
 mod reservation;
 mod spending;
 #[cfg(test)]
 mod tests;
 
-pub use acts::*;
-pub use cap_use::CapUse;
+pub use attempt::{AttemptFailure, BeginRefused, KeyRequest, KeyRequestKind, MintedKey, OpenAttempt, RecordRefused};
 use change::Draft;
 pub use change::{BudgetChange, Change, DependsOn, Logged, Mark, Notice, Unchanged, View};
-pub use edited::EditEffect;
-pub use reservation::{DROPPED_KEPT, Reservation};
-pub use spending::{Spending, wanted_limit};
+pub use close::{CapRefused, LineRefused, RosterLine};
+pub use drift::RecoveredKey;
+pub use hold::{Hold, HoldKind, HoldRefused, Holds, Pause, ReleaseRefused};
+pub use lifecycle::{AnnouncedEnd, NoticeDelivery, Rule};
+pub use limits::{ListedLimit, NotMoved, NotSending, WantedLimit};
+pub use order::{BETWEEN_LOOKS, LATE_ENABLE, LargerLimit, Order, OrderBackoff, OrderKind, SentLimit, Urgency};
+pub use reservation::{DROPPED_KEPT, EditEffect, Reservation};
+use spending::surely;
+pub use spending::{CapUse, Spending, wanted_limit};
 
-use super::audit::Actor;
-use super::programme::Settings;
 pub use crate::domain::usage::reading::{Reading, SETTLING};
 use crate::domain::values::id::Nonce;
 use crate::prelude::*;
@@ -38,7 +44,6 @@ pub const GRACE: SignedDuration = SignedDuration::from_hours(1);
 /// lost its network.
 pub const FREE_REPLACEMENT: SignedDuration = SignedDuration::from_mins(15);
 
-/// A grant as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
     pub programme: ProgrammeId,
@@ -55,9 +60,7 @@ pub struct Grant {
     pub epoch: Epoch,
     /// Whether the grant's cap is part of what the budget has reserved.
     pub has_reservation: bool,
-    /// Whether a key of this grant was ever shown.
     pub ever_shown: bool,
-    /// The number of replacements counted so far.
     pub replacements: u32,
     /// The number of replacements that faculty allowed beyond the programme's.
     pub allowed: u32,
@@ -66,7 +69,6 @@ pub struct Grant {
     pub attempts: Vec<Attempt>,
     /// The time of the last reveal or counted replacement, until it has given one free replacement.
     pub counted_at: Option<Moment>,
-    /// The version, which every act increases on condition that it is unchanged.
     pub version: u64,
 }
 
@@ -76,8 +78,7 @@ stored! {
     waits it.urgency().map(|(urgency, due)| (Queue::Order(urgency), due))
 }
 
-/// The person a grant is for. Together with the person's own items this is the only home of names and
-/// addresses.
+/// The person a grant is for. Together with the person's own items this is the only home of names and addresses.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
     pub address: EmailAddress,
@@ -93,7 +94,6 @@ impl fmt::Debug for Person {
     }
 }
 
-/// The state of a grant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum GrantState {
@@ -113,7 +113,6 @@ pub enum GrantState {
     Ended,
 }
 
-/// The reason that a grant that was shown a key has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stopped {
@@ -126,7 +125,6 @@ pub enum Stopped {
     GoneAtProvider,
 }
 
-/// One attempt to make a key, with the key that it made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     pub epoch: Epoch,
@@ -149,18 +147,14 @@ pub struct Attempt {
     pub shown_at: Option<Moment>,
     /// The time at which the key was last enabled again after a hold.
     pub resumed_at: Option<Moment>,
-    /// The announced ends of the key, by their notices.
     pub announced: BTreeMap<Notice, AnnouncedEnd>,
     #[serde(flatten)]
     pub switch: SwitchState,
-    /// The time until which an enable that was taken back may still take effect; an earlier answer confirms
-    /// no disable.
+    /// The time until which an enable that was taken back may still take effect; an earlier answer confirms no disable.
     pub late_enable_until: Option<Moment>,
     /// The time at which the key's final reading is due, since a person waits for the rest of its reservation.
     pub read_at: Option<Moment>,
-    /// The backoff of the key's orders after a failure.
     pub put_off: Option<OrderBackoff>,
-    /// The time since which the provider answers that it does not know the key.
     pub missing_since: Option<Moment>,
     /// For a key that is gone: the time since which the rest of its limit stays reserved. It does until the
     /// account's sums show that it was not used.
@@ -173,11 +167,9 @@ pub struct Attempt {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyGuardrail {
     pub group: Option<String>,
-    /// Its id at the provider.
     pub id: String,
 }
 
-/// The state of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AttemptState {
@@ -205,24 +197,20 @@ pub enum SwitchState {
     /// The key is to be enabled after a hold, and the provider is still to be told.
     OnOrdered {
         since: Moment,
-        /// The key was confirmed to be off, and stays so until the limit that was ordered with the enable is
-        /// confirmed.
+        /// The key was confirmed to be off, and stays so until the limit that was ordered with the enable is confirmed.
         until_limited: bool,
     },
 }
 
-/// The reason that the provider does not have a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyAbsence {
-    /// Somebody deleted the key at the provider.
     Missing,
     /// The sync deleted the key after it had long been of no use.
     Purged,
 }
 
 impl Grant {
-    /// Whether it was revoked or has ended with its programme.
     pub fn is_over(&self) -> bool {
         matches!(self.state, GrantState::Revoked | GrantState::Ended)
     }
@@ -232,7 +220,6 @@ impl Grant {
         self.own_cap.unwrap_or_else(|| settings.allowance.cap_of(self.group.as_deref()))
     }
 
-    /// The grant of a person who was just put on the roster.
     pub fn invited(programme: ProgrammeId, id: GrantId, person: Person, group: Option<String>) -> Grant {
         Grant {
             programme,
@@ -257,24 +244,20 @@ impl Grant {
         self.attempts.iter().find(|attempt| attempt.epoch == epoch)
     }
 
-    /// The attempt whose key is the live one.
     pub fn live(&self) -> Option<&Attempt> {
         let GrantState::Live { key } = &self.state else { return None };
         self.attempts.iter().find(|attempt| attempt.key.as_ref() == Some(key))
     }
 
-    /// The epoch of the last attempt that was shown.
     pub fn last_shown(&self) -> Epoch {
         let shown = self.attempts.iter().filter(|attempt| attempt.state == AttemptState::Shown);
         shown.map(|attempt| attempt.epoch).max().unwrap_or(Epoch::BEFORE_THE_FIRST)
     }
 
-    /// Whether this invocation's attempt is the one under way.
     fn is_minting_with(&self, nonce: &Nonce) -> bool {
         matches!(&self.state, GrantState::Minting { nonce: owner, .. } if owner == nonce)
     }
 
-    /// The state of a grant whose attempt came to nothing.
     fn state_after_failure(&self) -> GrantState {
         if self.ever_shown { GrantState::Stopped { why: Stopped::ReplacementFailed } } else { GrantState::Invited }
     }
@@ -286,7 +269,6 @@ impl Attempt {
         self.expires_at.unwrap_or_else(|| settings.keys_expire_at())
     }
 
-    /// An attempt that begins.
     pub fn open(epoch: Epoch, nonce: Nonce, begun_at: Moment) -> Attempt {
         Attempt {
             epoch,
@@ -336,7 +318,6 @@ impl Stopped {
 }
 
 impl GrantState {
-    /// The state's name, as the table spells it.
     pub fn as_str(&self) -> &'static str {
         match self {
             GrantState::Invited => "invited",

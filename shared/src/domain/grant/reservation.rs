@@ -14,20 +14,13 @@
 //! The rest of the limit of a key that is gone stays promised until a complete run finds no residual but the one that admins were
 //! told.
 
-use std::cmp::Ordering;
+use super::*;
 
-use super::cap_use::surely;
-use super::{
-    Attempt, AttemptState, BudgetChange, Change, DependsOn, Grant, KeyAbsence, Mark, Reading, SETTLING, SwitchState,
-    Unchanged, View,
-};
-use crate::domain::grant::Spending;
-use crate::prelude::*;
+use std::cmp::Ordering;
 
 /// The time after which the reservation of a student who was dropped from the roster goes back.
 pub const DROPPED_KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// The values from which a grant's cost is computed.
 #[derive(Debug, Clone, Copy)]
 pub struct Reservation<'a> {
     pub grant: &'a Grant,
@@ -39,7 +32,6 @@ pub struct Reservation<'a> {
 }
 
 impl Reservation<'_> {
-    /// The money spent, plus the most that can still be spent.
     pub fn cost(&self, now: Moment) -> Usd {
         self.cost_with(self.grant.has_reservation, now)
     }
@@ -148,9 +140,8 @@ impl View {
     /// Gives back what a key's final reading leaves of its reservation, after its disable or lower limit was
     /// confirmed. Returns `Unchanged` if no reading is wanted any more.
     pub fn read_for_the_last_time(&self, reading: &Reading) -> Result<Change, Unchanged> {
-        let mut change = self.change(&super::Actor::Sync, DependsOn::GrantAlone);
-        let attempt =
-            change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == reading.epoch).ok_or(Unchanged)?;
+        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
+        let attempt = change.attempt_mut(reading.epoch).ok_or(Unchanged)?;
         attempt.read_at.take().ok_or(Unchanged)?;
         (attempt.put_off, attempt.missing_since) = (None, None);
         if self.reading(reading.epoch).is_none_or(|known| known.as_of < reading.as_of) {
@@ -210,6 +201,52 @@ impl<L> Change<L> {
             Ordering::Greater => BudgetChange::Take(more),
             Ordering::Less => BudgetChange::GiveBack(Usd::ZERO - more),
             Ordering::Equal => BudgetChange::None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EditEffect {
+    /// What reservations cost more under the new settings.
+    pub more: Usd,
+    pub keys_until: Option<Moment>,
+    /// The grants on the roster, and those of them that have a key or are getting one.
+    pub grants: u32,
+    pub with_keys: u32,
+}
+
+impl EditEffect {
+    /// The effect on these grants, as of the instant for which their budget was counted last.
+    pub fn of(
+        grants: &[(Grant, Vec<Reading>)],
+        budget: &Budget,
+        before: &Settings,
+        after: &Settings,
+        now: Moment,
+    ) -> EditEffect {
+        let now = budget.counted_at.map_or(now, |counted| counted.max(now));
+        let mut effect = EditEffect::default();
+        for (grant, readings) in grants {
+            let cost = |settings| Reservation { grant, readings, settings, read_until: budget.counted_at }.cost(now);
+            effect.more += (cost(after) - cost(before)).or_zero();
+            effect.grants += 1;
+            if matches!(grant.state, GrantState::Minting { .. } | GrantState::Live { .. }) {
+                effect.with_keys += 1;
+                let last = grant.live().or(grant.attempts.last());
+                let until = last.map(|attempt| attempt.key_expires_at(before));
+                effect.keys_until = [effect.keys_until, until].into_iter().flatten().min();
+            }
+        }
+        effect
+    }
+
+    #[must_use]
+    pub fn and(self, other: EditEffect) -> EditEffect {
+        EditEffect {
+            more: self.more + other.more,
+            keys_until: [self.keys_until, other.keys_until].into_iter().flatten().min(),
+            grants: self.grants + other.grants,
+            with_keys: self.with_keys + other.with_keys,
         }
     }
 }

@@ -1,9 +1,11 @@
-//! Cuts through the books: lifetime use of each programme, of foreign keys and of the account when a complete run listed the keys.
-//! A statement is the difference of two cuts. The store keeps them, and the sync makes them.
+//! Cuts through the books: lifetime use of each programme, of foreign keys and of the account when a complete run listed the
+//! keys, and the reconciliation of what the account spent with what its keys used. A statement is the difference of two cuts.
+//!
+//! Keys are used while they are listed, so their sum is compared with what the account had spent before and after. The
+//! opening, spent before the first run, is known only as exactly as that allows.
 
 use std::ops::{AddAssign, Sub};
 
-use crate::domain::usage::reconciliation::AccountSpending;
 use crate::prelude::*;
 use crate::store::keys::due;
 
@@ -11,7 +13,6 @@ use crate::store::keys::due;
 /// and the unsettled amount add up to the account's spending after the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountCut {
-    /// When the run began.
     pub as_of: Moment,
     /// What the account had bought and spent, as the provider reports it.
     pub bought: Usd,
@@ -29,7 +30,6 @@ stored! {
     list all() => begin(ACCOUNT, "CUT#")
 }
 
-/// The use of a programme's own keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgrammeCut {
     pub programme: ProgrammeId,
@@ -43,7 +43,6 @@ pub struct LifetimeUse {
     pub byok: Usd,
 }
 
-/// The lifetime use of a foreign key in one cut and in the next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyChange {
     pub key: KeyHash,
@@ -56,7 +55,6 @@ impl LifetimeUse {
         LifetimeUse { credits: used.credits.total(), byok: used.byok.total() }
     }
 
-    /// The parts that are more than nothing.
     #[must_use]
     pub fn or_zero(self) -> LifetimeUse {
         LifetimeUse { credits: self.credits.or_zero(), byok: self.byok.or_zero() }
@@ -74,5 +72,94 @@ impl Sub for LifetimeUse {
     type Output = LifetimeUse;
     fn sub(self, other: LifetimeUse) -> LifetimeUse {
         LifetimeUse { credits: self.credits - other.credits, byok: self.byok - other.byok }
+    }
+}
+
+/// The account's total spending, before its keys were listed and after the last of them was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountSpending {
+    pub before: Usd,
+    pub after: Usd,
+}
+
+/// The bounds of what the account had spent, when it was first reconciled, on keys that are no longer known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opening {
+    pub least: Usd,
+    pub most: Usd,
+}
+
+/// The parts that, with what keys used, make up what the account had spent after a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reconciled {
+    pub opening: Opening,
+    pub residual: Usd,
+    /// The spending during the listing, which is in no reading yet.
+    pub unsettled: Usd,
+}
+
+impl Reconciled {
+    /// Compares the use of all keys with the account. At the first reconciliation, what no key explains is the opening.
+    pub fn of(spent: AccountSpending, used: Usd, opening: Option<Opening>) -> Reconciled {
+        // The opening is between these two if nothing else is unexplained.
+        let (least, most) = (spent.before - used, spent.after - used);
+        let (opening, residual) = match opening {
+            None => (Opening { least: least.max(Usd::ZERO).min(most), most }, Usd::ZERO),
+            Some(known) if least > known.most => (known, least - known.most),
+            Some(known) if most < known.least => (known, most - known.least),
+            Some(known) => (Opening { least: least.max(known.least), most: most.min(known.most) }, Usd::ZERO),
+        };
+        let unsettled = spent.after - used - opening.least - residual;
+        Reconciled { opening, residual, unsettled }
+    }
+}
+
+/// Whether a residual differs, by more than rounding, from the one that admins were told last.
+pub fn is_new(residual: Usd, told: Usd, tolerance: Usd) -> bool {
+    (residual - told).abs() > tolerance
+}
+
+impl Opening {
+    /// The spending while the opening was taken, which may belong to it.
+    pub fn doubt(&self) -> Usd {
+        self.most - self.least
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::testing::micros as usd;
+
+    fn spent(before: i64, after: i64) -> AccountSpending {
+        AccountSpending { before: usd(before), after: usd(after) }
+    }
+
+    fn opening(least: i64, most: i64) -> Opening {
+        Opening { least: usd(least), most: usd(most) }
+    }
+
+    #[test]
+    fn a_residual_is_new_once_and_again_when_it_changes_by_more_than_rounding() {
+        let is_new_after = |told, residual| is_new(usd(residual), usd(told), usd(3));
+        assert!(!is_new_after(0, 3) && is_new_after(0, 4) && is_new_after(0, -4));
+        assert!(!is_new_after(4, 4) && !is_new_after(4, 7) && is_new_after(4, 8) && is_new_after(4, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn the_parts_add_up_and_nothing_is_both_unexplained_and_explained(
+            before in 0_i64..1_000, more in 0_i64..100, used in 0_i64..1_200, least in 0_i64..500, doubt in 0_i64..50,
+            is_first in any::<bool>(),
+        ) {
+            let (spent, known) = (spent(before, before + more), opening(least, least + doubt));
+            let made = Reconciled::of(spent, usd(used), (!is_first).then_some(known));
+            prop_assert_eq!(usd(used) + made.opening.least + made.residual + made.unsettled, spent.after);
+            prop_assert!(made.unsettled >= usd(0) && made.opening.doubt() >= usd(0));
+            let again = Reconciled::of(spent, usd(used), Some(made.opening));
+            prop_assert_eq!(again, made);
+        }
     }
 }

@@ -2,7 +2,7 @@
 //! The store keeps it, and the mail function words it.
 
 use super::statement::{RowKind, Statement, StatementDays, StatementRow};
-use crate::domain::people::role::is_among;
+use crate::domain::programme::role::is_among;
 use crate::prelude::*;
 
 /// The days of a month that pass before the statement of the month before is mailed: it goes out on the third.
@@ -13,15 +13,12 @@ const MOST_MONTHS: usize = 12;
 /// The statement of a month as it was mailed, whatever cost codes, names and owners are since.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailedStatement {
-    /// The first day of the month.
     pub month: Date,
     pub mailed_at: Moment,
-    /// The instants of the two cuts.
     pub from: Moment,
     pub to: Moment,
     pub change: Usd,
     pub bought: Usd,
-    /// Whether it begins with the first cut of the account.
     pub is_the_first: bool,
     /// All rows, also those of no programme, which nobody was mailed.
     pub rows: Vec<MailedRow>,
@@ -36,7 +33,6 @@ stored! {
     list all() => begin(ACCOUNT, "STATEMENT#")
 }
 
-/// A row, with the programme's name of that time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailedRow {
     #[serde(flatten)]
@@ -44,7 +40,6 @@ pub struct MailedRow {
     pub name: Option<String>,
 }
 
-/// A difference between a row as it was mailed and the row of the same programme and kind now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowDifference {
     pub programme: Option<ProgrammeId>,
@@ -80,9 +75,9 @@ pub fn months_due(newest: Option<Date>, first_cut: Moment, now: Moment) -> Vec<S
 impl MailedStatement {
     /// The statement of a month as it is mailed now, with the names of these programmes.
     pub fn of(statement: &Statement, programmes: &[Programme], now: Moment) -> MailedStatement {
-        let row = |row: &StatementRow| MailedRow {
-            row: row.clone(),
-            name: row.programme.as_ref().and_then(|id| name(programmes, id)),
+        let row = |row: &StatementRow| {
+            let programme = programmes.iter().find(|one| Some(&one.id) == row.programme.as_ref());
+            MailedRow { row: row.clone(), name: programme.map(|one| one.settings.name.clone()) }
         };
         MailedStatement {
             month: statement.days.from,
@@ -158,14 +153,9 @@ impl MailedStatement {
         differences
     }
 
-    /// The row of the same programme and kind.
     fn row_like(&self, like: &MailedRow) -> Option<&MailedRow> {
         self.rows.iter().find(|row| (&row.row.programme, row.row.kind) == (&like.row.programme, like.row.kind))
     }
-}
-
-fn name(programmes: &[Programme], id: &ProgrammeId) -> Option<String> {
-    programmes.iter().find(|one| one.id == *id).map(|one| one.settings.name.clone())
 }
 
 #[cfg(test)]

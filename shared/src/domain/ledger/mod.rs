@@ -2,8 +2,6 @@
 //! what admins do to keys that nobody here made.
 
 pub mod cut;
-pub mod foreign_act;
+pub mod foreign;
 pub mod mailed;
-mod notes;
-pub mod owner;
 pub mod statement;

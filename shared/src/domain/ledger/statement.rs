@@ -4,7 +4,9 @@
 //! those of today.
 
 use super::cut::{AccountCut, KeyChange, LifetimeUse, ProgrammeCut};
-use super::owner::KeyShares;
+use super::foreign::KeyShares;
+use crate::domain::values::format::utc;
+use crate::domain::values::window::{end_of_utc_day, utc_midnight};
 use crate::prelude::*;
 
 /// The whole UTC days that a statement is asked for, both included.
@@ -14,22 +16,18 @@ pub struct StatementDays {
     pub to: Date,
 }
 
-/// A statement: the difference of two cuts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     pub days: StatementDays,
-    /// The instants of the two cuts.
     pub from: Moment,
     pub to: Moment,
     pub rows: Vec<StatementRow>,
     /// What the account spent from the first cut to the second, as the provider reports it.
     pub change: Usd,
     pub bought: Usd,
-    /// Whether there is no cut before the one with which it begins.
     pub is_the_first: bool,
 }
 
-/// A part of what the account spent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatementRow {
     /// The programme and its cost code; `None` for what is no programme's.
@@ -46,9 +44,7 @@ pub enum RowKind {
     Keys,
     /// The provider's estimate of what people's own provider keys were billed elsewhere. It is in no sum.
     Byok,
-    /// The use of foreign keys that the programme owns.
     Assigned,
-    /// The use of foreign keys without an owner.
     Unowned,
     /// The spending while the last listing was under way.
     Unsettled,
@@ -56,7 +52,6 @@ pub enum RowKind {
     Opening,
 }
 
-/// Why a statement does not begin or end at the edge of its days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EdgeNote {
     /// No complete sync began on the first day; the statement begins with this later cut.
@@ -70,12 +65,10 @@ pub enum EdgeNote {
 }
 
 impl StatementDays {
-    /// The days, if they are in order.
     pub fn new(from: Date, to: Date) -> Option<StatementDays> {
         (from <= to && to < Date::MAX).then_some(StatementDays { from, to })
     }
 
-    /// The calendar month before the one of this day.
     pub fn month_before(today: Date) -> StatementDays {
         let last = today.first_of_month().yesterday().unwrap_or(today);
         StatementDays { from: last.first_of_month(), to: last }
@@ -89,16 +82,15 @@ impl StatementDays {
     }
 
     pub fn begin(self) -> Moment {
-        start_of(self.from)
+        utc_midnight(self.from)
     }
 
     pub fn end(self) -> Moment {
-        start_of(day_after(self.to))
+        end_of_utc_day(self.to)
     }
 }
 
 impl RowKind {
-    /// What the rows are, for finance.
     pub fn in_words(self) -> &'static str {
         match self {
             RowKind::Keys => "keys of students",
@@ -123,7 +115,6 @@ impl RowKind {
         }
     }
 
-    /// Whether it is part of what the account spent.
     pub fn counts(self) -> bool {
         self != RowKind::Byok
     }
@@ -159,9 +150,8 @@ impl Statement {
             let is_expected = known.is_some_and(|known| known.settings.roster && known.over_since() >= from.as_of);
             let byok = of.keys.byok + of.assigned.byok;
             let if_any = |kind, spent| (spent != Usd::ZERO).then(|| row(kind, spent));
-            match is_expected {
-                true => rows.push(row(RowKind::Keys, of.keys.credits)),
-                false => rows.extend(if_any(RowKind::Keys, of.keys.credits)),
+            if is_expected || of.keys.credits != Usd::ZERO {
+                rows.push(row(RowKind::Keys, of.keys.credits));
             }
             rows.extend(if_any(RowKind::Byok, byok));
             rows.extend(if_any(RowKind::Assigned, of.assigned.credits));
@@ -195,15 +185,13 @@ impl Statement {
         self.rows.iter().filter(|row| row.kind.counts()).map(|row| row.spent).sum()
     }
 
-    /// The spending of one kind.
     pub fn of_kind(&self, kind: RowKind) -> Usd {
         self.rows.iter().filter(|row| row.kind == kind).map(|row| row.spent).sum()
     }
 
-    /// Where it does not begin or end at the edges of its days.
     pub fn notes(&self) -> Vec<EdgeNote> {
         let mut notes = Vec::new();
-        if self.from >= start_of(day_after(self.days.from)) {
+        if self.from >= end_of_utc_day(self.days.from) {
             let note = if self.is_the_first { EdgeNote::BeginsWithTheFirst } else { EdgeNote::BeginsLate };
             notes.push(note(self.from));
         }
@@ -223,7 +211,6 @@ struct ProgrammeChange {
     assigned: LifetimeUse,
 }
 
-/// The use of each programme's own keys.
 fn used_between(from: &AccountCut, to: &AccountCut) -> BTreeMap<ProgrammeId, ProgrammeChange> {
     let change = |after: &ProgrammeCut| {
         let before = from.programmes.iter().find(|before| before.programme == after.programme);
@@ -233,7 +220,6 @@ fn used_between(from: &AccountCut, to: &AccountCut) -> BTreeMap<ProgrammeId, Pro
     to.programmes.iter().map(change).collect()
 }
 
-/// The use of foreign keys: what is nobody's, and what is each owner's.
 fn divide(changes: &[KeyChange], shares: &KeyShares) -> (Usd, BTreeMap<ProgrammeId, LifetimeUse>) {
     let (mut unowned, mut assigned) = (Usd::ZERO, BTreeMap::<_, LifetimeUse>::new());
     for KeyChange { key, before, after } in changes {
@@ -247,14 +233,135 @@ fn divide(changes: &[KeyChange], shares: &KeyShares) -> (Usd, BTreeMap<Programme
     (unowned, assigned)
 }
 
-fn day_after(day: Date) -> Date {
-    day.tomorrow().unwrap_or(day)
-}
-
-/// 00:00 UTC of a day. Every day that a statement can name has one.
-fn start_of(day: Date) -> Moment {
-    day.to_zoned(TimeZone::UTC).map_or(Moment::MAX, |start| start.timestamp().into())
+impl EdgeNote {
+    pub fn in_words(self, days: StatementDays) -> String {
+        match self {
+            EdgeNote::BeginsLate(at) => format!(
+                "No complete sync began on {}, so this statement begins with the next one, of {}. What was spent in between is in the statement before.",
+                days.from,
+                utc(at)
+            ),
+            EdgeNote::BeginsWithTheFirst(at) => format!(
+                "The first complete sync of all began on {}, so this statement begins with it. What was spent before is in no statement.",
+                utc(at)
+            ),
+            EdgeNote::EndsLate(at) => format!(
+                "No complete sync began on the day after {}, so this statement ends with the next one, of {}.",
+                days.to,
+                utc(at)
+            ),
+            EdgeNote::NotOver(at) => format!(
+                "No complete sync has begun since {} was over, so this statement ends with the last one, of {}, and will change.",
+                days.to,
+                utc(at)
+            ),
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+    use crate::domain::ledger::cut::AccountSpending;
+    use crate::domain::testing::{at, micros as usd};
+    use crate::domain::values::term::Term;
+
+    fn days(from: &str, to: &str) -> StatementDays {
+        StatementDays::new(from.parse().unwrap(), to.parse().unwrap()).unwrap()
+    }
+
+    /// A cut whose parts add up: keys of these programmes, foreign keys, opening, residual and unsettled.
+    fn cut(as_of: Moment, keys: &[(&str, i64, i64)], [foreign, opening, residual, unsettled]: [i64; 4]) -> AccountCut {
+        let spent =
+            usd(keys.iter().map(|(_, credits, _)| credits).sum::<i64>() + foreign + opening + residual + unsettled);
+        let programme = |(id, credits, byok): &(&str, i64, i64)| ProgrammeCut {
+            programme: id.parse().unwrap(),
+            used: LifetimeUse { credits: usd(*credits), byok: usd(*byok) },
+        };
+        AccountCut {
+            as_of,
+            bought: usd(1_000),
+            spent: AccountSpending { before: spent, after: spent },
+            programmes: keys.iter().map(programme).collect(),
+            foreign: usd(foreign),
+            opening: usd(opening),
+            residual: usd(residual),
+            unsettled: usd(unsettled),
+        }
+    }
+
+    /// The changes of one foreign key that used all that the cuts have of foreign keys.
+    fn changes(cuts: &[AccountCut]) -> Vec<KeyChange> {
+        let used = |cut: &AccountCut| LifetimeUse { credits: cut.foreign, byok: usd(0) };
+        let key: KeyHash = "a".repeat(64).parse().unwrap();
+        cuts.windows(2).map(|two| KeyChange { key: key.clone(), before: used(&two[0]), after: used(&two[1]) }).collect()
+    }
+
+    /// The statement of cuts since the beginning of the days, where no foreign key has an owner.
+    fn of_cuts(days: StatementDays, cuts: &[AccountCut]) -> Option<Statement> {
+        let between = days.cuts(cuts);
+        Statement::of(days, between, &changes(between), &KeyShares::new(), cuts.first()?.as_of, &programmes())
+    }
+
+    /// A programme that runs for years, with a cost code but for the seminar; the office is a cost centre, and the old one is over.
+    fn programmes() -> Vec<Programme> {
+        let of = |id: &str| {
+            let ends_on = if id == "old" { "2026-09-01" } else { "2030-01-01" };
+            let term = Term::new("2026-01-01".parse().unwrap(), ends_on.parse().unwrap(), "UTC").unwrap();
+            let cost_code = (id != "seminar").then(|| format!("4711-{id}"));
+            let mut settings = Settings { roster: id != "office", ..Settings::new(id, term, usd(1)) };
+            settings.texts.cost_code = cost_code;
+            Programme::new(id.parse().unwrap(), settings)
+        };
+        ["cs", "seminar", "office", "old"].map(of).to_vec()
+    }
+
+    #[test]
+    fn a_statement_is_the_difference_of_two_cuts_by_cost_code_and_the_rest_last() {
+        let last = [("old", 0, 0), ("office", 0, 0), ("seminar", 7, 0), ("cs", 30, 4)];
+        let cuts = [
+            cut(at("2026-10-01T02:00:00Z"), &[("cs", 10, 1)], [5, 3, 0, 1]),
+            cut(at("2026-10-20T02:00:00Z"), &[("cs", 11, 1)], [5, 3, 0, 1]),
+            cut(at("2026-11-01T02:00:00Z"), &last, [9, 4, 2, 0]),
+        ];
+        let made = of_cuts(days("2026-10-01", "2026-10-31"), &cuts).unwrap();
+        assert_eq!((made.from, made.to, made.notes()), (cuts[0].as_of, cuts[2].as_of, Vec::new()));
+        let rows = made.rows.iter().map(|row| {
+            let programme = row.programme.as_ref().map(ProgrammeId::as_str);
+            (row.cost_code.as_deref(), programme, row.kind.as_str(), row.spent.micros())
+        });
+        let expected = [
+            (Some("4711-cs"), Some("cs"), "keys", 20),
+            (Some("4711-cs"), Some("cs"), "byok", 3),
+            (None, Some("seminar"), "keys", 7),
+            (None, None, "unowned", 4),
+            (None, None, "unsettled", -1),
+            (None, None, "residual", 2),
+            (None, None, "opening", 1),
+        ];
+        assert_eq!(rows.collect::<Vec<_>>(), expected);
+        assert_eq!((made.total(), made.change), (usd(33), usd(33)));
+    }
+
+    #[test]
+    fn without_a_cut_on_the_day_it_is_said_which_one_was_taken() {
+        let quiet = |text: &str| cut(at(text), &[], [0; 4]);
+        let of = |cuts: &[AccountCut]| of_cuts(days("2026-10-01", "2026-10-31"), cuts).unwrap();
+        let (first, late, end) = ("2026-10-01T23:59:00Z", "2026-10-03T00:00:00Z", "2026-11-02T00:00:00Z");
+        let notes = |cuts: &[&str]| of(&cuts.iter().map(|text| quiet(text)).collect::<Vec<_>>()).notes();
+        assert_eq!(notes(&[first, "2026-11-01T00:00:00Z"]), []);
+        assert_eq!(notes(&[late, end]), [EdgeNote::BeginsWithTheFirst(at(late)), EdgeNote::EndsLate(at(end))]);
+        assert_eq!(notes(&[first, late]), [EdgeNote::NotOver(at(late))]);
+        let second = Statement { is_the_first: false, ..of(&[quiet(late), quiet(end)]) };
+        assert_eq!(second.notes()[0], EdgeNote::BeginsLate(at(late)), "what was before is in the statement before");
+        let one = of(&[quiet(late)]);
+        assert_eq!((one.from, one.to, one.total()), (at(late), at(late), usd(0)));
+        assert_eq!(of_cuts(days("2026-10-01", "2026-10-31"), &[]), None);
+    }
+
+    #[test]
+    fn the_month_before_is_that_of_the_calendar_and_days_are_in_order() {
+        assert_eq!(StatementDays::month_before("2026-03-31".parse().unwrap()), days("2026-02-01", "2026-02-28"));
+        assert_eq!(StatementDays::new("2026-02-02".parse().unwrap(), "2026-02-01".parse().unwrap()), None);
+    }
+}

@@ -2,15 +2,12 @@
 //! cause is mailed once however many runs meet it. It is mailed again on another day if it lasts or has come
 //! back. The functions decide when to raise one.
 
-use crate::domain::credit::balance::BalanceNeed;
-use crate::domain::credit::purchase::Purchase;
-use crate::domain::mail::day::MailDay;
-use crate::domain::mail::kind::MailKind;
+use crate::domain::credit::{BalanceNeed, Purchase};
+use crate::domain::mail::kind::{MailDay, MailKind};
 use crate::domain::values::key::Fingerprint;
 use crate::prelude::*;
 use crate::store::keys::Range;
 
-/// An alarm, raised for one cause on one day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alarm {
     /// The UTC day of the alarm: when its cause began, or the day whose sum it is about.
@@ -33,9 +30,8 @@ stored! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "cause", rename_all = "kebab-case")]
 pub enum Cause {
-    /// Actions that the sync's safety limit held back. They are attempts to sweep, keys that a recovery would
-    /// disable, and live grants to stop because their keys are gone or disabled. `keys` names the first of
-    /// them.
+    /// Actions that the sync's safety limit held back. They are attempts to sweep, keys that a recovery would disable,
+    /// and live grants to stop because their keys are gone or disabled. `keys` names the first of them.
     HeldBack { sweeps: u32, recoveries: u32, stops: u32, bound: u32, keys: Vec<String> },
     /// A residual of the account: its size, and the part that the admins do not know of yet.
     Residual { residual: Usd, news: Usd, tolerance: Usd },
@@ -52,8 +48,7 @@ pub enum Cause {
     Balance { need: BalanceNeed, purchase: Purchase, alerted_at: Moment },
     /// The mail server refuses mail because of the account, so that mail waits.
     MailRefused { code: String, since: Moment },
-    /// Mail waits that should have been sent long ago: how many, the age of the oldest, and whether it is
-    /// urgent.
+    /// Mail waits that should have been sent long ago: how many, the age of the oldest, and whether it is urgent.
     MailWaits { urgent: bool, mails: u64, since: Moment },
     /// No delivery event arrived of any mail sent on this day.
     NothingHeard { of: Date, sent: u64 },
@@ -77,25 +72,21 @@ pub enum Cause {
 }
 
 impl Alarm {
-    /// An alarm for this day, found now.
     pub fn on(day: Date, cause: Cause, found_at: Moment) -> Alarm {
         Alarm { day, found_at, cause, recipients: Vec::new(), queued: 0 }
     }
 
-    /// An alarm for the current day, found now.
     pub fn now(cause: Cause, found_at: Moment) -> Alarm {
         Alarm::on(utc_date(found_at), cause, found_at)
     }
 
-    /// The name that identifies the alarm on its day.
     pub fn name(&self) -> String {
         self.cause.name()
     }
 }
 
 impl Cause {
-    /// The name of a cause, whatever its numbers; only held-back actions have another name when their numbers
-    /// change.
+    /// The name of a cause, whatever its numbers; only held-back actions have another name when their numbers change.
     fn name(&self) -> String {
         match self {
             Cause::HeldBack { sweeps, recoveries, stops, .. } => {

@@ -1,8 +1,10 @@
-//! The weekly digest: what a programme's people, and the admins, learn of the money and of who needs a look.
-//! It names grants, groups and models and never a person; people are looked up when it is sent. The mail
-//! function has its words.
+//! The weekly digest: what a programme's people, and the admins, learn of the money and of who needs a look. It names
+//! grants, groups and models and never a person; people are looked up when it is sent. The mail function has its words.
 
-use crate::domain::credit::balance::BalanceNeed;
+use std::cmp::Reverse;
+
+use crate::domain::credit::BalanceNeed;
+use crate::domain::programme::Byok;
 use crate::domain::usage::days::{Accuracy, Sum};
 use crate::domain::usage::forecast::RunsOut;
 use crate::domain::usage::models::ModelUse;
@@ -11,13 +13,10 @@ use crate::store::OUTBOX_KEPT;
 
 mod class;
 mod due;
-mod tables;
 
 pub use class::Class;
 pub use due::{DigestTrigger, Due, of_account, of_programme};
-pub use tables::{MOST_LINES, groups};
 
-/// The weekly digest of a programme.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Digest {
     pub programme: ProgrammeId,
@@ -45,18 +44,15 @@ stored! {
     expires it.found_at + OUTBOX_KEPT
 }
 
-/// The money of a programme at the time of the digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DigestMoney {
     pub budget: Usd,
     pub reserved: Usd,
     pub this_week: Sum,
     pub week_before: Sum,
-    /// The spending by day.
     pub spent: Days,
 }
 
-/// The spending of one part of a programme.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DigestLine {
     pub of: LineSubject,
@@ -64,7 +60,6 @@ pub struct DigestLine {
     pub week_before: Usd,
 }
 
-/// The part of a programme that a line is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LineSubject {
@@ -91,12 +86,9 @@ pub struct People {
     /// has the first of them, with their use.
     pub stand_out: u32,
     pub standing_out: Vec<(GrantId, Usd)>,
-    /// The usual use of a week.
     pub usual_week: Usd,
-    /// People with a key that they have never used.
     pub unused: PeopleSample,
     pub unclaimed: PeopleSample,
-    /// People whom mail does not reach.
     pub unreached: PeopleSample,
     /// People who marked a mail as unwanted, and now get links alone.
     pub complained: PeopleSample,
@@ -104,7 +96,6 @@ pub struct People {
     pub blocked: Vec<(Block, PeopleSample)>,
 }
 
-/// One of the highest spenders.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spender {
     pub grant: GrantId,
@@ -122,13 +113,11 @@ pub struct PeopleSample {
     pub first: Vec<GrantId>,
 }
 
-/// The reason that a person cannot use a key now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Block {
     UsedUp,
     Paused,
-    /// The grant is held because its key was not used.
     Unused,
     Leaked,
     TooOld,
@@ -136,16 +125,12 @@ pub enum Block {
     GoneAtProvider,
 }
 
-/// The reliability of the digest's numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
-    /// The time at which the last complete sync began.
     pub completed_at: Option<Moment>,
-    /// The time at which the last listing of every key began.
     pub listed_at: Option<Moment>,
 }
 
-/// The weekly digest of the account, for its admins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountDigest {
     pub week: Date,
@@ -154,9 +139,7 @@ pub struct AccountDigest {
     /// Credits bought less credits spent; `None` before a sync has read them.
     pub balance: Option<Usd>,
     pub reserved: Usd,
-    /// The reserved money that is not spent yet.
     pub to_come: Usd,
-    /// The need that the balance must cover soon.
     pub need: BalanceNeed,
     /// The spending of all keys of the account, with the account's money.
     pub this_week: Sum,
@@ -167,7 +150,6 @@ pub struct AccountDigest {
     /// The programmes that spent most, and the number of the others.
     pub programmes: Vec<ProgrammeLine>,
     pub further: u32,
-    /// The number of keys that the sync's safety limit did not disable.
     pub held_back: u32,
     /// The account's residual, and the part of it that arose in the week.
     pub residual: Option<Usd>,
@@ -183,7 +165,6 @@ stored! {
     expires it.found_at + OUTBOX_KEPT
 }
 
-/// A foreign key in one line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnownedKey {
     pub key: KeyHash,
@@ -191,7 +172,6 @@ pub struct UnownedKey {
     pub limit: Option<Usd>,
 }
 
-/// A programme in one line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgrammeLine {
     pub programme: ProgrammeId,
@@ -203,8 +183,7 @@ pub struct ProgrammeLine {
 }
 
 impl DigestMoney {
-    /// The money of a programme that has totals on record or, where no key was ever shown, certainly spent
-    /// nothing.
+    /// The money of a programme that has totals on record or, where no key was ever shown, certainly spent nothing.
     pub fn of(
         spent: Days,
         (budget, reserved): (Usd, Usd),
@@ -222,7 +201,6 @@ pub enum LastListing {
     /// No key was ever shown, so no listing is needed.
     NoNeed,
     Never,
-    /// The day on which the last listing of every key began.
     On(Date),
 }
 
@@ -233,5 +211,102 @@ impl LastListing {
             LastListing::Never => days.between(from, to, None),
             LastListing::On(day) => days.between(from, to, day.yesterday().ok()),
         }
+    }
+}
+
+/// More lines than these are put together into one.
+pub const MOST_LINES: usize = 12;
+
+/// The spending by group, in this week and the one before. People without a group make up the difference to
+/// all of the programme but its foreign keys; a programme without groups has no lines.
+pub fn groups<'a>(
+    by_group: impl IntoIterator<Item = (&'a String, &'a DailyUse)>,
+    assigned: &DailyUse,
+    byok: Byok,
+    weeks: [(Date, Date); 2],
+    all: [Sum; 2],
+) -> Vec<DigestLine> {
+    let of = |of: LineSubject, used: &DailyUse| {
+        let days = used.days(byok);
+        let [this_week, week_before] = weeks.map(|(from, to)| days.between(from, to, None).spent);
+        DigestLine { of, this_week, week_before }
+    };
+    let of_group = |(group, used): (&String, &DailyUse)| of(LineSubject::Group(group.clone()), used);
+    let mut lines: Vec<DigestLine> = by_group.into_iter().map(of_group).collect();
+    if lines.is_empty() {
+        return lines;
+    }
+    // The sort is stable, so equal ones stay in the order of their names.
+    lines.sort_by_key(|line| (Reverse(line.this_week), Reverse(line.week_before)));
+    let sums = |lines: &[DigestLine]| [sum(lines, |line| line.this_week), sum(lines, |line| line.week_before)];
+    let [this_week, week_before] = sums(&lines);
+    let assigned = of(LineSubject::Assigned, assigned);
+    let [this_week, week_before] =
+        [all[0].spent - assigned.this_week - this_week, all[1].spent - assigned.week_before - week_before];
+    let further = lines.split_off(lines.len().min(MOST_LINES));
+    if !further.is_empty() {
+        let [this_week, week_before] = sums(&further);
+        let count = u32::try_from(further.len()).unwrap_or(u32::MAX);
+        lines.push(DigestLine { of: LineSubject::Further(count), this_week, week_before });
+    }
+    if this_week > Usd::ZERO || week_before > Usd::ZERO {
+        lines.push(DigestLine { of: LineSubject::NoGroup, this_week, week_before });
+    }
+    if assigned.this_week > Usd::ZERO || assigned.week_before > Usd::ZERO {
+        lines.push(assigned);
+    }
+    lines
+}
+
+fn sum(lines: &[DigestLine], of: impl Fn(&DigestLine) -> Usd) -> Usd {
+    lines.iter().map(of).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::testing::dollars as usd;
+    use crate::domain::usage::days::Accuracy;
+
+    const WEEKS: [(Date, Date); 2] = [
+        (Date::constant(2026, 11, 9), Date::constant(2026, 11, 15)),
+        (Date::constant(2026, 11, 2), Date::constant(2026, 11, 8)),
+    ];
+
+    fn exactly(dollars: i32) -> Sum {
+        Sum { spent: usd(dollars), known: Accuracy::Exactly }
+    }
+
+    fn spent(this_week: i32, week_before: i32) -> DailyUse {
+        let mut used = DailyUse::on_one(WEEKS[0].1, usd(this_week));
+        used.add(&DailyUse::on_one(WEEKS[1].0, usd(week_before)));
+        used
+    }
+
+    #[test]
+    fn groups_are_told_the_largest_first_then_whoever_is_in_none_and_foreign_keys_last() {
+        let by_group = [("A".to_owned(), spent(1, 9)), ("B".to_owned(), spent(5, 0)), ("C".to_owned(), spent(1, 9))];
+        let by_group = by_group.iter().map(|(name, used)| (name, used));
+        let lines = groups(by_group, &spent(4, 2), Byok::Inside, WEEKS, [exactly(14), exactly(20)]);
+        let shown: Vec<_> = lines.iter().map(|line| (line.of.clone(), line.this_week, line.week_before)).collect();
+        let group = |name: &str| LineSubject::Group(name.to_owned());
+        let expected = [
+            (group("B"), usd(5), usd(0)),
+            (group("A"), usd(1), usd(9)),
+            (group("C"), usd(1), usd(9)),
+            (LineSubject::NoGroup, usd(3), usd(0)),
+            (LineSubject::Assigned, usd(4), usd(2)),
+        ];
+        assert_eq!(shown, expected);
+        assert_eq!(groups([], &spent(4, 2), Byok::Inside, WEEKS, [exactly(10), exactly(18)]), []);
+    }
+
+    #[test]
+    fn of_very_many_groups_the_smallest_are_put_together() {
+        let by_group: Vec<_> = (1..=14).map(|number| (format!("{number:02}"), spent(number, 0))).collect();
+        let by_group = by_group.iter().map(|(name, used)| (name, used));
+        let lines = groups(by_group, &DailyUse::default(), Byok::Inside, WEEKS, [exactly(105), exactly(0)]);
+        assert_eq!(lines.len(), MOST_LINES + 1);
+        assert_eq!((&lines[MOST_LINES].of, lines[MOST_LINES].this_week), (&LineSubject::Further(2), usd(3)));
     }
 }

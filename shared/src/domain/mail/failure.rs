@@ -5,13 +5,11 @@ use crate::prelude::*;
 
 /// Sending is paused for the whole account, whoever paused it and whatever the message says.
 pub const PAUSED: &str = "AccountSendingPausedException";
-/// The day's quota is used up.
 pub const QUOTA: &str = "DailyQuotaExceeded";
 /// The mail server does not report its quota, so only urgent mail is sent.
 pub const QUOTA_UNREAD: &str = "QuotaUnread";
 /// The recipient was not verified, as an account in the SES sandbox requires.
 pub const NOT_VERIFIED: &str = "NotVerified";
-/// The sender was not verified.
 pub const SENDER_NOT_VERIFIED: &str = "SenderNotVerified";
 /// Mail to the address bounced before, or was complained about.
 pub const UNDELIVERABLE: &str = "Undeliverable";
@@ -50,7 +48,6 @@ const OF_THE_ACCOUNT: [&str; 16] = [
     "OptInRequired",
     "SubscriptionRequiredException",
 ];
-/// The codes for mails that follow one another too fast, for which a short wait is enough.
 const TOO_FAST: [&str; 3] = ["Throttling", "ThrottlingException", "TooManyRequestsException"];
 
 /// The reason that no mail is sent to an address; the later variants weigh more.
@@ -63,7 +60,6 @@ pub enum UnreachableReason {
     Complained,
 }
 
-/// The scope of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureScope {
     /// This mail, however often it is sent.
@@ -103,12 +99,10 @@ impl FailureScope {
     }
 }
 
-/// A failure code in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailureText {
     /// The end of a sentence: "the address is not verified".
     pub what: String,
-    /// The advice, in whole sentences.
     pub to_do: &'static str,
 }
 

@@ -1,4 +1,7 @@
-//! The kinds of mail, by the names that stand in their header and in the records.
+//! The kinds of mail, the lines in which mail waits, and the delivery of a day, by which bulk mail of a kind stops.
+
+use std::iter::Sum;
+use std::ops::AddAssign;
 
 use crate::prelude::*;
 
@@ -48,7 +51,6 @@ impl MailKind {
         }
     }
 
-    /// The kind's name in the plural.
     pub fn in_words(self) -> &'static str {
         match self {
             MailKind::Link => "links to sign in",
@@ -77,6 +79,148 @@ impl std::fmt::Display for MailKind {
     }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MailClass {
+    /// Mail that the stream wakes, sent at once.
+    Urgent,
+    /// Mail that a person asked for by hand, and would otherwise wait behind thousands.
+    ByHand,
+    Digest,
+    Statement,
+    Student,
+    /// Mail sent behind everything else, since thousands are queued at once.
+    Roster,
+}
+
+impl MailClass {
+    pub const ALL: [MailClass; 6] = [
+        MailClass::Urgent,
+        MailClass::ByHand,
+        MailClass::Digest,
+        MailClass::Statement,
+        MailClass::Student,
+        MailClass::Roster,
+    ];
+
+    /// The kind of mail with which this line stops when too much comes back. Urgent mail, and mail asked for
+    /// by hand, never stops.
+    pub fn stops_with(self) -> Option<MailKind> {
+        match self {
+            MailClass::Urgent | MailClass::ByHand => None,
+            MailClass::Digest => Some(MailKind::Digest),
+            MailClass::Statement => Some(MailKind::Statement),
+            MailClass::Student => Some(MailKind::Student),
+            MailClass::Roster => Some(MailKind::Roster),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OptionalMail {
+    /// The weekly digest of a programme or of the account.
+    Digest,
+    /// Reminders of the used part of a cap, and of the term's end.
+    Reminder,
+}
+
+/// The mails of a kind that the mail server accepted on one UTC day, counted by delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailDay {
+    pub day: Date,
+    pub mail: MailKind,
+    #[serde(flatten)]
+    pub counts: MailCounts,
+}
+
+stored! {
+    "mail-day" MailDay |it| (day: Date = it.day, mail: MailKind = it.mail) => key(ACCOUNT, format!("MAIL#{day}#{mail}"));
+    list of_day(day: Date) => begin(ACCOUNT, &format!("MAIL#{day}#"));
+    expires it.kept_until()
+}
+
+/// Counts of mails. Each mail counts once, by the worst report on it, so that the order of reports does not matter.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailCounts {
+    pub sent: u64,
+    pub delivered: u64,
+    /// Temporary bounces: a full mailbox, an automatic answer, the mail server's own suppression list.
+    pub returned: u64,
+    pub bounced: u64,
+    pub complained: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    Sent,
+    Delivered,
+    Returned,
+    Bounced,
+    Complained,
+}
+
+/// The largest share of permanent bounces: two per cent.
+const MOST_BOUNCED: (u64, u64) = (2, 100);
+/// The largest share of complaints: five in ten thousand.
+const MOST_COMPLAINED: (u64, u64) = (5, 10_000);
+/// The least number of bounces that stops anything, whatever their share. Some mistyped addresses of one
+/// class are no reason to stop all other mail, and the mail server does not judge so few either.
+const LEAST_BOUNCED: u64 = 10;
+/// The least number of complaints that stops anything. On a small day a single one, perhaps a slip, is above
+/// the allowed share.
+const LEAST_COMPLAINED: u64 = 2;
+
+impl MailDay {
+    pub fn none_on(day: Date, mail: MailKind) -> MailDay {
+        MailDay { day, mail, counts: MailCounts::default() }
+    }
+}
+
+impl MailCounts {
+    /// Whether more came back, or was complained about, than the bounds allow.
+    pub fn is_above(&self) -> bool {
+        let is_above = |count: u64, least: u64, (share, of): (u64, u64)| {
+            count >= least && u128::from(count) * u128::from(of) > u128::from(self.sent) * u128::from(share)
+        };
+        is_above(self.bounced, LEAST_BOUNCED, MOST_BOUNCED)
+            || is_above(self.complained, LEAST_COMPLAINED, MOST_COMPLAINED)
+    }
+
+    pub fn reported(&self) -> u64 {
+        self.delivered + self.returned + self.bounced + self.complained
+    }
+
+    pub fn count(&mut self, fared: Delivery) {
+        self.sent += 1;
+        match fared {
+            Delivery::Sent => {}
+            Delivery::Delivered => self.delivered += 1,
+            Delivery::Returned => self.returned += 1,
+            Delivery::Bounced => self.bounced += 1,
+            Delivery::Complained => self.complained += 1,
+        }
+    }
+}
+
+impl AddAssign for MailCounts {
+    fn add_assign(&mut self, other: MailCounts) {
+        self.sent += other.sent;
+        self.delivered += other.delivered;
+        self.returned += other.returned;
+        self.bounced += other.bounced;
+        self.complained += other.complained;
+    }
+}
+
+impl Sum for MailCounts {
+    fn sum<I: Iterator<Item = MailCounts>>(counts: I) -> MailCounts {
+        counts.fold(MailCounts::default(), |mut sum, one| {
+            sum += one;
+            sum
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +229,30 @@ mod tests {
     fn a_kind_is_stored_under_the_name_that_its_header_says() {
         for kind in MailKind::ALL {
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+        }
+    }
+
+    fn of(sent: u64, bounced: u64, complained: u64) -> MailCounts {
+        MailCounts { sent, bounced, complained, ..MailCounts::default() }
+    }
+
+    #[test]
+    fn a_part_that_comes_back_or_is_complained_about_is_too_much_unless_it_is_few() {
+        for (counts, is_too_much) in [
+            // A class with mistyped addresses; then two per cent and no more.
+            ((10, 9, 0), false),
+            ((500, 10, 0), false),
+            ((499, 10, 0), true),
+            ((5_000, 100, 0), false),
+            ((5_000, 101, 0), true),
+            // One complaint in two thousand, unless it is the only one.
+            ((10, 0, 1), false),
+            ((10, 0, 2), true),
+            ((4_000, 0, 2), false),
+            ((3_999, 0, 2), true),
+        ] {
+            let (sent, bounced, complained) = counts;
+            assert_eq!(of(sent, bounced, complained).is_above(), is_too_much, "{counts:?}");
         }
     }
 }

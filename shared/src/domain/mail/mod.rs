@@ -1,8 +1,6 @@
 //! Mail and its causes: the kinds of mail, their delivery, alarms for admins and the weekly digests.
 
 pub mod alarm;
-pub mod class;
-pub mod day;
 pub mod digest;
 pub mod failure;
 pub mod kind;

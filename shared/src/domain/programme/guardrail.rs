@@ -12,8 +12,7 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use crate::domain::programme::KeyRules;
-use crate::domain::programme::rules::Rules;
-use crate::domain::programme::tiers::{self, Tiers};
+use crate::domain::programme::rules::{self, Rules, Tiers};
 use crate::prelude::*;
 
 /// The time for which the provider may refuse rules before the admins are alerted, so that a mistyped model
@@ -42,7 +41,6 @@ pub struct GuardrailOwner {
 pub struct Guardrail {
     #[serde(flatten)]
     pub of: GuardrailOwner,
-    /// What the provider confirmed last, once it was made there.
     pub confirmed: Option<ConfirmedRules>,
     /// The rules that were sent last, while they may take effect without an answer.
     pub in_doubt: Option<SentRules>,
@@ -57,33 +55,26 @@ stored! {
     list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), "RULES#")
 }
 
-/// A guardrail as the provider confirmed it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfirmedRules {
-    /// Its id at the provider.
     pub id: String,
-    /// The rules as they were sent.
     pub rules: Rules,
     /// The same as the provider spelled them in its answer, which differs from what was sent.
     pub answered: String,
     pub at: Moment,
 }
 
-/// Rules that were sent, and when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SentRules {
     pub rules: Rules,
     pub at: Moment,
 }
 
-/// The provider's refusal of rules.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RulesRefusal {
     pub rules: Rules,
     pub since: Moment,
-    /// The last time that they were refused.
     pub at: Moment,
-    /// The provider's reason.
     pub why: String,
 }
 
@@ -109,7 +100,6 @@ impl fmt::Display for GuardrailOwner {
 }
 
 impl Guardrail {
-    /// A guardrail of which the provider was told nothing yet.
     pub fn new(of: GuardrailOwner) -> Guardrail {
         Guardrail { of, confirmed: None, in_doubt: None, refusal: None, version: 0 }
     }
@@ -129,7 +119,6 @@ impl Guardrail {
         !self.is_right(wanted) && !is_under_way && (is_saved || !is_paused)
     }
 
-    /// The guardrail while these rules are being sent.
     #[must_use]
     pub fn sending(&self, rules: &Rules, now: Moment) -> Guardrail {
         Guardrail { in_doubt: Some(SentRules { rules: rules.clone(), at: now }), ..self.clone() }
@@ -143,7 +132,6 @@ impl Guardrail {
         Guardrail { in_doubt: self.in_doubt.clone().or(confirmed), ..self.clone() }
     }
 
-    /// The guardrail after the provider refused these rules.
     #[must_use]
     pub fn refused(&self, rules: &Rules, why: &str, now: Moment) -> Guardrail {
         let since = self.refusal_of(rules).map_or(now, |refusal| refusal.since);
@@ -183,7 +171,7 @@ impl KeyRules {
 
     /// The tiers that are named, for everybody or for a group.
     pub fn tiers(&self) -> impl Iterator<Item = &str> {
-        self.group_models.values().chain([&self.all.models]).filter_map(|models| tiers::named_in(models))
+        self.group_models.values().chain([&self.all.models]).filter_map(|models| rules::tier_named_in(models))
     }
 
     /// Whose guardrails these settings need: the groups' with rules of their own, and the programme's if anything is restricted. Whoever

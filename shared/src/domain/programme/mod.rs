@@ -3,18 +3,19 @@
 
 pub mod guardrail;
 pub mod request;
+pub mod role;
 pub mod rules;
-pub mod terms;
-pub mod tiers;
 
+use std::str::FromStr;
+
+use data_encoding::HEXLOWER;
 use jiff::civil;
+use sha2::{Digest, Sha256};
 
 use crate::domain::programme::rules::Rules;
-use crate::domain::programme::terms::TermsHash;
 use crate::domain::values::term::Term;
 use crate::prelude::*;
 
-/// A programme.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Programme {
     #[serde(rename = "programme")]
@@ -55,7 +56,6 @@ pub struct Settings {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Allowance {
     pub cap: Usd,
-    /// The caps of groups that have one of their own.
     pub group_caps: BTreeMap<String, Usd>,
 }
 
@@ -96,12 +96,10 @@ pub struct Claims {
 /// Which mails are sent: moves nothing by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mails {
-    /// The percentages of a limit at which an alert is sent.
     pub thresholds: Vec<u8>,
     /// Those of the assistants who are alerted too.
     pub alert_assistants: Vec<EmailAddress>,
     pub student_mails: bool,
-    /// The weekday of the digest; `None` if there is no digest.
     pub digest: Option<Weekday>,
 }
 
@@ -162,8 +160,7 @@ pub struct Budget {
     /// The instant for which the sync last recomputed `reserved`. A reservation is worth less as time passes, so
     /// nothing is given back as of an earlier instant.
     pub counted_at: Option<Moment>,
-    /// Whether any key of it was ever shown; from then on the reset, the time zone and what a limit counts
-    /// are fixed.
+    /// Whether any key of it was ever shown; from then on the reset, the time zone and what a limit counts are fixed.
     pub shown: bool,
     /// The version, which every act that moves `reserved` increases, so that a recount which missed such an
     /// act is not written.
@@ -226,7 +223,6 @@ impl Settings {
         self.texts.terms.as_deref().map(TermsHash::of)
     }
 
-    /// The time at which a key made for this programme expires.
     pub fn keys_expire_at(&self) -> Moment {
         self.term.keys_expire_at(self.basis.reset)
     }
@@ -240,12 +236,10 @@ impl Allowance {
 }
 
 impl Programme {
-    /// A programme that was just created.
     pub fn new(id: ProgrammeId, settings: Settings) -> Programme {
         Programme { id, settings, closed_at: None, form: None, version: 1 }
     }
 
-    /// The programme with settings that people changed.
     #[must_use]
     pub fn edited(self, settings: Settings) -> Programme {
         Programme { settings, version: self.version + 1, ..self }
@@ -264,7 +258,6 @@ impl Programme {
         has_keys_to_give && is_full && spent < budget
     }
 
-    /// The time at which the programme was or will be over.
     pub fn over_since(&self) -> Moment {
         let ends_at = self.settings.term.ends_at();
         self.closed_at.map_or(ends_at, |closed| closed.min(ends_at))
@@ -272,7 +265,6 @@ impl Programme {
 }
 
 impl Budget {
-    /// A budget of which nothing is reserved.
     pub fn new(programme: ProgrammeId, limit: Usd) -> Budget {
         Budget {
             programme,
@@ -288,5 +280,49 @@ impl Budget {
     /// Whether this much more can be reserved. Nothing can while more is reserved than the budget holds.
     pub fn has_room_for(&self, amount: Usd) -> bool {
         self.reserved + amount <= self.limit
+    }
+}
+
+/// The terms that students accept, by the SHA-256 of their text alone, so that anybody who has the text can compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TermsHash([u8; 32]);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this is no hash of 64 hex digits")]
+pub struct NotAHash;
+
+impl TermsHash {
+    pub fn of(text: &str) -> TermsHash {
+        TermsHash(Sha256::digest(text.as_bytes()).into())
+    }
+}
+
+impl fmt::Display for TermsHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&HEXLOWER.encode(&self.0))
+    }
+}
+
+impl FromStr for TermsHash {
+    type Err = NotAHash;
+    fn from_str(text: &str) -> Result<TermsHash, NotAHash> {
+        let bytes = HEXLOWER.decode(text.as_bytes()).map_err(|_| NotAHash)?;
+        bytes.try_into().map(TermsHash).map_err(|_| NotAHash)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_is_what_any_tool_says_of_the_text_and_comes_back_as_it_was_sent() {
+        let hash = TermsHash::of("Be kind.");
+        assert_eq!(hash.to_string(), "5499befb38dbf3fcc08107141cb2a9e7f42a6aae403361dc3601b8296d7967ea");
+        assert_eq!(hash.to_string().parse(), Ok(hash));
+        assert_ne!(TermsHash::of("Be kind. "), hash);
+        for text in ["", "00", &format!("{hash}0"), &hash.to_string().to_uppercase(), &"zz".repeat(32)] {
+            assert_eq!(text.parse::<TermsHash>(), Err(NotAHash), "{text}");
+        }
     }
 }

@@ -15,7 +15,6 @@ pub const CLOSE: &str = "close";
 /// The id of the wish that the programme is copied, which is no setting.
 pub const COPY: &str = "copy";
 
-/// A request of faculty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     pub programme: ProgrammeId,
@@ -25,12 +24,9 @@ pub struct Request {
     pub form: Ulid,
 }
 
-/// The wanted value of one setting.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wish {
-    /// The id of the setting.
     pub setting: String,
-    /// The name of the setting in its form.
     pub label: String,
     /// The values before and after, as a person reads them.
     pub words: String,

@@ -1,7 +1,6 @@
-//! The rules of what keys may call. `guardrail` says what the provider has confirmed of them, and `provider::guardrails` translates them
-//! for the provider.
+//! The rules of what keys may call, and tiers: named lists of models, kept by admins. `guardrail` says what the provider has
+//! confirmed of rules, and `provider::guardrails` translates them for the provider.
 
-use crate::domain::programme::tiers::{self, Tiers};
 use crate::prelude::*;
 
 /// The permissions of a model's providers to use prompts.
@@ -22,7 +21,6 @@ pub enum Region {
     Us,
 }
 
-/// The rules of what keys may call.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rules {
     /// The allowed models; empty allows all.
@@ -41,7 +39,7 @@ impl Rules {
 
     /// The tier that they name instead of models.
     pub fn tier(&self) -> Option<&str> {
-        tiers::named_in(&self.models)
+        tier_named_in(&self.models)
     }
 
     /// The rules with the models of the tier that they name, if there is such a tier.
@@ -50,6 +48,98 @@ impl Rules {
         match self.tier().and_then(|tier| tiers.models(tier)) {
             Some(models) => Rules { models: models.to_vec(), ..self },
             None => self,
+        }
+    }
+}
+
+/// The most characters of a tier's name.
+const LONGEST_NAME: usize = 40;
+
+const FIRST: [(&str, &[&str]); 3] = [
+    ("free", &["meta-llama/llama-3.3-70b-instruct:free"]),
+    ("basic", &["google/gemini-2.5-flash", "meta-llama/llama-3.3-70b-instruct", "openai/gpt-4o-mini"]),
+    (
+        "pro",
+        &[
+            "anthropic/claude-sonnet-4.5",
+            "deepseek/deepseek-r1-0528",
+            "google/gemini-2.5-flash",
+            "meta-llama/llama-3.3-70b-instruct",
+            "openai/gpt-4o-mini",
+            "openai/gpt-5-mini",
+        ],
+    ),
+];
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tier {
+    #[serde(rename = "tier")]
+    pub name: String,
+    /// Empty for a tier that was removed.
+    pub models: Vec<String>,
+    /// The version, which every edit increases; 0 for a tier that nobody has edited.
+    pub version: u64,
+}
+
+stored! {
+    "tier" Tier |it| (name: &str = &it.name) => key("TIERS", name);
+    list all() => begin("TIERS", "")
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tiers(BTreeMap<String, Tier>);
+
+impl Tiers {
+    /// The tiers to begin with, replaced and followed by those that were edited.
+    pub fn of(edited: Vec<Tier>) -> Tiers {
+        let first = FIRST.iter().map(|(name, models)| Tier {
+            name: (*name).to_owned(),
+            models: models.iter().map(|model| (*model).to_owned()).collect(),
+            version: 0,
+        });
+        Tiers(first.chain(edited).map(|tier| (tier.name.clone(), tier)).collect())
+    }
+
+    /// A tier as it is stored or begins, also one that was removed.
+    pub fn get(&self, name: &str) -> Option<&Tier> {
+        self.0.get(name)
+    }
+
+    pub fn models(&self, name: &str) -> Option<&[String]> {
+        self.get(name).map(|tier| &tier.models[..]).filter(|models| !models.is_empty())
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Tier> {
+        self.0.values().filter(|tier| !tier.models.is_empty())
+    }
+}
+
+/// Whether a text can be a tier's name. No model's slug can: that has a slash.
+pub fn is_tier_name(text: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    text.len() <= LONGEST_NAME && text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.bytes().all(is_letter)
+}
+
+pub fn tier_named_in(models: &[String]) -> Option<&str> {
+    match models {
+        [one] if is_tier_name(one) => Some(one),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_names_a_tier_where_it_is_a_single_name_without_a_slash() {
+        let named = |models: &[&str]| {
+            let models: Vec<String> = models.iter().map(|model| (*model).to_owned()).collect();
+            tier_named_in(&models).map(str::to_owned)
+        };
+        assert_eq!(named(&["basic"]).as_deref(), Some("basic"));
+        for models in [&[][..], &["a/one"], &["basic", "a/one"], &["basic", "pro"], &["Basic"], &["-x"]] {
+            assert_eq!(named(models), None, "{models:?}");
         }
     }
 }

@@ -4,19 +4,15 @@
 use crate::prelude::*;
 use crate::store::keys::{grant_partition, grant_partition_of};
 
-/// A threshold that was passed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Crossing {
     pub programme: ProgrammeId,
     #[serde(flatten)]
     pub scope: Scope,
     pub window: Window,
-    /// The limit at that time.
     #[serde(rename = "of_limit")]
     pub limit: Usd,
-    /// The threshold in per cent of the limit.
     pub threshold: u8,
-    /// The spending at the time of the crossing.
     pub spent: Usd,
     pub found_at: Moment,
     /// Whether it is reported; false if a higher threshold was crossed at the same time or before.
@@ -53,7 +49,6 @@ fn home<'a>(programme: &ProgrammeId, scope: &'a Scope) -> (String, &'a str) {
     }
 }
 
-/// A mail that reported a crossing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertMail {
     /// The mail's row in the outbox.
@@ -63,7 +58,6 @@ pub struct AlertMail {
     pub by_hand: Option<Moment>,
 }
 
-/// The limit that a crossing is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "scope", content = "grant", rename_all = "lowercase")]
 pub enum Scope {
@@ -71,7 +65,6 @@ pub enum Scope {
     Budget,
     /// The programme's budget, by what is reserved of it; crossed when there is no room for one more key.
     Reserved,
-    /// A student's own cap.
     Cap(GrantId),
 }
 
@@ -81,7 +74,6 @@ pub const RESERVED: &str = "reserved";
 pub const ALL: u8 = 100;
 
 impl Crossing {
-    /// The threshold's name on pages and in forms.
     pub fn threshold_name(&self) -> String {
         match self.scope {
             Scope::Reserved => RESERVED.to_owned(),

@@ -8,18 +8,14 @@ use crate::domain::values::format::long_date;
 use crate::domain::values::term::Term;
 use crate::prelude::*;
 
-mod standing;
 #[cfg(test)]
 mod tests;
-
-pub use standing::{Weeks, usual_week};
 
 /// The most weeks of a pace; older ones say more of the past than of now.
 const WEEKS: usize = 4;
 /// The weeks that show a pace that has grown.
 const LATEST_WEEKS: usize = 2;
 
-/// The money that a forecast is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpendingLimits {
     pub budget: Usd,
@@ -27,14 +23,12 @@ pub struct SpendingLimits {
     pub keys_stop_at: Option<Usd>,
 }
 
-/// The forecast of a budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Forecast {
     pub runs_out: RunsOut,
     pub limits: SpendingLimits,
     /// The last day on which every key was listed.
     pub looked: Option<Date>,
-    /// The spending pace; `None` when too little is known.
     pub pace: Option<SpendingPace>,
 }
 
@@ -52,7 +46,6 @@ pub enum RunsOut {
     PerhapsByNow,
     /// The shown keys can spend nothing more, and money is left.
     KeysStopped,
-    /// The budget is empty already.
     Gone,
 }
 
@@ -102,7 +95,6 @@ impl Forecast {
         }
     }
 
-    /// The forecast in words.
     pub fn in_words(&self) -> String {
         let at_the_pace = || {
             let pace = self.pace.map_or(Usd::ZERO, SpendingPace::per_week);
@@ -182,12 +174,10 @@ impl SpendingPace {
         Some(SpendingPace { on_weekdays, weeks: i128::try_from(weeks).ok()? })
     }
 
-    /// The use of one week.
     pub fn per_week(self) -> Usd {
         self.in_days(7)
     }
 
-    /// The use of so many days, whichever they are.
     pub fn in_days(self, days: u32) -> Usd {
         let used = self.in_all().saturating_mul(i128::from(days)) / (7 * self.weeks);
         Usd::from_micros(i64::try_from(used).unwrap_or(i64::MAX))
@@ -212,7 +202,9 @@ impl SpendingPace {
         }
         let whole_weeks = (left - 1).checked_div(self.in_all())?;
         left -= whole_weeks * self.in_all();
-        let mut day = first.checked_add(i64::try_from(whole_weeks).ok()?.checked_mul(7).map(to_days)??).ok()?;
+        let days = i64::try_from(whole_weeks).ok()?.checked_mul(7)?;
+        // Beyond what a calendar has it is `None`.
+        let mut day = first.checked_add(jiff::Span::new().try_days(days).ok()?).ok()?;
         for _ in 0..7 {
             day = day.tomorrow().ok()?;
             left -= self.on(day);
@@ -222,11 +214,6 @@ impl SpendingPace {
         }
         None
     }
-}
-
-/// The days as a span; `None` beyond what a calendar has.
-fn to_days(days: i64) -> Option<jiff::Span> {
-    jiff::Span::new().try_days(days).ok()
 }
 
 /// The amount without cents, which an estimate does not need from ten dollars on.
@@ -242,4 +229,53 @@ fn last_day(term: &Term) -> Date {
 
 fn number(day: Date) -> usize {
     usize::try_from(day.weekday().to_monday_zero_offset()).unwrap_or_default()
+}
+
+/// The multiple of the usual use that counts as far above it.
+const FAR: u32 = 4;
+/// The use of a week below which nobody stands out, however little is usual.
+const SMALL: Usd = Usd::from_dollars(1);
+
+/// The use in each of the last weeks of completed days, the newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Weeks([Usd; WEEKS]);
+
+impl Weeks {
+    /// The weeks before `looked`, the last day on which every key was listed.
+    pub fn of(spent: &Days, looked: Date) -> Weeks {
+        let days = spent.evenly();
+        Weeks(std::array::from_fn(|week| {
+            let back = |ago: usize| i64::try_from(ago).ok().and_then(|ago| looked.checked_sub(ago.days()).ok());
+            let (Some(from), Some(until)) = (back(week * 7 + 7), back(week * 7)) else { return Usd::ZERO };
+            days.range(from..until).map(|(_, spent)| *spent).sum()
+        }))
+    }
+
+    /// The use of the last week, if it is far above what is usual in the class and in the person's own
+    /// earlier weeks, if any.
+    pub fn stands_out(self, usual_week: Usd) -> Option<Usd> {
+        let Weeks([last, earlier @ ..]) = self;
+        let own_usual = median(earlier.into_iter());
+        let is_far = last >= SMALL && last > usual_week.times(FAR) && last > own_usual.times(FAR);
+        is_far.then_some(last)
+    }
+
+    /// Whether all the weeks are empty, so that they do not count for the class.
+    pub fn are_idle(self) -> bool {
+        self.0.iter().all(|used| *used == Usd::ZERO)
+    }
+}
+
+/// The usual use of a week in a class: the median of everybody's last four weeks, without empty ones. The few
+/// who use much do not raise it.
+pub fn usual_week<'a>(class: impl IntoIterator<Item = &'a Weeks>) -> Usd {
+    median(class.into_iter().flat_map(|weeks| weeks.0))
+}
+
+/// The median of the weeks in which anything was used; zero if there are none.
+fn median(weeks: impl Iterator<Item = Usd>) -> Usd {
+    let mut used: Vec<i64> = weeks.map(Usd::micros).filter(|used| *used > 0).collect();
+    used.sort_unstable();
+    let (below, above) = (used.get(used.len().saturating_sub(1) / 2), used.get(used.len() / 2));
+    below.zip(above).map_or(Usd::ZERO, |(below, above)| Usd::from_micros(below + (above - below) / 2))
 }

@@ -1,23 +1,21 @@
-//! Use by model: rows by key and model, and whose use they are. The provider module reads the rows, and the store keeps what
-//! programmes, foreign keys and grants used.
+//! Use by model: rows by key and model, whose use they are, and the sums and lines of a table that pages and mails share. The
+//! provider module reads the rows, and the store keeps what programmes, foreign keys and grants used.
 
 use std::cmp::Reverse;
+use std::iter::Sum;
+use std::ops::AddAssign;
 
+use crate::domain::programme::Byok;
+use crate::domain::usage::days::Accuracy;
 use crate::domain::values::id::{GrantBytes, KeyName};
 use crate::prelude::*;
 
-mod sums;
-
-pub use sums::{NOT_BY_MODEL, Sums, beyond_models, cost_in_words, lines};
-
-/// The most entries of one day before the smallest are put together. An item of the table has room for twice
-/// as many.
+/// The most entries of one day before the smallest are put together. An item of the table has room for twice as many.
 pub const MOST_ENTRIES: usize = 500;
 /// The bytes after which names of models and of keys are cut.
 const LONGEST_NAME: usize = 100;
 
-/// The use of one model on one UTC day by all keys of one name. Both names are empty where the provider has
-/// none.
+/// The use of one model on one UTC day by all keys of one name. Both names are empty where the provider has none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelRow {
     pub key_name: String,
@@ -26,7 +24,6 @@ pub struct ModelRow {
     pub used: Sums,
 }
 
-/// The use of one model on a day, or over the days of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelUse {
     /// The group within a programme, or of what is no programme's the name of the key; `None` without either.
@@ -42,7 +39,6 @@ pub type GrantRows = BTreeMap<ProgrammeId, BTreeMap<String, BTreeMap<GrantBytes,
 /// The use of programmes and of none, by day.
 pub type UseByDay = BTreeMap<(Date, Option<ProgrammeId>), Vec<ModelUse>>;
 
-/// Sums by group or name, and by model.
 type SumsByName = BTreeMap<(Option<String>, String), Sums>;
 
 /// The use of some days, each cent of it of one programme or of none.
@@ -103,5 +99,264 @@ fn entries(sums: SumsByName, are_groups: bool) -> Vec<ModelUse> {
     sums.into_iter().map(|((whose, model), used)| ModelUse { whose, model, used }).collect()
 }
 
+/// The label for models that the sync put together, or that the provider does not name.
+const NOT_TOLD_APART: &str = "models that are not told apart";
+/// The label for use beyond what the provider reports by model.
+pub const NOT_BY_MODEL: &str = "not attributed to a model";
+
+/// An amount of use: the account's money, spending with the user's own provider keys, and the number of requests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sums {
+    pub spent: Usd,
+    pub byok: Usd,
+    pub requests: u64,
+}
+
+impl Sums {
+    /// The sum, whoever paid it.
+    pub fn in_all(self) -> Usd {
+        self.spent + self.byok
+    }
+
+    pub fn counted(self, byok: Byok) -> Usd {
+        match byok {
+            Byok::Inside => self.in_all(),
+            Byok::Outside => self.spent,
+        }
+    }
+
+    /// Whether no part is less than the other's, apart from what rounding row by row may come to.
+    pub fn is_no_less_than(self, other: Sums) -> bool {
+        other.spent - self.spent <= Usd::CENT && other.byok - self.byok <= Usd::CENT && other.requests <= self.requests
+    }
+
+    /// The mean cost of a request, rounded up to a hundredth of a cent.
+    pub fn per_request(self) -> Option<Usd> {
+        let micros = u64::try_from(self.in_all().micros()).ok().filter(|_| self.requests > 0)?;
+        let hundredths = micros.div_ceil(self.requests.saturating_mul(100));
+        Some(Usd::from_micros(i64::try_from(hundredths.saturating_mul(100)).unwrap_or(i64::MAX)))
+    }
+}
+
+impl AddAssign for Sums {
+    fn add_assign(&mut self, other: Sums) {
+        self.spent += other.spent;
+        self.byok += other.byok;
+        self.requests = self.requests.saturating_add(other.requests);
+    }
+}
+
+impl Sum for Sums {
+    fn sum<I: Iterator<Item = Sums>>(all: I) -> Sums {
+        let mut sum = Sums::default();
+        all.for_each(|used| sum += used);
+        sum
+    }
+}
+
+impl ModelUse {
+    pub fn label(&self) -> &str {
+        if self.model.is_empty() { NOT_TOLD_APART } else { &self.model }
+    }
+
+    /// The number of requests; `None` where only the money is known.
+    pub fn requests(&self) -> Option<u64> {
+        (self.model != NOT_BY_MODEL).then_some(self.used.requests)
+    }
+}
+
+/// The cost of a request in words: `$0.0043`.
+pub fn cost_in_words(per_request: Usd) -> String {
+    let hundredths = per_request.micros() / 100;
+    format!("${}.{:04}", hundredths / 10_000, hundredths % 10_000)
+}
+
+/// The lines of a table: all use by group or name and by model, with the largest first in the money that counts, and no more than
+/// so many, under which the rest is put together.
+pub fn lines(uses: impl IntoIterator<Item = ModelUse>, byok: Byok, most: usize) -> Vec<ModelUse> {
+    let mut sums: BTreeMap<(Option<String>, String), Sums> = BTreeMap::new();
+    for ModelUse { whose, model, used } in uses {
+        *sums.entry((whose, model)).or_default() += used;
+    }
+    let mut lines: Vec<_> = sums.into_iter().map(|((whose, model), used)| ModelUse { whose, model, used }).collect();
+    // The sort is stable, so equal ones stay in the order of their names.
+    lines.sort_by_key(|line| Reverse(line.used.counted(byok)));
+    let further = lines.split_off(lines.len().min(most));
+    if !further.is_empty() {
+        let model = format!("{} further lines together", further.len());
+        lines.push(ModelUse { whose: None, model, used: further.iter().map(|line| line.used).sum() });
+    }
+    lines
+}
+
+/// The keys' use on these days beyond what lines tell by model. Less than a cent is `None`, since rows are
+/// rounded up one by one, and so is an inexact sum.
+pub fn beyond_models(lines: &[ModelUse], used: &DailyUse, (from, to): (Date, Date)) -> Option<ModelUse> {
+    let told: Sums = lines.iter().map(|line| line.used).sum();
+    let [credits, byok] = [&used.credits, &used.byok].map(|days| days.between(from, to, Some(to)));
+    if from > to || credits.known != Accuracy::Exactly || byok.known != Accuracy::Exactly {
+        return None;
+    }
+    let at_least_a_cent = |more: Usd| if more >= Usd::CENT { more } else { Usd::ZERO };
+    let used = Sums {
+        spent: at_least_a_cent(credits.spent - told.spent),
+        byok: at_least_a_cent(byok.spent - told.byok),
+        requests: 0,
+    };
+    (used != Sums::default()).then(|| ModelUse { whose: None, model: NOT_BY_MODEL.to_owned(), used })
+}
+
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+    use crate::domain::testing::micros as usd;
+
+    const DAY: Date = Date::constant(2026, 11, 15);
+    const DOLLAR: i64 = 1_000_000;
+
+    fn used(model: &str, spent: i64, byok: i64) -> ModelUse {
+        let used = Sums { spent: usd(spent * DOLLAR), byok: usd(byok * DOLLAR), requests: 1 };
+        ModelUse { whose: None, model: model.to_owned(), used }
+    }
+
+    #[test]
+    fn what_a_request_cost_rounds_up_to_a_hundredth_of_a_cent() {
+        let cost = |micros, requests| {
+            let sums = Sums { spent: usd(micros), byok: Usd::ZERO, requests };
+            sums.per_request().map(cost_in_words)
+        };
+        assert_eq!(cost(3_000_001, 7).as_deref(), Some("$0.4286"));
+        assert_eq!(cost(10_000, 1).as_deref(), Some("$0.0100"));
+        assert_eq!(cost(1, 1).as_deref(), Some("$0.0001"));
+        assert_eq!(cost(1, 0), None);
+    }
+
+    #[test]
+    fn lines_are_summed_the_largest_first_and_the_smallest_are_put_together() {
+        let uses = [used("c", 5, 0), used("b", 3, 2), used("a", 5, 0), used("b", 3, 2), used("d", 1, 7)];
+        let shown = |byok, most| {
+            let lines = lines(uses.clone(), byok, most);
+            let line = |line: &ModelUse| (line.label().to_owned(), line.used.counted(byok), line.requests().unwrap());
+            lines.iter().map(line).collect::<Vec<_>>()
+        };
+        let line = |model: &str, dollars, requests| (model.to_owned(), usd(dollars * DOLLAR), requests);
+        let all = [line("b", 6, 2), line("a", 5, 1), line("c", 5, 1), line("d", 1, 1)];
+        assert_eq!(shown(Byok::Outside, 4), all);
+        assert_eq!(
+            shown(Byok::Inside, 2),
+            [line("b", 10, 2), line("d", 8, 1), line("2 further lines together", 10, 2)]
+        );
+    }
+
+    #[test]
+    fn what_keys_used_beyond_the_models_is_a_line_of_its_own_where_it_is_known() {
+        let told = [used("a/model", 1, 2)];
+        let beyond = |micros, from| {
+            let keys = DailyUse::on_one(DAY, usd(micros));
+            beyond_models(&told, &keys, (from, Date::constant(2026, 11, 19)))
+                .map(|line| (line.used.spent.micros(), line.requests()))
+        };
+        assert_eq!(beyond(1_250_000, DAY), Some((250_000, None)));
+        assert_eq!(beyond(1_009_999, DAY), None, "rows are rounded up one by one");
+        assert_eq!(beyond(1_250_000, DAY.tomorrow().unwrap()), None, "of another day");
+    }
+
+    const OURS: &str = "0123456789";
+    const GRANT: &str = "0123456789abcdef";
+    const UNGROUPED: &str = "aaaaaaaaaaaaaaaa";
+    const UNKNOWN: &str = "ffffffffffffffff";
+
+    fn key(deployment: &str, programme: &str, grant: &str) -> String {
+        format!("bursar/{deployment}/{programme}/{grant}/1-0123456789abcdef")
+    }
+
+    fn day(number: i8) -> Date {
+        Date::constant(2026, 11, number)
+    }
+
+    fn row(key_name: &str, model: &str, on: i8, micros: i64) -> ModelRow {
+        let used = Sums { spent: usd(micros), byok: usd(micros / 2), requests: 1 };
+        ModelRow { key_name: key_name.to_owned(), model: model.to_owned(), day: day(on), used }
+    }
+
+    fn attributed(rows: &[ModelRow]) -> Attribution {
+        attribute(rows, &OURS.parse().unwrap(), |_, grant| match grant.as_str() {
+            GRANT => Some(Some("A".to_owned())),
+            UNGROUPED => Some(None),
+            _ => None,
+        })
+    }
+
+    fn uses<'a>(of: &'a Attribution, on: i8, programme: &str) -> Vec<(Option<&'a str>, &'a str, i64, u64)> {
+        let uses = &of.days[&(day(on), programme.parse().ok())];
+        uses.iter().map(|of| (of.whose.as_deref(), &*of.model, of.used.spent.micros(), of.used.requests)).collect()
+    }
+
+    #[test]
+    fn a_programmes_use_is_summed_by_group_model_and_day() {
+        let (a, ungrouped) = (key(OURS, "cs", GRANT), key(OURS, "cs", UNGROUPED));
+        let again = a.replace("/1-", "/2-");
+        let rows = [
+            row(&a, "m", 1, 10),
+            row(&again, "m", 1, 5),
+            row(&a, "n", 1, 1),
+            row(&a, "m", 2, 7),
+            row(&ungrouped, "m", 1, 3),
+            row(&key(OURS, "law", GRANT), "m", 1, 2),
+        ];
+        let attribution = attributed(&rows);
+        let expected = [(None, "m", 3, 1), (Some("A"), "m", 15, 2), (Some("A"), "n", 1, 1)];
+        assert_eq!(uses(&attribution, 1, "cs"), expected);
+        assert_eq!(uses(&attribution, 2, "cs"), [(Some("A"), "m", 7, 1)]);
+        assert_eq!(uses(&attribution, 1, "law"), [(Some("A"), "m", 2, 1)]);
+        assert_eq!(attribution.days.len(), 3, "none of it is no programme's");
+        let of_model = &attribution.grants[&day(1)][&"cs".parse().unwrap()]["m"];
+        let of_grants: Vec<_> =
+            of_model.iter().map(|(grant, used)| (GrantId::of_bytes(grant), used.requests)).collect();
+        assert_eq!(of_grants, [(GRANT.parse().unwrap(), 2), (UNGROUPED.parse().unwrap(), 1)]);
+    }
+
+    #[test]
+    fn what_is_no_programmes_has_the_names_of_its_keys() {
+        let others = key("9999999999", "cs", GRANT);
+        let forged = key(OURS, "cs", GRANT).replace("/1-", "/01-");
+        let unknown = key(OURS, "cs", UNKNOWN);
+        let rows = [
+            row("My key", "m", 1, 1),
+            row(&others, "m", 1, 2),
+            row(&forged, "m", 1, 3),
+            row(&unknown, "m", 1, 4),
+            row("", "m", 1, 5),
+            row(&format!("{}é", "x".repeat(99)), &"m".repeat(300), 1, 6),
+        ];
+        let attribution = attributed(&rows);
+        let (long, model) = ("x".repeat(99), "m".repeat(100));
+        let mut expected = [
+            (None, "m", 5, 1),
+            (Some("My key"), "m", 1, 1),
+            (Some(others.as_str()), "m", 2, 1),
+            (Some(forged.as_str()), "m", 3, 1),
+            (Some(unknown.as_str()), "m", 4, 1),
+            (Some(long.as_str()), model.as_str(), 6, 1),
+        ];
+        expected.sort_unstable();
+        assert_eq!(uses(&attribution, 1, ""), expected);
+        assert!(attribution.grants.is_empty() && attribution.days.len() == 1);
+    }
+
+    #[test]
+    fn more_entries_than_an_item_holds_are_put_together_from_the_smallest_whatever_their_order() {
+        let count = i64::try_from(MOST_ENTRIES).unwrap() + 50;
+        let mut rows: Vec<ModelRow> =
+            (0..count).map(|number| row(&format!("key {number}"), "m", 1, number + 1)).collect();
+        rows.extend((0..count).map(|number| row(&key(OURS, "cs", GRANT), &format!("m{number}"), 1, number + 1)));
+        let attribution = attributed(&rows);
+        let smallest: i64 = (1..=50).sum();
+        for (programme, whose) in [("", None), ("cs", Some("A"))] {
+            let entries = uses(&attribution, 1, programme);
+            assert_eq!((entries.len(), entries[0]), (MOST_ENTRIES + 1, (whose, "", smallest, 50)));
+        }
+        rows.reverse();
+        assert_eq!(attributed(&rows), attribution);
+    }
+}

@@ -1,10 +1,9 @@
 //! What a programme showed, for those who decide about the next one: how many used it, what a week of use cost, and what that
 //! means for another number of students.
 
-use super::days::Days;
+use crate::domain::values::window::monday_of;
 use crate::prelude::*;
 
-/// The figures of a programme so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PilotFigures {
     pub people: u64,
@@ -16,7 +15,6 @@ pub struct PilotFigures {
     each_spent: Vec<Usd>,
 }
 
-/// What a number of students may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Projection {
     /// If as many of them use it as did here, and each like the median of these.
@@ -26,7 +24,6 @@ pub struct Projection {
 }
 
 impl PilotFigures {
-    /// Adds a person, with what their keys used.
     pub fn add(&mut self, has_claimed: bool, used: &Days) {
         self.people += 1;
         self.claimed += u64::from(has_claimed);
@@ -37,11 +34,10 @@ impl PilotFigures {
         self.spent += spent;
         self.each_spent.push(spent);
         let days = used.each().filter(|(_, spent, _)| *spent > Usd::ZERO).map(|(day, ..)| day);
-        let weeks: BTreeSet<Date> = days.map(monday).collect();
+        let weeks: BTreeSet<Date> = days.map(monday_of).collect();
         self.active_weeks += u64::try_from(weeks.len()).unwrap_or(u64::MAX);
     }
 
-    /// The people who spent something.
     pub fn used(&self) -> u64 {
         u64::try_from(self.each_spent.len()).unwrap_or(u64::MAX)
     }
@@ -90,11 +86,6 @@ impl PilotFigures {
         sorted.sort_unstable();
         sorted
     }
-}
-
-fn monday(day: Date) -> Date {
-    let since = i64::from(day.weekday().to_monday_zero_offset());
-    day.saturating_sub(since.days())
 }
 
 #[cfg(test)]

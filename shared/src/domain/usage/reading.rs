@@ -17,13 +17,11 @@ pub const SETTLING: SignedDuration = SignedDuration::from_mins(15);
 /// A usage report of the provider for one key. A missing number is `None`, never zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageReport {
-    /// The use since the key was made.
     pub lifetime: Usd,
     pub today: Option<Usd>,
     /// The provider's counter of the window; for the whole term the lifetime's counter is used.
     pub in_window: Option<Usd>,
-    /// The lifetime counter of spending with provider keys of the user's own; its window's and day's counters
-    /// follow.
+    /// The lifetime counter of spending with provider keys of the user's own; its window's and day's counters follow.
     pub byok: Option<Usd>,
     pub byok_today: Option<Usd>,
     pub byok_in_window: Option<Usd>,
@@ -39,13 +37,12 @@ pub struct DailyUse {
     pub byok: Days,
 }
 
-/// The recorded use of one key of a grant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "ReadingItem", into = "ReadingItem")]
 pub struct Reading {
     pub programme: ProgrammeId,
     pub grant: GrantId,
     pub epoch: Epoch,
+    #[serde(flatten, with = "summed")]
     pub used: DailyUse,
     /// The window of `in_window`.
     pub window: Window,
@@ -85,7 +82,6 @@ pub struct Shortfall {
     pub byok: Usd,
 }
 
-/// The reason that a usage report is not recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UnusableReport {
     #[error("the provider does not say what it has used")]
@@ -172,7 +168,6 @@ impl DailyUse {
         Ok((DailyUse { credits, byok }, doubt))
     }
 
-    /// The larger record for credits and for BYOK each.
     fn or_more(&self, other: &DailyUse) -> DailyUse {
         let larger = |one: &Days, other: &Days| if other.total() > one.total() { other.clone() } else { one.clone() };
         DailyUse { credits: larger(&self.credits, &other.credits), byok: larger(&self.byok, &other.byok) }
@@ -210,8 +205,7 @@ impl Reading {
             _ => told.in_window_of(&of).ok_or(UnusableReport::NoWindow)?.min(counted - base).or_zero(),
         };
         let same = before.filter(|before| before.window == window).map(|before| before.in_window);
-        // So soon after a reading, an answer with a lower lifetime counter is behind, and so is its window
-        // counter.
+        // So soon after a reading, an answer with a lower lifetime counter is behind, and so is its window counter.
         let is_behind = doubt.is_some() && before.is_some_and(|before| asked < before.as_of + SETTLING);
         let in_window = if is_behind { in_window.max(same.unwrap_or_default()) } else { in_window };
         let answer = Reading {
@@ -256,15 +250,13 @@ impl Reading {
             || self.in_window != known
     }
 
-    /// The lifetime use of the account's money.
     pub fn lifetime(&self) -> Usd {
         self.used.credits.total()
     }
 }
 
 impl UsageReport {
-    /// The window's use: the larger of the provider's counter and what is off the limit, since either may be
-    /// behind.
+    /// The window's use: the larger of the provider's counter and what is off the limit, since either may be behind.
     fn in_window_of(&self, of: &KeyUseContext<'_>) -> Option<Usd> {
         let counter = match of.basis.byok {
             Byok::Inside => self.in_window.map(|credits| credits + self.byok_in_window.unwrap_or_default()),
@@ -278,59 +270,31 @@ fn is_nothing(days: &Days) -> bool {
     *days == Days::default()
 }
 
-/// The stored form of a reading: its sums beside the days, so that a write can be conditional on them.
-#[derive(Serialize, Deserialize)]
-struct ReadingItem {
-    programme: ProgrammeId,
-    grant: GrantId,
-    epoch: Epoch,
-    lifetime: Usd,
-    byok: Usd,
-    used: DailyUse,
-    window: Window,
-    in_window: Usd,
-    before: Usd,
-    last_used_at: Option<Moment>,
-    as_of: Moment,
-    unchanged_until: Option<Moment>,
-}
+/// The stored form of a reading's use: its sums beside the days, so that a write can be conditional on them.
+mod summed {
+    use serde::de::{Deserializer, Error};
+    use serde::ser::Serializer;
 
-/// The error for a reading whose sums are not those of its days.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("its sums are not those of its days")]
-struct InconsistentSums;
+    use super::*;
 
-impl From<Reading> for ReadingItem {
-    fn from(reading: Reading) -> ReadingItem {
-        let Reading { used, window, in_window, before, last_used_at, as_of, unchanged_until, .. } = reading;
-        let (programme, grant, epoch) = (reading.programme, reading.grant, reading.epoch);
-        let (lifetime, byok) = (used.credits.total(), used.byok.total());
-        ReadingItem {
-            programme,
-            grant,
-            epoch,
-            lifetime,
-            byok,
-            used,
-            window,
-            in_window,
-            before,
-            last_used_at,
-            as_of,
-            unchanged_until,
-        }
+    #[derive(Serialize, Deserialize)]
+    struct SummedUse {
+        lifetime: Usd,
+        byok: Usd,
+        used: DailyUse,
     }
-}
 
-impl TryFrom<ReadingItem> for Reading {
-    type Error = InconsistentSums;
-    fn try_from(kept: ReadingItem) -> Result<Reading, InconsistentSums> {
-        let ReadingItem { programme, grant, epoch, used, window, in_window, before, .. } = kept;
-        let ReadingItem { lifetime, byok, last_used_at, as_of, unchanged_until, .. } = kept;
-        if (lifetime, byok) != (used.credits.total(), used.byok.total()) {
-            return Err(InconsistentSums);
+    pub(super) fn serialize<S: Serializer>(used: &DailyUse, to: S) -> Result<S::Ok, S::Error> {
+        let used = used.clone();
+        SummedUse { lifetime: used.credits.total(), byok: used.byok.total(), used }.serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<DailyUse, D::Error> {
+        let SummedUse { lifetime, byok, used } = SummedUse::deserialize(from)?;
+        if lifetime != used.credits.total() || byok != used.byok.total() {
+            return Err(D::Error::custom("its sums are not those of its days"));
         }
-        Ok(Reading { programme, grant, epoch, used, window, in_window, before, last_used_at, as_of, unchanged_until })
+        Ok(used)
     }
 }
 

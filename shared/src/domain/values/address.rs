@@ -21,7 +21,6 @@ pub struct EmailAddress {
 #[serde(transparent)]
 pub struct MatchedAddress(String);
 
-/// The reason that a text is not an address to which Bursar mails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     #[error("an address looks like name@university.edu")]
@@ -151,18 +150,7 @@ impl Hash for EmailAddress {
     }
 }
 
-/// A masked form, since `Debug` output ends up in logs, which hold no address in the clear.
-impl fmt::Debug for EmailAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("EmailAddress(…)")
-    }
-}
-
-impl fmt::Debug for MatchedAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("MatchedAddress(…)")
-    }
-}
+masked!(EmailAddress, MatchedAddress);
 
 #[cfg(test)]
 mod tests {

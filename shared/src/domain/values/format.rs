@@ -43,10 +43,8 @@ pub fn named_month(date: Date) -> String {
 
 /// A text for a cell of a file that spreadsheets open. One that they would run gets an apostrophe before it.
 pub fn sheet_text(text: &str) -> String {
-    match text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        true => format!("'{text}"),
-        false => text.to_owned(),
-    }
+    let quote = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
+    format!("{quote}{text}")
 }
 
 /// A time in a sentence: `20 November 2026, 14:05 (Europe/Berlin)`.

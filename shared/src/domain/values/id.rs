@@ -35,6 +35,11 @@ pub struct DeploymentId(String);
 #[serde(try_from = "String", into = "String")]
 pub struct Nonce(String);
 
+/// The provider's identifier of a key: 64 lower-case hex digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct KeyHash(String);
+
 /// The number of a grant's attempt, from 1; 0 before the first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -58,8 +63,7 @@ pub struct KeyName {
 const SLUG_MAX: usize = 60;
 
 impl ProgrammeId {
-    /// The slug of a programme's name. A name without a letter or digit of the Latin alphabet gets
-    /// `programme`.
+    /// The slug of a programme's name. A name without a letter or digit of the Latin alphabet gets `programme`.
     pub fn of_name(name: &str) -> ProgrammeId {
         let plain = name.nfkd().filter(|c| c.is_ascii() || !unicode_normalization::char::is_combining_mark(*c));
         let dashed: String =
@@ -154,8 +158,8 @@ macro_rules! hex_digits {
                 bytes
             }
 
-            pub fn of_bytes(bytes: [u8; $bytes]) -> $name {
-                $name(HEXLOWER.encode(&bytes))
+            pub fn of_bytes(bytes: &[u8; $bytes]) -> $name {
+                $name(HEXLOWER.encode(bytes))
             }
         }
 
@@ -173,12 +177,12 @@ hex_digits!(GrantId, 8, "grant");
 hex_digits!(PersonId, 8, "person");
 hex_digits!(DeploymentId, 5, "deployment");
 hex_digits!(Nonce, 8, "nonce");
+hex_digits!(KeyHash, 32, "key's hash");
 
 /// Makes new identifiers of random hex digits.
 macro_rules! random {
     ($($name:ident, $bytes:literal;)*) => {$(
         impl $name {
-            /// A new identifier from the system's random source.
             pub fn random() -> $name {
                 $name(crate::domain::values::token::random_hex::<$bytes>())
             }
@@ -212,7 +216,7 @@ macro_rules! as_text {
     )*};
 }
 
-as_text!(ProgrammeId, GrantId, PersonId, DeploymentId, Nonce);
+as_text!(ProgrammeId, GrantId, PersonId, DeploymentId, Nonce, KeyHash);
 
 /// An identifier that sorts by the product's clock.
 pub fn new_ulid(now: Moment) -> Ulid {

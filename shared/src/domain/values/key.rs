@@ -1,29 +1,16 @@
-//! A provider key as we know it: its hash and, for the length of one request, its plaintext. The other
-//! attributes of a key belong to `provider`.
+//! A provider key as we know it: its hash, its plaintext for the length of one request, and patterns of the names that people
+//! choose by the hundred. The other attributes of a key belong to `provider`.
 
-use std::str::FromStr;
-
-use data_encoding::HEXLOWER;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::domain::values::token::sha256_hex;
 use crate::prelude::*;
-
-/// The provider's identifier of a key: 64 lower-case hex digits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct KeyHash(String);
 
 /// A fingerprint that tells one management key of a deployment from another. It does not reveal the key, and
 /// differs between deployments for one key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fingerprint(String);
-
-/// The error for a text that is not a key's hash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this is no key's hash: it has 64 lower-case hex digits")]
-pub struct NotAKeyHash;
 
 /// The key itself, as it is shown once. It cannot be stored, printed or logged, only revealed on purpose.
 pub struct PlaintextKey(SecretString);
@@ -41,11 +28,7 @@ impl PlaintextKey {
     }
 }
 
-impl fmt::Debug for PlaintextKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PlaintextKey(…)")
-    }
-}
+masked!(PlaintextKey);
 
 impl Fingerprint {
     pub(crate) fn of(deployment: &DeploymentId, management_key: &str) -> Fingerprint {
@@ -62,48 +45,27 @@ impl Fingerprint {
     }
 }
 
-impl KeyHash {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+/// What people put between the parts of a key's name.
+const SEPARATORS: [char; 6] = ['/', '-', '_', ':', '.', ' '];
 
-    /// The digits as bytes, for large collections.
-    pub fn to_bytes(&self) -> [u8; 32] {
-        let mut bytes = [0; 32];
-        // The type guarantees 64 such digits.
-        let _ = HEXLOWER.decode_mut(self.0.as_bytes(), &mut bytes);
-        bytes
+/// Whether a name matches a pattern in which `*` stands for any text. The text between two stars is matched
+/// at its first place, so that no pattern takes long.
+pub fn name_matches(pattern: &str, name: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else { return pattern == name };
+    let (middle, tail) = rest.rsplit_once('*').unwrap_or(("", rest));
+    let Some(mut name) = name.strip_prefix(head).and_then(|name| name.strip_suffix(tail)) else { return false };
+    for part in middle.split('*') {
+        let Some((_, after)) = name.split_once(part) else { return false };
+        name = after;
     }
-
-    pub fn of_bytes(bytes: &[u8; 32]) -> KeyHash {
-        KeyHash(HEXLOWER.encode(bytes))
-    }
+    true
 }
 
-impl FromStr for KeyHash {
-    type Err = NotAKeyHash;
-    fn from_str(text: &str) -> Result<KeyHash, NotAKeyHash> {
-        let is_hex = text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-        if text.len() == 64 && is_hex { Ok(KeyHash(text.to_owned())) } else { Err(NotAKeyHash) }
-    }
-}
-
-impl fmt::Display for KeyHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl TryFrom<String> for KeyHash {
-    type Error = NotAKeyHash;
-    fn try_from(text: String) -> Result<KeyHash, NotAKeyHash> {
-        text.parse()
-    }
-}
-
-impl From<KeyHash> for String {
-    fn from(hash: KeyHash) -> String {
-        hash.0
+/// The first part of a name with the separator behind it, so that the prefix and a star match these keys.
+pub fn name_prefix(name: &str) -> &str {
+    match name.char_indices().find(|(at, letter)| *at > 0 && SEPARATORS.contains(letter)) {
+        Some((at, separator)) => &name[..at + separator.len_utf8()],
+        None => "",
     }
 }
 
@@ -124,7 +86,7 @@ mod tests {
         assert_eq!(serde_json::from_str::<KeyHash>(&json).unwrap(), hash);
         assert_eq!(hash.to_string(), HASH);
         for wrong in [&HASH[1..], &HASH.to_uppercase(), "", "/../keys", &format!("{HASH}0")] {
-            assert_eq!(wrong.parse::<KeyHash>(), Err(NotAKeyHash), "{wrong}");
+            assert!(wrong.parse::<KeyHash>().is_err(), "{wrong}");
         }
     }
 
@@ -156,6 +118,35 @@ mod tests {
         assert_eq!(key.reveal(), "sk-or-v1-secret");
         for text in ["", " ", "sk-or v1", "sk-or-v1\n", "sk-or-…"] {
             assert!(PlaintextKey::new(text.to_owned()).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        for (pattern, name) in
+            [("*", "x"), ("*2026", "cs 2026"), ("a*b*c", "a-b-b-c"), ("*ab*ab*", "abab"), ("**é", "né"), ("", "")]
+        {
+            assert!(name_matches(pattern, name), "{pattern} {name}");
+        }
+        for (pattern, name) in [("*2026", "2026 cs"), ("a*b*c", "a-c-b"), ("a*a", "a"), ("*ab*ab*", "aba"), ("x", "xx")]
+        {
+            assert!(!name_matches(pattern, name), "{pattern} {name}");
+        }
+        assert!(!name_matches(&"*a".repeat(40), &"a".repeat(39)), "one star asks for one letter each");
+        assert!(!name_matches(&format!("{}b", "*a".repeat(40)), &"a".repeat(5_000)), "it ends soon");
+    }
+
+    #[test]
+    fn a_prefix_ends_with_the_first_separator() {
+        for (name, expected) in [
+            ("course/anna", "course/"),
+            ("cs-2026-anna", "cs-"),
+            ("été_1", "été_"),
+            ("anna", ""),
+            ("-a-b", "-a-"),
+            ("", ""),
+        ] {
+            assert_eq!(name_prefix(name), expected, "{name}");
         }
     }
 }

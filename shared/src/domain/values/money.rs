@@ -1,6 +1,7 @@
 //! Money: exact micro-dollars, read from decimal text. What was spent rounds up, what is promised rounds
 //! down, and no binary float is involved.
 
+use std::cmp::Reverse;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Sub};
 use std::str::FromStr;
@@ -26,7 +27,6 @@ pub enum MoneyError {
     TooLarge,
 }
 
-/// The treatment of digits beyond the sixth decimal.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rounding {
     Up,
@@ -37,8 +37,7 @@ enum Rounding {
 impl Usd {
     pub const ZERO: Usd = Usd(0);
     pub const CENT: Usd = Usd(10_000);
-    /// One trillion dollars: far above any budget, and low enough that sums of a whole university cannot
-    /// overflow.
+    /// One trillion dollars: far above any budget, and low enough that sums of a whole university cannot overflow.
     pub const MAX: Usd = Usd(1_000_000_000_000_000_000);
 
     pub const fn from_micros(micros: i64) -> Usd {
@@ -58,8 +57,7 @@ impl Usd {
         self - other < Usd::CENT && other - self < Usd::CENT
     }
 
-    /// Parses an amount that a person typed: `20`, `20.00` or `$20`, at most six decimals, no sign and no
-    /// exponent.
+    /// Parses an amount that a person typed: `20`, `20.00` or `$20`, at most six decimals, no sign and no exponent.
     pub fn from_form(text: &str) -> Result<Usd, MoneyError> {
         let text = text.trim();
         let digits = text.strip_prefix('$').unwrap_or(text);
@@ -83,12 +81,10 @@ impl Usd {
         *self == Usd::ZERO
     }
 
-    /// The amount, or zero where it is negative.
     pub fn or_zero(self) -> Usd {
         self.max(Usd::ZERO)
     }
 
-    /// The absolute amount.
     #[must_use]
     pub fn abs(self) -> Usd {
         Usd(self.0.saturating_abs())
@@ -99,7 +95,6 @@ impl Usd {
         Usd(self.0.saturating_mul(i64::from(count))).min(Usd::MAX)
     }
 
-    /// The amount in whole cents, rounded down.
     #[must_use]
     pub fn whole_cents(self) -> Usd {
         Usd(self.0 - self.0.rem_euclid(Usd::CENT.0))
@@ -263,6 +258,25 @@ impl Sum for Usd {
     }
 }
 
+/// These amounts in whole cents, in their order. Their sum is the exact sum rounded up to the cent, and each
+/// is less than a cent from its exact amount. None of the amounts may be below zero.
+pub fn each_in_cents(amounts: &[Usd]) -> Vec<Usd> {
+    let mut cents: Vec<Usd> = amounts.iter().map(|amount| amount.whole_cents()).collect();
+    let exact: Usd = amounts.iter().copied().sum();
+    let mut missing = (exact - cents.iter().copied().sum()).micros();
+    let mut largest: Vec<usize> = (0..amounts.len()).collect();
+    // The sort is stable, so of equal rests the first gets its cent first.
+    largest.sort_by_key(|place| Reverse(amounts[*place] - cents[*place]));
+    for place in largest {
+        if missing <= 0 {
+            break;
+        }
+        cents[place] += Usd::CENT;
+        missing -= Usd::CENT.micros();
+    }
+    cents
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -352,5 +366,29 @@ mod tests {
         fn no_text_makes_the_reader_panic(text in "\\PC{0,40}") {
             let _ = (Usd::from_form(&text), Usd::parse_ceil(&text), Usd::parse_floor(&text));
         }
+    }
+
+    proptest! {
+        #[test]
+        fn rounded_amounts_add_up_to_the_rounded_sum_and_each_is_within_a_cent(
+            micros in prop::collection::vec(0_i64..50_000, 0..40),
+        ) {
+            let amounts: Vec<Usd> = micros.into_iter().map(Usd::from_micros).collect();
+            let cents = each_in_cents(&amounts);
+            let (exact, rounded): (Usd, Usd) = (amounts.iter().copied().sum(), cents.iter().copied().sum());
+            prop_assert_eq!(rounded.to_cents_down(), exact.to_cents_up());
+            for (amount, cents) in amounts.iter().zip(&cents) {
+                prop_assert_eq!(*cents, cents.whole_cents());
+                prop_assert!((*amount - *cents).abs() < Usd::CENT, "{amount:?} is {cents:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_largest_rests_get_the_cents_that_are_missing() {
+        let usd = |micros: &[i64]| micros.iter().copied().map(Usd::from_micros).collect::<Vec<_>>();
+        assert_eq!(each_in_cents(&usd(&[14_000, 17_000, 0, 13_000])), usd(&[20_000, 20_000, 0, 10_000]));
+        assert_eq!(each_in_cents(&usd(&[1, 1])), usd(&[10_000, 0]));
+        assert_eq!(each_in_cents(&[]), []);
     }
 }

@@ -22,7 +22,6 @@ pub struct Term {
     ends_at: Moment,
 }
 
-/// The reason that dates and a time zone are no term.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TermError {
     #[error("the last day must not be before the first")]
@@ -102,9 +101,8 @@ impl Term {
         self.ends_at
     }
 
-    /// The time at which a key made now expires, which cannot be changed later. A cap for the whole term
-    /// leaves two weeks in which the end may still be moved. With a reset those weeks would be windows beyond
-    /// what was promised.
+    /// The time at which a key made now expires, which cannot be changed later. A cap for the whole term leaves two
+    /// weeks in which the end may still be moved. With a reset those weeks would be windows beyond what was promised.
     pub fn keys_expire_at(&self, reset: Reset) -> Moment {
         match reset {
             Reset::None => self.ends_at.checked_add((14 * 24).hours()).unwrap_or(self.ends_at),

@@ -1,6 +1,5 @@
-//! Secrets that are handed out: links, codes, sessions, asking cookies. Each has a plain type that is shown
-//! only on purpose, and a hashed type, which is all that the table sees. So storing a secret does not
-//! compile.
+//! Secrets that are handed out: links, codes, sessions, asking cookies. Each has a plain type that is shown only on
+//! purpose, and a hashed type, which is all that the table sees. So storing a secret does not compile.
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use sha2::{Digest, Sha256};
@@ -42,7 +41,6 @@ impl Code {
         fits.then_some(Code(code))
     }
 
-    /// The plain code, for the one mail that brings it.
     pub fn reveal(&self) -> String {
         [&self.0[..4], &self.0[4..8], &self.0[8..]].join("-")
     }
@@ -58,17 +56,7 @@ impl CodeHash {
     }
 }
 
-impl fmt::Debug for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Code(…)")
-    }
-}
-
-impl fmt::Debug for CodeHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CodeHash(…)")
-    }
-}
+masked!(Code, CodeHash, CsrfToken);
 
 /// Defines a secret of 256 random bits and its hash.
 macro_rules! secret_and_hash {
@@ -93,7 +81,6 @@ macro_rules! secret_and_hash {
                 (decoded.len() == 32).then(|| $plain(text.to_owned()))
             }
 
-            /// The plain secret, for the one place it is sent to.
             pub fn reveal(&self) -> &str {
                 &self.0
             }
@@ -109,17 +96,7 @@ macro_rules! secret_and_hash {
             }
         }
 
-        impl fmt::Debug for $plain {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(concat!(stringify!($plain), "(…)"))
-            }
-        }
-
-        impl fmt::Debug for $hash {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(concat!(stringify!($hash), "(…)"))
-            }
-        }
+        masked!($plain, $hash);
     };
 }
 
@@ -145,30 +122,20 @@ impl SessionToken {
 }
 
 impl CsrfToken {
-    /// The plain token, for the hidden field.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// Whether this token came back. Hashes are compared, so the time it takes does not show where the two
-    /// differ.
+    /// Whether this token came back. Hashes are compared, so the time it takes does not show where the two differ.
     pub fn is(&self, given: &str) -> bool {
         sha256_hex(&[given]) == sha256_hex(&[&self.0])
     }
 }
 
-impl fmt::Debug for CsrfToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CsrfToken(…)")
-    }
-}
-
-/// `N` random bytes as hex digits.
 pub(in crate::domain) fn random_hex<const N: usize>() -> String {
     HEXLOWER.encode(&random::<N>())
 }
 
-/// 128 random bits.
 pub(crate) fn random_u128() -> u128 {
     u128::from_be_bytes(random())
 }

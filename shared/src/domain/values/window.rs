@@ -26,12 +26,10 @@ impl Window {
     /// The whole term as one window, which is what a budget counts in.
     pub const WHOLE_TERM: Window = Window(None);
 
-    /// The first day; `None` for the whole term.
     pub fn begins(self) -> Option<Date> {
         self.0
     }
 
-    /// The instant at which it begins; `None` for the whole term.
     pub fn begins_at(self) -> Option<Moment> {
         self.0.map(utc_midnight)
     }
@@ -57,7 +55,6 @@ impl Reset {
         }
     }
 
-    /// The window that `now` lies in.
     pub fn window_at(self, now: Moment) -> Window {
         Window(self.begins(utc_date(now)))
     }
@@ -82,8 +79,8 @@ impl Reset {
         let (first, last) = (utc_date(first), utc_date(end - 1.nanosecond()));
         let more = match self {
             Reset::None => return 0,
-            Reset::Daily => days(first, last),
-            Reset::Weekly => days(first, last) / 7,
+            Reset::Daily => days_between(first, last),
+            Reset::Weekly => days_between(first, last) / 7,
             Reset::Monthly => {
                 let months = |date: Date| i32::from(date.year()) * 12 + i32::from(date.month());
                 months(last) - months(first)
@@ -111,7 +108,6 @@ impl Reset {
     }
 }
 
-/// The UTC date of an instant.
 pub fn utc_date(at: Moment) -> Date {
     Zoned::new(*at, TimeZone::UTC).date()
 }
@@ -121,17 +117,16 @@ pub fn end_of_utc_day(date: Date) -> Moment {
     date.tomorrow().map_or(Moment::MAX, utc_midnight)
 }
 
-fn utc_midnight(date: Date) -> Moment {
+pub(crate) fn utc_midnight(date: Date) -> Moment {
     // UTC has no gaps, and a date next to one that was an instant's is itself in range.
     TimeZone::UTC.to_timestamp(date.to_datetime(jiff::civil::Time::midnight())).map_or(Moment::MAX, Moment::from)
 }
 
-/// The Monday of the date's calendar week.
 pub(crate) fn monday_of(date: Date) -> Date {
     date.tomorrow().and_then(|tomorrow| tomorrow.nth_weekday(-1, Weekday::Monday)).unwrap_or(date)
 }
 
-fn days(from: Date, to: Date) -> i32 {
+pub(crate) fn days_between(from: Date, to: Date) -> i32 {
     from.until(to).map_or(0, |span| span.get_days())
 }
 

@@ -7,9 +7,9 @@ use std::pin::pin;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::stream::{StreamExt, TryStreamExt, iter, once};
 
-use crate::domain::mail::class::MailClass;
 use crate::domain::mail::failure::CORRUPT;
 pub use crate::domain::mail::failure::UnreachableReason;
+use crate::domain::mail::kind::MailClass;
 use crate::prelude::*;
 use crate::store::items::{Item, Queue, Stored};
 use crate::store::keys::address_partition;

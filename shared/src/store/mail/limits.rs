@@ -3,9 +3,8 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::domain::mail::day::{Delivery, MailCounts, MailDay};
 use crate::domain::mail::failure::{NOT_VERIFIED, QUOTA, QUOTA_UNREAD};
-use crate::domain::mail::kind::MailKind;
+use crate::domain::mail::kind::{Delivery, MailCounts, MailDay, MailKind};
 use crate::prelude::*;
 use crate::store::items::Stored;
 use crate::store::table::write::{Transaction, Unaudited, number, text};

@@ -4,11 +4,9 @@
 use futures_util::future::try_join_all;
 
 use crate::domain::grant::Notice;
-use crate::domain::mail::class::{MailClass, OptionalMail};
-use crate::domain::mail::day::Delivery;
-use crate::domain::mail::kind::MailKind;
-use crate::domain::people::sign_in::LOGIN_REQUEST_LASTS;
+use crate::domain::mail::kind::{Delivery, MailClass, MailKind, OptionalMail};
 use crate::domain::programme::request::Wish;
+use crate::domain::sign_in::LOGIN_REQUEST_LASTS;
 use crate::domain::usage::crossing::Scope;
 use crate::domain::values::token::BrowserTokenHash;
 use crate::prelude::*;

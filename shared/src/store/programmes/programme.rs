@@ -5,8 +5,8 @@ use futures_util::future::try_join_all;
 use futures_util::stream::TryStreamExt;
 
 use crate::domain::grant::EditEffect;
-use crate::domain::people::role::{RoleChanges, Roles};
 use crate::domain::programme::request::Request;
+use crate::domain::programme::role::{RoleChanges, Roles};
 use crate::prelude::*;
 use crate::store::items::Stored;
 use crate::store::table::write::{Pauses, Round, Told, Transaction, number};

@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::try_join_all;
 
 use crate::domain::programme::guardrail::Guardrail;
-use crate::domain::programme::tiers::{Tier, Tiers};
+use crate::domain::programme::rules::{Tier, Tiers};
 use crate::prelude::*;
 use crate::store::items::Queue;
 use crate::store::table::write::{Round, Unaudited};

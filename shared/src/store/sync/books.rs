@@ -4,7 +4,7 @@
 use futures_util::future::try_join_all;
 
 use crate::domain::ledger::cut::LifetimeUse;
-use crate::domain::ledger::owner::KeyOwner;
+use crate::domain::ledger::foreign::KeyOwner;
 use crate::domain::programme::Byok;
 use crate::domain::usage::models::{GrantRows, ModelUse, cut};
 use crate::prelude::*;

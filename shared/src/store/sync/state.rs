@@ -1,7 +1,7 @@
 //! The state of the sync from one run to the next: what a run would have done on its own and held back, because it was too much, which a
 //! person sees and may release; and keys that it did not find.
 
-use crate::domain::usage::reconciliation::Opening;
+use crate::domain::ledger::cut::Opening;
 use crate::domain::values::id::KeyName;
 use crate::prelude::*;
 use crate::store::ForeignKey;

@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::de::DeserializeOwned;
 
 use crate::domain::grant::Urgency;
-use crate::domain::mail::class::MailClass;
+use crate::domain::mail::kind::MailClass;
 use crate::prelude::*;
 use crate::store::keys;
 use crate::store::keys::{ItemKey, Key};

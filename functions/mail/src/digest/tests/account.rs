@@ -1,6 +1,6 @@
 //! The words of the account's digest.
 
-use bursar_core::domain::credit::balance::{BalanceNeed, Basis};
+use bursar_core::domain::credit::{BalanceNeed, Basis};
 
 use super::*;
 

@@ -12,7 +12,7 @@ use bursar_core::aws::AwsAccess;
 use bursar_core::clock::{Clock, Moment};
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::values::id::KeyName;
-use bursar_core::domain::values::key_name::{matches, prefix};
+use bursar_core::domain::values::key::{name_matches, name_prefix};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::provider::Provider;
@@ -78,7 +78,7 @@ pub async fn run(account: Account, show: &Show, out: &mut impl Write) -> Result<
     let (deadline, now) = (Deadline::after(PATIENCE), clock.now());
     let check = provider.check_management_key(deadline).await;
     check.with_context(|| format!("the provider at {base} cannot be used"))?;
-    let wanted = |name: &str| show.pattern.as_deref().is_none_or(|pattern| matches(pattern, name));
+    let wanted = |name: &str| show.pattern.as_deref().is_none_or(|pattern| name_matches(pattern, name));
     let balance = provider.credits(deadline).await?.balance();
 
     let (mut inventory, mut keys) = (provider.inventory(&clock), Vec::new());
@@ -238,7 +238,7 @@ impl Listing {
     fn prefixes(&self) -> Vec<(&str, usize, Usd)> {
         let mut sums: BTreeMap<&str, (usize, Usd)> = BTreeMap::new();
         for Listed { key, .. } in &self.keys {
-            let (keys, usage) = sums.entry(prefix(&key.name)).or_default();
+            let (keys, usage) = sums.entry(name_prefix(&key.name)).or_default();
             *keys += 1;
             *usage += key.usage.unwrap_or_default();
         }

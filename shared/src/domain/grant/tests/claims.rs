@@ -1,7 +1,7 @@
 //! Who may begin, what a claim and a replacement leave behind, and what of it counts.
 
 use super::*;
-use crate::domain::programme::terms::TermsHash;
+use crate::domain::programme::TermsHash;
 
 #[test]
 fn nobody_begins_while_another_is_making_the_key_and_the_first_loses_once_its_lease_ran_out() {

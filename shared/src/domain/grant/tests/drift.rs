@@ -1,7 +1,6 @@
 //! What the provider shows against what is recorded: keys to be disabled again, found disabled or gone, limits, deleted keys.
 
 use super::*;
-use crate::prelude::*;
 
 impl Story {
     fn again(&self, epoch: u32, key: char) -> Result<Change, Unchanged> {
@@ -44,14 +43,14 @@ fn a_key_found_disabled_stops_its_grant_but_not_while_somebody_may_be_about_to_e
     assert!(change.grant.orders_off().next().is_some(), "an enable that comes late is undone");
 
     story.held(HoldKind::Paused);
-    assert_eq!(found(&story), Err(NotAsRead::Unchanged), "it is disabled because of the hold");
+    assert_eq!(found(&story), Err(Unchanged), "it is disabled because of the hold");
     story.released(HoldKind::Paused).after(LEASE);
-    assert_eq!(found(&story), Err(NotAsRead::Unchanged), "its enable is ordered");
+    assert_eq!(found(&story), Err(Unchanged), "its enable is ordered");
     story.enabled(Epoch::new(1));
     story.apply(found(&story).unwrap());
-    assert_eq!(found(&story), Err(NotAsRead::Unchanged));
+    assert_eq!(found(&story), Err(Unchanged));
     let other = story.view.found_disabled(story.view.grant.version, Epoch::new(1), &hash('b'), story.now);
-    assert_eq!(other, Err(NotAsRead::Unchanged));
+    assert_eq!(other, Err(Unchanged));
 }
 
 #[test]
@@ -65,7 +64,7 @@ fn of_a_key_that_is_gone_nothing_is_ordered_and_a_grant_that_was_live_with_it_is
     assert_eq!((&change.grant.state, change.audit()), (&story.view.grant.state, None), "a retired key is only marked");
     story.apply(change);
     assert_eq!(attempt(&story, 1).gone, Some(KeyAbsence::Missing));
-    assert_eq!(gone(&story, 1, 'a'), Err(NotAsRead::Unchanged));
+    assert_eq!(gone(&story, 1, 'a'), Err(Unchanged));
 
     let change = gone(&story, 2, 'b').unwrap();
     assert!(change.audit().is_some());
@@ -107,7 +106,7 @@ fn a_limit_is_confirmed_once_and_never_in_another_window_than_it_was_reckoned_in
     story.shown(KeyRequestKind::Reveal, 'a').after(1.hour()).shown(KeyRequestKind::Replace, 'b').reading(1, 5_000_000);
     story.apply(story.view.order_limit(ListedLimit::Unasked, story.now).unwrap());
     assert_eq!(story.view.order_limit(ListedLimit::Unasked, story.now), Err(Unchanged), "it is ordered already");
-    let tomorrow = Story { view: story.view.clone(), now: story.now + 24.hours() };
+    let tomorrow = Story { now: story.now + 24.hours(), ..story.clone() };
     let order = story.order(Epoch::new(2), OrderKind::Limit).unwrap();
     let sent = SentLimit { limit: Usd::from_dollars(15), at: story.now, unanswered_before: None };
     let window = Reset::Daily.window_at(story.now);
@@ -127,7 +126,7 @@ fn with_less_than_a_cent_left_a_live_key_is_used_up_and_a_lower_cap_stops_it_at_
     story.reading(1, 19_995_000);
     assert_eq!(story.view.wanted(ListedLimit::Unasked, story.now), None, "its own use is off its own limit");
     story.reading(1, 12_000_000).after(1.hour()).shown(KeyRequestKind::Replace, 'b');
-    let mut used_up = Story { view: story.view.clone(), now: story.now };
+    let mut used_up = story.clone();
     assert_eq!(used_up.reading(1, 19_995_000).view.wanted(ListedLimit::Unasked, story.now), Some(WantedLimit::UsedUp));
     story.apply(story.view.set_cap(Some(Usd::from_dollars(12)), &faculty(), None, story.now).unwrap());
     assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::UsedUp });
@@ -149,7 +148,7 @@ fn keys_of_revoked_grants_may_go_two_days_after_their_last_reading_and_those_of_
     story.apply(story.view.purged(Epoch::new(1), &hash('a'), story.now).unwrap());
     assert_eq!((attempt(&story, 1).gone, may(&story, None)), (Some(KeyAbsence::Purged), false));
     let gone = story.view.found_gone(story.view.grant.version, Epoch::new(1), &hash('a'), story.now);
-    assert_eq!(gone, Err(NotAsRead::Unchanged), "purged, not missing");
+    assert_eq!(gone, Err(Unchanged), "purged, not missing");
 
     let mut ended = Story::live();
     ended.now = ended.view.programme.settings.term.ends_at();

@@ -4,7 +4,6 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::testing::dollars;
-use crate::prelude::*;
 
 impl Story {
     fn counted_in(reset: Reset) -> Story {
@@ -14,7 +13,6 @@ impl Story {
         story
     }
 
-    /// Edits the settings, and reserves what the reservation costs more.
     fn edited(&mut self, edit: impl FnOnce(&mut Settings)) -> EditEffect {
         let mut after = self.view.programme.settings.clone();
         edit(&mut after);

@@ -1,5 +1,4 @@
-//! What keeps a grant from its key for a while or for good: holds, leaks, the end, the sweep, caps and
-//! places.
+//! What keeps a grant from its key for a while or for good: holds, leaks, the end, the sweep, caps and places.
 
 use super::*;
 
@@ -128,9 +127,9 @@ fn a_reservation_that_was_never_used_is_given_back_once_the_claim_window_has_clo
 
 #[test]
 fn whatever_became_of_an_attempt_whose_key_nobody_saw_the_sweeper_ends_it_and_frees_the_grant() {
-    assert_eq!(Story::new().swept(1, 'a'), Err(SweepOutcome::NoAttempt));
+    assert_eq!(Story::new().swept(1, 'a'), Err(Unchanged));
     let mut shown = Story::live();
-    assert_eq!(shown.after(GRACE).swept(1, 'a'), Err(SweepOutcome::Shown));
+    assert_eq!(shown.after(GRACE).swept(1, 'a'), Err(Unchanged));
     for how in [None, Some(AttemptFailure::Unknown), Some(AttemptFailure::Refused), Some(AttemptFailure::Lost)] {
         let mut story = Story::new();
         let begun = story.begin(KeyRequestKind::Reveal);
@@ -138,16 +137,13 @@ fn whatever_became_of_an_attempt_whose_key_nobody_saw_the_sweeper_ends_it_and_fr
             story.apply(story.view.give_up(&begun, how, None, "no answer", story.now).unwrap());
         }
         story.now = story.now + GRACE - 1.second();
-        assert_eq!(story.swept(1, 'a'), Err(SweepOutcome::TooYoung), "{how:?}");
+        assert_eq!(story.swept(1, 'a'), Err(Unchanged), "{how:?}");
         story.now += 1.second();
         story.apply(story.swept(1, 'a').unwrap());
         let states = (&story.view.grant.state, attempt(&story, 1).state);
         assert_eq!(states, (&GrantState::Invited, AttemptState::Swept), "{how:?}");
         assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
-        assert_eq!(
-            [story.swept(1, 'a'), story.swept(1, 'b')],
-            [Err(SweepOutcome::Already), Err(SweepOutcome::NotItsKey)]
-        );
+        assert_eq!([story.swept(1, 'a'), story.swept(1, 'b')], [Err(Unchanged), Err(Unchanged)]);
         assert_eq!(story.view.record(&begun, &minted('a'), story.now), Err(RecordRefused::Lost));
     }
     let mut replacing = Story::live();

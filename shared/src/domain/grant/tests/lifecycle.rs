@@ -31,7 +31,6 @@ impl Story {
         self.night_with(last_used_at, sent_at_once)
     }
 
-    /// The run of this night.
     fn night_at(&mut self, now: Moment, last_used_at: Option<Moment>) -> Option<Rule> {
         self.now = now;
         self.night(last_used_at)

@@ -20,6 +20,7 @@ use crate::domain::testing::a_view;
 use crate::prelude::*;
 
 /// A view to which acts are applied one after the other, as the store does.
+#[derive(Clone)]
 struct Story {
     view: View,
     now: Moment,
@@ -128,7 +129,6 @@ impl Story {
         self.view.grant.orders().into_iter().find(|order| order.epoch == epoch && order.kind == kind)
     }
 
-    /// The live key's wanted limit, sent and confirmed.
     fn limited(&mut self) -> &mut Story {
         let live = self.view.grant.live().unwrap().epoch;
         let order = self.order(live, OrderKind::Limit).unwrap();
@@ -141,15 +141,14 @@ impl Story {
         self.apply(self.view.limit_confirmed(&order, sent, window, self.now).unwrap())
     }
 
-    /// The key's reading by its hash a quarter of an hour later.
     fn read_at_last(&mut self, epoch: u32, micros: i64) -> &mut Story {
         self.now += SETTLING;
-        let mut read = Story { view: self.view.clone(), now: self.now };
+        let mut read = self.clone();
         let reading = read.reading(epoch, micros).view.reading(Epoch::new(epoch)).unwrap().clone();
         self.apply(self.view.read_for_the_last_time(&reading).unwrap())
     }
 
-    fn swept(&self, epoch: u32, key: char) -> Result<Change, SweepOutcome> {
+    fn swept(&self, epoch: u32, key: char) -> Result<Change, Unchanged> {
         let nonce =
             self.view.grant.attempt(Epoch::new(epoch)).map_or_else(Nonce::random, |attempt| attempt.nonce.clone());
         self.view.sweep(Epoch::new(epoch), &nonce, &hash(key), self.now)
@@ -195,7 +194,6 @@ fn under(of: &GuardrailOwner) -> KeyGuardrail {
     KeyGuardrail { group: of.group.clone(), id: of.to_string() }
 }
 
-/// Guardrails that the provider confirmed.
 fn made(of: Option<GuardrailOwner>) -> Vec<Guardrail> {
     let confirmed = |of: &GuardrailOwner| {
         let (rules, at) = (Rules::default(), "2026-01-01T00:00:00Z".parse().unwrap());

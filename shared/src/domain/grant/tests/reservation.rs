@@ -4,7 +4,6 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::testing::dollars;
-use crate::prelude::*;
 
 impl Story {
     fn claimed() -> Story {

@@ -6,7 +6,6 @@ fn models(story: &mut Story, models: &[&str]) {
     story.view.programme.settings.rules.all.models = models.iter().map(|model| (*model).to_owned()).collect();
 }
 
-/// Gives a group models of its own, or none.
 fn group(story: &mut Story, name: &str, models: &[&str]) {
     let models: Vec<String> = models.iter().map(|model| (*model).to_owned()).collect();
     let of_groups = &mut story.view.programme.settings.rules.group_models;

@@ -4,9 +4,7 @@
 use std::collections::VecDeque;
 
 use super::*;
-use crate::prelude::*;
 
-/// The number of events that happen to a grant before a way out is searched.
 const DEPTH: usize = 4;
 /// The most steps that a way out may take.
 const MOST_STEPS: usize = 4;
@@ -23,18 +21,12 @@ macro_rules! each {
 }
 
 each! {
-    /// The events that may happen to a grant.
     Happens HAPPENS: Claimed HandlerDied Refused Unheard NotRetired Paused Dropped Disused Leaked TooOld HandedBack SpentAll CapLowered
     DisabledThere NotFound Gone HalfResumed RestrictedReplacements RestrictedModels Synced
 }
 
 each! {
-    /// The steps of a way out.
     Step STEPS: Press Resume FacultyResumes NamedAgain Allow RaiseCap Sync WindowTurns
-}
-
-fn copy(story: &Story) -> Story {
-    Story { view: story.view.clone(), now: story.now }
 }
 
 fn kind(story: &Story) -> KeyRequestKind {
@@ -87,17 +79,18 @@ impl Story {
                 Some(())
             }
             Happens::CapLowered => self.done(view.set_cap(Some(Usd::CENT), &faculty(), None, now)),
-            Happens::DisabledThere => self.done(
-                live.ok_or(NotAsRead::Unchanged)
-                    .and_then(|(epoch, key)| view.found_disabled(view.grant.version, epoch, &key, now)),
-            ),
-            Happens::NotFound => {
-                self.done(live.ok_or(Unchanged).and_then(|(epoch, key)| view.not_found(epoch, &key, now)))
+            Happens::DisabledThere => {
+                let (epoch, key) = live?;
+                self.done(view.found_disabled(view.grant.version, epoch, &key, now))
             }
-            Happens::Gone => self.done(
-                live.ok_or(NotAsRead::Unchanged)
-                    .and_then(|(epoch, key)| view.found_gone(view.grant.version, epoch, &key, now)),
-            ),
+            Happens::NotFound => {
+                let (epoch, key) = live?;
+                self.done(view.not_found(epoch, &key, now))
+            }
+            Happens::Gone => {
+                let (epoch, key) = live?;
+                self.done(view.found_gone(view.grant.version, epoch, &key, now))
+            }
             Happens::HalfResumed => {
                 self.done(view.hold(HoldKind::Paused, &faculty(), None, now))?;
                 self.done(self.view.release(HoldKind::Paused, &faculty(), now))
@@ -153,7 +146,7 @@ impl Story {
             }
             Err(_) => return false,
         };
-        let before = copy(self);
+        let before = self.clone();
         self.apply(change);
         for order in self.view.grant.orders_off().collect::<Vec<_>>() {
             // A single not-found answer is not believed at once.
@@ -176,7 +169,6 @@ impl Story {
         true
     }
 
-    /// A complete sync of the next night.
     fn sync(&mut self) {
         self.now += 24.hours();
         self.orders_reach_the_provider();
@@ -231,12 +223,11 @@ impl Story {
         format!("{grant} {:?} {attempts:?} {all:?} {}", grant.state.as_str(), grant.attempts.len().min(3))
     }
 
-    /// The shortest sequence of steps to a key that is shown.
     fn way_out(&self) -> Option<Vec<Step>> {
-        let mut ways = VecDeque::from([(copy(self), Vec::new())]);
+        let mut ways = VecDeque::from([(self.clone(), Vec::new())]);
         while let Some((story, way)) = ways.pop_front() {
             for step in STEPS {
-                let (mut next, mut further) = (copy(&story), way.clone());
+                let (mut next, mut further) = (story.clone(), way.clone());
                 further.push(*step);
                 if next.step(*step) {
                     return Some(further);
@@ -268,7 +259,7 @@ fn from_every_state_that_acts_lead_to_a_few_presses_syncs_or_turns_end_in_a_key_
                 longest = (way, format!("{came:?} with {reset:?}"));
             }
             for happens in HAPPENS.iter().copied().filter(|_| came.len() < DEPTH) {
-                let mut next = copy(&story);
+                let mut next = story.clone();
                 if next.happens(happens).is_some() && seen.insert(next.shape(), ()).is_none() {
                     let came: Vec<Happens> = came.iter().copied().chain([happens]).collect();
                     states.push_back((next, came));

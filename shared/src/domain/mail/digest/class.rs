@@ -15,10 +15,8 @@ const LISTED: usize = 10;
 /// The most people who are named in one sentence.
 const NAMED: usize = 20;
 
-/// A walk over a programme's grants that is under way.
 pub struct Class<'a> {
     settings: &'a Settings,
-    /// The first and the last day of the week.
     week: (Date, Date),
     listed_at: Option<Moment>,
     now: Moment,
@@ -193,4 +191,230 @@ impl FirstByName {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+    use crate::domain::grant::{Attempt, AttemptState, HoldKind, Pause};
+    use crate::domain::programme::role::Role;
+    use crate::domain::testing::{a_grant, a_programme, at};
+    use crate::domain::usage::days::KeyCounters;
+
+    const MONDAY: Date = Date::constant(2026, 3, 2);
+
+    fn now() -> Moment {
+        at("2026-03-02T06:00:00Z")
+    }
+
+    fn id(number: u64) -> GrantId {
+        format!("{number:016x}").parse().unwrap()
+    }
+
+    /// A grant that was shown a key in February, named by the number.
+    fn claimed(number: u64) -> Grant {
+        let mut grant = Grant { id: id(number), ever_shown: true, epoch: Epoch::new(1), ..a_grant() };
+        grant.person.name = Some(format!("Student {number:03}"));
+        let hash: KeyHash = "ab".repeat(32).parse().unwrap();
+        grant.state = GrantState::Live { key: hash.clone() };
+        let begun_at = at("2026-02-02T08:00:00Z");
+        grant.attempts = vec![Attempt {
+            state: AttemptState::Shown,
+            key: Some(hash),
+            shown_at: Some(begun_at),
+            ..Attempt::open(Epoch::new(1), "0123456789abcdef".parse().unwrap(), begun_at)
+        }];
+        grant
+    }
+
+    /// A use of so many micro-dollars, so many days ago.
+    fn used(grant: &Grant, ago: i64, micros: i64) -> Reading {
+        let (day, spent) = (MONDAY.checked_sub(ago.days()).unwrap(), Usd::from_micros(micros));
+        Reading {
+            programme: grant.programme.clone(),
+            grant: grant.id.clone(),
+            epoch: Epoch::new(1),
+            used: DailyUse::on_one(day, spent),
+            window: Window::WHOLE_TERM,
+            in_window: spent,
+            before: Usd::ZERO,
+            last_used_at: Some(now()),
+            as_of: now(),
+            unchanged_until: None,
+        }
+    }
+
+    fn people(class: &[(Grant, Vec<Reading>)]) -> People {
+        people_on(MONDAY, Reset::None, class)
+    }
+
+    fn people_on(today: Date, reset: Reset, class: &[(Grant, Vec<Reading>)]) -> People {
+        let mut settings = a_programme().settings;
+        settings.basis.reset = reset;
+        let week = (today.checked_sub(7.days()).unwrap(), today.yesterday().unwrap());
+        let now = format!("{today}T06:00:00Z").parse().unwrap();
+        let mut walk = Class::new(&settings, week, Some(now), now);
+        let not_mailed = |grant: &Grant| match grant.id.as_str() {
+            "0000000000000194" => Some(UnreachableReason::Bounced),
+            "0000000000000193" => Some(UnreachableReason::Complained),
+            _ => None,
+        };
+        class.iter().for_each(|(grant, readings)| walk.add(grant, readings, not_mailed(grant)));
+        walk.people()
+    }
+
+    fn ids(few: &PeopleSample) -> Vec<u64> {
+        few.first.iter().map(|grant| u64::from_str_radix(grant.as_str(), 16).unwrap()).collect()
+    }
+
+    #[test]
+    fn the_highest_spenders_of_the_week_are_told_with_ties_in_a_fixed_order() {
+        let spends = |number: u64, ago, dollars: i64| {
+            let grant = claimed(number);
+            let reading = used(&grant, ago, dollars * 1_000_000);
+            (grant, vec![reading])
+        };
+        // Two alike, one more, one before the week and one today, which is not over.
+        let mut class = [spends(1, 1, 2), spends(2, 1, 2), spends(12, 7, 5), spends(13, 8, 9), spends(14, 0, 9)];
+        let first = people(&class);
+        let shown: Vec<_> = first.spenders.iter().map(|spender| spender.grant.clone()).collect();
+        assert_eq!((shown, first.active), ([12, 1, 2].map(id).to_vec(), 3));
+        let highest = &first.spenders[0];
+        let dollars = Usd::from_dollars;
+        assert_eq!((highest.this_week, highest.of_cap, highest.cap), (dollars(5), dollars(5), dollars(20)));
+        class.reverse();
+        assert_eq!(people(&class), first, "the order of the walk is no matter");
+        let many: Vec<_> = (1..=15).map(|number| spends(number, 1, 20 - i64::try_from(number).unwrap())).collect();
+        let found = people(&many);
+        let shown: Vec<_> = found.spenders.iter().map(|spender| spender.grant.clone()).collect();
+        assert_eq!((shown, found.active), ((1..=10).map(id).collect(), 15), "ten are named");
+    }
+
+    #[test]
+    fn who_has_a_key_and_never_used_it_is_told_but_not_before_somebody_has_looked() {
+        let fresh = |number, shown: &str| {
+            let mut grant = claimed(number);
+            grant.attempts[0].shown_at = Some(shown.parse().unwrap());
+            (grant, Vec::new())
+        };
+        let (user, idle) = (claimed(3), claimed(4));
+        let (reading, nothing) = (used(&user, 20, 1), Reading { last_used_at: None, ..used(&idle, 20, 0) });
+        // A free model costs nothing, and yet it was used.
+        let free = claimed(5);
+        let free_use = used(&free, 20, 0);
+        let class = [
+            fresh(1, "2026-03-02T05:59:59Z"),
+            fresh(2, "2026-03-02T06:00:00Z"),
+            (user, vec![reading]),
+            (idle, vec![nothing]),
+            (free, vec![free_use]),
+        ];
+        let found = people(&class);
+        assert_eq!((found.unused.count, ids(&found.unused)), (2, vec![1, 4]));
+        assert_eq!((found.students, found.claimed, found.unclaimed.count), (5, 5, 0));
+    }
+
+    #[test]
+    fn everybody_is_in_one_place_at_most_and_who_is_gone_in_none() {
+        let invited = |number| Grant { id: id(number), ..a_grant() };
+        let stopped = |number, why| Grant { state: GrantState::Stopped { why }, ..claimed(number) };
+        let with = |mut grant: Grant, change: &dyn Fn(&mut Grant)| {
+            change(&mut grant);
+            grant
+        };
+        let pause = |grant: &mut Grant| {
+            grant.holds.paused = Some(Pause { by: Actor::Rule, role: Role::Faculty, why: None });
+        };
+        let dropped = with(invited(8), &|grant| grant.holds.dropped = Some(Moment::UNIX_EPOCH));
+        assert!(dropped.holds.has(HoldKind::Dropped));
+        let full = claimed(9);
+        let all_of_it = used(&full, 20, 19_990_001);
+        let class: Vec<(Grant, Vec<Reading>)> = [
+            invited(1),
+            with(invited(2), &pause),
+            stopped(3, Stopped::UsedUp),
+            stopped(4, Stopped::Leaked),
+            with(claimed(5), &|grant| grant.holds.unused = true),
+            Grant { state: GrantState::Revoked, ..claimed(6) },
+            Grant { state: GrantState::Ended, ..claimed(7) },
+            dropped,
+            // These spent in the week.
+            with(claimed(10), &|grant| grant.holds.dropped = Some(now())),
+            Grant { state: GrantState::Ended, ..claimed(11) },
+            Grant { state: GrantState::Revoked, ..claimed(12) },
+            claimed(13),
+        ]
+        .into_iter()
+        .map(|grant| {
+            let reading = (10..=13).any(|number| grant.id == id(number)).then(|| used(&grant, 1, 1_000_000));
+            (grant, reading.into_iter().collect())
+        })
+        .chain([(full, vec![all_of_it])])
+        .collect();
+        let found = people(&class);
+        let blocked: Vec<_> = found.blocked.iter().map(|(block, few)| (*block, ids(few))).collect();
+        let expected =
+            [(Block::UsedUp, vec![3, 9]), (Block::Paused, vec![2]), (Block::Unused, vec![5]), (Block::Leaked, vec![4])];
+        assert_eq!(blocked, expected);
+        assert_eq!((ids(&found.unclaimed), found.unused.count), (vec![1], 0));
+        assert_eq!((found.students, found.claimed, found.active), (9, 7, 2), "who ended with the term is counted");
+        assert_eq!(found.spenders.len(), 4, "the money is the week's, whoever is gone");
+    }
+
+    #[test]
+    fn the_cap_is_told_of_the_window_that_the_last_day_of_the_week_lies_in_and_never_of_one_that_began_since() {
+        let (sunday, wednesday) = (MONDAY.yesterday().unwrap(), MONDAY.checked_add(2.days()).unwrap());
+        let dollars = Usd::from_dollars;
+        // So much was used five days before the Monday, and all of the cap on that Monday.
+        let of = |today, reset: Reset, before: i64| {
+            let grant = claimed(1);
+            let before = used(&grant, 5, before * 1_000_000);
+            let mut both = before.used.clone();
+            both.add(&DailyUse::on_one(MONDAY, dollars(20)));
+            let reading = Reading { window: reset.window_at(now()), used: both, in_window: dollars(20), ..before };
+            let found = people_on(today, reset, &[(grant, vec![reading])]);
+            (found.spenders[0].of_cap, found.blocked.first().map(|(block, _)| *block))
+        };
+        let used_up = (dollars(20), Some(Block::UsedUp));
+        assert_eq!(of(MONDAY, Reset::Weekly, 20), used_up, "the week that ended on Sunday");
+        assert_eq!(of(wednesday, Reset::Weekly, 1), used_up, "the week that began on Monday");
+        assert_eq!(of(MONDAY, Reset::Daily, 20), used_up, "the fullest day of the week");
+        assert_eq!(of(sunday, Reset::Monthly, 20), used_up, "February, of which this is the first day after");
+        assert_eq!(of(wednesday, Reset::Monthly, 1), used_up, "March so far");
+        assert_eq!([Reset::Weekly, Reset::Daily].map(|reset| of(MONDAY, reset, 1)), [(dollars(1), None); 2]);
+    }
+
+    #[test]
+    fn whose_cap_was_used_up_in_a_window_is_not_said_where_a_missed_night_hides_it() {
+        let grant = claimed(1);
+        let counted = KeyCounters { lifetime: Usd::from_dollars(20), today: Some(Usd::ZERO), on: MONDAY };
+        let credits = Days::default().with(counted, MONDAY.checked_sub(12.days()).ok());
+        let reading =
+            Reading { used: DailyUse { credits, ..DailyUse::default() }, in_window: Usd::ZERO, ..used(&grant, 1, 0) };
+        for reset in [Reset::Weekly, Reset::Daily] {
+            let reading = Reading { window: reset.window_at(now()), ..reading.clone() };
+            assert_eq!(people_on(MONDAY, reset, &[(grant.clone(), vec![reading])]).blocked, []);
+        }
+    }
+
+    #[test]
+    fn whom_mail_does_not_reach_and_who_does_not_want_it_are_told_apart_while_they_are_on_the_roster() {
+        let (unreached, complained) = (claimed(404), claimed(403));
+        let gone = |grant: &Grant| Grant { state: GrantState::Revoked, ..grant.clone() };
+        let counts = |grant: Grant| {
+            let people = people(&[(claimed(1), Vec::new()), (grant, Vec::new())]);
+            (people.unreached.count, people.complained.count)
+        };
+        assert_eq!([counts(gone(&unreached)), counts(unreached)], [(0, 0), (1, 0)]);
+        assert_eq!([counts(gone(&complained)), counts(complained)], [(0, 0), (0, 1)]);
+    }
+
+    #[test]
+    fn of_many_the_first_by_name_are_named_and_all_are_counted() {
+        let named = |number: u64| {
+            let mut grant = Grant { id: id(number), ..a_grant() };
+            grant.person.name =
+                Some(format!("{}{:03}", if number.is_multiple_of(2) { "S" } else { "s" }, 300 - number));
+            (grant, Vec::new())
+        };
+        let found = people(&(1..=200).map(named).collect::<Vec<_>>());
+        assert_eq!((found.unclaimed.count, ids(&found.unclaimed)), (200, (181..=200).rev().collect()));
+    }
+}

@@ -10,7 +10,6 @@ use crate::domain::usage::span::last_weeks;
 use crate::domain::values::window::monday_of;
 use crate::prelude::*;
 
-/// The hour of the morning.
 const HOUR: i8 = 7;
 const MADE_UP_FOR: SignedDuration = SignedDuration::from_hours(48);
 /// The time after midnight UTC by which the nightly sync has read the day that is over.
@@ -18,7 +17,6 @@ const LOOKED_BACK_AFTER: SignedDuration = SignedDuration::from_hours(2);
 /// The time after a programme's end within which a digest still has a week of it to report.
 const TOLD_AFTER_THE_END: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// The trigger of a digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DigestTrigger {
     /// The hourly check, for which no digest is due before its morning.
@@ -30,7 +28,6 @@ pub enum DigestTrigger {
 /// A digest that is due, with the days that it covers whenever it is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Due {
-    /// The Monday of the digest's calendar week.
     pub week: Date,
     /// The completed UTC days of its week and of the week before.
     pub weeks: [(Date, Date); 2],
@@ -58,8 +55,7 @@ pub fn of_account(programmes: &[Programme], born: Moment, asked: DigestTrigger, 
     on_its_day(Weekday::Monday, zone, asked, now, |moment| born <= moment)
 }
 
-/// The digest that is due by its weekday, searched from today back to the last day on which it may be made up
-/// for.
+/// The digest that is due by its weekday, searched from today back to the last day on which it may be made up for.
 fn on_its_day(
     weekday: Weekday,
     zone: &TimeZone,
@@ -81,4 +77,149 @@ fn on_its_day(
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::testing::{a_programme, at, date};
+    use crate::domain::values::term::Term;
+
+    fn digest(weekday: Weekday, zone: &str) -> Programme {
+        let mut programme = a_programme();
+        programme.settings.term = Term::new(date("2026-11-01"), date("2026-12-13"), zone).unwrap();
+        programme.settings.mails.digest = Some(weekday);
+        programme
+    }
+
+    fn hourly(programme: &Programme, now: &str) -> Option<Due> {
+        of_programme(programme, Moment::UNIX_EPOCH, DigestTrigger::Hourly, at(now))
+    }
+
+    fn week(due: Option<Due>) -> Option<String> {
+        due.map(|due| due.week.to_string())
+    }
+
+    /// Time zones whose mornings are far from those of UTC, across the date line, or not at a full hour.
+    const ZONES: [&str; 6] =
+        ["America/St_Johns", "Pacific/Kiritimati", "Asia/Kathmandu", "Australia/Lord_Howe", "Africa/Cairo", "UTC"];
+
+    #[test]
+    fn one_that_was_not_made_is_made_up_for_within_two_days_and_tells_of_the_same_days() {
+        let programme = digest(Weekday::Monday, "UTC");
+        let in_time = hourly(&programme, "2026-11-16T07:00:00Z").unwrap();
+        assert_eq!(in_time.weeks[0], (date("2026-11-09"), date("2026-11-15")));
+        assert_eq!(in_time.weeks[1], (date("2026-11-02"), date("2026-11-08")));
+        assert_eq!(in_time.mornings, (at("2026-11-09T07:00:00Z"), at("2026-11-16T07:00:00Z")));
+        for late in ["2026-11-16T23:00:00Z", "2026-11-17T12:00:00Z", "2026-11-18T06:59:59Z"] {
+            assert_eq!(hourly(&programme, late), Some(in_time), "{late}");
+        }
+        assert_eq!(hourly(&programme, "2026-11-18T07:00:00Z"), None);
+    }
+
+    #[test]
+    fn who_asks_by_hand_gets_todays_before_its_morning_and_not_yesterdays_future() {
+        let programme = digest(Weekday::Monday, "America/Los_Angeles");
+        let by_hand = |now: &str| of_programme(&programme, Moment::UNIX_EPOCH, DigestTrigger::ByHand, at(now));
+        assert_eq!(by_hand("2026-11-16T07:59:59Z"), None, "it is still Sunday there");
+        let early = by_hand("2026-11-16T08:00:00Z");
+        assert!(early.is_some() && early == hourly(&programme, "2026-11-16T15:00:00Z"));
+        assert_eq!(by_hand("2026-11-18T02:00:00Z"), early, "what was missed as well");
+    }
+
+    #[test]
+    fn the_days_of_a_digest_are_those_that_the_nights_sync_has_looked_back_on() {
+        let last = |zone: &str| {
+            let programme = digest(Weekday::Monday, zone);
+            let due = of_programme(&programme, Moment::UNIX_EPOCH, DigestTrigger::ByHand, at("2026-11-16T09:00:00Z"));
+            due.map(|due| due.weeks[0].1.to_string())
+        };
+        assert_eq!(last("Europe/Berlin").as_deref(), Some("2026-11-15"));
+        assert_eq!(last("Asia/Dubai").as_deref(), Some("2026-11-15"));
+        // There the day is over by UTC at seven, and no sync has read it yet.
+        assert_eq!(last("Asia/Bangkok").as_deref(), Some("2026-11-14"));
+        assert_eq!(last("Pacific/Kiritimati").as_deref(), Some("2026-11-14"));
+    }
+
+    #[test]
+    fn a_programme_that_has_not_begun_or_was_over_long_ago_or_has_no_day_or_no_roster_has_no_digest() {
+        let mut programme = digest(Weekday::Monday, "UTC");
+        let due = |programme: &Programme, now: &str| week(hourly(programme, now));
+        assert_eq!(due(&programme, "2026-10-26T07:00:00Z"), None, "not begun");
+        assert!(due(&programme, "2026-11-02T07:00:00Z").is_some());
+        assert!(due(&programme, "2026-12-14T07:00:00Z").is_some(), "the last week is told");
+        assert_eq!(due(&programme, "2026-12-21T07:00:00Z"), None);
+        programme.closed_at = Some(at("2026-11-10T12:00:00Z"));
+        assert!(due(&programme, "2026-11-16T07:00:00Z").is_some() && due(&programme, "2026-11-23T07:00:00Z").is_none());
+        programme.closed_at = None;
+        let (made_at, now) = (at("2026-11-16T07:00:01Z"), at("2026-11-16T08:00:00Z"));
+        assert_eq!(of_programme(&programme, made_at, DigestTrigger::Hourly, now), None, "it was made since");
+        assert!(of_programme(&programme, made_at, DigestTrigger::ByHand, now).is_some());
+        programme.settings.claims.claim_opens_at = Some(at("2026-10-20T00:00:00Z"));
+        assert!(due(&programme, "2026-10-26T07:00:00Z").is_some(), "keys are claimed before the term");
+        programme.settings.roster = false;
+        assert_eq!(due(&programme, "2026-11-16T07:00:00Z"), None);
+        programme.settings.roster = true;
+        programme.settings.mails.digest = None;
+        assert_eq!(due(&programme, "2026-11-16T07:00:00Z"), None);
+    }
+
+    #[test]
+    fn admins_hear_on_mondays_in_the_morning_of_most_programmes() {
+        let zones = ["Europe/Berlin", "America/Denver", "America/Denver"];
+        let programmes = zones.map(|zone| digest(Weekday::Friday, zone));
+        let born = at("2026-11-16T13:00:00Z");
+        let of = |programmes: &[Programme], now| week(of_account(programmes, born, DigestTrigger::Hourly, at(now)));
+        assert_eq!(of(&programmes, "2026-11-16T13:59:59Z"), None);
+        assert_eq!(of(&programmes, "2026-11-16T14:00:00Z").as_deref(), Some("2026-11-16"));
+        assert_eq!(of(&programmes[..1], "2026-11-16T14:00:00Z"), None, "the account was born after that morning");
+        assert_eq!(of(&[], "2026-11-16T14:00:00Z"), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn a_watch_each_hour_finds_each_week_once_and_tells_of_each_day_once_through_all_turns_of_the_clock(
+            zone in 0..ZONES.len(), minute in 0_i64..60, year in 2026_i16..2036, day in 0_usize..7,
+        ) {
+            let days = [Weekday::Monday, Weekday::Tuesday, Weekday::Wednesday, Weekday::Thursday, Weekday::Friday,
+                Weekday::Saturday, Weekday::Sunday];
+            let mut programme = digest(days[day], ZONES[zone]);
+            let (from, to) = (Date::new(year, 1, 1).unwrap(), Date::new(year, 12, 31).unwrap());
+            programme.settings.term = Term::new(from, to, ZONES[zone]).unwrap();
+            let mut found: Vec<Due> = Vec::new();
+            let mut now = programme.settings.term.starts_at() + minute.minutes();
+            while now < programme.settings.term.ends_at() {
+                if let Some(due) = of_programme(&programme, Moment::MIN, DigestTrigger::Hourly, now)
+                    && found.last().is_none_or(|last| last.week != due.week)
+                {
+                    let hour = now.to_zoned(programme.settings.term.zone().clone()).hour();
+                    prop_assert_eq!(hour, 7, "{} {}", ZONES[zone], now);
+                    found.push(due);
+                }
+                now += 1.hour();
+            }
+            prop_assert!((52..=53).contains(&found.len()), "{}", found.len());
+            for pair in found.windows(2) {
+                prop_assert_eq!(pair[0].week.checked_add(7.days()).unwrap(), pair[1].week);
+                prop_assert_eq!(pair[0].weeks[0], pair[1].weeks[1]);
+                prop_assert_eq!(pair[0].mornings.1, pair[1].mornings.0);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_term_that_is_taken_ends_too_late_for_what_is_reckoned_from_its_end(
+            first in 0_i32..73_100, days in 0_i32..3_660, zone in prop::sample::select(ZONES.to_vec()), now in 946_684_800_i64..7_289_654_400,
+        ) {
+            let starts_on = jiff::civil::date(1999, 12, 25).checked_add(first.days()).unwrap();
+            let Ok(term) = Term::new(starts_on, starts_on.checked_add(days.days()).unwrap(), zone) else { return Ok(()) };
+            let mut programme = digest(Weekday::Monday, zone);
+            programme.settings.term = term;
+            let now = Moment::from_second(now).unwrap();
+            for asked in [DigestTrigger::Hourly, DigestTrigger::ByHand] {
+                of_programme(&programme, Moment::UNIX_EPOCH, asked, now);
+            }
+        }
+    }
+}

@@ -2,10 +2,10 @@
 
 use askama::Template;
 use bursar_core::domain::grant::{Change, HoldKind, KeyRequest, MintedKey, Reading, Stopped};
-use bursar_core::domain::people::session::Session;
+use bursar_core::domain::sign_in::Session;
 use bursar_core::domain::usage::reading::DailyUse;
+use bursar_core::domain::values::id::KeyHash;
 use bursar_core::domain::values::id::{Epoch, Nonce};
-use bursar_core::domain::values::key::KeyHash;
 use bursar_core::domain::values::token::SessionToken;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::web::Visitor;

@@ -1,27 +1,10 @@
-//! What ends a key or a grant, and what a person may change on one: stop, revoke, end, sweep, cap, allowance.
+//! What ends a key or a grant, and what a person may change on one: stop, revoke, end,
+//! sweep, cap, allowance, name, address and group.
 
-use crate::domain::grant::{Attempt, AttemptState, Change, DependsOn, GRACE, Notice, Stopped, Unchanged};
+use super::*;
+
 use crate::domain::values::id::Nonce;
-use crate::prelude::*;
 
-/// The finding of a sweep about an enabled key of ours.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SweepOutcome {
-    /// The attempt was marked, and the disable of its key ordered.
-    Marked,
-    /// The attempt was marked before; the disable may still be pending.
-    Already,
-    /// The attempt's key was shown, so the sweeper must not end it.
-    Shown,
-    /// The attempt is younger than the grace period, so its invocation may still be running.
-    TooYoung,
-    /// The attempt made another key; this one only bears its name.
-    NotItsKey,
-    /// The grant has no such attempt: the table was restored to an earlier moment.
-    NoAttempt,
-}
-
-/// The reason that a cap is not changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CapRefused {
     Unchanged,
@@ -64,8 +47,7 @@ impl View {
         Ok(change.audited(Act::Revoked, &self.grant, why.map(str::to_owned)))
     }
 
-    /// Ends the grant with its programme. Returns `Unchanged` if it is over already, or while the programme
-    /// goes on.
+    /// Ends the grant with its programme. Returns `Unchanged` if it is over already, or while the programme goes on.
     pub fn end(&self, by: &Actor, now: Moment) -> Result<Change, Unchanged> {
         if self.grant.is_over() || !self.programme.is_over(now) {
             return Err(Unchanged);
@@ -117,8 +99,10 @@ impl View {
         Ok(change.audited(Act::Unknown, &self.grant, Some(note)))
     }
 
-    /// Marks an attempt whose key the provider lists as enabled although it was never shown.
-    pub fn sweep(&self, epoch: Epoch, nonce: &Nonce, key: &KeyHash, now: Moment) -> Result<Change, SweepOutcome> {
+    /// Marks an attempt whose key the provider lists as enabled although it was never shown, and orders its disable. Returns
+    /// `Unchanged` if it was marked before, was shown after all, is so young that its invocation may still be running, or made
+    /// another key; or if there is no such attempt, since the table was restored to an earlier moment.
+    pub fn sweep(&self, epoch: Epoch, nonce: &Nonce, key: &KeyHash, now: Moment) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         if self.grant.attempt(epoch).is_none() && epoch <= self.grant.epoch {
             // The attempt came to nothing and was forgotten, so any key that it made after all is an orphan.
@@ -126,20 +110,12 @@ impl View {
             let place = change.grant.attempts.partition_point(|attempt| attempt.epoch < epoch);
             change.grant.attempts.insert(place, Attempt { state: AttemptState::Unknown, ..forgotten });
         }
-        let attempt =
-            change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == epoch).ok_or(SweepOutcome::NoAttempt)?;
-        if attempt.state == AttemptState::Shown {
-            return Err(SweepOutcome::Shown);
-        }
-        if now < attempt.begun_at + GRACE {
-            return Err(SweepOutcome::TooYoung);
-        }
-        if attempt.key.as_ref().is_some_and(|known| known != key) {
-            return Err(SweepOutcome::NotItsKey);
-        }
-        // Whether its key was enabled again since is for `disable_again` to find.
-        if attempt.state == AttemptState::Swept {
-            return Err(SweepOutcome::Already);
+        let attempt = change.attempt_mut(epoch).ok_or(Unchanged)?;
+        // Whether the key of a swept one was enabled again since is for `disable_again` to find.
+        let may_be_swept = !matches!(attempt.state, AttemptState::Shown | AttemptState::Swept);
+        let is_its_key = attempt.key.as_ref().is_none_or(|known| known == key);
+        if !may_be_swept || !is_its_key || now < attempt.begun_at + GRACE {
+            return Err(Unchanged);
         }
         attempt.state = AttemptState::Swept;
         attempt.key = Some(key.clone());
@@ -176,5 +152,87 @@ impl View {
         change.grant.allowed += 1;
         let allowed = change.grant.allowed;
         Ok(change.audited_from(Act::ReplacementAllowed, self.grant.allowed, allowed, None))
+    }
+}
+
+/// Somebody's line on the roster, as it is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RosterLine {
+    pub person: Person,
+    pub group: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineRefused {
+    Unchanged,
+    /// The grant is revoked or ended, so its line is history.
+    Over,
+    AddressTaken,
+    /// The new group's cap is higher, and the budget has no room for it.
+    BudgetExhausted,
+}
+
+impl View {
+    /// Changes who a grant is for and in which group. The reservation in the budget follows the new group's cap, as it
+    /// follows a cap of the grant's own.
+    pub fn describe(&self, line: &RosterLine, by: &Actor, now: Moment) -> Result<Change, LineRefused> {
+        let (was, becomes) = (&self.grant.person, &line.person);
+        let same_spelling = was.address.as_written() == becomes.address.as_written();
+        let moves = self.grant.group != line.group;
+        if same_spelling && was == becomes && !moves {
+            return Err(LineRefused::Unchanged);
+        }
+        if self.grant.is_over() {
+            return Err(LineRefused::Over);
+        }
+        let mut change = self.change(by, DependsOn::GrantAlone);
+        change.grant.person = becomes.clone();
+        change.grant.group.clone_from(&line.group);
+        if moves {
+            change.depends_on = DependsOn::Settings;
+            change = change.with_limit(self, false, now).with_rules(self, now);
+            change = change.with_room(self, now).ok_or(LineRefused::BudgetExhausted)?;
+        }
+        // An audit entry holds no personal data, so it only says that the name or address changed.
+        let changed = [
+            ("address", !same_spelling),
+            ("name", was.name != becomes.name),
+            ("id", was.roster_id != becomes.roster_id),
+        ];
+        let changed: Vec<&str> = changed.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| what).collect();
+        let note = (!changed.is_empty()).then(|| changed.join(", "));
+        if !moves {
+            return Ok(change.audited(Act::Described, &self.grant, note));
+        }
+        let group = |group: &Option<String>| group.clone().unwrap_or_default();
+        Ok(change.audited_from(Act::Moved, group(&self.grant.group), group(&line.group), note))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::testing::{a_view, at};
+
+    #[test]
+    fn a_line_that_says_the_same_changes_nothing_and_that_of_a_grant_that_is_over_stays() {
+        let mut view = a_view();
+        let mut line = RosterLine { person: view.grant.person.clone(), group: None };
+        let described = |view: &View, line: &RosterLine| view.describe(line, &Actor::Rule, at("2026-02-01T00:00:00Z"));
+        assert_eq!(described(&view, &line), Err(LineRefused::Unchanged));
+        view.grant.state = GrantState::Revoked;
+        line.group = Some("B".to_owned());
+        assert_eq!(described(&view, &line), Err(LineRefused::Over));
+    }
+
+    #[test]
+    fn an_entry_tells_that_a_name_or_an_address_changed_and_neither_of_them() {
+        let view = a_view();
+        let mut line = RosterLine { person: view.grant.person.clone(), group: view.grant.group.clone() };
+        line.person.name = Some("Ada Lovelace".to_owned());
+        line.person.address = EmailAddress::parse("countess@uni.edu").unwrap();
+        let change = view.describe(&line, &Actor::Rule, at("2026-02-01T00:00:00Z")).unwrap();
+        let entry = serde_json::to_string(change.audit().unwrap()).unwrap();
+        assert!(entry.contains("address, name") && !entry.contains("countess") && !entry.contains("Ada"), "{entry}");
     }
 }

@@ -14,10 +14,7 @@
 //! That the provider does not know a key may be wrong: the order stays, and is due again after an hour. Only the sync writes that
 //! a key is gone.
 
-use crate::domain::grant::{
-    Attempt, AttemptState, Change, DependsOn, Draft, GRACE, KeyAbsence, Mark, SETTLING, Stopped, SwitchState, Unchanged,
-};
-use crate::prelude::*;
+use super::*;
 
 /// The time for which an enable that was taken back while under way may still take effect.
 pub const LATE_ENABLE: SignedDuration = SignedDuration::from_secs(15);
@@ -36,7 +33,6 @@ pub struct Order {
     pub key: KeyHash,
     pub kind: OrderKind,
     pub since: Moment,
-    /// The time at which the work of a minute sends it.
     pub due: Moment,
 }
 
@@ -52,7 +48,6 @@ pub enum OrderKind {
     Read,
 }
 
-/// The urgency of an order; the most urgent are sent first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
     /// Somebody else has the key, or its grant was revoked.
@@ -72,24 +67,20 @@ pub struct LargerLimit {
     pub unanswered_since: Option<Moment>,
 }
 
-/// The backoff of a key whose orders failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderBackoff {
     pub tries: u32,
     pub until: Moment,
 }
 
-/// A limit as it was sent, by which the confirmation finds its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SentLimit {
     pub limit: Usd,
     pub at: Moment,
-    /// The time at which an earlier limit without an answer was sent.
     pub unanswered_before: Option<Moment>,
 }
 
 impl Grant {
-    /// The orders of every key of the grant, the most urgent first.
     pub fn orders(&self) -> Vec<Order> {
         let mut orders: Vec<Order> = self.attempts.iter().flat_map(Attempt::orders).collect();
         orders.sort_by_key(|order| (order.kind, order.epoch));
@@ -104,12 +95,13 @@ impl Grant {
     pub fn urgency(&self) -> Option<(Urgency, Moment)> {
         let orders = self.orders();
         let due = orders.iter().map(|order| order.due).min()?;
-        let is_off = orders.iter().any(|order| order.kind == OrderKind::Off);
         let is_leak = matches!(self.state, GrantState::Revoked | GrantState::Stopped { why: Stopped::Leaked });
-        let urgency = match is_off {
-            true if is_leak => Urgency::Leak,
-            true => Urgency::Disable,
-            false => Urgency::Limit,
+        let urgency = if orders.iter().all(|order| order.kind != OrderKind::Off) {
+            Urgency::Limit
+        } else if is_leak {
+            Urgency::Leak
+        } else {
+            Urgency::Disable
         };
         Some((urgency, due))
     }
@@ -139,14 +131,14 @@ impl Attempt {
     }
 
     /// Orders a disable, unless there is no key or it is disabled already.
-    pub(in crate::domain::grant) fn order_off(&mut self, now: Moment) {
+    pub(super) fn order_off(&mut self, now: Moment) {
         if self.key.is_some() && self.gone.is_none() && !self.switch.is_wanted() {
             self.set_off(now);
         }
     }
 
     /// Orders a disable for a key that is enabled now, whatever was confirmed or found before.
-    pub(in crate::domain::grant) fn order_off_again(&mut self, now: Moment) {
+    pub(super) fn order_off_again(&mut self, now: Moment) {
         (self.gone, self.rest_promised_since) = (None, None);
         if !matches!(self.switch, SwitchState::OffOrdered { .. }) {
             self.set_off(now);
@@ -162,39 +154,38 @@ impl Attempt {
     }
 
     /// Orders an enable. A limit that is ordered by then is confirmed before the enable is sent.
-    pub(in crate::domain::grant) fn order_on(&mut self, now: Moment) {
+    pub(super) fn order_on(&mut self, now: Moment) {
         let until_limited = matches!(self.switch, SwitchState::Off { .. }) && self.limit_ordered.is_some();
         self.switch = SwitchState::OnOrdered { since: now, until_limited };
         (self.resumed_at, self.put_off) = (Some(now), None);
     }
 
-    pub(in crate::domain::grant) fn order_limit(&mut self, now: Moment) {
+    pub(super) fn order_limit(&mut self, now: Moment) {
         if self.limit_ordered.is_none() {
             (self.limit_ordered, self.put_off) = (Some(now), None);
         }
     }
 
-    pub(in crate::domain::grant) fn order_rules(&mut self, now: Moment) {
+    pub(super) fn order_rules(&mut self, now: Moment) {
         if self.rules_ordered.is_none() {
             (self.rules_ordered, self.put_off) = (Some(now), None);
         }
     }
 
     /// Notes that the limit is the wanted one; from now on an enable may be under way.
-    pub(in crate::domain::grant) fn note_limited(&mut self) {
+    pub(super) fn note_limited(&mut self) {
         self.limit_ordered = None;
         if let SwitchState::OnOrdered { until_limited, .. } = &mut self.switch {
             *until_limited = false;
         }
     }
 
-    /// Whether the key is certain to be off until its limit is confirmed.
-    pub(in crate::domain::grant) fn is_off_until_limited(&self) -> bool {
+    pub(super) fn is_off_until_limited(&self) -> bool {
         matches!(self.switch, SwitchState::OnOrdered { until_limited: true, .. })
     }
 
     /// Orders a reading of the key, for a person who waits for the rest of its reservation.
-    pub(in crate::domain::grant) fn order_reading(&mut self, now: Moment) {
+    pub(super) fn order_reading(&mut self, now: Moment) {
         let can_have_used = self.state == AttemptState::Shown && self.key.is_some() && self.gone.is_none();
         if can_have_used {
             self.read_at = Some(now + SETTLING);
@@ -202,7 +193,7 @@ impl Attempt {
     }
 
     /// Notes that the provider does not have the key, which drops all its orders.
-    pub(in crate::domain::grant) fn note_gone(&mut self, gone: KeyAbsence, now: Moment) {
+    pub(super) fn note_gone(&mut self, gone: KeyAbsence, now: Moment) {
         self.gone = Some(gone);
         (self.limit_ordered, self.rules_ordered, self.put_off) = (None, None, None);
         (self.read_at, self.missing_since) = (None, None);
@@ -218,7 +209,6 @@ impl Attempt {
         is_old && self.missing_since.is_some_and(|since| now >= since + BETWEEN_LOOKS)
     }
 
-    /// Whether the provider answered that it does not know the key, and the key is not yet known to be gone.
     pub fn is_missing(&self) -> bool {
         self.missing_since.is_some() && self.gone.is_none()
     }
@@ -231,7 +221,7 @@ impl View {
     /// Returns `Unchanged` if there is nothing to mark.
     pub fn confirmed(&self, order: &Order, now: Moment) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
-        let attempt = attempt_of(&mut change, order).filter(|attempt| attempt.gone.is_none()).ok_or(Unchanged)?;
+        let attempt = change.attempt_not_gone(order.epoch, &order.key).ok_or(Unchanged)?;
         let (since, is_in_use) = (order.since, self.usable().is_some_and(|live| live.epoch == order.epoch));
         let disable = match (order.kind, attempt.switch) {
             (OrderKind::Off, is) if is == (SwitchState::OffOrdered { since }) => {
@@ -261,8 +251,13 @@ impl View {
 
     /// Puts off an order that failed, longer each time. Returns `Unchanged` if it is not ordered any more.
     pub fn put_off(&self, order: &Order, now: Moment) -> Result<Change, Unchanged> {
-        let mut change = self.still_ordered(order).ok_or(Unchanged)?;
-        let attempt = attempt_of(&mut change, order).ok_or(Unchanged)?;
+        let is_same =
+            |known: &Order| known.epoch == order.epoch && known.kind == order.kind && known.since == order.since;
+        if !self.grant.orders().iter().any(is_same) {
+            return Err(Unchanged);
+        }
+        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
+        let attempt = change.attempt_with(order.epoch, &order.key).ok_or(Unchanged)?;
         let tries = attempt.put_off.map_or(0, |put_off| put_off.tries).saturating_add(1);
         let minutes = SignedDuration::from_mins(1 << (tries - 1).min(6));
         attempt.put_off = Some(OrderBackoff { tries, until: now + minutes.min(LONGEST_PUT_OFF) });
@@ -273,22 +268,13 @@ impl View {
     /// stay and are due later.
     pub fn not_found(&self, epoch: Epoch, key: &KeyHash, now: Moment) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
-        let is_it = |attempt: &&mut Attempt| attempt.epoch == epoch && attempt.key.as_ref() == Some(key);
-        let attempt =
-            change.grant.attempts.iter_mut().find(is_it).filter(|attempt| attempt.gone.is_none()).ok_or(Unchanged)?;
+        let attempt = change.attempt_not_gone(epoch, key).ok_or(Unchanged)?;
         attempt.missing_since.get_or_insert(now);
         if !attempt.orders().is_empty() {
             let tries = attempt.put_off.map_or(1, |put_off| put_off.tries);
             attempt.put_off = Some(OrderBackoff { tries, until: now + NOT_FOUND_AGAIN });
         }
         (change.grant.attempts != self.grant.attempts).then(|| change.marked(Mark::Missing)).ok_or(Unchanged)
-    }
-
-    fn still_ordered(&self, order: &Order) -> Option<Draft> {
-        let is_it =
-            |ordered: &Order| (ordered.epoch, ordered.kind, &ordered.key) == (order.epoch, order.kind, &order.key);
-        let is_same = |ordered: &Order| is_it(ordered) && ordered.since == order.since;
-        self.grant.orders().iter().any(is_same).then(|| self.change(&Actor::Sync, DependsOn::GrantAlone))
     }
 
     /// Takes back the enable of a live key that is under way, since its student wants another key. The grant
@@ -308,13 +294,8 @@ impl View {
     }
 
     /// The time until which an enable that was taken back may still take effect.
-    pub(in crate::domain::grant) fn late_enable_until(&self, now: Moment) -> Option<Moment> {
+    pub(super) fn late_enable_until(&self, now: Moment) -> Option<Moment> {
         let until = self.grant.attempts.iter().filter_map(|attempt| attempt.late_enable_until).max();
         until.filter(|until| now < *until)
     }
-}
-
-fn attempt_of<'c>(change: &'c mut Draft, order: &Order) -> Option<&'c mut Attempt> {
-    let is_it = |attempt: &&mut Attempt| attempt.epoch == order.epoch && attempt.key.as_ref() == Some(&order.key);
-    change.grant.attempts.iter_mut().find(is_it)
 }

@@ -1,9 +1,9 @@
 //! Holds: what keeps a grant from having a live key for now. A hold orders the disable of its key; releasing
 //! the last one orders the enable, after the limit. Every order is written before the provider is called.
 
-use crate::domain::grant::{Change, DependsOn, Notice};
-use crate::domain::people::role::Role;
-use crate::prelude::*;
+use super::*;
+
+use crate::domain::programme::role::Role;
 
 /// The holds of a grant: why it may not have a live key now, beside its state.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,24 +57,19 @@ impl Holds {
     }
 }
 
-/// The reason that no hold is put on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HoldRefused {
     /// The grant has this hold. The disable of its key may still be pending, so pressing again does no harm.
     AlreadyHeld,
-    /// The grant is revoked or ended, so there is nothing left to hold.
     Over,
     /// No live key that could be unused. A key that is being made needs its reservation in the budget.
     NoKey,
 }
 
-/// The reason that a hold is not released.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReleaseRefused {
-    /// The grant has no such hold. The enable of its key may still be pending, so pressing again does no
-    /// harm.
+    /// The grant has no such hold. The enable of its key may still be pending, so pressing again does no harm.
     NotHeld,
-    /// A person with a higher role paused it.
     PausedByAnother,
     Over,
     /// The grant's reservation was given back, and the budget has no room for it now.
@@ -162,8 +157,7 @@ impl View {
         }
         if change.grant.holds.is_empty() {
             change = change.with_limit(self, false, now);
-            let live = change.grant.live().map(|live| live.epoch);
-            if let Some(live) = change.grant.attempts.iter_mut().find(|attempt| Some(attempt.epoch) == live) {
+            if let Some(live) = change.live_mut() {
                 live.order_on(now);
             }
         }

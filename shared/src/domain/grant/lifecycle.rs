@@ -15,9 +15,9 @@
 //! These mails are sent whatever the programme says of mails to students. The end of the term is announced in the same way, and
 //! comes whether it was announced or not.
 
-use crate::domain::grant::{Attempt, Change, DependsOn, HoldKind, Mark, Notice, Reading, Stopped, Unchanged};
+use super::*;
+
 use crate::domain::values::window::end_of_utc_day;
-use crate::prelude::*;
 
 const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
 
@@ -28,32 +28,26 @@ pub struct AnnouncedEnd {
     pub until: Moment,
 }
 
-/// The delivery of an announcement's mail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoticeDelivery {
     /// The mail server had accepted the mail by then, or the mail was given up because the address takes
     /// none. Nothing further will happen to it.
     SentBy(Moment),
-    /// The mail may still be sent.
     Waiting,
-    /// The mail was not sent, and will not be.
     Void,
 }
 
-/// The step that a rule asks for now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
     Announce(Notice),
     /// The key was unused for as long as the programme allows, and this was announced.
     Hold,
-    /// The key is too old, and this was announced.
     Stop,
 }
 
 impl View {
-    /// The step that the programme's rules ask for, once every announcement that they rest on was sent.
-    /// `last_used_at` is the provider's latest answer and may be newer than the reading, since a free request
-    /// moves only that.
+    /// The step that the programme's rules ask for, once every announcement that they rest on was sent. `last_used_at`
+    /// is the provider's latest answer and may be newer than the reading, since a free request moves only that.
     pub fn lifecycle(&self, last_used_at: Option<Moment>, now: Moment) -> Option<Rule> {
         self.rules(last_used_at, now).next()
     }
@@ -64,8 +58,7 @@ impl View {
         ending.filter_map(|notice| Some((notice, self.announced_as(notice)?))).collect()
     }
 
-    /// Follows the rules one step. Returns `Unchanged` if they ask for nothing, or an announcement is still
-    /// to be sent.
+    /// Follows the rules one step. Returns `Unchanged` if they ask for nothing, or an announcement is still to be sent.
     pub fn follow_rules(
         &self,
         last_used_at: Option<Moment>,
@@ -108,8 +101,7 @@ impl View {
         all.into_iter().flat_map(|([age, disuse], term)| [age, disuse, term]).flatten()
     }
 
-    /// The announced end of the live key for this notice, if it still stands; other announcements do not
-    /// matter.
+    /// The announced end of the live key for this notice, if it still stands; other announcements do not matter.
     pub fn announced_as(&self, notice: Notice) -> Option<AnnouncedEnd> {
         let live = self.usable()?;
         match notice {
@@ -139,8 +131,7 @@ impl View {
         };
         let end = AnnouncedEnd { at: now, until: ends_at.max(now + notice.ahead()) };
         let mut change = self.change(&Actor::Rule, DependsOn::GrantAlone);
-        let marked = change.grant.attempts.iter_mut().find(|attempt| attempt.epoch == live.epoch)?;
-        marked.announced.insert(notice, end);
+        change.attempt_mut(live.epoch)?.announced.insert(notice, end);
         change.notice = Some(notice);
         Some(change.marked(Mark::Announced))
     }
@@ -163,8 +154,7 @@ impl View {
         is_time.then_some(Rule::Announce(Notice::UnusedSoon))
     }
 
-    /// The announcement of the term's end. It has no effect but its mail, so it is not made where students
-    /// get none.
+    /// The announcement of the term's end. It has no effect but its mail, so it is not made where students get none.
     fn term_rule(&self, now: Moment) -> Option<Rule> {
         let settings = &self.programme.settings;
         let is_time = settings.mails.student_mails && now >= settings.term.ends_at() - WEEK;
@@ -197,8 +187,7 @@ impl View {
         end >= self.programme.settings.term.ends_at()
     }
 
-    /// The time at which a key will have been unused for as long as the programme allows, if it is not used
-    /// before.
+    /// The time at which a key will have been unused for as long as the programme allows, if it is not used before.
     fn out_of_use_at(&self, live: &Attempt, last_used_at: Option<Moment>) -> Option<Moment> {
         let days = self.programme.settings.claims.unused_after_days?;
         let reading = self.readings.iter().find(|reading| reading.epoch == live.epoch);
@@ -215,7 +204,6 @@ impl Notice {
         end.until.max(sent_at + self.ahead())
     }
 
-    /// The warning that a student gets before this end.
     fn ahead(self) -> SignedDuration {
         match self {
             Notice::UnusedSoon | Notice::TooOldSoon => WEEK,

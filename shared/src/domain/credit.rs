@@ -1,10 +1,119 @@
-//! The need that the balance of the account must cover soon, and when the admins hear of the balance: when
-//! credit must be bought, when the day for that moves by a week, when the balance falls short of the need, and
-//! when the shortfall grows by a tenth. The functions provide the numbers and the recipients.
+//! The account's credit: what to buy and by when, the need that the balance must cover soon, and when the admins hear of
+//! it: when credit must be bought, when the day for that moves by a week, when the balance falls short of the need, and when
+//! the shortfall grows by a tenth. The functions provide the numbers and the recipients.
 
-use crate::domain::credit::purchase::Purchase;
+use jiff::Span;
+
+use crate::domain::usage::days::Accuracy;
 use crate::domain::usage::forecast::SpendingPace;
+use crate::domain::values::window::days_between;
 use crate::prelude::*;
+
+pub const PACE_DAYS: u32 = 28;
+/// How many days before the balance is gone a purchase must begin.
+pub const DAYS_TO_BUY: u32 = 30;
+/// The unit in which credit is bought.
+const UNIT: Usd = Usd::from_dollars(100);
+/// The least move of the day that is told again.
+const MOVE_TOLD: i32 = 7;
+
+/// The facts that a purchase is reckoned from.
+#[derive(Debug, Clone, Copy)]
+pub struct CreditFacts<'a> {
+    pub balance: Usd,
+    /// What all programmes can still cost: reserved, less spent.
+    pub to_come: Usd,
+    /// The use of the keys of grants, and of foreign keys.
+    pub ours: &'a Days,
+    pub foreign: &'a Days,
+    pub listed_at: Option<Moment>,
+    pub ends_at: Option<Moment>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Purchase {
+    /// The amount to buy; zero if the balance is enough.
+    pub amount: Usd,
+    pub balance: Usd,
+    pub to_come: Usd,
+    /// The use of foreign keys in the last 28 days, and what they use until the last programme ends if they
+    /// go on like that.
+    pub foreign: Usd,
+    pub foreign_to_come: Usd,
+    /// The use of all keys in the last 28 days.
+    pub pace: Usd,
+    /// Whether some of these days lie before the first sync, so that the pace may be larger.
+    pub is_partial: bool,
+    /// The day on which the balance is gone at this pace; `None` if nothing is used.
+    pub gone_on: Option<Date>,
+    /// The day by which the purchase must begin.
+    pub buy_by: Option<Date>,
+}
+
+impl Purchase {
+    pub fn of(facts: &CreditFacts<'_>) -> Purchase {
+        let looked = facts.listed_at.map(utc_date);
+        let completed = looked.and_then(|looked| Some((before(looked, PACE_DAYS)?, looked.yesterday().ok()?)));
+        let used = |days: &Days| completed.map(|(from, to)| days.between(from, to, Some(to)));
+        let spent = |days: &Days| used(days).map_or(Usd::ZERO, |sum| sum.spent);
+        let is_partial =
+            [facts.ours, facts.foreign].map(used).iter().flatten().any(|sum| sum.known == Accuracy::Partly);
+        let foreign = spent(facts.foreign);
+        let pace = spent(facts.ours) + foreign;
+        let days_left =
+            looked.zip(facts.ends_at).map_or(0, |(looked, ends_at)| days_between(looked, utc_date(ends_at)));
+        let foreign_to_come = parts_of(foreign, i64::from(days_left.max(0)), i64::from(PACE_DAYS));
+        let gone_on = looked.and_then(|looked| gone_on(facts.balance, pace, looked));
+        Purchase {
+            amount: rounded_up((facts.to_come + foreign_to_come - facts.balance).or_zero()),
+            balance: facts.balance,
+            to_come: facts.to_come,
+            foreign,
+            foreign_to_come,
+            pace,
+            is_partial,
+            gone_on,
+            buy_by: gone_on.and_then(|day| before(day, DAYS_TO_BUY)),
+        }
+    }
+
+    pub fn is_due(&self) -> bool {
+        self.amount > Usd::ZERO
+    }
+
+    /// Whether the day is a week or more from the one that was told, or can be named for the first time.
+    pub fn has_moved_since(&self, told: &Purchase) -> bool {
+        match (told.buy_by, self.buy_by) {
+            (Some(was), Some(is)) => days_between(was, is).abs() >= MOVE_TOLD,
+            (None, Some(_)) => true,
+            (_, None) => false,
+        }
+    }
+}
+
+fn gone_on(balance: Usd, pace: Usd, looked: Date) -> Option<Date> {
+    if pace <= Usd::ZERO {
+        return None;
+    }
+    let days = i128::from(balance.or_zero().micros()) * i128::from(PACE_DAYS) / i128::from(pace.micros());
+    // A day beyond the calendar is no day to act on.
+    looked.checked_add(Span::new().try_days(i64::try_from(days).ok()?).ok()?).ok()
+}
+
+fn before(day: Date, days: u32) -> Option<Date> {
+    day.checked_sub(Span::new().try_days(days).ok()?).ok()
+}
+
+/// So many parts of an amount, of `all`, rounded up to the micro-dollar.
+fn parts_of(amount: Usd, parts: i64, all: i64) -> Usd {
+    let micros = (i128::from(amount.micros()) * i128::from(parts) + i128::from(all) - 1).div_euclid(i128::from(all));
+    Usd::from_micros(i64::try_from(micros).unwrap_or(i64::MAX)).min(Usd::MAX)
+}
+
+fn rounded_up(amount: Usd) -> Usd {
+    Usd::from_micros(amount.micros().div_euclid(UNIT.micros()) * UNIT.micros())
+        + if amount.micros().rem_euclid(UNIT.micros()) > 0 { UNIT } else { Usd::ZERO }
+}
 
 /// The days that the balance must last. Credit can be bought at any time, so no more need be there at once.
 const DAYS_AHEAD: u32 = 14;
@@ -12,14 +121,12 @@ const DAYS_AHEAD: u32 = 14;
 /// keys are claimed.
 const BETWEEN_PROMISES: SignedDuration = SignedDuration::from_hours(24);
 
-/// The need of the account: what the balance must pay for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BalanceNeed {
     pub amount: Usd,
     pub basis: Basis,
 }
 
-/// The basis of a need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Basis {
@@ -97,8 +204,7 @@ impl BalanceNotice {
         }
     }
 
-    /// Whether a shortfall has grown by a tenth since it was told. A growth through promises alone counts once
-    /// a day.
+    /// Whether a shortfall has grown by a tenth since it was told. A growth through promises alone counts once a day.
     fn is_worse(&self, short: Usd, balance: Usd, now: Moment) -> bool {
         let was = self.need.amount - self.purchase.balance;
         let is_worse = short.times(10) >= was.times(11);
@@ -109,8 +215,9 @@ impl BalanceNotice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::credit::purchase::CreditFacts;
     use crate::domain::testing::dollars as usd;
+    use crate::domain::usage::days::KeyCounters;
+    use crate::domain::values::window::utc_midnight;
 
     const MONDAY: Date = Date::constant(2026, 11, 16);
 
@@ -118,12 +225,14 @@ mod tests {
         Moment::from_second(hour * 3600).unwrap()
     }
 
+    fn day(ago: i64) -> Date {
+        MONDAY.checked_sub(ago.days()).unwrap()
+    }
+
     /// Equal spending on each of the last days before the Monday.
     fn steadily(days: i64, dollars: i32) -> Days {
         let mut spent = Days::default();
-        for ago in 1..=days {
-            spent.add(&Days::on_one(MONDAY.checked_sub(jiff::Span::new().days(ago)).unwrap(), usd(dollars)));
-        }
+        (1..=days).for_each(|ago| spent.add(&Days::on_one(day(ago), usd(dollars))));
         spent
     }
 
@@ -140,7 +249,7 @@ mod tests {
         assert_eq!(of(&steadily(28, 10), &steadily(28, 1), 100), (usd(114), Basis::TwoWeeks));
         let promised = (usd(4000), Basis::Promised);
         assert_eq!(of(&steadily(3, 10), &nothing, 4000), promised, "so few days are no pace");
-        let idle = Days::on_one(MONDAY.checked_sub(jiff::Span::new().days(60)).unwrap(), usd(10));
+        let idle = Days::on_one(day(60), usd(10));
         assert_eq!(of(&idle, &nothing, 4000), promised, "nothing used is none either");
         assert_eq!(BalanceNeed::of(&steadily(28, 10), &nothing, usd(4000), None).basis, Basis::Promised);
     }
@@ -150,7 +259,7 @@ mod tests {
         let nothing = Days::default();
         let (balance, to_come) = (usd(balance), usd(to_come));
         let facts = CreditFacts { balance, to_come, ours: &nothing, foreign: &nothing, listed_at: None, ends_at: None };
-        let buy_by = ahead.map(|days| MONDAY.checked_add(jiff::Span::new().days(days)).unwrap());
+        let buy_by = ahead.map(|days| day(-days));
         Purchase { buy_by, ..Purchase::of(&facts) }
     }
 
@@ -207,5 +316,55 @@ mod tests {
     fn a_balance_that_falls_short_while_credit_must_be_bought_is_told_each_time_that_it_does() {
         let looks = [900, 60, 40, 39, 60, 49, 900, 1000].map(|balance| (50, purchase(balance, 1000, Some(20))));
         assert_eq!(told(looks), [(1, false), (3, true), (4, true), (6, true)]);
+    }
+
+    fn purchase_of(balance: i32, to_come: i32, ours: &Days, foreign: &Days, days_left: i64) -> Purchase {
+        let (balance, to_come) = (usd(balance), usd(to_come));
+        let listed_at = Some(utc_midnight(MONDAY) + 20.minutes());
+        let ends_at = Some(utc_midnight(MONDAY) + (24 * days_left).hours());
+        Purchase::of(&CreditFacts { balance, to_come, ours, foreign, listed_at, ends_at })
+    }
+
+    #[test]
+    fn the_amount_is_what_is_to_come_and_other_keys_until_the_end_less_the_balance_in_whole_hundreds() {
+        let (nothing, foreign) = (Days::default(), steadily(28, 10));
+        let amount = |balance, to_come, foreign: &Days, days_left| {
+            purchase_of(balance, to_come, &nothing, foreign, days_left).amount
+        };
+        assert_eq!(amount(1000, 1000, &nothing, 70), usd(0));
+        assert_eq!(amount(999, 1000, &nothing, 70), usd(100));
+        assert_eq!(amount(-1, 1000, &nothing, 70), usd(1100));
+        // $280 in 28 days, and ten weeks to go: $700.
+        assert_eq!(amount(1000, 1000, &foreign, 70), usd(700));
+        // Three days are three sevenths of a week.
+        assert_eq!(amount(1029, 1000, &foreign, 3), usd(100));
+        assert_eq!(amount(1030, 1000, &foreign, 3), usd(0));
+        assert_eq!(amount(1000, 1000, &foreign, -30), usd(0), "the last programme is over");
+    }
+
+    #[test]
+    fn the_day_is_thirty_days_before_the_balance_is_gone_at_the_pace_of_the_whole_account() {
+        let half = steadily(28, 5);
+        let found = purchase_of(400, 1000, &half, &half, 70);
+        assert_eq!((found.pace, found.foreign), (usd(280), usd(140)));
+        assert_eq!(found.gone_on, Some(day(-40)));
+        assert_eq!(found.buy_by, Some(day(-10)));
+        assert_eq!(purchase_of(0, 1, &half, &half, 70).gone_on, Some(MONDAY));
+        assert_eq!(purchase_of(-5, 1, &half, &half, 70).buy_by, Some(day(30)), "it is past");
+        let unused = purchase_of(0, 1, &Days::default(), &Days::default(), 70);
+        assert_eq!((unused.amount, unused.gone_on, unused.buy_by), (usd(100), None, None));
+    }
+
+    #[test]
+    fn days_that_are_not_over_or_too_long_ago_are_in_no_pace_and_unknown_ones_are_named() {
+        let mut ours = steadily(28, 1);
+        ours.add(&Days::on_one(MONDAY, usd(50)));
+        ours.add(&Days::on_one(day(29), usd(50)));
+        let found = purchase_of(100, 200, &ours, &Days::default(), 7);
+        assert_eq!((found.pace, found.is_partial), (usd(28), false));
+        let counted = KeyCounters { lifetime: usd(30), today: Some(usd(1)), on: day(5) };
+        let since_five_days = Days::default().with(counted, None);
+        let found = purchase_of(100, 200, &since_five_days, &Days::default(), 7);
+        assert_eq!((found.pace, found.is_partial), (usd(1), true));
     }
 }

@@ -11,8 +11,7 @@ pub const MOST_CHANGED_ROLES: usize = 90;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// An assistant sees the programme, and may pause, resume what an assistant paused, and send a mail
-    /// again.
+    /// An assistant sees the programme, and may pause, resume what an assistant paused, and send a mail again.
     Assistant,
     Faculty,
     Admin,
@@ -55,7 +54,6 @@ stored! {
 pub struct RoleChanges {
     /// People with another role than before, or another spelling of their address.
     pub set: Vec<Roles>,
-    /// People who have no role any more.
     pub unset: Vec<MatchedAddress>,
 }
 
@@ -105,13 +103,11 @@ impl RoleChanges {
         }
     }
 
-    /// The number of people who are changed.
     pub fn people(&self) -> usize {
         self.set.len() + self.unset.len()
     }
 }
 
-/// Whether the address is one of these people's.
 pub fn is_among(address: &MatchedAddress, people: &[EmailAddress]) -> bool {
     people.iter().any(|person| person.matched() == address)
 }

@@ -1,12 +1,11 @@
-//! Signing in: which links and codes are valid for one address, what uses them up, and how many are mailed.
-//! The page that asks keeps to itself whether an address is known; the store keeps the session that follows.
+//! Signing in: which links and codes are valid for one address, what uses them up, and how many are mailed; and the session
+//! that follows, how long it lasts, and its early end by disuse for a person with a role. The page that asks keeps to itself
+//! whether an address is known.
 
-use crate::domain::people::session::Session;
 use crate::domain::values::token::{BrowserTokenHash, CodeHash, LinkTokenHash, SessionTokenHash};
 use crate::prelude::*;
 use crate::store::keys::address_partition;
 
-/// The validity of a link and its code.
 pub const LINK_LASTS: SignedDuration = SignedDuration::from_mins(30);
 /// The time within which a request for a link may still be answered.
 pub const LOGIN_REQUEST_LASTS: SignedDuration = SignedDuration::from_hours(1);
@@ -30,7 +29,6 @@ pub struct SignIn {
     pub address: MatchedAddress,
     pub links: Vec<LiveLink>,
     pub mailed: Vec<Mailed>,
-    /// The number of mails since the last sign-in.
     pub unfollowed: usize,
     pub last_mailed_at: Option<Moment>,
     /// The wrong codes since the last mail; beyond the limit no code is accepted.
@@ -52,26 +50,22 @@ stored! {
 pub struct LiveLink {
     pub link: LinkTokenHash,
     pub code: Option<CodeHash>,
-    /// The browser that asked for the link.
     pub asked_by: BrowserTokenHash,
     pub ends_at: Moment,
 }
 
-/// A mail that was queued for a login request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mailed {
     pub login_request: Ulid,
     pub at: Moment,
 }
 
-/// A session that a link or a code began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BegunSession {
     pub session: SessionTokenHash,
     pub ends_at: Moment,
 }
 
-/// The reason that no link is mailed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkRefused {
     TooSoon,
@@ -110,7 +104,6 @@ impl SignIn {
         self.mailed.iter().any(|mailed| mailed.login_request == login_request)
     }
 
-    /// The reason that this request gets no link, if there is one.
     pub fn link_refused(&self, login_request: Ulid, now: Moment) -> Option<LinkRefused> {
         self.share(login_request, now).err()
     }
@@ -170,7 +163,6 @@ impl SignIn {
         is_good.then(|| self.used(now))
     }
 
-    /// The state with one more wrong code.
     pub fn with_wrong_code(&self, now: Moment) -> SignIn {
         SignIn { wrong_codes: self.wrong_codes + 1, last_tried_at: Some(now), ..self.clone() }
     }
@@ -185,7 +177,6 @@ impl SignIn {
         links.chain(mails).chain(unfollowed).chain(tried).chain(sessions).max().unwrap_or(Moment::UNIX_EPOCH)
     }
 
-    /// The state with the session that it led to.
     #[must_use]
     pub fn with_session(mut self, begun: &Session) -> SignIn {
         self.sessions.push(BegunSession { session: begun.session.clone(), ends_at: begun.ends_at });
@@ -209,10 +200,52 @@ impl SignIn {
     }
 }
 
+/// The length of a session with a role, and of one without.
+const ROLE_SESSION_LASTS: SignedDuration = SignedDuration::from_hours(8);
+const SESSION_LASTS: SignedDuration = SignedDuration::from_mins(30);
+/// The time without use after which a session with a role ends. Use is noted no more often than
+/// `USE_NOTED_EACH`, so the session may end that much early.
+const DISUSE_ENDS_AFTER: SignedDuration = SignedDuration::from_hours(1);
+const USE_NOTED_EACH: SignedDuration = SignedDuration::from_mins(10);
+
+/// A signed-in session. It lasts from the sign-in and is never extended; with a role it also ends by disuse.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    pub session: SessionTokenHash,
+    pub address: MatchedAddress,
+    /// The id of a person with a role, as audit entries name them.
+    pub person: Option<PersonId>,
+    pub begun_at: Moment,
+    pub used_at: Moment,
+    pub ends_at: Moment,
+}
+
+stored! {
+    "session" Session |it| (session: &SessionTokenHash = &it.session) => key(format!("S#{}", session.as_str()), "S");
+    expires it.ends_at
+}
+
+impl Session {
+    /// A session that begins now, as long as the role of its person allows.
+    pub fn begun(session: SessionTokenHash, address: MatchedAddress, person: Option<PersonId>, now: Moment) -> Session {
+        let lasts = if person.is_some() { ROLE_SESSION_LASTS } else { SESSION_LASTS };
+        Session { session, address, person, begun_at: now, used_at: now, ends_at: now + lasts }
+    }
+
+    pub fn is_good(&self, now: Moment) -> bool {
+        let is_in_use = self.person.is_none() || now < self.used_at + DISUSE_ENDS_AFTER;
+        now < self.ends_at && is_in_use
+    }
+
+    pub fn is_to_be_noted(&self, now: Moment) -> bool {
+        self.person.is_some() && self.used_at + USE_NOTED_EACH <= now
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::values::token::{BrowserToken, Code, LinkToken};
+    use crate::domain::values::token::{BrowserToken, Code, LinkToken, SessionToken};
 
     struct Mail {
         link: LinkTokenHash,
@@ -332,5 +365,17 @@ mod tests {
         assert_eq!(SignIn::none(ada()).type_code(&wrong, at(0)), None);
         let after = SignIn::none(ada()).with_wrong_code(at(0));
         assert_eq!((after.wrong_codes, after.ends_at()), (1, at(30)));
+    }
+
+    #[test]
+    fn a_role_ends_with_its_session_after_an_hour_of_disuse_and_a_student_stays_for_half_an_hour() {
+        let hash = || SessionToken::generate().hash();
+        let student = Session::begun(hash(), ada(), None, at(0));
+        assert!(student.is_good(at(29)) && !student.is_good(at(30)) && !student.is_to_be_noted(at(29)));
+        let faculty = Session::begun(hash(), ada(), Some(PersonId::random()), at(0));
+        assert!(faculty.is_good(at(59)) && !faculty.is_good(at(60)));
+        assert!(!faculty.is_to_be_noted(at(9)) && faculty.is_to_be_noted(at(10)));
+        let used = Session { used_at: at(450), ..faculty };
+        assert!(used.is_good(at(479)) && !used.is_good(at(480)), "eight hours are the most");
     }
 }

@@ -1,0 +1,267 @@
+//! What the provider shows of keys against what is recorded of them: a key that is enabled and must not be, one that is disabled
+//! or gone and should not be. The sync disables; nothing here ever enables. Limits stand in `limits`.
+//!
+//! What the provider is found to say stops a grant only if its version is the one that was read before the provider was asked.
+//! What was found may be due to an act since.
+//!
+//! A key that is gone keeps what it was recorded to have used. The rest of its limit stays promised until the account's sums
+//! show that it was not used, or what was used of it was told as a residual.
+//!
+//! After a restore of the table: the provider has keys of a grant that no attempt here made. They are recorded as they are found;
+//! the newest that works becomes the live one. Which listed keys are of this kind is for the sync to see.
+//!
+//! Such a key is recorded by its own number and nonce. It takes its reservation in the budget whether there is room or not, since it can
+//! be spent already. Outside a copy of the table it is never recorded while an attempt of its number is still open.
+//!
+//! Its student hears which key is theirs by now, since whether they were told went with the record.
+
+use super::*;
+
+use crate::domain::values::id::Nonce;
+
+/// The time for which a revoked grant's key is kept: it has no further use, but its last requests may settle late.
+const REVOKED_KEPT: SignedDuration = SignedDuration::from_hours(48);
+/// The time for which the keys of an ended grant are kept, since somebody may still ask about them.
+const ENDED_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
+/// The time after a restore for which no key is deleted: a second restore may go further back, to where a
+/// deleted key is live.
+const AFTER_A_RESTORE: SignedDuration = SignedDuration::from_hours(90 * 24);
+
+impl View {
+    /// Orders another disable of a recorded key that the provider lists as enabled although it must not be
+    /// used. `seen_at` is when it was listed; a confirmation after that stands. Returns `Unchanged` for a
+    /// usable key, for one whose disable is ordered already, and for one that no attempt records. The last is
+    /// the sweeper's or a restore's matter.
+    pub fn disable_again(
+        &self,
+        epoch: Epoch,
+        key: &KeyHash,
+        seen_at: Moment,
+        now: Moment,
+    ) -> Result<Change, Unchanged> {
+        if self.usable().is_some_and(|live| live.epoch == epoch) {
+            return Err(Unchanged);
+        }
+        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
+        let again = change.attempt_with(epoch, key).ok_or(Unchanged)?;
+        let is_stale = match again.switch {
+            SwitchState::On | SwitchState::OnOrdered { .. } => true,
+            SwitchState::OffOrdered { .. } => false,
+            SwitchState::Off { at } => at < seen_at,
+        };
+        if !is_stale {
+            return Err(Unchanged);
+        }
+        again.order_off_again(now);
+        Ok(change.marked(Mark::Ordered))
+    }
+
+    /// Stops a grant whose key the provider reports as disabled although nothing here disables it. Returns
+    /// `Unchanged` if that key is not the one in use, while its enable is ordered, or just after a hold was
+    /// released. In these cases nobody disabled it at the provider.
+    pub fn found_disabled(&self, read: u64, epoch: Epoch, key: &KeyHash, now: Moment) -> Result<Change, Unchanged> {
+        self.check_version(read)?;
+        let live =
+            self.usable().filter(|live| live.epoch == epoch && live.key.as_ref() == Some(key)).ok_or(Unchanged)?;
+        let is_just_resumed = live.resumed_at.is_some_and(|resumed| now < resumed + LEASE);
+        if is_just_resumed || matches!(live.switch, SwitchState::OnOrdered { .. }) {
+            return Err(Unchanged);
+        }
+        self.stop(Stopped::GoneAtProvider, &Actor::Sync, now)
+    }
+
+    /// Refuses what the provider said of a grant that an act changed since it was read: it may be due to that act.
+    fn check_version(&self, read: u64) -> Result<(), Unchanged> {
+        if self.grant.version == read { Ok(()) } else { Err(Unchanged) }
+    }
+
+    /// Marks a key that the provider does not have any more, and stops the grant if the key was live. Its
+    /// recorded use stands, and the rest of its limit stays reserved until the account's sums show that it
+    /// was not used. Returns `Unchanged` if the key is marked already, or no attempt records it.
+    pub fn found_gone(&self, read: u64, epoch: Epoch, key: &KeyHash, now: Moment) -> Result<Change, Unchanged> {
+        self.check_version(read)?;
+        let was_read = self.grant.attempt(epoch).is_some_and(|attempt| match attempt.switch {
+            SwitchState::Off { at } => self.reservation().is_read_since(attempt, at),
+            _ => false,
+        });
+        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
+        let gone = change.attempt_not_gone(epoch, key).ok_or(Unchanged)?;
+        gone.note_gone(KeyAbsence::Missing, now);
+        gone.rest_promised_since = (gone.state == AttemptState::Shown && !was_read).then_some(now);
+        if self.grant.live().is_none_or(|live| live.epoch != epoch) {
+            return Ok(change.marked(Mark::Gone));
+        }
+        change = change.ordering_all_off(now);
+        change.grant.state = GrantState::Stopped { why: Stopped::GoneAtProvider };
+        Ok(change.audited(Act::Stopped, &self.grant, Some(Stopped::GoneAtProvider.as_str().to_owned())))
+    }
+
+    /// Gives back what was left of the limits of keys that are gone, after a complete run found no
+    /// residual but the one told. Returns `Unchanged` if nothing of that kind is reserved.
+    pub fn give_back_rest(&self, matched_at: Moment) -> Result<Change, Unchanged> {
+        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
+        for gone in &mut change.grant.attempts {
+            gone.rest_promised_since = gone.rest_promised_since.filter(|since| *since >= matched_at);
+        }
+        (change.grant.attempts != self.grant.attempts).then(|| change.marked(Mark::RestGivenBack)).ok_or(Unchanged)
+    }
+
+    /// Marks a key that was deleted at the provider because it was of no further use. Returns `Unchanged` if
+    /// it is marked already, or live.
+    pub fn purged(&self, epoch: Epoch, key: &KeyHash, now: Moment) -> Result<Change, Unchanged> {
+        if self.grant.live().is_some_and(|live| live.epoch == epoch) {
+            return Err(Unchanged);
+        }
+        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
+        change.attempt_not_gone(epoch, key).ok_or(Unchanged)?.note_gone(KeyAbsence::Purged, now);
+        Ok(change.audited(Act::Purged, &self.grant, Some(format!("attempt {}", epoch.number()))))
+    }
+
+    /// Whether a key may be deleted at the provider. A revoked grant's key may be two days after its last
+    /// reading changed, any other disabled key of an ended grant after ninety. No key may be soon after a
+    /// restore. Only a run that lists the key deletes it, and one that began so long after its disable was
+    /// confirmed that all of its use is known.
+    pub fn may_purge(&self, epoch: Epoch, listed_since: Moment, restored_at: Option<Moment>, now: Moment) -> bool {
+        let Some(attempt) = self.grant.attempt(epoch).filter(|attempt| attempt.key.is_some() && attempt.gone.is_none())
+        else {
+            return false;
+        };
+        let SwitchState::Off { at: disabled_at } = attempt.switch else { return false };
+        let read_at = self.reading(epoch).map(|reading| reading.as_of);
+        let last = read_at.map_or(disabled_at, |read_at| read_at.max(disabled_at));
+        let kept_until = match self.grant.state {
+            GrantState::Revoked => last + REVOKED_KEPT,
+            GrantState::Ended => last.max(self.programme.over_since()) + ENDED_KEPT,
+            _ => return false,
+        };
+        let is_read = listed_since >= disabled_at + SETTLING;
+        is_read && now >= kept_until && restored_at.is_none_or(|restored| now >= restored + AFTER_A_RESTORE)
+    }
+
+    pub(super) fn usable(&self) -> Option<&Attempt> {
+        self.grant.live().filter(|_| self.grant.holds.is_empty())
+    }
+}
+
+/// A key that the provider lists under the name of this grant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecoveredKey {
+    pub epoch: Epoch,
+    pub nonce: Nonce,
+    pub key: KeyHash,
+    pub enabled: bool,
+    pub limit: Option<Usd>,
+    pub made_at: Moment,
+}
+
+impl View {
+    /// Records keys that the table does not know, the newest enabled one as live. `found` may hold every
+    /// listed key of the grant. Recorded keys, epochs below the grant's, and numbers of other attempts are
+    /// passed over. In a copy of the table an open attempt counts as shown; elsewhere its invocation may
+    /// still be running. Returns `Unchanged` if there is nothing to record.
+    pub fn recover(&self, found: &[RecoveredKey], in_copy: bool, now: Moment) -> Result<Change, Unchanged> {
+        let unknown = self.unknown(found, in_copy);
+        if unknown.is_empty() {
+            return Err(Unchanged);
+        }
+        let live = self.newest_enabled(&unknown);
+        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
+        let grant = &mut change.grant;
+        for found in &unknown {
+            grant.attempts.retain(|attempt| attempt.epoch != found.epoch);
+            grant.attempts.push(found.attempt(now));
+        }
+        grant.attempts.sort_by_key(|attempt| attempt.epoch);
+        grant.epoch = unknown.iter().map(|found| found.epoch).fold(grant.epoch, Epoch::max);
+        grant.ever_shown = true;
+        for open in grant.attempts.iter_mut().filter(|attempt| attempt.state == AttemptState::Open) {
+            open.state = AttemptState::Superseded;
+        }
+        match (live, &self.grant.state) {
+            (Some(live), _) => grant.state = GrantState::Live { key: live.key.clone() },
+            (None, GrantState::Invited | GrantState::Minting { .. }) => {
+                grant.state = GrantState::Stopped { why: Stopped::GoneAtProvider };
+            }
+            (None, _) => {}
+        }
+        self.disable_all_but(live, found, &mut change, now);
+        change.grant.has_reservation |= live.is_some();
+        // The record of whether this mail was sent was lost in the restore. So the student is told which key is live
+        // now, perhaps for the second time. A student whose key ends without a successor is not: a person ended it.
+        change.notice = live.map(|_| Notice::KeyShown);
+        let numbers: Vec<String> = unknown.iter().map(|found| found.epoch.number().to_string()).collect();
+        let which = live.map(|live| format!(", of which {} is live", live.epoch.number())).unwrap_or_default();
+        let change = change.with_rules(self, now);
+        Ok(change.audited(Act::Recovered, &self.grant, Some(format!("attempts {}{which}", numbers.join(", ")))))
+    }
+
+    pub fn can_recover(&self, found: &RecoveredKey, in_copy: bool) -> bool {
+        match self.grant.attempt(found.epoch) {
+            Some(attempt) => in_copy && attempt.nonce == found.nonce && attempt.state == AttemptState::Open,
+            None => found.epoch > self.grant.epoch,
+        }
+    }
+
+    /// The enabled keys that a recovery would end on its own judgement; a hold, revocation or end by a person
+    /// is not its own.
+    pub fn ended_by_recovery<'f>(&self, found: &'f [RecoveredKey], in_copy: bool) -> Vec<&'f RecoveredKey> {
+        let unknown = self.unknown(found, in_copy);
+        if unknown.is_empty() || self.grant.is_over() || !self.grant.holds.is_empty() {
+            return Vec::new();
+        }
+        let live = self.newest_enabled(&unknown).map(|live| &live.key);
+        let stays = live.or(self.grant.live().and_then(|live| live.key.as_ref()));
+        let is_in_question = |found: &&RecoveredKey| {
+            let was_live = self.grant.live().is_some_and(|live| live.key.as_ref() == Some(&found.key));
+            was_live || unknown.iter().any(|unknown| unknown.key == found.key)
+        };
+        let enabled = found.iter().filter(|found| found.enabled).filter(is_in_question);
+        enabled.filter(|found| Some(&found.key) != stays).collect()
+    }
+
+    /// The found keys that can be recorded and that no attempt records, the oldest first; of two with one
+    /// number, the first.
+    fn unknown<'f>(&self, found: &'f [RecoveredKey], in_copy: bool) -> Vec<&'f RecoveredKey> {
+        let mut unknown: Vec<&RecoveredKey> = found.iter().filter(|found| self.can_recover(found, in_copy)).collect();
+        // Of two keys of one epoch, the enabled one counts.
+        unknown.sort_by_key(|found| (found.epoch, !found.enabled));
+        unknown.dedup_by_key(|found| found.epoch);
+        unknown
+    }
+
+    /// The key that becomes live; `None` for a grant that is over.
+    fn newest_enabled<'f>(&self, unknown: &[&'f RecoveredKey]) -> Option<&'f RecoveredKey> {
+        let enabled = unknown.iter().filter(|found| found.enabled && !self.grant.is_over());
+        enabled.max_by_key(|found| found.epoch).copied()
+    }
+
+    fn disable_all_but(&self, live: Option<&RecoveredKey>, found: &[RecoveredKey], change: &mut Draft, now: Moment) {
+        let was_live = self.grant.live().and_then(|live| live.key.clone());
+        let is_held = !self.grant.holds.is_empty();
+        let in_use = live.map(|live| live.key.clone()).or(was_live).filter(|_| !is_held);
+        for attempt in change.grant.attempts.iter_mut().filter(|attempt| attempt.key != in_use) {
+            let is_enabled = found.iter().any(|found| found.enabled && Some(&found.key) == attempt.key.as_ref());
+            if is_enabled {
+                attempt.order_off_again(now);
+            } else {
+                attempt.order_off(now);
+            }
+        }
+    }
+}
+
+impl RecoveredKey {
+    /// The attempt that must have made the key. The time of its showing is lost, so the key counts as shown
+    /// when it was made.
+    fn attempt(&self, now: Moment) -> Attempt {
+        let disable = if self.enabled { SwitchState::On } else { SwitchState::Off { at: now } };
+        Attempt {
+            state: AttemptState::Shown,
+            key: Some(self.key.clone()),
+            limit: self.limit,
+            shown_at: Some(self.made_at),
+            switch: disable,
+            ..Attempt::open(self.epoch, self.nonce.clone(), self.made_at)
+        }
+    }
+}
