@@ -13,9 +13,8 @@ use crate::domain::usage::models::{ModelRow, Sums};
 use crate::domain::values::money::MoneyError;
 use crate::prelude::*;
 use crate::provider::wire::calls::QUERY_ANALYTICS;
-use crate::provider::wire::error::ProviderError;
+use crate::provider::wire::error::{ProviderError, harmless};
 use crate::provider::wire::json::{self, Envelope, Unreadable};
-use crate::provider::wire::text::harmless;
 
 /// The most rows that the provider's documents let a query ask for.
 pub const MOST_ROWS: usize = 10_000;

@@ -2,17 +2,17 @@
 //! guardrail at most, and a guardrail has no effect before a key is assigned to it.
 
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::Provider;
 use crate::domain::programme::rules::{DataPolicy, Region, Rules};
 use crate::prelude::*;
 use crate::provider::wire::calls::{
-    ASSIGN_KEYS, CREATE_GUARDRAIL, Call, LIST_ASSIGNED, LIST_GUARDRAILS, PATCH_GUARDRAIL, Request,
+    ASSIGN_KEYS, CREATE_GUARDRAIL, LIST_ASSIGNED, LIST_GUARDRAILS, PATCH_GUARDRAIL, Request,
 };
-use crate::provider::wire::error::{ProviderError, Trouble};
+use crate::provider::wire::error::ProviderError;
 use crate::provider::wire::json::{self, Envelope};
 use crate::provider::wire::pages::{ListRow, PageReader};
+use crate::provider::wire::send::unknown;
 
 /// The provider's fields for what the providers of models may do with prompts: whether they may train on them or publish them, and
 /// whether they must not keep them. Without a value, the account's setting holds.
@@ -82,7 +82,7 @@ impl Provider {
         rules: &GuardrailRules,
         deadline: Deadline,
     ) -> Result<ProviderGuardrail, ProviderError> {
-        self.send_rules(CREATE_GUARDRAIL.request(), &CREATE_GUARDRAIL, rules, deadline).await
+        self.send_rules(CREATE_GUARDRAIL.request(), rules, deadline).await
     }
 
     /// Replaces the rules of a guardrail; `None` if the provider has none of this id.
@@ -92,7 +92,7 @@ impl Provider {
         rules: &GuardrailRules,
         deadline: Deadline,
     ) -> Result<Option<ProviderGuardrail>, ProviderError> {
-        match self.send_rules(PATCH_GUARDRAIL.about(id), &PATCH_GUARDRAIL, rules, deadline).await {
+        match self.send_rules(PATCH_GUARDRAIL.about(id), rules, deadline).await {
             Err(error) if error.is_not_found() => Ok(None),
             patched => patched.map(Some),
         }
@@ -100,13 +100,7 @@ impl Provider {
 
     /// Lists the guardrails of the default workspace.
     pub async fn guardrails(&self, deadline: Deadline) -> Result<Vec<ProviderGuardrail>, ProviderError> {
-        let mut pages = PageReader::<ProviderGuardrail>::new(self, &LIST_GUARDRAILS, "", &[], Clock::system());
-        let mut seen = HashSet::new();
-        let mut all = Vec::new();
-        while let Some(page) = pages.next(deadline).await? {
-            all.extend(page.rows.into_iter().filter(|guardrail| seen.insert(guardrail.id.clone())));
-        }
-        Ok(all)
+        PageReader::new(self, &LIST_GUARDRAILS, "", &[], Clock::system()).all(|| deadline).await
     }
 
     /// Puts a key under a guardrail, in place of the one it had. It succeeds only when the provider confirms that, by its count or in
@@ -133,8 +127,7 @@ impl Provider {
                 return Ok(());
             }
         }
-        let trouble = Trouble::unsent(&ASSIGN_KEYS, format!("the key {key} is not under the guardrail"));
-        Err(ProviderError::Unknown { trouble, after: None, made: None })
+        Err(unknown(&ASSIGN_KEYS, &format!("the key {key} is not under the guardrail")))
     }
 
     /// The keys under a guardrail. Each answer has a deadline of its own.
@@ -143,11 +136,7 @@ impl Provider {
         id: &str,
         deadline: impl Fn() -> Deadline,
     ) -> Result<HashSet<KeyHash>, ProviderError> {
-        let (mut pages, mut keys) = (self.assigned(id), HashSet::new());
-        while let Some(page) = pages.next(deadline()).await? {
-            keys.extend(page.rows.into_iter().map(|row| row.key_hash));
-        }
-        Ok(keys)
+        Ok(self.assigned(id).all(deadline).await?.into_iter().map(|row| row.key_hash).collect())
     }
 
     fn assigned(&self, id: &str) -> PageReader<Assignment> {
@@ -158,17 +147,16 @@ impl Provider {
     async fn send_rules(
         &self,
         request: Request<'_>,
-        call: &'static Call,
         rules: &GuardrailRules,
         deadline: Deadline,
     ) -> Result<ProviderGuardrail, ProviderError> {
+        let call = request.call;
         let request = request.json(&RulesBody::of(rules))?;
         let Envelope { data } = self.ask(request, deadline, json::read::<Envelope<ProviderGuardrail>>).await?;
         if data.follows(rules) {
             return Ok(data);
         }
-        let trouble = Trouble::unsent(call, "the guardrail answered does not follow its rules".to_owned());
-        Err(ProviderError::Unknown { trouble, after: None, made: None })
+        Err(unknown(call, "the guardrail answered does not follow its rules"))
     }
 }
 
@@ -209,26 +197,12 @@ struct Assignment {
 }
 
 impl ListRow for Assignment {
-    const PAGE: usize = 100;
-    const PAGE_IS_ASKED: bool = true;
-
-    fn read(row: &RawValue) -> Result<Assignment, serde_json::Error> {
-        serde_json::from_str(row.get())
-    }
-
     fn id(&self) -> Option<&str> {
         Some(self.key_hash.as_str())
     }
 }
 
 impl ListRow for ProviderGuardrail {
-    const PAGE: usize = 100;
-    const PAGE_IS_ASKED: bool = true;
-
-    fn read(row: &RawValue) -> Result<ProviderGuardrail, serde_json::Error> {
-        serde_json::from_str(row.get())
-    }
-
     fn id(&self) -> Option<&str> {
         Some(&self.id)
     }

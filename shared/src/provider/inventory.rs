@@ -4,20 +4,16 @@
 
 use std::collections::VecDeque;
 
-use serde_json::value::RawValue;
-
 use super::Provider;
 use super::key::{ListedKey, ProviderKey, UnreadableKey};
 use crate::prelude::*;
 use crate::provider::wire::calls::{LIST_KEYS, LIST_WORKSPACES};
-use crate::provider::wire::error::{ProviderError, Trouble};
+use crate::provider::wire::error::ProviderError;
 use crate::provider::wire::pages::{self, ListRow, PageReader};
+use crate::provider::wire::send::unknown;
 
 /// Parameters that are always sent, since by default the provider hides such keys.
 pub const EVERY_KEY: [(&str, &str); 2] = [("include_disabled", "true"), ("include_expired", "true")];
-
-/// The number of keys that the provider puts on a page, which cannot be asked for.
-pub const KEYS_ON_A_PAGE: usize = 100;
 
 /// Keys that were listed together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,9 +62,7 @@ impl Provider {
         let workspaces: VecDeque<String> =
             self.workspaces(deadline).await?.into_iter().map(|workspace| workspace.id).collect();
         if workspaces.is_empty() {
-            let trouble =
-                Trouble::unsent(&LIST_WORKSPACES, "it names no workspace, and every account has one".to_owned());
-            return Err(ProviderError::Unknown { trouble, after: None, made: None });
+            return Err(unknown(&LIST_WORKSPACES, "it names no workspace, and every account has one"));
         }
         Ok(workspaces)
     }
@@ -170,12 +164,8 @@ fn half(hash: &[u8; 32]) -> Half {
 }
 
 impl ListRow for ListedKey {
-    const PAGE: usize = KEYS_ON_A_PAGE;
+    // It cannot be asked for.
     const PAGE_IS_ASKED: bool = false;
-
-    fn read(row: &RawValue) -> Result<ListedKey, serde_json::Error> {
-        Ok(ListedKey::of(row))
-    }
 
     fn id(&self) -> Option<&str> {
         self.hash().map(KeyHash::as_str)

@@ -50,3 +50,18 @@ async fn a_key_that_does_not_say_what_it_is_shows_it_by_what_it_may_do() {
         assert_eq!(server.lines()[1], "GET /api/v1/workspaces?limit=1");
     }
 }
+
+#[tokio::test]
+async fn a_model_is_found_by_either_of_its_slugs_and_no_list_is_empty() {
+    let body = r#"{"data": [
+        {"id": "a/one", "canonical_slug": "a/one-2026", "pricing": {"prompt": "0.000001"}, "x": 1},
+        {"id": "a/one:free", "canonical_slug": "a/one-2026"},
+        {"id": "b/two"}
+    ]}"#;
+    let (_server, provider) = answering(200, body).await;
+    let listed = provider.models(soon()).await.unwrap();
+    assert_eq!(Vec::from_iter(listed), ["a/one", "a/one-2026", "a/one:free", "b/two"]);
+    let (_server, provider) = answering(200, r#"{"data": []}"#).await;
+    assert_eq!(ending(&provider.models(soon()).await), "unknown");
+    assert_eq!(ending(&provider.providers(soon()).await), "unknown");
+}

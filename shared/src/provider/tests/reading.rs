@@ -8,7 +8,7 @@ use super::super::key::{ListedKey, ProviderKey};
 use super::*;
 
 fn listed(json: &str) -> ListedKey {
-    ListedKey::of(&RawValue::from_string(json.to_owned()).unwrap())
+    serde_json::from_str(json).unwrap()
 }
 
 fn read(json: &Value) -> ProviderKey {
