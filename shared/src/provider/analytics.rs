@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 
 use serde::Deserializer;
 use serde::de::Error as _;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::Provider;
 use crate::domain::usage::models::{ModelRow, Sums};
@@ -42,53 +42,28 @@ impl Provider {
         days: RangeInclusive<Date>,
         deadline: Deadline,
     ) -> Result<ModelUsage, ProviderError> {
-        let request = QUERY_ANALYTICS.request().json(&Query::of(&days))?;
+        let request = QUERY_ANALYTICS.request().json(&query(&days))?;
         self.ask(request, deadline, |body| model_usage(body, &days)).await
     }
 }
 
 /// The one query. Its order leaves the smallest rows out.
-#[derive(Serialize)]
-struct Query {
-    metrics: [&'static str; 4],
-    dimensions: [&'static str; 2],
-    granularity: &'static str,
-    time_range: TimeRange,
-    order_by: OrderBy,
-    limit: usize,
-    /// The limit again, without which the provider may answer with more rows.
-    group_limit: usize,
-}
-
-#[derive(Serialize)]
-struct TimeRange {
-    start: String,
-    end: String,
-}
-
-#[derive(Serialize)]
-struct OrderBy {
-    field: &'static str,
-    direction: &'static str,
-}
-
-impl Query {
-    fn of(days: &RangeInclusive<Date>) -> Query {
-        let midnight = |day: Date| format!("{day}T00:00:00Z");
-        let (first, last) = (*days.start(), *days.end());
-        let after = last.tomorrow().unwrap_or(last);
-        // One bucket more than the days: it is not documented whether the end belongs to the range.
-        let buckets = usize::try_from(after.duration_since(first).as_hours() / 24 + 1).unwrap_or(1);
-        Query {
-            metrics: ["total_usage", "credits_usage", "byok_usage", "request_count"],
-            dimensions: ["api_key_id", "model"],
-            granularity: "day",
-            time_range: TimeRange { start: midnight(first), end: midnight(after) },
-            order_by: OrderBy { field: "total_usage", direction: "desc" },
-            limit: MOST_ROWS,
-            group_limit: buckets.clamp(1, MOST_ROWS),
-        }
-    }
+fn query(days: &RangeInclusive<Date>) -> Value {
+    let midnight = |day: Date| format!("{day}T00:00:00Z");
+    let (first, last) = (*days.start(), *days.end());
+    let after = last.tomorrow().unwrap_or(last);
+    // One bucket more than the days: it is not documented whether the end belongs to the range.
+    let buckets = usize::try_from(after.duration_since(first).as_hours() / 24 + 1).unwrap_or(1);
+    json!({
+        "metrics": ["total_usage", "credits_usage", "byok_usage", "request_count"],
+        "dimensions": ["api_key_id", "model"],
+        "granularity": "day",
+        "time_range": {"start": midnight(first), "end": midnight(after)},
+        "order_by": {"field": "total_usage", "direction": "desc"},
+        "limit": MOST_ROWS,
+        // The limit again, without which the provider may answer with more rows.
+        "group_limit": buckets.clamp(1, MOST_ROWS),
+    })
 }
 
 #[derive(Deserialize)]

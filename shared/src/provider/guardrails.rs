@@ -1,10 +1,10 @@
 //! Guardrails: what keys may call, made and changed, and keys put under them. A key holds one
 //! guardrail at most, and a guardrail has no effect before a key is assigned to it.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Provider;
-use crate::domain::programme::rules::{DataPolicy, Region, Rules};
+use crate::domain::programme::rules::{DataPolicy, Rules};
 use crate::prelude::*;
 use crate::provider::wire::calls::{
     ASSIGN_KEYS, CREATE_GUARDRAIL, LIST_ASSIGNED, LIST_GUARDRAILS, PATCH_GUARDRAIL, Request,
@@ -106,16 +106,12 @@ impl Provider {
     /// Puts a key under a guardrail, in place of the one it had. It succeeds only when the provider confirms that, by its count or in
     /// its list. Repeating it is harmless.
     pub async fn assign_key(&self, id: &str, key: &KeyHash, deadline: Deadline) -> Result<(), ProviderError> {
-        #[derive(Serialize)]
-        struct AssignBody<'a> {
-            key_hashes: [&'a KeyHash; 1],
-        }
         #[derive(Deserialize)]
         struct AssignAnswer {
             #[serde(default, deserialize_with = "json::count")]
             assigned_count: Option<u64>,
         }
-        let request = ASSIGN_KEYS.about(id).json(&AssignBody { key_hashes: [key] })?;
+        let request = ASSIGN_KEYS.about(id).json(&json!({"key_hashes": [key]}))?;
         let answer = self.ask(request, deadline, json::read::<AssignAnswer>).await?;
         // The count may leave out a key that had this guardrail already.
         if answer.assigned_count == Some(1) {
@@ -151,7 +147,7 @@ impl Provider {
         deadline: Deadline,
     ) -> Result<ProviderGuardrail, ProviderError> {
         let call = request.call;
-        let request = request.json(&RulesBody::of(rules))?;
+        let request = request.json(&body_of(rules))?;
         let Envelope { data } = self.ask(request, deadline, json::read::<Envelope<ProviderGuardrail>>).await?;
         if data.follows(rules) {
             return Ok(data);
@@ -161,26 +157,20 @@ impl Provider {
 }
 
 /// The body that sends the rules. `null` clears what an earlier rule set, and an empty list would be refused.
-#[derive(Serialize)]
-struct RulesBody<'a> {
-    name: &'a str,
-    allowed_models: Option<&'a [String]>,
-    allowed_providers: Option<&'a [String]>,
-    allowed_data_regions: Option<&'a [Region]>,
-    #[serde(flatten)]
-    data: BTreeMap<&'static str, Option<bool>>,
-}
-
-impl<'a> RulesBody<'a> {
-    fn of(GuardrailRules { name, rules }: &'a GuardrailRules) -> RulesBody<'a> {
-        RulesBody {
-            name,
-            allowed_models: Some(&*rules.models).filter(|models| !models.is_empty()),
-            allowed_providers: Some(&*rules.providers).filter(|providers| !providers.is_empty()),
-            allowed_data_regions: Some(&*rules.regions).filter(|regions| !regions.is_empty()),
-            data: data_rules(rules.data_policy),
-        }
+fn body_of(GuardrailRules { name, rules }: &GuardrailRules) -> Value {
+    fn given<T: Serialize>(list: &[T]) -> Option<&[T]> {
+        Some(list).filter(|list| !list.is_empty())
     }
+    let mut body = json!({
+        "name": name,
+        "allowed_models": given(&rules.models),
+        "allowed_providers": given(&rules.providers),
+        "allowed_data_regions": given(&rules.regions),
+    });
+    for (field, wanted) in data_rules(rules.data_policy) {
+        body[field] = wanted.into();
+    }
+    body
 }
 
 fn data_rules(policy: DataPolicy) -> BTreeMap<&'static str, Option<bool>> {

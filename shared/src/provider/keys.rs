@@ -14,20 +14,8 @@ use crate::provider::wire::error::{ProviderError, Trouble};
 use crate::provider::wire::json::{self, Envelope, Unreadable};
 use crate::provider::wire::send::{refused_here, unknown};
 
-/// The result of a patch or a reading of a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeyPresence {
-    Key(Box<ProviderKey>),
-    /// The provider has no key with this hash.
-    Gone,
-}
-
-/// The result of a deletion.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deletion {
-    Now,
-    AlreadyGone,
-}
+/// A key that was patched or read; `None` where the provider has none with this hash.
+pub type FoundKey = Option<Box<ProviderKey>>;
 
 impl Provider {
     /// Makes a key. It is sent once, and only with its whole time-out left. After an unknown outcome a key of
@@ -40,7 +28,7 @@ impl Provider {
     }
 
     /// Reads a key by its hash.
-    pub async fn get_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<KeyPresence, ProviderError> {
+    pub async fn get_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<FoundKey, ProviderError> {
         let request = GET_KEY.about(hash.as_str());
         let answer = self.ask(request, deadline, |body| one(body, hash)).await;
         or_gone(answer)
@@ -53,7 +41,7 @@ impl Provider {
         hash: &KeyHash,
         clock: &Clock,
         deadline: Deadline,
-    ) -> Result<(Moment, KeyPresence), ProviderError> {
+    ) -> Result<(Moment, FoundKey), ProviderError> {
         loop {
             let asked = clock.now();
             let found = self.get_key(hash, deadline).await?;
@@ -69,7 +57,7 @@ impl Provider {
         hash: &KeyHash,
         patch: KeyPatch,
         deadline: Deadline,
-    ) -> Result<KeyPresence, ProviderError> {
+    ) -> Result<FoundKey, ProviderError> {
         self.patch(hash, patch, false, deadline).await
     }
 
@@ -80,18 +68,19 @@ impl Provider {
         hash: &KeyHash,
         patch: KeyPatch,
         deadline: Deadline,
-    ) -> Result<KeyPresence, ProviderError> {
+    ) -> Result<FoundKey, ProviderError> {
         self.patch(hash, patch, true, deadline).await
     }
 
-    /// Disables a key. A single answer that it does not exist may be wrong, so the key is `Gone` only if it
+    /// Disables a key. A single answer that it does not exist may be wrong, so the key is gone only if it
     /// cannot be read either.
-    pub async fn disable_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<KeyPresence, ProviderError> {
-        if let KeyPresence::Key(key) = self.patch_key(hash, KeyPatch::disabled(true), deadline).await? {
-            return Ok(KeyPresence::Key(key));
+    pub async fn disable_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<FoundKey, ProviderError> {
+        let patched = self.patch_key(hash, KeyPatch::disabled(true), deadline).await?;
+        if patched.is_some() {
+            return Ok(patched);
         }
         match self.get_key(hash, deadline).await? {
-            KeyPresence::Key(key) if !key.disabled => {
+            Some(key) if !key.disabled => {
                 Err(unknown(&PATCH_KEY, "the key is there, but was not found to be disabled"))
             }
             found => Ok(found),
@@ -99,7 +88,7 @@ impl Provider {
     }
 
     /// Enables a key in one try: a second could take effect after a later disable of the grant.
-    pub async fn enable_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<KeyPresence, ProviderError> {
+    pub async fn enable_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<FoundKey, ProviderError> {
         self.patch_key_once(hash, KeyPatch::disabled(false), deadline).await
     }
 
@@ -109,7 +98,7 @@ impl Provider {
         patch: KeyPatch,
         once: bool,
         deadline: Deadline,
-    ) -> Result<KeyPresence, ProviderError> {
+    ) -> Result<FoundKey, ProviderError> {
         if let Some(Some(limit)) = patch.limit {
             at_least_a_cent(&PATCH_KEY, limit)?;
         }
@@ -124,8 +113,8 @@ impl Provider {
         or_gone(self.ask(request, deadline, done).await)
     }
 
-    /// Deletes a key for ever.
-    pub async fn delete_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<Deletion, ProviderError> {
+    /// Deletes a key for ever; `false` where it was gone already.
+    pub async fn delete_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<bool, ProviderError> {
         #[derive(Deserialize)]
         struct DeleteAnswer {
             deleted: Option<bool>,
@@ -137,18 +126,16 @@ impl Provider {
             _ => Ok(()),
         };
         match self.ask(request, deadline, done).await {
-            Ok(()) => Ok(Deletion::Now),
-            Err(error) if error.is_not_found() => Ok(Deletion::AlreadyGone),
-            Err(error) => Err(error),
+            Err(error) if error.is_not_found() => Ok(false),
+            deleted => deleted.map(|()| true),
         }
     }
 }
 
-fn or_gone(answer: Result<Box<ProviderKey>, ProviderError>) -> Result<KeyPresence, ProviderError> {
+fn or_gone(answer: Result<Box<ProviderKey>, ProviderError>) -> Result<FoundKey, ProviderError> {
     match answer {
-        Ok(key) => Ok(KeyPresence::Key(key)),
-        Err(error) if error.is_not_found() => Ok(KeyPresence::Gone),
-        Err(error) => Err(error),
+        Err(error) if error.is_not_found() => Ok(None),
+        answer => answer.map(Some),
     }
 }
 

@@ -14,7 +14,6 @@ use futures_util::future::BoxFuture;
 use crate::domain::values::key::Fingerprint;
 use crate::prelude::*;
 use crate::provider::Provider;
-use crate::provider::keys::KeyPresence;
 use crate::provider::wire::calls::{GET_KEY, LIST_WORKSPACES, OWN_KEY};
 use crate::provider::wire::error::{self, ProviderError, Trouble};
 use crate::provider::wire::json::{self, Envelope};
@@ -124,8 +123,8 @@ impl Provider {
     pub async fn finds_one_of(&self, account: &KnownAccount, deadline: Deadline) -> Result<bool, ProviderError> {
         for hash in &account.listed {
             match self.get_key(hash, deadline).await {
-                Ok(KeyPresence::Key(_)) => return Ok(true),
-                Ok(KeyPresence::Gone) => {}
+                Ok(Some(_)) => return Ok(true),
+                Ok(None) => {}
                 Err(error @ ProviderError::ManagementKey { .. }) => return Err(error),
                 // What is neither a key nor the provider's own 404 proves nothing.
                 Err(error) => {

@@ -110,11 +110,8 @@ fn decoded(text: &[u8]) -> Result<String, Malformed> {
 }
 
 fn hex_digit(byte: Option<&u8>) -> Result<u8, Malformed> {
-    match byte {
-        Some(digit @ b'0'..=b'9') => Ok(digit - b'0'),
-        Some(letter @ (b'a'..=b'f' | b'A'..=b'F')) => Ok((letter | 0x20) - b'a' + 10),
-        _ => Err(Malformed),
-    }
+    let digit = byte.and_then(|byte| char::from(*byte).to_digit(16));
+    digit.and_then(|digit| u8::try_from(digit).ok()).ok_or(Malformed)
 }
 
 #[cfg(test)]

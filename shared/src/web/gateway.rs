@@ -12,7 +12,8 @@ use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, LambdaEvent, Service};
 use serde_json::{Value, json};
 
-use super::{Site, dressed};
+use super::Site;
+use super::layers::dressed;
 
 /// The routes of a function with what every page of ours has.
 pub struct Pages {

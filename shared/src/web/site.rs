@@ -10,8 +10,8 @@ use axum::response::Response;
 use lambda_http::RequestExt;
 use lambda_runtime::Context;
 
-use super::cookies::Cookies;
 use super::page::Frame;
+use super::session::Cookies;
 use crate::config::{Config, Origin};
 use crate::deadline::Waits;
 use crate::domain::mail::alarm::{Alarm, Cause};

@@ -7,7 +7,6 @@ use anyhow::Result;
 use bursar_core::domain::grant::Reading;
 use bursar_core::domain::values::id::Epoch;
 use bursar_core::domain::values::key::KeyHash;
-use bursar_core::provider::keys::Deletion;
 use bursar_core::store::ActContext;
 
 use crate::runner::Runner;
@@ -30,7 +29,7 @@ pub(super) async fn purge(
         let deleted = runner.provider.delete_key(key, at.deadline).await?;
         runner.table.act(at, |view, now| view.purged(epoch, key, now)).await?;
         // This call deleted it, so the listing still had it.
-        if deleted == Deletion::Now {
+        if deleted {
             let used = view.readings.iter().find(|reading| reading.epoch == epoch).map(Reading::lifetime);
             return Ok(FindingOutcome::Purged { key: key.clone(), used: used.unwrap_or_default() });
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use bursar_core::domain::grant::{Grant, Reading, View};
 use bursar_core::domain::values::id::GrantId;
-use bursar_core::store::{ReadingWrite, StoreError, keys};
+use bursar_core::store::{StoreError, keys};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde::{Deserialize, Serialize};
@@ -89,7 +89,7 @@ impl Scan {
                     Ok(noted) => {
                         refused = 0;
                         queue.one_is_written(news.0);
-                        self.recorded += usize::from(noted == ReadingWrite::Recorded);
+                        self.recorded += usize::from(noted);
                     }
                     Err(error) if error.may_pass() && refused < REFUSED_IN_A_ROW => {
                         refused += 1;
@@ -261,7 +261,7 @@ impl Scan {
     }
 }
 
-async fn record(runner: &Runner<'_>, news: NewReading) -> (NewReading, Result<ReadingWrite, StoreError>) {
+async fn record(runner: &Runner<'_>, news: NewReading) -> (NewReading, Result<bool, StoreError>) {
     let noted = runner.table.note_reading(&news.1, runner.deadline.at_most(FOR_ONE_WRITE)).await;
     (news, noted)
 }

@@ -5,7 +5,7 @@ use anyhow::Result;
 use bursar_core::clock::Moment;
 use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::guardrail::Guardrail;
-use bursar_core::guardrails::RulesTold;
+use bursar_core::orders::RulesTold;
 use bursar_core::provider::guardrails::ProviderGuardrail;
 
 use crate::journal::Journal;

@@ -30,7 +30,7 @@ const OVERLAP: usize = 10;
 const PATIENCE: u32 = 40;
 
 /// A row of a list. One that cannot be read makes its page unreadable.
-pub(in crate::provider) trait ListRow: DeserializeOwned + Send + 'static {
+pub(crate) trait ListRow: DeserializeOwned + Send + 'static {
     /// Whether the page's length is sent with the request.
     const PAGE_IS_ASKED: bool = true;
     /// The row's identity, if it can be read.
@@ -39,32 +39,28 @@ pub(in crate::provider) trait ListRow: DeserializeOwned + Send + 'static {
 
 /// A page with the time of its request, by the clock of the list; the answer came on the same UTC day.
 #[derive(Debug)]
-pub(in crate::provider) struct ListedPage<T> {
+pub(crate) struct ListedPage<T> {
     pub rows: Vec<T>,
     pub asked: Moment,
 }
 
 /// A list that is being read. After an error it goes on from where it was.
-pub(in crate::provider) struct PageReader<T> {
+pub(crate) struct PageReader<T> {
     list: Arc<List>,
-    /// Requested pages.
     asked: FuturesUnordered<BoxFuture<'static, ArrivedPage>>,
     /// Pages that arrived and were not read yet, by their offsets.
     came: HashMap<usize, ArrivedPage>,
     /// The offset behind all requested pages.
     behind: usize,
-    /// The length of the longest page.
+    /// The length of the longest page's text.
     longest: usize,
     /// Whether one of the pages is so short that the list must end there.
     is_short: bool,
-    next: usize,
     at_once: usize,
-    last: BelievedPage,
+    at: ListPosition,
     /// The number of steps back in a row; each is twice as long as the one before.
     back: u32,
     patience: u32,
-    has_begun: bool,
-    is_done: bool,
     of: PhantomData<fn() -> T>,
 }
 
@@ -93,7 +89,7 @@ struct BelievedPage {
 }
 
 /// The progress of a list, from which another reader can go on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListPosition {
     next: usize,
     last: BelievedPage,
@@ -102,7 +98,7 @@ pub struct ListPosition {
 }
 
 impl<T: ListRow> PageReader<T> {
-    pub(in crate::provider) fn new(
+    pub(crate) fn new(
         provider: &Provider,
         call: &'static Call,
         id: &str,
@@ -120,25 +116,21 @@ impl<T: ListRow> PageReader<T> {
             behind: 0,
             longest: 0,
             is_short: false,
-            next: 0,
             at_once: 1,
-            last: BelievedPage::default(),
+            at: ListPosition::default(),
             back: 0,
             patience: PATIENCE,
-            has_begun: false,
-            is_done: false,
             of: PhantomData,
         }
     }
 
     /// A reader that goes on at the position at which another stopped.
-    pub(in crate::provider) fn from(self, position: ListPosition) -> PageReader<T> {
-        let ListPosition { next, last, has_begun, is_done } = position;
-        PageReader { next, last, has_begun, is_done, ..self }
+    pub(crate) fn from(self, at: ListPosition) -> PageReader<T> {
+        PageReader { at, ..self }
     }
 
     /// Every row to the end of the list, once. Each answer has a deadline of its own.
-    pub(in crate::provider) async fn all(mut self, deadline: impl Fn() -> Deadline) -> Result<Vec<T>, ProviderError> {
+    pub(crate) async fn all(mut self, deadline: impl Fn() -> Deadline) -> Result<Vec<T>, ProviderError> {
         let mut seen = HashSet::new();
         let mut all = Vec::new();
         while let Some(page) = self.next(deadline()).await? {
@@ -147,17 +139,14 @@ impl<T: ListRow> PageReader<T> {
         Ok(all)
     }
 
-    pub(in crate::provider) fn position(&self) -> ListPosition {
-        ListPosition { next: self.next, last: self.last.clone(), has_begun: self.has_begun, is_done: self.is_done }
+    pub(crate) fn position(&self) -> ListPosition {
+        self.at.clone()
     }
 
     /// The next page; `None` after the end. It may repeat rows of any page before, and holds all that are
     /// new.
-    pub(in crate::provider) async fn next(
-        &mut self,
-        deadline: Deadline,
-    ) -> Result<Option<ListedPage<T>>, ProviderError> {
-        while !self.is_done {
+    pub(crate) async fn next(&mut self, deadline: Deadline) -> Result<Option<ListedPage<T>>, ProviderError> {
+        while !self.at.is_done {
             let ArrivedPage { offset, is_first, text } = self.next_arrival(deadline).await;
             let (body, asked) = match text {
                 Ok(text) => text,
@@ -198,7 +187,7 @@ impl<T: ListRow> PageReader<T> {
             }
             // The new requests are sent by another task, which needs a turn first.
             tokio::task::yield_now().await;
-            if let Some(came) = self.came.remove(&self.next) {
+            if let Some(came) = self.came.remove(&self.at.next) {
                 return came;
             }
             match self.asked.next().await {
@@ -222,13 +211,13 @@ impl<T: ListRow> PageReader<T> {
         let is_full = count >= PAGE;
         // A row whose id cannot be read is handed on, but does not prove an overlap.
         let ids: HashSet<String> = page.rows.iter().filter_map(|row| row.id().map(str::to_owned)).collect();
-        if offset > 0 && ids.is_disjoint(&self.last.ids) {
+        if offset > 0 && ids.is_disjoint(&self.at.last.ids) {
             self.close_gap()?;
             return Ok(false);
         }
-        let brings_nothing = count == 0 || (self.has_begun && ids.is_subset(&self.last.ids));
+        let brings_nothing = count == 0 || (self.at.has_begun && ids.is_subset(&self.at.last.ids));
         if brings_nothing && !is_full {
-            self.is_done = true;
+            self.at.is_done = true;
             return Ok(false);
         }
         if brings_nothing {
@@ -236,10 +225,10 @@ impl<T: ListRow> PageReader<T> {
         } else {
             self.back = 0;
         }
-        self.has_begun = true;
-        self.next = offset + count.saturating_sub(OVERLAP);
+        self.at.has_begun = true;
+        self.at.next = offset + count.saturating_sub(OVERLAP);
         self.at_once = if is_full { AT_ONCE } else { 1 };
-        self.last = BelievedPage { end: offset + count, ids };
+        self.at.last = BelievedPage { end: offset + count, ids };
         // Requests ahead assume a full page; after a page of another length their offsets are wrong.
         if count != PAGE {
             self.forget_ahead();
@@ -254,7 +243,7 @@ impl<T: ListRow> PageReader<T> {
         self.back += 1;
         self.forget_ahead();
         self.at_once = 1;
-        self.next = self.last.end.saturating_sub(OVERLAP << self.back.min(20));
+        self.at.next = self.at.last.end.saturating_sub(OVERLAP << self.back.min(20));
         Ok(())
     }
 
@@ -268,7 +257,7 @@ impl<T: ListRow> PageReader<T> {
     fn ask_ahead(&mut self, deadline: Deadline) {
         let is_first = self.asked.is_empty() && self.came.is_empty();
         if is_first {
-            (self.behind, self.is_short) = (self.next, false);
+            (self.behind, self.is_short) = (self.at.next, false);
             self.ask(is_first, deadline);
         }
         let unread = UNREAD.min(self.at_once);

@@ -32,7 +32,7 @@ const AT_ONCE: usize = 4;
 impl Provider {
     /// Asks until there is an answer, the request is refused, or the time is up. `read` parses the text of a
     /// 2xx answer.
-    pub(in crate::provider) async fn ask<T>(
+    pub(crate) async fn ask<T>(
         &self,
         request: Request<'_>,
         deadline: Deadline,
@@ -95,7 +95,7 @@ impl Provider {
         }
     }
 
-    pub(in crate::provider) async fn key(
+    pub(crate) async fn key(
         &self,
         call: &Call,
         deadline: Deadline,
@@ -116,7 +116,7 @@ impl Provider {
     }
 
     /// Sends one request on the wire, logged by its operation, status and id.
-    pub(in crate::provider) async fn send<T>(
+    pub(crate) async fn send<T>(
         &self,
         request: &Request<'_>,
         key: &ManagementKey,
@@ -275,17 +275,17 @@ fn judge<T>(
 
 impl Trouble {
     /// The trouble of a request that was not answered.
-    pub(in crate::provider) fn unsent(call: &Call, message: String) -> Trouble {
+    pub(crate) fn unsent(call: &Call, message: String) -> Trouble {
         Trouble { operation: call.name, status: None, message, request_id: None }
     }
 }
 
 /// The refusal of a request that is never sent, since the provider would not take it as meant.
-pub(in crate::provider) fn refused_here(call: &Call, why: String) -> ProviderError {
+pub(crate) fn refused_here(call: &Call, why: String) -> ProviderError {
     ProviderError::Refused { trouble: Trouble::unsent(call, why), after: None }
 }
 
-pub(in crate::provider) fn not_begun(call: &Call, why: &str) -> ProviderError {
+pub(crate) fn not_begun(call: &Call, why: &str) -> ProviderError {
     ProviderError::Later { trouble: Trouble::unsent(call, why.to_owned()), after: None }
 }
 
@@ -294,7 +294,7 @@ fn not_its_turn(call: &Call, wait: Duration) -> ProviderError {
     ProviderError::Later { trouble, after: Some(wait) }
 }
 
-pub(in crate::provider) fn unknown(call: &Call, why: &str) -> ProviderError {
+pub(crate) fn unknown(call: &Call, why: &str) -> ProviderError {
     ProviderError::Unknown { trouble: Trouble::unsent(call, why.to_owned()), after: None, made: None }
 }
 
@@ -311,7 +311,7 @@ fn url(base: &str, request: &Request<'_>) -> Option<Url> {
 
 /// The permits for requests, and until when none is sent since the provider asked for a wait. All calls of a process
 /// share it.
-pub(in crate::provider) struct Pace {
+pub(crate) struct Pace {
     turns: Semaphore,
     clock: Clock,
     /// By the product's clock, which tests move, and by the machine's: whichever comes first.
@@ -319,25 +319,25 @@ pub(in crate::provider) struct Pace {
 }
 
 impl Pace {
-    pub(in crate::provider) fn by(clock: &Clock) -> Pace {
+    pub(crate) fn by(clock: &Clock) -> Pace {
         let not_before = Mutex::new((Moment::UNIX_EPOCH, Instant::now()));
         Pace { turns: Semaphore::new(AT_ONCE), clock: clock.clone(), not_before }
     }
 
     /// Waits for the permit to send one request; `None` if the time is up before.
-    pub(in crate::provider) async fn turn(&self, deadline: Deadline) -> Option<SemaphorePermit<'_>> {
+    pub(crate) async fn turn(&self, deadline: Deadline) -> Option<SemaphorePermit<'_>> {
         deadline.wait_for(self.turns.acquire()).await.ok()?.ok()
     }
 
     /// The wait that is left of what the provider asked for.
-    pub(in crate::provider) fn wait(&self, deadline: Deadline) -> Duration {
+    pub(crate) fn wait(&self, deadline: Deadline) -> Duration {
         let (at, instant) = *self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
         let by_the_clock = Duration::try_from(at.duration_since(self.clock.now())).unwrap_or_default();
         by_the_clock.min(deadline.meant(instant.saturating_duration_since(Instant::now())))
     }
 
     /// The provider asked for this wait.
-    pub(in crate::provider) fn slow_down(&self, asked: Duration, deadline: Deadline) {
+    pub(crate) fn slow_down(&self, asked: Duration, deadline: Deadline) {
         let until = Instant::now() + deadline.really(asked);
         let mut not_before = self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
         if until > not_before.1 {

@@ -6,10 +6,10 @@ use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use futures_util::future::try_join_all;
 use futures_util::stream::{Stream, StreamExt, iter};
 
+use crate::aws::reduce;
 use crate::domain::grant::{Person, Urgency};
 use crate::domain::usage::reading::Reading;
 use crate::prelude::*;
-use crate::sdk_error::reduce;
 use crate::store::items::{Queue, Stored};
 use crate::store::keys::{Range, SHARDS, address_partition, grant_partition_of};
 use crate::store::table::write::{Pauses, Round, Transaction, Unaudited, instant, number};
@@ -145,14 +145,6 @@ impl Table {
     }
 }
 
-/// Whether a reading was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReadingWrite {
-    Recorded,
-    /// As much or more is recorded, from a listing or query as late or later.
-    NotNewer,
-}
-
 /// That something of a grant was done by hand, and may not be done again before some time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DoneByHand {
@@ -181,22 +173,23 @@ stored! {
 
 impl Table {
     /// Records what a key has used. A larger recorded value stands, so late and stale writers do no harm.
-    /// Each lifetime counter is its maximum; the window is that of the latest query.
-    pub async fn note_reading(&self, reading: &Reading, deadline: Deadline) -> Result<ReadingWrite, StoreError> {
+    /// Each lifetime counter is its maximum; the window is that of the latest query. Returns `false` when as
+    /// much or more is recorded, from a listing or query as late or later.
+    pub async fn note_reading(&self, reading: &Reading, deadline: Deadline) -> Result<bool, StoreError> {
         let (mut pauses, mut wanted) = (Pauses::until(deadline), reading.clone());
         let mut stored: Option<Reading> = None;
         loop {
             if self.put_reading(&wanted, stored.as_ref(), deadline).await? {
-                return Ok(ReadingWrite::Recorded);
+                return Ok(true);
             }
             stored = self.get(wanted.key()).await?;
             // An earlier try took effect, but its answer was lost.
             if stored.as_ref() == Some(&wanted) {
-                return Ok(ReadingWrite::Recorded);
+                return Ok(true);
             }
             wanted = stored.as_ref().map_or_else(|| reading.clone(), |stored| stored.joined(reading));
             if stored.as_ref() == Some(&wanted) {
-                return Ok(ReadingWrite::NotNewer);
+                return Ok(false);
             }
             if !pauses.pause().await {
                 return Err(StoreError::Contended);

@@ -334,12 +334,6 @@ impl QueuedMail {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Resend {
-    Done,
-    NotBefore(Moment),
-}
-
 /// The least time between two mails sent again by hand.
 pub(crate) const BETWEEN_RESENT: SignedDuration = SignedDuration::from_hours(1);
 /// How long a sender owns a mail: longer than its function may run.
@@ -378,20 +372,20 @@ impl Table {
         Ok(self.replace(&after, row.version, Unaudited::Delivery, deadline).await?.then_some(after))
     }
 
-    /// Queues a grant's roster mail once more, at most once an hour; otherwise says when that is possible.
+    /// Queues a grant's roster mail once more, at most once an hour; otherwise returns when that is possible.
     pub async fn resend_roster_mail(
         &self,
         programme: &ProgrammeId,
         grant: &GrantId,
         now: Moment,
         deadline: Deadline,
-    ) -> Result<Resend, StoreError> {
+    ) -> Result<Option<Moment>, StoreError> {
         let resent = self.resending(programme, grant, now)?.unaudited(Unaudited::Delivery);
         if self.commit_once(resent, deadline).await? {
-            return Ok(Resend::Done);
+            return Ok(None);
         }
         let last = self.get(DoneByHand::key_of(programme, grant, ByHand::RosterMail)).await?;
-        Ok(Resend::NotBefore(last.map_or(now + BETWEEN_RESENT, |last| last.again_at)))
+        Ok(Some(last.map_or(now + BETWEEN_RESENT, |last| last.again_at)))
     }
 
     /// Sends the roster mail once more, on condition that it was not sent so within the hour.

@@ -10,8 +10,8 @@ pub(super) mod write;
 use aws_sdk_dynamodb::Client;
 
 use crate::aws::AwsAccess;
+use crate::aws::SdkFailure;
 use crate::config::Config;
-use crate::sdk_error::SdkFailure;
 use crate::store::keys::ItemKey;
 
 /// The table of this deployment.

@@ -2,8 +2,8 @@
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 
+use crate::aws::reduce;
 use crate::prelude::*;
-use crate::sdk_error::reduce;
 use crate::store::items::{Item, Queue, Stored};
 use crate::store::keys::{ItemKey, Key, Range};
 use crate::store::table::write::{key_item, text};

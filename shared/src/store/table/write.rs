@@ -7,9 +7,9 @@ use aws_sdk_dynamodb::types::builders::TransactWriteItemBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
+use crate::aws::{SdkFailure, reduce};
 use crate::domain::values::id::Nonce;
 use crate::prelude::*;
-use crate::sdk_error::{SdkFailure, reduce};
 use crate::store::items;
 use crate::store::items::{Item, Stored};
 use crate::store::keys::ItemKey;
