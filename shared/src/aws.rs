@@ -46,7 +46,6 @@ impl AwsAccess {
         AwsAccess { shared, base: Some(base.to_owned()), retries: Some(retries) }
     }
 
-    /// An access built by hand to the one service at this origin.
     pub fn of_service(origin: &str, region: &str, http: SharedHttpClient) -> AwsAccess {
         let AwsAccess { shared, retries, .. } = AwsAccess::under(origin, region, http);
         AwsAccess { shared: shared.into_builder().endpoint_url(origin).build(), base: None, retries }
@@ -66,7 +65,6 @@ impl AwsAccess {
         aws_sdk_dynamodb::Client::from_conf(config.build())
     }
 
-    /// The client of the secret that holds the management key.
     pub fn secretsmanager(&self) -> aws_sdk_secretsmanager::Client {
         let mut config = aws_sdk_secretsmanager::config::Builder::from(&self.shared)
             .timeout_config(attempts_of(Duration::from_secs(3)));
@@ -101,7 +99,6 @@ fn attempts_of(attempt: Duration) -> TimeoutConfig {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct SdkFailure {
     pub operation: &'static str,
-    /// The service's own code, or the reason that the call was not answered.
     pub code: String,
     pub request_id: Option<String>,
     pub status: Option<u16>,

@@ -134,7 +134,6 @@ impl Sub for Moment {
 pub struct Clock(Arc<dyn Fn() -> Moment + Send + Sync>);
 
 impl Clock {
-    /// The machine's own clock.
     pub fn system() -> Clock {
         Clock(Arc::new(Moment::now))
     }

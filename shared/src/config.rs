@@ -44,7 +44,6 @@ pub struct ConfigError(Vec<(&'static str, String)>);
 
 pub const RETENTION_DAYS: u16 = 400;
 
-/// The provider's own address, where no other is configured.
 pub const OPENROUTER: &str = "https://openrouter.ai/api/v1";
 
 impl Config {
@@ -130,7 +129,6 @@ impl Origin {
         Ok(Origin { secure: text.starts_with("https:"), text })
     }
 
-    /// `https://bursar.university.edu`
     pub fn as_str(&self) -> &str {
         &self.text
     }

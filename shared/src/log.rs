@@ -12,7 +12,6 @@ use tracing_subscriber::{Layer, fmt};
 /// The crates whose `info` lines are logged.
 const OURS: [&str; 6] = ["bursar_core", "claim", "console", "mail", "threshold_alerts", "usage_sync"];
 
-/// A subscriber that writes to `writer`.
 pub fn to<W>(writer: W) -> Dispatch
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,

@@ -18,7 +18,6 @@ use crate::store::{ActContext, ActOutcome, Meta};
 pub const ENOUGH_FOR_ONE: Duration = Duration::from_secs(12);
 const LEFT_FOR_THE_TABLE: Duration = Duration::from_secs(9);
 
-/// The table, the provider and the clock that orders need.
 #[derive(Clone, Copy)]
 pub struct Orders<'a> {
     pub table: &'a Table,
@@ -26,7 +25,6 @@ pub struct Orders<'a> {
     pub clock: &'a Clock,
 }
 
-/// The reason that an order is still pending.
 #[derive(Debug, thiserror::Error)]
 pub enum NotCarriedOut {
     #[error("the time is up for this round")]
@@ -76,7 +74,6 @@ impl Orders<'_> {
         Ok(done)
     }
 
-    /// Sends one order and records its outcome. A failed order is put off.
     pub async fn carry_out_one(
         &self,
         at: ActContext<'_>,
@@ -157,7 +154,6 @@ impl Orders<'_> {
         if settings.basis.reset.window_at(answered.now) == window { Ok(()) } else { Err(NotCarriedOut::Overtaken) }
     }
 
-    /// Puts a key under the guardrail that is wanted now.
     async fn send_rules(
         &self,
         at: ActContext<'_>,
@@ -260,7 +256,6 @@ impl Orders<'_> {
     }
 }
 
-/// The outcome of sending the rules of a guardrail.
 #[derive(Debug)]
 pub enum RulesTold {
     Confirmed,
@@ -314,7 +309,6 @@ impl Orders<'_> {
         })
     }
 
-    /// The guardrail that now has the rules.
     async fn send_guardrail(
         &self,
         meta: &Meta,

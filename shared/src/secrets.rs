@@ -75,7 +75,6 @@ struct CachedKey {
 }
 
 impl ManagementKeys {
-    /// The source for a deployment. Nothing is read before a call needs the key.
     pub fn of(config: &Config) -> ManagementKeys {
         ManagementKeys(Source::Stored(Arc::new(SecretStore {
             access: config.aws.clone(),
@@ -85,7 +84,6 @@ impl ManagementKeys {
         })))
     }
 
-    /// A source with a key that was given by hand and never changes.
     pub fn fixed(key: ManagementKey) -> ManagementKeys {
         ManagementKeys(Source::Fixed(key))
     }
@@ -184,7 +182,6 @@ impl SecretStore {
         Ok(self.text(stage).await?.map(|(_, version)| version))
     }
 
-    /// The text and the id of the version that has a stage.
     async fn text(&self, stage: &str) -> Result<Option<(SecretString, String)>, SdkFailure> {
         let asked = self.client().get_secret_value().secret_id(&self.secret).version_stage(stage);
         let answer = asked.send().await.map_err(|error| reduce::<GetSecretValueError>(&error))?;

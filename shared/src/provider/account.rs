@@ -38,7 +38,6 @@ struct Model {
     canonical_slug: Option<String>,
 }
 
-/// A provider that models can be called at.
 #[derive(Deserialize)]
 struct Seller {
     slug: String,
@@ -75,7 +74,6 @@ impl Provider {
         self.slugs(&LIST_MODELS, deadline, slugs).await
     }
 
-    /// Lists the slugs of all providers that models can be called at.
     pub async fn providers(&self, deadline: Deadline) -> Result<BTreeSet<String>, ProviderError> {
         self.slugs(&LIST_PROVIDERS, deadline, |seller: Seller| [seller.slug]).await
     }

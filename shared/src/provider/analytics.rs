@@ -16,7 +16,6 @@ use crate::provider::wire::calls::QUERY_ANALYTICS;
 use crate::provider::wire::error::{ProviderError, harmless};
 use crate::provider::wire::json::{self, Envelope, Unreadable};
 
-/// The most rows that the provider's documents let a query ask for.
 pub const MOST_ROWS: usize = 10_000;
 /// The most warnings of an answer that are logged.
 const MOST_WARNINGS: usize = 10;
@@ -25,7 +24,6 @@ const MOST_WARNINGS: usize = 10;
 /// only the name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelUsage {
-    /// The rows, the largest first.
     pub rows: Vec<ModelRow>,
     /// How many further rows could not be read, and why the first of them could not, fit for a log.
     pub unreadable: u64,
@@ -36,7 +34,6 @@ pub struct ModelUsage {
 }
 
 impl Provider {
-    /// Queries the use of every model by every key on each of these UTC days, in one request.
     pub async fn model_usage(
         &self,
         days: RangeInclusive<Date>,
@@ -137,7 +134,6 @@ fn day<'de, D: Deserializer<'de>>(from: D) -> Result<Date, D::Error> {
     date.ok_or_else(|| D::Error::custom("this is no day"))
 }
 
-/// A readable label: an id where there is none, and empty where the provider has neither.
 fn label<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     match Value::deserialize(from)? {
         Value::String(text) => Ok(text),

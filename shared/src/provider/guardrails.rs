@@ -59,7 +59,6 @@ impl ProviderGuardrail {
         serde_json::to_string(&(&self.name, lists, data)).unwrap_or_default()
     }
 
-    /// Whether it restricts what these rules restrict, as far as its fields show.
     fn follows(&self, GuardrailRules { rules, .. }: &GuardrailRules) -> bool {
         let allows_all = |list: &Option<Vec<String>>| list.as_ref().is_none_or(Vec::is_empty);
         allows_all(&self.allowed_models) == rules.models.is_empty()
@@ -98,7 +97,6 @@ impl Provider {
         }
     }
 
-    /// Lists the guardrails of the default workspace.
     pub async fn guardrails(&self, deadline: Deadline) -> Result<Vec<ProviderGuardrail>, ProviderError> {
         PageReader::new(self, &LIST_GUARDRAILS, "", &[], Clock::system()).all(|| deadline).await
     }
@@ -139,7 +137,6 @@ impl Provider {
         PageReader::new(self, &LIST_ASSIGNED, id, &[], Clock::system())
     }
 
-    /// Sends rules, and checks that the guardrail follows them.
     async fn send_rules(
         &self,
         request: Request<'_>,

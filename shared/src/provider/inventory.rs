@@ -15,7 +15,6 @@ use crate::provider::wire::send::unknown;
 /// Parameters that are always sent, since by default the provider hides such keys.
 pub const EVERY_KEY: [(&str, &str); 2] = [("include_disabled", "true"), ("include_expired", "true")];
 
-/// Keys that were listed together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InventoryPage {
     pub keys: Vec<ProviderKey>,
@@ -25,13 +24,11 @@ pub struct InventoryPage {
     pub asked: Moment,
 }
 
-/// A listing of the whole account that is being read.
 pub struct Inventory {
     provider: Provider,
     clock: Clock,
     /// The remaining workspaces; `None` until they were asked for.
     workspaces: Option<VecDeque<String>>,
-    /// The workspace that is being read.
     pages: Option<(String, PageReader<ListedKey>)>,
     seen: HashSet<Half>,
 }
@@ -109,12 +106,10 @@ impl Inventory {
         }
     }
 
-    /// The number of distinct keys listed so far.
     pub fn listed(&self) -> usize {
         self.seen.len()
     }
 
-    /// The position from which another listing can go on.
     pub fn position(&self) -> InventoryPosition {
         let within = self.pages.as_ref().map(|(workspace, pages)| (workspace.clone(), pages.position()));
         InventoryPosition { workspaces: self.workspaces.clone(), within }

@@ -10,7 +10,6 @@ use crate::prelude::*;
 use crate::provider::wire::error::harmless;
 use crate::provider::wire::json::{self, ListedReset};
 
-/// A key of the account.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ProviderKey {
     pub hash: KeyHash,
@@ -66,7 +65,6 @@ pub enum ListedKey {
     Unreadable(UnreadableKey),
 }
 
-/// A listed key of which no more is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnreadableKey {
     pub hash: Option<KeyHash>,

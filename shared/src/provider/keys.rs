@@ -27,7 +27,6 @@ impl Provider {
         answer.take(key.limit)
     }
 
-    /// Reads a key by its hash.
     pub async fn get_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<FoundKey, ProviderError> {
         let request = GET_KEY.about(hash.as_str());
         let answer = self.ask(request, deadline, |body| one(body, hash)).await;
@@ -51,7 +50,6 @@ impl Provider {
         }
     }
 
-    /// Changes a key and returns it as it is afterwards.
     pub async fn patch_key(
         &self,
         hash: &KeyHash,
@@ -148,7 +146,7 @@ pub struct NewKey<'a> {
     #[serde(rename = "limit_reset", serialize_with = "reset_or_null")]
     pub reset: Reset,
     pub include_byok_in_limit: bool,
-    /// The expiry, which cannot be changed later.
+    /// It cannot be changed later.
     #[serde(serialize_with = "utc_with_seconds", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Moment>,
     /// The workspace of the key; the account's default one if `None`.
@@ -186,7 +184,6 @@ impl KeyPatch {
         KeyPatch { reset: Some(reset), include_byok_in_limit: Some(include_byok_in_limit), ..self }
     }
 
-    /// The first change that an answered key lacks, if it lacks any.
     fn lacking_in(&self, key: &ProviderKey) -> Option<String> {
         if self.disabled.is_some_and(|wanted| key.disabled != wanted) {
             return Some(format!("disabled is {}", key.disabled));
@@ -205,7 +202,6 @@ impl KeyPatch {
     }
 }
 
-/// Whether a key has the limit that was sent.
 fn is_held(sent: Option<Usd>, limit: Option<Usd>) -> bool {
     match (sent, limit) {
         (Some(sent), Some(limit)) => limit.is_about(sent),

@@ -20,7 +20,6 @@ use crate::provider::wire::json::{self, Envelope};
 use crate::secrets::ManagementKey;
 use crate::store::KnownAccount;
 
-/// A key's own answer about itself.
 #[derive(Debug, Deserialize)]
 struct OwnKey {
     #[serde(default, deserialize_with = "json::or_default")]
@@ -77,7 +76,6 @@ fn ordinary(label: &str) -> ProviderError {
     ProviderError::ManagementKey { trouble: Trouble::unsent(&OWN_KEY, message) }
 }
 
-/// What a management key is checked against.
 pub(super) type KnownTo = Arc<Mutex<Option<(DeploymentId, KnownAccount)>>>;
 
 impl Provider {

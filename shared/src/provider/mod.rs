@@ -49,7 +49,6 @@ pub struct Provider {
     account: KnownTo,
 }
 
-/// The time within which a connection must be made.
 pub const CONNECT_TIME_OUT: Duration = Duration::from_secs(3);
 
 impl Provider {
@@ -72,7 +71,6 @@ impl Provider {
         Provider { http: Arc::new(http), keys, pace: Arc::new(Pace::by(clock)), account: KnownTo::default() }
     }
 
-    /// The source of this provider's management key, for its rotation.
     pub fn management_keys(&self) -> &ManagementKeys {
         &self.keys
     }
@@ -127,7 +125,6 @@ impl Http {
         Ok(made.get_or_init(|| client).clone())
     }
 
-    /// Waits between two tries.
     async fn sleep(&self, wait: Duration, deadline: Deadline) {
         #[cfg(test)]
         if let Some(waits) = &self.waits {

@@ -23,10 +23,8 @@ pub trait Broadcast: Stored + Clone {
     #[must_use]
     fn to(self, recipients: Vec<PersonId>, queued: u32) -> Self;
     fn recipients(&self) -> (&[PersonId], u32);
-    /// The mail to one recipient.
     fn owes(&self, recipient: &PersonId) -> QueuedMail;
 
-    /// Whether every recipient has a mail queued.
     fn is_queued(&self) -> bool {
         let (recipients, queued) = self.recipients();
         usize::try_from(queued).is_ok_and(|queued| queued >= recipients.len())
@@ -69,7 +67,6 @@ stored! {
     "cap-scan" CapScan |_| () => key(ACCOUNT, "CAP-SCAN")
 }
 
-/// One shard of one programme's grants.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CapScanPosition {
     pub programme: ProgrammeId,
@@ -81,7 +78,6 @@ pub enum AlertAgain {
     Done,
     /// Somebody sent it again within the last hour.
     TooSoon,
-    /// No such alert went to this person.
     NotTold,
 }
 
@@ -120,7 +116,6 @@ impl Table {
         Ok(is_new)
     }
 
-    /// The mails to a range of the recipients.
     fn mails_to<T: Broadcast>(
         &self,
         what: &T,
@@ -133,7 +128,6 @@ impl Table {
         })
     }
 
-    /// Whether every recipient of this alarm has a mail queued.
     pub async fn is_notified(&self, alarm: &Alarm) -> Result<bool, StoreError> {
         Ok(self.get(alarm.key()).await?.is_some_and(|known| known.is_queued()))
     }
@@ -258,7 +252,6 @@ impl Table {
 }
 
 impl Crossing {
-    /// The mail of it to a person with a role.
     fn alert_to(&self, recipient: &PersonId) -> QueuedMail {
         QueuedMail::Alert {
             programme: self.programme.clone(),

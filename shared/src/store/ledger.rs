@@ -37,7 +37,6 @@ stored! {
 type PackedKey = ([u8; 32], [i64; 4]);
 
 impl CutKeys {
-    /// The items of a shard's keys.
     pub fn of(as_of: Moment, shard: char, changes: &[KeyChange]) -> Vec<CutKeys> {
         let parts = changes.chunks(KEYS_TOGETHER).zip(0..);
         let part = |(changes, part): (&[KeyChange], u32)| {
@@ -167,13 +166,11 @@ impl OwnedKey {
 }
 
 impl Table {
-    /// The owners of foreign keys.
     pub async fn key_owners(&self) -> Result<Vec<KeyOwner>, StoreError> {
         let shards = SHARDS.map(|shard| Box::pin(self.list(KeyOwner::of_shard(shard))));
         Ok(try_join_all(shards).await?.into_iter().flatten().collect())
     }
 
-    /// Every foreign key that has an owner.
     pub async fn owned_keys(&self) -> Result<Vec<OwnedKey>, StoreError> {
         let shards = SHARDS.map(|shard| Box::pin(self.owned_keys_of_shard(shard)));
         Ok(try_join_all(shards).await?.into_iter().flatten().collect())
@@ -188,7 +185,6 @@ impl Table {
         Ok(self.owned_keys().await?.into_iter().map(share).collect())
     }
 
-    /// The use of the foreign keys that a programme owns.
     pub async fn assigned_use(&self, programme: &ProgrammeId) -> Result<AssignedUse, StoreError> {
         let known = self.get(AssignedUse::key_of(programme)).await?;
         Ok(known.unwrap_or_else(|| AssignedUse::none(programme)))

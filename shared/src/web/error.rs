@@ -10,7 +10,6 @@ use crate::domain::mail::alarm::Cause;
 use crate::prelude::*;
 use crate::provider::ProviderError;
 
-/// The answer of a handler.
 pub type Answer = Result<Response, AppError>;
 
 /// The `Retry-After` of 503 where nothing else says when.
@@ -44,7 +43,6 @@ struct Refusal {
 pub(super) struct Sentence(pub(super) Cow<'static, str>);
 
 impl AppError {
-    /// A refusal with the sentence that goes with its status.
     pub fn status(status: StatusCode) -> AppError {
         AppError(Box::new(Refusal { status, ..Refusal::default() }))
     }

@@ -14,7 +14,6 @@ use crate::prelude::*;
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Fields(Vec<(String, String)>);
 
-/// The bounds of a form's size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FormBounds {
     pub fields: usize,
@@ -49,7 +48,6 @@ impl Fields {
         Ok(Fields(fields))
     }
 
-    /// Reads the body of a request as a form.
     pub(super) async fn within(bounds: FormBounds, request: Request) -> Result<Fields, AppError> {
         let kind = request.headers().get(CONTENT_TYPE).map(|kind| kind.as_bytes().to_ascii_lowercase());
         if !kind.is_some_and(|kind| kind.starts_with(b"application/x-www-form-urlencoded")) {

@@ -15,7 +15,6 @@ use serde_json::{Value, json};
 use super::Site;
 use super::layers::dressed;
 
-/// The routes of a function with what every page of ours has.
 pub struct Pages {
     routes: Router,
     /// The answer to an event that is no request.
@@ -28,7 +27,6 @@ impl Pages {
         Pages { routes: dressed(routes, site), unreadable: dressed(unreadable, site) }
     }
 
-    /// Answers one event.
     pub async fn answer(&self, mut event: LambdaEvent<Value>) -> anyhow::Result<Value> {
         if is_made_fit(&mut event.payload) {
             return asked(&self.routes, event).await;

@@ -35,7 +35,6 @@ pub struct Posted {
 }
 
 impl Visitor {
-    /// The visitor to whom this request's cookie belongs.
     pub async fn of(site: &Site, headers: &HeaderMap) -> Result<Option<Visitor>, AppError> {
         let Some(token) = site.cookies.session(headers) else { return Ok(None) };
         let now = site.clock.now();
@@ -68,7 +67,6 @@ where
 }
 
 impl Posted {
-    /// A form that carries the token of its sender's session.
     pub fn of(visitor: Visitor, fields: Fields) -> Result<Posted, AppError> {
         if fields.get("csrf").is_some_and(|given| visitor.csrf.is(given)) {
             return Ok(Posted { visitor, fields });

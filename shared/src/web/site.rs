@@ -57,12 +57,10 @@ impl Site {
         }
     }
 
-    /// The deadline of an event.
     pub fn deadline(&self, context: &Context) -> Deadline {
         Deadline::of(context).with_waits(self.waits)
     }
 
-    /// The sender of orders, and of rules.
     pub fn orders(&self) -> Orders<'_> {
         Orders { table: &self.table, provider: &self.provider, clock: &self.clock }
     }
@@ -88,7 +86,6 @@ impl Site {
         }
     }
 
-    /// Raises an alarm for a cause, once a day.
     pub async fn raise(&self, cause: Cause, deadline: Deadline) -> Result<(), StoreError> {
         let now = self.clock.now();
         let alarm = Alarm::now(cause, now);

@@ -7,10 +7,8 @@ use crate::prelude::*;
 use crate::provider::wire::error::ProviderError;
 use crate::provider::wire::send::refused_here;
 
-/// A kind of request to the provider.
 #[derive(Debug)]
 pub(crate) struct Call {
-    /// The name in logs and errors.
     pub name: &'static str,
     pub method: Method,
     /// The path as the provider's documents write it.
@@ -59,7 +57,6 @@ const fn call(name: &'static str, method: Method, path: &'static str, seconds: u
     Call { name, method, path, time_out: Duration::from_secs(seconds), again }
 }
 
-/// One request, however often it is sent.
 pub(crate) struct Request<'a> {
     pub call: &'static Call,
     /// What stands in the path for `{}`.
@@ -75,7 +72,6 @@ impl Call {
         self.about("")
     }
 
-    /// A request about the thing of this id.
     pub(crate) fn about<'a>(&'static self, id: &'a str) -> Request<'a> {
         Request { call: self, id, query: &[], body: None, once: false }
     }

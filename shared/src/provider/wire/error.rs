@@ -8,7 +8,6 @@ use crate::domain::mail::alarm::Cause;
 use crate::domain::values::key::Fingerprint;
 use crate::prelude::*;
 
-/// A call that failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ProviderError {
     /// Nothing was changed, and an equal request would be refused again.
@@ -38,9 +37,7 @@ pub enum ProviderError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
     pub operation: &'static str,
-    /// The provider's status; `None` if no answer came.
     pub status: Option<u16>,
-    /// The message of the provider or the network.
     pub message: String,
     /// The id by which the provider finds the call in its own logs.
     pub request_id: Option<String>,
@@ -94,7 +91,6 @@ impl ProviderError {
         matches!(self, ProviderError::Refused { trouble, .. } if trouble.status == Some(404))
     }
 
-    /// Whether the failure may be temporary.
     pub fn may_pass(&self) -> bool {
         matches!(self, ProviderError::Later { .. } | ProviderError::Unknown { .. })
     }
@@ -117,7 +113,6 @@ impl fmt::Display for Trouble {
 const LONGEST: usize = 300;
 const KEY: &str = "sk-or-";
 
-/// The text without control characters, keys and excess length.
 pub fn harmless(text: &str) -> String {
     let mut shown = String::new();
     let mut rest = text;

@@ -64,7 +64,6 @@ pub(crate) struct PageReader<T> {
     of: PhantomData<fn() -> T>,
 }
 
-/// The request of a list, apart from the offset.
 struct List {
     provider: Provider,
     call: &'static Call,

@@ -156,7 +156,6 @@ impl Provider {
         outcome
     }
 
-    /// Sends one request and reads its answer to the end.
     async fn exchange(&self, request: &Request<'_>, key: &ManagementKey) -> Result<ApiAnswer, Broken> {
         let url =
             url(&self.http.base, request).ok_or(Broken::Unsent("its base address is no web address".to_owned()))?;
@@ -176,7 +175,6 @@ impl Provider {
     }
 }
 
-/// An answer, as far as it arrived.
 struct ApiAnswer {
     status: u16,
     headers: HeaderMap,
@@ -185,7 +183,6 @@ struct ApiAnswer {
     body: Result<String, Unreadable>,
 }
 
-/// The reason that there is no answer.
 enum Broken {
     /// The provider cannot have received the request.
     Unsent(String),
@@ -216,7 +213,6 @@ impl ApiAnswer {
 }
 
 impl Broken {
-    /// The kind of failure. A connection that was never made carried nothing.
     fn of(error: &reqwest::Error) -> Broken {
         if error.is_connect() {
             Broken::Unsent("no connection can be made".to_owned())
@@ -230,7 +226,6 @@ impl Broken {
     }
 }
 
-/// The outcome of one try.
 fn judge<T>(
     call: &Call,
     ended: Result<ApiAnswer, Broken>,
@@ -274,7 +269,6 @@ fn judge<T>(
 }
 
 impl Trouble {
-    /// The trouble of a request that was not answered.
     pub(crate) fn unsent(call: &Call, message: String) -> Trouble {
         Trouble { operation: call.name, status: None, message, request_id: None }
     }

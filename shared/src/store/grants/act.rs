@@ -47,7 +47,6 @@ pub trait Decision {
     fn split(self) -> (Change, Self::Answer);
 }
 
-/// A change whose answer for the caller is the grant as written.
 impl Decision for Change {
     type Answer = Grant;
 
@@ -167,7 +166,6 @@ fn with_enrolment_moved(
     transaction.create(&enrolment)?.remove(&key, "attribute_exists(pk)", &[])
 }
 
-/// Checks that no reading came in since the view.
 fn with_readings_unchanged(
     mut transaction: Transaction,
     view: &View,

@@ -40,7 +40,6 @@ impl Table {
         Ok(Self::page(query.limit(limit)).await?.into_iter().filter_map(named).collect())
     }
 
-    /// How many grants a programme has.
     pub async fn count_grants(&self, programme: &ProgrammeId) -> Result<u32, StoreError> {
         let counts = SHARDS.map(|shard| self.count(Grant::of_shard(programme, shard)));
         Ok(try_join_all(counts).await?.into_iter().sum())
@@ -59,13 +58,12 @@ impl Table {
         }
     }
 
-    /// All grants of a programme, shard after shard.
+    /// Shard after shard.
     pub async fn grants(&self, programme: &ProgrammeId) -> Result<Vec<Grant>, StoreError> {
         let shards = SHARDS.map(|shard| self.list(Grant::of_shard(programme, shard)));
         Ok(try_join_all(shards).await?.into_iter().flatten().collect())
     }
 
-    /// All grants of a programme, each with its readings.
     pub async fn grants_with_readings(
         &self,
         programme: &ProgrammeId,
@@ -282,7 +280,6 @@ stored! {
     list of_address(address: &MatchedAddress) => begin(address_partition(address), "G#")
 }
 
-/// A person to be enrolled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewPerson {
     pub person: Person,

@@ -4,7 +4,6 @@
 use std::future::ready;
 use std::pin::pin;
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::stream::{StreamExt, TryStreamExt, iter, once};
 
 use crate::domain::mail::class::MailClass;
@@ -16,7 +15,6 @@ use crate::store::keys::address_partition;
 use crate::store::table::write::{Round, Transaction, Unaudited, text};
 use crate::store::{ActContext, MailState, OutboxRow, SentAs, items, keys};
 
-/// The unsent mail of one class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {
     pub class: MailClass,
@@ -37,7 +35,6 @@ impl Waiting {
     }
 }
 
-/// Addresses that no longer get all mail, and why.
 pub type Unreachable = BTreeMap<MatchedAddress, UnreachableReason>;
 
 impl Table {
@@ -100,11 +97,11 @@ impl Table {
         now: Moment,
     ) -> Result<Transaction, StoreError> {
         for mark in ends {
-            let known: Option<Undeliverable> = self.get(mark.key()).await?;
+            let known = self.get(mark.key()).await?;
             transaction = match known {
                 None => transaction.create(mark)?,
                 Some(known) if known.why < mark.why || !known.holds(now) => {
-                    let why = AttributeValue::S(known.why.as_str().to_owned());
+                    let why = text(known.why.as_str());
                     transaction.create_or_replace(mark, "why = :why", &[(":why", why)])?
                 }
                 Some(_) => transaction,
@@ -128,7 +125,7 @@ impl Table {
         self.commit_once(transaction.told_by(&[grant.entry(by.clone(), what, at.now)])?, at.deadline).await
     }
 
-    /// Takes the mark of somebody with a role off by hand. Returns `false` when the mark has changed.
+    /// Takes the mark of somebody with a role off. Returns `false` when the mark has changed.
     pub async fn allow_mail_to(
         &self,
         mark: &Undeliverable,
@@ -187,8 +184,7 @@ impl Table {
 impl Transaction {
     /// Takes a mark off, on condition that it is as it was read.
     pub(crate) fn forgetting(self, mark: &Undeliverable) -> Result<Transaction, StoreError> {
-        let why = AttributeValue::S(mark.why.as_str().to_owned());
-        self.remove(&mark.key(), "why = :why", &[(":why", why)])
+        self.remove(&mark.key(), "why = :why", &[(":why", text(mark.why.as_str()))])
     }
 }
 
@@ -199,10 +195,9 @@ const SIDE_BY_SIDE: usize = 16;
 /// The time kept back for a request to answer in.
 const ENOUGH_TO_ANSWER: Duration = Duration::from_secs(4);
 
-/// Dead letters.
 #[derive(Debug, Default)]
 pub struct DeadMails {
-    /// The newest rows, newest first.
+    /// Newest first.
     pub newest: Vec<OutboxRow>,
     /// How many rows of the period cannot be read.
     pub unreadable: usize,
@@ -231,7 +226,6 @@ impl OutboxRow {
 }
 
 impl Table {
-    /// Dead letters since this instant.
     pub async fn dead_mails(&self, since: Moment, limit: usize) -> Result<DeadMails, StoreError> {
         let rows = self.dead_rows(since).await?;
         let mut dead = DeadMails { in_all: rows.len(), ..DeadMails::default() };
@@ -299,7 +293,6 @@ impl Table {
         self.write_alone(given_up, deadline).await.map(drop)
     }
 
-    /// The rows of the index, oldest first.
     async fn dead_rows(&self, since: Moment) -> Result<Vec<Ulid>, StoreError> {
         let mut rows = Vec::new();
         let each = |item: &Item| rows.extend(keys::outbox_row_of(&items::key_of(item)));

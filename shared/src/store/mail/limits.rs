@@ -58,7 +58,6 @@ impl BulkStop {
 }
 
 impl MailServer {
-    /// What is left of its quota, if it has one.
     pub fn left(&self) -> Option<u64> {
         self.per_day.map(|per_day| per_day.saturating_sub(self.sent))
     }
@@ -71,12 +70,10 @@ impl MailServer {
 }
 
 impl Table {
-    /// The counts of a day's mail of one kind.
     pub async fn mail_day(&self, day: Date, mail: MailKind) -> Result<MailDay, StoreError> {
         Ok(self.get(MailDay::key_of(day, mail)).await?.unwrap_or(MailDay::none_on(day, mail)))
     }
 
-    /// The counts of all mail of a day.
     pub async fn mail_counts(&self, day: Date) -> Result<MailCounts, StoreError> {
         Ok(self.list(MailDay::of_day(day)).await?.into_iter().map(|day| day.counts).sum())
     }
@@ -224,7 +221,6 @@ impl Table {
         self.replace(&ended, version, Unaudited::Delivery, deadline).await.map(drop)
     }
 
-    /// The refusals that are not over.
     pub async fn mail_refusals(&self, now: Moment) -> Result<Vec<MailRefusal>, StoreError> {
         let mut known = self.list(MailRefusal::all()).await?;
         known.retain(|refusal| !refusal.is_over(now));

@@ -15,7 +15,6 @@ use crate::store::{Author, Import, Job, OutboxRow, QueuedMail, RulesDue, RulesSo
 /// What is said of jobs that a programme's close has ended.
 const CLOSED: &str = "The programme was closed.";
 
-/// A programme to be created.
 #[derive(Debug, Clone)]
 pub struct NewProgramme {
     pub settings: Settings,
@@ -39,7 +38,6 @@ pub enum CloseOutcome {
     NoSuchProgramme,
 }
 
-/// The sums of several programmes' budgets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BudgetSums {
     pub reserved: Usd,
@@ -144,15 +142,12 @@ pub(super) fn with_roles(
     Ok(transaction)
 }
 
-/// An edit of a programme, with what its form was made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
     pub settings: Settings,
-    /// The version of the programme that was read before.
     pub version: u64,
     /// The budget before and after; `None` leaves it as it is.
     pub budget: Option<(Usd, Usd)>,
-    /// The audit entry of the settings.
     pub what: AuditDetail,
 }
 
@@ -173,7 +168,6 @@ pub enum EditOutcome {
     NoSuchProgramme,
 }
 
-/// A programme and its budget before an edit.
 struct Before {
     programme: Programme,
     budget: Budget,
@@ -197,22 +191,22 @@ impl Table {
             if before.counts_otherwise(&edit.settings) {
                 return Ok(Round::Over(EditOutcome::FixedByKeys));
             }
-            let effect = match before.moves_costs(&edit.settings) {
-                true => Some(self.effect_of(&before, &edit.settings, by.now).await?),
-                false => None,
-            };
+            let mut effect = None;
+            if before.moves_costs(&edit.settings) {
+                effect = Some(self.effect_of(&before, &edit.settings, by.now).await?);
+            }
             if let Some(refused) = before.refuses(edit, effect) {
                 return Ok(Round::Over(refused));
             }
             // Keys may be made at this moment, so the job begins even if nobody has one yet.
-            let keys = match before.moves_keys(&edit.settings, by.now) {
-                true => Some(self.count_grants(id).await?),
-                false => effect.map(|effect| effect.grants).filter(|grants| *grants > 0),
-            };
-            match self.transaction_of_edit(before, edit, (effect, keys), by)? {
-                Some(transaction) => Ok(Round::Write(transaction, EditOutcome::Done)),
-                None => Ok(Round::Over(EditOutcome::Done)),
+            let mut keys = effect.map(|effect| effect.grants).filter(|grants| *grants > 0);
+            if before.moves_keys(&edit.settings, by.now) {
+                keys = Some(self.count_grants(id).await?);
             }
+            Ok(match self.transaction_of_edit(before, edit, (effect, keys), by)? {
+                Some(transaction) => Round::Write(transaction, EditOutcome::Done),
+                None => Round::Over(EditOutcome::Done),
+            })
         })
         .await
     }
@@ -274,7 +268,6 @@ impl Table {
 }
 
 impl Edit {
-    /// An edit of the settings alone.
     pub fn of_settings(settings: Settings, version: u64, what: AuditDetail) -> Edit {
         Edit { settings, version, budget: None, what }
     }

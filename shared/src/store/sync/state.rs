@@ -51,7 +51,6 @@ pub struct OrphanName {
 }
 
 impl SyncState {
-    /// The state to write over the one that was read.
     #[must_use]
     pub fn next(self) -> SyncState {
         SyncState { version: self.version + 1, ..self }
@@ -70,7 +69,6 @@ impl SyncState {
         self
     }
 
-    /// Whether the use by model of a day is known.
     pub fn knows_models_of(&self, day: Date) -> bool {
         let is_between =
             self.models_since.is_some_and(|since| since <= day) && self.models_until.is_some_and(|until| day <= until);
@@ -97,13 +95,10 @@ pub struct HeldBack {
     pub bound: u32,
     /// The keys, those first that may be in use; when there are very many, not all.
     pub keys: Vec<HeldKey>,
-    /// The name of the marks of all of them.
     pub marks: Ulid,
-    /// The person who released them.
     pub released_by: Option<PersonId>,
 }
 
-/// A key with the act that was held back.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct HeldKey {
     pub act: HeldAct,
@@ -124,7 +119,6 @@ pub enum HeldAct {
 }
 
 impl Table {
-    /// The state of the sync; the default before its first run.
     pub async fn sync_state(&self) -> Result<SyncState, StoreError> {
         Ok(self.get(SyncState::key_of()).await?.unwrap_or_default())
     }
@@ -144,7 +138,6 @@ pub struct HeldMark {
     pub key: KeyHash,
 }
 
-/// One part of a set of marks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldMarks {
     pub(crate) marks: Ulid,
@@ -177,7 +170,6 @@ impl Table {
         Ok(())
     }
 
-    /// The marks under this name.
     pub async fn marks(&self, name: Ulid) -> Result<BTreeSet<HeldMark>, StoreError> {
         let parts = self.list(HeldMarks::of(name)).await?;
         let marks = parts.iter().flat_map(|part| part.bytes.as_chunks::<MARK>().0);
@@ -261,7 +253,6 @@ impl HeldBack {
         }
     }
 
-    /// The number of keys.
     pub fn count(&self) -> u32 {
         self.sweeps.saturating_add(self.recoveries).saturating_add(self.stops)
     }

@@ -24,7 +24,6 @@ stored! {
     "meta" Meta |_| () => key("META", "META")
 }
 
-/// What identifies the account of this deployment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownAccount {
     /// The fingerprint of the management key of the last complete sync.

@@ -25,7 +25,6 @@ pub(crate) struct Transaction {
     writes: Vec<TransactWriteItem>,
 }
 
-/// What stands for the placeholders of an expression.
 type Values<'a> = &'a [(&'a str, AttributeValue)];
 
 /// A transaction with what tells of it later: only such a one can be committed.
@@ -48,7 +47,6 @@ pub(crate) enum Unaudited {
     Sync,
     /// Who carries on a job, and how far it came.
     Job,
-    /// Links, codes and sessions.
     SignIn,
     /// Which id an address with a role has.
     PersonId,
@@ -64,7 +62,6 @@ pub(crate) enum Round<T> {
     Write(Told, T),
 }
 
-/// The pauses between retries, until the time is up.
 pub(crate) struct Pauses {
     deadline: Deadline,
     backoff: ExponentialBackoff,
@@ -103,7 +100,6 @@ impl Transaction {
         self.put(value, "", &[])
     }
 
-    /// Writes an item on a condition.
     pub(crate) fn put<T: Stored>(self, value: &T, condition: &str, values: Values<'_>) -> Result<Self, StoreError> {
         let put = Put::builder()
             .table_name(&self.table)
@@ -113,7 +109,6 @@ impl Transaction {
         self.with(&value.key(), put.build().map(|put| TransactWriteItem::builder().put(put)))
     }
 
-    /// Removes an item, on a condition.
     pub(crate) fn remove(self, key: &ItemKey, condition: &str, values: Values<'_>) -> Result<Self, StoreError> {
         let delete = Delete::builder()
             .table_name(&self.table)
@@ -123,7 +118,6 @@ impl Transaction {
         self.with(key, delete.build().map(|delete| TransactWriteItem::builder().delete(delete)))
     }
 
-    /// Changes an item in place, on a condition.
     pub(crate) fn update(
         self,
         key: &ItemKey,
@@ -156,7 +150,6 @@ impl Transaction {
         Ok(self)
     }
 
-    /// Adds the entries of what it changes.
     pub(crate) fn told_by(self, entries: &[Entry]) -> Result<Told, StoreError> {
         entries.iter().try_fold(self, Transaction::create).map(Told)
     }
@@ -291,7 +284,6 @@ impl Table {
         self.commit_once(self.transaction().replace(value, version)?.unaudited(why), deadline).await
     }
 
-    /// Removes an item, if it is there.
     pub(crate) async fn delete(&self, key: &ItemKey, deadline: Deadline) -> Result<(), StoreError> {
         self.write_alone(self.transaction().remove(key, "", &[])?, deadline).await.map(drop)
     }
@@ -343,7 +335,6 @@ impl Verdict {
         }
     }
 
-    /// Of a cancelled transaction.
     fn of_reasons(codes: &[&str]) -> Verdict {
         const PASSING: [&str; 4] = ["None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
         if codes.contains(&"ConditionalCheckFailed") {
