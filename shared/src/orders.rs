@@ -10,7 +10,7 @@ use crate::domain::programme::guardrail::{ConfirmedRules, Guardrail, RulesRefusa
 use crate::domain::programme::rules::Rules;
 use crate::prelude::*;
 use crate::provider::guardrails::{GuardrailRules, ProviderGuardrail};
-use crate::provider::keys::{FoundKey, KeyPatch};
+use crate::provider::keys::KeyPatch;
 use crate::provider::{Provider, ProviderError};
 use crate::store::{ActContext, ActOutcome, Meta};
 
@@ -87,30 +87,20 @@ impl Orders<'_> {
     }
 
     async fn send(&self, at: ActContext<'_>, order: &Order, patience: Deadline) -> Result<(), NotCarriedOut> {
-        match order.kind {
-            OrderKind::Off => {
-                let found = self.provider.disable_key(&order.key, patience).await?;
-                self.confirm(at, order, found).await
-            }
-            OrderKind::On => {
-                let found = self.provider.enable_key(&order.key, patience).await?;
-                self.confirm(at, order, found).await
-            }
+        let found = match order.kind {
+            OrderKind::Off => self.provider.disable_key(&order.key, patience).await?,
+            OrderKind::On => self.provider.enable_key(&order.key, patience).await?,
             OrderKind::Limit | OrderKind::Rules | OrderKind::Read => {
                 let Some(view) = self.table.view(at.programme, at.grant).await? else { return Ok(()) };
-                match order.kind {
+                return match order.kind {
                     OrderKind::Limit => self.send_limit(at, &view, order, patience).await,
                     OrderKind::Rules => self.send_rules(at, &view, order, patience).await,
                     _ => self.read(at, &view, order, patience).await,
-                }
+                };
             }
-        }
-    }
-
-    /// Records a confirmed switch. The time is read after the answer, since a reading before that may miss
-    /// some use.
-    async fn confirm(&self, at: ActContext<'_>, order: &Order, found: FoundKey) -> Result<(), NotCarriedOut> {
+        };
         found.ok_or(NotCarriedOut::NotFound)?;
+        // The time is read after the answer, since a reading before that may miss some use.
         self.table.act(self.now(at), |view, now| view.confirmed(order, now)).await?;
         Ok(())
     }
@@ -171,8 +161,7 @@ impl Orders<'_> {
             return Err(NotCarriedOut::NotConfirmed);
         };
         let under = KeyGuardrail { group: wanted.group, id: confirmed.id.clone() };
-        let assigned = self.provider.assign_key(&under.id, &order.key, patience).await;
-        if let Err(error) = assigned {
+        if let Err(error) = self.provider.assign_key(&under.id, &order.key, patience).await {
             if !error.changed_nothing() {
                 // It may take effect after what somebody else sends, and has confirmed by now.
                 self.table.act(self.now(at), |view, now| view.order_rules_anew(order.epoch, now)).await?;

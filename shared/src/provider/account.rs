@@ -8,7 +8,6 @@ use crate::provider::wire::error::ProviderError;
 use crate::provider::wire::json::{self, Envelope, Unreadable};
 use crate::provider::wire::pages::{ListRow, PageReader};
 
-/// The lifetime credits of the account: bought and used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credits {
     pub bought: Usd,
@@ -44,7 +43,6 @@ struct Seller {
 }
 
 impl Credits {
-    /// The credits that are left; they may be negative.
     pub fn balance(self) -> Usd {
         self.bought - self.used
     }

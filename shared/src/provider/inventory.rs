@@ -150,12 +150,7 @@ fn pages_of(provider: &Provider, workspace: &str, clock: &Clock) -> PageReader<L
 }
 
 fn half(hash: &[u8; 32]) -> Half {
-    let (front, back) = hash.split_at(16);
-    let mut half = Half::default();
-    for (half, (front, back)) in half.iter_mut().zip(front.iter().zip(back)) {
-        *half = front ^ back;
-    }
-    half
+    std::array::from_fn(|at| hash[at] ^ hash[at + 16])
 }
 
 impl ListRow for ListedKey {

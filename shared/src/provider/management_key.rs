@@ -14,7 +14,7 @@ use futures_util::future::BoxFuture;
 use crate::domain::values::key::Fingerprint;
 use crate::prelude::*;
 use crate::provider::Provider;
-use crate::provider::wire::calls::{GET_KEY, LIST_WORKSPACES, OWN_KEY};
+use crate::provider::wire::calls::{GET_KEY, LIST_WORKSPACES, OWN_KEY, Request};
 use crate::provider::wire::error::{self, ProviderError, Trouble};
 use crate::provider::wire::json::{self, Envelope};
 use crate::secrets::ManagementKey;
@@ -45,7 +45,10 @@ impl Provider {
             Some(true) => Ok(()),
             Some(false) => Err(ordinary(&data.label)),
             // The field was renamed once already, so a call that needs a management key decides as well.
-            None => self.ask(LIST_WORKSPACES.request().query(&[("limit", "1")]), deadline, |_| Ok(())).await,
+            None => {
+                let one = Request { query: &[("limit", "1")], ..LIST_WORKSPACES.request() };
+                self.ask(one, deadline, |_| Ok(())).await
+            }
         }
     }
 

@@ -14,7 +14,7 @@ use crate::store::table::write::{Pauses, Round, Transaction, Unaudited, number};
 use crate::store::{Account, Author, OutboxRow, QueuedMail};
 
 /// How many mails fit into one transaction beside the item itself.
-const MAILS_AT_ONCE: usize = 90;
+pub(super) const MAILS_AT_ONCE: usize = 90;
 
 /// An item recorded once that notifies several people by a mail each. Many recipients take several transactions; the next caller goes
 /// on where one died.
@@ -59,7 +59,6 @@ broadcast! { MailedStatement |it, recipient| QueuedMail::Statement { month: it.m
 pub struct CapScan {
     /// The listing of every key after which it scans.
     pub listed_at: Moment,
-    /// The position to go on at; `None` once it came to its end.
     pub next: Option<CapScanPosition>,
 }
 
@@ -76,7 +75,6 @@ pub struct CapScanPosition {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AlertAgain {
     Done,
-    /// Somebody sent it again within the last hour.
     TooSoon,
     NotTold,
 }

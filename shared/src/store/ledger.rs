@@ -123,7 +123,6 @@ stored! {
     "assigned-use" AssignedUse |it| (programme: &ProgrammeId = &it.programme) => key(programme_partition(programme), "ASSIGNED")
 }
 
-/// A foreign key with its owner.
 #[derive(Debug, Clone)]
 pub struct OwnedKey {
     pub owner: KeyOwner,
@@ -133,7 +132,6 @@ pub struct OwnedKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AssignOutcome {
     Done,
-    /// There was no time for all parts.
     OutOfTime,
     /// The budget has less room than what the keys used.
     BudgetPassed,
@@ -159,7 +157,6 @@ impl AssignedUse {
 }
 
 impl OwnedKey {
-    /// The part of the key's use that counts for its owner.
     pub fn counted(&self) -> OwnedUse {
         OwnedUse::of(&self.key.used, self.key.first_seen_at, self.owner.from)
     }
@@ -346,7 +343,6 @@ impl FencedTable<'_> {
     }
 }
 
-/// Adds the sum of a programme's foreign keys, and moves what its budget has reserved with it.
 fn with_assigned(
     transaction: Transaction,
     after: &AssignedUse,
@@ -371,7 +367,6 @@ fn with_assigned(
     transaction.update(&Budget::key_of(&budget.programme), expression, condition, &values)
 }
 
-/// An entry of the programme, and one of the account.
 fn entries(owner: &ProgrammeId, what: AuditDetail, by: Author<'_>) -> [Entry; 2] {
     let of_programme = Entry::on_programme(owner, by.actor, by.now, what.clone());
     let note = format!("{owner}: {}", what.note.as_deref().unwrap_or_default());

@@ -20,8 +20,6 @@ pub struct FormBounds {
     pub bytes: usize,
 }
 
-/// The error for a body that no browser would send for our forms: a wrong escape, invalid UTF-8, a repeated
-/// field, too many fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;
 

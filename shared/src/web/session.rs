@@ -27,7 +27,6 @@ pub struct Visitor {
     pub csrf: CsrfToken,
 }
 
-/// A form of ours, posted by a person who is signed in.
 #[derive(Debug, Clone)]
 pub struct Posted {
     pub visitor: Visitor,

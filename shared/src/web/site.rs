@@ -37,7 +37,6 @@ pub struct Site {
     waits: Waits,
 }
 
-/// The time by which this request must be answered.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestDeadline(pub Deadline);
 

@@ -78,10 +78,6 @@ impl Call {
 }
 
 impl<'a> Request<'a> {
-    pub(crate) fn query(self, query: &'a [(&'a str, &'a str)]) -> Request<'a> {
-        Request { query, ..self }
-    }
-
     pub(crate) fn json(self, body: &impl Serialize) -> Result<Request<'a>, ProviderError> {
         let body = serde_json::to_string(body);
         let body = body.map_err(|_| refused_here(self.call, "the request cannot be written".to_owned()))?;

@@ -83,7 +83,7 @@ impl ProviderError {
     /// Whether the management key is at fault: nothing was done, and another key may make the request
     /// succeed.
     pub fn is_of_the_key(&self) -> bool {
-        matches!(self, ProviderError::ManagementKey { .. } | ProviderError::AnotherAccount { .. })
+        self.refusal().is_some()
     }
 
     /// Whether the provider said that the requested object does not exist.

@@ -35,7 +35,6 @@ const MOST_READINGS: usize = 90;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ActOutcome<T, R> {
     Done(T),
-    /// The rules forbid it; nothing was written.
     Refused(R),
     NoSuchGrant,
 }
@@ -193,7 +192,7 @@ fn move_budget(
     change: BudgetChange,
     is_first: bool,
 ) -> Result<Transaction, StoreError> {
-    let (amount, condition, values) = match change {
+    let (amount, condition, mut values) = match change {
         BudgetChange::None if !is_first => return Ok(transaction),
         BudgetChange::None => (None, "attribute_exists(pk)", Vec::new()),
         BudgetChange::Take(amount) => {
@@ -210,7 +209,6 @@ fn move_budget(
             None => (Some(Usd::ZERO - amount), "attribute_exists(pk) AND attribute_not_exists(counted_at)", Vec::new()),
         },
     };
-    let mut values = values;
     let mut expression = String::new();
     if is_first {
         expression += "SET shown = :shown ";

@@ -58,7 +58,6 @@ impl Table {
         }
     }
 
-    /// Shard after shard.
     pub async fn grants(&self, programme: &ProgrammeId) -> Result<Vec<Grant>, StoreError> {
         let shards = SHARDS.map(|shard| self.list(Grant::of_shard(programme, shard)));
         Ok(try_join_all(shards).await?.into_iter().flatten().collect())
@@ -155,9 +154,7 @@ pub struct DoneByHand {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ByHand {
-    /// The provider was asked what the key used.
     Refresh,
-    /// The roster mail was sent again.
     RosterMail,
 }
 
@@ -246,13 +243,11 @@ impl Table {
 }
 
 impl Transaction {
-    /// Notes that something is done by hand, on condition that it may be.
     pub(crate) fn doing_by_hand(self, done: &DoneByHand, now: Moment) -> Result<Transaction, StoreError> {
         self.create_or_replace(done, "again_at <= :now", &[(":now", instant(now))])
     }
 }
 
-/// The condition that a reading is as it was read.
 pub(crate) const AS_READ: &str = "(lifetime = :lifetime AND byok = :byok AND as_of = :as_of)";
 
 pub(crate) fn as_read(reading: &Reading) -> [(&'static str, AttributeValue); 3] {

@@ -19,7 +19,6 @@ use crate::store::{ActContext, MailState, OutboxRow, SentAs, items, keys};
 pub struct Waiting {
     pub class: MailClass,
     pub mails: u64,
-    /// When the oldest of it was written, or queued again.
     pub since: Option<Moment>,
 }
 
@@ -28,7 +27,6 @@ const URGENT_WAITS_AT_MOST: SignedDuration = SignedDuration::from_mins(30);
 const WAITS_AT_MOST: SignedDuration = SignedDuration::from_hours(6);
 
 impl Waiting {
-    /// Whether the oldest of it waits longer than mail of its class should.
     pub fn is_too_long(&self, now: Moment) -> bool {
         let at_most = if self.class == MailClass::Urgent { URGENT_WAITS_AT_MOST } else { WAITS_AT_MOST };
         self.since.is_some_and(|since| since + at_most <= now)
@@ -182,7 +180,6 @@ impl Table {
 }
 
 impl Transaction {
-    /// Takes a mark off, on condition that it is as it was read.
     pub(crate) fn forgetting(self, mark: &Undeliverable) -> Result<Transaction, StoreError> {
         self.remove(&mark.key(), "why = :why", &[(":why", text(mark.why.as_str()))])
     }
@@ -190,27 +187,22 @@ impl Transaction {
 
 /// How long a dead letter is shown and can be sent again.
 pub const GIVEN_UP_SHOWN: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// How many rows are read and written at once.
 const SIDE_BY_SIDE: usize = 16;
-/// The time kept back for a request to answer in.
 const ENOUGH_TO_ANSWER: Duration = Duration::from_secs(4);
 
 #[derive(Debug, Default)]
 pub struct DeadMails {
     /// Newest first.
     pub newest: Vec<OutboxRow>,
-    /// How many rows of the period cannot be read.
     pub unreadable: usize,
     pub in_all: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SentAgain {
-    /// So many mails are queued again.
     Owed(usize),
     /// So many are queued again; there was no time for the rest.
     NotAll(usize),
-    /// No dead letter has this cause.
     Nothing,
 }
 
@@ -304,7 +296,6 @@ impl Table {
 /// The reason recorded for a mail that is not sent to such an address, where nobody need be notified.
 pub const NOT_WANTED: &str = "mail to this address comes back or is not wanted";
 
-/// The mark of an address from which mail bounced or somebody complained.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undeliverable {
     pub address: MatchedAddress,

@@ -12,7 +12,6 @@ use crate::store::table::write::{Transaction, Unaudited, number, text};
 
 const KEPT: SignedDuration = SignedDuration::from_hours(366 * 24);
 
-/// The last stop of bulk mail of one kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BulkStop {
     pub at: Moment,
@@ -27,7 +26,6 @@ stored! {
     list all() => begin(ACCOUNT, "BULK-STOP#")
 }
 
-/// The sending limits and state of the mail server, as last queried.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MailServer {
     pub as_of: Moment,
@@ -94,7 +92,6 @@ impl Table {
 }
 
 impl Transaction {
-    /// Moves a mail from one count of its day to another, or counts it for the first time.
     pub(crate) fn counting(
         self,
         (day, mail): (Date, MailKind),
@@ -139,12 +136,10 @@ const SANDBOX_OVER_AFTER: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// The interval at which a lasting refusal is recorded again.
 const RECORDED_EACH: SignedDuration = SignedDuration::from_mins(10);
 
-/// The refusals for one reason, by its code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailRefusal {
     pub code: String,
     pub since: Moment,
-    /// When mail was last refused for it.
     pub last: Moment,
     /// When the mail server was seen to accept such mail again.
     pub ended_at: Option<Moment>,
@@ -162,7 +157,6 @@ impl MailRefusal {
         self.ended_at.is_some() || self.last + after < now
     }
 
-    /// Whether mail waits for this reason now.
     pub fn holds_back(&self, is_urgent: bool, now: Moment) -> bool {
         let concerns = !is_urgent || self.code != QUOTA_UNREAD;
         concerns && self.ended_at.is_none() && now <= self.last + HOLDS_FOR
@@ -205,7 +199,6 @@ impl Table {
         Ok(())
     }
 
-    /// Records that the mail server no longer refuses mail for this reason.
     pub async fn end_mail_refusal(&self, code: &str, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
         let known: Option<MailRefusal> = self.get(MailRefusal::key_of(code)).await?;
         match known.filter(|known| !known.is_over(now)) {

@@ -8,6 +8,7 @@ use crate::domain::grant::EditEffect;
 use crate::domain::people::role::{RoleChanges, Roles};
 use crate::domain::programme::request::Request;
 use crate::prelude::*;
+use crate::store::alerts::MAILS_AT_ONCE;
 use crate::store::items::Stored;
 use crate::store::table::write::{Pauses, Round, Told, Transaction, number};
 use crate::store::{Author, Import, Job, OutboxRow, QueuedMail, RulesDue, RulesSource, Work, items};
@@ -366,10 +367,6 @@ impl Table {
     }
 }
 
-/// How many mails fit into one transaction with the entry. A deployment's configuration has no room for more
-/// admins.
-const MAILS_AT_ONCE: usize = 90;
-
 impl Table {
     /// Queues a mail to each admin. Returns `false` when the same was asked today.
     pub async fn ask_admins(
@@ -382,6 +379,7 @@ impl Table {
         let (programme, now) = (&request.programme, by.now);
         let entry = Entry::on_programme(programme, by.actor, now, what);
         let mut transaction = self.transaction();
+        // A deployment's configuration has no room for more admins.
         for (row, recipient) in (request.form.0..).zip(admins.iter().take(MAILS_AT_ONCE)) {
             let mail = QueuedMail::Request {
                 programme: programme.clone(),

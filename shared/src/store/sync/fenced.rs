@@ -8,7 +8,7 @@ use crate::prelude::*;
 use crate::store::items::{MOST_IN_A_PART, Stored};
 use crate::store::table::meta::{SET_ACCOUNT, attribute_of};
 use crate::store::table::write::{Transaction, Unaudited, instant, number, text};
-use crate::store::{GroupTotals, KeptTotals, KnownAccount, Lease, Meta, ModelRows, Run, SyncState, Totals, keys};
+use crate::store::{GroupTotals, KeptTotals, KnownAccount, Lease, Meta, ModelRows, Run, SyncState, Totals};
 
 /// The table while a lease is held.
 #[derive(Clone, Copy)]
@@ -100,7 +100,6 @@ impl FencedTable<'_> {
         self.commit(self.begun()?.replace(after, after.version.saturating_sub(1))?).await
     }
 
-    /// Records what identifies the account of this deployment from now on.
     pub async fn know_account(&self, account: &KnownAccount) -> Result<bool, StoreError> {
         let values = [(":account", attribute_of(account)?)];
         self.commit(self.begun()?.update(&Meta::key_of(), SET_ACCOUNT, "attribute_exists(pk)", &values)?).await
@@ -165,9 +164,7 @@ pub struct Checkpoint {
     pub number: u32,
     /// The rows that were seen, in the order in which they were saved.
     pub rows: Vec<SavedParts>,
-    /// The parts of the progress.
     pub parts: u32,
-    /// Why the run was last put off, and until when.
     pub delay: Option<Delay>,
 }
 
@@ -175,7 +172,6 @@ stored! {
     "checkpoint" Checkpoint |_| () => key(ACCOUNT, "CHECKPOINT")
 }
 
-/// An obstacle to a run that may pass with time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delay {
     pub why: String,
@@ -193,7 +189,6 @@ impl Checkpoint {
     }
 }
 
-/// The parts that one invocation saved of its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedParts {
     pub fence: u64,
@@ -230,11 +225,11 @@ impl Table {
         now: Moment,
         deadline: Deadline,
     ) -> Result<u32, StoreError> {
-        self.keep_parts(run, rows, |number| keys::rows_part(fence, first + number), now, deadline).await
+        self.keep_parts(run, rows, |number| rows_part(fence, first + number), now, deadline).await
     }
 
     pub async fn rows(&self, run: Ulid, fence: u64, number: u32) -> Result<Vec<u8>, StoreError> {
-        self.part(run, &keys::rows_part(fence, number)).await
+        self.part(run, &rows_part(fence, number)).await
     }
 
     /// Saves the progress of a run for its next checkpoint. Returns the number of parts. They count once a
@@ -246,14 +241,14 @@ impl Table {
         now: Moment,
         deadline: Deadline,
     ) -> Result<u32, StoreError> {
-        let name = |part| keys::progress_part(next.fence, next.number, part);
+        let name = |part| progress_part(next, part);
         self.keep_parts(next.run, progress, name, now, deadline).await
     }
 
     pub async fn progress(&self, checkpoint: &Checkpoint) -> Result<Vec<u8>, StoreError> {
         let mut progress = Vec::new();
         for number in 0..checkpoint.parts {
-            let part = keys::progress_part(checkpoint.fence, checkpoint.number, number);
+            let part = progress_part(checkpoint, number);
             progress.extend(self.part(checkpoint.run, &part).await?);
         }
         Ok(progress)
@@ -288,4 +283,12 @@ impl Table {
         futures_util::stream::iter(puts).buffer_unordered(SIDE_BY_SIDE).try_for_each(async |_| Ok(())).await?;
         Ok(count)
     }
+}
+
+fn rows_part(fence: u64, number: u32) -> String {
+    format!("R#{fence:012}#{number:06}")
+}
+
+fn progress_part(of: &Checkpoint, part: u32) -> String {
+    format!("P#{:012}#{:06}#{part:06}", of.fence, of.number)
 }

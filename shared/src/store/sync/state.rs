@@ -7,13 +7,11 @@ use crate::prelude::*;
 use crate::store::ForeignKey;
 use crate::store::table::write::Round;
 
-/// The state of the sync from one run to the next.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncState {
     /// When the last listing of every key began. A reading that was not written after it had not changed by
     /// then.
     pub listed_at: Option<Moment>,
-    /// When the last complete run began.
     pub completed_at: Option<Moment>,
     /// The first and the last day with known use by model.
     pub models_since: Option<Date>,
@@ -22,7 +20,6 @@ pub struct SyncState {
     pub models_missed: Vec<(Date, Date)>,
     /// The account's spending beyond all known keys at the first complete run.
     pub opening: Option<Opening>,
-    /// The residual that admins were told last.
     pub residual_told: Usd,
     /// When the last complete run began that found no residual but the one told. What was left on keys that
     /// are gone by then is free.
@@ -31,7 +28,6 @@ pub struct SyncState {
     pub restored_at: Option<Moment>,
     /// Keys that bear a grant's name where there is no such grant.
     pub orphan_names: Vec<OrphanName>,
-    /// What the last run held back.
     pub held_back: Option<HeldBack>,
     /// The marks of what was released and is not done yet.
     pub let_through: Option<Ulid>,
@@ -42,7 +38,6 @@ stored! {
     "sync" SyncState |_| () => key(ACCOUNT, "SYNC")
 }
 
-/// A key that bears a grant's name where there is no such grant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrphanName {
     pub key: KeyHash,
@@ -56,7 +51,6 @@ impl SyncState {
         SyncState { version: self.version + 1, ..self }
     }
 
-    /// The state with these days known by model as well.
     #[must_use]
     pub fn with_models_of(mut self, from: Date, until: Date) -> SyncState {
         self.models_since.get_or_insert(from);
@@ -110,7 +104,6 @@ pub struct HeldKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HeldAct {
-    /// A recovery disables the key.
     Recovery,
     /// Its grant is stopped, because the key is gone or disabled at the provider.
     Stop,
@@ -126,7 +119,6 @@ impl Table {
 
 /// How many marks lie in one item, which has at most 400 KB.
 const MARKS_IN_A_PART: usize = 10_000;
-/// The bytes of a mark: the act and a hash.
 const MARK: usize = 33;
 /// How long marks are kept. Each run that needs them writes them again.
 pub(crate) const KEPT_FOR: SignedDuration = SignedDuration::from_hours(90 * 24);
@@ -235,7 +227,6 @@ impl HeldMark {
 }
 
 impl HeldBack {
-    /// The text that describes what was held back.
     pub fn words(&self) -> String {
         let keys = |count: u32| if count == 1 { "1 key".to_owned() } else { format!("{count} keys") };
         let live = |count: u32| if count == 1 { "1 live key".to_owned() } else { format!("{count} live keys") };
@@ -261,11 +252,9 @@ impl HeldBack {
 /// How long a record is kept: long after the last run that looked, nothing follows from it.
 pub(crate) const MISSING_KEPT_FOR: SignedDuration = SignedDuration::from_hours(60 * 24);
 
-/// A recorded key that the provider did not find.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MissingKey {
     pub key: KeyHash,
-    /// When it was not found for the first time.
     pub missing_since: Moment,
     /// When the last run began that did not find it. A key that was listed later was not missing all the
     /// time.

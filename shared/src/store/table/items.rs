@@ -26,7 +26,6 @@ pub trait Stored: Serialize + DeserializeOwned {
         None
     }
 
-    /// The queue it waits in, and since when.
     fn due(&self) -> Option<(Queue, Moment)> {
         None
     }
@@ -69,16 +68,12 @@ macro_rules! stored {
 }
 pub(crate) use stored;
 
-/// A queue of the index `due`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Queue {
     Order(Urgency),
     Mail(MailClass),
-    /// Dead letters, which wait for a person.
     DeadMail,
-    /// Addresses that mail bounced from, which wait for a person.
     Unreachable,
-    /// Addresses whose owners complained, which wait for a person.
     Unwanted,
     /// Addresses that no mail goes to before this time.
     UnreachableUntil,
@@ -143,7 +138,6 @@ fn without_nulls(item: &mut Item) {
     }
 }
 
-/// The primary key of an item of the table or its index.
 pub(crate) fn key_of(item: &Item) -> ItemKey {
     let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
     ItemKey { pk: text("pk"), sk: text("sk") }

@@ -74,7 +74,6 @@ pub fn mails_of(grant: &GrantId) -> String {
 
 /// The prefix of the sort keys of a grant's mails that were written in one millisecond.
 pub fn mails_written_at(grant: &GrantId, at: Moment) -> String {
-    /// The number of characters at the head of a ULID that hold its time.
     const TIME: usize = 10;
     let first = Ulid::from_parts(u64::try_from(at.as_millisecond()).unwrap_or_default(), 0).to_string();
     let time: String = first.chars().take(TIME).collect();
@@ -117,17 +116,6 @@ pub fn due(at: Moment) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
-/// The name of a part of a run's rows, saved under a lease with this fence.
-pub fn rows_part(fence: u64, number: u32) -> String {
-    format!("R#{fence:012}#{number:06}")
-}
-
-/// The name of a part of a run's progress, for the checkpoint of this number, under a lease with this fence.
-pub fn progress_part(fence: u64, checkpoint: u32, number: u32) -> String {
-    format!("P#{fence:012}#{checkpoint:06}#{number:06}")
-}
-
-/// A shard of the foreign keys, by the first digit of their hashes.
 pub fn foreign_partition(shard: char) -> String {
     format!("F#{shard}")
 }

@@ -8,7 +8,6 @@ use crate::prelude::*;
 use crate::store::items::Stored;
 use crate::store::table::write::{Round, Unaudited, number, text};
 
-/// This deployment, and the table that it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
     pub deployment: DeploymentId,
@@ -38,7 +37,6 @@ pub struct KnownAccount {
 const FOR_CREATION: Duration = Duration::from_secs(10);
 
 impl Table {
-    /// The deployment's own item, created on first use.
     pub async fn meta(&self, now: Moment) -> Result<Meta, StoreError> {
         if let Some(meta) = self.get(Meta::key_of()).await? {
             return Ok(meta);

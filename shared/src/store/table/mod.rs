@@ -16,7 +16,6 @@ use crate::aws::{AwsAccess, SdkFailure, reduce};
 use crate::config::Config;
 use crate::prelude::Moment;
 
-/// The table of this deployment.
 #[derive(Clone)]
 pub struct Table {
     pub(crate) client: Client,
@@ -58,7 +57,6 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether a later try may succeed.
     pub fn may_pass(&self) -> bool {
         match self {
             StoreError::Service(failure) => failure.retryable,

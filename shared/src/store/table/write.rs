@@ -33,9 +33,7 @@ pub(crate) struct Told(Transaction);
 /// The transactions without an audit entry. What they write is no state, right, limit, setting or roster.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Unaudited {
-    /// What `Mark` lists of a grant.
     GrantMark,
-    /// When the provider may be asked for a reading again.
     Refresh,
     /// That a mail is to be sent again, is being sent, was sent or delivered, and that an address takes none.
     Delivery,
@@ -45,18 +43,14 @@ pub(crate) enum Unaudited {
     Guardrail,
     /// What a run of the sync read and reckoned, and who runs it.
     Sync,
-    /// Who carries on a job, and how far it came.
     Job,
     SignIn,
-    /// Which id an address with a role has.
     PersonId,
-    /// Which bulk mails somebody wants.
     MailChoice,
 }
 
 /// One round of an act, which reads and decides.
 pub(crate) enum Round<T> {
-    /// There is nothing to write.
     Over(T),
     /// The transaction to write, and the act's result if it commits.
     Write(Told, T),
@@ -72,7 +66,6 @@ impl Transaction {
         self.writes.is_empty()
     }
 
-    /// Writes an item that must not be there yet.
     pub(crate) fn create<T: Stored>(self, value: &T) -> Result<Self, StoreError> {
         self.put(value, "attribute_not_exists(pk)", &[])
     }
@@ -95,7 +88,6 @@ impl Transaction {
         self.put(value, "version = :version", &[(":version", number(version))])
     }
 
-    /// Writes an item over whatever is there.
     pub(crate) fn set<T: Stored>(self, value: &T) -> Result<Self, StoreError> {
         self.put(value, "", &[])
     }
