@@ -133,7 +133,6 @@ impl Origin {
         &self.text
     }
 
-    /// Whether it is served over TLS, as everywhere but in the local bundle.
     pub fn is_secure(&self) -> bool {
         self.secure
     }

@@ -112,10 +112,12 @@ impl<'de> Deserialize<'de> for ListedKey {
             hash: KeyHash,
         }
         let row = <&RawValue>::deserialize(from)?.get();
-        Ok(serde_json::from_str(row).map(ListedKey::Key).unwrap_or_else(|error| {
-            let hash = serde_json::from_str(row).ok().map(|HashOnly { hash }| hash);
-            ListedKey::Unreadable(UnreadableKey { hash, why: harmless(&error.to_string()) })
-        }))
+        let error = match serde_json::from_str(row) {
+            Ok(key) => return Ok(ListedKey::Key(key)),
+            Err(error) => error,
+        };
+        let hash = serde_json::from_str(row).ok().map(|HashOnly { hash }| hash);
+        Ok(ListedKey::Unreadable(UnreadableKey { hash, why: harmless(&error.to_string()) }))
     }
 }
 

@@ -17,8 +17,6 @@
 //!
 //! What may be done so often in a while is counted first (`store::people::rate_counts`). Beyond the bound it is refused, with the
 //! time after which it may be done again.
-//!
-//! `tests/suite/rights.rs` holds each route against a table of who may use it.
 
 pub mod error;
 pub mod form;

@@ -365,9 +365,7 @@ impl Table {
             ids.iter().map(|id| async move { self.get(Programme::key_of(id)).await?.ok_or_else(|| missing(id)) });
         try_join_all(each).await
     }
-}
 
-impl Table {
     /// Queues a mail to each admin. Returns `false` when the same was asked today.
     pub async fn ask_admins(
         &self,

@@ -111,12 +111,6 @@ pub enum HeldAct {
     Sweep,
 }
 
-impl Table {
-    pub async fn sync_state(&self) -> Result<SyncState, StoreError> {
-        Ok(self.get(SyncState::key_of()).await?.unwrap_or_default())
-    }
-}
-
 /// How many marks lie in one item, which has at most 400 KB.
 const MARKS_IN_A_PART: usize = 10_000;
 const MARK: usize = 33;
@@ -146,6 +140,10 @@ stored! {
 }
 
 impl Table {
+    pub async fn sync_state(&self) -> Result<SyncState, StoreError> {
+        Ok(self.get(SyncState::key_of()).await?.unwrap_or_default())
+    }
+
     /// Saves the marks of what was held back, or released and not done yet, under this name.
     pub async fn keep_marks(
         &self,
@@ -199,18 +197,24 @@ impl Table {
         })
         .await
     }
+
+    /// Since when a key is missing, unless a listing found it that began after the last run that did not.
+    pub async fn missing_since(&self, key: &KeyHash, listed_at: Option<Moment>) -> Result<Option<Moment>, StoreError> {
+        let known: Option<MissingKey> = self.get(MissingKey::key_of(key)).await?;
+        let known = known.filter(|known| listed_at.is_none_or(|listed_at| known.as_of >= listed_at));
+        Ok(known.map(|known| known.missing_since))
+    }
 }
 
 impl HeldMark {
     fn to_bytes(&self) -> [u8; MARK] {
         let mut bytes = [0; MARK];
-        let (act, key) = bytes.split_at_mut(1);
-        act.fill(match self.act {
+        bytes[0] = match self.act {
             HeldAct::Recovery => b'r',
             HeldAct::Stop => b's',
             HeldAct::Sweep => b'o',
-        });
-        key.copy_from_slice(&self.key.to_bytes());
+        };
+        bytes[1..].copy_from_slice(&self.key.to_bytes());
         bytes
     }
 
@@ -264,15 +268,6 @@ pub struct MissingKey {
 stored! {
     "missing-key" MissingKey |it| (hash: &KeyHash = &it.key) => key(ForeignKey::key_of(hash).item.pk, format!("MISSING#{hash}"));
     expires it.as_of + MISSING_KEPT_FOR
-}
-
-impl Table {
-    /// Since when a key is missing, unless a listing found it that began after the last run that did not.
-    pub async fn missing_since(&self, key: &KeyHash, listed_at: Option<Moment>) -> Result<Option<Moment>, StoreError> {
-        let known: Option<MissingKey> = self.get(MissingKey::key_of(key)).await?;
-        let known = known.filter(|known| listed_at.is_none_or(|listed_at| known.as_of >= listed_at));
-        Ok(known.map(|known| known.missing_since))
-    }
 }
 
 #[cfg(test)]

@@ -69,16 +69,16 @@ impl Table {
             if meta.account.as_ref() == Some(&confirmed) {
                 return Ok(Round::Over(()));
             }
+            let mut values = vec![(":account", attribute_of(&confirmed)?)];
             let (was, condition) = match &meta.account {
-                Some(was) => (was.management_key.short(), "account = :was"),
+                Some(was) => {
+                    values.push((":was", attribute_of(was)?));
+                    (was.management_key.short(), "account = :was")
+                }
                 None => ("none", "attribute_not_exists(account)"),
             };
             let what = AuditDetail::new(Act::AccountConfirmed).changing(was, management_key.short());
             let entry = Entry::on_account(&Actor::Person(by.clone()), now, what);
-            let mut values = vec![(":account", attribute_of(&confirmed)?)];
-            if let Some(was) = &meta.account {
-                values.push((":was", attribute_of(was)?));
-            }
             let transaction = self.transaction().update(&Meta::key_of(), SET_ACCOUNT, condition, &values)?;
             Ok(Round::Write(transaction.told_by(&[entry])?, ()))
         })
