@@ -1,15 +1,20 @@
 //! The process's access to AWS: credentials, region and HTTP client, an endpoint for each service, and the
-//! time-outs and retries of each client. The requests belong to `store`, `mail` and `secrets`.
+//! time-outs and retries of each client. The requests belong to `store`, `mail` and `secrets`. They reduce the SDK's errors here to
+//! what a log may hold, nothing of what was sent or answered, and decide themselves what they mean.
+
+use std::any::type_name;
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::config::retry::{RetryPartition, TokenBucket};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider, SharedHttpClient};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::RequestId;
 
 use crate::prelude::*;
 
-/// Everything that is needed to make a client of an AWS service.
 #[derive(Clone, Debug)]
 pub struct AwsAccess {
     shared: SdkConfig,
@@ -41,7 +46,6 @@ impl AwsAccess {
         AwsAccess { shared, base: Some(base.to_owned()), retries: Some(retries) }
     }
 
-    /// An access built by hand to the one service at this origin.
     pub fn of_service(origin: &str, region: &str, http: SharedHttpClient) -> AwsAccess {
         let AwsAccess { shared, retries, .. } = AwsAccess::under(origin, region, http);
         AwsAccess { shared: shared.into_builder().endpoint_url(origin).build(), base: None, retries }
@@ -61,7 +65,6 @@ impl AwsAccess {
         aws_sdk_dynamodb::Client::from_conf(config.build())
     }
 
-    /// The client of the secret that holds the management key.
     pub fn secretsmanager(&self) -> aws_sdk_secretsmanager::Client {
         let mut config = aws_sdk_secretsmanager::config::Builder::from(&self.shared)
             .timeout_config(attempts_of(Duration::from_secs(3)));
@@ -90,4 +93,113 @@ impl AwsAccess {
 
 fn attempts_of(attempt: Duration) -> TimeoutConfig {
     TimeoutConfig::builder().connect_timeout(Duration::from_secs(2)).operation_attempt_timeout(attempt).build()
+}
+
+/// An error of the SDK without its message, its input and its body.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct SdkFailure {
+    pub operation: &'static str,
+    pub code: String,
+    pub request_id: Option<String>,
+    pub status: Option<u16>,
+    /// Whether an equal call may succeed later. This does not say whether this one took effect.
+    pub retryable: bool,
+}
+
+/// The codes by which a service asks for a retry later, besides 429 and 5xx.
+const PATIENCE: [&str; 7] = [
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "RequestTimeout",
+    "RequestTimeoutException",
+    "TooManyRequestsException",
+    "TransactionConflictException",
+    "TransactionInProgressException",
+];
+
+pub fn reduce<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> SdkFailure {
+    let status = error.raw_response().map(|response| response.status().as_u16());
+    let code = match error {
+        SdkError::ServiceError(answer) => answer.err().code().unwrap_or("UnnamedError"),
+        SdkError::ConstructionFailure(_) => "NotSent",
+        SdkError::TimeoutError(_) => "TimedOut",
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => "TimedOut",
+        SdkError::DispatchFailure(failure) if failure.is_user() => "NotSent",
+        SdkError::DispatchFailure(_) => "NoAnswer",
+        SdkError::ResponseError(_) => "UnreadableAnswer",
+        _ => "UnknownFailure",
+    };
+    let unanswered = matches!(code, "TimedOut" | "NoAnswer" | "UnreadableAnswer");
+    let busy = status.is_some_and(|status| status == 429 || status >= 500);
+    SdkFailure {
+        operation: operation_of::<E>(),
+        code: code.to_owned(),
+        request_id: error.request_id().map(str::to_owned),
+        status,
+        retryable: unanswered || busy || code.contains("Throttl") || PATIENCE.contains(&code),
+    }
+}
+
+/// The operation's name, taken from its error type: `…::GetSecretValueError`.
+fn operation_of<E>() -> &'static str {
+    let name = type_name::<E>();
+    let last = name.rsplit("::").next().unwrap_or(name);
+    last.strip_suffix("Error").unwrap_or(last)
+}
+
+impl fmt::Display for SdkFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} failed: {}", self.operation, self.code)?;
+        if let Some(status) = self.status {
+            write!(f, ", status {status}")?;
+        }
+        if let Some(id) = &self.request_id {
+            write!(f, ", request {id}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::error::ErrorMetadata;
+    use aws_sdk_dynamodb::operation::put_item::PutItemError;
+    use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
+
+    use super::*;
+
+    fn answered<E>(error: E, status: u16) -> SdkError<E, HttpResponse> {
+        let mut response = HttpResponse::new(status.try_into().unwrap(), "the grant of ada@uni.edu".into());
+        response.headers_mut().insert("x-amzn-requestid", "r-1");
+        SdkError::service_error(error, response)
+    }
+
+    fn metadata(code: &str) -> ErrorMetadata {
+        ErrorMetadata::builder().code(code).message("no grant of ada@uni.edu").build()
+    }
+
+    #[test]
+    fn a_service_error_keeps_its_code_and_loses_its_words_and_a_busy_service_is_worth_another_try() {
+        let failure = reduce(&answered(PutItemError::generic(metadata("ValidationException")), 400));
+        assert_eq!(failure.to_string(), "PutItem failed: ValidationException, status 400, request r-1");
+        assert!(!failure.retryable && !format!("{failure:?}").contains("ada"));
+        for (code, status, retryable) in [
+            ("ProvisionedThroughputExceededException", 400, true),
+            ("InternalServerError", 500, true),
+            ("SlowDown", 429, true),
+            ("AccessDeniedException", 400, false),
+        ] {
+            let failure = reduce(&answered(GetSecretValueError::generic(metadata(code)), status));
+            assert_eq!((failure.operation, failure.retryable), ("GetSecretValue", retryable), "{code}");
+        }
+    }
+
+    #[test]
+    fn no_answer_has_neither_status_nor_request_but_is_worth_another_try() {
+        let failure = reduce(&SdkError::<PutItemError, HttpResponse>::timeout_error("ada@uni.edu"));
+        assert_eq!(failure.to_string(), "PutItem failed: TimedOut");
+        assert!(failure.retryable);
+        let failure = reduce(&SdkError::<PutItemError, HttpResponse>::construction_failure("ada@uni.edu"));
+        assert_eq!((failure.code.as_str(), failure.retryable), ("NotSent", false));
+    }
 }

@@ -1,7 +1,7 @@
 //! The product's clock: the only source of times that are stored or compared with stored ones. Time-outs and
 //! the time left in an invocation run on the monotonic clock instead (`deadline.rs`).
 
-use std::ops::{Add, AddAssign, Deref, Sub, SubAssign};
+use std::ops::{Add, AddAssign, Deref, Sub};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -96,7 +96,6 @@ impl<'de> Deserialize<'de> for Moment {
     }
 }
 
-/// Times are added to and taken away.
 macro_rules! moves_by {
     ($($by:ty)*) => { $(
         impl Add<$by> for Moment {
@@ -118,12 +117,6 @@ macro_rules! moves_by {
                 self.0 += by;
             }
         }
-
-        impl SubAssign<$by> for Moment {
-            fn sub_assign(&mut self, by: $by) {
-                self.0 -= by;
-            }
-        }
     )* };
 }
 
@@ -141,7 +134,6 @@ impl Sub for Moment {
 pub struct Clock(Arc<dyn Fn() -> Moment + Send + Sync>);
 
 impl Clock {
-    /// The machine's own clock.
     pub fn system() -> Clock {
         Clock(Arc::new(Moment::now))
     }

@@ -7,7 +7,6 @@ use crate::aws::AwsAccess;
 use crate::deadline::Waits;
 use crate::prelude::*;
 
-/// The configuration of a deployment, which all functions share.
 #[derive(Clone, Debug)]
 pub struct Config {
     pub table: String,
@@ -16,7 +15,6 @@ pub struct Config {
     /// The SES configuration set that reports the delivery of each mail.
     pub mail_events: Option<String>,
     pub admins: Vec<EmailAddress>,
-    /// The id of the secret, not the key.
     pub management_key_secret: String,
     pub institution: String,
     pub support: Option<String>,
@@ -44,20 +42,16 @@ pub struct Origin {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigError(Vec<(&'static str, String)>);
 
-/// The default of the days for which names are kept.
 pub const RETENTION_DAYS: u16 = 400;
 
-/// The provider's own address, where no other is configured.
 pub const OPENROUTER: &str = "https://openrouter.ai/api/v1";
 
 impl Config {
-    /// Reads the process's environment.
     pub async fn from_environment() -> Result<Config, ConfigError> {
         let aws = AwsAccess::from_environment().await;
         Config::read(|name| std::env::var(name).ok(), aws)
     }
 
-    /// Reads variables by name.
     pub fn read(variable: impl Fn(&str) -> Option<String>, aws: AwsAccess) -> Result<Config, ConfigError> {
         let mut wrong = Vec::new();
         let given = |name: &str| variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
@@ -115,13 +109,13 @@ impl Config {
     }
 }
 
-/// Checks the name of a configuration set, as SES allows it.
+/// The name of a configuration set, as SES allows it.
 fn configuration_set(text: &str) -> Result<String, String> {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    match !text.is_empty() && text.len() <= 64 && text.chars().all(is_allowed) {
-        true => Ok(text.to_owned()),
-        false => Err("must be the name of a configuration set: up to 64 letters, digits, - and _".to_owned()),
+    if text.len() <= 64 && text.chars().all(is_allowed) {
+        return Ok(text.to_owned());
     }
+    Err("must be the name of a configuration set: up to 64 letters, digits, - and _".to_owned())
 }
 
 impl Origin {
@@ -135,12 +129,10 @@ impl Origin {
         Ok(Origin { secure: text.starts_with("https:"), text })
     }
 
-    /// `https://bursar.university.edu`
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether it is served over TLS, as everywhere but in the local bundle.
     pub fn is_secure(&self) -> bool {
         self.secure
     }

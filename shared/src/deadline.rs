@@ -21,13 +21,11 @@ pub struct Deadline {
 pub struct Waits(f64);
 
 impl Deadline {
-    /// The deadline that Lambda names, turned once into a monotonic one.
     pub fn of(context: &Context) -> Deadline {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Deadline::after(Duration::from_millis(context.deadline).saturating_sub(since_epoch))
     }
 
-    /// A deadline this far away.
     pub fn after(left: Duration) -> Deadline {
         Deadline { at: Instant::now() + left, waits: Waits::WHOLE }
     }
@@ -38,13 +36,11 @@ impl Deadline {
         Deadline { waits, ..self }
     }
 
-    /// A deadline that is no later than this far away.
     #[must_use]
     pub fn at_most(self, left: Duration) -> Deadline {
         Deadline { at: self.at.min(Instant::now() + self.really(left)), ..self }
     }
 
-    /// A deadline that comes so much earlier.
     #[must_use]
     pub fn earlier_by(self, kept_back: Duration) -> Deadline {
         let now = Instant::now();
@@ -56,7 +52,6 @@ impl Deadline {
         self.meant(self.at.saturating_duration_since(Instant::now()))
     }
 
-    /// Whether at least this much is left.
     pub fn leaves(self, need: Duration) -> bool {
         self.left() >= need
     }
@@ -76,7 +71,6 @@ impl Deadline {
         tokio::time::sleep(self.really(wait))
     }
 
-    /// Waits for something until the deadline.
     pub fn wait_for<F: Future>(self, what: F) -> Timeout<F> {
         tokio::time::timeout(self.at.saturating_duration_since(Instant::now()), what)
     }

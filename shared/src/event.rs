@@ -16,9 +16,7 @@ pub enum Event {
     Task(Task),
     /// A schedule without a task, or `{}`.
     Scheduled,
-    /// Changes of the table.
     Stream(Vec<StreamRecord>),
-    /// The messages of notifications.
     Notifications(Vec<String>),
 }
 
@@ -34,7 +32,6 @@ pub enum Task {
     Drain,
 }
 
-/// One change of the table.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StreamRecord {
@@ -113,7 +110,6 @@ impl StreamRecord {
         &self.dynamodb.sequence_number
     }
 
-    /// The kind of the item that was written.
     pub fn kind(&self) -> Option<&str> {
         match self.dynamodb.new_image.as_ref()?.get("kind")? {
             AttributeValue::S(kind) => Some(kind),

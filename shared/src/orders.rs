@@ -1,22 +1,23 @@
 //! The one sender of orders: it sends what a grant's keys need, as the grant stands at that moment, and
 //! records what was confirmed. An order is written before it is sent, so the work of the next minutes repeats
-//! whatever fails here.
+//! whatever fails here. So do the rules of guardrails, which the work of others leaves alone for as long as a call may take.
 
 use crate::domain::grant::{
     KeyGuardrail, ListedLimit, NotSending, Order, OrderKind, SentLimit, Unchanged, WantedLimit,
 };
 use crate::domain::programme::Byok;
-use crate::domain::programme::guardrail::Guardrail;
+use crate::domain::programme::guardrail::{ConfirmedRules, Guardrail, RulesRefusal};
+use crate::domain::programme::rules::Rules;
 use crate::prelude::*;
-use crate::provider::keys::{KeyPatch, KeyPresence};
+use crate::provider::guardrails::{GuardrailRules, ProviderGuardrail};
+use crate::provider::keys::KeyPatch;
 use crate::provider::{Provider, ProviderError};
-use crate::store::{ActContext, ActOutcome};
+use crate::store::{ActContext, ActOutcome, Meta};
 
 /// The time that one order may take, the provider's and the table's answers included.
 pub const ENOUGH_FOR_ONE: Duration = Duration::from_secs(12);
 const LEFT_FOR_THE_TABLE: Duration = Duration::from_secs(9);
 
-/// The table, the provider and the clock that orders need.
 #[derive(Clone, Copy)]
 pub struct Orders<'a> {
     pub table: &'a Table,
@@ -24,7 +25,6 @@ pub struct Orders<'a> {
     pub clock: &'a Clock,
 }
 
-/// The reason that an order is still pending.
 #[derive(Debug, thiserror::Error)]
 pub enum NotCarriedOut {
     #[error("the time is up for this round")]
@@ -74,7 +74,6 @@ impl Orders<'_> {
         Ok(done)
     }
 
-    /// Sends one order and records its outcome. A failed order is put off.
     pub async fn carry_out_one(
         &self,
         at: ActContext<'_>,
@@ -88,30 +87,20 @@ impl Orders<'_> {
     }
 
     async fn send(&self, at: ActContext<'_>, order: &Order, patience: Deadline) -> Result<(), NotCarriedOut> {
-        match order.kind {
-            OrderKind::Off => {
-                let found = self.provider.disable_key(&order.key, patience).await?;
-                self.confirm(at, order, found).await
-            }
-            OrderKind::On => {
-                let found = self.provider.enable_key(&order.key, patience).await?;
-                self.confirm(at, order, found).await
-            }
+        let found = match order.kind {
+            OrderKind::Off => self.provider.disable_key(&order.key, patience).await?,
+            OrderKind::On => self.provider.enable_key(&order.key, patience).await?,
             OrderKind::Limit | OrderKind::Rules | OrderKind::Read => {
                 let Some(view) = self.table.view(at.programme, at.grant).await? else { return Ok(()) };
-                match order.kind {
+                return match order.kind {
                     OrderKind::Limit => self.send_limit(at, &view, order, patience).await,
                     OrderKind::Rules => self.send_rules(at, &view, order, patience).await,
                     _ => self.read(at, &view, order, patience).await,
-                }
+                };
             }
-        }
-    }
-
-    /// Records a confirmed switch. The time is read after the answer, since a reading before that may miss
-    /// some use.
-    async fn confirm(&self, at: ActContext<'_>, order: &Order, found: KeyPresence) -> Result<(), NotCarriedOut> {
-        let KeyPresence::Key(_) = found else { return Err(NotCarriedOut::NotFound) };
+        };
+        found.ok_or(NotCarriedOut::NotFound)?;
+        // The time is read after the answer, since a reading before that may miss some use.
         self.table.act(self.now(at), |view, now| view.confirmed(order, now)).await?;
         Ok(())
     }
@@ -149,15 +138,12 @@ impl Orders<'_> {
         let window = settings.basis.reset.window_at(now);
         let patch = KeyPatch::limit(Some(limit)).counting(settings.basis.reset, settings.basis.byok == Byok::Inside);
         // One try only: the answer of a second would hide that the first may still take effect.
-        let KeyPresence::Key(_) = self.provider.patch_key_once(&order.key, patch, patience).await? else {
-            return Err(NotCarriedOut::NotFound);
-        };
+        self.provider.patch_key_once(&order.key, patch, patience).await?.ok_or(NotCarriedOut::NotFound)?;
         let answered = self.now(at);
         self.table.act(answered, |view, now| view.limit_confirmed(order, sent, window, now)).await?;
         if settings.basis.reset.window_at(answered.now) == window { Ok(()) } else { Err(NotCarriedOut::Overtaken) }
     }
 
-    /// Puts a key under the guardrail that is wanted now.
     async fn send_rules(
         &self,
         at: ActContext<'_>,
@@ -175,8 +161,7 @@ impl Orders<'_> {
             return Err(NotCarriedOut::NotConfirmed);
         };
         let under = KeyGuardrail { group: wanted.group, id: confirmed.id.clone() };
-        let assigned = self.provider.assign_key(&under.id, &order.key, patience).await;
-        if let Err(error) = assigned {
+        if let Err(error) = self.provider.assign_key(&under.id, &order.key, patience).await {
             if !error.changed_nothing() {
                 // It may take effect after what somebody else sends, and has confirmed by now.
                 self.table.act(self.now(at), |view, now| view.order_rules_anew(order.epoch, now)).await?;
@@ -185,9 +170,7 @@ impl Orders<'_> {
                 return Err(error.into());
             }
             // The answer does not say whether it is the key or the guardrail that is not found.
-            let KeyPresence::Key(_) = self.provider.get_key(&order.key, patience).await? else {
-                return Err(NotCarriedOut::NotFound);
-            };
+            self.provider.get_key(&order.key, patience).await?.ok_or(NotCarriedOut::NotFound)?;
             self.table.write_guardrail(known, known.doubted(), self.clock.now(), patience).await?;
             return Err(NotCarriedOut::NotConfirmed);
         }
@@ -206,7 +189,7 @@ impl Orders<'_> {
         patience: Deadline,
     ) -> Result<(), NotCarriedOut> {
         let (asked, found) = self.provider.get_key_in_a_day(&order.key, self.clock, patience).await?;
-        let KeyPresence::Key(found) = found else { return Err(NotCarriedOut::NotFound) };
+        let found = found.ok_or(NotCarriedOut::NotFound)?;
         // A late call may have overtaken what was confirmed; then that is ordered again, and the key is read
         // after it.
         let listed = found.limit.map_or(ListedLimit::Unlimited, ListedLimit::Limit);
@@ -259,5 +242,89 @@ impl Orders<'_> {
 
     fn now<'a>(&self, at: ActContext<'a>) -> ActContext<'a> {
         ActContext { now: self.clock.now(), ..at }
+    }
+}
+
+#[derive(Debug)]
+pub enum RulesTold {
+    Confirmed,
+    /// The provider refuses them, which only a person can mend.
+    Refused(RulesRefusal),
+    /// The provider was not asked, or did not answer.
+    Not(ProviderError),
+    /// Somebody else wrote the guardrail meanwhile, perhaps to send them.
+    Overtaken,
+}
+
+impl Orders<'_> {
+    /// Sends rules to a guardrail as it was read. Makes it where there is none.
+    pub async fn tell_rules(
+        &self,
+        known: &Guardrail,
+        rules: &Rules,
+        deadline: Deadline,
+    ) -> Result<RulesTold, StoreError> {
+        let now = self.clock.now();
+        let meta = self.table.meta(now).await?;
+        let Some(noted) = self.table.write_guardrail(known, known.sending(rules, now), now, deadline).await? else {
+            return Ok(RulesTold::Overtaken);
+        };
+        let told = match rules.tier() {
+            Some(_) => Err(None),
+            None => self.send_guardrail(&meta, &noted, rules, deadline).await.map_err(Some),
+        };
+        let now = self.clock.now();
+        // What was not taken leaves what may hold as it was.
+        let not_sent = Guardrail { in_doubt: known.in_doubt.clone(), ..noted.clone() };
+        let (after, error) = match told {
+            Ok(told) => {
+                let answered = told.spelled();
+                let confirmed = Some(ConfirmedRules { id: told.id, rules: rules.clone(), answered, at: now });
+                (Guardrail { confirmed, in_doubt: None, refusal: None, ..noted.clone() }, None)
+            }
+            Err(None) => (not_sent.refused(rules, "There is no such tier.", now), None),
+            Err(Some(ProviderError::Refused { trouble, .. })) => (not_sent.refused(rules, &trouble.message, now), None),
+            Err(Some(error)) if error.changed_nothing() => (not_sent, Some(error)),
+            Err(Some(error)) => return Ok(RulesTold::Not(error)),
+        };
+        // Somebody else may have sent other rules since, and nobody knows which call the provider did last.
+        let Some(after) = self.table.write_guardrail(&noted, after, now, deadline).await? else {
+            return Ok(RulesTold::Overtaken);
+        };
+        Ok(match (error, after.refusal) {
+            (Some(error), _) => RulesTold::Not(error),
+            (None, Some(refusal)) => RulesTold::Refused(refusal),
+            (None, None) => RulesTold::Confirmed,
+        })
+    }
+
+    async fn send_guardrail(
+        &self,
+        meta: &Meta,
+        known: &Guardrail,
+        rules: &Rules,
+        deadline: Deadline,
+    ) -> Result<ProviderGuardrail, ProviderError> {
+        let rules = GuardrailRules { name: known.of.name_at_provider(&meta.deployment), rules: rules.clone() };
+        if let Some(known) = &known.confirmed
+            && let Some(told) = self.provider.patch_guardrail(&known.id, &rules, deadline).await?
+        {
+            return Ok(told);
+        }
+        // An earlier create may have taken effect although its answer was lost. So the guardrail is looked up
+        // by name first, and sent the rules again.
+        let listed = self.provider.guardrails(deadline).await.map_err(|error| match error {
+            // A refused listing says nothing of the rules, so it counts as a failure to be retried.
+            ProviderError::Refused { trouble, after } => ProviderError::Later { trouble, after },
+            other => other,
+        })?;
+        if let Some(known) = listed.into_iter().find(|listed| listed.name == rules.name)
+            && let Some(told) = self.provider.patch_guardrail(&known.id, &rules, deadline).await?
+        {
+            return Ok(told);
+        }
+        // A management key of another account would make it there.
+        self.provider.check_account(&meta.deployment, meta.account.as_ref(), deadline).await?;
+        self.provider.create_guardrail(&rules, deadline).await
     }
 }

@@ -8,11 +8,9 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// A request as it arrived.
 #[derive(Debug, Clone)]
 pub(crate) struct SeenRequest {
     pub method: String,
-    /// The path and the query.
     pub target: String,
     pub headers: Vec<(String, String)>,
     pub body: String,
@@ -20,7 +18,6 @@ pub(crate) struct SeenRequest {
     pub connection: usize,
 }
 
-/// The script's reaction to a request.
 pub(crate) enum ScriptedAct {
     Answer {
         status: u16,
@@ -31,11 +28,9 @@ pub(crate) enum ScriptedAct {
     },
     /// Closes the connection without a byte.
     Drop,
-    /// Never answers.
     Hang,
 }
 
-/// A running server; it ends with the test's runtime.
 pub(crate) struct Scripted {
     address: SocketAddr,
     seen: Arc<watch::Sender<Vec<SeenRequest>>>,
@@ -69,7 +64,6 @@ impl SeenRequest {
         known.map(|(_, value)| value.as_str())
     }
 
-    /// The method and the target: `GET /keys?offset=0`.
     pub(crate) fn line(&self) -> String {
         format!("{} {}", self.method, self.target)
     }
@@ -104,7 +98,6 @@ impl Scripted {
         server
     }
 
-    /// The origin: `http://127.0.0.1:1234`.
     pub(crate) fn origin(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -117,13 +110,11 @@ impl Scripted {
         self.seen().iter().map(SeenRequest::line).collect()
     }
 
-    /// Waits until so many requests have arrived.
     pub(crate) async fn arrived(&self, count: usize) {
         self.seen.subscribe().wait_for(|seen| seen.len() >= count).await.unwrap();
     }
 }
 
-/// Answers the requests of one connection, in turn.
 async fn serve(mut stream: BufReader<TcpStream>, connection: usize, act: impl Fn(SeenRequest) -> ScriptedAct) {
     while let Some(request) = read_request(&mut stream, connection).await {
         match act(request) {

@@ -10,11 +10,10 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::aws::AwsAccess;
+use crate::aws::{AwsAccess, SdkFailure, reduce};
 use crate::config::Config;
 use crate::domain::values::key::Fingerprint;
 use crate::prelude::*;
-use crate::sdk_error::{SdkFailure, reduce};
 
 /// The time for which a key that was read is used without another read.
 const KEPT_FOR: Duration = Duration::from_secs(5 * 60);
@@ -26,12 +25,11 @@ const PENDING: &str = "AWSPENDING";
 #[derive(Clone)]
 pub struct ManagementKey(Arc<SecretString>);
 
-/// The reason that a text is not a management key. It does not quote the text.
+/// A text is not a management key; it is not quoted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it does not hold a key: a key is one word of visible ASCII characters, alone")]
 pub struct NotAKey;
 
-/// The reason that there is no management key.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SecretError {
     #[error("the secret of the management key cannot be used: {0}")]
@@ -41,7 +39,6 @@ pub enum SecretError {
 }
 
 impl SecretError {
-    /// Whether the failure may be temporary.
     pub fn may_pass(&self) -> bool {
         matches!(self, SecretError::Unanswered(failure) if failure.retryable)
     }
@@ -77,7 +74,6 @@ struct CachedKey {
 }
 
 impl ManagementKeys {
-    /// The source for a deployment. Nothing is read before a call needs the key.
     pub fn of(config: &Config) -> ManagementKeys {
         ManagementKeys(Source::Stored(Arc::new(SecretStore {
             access: config.aws.clone(),
@@ -87,34 +83,28 @@ impl ManagementKeys {
         })))
     }
 
-    /// A source with a key that was given by hand and never changes.
     pub fn fixed(key: ManagementKey) -> ManagementKeys {
         ManagementKeys(Source::Fixed(key))
     }
 
-    /// The key to use now.
     pub async fn current(&self) -> Result<ManagementKey, SecretError> {
-        let stored = match &self.0 {
-            Source::Fixed(key) => return Ok(key.clone()),
-            Source::Stored(stored) => stored,
-        };
-        let mut kept = stored.kept.lock().await;
-        match &*kept {
-            Some(known) if known.read_at.elapsed() < KEPT_FOR => Ok(known.key.clone()),
-            _ => stored.read_into(&mut kept).await,
-        }
+        self.kept_if(|kept| kept.read_at.elapsed() < KEPT_FOR).await
     }
 
     /// The key to use after the provider refused `refused`: one fresh read of the secret, unless another call has
     /// had it read since. If it returns an equal key, there is no other.
     pub async fn refresh(&self, refused: &ManagementKey) -> Result<ManagementKey, SecretError> {
+        self.kept_if(|kept| kept.key != *refused).await
+    }
+
+    async fn kept_if(&self, is_good: impl Fn(&CachedKey) -> bool) -> Result<ManagementKey, SecretError> {
         let stored = match &self.0 {
             Source::Fixed(key) => return Ok(key.clone()),
             Source::Stored(stored) => stored,
         };
         let mut kept = stored.kept.lock().await;
         match &*kept {
-            Some(known) if known.key != *refused => Ok(known.key.clone()),
+            Some(known) if is_good(known) => Ok(known.key.clone()),
             _ => stored.read_into(&mut kept).await,
         }
     }
@@ -153,14 +143,11 @@ impl ManagementKeys {
                 .move_to_version_id(&pending.version)
                 .send()
                 .await;
-            if let Err(error) = promoted {
-                // If the answer of a first try was lost, the second is refused, so the version that has the
-                // stage decides.
-                let failure = reduce(&error);
-                let is_there = stored.version_id(CURRENT).await.ok().flatten().as_ref() == Some(&pending.version);
-                if !is_there {
-                    return Err(failure.into());
-                }
+            // If the answer of a first try was lost, the second is refused, so the version that has the stage decides.
+            if let Err(error) = promoted
+                && stored.version_id(CURRENT).await.ok().flatten().as_ref() != Some(&pending.version)
+            {
+                return Err(reduce(&error).into());
             }
         }
         *stored.kept.lock().await = Some(CachedKey::now(pending.key.clone()));
@@ -194,7 +181,6 @@ impl SecretStore {
         Ok(self.text(stage).await?.map(|(_, version)| version))
     }
 
-    /// The text and the id of the version that has a stage.
     async fn text(&self, stage: &str) -> Result<Option<(SecretString, String)>, SdkFailure> {
         let asked = self.client().get_secret_value().secret_id(&self.secret).version_stage(stage);
         let answer = asked.send().await.map_err(|error| reduce::<GetSecretValueError>(&error))?;
@@ -249,4 +235,90 @@ impl fmt::Debug for ManagementKeys {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use std::sync::Mutex as Lock;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::config;
+    use crate::scripted::{Scripted, answer};
+
+    /// A Secrets Manager of one secret, whose text the test changes under way.
+    type Text = Arc<Lock<Option<&'static str>>>;
+
+    async fn start(text: Option<&'static str>) -> (Scripted, ManagementKeys, Text) {
+        let text = Text::new(Lock::new(text));
+        let told = Arc::clone(&text);
+        let server = Scripted::start(move |request, _| {
+            assert_eq!(request.header("x-amz-target"), Some("secretsmanager.GetSecretValue"));
+            assert!(request.body.contains("bursar/management-key"));
+            match *told.lock().unwrap() {
+                Some(text) => answer(200, &json!({"SecretString": text, "VersionId": "v", "Name": "s"}).to_string()),
+                None => {
+                    let body = json!({"__type": "ResourceNotFoundException", "message": "the key is sk-or-v1-secret"});
+                    answer(400, &body.to_string()).with("content-type", "application/x-amz-json-1.1")
+                }
+            }
+        })
+        .await;
+        let keys = ManagementKeys::of(&config::of_variables(&server.origin(), &[]).unwrap());
+        (server, keys, text)
+    }
+
+    fn key(text: &str) -> ManagementKey {
+        ManagementKey::parse(text).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_current_key_is_read_once_in_five_minutes_and_its_trailing_newline_is_ignored() {
+        let (server, keys, text) = start(Some("sk-or-v1-first\n")).await;
+        assert_eq!(keys.current().await.unwrap(), key("sk-or-v1-first"));
+        *text.lock().unwrap() = Some("sk-or-v1-second");
+        advance(KEPT_FOR - Duration::from_secs(1)).await;
+        assert_eq!(keys.current().await.unwrap(), key("sk-or-v1-first"));
+        assert_eq!(server.seen().len(), 1);
+        advance(Duration::from_secs(1)).await;
+        assert_eq!(keys.current().await.unwrap(), key("sk-or-v1-second"));
+        assert_eq!(server.seen().len(), 2);
+    }
+
+    /// Moves the monotonic clock; sockets are used only while it runs by itself.
+    async fn advance(by: Duration) {
+        tokio::time::pause();
+        tokio::time::advance(by).await;
+        tokio::time::resume();
+    }
+
+    #[tokio::test]
+    async fn all_who_were_refused_share_one_fresh_read() {
+        let (server, keys, text) = start(Some("sk-or-v1-first")).await;
+        let first = keys.current().await.unwrap();
+        *text.lock().unwrap() = Some("sk-or-v1-second");
+        let fresh = futures_util::future::join_all((0..8).map(|_| keys.refresh(&first))).await;
+        assert!(fresh.into_iter().all(|fresh| fresh.unwrap() == key("sk-or-v1-second")));
+        assert_eq!(server.seen().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_is_missing_or_holds_no_key_is_told_without_its_text() {
+        let (_server, keys, text) = start(None).await;
+        let missing = keys.current().await.unwrap_err();
+        assert!(matches!(&missing, SecretError::Unanswered(failure) if failure.code == "ResourceNotFoundException"));
+        assert!(!format!("{missing} {missing:?}").contains("sk-or"), "{missing:?}");
+        for wrong in ["sk-or-v1-secret and a note", " \n"] {
+            *text.lock().unwrap() = Some(wrong);
+            let error = keys.current().await.unwrap_err();
+            assert!(matches!(error, SecretError::NotAKey(_)));
+            assert!(!format!("{error} {error:?}").contains("sk-or"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_management_key_is_masked_wherever_it_is_printed() {
+        let keys = ManagementKeys::fixed(key("sk-or-v1-secret"));
+        let pending = PendingKey { key: key("sk-or-v1-secret"), version: "v1".to_owned() };
+        let printed = format!("{keys:?} {pending:?} {:?}", key("sk-or-v1-secret"));
+        assert!(!printed.contains("sk-or"), "{printed}");
+    }
+}

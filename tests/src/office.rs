@@ -12,7 +12,7 @@ use bursar_core::domain::values::id::{Epoch, GrantId, ProgrammeId, new_ulid};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::token::{BrowserToken, LinkToken, SessionToken};
 use bursar_core::domain::values::window::Window;
-use bursar_core::store::{Acquired, FencedTable, LinkOutcome, NewProgramme, StoreError, Table};
+use bursar_core::store::{FencedTable, LinkOutcome, NewProgramme, StoreError, Table};
 use jiff::SignedDuration;
 
 use crate::stack::{Stack, begins};
@@ -46,8 +46,8 @@ pub async fn session_cookie(stack: &Stack, address: &str) -> String {
 /// Runs a write under the sync's lease, and returns whether it was written.
 pub async fn as_sync(table: &Table, write: impl AsyncFnOnce(FencedTable<'_>) -> Result<bool, StoreError>) -> bool {
     let (now, deadline) = (begins(), soon());
-    let acquired = table.acquire("a test", "a test", now, SignedDuration::from_hours(1), deadline).await.unwrap();
-    let Acquired::Yes(lease) = acquired else { panic!("another test writes as the sync") };
+    let lease = table.acquire("a test", "a test", now, SignedDuration::from_hours(1), deadline).await.unwrap();
+    let Some(lease) = lease else { panic!("another test writes as the sync") };
     write(table.under(&lease, deadline)).await.unwrap()
 }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::values::id::new_ulid;
-use bursar_core::store::{Acquired, Checkpoint, Delay, Lease, Run};
+use bursar_core::store::{Checkpoint, Delay, Lease, Run};
 use serde_json::{Value, json};
 
 use crate::alarms;
@@ -39,7 +39,7 @@ pub(crate) async fn run(app: &App, trigger: Trigger, holder: &str, deadline: Dea
     if trigger == Trigger::Resume && table.get(Checkpoint::key_of()).await?.is_none() && !is_due(table, now).await? {
         return Ok(json!({"skipped": "nothing to resume"}));
     }
-    let Acquired::Yes(lease) = table.acquire("sync", holder, now, LEASE, deadline).await? else {
+    let Some(lease) = table.acquire("sync", holder, now, LEASE, deadline).await? else {
         return Ok(json!({"skipped": "running"}));
     };
     let outcome = run_with(app, trigger, &lease, deadline).await;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
 use bursar_core::domain::values::money::Usd;
-use bursar_core::provider::wire::text::harmless;
+use bursar_core::provider::wire::error::harmless;
 
 use crate::LEFT;
 

@@ -15,7 +15,7 @@ use bursar_core::domain::values::window::Reset;
 use bursar_core::provider::Provider;
 use bursar_core::provider::guardrails::GuardrailRules;
 use bursar_core::provider::key::ProviderKey;
-use bursar_core::provider::keys::{KeyPatch, KeyPresence, NewKey};
+use bursar_core::provider::keys::{KeyPatch, NewKey};
 use bursar_core::secrets::ManagementKey;
 use http::Method;
 use jiff::SignedDuration;
@@ -250,8 +250,8 @@ async fn make(run: &mut Run<'_>, workspaces: &[String]) -> Result<Key> {
 
 async fn read(run: &Run<'_>, key: &Key) -> Result<Box<ProviderKey>> {
     match run.provider.get_key(&key.hash, soon()).await? {
-        KeyPresence::Key(key) => Ok(key),
-        KeyPresence::Gone => bail!("the key that was made is gone"),
+        Some(key) => Ok(key),
+        None => bail!("the key that was made is gone"),
     }
 }
 
@@ -427,7 +427,7 @@ async fn disable_and_delete(run: &mut Run<'_>, key: &Key) -> Result<()> {
     run.findings.check("disabled-listed", shown, format!("shown {when}"));
     run.provider.enable_key(&key.hash, soon()).await?;
     take_away_made(run).await?;
-    let is_gone = async || Ok(matches!(run.provider.get_key(&key.hash, soon()).await, Ok(KeyPresence::Gone)));
+    let is_gone = async || Ok(matches!(run.provider.get_key(&key.hash, soon()).await, Ok(None)));
     let (gone, when) = within(run.options, SOON, is_gone).await?;
     run.findings.check("gone-is-json", gone, format!("so answered {when}"));
     let (gone, when) = within(run.options, SOON, async || Ok(listed(run, key).await?.is_null())).await?;

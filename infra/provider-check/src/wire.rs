@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use bursar_core::domain::values::key::PlaintextKey;
 use bursar_core::provider::CONNECT_TIME_OUT;
-use bursar_core::provider::wire::text;
+use bursar_core::provider::wire::error::of_error;
 use http::Method;
 use serde_json::Value;
 
@@ -80,7 +80,7 @@ async fn answered(request: reqwest::RequestBuilder) -> Result<Answer> {
     let answer = request.send().await.map_err(reqwest::Error::without_url)?;
     let status = answer.status().as_u16();
     let body = answer.text().await.map_err(reqwest::Error::without_url)?;
-    let words = if status < 300 { status.to_string() } else { format!("{status}: {}", text::of_error(&body)) };
+    let words = if status < 300 { status.to_string() } else { format!("{status}: {}", of_error(&body)) };
     Ok(Answer { status, json: serde_json::from_str(&body).unwrap_or_default(), words })
 }
 

@@ -1,16 +1,13 @@
-//! The account as a whole: its money and its workspaces.
-
-use serde_json::value::RawValue;
+//! The account as a whole: its money and its workspaces; and what the provider offers to anybody.
 
 use super::Provider;
 use crate::domain::values::money::{promised, spent};
 use crate::prelude::*;
-use crate::provider::wire::calls::{CREDITS, LIST_WORKSPACES};
+use crate::provider::wire::calls::{CREDITS, Call, LIST_MODELS, LIST_PROVIDERS, LIST_WORKSPACES};
 use crate::provider::wire::error::ProviderError;
 use crate::provider::wire::json::{self, Envelope, Unreadable};
 use crate::provider::wire::pages::{ListRow, PageReader};
 
-/// The lifetime credits of the account: bought and used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credits {
     pub bought: Usd,
@@ -34,8 +31,18 @@ struct CreditsAnswer {
     total_usage: Option<Usd>,
 }
 
+#[derive(Deserialize)]
+struct Model {
+    id: String,
+    canonical_slug: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Seller {
+    slug: String,
+}
+
 impl Credits {
-    /// The credits that are left; they may be negative.
     pub fn balance(self) -> Usd {
         self.bought - self.used
     }
@@ -45,7 +52,6 @@ impl Provider {
     /// Reads the account's credits. An ordinary key may be answered with zeros, so the key is checked before
     /// the answer is trusted (`check_management_key`).
     pub async fn credits(&self, deadline: Deadline) -> Result<Credits, ProviderError> {
-        let request = CREDITS.request();
         let both = |body: &str| {
             let Envelope { data } = json::read::<Envelope<CreditsAnswer>>(body)?;
             match (data.total_credits, data.total_usage) {
@@ -53,29 +59,41 @@ impl Provider {
                 _ => Err(Unreadable("the answer lacks what was bought or used".to_owned())),
             }
         };
-        self.ask(request, deadline, both).await
+        self.ask(CREDITS.request(), deadline, both).await
     }
 
-    /// Lists every workspace that the management key can see.
     pub async fn workspaces(&self, deadline: Deadline) -> Result<Vec<Workspace>, ProviderError> {
-        let mut pages = PageReader::<Workspace>::new(self, &LIST_WORKSPACES, "", &[], Clock::system());
-        let mut seen = HashSet::new();
-        let mut all = Vec::new();
-        while let Some(page) = pages.next(deadline).await? {
-            all.extend(page.rows.into_iter().filter(|workspace| seen.insert(workspace.id.clone())));
-        }
-        Ok(all)
+        PageReader::new(self, &LIST_WORKSPACES, "", &[], Clock::system()).all(|| deadline).await
+    }
+
+    /// Lists the models that the provider offers, by each of their slugs.
+    pub async fn models(&self, deadline: Deadline) -> Result<BTreeSet<String>, ProviderError> {
+        let slugs = |model: Model| [Some(model.id), model.canonical_slug].into_iter().flatten();
+        self.slugs(&LIST_MODELS, deadline, slugs).await
+    }
+
+    pub async fn providers(&self, deadline: Deadline) -> Result<BTreeSet<String>, ProviderError> {
+        self.slugs(&LIST_PROVIDERS, deadline, |seller: Seller| [seller.slug]).await
+    }
+
+    async fn slugs<T: serde::de::DeserializeOwned, S: IntoIterator<Item = String>>(
+        &self,
+        call: &'static Call,
+        deadline: Deadline,
+        slugs: impl Fn(T) -> S,
+    ) -> Result<BTreeSet<String>, ProviderError> {
+        let listed = |body: &str| {
+            let Envelope { data } = json::read::<Envelope<Vec<T>>>(body)?;
+            if data.is_empty() {
+                return Err(Unreadable("the list is empty".to_owned()));
+            }
+            Ok(data.into_iter().flat_map(&slugs).collect())
+        };
+        self.ask(call.request(), deadline, listed).await
     }
 }
 
 impl ListRow for Workspace {
-    const PAGE: usize = 100;
-    const PAGE_IS_ASKED: bool = true;
-
-    fn read(row: &RawValue) -> Result<Workspace, serde_json::Error> {
-        serde_json::from_str(row.get())
-    }
-
     fn id(&self) -> Option<&str> {
         Some(&self.id)
     }

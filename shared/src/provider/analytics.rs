@@ -5,19 +5,17 @@ use std::ops::RangeInclusive;
 
 use serde::Deserializer;
 use serde::de::Error as _;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::Provider;
 use crate::domain::usage::models::{ModelRow, Sums};
 use crate::domain::values::money::MoneyError;
 use crate::prelude::*;
 use crate::provider::wire::calls::QUERY_ANALYTICS;
-use crate::provider::wire::error::ProviderError;
+use crate::provider::wire::error::{ProviderError, harmless};
 use crate::provider::wire::json::{self, Envelope, Unreadable};
-use crate::provider::wire::text::harmless;
 
-/// The most rows that the provider's documents let a query ask for.
 pub const MOST_ROWS: usize = 10_000;
 /// The most warnings of an answer that are logged.
 const MOST_WARNINGS: usize = 10;
@@ -26,7 +24,6 @@ const MOST_WARNINGS: usize = 10;
 /// only the name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelUsage {
-    /// The rows, the largest first.
     pub rows: Vec<ModelRow>,
     /// How many further rows could not be read, and why the first of them could not, fit for a log.
     pub unreadable: u64,
@@ -37,59 +34,33 @@ pub struct ModelUsage {
 }
 
 impl Provider {
-    /// Queries the use of every model by every key on each of these UTC days, in one request.
     pub async fn model_usage(
         &self,
         days: RangeInclusive<Date>,
         deadline: Deadline,
     ) -> Result<ModelUsage, ProviderError> {
-        let request = QUERY_ANALYTICS.request().json(&Query::of(&days))?;
+        let request = QUERY_ANALYTICS.request().json(&query(&days))?;
         self.ask(request, deadline, |body| model_usage(body, &days)).await
     }
 }
 
 /// The one query. Its order leaves the smallest rows out.
-#[derive(Serialize)]
-struct Query {
-    metrics: [&'static str; 4],
-    dimensions: [&'static str; 2],
-    granularity: &'static str,
-    time_range: TimeRange,
-    order_by: OrderBy,
-    limit: usize,
-    /// The limit again, without which the provider may answer with more rows.
-    group_limit: usize,
-}
-
-#[derive(Serialize)]
-struct TimeRange {
-    start: String,
-    end: String,
-}
-
-#[derive(Serialize)]
-struct OrderBy {
-    field: &'static str,
-    direction: &'static str,
-}
-
-impl Query {
-    fn of(days: &RangeInclusive<Date>) -> Query {
-        let midnight = |day: Date| format!("{day}T00:00:00Z");
-        let (first, last) = (*days.start(), *days.end());
-        let after = last.tomorrow().unwrap_or(last);
-        // One bucket more than the days: it is not documented whether the end belongs to the range.
-        let buckets = usize::try_from(after.duration_since(first).as_hours() / 24 + 1).unwrap_or(1);
-        Query {
-            metrics: ["total_usage", "credits_usage", "byok_usage", "request_count"],
-            dimensions: ["api_key_id", "model"],
-            granularity: "day",
-            time_range: TimeRange { start: midnight(first), end: midnight(after) },
-            order_by: OrderBy { field: "total_usage", direction: "desc" },
-            limit: MOST_ROWS,
-            group_limit: buckets.clamp(1, MOST_ROWS),
-        }
-    }
+fn query(days: &RangeInclusive<Date>) -> Value {
+    let midnight = |day: Date| format!("{day}T00:00:00Z");
+    let (first, last) = (*days.start(), *days.end());
+    let after = last.tomorrow().unwrap_or(last);
+    // One bucket more than the days: it is not documented whether the end belongs to the range.
+    let buckets = usize::try_from(after.duration_since(first).as_hours() / 24 + 1).unwrap_or(1);
+    json!({
+        "metrics": ["total_usage", "credits_usage", "byok_usage", "request_count"],
+        "dimensions": ["api_key_id", "model"],
+        "granularity": "day",
+        "time_range": {"start": midnight(first), "end": midnight(after)},
+        "order_by": {"field": "total_usage", "direction": "desc"},
+        "limit": MOST_ROWS,
+        // The limit again, without which the provider may answer with more rows.
+        "group_limit": buckets.clamp(1, MOST_ROWS),
+    })
 }
 
 #[derive(Deserialize)]
@@ -163,7 +134,6 @@ fn day<'de, D: Deserializer<'de>>(from: D) -> Result<Date, D::Error> {
     date.ok_or_else(|| D::Error::custom("this is no day"))
 }
 
-/// A readable label: an id where there is none, and empty where the provider has neither.
 fn label<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     match Value::deserialize(from)? {
         Value::String(text) => Ok(text),

@@ -1,18 +1,18 @@
 //! Guardrails: what keys may call, made and changed, and keys put under them. A key holds one
 //! guardrail at most, and a guardrail has no effect before a key is assigned to it.
 
-use serde_json::Value;
-use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::Provider;
-use crate::domain::programme::rules::{DataPolicy, Region, Rules};
+use crate::domain::programme::rules::{DataPolicy, Rules};
 use crate::prelude::*;
 use crate::provider::wire::calls::{
-    ASSIGN_KEYS, CREATE_GUARDRAIL, Call, LIST_ASSIGNED, LIST_GUARDRAILS, PATCH_GUARDRAIL, Request,
+    ASSIGN_KEYS, CREATE_GUARDRAIL, LIST_ASSIGNED, LIST_GUARDRAILS, PATCH_GUARDRAIL, Request,
 };
-use crate::provider::wire::error::{ProviderError, Trouble};
+use crate::provider::wire::error::ProviderError;
 use crate::provider::wire::json::{self, Envelope};
 use crate::provider::wire::pages::{ListRow, PageReader};
+use crate::provider::wire::send::unknown;
 
 /// The provider's fields for what the providers of models may do with prompts: whether they may train on them or publish them, and
 /// whether they must not keep them. Without a value, the account's setting holds.
@@ -59,7 +59,6 @@ impl ProviderGuardrail {
         serde_json::to_string(&(&self.name, lists, data)).unwrap_or_default()
     }
 
-    /// Whether it restricts what these rules restrict, as far as its fields show.
     fn follows(&self, GuardrailRules { rules, .. }: &GuardrailRules) -> bool {
         let allows_all = |list: &Option<Vec<String>>| list.as_ref().is_none_or(Vec::is_empty);
         allows_all(&self.allowed_models) == rules.models.is_empty()
@@ -82,7 +81,7 @@ impl Provider {
         rules: &GuardrailRules,
         deadline: Deadline,
     ) -> Result<ProviderGuardrail, ProviderError> {
-        self.send_rules(CREATE_GUARDRAIL.request(), &CREATE_GUARDRAIL, rules, deadline).await
+        self.send_rules(CREATE_GUARDRAIL.request(), rules, deadline).await
     }
 
     /// Replaces the rules of a guardrail; `None` if the provider has none of this id.
@@ -92,36 +91,25 @@ impl Provider {
         rules: &GuardrailRules,
         deadline: Deadline,
     ) -> Result<Option<ProviderGuardrail>, ProviderError> {
-        match self.send_rules(PATCH_GUARDRAIL.about(id), &PATCH_GUARDRAIL, rules, deadline).await {
+        match self.send_rules(PATCH_GUARDRAIL.about(id), rules, deadline).await {
             Err(error) if error.is_not_found() => Ok(None),
             patched => patched.map(Some),
         }
     }
 
-    /// Lists the guardrails of the default workspace.
     pub async fn guardrails(&self, deadline: Deadline) -> Result<Vec<ProviderGuardrail>, ProviderError> {
-        let mut pages = PageReader::<ProviderGuardrail>::new(self, &LIST_GUARDRAILS, "", &[], Clock::system());
-        let mut seen = HashSet::new();
-        let mut all = Vec::new();
-        while let Some(page) = pages.next(deadline).await? {
-            all.extend(page.rows.into_iter().filter(|guardrail| seen.insert(guardrail.id.clone())));
-        }
-        Ok(all)
+        PageReader::new(self, &LIST_GUARDRAILS, "", &[], Clock::system()).all(|| deadline).await
     }
 
     /// Puts a key under a guardrail, in place of the one it had. It succeeds only when the provider confirms that, by its count or in
     /// its list. Repeating it is harmless.
     pub async fn assign_key(&self, id: &str, key: &KeyHash, deadline: Deadline) -> Result<(), ProviderError> {
-        #[derive(Serialize)]
-        struct AssignBody<'a> {
-            key_hashes: [&'a KeyHash; 1],
-        }
         #[derive(Deserialize)]
         struct AssignAnswer {
             #[serde(default, deserialize_with = "json::count")]
             assigned_count: Option<u64>,
         }
-        let request = ASSIGN_KEYS.about(id).json(&AssignBody { key_hashes: [key] })?;
+        let request = ASSIGN_KEYS.about(id).json(&json!({"key_hashes": [key]}))?;
         let answer = self.ask(request, deadline, json::read::<AssignAnswer>).await?;
         // The count may leave out a key that had this guardrail already.
         if answer.assigned_count == Some(1) {
@@ -133,8 +121,7 @@ impl Provider {
                 return Ok(());
             }
         }
-        let trouble = Trouble::unsent(&ASSIGN_KEYS, format!("the key {key} is not under the guardrail"));
-        Err(ProviderError::Unknown { trouble, after: None, made: None })
+        Err(unknown(&ASSIGN_KEYS, &format!("the key {key} is not under the guardrail")))
     }
 
     /// The keys under a guardrail. Each answer has a deadline of its own.
@@ -143,56 +130,44 @@ impl Provider {
         id: &str,
         deadline: impl Fn() -> Deadline,
     ) -> Result<HashSet<KeyHash>, ProviderError> {
-        let (mut pages, mut keys) = (self.assigned(id), HashSet::new());
-        while let Some(page) = pages.next(deadline()).await? {
-            keys.extend(page.rows.into_iter().map(|row| row.key_hash));
-        }
-        Ok(keys)
+        Ok(self.assigned(id).all(deadline).await?.into_iter().map(|row| row.key_hash).collect())
     }
 
     fn assigned(&self, id: &str) -> PageReader<Assignment> {
         PageReader::new(self, &LIST_ASSIGNED, id, &[], Clock::system())
     }
 
-    /// Sends rules, and checks that the guardrail follows them.
     async fn send_rules(
         &self,
         request: Request<'_>,
-        call: &'static Call,
         rules: &GuardrailRules,
         deadline: Deadline,
     ) -> Result<ProviderGuardrail, ProviderError> {
-        let request = request.json(&RulesBody::of(rules))?;
+        let call = request.call;
+        let request = request.json(&body_of(rules))?;
         let Envelope { data } = self.ask(request, deadline, json::read::<Envelope<ProviderGuardrail>>).await?;
         if data.follows(rules) {
             return Ok(data);
         }
-        let trouble = Trouble::unsent(call, "the guardrail answered does not follow its rules".to_owned());
-        Err(ProviderError::Unknown { trouble, after: None, made: None })
+        Err(unknown(call, "the guardrail answered does not follow its rules"))
     }
 }
 
 /// The body that sends the rules. `null` clears what an earlier rule set, and an empty list would be refused.
-#[derive(Serialize)]
-struct RulesBody<'a> {
-    name: &'a str,
-    allowed_models: Option<&'a [String]>,
-    allowed_providers: Option<&'a [String]>,
-    allowed_data_regions: Option<&'a [Region]>,
-    #[serde(flatten)]
-    data: BTreeMap<&'static str, Option<bool>>,
-}
-
-impl<'a> RulesBody<'a> {
-    fn of(GuardrailRules { name, rules }: &'a GuardrailRules) -> RulesBody<'a> {
-        RulesBody {
-            name,
-            allowed_models: Some(&*rules.models).filter(|models| !models.is_empty()),
-            allowed_providers: Some(&*rules.providers).filter(|providers| !providers.is_empty()),
-            allowed_data_regions: Some(&*rules.regions).filter(|regions| !regions.is_empty()),
-            data: data_rules(rules.data_policy),
-        }
+fn body_of(GuardrailRules { name, rules }: &GuardrailRules) -> Value {
+    fn given<T: Serialize>(list: &[T]) -> Option<&[T]> {
+        Some(list).filter(|list| !list.is_empty())
     }
+    let mut body = json!({
+        "name": name,
+        "allowed_models": given(&rules.models),
+        "allowed_providers": given(&rules.providers),
+        "allowed_data_regions": given(&rules.regions),
+    });
+    for (field, wanted) in data_rules(rules.data_policy) {
+        body[field] = wanted.into();
+    }
+    body
 }
 
 fn data_rules(policy: DataPolicy) -> BTreeMap<&'static str, Option<bool>> {
@@ -209,26 +184,12 @@ struct Assignment {
 }
 
 impl ListRow for Assignment {
-    const PAGE: usize = 100;
-    const PAGE_IS_ASKED: bool = true;
-
-    fn read(row: &RawValue) -> Result<Assignment, serde_json::Error> {
-        serde_json::from_str(row.get())
-    }
-
     fn id(&self) -> Option<&str> {
         Some(self.key_hash.as_str())
     }
 }
 
 impl ListRow for ProviderGuardrail {
-    const PAGE: usize = 100;
-    const PAGE_IS_ASKED: bool = true;
-
-    fn read(row: &RawValue) -> Result<ProviderGuardrail, serde_json::Error> {
-        serde_json::from_str(row.get())
-    }
-
     fn id(&self) -> Option<&str> {
         Some(&self.id)
     }

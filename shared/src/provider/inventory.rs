@@ -4,22 +4,17 @@
 
 use std::collections::VecDeque;
 
-use serde_json::value::RawValue;
-
 use super::Provider;
 use super::key::{ListedKey, ProviderKey, UnreadableKey};
 use crate::prelude::*;
 use crate::provider::wire::calls::{LIST_KEYS, LIST_WORKSPACES};
-use crate::provider::wire::error::{ProviderError, Trouble};
+use crate::provider::wire::error::ProviderError;
 use crate::provider::wire::pages::{self, ListRow, PageReader};
+use crate::provider::wire::send::unknown;
 
 /// Parameters that are always sent, since by default the provider hides such keys.
 pub const EVERY_KEY: [(&str, &str); 2] = [("include_disabled", "true"), ("include_expired", "true")];
 
-/// The number of keys that the provider puts on a page, which cannot be asked for.
-pub const KEYS_ON_A_PAGE: usize = 100;
-
-/// Keys that were listed together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InventoryPage {
     pub keys: Vec<ProviderKey>,
@@ -29,13 +24,11 @@ pub struct InventoryPage {
     pub asked: Moment,
 }
 
-/// A listing of the whole account that is being read.
 pub struct Inventory {
     provider: Provider,
     clock: Clock,
     /// The remaining workspaces; `None` until they were asked for.
     workspaces: Option<VecDeque<String>>,
-    /// The workspace that is being read.
     pages: Option<(String, PageReader<ListedKey>)>,
     seen: HashSet<Half>,
 }
@@ -66,9 +59,7 @@ impl Provider {
         let workspaces: VecDeque<String> =
             self.workspaces(deadline).await?.into_iter().map(|workspace| workspace.id).collect();
         if workspaces.is_empty() {
-            let trouble =
-                Trouble::unsent(&LIST_WORKSPACES, "it names no workspace, and every account has one".to_owned());
-            return Err(ProviderError::Unknown { trouble, after: None, made: None });
+            return Err(unknown(&LIST_WORKSPACES, "it names no workspace, and every account has one"));
         }
         Ok(workspaces)
     }
@@ -115,12 +106,10 @@ impl Inventory {
         }
     }
 
-    /// The number of distinct keys listed so far.
     pub fn listed(&self) -> usize {
         self.seen.len()
     }
 
-    /// The position from which another listing can go on.
     pub fn position(&self) -> InventoryPosition {
         let within = self.pages.as_ref().map(|(workspace, pages)| (workspace.clone(), pages.position()));
         InventoryPosition { workspaces: self.workspaces.clone(), within }
@@ -161,21 +150,12 @@ fn pages_of(provider: &Provider, workspace: &str, clock: &Clock) -> PageReader<L
 }
 
 fn half(hash: &[u8; 32]) -> Half {
-    let (front, back) = hash.split_at(16);
-    let mut half = Half::default();
-    for (half, (front, back)) in half.iter_mut().zip(front.iter().zip(back)) {
-        *half = front ^ back;
-    }
-    half
+    std::array::from_fn(|at| hash[at] ^ hash[at + 16])
 }
 
 impl ListRow for ListedKey {
-    const PAGE: usize = KEYS_ON_A_PAGE;
+    // It cannot be asked for.
     const PAGE_IS_ASKED: bool = false;
-
-    fn read(row: &RawValue) -> Result<ListedKey, serde_json::Error> {
-        Ok(ListedKey::of(row))
-    }
 
     fn id(&self) -> Option<&str> {
         self.hash().map(KeyHash::as_str)

@@ -1,13 +1,15 @@
 //! A key as the provider lists it. Only fields that Bursar uses are read, and optional ones are `Option`s: a
 //! missing number never becomes zero or another number.
 
+use serde::Deserializer;
 use serde_json::value::RawValue;
 
+use crate::domain::usage::reading::UsageReport;
 use crate::domain::values::money::{promised, spent};
 use crate::prelude::*;
+use crate::provider::wire::error::harmless;
 use crate::provider::wire::json::{self, ListedReset};
 
-/// A key of the account.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ProviderKey {
     pub hash: KeyHash,
@@ -63,7 +65,6 @@ pub enum ListedKey {
     Unreadable(UnreadableKey),
 }
 
-/// A listed key of which no more is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnreadableKey {
     pub hash: Option<KeyHash>,
@@ -81,26 +82,46 @@ impl ProviderKey {
     pub fn has_expired(&self, now: Moment) -> bool {
         self.expires_at.is_some_and(|expires| expires <= now)
     }
+
+    /// The usage report with the counters of this kind of window. `None` if even the lifetime's use is
+    /// missing.
+    pub fn usage_report(&self, reset: Reset) -> Option<UsageReport> {
+        let (in_window, byok_in_window) = match reset {
+            Reset::None => (self.usage, self.byok_usage),
+            Reset::Daily => (self.usage_daily, self.byok_usage_daily),
+            Reset::Weekly => (self.usage_weekly, self.byok_usage_weekly),
+            Reset::Monthly => (self.usage_monthly, self.byok_usage_monthly),
+        };
+        Some(UsageReport {
+            lifetime: self.usage?,
+            today: self.usage_daily,
+            in_window,
+            byok: self.byok_usage,
+            byok_today: self.byok_usage_daily,
+            byok_in_window,
+            off_the_limit: self.limit.zip(self.limit_remaining).map(|(limit, remaining)| limit - remaining),
+            last_used_at: self.last_used_at,
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for ListedKey {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<ListedKey, D::Error> {
+        #[derive(Deserialize)]
+        struct HashOnly {
+            hash: KeyHash,
+        }
+        let row = <&RawValue>::deserialize(from)?.get();
+        let error = match serde_json::from_str(row) {
+            Ok(key) => return Ok(ListedKey::Key(key)),
+            Err(error) => error,
+        };
+        let hash = serde_json::from_str(row).ok().map(|HashOnly { hash }| hash);
+        Ok(ListedKey::Unreadable(UnreadableKey { hash, why: harmless(&error.to_string()) }))
+    }
 }
 
 impl ListedKey {
-    pub(super) fn of(row: &RawValue) -> ListedKey {
-        serde_json::from_str(row.get()).map_or_else(
-            |error| {
-                #[derive(Deserialize)]
-                struct HashOnly {
-                    hash: KeyHash,
-                }
-                let named: Option<HashOnly> = serde_json::from_str(row.get()).ok();
-                ListedKey::Unreadable(UnreadableKey {
-                    hash: named.map(|named| named.hash),
-                    why: crate::provider::wire::text::harmless(&error.to_string()),
-                })
-            },
-            |key| ListedKey::Key(Box::new(key)),
-        )
-    }
-
     pub fn hash(&self) -> Option<&KeyHash> {
         match self {
             ListedKey::Key(key) => Some(&key.hash),

@@ -1,36 +1,21 @@
-//! Calls that make, read, change and delete keys; what they send is in `keys/sent.rs`, what comes back in
-//! `keys/answered.rs`. When each call may be made, and what is recorded of it, is the caller's protocol.
+//! Calls that make, read, change and delete keys; what they send, and what comes back. When each call may be made, and what is
+//! recorded of it, is the caller's protocol.
+
+use http::StatusCode;
+use serde::Serializer;
+use serde_json::value::RawValue;
 
 use super::Provider;
 use super::key::ProviderKey;
+use crate::domain::values::key::PlaintextKey;
 use crate::prelude::*;
-use crate::provider::wire::calls::{CREATE_KEY, DELETE_KEY, GET_KEY, PATCH_KEY, Request};
+use crate::provider::wire::calls::{CREATE_KEY, Call, DELETE_KEY, GET_KEY, PATCH_KEY, Request};
 use crate::provider::wire::error::{ProviderError, Trouble};
-use crate::provider::wire::json::{self, Unreadable};
+use crate::provider::wire::json::{self, Envelope, Unreadable};
+use crate::provider::wire::send::{refused_here, unknown};
 
-mod answered;
-mod sent;
-
-use answered::CreateAnswer;
-pub use answered::CreatedKey;
-pub(super) use answered::one;
-use sent::at_least_a_cent;
-pub use sent::{KeyPatch, NewKey};
-
-/// The result of a patch or a reading of a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeyPresence {
-    Key(Box<ProviderKey>),
-    /// The provider has no key with this hash.
-    Gone,
-}
-
-/// The result of a deletion.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deletion {
-    Now,
-    AlreadyGone,
-}
+/// A key that was patched or read; `None` where the provider has none with this hash.
+pub type FoundKey = Option<Box<ProviderKey>>;
 
 impl Provider {
     /// Makes a key. It is sent once, and only with its whole time-out left. After an unknown outcome a key of
@@ -42,8 +27,7 @@ impl Provider {
         answer.take(key.limit)
     }
 
-    /// Reads a key by its hash.
-    pub async fn get_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<KeyPresence, ProviderError> {
+    pub async fn get_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<FoundKey, ProviderError> {
         let request = GET_KEY.about(hash.as_str());
         let answer = self.ask(request, deadline, |body| one(body, hash)).await;
         or_gone(answer)
@@ -56,7 +40,7 @@ impl Provider {
         hash: &KeyHash,
         clock: &Clock,
         deadline: Deadline,
-    ) -> Result<(Moment, KeyPresence), ProviderError> {
+    ) -> Result<(Moment, FoundKey), ProviderError> {
         loop {
             let asked = clock.now();
             let found = self.get_key(hash, deadline).await?;
@@ -66,13 +50,12 @@ impl Provider {
         }
     }
 
-    /// Changes a key and returns it as it is afterwards.
     pub async fn patch_key(
         &self,
         hash: &KeyHash,
         patch: KeyPatch,
         deadline: Deadline,
-    ) -> Result<KeyPresence, ProviderError> {
+    ) -> Result<FoundKey, ProviderError> {
         self.patch(hash, patch, false, deadline).await
     }
 
@@ -83,27 +66,27 @@ impl Provider {
         hash: &KeyHash,
         patch: KeyPatch,
         deadline: Deadline,
-    ) -> Result<KeyPresence, ProviderError> {
+    ) -> Result<FoundKey, ProviderError> {
         self.patch(hash, patch, true, deadline).await
     }
 
-    /// Disables a key. A single answer that it does not exist may be wrong, so the key is `Gone` only if it
+    /// Disables a key. A single answer that it does not exist may be wrong, so the key is gone only if it
     /// cannot be read either.
-    pub async fn disable_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<KeyPresence, ProviderError> {
-        if let KeyPresence::Key(key) = self.patch_key(hash, KeyPatch::disabled(true), deadline).await? {
-            return Ok(KeyPresence::Key(key));
+    pub async fn disable_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<FoundKey, ProviderError> {
+        let patched = self.patch_key(hash, KeyPatch::disabled(true), deadline).await?;
+        if patched.is_some() {
+            return Ok(patched);
         }
         match self.get_key(hash, deadline).await? {
-            KeyPresence::Key(key) if !key.disabled => {
-                let why = "the key is there, but was not found to be disabled".to_owned();
-                Err(ProviderError::Unknown { trouble: Trouble::unsent(&PATCH_KEY, why), after: None, made: None })
+            Some(key) if !key.disabled => {
+                Err(unknown(&PATCH_KEY, "the key is there, but was not found to be disabled"))
             }
             found => Ok(found),
         }
     }
 
     /// Enables a key in one try: a second could take effect after a later disable of the grant.
-    pub async fn enable_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<KeyPresence, ProviderError> {
+    pub async fn enable_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<FoundKey, ProviderError> {
         self.patch_key_once(hash, KeyPatch::disabled(false), deadline).await
     }
 
@@ -113,7 +96,7 @@ impl Provider {
         patch: KeyPatch,
         once: bool,
         deadline: Deadline,
-    ) -> Result<KeyPresence, ProviderError> {
+    ) -> Result<FoundKey, ProviderError> {
         if let Some(Some(limit)) = patch.limit {
             at_least_a_cent(&PATCH_KEY, limit)?;
         }
@@ -128,8 +111,8 @@ impl Provider {
         or_gone(self.ask(request, deadline, done).await)
     }
 
-    /// Deletes a key for ever.
-    pub async fn delete_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<Deletion, ProviderError> {
+    /// Deletes a key for ever; `false` where it was gone already.
+    pub async fn delete_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<bool, ProviderError> {
         #[derive(Deserialize)]
         struct DeleteAnswer {
             deleted: Option<bool>,
@@ -141,17 +124,228 @@ impl Provider {
             _ => Ok(()),
         };
         match self.ask(request, deadline, done).await {
-            Ok(()) => Ok(Deletion::Now),
-            Err(error) if error.is_not_found() => Ok(Deletion::AlreadyGone),
-            Err(error) => Err(error),
+            Err(error) if error.is_not_found() => Ok(false),
+            deleted => deleted.map(|()| true),
         }
     }
 }
 
-fn or_gone(answer: Result<Box<ProviderKey>, ProviderError>) -> Result<KeyPresence, ProviderError> {
+fn or_gone(answer: Result<Box<ProviderKey>, ProviderError>) -> Result<FoundKey, ProviderError> {
     match answer {
-        Ok(key) => Ok(KeyPresence::Key(key)),
-        Err(error) if error.is_not_found() => Ok(KeyPresence::Gone),
-        Err(error) => Err(error),
+        Err(error) if error.is_not_found() => Ok(None),
+        answer => answer.map(Some),
+    }
+}
+
+/// A key to be made. It always has a limit, since a key without one could spend the whole account.
+#[derive(Debug, Clone, Serialize)]
+pub struct NewKey<'a> {
+    pub name: &'a str,
+    #[serde(serialize_with = "plain_number")]
+    pub limit: Usd,
+    #[serde(rename = "limit_reset", serialize_with = "reset_or_null")]
+    pub reset: Reset,
+    pub include_byok_in_limit: bool,
+    /// It cannot be changed later.
+    #[serde(serialize_with = "utc_with_seconds", skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Moment>,
+    /// The workspace of the key; the account's default one if `None`.
+    #[serde(rename = "workspace_id", skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<&'a str>,
+}
+
+/// The changes to a key, at least one. Fields that are not set stay as they are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct KeyPatch {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disabled: Option<bool>,
+    /// The new limit; the inner `None` is the provider's `null`, which removes the limit.
+    #[serde(serialize_with = "number_or_null", skip_serializing_if = "Option::is_none")]
+    limit: Option<Option<Usd>>,
+    #[serde(rename = "limit_reset", serialize_with = "named_reset_or_null", skip_serializing_if = "Option::is_none")]
+    reset: Option<Reset>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    include_byok_in_limit: Option<bool>,
+}
+
+impl KeyPatch {
+    pub fn disabled(disabled: bool) -> KeyPatch {
+        KeyPatch { disabled: Some(disabled), ..KeyPatch::default() }
+    }
+
+    /// Sets the limit itself, not an increment; `None` removes it.
+    pub fn limit(limit: Option<Usd>) -> KeyPatch {
+        KeyPatch { limit: Some(limit), ..KeyPatch::default() }
+    }
+
+    /// Also sets the window in which the limit counts, and whether it includes BYOK use.
+    #[must_use]
+    pub fn counting(self, reset: Reset, include_byok_in_limit: bool) -> KeyPatch {
+        KeyPatch { reset: Some(reset), include_byok_in_limit: Some(include_byok_in_limit), ..self }
+    }
+
+    fn lacking_in(&self, key: &ProviderKey) -> Option<String> {
+        if self.disabled.is_some_and(|wanted| key.disabled != wanted) {
+            return Some(format!("disabled is {}", key.disabled));
+        }
+        if let Some(wanted) = self.limit
+            && !is_held(wanted, key.limit)
+        {
+            return Some("its limit is another".to_owned());
+        }
+        match (self.reset, self.include_byok_in_limit) {
+            (Some(reset), Some(byok)) if !key.counts_in(reset, byok) => {
+                Some("its limit is counted otherwise".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+fn is_held(sent: Option<Usd>, limit: Option<Usd>) -> bool {
+    match (sent, limit) {
+        (Some(sent), Some(limit)) => limit.is_about(sent),
+        (sent, limit) => sent == limit,
+    }
+}
+
+/// Refuses limits below a cent. It is not documented whether a limit of zero blocks a key or leaves it
+/// unlimited, so none is sent.
+fn at_least_a_cent(call: &Call, limit: Usd) -> Result<(), ProviderError> {
+    if limit >= Usd::CENT {
+        return Ok(());
+    }
+    Err(refused_here(call, format!("a limit of ${limit} is below one cent")))
+}
+
+fn plain_number<S: Serializer>(amount: &Usd, to: S) -> Result<S::Ok, S::Error> {
+    amount.to_json().serialize(to)
+}
+
+fn number_or_null<S: Serializer>(amount: &Option<Option<Usd>>, to: S) -> Result<S::Ok, S::Error> {
+    amount.flatten().map(Usd::to_json).serialize(to)
+}
+
+fn reset_or_null<S: Serializer>(reset: &Reset, to: S) -> Result<S::Ok, S::Error> {
+    match reset {
+        Reset::None => to.serialize_none(),
+        named => named.serialize(to),
+    }
+}
+
+fn named_reset_or_null<S: Serializer>(reset: &Option<Reset>, to: S) -> Result<S::Ok, S::Error> {
+    reset_or_null(&reset.unwrap_or(Reset::None), to)
+}
+
+/// Writes `2027-02-21T00:00:00Z`, since the provider refuses other offsets and times without seconds.
+fn utc_with_seconds<S: Serializer>(time: &Option<Moment>, to: S) -> Result<S::Ok, S::Error> {
+    time.map(|time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).serialize(to)
+}
+
+/// A key that was made, with the only copy of its plaintext.
+#[derive(Debug)]
+pub struct CreatedKey {
+    pub hash: KeyHash,
+    pub plaintext: PlaintextKey,
+}
+
+/// The answer to a creation, read with as few demands as possible: a key that was made must not be lost over
+/// a field.
+#[derive(Deserialize)]
+struct CreateAnswer {
+    key: Option<Box<RawValue>>,
+    data: Option<Box<RawValue>>,
+}
+
+#[derive(Deserialize)]
+struct CreatedHash {
+    hash: KeyHash,
+}
+
+#[derive(Deserialize)]
+struct InnerKey {
+    key: String,
+}
+
+#[derive(Deserialize)]
+struct CreatedLimit {
+    limit: Box<RawValue>,
+}
+
+impl CreateAnswer {
+    /// The created key. Its plaintext is the top-level `key`; some answers were seen with `data.key`.
+    fn take(self, limit: Usd) -> Result<CreatedKey, ProviderError> {
+        let data = self.data.as_deref().map_or("null", RawValue::get);
+        let hash = serde_json::from_str(data).ok().map(|CreatedHash { hash }| hash);
+        let top_level = self.key.and_then(|key| serde_json::from_str::<String>(key.get()).ok());
+        let inner = || serde_json::from_str(data).ok().map(|InnerKey { key }| key);
+        let plaintext = top_level.and_then(PlaintextKey::new).or_else(|| inner().and_then(PlaintextKey::new));
+        let is_capped =
+            serde_json::from_str(data).map_or(true, |CreatedLimit { limit: listed }| is_within(&listed, limit));
+        match (hash, plaintext) {
+            (Some(hash), Some(plaintext)) if is_capped => Ok(CreatedKey { hash, plaintext }),
+            (Some(hash), Some(_)) => Err(lost("a key was made without the limit that was asked for", Some(hash))),
+            (Some(hash), None) => Err(lost("a key was made, but its plaintext is not in the answer", Some(hash))),
+            (None, _) => Err(lost("the answer names no key by its hash", None)),
+        }
+    }
+}
+
+fn lost(why: &str, made: Option<KeyHash>) -> ProviderError {
+    ProviderError::Unknown {
+        trouble: Trouble { status: Some(StatusCode::CREATED.as_u16()), ..Trouble::unsent(&CREATE_KEY, why.to_owned()) },
+        after: None,
+        made,
+    }
+}
+
+/// Whether a listed limit exists and is not above the one that was asked for.
+fn is_within(listed: &RawValue, asked: Usd) -> bool {
+    Usd::parse_floor(listed.get()).is_ok_and(|listed| listed.is_about(asked) || listed <= asked)
+}
+
+/// The key of an answer, which must be the one that was asked about.
+fn one(body: &str, hash: &KeyHash) -> Result<Box<ProviderKey>, Unreadable> {
+    let Envelope { data } = json::read::<Envelope<Box<ProviderKey>>>(body)?;
+    if data.hash == *hash { Ok(data) } else { Err(Unreadable("the answer is about another key".to_owned())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::to_string;
+
+    use super::*;
+    use crate::provider::tests::new_key;
+
+    #[test]
+    fn a_new_key_always_says_its_limit_its_reset_and_whether_byok_counts() {
+        let key = NewKey { limit: Usd::from_micros(19_999_999), ..new_key() };
+        let least = r#"{"name":"bursar/d/p/g/1-n","limit":19.999999,"limit_reset":null,"include_byok_in_limit":true}"#;
+        assert_eq!(to_string(&key).unwrap(), least);
+        let expires_at = Some("2027-02-21T01:00:00.123+01:00".parse().unwrap());
+        let key =
+            NewKey { reset: Reset::Weekly, include_byok_in_limit: false, expires_at, workspace: Some("w-1"), ..key };
+        let body: serde_json::Value = serde_json::from_str(&to_string(&key).unwrap()).unwrap();
+        assert_eq!((&body["limit_reset"], &body["include_byok_in_limit"]), (&"weekly".into(), &false.into()));
+        assert_eq!((&body["expires_at"], &body["workspace_id"]), (&"2027-02-21T00:00:00Z".into(), &"w-1".into()));
+    }
+
+    #[test]
+    fn a_patch_tells_left_out_from_null() {
+        for (patch, sent) in [
+            (KeyPatch::disabled(true), r#"{"disabled":true}"#),
+            (KeyPatch::limit(Some(Usd::from_dollars(20))), r#"{"limit":20}"#),
+            (KeyPatch::limit(None), r#"{"limit":null}"#),
+            (
+                KeyPatch::limit(Some(Usd::CENT)).counting(Reset::None, false),
+                r#"{"limit":0.01,"limit_reset":null,"include_byok_in_limit":false}"#,
+            ),
+            (
+                KeyPatch::limit(Some(Usd::CENT)).counting(Reset::Weekly, true),
+                r#"{"limit":0.01,"limit_reset":"weekly","include_byok_in_limit":true}"#,
+            ),
+        ] {
+            assert_eq!(to_string(&patch).unwrap(), sent);
+        }
     }
 }

@@ -1,15 +1,25 @@
-//! The check that a key is a management key, made at the start and before a rotation. An ordinary key looks
-//! alike, and may be answered as if the account were empty.
+//! Whether a key is a management key, and whose account it is of. An ordinary key looks alike, and may be answered as if the account
+//! were empty. A key of another account works, and answers 404 for every key of ours.
+//!
+//! So the deployment's own item keeps a fingerprint of the management key of the last complete sync, and three hashes that it
+//! listed. A key of another fingerprint must find one of them: before a key or a guardrail is made, at the start of a sync, at a
+//! rotation, and from then on wherever it is read in the place of a refused one. And where a 404 of a recorded key is believed, one of
+//! the three is found right after it. If the account was changed on purpose, an admin says so on the account page, and the next
+//! complete sync names others. Before the first complete sync any key passes.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::future::BoxFuture;
+
+use crate::domain::values::key::Fingerprint;
 use crate::prelude::*;
 use crate::provider::Provider;
-use crate::provider::wire::calls::{LIST_WORKSPACES, OWN_KEY};
-use crate::provider::wire::error::{ProviderError, Trouble};
+use crate::provider::wire::calls::{GET_KEY, LIST_WORKSPACES, OWN_KEY, Request};
+use crate::provider::wire::error::{self, ProviderError, Trouble};
 use crate::provider::wire::json::{self, Envelope};
-use crate::provider::wire::text;
 use crate::secrets::ManagementKey;
+use crate::store::KnownAccount;
 
-/// A key's own answer about itself.
 #[derive(Debug, Deserialize)]
 struct OwnKey {
     #[serde(default, deserialize_with = "json::or_default")]
@@ -35,7 +45,10 @@ impl Provider {
             Some(true) => Ok(()),
             Some(false) => Err(ordinary(&data.label)),
             // The field was renamed once already, so a call that needs a management key decides as well.
-            None => self.may_manage(deadline).await,
+            None => {
+                let one = Request { query: &[("limit", "1")], ..LIST_WORKSPACES.request() };
+                self.ask(one, deadline, |_| Ok(())).await
+            }
         }
     }
 
@@ -56,17 +69,80 @@ impl Provider {
             Ok(_) | Err(_) => ProviderError::Later { trouble, after: None },
         }
     }
-
-    async fn may_manage(&self, deadline: Deadline) -> Result<(), ProviderError> {
-        let request = LIST_WORKSPACES.request().query(&[("limit", "1")]);
-        self.ask(request, deadline, |_| Ok(())).await
-    }
 }
 
 fn ordinary(label: &str) -> ProviderError {
     // The label is masked, and is the only thing that identifies the key among others of the account.
     let label: String = label.chars().filter(|c| !c.is_control()).take(30).collect();
-    let masked = if label.contains("...") || label.contains('…') { label } else { text::harmless(&label) };
+    let masked = if label.contains("...") || label.contains('…') { label } else { error::harmless(&label) };
     let message = format!("“{masked}” is an ordinary key, and only a management key can make keys for others");
     ProviderError::ManagementKey { trouble: Trouble::unsent(&OWN_KEY, message) }
+}
+
+pub(super) type KnownTo = Arc<Mutex<Option<(DeploymentId, KnownAccount)>>>;
+
+impl Provider {
+    /// Checks that the management key is of this deployment's account, and from then on each that is read in its place.
+    pub async fn check_account(
+        &self,
+        deployment: &DeploymentId,
+        account: Option<&KnownAccount>,
+        deadline: Deadline,
+    ) -> Result<(), ProviderError> {
+        let account = account.filter(|account| !account.listed.is_empty());
+        *self.account.lock().unwrap_or_else(PoisonError::into_inner) =
+            account.map(|account| (deployment.clone(), account.clone()));
+        let key = self.key(&GET_KEY, deadline, self.keys.current()).await?;
+        let Err(error) = self.check_key(&key, deadline).await else { return Ok(()) };
+        // The right key may have been put back, or a rotation has ended this one.
+        match deadline.wait_for(self.keys.refresh(&key)).await {
+            Ok(Ok(fresh)) if fresh != key && error.is_of_the_key() => self.check_key(&fresh, deadline).await,
+            _ => Err(error),
+        }
+    }
+
+    /// Checks one key. It asks with that key, so it is boxed.
+    pub(super) fn check_key<'a>(
+        &'a self,
+        key: &'a ManagementKey,
+        deadline: Deadline,
+    ) -> BoxFuture<'a, Result<(), ProviderError>> {
+        Box::pin(async move {
+            let known = self.account.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let Some((deployment, account)) = known else { return Ok(()) };
+            let management_key = key.fingerprint(&deployment);
+            if management_key == account.management_key
+                || self.asked_with(key.clone()).finds_one_of(&account, deadline).await?
+            {
+                return Ok(());
+            }
+            Err(another_account(&account, management_key))
+        })
+    }
+
+    /// Whether a key that the last complete sync listed is found now, so that a 404 of another can be believed.
+    pub async fn finds_one_of(&self, account: &KnownAccount, deadline: Deadline) -> Result<bool, ProviderError> {
+        for hash in &account.listed {
+            match self.get_key(hash, deadline).await {
+                Ok(Some(_)) => return Ok(true),
+                Ok(None) => {}
+                Err(error @ ProviderError::ManagementKey { .. }) => return Err(error),
+                // What is neither a key nor the provider's own 404 proves nothing.
+                Err(error) => {
+                    let after = error.retry_after();
+                    return Err(ProviderError::Later { trouble: error.trouble().clone(), after });
+                }
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn another_account(account: &KnownAccount, management_key: Fingerprint) -> ProviderError {
+    let message = format!(
+        "none of the keys that the last complete sync listed is found with it ({} were asked for), and nothing more was asked. Put the \
+         right key into the secret; if this is the account from now on, an admin says so on the account page",
+        account.listed.len()
+    );
+    ProviderError::AnotherAccount { trouble: Trouble::unsent(&GET_KEY, message), management_key }
 }

@@ -11,7 +11,7 @@
 //!   listing.
 //! - A 401 or 403: nothing was done. It is sent once more if the secret holds another key by then. Else it is believed only
 //!   when the provider refuses the key itself too: what lies in another workspace is out of the scope of a good key.
-//! - A 429 or 503: too much at once. A wait that is asked for is everybody's (`pace`).
+//! - A 429 or 503: too much at once. A wait that is asked for is everybody's (`send`).
 //! - A 200 to a patch: done, if the answer shows the state that was asked for. An earlier request without an answer may still
 //!   take effect after it.
 //! - Rules of a guardrail: spelled in the provider's own way, so they are held against what it answers and never against what was
@@ -27,22 +27,18 @@ use crate::secrets::{ManagementKey, ManagementKeys};
 
 pub mod account;
 pub mod analytics;
-pub mod catalogue;
 pub mod guardrails;
 pub mod inventory;
 pub mod key;
 pub mod keys;
 pub mod management_key;
-pub mod models;
-pub mod reading;
-pub mod whose;
 pub mod wire;
 
-use whose::KnownTo;
+use management_key::KnownTo;
 use wire::calls::{Again, Call};
 pub use wire::error::ProviderError;
 pub use wire::json::ListedReset;
-use wire::pace::Pace;
+use wire::send::Pace;
 
 /// The account at the provider. Clones share connections and the management key.
 #[derive(Clone)]
@@ -53,7 +49,6 @@ pub struct Provider {
     account: KnownTo,
 }
 
-/// The time within which a connection must be made.
 pub const CONNECT_TIME_OUT: Duration = Duration::from_secs(3);
 
 impl Provider {
@@ -76,7 +71,6 @@ impl Provider {
         Provider { http: Arc::new(http), keys, pace: Arc::new(Pace::by(clock)), account: KnownTo::default() }
     }
 
-    /// The source of this provider's management key, for its rotation.
     pub fn management_keys(&self) -> &ManagementKeys {
         &self.keys
     }
@@ -131,7 +125,6 @@ impl Http {
         Ok(made.get_or_init(|| client).clone())
     }
 
-    /// Waits between two tries.
     async fn sleep(&self, wait: Duration, deadline: Deadline) {
         #[cfg(test)]
         if let Some(waits) = &self.waits {

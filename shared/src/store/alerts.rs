@@ -13,7 +13,7 @@ use crate::store::table::write::{Pauses, Round, Transaction, Unaudited, number};
 use crate::store::{Account, Author, OutboxRow, QueuedMail};
 
 /// How many mails fit into one transaction beside the item itself.
-const MAILS_AT_ONCE: usize = 90;
+pub(super) const MAILS_AT_ONCE: usize = 90;
 
 /// An item recorded once that notifies several people by a mail each. Many recipients take several transactions; the next caller goes
 /// on where one died.
@@ -22,10 +22,8 @@ pub trait Broadcast: Stored + Clone {
     #[must_use]
     fn to(self, recipients: Vec<PersonId>, queued: u32) -> Self;
     fn recipients(&self) -> (&[PersonId], u32);
-    /// The mail to one recipient.
     fn owes(&self, recipient: &PersonId) -> QueuedMail;
 
-    /// Whether every recipient has a mail queued.
     fn is_queued(&self) -> bool {
         let (recipients, queued) = self.recipients();
         usize::try_from(queued).is_ok_and(|queued| queued >= recipients.len())
@@ -60,7 +58,6 @@ broadcast! { MailedStatement |it, recipient| QueuedMail::Statement { month: it.m
 pub struct CapScan {
     /// The listing of every key after which it scans.
     pub listed_at: Moment,
-    /// The position to go on at; `None` once it came to its end.
     pub next: Option<CapScanPosition>,
 }
 
@@ -68,7 +65,6 @@ stored! {
     "cap-scan" CapScan |_| () => key(ACCOUNT, "CAP-SCAN")
 }
 
-/// One shard of one programme's grants.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CapScanPosition {
     pub programme: ProgrammeId,
@@ -78,9 +74,7 @@ pub struct CapScanPosition {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AlertAgain {
     Done,
-    /// Somebody sent it again within the last hour.
     TooSoon,
-    /// No such alert went to this person.
     NotTold,
 }
 
@@ -119,7 +113,6 @@ impl Table {
         Ok(is_new)
     }
 
-    /// The mails to a range of the recipients.
     fn mails_to<T: Broadcast>(
         &self,
         what: &T,
@@ -132,7 +125,6 @@ impl Table {
         })
     }
 
-    /// Whether every recipient of this alarm has a mail queued.
     pub async fn is_notified(&self, alarm: &Alarm) -> Result<bool, StoreError> {
         Ok(self.get(alarm.key()).await?.is_some_and(|known| known.is_queued()))
     }
@@ -257,7 +249,6 @@ impl Table {
 }
 
 impl Crossing {
-    /// The mail of it to a person with a role.
     fn alert_to(&self, recipient: &PersonId) -> QueuedMail {
         QueuedMail::Alert {
             programme: self.programme.clone(),

@@ -38,7 +38,6 @@ stored! {
 type PackedKey = ([u8; 32], [i64; 4]);
 
 impl CutKeys {
-    /// The items of a shard's keys.
     pub fn of(as_of: Moment, shard: char, changes: &[KeyChange]) -> Vec<CutKeys> {
         let parts = changes.chunks(KEYS_TOGETHER).zip(0..);
         let part = |(changes, part): (&[KeyChange], u32)| {
@@ -125,7 +124,6 @@ stored! {
     "assigned-use" AssignedUse |it| (programme: &ProgrammeId = &it.programme) => key(programme_partition(programme), "ASSIGNED")
 }
 
-/// A foreign key with its owner.
 #[derive(Debug, Clone)]
 pub struct OwnedKey {
     pub owner: KeyOwner,
@@ -135,7 +133,6 @@ pub struct OwnedKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AssignOutcome {
     Done,
-    /// There was no time for all parts.
     OutOfTime,
     /// The budget has less room than what the keys used.
     BudgetPassed,
@@ -161,20 +158,17 @@ impl AssignedUse {
 }
 
 impl OwnedKey {
-    /// The part of the key's use that counts for its owner.
     pub fn counted(&self) -> OwnedUse {
         OwnedUse::of(&self.key.used, self.key.first_seen_at, self.owner.from)
     }
 }
 
 impl Table {
-    /// The owners of foreign keys.
     pub async fn key_owners(&self) -> Result<Vec<KeyOwner>, StoreError> {
         let shards = SHARDS.map(|shard| Box::pin(self.list(KeyOwner::of_shard(shard))));
         Ok(try_join_all(shards).await?.into_iter().flatten().collect())
     }
 
-    /// Every foreign key that has an owner.
     pub async fn owned_keys(&self) -> Result<Vec<OwnedKey>, StoreError> {
         let shards = SHARDS.map(|shard| Box::pin(self.owned_keys_of_shard(shard)));
         Ok(try_join_all(shards).await?.into_iter().flatten().collect())
@@ -189,7 +183,6 @@ impl Table {
         Ok(self.owned_keys().await?.into_iter().map(share).collect())
     }
 
-    /// The use of the foreign keys that a programme owns.
     pub async fn assigned_use(&self, programme: &ProgrammeId) -> Result<AssignedUse, StoreError> {
         let known = self.get(AssignedUse::key_of(programme)).await?;
         Ok(known.unwrap_or_else(|| AssignedUse::none(programme)))
@@ -351,7 +344,6 @@ impl FencedTable<'_> {
     }
 }
 
-/// Adds the sum of a programme's foreign keys, and moves what its budget has reserved with it.
 fn with_assigned(
     transaction: Transaction,
     after: &AssignedUse,
@@ -376,7 +368,6 @@ fn with_assigned(
     transaction.update(&Budget::key_of(&budget.programme), expression, condition, &values)
 }
 
-/// An entry of the programme, and one of the account.
 fn entries(owner: &ProgrammeId, what: AuditDetail, by: Author<'_>) -> [Entry; 2] {
     let of_programme = Entry::on_programme(owner, by.actor, by.now, what.clone());
     let note = format!("{owner}: {}", what.note.as_deref().unwrap_or_default());

@@ -14,13 +14,13 @@ mod tests;
 
 pub use alerts::{AlertAgain, Broadcast, CapScan, CapScanPosition};
 pub use grants::act::{ActOutcome, Decision};
-pub use grants::view::{ByHand, DoneByHand, Enrolment, INVITED_AT_ONCE, NewPerson, ProgrammeShard, ReadingWrite};
+pub use grants::view::{ByHand, DoneByHand, Enrolment, INVITED_AT_ONCE, NewPerson, ProgrammeShard};
 pub use ledger::{AssignOutcome, AssignedUse, CutKeys, ForeignRequest, OwnedKey};
 pub use mail::delivery::{
     DeadMails, GIVEN_UP_SHOWN, NOT_WANTED, SentAgain, Undeliverable, Unreachable, UnreachableReason, Waiting,
 };
 pub use mail::limits::{BulkStop, MailRefusal, MailServer};
-pub use mail::outbox::{Bounce, GrantMail, MailState, OUTBOX_KEPT, OutboxRow, QueuedMail, Resend, SentAs};
+pub use mail::outbox::{Bounce, GrantMail, MailState, OUTBOX_KEPT, OutboxRow, QueuedMail, SentAs};
 pub use people::{KnownAddress, KnownPerson, Link, LinkOutcome, LoginRequest, RateCount, StaffPerson};
 pub use programmes::jobs::{Import, JOB_LEASE, Job, JobCreation, JobState, Pass, Step, Work};
 pub use programmes::programme::{BudgetSums, CloseOutcome, CopiedProgramme, Edit, EditOutcome, NewProgramme};
@@ -31,5 +31,5 @@ pub use sync::books::{
 };
 pub use sync::fenced::{Checkpoint, CheckpointPart, Delay, FencedTable, SavedParts};
 pub use sync::state::{HeldAct, HeldBack, HeldKey, HeldMark, HeldMarks, MissingKey, OrphanName, SyncState};
-pub use table::meta::{Acquired, ActContext, Author, Confirmed, KnownAccount, Lease, Meta};
+pub use table::meta::{ActContext, Author, KnownAccount, Lease, Meta};
 pub use table::{StoreError, Table, items, keys};

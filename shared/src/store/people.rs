@@ -72,7 +72,6 @@ stored! {
 pub struct LoginRequest {
     pub id: Ulid,
     pub address: MatchedAddress,
-    /// The browser that asked.
     pub asked_by: BrowserTokenHash,
     pub at: Moment,
 }
@@ -82,7 +81,6 @@ stored! {
     expires it.at + LOGIN_REQUEST_LASTS
 }
 
-/// Whether a link was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkOutcome {
     Yes,
@@ -106,12 +104,10 @@ stored! {
 }
 
 impl RateCount {
-    /// The count of this minute's link mails, over the whole deployment.
     pub fn of_links(now: Moment) -> RateCount {
         RateCount::of("links".to_owned(), A_MINUTE, now)
     }
 
-    /// The count of this hour's previews of a programme's roster.
     pub fn of_previews(programme: &ProgrammeId, now: Moment) -> RateCount {
         RateCount::of(format!("previews#{programme}"), AN_HOUR, now)
     }
@@ -134,7 +130,6 @@ impl KnownAddress {
 }
 
 impl Table {
-    /// The person of this address, if it is known.
     pub async fn known(
         &self,
         address: &MatchedAddress,
@@ -175,7 +170,6 @@ impl Table {
         Ok(programmes.into_iter().filter_map(with_role).collect())
     }
 
-    /// What is kept of an address.
     pub async fn known_address(&self, address: &MatchedAddress) -> Result<KnownAddress, StoreError> {
         let kept = self.get(KnownAddress::key_of(address)).await?;
         let unknown =
@@ -183,7 +177,6 @@ impl Table {
         Ok(kept.unwrap_or_else(unknown))
     }
 
-    /// The id of somebody with a role, created on first use.
     pub async fn person_of(&self, address: &EmailAddress, deadline: Deadline) -> Result<PersonId, StoreError> {
         self.carry_through(deadline, || async {
             let known = self.known_address(address.matched()).await?;
@@ -199,7 +192,6 @@ impl Table {
         .await
     }
 
-    /// Saves a person's choice of mails; what is `None` stays as it was.
     pub async fn choose_mails(
         &self,
         address: &MatchedAddress,
@@ -262,7 +254,6 @@ impl Table {
         self.put_new(&row, deadline).await.map(drop)
     }
 
-    /// The links and codes that are valid for an address.
     pub async fn sign_in_of(&self, address: &MatchedAddress) -> Result<SignIn, StoreError> {
         let kept = self.get(SignIn::key_of(address)).await?;
         Ok(kept.unwrap_or_else(|| SignIn::none(address.clone())))
@@ -327,7 +318,6 @@ impl Table {
         self.commit_once(transaction.unaudited(Unaudited::SignIn), deadline).await
     }
 
-    /// The session with this token, if it has not ended.
     pub async fn session(&self, session: &SessionTokenHash, now: Moment) -> Result<Option<Session>, StoreError> {
         let kept: Option<Session> = self.get(Session::key_of(session)).await?;
         Ok(kept.filter(|session| session.is_good(now)))
@@ -341,7 +331,6 @@ impl Table {
         self.write_alone(used, deadline).await.map(drop)
     }
 
-    /// Every session of an address that has not ended.
     pub async fn sessions_of(&self, address: &MatchedAddress, now: Moment) -> Result<Vec<Session>, StoreError> {
         let listed = self.sign_in_of(address).await?.sessions;
         let sessions = try_join_all(listed.iter().map(|listed| self.session(&listed.session, now))).await?;

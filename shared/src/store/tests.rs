@@ -17,7 +17,6 @@ use crate::domain::sign_in::{Session, SignIn};
 use crate::domain::usage::crossing::Crossing;
 use crate::prelude::*;
 
-/// The items on record, one paragraph each.
 const RECORD: &str = include_str!("snapshots/bursar_core__store__tests__every_item_is_written_as_it_is_on_record.snap");
 
 /// The kinds, and what the product writes for an item of one of them that it has read.
@@ -42,7 +41,6 @@ kinds! {
     ModelDay ModelRows BalanceNotice Digest AccountDigest Import Job
 }
 
-/// The recorded items.
 fn recorded() -> impl Iterator<Item = Item> {
     let (_, items) = RECORD.split_once("\n---\n").unwrap();
     items.trim().split("\n\n").map(|item| item.lines().map(attribute).collect())

@@ -10,7 +10,6 @@ use crate::domain::mail::alarm::Cause;
 use crate::prelude::*;
 use crate::provider::ProviderError;
 
-/// The answer of a handler.
 pub type Answer = Result<Response, AppError>;
 
 /// The `Retry-After` of 503 where nothing else says when.
@@ -24,7 +23,7 @@ const A_PERSON_MUST: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct AppError(Box<Refusal>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Refusal {
     status: StatusCode,
     /// `None` for the sentence that goes with the status.
@@ -44,17 +43,8 @@ struct Refusal {
 pub(super) struct Sentence(pub(super) Cow<'static, str>);
 
 impl AppError {
-    /// A refusal with the sentence that goes with its status.
     pub fn status(status: StatusCode) -> AppError {
-        AppError(Box::new(Refusal {
-            status,
-            sentence: None,
-            retry_after: None,
-            reason: None,
-            page: None,
-            alarm: None,
-            fault: None,
-        }))
+        AppError(Box::new(Refusal { status, ..Refusal::default() }))
     }
 
     pub fn refused(status: StatusCode, sentence: impl Into<Cow<'static, str>>) -> AppError {

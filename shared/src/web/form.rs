@@ -14,15 +14,12 @@ use crate::prelude::*;
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Fields(Vec<(String, String)>);
 
-/// The bounds of a form's size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FormBounds {
     pub fields: usize,
     pub bytes: usize,
 }
 
-/// The error for a body that no browser would send for our forms: a wrong escape, invalid UTF-8, a repeated
-/// field, too many fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;
 
@@ -49,7 +46,6 @@ impl Fields {
         Ok(Fields(fields))
     }
 
-    /// Reads the body of a request as a form.
     pub(super) async fn within(bounds: FormBounds, request: Request) -> Result<Fields, AppError> {
         let kind = request.headers().get(CONTENT_TYPE).map(|kind| kind.as_bytes().to_ascii_lowercase());
         if !kind.is_some_and(|kind| kind.starts_with(b"application/x-www-form-urlencoded")) {
@@ -110,11 +106,8 @@ fn decoded(text: &[u8]) -> Result<String, Malformed> {
 }
 
 fn hex_digit(byte: Option<&u8>) -> Result<u8, Malformed> {
-    match byte {
-        Some(digit @ b'0'..=b'9') => Ok(digit - b'0'),
-        Some(letter @ (b'a'..=b'f' | b'A'..=b'F')) => Ok((letter | 0x20) - b'a' + 10),
-        _ => Err(Malformed),
-    }
+    let digit = byte.and_then(|byte| char::from(*byte).to_digit(16));
+    digit.and_then(|digit| u8::try_from(digit).ok()).ok_or(Malformed)
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! The bridge from an event of the HTTP API to its answer. Anything that could keep an event from becoming a
 //! request is removed first.
 
-use std::convert::Infallible;
 use std::future::ready;
 
 use anyhow::Context;
@@ -12,9 +11,9 @@ use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, LambdaEvent, Service};
 use serde_json::{Value, json};
 
-use super::{Site, dressed};
+use super::Site;
+use super::layers::dressed;
 
-/// The routes of a function with what every page of ours has.
 pub struct Pages {
     routes: Router,
     /// The answer to an event that is no request.
@@ -27,7 +26,6 @@ impl Pages {
         Pages { routes: dressed(routes, site), unreadable: dressed(unreadable, site) }
     }
 
-    /// Answers one event.
     pub async fn answer(&self, mut event: LambdaEvent<Value>) -> anyhow::Result<Value> {
         if is_made_fit(&mut event.payload) {
             return asked(&self.routes, event).await;
@@ -42,10 +40,7 @@ async fn asked(router: &Router, event: LambdaEvent<Value>) -> anyhow::Result<Val
     let event = LambdaEvent { payload: request, context: event.context };
     // The adapter itself cannot be held across the `await`.
     let answered = Adapter::from(router.clone()).call(event);
-    let response = match answered.await {
-        Ok(response) => response,
-        Err(never) => never_fails(never),
-    };
+    let Ok(response) = answered.await;
     Ok(serde_json::to_value(response)?)
 }
 
@@ -91,10 +86,6 @@ fn without_a_request(event: &Value) -> Value {
     }
     json!({"version": "2.0", "routeKey": "$default", "rawPath": "/", "rawQueryString": "", "headers": {},
         "requestContext": context, "isBase64Encoded": false})
-}
-
-fn never_fails<T>(never: Infallible) -> T {
-    match never {}
 }
 
 #[cfg(test)]

@@ -17,31 +17,18 @@
 //!
 //! What may be done so often in a while is counted first (`store::people::rate_counts`). Beyond the bound it is refused, with the
 //! time after which it may be done again.
-//!
-//! `tests/suite/rights.rs` holds each route against a table of who may use it.
 
-mod cookies;
 pub mod error;
 pub mod form;
 mod gateway;
-mod headers;
-mod origin;
+mod layers;
 mod page;
 pub mod session;
 pub mod site;
 
-use axum::Router;
-use axum::middleware::from_fn_with_state;
 pub use error::{Answer, AppError};
 pub use form::Fields;
 pub use gateway::Pages;
 pub use page::{Frame, forms_script, stylesheet};
 pub use session::{Posted, Visitor};
 pub use site::{RequestDeadline, Site};
-
-/// Adds to these routes what every page of ours has: the headers, the refusal of other sites' forms, and a
-/// page for every refusal.
-fn dressed(routes: Router, site: &Site) -> Router {
-    let routes = origin::guarded(routes, site).layer(from_fn_with_state(site.clone(), page::with_page));
-    headers::with_headers(routes, site)
-}

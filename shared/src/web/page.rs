@@ -47,7 +47,6 @@ impl Frame {
         }
     }
 
-    /// A page of ours; one that cannot be rendered is a plain 500.
     pub fn page(page: &impl Template) -> Response {
         match page.render() {
             Ok(html) => Html(html).into_response(),
@@ -131,7 +130,6 @@ fn in_words(status: StatusCode) -> (&'static str, &'static str) {
     }
 }
 
-/// The stylesheet's route.
 pub async fn stylesheet() -> Response {
     kept_for_minutes("text/css; charset=utf-8", STYLESHEET)
 }

@@ -10,8 +10,8 @@ use axum::response::Response;
 use lambda_http::RequestExt;
 use lambda_runtime::Context;
 
-use super::cookies::Cookies;
 use super::page::Frame;
+use super::session::Cookies;
 use crate::config::{Config, Origin};
 use crate::deadline::Waits;
 use crate::domain::mail::alarm::{Alarm, Cause};
@@ -37,7 +37,6 @@ pub struct Site {
     waits: Waits,
 }
 
-/// The time by which this request must be answered.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestDeadline(pub Deadline);
 
@@ -57,12 +56,10 @@ impl Site {
         }
     }
 
-    /// The deadline of an event.
     pub fn deadline(&self, context: &Context) -> Deadline {
         Deadline::of(context).with_waits(self.waits)
     }
 
-    /// The sender of orders, and of rules.
     pub fn orders(&self) -> Orders<'_> {
         Orders { table: &self.table, provider: &self.provider, clock: &self.clock }
     }
@@ -88,7 +85,6 @@ impl Site {
         }
     }
 
-    /// Raises an alarm for a cause, once a day.
     pub async fn raise(&self, cause: Cause, deadline: Deadline) -> Result<(), StoreError> {
         let now = self.clock.now();
         let alarm = Alarm::now(cause, now);

@@ -4,7 +4,7 @@ use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{HoldKind, Notice, Rule, Stopped};
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::values::window::Reset;
-use bursar_core::store::{Meta, Resend};
+use bursar_core::store::Meta;
 use bursar_local::invoke::FunctionName;
 use bursar_tests::campus::{Campus, address};
 use bursar_tests::faults::Matcher;
@@ -108,7 +108,7 @@ async fn roster_mails_unless_sent_by_hand() {
     );
     for name in ["ada", "cid"] {
         let resent = campus.table.resend_roster_mail(&campus.programme, campus.id(name), now, soon()).await;
-        assert_eq!(resent.unwrap(), Resend::Done);
+        assert_eq!(resent.unwrap(), None);
     }
     campus.settle().await;
     assert_eq!(kinds(&campus), ["roster", "roster"]);

@@ -4,7 +4,7 @@ use bursar_core::clock::Moment;
 use bursar_core::domain::programme::Budget;
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{Account, Acquired, FencedTable, Lease, Run};
+use bursar_core::store::{Account, FencedTable, Lease, Run};
 use bursar_tests::campus::Campus;
 use bursar_tests::office::soon;
 use jiff::SignedDuration;
@@ -12,10 +12,8 @@ use jiff::SignedDuration;
 use super::quiet;
 
 async fn lease(campus: &Campus, holder: &str, now: Moment) -> Lease {
-    match campus.table.acquire("sync", holder, now, SignedDuration::from_mins(16), soon()).await.unwrap() {
-        Acquired::Yes(lease) => lease,
-        Acquired::Busy => panic!("another has it"),
-    }
+    let lease = campus.table.acquire("sync", holder, now, SignedDuration::from_mins(16), soon()).await.unwrap();
+    lease.unwrap()
 }
 
 /// A put, an update, an append and a removal, and whether each took effect.

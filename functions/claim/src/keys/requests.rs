@@ -13,7 +13,6 @@ use bursar_core::domain::values::id::Epoch;
 use bursar_core::domain::values::id::KeyHash;
 use bursar_core::orders::NotCarriedOut;
 use bursar_core::provider::ProviderError;
-use bursar_core::provider::keys::KeyPresence;
 use bursar_core::store::{ActContext, ActOutcome};
 use bursar_core::web::{Answer, AppError, Fields, Posted, RequestDeadline, Site, Visitor};
 use jiff::SignedDuration;
@@ -177,7 +176,7 @@ pub(super) async fn read(
     patience: Deadline,
 ) -> Result<KeyLookup, ProviderError> {
     let (asked, found) = site.provider.get_key_in_a_day(key, &site.clock, patience).await?;
-    let KeyPresence::Key(found) = found else { return Ok(KeyLookup::Gone) };
+    let Some(found) = found else { return Ok(KeyLookup::Gone) };
     let Some(told) = found.usage_report(view.programme.settings.basis.reset) else { return Ok(KeyLookup::Silent) };
     let listed_at = match site.table.sync_state().await {
         Ok(sync) => sync.listed_at,

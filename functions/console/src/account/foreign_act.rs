@@ -6,7 +6,7 @@ use bursar_core::domain::ledger::foreign::{AnsweredKey, ForeignAct, ForeignActSt
 use bursar_core::domain::values::id::KeyName;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::key::ProviderKey;
-use bursar_core::provider::keys::{KeyPatch, KeyPresence};
+use bursar_core::provider::keys::KeyPatch;
 use bursar_core::store::{ForeignKey, ForeignRequest, Table};
 
 use super::page::{self, Refused};
@@ -80,11 +80,11 @@ async fn read(
 ) -> Result<Option<(Box<ProviderKey>, AnsweredKey)>, ProviderError> {
     let asked_at = site.clock.now();
     Ok(match site.provider.get_key(key, patience).await? {
-        KeyPresence::Key(found) => {
+        Some(found) => {
             let answered = answered(&found, asked_at);
             Some((found, answered))
         }
-        KeyPresence::Gone => None,
+        None => None,
     })
 }
 
@@ -103,8 +103,8 @@ async fn ask(
     };
     // One try, since somebody waits for the page, and a second would hide that the first may still take effect.
     match site.provider.patch_key_once(key, patch, patience).await {
-        Ok(KeyPresence::Key(found)) => Ok(Some(answered(&found, asked_at))),
-        Ok(KeyPresence::Gone) => Ok(None),
+        Ok(Some(found)) => Ok(Some(answered(&found, asked_at))),
+        Ok(None) => Ok(None),
         Err(error) if error.changed_nothing() => Err(error),
         Err(error) => match read(site, key, patience).await {
             Ok(Some((_, now))) if now.has(change) => Ok(Some(now)),

@@ -5,7 +5,7 @@ use axum::extract::Path;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{CapRefused, Hold, HoldRefused, OrderKind, ReleaseRefused, View};
 use bursar_core::orders::NotCarriedOut;
-use bursar_core::store::{ActOutcome, Resend, Undeliverable};
+use bursar_core::store::{ActOutcome, Undeliverable};
 
 use super::grant;
 use crate::access::Assistants;
@@ -148,8 +148,8 @@ impl GrantRequest<'_> {
         }
         let table = &self.site.table;
         match table.resend_roster_mail(self.at.programme, self.at.grant, self.at.now, self.at.deadline).await? {
-            Resend::Done => Ok(()),
-            Resend::NotBefore(at) => {
+            None => Ok(()),
+            Some(at) => {
                 let sentence = "The roster mail was sent again within the last hour. Try again when the hour is over.";
                 Err(AppError::too_fast(sentence, at.duration_since(self.at.now)))
             }

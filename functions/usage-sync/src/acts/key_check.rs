@@ -2,7 +2,6 @@
 
 use bursar_core::domain::usage::reading::UnusableReport;
 use bursar_core::provider::key::ProviderKey;
-use bursar_core::provider::keys::KeyPresence as KeyAnswer;
 use bursar_core::store::MissingKey;
 
 use super::limit::send_limit;
@@ -24,12 +23,12 @@ pub(super) async fn look_again(
     let read = view.grant.version;
     let (asked_at, answered) = runner.provider.get_key_in_a_day(key, runner.clock, at.deadline).await?;
     match answered {
-        KeyAnswer::Key(found) if found.disabled && is_held => Ok(FindingOutcome::Done),
-        KeyAnswer::Key(found) if found.disabled => {
+        Some(found) if found.disabled && is_held => Ok(FindingOutcome::Done),
+        Some(found) if found.disabled => {
             runner.table.act(at, |view, now| view.found_disabled(read, epoch, key, now)).await?;
             Ok(FindingOutcome::Done)
         }
-        KeyAnswer::Key(found) => {
+        Some(found) => {
             // A key that may be used stays enabled; the rule then has nothing to do.
             runner.table.act(at, |view, now| view.disable_again(epoch, key, asked_at, now)).await?;
             let (used, doubt) = note_use(runner, at, &view, epoch, (asked_at, &found)).await?;
@@ -44,7 +43,7 @@ pub(super) async fn look_again(
             };
             Ok(FindingOutcome::LookedAgain { more, doubt, mended: drifted })
         }
-        KeyAnswer::Gone => {
+        None => {
             let is_over = view.grant.is_over();
             let since = runner.table.missing_since(key, runner.baseline.listed_at).await?;
             let is_sure = !is_held && since.is_some_and(|since| since + SURELY_GONE < at.now);

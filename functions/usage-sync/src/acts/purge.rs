@@ -2,7 +2,6 @@
 //! still may go.
 
 use bursar_core::domain::grant::Reading;
-use bursar_core::provider::keys::Deletion;
 
 use crate::prelude::*;
 use crate::scan::finding::FindingKind;
@@ -23,7 +22,7 @@ pub(super) async fn purge(
         let deleted = runner.provider.delete_key(key, at.deadline).await?;
         runner.table.act(at, |view, now| view.purged(epoch, key, now)).await?;
         // This call deleted it, so the listing still had it.
-        if deleted == Deletion::Now {
+        if deleted {
             let used = view.readings.iter().find(|reading| reading.epoch == epoch).map(Reading::lifetime);
             return Ok(FindingOutcome::Purged { key: key.clone(), used: used.unwrap_or_default() });
         }

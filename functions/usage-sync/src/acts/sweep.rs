@@ -2,7 +2,6 @@
 
 use bursar_core::domain::grant::{Attempt, GRACE, OrderKind};
 use bursar_core::orders::NotCarriedOut;
-use bursar_core::store::ReadingWrite;
 
 use crate::prelude::*;
 use crate::scan::grant::read;
@@ -32,7 +31,7 @@ pub(super) async fn read_late(runner: &Runner<'_>, at: ActContext<'_>, rows: &[&
         late.doubts.extend(doubt.map(|doubt| format!("of the key {} {doubt}", row.key())));
         let known = view.readings.iter().find(|reading| reading.epoch == attempt.epoch);
         if let Some(news) = &news {
-            late.written += usize::from(runner.table.note_reading(news, at.deadline).await? == ReadingWrite::Recorded);
+            late.written += usize::from(runner.table.note_reading(news, at.deadline).await?);
         }
         late.used.extend(news.as_ref().or(known).map(|reading| reading.used.clone()));
     }

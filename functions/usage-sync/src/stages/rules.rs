@@ -2,7 +2,7 @@
 //! change made at the provider has changed what students may call.
 
 use bursar_core::domain::programme::guardrail::Guardrail;
-use bursar_core::guardrails::RulesTold;
+use bursar_core::orders::RulesTold;
 use bursar_core::provider::guardrails::ProviderGuardrail;
 
 use crate::prelude::*;

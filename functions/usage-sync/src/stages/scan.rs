@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bursar_core::domain::grant::Reading;
-use bursar_core::store::{ReadingWrite, keys};
+use bursar_core::store::keys;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
@@ -83,7 +83,7 @@ impl Scan {
                     Ok(noted) => {
                         refused = 0;
                         queue.one_is_written(news.0);
-                        self.recorded += usize::from(noted == ReadingWrite::Recorded);
+                        self.recorded += usize::from(noted);
                     }
                     Err(error) if error.may_pass() && refused < REFUSED_IN_A_ROW => {
                         refused += 1;
@@ -255,7 +255,7 @@ impl Scan {
     }
 }
 
-async fn record(runner: &Runner<'_>, news: NewReading) -> (NewReading, Result<ReadingWrite, StoreError>) {
+async fn record(runner: &Runner<'_>, news: NewReading) -> (NewReading, Result<bool, StoreError>) {
     let noted = runner.table.note_reading(&news.1, runner.deadline.at_most(FOR_ONE_WRITE)).await;
     (news, noted)
 }

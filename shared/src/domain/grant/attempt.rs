@@ -2,7 +2,6 @@
 //! is shown, or given up.
 
 use super::*;
-
 use crate::domain::programme::TermsHash;
 use crate::domain::values::id::Nonce;
 

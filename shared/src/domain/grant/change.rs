@@ -1,9 +1,8 @@
 //! What an act reads and what it writes. The store turns a change into one conditional transaction.
 
-use super::*;
-
 use std::fmt::Display;
 
+use super::*;
 use crate::domain::usage::reading::{KeyUseContext, Shortfall, UnusableReport, UsageReport};
 
 /// A grant with everything that its acts decide on, as read at one moment.

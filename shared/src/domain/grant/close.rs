@@ -2,7 +2,6 @@
 //! sweep, cap, allowance, name, address and group.
 
 use super::*;
-
 use crate::domain::values::id::Nonce;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

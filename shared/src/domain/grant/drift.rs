@@ -16,7 +16,6 @@
 //! Its student hears which key is theirs by now, since whether they were told went with the record.
 
 use super::*;
-
 use crate::domain::values::id::Nonce;
 
 /// The time for which a revoked grant's key is kept: it has no further use, but its last requests may settle late.

@@ -2,7 +2,6 @@
 //! the last one orders the enable, after the limit. Every order is written before the provider is called.
 
 use super::*;
-
 use crate::domain::programme::role::Role;
 
 /// The holds of a grant: why it may not have a live key now, beside its state.

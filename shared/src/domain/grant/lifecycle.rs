@@ -16,7 +16,6 @@
 //! comes whether it was announced or not.
 
 use super::*;
-
 use crate::domain::values::window::end_of_utc_day;
 
 const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);

@@ -4,7 +4,6 @@
 //! The guardrail of a live key: the wanted one, the order that puts the key under it, and the confirmation.
 
 use super::*;
-
 use crate::domain::programme::guardrail::{Guardrail, GuardrailOwner};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,9 +14,9 @@
 //! The rest of the limit of a key that is gone stays promised until a complete run finds no residual but the one that admins were
 //! told.
 
-use super::*;
-
 use std::cmp::Ordering;
+
+use super::*;
 
 /// The time after which the reservation of a student who was dropped from the roster goes back.
 pub const DROPPED_KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);

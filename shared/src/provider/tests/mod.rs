@@ -2,12 +2,10 @@
 
 mod account;
 mod analytics;
-mod creating;
 mod guardrails;
+mod keys;
 mod lists;
-mod reading;
 mod sending;
-mod whose;
 
 use std::sync::{Arc, Mutex};
 

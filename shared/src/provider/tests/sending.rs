@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::super::keys::{Deletion, KeyPatch, KeyPresence};
+use super::super::keys::KeyPatch;
 use super::*;
 use crate::config;
 use crate::prelude::*;
@@ -28,7 +28,7 @@ async fn what_changes_nothing_by_repetition_is_tried_again_after_every_passing_f
     for (number, fault) in faults.into_iter().enumerate() {
         let (server, provider, waits) = scripted(move |_, before| if before < 2 { fault() } else { found() }).await;
         let patched = provider.patch_key(&hash(1), KeyPatch::disabled(false), soon()).await;
-        assert!(matches!(patched, Ok(KeyPresence::Key(_))), "fault {number}: {patched:?}");
+        assert!(matches!(patched, Ok(Some(_))), "fault {number}: {patched:?}");
         assert_eq!((server.seen().len(), waits.lock().unwrap().len()), (3, 2), "fault {number}");
     }
 }
@@ -96,9 +96,9 @@ async fn nothing_is_asked_and_no_wait_begun_that_does_not_fit_before_the_deadlin
 #[tokio::test]
 async fn a_key_is_gone_only_when_the_provider_itself_says_so_to_every_call() {
     let (_server, provider) = answering(404, error_json(404, "not found")).await;
-    assert!(matches!(provider.get_key(&hash(1), soon()).await, Ok(KeyPresence::Gone)));
-    assert!(matches!(provider.disable_key(&hash(1), soon()).await, Ok(KeyPresence::Gone)));
-    assert!(matches!(provider.delete_key(&hash(1), soon()).await, Ok(Deletion::AlreadyGone)));
+    assert!(matches!(provider.get_key(&hash(1), soon()).await, Ok(None)));
+    assert!(matches!(provider.disable_key(&hash(1), soon()).await, Ok(None)));
+    assert!(matches!(provider.delete_key(&hash(1), soon()).await, Ok(false)));
 
     let (_server, provider) = answering(404, "<html>no such page</html>").await;
     assert_eq!(ending(&provider.get_key(&hash(1), soon()).await), "unknown");
@@ -129,7 +129,7 @@ async fn a_disable_that_is_answered_with_an_enabled_key_was_not_done() {
     })
     .await;
     let patched = provider.patch_key(&hash(1), KeyPatch::disabled(true), soon()).await.unwrap();
-    assert!(matches!(patched, KeyPresence::Key(key) if key.disabled));
+    assert!(matches!(patched, Some(key) if key.disabled));
     assert_eq!(server.seen().len(), 2);
     assert_eq!(server.seen()[0].body, r#"{"disabled":true}"#);
 }
@@ -163,7 +163,7 @@ async fn deployed(taken: &'static str, secrets: &'static [&'static str]) -> (Scr
 #[tokio::test]
 async fn a_refused_management_key_is_read_afresh_once_and_every_call_repeated_with_it() {
     let (server, vault, provider) = deployed("sk-or-v1-new", &["sk-or-v1-old\n", "sk-or-v1-new\n"]).await;
-    assert!(matches!(provider.get_key(&hash(1), soon()).await, Ok(KeyPresence::Key(_))));
+    assert!(matches!(provider.get_key(&hash(1), soon()).await, Ok(Some(_))));
     assert_eq!((server.seen().len(), vault.seen().len()), (2, 2));
     provider.get_key(&hash(1), soon()).await.unwrap();
     assert_eq!((server.seen().len(), vault.seen().len()), (3, 2));
@@ -196,7 +196,7 @@ async fn a_single_refusal_says_nothing_of_a_management_key_that_works() {
             false => found(),
         })
         .await;
-        assert!(matches!(provider.get_key(&hash(1), soon()).await, Ok(KeyPresence::Key(_))));
+        assert!(matches!(provider.get_key(&hash(1), soon()).await, Ok(Some(_))));
         assert_eq!((server.seen().len(), waits.lock().unwrap().len()), (3, 1));
         assert_eq!(ending(&provider.create_key(&new_key(), soon()).await), "later", "it is not sent twice");
         assert_eq!(server.seen().iter().filter(|seen| seen.method == "POST").count(), 1);

@@ -7,10 +7,8 @@ use crate::prelude::*;
 use crate::provider::wire::error::ProviderError;
 use crate::provider::wire::send::refused_here;
 
-/// A kind of request to the provider.
 #[derive(Debug)]
-pub(in crate::provider) struct Call {
-    /// The name in logs and errors.
+pub(crate) struct Call {
     pub name: &'static str,
     pub method: Method,
     /// The path as the provider's documents write it.
@@ -22,7 +20,7 @@ pub(in crate::provider) struct Call {
 
 /// Whether a request with an unknown outcome may be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::provider) enum Again {
+pub(crate) enum Again {
     /// It only reads.
     Reads,
     /// It names the state to reach, so that a second request changes nothing.
@@ -33,37 +31,33 @@ pub(in crate::provider) enum Again {
 
 use Again::{Never, Reads, Safely};
 
-pub(in crate::provider) static CREATE_KEY: Call = call("create key", Method::POST, "/keys", 10, Never);
-pub(in crate::provider) static LIST_KEYS: Call = call("list keys", Method::GET, "/keys", 20, Reads);
-pub(in crate::provider) static GET_KEY: Call = call("get key", Method::GET, "/keys/{}", 5, Reads);
-pub(in crate::provider) static PATCH_KEY: Call = call("patch key", Method::PATCH, "/keys/{}", 5, Safely);
+pub(crate) static CREATE_KEY: Call = call("create key", Method::POST, "/keys", 10, Never);
+pub(crate) static LIST_KEYS: Call = call("list keys", Method::GET, "/keys", 20, Reads);
+pub(crate) static GET_KEY: Call = call("get key", Method::GET, "/keys/{}", 5, Reads);
+pub(crate) static PATCH_KEY: Call = call("patch key", Method::PATCH, "/keys/{}", 5, Safely);
 // What is gone already answers 404, which counts as deleted.
-pub(in crate::provider) static DELETE_KEY: Call = call("delete key", Method::DELETE, "/keys/{}", 5, Safely);
-pub(in crate::provider) static OWN_KEY: Call = call("own key", Method::GET, "/key", 5, Reads);
-pub(in crate::provider) static CREDITS: Call = call("credits", Method::GET, "/credits", 5, Reads);
-pub(in crate::provider) static LIST_MODELS: Call = call("list models", Method::GET, "/models", 10, Reads);
-pub(in crate::provider) static LIST_PROVIDERS: Call = call("list providers", Method::GET, "/providers", 10, Reads);
-pub(in crate::provider) static LIST_WORKSPACES: Call = call("list workspaces", Method::GET, "/workspaces", 10, Reads);
+pub(crate) static DELETE_KEY: Call = call("delete key", Method::DELETE, "/keys/{}", 5, Safely);
+pub(crate) static OWN_KEY: Call = call("own key", Method::GET, "/key", 5, Reads);
+pub(crate) static CREDITS: Call = call("credits", Method::GET, "/credits", 5, Reads);
+pub(crate) static LIST_MODELS: Call = call("list models", Method::GET, "/models", 10, Reads);
+pub(crate) static LIST_PROVIDERS: Call = call("list providers", Method::GET, "/providers", 10, Reads);
+pub(crate) static LIST_WORKSPACES: Call = call("list workspaces", Method::GET, "/workspaces", 10, Reads);
 // Whose answer did not come is looked for by its name.
-pub(in crate::provider) static CREATE_GUARDRAIL: Call = call("create guardrail", Method::POST, "/guardrails", 3, Never);
-pub(in crate::provider) static LIST_GUARDRAILS: Call = call("list guardrails", Method::GET, "/guardrails", 10, Reads);
-pub(in crate::provider) static PATCH_GUARDRAIL: Call =
-    call("patch guardrail", Method::PATCH, "/guardrails/{}", 5, Safely);
+pub(crate) static CREATE_GUARDRAIL: Call = call("create guardrail", Method::POST, "/guardrails", 3, Never);
+pub(crate) static LIST_GUARDRAILS: Call = call("list guardrails", Method::GET, "/guardrails", 10, Reads);
+pub(crate) static PATCH_GUARDRAIL: Call = call("patch guardrail", Method::PATCH, "/guardrails/{}", 5, Safely);
 // A key is under one guardrail, and assigning the same one again changes nothing.
-pub(in crate::provider) static ASSIGN_KEYS: Call =
-    call("assign keys", Method::POST, "/guardrails/{}/assignments/keys", 5, Safely);
-pub(in crate::provider) static LIST_ASSIGNED: Call =
+pub(crate) static ASSIGN_KEYS: Call = call("assign keys", Method::POST, "/guardrails/{}/assignments/keys", 5, Safely);
+pub(crate) static LIST_ASSIGNED: Call =
     call("list assignments", Method::GET, "/guardrails/{}/assignments/keys", 20, Reads);
 // The question does not fit into a URL.
-pub(in crate::provider) static QUERY_ANALYTICS: Call =
-    call("query analytics", Method::POST, "/analytics/query", 20, Reads);
+pub(crate) static QUERY_ANALYTICS: Call = call("query analytics", Method::POST, "/analytics/query", 20, Reads);
 
 const fn call(name: &'static str, method: Method, path: &'static str, seconds: u64, again: Again) -> Call {
     Call { name, method, path, time_out: Duration::from_secs(seconds), again }
 }
 
-/// One request, however often it is sent.
-pub(in crate::provider) struct Request<'a> {
+pub(crate) struct Request<'a> {
     pub call: &'static Call,
     /// What stands in the path for `{}`.
     pub id: &'a str,
@@ -74,22 +68,17 @@ pub(in crate::provider) struct Request<'a> {
 }
 
 impl Call {
-    pub(in crate::provider) fn request(&'static self) -> Request<'static> {
+    pub(crate) fn request(&'static self) -> Request<'static> {
         self.about("")
     }
 
-    /// A request about the thing of this id.
-    pub(in crate::provider) fn about<'a>(&'static self, id: &'a str) -> Request<'a> {
+    pub(crate) fn about<'a>(&'static self, id: &'a str) -> Request<'a> {
         Request { call: self, id, query: &[], body: None, once: false }
     }
 }
 
 impl<'a> Request<'a> {
-    pub(in crate::provider) fn query(self, query: &'a [(&'a str, &'a str)]) -> Request<'a> {
-        Request { query, ..self }
-    }
-
-    pub(in crate::provider) fn json(self, body: &impl Serialize) -> Result<Request<'a>, ProviderError> {
+    pub(crate) fn json(self, body: &impl Serialize) -> Result<Request<'a>, ProviderError> {
         let body = serde_json::to_string(body);
         let body = body.map_err(|_| refused_here(self.call, "the request cannot be written".to_owned()))?;
         Ok(Request { body: Some(body), ..self })

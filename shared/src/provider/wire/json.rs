@@ -10,7 +10,7 @@ use crate::prelude::*;
 
 /// The envelope `{"data": …}` of nearly every answer.
 #[derive(Deserialize)]
-pub(in crate::provider) struct Envelope<T> {
+pub(crate) struct Envelope<T> {
     pub data: T,
 }
 
@@ -23,14 +23,14 @@ pub enum ListedReset {
 
 /// The reason that a 2xx answer could not be read. It is safe to log, since it quotes no text of the answer.
 #[derive(Debug)]
-pub(in crate::provider) struct Unreadable(pub String);
+pub(crate) struct Unreadable(pub String);
 
 /// Reads a whole answer. A JSON error may quote the answer, so only its position is kept.
-pub(in crate::provider) fn read<T: DeserializeOwned>(body: &str) -> Result<T, Unreadable> {
+pub(crate) fn read<T: DeserializeOwned>(body: &str) -> Result<T, Unreadable> {
     serde_json::from_str(body).map_err(|error| unreadable(&error))
 }
 
-pub(in crate::provider) fn unreadable(error: &serde_json::Error) -> Unreadable {
+pub(crate) fn unreadable(error: &serde_json::Error) -> Unreadable {
     let what = match error.classify() {
         serde_json::error::Category::Data => "the answer has another shape than documented",
         _ => "the answer is no JSON, or broke off",
@@ -58,15 +58,13 @@ impl<'de> Deserialize<'de> for ListedReset {
 }
 
 /// For `#[serde(deserialize_with)]`: null is the type's empty value.
-pub(in crate::provider) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
-    from: D,
-) -> Result<T, D::Error> {
+pub(crate) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 /// For `#[serde(deserialize_with)]`: a time in any spelling of RFC 3339. One without an offset is UTC, and
 /// any other text counts as absent.
-pub(in crate::provider) fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Moment>, D::Error> {
+pub(crate) fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Moment>, D::Error> {
     let value = serde_json::Value::deserialize(from)?;
     Ok(value.as_str().and_then(|text| {
         let without_offset = || text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok();
@@ -76,7 +74,7 @@ pub(in crate::provider) fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Op
 
 /// For `#[serde(deserialize_with)]`: a limit, clamped to the largest amount. So a foreign key with an absurd
 /// limit does not make the account unreadable.
-pub(in crate::provider) fn limit<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Usd>, D::Error> {
+pub(crate) fn limit<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Usd>, D::Error> {
     let raw = <&RawValue>::deserialize(from)?;
     match Usd::parse_floor(raw.get()) {
         Err(MoneyError::TooLarge) if !raw.get().starts_with('-') => Ok(Some(Usd::MAX)),
@@ -88,7 +86,7 @@ pub(in crate::provider) fn limit<'de, D: Deserializer<'de>>(from: D) -> Result<O
 }
 
 /// A count, written as a number, with a decimal point or as a text.
-pub(in crate::provider) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+pub(crate) fn count<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
     let value = serde_json::Value::deserialize(from)?;
     let whole = |number: f64| (number.fract() == 0.0 && (0.0..1e15).contains(&number)).then_some(number as u64);
     Ok(match &value {

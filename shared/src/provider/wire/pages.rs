@@ -8,14 +8,17 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use serde_json::value::RawValue;
+use serde::de::DeserializeOwned;
 
 use crate::prelude::*;
 use crate::provider::Provider;
 use crate::provider::wire::calls::{Call, Request};
-use crate::provider::wire::error::{ProviderError, Trouble};
+use crate::provider::wire::error::ProviderError;
 use crate::provider::wire::json::{self, Envelope, Unreadable};
+use crate::provider::wire::send::not_begun;
 
+/// The number of rows that the provider puts on a page.
+const PAGE: usize = 100;
 /// The number of pages that are requested at once after a full first one.
 const AT_ONCE: usize = 4;
 /// The number of pages that may arrive ahead and wait to be read.
@@ -26,50 +29,41 @@ const OVERLAP: usize = 10;
 /// The number of repeated looks after which the list counts as too restless to be read.
 const PATIENCE: u32 = 40;
 
-/// A row of a list.
-pub(in crate::provider) trait ListRow: Sized + Send + 'static {
-    /// The number of rows that the provider puts on a page.
-    const PAGE: usize;
+/// A row of a list. One that cannot be read makes its page unreadable.
+pub(crate) trait ListRow: DeserializeOwned + Send + 'static {
     /// Whether the page's length is sent with the request.
-    const PAGE_IS_ASKED: bool;
-    /// Reads one row. An error makes the page unreadable.
-    fn read(row: &RawValue) -> Result<Self, serde_json::Error>;
+    const PAGE_IS_ASKED: bool = true;
     /// The row's identity, if it can be read.
     fn id(&self) -> Option<&str>;
 }
 
 /// A page with the time of its request, by the clock of the list; the answer came on the same UTC day.
 #[derive(Debug)]
-pub(in crate::provider) struct ListedPage<T> {
+pub(crate) struct ListedPage<T> {
     pub rows: Vec<T>,
     pub asked: Moment,
 }
 
 /// A list that is being read. After an error it goes on from where it was.
-pub(in crate::provider) struct PageReader<T> {
+pub(crate) struct PageReader<T> {
     list: Arc<List>,
-    /// Requested pages.
     asked: FuturesUnordered<BoxFuture<'static, ArrivedPage>>,
     /// Pages that arrived and were not read yet, by their offsets.
     came: HashMap<usize, ArrivedPage>,
     /// The offset behind all requested pages.
     behind: usize,
-    /// The length of the longest page.
+    /// The length of the longest page's text.
     longest: usize,
     /// Whether one of the pages is so short that the list must end there.
     is_short: bool,
-    next: usize,
     at_once: usize,
-    last: BelievedPage,
+    at: ListPosition,
     /// The number of steps back in a row; each is twice as long as the one before.
     back: u32,
     patience: u32,
-    has_begun: bool,
-    is_done: bool,
     of: PhantomData<fn() -> T>,
 }
 
-/// The request of a list, apart from the offset.
 struct List {
     provider: Provider,
     call: &'static Call,
@@ -78,18 +72,12 @@ struct List {
     clock: Clock,
 }
 
-/// A page that arrived.
 struct ArrivedPage {
     offset: usize,
     /// Whether it was its turn when it was requested.
     is_first: bool,
-    text: Result<PageText, ProviderError>,
-}
-
-/// The text of a page, with the time of its request.
-struct PageText {
-    body: String,
-    asked: Moment,
+    /// Its text, with the time of its request.
+    text: Result<(String, Moment), ProviderError>,
 }
 
 /// The page that was trusted last.
@@ -100,7 +88,7 @@ struct BelievedPage {
 }
 
 /// The progress of a list, from which another reader can go on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListPosition {
     next: usize,
     last: BelievedPage,
@@ -109,7 +97,7 @@ pub struct ListPosition {
 }
 
 impl<T: ListRow> PageReader<T> {
-    pub(in crate::provider) fn new(
+    pub(crate) fn new(
         provider: &Provider,
         call: &'static Call,
         id: &str,
@@ -118,7 +106,7 @@ impl<T: ListRow> PageReader<T> {
     ) -> PageReader<T> {
         let mut query: Vec<_> = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         if T::PAGE_IS_ASKED {
-            query.push(("limit".to_owned(), T::PAGE.to_string()));
+            query.push(("limit".to_owned(), PAGE.to_string()));
         }
         PageReader {
             list: Arc::new(List { provider: provider.clone(), call, id: id.to_owned(), query, clock }),
@@ -127,36 +115,39 @@ impl<T: ListRow> PageReader<T> {
             behind: 0,
             longest: 0,
             is_short: false,
-            next: 0,
             at_once: 1,
-            last: BelievedPage::default(),
+            at: ListPosition::default(),
             back: 0,
             patience: PATIENCE,
-            has_begun: false,
-            is_done: false,
             of: PhantomData,
         }
     }
 
     /// A reader that goes on at the position at which another stopped.
-    pub(in crate::provider) fn from(self, position: ListPosition) -> PageReader<T> {
-        let ListPosition { next, last, has_begun, is_done } = position;
-        PageReader { next, last, has_begun, is_done, ..self }
+    pub(crate) fn from(self, at: ListPosition) -> PageReader<T> {
+        PageReader { at, ..self }
     }
 
-    pub(in crate::provider) fn position(&self) -> ListPosition {
-        ListPosition { next: self.next, last: self.last.clone(), has_begun: self.has_begun, is_done: self.is_done }
+    /// Every row to the end of the list, once. Each answer has a deadline of its own.
+    pub(crate) async fn all(mut self, deadline: impl Fn() -> Deadline) -> Result<Vec<T>, ProviderError> {
+        let mut seen = HashSet::new();
+        let mut all = Vec::new();
+        while let Some(page) = self.next(deadline()).await? {
+            all.extend(page.rows.into_iter().filter(|row| seen.insert(row.id().map(str::to_owned))));
+        }
+        Ok(all)
+    }
+
+    pub(crate) fn position(&self) -> ListPosition {
+        self.at.clone()
     }
 
     /// The next page; `None` after the end. It may repeat rows of any page before, and holds all that are
     /// new.
-    pub(in crate::provider) async fn next(
-        &mut self,
-        deadline: Deadline,
-    ) -> Result<Option<ListedPage<T>>, ProviderError> {
-        while !self.is_done {
+    pub(crate) async fn next(&mut self, deadline: Deadline) -> Result<Option<ListedPage<T>>, ProviderError> {
+        while !self.at.is_done {
             let ArrivedPage { offset, is_first, text } = self.next_arrival(deadline).await;
-            let text = match text {
+            let (body, asked) = match text {
                 Ok(text) => text,
                 Err(error) => {
                     self.forget_ahead();
@@ -167,13 +158,14 @@ impl<T: ListRow> PageReader<T> {
                     continue;
                 }
             };
-            let page = match rows(&text.body) {
-                Ok(rows) => ListedPage { rows, asked: text.asked },
+            let page = match rows(&body) {
+                Ok(rows) => ListedPage { rows, asked },
                 Err(_) => {
                     // Requests ahead are dropped: nothing would read their answers, and each may hold the
                     // permit that this one waits for.
                     self.forget_ahead();
-                    self.list.read(offset, deadline).await?
+                    let (rows, asked) = self.list.ask(offset, deadline, rows).await?;
+                    ListedPage { rows, asked }
                 }
             };
             if self.believe(offset, &page)? {
@@ -194,7 +186,7 @@ impl<T: ListRow> PageReader<T> {
             }
             // The new requests are sent by another task, which needs a turn first.
             tokio::task::yield_now().await;
-            if let Some(came) = self.came.remove(&self.next) {
+            if let Some(came) = self.came.remove(&self.at.next) {
                 return came;
             }
             match self.asked.next().await {
@@ -205,7 +197,7 @@ impl<T: ListRow> PageReader<T> {
     }
 
     fn keep(&mut self, came: ArrivedPage) {
-        let length = came.text.as_ref().map_or(self.longest, |text| text.body.len());
+        let length = came.text.as_ref().map_or(self.longest, |(body, _)| body.len());
         self.longest = self.longest.max(length);
         self.is_short |= length < self.longest / 2;
         self.came.insert(came.offset, came);
@@ -215,16 +207,16 @@ impl<T: ListRow> PageReader<T> {
     /// back.
     fn believe(&mut self, offset: usize, page: &ListedPage<T>) -> Result<bool, ProviderError> {
         let count = page.rows.len();
-        let is_full = count >= T::PAGE;
+        let is_full = count >= PAGE;
         // A row whose id cannot be read is handed on, but does not prove an overlap.
         let ids: HashSet<String> = page.rows.iter().filter_map(|row| row.id().map(str::to_owned)).collect();
-        if offset > 0 && ids.is_disjoint(&self.last.ids) {
+        if offset > 0 && ids.is_disjoint(&self.at.last.ids) {
             self.close_gap()?;
             return Ok(false);
         }
-        let brings_nothing = count == 0 || (self.has_begun && ids.is_subset(&self.last.ids));
+        let brings_nothing = count == 0 || (self.at.has_begun && ids.is_subset(&self.at.last.ids));
         if brings_nothing && !is_full {
-            self.is_done = true;
+            self.at.is_done = true;
             return Ok(false);
         }
         if brings_nothing {
@@ -232,12 +224,12 @@ impl<T: ListRow> PageReader<T> {
         } else {
             self.back = 0;
         }
-        self.has_begun = true;
-        self.next = offset + count.saturating_sub(OVERLAP);
+        self.at.has_begun = true;
+        self.at.next = offset + count.saturating_sub(OVERLAP);
         self.at_once = if is_full { AT_ONCE } else { 1 };
-        self.last = BelievedPage { end: offset + count, ids };
+        self.at.last = BelievedPage { end: offset + count, ids };
         // Requests ahead assume a full page; after a page of another length their offsets are wrong.
-        if count != T::PAGE {
+        if count != PAGE {
             self.forget_ahead();
         }
         Ok(true)
@@ -250,15 +242,13 @@ impl<T: ListRow> PageReader<T> {
         self.back += 1;
         self.forget_ahead();
         self.at_once = 1;
-        self.next = self.last.end.saturating_sub(OVERLAP << self.back.min(20));
+        self.at.next = self.at.last.end.saturating_sub(OVERLAP << self.back.min(20));
         Ok(())
     }
 
     fn be_patient(&mut self) -> Result<(), ProviderError> {
-        self.patience = self.patience.checked_sub(1).ok_or_else(|| ProviderError::Later {
-            trouble: Trouble::unsent(self.list.call, "the list changes faster than it can be read".to_owned()),
-            after: None,
-        })?;
+        let restless = || not_begun(self.list.call, "the list changes faster than it can be read");
+        self.patience = self.patience.checked_sub(1).ok_or_else(restless)?;
         Ok(())
     }
 
@@ -266,7 +256,7 @@ impl<T: ListRow> PageReader<T> {
     fn ask_ahead(&mut self, deadline: Deadline) {
         let is_first = self.asked.is_empty() && self.came.is_empty();
         if is_first {
-            (self.behind, self.is_short) = (self.next, false);
+            (self.behind, self.is_short) = (self.at.next, false);
             self.ask(is_first, deadline);
         }
         let unread = UNREAD.min(self.at_once);
@@ -278,10 +268,10 @@ impl<T: ListRow> PageReader<T> {
     fn ask(&mut self, is_first: bool, deadline: Deadline) {
         let (list, offset) = (Arc::clone(&self.list), self.behind);
         self.asked.push(Box::pin(async move {
-            let text = list.text(offset, deadline).await;
+            let text = list.ask(offset, deadline, |body| Ok(body.to_owned())).await;
             ArrivedPage { offset, is_first, text }
         }));
-        self.behind += T::PAGE - OVERLAP;
+        self.behind += PAGE - OVERLAP;
     }
 
     fn forget_ahead(&mut self) {
@@ -291,19 +281,7 @@ impl<T: ListRow> PageReader<T> {
 }
 
 impl List {
-    /// Requests one page, as text.
-    async fn text(&self, offset: usize, deadline: Deadline) -> Result<PageText, ProviderError> {
-        let (body, asked) = self.ask(offset, deadline, |body| Ok(body.to_owned())).await?;
-        Ok(PageText { body, asked })
-    }
-
-    /// Requests one page until it can be read.
-    async fn read<T: ListRow>(&self, offset: usize, deadline: Deadline) -> Result<ListedPage<T>, ProviderError> {
-        let (rows, asked) = self.ask(offset, deadline, rows).await?;
-        Ok(ListedPage { rows, asked })
-    }
-
-    /// Sends a request. It is sent again if midnight passed before the answer, since the provider's counters
+    /// Requests one page until `read` can read it. It is requested again if midnight passed before the answer, since the provider's counters
     /// of the day start again then.
     async fn ask<A>(
         &self,
@@ -318,26 +296,13 @@ impl List {
             let asked = self.clock.now();
             let request = Request { query: &query, ..self.call.about(&self.id) };
             let answer = self.provider.ask(request, deadline, &read).await?;
-            if utc_day(asked) == utc_day(self.clock.now()) {
+            if utc_date(asked) == utc_date(self.clock.now()) {
                 return Ok((answer, asked));
             }
         }
     }
 }
 
-pub(in crate::provider) fn rows<T: ListRow>(body: &str) -> Result<Vec<T>, Unreadable> {
-    #[derive(Deserialize)]
-    #[serde(transparent)]
-    struct Borrowed<'a>(#[serde(borrow)] &'a RawValue);
-    let Envelope { data } = read_borrowed::<Vec<Borrowed<'_>>>(body)?;
-    let rows: Result<Vec<T>, serde_json::Error> = data.iter().map(|Borrowed(row)| T::read(row)).collect();
-    rows.map_err(|error| Unreadable(format!("a row cannot be read (column {})", error.column())))
-}
-
-fn read_borrowed<'a, T: Deserialize<'a>>(body: &'a str) -> Result<Envelope<T>, Unreadable> {
-    serde_json::from_str(body).map_err(|error| json::unreadable(&error))
-}
-
-fn utc_day(time: Moment) -> jiff::civil::Date {
-    time.to_zoned(TimeZone::UTC).date()
+fn rows<T: ListRow>(body: &str) -> Result<Vec<T>, Unreadable> {
+    Ok(json::read::<Envelope<Vec<T>>>(body)?.data)
 }

@@ -1,18 +1,21 @@
 //! Sending, in three layers: `ask` retries, `authorised` has a management key that works, `send` puts one request on the wire.
 //! The retries here are the only ones: neither redirects nor the HTTP client send anything a second time.
 
+use std::sync::{Mutex, PoisonError};
+
 use backon::{BackoffBuilder, ExponentialBuilder};
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderName, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue};
+use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::{Response, Url};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use crate::prelude::*;
 use crate::provider::Provider;
 use crate::provider::wire::calls::{Again, Call, Request};
-use crate::provider::wire::error::{ProviderError, Trouble};
+use crate::provider::wire::error::{self, ProviderError, Trouble};
 use crate::provider::wire::json::Unreadable;
-use crate::provider::wire::{patience, text};
 use crate::secrets::{ManagementKey, SecretError};
 
 /// The number of retries of a call that may be sent again.
@@ -23,11 +26,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(8);
 const SHORTEST_TRY: Duration = Duration::from_millis(500);
 /// The longest answer that is read; a page of a hundred keys has about a hundredth of it.
 const LARGEST_ANSWER: usize = 8 * 1024 * 1024;
+/// The number of requests that are under way at once.
+const AT_ONCE: usize = 4;
 
 impl Provider {
     /// Asks until there is an answer, the request is refused, or the time is up. `read` parses the text of a
     /// 2xx answer.
-    pub(in crate::provider) async fn ask<T>(
+    pub(crate) async fn ask<T>(
         &self,
         request: Request<'_>,
         deadline: Deadline,
@@ -90,7 +95,7 @@ impl Provider {
         }
     }
 
-    pub(in crate::provider) async fn key(
+    pub(crate) async fn key(
         &self,
         call: &Call,
         deadline: Deadline,
@@ -111,7 +116,7 @@ impl Provider {
     }
 
     /// Sends one request on the wire, logged by its operation, status and id.
-    pub(in crate::provider) async fn send<T>(
+    pub(crate) async fn send<T>(
         &self,
         request: &Request<'_>,
         key: &ManagementKey,
@@ -151,7 +156,6 @@ impl Provider {
         outcome
     }
 
-    /// Sends one request and reads its answer to the end.
     async fn exchange(&self, request: &Request<'_>, key: &ManagementKey) -> Result<ApiAnswer, Broken> {
         let url =
             url(&self.http.base, request).ok_or(Broken::Unsent("its base address is no web address".to_owned()))?;
@@ -171,7 +175,6 @@ impl Provider {
     }
 }
 
-/// An answer, as far as it arrived.
 struct ApiAnswer {
     status: u16,
     headers: HeaderMap,
@@ -180,7 +183,6 @@ struct ApiAnswer {
     body: Result<String, Unreadable>,
 }
 
-/// The reason that there is no answer.
 enum Broken {
     /// The provider cannot have received the request.
     Unsent(String),
@@ -196,7 +198,7 @@ impl ApiAnswer {
         let request_id = ["x-request-id", "x-generation-id", "cf-ray"]
             .iter()
             .find_map(|name| headers.get(*name)?.to_str().ok())
-            .map(|id| text::harmless(&id.chars().take(100).collect::<String>()));
+            .map(|id| error::harmless(&id.chars().take(100).collect::<String>()));
         let mut bytes = Vec::new();
         let body = loop {
             match response.chunk().await {
@@ -211,7 +213,6 @@ impl ApiAnswer {
 }
 
 impl Broken {
-    /// The kind of failure. A connection that was never made carried nothing.
     fn of(error: &reqwest::Error) -> Broken {
         if error.is_connect() {
             Broken::Unsent("no connection can be made".to_owned())
@@ -225,7 +226,6 @@ impl Broken {
     }
 }
 
-/// The outcome of one try.
 fn judge<T>(
     call: &Call,
     ended: Result<ApiAnswer, Broken>,
@@ -235,11 +235,11 @@ fn judge<T>(
     let answer = match ended {
         Ok(answer) => answer,
         Err(Broken::Unsent(why)) => return Err(not_begun(call, &why)),
-        Err(Broken::TimedOut) => return Err(unknown(call, format!("no answer within {time_out:.1?}"))),
-        Err(Broken::Lost) => return Err(unknown(call, "the connection ended before the answer came".to_owned())),
+        Err(Broken::TimedOut) => return Err(unknown(call, &format!("no answer within {time_out:.1?}"))),
+        Err(Broken::Lost) => return Err(unknown(call, "the connection ended before the answer came")),
     };
     let status = answer.status;
-    let after = patience::wait_asked(&answer.headers, Moment::now());
+    let after = wait_asked(&answer.headers, Moment::now());
     let trouble = |message: String| Trouble {
         operation: call.name,
         status: Some(status),
@@ -254,14 +254,14 @@ fn judge<T>(
         });
     }
     let body = answer.body.unwrap_or_default();
-    let trouble = trouble(text::of_error(&body));
+    let trouble = trouble(error::of_error(&body));
     Err(match status {
         401 | 403 => ProviderError::ManagementKey { trouble },
         409 | 425 | 429 => ProviderError::Later { trouble, after },
         // The provider documents that a 503 did nothing, but a proxy that answers so may not know.
         503 if call.again != Again::Never => ProviderError::Later { trouble, after },
         // A proxy's 404 for an unknown address is not the provider saying that a key is gone.
-        404 if !text::is_of_provider(&body) => ProviderError::Unknown { trouble, after, made: None },
+        404 if !error::is_of_provider(&body) => ProviderError::Unknown { trouble, after, made: None },
         408 => ProviderError::Unknown { trouble, after, made: None },
         400..500 => ProviderError::Refused { trouble, after },
         _ => ProviderError::Unknown { trouble, after, made: None },
@@ -269,18 +269,17 @@ fn judge<T>(
 }
 
 impl Trouble {
-    /// The trouble of a request that was not answered.
-    pub(in crate::provider) fn unsent(call: &Call, message: String) -> Trouble {
+    pub(crate) fn unsent(call: &Call, message: String) -> Trouble {
         Trouble { operation: call.name, status: None, message, request_id: None }
     }
 }
 
 /// The refusal of a request that is never sent, since the provider would not take it as meant.
-pub(in crate::provider) fn refused_here(call: &Call, why: String) -> ProviderError {
+pub(crate) fn refused_here(call: &Call, why: String) -> ProviderError {
     ProviderError::Refused { trouble: Trouble::unsent(call, why), after: None }
 }
 
-pub(in crate::provider) fn not_begun(call: &Call, why: &str) -> ProviderError {
+pub(crate) fn not_begun(call: &Call, why: &str) -> ProviderError {
     ProviderError::Later { trouble: Trouble::unsent(call, why.to_owned()), after: None }
 }
 
@@ -289,8 +288,8 @@ fn not_its_turn(call: &Call, wait: Duration) -> ProviderError {
     ProviderError::Later { trouble, after: Some(wait) }
 }
 
-fn unknown(call: &Call, why: String) -> ProviderError {
-    ProviderError::Unknown { trouble: Trouble::unsent(call, why), after: None, made: None }
+pub(crate) fn unknown(call: &Call, why: &str) -> ProviderError {
+    ProviderError::Unknown { trouble: Trouble::unsent(call, why.to_owned()), after: None, made: None }
 }
 
 fn url(base: &str, request: &Request<'_>) -> Option<Url> {
@@ -302,4 +301,84 @@ fn url(base: &str, request: &Request<'_>) -> Option<Url> {
         url.query_pairs_mut().extend_pairs(request.query);
     }
     Some(url)
+}
+
+/// The permits for requests, and until when none is sent since the provider asked for a wait. All calls of a process
+/// share it.
+pub(crate) struct Pace {
+    turns: Semaphore,
+    clock: Clock,
+    /// By the product's clock, which tests move, and by the machine's: whichever comes first.
+    not_before: Mutex<(Moment, Instant)>,
+}
+
+impl Pace {
+    pub(crate) fn by(clock: &Clock) -> Pace {
+        let not_before = Mutex::new((Moment::UNIX_EPOCH, Instant::now()));
+        Pace { turns: Semaphore::new(AT_ONCE), clock: clock.clone(), not_before }
+    }
+
+    /// Waits for the permit to send one request; `None` if the time is up before.
+    pub(crate) async fn turn(&self, deadline: Deadline) -> Option<SemaphorePermit<'_>> {
+        deadline.wait_for(self.turns.acquire()).await.ok()?.ok()
+    }
+
+    /// The wait that is left of what the provider asked for.
+    pub(crate) fn wait(&self, deadline: Deadline) -> Duration {
+        let (at, instant) = *self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
+        let by_the_clock = Duration::try_from(at.duration_since(self.clock.now())).unwrap_or_default();
+        by_the_clock.min(deadline.meant(instant.saturating_duration_since(Instant::now())))
+    }
+
+    /// The provider asked for this wait.
+    pub(crate) fn slow_down(&self, asked: Duration, deadline: Deadline) {
+        let until = Instant::now() + deadline.really(asked);
+        let mut not_before = self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
+        if until > not_before.1 {
+            let signed = SignedDuration::try_from(asked).unwrap_or_default();
+            *not_before = (self.clock.now() + signed, until);
+        }
+    }
+}
+
+/// The longest wait that is accepted; a longer one is taken for a mistake.
+const LONGEST_ASKED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A date counts from the answer's own `Date`, so that no two clocks are compared.
+fn wait_asked(headers: &HeaderMap, now: Moment) -> Option<Duration> {
+    let header = |name: HeaderName| headers.get(name)?.to_str().ok().map(str::trim);
+    let date = |text: &str| DateTimeParser::new().parse_timestamp(text).ok();
+    let asked = header(RETRY_AFTER)?;
+    let wait = match asked.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let now = header(DATE).and_then(date).unwrap_or(*now);
+            Duration::try_from(date(asked)?.duration_since(now)).unwrap_or_default()
+        }
+    };
+    Some(wait.min(LONGEST_ASKED))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_asked_for_in_seconds_or_until_a_date_of_the_servers_own_clock() {
+        for (asked, expected) in [
+            (" 7 ", Some(7)),
+            ("Fri, 20 Nov 2026 15:00:30 GMT", Some(30)),
+            ("Fri, 20 Nov 2026 11:00:00 GMT", Some(0)),
+            ("99999999999", Some(86_400)),
+            ("-3", None),
+            ("soon", None),
+        ] {
+            let headers = HeaderMap::from_iter([
+                (DATE, HeaderValue::from_static("Fri, 20 Nov 2026 15:00:00 GMT")),
+                (RETRY_AFTER, HeaderValue::from_static(asked)),
+            ]);
+            let wait = wait_asked(&headers, Moment::UNIX_EPOCH);
+            assert_eq!(wait, expected.map(Duration::from_secs), "{asked}");
+        }
+    }
 }

@@ -35,7 +35,6 @@ const MOST_READINGS: usize = 90;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ActOutcome<T, R> {
     Done(T),
-    /// The rules forbid it; nothing was written.
     Refused(R),
     NoSuchGrant,
 }
@@ -47,7 +46,6 @@ pub trait Decision {
     fn split(self) -> (Change, Self::Answer);
 }
 
-/// A change whose answer for the caller is the grant as written.
 impl Decision for Change {
     type Answer = Grant;
 
@@ -167,7 +165,6 @@ fn with_enrolment_moved(
     transaction.create(&enrolment)?.remove(&key, "attribute_exists(pk)", &[])
 }
 
-/// Checks that no reading came in since the view.
 fn with_readings_unchanged(
     mut transaction: Transaction,
     view: &View,
@@ -195,7 +192,7 @@ fn move_budget(
     change: BudgetChange,
     is_first: bool,
 ) -> Result<Transaction, StoreError> {
-    let (amount, condition, values) = match change {
+    let (amount, condition, mut values) = match change {
         BudgetChange::None if !is_first => return Ok(transaction),
         BudgetChange::None => (None, "attribute_exists(pk)", Vec::new()),
         BudgetChange::Take(amount) => {
@@ -212,7 +209,6 @@ fn move_budget(
             None => (Some(Usd::ZERO - amount), "attribute_exists(pk) AND attribute_not_exists(counted_at)", Vec::new()),
         },
     };
-    let mut values = values;
     let mut expression = String::new();
     if is_first {
         expression += "SET shown = :shown ";

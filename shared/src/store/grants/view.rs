@@ -6,10 +6,10 @@ use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use futures_util::future::try_join_all;
 use futures_util::stream::{Stream, StreamExt, iter};
 
+use crate::aws::reduce;
 use crate::domain::grant::{Person, Urgency};
 use crate::domain::usage::reading::Reading;
 use crate::prelude::*;
-use crate::sdk_error::reduce;
 use crate::store::items::{Queue, Stored};
 use crate::store::keys::{Range, SHARDS, address_partition, grant_partition_of};
 use crate::store::table::write::{Pauses, Round, Transaction, Unaudited, instant, number};
@@ -40,7 +40,6 @@ impl Table {
         Ok(Self::page(query.limit(limit)).await?.into_iter().filter_map(named).collect())
     }
 
-    /// How many grants a programme has.
     pub async fn count_grants(&self, programme: &ProgrammeId) -> Result<u32, StoreError> {
         let counts = SHARDS.map(|shard| self.count(Grant::of_shard(programme, shard)));
         Ok(try_join_all(counts).await?.into_iter().sum())
@@ -59,13 +58,11 @@ impl Table {
         }
     }
 
-    /// All grants of a programme, shard after shard.
     pub async fn grants(&self, programme: &ProgrammeId) -> Result<Vec<Grant>, StoreError> {
         let shards = SHARDS.map(|shard| self.list(Grant::of_shard(programme, shard)));
         Ok(try_join_all(shards).await?.into_iter().flatten().collect())
     }
 
-    /// All grants of a programme, each with its readings.
     pub async fn grants_with_readings(
         &self,
         programme: &ProgrammeId,
@@ -145,14 +142,6 @@ impl Table {
     }
 }
 
-/// Whether a reading was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReadingWrite {
-    Recorded,
-    /// As much or more is recorded, from a listing or query as late or later.
-    NotNewer,
-}
-
 /// That something of a grant was done by hand, and may not be done again before some time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DoneByHand {
@@ -165,9 +154,7 @@ pub struct DoneByHand {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ByHand {
-    /// The provider was asked what the key used.
     Refresh,
-    /// The roster mail was sent again.
     RosterMail,
 }
 
@@ -181,22 +168,23 @@ stored! {
 
 impl Table {
     /// Records what a key has used. A larger recorded value stands, so late and stale writers do no harm.
-    /// Each lifetime counter is its maximum; the window is that of the latest query.
-    pub async fn note_reading(&self, reading: &Reading, deadline: Deadline) -> Result<ReadingWrite, StoreError> {
+    /// Each lifetime counter is its maximum; the window is that of the latest query. Returns `false` when as
+    /// much or more is recorded, from a listing or query as late or later.
+    pub async fn note_reading(&self, reading: &Reading, deadline: Deadline) -> Result<bool, StoreError> {
         let (mut pauses, mut wanted) = (Pauses::until(deadline), reading.clone());
         let mut stored: Option<Reading> = None;
         loop {
             if self.put_reading(&wanted, stored.as_ref(), deadline).await? {
-                return Ok(ReadingWrite::Recorded);
+                return Ok(true);
             }
             stored = self.get(wanted.key()).await?;
             // An earlier try took effect, but its answer was lost.
             if stored.as_ref() == Some(&wanted) {
-                return Ok(ReadingWrite::Recorded);
+                return Ok(true);
             }
             wanted = stored.as_ref().map_or_else(|| reading.clone(), |stored| stored.joined(reading));
             if stored.as_ref() == Some(&wanted) {
-                return Ok(ReadingWrite::NotNewer);
+                return Ok(false);
             }
             if !pauses.pause().await {
                 return Err(StoreError::Contended);
@@ -255,13 +243,11 @@ impl Table {
 }
 
 impl Transaction {
-    /// Notes that something is done by hand, on condition that it may be.
     pub(crate) fn doing_by_hand(self, done: &DoneByHand, now: Moment) -> Result<Transaction, StoreError> {
         self.create_or_replace(done, "again_at <= :now", &[(":now", instant(now))])
     }
 }
 
-/// The condition that a reading is as it was read.
 pub(crate) const AS_READ: &str = "(lifetime = :lifetime AND byok = :byok AND as_of = :as_of)";
 
 pub(crate) fn as_read(reading: &Reading) -> [(&'static str, AttributeValue); 3] {
@@ -289,7 +275,6 @@ stored! {
     list of_address(address: &MatchedAddress) => begin(address_partition(address), "G#")
 }
 
-/// A person to be enrolled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewPerson {
     pub person: Person,

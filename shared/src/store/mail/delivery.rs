@@ -4,7 +4,6 @@
 use std::future::ready;
 use std::pin::pin;
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::stream::{StreamExt, TryStreamExt, iter, once};
 
 use crate::domain::mail::failure::CORRUPT;
@@ -16,12 +15,10 @@ use crate::store::keys::address_partition;
 use crate::store::table::write::{Round, Transaction, Unaudited, text};
 use crate::store::{ActContext, MailState, OutboxRow, SentAs, items, keys};
 
-/// The unsent mail of one class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {
     pub class: MailClass,
     pub mails: u64,
-    /// When the oldest of it was written, or queued again.
     pub since: Option<Moment>,
 }
 
@@ -30,14 +27,12 @@ const URGENT_WAITS_AT_MOST: SignedDuration = SignedDuration::from_mins(30);
 const WAITS_AT_MOST: SignedDuration = SignedDuration::from_hours(6);
 
 impl Waiting {
-    /// Whether the oldest of it waits longer than mail of its class should.
     pub fn is_too_long(&self, now: Moment) -> bool {
         let at_most = if self.class == MailClass::Urgent { URGENT_WAITS_AT_MOST } else { WAITS_AT_MOST };
         self.since.is_some_and(|since| since + at_most <= now)
     }
 }
 
-/// Addresses that no longer get all mail, and why.
 pub type Unreachable = BTreeMap<MatchedAddress, UnreachableReason>;
 
 impl Table {
@@ -100,11 +95,11 @@ impl Table {
         now: Moment,
     ) -> Result<Transaction, StoreError> {
         for mark in ends {
-            let known: Option<Undeliverable> = self.get(mark.key()).await?;
+            let known = self.get(mark.key()).await?;
             transaction = match known {
                 None => transaction.create(mark)?,
                 Some(known) if known.why < mark.why || !known.holds(now) => {
-                    let why = AttributeValue::S(known.why.as_str().to_owned());
+                    let why = text(known.why.as_str());
                     transaction.create_or_replace(mark, "why = :why", &[(":why", why)])?
                 }
                 Some(_) => transaction,
@@ -128,7 +123,7 @@ impl Table {
         self.commit_once(transaction.told_by(&[grant.entry(by.clone(), what, at.now)])?, at.deadline).await
     }
 
-    /// Takes the mark of somebody with a role off by hand. Returns `false` when the mark has changed.
+    /// Takes the mark of somebody with a role off. Returns `false` when the mark has changed.
     pub async fn allow_mail_to(
         &self,
         mark: &Undeliverable,
@@ -185,37 +180,29 @@ impl Table {
 }
 
 impl Transaction {
-    /// Takes a mark off, on condition that it is as it was read.
     pub(crate) fn forgetting(self, mark: &Undeliverable) -> Result<Transaction, StoreError> {
-        let why = AttributeValue::S(mark.why.as_str().to_owned());
-        self.remove(&mark.key(), "why = :why", &[(":why", why)])
+        self.remove(&mark.key(), "why = :why", &[(":why", text(mark.why.as_str()))])
     }
 }
 
 /// How long a dead letter is shown and can be sent again.
 pub const GIVEN_UP_SHOWN: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// How many rows are read and written at once.
 const SIDE_BY_SIDE: usize = 16;
-/// The time kept back for a request to answer in.
 const ENOUGH_TO_ANSWER: Duration = Duration::from_secs(4);
 
-/// Dead letters.
 #[derive(Debug, Default)]
 pub struct DeadMails {
-    /// The newest rows, newest first.
+    /// Newest first.
     pub newest: Vec<OutboxRow>,
-    /// How many rows of the period cannot be read.
     pub unreadable: usize,
     pub in_all: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SentAgain {
-    /// So many mails are queued again.
     Owed(usize),
     /// So many are queued again; there was no time for the rest.
     NotAll(usize),
-    /// No dead letter has this cause.
     Nothing,
 }
 
@@ -231,7 +218,6 @@ impl OutboxRow {
 }
 
 impl Table {
-    /// Dead letters since this instant.
     pub async fn dead_mails(&self, since: Moment, limit: usize) -> Result<DeadMails, StoreError> {
         let rows = self.dead_rows(since).await?;
         let mut dead = DeadMails { in_all: rows.len(), ..DeadMails::default() };
@@ -299,7 +285,6 @@ impl Table {
         self.write_alone(given_up, deadline).await.map(drop)
     }
 
-    /// The rows of the index, oldest first.
     async fn dead_rows(&self, since: Moment) -> Result<Vec<Ulid>, StoreError> {
         let mut rows = Vec::new();
         let each = |item: &Item| rows.extend(keys::outbox_row_of(&items::key_of(item)));
@@ -311,7 +296,6 @@ impl Table {
 /// The reason recorded for a mail that is not sent to such an address, where nobody need be notified.
 pub const NOT_WANTED: &str = "mail to this address comes back or is not wanted";
 
-/// The mark of an address from which mail bounced or somebody complained.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undeliverable {
     pub address: MatchedAddress,

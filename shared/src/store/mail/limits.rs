@@ -11,7 +11,6 @@ use crate::store::table::write::{Transaction, Unaudited, number, text};
 
 const KEPT: SignedDuration = SignedDuration::from_hours(366 * 24);
 
-/// The last stop of bulk mail of one kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BulkStop {
     pub at: Moment,
@@ -26,7 +25,6 @@ stored! {
     list all() => begin(ACCOUNT, "BULK-STOP#")
 }
 
-/// The sending limits and state of the mail server, as last queried.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MailServer {
     pub as_of: Moment,
@@ -57,7 +55,6 @@ impl BulkStop {
 }
 
 impl MailServer {
-    /// What is left of its quota, if it has one.
     pub fn left(&self) -> Option<u64> {
         self.per_day.map(|per_day| per_day.saturating_sub(self.sent))
     }
@@ -70,12 +67,10 @@ impl MailServer {
 }
 
 impl Table {
-    /// The counts of a day's mail of one kind.
     pub async fn mail_day(&self, day: Date, mail: MailKind) -> Result<MailDay, StoreError> {
         Ok(self.get(MailDay::key_of(day, mail)).await?.unwrap_or(MailDay::none_on(day, mail)))
     }
 
-    /// The counts of all mail of a day.
     pub async fn mail_counts(&self, day: Date) -> Result<MailCounts, StoreError> {
         Ok(self.list(MailDay::of_day(day)).await?.into_iter().map(|day| day.counts).sum())
     }
@@ -96,7 +91,6 @@ impl Table {
 }
 
 impl Transaction {
-    /// Moves a mail from one count of its day to another, or counts it for the first time.
     pub(crate) fn counting(
         self,
         (day, mail): (Date, MailKind),
@@ -141,12 +135,10 @@ const SANDBOX_OVER_AFTER: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// The interval at which a lasting refusal is recorded again.
 const RECORDED_EACH: SignedDuration = SignedDuration::from_mins(10);
 
-/// The refusals for one reason, by its code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailRefusal {
     pub code: String,
     pub since: Moment,
-    /// When mail was last refused for it.
     pub last: Moment,
     /// When the mail server was seen to accept such mail again.
     pub ended_at: Option<Moment>,
@@ -164,7 +156,6 @@ impl MailRefusal {
         self.ended_at.is_some() || self.last + after < now
     }
 
-    /// Whether mail waits for this reason now.
     pub fn holds_back(&self, is_urgent: bool, now: Moment) -> bool {
         let concerns = !is_urgent || self.code != QUOTA_UNREAD;
         concerns && self.ended_at.is_none() && now <= self.last + HOLDS_FOR
@@ -207,7 +198,6 @@ impl Table {
         Ok(())
     }
 
-    /// Records that the mail server no longer refuses mail for this reason.
     pub async fn end_mail_refusal(&self, code: &str, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
         let known: Option<MailRefusal> = self.get(MailRefusal::key_of(code)).await?;
         match known.filter(|known| !known.is_over(now)) {
@@ -223,7 +213,6 @@ impl Table {
         self.replace(&ended, version, Unaudited::Delivery, deadline).await.map(drop)
     }
 
-    /// The refusals that are not over.
     pub async fn mail_refusals(&self, now: Moment) -> Result<Vec<MailRefusal>, StoreError> {
         let mut known = self.list(MailRefusal::all()).await?;
         known.retain(|refusal| !refusal.is_over(now));

@@ -15,7 +15,6 @@ use crate::store::keys::{grant_partition_of, mails_of, mails_written_at};
 use crate::store::table::write::{Transaction, Unaudited};
 use crate::store::{ByHand, DoneByHand, keys};
 
-/// A queued mail and its delivery.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutboxRow {
     pub row: Ulid,
@@ -23,7 +22,6 @@ pub struct OutboxRow {
     #[serde(flatten)]
     pub state: MailState,
     pub written_at: Moment,
-    /// How often it was tried.
     pub tries: u8,
     /// When it was queued again after it had been a dead letter.
     pub again_at: Option<Moment>,
@@ -40,7 +38,6 @@ stored! {
     waits it.waits()
 }
 
-/// The delivery of a mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum MailState {
@@ -52,7 +49,6 @@ pub enum MailState {
     Sending {
         lease_until: Moment,
     },
-    /// The mail server took it.
     Sent {
         message: String,
         at: Moment,
@@ -88,11 +84,10 @@ pub enum MailState {
 pub enum Bounce {
     /// Perhaps only an automatic reply: a delivery outweighs it.
     Reply,
-    /// A temporary bounce, such as a full mailbox.
+    /// Such as a full mailbox.
     Soft,
     /// The mail server did not try, because the address is on its suppression list.
     Suppressed,
-    /// A permanent bounce.
     #[default]
     Hard,
 }
@@ -102,13 +97,28 @@ pub enum Bounce {
 #[serde(tag = "mail", rename_all = "kebab-case")]
 pub enum QueuedMail {
     /// The answer to an ask for a link. Whether one is sent is decided at sending.
-    Link { address: MatchedAddress, asked_by: BrowserTokenHash },
-    /// The welcome to a person on the roster of a programme.
-    Roster { programme: ProgrammeId, grant: GrantId },
-    /// A notice to a student about their key.
-    Notice { programme: ProgrammeId, grant: GrantId, epoch: Epoch, notice: Notice },
+    Link {
+        address: MatchedAddress,
+        asked_by: BrowserTokenHash,
+    },
+    Roster {
+        programme: ProgrammeId,
+        grant: GrantId,
+    },
+    Notice {
+        programme: ProgrammeId,
+        grant: GrantId,
+        epoch: Epoch,
+        notice: Notice,
+    },
     /// The notice to a student who has used so much of their own cap.
-    CapUsed { programme: ProgrammeId, grant: GrantId, window: Window, threshold: u8, of_limit: Usd },
+    CapUsed {
+        programme: ProgrammeId,
+        grant: GrantId,
+        window: Window,
+        threshold: u8,
+        of_limit: Usd,
+    },
     /// The alert that a threshold of the budget was crossed, or that all of it is reserved.
     Alert {
         programme: ProgrammeId,
@@ -119,15 +129,32 @@ pub enum QueuedMail {
         recipient: PersonId,
     },
     /// A request of faculty for what only an admin may do.
-    Request { programme: ProgrammeId, by: PersonId, wishes: Vec<Wish>, recipient: PersonId },
-    /// An alarm about the account.
-    Account { day: Date, alarm: String, recipient: PersonId },
-    /// The weekly digest of a programme, for somebody with a role on it.
-    Digest { programme: ProgrammeId, week: Date, recipient: PersonId },
-    /// The weekly digest of the account, for an admin.
-    AccountDigest { week: Date, recipient: PersonId },
-    /// The statement of a month, for a finance address.
-    Statement { month: Date, recipient: PersonId },
+    Request {
+        programme: ProgrammeId,
+        by: PersonId,
+        wishes: Vec<Wish>,
+        recipient: PersonId,
+    },
+    Account {
+        day: Date,
+        alarm: String,
+        recipient: PersonId,
+    },
+    /// Each week, for somebody with a role on the programme.
+    Digest {
+        programme: ProgrammeId,
+        week: Date,
+        recipient: PersonId,
+    },
+    AccountDigest {
+        week: Date,
+        recipient: PersonId,
+    },
+    /// For a finance address.
+    Statement {
+        month: Date,
+        recipient: PersonId,
+    },
 }
 
 /// The link from a grant to a mail about it, so that the grant's mails can be listed. It expires with the
@@ -186,7 +213,6 @@ impl OutboxRow {
         }
     }
 
-    /// A mail queued from now on.
     pub fn queued(row: Ulid, mail: QueuedMail, now: Moment) -> OutboxRow {
         let (class, state) = (mail.class(), MailState::Waiting { since: now });
         OutboxRow { row, class, state, written_at: now, tries: 0, version: 1, again_at: None, counted_on: None, mail }
@@ -197,7 +223,6 @@ impl OutboxRow {
         OutboxRow { class: MailClass::ByHand, ..OutboxRow::queued(row, mail, now) }
     }
 
-    /// The notice that an act on a grant sends to its student.
     pub fn notice(row: Ulid, notice: Notice, grant: &Grant, now: Moment) -> OutboxRow {
         OutboxRow::queued(row, QueuedMail::notice(notice, grant), now)
     }
@@ -213,13 +238,7 @@ impl OutboxRow {
                 row: self.row,
                 written_at: self.written_at,
             }),
-            QueuedMail::Link { .. }
-            | QueuedMail::Alert { .. }
-            | QueuedMail::Request { .. }
-            | QueuedMail::Account { .. }
-            | QueuedMail::Digest { .. }
-            | QueuedMail::AccountDigest { .. }
-            | QueuedMail::Statement { .. } => None,
+            _ => None,
         }
     }
 }
@@ -233,10 +252,7 @@ impl MailState {
             MailState::Bounced { bounce: Bounce::Hard, .. } => Delivery::Bounced,
             MailState::Bounced { .. } => Delivery::Returned,
             MailState::Complained { .. } => Delivery::Complained,
-            MailState::Waiting { .. }
-            | MailState::Sending { .. }
-            | MailState::Dropped { .. }
-            | MailState::Failed { .. } => return None,
+            _ => return None,
         })
     }
 }
@@ -245,18 +261,13 @@ impl QueuedMail {
     /// Whether it goes to staff of a programme or of the account, or to finance. The loss of such a mail must come to
     /// somebody's notice.
     pub fn is_to_staff(&self) -> bool {
-        match self {
-            QueuedMail::Alert { .. }
-            | QueuedMail::Request { .. }
-            | QueuedMail::Account { .. }
-            | QueuedMail::Digest { .. }
-            | QueuedMail::AccountDigest { .. }
-            | QueuedMail::Statement { .. } => true,
+        !matches!(
+            self,
             QueuedMail::Link { .. }
-            | QueuedMail::Roster { .. }
-            | QueuedMail::Notice { .. }
-            | QueuedMail::CapUsed { .. } => false,
-        }
+                | QueuedMail::Roster { .. }
+                | QueuedMail::Notice { .. }
+                | QueuedMail::CapUsed { .. }
+        )
     }
 
     /// The choice by which its recipient can opt out. Nobody can opt out of mail about their key or about a
@@ -267,17 +278,10 @@ impl QueuedMail {
             QueuedMail::CapUsed { .. } | QueuedMail::Notice { notice: Notice::TermEndSoon, .. } => {
                 Some(OptionalMail::Reminder)
             }
-            QueuedMail::Link { .. }
-            | QueuedMail::Roster { .. }
-            | QueuedMail::Notice { .. }
-            | QueuedMail::Alert { .. }
-            | QueuedMail::Request { .. }
-            | QueuedMail::Account { .. }
-            | QueuedMail::Statement { .. } => None,
+            _ => None,
         }
     }
 
-    /// The programme that it is about, if any.
     pub fn programme(&self) -> Option<&ProgrammeId> {
         match self {
             QueuedMail::Roster { programme, .. }
@@ -286,10 +290,7 @@ impl QueuedMail {
             | QueuedMail::Alert { programme, .. }
             | QueuedMail::Request { programme, .. }
             | QueuedMail::Digest { programme, .. } => Some(programme),
-            QueuedMail::Link { .. }
-            | QueuedMail::Account { .. }
-            | QueuedMail::AccountDigest { .. }
-            | QueuedMail::Statement { .. } => None,
+            _ => None,
         }
     }
 
@@ -332,12 +333,6 @@ impl QueuedMail {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Resend {
-    Done,
-    NotBefore(Moment),
-}
-
 /// The least time between two mails sent again by hand.
 pub(crate) const BETWEEN_RESENT: SignedDuration = SignedDuration::from_hours(1);
 /// How long a sender owns a mail: longer than its function may run.
@@ -376,20 +371,20 @@ impl Table {
         Ok(self.replace(&after, row.version, Unaudited::Delivery, deadline).await?.then_some(after))
     }
 
-    /// Queues a grant's roster mail once more, at most once an hour; otherwise says when that is possible.
+    /// Queues a grant's roster mail once more, at most once an hour; otherwise returns when that is possible.
     pub async fn resend_roster_mail(
         &self,
         programme: &ProgrammeId,
         grant: &GrantId,
         now: Moment,
         deadline: Deadline,
-    ) -> Result<Resend, StoreError> {
+    ) -> Result<Option<Moment>, StoreError> {
         let resent = self.resending(programme, grant, now)?.unaudited(Unaudited::Delivery);
         if self.commit_once(resent, deadline).await? {
-            return Ok(Resend::Done);
+            return Ok(None);
         }
         let last = self.get(DoneByHand::key_of(programme, grant, ByHand::RosterMail)).await?;
-        Ok(Resend::NotBefore(last.map_or(now + BETWEEN_RESENT, |last| last.again_at)))
+        Ok(Some(last.map_or(now + BETWEEN_RESENT, |last| last.again_at)))
     }
 
     /// Sends the roster mail once more, on condition that it was not sent so within the hour.
@@ -417,10 +412,6 @@ impl Table {
 impl Transaction {
     /// Queues a mail, with the item by which it is found from its grant.
     pub(crate) fn owing(self, row: &OutboxRow) -> Result<Transaction, StoreError> {
-        let queued = self.create(row)?;
-        match row.of_grant() {
-            Some(filed) => queued.create(&filed),
-            None => Ok(queued),
-        }
+        row.of_grant().iter().try_fold(self.create(row)?, Transaction::create)
     }
 }

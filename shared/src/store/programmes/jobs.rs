@@ -25,7 +25,6 @@ pub struct Job {
     pub job: Ulid,
     #[serde(flatten)]
     pub work: Work,
-    /// The person who started it.
     pub by: Actor,
     #[serde(flatten)]
     pub state: JobState,
@@ -37,7 +36,6 @@ pub struct Job {
     /// How far the present pass over the steps has come.
     pub pass: Pass,
     pub started_at: Moment,
-    /// When the last step was done.
     pub advanced_at: Moment,
     /// Counts its writes, each of which replaces the one before.
     pub version: u64,
@@ -50,13 +48,13 @@ stored! {
     waits it.waits()
 }
 
-/// What a job does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "work", rename_all = "lowercase")]
 pub enum Work {
     /// Applies a roster, as it was previewed.
-    Import { import: Ulid },
-    /// Ends every grant.
+    Import {
+        import: Ulid,
+    },
     Close,
     /// Gives keys the limits and the guardrails that follow from other settings.
     Limits,
@@ -105,7 +103,6 @@ pub enum JobCreation {
 }
 
 impl Work {
-    /// The kind, as keys and pages name it.
     pub fn kind(&self) -> &'static str {
         match self {
             Work::Import { .. } => "import",
@@ -144,7 +141,6 @@ impl Job {
         Job { state: JobState::Failed { why: why.to_owned(), at }, version: self.version + 1, ..self }
     }
 
-    /// Whether somebody owns it now.
     fn is_taken(&self, now: Moment) -> bool {
         matches!(self.state, JobState::Running { lease_until } if now < lease_until)
     }
@@ -284,7 +280,6 @@ pub struct Import {
     pub to_confirm: bool,
     /// Whether a job was created from it.
     pub applied: bool,
-    /// The steps of this part.
     pub some: Vec<Step>,
 }
 
@@ -330,7 +325,6 @@ impl Step {
 }
 
 impl Import {
-    /// A preview of these steps that drops nobody.
     pub fn of(programme: &ProgrammeId, steps: usize, now: Moment) -> Import {
         Import {
             import: new_ulid(now),
@@ -362,7 +356,6 @@ impl Table {
         Ok(Import { some: steps, ..import })
     }
 
-    /// Saves a preview.
     pub async fn keep_import(&self, import: Import, steps: Vec<Step>, deadline: Deadline) -> Result<(), StoreError> {
         let first = self.keep_steps(import, steps, deadline).await?;
         self.put_new(&first, deadline).await.map(drop)

@@ -8,6 +8,7 @@ use crate::domain::grant::EditEffect;
 use crate::domain::programme::request::Request;
 use crate::domain::programme::role::{RoleChanges, Roles};
 use crate::prelude::*;
+use crate::store::alerts::MAILS_AT_ONCE;
 use crate::store::items::Stored;
 use crate::store::table::write::{Pauses, Round, Told, Transaction, number};
 use crate::store::{Author, Import, Job, OutboxRow, QueuedMail, RulesDue, RulesSource, Work, items};
@@ -15,7 +16,6 @@ use crate::store::{Author, Import, Job, OutboxRow, QueuedMail, RulesDue, RulesSo
 /// What is said of jobs that a programme's close has ended.
 const CLOSED: &str = "The programme was closed.";
 
-/// A programme to be created.
 #[derive(Debug, Clone)]
 pub struct NewProgramme {
     pub settings: Settings,
@@ -39,7 +39,6 @@ pub enum CloseOutcome {
     NoSuchProgramme,
 }
 
-/// The sums of several programmes' budgets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BudgetSums {
     pub reserved: Usd,
@@ -144,15 +143,12 @@ pub(super) fn with_roles(
     Ok(transaction)
 }
 
-/// An edit of a programme, with what its form was made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
     pub settings: Settings,
-    /// The version of the programme that was read before.
     pub version: u64,
     /// The budget before and after; `None` leaves it as it is.
     pub budget: Option<(Usd, Usd)>,
-    /// The audit entry of the settings.
     pub what: AuditDetail,
 }
 
@@ -173,7 +169,6 @@ pub enum EditOutcome {
     NoSuchProgramme,
 }
 
-/// A programme and its budget before an edit.
 struct Before {
     programme: Programme,
     budget: Budget,
@@ -197,22 +192,22 @@ impl Table {
             if before.counts_otherwise(&edit.settings) {
                 return Ok(Round::Over(EditOutcome::FixedByKeys));
             }
-            let effect = match before.moves_costs(&edit.settings) {
-                true => Some(self.effect_of(&before, &edit.settings, by.now).await?),
-                false => None,
-            };
+            let mut effect = None;
+            if before.moves_costs(&edit.settings) {
+                effect = Some(self.effect_of(&before, &edit.settings, by.now).await?);
+            }
             if let Some(refused) = before.refuses(edit, effect) {
                 return Ok(Round::Over(refused));
             }
             // Keys may be made at this moment, so the job begins even if nobody has one yet.
-            let keys = match before.moves_keys(&edit.settings, by.now) {
-                true => Some(self.count_grants(id).await?),
-                false => effect.map(|effect| effect.grants).filter(|grants| *grants > 0),
-            };
-            match self.transaction_of_edit(before, edit, (effect, keys), by)? {
-                Some(transaction) => Ok(Round::Write(transaction, EditOutcome::Done)),
-                None => Ok(Round::Over(EditOutcome::Done)),
+            let mut keys = effect.map(|effect| effect.grants).filter(|grants| *grants > 0);
+            if before.moves_keys(&edit.settings, by.now) {
+                keys = Some(self.count_grants(id).await?);
             }
+            Ok(match self.transaction_of_edit(before, edit, (effect, keys), by)? {
+                Some(transaction) => Round::Write(transaction, EditOutcome::Done),
+                None => Round::Over(EditOutcome::Done),
+            })
         })
         .await
     }
@@ -274,7 +269,6 @@ impl Table {
 }
 
 impl Edit {
-    /// An edit of the settings alone.
     pub fn of_settings(settings: Settings, version: u64, what: AuditDetail) -> Edit {
         Edit { settings, version, budget: None, what }
     }
@@ -371,13 +365,7 @@ impl Table {
             ids.iter().map(|id| async move { self.get(Programme::key_of(id)).await?.ok_or_else(|| missing(id)) });
         try_join_all(each).await
     }
-}
 
-/// How many mails fit into one transaction with the entry. A deployment's configuration has no room for more
-/// admins.
-const MAILS_AT_ONCE: usize = 90;
-
-impl Table {
     /// Queues a mail to each admin. Returns `false` when the same was asked today.
     pub async fn ask_admins(
         &self,
@@ -389,6 +377,7 @@ impl Table {
         let (programme, now) = (&request.programme, by.now);
         let entry = Entry::on_programme(programme, by.actor, now, what);
         let mut transaction = self.transaction();
+        // A deployment's configuration has no room for more admins.
         for (row, recipient) in (request.form.0..).zip(admins.iter().take(MAILS_AT_ONCE)) {
             let mail = QueuedMail::Request {
                 programme: programme.clone(),

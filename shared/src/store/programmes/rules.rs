@@ -1,14 +1,13 @@
 //! Guardrails: what the provider confirmed of each, beside its programme; and tiers as admins keep them. No write here makes a form
 //! stale.
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::try_join_all;
 
 use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::programme::rules::{Tier, Tiers};
 use crate::prelude::*;
 use crate::store::items::Queue;
-use crate::store::table::write::{Round, Unaudited};
+use crate::store::table::write::{Round, Unaudited, text};
 use crate::store::{Author, Job, Work};
 
 /// The most edits that are looked at in one round.
@@ -47,7 +46,6 @@ impl RulesDue {
 }
 
 impl Table {
-    /// The rules that may have to be told by now.
     pub async fn rules_due(&self, now: Moment) -> Result<Vec<RulesDue>, StoreError> {
         let keys = self.due(Queue::Rules, now, AT_ONCE).await?;
         let due = try_join_all(keys.into_iter().map(|key| self.get::<RulesDue>(key.into()))).await?;
@@ -61,7 +59,7 @@ impl Table {
         again_at: Option<Moment>,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        let (condition, as_read) = ("mark = :mark", [(":mark", AttributeValue::S(due.mark.to_string()))]);
+        let (condition, as_read) = ("mark = :mark", [(":mark", text(due.mark.to_string()))]);
         let transaction = match again_at {
             Some(at) => self.transaction().put(&RulesDue { at, ..due.clone() }, condition, &as_read)?,
             None => self.transaction().remove(&RulesDue::key_of(&due.of), condition, &as_read)?,

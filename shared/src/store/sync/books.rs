@@ -40,7 +40,6 @@ stored! {
     list all() => begin(ACCOUNT, "D#")
 }
 
-/// The use of all keys of the account, day by day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     pub as_of: Moment,
@@ -52,7 +51,6 @@ stored! {
     "account" Account |_| () => key(ACCOUNT, "NOW")
 }
 
-/// A key of the account that no attempt made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForeignKey {
     pub key: KeyHash,
@@ -63,7 +61,6 @@ pub struct ForeignKey {
     pub created_at: Option<Moment>,
     pub last_used_at: Option<Moment>,
     pub first_seen_at: Moment,
-    /// When it was first missing from the account.
     pub gone_at: Option<Moment>,
     pub as_of: Moment,
     /// When the run began that recorded this use.
@@ -92,7 +89,6 @@ impl ForeignKey {
 }
 
 impl Table {
-    /// Every foreign key of the account.
     pub async fn foreign_keys(&self) -> Result<Vec<ForeignKey>, StoreError> {
         let shards = SHARDS.map(|shard| self.list(ForeignKey::of_shard(shard)));
         Ok(try_join_all(shards).await?.into_iter().flatten().collect())
@@ -130,7 +126,6 @@ stored! {
 /// year.
 const GROUPS_TOGETHER: usize = 20;
 
-/// Totals as they lie in the table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptTotals {
     #[serde(flatten)]
@@ -147,7 +142,6 @@ impl Stored for KeptTotals {
     }
 }
 
-/// The use of one group that has an item of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupTotals {
     pub programme: ProgrammeId,
@@ -172,19 +166,16 @@ pub struct ProgrammeUse {
 }
 
 impl ProgrammeUse {
-    /// The use of all its keys, day by day.
     pub fn used(&self) -> DailyUse {
         let mut used = self.own.as_ref().map(|own| own.used.clone()).unwrap_or_default();
         used.add(&self.assigned);
         used
     }
 
-    /// Whether any key is known whose use counts.
     pub fn has_keys(&self) -> bool {
         self.own.as_ref().is_some_and(|own| own.claimed > 0) || self.assigned_keys > 0
     }
 
-    /// What counts of it against the budget.
     pub fn counted(&self, byok: Byok) -> Usd {
         self.own.as_ref().map_or(Usd::ZERO, |own| own.used.counted(byok)) + self.assigned.counted(byok)
     }
@@ -209,7 +200,6 @@ impl KeptTotals {
 }
 
 impl Table {
-    /// The totals of a programme, if a sync has made any.
     pub async fn totals(&self, programme: &ProgrammeId) -> Result<Option<Totals>, StoreError> {
         let Some(kept) = self.get::<KeptTotals>(Totals::key_of(programme).item.into()).await? else { return Ok(None) };
         let mut totals = kept.totals;
@@ -220,7 +210,6 @@ impl Table {
         Ok(Some(totals))
     }
 
-    /// All that counts for a programme.
     pub async fn programme_use(&self, programme: &ProgrammeId) -> Result<ProgrammeUse, StoreError> {
         let (own, assigned) = tokio::try_join!(self.totals(programme), self.assigned_use(programme))?;
         Ok(ProgrammeUse { own, assigned: assigned.used, assigned_keys: assigned.keys })

@@ -1,15 +1,14 @@
 //! Writes of the sync's one runner on condition of its lease: a runner that wakes late, after another took over, changes nothing. And its
 //! checkpoint: the progress of a run and its rows, in parts that fit into items, so that the next invocation goes on.
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::{StreamExt, TryStreamExt};
 
 use crate::domain::ledger::cut::AccountCut;
 use crate::prelude::*;
 use crate::store::items::{MOST_IN_A_PART, Stored};
 use crate::store::table::meta::{SET_ACCOUNT, attribute_of};
-use crate::store::table::write::{Transaction, Unaudited, number};
-use crate::store::{GroupTotals, KeptTotals, KnownAccount, Lease, Meta, ModelRows, Run, SyncState, Totals, keys};
+use crate::store::table::write::{Transaction, Unaudited, instant, number, text};
+use crate::store::{GroupTotals, KeptTotals, KnownAccount, Lease, Meta, ModelRows, Run, SyncState, Totals};
 
 /// The table while a lease is held.
 #[derive(Clone, Copy)]
@@ -26,12 +25,6 @@ impl Table {
     }
 }
 
-impl FencedTable<'_> {
-    pub(crate) fn table(&self) -> &Table {
-        self.table
-    }
-}
-
 /// Each write returns `false` when another runner has taken over, or what it rests on was changed since it
 /// was read.
 impl FencedTable<'_> {
@@ -42,10 +35,10 @@ impl FencedTable<'_> {
         if !self.put_later(&kept, totals.as_of).await? {
             return Ok(false);
         }
-        let mut known = match kept.groups_apart {
-            true => self.table.list(GroupTotals::of_programme(&totals.programme)).await?,
-            false => Vec::new(),
-        };
+        let mut known = Vec::new();
+        if kept.groups_apart {
+            known = self.table.list(GroupTotals::of_programme(&totals.programme)).await?;
+        }
         for group in groups {
             let place = known.iter().position(|known| known.group == group.group);
             let is_known = place.map(|place| known.swap_remove(place)).is_some_and(|known| known.used == group.used);
@@ -54,7 +47,7 @@ impl FencedTable<'_> {
             }
         }
         for gone in known {
-            let as_of = [(":as_of", number(totals.as_of.as_millisecond()))];
+            let as_of = [(":as_of", instant(totals.as_of))];
             let condition = "attribute_not_exists(pk) OR as_of <= :as_of";
             if !self.commit(self.begun()?.remove(&gone.key(), condition, &as_of)?).await? {
                 return Ok(false);
@@ -68,7 +61,7 @@ impl FencedTable<'_> {
     pub async fn recompute_reserved(&self, read: &Budget, reserved: Usd, at: Moment) -> Result<bool, StoreError> {
         let values = [
             (":reserved", number(reserved.micros())),
-            (":at", number(at.as_millisecond())),
+            (":at", instant(at)),
             (":one", number(1)),
             (":version", number(read.version)),
         ];
@@ -107,23 +100,19 @@ impl FencedTable<'_> {
         self.commit(self.begun()?.replace(after, after.version.saturating_sub(1))?).await
     }
 
-    /// Records what identifies the account of this deployment from now on.
     pub async fn know_account(&self, account: &KnownAccount) -> Result<bool, StoreError> {
         let values = [(":account", attribute_of(account)?)];
         self.commit(self.begun()?.update(&Meta::key_of(), SET_ACCOUNT, "attribute_exists(pk)", &values)?).await
     }
 
-    /// Removes what identifies the account.
     pub async fn forget_account(&self) -> Result<bool, StoreError> {
         self.commit(self.begun()?.update(&Meta::key_of(), "REMOVE account", "attribute_exists(pk)", &[])?).await
     }
 
-    /// Records a run.
     pub async fn record_run(&self, run: &Run) -> Result<bool, StoreError> {
         self.commit(self.begun()?.create(run)?).await
     }
 
-    /// Saves the checkpoint of the run.
     pub async fn save_checkpoint(&self, checkpoint: &Checkpoint) -> Result<bool, StoreError> {
         let fence = [(":fence", number(self.lease.fence))];
         self.commit(self.begun()?.create_or_replace(checkpoint, "fence <= :fence", &fence)?).await
@@ -138,12 +127,16 @@ impl FencedTable<'_> {
 
     /// Writes an item, unless there is one of a later instant.
     pub async fn put_later<T: Stored>(&self, value: &T, as_of: Moment) -> Result<bool, StoreError> {
-        let as_of = [(":as_of", number(as_of.as_millisecond()))];
+        let as_of = [(":as_of", instant(as_of))];
         self.commit(self.begun()?.create_or_replace(value, "as_of <= :as_of", &as_of)?).await
     }
 
+    pub(crate) fn table(&self) -> &Table {
+        self.table
+    }
+
     pub(crate) fn begun(&self) -> Result<Transaction, StoreError> {
-        let values = [(":holder", AttributeValue::S(self.lease.holder.clone())), (":fence", number(self.lease.fence))];
+        let values = [(":holder", text(&self.lease.holder)), (":fence", number(self.lease.fence))];
         let lease = Lease::key_of(&self.lease.lease);
         self.table.transaction().check(&lease, "holder = :holder AND fence = :fence", &values)
     }
@@ -171,9 +164,7 @@ pub struct Checkpoint {
     pub number: u32,
     /// The rows that were seen, in the order in which they were saved.
     pub rows: Vec<SavedParts>,
-    /// The number of parts of the progress.
     pub parts: u32,
-    /// Why the run was last put off, and until when.
     pub delay: Option<Delay>,
 }
 
@@ -181,27 +172,23 @@ stored! {
     "checkpoint" Checkpoint |_| () => key(ACCOUNT, "CHECKPOINT")
 }
 
-/// An obstacle to a run that may pass with time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delay {
     pub why: String,
     /// No earlier retry, unless a person starts one.
     pub due: Moment,
-    /// How often it was met.
     pub tries: u32,
     /// How often it was met since the run last made progress.
     pub in_a_row: u32,
 }
 
 impl Checkpoint {
-    /// The checkpoint of a run that begins.
     pub fn of_run(run: Ulid, began_at: Moment, table: &Table) -> Checkpoint {
         let table = table.name.clone();
         Checkpoint { run, began_at, table, fence: 0, number: 0, rows: Vec::new(), parts: 0, delay: None }
     }
 }
 
-/// The parts that one invocation saved of its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedParts {
     pub fence: u64,
@@ -238,14 +225,11 @@ impl Table {
         now: Moment,
         deadline: Deadline,
     ) -> Result<u32, StoreError> {
-        let parts: Vec<(String, &[u8])> = parts_of(rows, |number| keys::rows_part(fence, first + number));
-        self.keep_parts(run, &parts, now, deadline).await?;
-        Ok(u32::try_from(parts.len()).unwrap_or(u32::MAX))
+        self.keep_parts(run, rows, |number| rows_part(fence, first + number), now, deadline).await
     }
 
-    /// One part of a run's rows.
     pub async fn rows(&self, run: Ulid, fence: u64, number: u32) -> Result<Vec<u8>, StoreError> {
-        self.part(run, &keys::rows_part(fence, number)).await
+        self.part(run, &rows_part(fence, number)).await
     }
 
     /// Saves the progress of a run for its next checkpoint. Returns the number of parts. They count once a
@@ -257,16 +241,14 @@ impl Table {
         now: Moment,
         deadline: Deadline,
     ) -> Result<u32, StoreError> {
-        let parts: Vec<(String, &[u8])> = parts_of(progress, |part| keys::progress_part(next.fence, next.number, part));
-        self.keep_parts(next.run, &parts, now, deadline).await?;
-        Ok(u32::try_from(parts.len()).unwrap_or(u32::MAX))
+        let name = |part| progress_part(next, part);
+        self.keep_parts(next.run, progress, name, now, deadline).await
     }
 
-    /// The progress of a run.
     pub async fn progress(&self, checkpoint: &Checkpoint) -> Result<Vec<u8>, StoreError> {
         let mut progress = Vec::new();
         for number in 0..checkpoint.parts {
-            let part = keys::progress_part(checkpoint.fence, checkpoint.number, number);
+            let part = progress_part(checkpoint, number);
             progress.extend(self.part(checkpoint.run, &part).await?);
         }
         Ok(progress)
@@ -278,30 +260,35 @@ impl Table {
         there.map(|part| part.bytes).ok_or_else(gone)
     }
 
-    async fn put_part(
-        &self,
-        run: Ulid,
-        part: &str,
-        bytes: &[u8],
-        now: Moment,
-        deadline: Deadline,
-    ) -> Result<(), StoreError> {
-        let part = CheckpointPart { run, part: part.to_owned(), made_at: now, bytes: bytes.to_vec() };
-        self.put_new(&part, deadline).await.map(drop)
-    }
-
+    /// Saves bytes in parts of these names. Returns how many they are.
     async fn keep_parts(
         &self,
         run: Ulid,
-        parts: &[(String, &[u8])],
+        bytes: &[u8],
+        name: impl Fn(u32) -> String,
         now: Moment,
         deadline: Deadline,
-    ) -> Result<(), StoreError> {
-        let puts: Vec<_> = parts.iter().map(|(part, bytes)| self.put_part(run, part, bytes, now, deadline)).collect();
-        futures_util::stream::iter(puts).buffer_unordered(SIDE_BY_SIDE).try_for_each(async |()| Ok(())).await
+    ) -> Result<u32, StoreError> {
+        let parts = bytes.chunks(MOST_IN_A_PART).zip(0..);
+        let puts = parts.map(|(bytes, number)| {
+            let part = name(number);
+            async move {
+                // Copied when it is its turn.
+                let part = CheckpointPart { run, part, made_at: now, bytes: bytes.to_vec() };
+                self.put_new(&part, deadline).await
+            }
+        });
+        let puts: Vec<_> = puts.collect();
+        let count = u32::try_from(puts.len()).unwrap_or(u32::MAX);
+        futures_util::stream::iter(puts).buffer_unordered(SIDE_BY_SIDE).try_for_each(async |_| Ok(())).await?;
+        Ok(count)
     }
 }
 
-fn parts_of(bytes: &[u8], name: impl Fn(u32) -> String) -> Vec<(String, &[u8])> {
-    bytes.chunks(MOST_IN_A_PART).zip(0..).map(|(bytes, number)| (name(number), bytes)).collect()
+fn rows_part(fence: u64, number: u32) -> String {
+    format!("R#{fence:012}#{number:06}")
+}
+
+fn progress_part(of: &Checkpoint, part: u32) -> String {
+    format!("P#{:012}#{:06}#{part:06}", of.fence, of.number)
 }

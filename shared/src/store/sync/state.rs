@@ -7,13 +7,11 @@ use crate::prelude::*;
 use crate::store::ForeignKey;
 use crate::store::table::write::Round;
 
-/// The state of the sync from one run to the next.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncState {
     /// When the last listing of every key began. A reading that was not written after it had not changed by
     /// then.
     pub listed_at: Option<Moment>,
-    /// When the last complete run began.
     pub completed_at: Option<Moment>,
     /// The first and the last day with known use by model.
     pub models_since: Option<Date>,
@@ -22,7 +20,6 @@ pub struct SyncState {
     pub models_missed: Vec<(Date, Date)>,
     /// The account's spending beyond all known keys at the first complete run.
     pub opening: Option<Opening>,
-    /// The residual that admins were told last.
     pub residual_told: Usd,
     /// When the last complete run began that found no residual but the one told. What was left on keys that
     /// are gone by then is free.
@@ -31,7 +28,6 @@ pub struct SyncState {
     pub restored_at: Option<Moment>,
     /// Keys that bear a grant's name where there is no such grant.
     pub orphan_names: Vec<OrphanName>,
-    /// What the last run held back.
     pub held_back: Option<HeldBack>,
     /// The marks of what was released and is not done yet.
     pub let_through: Option<Ulid>,
@@ -42,7 +38,6 @@ stored! {
     "sync" SyncState |_| () => key(ACCOUNT, "SYNC")
 }
 
-/// A key that bears a grant's name where there is no such grant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrphanName {
     pub key: KeyHash,
@@ -51,13 +46,11 @@ pub struct OrphanName {
 }
 
 impl SyncState {
-    /// The state to write over the one that was read.
     #[must_use]
     pub fn next(self) -> SyncState {
         SyncState { version: self.version + 1, ..self }
     }
 
-    /// The state with these days known by model as well.
     #[must_use]
     pub fn with_models_of(mut self, from: Date, until: Date) -> SyncState {
         self.models_since.get_or_insert(from);
@@ -70,7 +63,6 @@ impl SyncState {
         self
     }
 
-    /// Whether the use by model of a day is known.
     pub fn knows_models_of(&self, day: Date) -> bool {
         let is_between =
             self.models_since.is_some_and(|since| since <= day) && self.models_until.is_some_and(|until| day <= until);
@@ -97,13 +89,10 @@ pub struct HeldBack {
     pub bound: u32,
     /// The keys, those first that may be in use; when there are very many, not all.
     pub keys: Vec<HeldKey>,
-    /// The name of the marks of all of them.
     pub marks: Ulid,
-    /// The person who released them.
     pub released_by: Option<PersonId>,
 }
 
-/// A key with the act that was held back.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct HeldKey {
     pub act: HeldAct,
@@ -115,7 +104,6 @@ pub struct HeldKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HeldAct {
-    /// A recovery disables the key.
     Recovery,
     /// Its grant is stopped, because the key is gone or disabled at the provider.
     Stop,
@@ -123,16 +111,8 @@ pub enum HeldAct {
     Sweep,
 }
 
-impl Table {
-    /// The state of the sync; the default before its first run.
-    pub async fn sync_state(&self) -> Result<SyncState, StoreError> {
-        Ok(self.get(SyncState::key_of()).await?.unwrap_or_default())
-    }
-}
-
 /// How many marks lie in one item, which has at most 400 KB.
 const MARKS_IN_A_PART: usize = 10_000;
-/// The bytes of a mark: the act and a hash.
 const MARK: usize = 33;
 /// How long marks are kept. Each run that needs them writes them again.
 pub(crate) const KEPT_FOR: SignedDuration = SignedDuration::from_hours(90 * 24);
@@ -144,7 +124,6 @@ pub struct HeldMark {
     pub key: KeyHash,
 }
 
-/// One part of a set of marks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldMarks {
     pub(crate) marks: Ulid,
@@ -161,6 +140,10 @@ stored! {
 }
 
 impl Table {
+    pub async fn sync_state(&self) -> Result<SyncState, StoreError> {
+        Ok(self.get(SyncState::key_of()).await?.unwrap_or_default())
+    }
+
     /// Saves the marks of what was held back, or released and not done yet, under this name.
     pub async fn keep_marks(
         &self,
@@ -177,7 +160,6 @@ impl Table {
         Ok(())
     }
 
-    /// The marks under this name.
     pub async fn marks(&self, name: Ulid) -> Result<BTreeSet<HeldMark>, StoreError> {
         let parts = self.list(HeldMarks::of(name)).await?;
         let marks = parts.iter().flat_map(|part| part.bytes.as_chunks::<MARK>().0);
@@ -215,18 +197,24 @@ impl Table {
         })
         .await
     }
+
+    /// Since when a key is missing, unless a listing found it that began after the last run that did not.
+    pub async fn missing_since(&self, key: &KeyHash, listed_at: Option<Moment>) -> Result<Option<Moment>, StoreError> {
+        let known: Option<MissingKey> = self.get(MissingKey::key_of(key)).await?;
+        let known = known.filter(|known| listed_at.is_none_or(|listed_at| known.as_of >= listed_at));
+        Ok(known.map(|known| known.missing_since))
+    }
 }
 
 impl HeldMark {
     fn to_bytes(&self) -> [u8; MARK] {
         let mut bytes = [0; MARK];
-        let (act, key) = bytes.split_at_mut(1);
-        act.fill(match self.act {
+        bytes[0] = match self.act {
             HeldAct::Recovery => b'r',
             HeldAct::Stop => b's',
             HeldAct::Sweep => b'o',
-        });
-        key.copy_from_slice(&self.key.to_bytes());
+        };
+        bytes[1..].copy_from_slice(&self.key.to_bytes());
         bytes
     }
 
@@ -243,7 +231,6 @@ impl HeldMark {
 }
 
 impl HeldBack {
-    /// The text that describes what was held back.
     pub fn words(&self) -> String {
         let keys = |count: u32| if count == 1 { "1 key".to_owned() } else { format!("{count} keys") };
         let live = |count: u32| if count == 1 { "1 live key".to_owned() } else { format!("{count} live keys") };
@@ -261,7 +248,6 @@ impl HeldBack {
         }
     }
 
-    /// The number of keys.
     pub fn count(&self) -> u32 {
         self.sweeps.saturating_add(self.recoveries).saturating_add(self.stops)
     }
@@ -270,11 +256,9 @@ impl HeldBack {
 /// How long a record is kept: long after the last run that looked, nothing follows from it.
 pub(crate) const MISSING_KEPT_FOR: SignedDuration = SignedDuration::from_hours(60 * 24);
 
-/// A recorded key that the provider did not find.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MissingKey {
     pub key: KeyHash,
-    /// When it was not found for the first time.
     pub missing_since: Moment,
     /// When the last run began that did not find it. A key that was listed later was not missing all the
     /// time.
@@ -284,15 +268,6 @@ pub struct MissingKey {
 stored! {
     "missing-key" MissingKey |it| (hash: &KeyHash = &it.key) => key(ForeignKey::key_of(hash).item.pk, format!("MISSING#{hash}"));
     expires it.as_of + MISSING_KEPT_FOR
-}
-
-impl Table {
-    /// Since when a key is missing, unless a listing found it that began after the last run that did not.
-    pub async fn missing_since(&self, key: &KeyHash, listed_at: Option<Moment>) -> Result<Option<Moment>, StoreError> {
-        let known: Option<MissingKey> = self.get(MissingKey::key_of(key)).await?;
-        let known = known.filter(|known| listed_at.is_none_or(|listed_at| known.as_of >= listed_at));
-        Ok(known.map(|known| known.missing_since))
-    }
 }
 
 #[cfg(test)]

@@ -13,10 +13,8 @@ use crate::store::keys::{ItemKey, Key};
 /// The most bytes in one part of what is too large for an item, which has at most 400 KB.
 pub(crate) const MOST_IN_A_PART: usize = 380_000;
 
-/// An item as the SDK represents it.
 pub type Item = std::collections::HashMap<String, AttributeValue>;
 
-/// A value that is stored as one item.
 pub trait Stored: Serialize + DeserializeOwned {
     /// The value of the attribute `kind`, by which the stream's readers and people tell items apart.
     const KIND: &'static str;
@@ -28,7 +26,6 @@ pub trait Stored: Serialize + DeserializeOwned {
         None
     }
 
-    /// The queue it waits in, and since when.
     fn due(&self) -> Option<(Queue, Moment)> {
         None
     }
@@ -71,24 +68,16 @@ macro_rules! stored {
 }
 pub(crate) use stored;
 
-/// A queue of the index `due`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Queue {
-    /// Orders about keys, for the provider.
     Order(Urgency),
-    /// Mail to be sent.
     Mail(MailClass),
-    /// Dead letters, which wait for a person.
     DeadMail,
-    /// Addresses that mail bounced from, which wait for a person.
     Unreachable,
-    /// Addresses whose owners complained, which wait for a person.
     Unwanted,
     /// Addresses that no mail goes to before this time.
     UnreachableUntil,
-    /// Jobs to be carried on.
     Job,
-    /// Rules that may have to be told to guardrails.
     Rules,
 }
 
@@ -114,7 +103,6 @@ impl Queue {
     }
 }
 
-/// The item that stores this value.
 pub fn to_item<T: Stored>(value: &T) -> Result<Item, StoreError> {
     let key = value.key().item;
     let corrupt = |error: serde_dynamo::Error| StoreError::corrupt(&key, T::KIND, &error);
@@ -150,13 +138,11 @@ fn without_nulls(item: &mut Item) {
     }
 }
 
-/// The primary key of an item of the table or its index.
 pub(crate) fn key_of(item: &Item) -> ItemKey {
     let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
     ItemKey { pk: text("pk"), sk: text("sk") }
 }
 
-/// Whether an item is of this kind.
 pub fn is_kind<T: Stored>(item: &Item) -> bool {
     item.get("kind").and_then(|kind| kind.as_s().ok()).is_some_and(|kind| kind == T::KIND)
 }

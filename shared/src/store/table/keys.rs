@@ -7,14 +7,12 @@ use std::ops::Deref;
 
 use crate::prelude::*;
 
-/// The primary key of one item.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ItemKey {
     pub pk: String,
     pub sk: String,
 }
 
-/// The primary key of an item of this type.
 pub struct Key<T> {
     pub item: ItemKey,
     of: PhantomData<fn() -> T>,
@@ -47,7 +45,6 @@ impl<T> Range<T> {
     }
 }
 
-/// The items whose sort keys begin so.
 pub(crate) fn begin<T>(pk: impl Into<String>, sk: &str) -> Range<T> {
     // A sort key is not empty, and none begins with less than a blank.
     let first = if sk.is_empty() { " " } else { sk };
@@ -57,7 +54,6 @@ pub(crate) fn begin<T>(pk: impl Into<String>, sk: &str) -> Range<T> {
 /// The sixteen shards of a programme's grants, and of the foreign keys.
 pub const SHARDS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
 
-/// The partition of the account as a whole.
 pub(crate) const ACCOUNT: &str = "ACCOUNT";
 /// The prefix of audit entries' sort keys. In a shard of grants they come last, after the grants and their
 /// readings.
@@ -67,32 +63,27 @@ pub(crate) fn key(pk: impl Into<String>, sk: impl Into<String>) -> ItemKey {
     ItemKey { pk: pk.into(), sk: sk.into() }
 }
 
-/// The programme and the grant of a grant's key.
 pub fn grant_of(key: &ItemKey) -> Option<(ProgrammeId, GrantId)> {
     let (programme, _) = key.pk.strip_prefix("G#")?.rsplit_once('#')?;
     Some((programme.parse().ok()?, key.sk.strip_prefix("G#")?.parse().ok()?))
 }
 
-/// The prefix of the sort keys of a grant's mails.
 pub fn mails_of(grant: &GrantId) -> String {
     format!("V#{grant}#")
 }
 
 /// The prefix of the sort keys of a grant's mails that were written in one millisecond.
 pub fn mails_written_at(grant: &GrantId, at: Moment) -> String {
-    /// The number of characters at the head of a ULID that hold its time.
     const TIME: usize = 10;
     let first = Ulid::from_parts(u64::try_from(at.as_millisecond()).unwrap_or_default(), 0).to_string();
     let time: String = first.chars().take(TIME).collect();
     format!("{}{time}", mails_of(grant))
 }
 
-/// The partition of everything stored under an address.
 pub fn address_partition(address: &MatchedAddress) -> String {
     format!("A#{}", address.as_str())
 }
 
-/// The address of the key of its mark.
 pub fn undeliverable_address_of(key: &ItemKey) -> Option<MatchedAddress> {
     let address = key.pk.strip_prefix("A#").filter(|_| key.sk == "UNDELIVERABLE")?;
     EmailAddress::parse(address).ok().map(|address| address.matched().clone())
@@ -103,13 +94,11 @@ pub fn programme_partition(programme: &ProgrammeId) -> String {
     format!("P#{programme}")
 }
 
-/// The programme of a job's key.
 pub fn job_of(key: &ItemKey) -> Option<ProgrammeId> {
     let programme = key.pk.strip_prefix("P#").filter(|_| key.sk.starts_with("JOB#"))?;
     programme.parse().ok()
 }
 
-/// The row of the key of an outbox item.
 pub fn outbox_row_of(key: &ItemKey) -> Option<Ulid> {
     key.pk.strip_prefix("O#")?.parse().ok()
 }
@@ -127,17 +116,6 @@ pub fn due(at: Moment) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
-/// The name of a part of a run's rows, saved under a lease with this fence.
-pub fn rows_part(fence: u64, number: u32) -> String {
-    format!("R#{fence:012}#{number:06}")
-}
-
-/// The name of a part of a run's progress, for the checkpoint of this number, under a lease with this fence.
-pub fn progress_part(fence: u64, checkpoint: u32, number: u32) -> String {
-    format!("P#{fence:012}#{checkpoint:06}#{number:06}")
-}
-
-/// A shard of the foreign keys, by the first digit of their hashes.
 pub fn foreign_partition(shard: char) -> String {
     format!("F#{shard}")
 }

@@ -8,7 +8,6 @@ use crate::prelude::*;
 use crate::store::items::Stored;
 use crate::store::table::write::{Round, Unaudited, number, text};
 
-/// This deployment, and the table that it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
     pub deployment: DeploymentId,
@@ -24,7 +23,6 @@ stored! {
     "meta" Meta |_| () => key("META", "META")
 }
 
-/// What identifies the account of this deployment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownAccount {
     /// The fingerprint of the management key of the last complete sync.
@@ -38,15 +36,7 @@ pub struct KnownAccount {
 /// The time for creating the item, once in its life: two seconds for retries, and the rest for its first readers.
 const FOR_CREATION: Duration = Duration::from_secs(10);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Confirmed {
-    Done,
-    /// There is nothing to confirm.
-    Already,
-}
-
 impl Table {
-    /// The deployment's own item, created on first use.
     pub async fn meta(&self, now: Moment) -> Result<Meta, StoreError> {
         if let Some(meta) = self.get(Meta::key_of()).await? {
             return Ok(meta);
@@ -72,25 +62,25 @@ impl Table {
         by: &PersonId,
         now: Moment,
         deadline: Deadline,
-    ) -> Result<Confirmed, StoreError> {
+    ) -> Result<(), StoreError> {
         self.carry_through(deadline, || async {
-            let Some(meta) = self.get(Meta::key_of()).await? else { return Ok(Round::Over(Confirmed::Already)) };
+            let Some(meta) = self.get(Meta::key_of()).await? else { return Ok(Round::Over(())) };
             let confirmed = KnownAccount { management_key: management_key.clone(), listed: Vec::new() };
             if meta.account.as_ref() == Some(&confirmed) {
-                return Ok(Round::Over(Confirmed::Already));
+                return Ok(Round::Over(()));
             }
+            let mut values = vec![(":account", attribute_of(&confirmed)?)];
             let (was, condition) = match &meta.account {
-                Some(was) => (was.management_key.short(), "account = :was"),
+                Some(was) => {
+                    values.push((":was", attribute_of(was)?));
+                    (was.management_key.short(), "account = :was")
+                }
                 None => ("none", "attribute_not_exists(account)"),
             };
             let what = AuditDetail::new(Act::AccountConfirmed).changing(was, management_key.short());
             let entry = Entry::on_account(&Actor::Person(by.clone()), now, what);
-            let mut values = vec![(":account", attribute_of(&confirmed)?)];
-            if let Some(was) = &meta.account {
-                values.push((":was", attribute_of(was)?));
-            }
             let transaction = self.transaction().update(&Meta::key_of(), SET_ACCOUNT, condition, &values)?;
-            Ok(Round::Write(transaction.told_by(&[entry])?, Confirmed::Done))
+            Ok(Round::Write(transaction.told_by(&[entry])?, ()))
         })
         .await
     }
@@ -115,15 +105,8 @@ stored! {
     "lease" Lease |it| (name: &str = &it.lease) => key("LEASE", name)
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Acquired {
-    Yes(Lease),
-    /// Another holder has it.
-    Busy,
-}
-
 impl Table {
-    /// Takes the lease until then, unless another holder has it. The same holder may ask again.
+    /// Takes the lease for so long; `None` while another holder has it. The same holder may ask again.
     pub async fn acquire(
         &self,
         name: &str,
@@ -131,18 +114,18 @@ impl Table {
         now: Moment,
         length: SignedDuration,
         deadline: Deadline,
-    ) -> Result<Acquired, StoreError> {
+    ) -> Result<Option<Lease>, StoreError> {
         self.carry_through(deadline, || async {
             let known = self.get(Lease::key_of(name)).await?;
             if known.as_ref().is_some_and(|known| known.until > now && known.holder != holder) {
-                return Ok(Round::Over(Acquired::Busy));
+                return Ok(Round::Over(None));
             }
             let before = known.map_or(0, |known| known.fence);
             let lease =
                 Lease { lease: name.to_owned(), holder: holder.to_owned(), fence: before + 1, until: now + length };
             let taken =
                 self.transaction().create_or_replace(&lease, "fence = :before", &[(":before", number(before))])?;
-            Ok(Round::Write(taken.unaudited(Unaudited::Sync), Acquired::Yes(lease)))
+            Ok(Round::Write(taken.unaudited(Unaudited::Sync), Some(lease)))
         })
         .await
     }

@@ -7,9 +7,9 @@ use aws_sdk_dynamodb::types::builders::TransactWriteItemBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
+use crate::aws::{SdkFailure, reduce};
 use crate::domain::values::id::Nonce;
 use crate::prelude::*;
-use crate::sdk_error::{SdkFailure, reduce};
 use crate::store::items;
 use crate::store::items::{Item, Stored};
 use crate::store::keys::ItemKey;
@@ -25,7 +25,6 @@ pub(crate) struct Transaction {
     writes: Vec<TransactWriteItem>,
 }
 
-/// What stands for the placeholders of an expression.
 type Values<'a> = &'a [(&'a str, AttributeValue)];
 
 /// A transaction with what tells of it later: only such a one can be committed.
@@ -34,9 +33,7 @@ pub(crate) struct Told(Transaction);
 /// The transactions without an audit entry. What they write is no state, right, limit, setting or roster.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Unaudited {
-    /// What `Mark` lists of a grant.
     GrantMark,
-    /// When the provider may be asked for a reading again.
     Refresh,
     /// That a mail is to be sent again, is being sent, was sent or delivered, and that an address takes none.
     Delivery,
@@ -46,25 +43,19 @@ pub(crate) enum Unaudited {
     Guardrail,
     /// What a run of the sync read and reckoned, and who runs it.
     Sync,
-    /// Who carries on a job, and how far it came.
     Job,
-    /// Links, codes and sessions.
     SignIn,
-    /// Which id an address with a role has.
     PersonId,
-    /// Which bulk mails somebody wants.
     MailChoice,
 }
 
 /// One round of an act, which reads and decides.
 pub(crate) enum Round<T> {
-    /// There is nothing to write.
     Over(T),
     /// The transaction to write, and the act's result if it commits.
     Write(Told, T),
 }
 
-/// The pauses between retries, until the time is up.
 pub(crate) struct Pauses {
     deadline: Deadline,
     backoff: ExponentialBackoff,
@@ -75,7 +66,6 @@ impl Transaction {
         self.writes.is_empty()
     }
 
-    /// Writes an item that must not be there yet.
     pub(crate) fn create<T: Stored>(self, value: &T) -> Result<Self, StoreError> {
         self.put(value, "attribute_not_exists(pk)", &[])
     }
@@ -98,12 +88,10 @@ impl Transaction {
         self.put(value, "version = :version", &[(":version", number(version))])
     }
 
-    /// Writes an item over whatever is there.
     pub(crate) fn set<T: Stored>(self, value: &T) -> Result<Self, StoreError> {
         self.put(value, "", &[])
     }
 
-    /// Writes an item on a condition.
     pub(crate) fn put<T: Stored>(self, value: &T, condition: &str, values: Values<'_>) -> Result<Self, StoreError> {
         let put = Put::builder()
             .table_name(&self.table)
@@ -113,7 +101,6 @@ impl Transaction {
         self.with(&value.key(), put.build().map(|put| TransactWriteItem::builder().put(put)))
     }
 
-    /// Removes an item, on a condition.
     pub(crate) fn remove(self, key: &ItemKey, condition: &str, values: Values<'_>) -> Result<Self, StoreError> {
         let delete = Delete::builder()
             .table_name(&self.table)
@@ -123,7 +110,6 @@ impl Transaction {
         self.with(key, delete.build().map(|delete| TransactWriteItem::builder().delete(delete)))
     }
 
-    /// Changes an item in place, on a condition.
     pub(crate) fn update(
         self,
         key: &ItemKey,
@@ -156,7 +142,6 @@ impl Transaction {
         Ok(self)
     }
 
-    /// Adds the entries of what it changes.
     pub(crate) fn told_by(self, entries: &[Entry]) -> Result<Told, StoreError> {
         entries.iter().try_fold(self, Transaction::create).map(Told)
     }
@@ -291,7 +276,6 @@ impl Table {
         self.commit_once(self.transaction().replace(value, version)?.unaudited(why), deadline).await
     }
 
-    /// Removes an item, if it is there.
     pub(crate) async fn delete(&self, key: &ItemKey, deadline: Deadline) -> Result<(), StoreError> {
         self.write_alone(self.transaction().remove(key, "", &[])?, deadline).await.map(drop)
     }
@@ -343,7 +327,6 @@ impl Verdict {
         }
     }
 
-    /// Of a cancelled transaction.
     fn of_reasons(codes: &[&str]) -> Verdict {
         const PASSING: [&str; 4] = ["None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
         if codes.contains(&"ConditionalCheckFailed") {

@@ -1,0 +1,99 @@
+//! What every route of ours has around it: the headers, with no third party, no frame, no cache and no referrer to other sites; a page
+//! for every refusal; and the guard against other sites' forms, since a request that changes something must come from our own pages, as
+//! far as the browser says.
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERRER_POLICY,
+    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{Method, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+
+use super::{Answer, AppError, Site, page};
+use crate::config::Origin;
+
+/// Adds to these routes what every page of ours has.
+pub(super) fn dressed(routes: Router, site: &Site) -> Router {
+    routes
+        .layer(from_fn_with_state(site.origin.clone(), guard))
+        .layer(from_fn_with_state(site.clone(), page::with_page))
+        .layer(from_fn_with_state(site.origin.is_secure(), with_headers))
+}
+
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; form-action 'self'; frame-ancestors 'none'; \
+    base-uri 'none'";
+
+/// Every feature that browsers know by name, denied to everybody.
+const NO_PERMISSIONS: &str = "accelerometer=(), ambient-light-sensor=(), autoplay=(), battery=(), bluetooth=(), \
+    browsing-topics=(), camera=(), clipboard-read=(), clipboard-write=(), display-capture=(), encrypted-media=(), \
+    fullscreen=(), gamepad=(), geolocation=(), gyroscope=(), hid=(), idle-detection=(), local-fonts=(), magnetometer=(), \
+    microphone=(), midi=(), payment=(), picture-in-picture=(), publickey-credentials-create=(), \
+    publickey-credentials-get=(), screen-wake-lock=(), serial=(), speaker-selection=(), storage-access=(), usb=(), \
+    web-share=(), window-management=(), xr-spatial-tracking=()";
+
+/// A header that a route sets itself stays.
+async fn with_headers(State(secure): State<bool>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    set(headers, CONTENT_SECURITY_POLICY, POLICY);
+    set(headers, CACHE_CONTROL, "no-store");
+    set(headers, REFERRER_POLICY, "same-origin");
+    set(headers, X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(headers, HeaderName::from_static("permissions-policy"), NO_PERMISSIONS);
+    set(headers, HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
+    if secure {
+        set(headers, STRICT_TRANSPORT_SECURITY, "max-age=63072000");
+    }
+    response
+}
+
+fn set(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
+    headers.entry(name).or_insert(HeaderValue::from_static(value));
+}
+
+/// Refuses requests from other sites before a route sees them.
+async fn guard(State(origin): State<Origin>, request: Request, next: Next) -> Answer {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if reads || is_ours(request.headers(), &origin) {
+        return Ok(next.run(request).await);
+    }
+    let sentence = "This form was sent from another site. Open the page here and try again.";
+    Err(AppError::refused(StatusCode::FORBIDDEN, sentence).because("origin"))
+}
+
+/// Whether a request is from our own pages. A missing header is no objection, since old browsers send
+/// neither.
+fn is_ours(headers: &HeaderMap, origin: &Origin) -> bool {
+    let same = headers.get_all(ORIGIN).iter().all(|given| given.as_bytes() == origin.as_str().as_bytes());
+    let site = headers.get_all("sec-fetch-site").iter().all(|site| matches!(site.as_bytes(), b"same-origin" | b"none"));
+    same && site
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_is_taken_from_our_own_origin_and_from_browsers_that_name_none() {
+        let origin = Origin::parse("https://bursar.uni.edu").unwrap();
+        let judged = |headers: &[(&'static str, &'static str)]| {
+            let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            is_ours(&headers.collect(), &origin)
+        };
+        assert!(judged(&[]));
+        assert!(judged(&[("origin", "https://bursar.uni.edu"), ("sec-fetch-site", "same-origin")]));
+        assert!(judged(&[("sec-fetch-site", "none")]));
+        for foreign in
+            ["null", "https://bursar.uni.edu.evil.org", "http://bursar.uni.edu", "https://bursar.uni.edu:8443", ""]
+        {
+            assert!(!judged(&[("origin", foreign)]), "{foreign}");
+        }
+        for site in ["cross-site", "same-site", ""] {
+            assert!(!judged(&[("origin", "https://bursar.uni.edu"), ("sec-fetch-site", site)]), "{site}");
+        }
+        assert!(!judged(&[("origin", "https://bursar.uni.edu"), ("origin", "null")]));
+    }
+}
