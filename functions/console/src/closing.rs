@@ -92,14 +92,15 @@ pub(crate) async fn closeout(
         typed => typed.parse().ok().filter(|students| (1..=MOST_STUDENTS).contains(students)),
     };
     let term = &programme.settings.term;
-    let [from, to] = [term.starts_on(), term.ends_on()].map(|day| day.to_string());
+    // The file is of UTC days, and has what was used after the term as well.
+    let [from, to] = [term.starts_at(), now].map(|at| utc_date(at).to_string());
     let of_term = [("from", from.as_str()), ("to", to.as_str()), ("by", "person")];
     let page = CloseoutPage {
         frame: PageFrame::of(&site, &access.visitor),
         programme,
         preliminary: preliminary(programme, sync.listed_at, is_open, now),
         as_of: sync.listed_at.map(|at| time_in(at, zone)),
-        term: format!("{from} to {to}"),
+        term: format!("{} to {}", term.starts_on(), term.ends_on()),
         budget: budget.limit,
         spent: spent.iter().copied().sum(),
         spent_in_cents: cents.iter().copied().sum(),

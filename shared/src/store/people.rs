@@ -67,7 +67,7 @@ stored! {
     expires it.ends_at
 }
 
-/// An ask for a link, whether or not the address is known.
+/// A login request, whether or not the address is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoginRequest {
     pub id: Ulid,
@@ -234,8 +234,8 @@ impl Table {
         Ok(mark.filter(|mark| mark.holds(now)))
     }
 
-    /// Records an ask, in the same way for every address. Whether it leads to a mail is for the mail
-    /// function; asks for unknown addresses never fill its queue.
+    /// Records a login request, in the same way for every address. Whether it leads to a mail is for the mail
+    /// function; those for unknown addresses never fill its queue.
     pub async fn request_link(
         &self,
         address: &MatchedAddress,
@@ -247,7 +247,7 @@ impl Table {
         self.put_new(&request, deadline).await.map(drop)
     }
 
-    /// Queues the mail of an ask, once: the row has the ask's own id.
+    /// Queues the mail of a login request, once: the row has its id.
     pub async fn owe_link(&self, request: &LoginRequest, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
         let mail = QueuedMail::Link { address: request.address.clone(), asked_by: request.asked_by.clone() };
         let row = OutboxRow { written_at: request.at, ..OutboxRow::queued(request.id, mail, now) };
@@ -259,7 +259,7 @@ impl Table {
         Ok(kept.unwrap_or_else(|| SignIn::none(address.clone())))
     }
 
-    /// Makes a link valid because of an ask, unless its address or the deployment has reached its limit.
+    /// Makes a link valid because of a login request, unless its address or the deployment has reached its limit.
     pub async fn make_link(
         &self,
         login_request: Ulid,
@@ -305,7 +305,7 @@ impl Table {
                        links = if_not_exists(links, :list), mailed = if_not_exists(mailed, :list), \
                        sessions = if_not_exists(sessions, :list) \
                        ADD wrong_codes :one";
-        let condition = "version = :version OR (:version = :none AND attribute_not_exists(pk))";
+        let condition = "attribute_not_exists(pk) OR version = :version";
         let counted = self.transaction().update(&SignIn::key_of(&before.address), counted, condition, &values)?;
         self.write_alone(counted, deadline).await
     }

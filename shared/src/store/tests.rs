@@ -1,4 +1,5 @@
-//! The raw form of every kind of item, as AWS spells it. A change to a form is a migration, and shows as a change of the record.
+//! The raw form of every kind of item, as AWS spells it: each recorded item is read, written again, and comes out as it was. What an
+//! item of now may leave out, such as an optional field that is new, shows once the record has it.
 
 use super::items::{self, Item, Stored};
 use super::*;

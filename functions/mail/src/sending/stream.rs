@@ -1,4 +1,4 @@
-//! Records of the table's stream: urgent rows are sent at once, asks for a link become such rows if the
+//! Records of the table's stream: urgent rows are sent at once, login requests become such rows if the
 //! address is known. A failed mail is left to the drain, so only a failure of the table, or a login request without
 //! time left, fails a record.
 

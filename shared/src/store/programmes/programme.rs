@@ -293,7 +293,8 @@ impl Before {
     /// Whether reservations may cost another sum under the new settings.
     fn moves_costs(&self, after: &Settings) -> bool {
         let was = &self.programme.settings;
-        was.allowance != after.allowance || was.basis != after.basis || was.term != after.term
+        let term = |settings: &Settings| (settings.term.ends_at(), settings.term.timezone().to_owned());
+        was.allowance != after.allowance || was.basis != after.basis || term(was) != term(after)
     }
 
     /// Whether keys may have to be put under another guardrail: somebody has the first rules, or a term that was over goes on, in which

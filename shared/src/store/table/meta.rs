@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use crate::domain::values::key::Fingerprint;
 use crate::prelude::*;
 use crate::store::items::Stored;
-use crate::store::table::write::{Round, Unaudited, number, text};
+use crate::store::table::write::{Round, Unaudited, instant, number, text};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
@@ -120,11 +120,13 @@ impl Table {
             if known.as_ref().is_some_and(|known| known.until > now && known.holder != holder) {
                 return Ok(Round::Over(None));
             }
-            let before = known.map_or(0, |known| known.fence);
+            let (fence, until) = known.map_or((0, Moment::UNIX_EPOCH), |known| (known.fence, known.until));
             let lease =
-                Lease { lease: name.to_owned(), holder: holder.to_owned(), fence: before + 1, until: now + length };
+                Lease { lease: name.to_owned(), holder: holder.to_owned(), fence: fence + 1, until: now + length };
+            // One that was renewed since it was read is not taken over.
+            let as_read = [(":fence", number(fence)), (":until", instant(until))];
             let taken =
-                self.transaction().create_or_replace(&lease, "fence = :before", &[(":before", number(before))])?;
+                self.transaction().create_or_replace(&lease, "(fence = :fence AND #until = :until)", &as_read)?;
             Ok(Round::Write(taken.unaudited(Unaudited::Sync), Some(lease)))
         })
         .await

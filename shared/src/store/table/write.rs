@@ -97,6 +97,7 @@ impl Transaction {
             .table_name(&self.table)
             .set_item(Some(items::to_item(value)?))
             .set_condition_expression(given(condition))
+            .set_expression_attribute_names(reserved(condition))
             .set_expression_attribute_values(named(values));
         self.with(&value.key(), put.build().map(|put| TransactWriteItem::builder().put(put)))
     }
@@ -233,6 +234,7 @@ impl Table {
         if let Some(put) = write.put.clone() {
             let send = self.client.put_item().table_name(put.table_name).set_item(Some(put.item));
             let send = send.set_condition_expression(put.condition_expression);
+            let send = send.set_expression_attribute_names(put.expression_attribute_names);
             let send = send.set_expression_attribute_values(put.expression_attribute_values);
             send.send().await.map_err(|error| reduce(&error))?;
         }
