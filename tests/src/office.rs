@@ -12,7 +12,7 @@ use bursar_core::domain::values::id::{Epoch, GrantId, ProgrammeId, new_ulid};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::token::{BrowserToken, LinkToken, SessionToken};
 use bursar_core::domain::values::window::Window;
-use bursar_core::store::{FencedTable, LinkOutcome, NewProgramme, StoreError, Table};
+use bursar_core::store::{FencedTable, NewProgramme, StoreError, Table};
 use jiff::SignedDuration;
 
 use crate::stack::{Stack, begins};
@@ -34,7 +34,7 @@ pub async fn session_cookie(stack: &Stack, address: &str) -> String {
         ends_at: now + LINK_LASTS,
     };
     let made = table.make_link(new_ulid(now), address.matched(), &live, now, soon()).await.unwrap();
-    assert_eq!(made, LinkOutcome::Yes, "one link a minute");
+    assert_eq!(made, Ok(()), "one link a minute");
     let proof = Proof::Address(address.matched().clone());
     let after = table.sign_in_of(address.matched()).await.unwrap().follow(&link.hash(), &proof, now).unwrap();
     let person = Some(table.person_of(&address, soon()).await.unwrap());

@@ -18,7 +18,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bursar_core::deadline::Waits;
 use bursar_core::domain::sign_in::{LINK_LASTS, LiveLink};
 use bursar_core::domain::values::token::{BrowserToken, Code, LinkToken};
-use bursar_core::store::LinkOutcome;
 use bursar_local::invoke::FunctionName;
 use bursar_tests::campus::{Campus, address};
 use bursar_tests::office::soon;
@@ -52,7 +51,7 @@ async fn mailed(campus: &Campus, to: &str, browser: &BrowserToken) -> (LinkToken
         ends_at: now + LINK_LASTS,
     };
     let made = campus.table.make_link(ask, to.matched(), &live, now, soon()).await.unwrap();
-    assert_eq!(made, LinkOutcome::Yes);
+    assert_eq!(made, Ok(()));
     (link, code)
 }
 

@@ -2,7 +2,7 @@
 //! The sync reports them, restores what is the product's, and goes on.
 
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{HoldKind, Reading, ReleaseRefused};
+use bursar_core::domain::grant::{ChangeRefused, HoldKind, Reading};
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Window, utc_date};
@@ -252,7 +252,7 @@ async fn a_resumed_key_is_switched_on_by_the_work() {
         campus.table.act(campus.on("ada"), |view, now| view.release(HoldKind::Paused, &Actor::Rule, now)).await.unwrap()
     };
     assert!(matches!(release().await, ActOutcome::Done(_)));
-    assert!(matches!(release().await, ActOutcome::Refused(ReleaseRefused::NotHeld)));
+    assert!(matches!(release().await, ActOutcome::Refused(ChangeRefused::Unchanged)));
     for _ in 0..2 {
         assert_eq!((work().await["put_off"].clone(), owed().await), (json!(1), 1));
         let report = campus.sync().await;

@@ -1,7 +1,7 @@
 //! The reasons of the domain for which a student is refused: each with its status and one plain sentence.
 
 use bursar_core::clock::Moment;
-use bursar_core::domain::grant::{BeginRefused, HoldKind, LATE_ENABLE, RecordRefused, ReleaseRefused};
+use bursar_core::domain::grant::{BeginRefused, ChangeRefused, HoldKind, LATE_ENABLE, RecordRefused};
 use bursar_core::domain::values::format::time_in;
 use bursar_core::domain::values::term::Term;
 use bursar_core::provider::ProviderError;
@@ -59,12 +59,14 @@ pub(crate) fn provider(error: &ProviderError, what: &str) -> AppError {
 }
 
 /// The reason why a key that was off for disuse is not enabled again.
-pub(crate) fn why_not_resumed(refused: &ReleaseRefused) -> &'static str {
+pub(crate) fn why_not_resumed(refused: &ChangeRefused) -> &'static str {
     match refused {
-        ReleaseRefused::NotHeld => "Your key is not switched off for not being used, so there is nothing to resume.",
-        ReleaseRefused::Over => "This programme is over for you.",
-        ReleaseRefused::PausedByAnother => "The people who run this programme paused your access.",
-        ReleaseRefused::BudgetExhausted => {
+        ChangeRefused::Unchanged | ChangeRefused::NoKey | ChangeRefused::AddressTaken => {
+            "Your key is not switched off for not being used, so there is nothing to resume."
+        }
+        ChangeRefused::Over => "This programme is over for you.",
+        ChangeRefused::PausedByAnother => "The people who run this programme paused your access.",
+        ChangeRefused::BudgetExhausted => {
             "All of the programme's budget is held for other keys now. Ask the people who run it."
         }
     }

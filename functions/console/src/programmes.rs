@@ -7,7 +7,7 @@ use bursar_core::domain::programme::request::{BUDGET, CLOSE, COPY, Request, Wish
 use bursar_core::domain::programme::rules::Tiers;
 use bursar_core::domain::values::format::field_time;
 use bursar_core::domain::values::id::new_ulid;
-use bursar_core::store::{CloseOutcome, CopiedProgramme, Import, NewProgramme, Step};
+use bursar_core::store::{CopiedProgramme, Import, NewProgramme, Step};
 use jiff::ToSpan;
 
 use crate::access;
@@ -49,10 +49,8 @@ pub(crate) async fn close(form: Form<Faculty>) -> Answer {
     let Form { site, access, deadline, .. } = &form;
     let id = &access.programme.id;
     if access.is_admin() {
-        match site.table.close(id, form.author()).await? {
-            CloseOutcome::NoSuchProgramme => return Err(AppError::not_found()),
-            CloseOutcome::Done | CloseOutcome::Already => jobs::in_a_request(site, id, *deadline).await,
-        }
+        site.table.close(id, form.author()).await?;
+        jobs::in_a_request(site, id, *deadline).await;
     } else if access.programme.closed_at.is_none() {
         ask(&form, CLOSE, "Close the programme", "now, which ends every key".to_owned()).await?;
     }

@@ -4,7 +4,7 @@
 use bursar_core::domain::sign_in::{LINK_LASTS, LOGIN_REQUEST_LASTS, LinkRefused, LiveLink, Mailed, SignIn};
 use bursar_core::domain::values::address::MatchedAddress;
 use bursar_core::domain::values::token::{BrowserTokenHash, Code, LinkToken};
-use bursar_core::store::{LinkOutcome, MailServer};
+use bursar_core::store::MailServer;
 
 use crate::compose::UNWANTED;
 use crate::prelude::*;
@@ -45,13 +45,11 @@ impl App {
             ends_at: now + LINK_LASTS,
         };
         Ok(match self.table.make_link(row.row, address, &link, now, deadline).await? {
-            LinkOutcome::Yes => self.to(&known.address, |words| words.link(&token, &code)),
-            LinkOutcome::Not(LinkRefused::TooSoon) => ComposedRow::Nothing("another was sent within the last minute"),
-            LinkOutcome::Not(LinkRefused::OneIsGood) => ComposedRow::Nothing("one that was sent before is still good"),
-            LinkOutcome::Not(LinkRefused::TooMany) => {
-                ComposedRow::Nothing("as many as are sent in an hour have been sent")
-            }
-            LinkOutcome::Later => ComposedRow::NotBefore(next_minute(now)),
+            Ok(()) => self.to(&known.address, |words| words.link(&token, &code)),
+            Err(LinkRefused::TooSoon) => ComposedRow::Nothing("another was sent within the last minute"),
+            Err(LinkRefused::OneIsGood) => ComposedRow::Nothing("one that was sent before is still good"),
+            Err(LinkRefused::TooMany) => ComposedRow::Nothing("as many as are sent in an hour have been sent"),
+            Err(LinkRefused::NextMinute) => ComposedRow::NotBefore(next_minute(now)),
         })
     }
 

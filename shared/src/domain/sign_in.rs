@@ -72,6 +72,8 @@ pub enum LinkRefused {
     TooMany,
     /// Enough mails were sent, or enough of them went unused, and one of their links is still valid.
     OneIsGood,
+    /// The deployment's share of this minute is used up; this one waits for the next.
+    NextMinute,
 }
 
 /// The proof that a link was opened by its owner and not by a scanner that reads mail.

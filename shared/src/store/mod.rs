@@ -21,9 +21,9 @@ pub use mail::delivery::{
 };
 pub use mail::limits::{BulkStop, MailRefusal, MailServer};
 pub use mail::outbox::{Bounce, GrantMail, MailState, OUTBOX_KEPT, OutboxRow, QueuedMail, SentAs};
-pub use people::{KnownAddress, KnownPerson, Link, LinkOutcome, LoginRequest, RateCount, StaffPerson};
+pub use people::{KnownAddress, KnownPerson, Link, LoginRequest, RateCount, StaffPerson};
 pub use programmes::jobs::{Import, JOB_LEASE, Job, JobCreation, JobState, Pass, Step, Work};
-pub use programmes::programme::{BudgetSums, CloseOutcome, CopiedProgramme, Edit, EditOutcome, NewProgramme};
+pub use programmes::programme::{BudgetSums, CopiedProgramme, Edit, EditOutcome, NewProgramme};
 pub use programmes::rules::{RulesDue, RulesSource, TierOutcome};
 pub use sync::books::{
     Account, AccountDay, ForeignKey, ForeignModels, GroupTotals, KeptTotals, ModelDay, ModelRows, ProgrammeUse, Run,

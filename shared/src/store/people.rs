@@ -81,14 +81,6 @@ stored! {
     expires it.at + LOGIN_REQUEST_LASTS
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LinkOutcome {
-    Yes,
-    Not(LinkRefused),
-    /// The deployment's share of this minute is used up; this one waits for the next.
-    Later,
-}
-
 /// The uses of something with a rate limit in one interval.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RateCount {
@@ -267,21 +259,21 @@ impl Table {
         link: &LiveLink,
         now: Moment,
         deadline: Deadline,
-    ) -> Result<LinkOutcome, StoreError> {
+    ) -> Result<Result<(), LinkRefused>, StoreError> {
         self.carry_through(deadline, || async {
             let before = self.sign_in_of(address).await?;
             let after = match before.with_link(login_request, link.clone(), now) {
                 Ok(after) => after,
-                Err(not) => return Ok(Round::Over(LinkOutcome::Not(not))),
+                Err(not) => return Ok(Round::Over(Err(not))),
             };
             if !before.is_again(login_request)
                 && !self.count_one(&RateCount::of_links(now), LINKS_A_MINUTE, deadline).await?
             {
-                return Ok(Round::Over(LinkOutcome::Later));
+                return Ok(Round::Over(Err(LinkRefused::NextMinute)));
             }
             let known = Link { link: link.link.clone(), address: address.clone(), ends_at: link.ends_at };
             let transaction = self.transaction().replace(&after, before.version)?;
-            Ok(Round::Write(transaction.create(&known)?.unaudited(Unaudited::SignIn), LinkOutcome::Yes))
+            Ok(Round::Write(transaction.create(&known)?.unaudited(Unaudited::SignIn), Ok(())))
         })
         .await
     }

@@ -7,7 +7,7 @@ use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{
-    Attempt, GrantState, HoldKind, Order, OrderKind, Reading, ReleaseRefused, Stopped, View,
+    Attempt, ChangeRefused, GrantState, HoldKind, Order, OrderKind, Reading, Stopped, View,
 };
 use bursar_core::domain::values::id::Epoch;
 use bursar_core::domain::values::id::KeyHash;
@@ -144,7 +144,7 @@ pub(crate) async fn resume(form: KeyForm) -> Answer {
     match site.table.act(at, |view, now| view.release(HoldKind::Unused, &Actor::Student, now)).await? {
         ActOutcome::Done(_) => {}
         // A second request repeats an enable that failed.
-        ActOutcome::Refused(ReleaseRefused::NotHeld) if was_resumed => {}
+        ActOutcome::Refused(ChangeRefused::Unchanged) if was_resumed => {}
         ActOutcome::Refused(refused) => return Err(AppError::conflict(why_not_resumed(&refused))),
         ActOutcome::NoSuchGrant => return Err(AppError::not_found()),
     }

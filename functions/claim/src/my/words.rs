@@ -4,7 +4,7 @@
 use bursar_core::clock::Moment;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{
-    AnnouncedEnd, BeginRefused, GrantState, HoldKind, Notice, OrderKind, ReleaseRefused, Stopped, SwitchState, View,
+    AnnouncedEnd, BeginRefused, ChangeRefused, GrantState, HoldKind, Notice, OrderKind, Stopped, SwitchState, View,
 };
 use bursar_core::domain::values::format::{long_date, time_in};
 use bursar_core::domain::values::window::{Reset, utc_date};
@@ -41,7 +41,7 @@ pub(crate) fn state(view: &View, obstacle: Option<&Obstacle>, now: Moment) -> St
     let why = || obstacle.map(|obstacle| obstacle.in_words(term));
     if let Some(Obstacle::Begin(BeginRefused::Held(HoldKind::Unused))) = obstacle {
         let next = match view.release(HoldKind::Unused, &Actor::Student, now) {
-            Err(refused @ ReleaseRefused::BudgetExhausted) => why_not_resumed(&refused),
+            Err(refused @ ChangeRefused::BudgetExhausted) => why_not_resumed(&refused),
             _ => "Press “Resume my key”, and it works again.",
         };
         return format!("Your key was switched off{} because it was not used. {next}", off_since(view));

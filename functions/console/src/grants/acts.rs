@@ -3,7 +3,7 @@
 
 use axum::extract::Path;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{CapRefused, Hold, HoldRefused, OrderKind, ReleaseRefused, View};
+use bursar_core::domain::grant::{ChangeRefused, Hold, OrderKind, View};
 use bursar_core::orders::NotCarriedOut;
 use bursar_core::store::{ActOutcome, Undeliverable};
 
@@ -50,9 +50,9 @@ impl GrantRequest<'_> {
     async fn pause(&self) -> Result<(), AppError> {
         match self.site.table.act(self.at, |view, now| view.hold(self.paused(), self.by, self.reason(), now)).await? {
             ActOutcome::NoSuchGrant => return Err(AppError::not_found()),
-            ActOutcome::Refused(HoldRefused::Over | HoldRefused::NoKey) => return Err(over()),
             // A second request repeats a disable that failed.
-            ActOutcome::Done(_) | ActOutcome::Refused(HoldRefused::AlreadyHeld) => {}
+            ActOutcome::Done(_) | ActOutcome::Refused(ChangeRefused::Unchanged) => {}
+            ActOutcome::Refused(_) => return Err(over()),
         }
         self.site.orders().now_or_later(self.at).await;
         Ok(())
@@ -62,18 +62,18 @@ impl GrantRequest<'_> {
         let is_dropped = self.view.grant.holds.dropped.is_some();
         let why = match self.site.table.act(self.at, |view, now| view.release(self.paused(), self.by, now)).await? {
             ActOutcome::NoSuchGrant => return Err(AppError::not_found()),
-            ActOutcome::Refused(ReleaseRefused::Over) => return Err(over()),
-            ActOutcome::Refused(ReleaseRefused::PausedByAnother) => {
+            ActOutcome::Refused(ChangeRefused::PausedByAnother) => {
                 "Somebody with another role paused this. Ask the faculty to resume it."
             }
-            ActOutcome::Refused(ReleaseRefused::BudgetExhausted) => {
+            ActOutcome::Refused(ChangeRefused::BudgetExhausted) => {
                 "The budget has no room for this grant now. Raise it, or revoke grants that nobody needs."
             }
-            ActOutcome::Refused(ReleaseRefused::NotHeld) if is_dropped => {
+            ActOutcome::Refused(ChangeRefused::Unchanged) if is_dropped => {
                 "It is not paused: it was dropped from the roster."
             }
             // A second request repeats an enable that failed.
-            ActOutcome::Done(_) | ActOutcome::Refused(ReleaseRefused::NotHeld) => return self.enable().await,
+            ActOutcome::Done(_) | ActOutcome::Refused(ChangeRefused::Unchanged) => return self.enable().await,
+            ActOutcome::Refused(_) => return Err(over()),
         };
         Err(AppError::conflict(why))
     }
@@ -115,8 +115,7 @@ impl GrantRequest<'_> {
         let set = |view: &View, now| view.set_cap(own_cap(cap, view), self.by, self.reason(), now);
         match self.site.table.act(self.at, set).await? {
             ActOutcome::NoSuchGrant => Err(AppError::not_found()),
-            ActOutcome::Refused(CapRefused::Over) => Err(over()),
-            ActOutcome::Refused(CapRefused::BudgetExhausted) => {
+            ActOutcome::Refused(ChangeRefused::BudgetExhausted) => {
                 let budget =
                     self.site.table.get(Budget::key_of(self.at.programme)).await?.ok_or_else(AppError::not_found)?;
                 let why = format!(
@@ -126,10 +125,11 @@ impl GrantRequest<'_> {
                 );
                 Err(self.cap_refused(StatusCode::CONFLICT, typed, why).await)
             }
-            ActOutcome::Done(_) | ActOutcome::Refused(CapRefused::Unchanged) => {
+            ActOutcome::Done(_) | ActOutcome::Refused(ChangeRefused::Unchanged) => {
                 self.site.orders().now_or_later(self.at).await;
                 Ok(())
             }
+            ActOutcome::Refused(_) => Err(over()),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Adding one person to the roster by hand, or restoring one who was dropped from it.
 
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{self, HoldKind, LineRefused, Person, ReleaseRefused, RosterLine};
+use bursar_core::domain::grant::{self, ChangeRefused, HoldKind, Person, RosterLine};
 use bursar_core::store::{ActOutcome, NewPerson};
 
 use super::page::{self, PageState};
@@ -42,10 +42,10 @@ pub(crate) async fn add_person(form: Form<Faculty>) -> Answer {
 /// Restores a dropped person with the fields of the form.
 async fn take_back(site: &Site, at: ActContext<'_>, line: &RosterLine, by: &Actor) -> Answer {
     let why = "The budget has no room for what they may still spend. It must be raised first.";
-    if let ActOutcome::Refused(LineRefused::BudgetExhausted) = site.table.describe(at, line, by).await? {
+    if let ActOutcome::Refused(ChangeRefused::BudgetExhausted) = site.table.describe(at, line, by).await? {
         return Err(AppError::conflict(why));
     }
-    if let ActOutcome::Refused(ReleaseRefused::BudgetExhausted) =
+    if let ActOutcome::Refused(ChangeRefused::BudgetExhausted) =
         site.table.act(at, |view, now| view.release(HoldKind::Dropped, by, now)).await?
     {
         return Err(AppError::conflict(why));

@@ -2,7 +2,7 @@
 //! done twice, so the next run starts at the checkpoint.
 
 use anyhow::Result;
-use bursar_core::domain::grant::{HoldKind, LineRefused, ReleaseRefused, RosterLine};
+use bursar_core::domain::grant::{ChangeRefused, HoldKind, RosterLine};
 use bursar_core::store::{ActOutcome, Author, INVITED_AT_ONCE, NewPerson, Step};
 use futures_util::stream::{StreamExt, iter};
 
@@ -70,7 +70,9 @@ async fn apply(site: &Site, job: &Job, unit: &[Step], now: Moment, deadline: Dea
                 site.orders().now_or_later(at).await;
                 let forbidden = matches!(
                     outcome,
-                    ActOutcome::Refused(LineRefused::AddressTaken | LineRefused::BudgetExhausted | LineRefused::Over)
+                    ActOutcome::Refused(
+                        ChangeRefused::AddressTaken | ChangeRefused::BudgetExhausted | ChangeRefused::Over
+                    )
                 );
                 refused += u32::from(forbidden);
             }
@@ -85,7 +87,7 @@ async fn apply(site: &Site, job: &Job, unit: &[Step], now: Moment, deadline: Dea
                 let at = at(job, grant, by);
                 let outcome = site.table.act(at, |view, now| view.release(HoldKind::Dropped, &job.by, now)).await?;
                 let forbidden =
-                    matches!(outcome, ActOutcome::Refused(ReleaseRefused::BudgetExhausted | ReleaseRefused::Over));
+                    matches!(outcome, ActOutcome::Refused(ChangeRefused::BudgetExhausted | ChangeRefused::Over));
                 refused += u32::from(forbidden);
                 // This follows a repeated step too: its first runner may have died before sending the
                 // orders.

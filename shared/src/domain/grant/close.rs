@@ -4,13 +4,6 @@
 use super::*;
 use crate::domain::values::id::Nonce;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CapRefused {
-    Unchanged,
-    Over,
-    BudgetExhausted,
-}
-
 impl View {
     /// Ends the live key; the student may press again. Returns `Unchanged` if no key is live.
     pub fn stop(&self, why: Stopped, by: &Actor, now: Moment) -> Result<Change, Unchanged> {
@@ -127,16 +120,22 @@ impl View {
 
     /// Gives the grant a cap of its own, or takes it away again. The reservation in the budget grows at once. What a
     /// lower cap frees is given back once the provider confirmed the lower limit and the key was read.
-    pub fn set_cap(&self, cap: Option<Usd>, by: &Actor, why: Option<&str>, now: Moment) -> Result<Change, CapRefused> {
+    pub fn set_cap(
+        &self,
+        cap: Option<Usd>,
+        by: &Actor,
+        why: Option<&str>,
+        now: Moment,
+    ) -> Result<Change, ChangeRefused> {
         if self.grant.is_over() {
-            return Err(CapRefused::Over);
+            return Err(ChangeRefused::Over);
         }
         if self.grant.own_cap == cap {
-            return Err(CapRefused::Unchanged);
+            return Err(ChangeRefused::Unchanged);
         }
         let mut change = self.change(by, DependsOn::Settings);
         change.grant.own_cap = cap;
-        let change = change.with_limit(self, true, now).with_room(self, now).ok_or(CapRefused::BudgetExhausted)?;
+        let change = change.with_limit(self, true, now).with_room(self, now).ok_or(ChangeRefused::BudgetExhausted)?;
         let settings = &self.programme.settings;
         let (from, to) = (self.grant.cap(settings), change.grant.cap(settings));
         Ok(change.audited_from(Act::CapChanged, from, to, why.map(str::to_owned)))
@@ -161,28 +160,18 @@ pub struct RosterLine {
     pub group: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LineRefused {
-    Unchanged,
-    /// The grant is revoked or ended, so its line is history.
-    Over,
-    AddressTaken,
-    /// The new group's cap is higher, and the budget has no room for it.
-    BudgetExhausted,
-}
-
 impl View {
     /// Changes who a grant is for and in which group. The reservation in the budget follows the new group's cap, as it
     /// follows a cap of the grant's own.
-    pub fn describe(&self, line: &RosterLine, by: &Actor, now: Moment) -> Result<Change, LineRefused> {
+    pub fn describe(&self, line: &RosterLine, by: &Actor, now: Moment) -> Result<Change, ChangeRefused> {
         let (was, becomes) = (&self.grant.person, &line.person);
         let same_spelling = was.address.as_written() == becomes.address.as_written();
         let moves = self.grant.group != line.group;
         if same_spelling && was == becomes && !moves {
-            return Err(LineRefused::Unchanged);
+            return Err(ChangeRefused::Unchanged);
         }
         if self.grant.is_over() {
-            return Err(LineRefused::Over);
+            return Err(ChangeRefused::Over);
         }
         let mut change = self.change(by, DependsOn::GrantAlone);
         change.grant.person = becomes.clone();
@@ -190,7 +179,7 @@ impl View {
         if moves {
             change.depends_on = DependsOn::Settings;
             change = change.with_limit(self, false, now).with_rules(self, now);
-            change = change.with_room(self, now).ok_or(LineRefused::BudgetExhausted)?;
+            change = change.with_room(self, now).ok_or(ChangeRefused::BudgetExhausted)?;
         }
         // An audit entry holds no personal data, so it only says that the name or address changed.
         let changed = [
@@ -218,10 +207,10 @@ mod tests {
         let mut view = a_view();
         let mut line = RosterLine { person: view.grant.person.clone(), group: None };
         let described = |view: &View, line: &RosterLine| view.describe(line, &Actor::Rule, at("2026-02-01T00:00:00Z"));
-        assert_eq!(described(&view, &line), Err(LineRefused::Unchanged));
+        assert_eq!(described(&view, &line), Err(ChangeRefused::Unchanged));
         view.grant.state = GrantState::Revoked;
         line.group = Some("B".to_owned());
-        assert_eq!(described(&view, &line), Err(LineRefused::Over));
+        assert_eq!(described(&view, &line), Err(ChangeRefused::Over));
     }
 
     #[test]

@@ -56,23 +56,19 @@ impl Holds {
     }
 }
 
+/// Why a grant is not held, released, given another cap or another line of the roster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HoldRefused {
-    /// The grant has this hold. The disable of its key may still be pending, so pressing again does no harm.
-    AlreadyHeld,
+pub enum ChangeRefused {
+    /// It is so already. What its key is to be told may still be pending, so pressing again does no harm.
+    Unchanged,
+    /// The grant is revoked or ended.
     Over,
+    /// The budget has no room for the higher cap, or for a reservation that was given back.
+    BudgetExhausted,
     /// No live key that could be unused. A key that is being made needs its reservation in the budget.
     NoKey,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ReleaseRefused {
-    /// The grant has no such hold. The enable of its key may still be pending, so pressing again does no harm.
-    NotHeld,
     PausedByAnother,
-    Over,
-    /// The grant's reservation was given back, and the budget has no room for it now.
-    BudgetExhausted,
+    AddressTaken,
 }
 
 impl Hold {
@@ -106,20 +102,20 @@ impl View {
         by: &Actor,
         why: Option<&str>,
         now: Moment,
-    ) -> Result<Change, HoldRefused> {
+    ) -> Result<Change, ChangeRefused> {
         let hold = hold.into();
         if self.grant.is_over() {
-            return Err(HoldRefused::Over);
+            return Err(ChangeRefused::Over);
         }
         let is_lesser = match (hold, &self.grant.holds.paused) {
             (Hold::Paused(role), Some(pause)) => pause.role < role,
             _ => false,
         };
         if self.grant.holds.has(hold.kind()) && !is_lesser {
-            return Err(HoldRefused::AlreadyHeld);
+            return Err(ChangeRefused::Unchanged);
         }
         if hold == Hold::Unused && !matches!(self.grant.state, GrantState::Live { .. }) {
-            return Err(HoldRefused::NoKey);
+            return Err(ChangeRefused::NoKey);
         }
         let mut change = self.change(by, DependsOn::GrantAlone);
         change.grant.attempts.iter_mut().for_each(|attempt| attempt.order_off(now));
@@ -137,18 +133,18 @@ impl View {
     /// Releases a hold; a pause can be released only in the role that put it on or a higher one. With the
     /// last hold, the grant takes its reservation back. A changed limit of the live key is ordered, then its
     /// enable. The key is enabled after the change is written, never before.
-    pub fn release(&self, hold: impl Into<Hold>, by: &Actor, now: Moment) -> Result<Change, ReleaseRefused> {
+    pub fn release(&self, hold: impl Into<Hold>, by: &Actor, now: Moment) -> Result<Change, ChangeRefused> {
         let hold = hold.into();
         if self.grant.is_over() {
-            return Err(ReleaseRefused::Over);
+            return Err(ChangeRefused::Over);
         }
         if !self.grant.holds.has(hold.kind()) {
-            return Err(ReleaseRefused::NotHeld);
+            return Err(ChangeRefused::Unchanged);
         }
         let mut change = self.change(by, DependsOn::GrantAlone);
         match hold {
             Hold::Paused(role) if self.grant.holds.paused.as_ref().is_some_and(|pause| role < pause.role) => {
-                return Err(ReleaseRefused::PausedByAnother);
+                return Err(ChangeRefused::PausedByAnother);
             }
             Hold::Paused(_) => change.grant.holds.paused = None,
             Hold::Dropped => change.grant.holds.dropped = None,
@@ -160,7 +156,7 @@ impl View {
                 live.order_on(now);
             }
         }
-        let change = change.with_room(self, now).ok_or(ReleaseRefused::BudgetExhausted)?;
+        let change = change.with_room(self, now).ok_or(ChangeRefused::BudgetExhausted)?;
         Ok(change.audited(Act::Released, &self.grant, None))
     }
 }

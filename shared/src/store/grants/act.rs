@@ -18,7 +18,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::try_join_all;
 
 use crate::domain::grant::{
-    AnnouncedEnd, Attempt, BudgetChange, Change, DependsOn, LineRefused, Logged, Notice, NoticeDelivery, Reading,
+    AnnouncedEnd, Attempt, BudgetChange, Change, ChangeRefused, DependsOn, Logged, Notice, NoticeDelivery, Reading,
     RosterLine, Rule, Unchanged,
 };
 use crate::domain::mail::failure::is_of_the_address;
@@ -110,11 +110,11 @@ impl Table {
         at: ActContext<'_>,
         line: &RosterLine,
         by: &Actor,
-    ) -> Result<ActOutcome<Grant, LineRefused>, StoreError> {
+    ) -> Result<ActOutcome<Grant, ChangeRefused>, StoreError> {
         // Two grants with one address would make each other's transaction stale for ever.
         let enrolled = self.get::<Enrolment>(Enrolment::key_of(line.person.address.matched(), at.programme)).await?;
         if enrolled.is_some_and(|enrolled| enrolled.grant != *at.grant) {
-            return Ok(ActOutcome::Refused(LineRefused::AddressTaken));
+            return Ok(ActOutcome::Refused(ChangeRefused::AddressTaken));
         }
         self.act(at, |view, now| view.describe(line, by, now)).await
     }

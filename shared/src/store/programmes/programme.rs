@@ -32,13 +32,6 @@ pub struct CopiedProgramme {
     pub roster: Option<Import>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CloseOutcome {
-    Done,
-    Already,
-    NoSuchProgramme,
-}
-
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BudgetSums {
     pub reserved: Usd,
@@ -102,14 +95,13 @@ impl Table {
         }
     }
 
-    /// Closes the programme: no new key can be claimed. Its other jobs end, and one begins that ends its grants.
-    pub async fn close(&self, id: &ProgrammeId, by: Author<'_>) -> Result<CloseOutcome, StoreError> {
+    /// Closes the programme: no new key can be claimed. Its other jobs end, and one begins that ends its grants. Returns
+    /// `false` if it was closed before.
+    pub async fn close(&self, id: &ProgrammeId, by: Author<'_>) -> Result<bool, StoreError> {
         self.carry_through(by.deadline, || async {
-            let Some(current) = self.get(Programme::key_of(id)).await? else {
-                return Ok(Round::Over(CloseOutcome::NoSuchProgramme));
-            };
+            let Some(current) = self.get(Programme::key_of(id)).await? else { return Ok(Round::Over(false)) };
             if current.closed_at.is_some() {
-                return Ok(Round::Over(CloseOutcome::Already));
+                return Ok(Round::Over(false));
             }
             let closed = Programme { closed_at: Some(by.now), version: current.version + 1, ..current.clone() };
             let entry = Entry::on_programme(id, by.actor, by.now, AuditDetail::new(Act::Closed));
@@ -121,7 +113,7 @@ impl Table {
             }
             let grants = self.count_grants(id).await?;
             transaction = transaction.set(&Job::new(id, Work::Close, grants, by.actor, by.now))?;
-            Ok(Round::Write(transaction.told_by(&[entry])?, CloseOutcome::Done))
+            Ok(Round::Write(transaction.told_by(&[entry])?, true))
         })
         .await
     }

@@ -35,7 +35,7 @@ fn who_waits_for_a_key_is_not_held_for_disuse() {
     let mut story = Story::new();
     story.begin(KeyRequestKind::Reveal);
     let refused = story.view.hold(HoldKind::Unused, &Actor::Rule, None, story.now);
-    assert_eq!(refused.unwrap_err(), HoldRefused::NoKey);
+    assert_eq!(refused.unwrap_err(), ChangeRefused::NoKey);
 }
 
 #[test]

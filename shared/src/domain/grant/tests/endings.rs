@@ -28,14 +28,14 @@ fn the_key_is_enabled_when_the_last_hold_comes_off_and_pressing_again_names_it_a
     let mut story = Story::live();
     for kind in [HoldKind::Paused, HoldKind::Dropped] {
         story.held(kind);
-        assert_eq!(story.view.hold(kind, &faculty(), None, story.now), Err(HoldRefused::AlreadyHeld));
+        assert_eq!(story.view.hold(kind, &faculty(), None, story.now), Err(ChangeRefused::Unchanged));
     }
     story.disabled(Epoch::new(1)).released(HoldKind::Paused);
     assert_eq!(story.view.grant.orders().into_iter().next(), None, "it is held still");
     story.released(HoldKind::Dropped);
     assert_eq!(attempt(&story, 1).switch, SwitchState::OnOrdered { since: story.now, until_limited: false });
     let again = story.view.release(HoldKind::Dropped, &faculty(), story.now).unwrap_err();
-    assert_eq!(again, ReleaseRefused::NotHeld);
+    assert_eq!(again, ChangeRefused::Unchanged);
     story.enabled(Epoch::new(1));
     assert_eq!(attempt(&story, 1).switch, SwitchState::On);
 }
@@ -80,9 +80,9 @@ fn revoked_is_terminal() {
     assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::Revoked);
     assert!(view.revoke(&faculty(), None, now).is_err() && view.end(&Actor::Rule, now).is_err());
     assert!(view.allow(&faculty()).is_err() && view.stop(Stopped::Leaked, &Actor::Student, now).is_err());
-    assert_eq!(view.hold(HoldKind::Paused, &faculty(), None, now), Err(HoldRefused::Over));
-    assert_eq!(view.release(HoldKind::Paused, &faculty(), now), Err(ReleaseRefused::Over));
-    assert_eq!(view.set_cap(Some(Usd::CENT), &faculty(), None, now), Err(CapRefused::Over));
+    assert_eq!(view.hold(HoldKind::Paused, &faculty(), None, now), Err(ChangeRefused::Over));
+    assert_eq!(view.release(HoldKind::Paused, &faculty(), now), Err(ChangeRefused::Over));
+    assert_eq!(view.set_cap(Some(Usd::CENT), &faculty(), None, now), Err(ChangeRefused::Over));
 }
 
 #[test]
@@ -107,10 +107,10 @@ fn a_cap_of_ones_own_moves_the_reservation_within_the_budget() {
     story.apply(story.view.set_cap(Some(Usd::from_dollars(100)), &faculty(), None, story.now).unwrap());
     assert_eq!(story.view.budget.reserved, Usd::from_dollars(100));
     let above = story.view.set_cap(Some(Usd::from_micros(100_000_001)), &faculty(), None, story.now);
-    assert_eq!(above, Err(CapRefused::BudgetExhausted));
+    assert_eq!(above, Err(ChangeRefused::BudgetExhausted));
     story.apply(story.view.set_cap(None, &faculty(), None, story.now).unwrap());
     assert_eq!(story.view.budget.reserved, Usd::from_dollars(20));
-    assert_eq!(story.view.set_cap(None, &faculty(), None, story.now), Err(CapRefused::Unchanged));
+    assert_eq!(story.view.set_cap(None, &faculty(), None, story.now), Err(ChangeRefused::Unchanged));
 }
 
 #[test]

@@ -118,7 +118,7 @@ fn a_leak_and_a_pause_give_nothing_back_and_a_drop_only_after_its_week() {
         held.view.budget.limit = dollars(19);
         let released = held.view.release(kind, &faculty(), held.now).map(|change| change.budget);
         let expected =
-            if kind == HoldKind::Paused { Ok(BudgetChange::None) } else { Err(ReleaseRefused::BudgetExhausted) };
+            if kind == HoldKind::Paused { Ok(BudgetChange::None) } else { Err(ChangeRefused::BudgetExhausted) };
         assert_eq!(released, expected, "whoever comes back takes what was given back");
         held.view.budget.limit = dollars(20);
         let change = held.view.release(kind, &faculty(), held.now).unwrap();
@@ -166,7 +166,7 @@ fn a_key_that_somebody_enabled_again_is_counted_at_once_though_the_budget_has_no
     assert_eq!(story.view.budget.reserved, dollars(3));
     story.view.budget.limit = dollars(10);
     let resumed = story.view.release(HoldKind::Unused, &Actor::Student, story.now).map(|change| change.budget);
-    assert_eq!(resumed, Err(ReleaseRefused::BudgetExhausted));
+    assert_eq!(resumed, Err(ChangeRefused::BudgetExhausted));
     let change = story.view.disable_again(Epoch::new(1), &hash('a'), story.now, story.now).unwrap();
     assert_eq!(story.apply(change).view.budget.reserved, dollars(20), "it can be spent");
     story.cap(5);
