@@ -15,7 +15,7 @@ pub struct View {
 }
 
 /// Everything that one act writes, on condition that the grant was not written since it was read. Only a rule
-/// of this module makes one. It begins as a [`Draft`], which nobody can write: an act must say by which entry it is told, or which
+/// of this module makes one. It begins as a `Draft`, which nobody can write: an act must say by which entry it is told, or which
 /// mark it leaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change<L = Logged> {
