@@ -51,7 +51,7 @@ pub(crate) struct AdminAccess {
 }
 
 /// A form posted from one of our pages, by somebody who may send it.
-pub(crate) struct Form<A: Admission> {
+pub(crate) struct Post<A: Admission> {
     pub(crate) site: Site,
     pub(crate) access: A::Access,
     pub(crate) fields: Fields,
@@ -135,19 +135,19 @@ impl FromRequestParts<Site> for AdminAccess {
     }
 }
 
-impl<A: Admission> FromRequest<Site> for Form<A> {
+impl<A: Admission> FromRequest<Site> for Post<A> {
     type Rejection = AppError;
 
-    async fn from_request(request: Request, site: &Site) -> Result<Form<A>, AppError> {
+    async fn from_request(request: Request, site: &Site) -> Result<Post<A>, AppError> {
         let (mut parts, body) = request.into_parts();
         let programme = programme_in(&mut parts).await;
         let Ok(RequestDeadline(deadline)) = RequestDeadline::from_request_parts(&mut parts, site).await;
         let Posted { visitor, fields } = Posted::from_request(Request::from_parts(parts, body), site).await?;
-        Form::of(site, visitor, programme.as_deref(), fields, deadline).await
+        Post::of(site, visitor, programme.as_deref(), fields, deadline).await
     }
 }
 
-impl<A: Admission> Form<A> {
+impl<A: Admission> Post<A> {
     /// The form of a visitor, if they may send it.
     pub(crate) async fn of(
         site: &Site,
@@ -155,7 +155,7 @@ impl<A: Admission> Form<A> {
         programme: Option<&str>,
         fields: Fields,
         deadline: Deadline,
-    ) -> Result<Form<A>, AppError> {
+    ) -> Result<Post<A>, AppError> {
         let session = visitor.session.clone();
         let access = A::admit(site, visitor, programme).await?;
         let person = match session.person {
@@ -167,7 +167,7 @@ impl<A: Admission> Form<A> {
             }
         };
         let actor = Actor::Person(person.clone());
-        Ok(Form { site: site.clone(), access, fields, person, actor, now: site.clock.now(), deadline })
+        Ok(Post { site: site.clone(), access, fields, person, actor, now: site.clock.now(), deadline })
     }
 
     pub(crate) fn author(&self) -> Author<'_> {
@@ -193,7 +193,7 @@ const MOST_PARTS: usize = 32;
 
 /// A multipart form that faculty posted.
 pub(crate) struct Upload {
-    pub(crate) form: Form<Faculty>,
+    pub(crate) form: Post<Faculty>,
     /// The part `file`; `None` when no file was chosen.
     pub(crate) file: Option<Bytes>,
 }
@@ -229,7 +229,7 @@ impl FromRequest<Site> for Upload {
         if file.as_ref().is_some_and(|file| file.len() > MOST_OF_A_FILE) {
             return Err(AppError::status(StatusCode::PAYLOAD_TOO_LARGE));
         }
-        let form = Form::of(site, visitor, programme.as_deref(), fields, deadline).await?;
+        let form = Post::of(site, visitor, programme.as_deref(), fields, deadline).await?;
         Ok(Upload { form, file: file.filter(|file| !file.is_empty()) })
     }
 }

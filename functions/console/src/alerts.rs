@@ -101,8 +101,8 @@ async fn alerts(site: &Site, access: &ProgrammeAccess, crossing: &Crossing) -> R
 }
 
 /// Sends one alert again to one of its recipients.
-pub(crate) async fn resend(form: Form<Assistants>) -> Answer {
-    let Form { site, access, fields, .. } = &form;
+pub(crate) async fn resend(form: Post<Assistants>) -> Answer {
+    let Post { site, access, fields, .. } = &form;
     let programme = &access.programme;
     let is_threshold = |named: &&str| *named == RESERVED || named.parse::<u8>().is_ok();
     let threshold = fields.filled("threshold").filter(is_threshold);

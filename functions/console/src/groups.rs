@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use bursar_core::domain::audit::AuditDetail;
 use bursar_core::store::{Edit, EditOutcome};
 
+use crate::form::{Difference, Field, Form, FormValue, Kind};
 use crate::prelude::*;
-use crate::settings::{KnownModels, cap, fingerprint, is_untouched, models_of, new_models, plain};
+use crate::settings::{KnownModels, cap, models_of, new_models, plain};
 use crate::work::{guardrails, jobs};
 
 const REFUSED: &str = "Nothing was saved: see what is said beside the fields below.";
@@ -17,6 +17,47 @@ const NO_VERSION: &str = "The form did not say which state of the programme it w
 
 /// How many bytes of models the groups may have.
 const MOST_BYTES: usize = 80_000;
+
+/// In what a group differs from its programme.
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Group {
+    cap: Option<Usd>,
+    models: Vec<String>,
+}
+
+impl FormValue for Group {
+    const FIELDS: &'static [Field<Group>] = &[
+        Field {
+            id: "cap_usd",
+            label: "Cap in dollars",
+            kind: Kind::Money,
+            write: |of| of.cap.map(plain).unwrap_or_default(),
+            read: |form, to| {
+                to.cap = if form.text().is_empty() { None } else { Some(cap(form.text())?) };
+                Ok(())
+            },
+            ..Field::OPTIONAL
+        },
+        Field {
+            id: "models",
+            label: "Models",
+            kind: Kind::Area,
+            write: |of| of.models.join("\n"),
+            read: |form, to| models_of(form.text()).map(|models| to.models = models),
+            ..Field::OPTIONAL
+        },
+    ];
+
+    fn start(_: Option<&Group>) -> Group {
+        Group::default()
+    }
+}
+
+struct GroupForm {
+    name: String,
+    people: usize,
+    form: Form<Group>,
+}
 
 #[derive(Template)]
 #[template(path = "groups.html")]
@@ -31,43 +72,48 @@ struct GroupsPage<'a> {
 }
 
 pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> Answer {
-    let forms = current(&site, &access.programme).await?;
-    let made_from = marks(&forms);
-    Ok(show(&site, &access, forms, made_from, None))
+    let forms = GroupForm::all(&site, &access.programme, &Fields::default()).await?;
+    Ok(show(&site, &access, forms, None))
 }
 
-pub(crate) async fn save(form: Form<Faculty>) -> Answer {
-    let Form { site, access, fields, deadline, .. } = &form;
+pub(crate) async fn save(post: Post<Faculty>) -> Answer {
+    let Post { site, access, fields, deadline, .. } = &post;
     let programme = &access.programme;
     let version = fields.filled("version").and_then(|version| version.parse::<u64>().ok());
     let version = version.ok_or_else(|| AppError::unprocessable(NO_VERSION))?;
-    let mut forms = current(site, programme).await?;
-    let made_from = marks(&forms);
-    forms.iter_mut().for_each(|group| group.take(fields));
-    let news: Vec<String> = forms.iter().flat_map(|group| group.new_models(&programme.settings)).collect();
-    let news: Vec<&str> = news.iter().map(String::as_str).collect();
+    let refused = |status, forms, why| AppError::page(status, Ok(show(site, access, forms, Some(why))));
+    let mut forms = GroupForm::all(site, programme, fields).await?;
+    let wanted = forms.iter_mut().filter_map(|group| Some((group.name.clone(), group.form.read()?)));
+    let wanted: BTreeMap<String, Group> = wanted.collect();
+    let news =
+        forms.iter().filter_map(|group| Some(new_models(group.models_before(), &wanted.get(&group.name)?.models)));
+    let news: Vec<&str> = news.flatten().collect();
     let known = KnownModels::of(site, &news, *deadline).await?;
     // What is wrong for good goes before what may be right in a minute.
-    if let Some(status) = forms.iter_mut().filter_map(|group| group.check(&programme.settings, &known)).min() {
-        return Err(refused(site, access, forms, made_from, REFUSED, status));
+    if let Some(status) = forms.iter_mut().filter_map(|group| group.check(wanted.get(&group.name), &known)).min() {
+        return Err(refused(status, forms, REFUSED));
     }
-    let changes: Vec<GroupChange> = forms.iter().filter_map(|group| group.change(&programme.settings)).collect();
-    if changes.is_empty() {
+    let changes = forms.iter().filter_map(|group| Some(group.form.changes(wanted.get(&group.name)?)));
+    let changes: Vec<Difference> = changes.collect();
+    let what = changes.iter().cloned().fold(Difference::default(), Difference::and);
+    if what.is_empty() {
         return Ok(to_groups(programme));
     }
-    let settings = with(&programme.settings, &changes);
-    let has_other_models = changes.iter().any(|change| change.from.models != change.to.models);
-    if let Some(why) = too_many(&settings).filter(|_| has_other_models) {
-        return Err(refused(site, access, forms, made_from, why, StatusCode::UNPROCESSABLE_ENTITY));
+    let settings = with(&programme.settings, wanted);
+    if what.has("models") && has_too_many_models(&settings) {
+        return Err(refused(StatusCode::UNPROCESSABLE_ENTITY, forms, TOO_MANY));
     }
     if programme.closed_at.is_some() {
         return Err(AppError::conflict("The programme is closed."));
     }
+    let stale = |forms: Vec<GroupForm>| -> Vec<GroupForm> {
+        forms.into_iter().map(|group| GroupForm { form: group.form.beside(), ..group }).collect()
+    };
     if version != programme.version {
-        return Err(refused(site, access, forms, made_from, STALE, StatusCode::CONFLICT));
+        return Err(refused(StatusCode::CONFLICT, stale(forms), STALE));
     }
-    let edit = Edit::of_settings(settings, version, entry(Act::Edited, &changes));
-    match site.table.edit(&programme.id, &edit, form.author()).await? {
+    let edit = Edit::of_settings(settings, version, what.entry(Act::Edited));
+    match site.table.edit(&programme.id, &edit, post.author()).await? {
         EditOutcome::Done => {
             guardrails::in_a_request(site, RulesSource::Programme(programme.id.clone()), *deadline).await;
             jobs::in_a_request(site, &programme.id, *deadline).await;
@@ -80,16 +126,15 @@ pub(crate) async fn save(form: Form<Faculty>) -> Answer {
                 reserved.to_dollars_up(),
                 budget.to_dollars_down()
             );
-            forms.iter_mut().for_each(|group| group.refuse_cap(&programme.settings, &why));
-            Err(refused(site, access, forms, made_from, FORBIDDEN, StatusCode::UNPROCESSABLE_ENTITY))
+            let changed = forms.iter_mut().zip(&changes).filter(|(_, change)| change.has("cap_usd"));
+            changed.for_each(|(group, _)| group.form.refuse("cap_usd", why.clone()));
+            Err(refused(StatusCode::UNPROCESSABLE_ENTITY, forms, FORBIDDEN))
         }
         EditOutcome::Stale(now) => {
             let (programme, _) = *now;
-            let mut forms = current(site, &programme).await?;
-            let made_from = marks(&forms);
-            forms.iter_mut().for_each(|group| group.take(fields));
+            let forms = stale(GroupForm::all(site, &programme, fields).await?);
             let access = ProgrammeAccess { programme, ..access.clone() };
-            Err(refused(site, &access, forms, made_from, STALE, StatusCode::CONFLICT))
+            Err(AppError::page(StatusCode::CONFLICT, Ok(show(site, &access, forms, Some(STALE)))))
         }
         // A group's cap changes neither.
         EditOutcome::FixedByKeys | EditOutcome::KeysEndBefore(_) => {
@@ -98,70 +143,68 @@ pub(crate) async fn save(form: Form<Faculty>) -> Answer {
     }
 }
 
-/// The groups of the roster and of the settings, with their people and as they are.
-async fn current(site: &Site, programme: &Programme) -> Result<Vec<GroupForm>, AppError> {
-    let mut people: BTreeMap<String, usize> = BTreeMap::new();
-    for grant in site.table.grants(&programme.id).await? {
-        if let Some(group) = grant.group {
-            *people.entry(group).or_default() += 1;
+impl GroupForm {
+    /// The groups of the roster and of the settings, with their people, and with what was typed.
+    async fn all(site: &Site, programme: &Programme, posted: &Fields) -> Result<Vec<GroupForm>, AppError> {
+        let mut people: BTreeMap<String, usize> = BTreeMap::new();
+        for grant in site.table.grants(&programme.id).await? {
+            if let Some(group) = grant.group {
+                *people.entry(group).or_default() += 1;
+            }
         }
+        let Settings { allowance, rules, .. } = &programme.settings;
+        let named = allowance.group_caps.keys().chain(rules.group_models.keys());
+        let names: BTreeSet<String> = people.keys().chain(named).cloned().collect();
+        let form = |(number, name): (usize, String)| {
+            let models = rules.group_models.get(&name).cloned().unwrap_or_default();
+            let saved = Group { cap: allowance.group_caps.get(&name).copied(), models };
+            let form = Form::of(saved).apart(&format!("{number}-"), &format!(".{name}")).typed(posted);
+            GroupForm { people: people.get(&name).copied().unwrap_or(0), form, name }
+        };
+        Ok(names.into_iter().enumerate().map(form).collect())
     }
-    let settings = &programme.settings;
-    let named = settings.allowance.group_caps.keys().chain(settings.rules.group_models.keys());
-    let names: BTreeSet<String> = people.keys().chain(named).cloned().collect();
-    Ok(names.into_iter().map(|name| GroupForm::of(settings, people.get(&name).copied().unwrap_or(0), name)).collect())
+
+    /// Refuses a tier or models that there are not. Returns the status if anything of this group is refused by then.
+    fn check(&mut self, wanted: Option<&Group>, known: &KnownModels) -> Option<StatusCode> {
+        let Some(wanted) = wanted else { return Some(StatusCode::UNPROCESSABLE_ENTITY) };
+        let refused = known.refusal(self.models_before(), &wanted.models)?;
+        self.form.refuse("models", refused.why);
+        Some(refused.status)
+    }
+
+    fn models_before(&self) -> &[String] {
+        self.form.before().map(|before| &before.models[..]).unwrap_or_default()
+    }
 }
 
 /// The settings with these groups changed.
-fn with(settings: &Settings, changes: &[GroupChange]) -> Settings {
+fn with(settings: &Settings, groups: BTreeMap<String, Group>) -> Settings {
     let mut settings = settings.clone();
     let (caps, models) = (&mut settings.allowance.group_caps, &mut settings.rules.group_models);
-    for GroupChange { name, to, .. } in changes {
-        match to.cap {
+    for (name, group) in groups {
+        match group.cap {
             Some(cap) => caps.insert(name.clone(), cap),
-            None => caps.remove(name),
+            None => caps.remove(&name),
         };
-        models.insert(name.clone(), to.models.clone());
+        models.insert(name, group.models);
     }
     models.retain(|_, models| !models.is_empty());
     settings
 }
 
-/// The reason that these groups name too many models, which all lie in the programme's item.
-fn too_many(settings: &Settings) -> Option<&'static str> {
-    let bytes: usize = settings.rules.group_models.values().flatten().map(String::len).sum();
-    (bytes > MOST_BYTES).then_some(TOO_MANY)
+/// Whether the groups name too many models, which all lie in the programme's item.
+fn has_too_many_models(settings: &Settings) -> bool {
+    settings.rules.group_models.values().flatten().map(String::len).sum::<usize>() > MOST_BYTES
 }
 
-fn marks(forms: &[GroupForm]) -> String {
-    let marks: Vec<String> = forms.iter().map(GroupForm::fingerprint).collect();
-    marks.join(" ")
-}
-
-fn refused(
-    site: &Site,
-    access: &ProgrammeAccess,
-    groups: Vec<GroupForm>,
-    made_from: String,
-    why: &'static str,
-    status: StatusCode,
-) -> AppError {
-    AppError::page(status, Ok(show(site, access, groups, made_from, Some(why))))
-}
-
-fn show(
-    site: &Site,
-    access: &ProgrammeAccess,
-    groups: Vec<GroupForm>,
-    made_from: String,
-    refusal: Option<&'static str>,
-) -> Response {
+fn show(site: &Site, access: &ProgrammeAccess, groups: Vec<GroupForm>, refusal: Option<&'static str>) -> Response {
+    let marks: Vec<String> = groups.iter().map(|group| group.form.made_from()).collect();
     let page = GroupsPage {
         frame: PageFrame::of(site, &access.visitor),
         programme: &access.programme,
         may_edit: access.is_faculty() && access.programme.closed_at.is_none(),
         version: access.programme.version,
-        made_from,
+        made_from: marks.join(" "),
         refusal,
         groups,
     };
@@ -170,132 +213,4 @@ fn show(
 
 fn to_groups(programme: &Programme) -> Response {
     Redirect::to(&paths::groups(&programme.id)).into_response()
-}
-
-/// The fields of one group, as it is or as they were posted.
-pub(crate) struct GroupForm {
-    pub(crate) name: String,
-    pub(crate) people: usize,
-    pub(crate) cap: GroupField,
-    pub(crate) models: GroupField,
-}
-
-/// One field of a group; blank means the programme's.
-#[derive(Default)]
-pub(crate) struct GroupField {
-    pub(crate) text: String,
-    pub(crate) error: Option<String>,
-    /// The present value, where a stale form carries another.
-    pub(crate) now: Option<String>,
-}
-
-/// In what a group differs from its programme.
-#[derive(PartialEq, Eq)]
-struct Group {
-    cap: Option<Usd>,
-    models: Vec<String>,
-}
-
-struct GroupChange {
-    name: String,
-    from: Group,
-    to: Group,
-}
-
-impl Group {
-    fn of(settings: &Settings, name: &str) -> Group {
-        let cap = settings.allowance.group_caps.get(name).copied();
-        Group { cap, models: settings.rules.group_models.get(name).cloned().unwrap_or_default() }
-    }
-}
-
-impl GroupForm {
-    fn of(settings: &Settings, people: usize, name: String) -> GroupForm {
-        let group = Group::of(settings, &name);
-        let field = |text: String| GroupField { text, ..GroupField::default() };
-        GroupForm { people, cap: field(in_form(group.cap)), models: field(group.models.join("\n")), name }
-    }
-
-    /// Takes in what a form carries of this group and its person changed.
-    fn take(&mut self, fields: &Fields) {
-        self.cap.take(fields, &format!("cap_usd.{}", self.name));
-        self.models.take(fields, &format!("models.{}", self.name));
-        self.cap.error = cap_of(&self.cap.text).err();
-        self.models.error = models_of(&self.models.text).err();
-    }
-
-    /// The models that the group did not name before.
-    fn new_models(&self, settings: &Settings) -> Vec<String> {
-        let models = models_of(&self.models.text).unwrap_or_default();
-        new_models(self.models_before(settings), &models).into_iter().map(str::to_owned).collect()
-    }
-
-    /// Refuses a tier or models that there are not. Returns the status if anything of this group is refused by then.
-    fn check(&mut self, settings: &Settings, known: &KnownModels) -> Option<StatusCode> {
-        if let Ok(models) = models_of(&self.models.text)
-            && let Some(refused) = known.refusal(self.models_before(settings), &models)
-        {
-            self.models.error = Some(refused.why);
-            return Some(if self.cap.error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { refused.status });
-        }
-        (self.cap.error.is_some() || self.models.error.is_some()).then_some(StatusCode::UNPROCESSABLE_ENTITY)
-    }
-
-    fn models_before<'a>(&self, settings: &'a Settings) -> &'a [String] {
-        settings.rules.group_models.get(&self.name).map(Vec::as_slice).unwrap_or_default()
-    }
-
-    /// The marks of its fields as they are, by which a stale form knows what its person changed.
-    fn fingerprint(&self) -> String {
-        let cap = fingerprint(&format!("cap_usd.{}", self.name), &self.cap.text);
-        format!("{cap} {}", fingerprint(&format!("models.{}", self.name), &self.models.text))
-    }
-
-    fn change(&self, settings: &Settings) -> Option<GroupChange> {
-        let from = Group::of(settings, &self.name);
-        let to = Group { cap: cap_of(&self.cap.text).ok()?, models: models_of(&self.models.text).ok()? };
-        (from != to).then(|| GroupChange { name: self.name.clone(), from, to })
-    }
-
-    /// Refuses the cap if it changes.
-    fn refuse_cap(&mut self, settings: &Settings, why: &str) {
-        if self.change(settings).is_some_and(|change| change.from.cap != change.to.cap) {
-            self.cap.error = Some(why.to_owned());
-        }
-    }
-}
-
-impl GroupField {
-    fn take(&mut self, fields: &Fields, name: &str) {
-        let Some(typed) = fields.get(name).map(|typed| typed.trim().replace("\r\n", "\n")) else { return };
-        if is_untouched(fields.filled("made_from"), name, &typed) {
-            return;
-        }
-        let before = std::mem::replace(&mut self.text, typed);
-        if before != self.text {
-            self.now = Some(if before.is_empty() { "the programme's".to_owned() } else { before });
-        }
-    }
-}
-
-fn in_form(cap: Option<Usd>) -> String {
-    cap.map(plain).unwrap_or_default()
-}
-
-fn cap_of(text: &str) -> Result<Option<Usd>, String> {
-    if text.is_empty() { Ok(None) } else { cap(text).map(Some) }
-}
-
-fn entry(act: Act, changes: &[GroupChange]) -> AuditDetail {
-    let said = |which: fn(&GroupChange) -> &Group| -> String {
-        let each = changes.iter().flat_map(|change| {
-            let (of, name) = (which(change), &change.name);
-            let cap = (change.from.cap != change.to.cap).then(|| format!("cap_usd.{name}={}", in_form(of.cap)));
-            let models =
-                (change.from.models != change.to.models).then(|| format!("models.{name}={}", of.models.join(" ")));
-            cap.into_iter().chain(models)
-        });
-        each.collect::<Vec<_>>().join("; ")
-    };
-    AuditDetail::new(act).changing(said(|change| &change.from), said(|change| &change.to))
 }

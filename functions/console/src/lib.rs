@@ -6,6 +6,7 @@ mod account;
 mod alerts;
 mod closing;
 mod csv_file;
+mod form;
 mod grants;
 mod groups;
 mod job_line;

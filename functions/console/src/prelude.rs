@@ -29,7 +29,7 @@ pub(crate) use jiff::SignedDuration;
 pub(crate) use jiff::civil::Date;
 pub(crate) use serde::Deserialize;
 
-pub(crate) use crate::access::{AdminAccess, Admins, Faculty, Form, PageFrame, ProgrammeAccess};
+pub(crate) use crate::access::{AdminAccess, Admins, Faculty, PageFrame, Post, ProgrammeAccess};
 pub(crate) use crate::show::utc;
 pub(crate) use crate::spending::spans::{Figure, SpanContext, SpanQuery};
 pub(crate) use crate::{paths, show};

@@ -6,14 +6,14 @@ use bursar_core::domain::grant::GrantState;
 use bursar_core::domain::programme::request::{BUDGET, CLOSE, COPY, Request, Wish};
 use bursar_core::domain::programme::rules::Tiers;
 use bursar_core::domain::values::format::field_time;
-use bursar_core::domain::values::id::new_ulid;
-use bursar_core::store::{CopiedProgramme, Import, NewProgramme, Step};
+use bursar_core::store::{CopiedProgramme, Import, Step};
 use jiff::ToSpan;
 
 use crate::access;
+use crate::form::Form;
 use crate::overview::{self, PageState};
 use crate::prelude::*;
-use crate::settings::{Draft, Refusals, SettingTexts};
+use crate::settings::{Draft, make, read};
 use crate::work::jobs;
 
 #[derive(Template)]
@@ -45,92 +45,55 @@ fn role_name(role: Role) -> &'static str {
     }
 }
 
-pub(crate) async fn close(form: Form<Faculty>) -> Answer {
-    let Form { site, access, deadline, .. } = &form;
+pub(crate) async fn close(post: Post<Faculty>) -> Answer {
+    let Post { site, access, deadline, .. } = &post;
     let id = &access.programme.id;
     if access.is_admin() {
-        site.table.close(id, form.author()).await?;
+        site.table.close(id, post.author()).await?;
         jobs::in_a_request(site, id, *deadline).await;
     } else if access.programme.closed_at.is_none() {
-        ask(&form, CLOSE, "Close the programme", "now, which ends every key".to_owned()).await?;
+        ask(&post, CLOSE, "Close the programme", "now, which ends every key".to_owned()).await?;
     }
     Ok(Redirect::to(&paths::programme(id)).into_response())
 }
 
 /// Asks the admins for what only they may do, once a day for the same.
-async fn ask(form: &Form<Faculty>, what: &str, label: &str, words: String) -> Result<(), AppError> {
-    let table = &form.site.table;
+async fn ask(post: &Post<Faculty>, what: &str, label: &str, words: String) -> Result<(), AppError> {
+    let table = &post.site.table;
     let wish = Wish { setting: what.to_owned(), label: label.to_owned(), words };
-    let request = Request::of(form.access.programme.id.clone(), form.person.clone(), vec![wish], form.now);
-    let admins = table.people_of(&form.site.admins, form.deadline).await?;
-    table.ask_admins(&request, &admins, AuditDetail::new(Act::Asked).noting(what), form.author()).await?;
+    let request = Request::of(post.access.programme.id.clone(), post.person.clone(), vec![wish], post.now);
+    let admins = table.people_of(&post.site.admins, post.deadline).await?;
+    table.ask_admins(&request, &admins, AuditDetail::new(Act::Asked).noting(what), post.author()).await?;
     Ok(())
 }
 
-/// The settings that the form carries; all others are copied.
-const CARRIED: [&str; 4] = ["name", "starts_on", "ends_on", BUDGET];
+/// The settings that the copy's form shows; all others are copied.
+pub(crate) const CARRIED: [&str; 4] = ["name", "starts_on", "ends_on", BUDGET];
 
-/// The form that copies a programme, as it is shown or was posted.
-pub(crate) struct CopyForm {
-    texts: SettingTexts,
-    errors: Refusals,
-    pub(crate) with_roster: bool,
-    /// The id of this form, which makes one copy.
-    pub(crate) form: String,
-    pub(crate) is_open: bool,
+/// The form of a new programme, filled with what another one has, whose term is as long and begins when that is over.
+pub(crate) fn copying(programme: &Programme, budget: Usd) -> Form<Draft> {
+    let term = &programme.settings.term;
+    let starts_on = term.ends_on().saturating_add(1.day());
+    let ends_on = starts_on.saturating_add(term.ends_on() - term.starts_on());
+    let mut form = Form::filled_with(&Draft { settings: programme.settings.clone(), budget }).apart("copy-", "");
+    form.set("starts_on", starts_on.to_string());
+    form.set("ends_on", ends_on.to_string());
+    form
 }
 
-impl CopyForm {
-    /// The form with a term of the same length that begins when this one is over.
-    pub(crate) fn of(programme: &Programme, budget: Usd, now: Moment) -> CopyForm {
-        let term = &programme.settings.term;
-        let length = term.ends_on() - term.starts_on();
-        let starts_on = term.ends_on().saturating_add(1.day());
-        let ends_on = starts_on.saturating_add(length);
-        let mut texts = SettingTexts::of(&Draft { settings: programme.settings.clone(), budget });
-        texts.set("starts_on", starts_on.to_string());
-        texts.set("ends_on", ends_on.to_string());
-        let form = new_ulid(now).to_string();
-        CopyForm { texts, errors: Refusals::new(), with_roster: false, form, is_open: false }
-    }
-
-    pub(crate) fn text(&self, field: &str) -> &str {
-        self.texts.text(field)
-    }
-
-    /// What is wrong with settings that the form does not carry.
-    pub(crate) fn other_errors(&self) -> impl Iterator<Item = &str> {
-        self.errors.iter().filter(|(field, _)| !CARRIED.contains(*field)).map(|(_, why)| why.as_str())
-    }
-
-    pub(crate) fn error(&self, field: &str) -> Option<&str> {
-        self.errors.get(field).map(String::as_str)
-    }
-}
-
-pub(crate) async fn copy(form: Form<Faculty>) -> Answer {
-    let Form { site, access, fields, deadline, .. } = &form;
+pub(crate) async fn copy(post: Post<Faculty>) -> Answer {
+    let Post { site, access, fields, deadline, .. } = &post;
     let programme = &access.programme;
     let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
-    let mut typed = CopyForm::of(programme, budget.limit, form.now);
-    typed.is_open = true;
-    typed.with_roster = fields.get("roster") == Some("on");
-    for field in CARRIED {
-        if let Some(text) = fields.get(field) {
-            typed.texts.set(field, text.trim().to_owned());
-        }
-    }
-    let draft = match draft(programme, &typed.texts) {
-        Ok(draft) => draft,
-        Err(errors) => {
-            typed.errors = errors;
-            let state = PageState::copying(typed);
-            let page = overview::show(site, access, state).await;
-            return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
-        }
+    let with_roster = fields.get("roster") == Some("on") && programme.settings.roster;
+    let mut form = copying(programme, budget.limit).typed_only(|id| CARRIED.contains(&id), fields);
+    let Some(draft) = copied(programme, &mut form) else {
+        let state = PageState { copying: Some((form, with_roster)), ..PageState::default() };
+        let page = overview::show(site, access, state).await;
+        return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
     };
     if !access.is_admin() {
-        ask(&form, COPY, "Copy the programme", in_words(&draft, typed.with_roster)).await?;
+        ask(&post, COPY, "Copy the programme", in_words(&draft, with_roster)).await?;
         return Ok(Redirect::to(&paths::programme(&programme.id)).into_response());
     }
     if let Some(tier) = gone_tier(&draft.settings, &site.table.tiers().await?) {
@@ -139,39 +102,25 @@ pub(crate) async fn copy(form: Form<Faculty>) -> Answer {
         );
         return Err(AppError::conflict(why));
     }
-    let roster = if typed.with_roster && programme.settings.roster {
-        keep_roster(site, programme, form.now, *deadline).await?
-    } else {
-        None
-    };
-    let copied = Some(CopiedProgramme { from: programme.id.clone(), roster });
-    let new = NewProgramme { settings: draft.settings, budget: draft.budget, form: form_of(fields), copied };
-    let id = site.table.create(new, form.author()).await?;
-    jobs::in_a_request(site, &id, *deadline).await;
-    Ok(Redirect::to(&paths::programme(&id)).into_response())
-}
-
-fn form_of(fields: &Fields) -> Option<ulid::Ulid> {
-    fields.filled("form").and_then(|form| form.parse().ok())
+    let roster = if with_roster { keep_roster(site, programme, post.now, *deadline).await? } else { None };
+    make(&post, draft, Some(CopiedProgramme { from: programme.id.clone(), roster })).await
 }
 
 /// The settings and the budget of the copy. The claim window keeps its distance from the first and the last day.
-fn draft(programme: &Programme, texts: &SettingTexts) -> Result<Draft, Refusals> {
-    let mut texts = texts.clone();
-    let (before, date) = (&programme.settings, |text: &str| text.parse::<Date>().ok());
-    let (starts_on, ends_on) = (date(texts.text("starts_on")), date(texts.text("ends_on")));
-    let term = &before.term;
-    for (field, at, was, is) in [
-        ("claim_opens_at", before.claims.claim_opens_at, term.starts_on(), starts_on),
-        ("claim_closes_at", before.claims.claim_closes_at, term.ends_on(), ends_on),
+fn copied(programme: &Programme, form: &mut Form<Draft>) -> Option<Draft> {
+    let before = &programme.settings;
+    for (field, at, was, day) in [
+        ("claim_opens_at", before.claims.claim_opens_at, before.term.starts_on(), "starts_on"),
+        ("claim_closes_at", before.claims.claim_closes_at, before.term.ends_on(), "ends_on"),
     ] {
+        let is = form.text(day).parse().ok();
         let moved = at.zip(is).and_then(|(at, is)| moved(at, was, is, before));
-        texts.set(field, moved.unwrap_or_default());
+        form.set(field, moved.unwrap_or_default());
     }
-    let mut draft = texts.read(None)?;
+    let mut draft = read(form)?;
     draft.keep_groups_of(before);
     draft.settings.roster = before.roster;
-    Ok(draft)
+    Some(draft)
 }
 
 /// A time that is as far from another day, as a form spells it.

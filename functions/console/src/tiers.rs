@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use bursar_core::domain::programme::rules::{self, Tier};
 use bursar_core::store::TierOutcome;
 
+use crate::form::{Field, Form, FormValue, Kind, ShownField};
 use crate::prelude::*;
 use crate::settings::{KnownModels, NotListed, models_of};
 use crate::work::guardrails;
@@ -12,6 +13,50 @@ use crate::work::guardrails;
 const STALE: &str = "Nothing was saved: somebody else edited this tier meanwhile. Below is what you typed, and what it is now. Save again to replace that.";
 const REFUSED: &str = "Nothing was saved: see what is said beside the fields below.";
 const NAMED: &str = "Nothing was removed: the tier is in use.";
+const NO_VERSION: &str = "The form did not say which state of the tier it was made from.";
+
+#[derive(Default)]
+pub(crate) struct TypedTier {
+    name: String,
+    models: Vec<String>,
+}
+
+impl FormValue for TypedTier {
+    const FIELDS: &'static [Field<TypedTier>] = &[
+        Field {
+            id: "tier",
+            label: "Name",
+            write: |of| of.name.clone(),
+            read: |form, to| {
+                to.name = form.text().to_owned();
+                if rules::is_tier_name(&to.name) {
+                    return Ok(());
+                }
+                Err("A tier's name has small letters, digits and hyphens, at most 40, such as first-year.".to_owned())
+            },
+            ..Field::REQUIRED
+        },
+        Field {
+            id: "models",
+            label: "Models",
+            kind: Kind::Area,
+            write: |of| of.models.join("\n"),
+            read: |form, to| {
+                to.models = models_of(form.text())?;
+                if rules::tier_named_in(&to.models).is_some() {
+                    let why = "A tier lists models, and no other tier. Write each with its provider, such as openai/gpt-4o-mini.";
+                    return Err(why.to_owned());
+                }
+                Ok(())
+            },
+            ..Field::OPTIONAL
+        },
+    ];
+
+    fn start(_: Option<&TypedTier>) -> TypedTier {
+        TypedTier::default()
+    }
+}
 
 #[derive(Template)]
 #[template(path = "tiers.html")]
@@ -19,128 +64,105 @@ struct TiersPage<'a> {
     frame: PageFrame<'a>,
     refusal: Option<&'static str>,
     tiers: Vec<TierForm>,
-    new: TierForm,
+    new: Form<TypedTier>,
+    new_version: Option<u64>,
+}
+
+/// The form of a tier that there is.
+pub(crate) struct TierForm {
+    name: String,
+    version: u64,
+    form: Form<TypedTier>,
+    /// The programmes that name it, for themselves or a group.
+    named_by: Vec<String>,
 }
 
 pub(crate) async fn page(State(site): State<Site>, AdminAccess { visitor }: AdminAccess) -> Answer {
     show(&site, &visitor, None).await
 }
 
-pub(crate) async fn save(form: Form<Admins>) -> Answer {
-    let Form { site, access: AdminAccess { visitor }, fields, .. } = &form;
-    let mut shown = TierForm::typed(fields);
-    let Some((models, version)) = shown.read() else {
-        return Err(refused(site, visitor, shown, REFUSED, StatusCode::UNPROCESSABLE_ENTITY).await);
+pub(crate) async fn save(post: Post<Admins>) -> Answer {
+    let Post { site, access: AdminAccess { visitor }, fields, .. } = &post;
+    let version = fields.filled("version").map(str::parse::<u64>);
+    let has_no_version = version.as_ref().is_some_and(Result::is_err);
+    let version = version.and_then(Result::ok);
+    let refused = async |form: Form<TypedTier>, status, why| {
+        AppError::page(status, show(site, visitor, Some((form.refused(why), version))).await)
     };
-    let before = site.table.tiers().await?.models(&shown.name).unwrap_or_default().to_vec();
-    if let Some(NotListed { status, why }) = KnownModels::check(site, &before, &models, form.deadline).await? {
-        shown.models_error = Some(why);
-        return Err(refused(site, visitor, shown, REFUSED, status).await);
+    let mut form = Form::blank().typed(fields);
+    let Some(TypedTier { name, models }) = form.read() else {
+        return Err(refused(form, StatusCode::UNPROCESSABLE_ENTITY, REFUSED).await);
+    };
+    let wrong = if has_no_version {
+        Some(NO_VERSION)
+    } else if models.is_empty() && version.is_none() {
+        Some("Write at least one model.")
+    } else {
+        None
+    };
+    if let Some(why) = wrong {
+        form.refuse("models", why.to_owned());
+        return Err(refused(form, StatusCode::UNPROCESSABLE_ENTITY, REFUSED).await);
     }
-    let by = form.author();
-    match site.table.edit_tier(&shown.name, &models, version, by).await? {
+    let before = site.table.tiers().await?.models(&name).unwrap_or_default().to_vec();
+    if let Some(NotListed { status, why }) = KnownModels::check(site, &before, &models, post.deadline).await? {
+        form.refuse("models", why);
+        return Err(refused(form, status, REFUSED).await);
+    }
+    match site.table.edit_tier(&name, &models, version, post.author()).await? {
         TierOutcome::Done => {
-            guardrails::in_a_request(site, RulesSource::Tier(shown.name), form.deadline).await;
+            guardrails::in_a_request(site, RulesSource::Tier(name), post.deadline).await;
             Ok(Redirect::to(paths::TIERS).into_response())
         }
         TierOutcome::Stale(now) => {
-            shown.version = now.version.to_string();
-            shown.now = Some(if now.models.is_empty() { "removed".to_owned() } else { now.models.join(" ") });
-            Err(refused(site, visitor, shown, STALE, StatusCode::CONFLICT).await)
+            let form = Form::of(TypedTier { name, models: now.models }).typed(fields).beside().refused(STALE);
+            Err(AppError::page(StatusCode::CONFLICT, show(site, visitor, Some((form, Some(now.version)))).await))
         }
         TierOutcome::Named(naming) => {
-            shown.models_error = Some(format!(
-                "{} {} it. Give them other models first.",
-                names(&naming),
-                if naming.len() == 1 { "names" } else { "name" }
-            ));
-            Err(refused(site, visitor, shown, NAMED, StatusCode::CONFLICT).await)
+            let names: Vec<&str> = naming.iter().map(|programme| programme.settings.name.as_str()).collect();
+            let verb = if names.len() == 1 { "names" } else { "name" };
+            form.refuse("models", format!("{} {verb} it. Give them other models first.", names.join(", ")));
+            Err(refused(form, StatusCode::CONFLICT, NAMED).await)
         }
     }
 }
 
-async fn refused(site: &Site, visitor: &Visitor, form: TierForm, why: &'static str, status: StatusCode) -> AppError {
-    AppError::page(status, show(site, visitor, Some((form, why))).await)
-}
-
-async fn show(site: &Site, visitor: &Visitor, refused: Option<(TierForm, &'static str)>) -> Answer {
-    let mut tiers: Vec<TierForm> = site.table.tiers().await?.iter().map(TierForm::of).collect();
-    for programme in
-        site.table.list(Programme::all()).await?.into_iter().filter(|programme| programme.closed_at.is_none())
-    {
+/// The page; `refused` is a form that was refused, with the version that it is of.
+async fn show(site: &Site, visitor: &Visitor, refused: Option<(Form<TypedTier>, Option<u64>)>) -> Answer {
+    let (tiers, programmes) = tokio::try_join!(site.table.tiers(), site.table.list(Programme::all()))?;
+    let mut forms: Vec<TierForm> = tiers.iter().map(TierForm::of).collect();
+    for programme in programmes.into_iter().filter(|programme| programme.closed_at.is_none()) {
         for named in programme.settings.rules.tiers().collect::<BTreeSet<_>>() {
-            let tier = tiers.iter_mut().find(|tier| tier.name == named);
+            let tier = forms.iter_mut().find(|tier| tier.name == named);
             tier.into_iter().for_each(|tier| tier.named_by.push(programme.settings.name.clone()));
         }
     }
-    let (mut refusal, mut new) = (None, TierForm::default());
-    if let Some((form, why)) = refused {
-        refusal = Some(why);
-        match tiers.iter_mut().find(|tier| tier.name == form.name) {
-            Some(tier) => *tier = TierForm { named_by: std::mem::take(&mut tier.named_by), ..form },
-            None => new = form,
+    let mut page = TiersPage {
+        frame: PageFrame::of(site, visitor),
+        refusal: None,
+        tiers: forms,
+        new: Form::blank(),
+        new_version: None,
+    };
+    if let Some((form, version)) = refused {
+        page.refusal = form.refusal;
+        match page.tiers.iter_mut().find(|tier| tier.name == form.text("tier")) {
+            Some(tier) => tier.form = form.apart(&format!("{}-", tier.name), ""),
+            None => (page.new, page.new_version) = (form, version),
         }
     }
-    Ok(site.page(&TiersPage { frame: PageFrame::of(site, visitor), refusal, tiers, new }))
-}
-
-fn names(programmes: &[Programme]) -> String {
-    programmes.iter().map(|programme| programme.settings.name.as_str()).collect::<Vec<_>>().join(", ")
-}
-
-/// The fields of one tier, as it is or as they were posted.
-#[derive(Default)]
-pub(crate) struct TierForm {
-    /// Empty for a tier that is to be made.
-    pub(crate) name: String,
-    pub(crate) models: String,
-    /// Empty where there was no such tier.
-    pub(crate) version: String,
-    pub(crate) name_error: Option<String>,
-    pub(crate) models_error: Option<String>,
-    /// The present models, where a stale form carries others.
-    pub(crate) now: Option<String>,
-    /// The programmes that name it, for themselves or a group.
-    pub(crate) named_by: Vec<String>,
+    Ok(site.page(&page))
 }
 
 impl TierForm {
+    /// The fields but for the name, which does not change.
+    fn fields(&self) -> Vec<ShownField<'_>> {
+        self.form.shown(|field| field.id == "models")
+    }
+
     fn of(tier: &Tier) -> TierForm {
-        let (models, version) = (tier.models.join("\n"), tier.version.to_string());
-        TierForm { name: tier.name.clone(), models, version, ..TierForm::default() }
-    }
-
-    fn typed(fields: &Fields) -> TierForm {
-        let text = |field| fields.get(field).map(|typed| typed.trim().replace("\r\n", "\n")).unwrap_or_default();
-        TierForm { name: text("tier"), models: text("models"), version: text("version"), ..TierForm::default() }
-    }
-
-    /// The models, and the version that the form was made from, if there was such a tier; `None` where the form cannot be read.
-    fn read(&mut self) -> Option<(Vec<String>, Option<u64>)> {
-        if !rules::is_tier_name(&self.name) {
-            self.name_error =
-                Some("A tier's name has small letters, digits and hyphens, at most 40, such as first-year.".to_owned());
-        }
-        let models = match models_of(&self.models) {
-            Ok(models) if rules::tier_named_in(&models).is_some() => {
-                Err("A tier lists models, and no other tier. Write each with its provider, such as openai/gpt-4o-mini."
-                    .to_owned())
-            }
-            Ok(models) if models.is_empty() && self.version.is_empty() => Err("Write at least one model.".to_owned()),
-            models => models,
-        };
-        let version = match self.version.as_str() {
-            "" => Ok(None),
-            version => version.parse().map(Some),
-        };
-        if version.is_err() {
-            self.models_error = Some("The form did not say which state of the tier it was made from.".to_owned());
-        }
-        match models {
-            Err(why) => self.models_error = Some(why),
-            Ok(models) if self.name_error.is_none() => return Some((models, version.ok()?)),
-            Ok(_) => {}
-        }
-        None
+        let saved = TypedTier { name: tier.name.clone(), models: tier.models.clone() };
+        let form = Form::of(saved).apart(&format!("{}-", tier.name), "");
+        TierForm { name: tier.name.clone(), version: tier.version, form, named_by: Vec::new() }
     }
 }

@@ -72,7 +72,7 @@ async fn a_field_that_cannot_be_read_says_why() {
         ("claim_opens_at", "2026-01-01"),
         ("faculty", "faye@example.edu; nobody"),
         ("faculty", &more),
-        ("alert_assistants", &many),
+        ("alert_assistants", "on"),
         ("thresholds", "50,101"),
         ("thresholds", "80.5"),
         ("thresholds", &numbers),
@@ -92,7 +92,8 @@ async fn a_field_that_cannot_be_read_says_why() {
         let page = admin.submit(&new, PROGRAMMES, &fields).await.expect(422);
         let [why] = &page.alerts()[..] else { panic!("{field}={typed}: {:?}", page.alerts()) };
         let form = page.form(PROGRAMMES);
-        let is_choice = ["reset", "byok", "data_policy", "student_mails", "digest", "roster"].contains(&field);
+        let is_choice =
+            ["reset", "byok", "data_policy", "student_mails", "digest", "roster", "alert_assistants"].contains(&field);
         assert!(is_choice || form.value(field) == Some(typed), "{field}={typed}: {form:?}");
         let short: String = typed.chars().take(30).collect();
         refused += &format!("{field} {short:?}: {why}\n");
@@ -111,7 +112,7 @@ async fn a_field_that_cannot_be_read_says_why() {
     claim_opens_at "2026-01-01": Write a date and time like 2026-10-12T08:00.
     faculty "faye@example.edu; nobody": faye@example.edu;: write one address only.
     faculty "p0@example.edu p1@example.edu ": At most 50 people.
-    alert_assistants "p0@example.edu p1@example.edu ": At most 20 people.
+    alert_assistants "on": Alerts go to at most 20 assistants, and there are 21.
     thresholds "50,101": 101: write whole numbers from 1 to 100, such as 50,80,95,100.
     thresholds "80.5": 80.5: write whole numbers from 1 to 100, such as 50,80,95,100.
     thresholds "1,2,3,4,5,6,7,8,9,10,11,12,13,": At most 20 thresholds.

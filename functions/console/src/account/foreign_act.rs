@@ -9,26 +9,53 @@ use bursar_core::provider::key::ProviderKey;
 use bursar_core::provider::keys::KeyPatch;
 use bursar_core::store::{ForeignKey, ForeignRequest, Table};
 
+use super::keys::short;
 use super::page::{self, Refused};
+use crate::form::{Field, Form, FormValue, Kind};
 use crate::prelude::*;
 use crate::show;
 
 /// The time that is left for the table after the provider's last answer.
 const LEFT_FOR_THE_TABLE: Duration = Duration::from_secs(9);
 
-/// The form's texts, with what is wrong with each.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct KeyForm {
-    key: Option<KeyHash>,
-    pub(super) name: String,
-    pub(super) limit: String,
-    pub(super) act_refused: Option<String>,
-    pub(super) name_refused: Option<String>,
-    pub(super) limit_refused: Option<String>,
+/// What an admin wants of a key.
+#[derive(Default)]
+pub(crate) struct TypedChange {
+    limit: Usd,
 }
 
-pub(crate) async fn act_on_foreign_key(Path(hash): Path<String>, form: Form<Admins>) -> Answer {
-    let Form { site, access: AdminAccess { visitor }, fields, person, deadline, .. } = &form;
+impl FormValue for TypedChange {
+    const FIELDS: &'static [Field<TypedChange>] = &[
+        Field { id: "name", label: "Its name, as it stands above", ..Field::OPTIONAL },
+        Field {
+            id: "limit_usd",
+            label: "Limit in dollars",
+            kind: Kind::Money,
+            read: |form, to| match Usd::from_form(form.text()) {
+                Ok(limit) if limit < Usd::CENT => {
+                    Err("A limit is one cent or more. To stop the key, disable it.".to_owned())
+                }
+                Ok(limit) => {
+                    to.limit = limit;
+                    Ok(())
+                }
+                Err(error) => Err(format!("The limit: {error}.")),
+            },
+            ..Field::OPTIONAL
+        },
+    ];
+
+    fn start(_: Option<&TypedChange>) -> TypedChange {
+        TypedChange::default()
+    }
+}
+
+pub(super) fn change_form(key: &KeyHash) -> Form<TypedChange> {
+    Form::blank().apart(&format!("{}-", short(key)), "")
+}
+
+pub(crate) async fn act_on_foreign_key(Path(hash): Path<String>, post: Post<Admins>) -> Answer {
+    let Post { site, access: AdminAccess { visitor }, fields, person, deadline, .. } = &post;
     let key = hash.parse::<KeyHash>().map_err(|_| AppError::not_found())?;
     let patience = deadline.earlier_by(LEFT_FOR_THE_TABLE);
     let found = read(site, &key, patience).await.map_err(|error| not_confirmed(NOTHING).caused_by(&error))?;
@@ -42,13 +69,11 @@ pub(crate) async fn act_on_foreign_key(Path(hash): Path<String>, form: Form<Admi
         let sentence = "No sync has found this key to be nobody's. A new key is listed here after the next sync.";
         return Err(unknown(sentence));
     }
-    let change = match KeyForm::read(&key, &found.name, fields) {
-        Ok(change) => change,
-        Err(typed) => {
-            let refused = Refused { key: Some(*typed), ..Refused::default() };
-            let page = page::show(site, visitor, &SpanQuery::default(), refused).await;
-            return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
-        }
+    let mut form = change_form(&key).typed(fields);
+    let Some(change) = wanted(&mut form, &found.name, fields) else {
+        let refused = Refused { key: Some((key, form)), ..Refused::default() };
+        let page = page::show(site, visitor, &SpanQuery::default(), refused).await;
+        return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
     };
     if before.has(change) {
         conclude_earlier(site, &key, change, before, *deadline).await?;
@@ -146,44 +171,21 @@ fn not_confirmed(outcome: &str) -> AppError {
     AppError::refused(StatusCode::BAD_GATEWAY, sentence)
 }
 
-impl KeyForm {
-    pub(super) fn is_of(&self, key: &KeyHash) -> bool {
-        self.key.as_ref() == Some(key)
-    }
-
-    pub(super) fn is_refused(&self) -> bool {
-        self.key.is_some()
-    }
-
-    /// The change that a form asks for, whose name must be the key's; or the form with its refusals.
-    fn read(key: &KeyHash, name: &str, fields: &Fields) -> Result<ForeignChange, Box<KeyForm>> {
-        let typed = |field: &str| fields.get(field).unwrap_or_default().to_owned();
-        let mut form =
-            KeyForm { key: Some(key.clone()), name: typed("name"), limit: typed("limit_usd"), ..KeyForm::default() };
-        // A page shows every run of white space as one blank.
-        if fields.get("name").is_none() || !form.name.split_whitespace().eq(name.split_whitespace()) {
-            form.name_refused = Some(format!("This is not the key's name, which is “{name}” at the provider now."));
+/// The change that a form asks for, whose name must be the key's.
+fn wanted(form: &mut Form<TypedChange>, name: &str, fields: &Fields) -> Option<ForeignChange> {
+    let change = match fields.get("act") {
+        Some("disable") => Some(ForeignChange::Disable),
+        Some("limit") => form.read().map(|typed| ForeignChange::Limit(typed.limit)),
+        _ => {
+            form.refusal = Some("Press one of the two: set a limit, or disable the key.");
+            None
         }
-        let change = match fields.get("act") {
-            Some("disable") => Some(ForeignChange::Disable),
-            Some("limit") => match Usd::from_form(&form.limit) {
-                Ok(limit) if limit < Usd::CENT => {
-                    form.limit_refused = Some("A limit is one cent or more. To stop the key, disable it.".to_owned());
-                    None
-                }
-                Ok(limit) => Some(ForeignChange::Limit(limit)),
-                Err(error) => {
-                    form.limit_refused = Some(format!("The limit: {error}."));
-                    None
-                }
-            },
-            _ => {
-                form.act_refused = Some("Press one of the two: set a limit, or disable the key.".to_owned());
-                None
-            }
-        };
-        change.filter(|_| form.name_refused.is_none()).ok_or_else(|| Box::new(form))
+    };
+    // A page shows every run of white space as one blank.
+    if fields.get("name").is_none() || !form.text("name").split_whitespace().eq(name.split_whitespace()) {
+        form.refuse("name", format!("This is not the key's name, which is “{name}” at the provider now."));
     }
+    change.filter(|_| !form.is_refused())
 }
 
 pub(super) async fn in_words(table: &Table) -> Result<HashMap<KeyHash, (ForeignAct, String)>, AppError> {

@@ -4,7 +4,8 @@
 use bursar_core::domain::ledger::foreign::ForeignAct;
 use bursar_core::store::ForeignKey;
 
-use super::foreign_act::KeyForm;
+use super::foreign_act::{TypedChange, change_form};
+use crate::form::Form;
 use crate::owners::OwnerWords;
 use crate::prelude::*;
 
@@ -25,7 +26,9 @@ pub(super) struct ForeignKeyRow {
     pub(super) owner: Option<OwnerWords>,
     /// The last act of an admin, in words.
     pub(super) act: Option<String>,
-    pub(super) form: KeyForm,
+    pub(super) form: Form<TypedChange>,
+    /// Whether the form was refused.
+    pub(super) is_open: bool,
 }
 
 impl ForeignKeys {
@@ -34,7 +37,7 @@ impl ForeignKeys {
     pub(super) fn of(
         keys: Vec<ForeignKey>,
         acts: &HashMap<KeyHash, (ForeignAct, String)>,
-        refused: Option<&KeyForm>,
+        refused: &mut Option<(KeyHash, Form<TypedChange>)>,
         listed_at: Option<Moment>,
         span: Span,
         context: SpanContext<'_>,
@@ -48,7 +51,7 @@ impl ForeignKeys {
         keys.sort_by_cached_key(|key| {
             let spent = context.sum(&key.used.credits, span).spent;
             let is_gone = key.gone_at.is_some();
-            let is_refused = refused.is_some_and(|form| form.is_of(&key.key));
+            let is_refused = refused.as_ref().is_some_and(|(of, _)| *of == key.key);
             (
                 !is_refused,
                 is_gone,
@@ -64,7 +67,8 @@ impl ForeignKeys {
             spent: context.figure(&is.used.credits, span, true),
             owner: None,
             act: act_on(&is).map(|(_, words)| words.clone()),
-            form: refused.filter(|form| form.is_of(&is.key)).cloned().unwrap_or_default(),
+            is_open: refused.as_ref().is_some_and(|(of, _)| *of == is.key),
+            form: refused.take_if(|(of, _)| *of == is.key).map_or_else(|| change_form(&is.key), |(_, form)| form),
             is,
         };
         ForeignKeys { rows: keys.into_iter().map(row).collect(), all, without_a_limit }
@@ -86,9 +90,8 @@ impl ForeignKeyRow {
         state(&self.is)
     }
 
-    /// A prefix of the hash, long enough to tell keys apart.
     pub(super) fn short(&self) -> &str {
-        self.is.key.as_str().get(..12).unwrap_or_default()
+        short(&self.is.key)
     }
 
     pub(super) fn created(&self) -> String {
@@ -112,6 +115,11 @@ fn after_act(act: Option<&ForeignAct>, key: ForeignKey, listed_at: Option<Moment
         Some(answered) => ForeignKey { enabled: answered.enabled, limit: answered.limit, ..key },
         None => key,
     }
+}
+
+/// A prefix of the hash, long enough to tell keys apart.
+pub(super) fn short(key: &KeyHash) -> &str {
+    key.as_str().get(..12).unwrap_or_default()
 }
 
 fn state(key: &ForeignKey) -> &'static str {

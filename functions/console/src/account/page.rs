@@ -9,12 +9,13 @@ use bursar_core::domain::values::window::Reset;
 use bursar_core::store::Run;
 use bursar_core::store::{Account, AccountDay, BudgetSums, Checkpoint, HeldAct, HeldBack, OrphanName, Table};
 
-use super::foreign_act::{self, KeyForm};
+use super::foreign_act::{self, TypedChange};
 use super::keys::ForeignKeys;
 use super::mail::MailSection;
 use super::release::AnotherAccount;
 use super::syncs::{Day, SyncRun, newest_days};
 use super::warnings;
+use crate::form::Form;
 use crate::job_line::JobLine;
 use crate::owners::{KeyOwners, TypedOwner};
 use crate::prelude::*;
@@ -66,8 +67,8 @@ struct AccountPage<'a> {
 /// The texts of a form that was refused, kept for another try.
 #[derive(Default)]
 pub(crate) struct Refused {
-    pub(crate) owner: Option<TypedOwner>,
-    pub(crate) key: Option<KeyForm>,
+    pub(crate) owner: Option<Form<TypedOwner>>,
+    pub(crate) key: Option<(KeyHash, Form<TypedChange>)>,
 }
 
 pub(crate) async fn page(
@@ -79,7 +80,7 @@ pub(crate) async fn page(
 }
 
 /// The page, with the texts of a form that was refused.
-pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refused: Refused) -> Answer {
+pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut refused: Refused) -> Answer {
     let (now, table) = (site.clock.now(), &site.table);
     let (state, account, days, foreign, runs, left, alarms, programmes) = tokio::try_join!(
         table.sync_state(),
@@ -122,7 +123,7 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, refu
     let (owners, owned, nobodys) = KeyOwners::of(site, &programmes, foreign, refused.owner, now).await?;
     let mut used_by_nobodys = DailyUse::default();
     nobodys.iter().for_each(|key| used_by_nobodys.add(&key.used));
-    let keys_of = |keys| ForeignKeys::of(keys, &acts, refused.key.as_ref(), state.listed_at, span, context);
+    let mut keys_of = |keys| ForeignKeys::of(keys, &acts, &mut refused.key, state.listed_at, span, context);
     let (keys, owned) = (keys_of(nobodys), keys_of(owned).with_owners(&owners.words));
     let coverage = ModelCoverage::of_account(&state, span, span.range(Reset::None, None, now), utc_date(now));
     let unowned = table.foreign_models(coverage.days).await?.unowned;

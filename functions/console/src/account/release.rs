@@ -10,8 +10,8 @@ use crate::prelude::*;
 
 /// Releases what the form names: disables for the next sync, work with another management key, or an address
 /// whose mail came back.
-pub(crate) async fn release(form: Form<Admins>) -> Answer {
-    let Form { site, fields, person, now, deadline, .. } = &form;
+pub(crate) async fn release(form: Post<Admins>) -> Answer {
+    let Post { site, fields, person, now, deadline, .. } = &form;
     if let Some(address) = fields.filled("address").and_then(|address| EmailAddress::parse(address).ok()) {
         return try_again(&form, &address).await;
     }
@@ -29,8 +29,8 @@ pub(crate) async fn release(form: Form<Admins>) -> Answer {
 }
 
 /// Takes the mark off a person with a role, or a finance address, whose mail came back, so that mail is tried again.
-async fn try_again(form: &Form<Admins>, address: &EmailAddress) -> Answer {
-    let Form { site, person, now, deadline, .. } = form;
+async fn try_again(form: &Post<Admins>, address: &EmailAddress) -> Answer {
+    let Post { site, person, now, deadline, .. } = form;
     let done = Redirect::to(paths::ACCOUNT).into_response();
     let (known, roles) = tokio::try_join!(
         site.table.known(address.matched(), &site.admins),
@@ -94,8 +94,8 @@ impl AnotherAccount {
 }
 
 /// Records an admin's word that a management key is of this deployment's account.
-pub(super) async fn confirm(form: &Form<Admins>, shown: &str) -> Answer {
-    let Form { site, person, now, deadline, .. } = form;
+pub(super) async fn confirm(form: &Post<Admins>, shown: &str) -> Answer {
+    let Post { site, person, now, deadline, .. } = form;
     let meta = site.table.meta(*now).await?;
     let in_secret = SecretKeys::of(site, &meta.deployment).await;
     let sentence =

@@ -9,6 +9,7 @@ use bursar_core::store::{ActOutcome, Undeliverable};
 
 use super::grant;
 use crate::access::Assistants;
+use crate::form::{Field, Form, FormValue, Kind};
 use crate::prelude::*;
 use crate::settings;
 
@@ -16,14 +17,14 @@ const LONGEST_REASON: usize = 500;
 
 struct GrantRequest<'a> {
     site: &'a Site,
-    form: &'a Form<Assistants>,
+    post: &'a Post<Assistants>,
     view: &'a View,
     at: ActContext<'a>,
     by: &'a Actor,
 }
 
-pub(crate) async fn act(Path((_, grant, act)): Path<(String, String, String)>, form: Form<Assistants>) -> Answer {
-    let Form { site, access, actor, now, deadline, .. } = &form;
+pub(crate) async fn act(Path((_, grant, act)): Path<(String, String, String)>, post: Post<Assistants>) -> Answer {
+    let Post { site, access, actor, now, deadline, .. } = &post;
     let least = match act.as_str() {
         "pause" | "resume" | "resend" => Role::Assistant,
         "revoke" | "allow" | "cap" => Role::Faculty,
@@ -34,7 +35,7 @@ pub(crate) async fn act(Path((_, grant, act)): Path<(String, String, String)>, f
     }
     let view = grant::view(site, access, &grant).await?;
     let at = ActContext { programme: &access.programme.id, grant: &view.grant.id, now: *now, deadline: *deadline };
-    let request = GrantRequest { site, form: &form, view: &view, at, by: actor };
+    let request = GrantRequest { site, post: &post, view: &view, at, by: actor };
     match act.as_str() {
         "pause" => request.pause().await?,
         "resume" => request.resume().await?,
@@ -80,7 +81,7 @@ impl GrantRequest<'_> {
 
     /// A pause in the visitor's role. Faculty may end an admin's pause too.
     fn paused(&self) -> Hold {
-        Hold::Paused(self.form.access.role.min(Role::Faculty))
+        Hold::Paused(self.post.access.role.min(Role::Faculty))
     }
 
     async fn revoke(&self) -> Result<(), AppError> {
@@ -95,7 +96,7 @@ impl GrantRequest<'_> {
     async fn allow(&self) -> Result<(), AppError> {
         // The form carries the number allowed when it was made, so that a second request does not allow one
         // more.
-        let seen = self.form.fields.filled("allowed").and_then(|allowed| allowed.parse::<u32>().ok());
+        let seen = self.post.fields.filled("allowed").and_then(|allowed| allowed.parse::<u32>().ok());
         if seen.is_some_and(|seen| seen != self.view.grant.allowed) {
             return Ok(());
         }
@@ -107,10 +108,10 @@ impl GrantRequest<'_> {
     }
 
     async fn cap(&self) -> Result<(), AppError> {
-        let typed = CapForm::of(&self.form.fields);
-        let cap = match typed.read() {
-            Ok(cap) => cap,
-            Err(why) => return Err(self.cap_refused(StatusCode::UNPROCESSABLE_ENTITY, typed, why).await),
+        let View { programme, grant, .. } = self.view;
+        let mut form = cap_form(grant, &programme.settings).typed(&self.post.fields);
+        let Some(OwnCap { cap }) = form.read() else {
+            return Err(self.cap_refused(StatusCode::UNPROCESSABLE_ENTITY, form).await);
         };
         let set = |view: &View, now| view.set_cap(own_cap(cap, view), self.by, self.reason(), now);
         match self.site.table.act(self.at, set).await? {
@@ -123,7 +124,8 @@ impl GrantRequest<'_> {
                     budget.limit.to_cents_down(),
                     budget.reserved.to_cents_up()
                 );
-                Err(self.cap_refused(StatusCode::CONFLICT, typed, why).await)
+                form.refuse("cap_usd", why);
+                Err(self.cap_refused(StatusCode::CONFLICT, form).await)
             }
             ActOutcome::Done(_) | ActOutcome::Refused(ChangeRefused::Unchanged) => {
                 self.site.orders().now_or_later(self.at).await;
@@ -133,9 +135,8 @@ impl GrantRequest<'_> {
         }
     }
 
-    async fn cap_refused(&self, status: StatusCode, typed: CapForm, why: String) -> AppError {
-        let typed = CapForm { cap_error: Some(why), ..typed };
-        AppError::page(status, grant::show(self.site, &self.form.access, self.view, Some(typed)).await)
+    async fn cap_refused(&self, status: StatusCode, form: Form<OwnCap>) -> AppError {
+        AppError::page(status, grant::show(self.site, &self.post.access, self.view, Some(form)).await)
     }
 
     async fn resend(&self) -> Result<(), AppError> {
@@ -160,7 +161,7 @@ impl GrantRequest<'_> {
     /// back sets it again.
     async fn try_again(&self, mark: &Undeliverable) -> Result<(), AppError> {
         let (table, grant) = (&self.site.table, &self.view.grant);
-        if !self.form.access.is_faculty() {
+        if !self.post.access.is_faculty() {
             let why = "Mail to this address came back or is not wanted. Faculty can have it tried once more.";
             return Err(AppError::conflict(why));
         }
@@ -191,7 +192,7 @@ impl GrantRequest<'_> {
     }
 
     fn reason(&self) -> Option<&str> {
-        let reason = self.form.fields.filled("reason")?;
+        let reason = self.post.fields.filled("reason")?;
         let end = reason.char_indices().nth(LONGEST_REASON).map_or(reason.len(), |(end, _)| end);
         Some(&reason[..end])
     }
@@ -207,26 +208,34 @@ fn own_cap(cap: Option<Usd>, view: &View) -> Option<Usd> {
     cap.filter(|cap| *cap != settings.allowance.cap_of(group))
 }
 
-/// The fields as they are shown or were posted.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct CapForm {
-    pub(crate) cap: String,
-    pub(crate) reason: String,
-    pub(crate) cap_error: Option<String>,
+/// The cap of one person.
+pub(crate) struct OwnCap {
+    /// Without one the group's or programme's holds again.
+    cap: Option<Usd>,
 }
 
-impl CapForm {
-    pub(super) fn now(grant: &Grant, settings: &Settings) -> CapForm {
-        CapForm { cap: settings::plain(grant.cap(settings)), ..CapForm::default() }
-    }
+impl FormValue for OwnCap {
+    const FIELDS: &'static [Field<OwnCap>] = &[
+        Field {
+            id: "cap_usd",
+            label: "Cap in dollars",
+            hint: "What this person may spend until the cap starts anew. What they have spent counts against another cap at once. Empty: the cap of the group or the programme again.",
+            kind: Kind::Money,
+            write: |of| of.cap.map(settings::plain).unwrap_or_default(),
+            read: |form, to| {
+                to.cap = if form.text().is_empty() { None } else { Some(settings::cap(form.text())?) };
+                Ok(())
+            },
+            ..Field::OPTIONAL
+        },
+        Field { id: "reason", label: "Why", ..Field::OPTIONAL },
+    ];
 
-    fn of(fields: &Fields) -> CapForm {
-        let text = |name| fields.get(name).unwrap_or_default().trim().to_owned();
-        CapForm { cap: text("cap_usd"), reason: text("reason"), cap_error: None }
+    fn start(_: Option<&OwnCap>) -> OwnCap {
+        OwnCap { cap: None }
     }
+}
 
-    /// The cap, or what is wrong with it. Without one the group's or programme's holds again.
-    fn read(&self) -> Result<Option<Usd>, String> {
-        if self.cap.is_empty() { Ok(None) } else { settings::cap(&self.cap).map(Some) }
-    }
+pub(super) fn cap_form(grant: &Grant, settings: &Settings) -> Form<OwnCap> {
+    Form::of(OwnCap { cap: Some(grant.cap(settings)) }).apart("cap-", "")
 }

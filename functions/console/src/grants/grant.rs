@@ -5,8 +5,9 @@ use bursar_core::domain::audit::Entry;
 use bursar_core::domain::grant::{KeyAbsence, SwitchState, View};
 use jiff::tz::TimeZone;
 
-use super::acts::CapForm;
+use super::acts::{OwnCap, cap_form};
 use super::list::{self, GrantRow};
+use crate::form::Form;
 use crate::mails::{self, MailRow};
 use crate::prelude::*;
 use crate::spending::spans;
@@ -27,7 +28,7 @@ struct GrantPage<'a> {
     unreachable: Option<(UnreachableReason, &'static str, String)>,
     mails: Vec<MailRow>,
     may: GrantForms,
-    cap: CapForm,
+    cap: Form<OwnCap>,
 }
 
 struct GrantForms {
@@ -59,7 +60,7 @@ pub(crate) async fn view(site: &Site, access: &ProgrammeAccess, grant: &str) -> 
 }
 
 /// The page; `refused` is the form of a cap that was refused.
-pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, refused: Option<CapForm>) -> Answer {
+pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, refused: Option<Form<OwnCap>>) -> Answer {
     let View { programme, grant, readings, .. } = view;
     let now = site.clock.now();
     let zone = programme.settings.term.zone();
@@ -100,7 +101,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, ref
         (grant.holds.dropped.is_some(), "the roster does not name this person any more"),
         (grant.holds.unused, "it was not used"),
     ];
-    let cap = refused.unwrap_or_else(|| CapForm::now(grant, &programme.settings));
+    let cap = refused.unwrap_or_else(|| cap_form(grant, &programme.settings));
     let context = SpanContext::of(&programme.settings, sync.listed_at, now);
     let spans = context.each(&list::used(readings).days(programme.settings.basis.byok), grant.ever_shown);
     let page = GrantPage {

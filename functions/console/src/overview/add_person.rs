@@ -5,8 +5,47 @@ use bursar_core::domain::grant::{self, ChangeRefused, HoldKind, Person, RosterLi
 use bursar_core::store::{ActOutcome, NewPerson};
 
 use super::page::{self, PageState};
+use crate::form::{Field, Form, FormValue, Kind, Text};
 use crate::prelude::*;
 use crate::roster::{self, line};
+
+/// A person as the form names them.
+#[derive(Default)]
+pub(crate) struct TypedPerson {
+    address: Option<EmailAddress>,
+    name: Option<String>,
+    group: Option<String>,
+    roster_id: Option<String>,
+}
+
+impl FormValue for TypedPerson {
+    const FIELDS: &'static [Field<TypedPerson>] = &[
+        Field {
+            id: "email",
+            label: "University address",
+            kind: Kind::Address,
+            read: |form, to| line::address(form.text()).map(|address| to.address = Some(address)),
+            ..Field::REQUIRED
+        },
+        Field { id: "name", label: "Name", read: |form, to| text(form, &mut to.name), ..Field::OPTIONAL },
+        Field { id: "group", label: "Group", read: |form, to| text(form, &mut to.group), ..Field::OPTIONAL },
+        Field {
+            id: "id",
+            label: "Id at the university",
+            read: |form, to| text(form, &mut to.roster_id),
+            ..Field::OPTIONAL
+        },
+    ];
+
+    fn start(_: Option<&TypedPerson>) -> TypedPerson {
+        TypedPerson::default()
+    }
+}
+
+fn text(form: &Text<'_, TypedPerson>, to: &mut Option<String>) -> Result<(), String> {
+    *to = line::text(form.text()).map_err(|why| format!("This {why}."))?;
+    Ok(())
+}
 
 enum PersonMatch {
     /// A new person, or one who is on the roster already with equal fields.
@@ -15,25 +54,29 @@ enum PersonMatch {
     Dropped(GrantId, RosterLine),
 }
 
-pub(crate) async fn add_person(form: Form<Faculty>) -> Answer {
-    let Form { site, access, fields, .. } = &form;
+pub(crate) async fn add_person(post: Post<Faculty>) -> Answer {
+    let Post { site, access, fields, .. } = &post;
     let programme = &access.programme;
     roster::has_open_roster(programme)?;
-    let mut typed = PersonForm::of(fields);
+    let mut form = Form::<TypedPerson>::blank().apart("person-", "").typed(fields);
     let known = site.table.grants(&programme.id).await?;
-    match typed.read().and_then(|new| named(new, &known)) {
-        Ok(PersonMatch::Dropped(grant, line)) => {
-            let at = ActContext { programme: &programme.id, grant: &grant, now: form.now, deadline: form.deadline };
-            take_back(site, at, &line, &form.actor).await
+    let typed = form.read().and_then(|typed| Some((typed.address.clone()?, typed)));
+    let matched = typed.map(|(address, typed)| named(address, typed, &known));
+    match matched {
+        Some(Ok(PersonMatch::Dropped(grant, line))) => {
+            let at = ActContext { programme: &programme.id, grant: &grant, now: post.now, deadline: post.deadline };
+            take_back(site, at, &line, &post.actor).await
         }
-        Ok(PersonMatch::New(new)) => {
+        Some(Ok(PersonMatch::New(new))) => {
             // A second request leaves a person as they are who is on the roster already.
-            site.table.invite(&programme.id, &[new], form.author()).await?;
+            site.table.invite(&programme.id, &[new], post.author()).await?;
             Ok(to_overview(&programme.id))
         }
-        Err(errors) => {
-            typed.errors = errors;
-            let state = PageState { person: typed, ..PageState::default() };
+        refused => {
+            if let Some(Err((field, why))) = refused {
+                form.refuse(field, why);
+            }
+            let state = PageState { person: Some(form), ..PageState::default() };
             Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page::show(site, access, state).await))
         }
     }
@@ -60,72 +103,30 @@ fn to_overview(programme: &ProgrammeId) -> Response {
 
 /// The person whom the form names, unless the address or id is another person's. Fields that are empty keep
 /// the roster's values.
-fn named(new: NewPerson, known: &[Grant]) -> Result<PersonMatch, Vec<(&'static str, String)>> {
-    let NewPerson { person, group } = &new;
-    let Some(grant) = known.iter().find(|grant| grant.person.address == person.address) else {
-        let has_id = |grant: &Grant| person.roster_id.is_some() && grant.person.roster_id == person.roster_id;
+fn named(address: EmailAddress, typed: TypedPerson, known: &[Grant]) -> Result<PersonMatch, (&'static str, String)> {
+    let TypedPerson { name, group, roster_id, .. } = typed;
+    let Some(grant) = known.iter().find(|grant| grant.person.address == address) else {
+        let has_id = |grant: &Grant| roster_id.is_some() && grant.person.roster_id == roster_id;
         if known.iter().any(has_id) {
-            return Err(vec![("id", "Somebody else on the roster has this id.".to_owned())]);
+            return Err(("id", "Somebody else on the roster has this id.".to_owned()));
         }
-        return Ok(PersonMatch::New(new));
+        return Ok(PersonMatch::New(NewPerson { person: Person { address, name, roster_id }, group }));
     };
-    if line::is_another(grant.person.roster_id.as_deref(), person.roster_id.as_deref()) {
-        return Err(vec![("email", format!("Refused: {}.", line::ANOTHER_ID))]);
+    if line::is_another(grant.person.roster_id.as_deref(), roster_id.as_deref()) {
+        return Err(("email", format!("Refused: {}.", line::ANOTHER_ID)));
     }
-    let line = RosterLine {
-        person: grant::Person {
-            address: grant.person.address.clone(),
-            name: person.name.clone().or_else(|| grant.person.name.clone()),
-            roster_id: person.roster_id.clone().or_else(|| grant.person.roster_id.clone()),
-        },
-        group: group.clone().or_else(|| grant.group.clone()),
+    let person = grant::Person {
+        address: grant.person.address.clone(),
+        name: name.or_else(|| grant.person.name.clone()),
+        roster_id: roster_id.or_else(|| grant.person.roster_id.clone()),
     };
-    let is_over = grant.is_over();
-    if grant.holds.dropped.is_some() && !is_over {
+    let line = RosterLine { person, group: group.or_else(|| grant.group.clone()) };
+    if grant.holds.dropped.is_some() && !grant.is_over() {
         return Ok(PersonMatch::Dropped(grant.id.clone(), line));
     }
-    if (line.person, line.group) != (grant.person.clone(), grant.group.clone()) {
+    if line.person != grant.person || line.group != grant.group {
         let why = "This address is on the roster already. To change what is known of it, upload a roster.";
-        return Err(vec![("email", why.to_owned())]);
+        return Err(("email", why.to_owned()));
     }
-    Ok(PersonMatch::New(new))
-}
-
-#[derive(Default)]
-pub(super) struct PersonForm {
-    pub(super) email: String,
-    pub(super) name: String,
-    pub(super) group: String,
-    pub(super) id: String,
-    pub(super) errors: Vec<(&'static str, String)>,
-}
-
-impl PersonForm {
-    pub(super) fn of(fields: &Fields) -> PersonForm {
-        let text = |name| fields.get(name).unwrap_or_default().trim().to_owned();
-        PersonForm {
-            email: text("email"),
-            name: text("name"),
-            group: text("group"),
-            id: text("id"),
-            errors: Vec::new(),
-        }
-    }
-
-    pub(super) fn error(&self, field: &str) -> Option<&str> {
-        self.errors.iter().find(|(name, _)| *name == field).map(|(_, why)| why.as_str())
-    }
-
-    pub(super) fn read(&self) -> Result<NewPerson, Vec<(&'static str, String)>> {
-        let mut errors = Vec::new();
-        let address = line::address(&self.email).map_err(|why| errors.push(("email", why))).ok();
-        let mut text = |field, text: &str| {
-            line::text(text).map_err(|why| errors.push((field, format!("This {why}.")))).unwrap_or_default()
-        };
-        let (name, group, roster_id) = (text("name", &self.name), text("group", &self.group), text("id", &self.id));
-        match address {
-            Some(address) if errors.is_empty() => Ok(NewPerson { person: Person { address, name, roster_id }, group }),
-            _ => Err(errors),
-        }
-    }
+    Ok(PersonMatch::New(NewPerson { person: line.person, group: line.group }))
 }

@@ -3,16 +3,19 @@
 use bursar_core::domain::grant::{Reading, Reservation};
 use bursar_core::domain::usage::days::Sum;
 use bursar_core::domain::usage::models::ModelUse;
+use bursar_core::domain::values::id::new_ulid;
 use bursar_core::store::ProgrammeUse;
 
-use super::add_person::PersonForm;
-use super::edit::EditForm;
+use super::add_person::TypedPerson;
+use super::edit;
 use super::outlook::{Chart, Outlook};
 use super::warnings::{self, BudgetRoom};
+use crate::form::{Form, ShownField};
 use crate::grants;
 use crate::job_line::JobLine;
 use crate::prelude::*;
-use crate::programmes::CopyForm;
+use crate::programmes::{CARRIED, copying};
+use crate::settings::{Draft, SettingFields};
 use crate::spending::by_model::{self, ModelCoverage};
 use crate::spending::spans::{self, SpanLink};
 
@@ -49,10 +52,28 @@ struct Overview<'a> {
     may_name: bool,
     chart: Option<Chart>,
     jobs: Vec<JobLine>,
-    edit: EditForm,
-    person: PersonForm,
+    edit: EditFields<'a>,
+    person: Vec<ShownField<'a>>,
     /// The form that copies the programme; assistants have none.
-    copying: Option<CopyForm>,
+    copying: Option<CopyFields<'a>>,
+}
+
+struct EditFields<'a> {
+    fields: SettingFields<'a>,
+    version: String,
+    made_from: String,
+    is_open: bool,
+    refusal: Option<&'static str>,
+}
+
+struct CopyFields<'a> {
+    fields: Vec<ShownField<'a>>,
+    /// What is wrong with settings that the form does not show.
+    other_errors: Vec<&'a str>,
+    with_roster: bool,
+    /// The id of this form, which makes one copy.
+    form: String,
+    is_open: bool,
 }
 
 pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Query(asked): Query<SpanQuery>) -> Answer {
@@ -62,16 +83,11 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Quer
 /// The state of one page view: the requested span, and the forms as they were posted.
 #[derive(Default)]
 pub(crate) struct PageState {
-    pub(super) span: Option<Span>,
-    pub(super) edit: Option<EditForm>,
-    pub(super) person: PersonForm,
-    pub(super) copying: Option<CopyForm>,
-}
-
-impl PageState {
-    pub(crate) fn copying(form: CopyForm) -> PageState {
-        PageState { copying: Some(form), ..PageState::default() }
-    }
+    pub(crate) span: Option<Span>,
+    pub(crate) edit: Option<Form<Draft>>,
+    pub(crate) person: Option<Form<TypedPerson>>,
+    /// With whether the roster is copied too.
+    pub(crate) copying: Option<(Form<Draft>, bool)>,
 }
 
 pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState) -> Answer {
@@ -114,6 +130,12 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
     if access.is_admin() {
         warnings.extend(warnings::balance(site, programme, implied_in_all - spent.total(), now).await?);
     }
+    let is_edited = state.edit.is_some();
+    let draft = || Draft { settings: settings.clone(), budget: budget.limit };
+    let edited = state.edit.unwrap_or_else(|| Form::of(draft()));
+    let person = state.person.unwrap_or_else(|| Form::blank().apart("person-", ""));
+    let is_copied = state.copying.is_some();
+    let (copied, with_roster) = state.copying.unwrap_or_else(|| (copying(programme, budget.limit), false));
     let page = Overview {
         frame: PageFrame::of(site, &access.visitor),
         programme,
@@ -140,10 +162,22 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         as_of: sync.listed_at.map(time),
         implied,
         enough_for: enough_for(budget, &grants, settings, now),
-        edit: state.edit.unwrap_or_else(|| EditForm::of(access, budget.limit)),
-        person: state.person,
+        edit: EditFields {
+            fields: SettingFields::of_edit(&edited, access.is_admin()),
+            version: edit::version(programme, budget.limit),
+            made_from: edited.made_from(),
+            is_open: is_edited,
+            refusal: edited.refusal,
+        },
+        person: person.all(),
         copying: if access.is_faculty() {
-            Some(state.copying.unwrap_or_else(|| CopyForm::of(programme, budget.limit, now)))
+            Some(CopyFields {
+                fields: copied.shown(|field| CARRIED.contains(&field.id)),
+                other_errors: copied.other_errors(&CARRIED).collect(),
+                with_roster,
+                form: new_ulid(now).to_string(),
+                is_open: is_copied,
+            })
         } else {
             None
         },

@@ -9,6 +9,7 @@ pub(crate) use page::{KeyOwners, OwnerWords, TypedOwner};
 
 use self::selection::{KeySelection, Purpose, Wanted};
 use crate::account;
+use crate::form::Form;
 use crate::prelude::*;
 
 /// Where the account's page shows the owners.
@@ -23,35 +24,35 @@ struct Asked {
     purpose: Purpose,
 }
 
-pub(crate) async fn assign(form: Form<Admins>) -> Answer {
-    let Form { site, access: AdminAccess { visitor }, fields, .. } = &form;
-    let asked = asked(&form).await?;
+pub(crate) async fn assign(post: Post<Admins>) -> Answer {
+    let Post { site, access: AdminAccess { visitor }, fields, .. } = &post;
+    let asked = asked(&post).await?;
     let selection = KeySelection::of(site, &asked.wanted, &asked.purpose).await?;
     if let Some(why) = selection.why_nothing(&asked.wanted) {
-        return Err(refused(&form, why).await);
+        return Err(refused(&post, Form::blank().typed(fields), "match", why).await);
     }
     let preview = |selection: &KeySelection, why| page::preview(site, visitor, &asked, selection, why);
-    let again = |status, selection: &KeySelection, why| AppError::page(status, Ok(preview(selection, why)));
+    let once_more = |status, selection: &KeySelection, why| AppError::page(status, Ok(preview(selection, why)));
     if fields.filled("apply") != Some("on") {
         return Ok(preview(&selection, None));
     }
     let is_given = keys_are_given(&asked.purpose, &selection);
     if fields.filled("shown").is_some_and(|shown| shown != selection.mark()) && !is_given {
         let why = "Other keys fit by now than when you looked, so nothing was done. These are the keys.";
-        return Err(again(StatusCode::CONFLICT, &selection, Some(why)));
+        return Err(once_more(StatusCode::CONFLICT, &selection, Some(why)));
     }
-    let by = form.author();
+    let by = post.author();
     let keys: Vec<KeyHash> = selection.chosen.iter().map(|chosen| chosen.key.clone()).collect();
     match &asked.purpose {
         Purpose::TakeBack if site.table.take_keys_back(&keys, by).await? => {}
         Purpose::TakeBack => {
             let after = KeySelection::of(site, &asked.wanted, &asked.purpose).await?;
-            return Err(again(StatusCode::SERVICE_UNAVAILABLE, &after, Some(OUT_OF_TIME)));
+            return Err(once_more(StatusCode::SERVICE_UNAVAILABLE, &after, Some(OUT_OF_TIME)));
         }
         // A second request finds that the keys are given.
         Purpose::Give { .. } if is_given => {}
         Purpose::Give { .. } if keys.is_empty() || selection.passes_the_budget() => {
-            return Err(again(StatusCode::UNPROCESSABLE_ENTITY, &selection, None));
+            return Err(once_more(StatusCode::UNPROCESSABLE_ENTITY, &selection, None));
         }
         Purpose::Give { owner, from, .. } => match site.table.assign_keys(&owner.id, &keys, *from, by).await? {
             AssignOutcome::Done => {}
@@ -64,7 +65,7 @@ pub(crate) async fn assign(form: Form<Admins>) -> Answer {
                     AssignOutcome::OutOfTime => (StatusCode::SERVICE_UNAVAILABLE, OUT_OF_TIME),
                     _ => (StatusCode::CONFLICT, CHANGED),
                 };
-                return Err(again(status, &after, Some(why)));
+                return Err(once_more(status, &after, Some(why)));
             }
         },
     }
@@ -77,31 +78,38 @@ fn keys_are_given(purpose: &Purpose, selection: &KeySelection) -> bool {
 }
 
 /// What a form asks for.
-async fn asked(form: &Form<Admins>) -> Result<Asked, AppError> {
-    let Form { site, fields, .. } = form;
+async fn asked(post: &Post<Admins>) -> Result<Asked, AppError> {
+    let Post { site, fields, .. } = post;
+    let mut form = Form::blank().typed(fields);
     let wanted = match Wanted::of(fields) {
         Ok(wanted) => wanted,
-        Err(why) => return Err(refused(form, why).await),
+        Err(why) => return Err(refused(post, form, "match", why).await),
     };
-    let Some(typed) = fields.filled("owner") else { return Ok(Asked { wanted, purpose: Purpose::TakeBack }) };
-    let owner = match typed.parse() {
+    let Some(typed) = form.read() else { return Err(again(post, form).await) };
+    if typed.owner.is_empty() {
+        return Ok(Asked { wanted, purpose: Purpose::TakeBack });
+    }
+    let owner = match typed.owner.parse() {
         Ok(id) => site.table.get(Programme::key_of(&id)).await?,
         Err(_) => None,
     };
-    let Some(owner) = owner else { return Err(refused(form, format!("There is no programme {typed}.")).await) };
-    let from: Result<Date, _> = fields.filled("from").map_or(Ok(utc_date(form.now)), str::parse);
-    let Ok(from) = from else {
-        let why = "Type the first day that counts as a date such as 2026-10-01.".to_owned();
-        return Err(refused(form, why).await);
+    let Some(owner) = owner else {
+        let why = format!("There is no programme {}.", typed.owner);
+        return Err(refused(post, form, "owner", why).await);
     };
     let budget = site.table.get(Budget::key_of(&owner.id)).await?.ok_or_else(AppError::not_found)?;
+    let from = typed.from.unwrap_or_else(|| utc_date(post.now));
     Ok(Asked { wanted, purpose: Purpose::Give { owner: Box::new(owner), from, budget } })
 }
 
+async fn refused(post: &Post<Admins>, mut form: Form<TypedOwner>, field: &str, why: String) -> AppError {
+    form.refuse(field, why);
+    again(post, form).await
+}
+
 /// The form once more, with what was typed and what is wrong with it.
-async fn refused(form: &Form<Admins>, why: String) -> AppError {
-    let owner = TypedOwner { refused: Some(why), ..TypedOwner::of(&form.fields) };
-    let refused = account::Refused { owner: Some(owner), ..account::Refused::default() };
-    let page = account::show(&form.site, &form.access.visitor, &SpanQuery::default(), refused).await;
+async fn again(post: &Post<Admins>, form: Form<TypedOwner>) -> AppError {
+    let refused = account::Refused { owner: Some(form), ..account::Refused::default() };
+    let page = account::show(&post.site, &post.access.visitor, &SpanQuery::default(), refused).await;
     AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page)
 }

@@ -5,6 +5,7 @@ use bursar_core::store::{ForeignKey, OwnedKey};
 
 use super::Asked;
 use super::selection::{KeySelection, Purpose, Wanted};
+use crate::form::{Field, Form, FormValue, Kind};
 use crate::prelude::*;
 
 /// The most keys on a preview; the rest are counted.
@@ -18,7 +19,7 @@ pub(crate) struct KeyOwners {
     pub(crate) prefixes: Vec<NamePrefix>,
     /// What is said of the owner of each key that has one, by hash.
     pub(crate) words: HashMap<String, OwnerWords>,
-    pub(crate) typed: TypedOwner,
+    pub(crate) form: Form<TypedOwner>,
 }
 
 pub(crate) struct NamePrefix {
@@ -36,13 +37,49 @@ pub(crate) struct OwnerWords {
     pub(crate) counts: Usd,
 }
 
-/// The form as it was typed, and what is wrong with it.
+/// Whom keys are given to, from which day on.
 #[derive(Default)]
 pub(crate) struct TypedOwner {
-    pub(crate) pattern: String,
-    pub(crate) owner: String,
-    pub(crate) from: String,
-    pub(crate) refused: Option<String>,
+    /// Nobody takes the keys back.
+    pub(super) owner: String,
+    pub(super) from: Option<Date>,
+}
+
+impl FormValue for TypedOwner {
+    const FIELDS: &'static [Field<TypedOwner>] = &[
+        Field {
+            id: "owner",
+            label: "Owner",
+            kind: Kind::Select,
+            read: |form, to| {
+                to.owner = form.text().to_owned();
+                Ok(())
+            },
+            ..Field::OPTIONAL
+        },
+        Field {
+            id: "from",
+            label: "Counts from, a day of UTC",
+            kind: Kind::Date,
+            write: |of| of.from.map(|day| day.to_string()).unwrap_or_default(),
+            read: |form, to| {
+                let wrong = |_| "Type the first day that counts as a date such as 2026-10-01.".to_owned();
+                to.from = if form.text().is_empty() { None } else { Some(form.text().parse().map_err(wrong)?) };
+                Ok(())
+            },
+            ..Field::OPTIONAL
+        },
+        Field {
+            id: "match",
+            label: "Names of the keys",
+            hint: "Such as course-*, in which * stands for any text.",
+            ..Field::OPTIONAL
+        },
+    ];
+
+    fn start(_: Option<&TypedOwner>) -> TypedOwner {
+        TypedOwner::default()
+    }
 }
 
 #[derive(Template)]
@@ -57,20 +94,13 @@ struct AssignPreview<'a> {
     selection: &'a KeySelection,
 }
 
-impl TypedOwner {
-    pub(super) fn of(fields: &Fields) -> TypedOwner {
-        let text = |name: &str| fields.filled(name).unwrap_or_default().to_owned();
-        TypedOwner { pattern: text("match"), owner: text("owner"), from: text("from"), refused: None }
-    }
-}
-
 impl KeyOwners {
     /// The section, the foreign keys that have an owner, and those that have none.
     pub(crate) async fn of(
         site: &Site,
         programmes: &[Programme],
         foreign: Vec<ForeignKey>,
-        typed: Option<TypedOwner>,
+        refused: Option<Form<TypedOwner>>,
         now: Moment,
     ) -> Result<(KeyOwners, Vec<ForeignKey>, Vec<ForeignKey>), AppError> {
         let mut owners: HashMap<KeyHash, _> =
@@ -86,8 +116,11 @@ impl KeyOwners {
                 None => nobodys.push(key),
             }
         }
-        let typed = typed.unwrap_or_else(|| TypedOwner { from: utc_date(now).to_string(), ..TypedOwner::default() });
-        Ok((KeyOwners { prefixes: prefixes(&nobodys), words, typed }, owned, nobodys))
+        let today = TypedOwner { from: Some(utc_date(now)), ..TypedOwner::default() };
+        let named = programmes.iter().map(|one| (one.id.to_string(), one.settings.name.clone()));
+        let choices = named.chain([(String::new(), "nobody: take them back".to_owned())]).collect();
+        let form = refused.unwrap_or_else(|| Form::filled_with(&today)).apart("owner-", "").choosing("owner", choices);
+        Ok((KeyOwners { prefixes: prefixes(&nobodys), words, form }, owned, nobodys))
     }
 }
 

@@ -42,7 +42,7 @@ struct Confirm<'a> {
 }
 
 pub(crate) async fn preview(Upload { form, file }: Upload) -> Answer {
-    let Form { site, access, fields, now, deadline, .. } = &form;
+    let Post { site, access, fields, now, deadline, .. } = &form;
     let programme = &access.programme;
     has_open_roster(programme)?;
     let file = file.ok_or_else(|| AppError::unprocessable("Choose a CSV file first."))?;
@@ -88,8 +88,8 @@ pub(crate) async fn preview(Upload { form, file }: Upload) -> Answer {
     Ok(site.page(&page))
 }
 
-pub(crate) async fn apply(form: Form<Faculty>) -> Answer {
-    let Form { site, access, fields, actor, now, deadline, .. } = &form;
+pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
+    let Post { site, access, fields, actor, now, deadline, .. } = &form;
     let programme = &access.programme;
     has_open_roster(programme)?;
     let import = match fields.filled("import").and_then(|import| import.parse().ok()) {

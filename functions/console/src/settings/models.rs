@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use bursar_core::domain::programme::rules::{self, Tiers};
 use bursar_core::store::StoreError;
 
-use super::Refusals;
+use super::Draft;
 use super::reader::words;
+use crate::form::Form;
 use crate::prelude::*;
 
 const MOST: usize = 200;
@@ -106,24 +107,26 @@ impl KnownModels {
     }
 }
 
-/// What is said beside the models and providers of settings that cannot be saved, with the status.
-pub(crate) async fn not_listed(
+/// Refuses models and providers of settings that there are not, in their form. Returns the status if there is one.
+pub(crate) async fn refuse_unlisted(
     site: &Site,
-    before: Option<&Settings>,
+    form: &mut Form<Draft>,
     after: &Settings,
     deadline: Deadline,
-) -> Result<Option<(StatusCode, Refusals)>, StoreError> {
-    let models = before.map(|before| &before.rules.all.models[..]).unwrap_or_default();
-    let providers = before.map(|before| &before.rules.all.providers[..]).unwrap_or_default();
-    let models =
-        KnownModels::check(site, models, &after.rules.all.models, deadline).await?.map(|refused| ("models", refused));
-    let providers = check_providers(site, providers, &after.rules.all.providers, deadline)
-        .await
-        .map(|refused| ("providers", refused));
-    let refused: Vec<(&'static str, NotListed)> = models.into_iter().chain(providers).collect();
+) -> Result<Option<StatusCode>, StoreError> {
+    let before = form.before().map(|before| before.settings.rules.all.clone()).unwrap_or_default();
+    let models = KnownModels::check(site, &before.models, &after.rules.all.models, deadline).await?;
+    let providers = check_providers(site, &before.providers, &after.rules.all.providers, deadline).await;
+    let refused = [("models", models), ("providers", providers)];
+    let refused = refused.into_iter().filter_map(|(id, refused)| Some((id, refused?)));
+    let statuses: Vec<StatusCode> = refused
+        .map(|(id, NotListed { status, why })| {
+            form.refuse(id, why);
+            status
+        })
+        .collect();
     // What is wrong for good goes before what may be right in a minute.
-    let status = refused.iter().map(|(_, refused)| refused.status).min();
-    Ok(status.map(|status| (status, refused.into_iter().map(|(field, refused)| (field, refused.why)).collect())))
+    Ok(statuses.into_iter().min())
 }
 
 /// Checks providers. One that was named before stays, listed or not.

@@ -3,13 +3,12 @@
 use bursar_core::domain::programme::Weekday;
 use bursar_core::domain::programme::role::{MOST_CHANGED_ROLES, RoleChanges};
 use bursar_core::domain::programme::rules::Region;
-use bursar_core::domain::values::address::is_invisible;
 use bursar_core::domain::values::term::{FIRST_DAY, LAST_DAY, Term, TermError};
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use serde::de::DeserializeOwned;
 
-use super::SettingTexts;
+use super::Draft;
+use crate::form::{Form, Text};
 use crate::prelude::*;
 
 /// The most people of a list. One transaction of at most a hundred items holds all recipients and
@@ -20,20 +19,8 @@ const MOST_THRESHOLDS: usize = 20;
 const MOST_PROVIDERS: usize = 100;
 
 const TIMEZONE: &str = "timezone";
-const NOT_LISTED: &str = "Choose one of the list.";
 
-/// The text of one setting, among the others of its form.
-pub(super) struct SettingText<'a> {
-    pub(super) id: &'static str,
-    pub(super) texts: &'a SettingTexts,
-    pub(super) before: Option<&'a Settings>,
-}
-
-impl SettingText<'_> {
-    pub(super) fn text(&self) -> &str {
-        self.texts.text(self.id)
-    }
-
+impl Text<'_, Draft> {
     pub(super) fn name(&self) -> Result<String, String> {
         self.line(200)?.ok_or_else(|| "Give the programme a name.".to_owned())
     }
@@ -41,8 +28,8 @@ impl SettingText<'_> {
     /// The term of three fields; `None` while another of them is refused.
     pub(super) fn term(&self) -> Result<Option<Term>, String> {
         let ends_on = date(self.text())?;
-        let Ok(starts_on) = date(self.texts.text("starts_on")) else { return Ok(None) };
-        match Term::new(starts_on, ends_on, self.texts.text(TIMEZONE)) {
+        let Ok(starts_on) = date(self.form.text("starts_on")) else { return Ok(None) };
+        match Term::new(starts_on, ends_on, self.form.text(TIMEZONE)) {
             Err(TermError::TimeZone) => Ok(None),
             term => term.map(Some).map_err(|error| sentence(&error.to_string())),
         }
@@ -51,67 +38,21 @@ impl SettingText<'_> {
     /// Whether the programme has a roster, which is fixed once it exists.
     pub(super) fn roster(&self) -> Result<bool, String> {
         let is_there = self.one_of("", "none")?;
-        Ok(self.before.map_or(is_there, |before| before.roster))
-    }
-
-    /// One value of a list; an empty text leaves the default.
-    pub(super) fn choice<T: DeserializeOwned>(&self, default: T) -> Result<T, String> {
-        match serde_json::from_value(self.text().into()) {
-            Ok(choice) => Ok(choice),
-            Err(_) if self.text().is_empty() => Ok(default),
-            Err(_) => Err(NOT_LISTED.to_owned()),
-        }
+        Ok(self.before().map_or(is_there, |before| before.settings.roster))
     }
 
     pub(super) fn digest(&self, default: Option<Weekday>) -> Result<Option<Weekday>, String> {
         if self.text() == "never" { Ok(None) } else { self.choice(default) }
     }
 
-    /// Whether it is the first of two texts.
-    pub(super) fn one_of(&self, first: &str, second: &str) -> Result<bool, String> {
-        match self.text() {
-            text if text == first => Ok(true),
-            text if text == second => Ok(false),
-            _ => Err(NOT_LISTED.to_owned()),
-        }
-    }
-
-    /// A text of one line; `None` when empty.
-    pub(super) fn line(&self, most: usize) -> Result<Option<String>, String> {
-        if self.text().chars().any(is_invisible) {
-            return Err("This contains invisible or control characters.".to_owned());
-        }
-        self.lines(most)
-    }
-
-    pub(super) fn lines(&self, most: usize) -> Result<Option<String>, String> {
-        match self.text() {
-            "" => Ok(None),
-            text if text.chars().count() > most => Err(format!("This is longer than {most} characters.")),
-            text => Ok(Some(text.to_owned())),
-        }
-    }
-
-    pub(super) fn number(&self, least: u16, most: u16) -> Result<Option<u16>, String> {
-        let text = self.text();
-        if text.is_empty() {
-            return Ok(None);
-        }
-        let number = if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None };
-        match number.filter(|number| (least..=most).contains(number)) {
-            Some(number) => Ok(Some(number)),
-            None => Err(format!("Write a whole number from {least} to {most}.")),
-        }
-    }
-
     /// A time in the programme's zone. When clocks are set back, one local minute means two instants. A
     /// field that the form does not carry therefore keeps the stored instant.
     pub(super) fn time(&self, stored: fn(&Settings) -> Option<Moment>) -> Result<Option<Moment>, String> {
-        if let Some(before) = self.before
-            && !self.texts.carries(self.id)
-            && !self.texts.carries(TIMEZONE)
+        if let Some(before) = self.before()
+            && !self.is_typed()
+            && !self.form.is_typed(TIMEZONE)
         {
-            return Ok(stored(before));
+            return Ok(stored(&before.settings));
         }
         let text = self.text();
         if text.is_empty() {
@@ -120,7 +61,7 @@ impl SettingText<'_> {
         let time: Option<DateTime> = if text.len() == 16 { text.parse().ok() } else { None };
         let time = time.ok_or("Write a date and time like 2026-10-12T08:00.")?;
         // A time zone that is none is refused by itself.
-        let Ok(zone) = zone(self.texts.text(TIMEZONE)) else { return Ok(None) };
+        let Ok(zone) = zone(self.form.text(TIMEZONE)) else { return Ok(None) };
         match zone.to_timestamp(time) {
             Ok(at) if (FIRST_DAY..=LAST_DAY).contains(&time.date()) => Ok(Some(at.into())),
             _ => Err("This time is not between the years 2000 and 2199.".to_owned()),
@@ -135,21 +76,16 @@ impl SettingText<'_> {
         Ok(closes)
     }
 
-    /// The assistants who get alerts. People who are no assistants are removed, or refused if this form
-    /// names them.
-    pub(super) fn alert_assistants(&self) -> Result<Vec<EmailAddress>, String> {
-        let mut named = people(self.text())?;
-        // Assistants that cannot be read are refused by themselves.
-        let Ok(assistants) = people(self.texts.text("assistants")) else { return Ok(named) };
-        let is_one = |named: &EmailAddress| assistants.iter().any(|one| one.matched() == named.matched());
-        if let Some(stranger) = named.iter().find(|named| !is_one(named)).filter(|_| self.texts.carries(self.id)) {
-            return Err(format!("{} is no assistant of this programme.", stranger.as_written()));
+    /// Whether assistants get alerts too, which one transaction must hold with those to faculty.
+    pub(super) fn alert_assistants(&self) -> Result<bool, String> {
+        let is_on = self.one_of("on", "off")?;
+        let assistants = people(self.form.text("assistants")).unwrap_or_default().len();
+        if is_on && assistants > MOST_ALERT_ASSISTANTS {
+            return Err(format!(
+                "Alerts go to at most {MOST_ALERT_ASSISTANTS} assistants, and there are {assistants}."
+            ));
         }
-        if named.len() > MOST_ALERT_ASSISTANTS {
-            return Err(format!("At most {MOST_ALERT_ASSISTANTS} people."));
-        }
-        named.retain(is_one);
-        Ok(named)
+        Ok(is_on)
     }
 
     /// The thresholds; an empty list leaves the default.
@@ -207,17 +143,14 @@ impl SettingText<'_> {
 
 /// Refuses an edit of more roles than one transaction can hold, since each person's role is also stored
 /// under their address.
-pub(super) fn too_many_roles(
-    texts: &SettingTexts,
-    before: Option<&Settings>,
-    after: &Settings,
-) -> Option<(&'static str, String)> {
-    let (id, before) = (ProgrammeId::of_name(&after.name), before.map(|before| &before.people));
+pub(super) fn too_many_roles(form: &Form<Draft>, after: &Settings) -> Option<(&'static str, String)> {
+    let id = ProgrammeId::of_name(&after.name);
+    let before = form.before().map(|before| &before.settings.people);
     let people = RoleChanges::between(&id, before, &after.people).people();
     if people <= MOST_CHANGED_ROLES {
         return None;
     }
-    let changed = ["faculty", "assistants", "finance"].into_iter().find(|id| texts.carries(id));
+    let changed = ["faculty", "assistants", "finance"].into_iter().find(|id| form.is_typed(id));
     let sentence = format!(
         "This changes the roles of {people} people, and at most {MOST_CHANGED_ROLES} can be saved at once. Leave some of \
          them to a second edit."

@@ -1,28 +1,12 @@
-//! The table of all settings of a programme: name, field, owner, text, and how that is read. A new setting
-//! is a row here and a field of `Settings`.
+//! The table of all settings of a programme. A new setting is a row here and a field of `Settings`.
 
 use bursar_core::domain::programme::request;
 use bursar_core::domain::values::format::field_time;
 
 use super::models::models_of;
-use super::reader::{SettingText, cap, date, money, people, zone};
+use super::reader::{cap, date, money, people, zone};
+use crate::form::{Field, Kind, Owner};
 use crate::prelude::*;
-
-pub(crate) struct Setting {
-    /// The name of its form field, also used in audit entries and requests.
-    pub(crate) id: &'static str,
-    pub(crate) label: &'static str,
-    pub(crate) hint: &'static str,
-    pub(crate) kind: Kind,
-    pub(super) owner: SettingOwner,
-    /// Whether it has no default.
-    pub(crate) is_required: bool,
-    /// Whether it may name people: then an audit entry records the change without the value.
-    pub(super) is_private: bool,
-    pub(super) write: fn(&Draft) -> String,
-    /// Puts the value of a text into a draft, or says in one sentence why it is none.
-    pub(super) read: fn(&SettingText<'_>, &mut Draft) -> Result<(), String>,
-}
 
 /// The values that a form edits: the settings of a programme and its budget.
 #[derive(Clone, PartialEq, Eq)]
@@ -31,49 +15,14 @@ pub(crate) struct Draft {
     pub(crate) budget: Usd,
 }
 
-/// The kind of a setting's form field, which decides the format of its text.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Text,
-    Money,
-    Date,
-    Time,
-    Number,
-    Area,
-    /// Addresses, one on each line.
-    People,
-    /// One of these values: as a form sends it, and as a person reads it.
-    Choice(&'static [(&'static str, &'static str)]),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum SettingOwner {
-    Faculty,
-    /// Admins; faculty can request a change.
-    Admins,
-    /// The admin who creates the programme; the value is fixed afterwards.
-    Creator,
-}
-
-/// The row that most settings share.
-const OPTIONAL: Setting = Setting {
-    id: "",
-    label: "",
-    hint: "",
-    kind: Kind::Text,
-    owner: SettingOwner::Faculty,
-    is_required: false,
-    is_private: false,
-    write: |_| String::new(),
-    read: |_, _| Ok(()),
-};
-const REQUIRED: Setting = Setting { is_required: true, ..OPTIONAL };
-/// The row for a list of people with a role or a task.
-const PEOPLE: Setting = Setting { kind: Kind::People, owner: SettingOwner::Admins, is_private: true, ..OPTIONAL };
+const OPTIONAL: Field<Draft> = Field::OPTIONAL;
+const REQUIRED: Field<Draft> = Field::REQUIRED;
+/// The row for a list of people with a role.
+const PEOPLE: Field<Draft> = Field { kind: Kind::People, owner: Owner::Admins, is_private: true, ..OPTIONAL };
 
 /// All settings, in the order of the form.
-pub(super) const SETTINGS: &[Setting] = &[
-    Setting {
+pub(super) const SETTINGS: &[Field<Draft>] = &[
+    Field {
         id: "name",
         label: "Name",
         hint: "As students read it.",
@@ -81,7 +30,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         read: |form, to| form.name().map(|name| to.settings.name = name),
         ..REQUIRED
     },
-    Setting {
+    Field {
         id: "starts_on",
         label: "First day",
         kind: Kind::Date,
@@ -89,7 +38,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         read: |form, _| date(form.text()).map(drop),
         ..REQUIRED
     },
-    Setting {
+    Field {
         id: "ends_on",
         label: "Last day",
         hint: "Inclusive.",
@@ -103,16 +52,16 @@ pub(super) const SETTINGS: &[Setting] = &[
         },
         ..REQUIRED
     },
-    Setting {
+    Field {
         id: "timezone",
         label: "Time zone",
         hint: "Such as Europe/Berlin or America/New_York.",
-        owner: SettingOwner::Admins,
+        owner: Owner::Admins,
         write: |of| of.settings.term.timezone().to_owned(),
         read: |form, _| zone(form.text()).map(drop),
         ..REQUIRED
     },
-    Setting {
+    Field {
         id: "cap_usd",
         label: "Cap per student",
         hint: "In dollars: what one student may spend in the whole term, or until the cap starts anew.",
@@ -121,26 +70,26 @@ pub(super) const SETTINGS: &[Setting] = &[
         read: |form, to| cap(form.text()).map(|cap| to.settings.allowance.cap = cap),
         ..REQUIRED
     },
-    Setting {
+    Field {
         id: request::BUDGET,
         label: "Budget",
         hint: "In dollars: all the money the programme may ever cost.",
         kind: Kind::Money,
-        owner: SettingOwner::Admins,
+        owner: Owner::Admins,
         write: |of| plain(of.budget),
         read: |form, to| money(form.text()).map(|budget| to.budget = budget),
         ..REQUIRED
     },
-    Setting {
+    Field {
         id: "roster",
         label: "Roster",
         kind: Kind::Choice(&[("", "with a roster"), ("none", "none: a cost centre that only owns keys")]),
-        owner: SettingOwner::Creator,
+        owner: Owner::Creator,
         write: |of| if of.settings.roster { "" } else { "none" }.to_owned(),
         read: |form, to| form.roster().map(|roster| to.settings.roster = roster),
         ..OPTIONAL
     },
-    Setting {
+    Field {
         id: "reset",
         label: "The cap starts anew",
         hint: "Days, weeks and months are those of UTC.",
@@ -150,12 +99,12 @@ pub(super) const SETTINGS: &[Setting] = &[
             ("weekly", "each week"),
             ("monthly", "each month"),
         ]),
-        owner: SettingOwner::Admins,
+        owner: Owner::Admins,
         write: |of| word(&of.settings.basis.reset),
         read: |form, to| form.choice(to.settings.basis.reset).map(|reset| to.settings.basis.reset = reset),
         ..OPTIONAL
     },
-    Setting {
+    Field {
         id: "claim_opens_at",
         label: "Keys can be claimed from",
         hint: "Empty: from the first day.",
@@ -166,7 +115,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         },
         ..OPTIONAL
     },
-    Setting {
+    Field {
         id: "claim_closes_at",
         label: "Keys can be claimed until",
         hint: "Empty: until the last day.",
@@ -177,7 +126,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         },
         ..OPTIONAL
     },
-    Setting {
+    Field {
         id: "faculty",
         label: "Faculty",
         hint: "Addresses. They hear when the budget runs low, and mails to students name the first three.",
@@ -185,7 +134,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         read: |form, to| people(form.text()).map(|people| to.settings.people.faculty = people),
         ..PEOPLE
     },
-    Setting {
+    Field {
         id: "assistants",
         label: "Assistants",
         hint: "Addresses. They see the programme, and may pause a grant.",
@@ -193,7 +142,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         read: |form, to| people(form.text()).map(|people| to.settings.people.assistants = people),
         ..PEOPLE
     },
-    Setting {
+    Field {
         id: "finance",
         label: "Finance",
         hint: "Addresses that get the statement of each month by mail on the third of the next. They need no account.",
@@ -201,16 +150,16 @@ pub(super) const SETTINGS: &[Setting] = &[
         read: |form, to| people(form.text()).map(|people| to.settings.people.finance = people),
         ..PEOPLE
     },
-    Setting {
+    Field {
         id: "alert_assistants",
-        label: "Assistants who hear of alerts too",
-        hint: "Addresses of assistants. Faculty hear anyway.",
-        owner: SettingOwner::Faculty,
-        write: |of| lines(&of.settings.mails.alert_assistants),
-        read: |form, to| form.alert_assistants().map(|people| to.settings.mails.alert_assistants = people),
-        ..PEOPLE
+        label: "Alerts to assistants",
+        hint: "Faculty hear anyway.",
+        kind: Kind::Choice(&[("off", "no"), ("on", "yes, they hear of them too")]),
+        write: |of| if of.settings.mails.alert_assistants { "on" } else { "off" }.to_owned(),
+        read: |form, to| form.alert_assistants().map(|on| to.settings.mails.alert_assistants = on),
+        ..OPTIONAL
     },
-    Setting {
+    Field {
         id: "thresholds",
         label: "Alert at, in per cent of the budget",
         hint: "Faculty get a mail when so much of the budget is spent. At most 20 numbers from 1 to 100.",
@@ -221,7 +170,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         },
         ..OPTIONAL
     },
-    Setting {
+    Field {
         id: "models",
         label: "Models",
         hint: "As the provider spells them, such as openai/gpt-4o-mini, or a tier's name. Empty: all.",
@@ -230,16 +179,16 @@ pub(super) const SETTINGS: &[Setting] = &[
         read: |form, to| models_of(form.text()).map(|models| to.settings.rules.all.models = models),
         ..OPTIONAL
     },
-    Setting {
+    Field {
         id: "cost_code",
         label: "Cost code",
         hint: "Under what finance books the spending.",
-        owner: SettingOwner::Admins,
+        owner: Owner::Admins,
         write: |of| of.settings.texts.cost_code.clone().unwrap_or_default(),
         read: |form, to| form.line(100).map(|code| to.settings.texts.cost_code = code),
         ..OPTIONAL
     },
-    Setting {
+    Field {
         id: "replacements",
         label: "Replacements a term",
         hint: "How often a student may replace a key without asking.",
@@ -251,16 +200,16 @@ pub(super) const SETTINGS: &[Setting] = &[
         },
         ..OPTIONAL
     },
-    Setting {
+    Field {
         id: "byok",
         label: "Spending with own provider keys",
         kind: Kind::Choice(&[("inside", "counts against the cap"), ("outside", "does not count")]),
-        owner: SettingOwner::Admins,
+        owner: Owner::Admins,
         write: |of| word(&of.settings.basis.byok),
         read: |form, to| form.choice(to.settings.basis.byok).map(|byok| to.settings.basis.byok = byok),
         ..OPTIONAL
     },
-    Setting {
+    Field {
         id: "data_policy",
         label: "What providers may do with prompts",
         kind: Kind::Choice(&[
@@ -268,33 +217,33 @@ pub(super) const SETTINGS: &[Setting] = &[
             ("no-training", "no training on them"),
             ("zero-retention", "not keep them"),
         ]),
-        owner: SettingOwner::Admins,
+        owner: Owner::Admins,
         write: |of| word(&of.settings.rules.all.data_policy),
         read: |form, to| {
             form.choice(to.settings.rules.all.data_policy).map(|policy| to.settings.rules.all.data_policy = policy)
         },
         ..OPTIONAL
     },
-    Setting {
+    Field {
         id: "providers",
         label: "Providers that may serve models",
         hint: "As OpenRouter spells them, such as openai or google-vertex. Empty: all.",
         kind: Kind::Area,
-        owner: SettingOwner::Admins,
+        owner: Owner::Admins,
         write: |of| of.settings.rules.all.providers.join("\n"),
         read: |form, to| form.providers().map(|providers| to.settings.rules.all.providers = providers),
         ..OPTIONAL
     },
-    Setting {
+    Field {
         id: "regions",
         label: "Regions in which models may run",
         hint: "europe, us, or both. Empty: all.",
-        owner: SettingOwner::Admins,
+        owner: Owner::Admins,
         write: |of| of.settings.rules.all.regions.iter().map(word).collect::<Vec<_>>().join(", "),
         read: |form, to| form.regions().map(|regions| to.settings.rules.all.regions = regions),
         ..OPTIONAL
     },
-    Setting {
+    Field {
         id: "student_mails",
         label: "Mails to students about their cap and the end of the term",
         hint: "At 80 % and 100 % of a cap, and a week before the end. What a rule below does to a key is mailed in any case.",
@@ -303,7 +252,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         read: |form, to| form.one_of("on", "off").map(|on| to.settings.mails.student_mails = on),
         ..OPTIONAL
     },
-    Setting {
+    Field {
         id: "digest",
         label: "Weekly digest",
         hint: "The figures of the week, by mail to faculty and assistants.",
@@ -321,7 +270,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         read: |form, to| form.digest(to.settings.mails.digest).map(|day| to.settings.mails.digest = day),
         ..OPTIONAL
     },
-    Setting {
+    Field {
         id: "unused_after_days",
         label: "Switch off a key that is not used for, in days",
         hint: "Empty: never. Its student hears a week before, and can switch it on again while the budget has room.",
@@ -330,7 +279,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         read: |form, to| form.number(1, 3_650).map(|days| to.settings.claims.unused_after_days = days),
         ..OPTIONAL
     },
-    Setting {
+    Field {
         id: "rotate_after_days",
         label: "Have a key replaced after, in days",
         hint: "Empty: never. Its student hears a week before. A key that is not replaced by then ends, or a week after the mail if that left late.",
@@ -339,7 +288,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         read: |form, to| form.number(1, 3_650).map(|days| to.settings.claims.rotate_after_days = days),
         ..OPTIONAL
     },
-    Setting {
+    Field {
         id: "contact",
         label: "Whom students ask",
         hint: "On their pages and in their mails. Empty: mails name the faculty.",
@@ -348,7 +297,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         read: |form, to| form.line(500).map(|contact| to.settings.texts.contact = contact),
         ..OPTIONAL
     },
-    Setting {
+    Field {
         id: "terms",
         label: "Terms of use",
         hint: "Text or a link. Students agree before they see a key.",
@@ -359,23 +308,6 @@ pub(super) const SETTINGS: &[Setting] = &[
         ..OPTIONAL
     },
 ];
-
-impl Setting {
-    /// The value of a text, as a person reads it.
-    pub(super) fn in_words(&self, text: &str) -> String {
-        let spaced_by = |gap: &str| text.split_whitespace().collect::<Vec<_>>().join(gap);
-        match self.kind {
-            _ if text.is_empty() => "nothing".to_owned(),
-            Kind::Choice(choices) => {
-                let words = choices.iter().find(|(choice, _)| *choice == text).map_or(text, |(_, words)| words);
-                format!("\"{words}\"")
-            }
-            Kind::Money => Usd::from_form(text).map_or_else(|_| text.to_owned(), Usd::to_dollars_down),
-            Kind::People => spaced_by(", "),
-            Kind::Text | Kind::Date | Kind::Time | Kind::Number | Kind::Area => spaced_by(" "),
-        }
-    }
-}
 
 /// An amount as somebody would type it: `20`, `20.50`.
 pub(crate) fn plain(amount: Usd) -> String {
@@ -404,18 +336,4 @@ fn lines(people: &[EmailAddress]) -> String {
 /// A time in the programme's zone, to the minute.
 fn time(at: Option<Moment>, settings: &Settings) -> String {
     at.map(|at| field_time(at, settings.term.zone())).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_reads_as_a_person_says_it() {
-        let said = |id: &str, text: &str| SETTINGS.iter().find(|one| one.id == id).unwrap().in_words(text);
-        assert_eq!((said("budget_usd", "4500.50"), said("budget_usd", "4000")), ("$4,500.50".into(), "$4,000".into()));
-        assert_eq!(said("faculty", "ann@x.edu\r\nben@x.edu"), "ann@x.edu, ben@x.edu");
-        assert_eq!((said("reset", "weekly"), said("reset", "none")), ("\"each week\"".into(), "\"never\"".into()));
-        assert_eq!((said("cost_code", "4711 B"), said("cost_code", "")), ("4711 B".into(), "nothing".into()));
-    }
 }

@@ -97,8 +97,8 @@ pub struct Claims {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mails {
     pub thresholds: Vec<u8>,
-    /// Those of the assistants who are alerted too.
-    pub alert_assistants: Vec<EmailAddress>,
+    /// Whether assistants are alerted too.
+    pub alert_assistants: bool,
     pub student_mails: bool,
     pub digest: Option<Weekday>,
 }
@@ -183,7 +183,7 @@ impl Settings {
         };
         let mails = Mails {
             thresholds: vec![50, 80, 95, 100],
-            alert_assistants: Vec::new(),
+            alert_assistants: false,
             student_mails: true,
             digest: Some(Weekday::Monday),
         };
@@ -210,12 +210,11 @@ impl Settings {
     }
 
     /// The recipients of the budget's alerts: faculty, or the admins if there is no faculty, and the assistants
-    /// that were added.
+    /// where they are to hear of them.
     pub fn hear_of_alerts<'a>(&'a self, admins: &'a [EmailAddress]) -> impl Iterator<Item = &'a EmailAddress> {
         let People { faculty, assistants, .. } = &self.people;
         let first = if faculty.is_empty() { admins } else { faculty };
-        let is_one = |added: &&EmailAddress| assistants.iter().any(|one| one.matched() == added.matched());
-        first.iter().chain(self.mails.alert_assistants.iter().filter(is_one))
+        first.iter().chain(assistants.iter().filter(|_| self.mails.alert_assistants))
     }
 
     /// The hash of the text that has to be accepted before the first key, if there is one.

@@ -1,0 +1,516 @@
+//! Forms. A table of fields says how a value is written into a form and read from it; one template shows each field with what was
+//! typed, what is wrong with it, and what somebody else saved meanwhile.
+
+use bursar_core::domain::audit::AuditDetail;
+use bursar_core::domain::programme::request::Wish;
+use bursar_core::domain::values::address::is_invisible;
+use data_encoding::HEXLOWER;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use crate::prelude::*;
+
+/// One field of the form that makes a `T`.
+pub(crate) struct Field<T: FormValue> {
+    /// The name of the field, also used in audit entries and requests.
+    pub(crate) id: &'static str,
+    pub(crate) label: &'static str,
+    pub(crate) hint: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) owner: Owner,
+    /// Whether it has no default.
+    pub(crate) is_required: bool,
+    /// Whether it may name people: then an audit entry records the change without the value.
+    pub(crate) is_private: bool,
+    pub(crate) write: fn(&T) -> String,
+    /// Puts the value of a text into what is made, or says in one sentence why it is none.
+    pub(crate) read: fn(&Text<'_, T>, &mut T) -> Result<(), String>,
+}
+
+/// The kind of a field, which decides the format of its text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Text,
+    Address,
+    Money,
+    Date,
+    Time,
+    Number,
+    Area,
+    /// Addresses, one on each line.
+    People,
+    /// `on` or nothing.
+    Tick,
+    /// One of these values: as a form sends it, and as a person reads it.
+    Choice(&'static [(&'static str, &'static str)]),
+    /// One of the values that the page gives.
+    Select,
+}
+
+/// Who may change a field.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Faculty,
+    /// Admins; faculty can request a change.
+    Admins,
+    /// The admin who makes the thing; the value is fixed afterwards.
+    Creator,
+}
+
+/// What a form makes.
+pub(crate) trait FormValue: Sized + 'static {
+    /// Its fields, in the order of the form.
+    const FIELDS: &'static [Field<Self>];
+
+    /// The value into which the fields are read; `before` is what the form edits.
+    fn start(before: Option<&Self>) -> Self;
+}
+
+impl<T: FormValue> Field<T> {
+    /// The row that most fields share.
+    pub(crate) const OPTIONAL: Field<T> = Field {
+        id: "",
+        label: "",
+        hint: "",
+        kind: Kind::Text,
+        owner: Owner::Faculty,
+        is_required: false,
+        is_private: false,
+        write: |_| String::new(),
+        read: |_, _| Ok(()),
+    };
+    pub(crate) const REQUIRED: Field<T> = Field { is_required: true, ..Field::OPTIONAL };
+}
+
+/// A form as it is shown or was posted.
+pub(crate) struct Form<T: FormValue> {
+    /// What it edits; nothing where it makes something new.
+    before: Option<T>,
+    entries: BTreeMap<&'static str, Entry>,
+    /// Tells the fields of several forms on one page apart: what is before their ids, and behind their names.
+    apart: (String, String),
+    /// Whether what is saved by now is shown beside what was typed.
+    is_beside: bool,
+    /// Why nothing of it was done.
+    pub(crate) refusal: Option<&'static str>,
+}
+
+#[derive(Clone, Default)]
+struct Entry {
+    text: String,
+    /// The text of what is saved.
+    saved: String,
+    is_typed: bool,
+    error: Option<String>,
+    choices: Vec<(String, String)>,
+}
+
+impl<T: FormValue> Form<T> {
+    /// A form that makes something new, with the defaults that there are.
+    pub(crate) fn blank() -> Form<T> {
+        let defaults = T::start(None);
+        Form::filled(|field| if field.is_required { String::new() } else { (field.write)(&defaults) })
+    }
+
+    /// The form of what is saved.
+    pub(crate) fn of(saved: T) -> Form<T> {
+        let form = Form::filled_with(&saved);
+        Form { before: Some(saved), ..form }
+    }
+
+    /// A form that makes something new, filled with these values.
+    pub(crate) fn filled_with(value: &T) -> Form<T> {
+        Form::filled(|field| (field.write)(value))
+    }
+
+    fn filled(text: impl Fn(&Field<T>) -> String) -> Form<T> {
+        let entries = T::FIELDS.iter().map(|field| {
+            let text = text(field);
+            (field.id, Entry { saved: text.clone(), text, ..Entry::default() })
+        });
+        Form { before: None, entries: entries.collect(), apart: Default::default(), is_beside: false, refusal: None }
+    }
+
+    /// One of several forms on a page. `suffix` is behind the names of its fields, where one request posts several.
+    pub(crate) fn apart(self, prefix: &str, suffix: &str) -> Form<T> {
+        Form { apart: (prefix.to_owned(), suffix.to_owned()), ..self }
+    }
+
+    pub(crate) fn choosing(mut self, id: &'static str, choices: Vec<(String, String)>) -> Form<T> {
+        self.entry(id).choices = choices;
+        self
+    }
+
+    /// Takes in what was typed: what a posted form carries, but what its person left as it was when the form was made.
+    pub(crate) fn typed_only(mut self, is_taken: impl Fn(&str) -> bool, posted: &Fields) -> Form<T> {
+        let made_from = posted.filled("made_from").unwrap_or_default();
+        for (id, entry) in self.entries.iter_mut().filter(|(id, _)| is_taken(id)) {
+            let name = format!("{id}{}", self.apart.1);
+            let Some(typed) = posted.get(&name).map(|text| text.trim().replace("\r\n", "\n")) else { continue };
+            if made_from.split(' ').all(|mark| mark != fingerprint(&name, &typed)) {
+                entry.text = typed;
+                entry.is_typed = true;
+            }
+        }
+        self
+    }
+
+    pub(crate) fn typed(self, posted: &Fields) -> Form<T> {
+        self.typed_only(|_| true, posted)
+    }
+
+    /// Short marks of the texts as they are saved, by which a form tells later what was changed in it.
+    pub(crate) fn made_from(&self) -> String {
+        let mark = |(id, entry): (&&str, &Entry)| fingerprint(&format!("{id}{}", self.apart.1), &entry.saved);
+        self.entries.iter().map(mark).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The value of the texts; nothing where one is refused, which then says why.
+    pub(crate) fn read(&mut self) -> Option<T> {
+        let mut value = T::start(self.before.as_ref());
+        let read = |field: &Field<T>| {
+            let refused = (field.read)(&Text { id: field.id, form: self }, &mut value).err();
+            refused.map(|why| (field.id, why))
+        };
+        let refused: Vec<_> = T::FIELDS.iter().filter_map(read).collect();
+        refused.into_iter().for_each(|(id, why)| self.refuse(id, why));
+        if self.is_refused() { None } else { Some(value) }
+    }
+
+    /// What the form edits.
+    pub(crate) fn before(&self) -> Option<&T> {
+        self.before.as_ref()
+    }
+
+    pub(crate) fn refuse(&mut self, id: &str, why: String) {
+        if let Some(entry) = self.entries.get_mut(id) {
+            entry.error = Some(why);
+        }
+    }
+
+    pub(crate) fn is_refused(&self) -> bool {
+        self.entries.values().any(|entry| entry.error.is_some())
+    }
+
+    /// Sets what nobody typed.
+    pub(crate) fn set(&mut self, id: &'static str, text: String) {
+        self.entry(id).text = text;
+    }
+
+    fn entry(&mut self, id: &'static str) -> &mut Entry {
+        self.entries.entry(id).or_default()
+    }
+
+    pub(crate) fn text(&self, id: &str) -> &str {
+        self.entries.get(id).map_or("", |entry| &entry.text)
+    }
+
+    pub(crate) fn is_typed(&self, id: &str) -> bool {
+        self.entries.get(id).is_some_and(|entry| entry.is_typed)
+    }
+
+    /// The form with the fields of this owner as they are saved.
+    pub(crate) fn without(&self, owner: Owner) -> Form<T>
+    where
+        T: Clone,
+    {
+        let mut form = Form { before: self.before.clone(), entries: self.entries.clone(), ..Form::blank() };
+        for field in T::FIELDS.iter().filter(|field| field.owner == owner) {
+            let entry = form.entry(field.id);
+            (entry.text, entry.is_typed) = (entry.saved.clone(), false);
+        }
+        form
+    }
+
+    /// The form once more, because of this.
+    pub(crate) fn refused(self, why: &'static str) -> Form<T> {
+        Form { refusal: Some(why), ..self }
+    }
+
+    /// The form with what is saved by now beside what was typed.
+    pub(crate) fn beside(self) -> Form<T> {
+        Form { is_beside: true, ..self }
+    }
+
+    /// The fields as the template shows them.
+    pub(crate) fn shown(&self, which: impl Fn(&Field<T>) -> bool) -> Vec<ShownField<'_>> {
+        let shown = |field: &'static Field<T>| {
+            let entry = self.entries.get(field.id)?;
+            let is_other = self.is_beside && entry.is_typed && entry.text != entry.saved;
+            let saved = if entry.saved.is_empty() { "nothing" } else { &entry.saved };
+            Some(ShownField {
+                id: format!("{}{}", self.apart.0, field.id),
+                name: format!("{}{}", field.id, self.apart.1),
+                label: field.label,
+                hint: field.hint,
+                kind: field.kind,
+                is_required: field.is_required,
+                value: &entry.text,
+                choices: &entry.choices,
+                error: entry.error.as_deref(),
+                now: if is_other { Some(saved) } else { None },
+            })
+        };
+        T::FIELDS.iter().filter(|field| which(field)).filter_map(shown).collect()
+    }
+
+    pub(crate) fn all(&self) -> Vec<ShownField<'_>> {
+        self.shown(|_| true)
+    }
+
+    /// What is wrong with fields that the page does not show.
+    pub(crate) fn other_errors(&self, shown: &[&str]) -> impl Iterator<Item = &str> {
+        let others = self.entries.iter().filter(|(id, _)| !shown.contains(*id));
+        others.filter_map(|(_, entry)| entry.error.as_deref())
+    }
+
+    /// What of the saved a value changes.
+    pub(crate) fn changes(&self, after: &T) -> Difference {
+        let change = |field: &'static Field<T>| {
+            let (from, to) = (self.entries.get(field.id)?.saved.clone(), (field.write)(after));
+            let Field { id, label, kind, owner, is_private, .. } = field;
+            let name = format!("{id}{}", self.apart.1);
+            let change = FieldChange { id, name, label, kind: *kind, owner: *owner, is_private: *is_private, from, to };
+            Some(change).filter(|change| change.from != change.to)
+        };
+        Difference(T::FIELDS.iter().filter_map(change).collect())
+    }
+}
+
+/// A mark of a field with its text: the first digits of a hash.
+fn fingerprint(field: &str, text: &str) -> String {
+    let hash = Sha256::digest(format!("{field}={text}"));
+    HEXLOWER.encode(hash.get(..6).unwrap_or_default())
+}
+
+/// A field as the template shows it.
+pub(crate) struct ShownField<'a> {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) label: &'static str,
+    pub(crate) hint: &'static str,
+    kind: Kind,
+    pub(crate) is_required: bool,
+    pub(crate) value: &'a str,
+    choices: &'a [(String, String)],
+    pub(crate) error: Option<&'a str>,
+    /// What is saved, where a stale form carries something else.
+    pub(crate) now: Option<&'a str>,
+}
+
+impl ShownField<'_> {
+    pub(crate) fn input_type(&self) -> &'static str {
+        match self.kind {
+            Kind::Date => "date",
+            Kind::Time => "datetime-local",
+            Kind::Address => "email",
+            _ => "text",
+        }
+    }
+
+    pub(crate) fn input_mode(&self) -> Option<&'static str> {
+        match self.kind {
+            Kind::Money => Some("decimal"),
+            Kind::Number => Some("numeric"),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_area(&self) -> bool {
+        matches!(self.kind, Kind::Area | Kind::People)
+    }
+
+    pub(crate) fn is_tick(&self) -> bool {
+        self.kind == Kind::Tick
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.value.lines().count().clamp(3, 12)
+    }
+
+    pub(crate) fn choices(&self) -> Option<Vec<(&str, &str)>> {
+        match self.kind {
+            Kind::Choice(choices) => Some(choices.to_vec()),
+            Kind::Select => Some(self.choices.iter().map(|(value, words)| (value.as_str(), words.as_str())).collect()),
+            _ => None,
+        }
+    }
+
+    /// The ids of what describes the field.
+    pub(crate) fn described_by(&self) -> Option<String> {
+        let parts = [("hint", !self.hint.is_empty()), ("error", self.error.is_some()), ("now", self.now.is_some())];
+        let there = parts.iter().filter(|(_, is_there)| *is_there);
+        let ids: Vec<String> = there.map(|(part, _)| format!("{}-{part}", self.id)).collect();
+        if ids.is_empty() { None } else { Some(ids.join(" ")) }
+    }
+}
+
+/// The text of one field, among the others of its form.
+pub(crate) struct Text<'a, T: FormValue> {
+    id: &'static str,
+    pub(crate) form: &'a Form<T>,
+}
+
+const NOT_LISTED: &str = "Choose one of the list.";
+
+impl<T: FormValue> Text<'_, T> {
+    pub(crate) fn text(&self) -> &str {
+        self.form.text(self.id)
+    }
+
+    pub(crate) fn is_typed(&self) -> bool {
+        self.form.is_typed(self.id)
+    }
+
+    pub(crate) fn before(&self) -> Option<&T> {
+        self.form.before()
+    }
+
+    /// One value of a list; an empty text leaves the default.
+    pub(crate) fn choice<V: DeserializeOwned>(&self, default: V) -> Result<V, String> {
+        match serde_json::from_value(self.text().into()) {
+            Ok(choice) => Ok(choice),
+            Err(_) if self.text().is_empty() => Ok(default),
+            Err(_) => Err(NOT_LISTED.to_owned()),
+        }
+    }
+
+    /// Whether it is the first of two texts.
+    pub(crate) fn one_of(&self, first: &str, second: &str) -> Result<bool, String> {
+        match self.text() {
+            text if text == first => Ok(true),
+            text if text == second => Ok(false),
+            _ => Err(NOT_LISTED.to_owned()),
+        }
+    }
+
+    /// A text of one line; `None` when empty.
+    pub(crate) fn line(&self, most: usize) -> Result<Option<String>, String> {
+        if self.text().chars().any(is_invisible) {
+            return Err("This contains invisible or control characters.".to_owned());
+        }
+        self.lines(most)
+    }
+
+    pub(crate) fn lines(&self, most: usize) -> Result<Option<String>, String> {
+        match self.text() {
+            "" => Ok(None),
+            text if text.chars().count() > most => Err(format!("This is longer than {most} characters.")),
+            text => Ok(Some(text.to_owned())),
+        }
+    }
+
+    pub(crate) fn number(&self, least: u16, most: u16) -> Result<Option<u16>, String> {
+        let text = self.text();
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let number = if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None };
+        match number.filter(|number| (least..=most).contains(number)) {
+            Some(number) => Ok(Some(number)),
+            None => Err(format!("Write a whole number from {least} to {most}.")),
+        }
+    }
+}
+
+/// What a form changes, field by field.
+#[derive(Clone, Default)]
+pub(crate) struct Difference(Vec<FieldChange>);
+
+#[derive(Clone)]
+struct FieldChange {
+    id: &'static str,
+    name: String,
+    label: &'static str,
+    kind: Kind,
+    owner: Owner,
+    is_private: bool,
+    from: String,
+    to: String,
+}
+
+impl Difference {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn has(&self, id: &str) -> bool {
+        self.0.iter().any(|change| change.id == id)
+    }
+
+    /// The first of these fields that are changed, or the first change of all.
+    pub(crate) fn first_of<'a>(&'a self, ids: &'a [&str]) -> impl Iterator<Item = &'static str> + 'a {
+        let any = if ids.iter().any(|id| self.has(id)) { None } else { self.0.first() };
+        self.0.iter().filter(|change| ids.contains(&change.id)).chain(any).map(|change| change.id)
+    }
+
+    /// The part that only an admin may change.
+    pub(crate) fn of_admins(mut self) -> Difference {
+        self.0.retain(|change| change.owner == Owner::Admins);
+        self
+    }
+
+    /// The difference without one field.
+    pub(crate) fn without(mut self, id: &str) -> Difference {
+        self.0.retain(|change| change.id != id);
+        self
+    }
+
+    /// The changes of both.
+    pub(crate) fn and(mut self, other: Difference) -> Difference {
+        self.0.extend(other.0);
+        self
+    }
+
+    pub(crate) fn wishes(&self) -> Vec<Wish> {
+        let wish = |FieldChange { id, label, kind, from, to, .. }: &FieldChange| Wish {
+            setting: (*id).to_owned(),
+            label: (*label).to_owned(),
+            words: format!("{} instead of {}", kind.in_words(to), kind.in_words(from)),
+        };
+        self.0.iter().map(wish).collect()
+    }
+
+    /// The content of the audit entry. Fields that may name people are listed without values.
+    pub(crate) fn entry(&self, act: Act) -> AuditDetail {
+        let (private, open): (Vec<_>, Vec<_>) = self.0.iter().partition(|change| change.is_private);
+        let pairs = |value: fn(&FieldChange) -> &str| {
+            let pairs: Vec<_> = open.iter().map(|change| format!("{}={}", change.name, value(change))).collect();
+            pairs.join("; ")
+        };
+        let what = AuditDetail::new(act).changing(pairs(|change| &change.from), pairs(|change| &change.to));
+        let private: Vec<&str> = private.iter().map(|change| change.name.as_str()).collect();
+        if private.is_empty() { what } else { what.noting(private.join(", ")) }
+    }
+}
+
+impl Kind {
+    /// The value of a text, as a person reads it.
+    fn in_words(self, text: &str) -> String {
+        let spaced_by = |gap: &str| text.split_whitespace().collect::<Vec<_>>().join(gap);
+        match self {
+            _ if text.is_empty() => "nothing".to_owned(),
+            Kind::Choice(choices) => {
+                let words = choices.iter().find(|(choice, _)| *choice == text).map_or(text, |(_, words)| words);
+                format!("\"{words}\"")
+            }
+            Kind::Money => Usd::from_form(text).map_or_else(|_| text.to_owned(), Usd::to_dollars_down),
+            Kind::People => spaced_by(", "),
+            _ => spaced_by(" "),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_reads_as_a_person_says_it() {
+        let choice = Kind::Choice(&[("none", "never"), ("weekly", "each week")]);
+        assert_eq!(Kind::Money.in_words("4500.50"), "$4,500.50");
+        assert_eq!(Kind::People.in_words("ann@x.edu\nben@x.edu"), "ann@x.edu, ben@x.edu");
+        assert_eq!((choice.in_words("weekly"), choice.in_words("none")), ("\"each week\"".into(), "\"never\"".into()));
+        assert_eq!((Kind::Text.in_words("4711 B"), Kind::Text.in_words("")), ("4711 B".into(), "nothing".into()));
+    }
+}
