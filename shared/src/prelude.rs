@@ -22,5 +22,5 @@ pub(crate) use crate::domain::values::id::{DeploymentId, Epoch, GrantId, KeyHash
 pub(crate) use crate::domain::values::money::Usd;
 pub(crate) use crate::domain::values::window::{Reset, Window, utc_date};
 pub(crate) use crate::store::items::stored;
-pub(crate) use crate::store::keys::{ACCOUNT, begin, key, programme_partition};
+pub(crate) use crate::store::keys::{ACCOUNT, begin, key, overview, programme_partition};
 pub(crate) use crate::store::{StoreError, Table};

@@ -2,7 +2,6 @@
 
 #![expect(clippy::semicolon_if_nothing_returned, reason = "how a row breaks its world is one expression")]
 
-use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -188,7 +187,7 @@ impl Scene {
 
     /// Writes what the sync writes when it finds that so many dollars were spent.
     async fn counted(&self, dollars: i32) {
-        let (by_group, implied) = (BTreeMap::new(), Usd::from_dollars(20));
+        let (by_group, people, standing_out) = Default::default();
         self.keep(&KeptTotals {
             groups_apart: false,
             totals: Totals {
@@ -196,9 +195,9 @@ impl Scene {
                 as_of: now(),
                 used: used(dollars),
                 by_group,
-                implied,
-                grants: 2,
                 claimed: 1,
+                people,
+                standing_out,
             },
         })
         .await;

@@ -239,11 +239,9 @@ async fn an_address_that_bounces_waits_for_an_admin() {
     admin.submit(&page, "/console/account/release", &again).await.expect(303);
     let page = admin.get(MATHS).await.expect(200);
     assert!(!warns(&page, "Mail to fay@uni.edu comes back"));
-    assert!(warns(&page, "The statement of December 2026 was not sent to fay@uni.edu"), "{:?}", page.texts("warning"));
     let page = admin.get(ACCOUNT).await.expect(200);
     admin.submit(&page, "/console/account/mail", &[]).await.expect(303);
     assert_eq!(sent(&campus).await.len(), 1);
-    assert!(!warns(&admin.get(MATHS).await.expect(200), "fay@uni.edu"));
     campus.finish_faulted().await;
 }
 
@@ -267,7 +265,6 @@ async fn complaints_and_refusals_are_warnings() {
     let admin = campus.admin().await;
     let page = admin.get(MATHS).await.expect(200);
     assert!(warns(&page, "marked a mail as unwanted, so no statement is sent there"), "{:?}", page.texts("warning"));
-    assert!(warns(&page, "The statement of November 2026 was not sent to fay@uni.edu"), "{:?}", page.texts("warning"));
 
     // Nobody names fay any more when it is sent again.
     edit(&mut campus, &maths, |settings| settings.people.finance = vec![address("fin")]).await;

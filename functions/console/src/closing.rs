@@ -204,7 +204,7 @@ impl ClosingPerson {
         ClosingPerson {
             address: may_name.then(|| grant.person.address.as_written().to_owned()),
             name: grant.person.name.clone().filter(|_| may_name),
-            state: show::state(&grant),
+            state: grant.shown_state(),
             cap: grant.cap(settings),
             claimed_on: shown_at.map(|at| at.to_zoned(settings.term.zone().clone()).date()),
             is_open: matches!(grant.state, GrantState::Live { .. } | GrantState::Minting { .. }),

@@ -27,12 +27,6 @@ pub(crate) fn address(path: &str, query: &[(&str, &str)]) -> String {
 
 pub(crate) const STATES: [&str; 7] = ["invited", "minting", "live", "paused", "stopped", "revoked", "ended"];
 
-/// The state as pages name it; any hold counts as paused.
-pub(crate) fn state(grant: &Grant) -> &'static str {
-    let is_over = grant.is_over();
-    if is_over || grant.holds.is_empty() { grant.state.as_str() } else { "paused" }
-}
-
 /// The name of an actor: the address of a person with a role.
 pub(crate) async fn actor(table: &Table, actor: &Actor) -> Result<String, AppError> {
     Ok(match actor {

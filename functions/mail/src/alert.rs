@@ -92,7 +92,7 @@ impl AlertSpending {
             picture: None,
         };
         let Some(totals) = used.own.as_ref().filter(|_| budget.limit == limit) else { return found };
-        let (spent, students) = (used.used().days(settings.basis.byok), Some((totals.claimed, totals.grants)));
+        let (spent, students) = (used.used().days(settings.basis.byok), Some((totals.claimed, totals.people.all())));
         if spent.total() < crossing.spent {
             return AlertSpending { students, ..found };
         }
@@ -102,7 +102,7 @@ impl AlertSpending {
         let forecast = Forecast::of(&spent, limits, &settings.term, Some(listed_at), now);
         let (thresholds, term) = (&settings.mails.thresholds[..], &settings.term);
         let picture = Burn { spent: &spent, limit, thresholds, term, looked, forecast }.picture();
-        let (spent, as_of, implied) = (spent.total(), totals.as_of, Some(totals.implied));
+        let (spent, as_of, implied) = (spent.total(), totals.as_of, Some(budget.implied(settings, now)));
         AlertSpending { spent, as_of, students, implied, forecast, picture, ..found }
     }
 

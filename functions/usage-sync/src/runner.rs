@@ -7,7 +7,7 @@ use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::DeploymentId;
 use bursar_core::orders::Orders;
 use bursar_core::provider::Provider;
-use bursar_core::store::{FencedTable, KnownAccount, Lease, Meta};
+use bursar_core::store::{FencedTable, KnownAccount, Lease, Meta, Unreachable};
 
 use crate::app::App;
 use crate::obstacle;
@@ -37,6 +37,8 @@ pub(crate) struct Runner<'a> {
     pub(crate) baseline: Baseline,
     /// The programmes in the order of the run's numbers.
     programmes: Vec<Programme>,
+    /// The addresses that not all mail reaches.
+    pub(crate) unreachable: Unreachable,
     /// The end of the invocation.
     pub(crate) deadline: Deadline,
     lease: Lease,
@@ -82,7 +84,8 @@ impl<'a> Runner<'a> {
         baseline: Baseline,
         deadline: Deadline,
     ) -> Result<Runner<'a>> {
-        let programmes = app.table.programmes_by_id(&baseline.programmes).await?;
+        let (programmes, unreachable) =
+            tokio::try_join!(app.table.programmes_by_id(&baseline.programmes), app.table.unreachable(app.clock.now()))?;
         let kept_back = (deadline.left() / 5).clamp(LEAST_FOR_THE_CHECKPOINT, MOST_FOR_THE_CHECKPOINT);
         Ok(Runner {
             table: &app.table,
@@ -95,6 +98,7 @@ impl<'a> Runner<'a> {
             is_copy: app.table.is_copy(meta),
             baseline,
             programmes,
+            unreachable,
             deadline,
             lease: lease.clone(),
             renewed_at: AtomicI64::new(app.clock.now().as_millisecond()),

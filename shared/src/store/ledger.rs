@@ -121,7 +121,7 @@ pub struct AssignedUse {
 }
 
 stored! {
-    "assigned-use" AssignedUse |it| (programme: &ProgrammeId = &it.programme) => key(programme_partition(programme), "ASSIGNED")
+    "assigned-use" AssignedUse |it| (programme: &ProgrammeId = &it.programme) => key(programme_partition(programme), overview("ASSIGNED"))
 }
 
 #[derive(Debug, Clone)]
@@ -142,7 +142,7 @@ pub enum AssignOutcome {
 }
 
 impl AssignedUse {
-    fn none(programme: &ProgrammeId) -> AssignedUse {
+    pub(crate) fn none(programme: &ProgrammeId) -> AssignedUse {
         AssignedUse { programme: programme.clone(), used: DailyUse::default(), keys: 0, version: 0 }
     }
 

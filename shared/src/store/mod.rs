@@ -26,8 +26,8 @@ pub use programmes::jobs::{Import, JOB_LEASE, Job, JobCreation, JobState, Pass, 
 pub use programmes::programme::{BudgetSums, CopiedProgramme, Edit, EditOutcome, NewProgramme};
 pub use programmes::rules::{RulesDue, RulesSource, TierOutcome};
 pub use sync::books::{
-    Account, AccountDay, ForeignKey, ForeignModels, GroupTotals, KeptTotals, ModelDay, ModelRows, ProgrammeUse, Run,
-    Totals,
+    Account, AccountDay, ForeignKey, ForeignModels, GroupTotals, KeptTotals, ModelDay, ModelRows, Overview,
+    PeopleCounts, ProgrammeUse, Run, Totals,
 };
 pub use sync::fenced::{Checkpoint, CheckpointPart, Delay, FencedTable, SavedParts};
 pub use sync::state::{HeldAct, HeldBack, HeldKey, HeldMark, HeldMarks, MissingKey, OrphanName, SyncState};

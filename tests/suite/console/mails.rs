@@ -37,6 +37,7 @@ async fn who_is_not_reached_is_named_and_tried_by_hand() {
     for (name, event) in [("ada", "bounce"), ("bob", "complaint"), ("cyd", "complaint")] {
         reported(&campus, name, event).await;
     }
+    campus.sync().await;
     let (admin, asta) = (campus.admin().await, campus.student("asta").await);
     let overview = asta.get(ID).await;
     insta::assert_snapshot!(overview.texts("warning").join("\n"), @"
@@ -66,6 +67,7 @@ async fn who_is_not_reached_is_named_and_tried_by_hand() {
     }
     campus.settle().await;
     assert_eq!(received(&campus, "ada"), 2, "once more, although it was sent twice");
+    campus.sync().await;
     assert!(!warns(&admin.get(ID).await, "comes back"));
     let entries = campus.table.list(Entry::of_grant(&campus.programme, campus.id("ada"))).await.unwrap();
     assert_eq!(entries.iter().filter(|entry| entry.what.act == Act::MailAllowed).count(), 1);

@@ -22,7 +22,7 @@ async fn each(under: FencedTable<'_>, campus: &Campus, now: Moment) -> [bool; 4]
     let budget = campus.table.get(Budget::key_of(&campus.programme)).await.unwrap().unwrap();
     [
         under.put_later(&account, now).await.unwrap(),
-        under.recompute_reserved(&budget, Usd::ZERO, now).await.unwrap(),
+        under.recompute_reserved(&budget, Usd::ZERO, &budget.unreserved, now).await.unwrap(),
         under.record_run(&Run::ended(now, now, true, "{}".to_owned())).await.unwrap(),
         under.forget_checkpoint().await.unwrap(),
     ]

@@ -120,7 +120,7 @@ impl GrantRow {
     pub(crate) fn of(grant: Grant, readings: &[Reading], settings: &Settings, now: Moment) -> GrantRow {
         let spending = Spending::of(&grant, readings, settings, now);
         GrantRow {
-            state: show::state(&grant),
+            state: grant.shown_state(),
             cap: grant.cap(settings),
             spent: Figure::exactly(spending.in_window),
             lifetime: spending.lifetime,

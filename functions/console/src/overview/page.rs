@@ -1,17 +1,16 @@
 //! The overview of a programme: its money, its grants by state, warnings, and the forms that change it.
 
-use bursar_core::domain::grant::{Reading, Reservation};
 use bursar_core::domain::usage::days::Sum;
+use bursar_core::domain::usage::forecast::StandingOut;
 use bursar_core::domain::usage::models::ModelUse;
 use bursar_core::domain::values::id::new_ulid;
-use bursar_core::store::ProgrammeUse;
+use bursar_core::store::{Overview, PeopleCounts, ProgrammeUse};
 
 use super::add_person::TypedPerson;
 use super::edit;
 use super::outlook::{Chart, Outlook};
 use super::warnings::{self, BudgetRoom};
 use crate::form::{Form, ShownField};
-use crate::grants;
 use crate::job_line::JobLine;
 use crate::prelude::*;
 use crate::programmes::{CARRIED, copying};
@@ -21,7 +20,7 @@ use crate::spending::spans::{self, SpanLink};
 
 #[derive(Template)]
 #[template(path = "overview.html")]
-struct Overview<'a> {
+struct OverviewPage<'a> {
     frame: PageFrame<'a>,
     programme: &'a Programme,
     may_edit: bool,
@@ -29,8 +28,9 @@ struct Overview<'a> {
     spent: Figure,
     as_of: Option<String>,
     implied: Usd,
-    /// The people for whom the budget is enough, whoever of the others comes first, of all who have a key or may claim one.
-    enough_for: (usize, usize),
+    /// The people who have no reservation and may take one, and for how many of them the budget is enough, whoever comes first.
+    unreserved: u64,
+    enough_for: u64,
     phrase: &'static str,
     spans: Vec<SpanLink>,
     /// The spending of each group over each span.
@@ -40,16 +40,11 @@ struct Overview<'a> {
     groups_models: Vec<ModelUse>,
     coverage: ModelCoverage,
     claim_window: [String; 2],
-    counts: Vec<(&'static str, usize)>,
-    people: usize,
+    /// The people as the last sync counted them.
+    people: PeopleCounts,
     warnings: Vec<String>,
-    /// The number of students whom mail does not reach.
-    unreachable: usize,
-    /// The number of students who want no mail but links.
-    unwanted: usize,
     outlook: Option<Outlook>,
-    /// Whether outliers are named: assistants see only their number.
-    may_name: bool,
+    standing_out: StandingOut,
     chart: Option<Chart>,
     jobs: Vec<JobLine>,
     edit: EditFields<'a>,
@@ -92,43 +87,30 @@ pub(crate) struct PageState {
 
 pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState) -> Answer {
     let (now, programme) = (site.clock.now(), &access.programme);
-    let budget = &site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
-    let (grants, of_programme, jobs, sync, unreachable) = tokio::try_join!(
-        site.table.grants_with_readings(&programme.id),
-        site.table.programme_use(&programme.id),
-        site.table.jobs(&programme.id),
-        site.table.sync_state(),
-        site.table.unreachable(now),
-    )?;
     let settings = &programme.settings;
-    let implied = |(grant, readings): &(Grant, Vec<Reading>)| {
-        Reservation { grant, readings, settings, read_until: budget.counted_at }.implied(now)
-    };
-    let used = of_programme.used();
-    let spent = used.days(settings.basis.byok);
-    let had_a_key = of_programme.assigned_keys > 0 || grants.iter().any(|(grant, _)| grant.ever_shown);
+    let (known, sync, unreachable) =
+        tokio::try_join!(site.table.overview(&programme.id), site.table.sync_state(), site.table.unreachable(now))?;
+    let Overview { budget, used: of_programme, jobs, guardrails } = known.ok_or_else(AppError::not_found)?;
+    let spent = of_programme.used().days(settings.basis.byok);
+    let had_a_key = of_programme.assigned_keys > 0 || budget.shown;
     let context = SpanContext::of(settings, sync.listed_at, now);
     let span = state.span.unwrap_or(Span::All);
     let groups = by_group(&of_programme, settings, context);
+    let own = of_programme.own.as_ref();
     let days = span.range(settings.basis.reset, Some(&settings.term), now);
-    let coverage = ModelCoverage::of_programme(&sync, days, &used, utc_date(now));
-    let uses = site.table.models_of(&programme.id, of_programme.assigned_keys > 0, coverage.days).await?;
-    let (models, groups_models) = by_model::of_programme(uses, &used, settings.basis.byok, &coverage);
+    let of_own_keys = own.map(|own| own.used.clone()).unwrap_or_default();
+    let coverage = ModelCoverage::of_programme(&sync, days, &of_own_keys, utc_date(now));
+    let uses = site.table.models_of(&programme.id, false, coverage.days).await?;
+    let (models, groups_models) = by_model::of_programme(uses, &of_own_keys, settings.basis.byok, &coverage);
     let time = |at| column_time(at, settings.term.zone());
-    let implied = grants.iter().map(implied).sum::<Usd>();
-    let count = |state| grants.iter().filter(|(grant, _)| show::state(grant) == state).count();
-    let counts = show::STATES.iter().map(|state| (*state, count(*state))).filter(|(_, count)| *count > 0).collect();
-    let not_mailed = || grants.iter().filter_map(|(grant, _)| grants::not_mailed(grant, &unreachable));
-    // What assigned keys spent is in what was spent and reserved, and no grant implies it.
-    let implied_in_all = implied + budget.assigned;
-    let room = BudgetRoom { budget, spent: spent.total(), implied: implied_in_all };
-    let mut warnings: Vec<String> = room.warning(access, &grants, now).into_iter().collect();
-    warnings.extend(warnings::others(&grants, sync.listed_at, &jobs, now));
-    warnings.extend(warnings::refused_rules(site, programme, now).await?);
-    warnings.extend(warnings::unreachable_staff(site, &settings.people, now).await?);
-    warnings.extend(warnings::unreachable_finance(site, &settings.people, now).await?);
+    let implied = budget.implied(settings, now);
+    let room = BudgetRoom { budget: &budget, spent: spent.total(), implied };
+    let mut warnings: Vec<String> = room.warning(access, now).into_iter().collect();
+    warnings.extend(warnings::others(&budget, sync.listed_at, &jobs, now));
+    warnings.extend(warnings::refused_rules(site, programme, guardrails, now).await?);
+    warnings.extend(warnings::unreachable_people(&settings.people, &unreachable));
     if access.is_admin() {
-        warnings.extend(warnings::balance(site, programme, implied_in_all - spent.total(), now).await?);
+        warnings.extend(warnings::balance(site, programme, implied - spent.total(), now).await?);
     }
     let is_edited = state.edit.is_some();
     let draft = || Draft { settings: settings.clone(), budget: budget.limit };
@@ -136,9 +118,10 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
     let person = state.person.unwrap_or_else(|| Form::blank().apart("person-", ""));
     let is_copied = state.copying.is_some();
     let (copied, with_roster) = state.copying.unwrap_or_else(|| (copying(programme, budget.limit), false));
-    let page = Overview {
+    let page = OverviewPage {
         frame: PageFrame::of(site, &access.visitor),
         programme,
+        budget: &budget,
         phrase: spans::phrase(span),
         spans: spans::choices(&paths::programme(&programme.id), &[], &Span::EACH, |one| one == span),
         notes: spans::notes(groups.iter().flat_map(|(_, spans)| spans.iter().map(|(_, figure)| figure))),
@@ -148,20 +131,17 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         coverage,
         may_edit: access.is_faculty() && programme.closed_at.is_none(),
         claim_window: [time(settings.claim_opens_at()), time(settings.claim_closes_at())],
-        counts,
-        people: grants.len(),
+        people: own.map(|own| own.people.clone()).unwrap_or_default(),
+        unreserved: budget.unreserved.people(),
+        enough_for: budget.unreserved.enough_for(budget.limit - budget.reserved, settings, now),
         warnings,
-        unreachable: not_mailed().filter(|why| *why != UnreachableReason::Complained).count(),
-        unwanted: not_mailed().filter(|why| *why == UnreachableReason::Complained).count(),
-        outlook: Outlook::of(programme, budget, &spent, &grants, sync.listed_at, now),
-        may_name: access.is_faculty(),
+        outlook: Outlook::of(programme, &budget, &spent, sync.listed_at, now),
+        standing_out: own.filter(|_| !programme.is_over(now)).map(|own| own.standing_out.clone()).unwrap_or_default(),
         chart: Chart::of(&spent, budget.limit),
         jobs: JobLine::of_programme(programme, &jobs, now),
-        budget,
         spent: context.figure(&spent, span, had_a_key),
         as_of: sync.listed_at.map(time),
         implied,
-        enough_for: enough_for(budget, &grants, settings, now),
         edit: EditFields {
             fields: SettingFields::of_edit(&edited, access.is_admin()),
             version: edit::version(programme, budget.limit),
@@ -183,23 +163,6 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         },
     };
     Ok(site.page(&page))
-}
-
-/// For how many people the budget is enough: those who have a reservation, and as many of the others as fit in any order.
-fn enough_for(budget: &Budget, grants: &[(Grant, Vec<Reading>)], settings: &Settings, now: Moment) -> (usize, usize) {
-    let (mut with_a_reservation, mut costs) = (0, Vec::new());
-    for (grant, readings) in grants {
-        let reservation = Reservation { grant, readings, settings, read_until: budget.counted_at };
-        let cost = reservation.implied(now) - reservation.cost(now);
-        if cost > Usd::ZERO { costs.push(cost) } else { with_a_reservation += usize::from(grant.has_reservation) }
-    }
-    costs.sort_unstable_by(|one, other| other.cmp(one));
-    let mut room = budget.limit - budget.reserved;
-    let fit = costs.iter().take_while(|cost| {
-        room = room - **cost;
-        room >= Usd::ZERO
-    });
-    (with_a_reservation + fit.count(), with_a_reservation + costs.len())
 }
 
 /// The spending of each group over each span.

@@ -1,15 +1,9 @@
 //! Warnings about a programme that need a person, one sentence each, with what the reader can do.
 
-use bursar_core::domain::grant::{GrantState, Reading};
-use bursar_core::domain::mail::failure::FailureText;
 use bursar_core::domain::programme::People;
 use bursar_core::domain::programme::guardrail::{Guardrail, RulesRefusal};
-use bursar_core::domain::programme::role::is_among;
-use bursar_core::domain::values::format::named_month;
-use bursar_core::store::AccountDay;
-use bursar_core::store::{GIVEN_UP_SHOWN, QueuedMail, StaffPerson, Undeliverable};
+use bursar_core::store::{AccountDay, Unreachable};
 
-use crate::mails::unreached;
 use crate::prelude::*;
 
 /// The longest time without new figures that needs no warning.
@@ -24,12 +18,7 @@ pub(super) struct BudgetRoom<'a> {
 
 impl BudgetRoom<'_> {
     /// The most pressing reason why money for a key is or will be missing, with what the visitor can do.
-    pub(super) fn warning(
-        &self,
-        access: &ProgrammeAccess,
-        grants: &[(Grant, Vec<Reading>)],
-        now: Moment,
-    ) -> Option<String> {
+    pub(super) fn warning(&self, access: &ProgrammeAccess, now: Moment) -> Option<String> {
         let BudgetRoom { budget, spent, implied } = *self;
         let settings = &access.programme.settings;
         let ask = match access.role {
@@ -42,14 +31,13 @@ impl BudgetRoom<'_> {
                 "More is held for keys than there is in the budget. Nobody else gets a key until it is raised. {ask}"
             ));
         }
-        let waits = |grant: &Grant| grant.state == GrantState::Invited && grant.holds.dropped.is_none();
-        let waiting = grants.iter().filter(|(grant, _)| waits(grant)).count();
+        let waiting = budget.unreserved.people();
         let may_claim = now < settings.claim_closes_at();
         let is_full = access.programme.is_promised_in_full(budget.limit, budget.reserved, spent, now);
         if is_full && waiting > 0 && may_claim {
             let who = match waiting {
-                1 => "One person on the roster has had none, and gets none now.".to_owned(),
-                waiting => format!("{waiting} people on the roster have had none, and get none now."),
+                1 => "One person on the roster has none, and gets none now.".to_owned(),
+                waiting => format!("{waiting} people on the roster have none, and get none now."),
             };
             return Some(format!(
                 "The budget is promised in full: {} of {} is held for keys, what is spent included, so there is no room for one more key of {}. {who} {ask} A lower cap, or keys taken back that nobody needs, make room as well.",
@@ -68,21 +56,17 @@ impl BudgetRoom<'_> {
 }
 
 /// The other warnings: of missing syncs, and of the last roster.
-pub(super) fn others(
-    grants: &[(Grant, Vec<Reading>)],
-    listed_at: Option<Moment>,
-    jobs: &[Job],
-    now: Moment,
-) -> Vec<String> {
+pub(super) fn others(budget: &Budget, listed_at: Option<Moment>, jobs: &[Job], now: Moment) -> Vec<String> {
     let mut warnings = Vec::new();
     let mut warn = |holds: bool, sentence: &dyn Fn() -> String| {
         if holds {
             warnings.push(sentence());
         }
     };
-    let has_keys = grants.iter().any(|(grant, _)| grant.ever_shown);
     let is_behind = |listed_at: Moment| listed_at + SYNCED_WITHIN < now;
-    warn(has_keys && listed_at.is_none(), &|| "No sync has run yet, so nothing here tells what was spent.".to_owned());
+    warn(budget.shown && listed_at.is_none(), &|| {
+        "No sync has run yet, so nothing here tells what was spent.".to_owned()
+    });
     warn(listed_at.is_some_and(is_behind), &|| {
         "No sync has read every key for more than 26 hours, so the figures are older than that. An admin sees why on the account page.".to_owned()
     });
@@ -103,17 +87,27 @@ pub(super) fn others(
 }
 
 /// The warnings about people with a role whose mail comes back or was complained about.
-pub(super) async fn unreachable_staff(site: &Site, people: &People, now: Moment) -> Result<Vec<String>, AppError> {
-    let staff = people.faculty.iter().chain(&people.assistants);
-    let sentence = |(person, mark): (EmailAddress, Undeliverable)| match (person.as_written(), mark.why) {
-        (person, UnreachableReason::Complained) => {
-            format!("{person} marked a mail as unwanted, so no digest is sent there. Alerts and links still are.")
-        }
-        (person, UnreachableReason::Bounced | UnreachableReason::Suppressed) => {
-            format!("Mail to {person} comes back, so nothing is sent there: no alert and no link.")
-        }
+pub(super) fn unreachable_people(people: &People, unreachable: &Unreachable) -> Vec<String> {
+    let staff = people.faculty.iter().chain(&people.assistants).map(|person| (person, false));
+    let finance = people.finance.iter().map(|person| (person, true));
+    let sentence = |(person, is_finance): (&EmailAddress, bool)| {
+        let (why, person) = (unreachable.get(person.matched())?, person.as_written());
+        Some(match (is_finance, why) {
+            (false, UnreachableReason::Complained) => {
+                format!("{person} marked a mail as unwanted, so no digest is sent there. Alerts and links still are.")
+            }
+            (false, _) => format!("Mail to {person} comes back, so nothing is sent there: no alert and no link."),
+            (true, UnreachableReason::Complained) => {
+                format!(
+                    "{person} marked a mail as unwanted, so no statement is sent there. Ask them, or name another address for finance."
+                )
+            }
+            (true, _) => {
+                format!("Mail to {person} comes back, so no statement is sent there. Name another address for finance.")
+            }
+        })
     };
-    Ok(unreached(site, staff, now).await?.into_iter().map(sentence).collect())
+    staff.chain(finance).filter_map(sentence).collect()
 }
 
 /// The warning, for admins, that the account's balance does not cover what the programme could still cost.
@@ -137,8 +131,16 @@ pub(super) async fn balance(
 }
 
 /// The warnings that the provider has refused rules of the programme or of a group for some time.
-pub(super) async fn refused_rules(site: &Site, programme: &Programme, now: Moment) -> Result<Vec<String>, AppError> {
-    let (known, tiers) = tokio::try_join!(site.table.list(Guardrail::of_programme(&programme.id)), site.table.tiers())?;
+pub(super) async fn refused_rules(
+    site: &Site,
+    programme: &Programme,
+    known: Vec<Guardrail>,
+    now: Moment,
+) -> Result<Vec<String>, AppError> {
+    if known.iter().all(|guardrail| guardrail.refusal.is_none()) {
+        return Ok(Vec::new());
+    }
+    let tiers = site.table.tiers().await?;
     let guardrails = programme.guardrails(known, &tiers, now);
     let refused =
         guardrails.iter().filter_map(|(guardrail, rules)| Some((guardrail, guardrail.refusal_to_be_told(rules, now)?)));
@@ -167,41 +169,4 @@ pub(super) async fn refused_rules(site: &Site, programme: &Programme, now: Momen
         format!("The provider has refused {whose} since {since}, so {so}. It says: {why}. {mend}")
     };
     Ok(refused.map(sentence).collect())
-}
-
-/// The most dead letters that are read. Admins are told of so many anyway.
-const MOST_READ: usize = 500;
-
-/// One sentence for each finance address that is not reached.
-pub(super) async fn unreachable_finance(site: &Site, people: &People, now: Moment) -> Result<Vec<String>, AppError> {
-    let (finance, table) = (&people.finance, &site.table);
-    if finance.is_empty() {
-        return Ok(Vec::new());
-    }
-    let (mut warnings, mut given_up_to) = (Vec::new(), finance.clone());
-    for (address, mark) in unreached(site, finance.iter(), now).await? {
-        given_up_to.retain(|one| *one != address);
-        let address = address.as_written();
-        warnings.push(match mark.why {
-            UnreachableReason::Complained => {
-                format!("{address} marked a mail as unwanted, so no statement is sent there. Ask them, or name another address for finance.")
-            }
-            UnreachableReason::Bounced | UnreachableReason::Suppressed => {
-                format!("Mail to {address} comes back, so no statement is sent there. Name another address for finance.")
-            }
-        });
-    }
-    for row in table.dead_mails(now - GIVEN_UP_SHOWN, MOST_READ).await?.newest {
-        let QueuedMail::Statement { month, recipient } = &row.mail else { continue };
-        let Some(person) = table.get(StaffPerson::key_of(recipient)).await? else { continue };
-        if is_among(person.address.matched(), &given_up_to) {
-            warnings.push(format!(
-                "The statement of {} was not sent to {}: {}. An admin can send it again on the account page.",
-                named_month(*month),
-                person.address.as_written(),
-                FailureText::of(row.given_up().0).what
-            ));
-        }
-    }
-    Ok(warnings)
 }

@@ -107,6 +107,11 @@ pub(super) async fn leave(site: &Site, job: Job, deadline: Deadline) -> Result<J
 
 /// Writes the state in which a job is left, unless somebody else has written it.
 pub(super) async fn end(site: &Site, job: Job, state: JobState, deadline: Deadline) -> Result<JobState> {
+    if matches!(state, JobState::Done { .. })
+        && let Err(error) = site.table.count_unreserved(&job.programme, deadline).await
+    {
+        tracing::warn!(programme = %job.programme, %error, "who has no reservation is counted by the next sync");
+    }
     site.table.set_job(Job { state: state.clone(), ..job }, deadline).await?;
     Ok(state)
 }

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use bursar_core::domain::audit::{Actor, AuditDetail};
 use bursar_core::domain::usage::days::Days;
+use bursar_core::domain::usage::forecast::StandingOut;
 use bursar_core::domain::usage::reading::DailyUse;
-use bursar_core::store::Totals;
+use bursar_core::store::{PeopleCounts, Totals};
 use jiff::ToSpan;
+use serde_json::json;
 
 use super::*;
 use crate::testing::{address, config, now, programme, told, written};
@@ -34,7 +36,9 @@ fn found(threshold: u8, days: Days) -> Found {
     let (programme, spent) = (programme(), days.total());
     let used = DailyUse { credits: days, ..DailyUse::default() };
     let (by_group, id) = (BTreeMap::new(), programme.id.clone());
-    let totals = Totals { programme: id, as_of: now(), used, by_group, implied: LIMIT, grants: 200, claimed: 161 };
+    let people = PeopleCounts { by_state: BTreeMap::from([("live".to_owned(), 200)]), ..PeopleCounts::default() };
+    let standing_out = StandingOut::default();
+    let totals = Totals { programme: id, as_of: now(), used, by_group, claimed: 161, people, standing_out };
     let budget = Budget::new(programme.id.clone(), LIMIT);
     let crossing = Crossing {
         programme: programme.id.clone(),
@@ -153,7 +157,9 @@ async fn alert_of_a_budget_that_is_promised() {
     (found.crossing.limit, found.budget.limit, found.budget.reserved) =
         (Usd::from_dollars(25), Usd::from_dollars(25), Usd::from_dollars(20));
     let totals = found.used.own.as_mut().unwrap();
-    (totals.grants, totals.claimed, totals.implied) = (3, 1, Usd::from_dollars(60));
+    totals.claimed = 1;
+    totals.people.by_state.insert("live".to_owned(), 3);
+    found.budget.unreserved = serde_json::from_value(json!({"group_": 2})).unwrap();
     insta::assert_snapshot!(found.promised().await, @"
     CS pilot has promised all of $25 (20% used)
     CS pilot has promised all of $25 (20% used)

@@ -2,7 +2,9 @@
 
 use bursar_core::domain::grant::Reservation;
 use bursar_core::domain::programme::Budget;
-use bursar_core::store::Totals;
+use bursar_core::domain::programme::unreserved::Unreserved;
+use bursar_core::domain::usage::forecast::{StandingOut, Weeks};
+use bursar_core::store::{PeopleCounts, Totals};
 
 use crate::prelude::*;
 
@@ -12,11 +14,12 @@ pub(crate) struct ProgrammeSums {
     budget: Budget,
     used: DailyUse,
     by_group: BTreeMap<String, DailyUse>,
-    implied: Usd,
+    unreserved: Unreserved,
     reserved: Usd,
     /// Whether some grant costs less because of what this run read.
     moved: bool,
-    grants: u32,
+    people: PeopleCounts,
+    weeks: Vec<(GrantId, Weeks)>,
     claimed: u32,
 }
 
@@ -27,29 +30,37 @@ impl ProgrammeSums {
             budget,
             used: DailyUse::default(),
             by_group: BTreeMap::new(),
-            implied: Usd::ZERO,
+            unreserved: Unreserved::default(),
             reserved: Usd::ZERO,
             moved: false,
-            grants: 0,
+            people: PeopleCounts::default(),
+            weeks: Vec::new(),
             claimed: 0,
         }
     }
 
-    pub(crate) fn add(&mut self, view: &View, at: Moment) {
-        let grant = &view.grant;
+    pub(crate) fn add(&mut self, view: &View, runner: &Runner<'_>) {
+        let (grant, at) = (&view.grant, runner.baseline.began_at);
         // What this run listed counts as read up to its beginning.
         let reservation = Reservation { read_until: Some(at), ..view.reservation() };
-        for reading in &view.readings {
-            self.used.add(&reading.used);
+        let mut used = DailyUse::default();
+        view.readings.iter().for_each(|reading| used.add(&reading.used));
+        if !view.readings.is_empty() {
+            self.used.add(&used);
             if let Some(group) = &grant.group {
-                self.by_group.entry(group.clone()).or_default().add(&reading.used);
+                self.by_group.entry(group.clone()).or_default().add(&used);
+            }
+            let days = used.days(view.programme.settings.basis.byok);
+            let weeks = Weeks::of(&days, utc_date(at));
+            if !weeks.are_idle() {
+                self.weeks.push((grant.id.clone(), weeks));
             }
         }
         let cost = reservation.cost(at);
-        self.implied += reservation.implied(at);
+        self.unreserved.add(grant);
+        self.people.add(grant, &runner.unreachable);
         self.reserved += cost;
         self.moved |= cost != view.reservation().cost(at);
-        self.grants += 1;
         self.claimed += u32::from(grant.ever_shown);
     }
 
@@ -75,8 +86,8 @@ impl ProgrammeSums {
             as_of: at,
             used: self.used.clone(),
             by_group: self.by_group.clone(),
-            implied: self.implied,
-            grants: self.grants,
+            people: self.people.clone(),
+            standing_out: StandingOut::of(&self.weeks),
             claimed: self.claimed,
         };
         let known = runner.table.totals(id).await?;
@@ -88,10 +99,10 @@ impl ProgrammeSums {
         // by now, the budget is written even if another costs as much more, so that the difference is given
         // back.
         let reserved = self.reserved + budget.assigned;
-        if !is_whole || (reserved == budget.reserved && !self.moved) {
+        if !is_whole || (reserved == budget.reserved && self.unreserved == budget.unreserved && !self.moved) {
             return Ok(true);
         }
-        let counted = runner.fenced().recompute_reserved(budget, reserved, at).await?;
+        let counted = runner.fenced().recompute_reserved(budget, reserved, &self.unreserved, at).await?;
         if counted {
             tracing::info!(programme = %id, before = %budget.reserved, now = %reserved, "counted anew");
         }

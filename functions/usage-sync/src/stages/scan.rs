@@ -186,7 +186,7 @@ impl Scan {
             let result = ScanResult::of(&mut view, ScanContext { rows: &rows, ..context });
             input.models.locate(index.0, &view.grant);
             if let Some(sums) = &mut self.sums {
-                sums.add(&view, runner.baseline.began_at);
+                sums.add(&view, runner);
             }
             self.own.add_gone(result.gone);
             self.own.count_keys(view.readings.len());

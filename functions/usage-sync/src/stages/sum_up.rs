@@ -74,7 +74,7 @@ async fn sum_up(runner: &Runner<'_>, programme: &Programme, is_whole: bool) -> R
         while let Some((_, grants)) = shards.try_next().await? {
             for (grant, readings) in grants {
                 let view = View { programme: programme.clone(), budget: budget.clone(), grant, readings };
-                sums.add(&view, runner.baseline.began_at);
+                sums.add(&view, runner);
             }
         }
         if sums.write(runner, programme, is_whole).await? {

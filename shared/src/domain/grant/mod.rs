@@ -215,6 +215,11 @@ impl Grant {
         matches!(self.state, GrantState::Revoked | GrantState::Ended)
     }
 
+    /// The state as pages name it; any hold counts as paused.
+    pub fn shown_state(&self) -> &'static str {
+        if self.is_over() || self.holds.is_empty() { self.state.as_str() } else { "paused" }
+    }
+
     /// The cap that applies: the grant's own, else the group's, else the programme's.
     pub fn cap(&self, settings: &Settings) -> Usd {
         self.own_cap.unwrap_or_else(|| settings.allowance.cap_of(self.group.as_deref()))

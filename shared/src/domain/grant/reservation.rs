@@ -33,18 +33,8 @@ pub struct Reservation<'a> {
 
 impl Reservation<'_> {
     pub fn cost(&self, now: Moment) -> Usd {
-        self.cost_with(self.grant.has_reservation, now)
-    }
-
-    /// The cost if the person claimed now, and the actual cost once they did. It is shown, not enforced.
-    pub fn implied(&self, now: Moment) -> Usd {
-        let is_over = self.grant.is_over();
-        let has_reservation = self.grant.has_reservation || (self.grant.holds.is_empty() && !is_over);
-        self.cost_with(has_reservation, now)
-    }
-
-    fn cost_with(&self, has_reservation: bool, now: Moment) -> Usd {
-        Spending::of(self.grant, self.readings, self.settings, now).lifetime + self.unspent(has_reservation, now)
+        let lifetime = Spending::of(self.grant, self.readings, self.settings, now).lifetime;
+        lifetime + self.unspent(self.grant.has_reservation, now)
     }
 
     /// The most that can still be spent, in this window and in each later one. A window counts with the largest amount of those

@@ -5,6 +5,7 @@ pub mod guardrail;
 pub mod request;
 pub mod role;
 pub mod rules;
+pub mod unreserved;
 
 use std::str::FromStr;
 
@@ -13,6 +14,7 @@ use jiff::civil;
 use sha2::{Digest, Sha256};
 
 use crate::domain::programme::rules::Rules;
+use crate::domain::programme::unreserved::Unreserved;
 use crate::domain::values::term::Term;
 use crate::prelude::*;
 
@@ -160,6 +162,8 @@ pub struct Budget {
     /// The instant for which the sync last recomputed `reserved`. A reservation is worth less as time passes, so
     /// nothing is given back as of an earlier instant.
     pub counted_at: Option<Moment>,
+    /// Who has no reservation yet: counted by the sync and at the end of each job, and moved by what moves this item anyway.
+    pub unreserved: Unreserved,
     /// Whether any key of it was ever shown; from then on the reset, the time zone and what a limit counts are fixed.
     pub shown: bool,
     /// The version, which every act that moves `reserved` increases, so that a recount which missed such an
@@ -168,7 +172,7 @@ pub struct Budget {
 }
 
 stored! {
-    "budget" Budget |it| (programme: &ProgrammeId = &it.programme) => key(programme_partition(programme), "BUDGET")
+    "budget" Budget |it| (programme: &ProgrammeId = &it.programme) => key(programme_partition(programme), overview("BUDGET"))
 }
 
 impl Settings {
@@ -225,6 +229,13 @@ impl Settings {
     pub fn keys_expire_at(&self) -> Moment {
         self.term.keys_expire_at(self.basis.reset)
     }
+
+    /// What a key of this cap can cost that is made now: in this window and each later one.
+    pub fn cost_of_a_key(&self, cap: Usd, now: Moment) -> Usd {
+        let expires = self.keys_expire_at();
+        let windows = if now < expires { 1 + self.basis.reset.windows_between(now, expires) } else { 0 };
+        cap.times(windows)
+    }
 }
 
 impl Allowance {
@@ -271,9 +282,15 @@ impl Budget {
             reserved: Usd::ZERO,
             assigned: Usd::ZERO,
             counted_at: None,
+            unreserved: Unreserved::default(),
             shown: false,
             version: 1,
         }
+    }
+
+    /// What it would hold if everybody on the roster claimed. It is shown, not enforced.
+    pub fn implied(&self, settings: &Settings, now: Moment) -> Usd {
+        self.reserved + self.unreserved.cost(settings, now)
     }
 
     /// Whether this much more can be reserved. Nothing can while more is reserved than the budget holds.

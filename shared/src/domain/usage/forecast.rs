@@ -4,6 +4,8 @@
 //! that is past is never named. Mails and pages say it in the same words, which are here too, in their readers' language: there a
 //! budget is a budget.
 
+use std::cmp::Reverse;
+
 use crate::domain::values::format::long_date;
 use crate::domain::values::term::Term;
 use crate::prelude::*;
@@ -237,18 +239,52 @@ const FAR: u32 = 4;
 const SMALL: Usd = Usd::from_dollars(1);
 
 /// The use in each of the last weeks of completed days, the newest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Weeks([Usd; WEEKS]);
+
+/// Who used far more last week than they and their class usually do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandingOut {
+    pub usual_week: Usd,
+    /// Those who used most, with what they used; the rest is counted.
+    pub most: Vec<(GrantId, Usd)>,
+    pub more: u32,
+}
+
+/// The most grants that are named.
+const NAMED: usize = 10;
+
+impl StandingOut {
+    pub fn of(class: &[(GrantId, Weeks)]) -> StandingOut {
+        let usual_week = usual_week(class.iter().map(|(_, weeks)| weeks));
+        let out = class.iter().filter_map(|(grant, weeks)| Some((grant.clone(), weeks.stands_out(usual_week)?)));
+        let mut most: Vec<(GrantId, Usd)> = out.collect();
+        most.sort_by_key(|(_, used)| Reverse(*used));
+        let more = most.len().saturating_sub(NAMED);
+        most.truncate(NAMED);
+        StandingOut { usual_week, most, more: u32::try_from(more).unwrap_or(u32::MAX) }
+    }
+
+    pub fn count(&self) -> usize {
+        self.most.len() + usize::try_from(self.more).unwrap_or(usize::MAX)
+    }
+}
 
 impl Weeks {
     /// The weeks before `looked`, the last day on which every key was listed.
     pub fn of(spent: &Days, looked: Date) -> Weeks {
-        let days = spent.evenly();
-        Weeks(std::array::from_fn(|week| {
-            let back = |ago: usize| i64::try_from(ago).ok().and_then(|ago| looked.checked_sub(ago.days()).ok());
-            let (Some(from), Some(until)) = (back(week * 7 + 7), back(week * 7)) else { return Usd::ZERO };
-            days.range(from..until).map(|(_, spent)| *spent).sum()
-        }))
+        let mut weeks = [Usd::ZERO; WEEKS];
+        let mut add = |day: Date, spent: Usd| {
+            let ago = day.until(looked).map_or(0, |span| span.get_days());
+            let week = usize::try_from(ago - 1).ok().and_then(|ago| weeks.get_mut(ago / 7));
+            week.into_iter().for_each(|week| *week += spent);
+        };
+        if spent.estimated().next().is_none() {
+            spent.each().for_each(|(day, spent, _)| add(day, spent));
+        } else {
+            spent.evenly().into_iter().for_each(|(day, spent)| add(day, spent));
+        }
+        Weeks(weeks)
     }
 
     /// The use of the last week, if it is far above what is usual in the class and in the person's own

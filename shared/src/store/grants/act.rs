@@ -22,6 +22,7 @@ use crate::domain::grant::{
     RosterLine, Rule, Unchanged,
 };
 use crate::domain::mail::failure::is_of_the_address;
+use crate::domain::programme::unreserved::Unreserved;
 use crate::domain::values::window::end_of_utc_day;
 use crate::prelude::*;
 use crate::store::grants::view::{AS_READ, as_read};
@@ -144,8 +145,7 @@ impl Table {
         if let Some(row) = row {
             transaction = transaction.owing(&row)?;
         }
-        let is_first = grant.ever_shown && !view.budget.shown;
-        let transaction = move_budget(transaction, &view.budget, change.budget(), is_first)?;
+        let transaction = move_budget(transaction, view, change)?;
         match change.logged() {
             Logged::Entry(what) => transaction.told_by(&[grant.entry(change.by().clone(), what.clone(), now)]),
             Logged::Mark(_) => Ok(transaction.unaudited(Unaudited::GrantMark)),
@@ -186,14 +186,13 @@ fn with_readings_unchanged(
 ///
 /// Taking requires the limit that was read, and room. Giving back requires that the budget was not recomputed
 /// since, since less may then be counted for the reservation. The first key shown in a programme sets `shown`.
-fn move_budget(
-    transaction: Transaction,
-    budget: &Budget,
-    change: BudgetChange,
-    is_first: bool,
-) -> Result<Transaction, StoreError> {
-    let (amount, condition, mut values) = match change {
-        BudgetChange::None if !is_first => return Ok(transaction),
+fn move_budget(transaction: Transaction, view: &View, change: &Change) -> Result<Transaction, StoreError> {
+    let (budget, grant) = (&view.budget, change.grant());
+    let is_first = grant.ever_shown && !budget.shown;
+    let (waited, waits) = (Unreserved::cap_of(&view.grant), Unreserved::cap_of(grant));
+    let ends_one = waited.is_some() && grant.state == GrantState::Revoked;
+    let (amount, condition, mut values) = match change.budget() {
+        BudgetChange::None if !is_first && !ends_one => return Ok(transaction),
         BudgetChange::None => (None, "attribute_exists(pk)", Vec::new()),
         BudgetChange::Take(amount) => {
             let limit = (":limit", number(budget.limit.micros()));
@@ -209,11 +208,21 @@ fn move_budget(
             None => (Some(Usd::ZERO - amount), "attribute_exists(pk) AND attribute_not_exists(counted_at)", Vec::new()),
         },
     };
-    let mut expression = String::new();
+    let mut set = Vec::new();
     if is_first {
-        expression += "SET shown = :shown ";
+        set.push("shown = :shown".to_owned());
         values.push((":shown", AttributeValue::Bool(true)));
     }
+    let moved = if waited == waits {
+        [None, None]
+    } else {
+        [waited.map(|cap| (cap, ":less", -1)), waits.map(|cap| (cap, ":more", 1))]
+    };
+    for (cap, name, by) in moved.into_iter().flatten() {
+        set.push(format!("unreserved.#{cap} = if_not_exists(unreserved.#{cap}, :zero) + {name}"));
+        values.extend([(":zero", number(0)), (name, number(by))]);
+    }
+    let mut expression = if set.is_empty() { String::new() } else { format!("SET {} ", set.join(", ")) };
     if let Some(amount) = amount {
         expression += "ADD reserved :amount, version :one";
         values.extend([(":amount", number(amount.micros())), (":one", number(1))]);

@@ -8,10 +8,12 @@ use futures_util::stream::{Stream, StreamExt, iter};
 
 use crate::aws::reduce;
 use crate::domain::grant::{Person, Urgency};
+use crate::domain::programme::unreserved::Unreserved;
 use crate::domain::usage::reading::Reading;
 use crate::prelude::*;
 use crate::store::items::{Queue, Stored};
 use crate::store::keys::{Range, SHARDS, address_partition, grant_partition_of};
+use crate::store::table::meta::attribute_of;
 use crate::store::table::write::{Pauses, Round, Transaction, Unaudited, instant, number};
 use crate::store::{Author, OutboxRow, QueuedMail, items, keys};
 
@@ -282,6 +284,24 @@ pub struct NewPerson {
 }
 
 impl Table {
+    /// Counts anew who of a programme has no reservation, unless the budget moves meanwhile: then the next sync does.
+    pub async fn count_unreserved(&self, programme: &ProgrammeId, deadline: Deadline) -> Result<(), StoreError> {
+        let Some(budget) = self.get(Budget::key_of(programme)).await? else { return Ok(()) };
+        let mut unreserved = Unreserved::default();
+        for shard in SHARDS {
+            self.list(Grant::of_shard(programme, shard)).await?.iter().for_each(|grant| unreserved.add(grant));
+        }
+        if unreserved == budget.unreserved {
+            return Ok(());
+        }
+        let values =
+            [(":unreserved", attribute_of(&unreserved)?), (":version", number(budget.version)), (":one", number(1))];
+        let key = Budget::key_of(programme);
+        let set = "SET unreserved = :unreserved ADD version :one";
+        self.write_alone(self.transaction().update(&key, set, "version = :version", &values)?, deadline).await?;
+        Ok(())
+    }
+
     /// Enrols people, at most [`INVITED_AT_ONCE`], each once and with a mail queued. Those enrolled already
     /// stay as they are. Returns the new grants.
     pub async fn invite(
@@ -310,11 +330,20 @@ impl Table {
                 let mail = QueuedMail::Roster { programme: id.clone(), grant: grant.id.clone() };
                 let mail = OutboxRow::queued(new_ulid(by.now), mail, by.now);
                 transaction = transaction.create(&grant)?.create(&enrolment)?.owing(&mail)?;
-                added.push(grant.id);
+                let cap = Unreserved::cap_of(&grant).unwrap_or_default();
+                added.push((grant.id, cap));
             }
             if added.is_empty() {
-                return Ok(Round::Over(added));
+                return Ok(Round::Over(Vec::new()));
             }
+            // Of many, the job that invites them counts anew at its end.
+            if let [(_, cap)] = &added[..] {
+                let one_more =
+                    format!("SET unreserved.#{cap} = if_not_exists(unreserved.#{cap}, :zero) + :one ADD version :one");
+                let values = [(":zero", number(0)), (":one", number(1))];
+                transaction = transaction.update(&Budget::key_of(id), &one_more, "attribute_exists(pk)", &values)?;
+            }
+            let added: Vec<GrantId> = added.into_iter().map(|(grant, _)| grant).collect();
             let names: Vec<&str> = added.iter().map(GrantId::as_str).collect();
             let what = AuditDetail::new(Act::Invited).noting(names.join(" "));
             let entry = Entry::on_programme(id, by.actor, by.now, what);

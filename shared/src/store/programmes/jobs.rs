@@ -43,8 +43,8 @@ pub struct Job {
 
 stored! {
     // A programme's running or last job of a kind. There is one key, so there is one such job at a time.
-    "job" Job |it| (programme: &ProgrammeId = &it.programme, kind: &str = it.work.kind()) => key(programme_partition(programme), format!("JOB#{kind}"));
-    list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), "JOB#");
+    "job" Job |it| (programme: &ProgrammeId = &it.programme, kind: &str = it.work.kind()) => key(programme_partition(programme), overview(&format!("JOB#{kind}")));
+    list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), &overview("JOB#"));
     waits it.waits()
 }
 

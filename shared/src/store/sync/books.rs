@@ -6,11 +6,13 @@ use futures_util::future::try_join_all;
 use crate::domain::ledger::cut::LifetimeUse;
 use crate::domain::ledger::foreign::KeyOwner;
 use crate::domain::programme::Byok;
+use crate::domain::programme::guardrail::Guardrail;
+use crate::domain::usage::forecast::StandingOut;
 use crate::domain::usage::models::{GrantRows, ModelUse, cut};
 use crate::prelude::*;
-use crate::store::OwnedKey;
 use crate::store::items::{MOST_IN_A_PART, Stored};
 use crate::store::keys::{Key, Range, SHARDS, foreign_partition};
+use crate::store::{AssignedUse, Job, OwnedKey, Unreachable, UnreachableReason, items};
 
 /// The account's spending up to a day, by the keys that caused it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,15 +113,43 @@ pub struct Totals {
     pub used: DailyUse,
     /// The use by group; people without a group are not in it.
     pub by_group: BTreeMap<String, DailyUse>,
-    /// What the roster would reserve if everybody claimed.
-    pub implied: Usd,
-    pub grants: u32,
-    /// Grants whose key was ever shown.
+    /// The grants whose key was ever shown.
     pub claimed: u32,
+    pub people: PeopleCounts,
+    pub standing_out: StandingOut,
+}
+
+/// The people of a programme, as the sync counted them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeopleCounts {
+    pub by_state: BTreeMap<String, u32>,
+    pub by_group: BTreeMap<String, u32>,
+    /// Those whose mail comes back.
+    pub unreachable: u32,
+    /// Those who want no mail but links.
+    pub unwanted: u32,
+}
+
+impl PeopleCounts {
+    pub fn add(&mut self, grant: &Grant, unreachable: &Unreachable) {
+        *self.by_state.entry(grant.shown_state().to_owned()).or_default() += 1;
+        if let Some(group) = &grant.group {
+            *self.by_group.entry(group.clone()).or_default() += 1;
+        }
+        match unreachable.get(grant.person.address.matched()).filter(|_| !grant.is_over()) {
+            Some(UnreachableReason::Bounced | UnreachableReason::Suppressed) => self.unreachable += 1,
+            Some(UnreachableReason::Complained) => self.unwanted += 1,
+            None => {}
+        }
+    }
+
+    pub fn all(&self) -> u32 {
+        self.by_state.values().sum()
+    }
 }
 
 stored! {
-    "totals" Totals |it| (programme: &ProgrammeId = &it.programme) => key(programme_partition(programme), "TOTALS")
+    "totals" Totals |it| (programme: &ProgrammeId = &it.programme) => key(programme_partition(programme), overview("TOTALS"))
 }
 
 /// How many groups lie in their programme's item: an item has at most 400 KB, and a group takes some five a
@@ -151,8 +181,8 @@ pub struct GroupTotals {
 }
 
 stored! {
-    "group-totals" GroupTotals |it| (programme: &ProgrammeId = &it.programme, group: &str = &it.group) => key(programme_partition(programme), format!("GT#{group}"));
-    list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), "GT#")
+    "group-totals" GroupTotals |it| (programme: &ProgrammeId = &it.programme, group: &str = &it.group) => key(programme_partition(programme), overview(&format!("GT#{group}")));
+    list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), &overview("GT#"))
 }
 
 /// All that counts for a programme: the totals of its own keys, and the use of foreign keys that it owns.
@@ -179,6 +209,15 @@ impl ProgrammeUse {
     pub fn counted(&self, byok: Byok) -> Usd {
         self.own.as_ref().map_or(Usd::ZERO, |own| own.used.counted(byok)) + self.assigned.counted(byok)
     }
+}
+
+/// What the overview of a programme shows.
+#[derive(Debug)]
+pub struct Overview {
+    pub budget: Budget,
+    pub used: ProgrammeUse,
+    pub jobs: Vec<Job>,
+    pub guardrails: Vec<Guardrail>,
 }
 
 impl KeptTotals {
@@ -208,6 +247,37 @@ impl Table {
             totals.by_group = groups.into_iter().map(|of| (of.group, of.used)).collect();
         }
         Ok(Some(totals))
+    }
+
+    /// What the overview of a programme shows, in one query; nothing where there is no such programme.
+    pub async fn overview(&self, programme: &ProgrammeId) -> Result<Option<Overview>, StoreError> {
+        let (mut budget, mut totals, mut assigned) = (None, None, AssignedUse::none(programme));
+        let (mut groups, mut jobs, mut guardrails) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let range = begin::<Budget>(programme_partition(programme), &overview(""));
+        let each = |item| {
+            match items::kind_of(&item) {
+                Budget::KIND => budget = Some(items::from_item::<Budget>(item)?),
+                KeptTotals::KIND => totals = Some(items::from_item::<KeptTotals>(item)?),
+                GroupTotals::KIND => {
+                    let of: GroupTotals = items::from_item(item)?;
+                    groups.insert(of.group, of.used);
+                }
+                AssignedUse::KIND => assigned = items::from_item(item)?,
+                Job::KIND => jobs.push(items::from_item(item)?),
+                Guardrail::KIND => guardrails.push(items::from_item(item)?),
+                _ => {}
+            }
+            Ok(())
+        };
+        Self::each(self.query(&range), each).await?;
+        let own = totals.map(
+            |KeptTotals { totals, groups_apart }| {
+                if groups_apart { Totals { by_group: groups, ..totals } } else { totals }
+            },
+        );
+        let used = ProgrammeUse { own, assigned: assigned.used, assigned_keys: assigned.keys };
+        jobs.sort_by_key(|job: &Job| (job.started_at, job.job));
+        Ok(budget.map(|budget| Overview { budget, used, jobs, guardrails }))
     }
 
     pub async fn programme_use(&self, programme: &ProgrammeId) -> Result<ProgrammeUse, StoreError> {

@@ -4,6 +4,7 @@
 use futures_util::{StreamExt, TryStreamExt};
 
 use crate::domain::ledger::cut::AccountCut;
+use crate::domain::programme::unreserved::Unreserved;
 use crate::prelude::*;
 use crate::store::items::{MOST_IN_A_PART, Stored};
 use crate::store::table::meta::{SET_ACCOUNT, attribute_of};
@@ -56,10 +57,17 @@ impl FencedTable<'_> {
         Ok(true)
     }
 
-    /// Writes what a budget's grants reserve at an instant, summed after the budget was read. Returns `false` also
+    /// Writes what a budget's grants reserve at an instant, and who has no reservation, summed after the budget was read. Returns `false` also
     /// when a reservation was taken or given back since, which the sum may have missed.
-    pub async fn recompute_reserved(&self, read: &Budget, reserved: Usd, at: Moment) -> Result<bool, StoreError> {
+    pub async fn recompute_reserved(
+        &self,
+        read: &Budget,
+        reserved: Usd,
+        unreserved: &Unreserved,
+        at: Moment,
+    ) -> Result<bool, StoreError> {
         let values = [
+            (":unreserved", attribute_of(unreserved)?),
             (":reserved", number(reserved.micros())),
             (":at", instant(at)),
             (":one", number(1)),
@@ -67,7 +75,7 @@ impl FencedTable<'_> {
         ];
         let transaction = self.begun()?.update(
             &Budget::key_of(&read.programme),
-            "SET reserved = :reserved, counted_at = :at ADD version :one",
+            "SET reserved = :reserved, unreserved = :unreserved, counted_at = :at ADD version :one",
             "version = :version",
             &values,
         )?;

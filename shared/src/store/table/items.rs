@@ -143,13 +143,17 @@ pub(crate) fn key_of(item: &Item) -> ItemKey {
     ItemKey { pk: text("pk"), sk: text("sk") }
 }
 
+pub(crate) fn kind_of(item: &Item) -> &str {
+    item.get("kind").and_then(|kind| kind.as_s().ok()).map_or("", String::as_str)
+}
+
 pub fn is_kind<T: Stored>(item: &Item) -> bool {
-    item.get("kind").and_then(|kind| kind.as_s().ok()).is_some_and(|kind| kind == T::KIND)
+    kind_of(item) == T::KIND
 }
 
 /// The value that an item stores. An item of another kind or shape is corrupt, never absent.
 pub fn from_item<T: Stored>(item: Item) -> Result<T, StoreError> {
-    let (key, kind) = (key_of(&item), item.get("kind").and_then(|kind| kind.as_s().ok()).cloned().unwrap_or_default());
+    let (key, kind) = (key_of(&item), kind_of(&item).to_owned());
     if kind != T::KIND {
         return Err(StoreError::corrupt(&key, T::KIND, &format!("it is of the kind {kind:?}")));
     }

@@ -94,8 +94,13 @@ pub fn programme_partition(programme: &ProgrammeId) -> String {
     format!("P#{programme}")
 }
 
+/// The sort key of what the overview of a programme shows: one query reads all of it.
+pub(crate) fn overview(sk: &str) -> String {
+    format!("OVERVIEW#{sk}")
+}
+
 pub fn job_of(key: &ItemKey) -> Option<ProgrammeId> {
-    let programme = key.pk.strip_prefix("P#").filter(|_| key.sk.starts_with("JOB#"))?;
+    let programme = key.pk.strip_prefix("P#").filter(|_| key.sk.starts_with(&overview("JOB#")))?;
     programme.parse().ok()
 }
 

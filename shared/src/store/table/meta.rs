@@ -88,8 +88,8 @@ impl Table {
 
 pub(crate) const SET_ACCOUNT: &str = "SET account = :account";
 
-pub(crate) fn attribute_of(account: &KnownAccount) -> Result<AttributeValue, StoreError> {
-    serde_dynamo::to_attribute_value(account).map_err(|error| StoreError::corrupt(&Meta::key_of(), Meta::KIND, &error))
+pub(crate) fn attribute_of(value: &impl Serialize) -> Result<AttributeValue, StoreError> {
+    serde_dynamo::to_attribute_value(value).map_err(|error| StoreError::corrupt(&Meta::key_of(), Meta::KIND, &error))
 }
 
 /// A runner's lease. The fence grows with each holder, so that a stale one is recognised.
