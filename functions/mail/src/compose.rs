@@ -75,6 +75,9 @@ impl App {
             QueuedMail::Request { programme, by, wishes, recipient } => {
                 self.request(programme, (by, wishes), row.written_at, recipient).await
             }
+            QueuedMail::More { programme, grant, recipient } => {
+                self.asks_for_more(programme, grant, row.written_at, recipient, now).await
+            }
             QueuedMail::Account { day, alarm, recipient } => self.account(*day, alarm, recipient).await,
             QueuedMail::Digest { programme, week, recipient } => {
                 Box::pin(self.digest(programme, *week, recipient, now)).await

@@ -88,6 +88,9 @@ impl App {
             QueuedMail::Request { recipient, .. } => {
                 self.to_staff_as(format!("what the faculty of {name} ask for"), recipient).await?
             }
+            QueuedMail::More { recipient, .. } => {
+                self.to_staff_as(format!("the request for more of a student of {name}"), recipient).await?
+            }
             QueuedMail::Digest { recipient, .. } => {
                 self.to_staff_as(format!("the digest of {name}"), recipient).await?
             }

@@ -61,7 +61,7 @@ impl MailKind {
             MailKind::Account => "mails to admins about the account",
             MailKind::Digest => "digests",
             MailKind::Student => "notices to students about caps and rules",
-            MailKind::Request => "requests to admins",
+            MailKind::Request => "requests to faculty and admins",
             MailKind::Statement => "statements to finance",
         }
     }

@@ -212,10 +212,14 @@ impl Settings {
     /// The recipients of the budget's alerts: faculty, or the admins if there is no faculty, and the assistants
     /// that were added.
     pub fn hear_of_alerts<'a>(&'a self, admins: &'a [EmailAddress]) -> impl Iterator<Item = &'a EmailAddress> {
-        let People { faculty, assistants, .. } = &self.people;
-        let first = if faculty.is_empty() { admins } else { faculty };
+        let assistants = &self.people.assistants;
         let is_one = |added: &&EmailAddress| assistants.iter().any(|one| one.matched() == added.matched());
-        first.iter().chain(self.mails.alert_assistants.iter().filter(is_one))
+        self.in_charge(admins).iter().chain(self.mails.alert_assistants.iter().filter(is_one))
+    }
+
+    /// Those who decide about the programme: faculty, or the admins if there is no faculty.
+    pub fn in_charge<'a>(&'a self, admins: &'a [EmailAddress]) -> &'a [EmailAddress] {
+        if self.people.faculty.is_empty() { admins } else { &self.people.faculty }
     }
 
     /// The hash of the text that has to be accepted before the first key, if there is one.

@@ -24,6 +24,7 @@ use crate::domain::grant::{
 use crate::domain::mail::failure::is_of_the_address;
 use crate::domain::values::window::end_of_utc_day;
 use crate::prelude::*;
+use crate::store::alerts::MAILS_AT_ONCE;
 use crate::store::grants::view::{AS_READ, as_read};
 use crate::store::table::write::{Round, Told, Transaction, Unaudited, number};
 use crate::store::{ActContext, Enrolment, GrantMail, MailState, NOT_WANTED, OutboxRow, QueuedMail};
@@ -143,6 +144,11 @@ impl Table {
         let row = change.notice().map(|notice| OutboxRow::notice(new_ulid(now), notice, grant, now));
         if let Some(row) = row {
             transaction = transaction.owing(&row)?;
+        }
+        for recipient in change.asks().iter().take(MAILS_AT_ONCE) {
+            let (programme, grant) = (grant.programme.clone(), grant.id.clone());
+            let mail = QueuedMail::More { programme, grant, recipient: recipient.clone() };
+            transaction = transaction.owing(&OutboxRow::queued(new_ulid(now), mail, now))?;
         }
         let is_first = grant.ever_shown && !view.budget.shown;
         let transaction = move_budget(transaction, &view.budget, change.budget(), is_first)?;

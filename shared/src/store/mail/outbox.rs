@@ -135,6 +135,12 @@ pub enum QueuedMail {
         wishes: Vec<Wish>,
         recipient: PersonId,
     },
+    /// A student's request for a larger cap, to those who decide about it.
+    More {
+        programme: ProgrammeId,
+        grant: GrantId,
+        recipient: PersonId,
+    },
     Account {
         day: Date,
         alarm: String,
@@ -289,6 +295,7 @@ impl QueuedMail {
             | QueuedMail::CapUsed { programme, .. }
             | QueuedMail::Alert { programme, .. }
             | QueuedMail::Request { programme, .. }
+            | QueuedMail::More { programme, .. }
             | QueuedMail::Digest { programme, .. } => Some(programme),
             _ => None,
         }
@@ -303,7 +310,7 @@ impl QueuedMail {
             QueuedMail::Notice { notice: Notice::KeyLeaked, .. } => MailKind::KeyLeaked,
             QueuedMail::Notice { .. } | QueuedMail::CapUsed { .. } => MailKind::Student,
             QueuedMail::Alert { .. } => MailKind::Alert,
-            QueuedMail::Request { .. } => MailKind::Request,
+            QueuedMail::Request { .. } | QueuedMail::More { .. } => MailKind::Request,
             QueuedMail::Account { .. } => MailKind::Account,
             QueuedMail::Digest { .. } | QueuedMail::AccountDigest { .. } => MailKind::Digest,
             QueuedMail::Statement { .. } => MailKind::Statement,
