@@ -28,7 +28,7 @@ use Whose::{Admins, Anybodys, Assistants, Facultys, Staffs, Students, Visitors};
 
 const PROGRAMME: &str = "/console/programmes/{id}";
 
-const TABLE: [(&str, &str, Whose); 58] = [
+const TABLE: [(&str, &str, Whose); 59] = [
     ("GET", "/", Anybodys),
     ("POST", "/link", Anybodys),
     ("GET", "/c/{*anything}", Anybodys),
@@ -66,6 +66,7 @@ const TABLE: [(&str, &str, Whose); 58] = [
     ("POST", "/console/programmes/{id}/grants/{grant}/revoke", Facultys),
     ("GET", "/console/programmes/{id}/alerts", Assistants),
     ("POST", "/console/programmes/{id}/alerts", Assistants),
+    ("POST", "/console/programmes/{id}/alerts/test", Assistants),
     ("GET", "/console/programmes/{id}/report", Assistants),
     ("GET", "/console/programmes/{id}/report.csv", Assistants),
     ("GET", "/console/programmes/{id}/closeout", Assistants),

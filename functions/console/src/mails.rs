@@ -115,6 +115,7 @@ pub(crate) fn kind(mail: &QueuedMail) -> &'static str {
         },
         QueuedMail::CapUsed { .. } => "how much of a cap is used",
         QueuedMail::Alert { .. } => "alert",
+        QueuedMail::TestAlert { .. } => "test alert",
         QueuedMail::Request { .. } => "request to admins",
         QueuedMail::More { .. } => "request for more",
         QueuedMail::Digest { .. } => "digest",

@@ -4,6 +4,7 @@
 
 use bursar_core::domain::audit::{Act, Entry};
 use bursar_core::domain::programme::Budget;
+use bursar_core::domain::programme::role::Role;
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
 use bursar_core::domain::usage::forecast::{Forecast, RunsOut, SpendingLimits};
 use bursar_core::domain::values::window::Window;
@@ -63,6 +64,40 @@ impl App {
             Scope::Reserved => words.promised(&programme, &budget, spending),
             Scope::Budget | Scope::Cap(_) => words.spent(&programme, &budget, spending),
         }))
+    }
+
+    /// An alert of what is spent now, though no threshold was crossed, to the person who wants to see one.
+    pub(crate) async fn test_alert(
+        &self,
+        programme: &ProgrammeId,
+        recipient: &PersonId,
+        now: Moment,
+    ) -> Result<ComposedRow, StoreError> {
+        let (found, budget, person, used, sync) = tokio::try_join!(
+            self.table.get(Programme::key_of(programme)),
+            self.table.get(Budget::key_of(programme)),
+            self.table.get(StaffPerson::key_of(recipient)),
+            self.table.programme_use(programme),
+            self.table.sync_state()
+        )?;
+        let (Some(programme), Some(budget), Some(person)) = (found, budget, person) else { return Ok(GONE) };
+        if Role::of(person.address.matched(), &programme.settings, &self.config.admins).is_none() {
+            return Ok(ComposedRow::Nothing("this person has no role in the programme any more"));
+        }
+        let as_of = used.own.as_ref().map_or(now, |totals| totals.as_of);
+        let crossing = Crossing {
+            programme: programme.id.clone(),
+            scope: Scope::Budget,
+            window: Window::WHOLE_TERM,
+            limit: budget.limit,
+            threshold: 0,
+            spent: used.used().days(programme.settings.basis.byok).total(),
+            found_at: as_of,
+            is_mailed: false,
+            mails: Vec::new(),
+        };
+        let spending = AlertSpending::of(&crossing, &programme, &budget, &used, sync.listed_at, now);
+        Ok(self.to(&person.address, |words| words.test(&programme, &budget, spending)))
     }
 }
 
@@ -139,6 +174,18 @@ impl Words<'_> {
         let next = what_next(settings, budget, &spending, used);
         let next = format!("{next} {}", self.how_to_raise(settings));
         self.about_money(programme, subject, facts, spending, next)
+    }
+
+    /// The alert of today's figures that somebody asked for.
+    fn test(self, programme: &Programme, budget: &Budget, spending: AlertSpending) -> Letter {
+        let mut letter = self.spent(programme, budget, spending);
+        letter.subject = format!("Test: {}", letter.subject);
+        letter.parts.insert(
+            0,
+            said("This is a test, with the figures of now. It is sent whether a threshold was crossed or not."),
+        );
+        letter.why = "You get this mail because you asked for a test alert. Nobody else got it.".to_owned();
+        letter
     }
 
     /// The alert that all of the budget is reserved, before a student is refused a key.

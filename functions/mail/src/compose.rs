@@ -72,6 +72,7 @@ impl App {
             QueuedMail::Alert { programme, scope, threshold, of_limit, recipient } => {
                 self.alert(programme, (scope, *threshold, *of_limit), recipient, now).await
             }
+            QueuedMail::TestAlert { programme, recipient } => self.test_alert(programme, recipient, now).await,
             QueuedMail::Request { programme, by, wishes, recipient } => {
                 self.request(programme, (by, wishes), row.written_at, recipient).await
             }

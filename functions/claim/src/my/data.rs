@@ -364,6 +364,7 @@ fn mail(row: OutboxRow) -> MailData {
         },
         QueuedMail::CapUsed { .. } => "how much of your cap you have used",
         QueuedMail::Alert { .. } => "an alert about a programme",
+        QueuedMail::TestAlert { .. } => "a test alert that you asked for",
         QueuedMail::Request { .. } => "a request about a programme",
         QueuedMail::More { .. } => "a student's request for more",
         QueuedMail::Account { .. } => "an alert about the account",

@@ -128,6 +128,11 @@ pub enum QueuedMail {
         of_limit: Usd,
         recipient: PersonId,
     },
+    /// An alert with the figures of now, to the person who wants to see one.
+    TestAlert {
+        programme: ProgrammeId,
+        recipient: PersonId,
+    },
     /// A request of faculty for what only an admin may do.
     Request {
         programme: ProgrammeId,
@@ -294,6 +299,7 @@ impl QueuedMail {
             | QueuedMail::Notice { programme, .. }
             | QueuedMail::CapUsed { programme, .. }
             | QueuedMail::Alert { programme, .. }
+            | QueuedMail::TestAlert { programme, .. }
             | QueuedMail::Request { programme, .. }
             | QueuedMail::More { programme, .. }
             | QueuedMail::Digest { programme, .. } => Some(programme),
@@ -310,6 +316,7 @@ impl QueuedMail {
             QueuedMail::Notice { notice: Notice::KeyLeaked, .. } => MailKind::KeyLeaked,
             QueuedMail::Notice { .. } | QueuedMail::CapUsed { .. } => MailKind::Student,
             QueuedMail::Alert { .. } => MailKind::Alert,
+            QueuedMail::TestAlert { .. } => MailKind::Test,
             QueuedMail::Request { .. } | QueuedMail::More { .. } => MailKind::Request,
             QueuedMail::Account { .. } => MailKind::Account,
             QueuedMail::Digest { .. } | QueuedMail::AccountDigest { .. } => MailKind::Digest,
@@ -335,7 +342,8 @@ impl QueuedMail {
             | MailKind::KeyLeaked
             | MailKind::Alert
             | MailKind::Account
-            | MailKind::Request => MailClass::Urgent,
+            | MailKind::Request
+            | MailKind::Test => MailClass::Urgent,
         }
     }
 }
