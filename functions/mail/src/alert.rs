@@ -56,7 +56,8 @@ impl App {
             self.table.sync_state()
         )?;
         let Some(budget) = budget else { return Ok(GONE) };
-        let mut spending = AlertSpending::of(&crossing, &programme, &budget, &used, sync.listed_at, now);
+        let found = (crossing.limit, crossing.spent, crossing.found_at);
+        let mut spending = AlertSpending::of(found, &programme, &budget, &used, sync.listed_at, now);
         if crossing.spent > crossing.limit {
             spending.was_lowered = was_lowered(&self.table.list(Entry::of_programme(&programme.id)).await?, &crossing);
         }
@@ -85,41 +86,32 @@ impl App {
             return Ok(ComposedRow::Nothing("this person has no role in the programme any more"));
         }
         let as_of = used.own.as_ref().map_or(now, |totals| totals.as_of);
-        let crossing = Crossing {
-            programme: programme.id.clone(),
-            scope: Scope::Budget,
-            window: Window::WHOLE_TERM,
-            limit: budget.limit,
-            threshold: 0,
-            spent: used.used().days(programme.settings.basis.byok).total(),
-            found_at: as_of,
-            is_mailed: false,
-            mails: Vec::new(),
-        };
-        let spending = AlertSpending::of(&crossing, &programme, &budget, &used, sync.listed_at, now);
+        let spent = used.used().days(programme.settings.basis.byok).total();
+        let found = (budget.limit, spent, as_of);
+        let spending = AlertSpending::of(found, &programme, &budget, &used, sync.listed_at, now);
         Ok(self.to(&person.address, |words| words.test(&programme, &budget, spending)))
     }
 }
 
 impl AlertSpending {
-    /// The figures for a crossing. If the budget has changed since, only the crossing's own are used, since
-    /// later spending was never of that budget. `listed_at` is when the last listing of all keys began;
+    /// The figures for what was found: the limit, what was spent of it, and when. If the budget has changed since, only these are used,
+    /// since later spending was never of that budget. `listed_at` is when the last listing of all keys began;
     /// totals are written only when they change.
     fn of(
-        crossing: &Crossing,
+        (limit, spent_then, found_at): (Usd, Usd, Moment),
         programme: &Programme,
         budget: &Budget,
         used: &ProgrammeUse,
         listed_at: Option<Moment>,
         now: Moment,
     ) -> AlertSpending {
-        let (settings, limit) = (&programme.settings, crossing.limit);
-        let runs_out = if crossing.spent >= limit { RunsOut::Gone } else { RunsOut::TooLittleData };
+        let settings = &programme.settings;
+        let runs_out = if spent_then >= limit { RunsOut::Gone } else { RunsOut::TooLittleData };
         let limits = SpendingLimits { budget: limit, keys_stop_at: None };
         let found = AlertSpending {
             limit,
-            spent: crossing.spent,
-            as_of: crossing.found_at,
+            spent: spent_then,
+            as_of: found_at,
             was_lowered: false,
             students: None,
             implied: None,
@@ -128,7 +120,7 @@ impl AlertSpending {
         };
         let Some(totals) = used.own.as_ref().filter(|_| budget.limit == limit) else { return found };
         let (spent, students) = (used.used().days(settings.basis.byok), Some((totals.claimed, totals.grants)));
-        if spent.total() < crossing.spent {
+        if spent.total() < spent_then {
             return AlertSpending { students, ..found };
         }
         let listed_at = totals.as_of.max(listed_at.unwrap_or(totals.as_of));

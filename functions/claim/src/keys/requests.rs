@@ -2,6 +2,7 @@
 //! resume after disuse, and ask for a larger cap. Making and replacing keys is left to `reveal`.
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
@@ -176,7 +177,8 @@ pub(crate) async fn ask_for_more(form: KeyForm) -> Answer {
     };
     if error.is_some() {
         let again = MoreForm { reason: typed, error };
-        return Err(my::more_refused(site, visitor, *now, &view.programme.id, again).await);
+        let page = my::show(site, visitor, *now, None, Some((&view.programme.id, again))).await;
+        return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
     }
     let people = site.table.people_of(view.programme.settings.in_charge(&site.admins), *deadline).await?;
     match site.table.act(form.at(), |view, now| view.ask_for_more(reason, &people, now)).await? {

@@ -60,18 +60,6 @@ pub(crate) async fn refused(site: &Site, visitor: &Visitor, now: Moment, why: &s
     AppError::page(StatusCode::UNPROCESSABLE_ENTITY, show(site, visitor, now, Some(why), None).await)
 }
 
-/// The page again, where a request for more was refused, with what was typed and what is wrong with it.
-pub(crate) async fn more_refused(
-    site: &Site,
-    visitor: &Visitor,
-    now: Moment,
-    programme: &ProgrammeId,
-    form: MoreForm,
-) -> AppError {
-    let page = show(site, visitor, now, None, Some((programme, form))).await;
-    AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page)
-}
-
 pub(crate) async fn grant_in(site: &Site, visitor: &Visitor, programme: &str) -> Result<View, AppError> {
     let programme = programme.parse::<ProgrammeId>().map_err(|_| AppError::not_found())?;
     let enrolments = site.table.list(Enrolment::of_address(&visitor.session.address)).await?;
@@ -88,7 +76,8 @@ pub(crate) async fn grants_of(site: &Site, visitor: &Visitor) -> Result<Vec<View
     Ok(views)
 }
 
-async fn show(
+/// The page; `more` is the form of a request for more that was refused, and its programme.
+pub(crate) async fn show(
     site: &Site,
     visitor: &Visitor,
     now: Moment,

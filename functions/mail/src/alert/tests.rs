@@ -53,7 +53,8 @@ fn found(threshold: u8, days: Days) -> Found {
 
 impl Found {
     fn spending(&self) -> AlertSpending {
-        AlertSpending::of(&self.crossing, &self.programme, &self.budget, &self.used, None, now())
+        let found = (self.crossing.limit, self.crossing.spent, self.crossing.found_at);
+        AlertSpending::of(found, &self.programme, &self.budget, &self.used, None, now())
     }
 
     fn letter(&self, words: Words<'_>, was_lowered: bool) -> Letter {
