@@ -96,6 +96,34 @@ async fn of_cap(campus: &Campus, programme: &ProgrammeId, grant: &GrantId) -> us
 }
 
 #[tokio::test]
+async fn a_test_alert_goes_to_the_person_who_asks_for_it() {
+    let mut campus = Campus::open().await;
+    campus
+        .programme("CS pilot", |settings| {
+            settings.people.faculty = vec![address("faye")];
+            settings.people.assistants = vec![address("asta")];
+        })
+        .await;
+    campus.budget(100).await;
+    campus.students(&["ada"]).await;
+    campus.keys().await;
+    spends(&campus, "7.20").await;
+    let asta = campus.student("asta").await;
+    let (alerts, test) = (campus.console("/alerts"), campus.console("/alerts/test"));
+    let page = asta.get(&alerts).await;
+    assert_eq!(asta.submit(&page, &test, &[]).await.expect(303).location(), Some(&*alerts));
+    assert_eq!(asta.submit(&page, &test, &[]).await.expect(429).header("retry-after"), Some("60"));
+    campus.settle().await;
+    let mails = campus.mails("test");
+    let told: Vec<_> = mails.iter().map(|mail| (&*mail.to, &*mail.contents.subject)).collect();
+    assert_eq!(told, [("asta@example.edu", "Test: CS pilot has used 7% of $100")]);
+    assert!(asta.get(&alerts).await.all("alert").is_empty() && campus.judged().await.crossings.is_empty());
+    campus.minutes(1);
+    asta.submit(&page, &test, &[]).await.expect(303);
+    campus.finish().await;
+}
+
+#[tokio::test]
 async fn a_leap_over_thresholds_is_one_alert() {
     let mut campus = Campus::open().await;
     campus.pump.stop().await;

@@ -9,6 +9,7 @@ mod faults;
 mod keys;
 mod mails;
 mod meanwhile;
+mod more;
 mod my;
 mod refusals;
 mod sign_in;

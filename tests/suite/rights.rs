@@ -28,7 +28,7 @@ use Whose::{Admins, Anybodys, Assistants, Facultys, Staffs, Students, Visitors};
 
 const PROGRAMME: &str = "/console/programmes/{id}";
 
-const TABLE: [(&str, &str, Whose); 57] = [
+const TABLE: [(&str, &str, Whose); 59] = [
     ("GET", "/", Anybodys),
     ("POST", "/link", Anybodys),
     ("GET", "/c/{*anything}", Anybodys),
@@ -47,6 +47,7 @@ const TABLE: [(&str, &str, Whose); 57] = [
     ("POST", "/my/{programme}/refresh", Students),
     ("POST", "/my/{programme}/resume", Students),
     ("POST", "/my/{programme}/return", Students),
+    ("POST", "/my/{programme}/more", Students),
     ("GET", "/console", Staffs),
     ("GET", "/console/programmes/new", Admins),
     ("POST", "/console/programmes", Admins),
@@ -65,6 +66,7 @@ const TABLE: [(&str, &str, Whose); 57] = [
     ("POST", "/console/programmes/{id}/grants/{grant}/revoke", Facultys),
     ("GET", "/console/programmes/{id}/alerts", Assistants),
     ("POST", "/console/programmes/{id}/alerts", Assistants),
+    ("POST", "/console/programmes/{id}/alerts/test", Assistants),
     ("GET", "/console/programmes/{id}/report", Assistants),
     ("GET", "/console/programmes/{id}/report.csv", Assistants),
     ("GET", "/console/programmes/{id}/closeout", Assistants),

@@ -292,6 +292,40 @@ async fn request_is_made_once() {
     .await;
 }
 
+/// A student asks for more, and again where the page still offers it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_is_asked_for_once() {
+    const REASON: [(&str, &str); 1] = [("reason", "The last exercise.")];
+    sweep(Sweep {
+        name: "more",
+        scene: async || {
+            let campus = Campus::with_keys(&["ada"]).await;
+            campus.set(|settings| settings.people.faculty = ["ann", "ben"].map(address).to_vec()).await;
+            campus.settle().await;
+            campus.pump.stop().await;
+            let ada = campus.student("ada").await;
+            let page = ada.get("/my").await;
+            (campus, (ada, page))
+        },
+        act: async |campus: &Campus, (ada, page): &(Visitor, Page)| {
+            ada.submit(page, &campus.my("more"), &REASON).await.status == 303
+        },
+        mend: async |campus: &Campus, (ada, page): &(Visitor, Page)| {
+            if ada.get("/my").await.offers(&campus.my("more")) {
+                ada.submit(page, &campus.my("more"), &REASON).await.expect(303);
+            }
+        },
+        left: async |campus: &Campus, _: &_| {
+            let seen = campus.judged().await;
+            let asked = seen.entries.iter().filter(|entry| entry.what.act == Act::MoreAsked).count();
+            (owed(campus).await, asked)
+        },
+        of: Claim,
+        verdicts: FAULTS,
+    })
+    .await;
+}
+
 /// A campus with two faculty and a finance address, a month before Christmas, whose student has used four fifths of the budget and of her
 /// cap. No mail is written yet, since the stream is not delivered.
 async fn spent() -> Campus {

@@ -70,6 +70,7 @@ impl Function for App {
             .route("/my/{programme}/refresh", post(keys::requests::refresh))
             .route("/my/{programme}/resume", post(keys::requests::resume))
             .route("/my/{programme}/return", post(keys::requests::hand_back))
+            .route("/my/{programme}/more", post(keys::requests::ask_for_more))
             .route("/bursar.css", get(web::stylesheet))
             .route("/forms.js", get(web::forms_script))
             .route("/key.js", get(script))

@@ -1,7 +1,7 @@
 //! The reasons of the domain for which a student is refused: each with its status and one plain sentence.
 
 use bursar_core::clock::Moment;
-use bursar_core::domain::grant::{BeginRefused, ChangeRefused, HoldKind, LATE_ENABLE, RecordRefused};
+use bursar_core::domain::grant::{BeginRefused, ChangeRefused, HoldKind, LATE_ENABLE, MoreRefused, RecordRefused};
 use bursar_core::domain::values::format::time_in;
 use bursar_core::domain::values::term::Term;
 use bursar_core::provider::ProviderError;
@@ -41,6 +41,18 @@ pub(crate) fn record(refused: RecordRefused) -> AppError {
         "{meanwhile} while the key was being made, so it is not shown and cannot be used. Nothing was spent. {ask}"
     ))
     .because(refused.to_string())
+}
+
+/// The refusal of a request for a larger cap.
+pub(crate) fn more(refused: MoreRefused, now: Moment) -> AppError {
+    match refused {
+        MoreRefused::NoKey => AppError::conflict("You have no key in this programme for which more could be asked."),
+        MoreRefused::Open { until } => {
+            let sentence =
+                "You have asked for more already. If nobody changes your cap, you can ask again a week after that.";
+            AppError::too_fast(sentence, until.duration_since(now))
+        }
+    }
 }
 
 /// The refusal of a claim for a failed call to the provider, with what to do about it.

@@ -1,10 +1,10 @@
 //! The alerts of a programme: the crossings of its budget's thresholds with their cause, and the mails with
-//! their recipients and states. A form sends an alert again.
+//! their recipients and states. A form sends an alert again, another a test alert.
 
 use bursar_core::domain::mail::kind::MailClass;
 use bursar_core::domain::usage::crossing::{AlertMail, Crossing, RESERVED, Scope, per_cent};
 use bursar_core::domain::values::id::PersonId;
-use bursar_core::store::{AlertAgain, OutboxRow, StaffPerson, Undeliverable};
+use bursar_core::store::{AlertAgain, BETWEEN_TESTS, OutboxRow, StaffPerson, Undeliverable};
 
 use crate::access::Assistants;
 use crate::mails::{self, MailStatus};
@@ -141,4 +141,15 @@ pub(crate) async fn resend(form: Post<Assistants>) -> Answer {
         }
         AlertAgain::Done | AlertAgain::TooSoon => Ok(Redirect::to(&paths::alerts(&programme.id)).into_response()),
     }
+}
+
+/// Mails a test alert to the sender of the form alone.
+pub(crate) async fn test(post: Post<Assistants>) -> Answer {
+    let Post { site, access, person, now, deadline, .. } = &post;
+    let programme = &access.programme.id;
+    if !site.table.test_alert(programme, person, *now, *deadline).await? {
+        let sentence = "A test alert was sent to you within the last minute. Try again in a minute.";
+        return Err(AppError::too_fast(sentence, BETWEEN_TESTS));
+    }
+    Ok(Redirect::to(&paths::alerts(programme)).into_response())
 }

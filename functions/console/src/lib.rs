@@ -78,6 +78,7 @@ fn routes(site: Site) -> Router {
         .route("/console/programmes/{id}/grants/{grant}", get(grants::grant))
         .route("/console/programmes/{id}/grants/{grant}/{act}", post(grants::act))
         .route("/console/programmes/{id}/alerts", get(alerts::page).post(alerts::resend))
+        .route("/console/programmes/{id}/alerts/test", post(alerts::test))
         .route("/console/programmes/{id}/report", get(report::page))
         .route("/console/programmes/{id}/report.csv", get(report::file))
         .route("/console/programmes/{id}/closeout", get(closing::closeout))

@@ -4,6 +4,7 @@
 
 use bursar_core::domain::audit::{Act, Entry};
 use bursar_core::domain::programme::Budget;
+use bursar_core::domain::programme::role::Role;
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
 use bursar_core::domain::usage::forecast::{Forecast, RunsOut, SpendingLimits};
 use bursar_core::domain::values::window::Window;
@@ -55,7 +56,8 @@ impl App {
             self.table.sync_state()
         )?;
         let Some(budget) = budget else { return Ok(GONE) };
-        let mut spending = AlertSpending::of(&crossing, &programme, &budget, &used, sync.listed_at, now);
+        let found = (crossing.limit, crossing.spent, crossing.found_at);
+        let mut spending = AlertSpending::of(found, &programme, &budget, &used, sync.listed_at, now);
         if crossing.spent > crossing.limit {
             spending.was_lowered = was_lowered(&self.table.list(Entry::of_programme(&programme.id)).await?, &crossing);
         }
@@ -64,27 +66,52 @@ impl App {
             Scope::Budget | Scope::Cap(_) => words.spent(&programme, &budget, spending),
         }))
     }
+
+    /// An alert of what is spent now, though no threshold was crossed, to the person who wants to see one.
+    pub(crate) async fn test_alert(
+        &self,
+        programme: &ProgrammeId,
+        recipient: &PersonId,
+        now: Moment,
+    ) -> Result<ComposedRow, StoreError> {
+        let (found, budget, person, used, sync) = tokio::try_join!(
+            self.table.get(Programme::key_of(programme)),
+            self.table.get(Budget::key_of(programme)),
+            self.table.get(StaffPerson::key_of(recipient)),
+            self.table.programme_use(programme),
+            self.table.sync_state()
+        )?;
+        let (Some(programme), Some(budget), Some(person)) = (found, budget, person) else { return Ok(GONE) };
+        if Role::of(person.address.matched(), &programme.settings, &self.config.admins).is_none() {
+            return Ok(ComposedRow::Nothing("this person has no role in the programme any more"));
+        }
+        let as_of = used.own.as_ref().map_or(now, |totals| totals.as_of);
+        let spent = used.used().days(programme.settings.basis.byok).total();
+        let found = (budget.limit, spent, as_of);
+        let spending = AlertSpending::of(found, &programme, &budget, &used, sync.listed_at, now);
+        Ok(self.to(&person.address, |words| words.test(&programme, &budget, spending)))
+    }
 }
 
 impl AlertSpending {
-    /// The figures for a crossing. If the budget has changed since, only the crossing's own are used, since
-    /// later spending was never of that budget. `listed_at` is when the last listing of all keys began;
+    /// The figures for what was found: the limit, what was spent of it, and when. If the budget has changed since, only these are used,
+    /// since later spending was never of that budget. `listed_at` is when the last listing of all keys began;
     /// totals are written only when they change.
     fn of(
-        crossing: &Crossing,
+        (limit, spent_then, found_at): (Usd, Usd, Moment),
         programme: &Programme,
         budget: &Budget,
         used: &ProgrammeUse,
         listed_at: Option<Moment>,
         now: Moment,
     ) -> AlertSpending {
-        let (settings, limit) = (&programme.settings, crossing.limit);
-        let runs_out = if crossing.spent >= limit { RunsOut::Gone } else { RunsOut::TooLittleData };
+        let settings = &programme.settings;
+        let runs_out = if spent_then >= limit { RunsOut::Gone } else { RunsOut::TooLittleData };
         let limits = SpendingLimits { budget: limit, keys_stop_at: None };
         let found = AlertSpending {
             limit,
-            spent: crossing.spent,
-            as_of: crossing.found_at,
+            spent: spent_then,
+            as_of: found_at,
             was_lowered: false,
             students: None,
             implied: None,
@@ -93,7 +120,7 @@ impl AlertSpending {
         };
         let Some(totals) = used.own.as_ref().filter(|_| budget.limit == limit) else { return found };
         let (spent, students) = (used.used().days(settings.basis.byok), Some((totals.claimed, totals.people.all())));
-        if spent.total() < crossing.spent {
+        if spent.total() < spent_then {
             return AlertSpending { students, ..found };
         }
         let listed_at = totals.as_of.max(listed_at.unwrap_or(totals.as_of));
@@ -139,6 +166,18 @@ impl Words<'_> {
         let next = what_next(settings, budget, &spending, used);
         let next = format!("{next} {}", self.how_to_raise(settings));
         self.about_money(programme, subject, facts, spending, next)
+    }
+
+    /// The alert of today's figures that somebody asked for.
+    fn test(self, programme: &Programme, budget: &Budget, spending: AlertSpending) -> Letter {
+        let mut letter = self.spent(programme, budget, spending);
+        letter.subject = format!("Test: {}", letter.subject);
+        letter.parts.insert(
+            0,
+            said("This is a test, with the figures of now. It is sent whether a threshold was crossed or not."),
+        );
+        letter.why = "You get this mail because you asked for a test alert. Nobody else got it.".to_owned();
+        letter
     }
 
     /// The alert that all of the budget is reserved, before a student is refused a key.

@@ -72,8 +72,12 @@ impl App {
             QueuedMail::Alert { programme, scope, threshold, of_limit, recipient } => {
                 self.alert(programme, (scope, *threshold, *of_limit), recipient, now).await
             }
+            QueuedMail::TestAlert { programme, recipient } => self.test_alert(programme, recipient, now).await,
             QueuedMail::Request { programme, by, wishes, recipient } => {
                 self.request(programme, (by, wishes), row.written_at, recipient).await
+            }
+            QueuedMail::More { programme, grant, recipient } => {
+                self.asks_for_more(programme, grant, row.written_at, recipient, now).await
             }
             QueuedMail::Account { day, alarm, recipient } => self.account(*day, alarm, recipient).await,
             QueuedMail::Digest { programme, week, recipient } => {

@@ -1,6 +1,9 @@
-//! The mail to an admin about what faculty ask for: who asks, the old and the new value, and where to decide.
+//! The mails about what is asked for: of an admin, by faculty, with the old and the new value; of faculty, by a student who wants a
+//! larger cap. Each says who asks and where to decide.
 
+use bursar_core::domain::grant::{MoreRequest, View};
 use bursar_core::domain::programme::request::{BUDGET, CLOSE, COPY, Wish};
+use bursar_core::domain::values::id::GrantId;
 use bursar_core::store::StaffPerson;
 
 use crate::prelude::*;
@@ -26,9 +29,68 @@ impl App {
         }
         Ok(self.to(&person.address, |words| words.request(&programme, (asker.as_ref(), wishes), asked_at)))
     }
+
+    /// The mail of a student's request, if it is still open and its recipient one of those who decide.
+    pub(crate) async fn asks_for_more(
+        &self,
+        programme: &ProgrammeId,
+        grant: &GrantId,
+        asked_at: Moment,
+        recipient: &PersonId,
+        now: Moment,
+    ) -> Result<ComposedRow, StoreError> {
+        let (view, person) =
+            tokio::try_join!(self.table.view(programme, grant), self.table.get(StaffPerson::key_of(recipient)))?;
+        let Some(view) = view else { return Ok(GONE) };
+        let Some(person) = person else { return Ok(ComposedRow::Unsendable("NoSuchPerson")) };
+        let in_charge = view.programme.settings.in_charge(&self.config.admins);
+        if !is_among(person.address.matched(), in_charge) {
+            return Ok(ComposedRow::Nothing("this person does not decide about the programme any more"));
+        }
+        let open = view.open_request(now).filter(|open| open.at == asked_at && !view.grant.is_over());
+        let Some(open) = open else { return Ok(ComposedRow::Nothing("the cap was changed since, or the grant ended")) };
+        Ok(self.to(&person.address, |words| words.asks_for_more(&view, open, now)))
+    }
 }
 
 impl Words<'_> {
+    fn asks_for_more(self, view: &View, open: &MoreRequest, now: Moment) -> Letter {
+        let (settings, grant) = (&view.programme.settings, &view.grant);
+        let (name, who) = (plain(&settings.name), grant.person.address.as_written());
+        let at = |moment| time_in(moment, settings.term.zone());
+        let used = view.spending(now).in_window.to_dollars_up();
+        let read = view.readings.iter().map(|reading| reading.as_of).max();
+        let read = read.map_or("nothing has been read yet".to_owned(), |read| format!("as of {}", at(read)));
+        let cap = format!("{} {}", open.cap.to_dollars_down(), settings.basis.reset.per_window());
+        let person = grant.person.name.as_deref().map(|name| ("Name", plain(name)));
+        let facts = [("Cap", cap), ("Used", format!("{used}, {read}")), ("Asked", at(open.at))];
+        Letter {
+            subject: format!("{name}: a student asks for more"),
+            heading: "More is asked for".to_owned(),
+            parts: vec![
+                LetterPart::Sentences(format!("{who} asks for a larger cap in {name}. Nothing is changed by asking.")),
+                LetterPart::facts(person.into_iter().chain(facts)),
+                LetterPart::Notes(vec![("Reason", plain(&open.reason))]),
+                said(
+                    "If you agree, set another cap on the page of the grant, where the request stands for a week. If you do not, answer \
+                     this mail and say why. All who decide about the programme got it.",
+                ),
+                LetterPart::Link {
+                    label: "Open the grant",
+                    url: format!(
+                        "{}/console/programmes/{}/grants/{}",
+                        self.config.origin.as_str(),
+                        view.programme.id,
+                        grant.id
+                    ),
+                },
+                LetterPart::ReplyTo(grant.person.address.clone()),
+            ],
+            why: format!("You get this mail because you decide about the caps of {name}."),
+            to: self.to.clone(),
+        }
+    }
+
     fn request(
         self,
         programme: &Programme,
@@ -103,7 +165,7 @@ fn asked_for(wishes: &[Wish]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{address, now, programme, told};
+    use crate::testing::{address, now, programme, read, told, with_key};
 
     #[tokio::test]
     async fn request() {
@@ -123,5 +185,29 @@ mod tests {
         An answer to this mail goes to frida@example.edu.
         You get this mail because you are an admin of Bursar at Example University.
         "#);
+    }
+
+    #[tokio::test]
+    async fn more() {
+        let mut view = with_key();
+        read(&mut view, now(), 16_400_000);
+        view.grant.person.name = Some("Ada Lovelace".to_owned());
+        let asked = view.ask_for_more("The last exercise\nneeds a larger model.", &[], now()).unwrap();
+        view.grant = asked.grant().clone();
+        let open = view.open_request(now()).unwrap();
+        insta::assert_snapshot!(told(|words| words.asks_for_more(&view, open, now())).await, @"
+        CS pilot: a student asks for more
+        More is asked for
+        ada@example.edu asks for a larger cap in CS pilot. Nothing is changed by asking.
+        Name: Ada Lovelace
+        Cap: $20 for the whole term
+        Used: $16.40, as of 20 November 2026, 11:00 (Europe/Berlin)
+        Asked: 20 November 2026, 11:00 (Europe/Berlin)
+        Reason: The last exercise needs a larger model.
+        If you agree, set another cap on the page of the grant, where the request stands for a week. If you do not, answer this mail and say why. All who decide about the programme got it.
+        Open the grant: https://bursar.example.edu/console/programmes/cs-pilot/grants/0123456789abcdef
+        An answer to this mail goes to ada@example.edu.
+        You get this mail because you decide about the caps of CS pilot.
+        ");
     }
 }

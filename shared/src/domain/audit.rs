@@ -102,6 +102,8 @@ pub enum Act {
     Purged,
     /// Faculty asked the admins for a change, which by itself changes nothing.
     Asked,
+    /// A student asked faculty for a larger cap, which by itself changes nothing.
+    MoreAsked,
     /// An admin let the next sync do what its safety limit had held back.
     SafetyLimitReleased,
     /// An admin gave a programme keys that Bursar did not make, or took them back.

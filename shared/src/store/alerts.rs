@@ -9,11 +9,14 @@ use crate::domain::usage::crossing::{AlertMail, Crossing, Scope};
 use crate::prelude::*;
 use crate::store::items::Stored;
 use crate::store::mail::outbox::BETWEEN_RESENT;
-use crate::store::table::write::{Pauses, Round, Transaction, Unaudited, number};
-use crate::store::{Account, Author, OutboxRow, QueuedMail};
+use crate::store::table::write::{Pauses, Round, Transaction, Unaudited, instant, number};
+use crate::store::{Account, Author, OutboxRow, QueuedMail, RateCount};
 
 /// How many mails fit into one transaction beside the item itself.
 pub(super) const MAILS_AT_ONCE: usize = 90;
+
+/// The least time between two test alerts to one person.
+pub const BETWEEN_TESTS: SignedDuration = SignedDuration::from_mins(1);
 
 /// An item recorded once that notifies several people by a mail each. Many recipients take several transactions; the next caller goes
 /// on where one died.
@@ -245,6 +248,27 @@ impl Table {
             Ok(Round::Write(transaction.told_by(&[entry])?, AlertAgain::Done))
         })
         .await
+    }
+
+    /// Queues a test alert to the person who asks for it. Returns `false` within a minute of their last one.
+    pub async fn test_alert(
+        &self,
+        programme: &ProgrammeId,
+        recipient: &PersonId,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        let mail = QueuedMail::TestAlert { programme: programme.clone(), recipient: recipient.clone() };
+        // One item for each person, whose interval begins with the use itself.
+        let once = RateCount {
+            what: format!("test-alert#{recipient}"),
+            begins_at: Moment::UNIX_EPOCH,
+            ends_at: now + BETWEEN_TESTS,
+            count: 1,
+        };
+        let once = self.transaction().create_or_replace(&once, "ends_at <= :now", &[(":now", instant(now))])?;
+        let queued = once.owing(&OutboxRow::queued(new_ulid(now), mail, now))?;
+        self.commit_once(queued.unaudited(Unaudited::Delivery), deadline).await
     }
 }
 

@@ -12,7 +12,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use alerts::{AlertAgain, Broadcast, CapScan, CapScanPosition};
+pub use alerts::{AlertAgain, BETWEEN_TESTS, Broadcast, CapScan, CapScanPosition};
 pub use grants::act::{ActOutcome, Decision};
 pub use grants::view::{ByHand, DoneByHand, Enrolment, INVITED_AT_ONCE, NewPerson, ProgrammeShard};
 pub use ledger::{AssignOutcome, AssignedUse, CutKeys, ForeignRequest, OwnedKey};

@@ -63,6 +63,7 @@ async fn stored_data_is_there_to_read() {
           "has_a_reservation_in_the_budget": true,
           "replacements_counted": 0,
           "replacements_allowed_besides": 0,
+          "asked_for_more": null,
           "attempts": [
             {
               "attempt": 1,

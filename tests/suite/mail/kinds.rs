@@ -39,6 +39,7 @@ async fn each_kind_of_mail_reaches_its_reader() {
     let actor = Actor::Person(admin.clone());
     let by = Author { actor: &actor, now, deadline: soon() };
     assert!(campus.table.ask_admins(&request, admins, AuditDetail::new(Act::Asked), by).await.unwrap());
+    assert!(campus.table.test_alert(&campus.programme, &admin, now, soon()).await.unwrap());
     campus.settle().await;
     campus.table.act(campus.on("ada"), |view, now| view.stop(Stopped::Leaked, &Actor::Student, now)).await.unwrap();
     campus.minutes(3 * 24 * 60);
@@ -65,6 +66,7 @@ async fn each_kind_of_mail_reaches_its_reader() {
     roster: ada@example.edu
     statement: fin@example.edu
     student: ada@example.edu
+    test: admin@example.edu
     ");
     assert!(campus.ses.mails().iter().all(|mail| mail.configuration_set.as_deref() == Some("bursar")));
     campus.finish().await;

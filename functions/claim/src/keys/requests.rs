@@ -1,7 +1,8 @@
 //! The requests of a student about an existing key: report a leak, hand the key back, refresh its usage,
-//! and resume after disuse. Making and replacing keys is left to `reveal`.
+//! resume after disuse, and ask for a larger cap. Making and replacing keys is left to `reveal`.
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
@@ -9,6 +10,7 @@ use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{
     Attempt, ChangeRefused, GrantState, HoldKind, Order, OrderKind, Reading, Stopped, View,
 };
+use bursar_core::domain::values::address::is_invisible;
 use bursar_core::domain::values::id::Epoch;
 use bursar_core::domain::values::id::KeyHash;
 use bursar_core::orders::NotCarriedOut;
@@ -18,7 +20,8 @@ use bursar_core::web::{Answer, AppError, Fields, Posted, RequestDeadline, Site, 
 use jiff::SignedDuration;
 
 use crate::my;
-use crate::refusal::why_not_resumed;
+use crate::my::card::MoreForm;
+use crate::refusal::{self, why_not_resumed};
 
 pub(crate) struct KeyForm {
     pub(super) site: Site,
@@ -58,6 +61,7 @@ impl KeyForm {
 }
 
 const BETWEEN_READINGS: SignedDuration = SignedDuration::from_mins(1);
+const LONGEST_REASON: usize = 500;
 const NOT_ON_YET: &str =
     "The provider did not switch your key on yet. It is asked again each minute; you need do nothing more.";
 
@@ -154,6 +158,33 @@ pub(crate) async fn resume(form: KeyForm) -> Answer {
         Err(NotCarriedOut::Table(error)) => Err(error.into()),
         Err(NotCarriedOut::Provider(error)) => Err(AppError::provider(&error, NOT_ON_YET)),
         Err(_) => Err(AppError::later(NOT_ON_YET)),
+    }
+}
+
+/// Asks those who decide about the programme for a larger cap, at most once a week.
+pub(crate) async fn ask_for_more(form: KeyForm) -> Answer {
+    let KeyForm { site, visitor, fields, view, now, deadline } = &form;
+    view.may_ask_for_more(*now).map_err(|refused| refusal::more(refused, *now))?;
+    // Browsers send line breaks as two characters, and count one.
+    let typed = fields.get("reason").unwrap_or_default().replace("\r\n", "\n");
+    let reason = typed.trim();
+    let error = if reason.chars().all(|c| c == ' ' || is_invisible(c)) {
+        Some("Say in a sentence what you need more for.")
+    } else if reason.chars().count() > LONGEST_REASON {
+        Some("Say it in at most 500 characters.")
+    } else {
+        None
+    };
+    if error.is_some() {
+        let again = MoreForm { reason: typed, error };
+        let page = my::show(site, visitor, *now, None, Some((&view.programme.id, again))).await;
+        return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
+    }
+    let people = site.table.people_of(view.programme.settings.in_charge(&site.admins), *deadline).await?;
+    match site.table.act(form.at(), |view, now| view.ask_for_more(reason, &people, now)).await? {
+        ActOutcome::Done(_) => Ok(to_my()),
+        ActOutcome::Refused(refused) => Err(refusal::more(refused, *now)),
+        ActOutcome::NoSuchGrant => Err(AppError::not_found()),
     }
 }
 

@@ -36,6 +36,18 @@ pub(crate) struct Card<'a> {
     pub(crate) no_replacement: Option<String>,
     pub(crate) terms: Option<TermsOfUse<'a>>,
     pub(crate) contact: Option<&'a str>,
+    pub(crate) nothing_left: bool,
+    /// What became of the last request for more.
+    pub(crate) asked: Option<String>,
+    /// The form of a request for more, where one can be made.
+    pub(crate) more: Option<MoreForm>,
+}
+
+/// The form of a request for more, as it is shown or was posted.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct MoreForm {
+    pub(crate) reason: String,
+    pub(crate) error: Option<&'static str>,
 }
 
 pub(crate) struct TermsOfUse<'a> {
@@ -56,7 +68,7 @@ pub(crate) struct Offers {
 }
 
 impl Card<'_> {
-    pub(crate) fn of<'a>(view: &'a View, rules: &KeyRules, now: Moment) -> Card<'a> {
+    pub(crate) fn of<'a>(view: &'a View, rules: &KeyRules, typed: Option<MoreForm>, now: Moment) -> Card<'a> {
         let (grant, settings) = (&view.grant, &view.programme.settings);
         let (kind, obstacle) = (kind_of_request(view), Obstacle::of(view, rules, now));
         let (cap, spending) = (grant.cap(settings), view.spending(now));
@@ -93,6 +105,9 @@ impl Card<'_> {
             no_replacement: not_replaced.map(|obstacle| obstacle.in_words(&settings.term)),
             terms: terms.map(|(text, hash)| TermsOfUse { text, hash }),
             contact: settings.texts.contact.as_deref(),
+            nothing_left: view.next_limit(now).is_none(),
+            asked: words::asked(view, now),
+            more: view.may_ask_for_more(now).is_ok().then(|| typed.unwrap_or_default()),
         }
     }
 }

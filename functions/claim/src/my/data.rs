@@ -78,11 +78,19 @@ struct GrantData {
     has_a_reservation_in_the_budget: bool,
     replacements_counted: u32,
     replacements_allowed_besides: u32,
+    asked_for_more: Option<MoreData>,
     attempts: Vec<AttemptData>,
     readings: Vec<ReadingData>,
     thresholds_passed: Vec<CrossingData>,
     history: Vec<HistoryData>,
     mails: Vec<MailData>,
+}
+
+#[derive(Serialize)]
+struct MoreData {
+    at: Timestamp,
+    reason: String,
+    cap_usd_then: String,
 }
 
 #[derive(Serialize)]
@@ -203,6 +211,11 @@ async fn grant(site: &Site, view: &View) -> Result<GrantData, AppError> {
         has_a_reservation_in_the_budget: grant.has_reservation,
         replacements_counted: grant.replacements,
         replacements_allowed_besides: grant.allowed,
+        asked_for_more: grant.more.as_ref().map(|asked| MoreData {
+            at: *asked.at,
+            reason: asked.reason.clone(),
+            cap_usd_then: asked.cap.to_string(),
+        }),
         attempts: grant.attempts.iter().map(attempt).collect(),
         readings: view.readings.iter().map(reading).collect(),
         thresholds_passed: crossings.iter().map(crossing).collect(),
@@ -319,6 +332,7 @@ fn history_entry(entry: Entry) -> HistoryData {
         Act::ReservationGivenBack => "what was held for the key went back to the programme's budget",
         Act::Described => "the roster's line was changed",
         Act::Moved => "moved to another group",
+        Act::MoreAsked => "asked for more",
         Act::Invited => "put on the roster",
         Act::MailAllowed => "mail to the address, which came back before, was tried again",
         Act::Created | Act::Edited | Act::BudgetChanged | Act::Closed | Act::GuardrailSet | Act::Asked => {
@@ -350,7 +364,9 @@ fn mail(row: OutboxRow) -> MailData {
         },
         QueuedMail::CapUsed { .. } => "how much of your cap you have used",
         QueuedMail::Alert { .. } => "an alert about a programme",
+        QueuedMail::TestAlert { .. } => "a test alert that you asked for",
         QueuedMail::Request { .. } => "a request about a programme",
+        QueuedMail::More { .. } => "a student's request for more",
         QueuedMail::Account { .. } => "an alert about the account",
         QueuedMail::Digest { .. } => "the digest of a programme",
         QueuedMail::AccountDigest { .. } => "the digest of the account",

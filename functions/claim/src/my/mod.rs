@@ -1,6 +1,6 @@
 //! A student's own page: their grants and what is left of each.
 
-mod card;
+pub(crate) mod card;
 pub(crate) mod data;
 pub(crate) mod example;
 pub(crate) mod rules;
@@ -17,7 +17,7 @@ use bursar_core::domain::values::term::Term;
 use bursar_core::store::{Enrolment, KnownAddress};
 use bursar_core::web::{Answer, AppError, Frame, Posted, RequestDeadline, Site, Visitor};
 
-use crate::my::card::Card;
+use crate::my::card::{Card, MoreForm};
 use crate::my::example::Example;
 use crate::my::rules::{KeyRules, NextGuardrail};
 use crate::my::words::not_reached;
@@ -39,7 +39,7 @@ struct MyPage<'a> {
 
 pub(crate) async fn page(State(site): State<Site>, visitor: Visitor) -> Answer {
     let now = site.clock.now();
-    show(&site, &visitor, now, None).await
+    show(&site, &visitor, now, None, None).await
 }
 
 #[derive(Template)]
@@ -57,7 +57,7 @@ pub(crate) async fn help(State(site): State<Site>, visitor: Visitor) -> Answer {
 
 /// The refusal of a form: the page of the person's grants, with what is wrong above it.
 pub(crate) async fn refused(site: &Site, visitor: &Visitor, now: Moment, why: &str) -> AppError {
-    AppError::page(StatusCode::UNPROCESSABLE_ENTITY, show(site, visitor, now, Some(why)).await)
+    AppError::page(StatusCode::UNPROCESSABLE_ENTITY, show(site, visitor, now, Some(why), None).await)
 }
 
 pub(crate) async fn grant_in(site: &Site, visitor: &Visitor, programme: &str) -> Result<View, AppError> {
@@ -76,7 +76,14 @@ pub(crate) async fn grants_of(site: &Site, visitor: &Visitor) -> Result<Vec<View
     Ok(views)
 }
 
-async fn show(site: &Site, visitor: &Visitor, now: Moment, alert: Option<&str>) -> Answer {
+/// The page; `more` is the form of a request for more that was refused, and its programme.
+pub(crate) async fn show(
+    site: &Site,
+    visitor: &Visitor,
+    now: Moment,
+    alert: Option<&str>,
+    mut more: Option<(&ProgrammeId, MoreForm)>,
+) -> Answer {
     let (views, address) = (grants_of(site, visitor).await?, &visitor.session.address);
     let (choice, mark) = tokio::try_join!(site.table.known_address(address), site.table.undeliverable(address, now))?;
     let is_in_use =
@@ -85,7 +92,8 @@ async fn show(site: &Site, visitor: &Visitor, now: Moment, alert: Option<&str>) 
     let mut rules = Vec::with_capacity(views.len());
     for view in &views {
         let of_keys = KeyRules::of(&site.table, view).await?;
-        cards.push(Card::of(view, &of_keys, now));
+        let typed = more.take_if(|(programme, _)| **programme == view.programme.id).map(|(_, form)| form);
+        cards.push(Card::of(view, &of_keys, typed, now));
         rules.push(of_keys);
     }
     let in_use = views.iter().zip(&rules).filter(|(view, _)| is_in_use(view));

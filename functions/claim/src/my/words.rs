@@ -154,6 +154,23 @@ fn used_up(view: &View, now: Moment) -> Option<BeginRefused> {
     view.next_limit(now).is_none().then(|| BeginRefused::NothingLeft { resets_at: settings.basis.reset.resets_at(now) })
 }
 
+/// What became of the last request for more.
+pub(crate) fn asked(view: &View, now: Moment) -> Option<String> {
+    let (settings, asked) = (&view.programme.settings, view.grant.more.as_ref()?);
+    if view.grant.is_over() || view.programme.is_over(now) {
+        return None;
+    }
+    let cap = view.grant.cap(settings);
+    let then = if view.open_request(now).is_some() {
+        "The people who run this programme have your reason and decide about it.".to_owned()
+    } else if asked.cap != cap {
+        format!("Your cap has been changed since: it is {} now.", cap.to_dollars_down())
+    } else {
+        "Nobody has changed your cap within a week. You can ask again.".to_owned()
+    };
+    Some(format!("You asked for more on {}. {then}", time_in(asked.at, settings.term.zone())))
+}
+
 /// The notice to a person whom mail does not reach, or who does not want it.
 pub(crate) fn not_reached(mark: &Undeliverable) -> String {
     let since = long_date(utc_date(mark.at));

@@ -28,6 +28,8 @@ struct GrantPage<'a> {
     unreachable: Option<(UnreachableReason, &'static str, String)>,
     mails: Vec<MailRow>,
     may: GrantForms,
+    /// When the student asked for more and why, while that is open.
+    asked: Option<(String, &'a str)>,
     cap: Form<OwnCap>,
 }
 
@@ -119,6 +121,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, ref
         unreachable: mark.map(|mark| (mark.why, mails::why(mark.why), column_time(mark.at, zone))),
         mails: mails.iter().rev().map(|row| MailRow::of(row, zone)).collect(),
         as_of: sync.listed_at.map(|at| column_time(at, zone)),
+        asked: view.open_request(now).map(|asked| (column_time(asked.at, zone), &*asked.reason)),
         notes: spans::notes(spans.iter().map(|(_, figure)| figure)),
         spans,
         row: &GrantRow::of(grant.clone(), readings, &programme.settings, now),
@@ -185,6 +188,7 @@ fn words(act: Act) -> &'static str {
         Act::Recovered => "keys that the provider had were recorded again",
         Act::Purged => "a key was deleted at the provider",
         Act::Asked => "asked of the admins",
+        Act::MoreAsked => "asked for more",
         Act::SafetyLimitReleased => "what the safety limit held back was released",
         Act::KeysAssigned => "keys made elsewhere were given to the programme",
         Act::KeysTakenBack => "keys made elsewhere were taken back from the programme",

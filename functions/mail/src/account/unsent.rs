@@ -85,8 +85,14 @@ impl App {
             QueuedMail::Alert { threshold, recipient, .. } => {
                 self.to_staff_as(format!("the alert of {name} at {threshold} %"), recipient).await?
             }
+            QueuedMail::TestAlert { recipient, .. } => {
+                self.to_staff_as(format!("a test alert of {name}"), recipient).await?
+            }
             QueuedMail::Request { recipient, .. } => {
                 self.to_staff_as(format!("what the faculty of {name} ask for"), recipient).await?
+            }
+            QueuedMail::More { recipient, .. } => {
+                self.to_staff_as(format!("the request for more of a student of {name}"), recipient).await?
             }
             QueuedMail::Digest { recipient, .. } => {
                 self.to_staff_as(format!("the digest of {name}"), recipient).await?

@@ -57,7 +57,8 @@ fn found(threshold: u8, days: Days) -> Found {
 
 impl Found {
     fn spending(&self) -> AlertSpending {
-        AlertSpending::of(&self.crossing, &self.programme, &self.budget, &self.used, None, now())
+        let found = (self.crossing.limit, self.crossing.spent, self.crossing.found_at);
+        AlertSpending::of(found, &self.programme, &self.budget, &self.used, None, now())
     }
 
     fn letter(&self, words: Words<'_>, was_lowered: bool) -> Letter {
@@ -76,6 +77,25 @@ impl Found {
         let (_, letter, config) = written(|words| self.letter(words, was_lowered)).await;
         letter.html(&config, "burn.1@example.edu").unwrap()
     }
+}
+
+#[tokio::test]
+async fn test() {
+    let found = found(0, Days::default());
+    insta::assert_snapshot!(told(|words| words.test(&found.programme, &found.budget, found.spending())).await, @"
+    Test: CS pilot has used 0% of $4,000
+    CS pilot has used 0% of $4,000
+    This is a test, with the figures of now. It is sent whether a threshold was crossed or not.
+    Spent: $0
+    Budget: $4,000
+    Left: $4,000
+    Students: 161 of 200 have had a key
+    Term ends: 6 February 2027
+    As of: 20 November 2026, 11:00 (Europe/Berlin)
+    Nothing changes for students now: each key works up to its own cap. You hear again at 50%. If more is needed, tell the faculty, who can ask for it: frida@example.edu.
+    See the programme: https://bursar.example.edu/console/programmes/cs-pilot
+    You get this mail because you asked for a test alert. Nobody else got it.
+    ");
 }
 
 #[tokio::test]

@@ -26,6 +26,8 @@ pub struct Change<L = Logged> {
     pub(super) logged: L,
     pub(super) notice: Option<Notice>,
     pub(super) reading: Option<Reading>,
+    /// The people who are mailed that the student asks for more.
+    pub(super) asks: Vec<PersonId>,
 }
 
 pub(super) type Draft = Change<()>;
@@ -135,6 +137,7 @@ impl View {
             logged: (),
             notice: None,
             reading: None,
+            asks: Vec::new(),
         }
     }
 }
@@ -176,6 +179,10 @@ impl Change {
     pub fn reading(&self) -> Option<&Reading> {
         self.reading.as_ref()
     }
+
+    pub fn asks(&self) -> &[PersonId] {
+        &self.asks
+    }
 }
 
 impl Draft {
@@ -194,9 +201,9 @@ impl Draft {
         self.logged(Logged::Mark(mark))
     }
 
-    fn logged(self, logged: Logged) -> Change {
-        let Change { grant, budget, by, depends_on, logged: (), notice, reading } = self;
-        Change { grant, budget, by, depends_on, logged, notice, reading }
+    pub(super) fn logged(self, logged: Logged) -> Change {
+        let Change { grant, budget, by, depends_on, logged: (), notice, reading, asks } = self;
+        Change { grant, budget, by, depends_on, logged, notice, reading, asks }
     }
 }
 

@@ -11,6 +11,7 @@ mod drift;
 mod hold;
 mod lifecycle;
 mod limits;
+mod more;
 mod order;
 mod reservation;
 mod spending;
@@ -25,6 +26,7 @@ pub use drift::RecoveredKey;
 pub use hold::{ChangeRefused, Hold, HoldKind, Holds, Pause};
 pub use lifecycle::{AnnouncedEnd, NoticeDelivery, Rule};
 pub use limits::{ListedLimit, NotMoved, NotSending, WantedLimit};
+pub use more::{MORE_REQUEST_LASTS, MoreRefused, MoreRequest};
 pub use order::{BETWEEN_LOOKS, LATE_ENABLE, LargerLimit, Order, OrderBackoff, OrderKind, SentLimit, Urgency};
 pub use reservation::{DROPPED_KEPT, EditEffect, Reservation};
 use spending::surely;
@@ -69,6 +71,8 @@ pub struct Grant {
     pub attempts: Vec<Attempt>,
     /// The time of the last reveal or counted replacement, until it has given one free replacement.
     pub counted_at: Option<Moment>,
+    /// The last request of the student for a larger cap.
+    pub more: Option<MoreRequest>,
     pub version: u64,
 }
 
@@ -241,6 +245,7 @@ impl Grant {
             allowed: 0,
             attempts: Vec::new(),
             counted_at: None,
+            more: None,
             version: 1,
         }
     }

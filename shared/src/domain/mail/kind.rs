@@ -20,10 +20,12 @@ pub enum MailKind {
     Request,
     /// The statement of a month, to the finance addresses of programmes.
     Statement,
+    /// An alert that its reader asked for, to see one.
+    Test,
 }
 
 impl MailKind {
-    pub const ALL: [MailKind; 10] = [
+    pub const ALL: [MailKind; 11] = [
         MailKind::Link,
         MailKind::Roster,
         MailKind::KeyShown,
@@ -34,6 +36,7 @@ impl MailKind {
         MailKind::Student,
         MailKind::Request,
         MailKind::Statement,
+        MailKind::Test,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -48,6 +51,7 @@ impl MailKind {
             MailKind::Student => "student",
             MailKind::Request => "request",
             MailKind::Statement => "statement",
+            MailKind::Test => "test",
         }
     }
 
@@ -61,8 +65,9 @@ impl MailKind {
             MailKind::Account => "mails to admins about the account",
             MailKind::Digest => "digests",
             MailKind::Student => "notices to students about caps and rules",
-            MailKind::Request => "requests to admins",
+            MailKind::Request => "requests to faculty and admins",
             MailKind::Statement => "statements to finance",
+            MailKind::Test => "test alerts",
         }
     }
 

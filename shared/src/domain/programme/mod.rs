@@ -216,9 +216,13 @@ impl Settings {
     /// The recipients of the budget's alerts: faculty, or the admins if there is no faculty, and the assistants
     /// where they are to hear of them.
     pub fn hear_of_alerts<'a>(&'a self, admins: &'a [EmailAddress]) -> impl Iterator<Item = &'a EmailAddress> {
-        let People { faculty, assistants, .. } = &self.people;
-        let first = if faculty.is_empty() { admins } else { faculty };
-        first.iter().chain(assistants.iter().filter(|_| self.mails.alert_assistants))
+        let assistants = self.people.assistants.iter().filter(|_| self.mails.alert_assistants);
+        self.in_charge(admins).iter().chain(assistants)
+    }
+
+    /// Those who decide about the programme: faculty, or the admins if there is no faculty.
+    pub fn in_charge<'a>(&'a self, admins: &'a [EmailAddress]) -> &'a [EmailAddress] {
+        if self.people.faculty.is_empty() { admins } else { &self.people.faculty }
     }
 
     /// The hash of the text that has to be accepted before the first key, if there is one.

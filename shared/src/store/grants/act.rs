@@ -25,6 +25,7 @@ use crate::domain::mail::failure::is_of_the_address;
 use crate::domain::programme::unreserved::Unreserved;
 use crate::domain::values::window::end_of_utc_day;
 use crate::prelude::*;
+use crate::store::alerts::MAILS_AT_ONCE;
 use crate::store::grants::view::{AS_READ, as_read};
 use crate::store::table::write::{Round, Told, Transaction, Unaudited, number};
 use crate::store::{ActContext, Enrolment, GrantMail, MailState, NOT_WANTED, OutboxRow, QueuedMail};
@@ -144,6 +145,11 @@ impl Table {
         let row = change.notice().map(|notice| OutboxRow::notice(new_ulid(now), notice, grant, now));
         if let Some(row) = row {
             transaction = transaction.owing(&row)?;
+        }
+        for recipient in change.asks().iter().take(MAILS_AT_ONCE) {
+            let (programme, grant) = (grant.programme.clone(), grant.id.clone());
+            let mail = QueuedMail::More { programme, grant, recipient: recipient.clone() };
+            transaction = transaction.owing(&OutboxRow::queued(new_ulid(now), mail, now))?;
         }
         let transaction = move_budget(transaction, view, change)?;
         match change.logged() {

@@ -128,11 +128,22 @@ pub enum QueuedMail {
         of_limit: Usd,
         recipient: PersonId,
     },
+    /// An alert with the figures of now, to the person who wants to see one.
+    TestAlert {
+        programme: ProgrammeId,
+        recipient: PersonId,
+    },
     /// A request of faculty for what only an admin may do.
     Request {
         programme: ProgrammeId,
         by: PersonId,
         wishes: Vec<Wish>,
+        recipient: PersonId,
+    },
+    /// A student's request for a larger cap, to those who decide about it.
+    More {
+        programme: ProgrammeId,
+        grant: GrantId,
         recipient: PersonId,
     },
     Account {
@@ -288,7 +299,9 @@ impl QueuedMail {
             | QueuedMail::Notice { programme, .. }
             | QueuedMail::CapUsed { programme, .. }
             | QueuedMail::Alert { programme, .. }
+            | QueuedMail::TestAlert { programme, .. }
             | QueuedMail::Request { programme, .. }
+            | QueuedMail::More { programme, .. }
             | QueuedMail::Digest { programme, .. } => Some(programme),
             _ => None,
         }
@@ -303,7 +316,8 @@ impl QueuedMail {
             QueuedMail::Notice { notice: Notice::KeyLeaked, .. } => MailKind::KeyLeaked,
             QueuedMail::Notice { .. } | QueuedMail::CapUsed { .. } => MailKind::Student,
             QueuedMail::Alert { .. } => MailKind::Alert,
-            QueuedMail::Request { .. } => MailKind::Request,
+            QueuedMail::TestAlert { .. } => MailKind::Test,
+            QueuedMail::Request { .. } | QueuedMail::More { .. } => MailKind::Request,
             QueuedMail::Account { .. } => MailKind::Account,
             QueuedMail::Digest { .. } | QueuedMail::AccountDigest { .. } => MailKind::Digest,
             QueuedMail::Statement { .. } => MailKind::Statement,
@@ -328,7 +342,8 @@ impl QueuedMail {
             | MailKind::KeyLeaked
             | MailKind::Alert
             | MailKind::Account
-            | MailKind::Request => MailClass::Urgent,
+            | MailKind::Request
+            | MailKind::Test => MailClass::Urgent,
         }
     }
 }

@@ -63,6 +63,10 @@ fn a_key_that_works_before_anything_was_read_and_after_and_with_a_cap_that_reset
     Used: $0; nothing has been read from the provider yet
     Cap: $20 for the whole term, until the end of 6 February 2027
     [Read what I used now]
+    I need more than this
+    What you need more for
+    The people who run the programme read it and decide. You can ask once a week.
+    [Ask for more]
     I do not need my key any more
     Your key ends and what is left of your credit is free for others. You can get a new one later, as long as the programme has money for it.
     [Hand my key back]
@@ -73,7 +77,7 @@ fn a_key_that_works_before_anything_was_read_and_after_and_with_a_cap_that_reset
     [My key has leaked: end it]
     ");
     let spent = Story::new().shown().after(1.hour()).used(4_990_001);
-    insta::assert_snapshot!(spent.brief(), @"working: Your key works. It was shown on 20 November 2026, 14:05 (Europe/Berlin), and nobody can show it again. [Read what I used now] [Hand my key back] [Replace my key] [My key has leaked: end it]");
+    insta::assert_snapshot!(spent.brief(), @"working: Your key works. It was shown on 20 November 2026, 14:05 (Europe/Berlin), and nobody can show it again. [Read what I used now] [Ask for more] [Hand my key back] [Replace my key] [My key has leaked: end it]");
     let weekly =
         || Story::new().set(|view| view.programme.settings.basis.reset = Reset::Weekly).shown().used(12_000_000);
     insta::assert_snapshot!(spent.money(), @"Left: $15 Used: $5, as of 20 November 2026, 15:05 (Europe/Berlin) Cap: $20 for the whole term, until the end of 6 February 2027");
@@ -85,7 +89,7 @@ fn a_key_that_works_before_anything_was_read_and_after_and_with_a_cap_that_reset
 #[test]
 fn a_key_that_has_used_up_its_cap() {
     assert!(Story::new().shown().used(20_050_000).money().starts_with("Left: $0 Used: $20.05, as of"));
-    insta::assert_snapshot!(Story::new().shown().used(20_050_000).brief(), @"used up: Your cap is used up, and it is for the whole term. Ask the people who run the programme if you need more. Requests with your key are refused until there is more. [Read what I used now] [Hand my key back] [My key has leaked: end it]");
+    insta::assert_snapshot!(Story::new().shown().used(20_050_000).brief(), @"used up: Your cap is used up, and it is for the whole term. Ask the people who run the programme if you need more. Requests with your key are refused until there is more. [Read what I used now] [Ask for more] [Hand my key back] [My key has leaked: end it]");
     let daily = Story::new().set(|view| view.programme.settings.basis.reset = Reset::Daily).shown().used(19_995_000);
     insta::assert_snapshot!(daily.words(), @"Your cap is used up. It starts anew on 21 November 2026, 01:00 (Europe/Berlin). Requests with your key are refused until there is more.");
     // From here on, the last day of the term.
@@ -94,9 +98,27 @@ fn a_key_that_has_used_up_its_cap() {
 }
 
 #[test]
+fn what_became_of_a_request_for_more() {
+    let asked = || {
+        let story = Story::new().shown();
+        let change = story.view.ask_for_more("the last exercise", &[], story.now);
+        story.apply(&change.unwrap())
+    };
+    let told = |story: Story| {
+        let text = story.reads();
+        let offers = text.contains("[Ask for more]");
+        format!("{} {offers}", text.lines().find(|line| line.starts_with("You asked for more")).unwrap())
+    };
+    insta::assert_snapshot!(told(asked()), @"You asked for more on 20 November 2026, 14:05 (Europe/Berlin). The people who run this programme have your reason and decide about it. false");
+    insta::assert_snapshot!(told(asked().after((7 * 24).hours())), @"You asked for more on 20 November 2026, 14:05 (Europe/Berlin). Nobody has changed your cap within a week. You can ask again. true");
+    let larger = asked().set(|view| view.grant.own_cap = Some(Usd::from_dollars(30)));
+    insta::assert_snapshot!(told(larger), @"You asked for more on 20 November 2026, 14:05 (Europe/Berlin). Your cap has been changed since: it is $30 now. true");
+}
+
+#[test]
 fn each_reason_for_which_there_is_no_key_now() {
     let stopped = |why| Story::new().shown().stopped(why);
-    insta::assert_snapshot!(stopped(Stopped::Leaked).brief(), @"no key now: You reported your key leaked. The provider has not confirmed yet that it is ended; this is repeated each minute. Get a new one: it has what is left of your cap. [Get a new key]");
+    insta::assert_snapshot!(stopped(Stopped::Leaked).brief(), @"no key now: You reported your key leaked. The provider has not confirmed yet that it is ended; this is repeated each minute. Get a new one: it has what is left of your cap. [Get a new key] [Ask for more]");
     let paid = |story: Story| {
         let order = story.view.grant.orders_off().next().unwrap();
         let change = story.view.confirmed(&order, story.now);
@@ -133,8 +155,8 @@ fn each_hold() {
         view.budget.reserved = view.budget.limit;
     });
     insta::assert_snapshot!(without_room.words(), @"Your key was switched off on 20 November 2026, 14:05 (Europe/Berlin) because it was not used. All of the programme's budget is held for other keys now. Ask the people who run it.");
-    assert!(!Card::of(&without_room.view, &without_room.rules, without_room.now).offers.resume);
-    let twice = Card::of(&unused().held(HoldKind::Paused).view, &KeyRules::default(), unused().now).offers;
+    assert!(!Card::of(&without_room.view, &without_room.rules, None, without_room.now).offers.resume);
+    let twice = Card::of(&unused().held(HoldKind::Paused).view, &KeyRules::default(), None, unused().now).offers;
     assert!(!twice.resume, "it would stay paused");
 }
 

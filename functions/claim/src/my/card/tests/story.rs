@@ -89,7 +89,7 @@ impl Story {
     }
 
     pub(super) fn words(&self) -> String {
-        Card::of(&self.view, &self.rules, self.now).words
+        Card::of(&self.view, &self.rules, None, self.now).words
     }
 
     /// State, words and buttons of the card, without what explains the buttons.
@@ -116,7 +116,9 @@ impl Story {
         let address = self.view.grant.person.address.matched().clone();
         let session = Session::begun(token.hash(), address, None, self.now);
         let visitor = Visitor { session, csrf: token.csrf() };
-        readable(&Alone { visitor: &visitor, card: Card::of(&self.view, &self.rules, self.now) }.render().unwrap())
+        readable(
+            &Alone { visitor: &visitor, card: Card::of(&self.view, &self.rules, None, self.now) }.render().unwrap(),
+        )
     }
 }
 

@@ -1,0 +1,95 @@
+//! The request of a student for a larger cap. It changes nothing: faculty read it, and set the cap or leave it. So a request is
+//! answered as soon as another cap holds, whoever changed it and where: for the grant, its group or the programme.
+
+use super::*;
+
+/// How long a request stands where nobody changes the cap; then it may be made again.
+pub const MORE_REQUEST_LASTS: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MoreRequest {
+    pub at: Moment,
+    /// The student's own words, which nothing but this item repeats.
+    pub reason: String,
+    /// The cap that held when it was made.
+    pub cap: Usd,
+}
+
+/// A `Debug` form without the words, which may name people.
+impl fmt::Debug for MoreRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MoreRequest").field("at", &self.at).field("cap", &self.cap).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MoreRefused {
+    /// There is no key that a larger cap would be for: none was made yet, the grant is held, or it is over.
+    NoKey,
+    /// The last request is open until then.
+    Open { until: Moment },
+}
+
+impl View {
+    /// The last request, while nobody has answered it and a week has not passed.
+    pub fn open_request(&self, now: Moment) -> Option<&MoreRequest> {
+        let is_open = |request: &&MoreRequest| {
+            now < request.at + MORE_REQUEST_LASTS && request.cap == self.grant.cap(&self.programme.settings)
+        };
+        self.grant.more.as_ref().filter(is_open)
+    }
+
+    pub fn may_ask_for_more(&self, now: Moment) -> Result<(), MoreRefused> {
+        let has_key = matches!(self.grant.state, GrantState::Live { .. } | GrantState::Stopped { .. });
+        if !has_key || !self.grant.holds.is_empty() || self.programme.is_over(now) {
+            return Err(MoreRefused::NoKey);
+        }
+        match self.open_request(now) {
+            Some(request) => Err(MoreRefused::Open { until: request.at + MORE_REQUEST_LASTS }),
+            None => Ok(()),
+        }
+    }
+
+    /// Asks these people for a larger cap. The audit entry only says that it was asked for: the reason may name people.
+    pub fn ask_for_more(&self, reason: &str, people: &[PersonId], now: Moment) -> Result<Change, MoreRefused> {
+        self.may_ask_for_more(now)?;
+        let mut change = self.change(&Actor::Student, DependsOn::Settings);
+        let cap = self.grant.cap(&self.programme.settings);
+        change.grant.more = Some(MoreRequest { at: now, reason: reason.to_owned(), cap });
+        change.asks = people.to_vec();
+        Ok(change.logged(Logged::Entry(AuditDetail::new(Act::MoreAsked))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::testing::{a_view, at};
+
+    #[test]
+    fn a_request_is_open_for_a_week_or_until_another_cap_holds() {
+        let (mut view, now) = (a_view(), at("2026-02-02T08:00:00Z"));
+        let ask = |view: &View, now| view.ask_for_more("for the project", &[PersonId::random()], now);
+        assert_eq!(ask(&view, now), Err(MoreRefused::NoKey), "no key was made yet");
+        view.grant.state = GrantState::Stopped { why: Stopped::UsedUp };
+        let change = ask(&view, now).unwrap();
+        assert_eq!((change.asks().len(), change.budget()), (1, BudgetChange::None));
+        assert!(!format!("{change:?}").contains("project"));
+        view.grant = change.grant().clone();
+
+        let week = now + MORE_REQUEST_LASTS;
+        let last = week - SignedDuration::from_millis(1);
+        assert_eq!(ask(&view, last), Err(MoreRefused::Open { until: week }));
+        assert_eq!((view.open_request(last).is_some(), view.open_request(week)), (true, None));
+        ask(&view, week).unwrap();
+        let mut of_programme = view.clone();
+        of_programme.programme.settings.allowance.cap = Usd::CENT;
+        let own = view.set_cap(Some(Usd::CENT), &Actor::Rule, None, now).unwrap();
+        for answered in [of_programme, View { grant: own.grant().clone(), ..view.clone() }] {
+            assert_eq!(answered.open_request(last), None);
+            ask(&answered, last).unwrap();
+        }
+        view.grant.holds.dropped = Some(now);
+        assert_eq!(ask(&view, week), Err(MoreRefused::NoKey));
+    }
+}

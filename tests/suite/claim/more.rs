@@ -1,0 +1,79 @@
+//! A request for a larger cap, from the student's page to the form that answers it.
+
+use bursar_core::domain::audit::{Act, Entry};
+use bursar_tests::campus::ADMIN;
+
+use super::*;
+
+const REASON: &str = "The last exercise compares two models.\r\nIt needs \"ten\" runs.";
+
+#[tokio::test]
+async fn faculty_read_a_request_for_more_and_answer_it() {
+    let mut campus = class().await;
+    campus.set(|settings| settings.people.faculty = vec![address("faye"), address("otto")]).await;
+    let ada = enrol(&mut campus, "ada").await;
+    let more = campus.my("more");
+    assert!(!ada.get("/my").await.offers(&more), "there is no key to have more on");
+    let csrf = ada.get("/my").await.form("/sign-out").value("csrf").unwrap().to_owned();
+    ada.post(&more, &[("csrf", &csrf), ("reason", "all")]).await.expect(409);
+    campus.reveal(&ada).await;
+    campus.spend("ada", "16.40");
+    campus.sync().await;
+    campus.settle().await;
+
+    let faye = campus.student("faye").await;
+    faye.submit(&faye.get("/my").await, "/my/mails", &[("digest", "off"), ("reminders", "off")]).await.expect(303);
+    let form = ada.get("/my").await;
+    for wrong in ["", " \u{200B}\r\n", &"é".repeat(501)] {
+        let page = ada.submit(&form, &more, &[("reason", wrong)]).await.expect(422);
+        let typed = page.form(&more).value("reason").unwrap().to_owned();
+        assert_eq!((typed, page.alerts().len()), (wrong.replace("\r\n", "\n"), 1));
+    }
+    let asked_at = campus.clock.now();
+    assert_eq!(ada.submit(&form, &more, &[("reason", REASON)]).await.expect(303).location(), Some("/my"));
+    let my = ada.get("/my").await;
+    assert!(my.readable().contains("You asked for more on ") && !my.offers(&more), "{}", my.readable());
+    assert!(ada.get("/my/data").await.body.contains("The last exercise"));
+    let again = ada.submit(&form, &more, &[("reason", "still")]).await.expect(429);
+    assert_eq!(again.header("retry-after"), Some("604800"));
+
+    campus.settle().await;
+    let mails = campus.mails("request");
+    let to: Vec<&str> = mails.iter().map(|mail| &*mail.to).collect();
+    assert_eq!(to, ["faye@example.edu", "otto@example.edu"]);
+    assert_eq!(mails[0].contents.headers["Reply-To"], "ada@example.edu");
+    let text = mails[0].contents.text.as_deref().unwrap();
+    let link = format!("{}/grants/{}", campus.console(""), campus.id("ada"));
+    for told in ["Used: $16.40, as of", "The last exercise compares two models. It needs \"ten\" runs.", &link] {
+        assert!(text.contains(told), "{told} is not in {text}");
+    }
+
+    // The page to which the mail leads has the request above the form that answers it.
+    let page = faye.get(&link).await.expect(200);
+    let (request, cap) = (page.body.find("compares two models"), page.body.find("/cap\""));
+    assert!(request.is_some() && request < cap, "{}", page.readable());
+    faye.submit(&page, &format!("{link}/cap"), &[("cap_usd", "30")]).await.expect(303);
+    assert!(!faye.get(&link).await.body.contains("compares two models"));
+    let my = ada.get("/my").await;
+    assert!(my.readable().contains("Your cap has been changed since: it is $30 now."), "{}", my.readable());
+
+    // Nobody answers the next one, and nobody looks after the programme but the admin.
+    campus.set(|settings| settings.people.faculty.clear()).await;
+    ada.submit(&my, &more, &[("reason", "More runs.")]).await.expect(303);
+    campus.settle().await;
+    assert_eq!(campus.mails("request").last().unwrap().to, ADMIN);
+    campus.hours(7 * 24);
+    let ada = campus.student("ada").await;
+    let my = ada.get("/my").await;
+    assert!(my.readable().contains("Nobody has changed your cap within a week."), "{}", my.readable());
+    ada.submit(&my, &more, &[("reason", "Please.")]).await.expect(303);
+    campus.revoke("ada").await;
+    ada.submit(&my, &more, &[("reason", "Please.")]).await.expect(409);
+
+    let entries = campus.table.list(Entry::of_grant(&campus.programme, campus.id("ada"))).await.unwrap();
+    let asked = entries.iter().filter(|entry: &&Entry| entry.what.act == Act::MoreAsked);
+    assert_eq!(asked.clone().map(|entry| entry.at).min(), Some(asked_at));
+    assert!(asked.clone().count() == 3 && asked.clone().all(|entry| entry.what.note.is_none()));
+    assert!(!campus.has_logged("compares two models"));
+    campus.finish().await;
+}
