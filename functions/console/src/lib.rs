@@ -9,6 +9,7 @@ mod csv_file;
 mod grants;
 mod groups;
 mod job_line;
+mod listing;
 mod mails;
 mod overview;
 mod owners;

@@ -4,6 +4,8 @@ use crate::prelude::*;
 
 pub(crate) const ACCOUNT: &str = "/console/account";
 
+pub(crate) const STATEMENT: &str = "/console/account/statement";
+
 pub(crate) const TIERS: &str = "/console/tiers";
 
 pub(crate) const REPORT: &str = "/console/report";
