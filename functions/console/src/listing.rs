@@ -53,7 +53,8 @@ pub(crate) struct Listing<R> {
     pub(crate) testid: &'static str,
     pub(crate) caption: String,
     pub(crate) rows: Vec<R>,
-    /// The page with the rows after these.
+    /// The pages with the rows before these, and after them.
+    pub(crate) previous: Option<String>,
     pub(crate) next: Option<String>,
     /// The file of all rows, or each part of it, in words with its address.
     pub(crate) files: Vec<(String, String)>,
@@ -104,6 +105,10 @@ impl Cell {
 
     pub(crate) fn shown(exact: Option<impl ToString>, text: impl Into<String>) -> Cell {
         Cell::Shown(exact.map(|exact| exact.to_string()), vec![Part::Text(text.into())])
+    }
+
+    pub(crate) fn figure(figure: &Figure) -> Cell {
+        Cell::shown(figure.usd, &figure.text)
     }
 
     pub(crate) fn link(to: String, text: &str) -> Cell {
@@ -158,6 +163,7 @@ impl<R> Listing<R> {
             testid,
             caption: String::new(),
             rows: rows.into_iter().collect(),
+            previous: None,
             next: None,
             files: Vec::new(),
             columns: columns.into_iter().collect(),
@@ -177,6 +183,7 @@ impl<R> Listing<R> {
         let until = from + self.rows.len();
         Listing {
             caption: format!("{} to {until} of {found}, {order}", from + 1),
+            previous: (from > 0).then(|| address(from.saturating_sub(ON_A_PAGE))),
             next: (until < found).then(|| address(until)),
             ..self
         }

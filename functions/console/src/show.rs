@@ -1,6 +1,5 @@
 //! The format of counts, instants of the account, URLs and people on the console's pages.
 
-use bursar_core::domain::audit::Actor;
 pub(crate) use bursar_core::domain::values::format::utc;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::money::grouped;
@@ -27,20 +26,8 @@ pub(crate) fn address(path: &str, query: &[(&str, &str)]) -> String {
 
 pub(crate) const STATES: [&str; 7] = ["invited", "minting", "live", "paused", "stopped", "revoked", "ended"];
 
-/// The state as pages name it; any hold counts as paused.
 pub(crate) fn state(grant: &Grant) -> &'static str {
-    let is_over = grant.is_over();
-    if is_over || grant.holds.is_empty() { grant.state.as_str() } else { "paused" }
-}
-
-/// The name of an actor: the address of a person with a role.
-pub(crate) async fn actor(table: &Table, actor: &Actor) -> Result<String, AppError> {
-    Ok(match actor {
-        Actor::Student => "the student".to_owned(),
-        Actor::Sync => "the sync".to_owned(),
-        Actor::Rule => "a rule of the programme".to_owned(),
-        Actor::Person(named) => person(table, named).await?,
-    })
+    grant.state.shown_with(&grant.holds)
 }
 
 pub(crate) async fn person(table: &Table, person: &PersonId) -> Result<String, AppError> {
