@@ -4,8 +4,8 @@
 use bursar_core::domain::audit::{Actor, Entry};
 use jiff::tz::TimeZone;
 
-use crate::csv_file::{self, CsvRequest};
-use crate::listing::{Cell, Column, Listing, ON_A_PAGE, column};
+use crate::csv_file::CsvRequest;
+use crate::listing::{self, Cell, Column, Listing, ON_A_PAGE, column};
 use crate::prelude::*;
 
 #[derive(Debug, Default, Deserialize)]
@@ -24,7 +24,7 @@ pub(crate) struct AuditRow {
 }
 
 const COLUMNS: [Column<AuditRow>; 7] = [
-    column("When").class("date").file("at").of(|row| Cell::At(row.entry.at)),
+    column("When").class("date").file("at").of(|row| Cell::At(Some(row.entry.at))),
     column("Who").file("by").of(|row| Cell::text(Some(&*row.by))),
     column("What").file("act").hook("act").of(|row| Cell::exact(Some(row.what()))),
     column("Grant").file("grant").hook("grant").of(AuditRow::grant),
@@ -50,23 +50,20 @@ struct AccountAuditPage<'a> {
 }
 
 pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Query(asked): Query<AuditQuery>) -> Answer {
-    let programme = &access.programme;
-    let most = if asked.from.is_empty() { ON_A_PAGE } else { usize::MAX };
-    let (entries, found) = asked.entries(&site, programme, most).await?;
-    let path = paths::audit(&programme.id);
-    let entries = asked.listing(&site, entries, found, &path, programme.settings.term.zone()).await?;
-    let frame = PageFrame::of(&site, &access.visitor);
+    let (programme, frame) = (&access.programme, PageFrame::of(&site, &access.visitor));
+    let entries = asked.entries(&site, programme).await?;
+    let zone = programme.settings.term.zone();
+    let entries = asked.listing(&site, entries, &paths::audit(&programme.id), zone).await?;
     Ok(site.page(&AuditPage { frame, programme, grant: &asked.grant, entries }))
 }
 
 pub(crate) async fn file(
     State(site): State<Site>,
-    access: ProgrammeAccess,
+    ProgrammeAccess { programme, .. }: ProgrammeAccess,
     Query(asked): Query<AuditQuery>,
     request: CsvRequest,
 ) -> Answer {
-    let programme = &access.programme;
-    let (entries, _) = asked.entries(&site, programme, usize::MAX).await?;
+    let entries = asked.entries(&site, &programme).await?;
     request.answer(&format!("audit-{}", programme.id), COLUMNS, AuditRow::all(&site, entries).await?)
 }
 
@@ -76,8 +73,7 @@ pub(crate) async fn page_of_account(
     Query(asked): Query<AuditQuery>,
 ) -> Answer {
     let entries = site.table.list(Entry::of_account()).await?;
-    let found = entries.len();
-    let entries = asked.listing(&site, entries, found, paths::ACCOUNT_AUDIT, &TimeZone::UTC).await?;
+    let entries = asked.listing(&site, entries, paths::ACCOUNT_AUDIT, &TimeZone::UTC).await?;
     Ok(site.page(&AccountAuditPage { frame: PageFrame::of(&site, &visitor), entries }))
 }
 
@@ -87,63 +83,56 @@ pub(crate) async fn file_of_account(State(site): State<Site>, _: AdminAccess, re
 }
 
 impl AuditQuery {
-    /// The newest entries, at most so many, in the order of time, and how many there are.
-    async fn entries(&self, site: &Site, programme: &Programme, most: usize) -> Result<(Vec<Entry>, usize), AppError> {
+    async fn entries(&self, site: &Site, programme: &Programme) -> Result<Vec<Entry>, AppError> {
         if self.grant.is_empty() {
-            return Ok(site.table.audit_of(&programme.id, most).await?);
+            return Ok(site.table.audit_of(&programme.id).await?);
         }
         let grant: GrantId = self.grant.parse().map_err(|_| AppError::not_found())?;
-        let entries = site.table.list(Entry::of_grant(&programme.id, &grant)).await?;
-        let found = entries.len();
-        Ok((entries, found))
+        Ok(site.table.list(Entry::of_grant(&programme.id, &grant)).await?)
     }
 
-    /// The page of these entries, the last of which are the newest that there are.
+    /// The page of all these entries that is asked for.
     async fn listing(
         &self,
         site: &Site,
-        mut entries: Vec<Entry>,
-        found: usize,
+        entries: Vec<Entry>,
         path: &str,
         zone: &TimeZone,
     ) -> Result<Listing<AuditRow>, AppError> {
-        let from = self.from.parse().unwrap_or_else(|_| found.saturating_sub(ON_A_PAGE)).min(found);
-        let mut entries = entries.split_off(from.saturating_sub(found - entries.len()));
-        entries.truncate(ON_A_PAGE);
-        let address = |path: &str, from: &str| show::address(path, &[("grant", self.grant.as_str()), ("from", from)]);
+        let found = entries.len();
+        let from = self.from.parse().unwrap_or_else(|_| found.saturating_sub(ON_A_PAGE));
+        let (entries, from) = listing::page_of(entries, from);
+        let address = |ending: &str, from: usize| {
+            let from = if ending.is_empty() { from.to_string() } else { String::new() };
+            show::address(&format!("{path}{ending}"), &[("grant", &self.grant), ("from", &from)])
+        };
         let rows = AuditRow::all(site, entries).await?;
-        let mut listing =
-            Listing::of(("Audit", "audit"), COLUMNS, rows, zone)
-                .part_of(found, from, "in the order of time", |from| address(path, &from.to_string()));
-        listing.files = csv_file::offered(&address(&format!("{path}.csv"), ""), found);
-        Ok(listing)
+        Ok(Listing::of(("Audit", "audit"), COLUMNS, rows, zone).part_of(found, from, "in the order of time", address))
     }
 }
 
 impl AuditRow {
     /// Entries with who acted, each person looked up once.
     pub(crate) async fn all(site: &Site, entries: Vec<Entry>) -> Result<Vec<AuditRow>, AppError> {
-        let mut names = HashMap::new();
-        let mut rows = Vec::with_capacity(entries.len());
-        for entry in entries {
-            let by = match &entry.by {
+        let mut names: HashMap<String, String> = HashMap::new();
+        for entry in &entries {
+            let name = match &entry.by {
+                actor if names.contains_key(&actor.to_string()) => continue,
                 Actor::Student => "the student".to_owned(),
                 Actor::Sync => "the sync".to_owned(),
                 Actor::Rule => "a rule of the programme".to_owned(),
-                Actor::Person(id) => match names.get(id) {
-                    Some(name) => String::clone(name),
-                    None => names.entry(id.clone()).insert_entry(show::person(&site.table, id).await?).get().clone(),
-                },
+                Actor::Person(person) => show::person(&site.table, person).await?,
             };
-            rows.push(AuditRow { entry, by });
+            names.insert(entry.by.to_string(), name);
         }
-        Ok(rows)
+        let row = |entry: Entry| AuditRow { by: names[&entry.by.to_string()].clone(), entry };
+        Ok(entries.into_iter().map(row).collect())
     }
 
     fn grant(&self) -> Cell {
         match self.entry.programme.as_ref().zip(self.entry.grant.as_ref()) {
             Some((programme, grant)) => Cell::link(paths::grant(programme, grant), grant.as_str()),
-            None => Cell::Empty,
+            None => Cell::exact(None::<&str>),
         }
     }
 

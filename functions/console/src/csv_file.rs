@@ -138,10 +138,9 @@ fn written<W: Write, R>(
 }
 
 fn written_out(cell: Cell) -> String {
-    match cell {
-        Cell::Text(text) => sheet_text(&text),
-        cell => cell.in_full().unwrap_or_default(),
-    }
+    let is_chosen = matches!(cell, Cell::Text(_) | Cell::Shown(..));
+    let text = cell.in_full().unwrap_or_default();
+    if is_chosen { sheet_text(&text) } else { text }
 }
 
 /// Whether the client takes gzip: it is named and not refused with a weight of zero.
@@ -166,7 +165,7 @@ mod tests {
     use super::*;
     use crate::listing::column;
 
-    const COLUMNS: [Column<String>; 1] = [column("").file("x").of(|row: &String| Cell::Exact(row.clone()))];
+    const COLUMNS: [Column<String>; 1] = [column("").file("x").of(|row: &String| Cell::exact(Some(row)))];
 
     fn numbers(count: usize) -> Vec<String> {
         (0..count).map(|number| number.to_string()).collect()
@@ -222,7 +221,7 @@ mod tests {
         let columns = [
             column("").file("text").of(|text: &&str| Cell::text(Some(*text))),
             column("").file("usd").of(|_| Cell::exact(Some("-0.000002"))),
-            column("Not in the file").of(|_| Cell::Empty),
+            column("Not in the file").of(|_| Cell::At(None)),
         ];
         let answer = asked("/x", "").await.answer("x", columns, texts).unwrap();
         assert_eq!(answer.headers()[CONTENT_DISPOSITION], "attachment; filename=\"x.csv\"");

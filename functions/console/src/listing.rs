@@ -3,6 +3,7 @@
 
 use jiff::tz::TimeZone;
 
+use crate::csv_file;
 use crate::prelude::*;
 
 /// The most rows on a page.
@@ -24,15 +25,14 @@ pub(crate) struct Column<R> {
 }
 
 pub(crate) enum Cell {
-    Empty,
     /// A text that somebody chose. One that a spreadsheet would run gets an apostrophe before it.
-    Text(String),
+    Text(Option<String>),
     /// A number, an id or a word of ours.
-    Exact(String),
-    /// Amounts, which a page rounds to cents: what was spent up, and what is there to be spent down.
+    Exact(Option<String>),
+    /// Amounts, which a page rounds to cents: what was spent up, and what may be spent down.
     Up(Usd),
     Down(Usd),
-    At(Moment),
+    At(Option<Moment>),
     /// What a page shows in another form than files and hooks.
     Shown(Option<String>, Vec<Part>),
 }
@@ -40,10 +40,11 @@ pub(crate) enum Cell {
 /// A part of a cell on a page; the small ones are lines of their own.
 pub(crate) enum Part {
     Text(String),
-    Link { to: String, text: String },
-    Badge { class: &'static str, text: String },
+    Link(String, String),
+    Badge(&'static str, String),
     Small(String),
-    Folded(String, Vec<String>),
+    /// Some of these, folded under how many there are.
+    Folded(&'static str, Vec<String>),
 }
 
 /// A table on a page. The first column that is on the page heads the rows.
@@ -92,49 +93,31 @@ impl Place {
 
 impl Cell {
     pub(crate) fn text(text: Option<impl Into<String>>) -> Cell {
-        text.map_or(Cell::Empty, |text| Cell::Text(text.into()))
+        Cell::Text(text.map(Into::into))
     }
 
     pub(crate) fn exact(value: Option<impl ToString>) -> Cell {
-        value.map_or(Cell::Empty, |value| Cell::Exact(value.to_string()))
-    }
-
-    pub(crate) fn at(at: Option<Moment>) -> Cell {
-        at.map_or(Cell::Empty, Cell::At)
+        Cell::Exact(value.map(|value| value.to_string()))
     }
 
     pub(crate) fn shown(exact: Option<impl ToString>, text: impl Into<String>) -> Cell {
         Cell::Shown(exact.map(|exact| exact.to_string()), vec![Part::Text(text.into())])
     }
 
-    pub(crate) fn figure(figure: &Figure) -> Cell {
-        Cell::shown(figure.usd, &figure.text)
-    }
-
     pub(crate) fn link(to: String, text: &str) -> Cell {
-        Cell::Shown(Some(text.to_owned()), vec![Part::Link { to, text: text.to_owned() }])
+        Cell::Shown(Some(text.to_owned()), vec![Part::Link(to, text.to_owned())])
     }
 
     pub(crate) fn badge(class: &'static str, word: &str) -> Cell {
-        Cell::Shown(Some(word.to_owned()), vec![Part::Badge { class, text: word.to_owned() }])
-    }
-
-    /// The cell with another part on the page.
-    pub(crate) fn with(self, part: impl IntoIterator<Item = Part>) -> Cell {
-        match self {
-            Cell::Shown(exact, parts) => Cell::Shown(exact, parts.into_iter().chain(part).collect()),
-            other => other,
-        }
+        Cell::Shown(Some(word.to_owned()), vec![Part::Badge(class, word.to_owned())])
     }
 
     /// The value in full, as files and hooks have it.
     pub(crate) fn in_full(self) -> Option<String> {
         match self {
-            Cell::Empty => None,
-            Cell::Text(text) | Cell::Exact(text) => Some(text),
+            Cell::Text(text) | Cell::Exact(text) | Cell::Shown(text, _) => text,
             Cell::Up(usd) | Cell::Down(usd) => Some(usd.to_string()),
-            Cell::At(at) => Some(at.to_string()),
-            Cell::Shown(exact, _) => exact,
+            Cell::At(at) => at.map(|at| at.to_string()),
         }
     }
 
@@ -143,8 +126,8 @@ impl Cell {
             Cell::Shown(_, parts) => return parts,
             Cell::Up(usd) => Some(usd.to_cents_up()),
             Cell::Down(usd) => Some(usd.to_cents_down()),
-            Cell::At(at) => Some(column_time(at, zone)),
-            Cell::Empty | Cell::Text(_) | Cell::Exact(_) => self.in_full(),
+            Cell::At(at) => at.map(|at| column_time(at, zone)),
+            Cell::Text(text) | Cell::Exact(text) => text,
         };
         text.map(Part::Text).into_iter().collect()
     }
@@ -172,19 +155,20 @@ impl<R> Listing<R> {
     }
 
     /// The table as a part of a list of so many rows, which begins after the first `from`. `address` is that of the page from another
-    /// row on; `order` says how they are sorted.
+    /// row on, and with an ending that of the file; `order` says how they are sorted.
     pub(crate) fn part_of(
         self,
         found: usize,
         from: usize,
         order: &str,
-        address: impl Fn(usize) -> String,
+        address: impl Fn(&str, usize) -> String,
     ) -> Listing<R> {
         let until = from + self.rows.len();
         Listing {
             caption: format!("{} to {until} of {found}, {order}", from + 1),
-            previous: (from > 0).then(|| address(from.saturating_sub(ON_A_PAGE))),
-            next: (until < found).then(|| address(until)),
+            previous: (from > 0).then(|| address("", from.saturating_sub(ON_A_PAGE))),
+            next: (until < found).then(|| address("", until)),
+            files: csv_file::offered(&address(".csv", 0), found),
             ..self
         }
     }

@@ -133,15 +133,15 @@ fn cell(what: &ChangedCell) -> (&'static str, String, String) {
 type StatementLine = (StatementRow, String);
 
 const COLUMNS: [Column<StatementLine>; 5] = [
-    column("Programme").of(|(_, name)| Cell::Text(name.clone())),
+    column("Programme").of(|(_, name)| Cell::text(Some(name))),
     column("Cost code")
         .file("cost_code")
         .hook("cost-code")
-        .of(|(row, _)| Cell::Text(row.cost_code.clone().unwrap_or_default())),
+        .of(|(row, _)| Cell::text(row.cost_code.as_deref().or(Some("")))),
     column("")
         .file("programme")
         .hook("programme")
-        .of(|(row, _)| Cell::Exact(row.programme.as_ref().map(ToString::to_string).unwrap_or_default())),
+        .of(|(row, _)| Cell::exact(row.programme.as_ref().map(ProgrammeId::as_str).or(Some("")))),
     column("What").file("kind").hook("kind").of(|(row, _)| Cell::shown(Some(row.kind.as_str()), row.kind.in_words())),
     column("Spent").class("money").file("spent_usd").hook("usd").of(|(row, _)| Cell::exact(Some(row.spent))),
 ];

@@ -46,35 +46,28 @@ impl SyncRun {
     pub(super) fn residual(&self) -> Option<Usd> {
         self.report.residual_usd.as_deref().and_then(|residual| Usd::parse_floor(residual).ok())
     }
-
-    fn problems(&self) -> Cell {
-        let summary = match self.report.problems.len() {
-            0 => return Cell::Exact("none".to_owned()),
-            1 => "1 problem".to_owned(),
-            count => format!("{count} problems"),
-        };
-        Cell::Shown(None, vec![Part::Folded(summary, self.report.problems.clone())])
-    }
 }
 
 const COLUMNS: [Column<SyncRun>; 10] = [
-    column("Began (UTC)").class("date").of(|sync| Cell::At(sync.run.began_at)),
-    column("Took").class("number").of(|sync| Cell::Exact(sync.took())),
-    column("Keys listed").class("number").of(|sync| Cell::Exact(show::known_count(sync.report.keys_listed))),
+    column("Began (UTC)").class("date").of(|sync| Cell::At(Some(sync.run.began_at))),
+    column("Took").class("number").of(|sync| Cell::exact(Some(sync.took()))),
+    column("Keys listed").class("number").of(|sync| Cell::exact(Some(show::known_count(sync.report.keys_listed)))),
     column("Readings recorded")
         .class("number")
-        .of(|sync| Cell::Exact(show::known_count(sync.report.readings_recorded))),
-    column("Orphans disabled").class("number").of(|sync| Cell::Exact(show::known_count(sync.report.orphans_disabled))),
-    column("Keys missing").class("number").of(|sync| Cell::Exact(show::known_count(sync.report.keys_missing))),
+        .of(|sync| Cell::exact(Some(show::known_count(sync.report.readings_recorded)))),
+    column("Orphans disabled")
+        .class("number")
+        .of(|sync| Cell::exact(Some(show::known_count(sync.report.orphans_disabled)))),
+    column("Keys missing").class("number").of(|sync| Cell::exact(Some(show::known_count(sync.report.keys_missing)))),
     column("Residual").class("money").of(|sync| sync.residual().map_or_else(not_known, Cell::Up)),
     column("Balance").class("money").of(|sync| sync.balance().map_or_else(not_known, Cell::Down)),
     column("Complete")
         .of(|sync| if sync.run.complete { Cell::badge("good", "yes") } else { Cell::badge("warning", "no") }),
-    column("Problems").of(SyncRun::problems),
+    column("Problems").of(|sync| Cell::Shown(None, vec![Part::Folded("problem", sync.report.problems.clone())])),
 ];
 
 fn not_known() -> Cell {
-    Cell::Exact("not known".to_owned())
+    Cell::exact(Some("not known"))
 }
 
 pub(super) fn listing(syncs: Vec<SyncRun>) -> Listing<SyncRun> {

@@ -4,12 +4,12 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-use bursar_core::domain::grant::Reading;
+use bursar_core::domain::grant::{Person, Reading};
 use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::values::id::KeyName;
-use bursar_core::store::{Enrolment, GrantLine, LineDetails, Unreachable};
+use bursar_core::store::{Enrolment, GrantLine, Unreachable};
 
-use crate::csv_file::{self, CsvRequest};
+use crate::csv_file::CsvRequest;
 use crate::listing::{self, Cell, Column, Listing, Part, column};
 use crate::prelude::*;
 use crate::spending::spans::{self, SpanLink};
@@ -74,12 +74,12 @@ fn columns<'a>() -> [Column<GrantRow<'a>>; 17] {
         column("Group").file("group").of(|row| Cell::text(row.line.group.as_deref())),
         column("State").file("state").hook("state").of(|row| Cell::badge(row.state, row.state)),
         column("Cap").class("money").file("cap_usd").hook("cap-usd").of(|row| Cell::Down(row.cap)),
-        column("Spent").class("money").hook("spent-usd").of(|row| Cell::figure(&Figure::of(row.spent))),
+        column("Spent").class("money").hook("spent-usd").of(|row| Cell::shown(row.figure().usd, row.figure().text)),
         column("Spent in all").class("money").file("spent_usd").of(|row| Cell::Up(row.lifetime)),
         column("Left").class("money").file("left_usd").hook("left-usd").of(|row| Cell::Down(row.left)),
-        column("").file("window_resets_at").of(|row| Cell::at(row.resets_at)),
-        column("").file("claimed_at").of(|row| Cell::at(row.line.claimed_at())),
-        column("Last used").class("date").file("last_used_at").of(|row| Cell::at(row.line.last_used_at())),
+        column("").file("window_resets_at").of(|row| Cell::At(row.resets_at)),
+        column("").file("claimed_at").of(|row| Cell::At(row.line.claimed_at())),
+        column("Last used").class("date").file("last_used_at").of(|row| Cell::At(row.line.last_used_at())),
         column("").file("replacements").of(|row| Cell::exact(Some(row.line.replacements))),
         column("").file("mail").of(|row| Cell::exact(row.not_mailed.map(|(name, _)| name))),
         column("").file("key_hash").of(|row| Cell::exact(row.line.live_key())),
@@ -96,44 +96,40 @@ pub(crate) async fn page(
     let (mut rows, groups) = sought.rows(&site, programme, sync.listed_at, false).await?;
     let order = SORTS.into_iter().find(|(name, _)| *name == sought.sort).unwrap_or(SORTS[0]);
     match order.0 {
-        "name" => {
-            rows.sort_by_cached_key(|row| (row.line.person.name.as_deref().map(str::to_lowercase), row.address()))
-        }
+        "name" => rows.sort_by_cached_key(GrantRow::name),
         "used" => rows.sort_by_cached_key(|row| (Reverse(row.line.last_used_at()), row.address())),
         _ => rows.sort_by_cached_key(|row| (Reverse((row.spent.spent, row.lifetime)), row.address())),
     }
     let found = rows.len();
     let (rows, from) = listing::page_of(rows, sought.from.parse().unwrap_or(0));
-    let notes = spans::notes(&rows.iter().map(|row| Figure::of(row.spent)).collect::<Vec<_>>());
+    let notes = spans::notes(&rows.iter().map(GrantRow::figure).collect::<Vec<_>>());
     let zone = programme.settings.term.zone();
-    let spent = format!("spent {}", asked.map_or("in this window", spans::phrase));
-    let as_of =
-        sync.listed_at.map_or("no sync has read it yet".to_owned(), |at| format!("as of {}", column_time(at, zone)));
+    let spent = asked.map_or("in this window", spans::phrase);
+    let as_of = match sync.listed_at {
+        Some(at) => format!("as of {}", column_time(at, zone)),
+        None => "no sync has read it yet".to_owned(),
+    };
     let path = paths::grants(&programme.id);
-    let mut grants = Listing::of(("Grants", "grant"), columns(), rows, zone).part_of(
-        found,
-        from,
-        &format!("{}; {spent}, {as_of}", order.1),
-        |from| sought.address(&path, from),
-    );
-    grants.files = csv_file::offered(&sought.address(&format!("{path}.csv"), 0), found);
-    let choices = |all: &'static str, of: &[(&'static str, &'static str)]| [&[("", all)], of].concat();
+    let grants = Listing::of(("Grants", "grant"), columns(), rows, zone);
+    let choices = |of: &[_]| [&[("", "any")], of].concat();
     let page = GrantListPage {
         frame: PageFrame::of(&site, &access.visitor),
         programme,
         sought: &sought,
         filters: [
-            ("state", "State", &sought.state, choices("any", &show::STATES.map(|state| (state, state)))),
+            ("state", "State", &sought.state, choices(&show::STATES.map(|state| (state, state)))),
             (
                 "group",
                 "Group",
                 &sought.group,
-                [("", "any")].into_iter().chain(groups.iter().map(|group| (&**group, &**group))).collect(),
+                choices(&groups.iter().map(|group| (&**group, &**group)).collect::<Vec<_>>()),
             ),
-            ("mail", "Mail", &sought.mail, choices("any", &MAILS)),
+            ("mail", "Mail", &sought.mail, choices(&[("unreachable", "comes back"), ("unwanted", "links only")])),
             ("sort", "Order", &sought.sort, SORTS.to_vec()),
         ],
-        grants,
+        grants: grants.part_of(found, from, &format!("{}; spent {spent}, {as_of}", order.1), |ending, from| {
+            sought.address(&format!("{path}{ending}"), from)
+        }),
         spans: spans::choices(&path, &sought.query(), &Span::EACH, |span| asked == Some(span)),
         notes,
     };
@@ -171,12 +167,20 @@ impl GrantRow<'_> {
         self.line.person.address.matched().as_str().to_owned()
     }
 
+    fn name(&self) -> (String, String) {
+        let name = self.line.person.name.as_deref();
+        (name.map_or_else(|| self.address(), str::to_lowercase), self.address())
+    }
+
+    fn figure(&self) -> Figure {
+        Figure::of(self.spent)
+    }
+
     fn person(&self) -> Cell {
-        let person = &self.line.person;
-        let badge = self.not_mailed.map(|(_, words)| Part::Badge { class: "warning", text: words.to_owned() });
-        Cell::link(paths::grant(&self.programme.id, &self.line.id), person.address.as_written())
-            .with(person.name.clone().map(Part::Small))
-            .with(badge)
+        let Person { address, name, .. } = &self.line.person;
+        let link = Part::Link(paths::grant(&self.programme.id, &self.line.id), address.as_written().to_owned());
+        let badge = self.not_mailed.map(|(_, words)| Part::Badge("warning", words.to_owned()));
+        Cell::Shown(None, [Some(link), name.clone().map(Part::Small), badge].into_iter().flatten().collect())
     }
 }
 
@@ -192,17 +196,19 @@ impl GrantSearch {
         let (now, settings, asked) = (site.clock.now(), &programme.settings, self.asked.span());
         let text = self.q.trim().to_lowercase();
         let is_hash = text.len() >= LEAST_OF_A_HASH && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let details = LineDetails { days: asked.is_some() && !is_file, keys: is_hash || is_file };
+        let days = asked.filter(|_| !is_file).map(|_| GrantLine::DAYS);
+        let keys = if is_hash || is_file { Some(GrantLine::KEYS) } else { None };
         let named = self.named(site, &programme.id).await?;
         let is_named = named.is_some();
         let lines = async {
             match named {
                 Some(line) => Ok(vec![line]),
-                None => site.table.grant_lines(&programme.id, details).await,
+                None => site.table.grant_lines(&programme.id, [days, keys]).await,
             }
         };
         let (lines, unreachable) = tokio::try_join!(lines, site.table.unreachable(now))?;
-        let groups: BTreeSet<&String> = lines.iter().filter_map(|line| line.group.as_ref()).collect();
+        let groups = lines.iter().filter_map(|line| line.group.as_ref()).chain([&self.group]);
+        let groups: BTreeSet<&String> = groups.filter(|group| !group.is_empty()).collect();
         let groups = groups.into_iter().cloned().collect();
         let context = SpanContext::of(settings, listed_at, now);
         let row = |line: GrantLine| {

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 
 use super::collect::collected;
 use super::query::{ProgrammeChoice, ReportScope};
-use crate::csv_file::{self, CsvRequest};
+use crate::csv_file::CsvRequest;
 use crate::listing::{Cell, Column, Listing, ON_A_PAGE, Part, column};
 use crate::prelude::*;
 use crate::spending::by_model::words;
@@ -102,20 +102,17 @@ impl<'a> ReportResults<'a> {
     ) -> Result<ReportResults<'a>, AppError> {
         let lines = report.lines();
         let from = scope.query.skip.min(lines.len());
-        let until = (from + ON_A_PAGE).min(lines.len());
-        let people = people(site, scope, &lines[from..until]).await?;
-        let rows = lines[from..until].iter().map(|line| ReportRow::of(*line, scope, &people));
+        let on_page = &lines[from..lines.len().min(from + ON_A_PAGE)];
+        let people = people(site, scope, on_page).await?;
+        let rows = on_page.iter().map(|line| ReportRow::of(*line, scope, &people));
+        let columns = columns(report.by, scope.choices.is_some());
         let order = if report.by.day { "day after day, the largest first" } else { "the largest first" };
-        let listing =
-            Listing::of(("Spending", "report-row"), columns(report.by, scope.choices.is_some()), rows, &TimeZone::UTC);
-        let mut listing =
-            listing.part_of(lines.len(), from, order, |from| scope.query.address(&scope.path, report.range, from));
-        let file = scope.query.address(&format!("{}.csv", scope.path), report.range, 0);
-        listing.files = csv_file::offered(&file, lines.len());
+        let address = |ending: &str, from| scope.query.address(&format!("{}{ending}", scope.path), report.range, from);
+        let listing = Listing::of(("Spending", "report-row"), columns, rows, &TimeZone::UTC);
         Ok(ReportResults {
             days: words(&[report.range]).unwrap_or_default(),
             total: report.total(),
-            lines: listing,
+            lines: listing.part_of(lines.len(), from, order, address),
             notes: notes(report, &lines, site.table.sync_state().await?.listed_at, site.clock.now()),
         })
     }
@@ -129,11 +126,12 @@ impl<'a> ReportRow<'a> {
     }
 
     fn person(&self) -> Cell {
-        let Some(grant) = &self.grant else { return Cell::Empty };
+        let Some(grant) = &self.grant else { return Cell::exact(None::<&str>) };
         let person = self.known.as_ref().map(|known| &known.person);
         let name = person.and_then(|person| person.name.clone());
         let text = person.map_or(grant.as_str(), |person| person.address.as_written());
-        Cell::link(paths::grant(&self.programme.id, grant), text).with(name.map(Part::Small))
+        let link = Part::Link(paths::grant(&self.programme.id, grant), text.to_owned());
+        Cell::Shown(None, [link].into_iter().chain(name.map(Part::Small)).collect())
     }
 }
 
@@ -196,35 +194,35 @@ fn notes(report: &SpendingReport, lines: &[ReportLine<'_>], listed_at: Option<Mo
 }
 
 /// The columns: those that were not chosen are empty in the file and not on the page.
-fn columns<'a>(by: Grouping, is_of_several: bool) -> [Column<ReportRow<'a>>; 12] {
+fn columns<'a>(by: Grouping, is_of_several: bool) -> [Column<ReportRow<'a>>; 10] {
     let of_several = |heading| column(heading).shown_if(is_of_several);
+    let day = column("Day (UTC)").class("date").file("date").hook("date").shown_if(by.day);
     [
-        column("Day (UTC)")
-            .class("date")
-            .file("date")
-            .hook("date")
-            .shown_if(by.day)
-            .of(|row| Cell::exact(row.line.day)),
+        day.of(|row: &ReportRow<'a>| Cell::exact(row.line.day)),
         of_several("Programme").of(|row| Cell::link(paths::programme(&row.programme.id), &row.programme.settings.name)),
         column("").file("programme").hook("programme").of(|row| Cell::exact(Some(&row.programme.id))),
         of_several("Cost code")
             .file("cost_code")
             .of(|row| Cell::text(row.programme.settings.texts.cost_code.as_deref())),
-        column("").file("group").of(|row| Cell::text(row.line.group)),
         column("Group")
+            .file("group")
             .hook("group")
             .shown_if(by.group)
-            .of(|row| Cell::text(row.line.group.or(Some("without a group")))),
-        column("").file("model").of(|row| Cell::text(row.line.model)),
-        column("Model").hook("model").shown_if(by.model).of(|row| Cell::text(row.line.model.or(Some(NOT_BY_MODEL)))),
-        column("").file("person").hook("person").of(|row| Cell::exact(row.grant.as_ref())),
+            .of(|row| name_or(row.line.group, "without a group")),
+        column("Model").file("model").hook("model").shown_if(by.model).of(|row| name_or(row.line.model, NOT_BY_MODEL)),
         column("Person").shown_if(by.person).of(ReportRow::person),
+        column("").file("person").hook("person").of(|row| Cell::exact(row.grant.as_ref())),
         column("Requests")
             .class("number")
             .file("requests")
             .of(|row| Cell::shown(row.line.requests, show::known_count(row.line.requests))),
         column("Spent").class("money").file("spent_usd").hook("usd").of(|row| Cell::Up(row.line.spent)),
     ]
+}
+
+/// A name, or what stands on the page without one.
+fn name_or(known: Option<&str>, none: &str) -> Cell {
+    Cell::shown(known, known.unwrap_or(none))
 }
 
 /// The file, or the page with the refusal where there is none.

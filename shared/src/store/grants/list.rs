@@ -49,20 +49,15 @@ pub struct ReadingLine {
     pub used: Option<DailyUse>,
 }
 
-/// What is read beside what each list shows.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct LineDetails {
-    /// The use by day.
-    pub days: bool,
-    /// The keys that a grant had, and when each was shown.
-    pub keys: bool,
-}
-
 /// The attributes of grants and of readings that every list shows something of.
 const ATTRIBUTES: &str = "kind grant address name roster_id group own_cap state nonce lease_until key why holds \
     ever_shown replacements lifetime byok window in_window last_used_at";
 
 impl GrantLine {
+    /// Attributes that only some lists need: the use by day; and the keys that a grant had, with when each was shown.
+    pub const DAYS: &str = "used";
+    pub const KEYS: &str = "attempts";
+
     pub fn cap(&self, settings: &Settings) -> Usd {
         self.own_cap.unwrap_or_else(|| settings.allowance.cap_of(self.group.as_deref()))
     }
@@ -94,39 +89,41 @@ impl GrantLine {
         if let GrantState::Live { key } = &self.state { Some(key) } else { None }
     }
 
-    /// The keys that it has or had, as far as they were read.
+    /// The keys that it has or had, where they were asked for.
     pub fn keys(&self) -> impl Iterator<Item = &KeyHash> {
-        self.live_key().into_iter().chain(self.attempts.iter().filter_map(|attempt| attempt.key.as_ref()))
+        self.attempts.iter().filter_map(|attempt| attempt.key.as_ref())
     }
 }
 
 impl Table {
-    /// All grants of a programme, in no order.
-    pub async fn grant_lines(&self, of: &ProgrammeId, details: LineDetails) -> Result<Vec<GrantLine>, StoreError> {
-        let shards = SHARDS.map(|shard| {
-            // From the grants to the readings, before what is told of them.
-            let range = Range { last: "R#~".to_owned(), ..Grant::of_shard(of, shard) };
-            self.lines([self.query(&range)], details)
-        });
+    /// All grants of a programme, in no order, with these attributes besides.
+    pub async fn grant_lines(&self, of: &ProgrammeId, more: [Option<&str>; 2]) -> Result<Vec<GrantLine>, StoreError> {
+        // From the grants to the readings, before what is told of them.
+        let ranges = SHARDS.map(|shard| Range { last: "R#~".to_owned(), ..Grant::of_shard(of, shard) });
+        let shards = ranges.map(|range| self.lines([self.query(&range)], more));
         Ok(try_join_all(shards).await?.into_iter().flatten().collect())
     }
 
     /// One grant, if the programme has it.
     pub async fn grant_line(&self, of: &ProgrammeId, grant: &GrantId) -> Result<Option<GrantLine>, StoreError> {
-        let grants = Range::between(Grant::key_of(of, grant), Grant::key_of(of, grant));
-        let readings = self.query(&Reading::of_grant(of, grant));
-        let all = LineDetails { days: true, keys: true };
-        Ok(self.lines([self.query(&grants), readings], all).await?.pop())
+        let key = || Grant::key_of(of, grant);
+        let queries = [self.query(&Range::between(key(), key())), self.query(&Reading::of_grant(of, grant))];
+        Ok(self.lines(queries, [Some(GrantLine::DAYS), Some(GrantLine::KEYS)]).await?.pop())
     }
 
-    /// What these queries find, of which the grants come first.
-    async fn lines(
+    /// What these queries find; readings come after their grants.
+    async fn lines<const N: usize>(
         &self,
-        queries: impl IntoIterator<Item = QueryFluentBuilder>,
-        details: LineDetails,
+        queries: [QueryFluentBuilder; N],
+        more: [Option<&str>; 2],
     ) -> Result<Vec<GrantLine>, StoreError> {
+        let names: Vec<&str> = ATTRIBUTES.split(' ').chain(more.into_iter().flatten()).collect();
+        let projection: Vec<String> = names.iter().map(|name| format!("#{name}")).collect();
         let mut lines: HashMap<GrantId, GrantLine> = HashMap::new();
         for query in queries {
+            let query = query.projection_expression(projection.join(", "));
+            let name =
+                |query: QueryFluentBuilder, name: &&str| query.expression_attribute_names(format!("#{name}"), *name);
             let each = |item| {
                 if items::is_kind::<Reading>(&item) {
                     let reading: ReadingLine = items::part_of::<Reading, _>(item)?;
@@ -139,48 +136,17 @@ impl Table {
                 }
                 Ok(())
             };
-            Self::each(projected(query, details), each).await?;
+            Self::each(names.iter().fold(query, name), each).await?;
         }
         Ok(lines.into_values().collect())
     }
-}
 
-/// The query, of the attributes that are needed.
-fn projected(query: QueryFluentBuilder, details: LineDetails) -> QueryFluentBuilder {
-    let more = [(details.days, "used"), (details.keys, "attempts")];
-    let more = more.into_iter().filter(|(is_wanted, _)| *is_wanted).map(|(_, name)| name);
-    let names: Vec<&str> = ATTRIBUTES.split(' ').chain(more).collect();
-    let query = query.projection_expression(names.iter().map(|name| format!("#{name}")).collect::<Vec<_>>().join(", "));
-    names.into_iter().fold(query, |query, name| query.expression_attribute_names(format!("#{name}"), name))
-}
-
-impl Table {
-    /// The newest entries about a programme and its grants, at most so many, in the order of time, and how many there are.
-    pub async fn audit_of(&self, of: &ProgrammeId, most: usize) -> Result<(Vec<Entry>, usize), StoreError> {
+    /// The entries about a programme and its grants, in the order of time.
+    pub async fn audit_of(&self, of: &ProgrammeId) -> Result<Vec<Entry>, StoreError> {
         let shards = SHARDS.map(|shard| begin(grant_partition(of, shard), AUDIT));
         let ranges = shards.into_iter().chain([Entry::of_programme(of)]);
-        let each = ranges.map(|range| async move {
-            let (mut kept, mut count) = (Vec::new(), 0);
-            let take = |item| {
-                kept.push(items::from_item::<Entry>(item)?);
-                count += 1;
-                if kept.len() >= most.saturating_mul(2) {
-                    keep_newest(&mut kept, most);
-                }
-                Ok(())
-            };
-            Self::each(self.query(&range), take).await?;
-            Ok::<_, StoreError>((kept, count))
-        });
-        let (kept, counts): (Vec<_>, Vec<usize>) = try_join_all(each).await?.into_iter().unzip();
-        let mut kept = kept.concat();
-        keep_newest(&mut kept, most);
-        Ok((kept, counts.into_iter().sum()))
+        let mut entries: Vec<Entry> = try_join_all(ranges.map(|range| self.list(range))).await?.concat();
+        entries.sort_unstable_by_key(|entry| (entry.at, entry.entry));
+        Ok(entries)
     }
-}
-
-/// Sorts entries by time and leaves only the last.
-fn keep_newest(entries: &mut Vec<Entry>, most: usize) {
-    entries.sort_unstable_by_key(|entry| (entry.at, entry.entry));
-    entries.drain(..entries.len().saturating_sub(most));
 }
