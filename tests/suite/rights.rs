@@ -28,7 +28,7 @@ use Whose::{Admins, Anybodys, Assistants, Facultys, Staffs, Students, Visitors};
 
 const PROGRAMME: &str = "/console/programmes/{id}";
 
-const TABLE: [(&str, &str, Whose); 59] = [
+const TABLE: [(&str, &str, Whose); 64] = [
     ("GET", "/", Anybodys),
     ("POST", "/link", Anybodys),
     ("GET", "/c/{*anything}", Anybodys),
@@ -57,6 +57,7 @@ const TABLE: [(&str, &str, Whose); 59] = [
     ("POST", "/console/programmes/{id}/roster", Facultys),
     ("POST", "/console/programmes/{id}/roster/apply", Facultys),
     ("GET", "/console/programmes/{id}/grants", Assistants),
+    ("GET", "/console/programmes/{id}/grants.csv", Assistants),
     ("GET", "/console/programmes/{id}/grants/{grant}", Assistants),
     ("POST", "/console/programmes/{id}/grants/{grant}/resume", Assistants),
     ("POST", "/console/programmes/{id}/grants/{grant}/pause", Assistants),
@@ -70,6 +71,8 @@ const TABLE: [(&str, &str, Whose); 59] = [
     ("GET", "/console/programmes/{id}/report", Assistants),
     ("GET", "/console/programmes/{id}/report.csv", Assistants),
     ("GET", "/console/programmes/{id}/closeout", Assistants),
+    ("GET", "/console/programmes/{id}/audit", Assistants),
+    ("GET", "/console/programmes/{id}/audit.csv", Assistants),
     ("GET", "/console/programmes/{id}/groups", Assistants),
     ("POST", "/console/programmes/{id}/groups", Facultys),
     ("POST", "/console/programmes/{id}/copy", Facultys),
@@ -82,6 +85,8 @@ const TABLE: [(&str, &str, Whose); 59] = [
     ("POST", "/console/account/release", Admins),
     ("POST", "/console/account/mail", Admins),
     ("POST", "/console/account/keys/assign", Admins),
+    ("GET", "/console/account/audit", Admins),
+    ("GET", "/console/account/audit.csv", Admins),
     ("GET", "/console/account/statement", Admins),
     ("GET", "/console/account/statement.csv", Admins),
     ("POST", "/console/account/keys/{hash}", Admins),

@@ -4,12 +4,14 @@
 mod access;
 mod account;
 mod alerts;
+mod audit;
 mod closing;
 mod csv_file;
 mod form;
 mod grants;
 mod groups;
 mod job_line;
+mod listing;
 mod mails;
 mod overview;
 mod owners;
@@ -75,6 +77,7 @@ fn routes(site: Site) -> Router {
         .route("/console/programmes/{id}/roster", post(roster::preview).layer(as_a_file))
         .route("/console/programmes/{id}/roster/apply", post(roster::apply))
         .route("/console/programmes/{id}/grants", get(grants::list))
+        .route("/console/programmes/{id}/grants.csv", get(grants::file))
         .route("/console/programmes/{id}/grants/{grant}", get(grants::grant))
         .route("/console/programmes/{id}/grants/{grant}/{act}", post(grants::act))
         .route("/console/programmes/{id}/alerts", get(alerts::page).post(alerts::resend))
@@ -82,6 +85,8 @@ fn routes(site: Site) -> Router {
         .route("/console/programmes/{id}/report", get(report::page))
         .route("/console/programmes/{id}/report.csv", get(report::file))
         .route("/console/programmes/{id}/closeout", get(closing::closeout))
+        .route("/console/programmes/{id}/audit", get(audit::page))
+        .route("/console/programmes/{id}/audit.csv", get(audit::file))
         .route("/console/tiers", get(tiers::page).post(tiers::save))
         .route("/console/report", get(report::page))
         .route("/console/report.csv", get(report::file))
@@ -89,6 +94,8 @@ fn routes(site: Site) -> Router {
         .route("/console/account/release", post(account::release))
         .route("/console/account/mail", post(account::send_again))
         .route("/console/account/keys/assign", post(owners::assign))
+        .route("/console/account/audit", get(audit::page_of_account))
+        .route("/console/account/audit.csv", get(audit::file_of_account))
         .route("/console/account/statement", get(statement::page))
         .route("/console/account/statement.csv", get(statement::csv))
         .route("/console/account/keys/{hash}", post(account::act_on_foreign_key))

@@ -4,6 +4,10 @@ use crate::prelude::*;
 
 pub(crate) const ACCOUNT: &str = "/console/account";
 
+pub(crate) const ACCOUNT_AUDIT: &str = "/console/account/audit";
+
+pub(crate) const STATEMENT: &str = "/console/account/statement";
+
 pub(crate) const TIERS: &str = "/console/tiers";
 
 pub(crate) const REPORT: &str = "/console/report";
@@ -30,4 +34,8 @@ pub(crate) fn grant(programme: &ProgrammeId, grant: &GrantId) -> String {
 
 pub(crate) fn report(programme: &ProgrammeId) -> String {
     format!("/console/programmes/{programme}/report")
+}
+
+pub(crate) fn audit(programme: &ProgrammeId) -> String {
+    format!("/console/programmes/{programme}/audit")
 }

@@ -1,6 +1,5 @@
 //! The format of counts, instants of the account, URLs and people on the console's pages.
 
-use bursar_core::domain::audit::Actor;
 pub(crate) use bursar_core::domain::values::format::utc;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::money::grouped;
@@ -26,16 +25,6 @@ pub(crate) fn address(path: &str, query: &[(&str, &str)]) -> String {
 }
 
 pub(crate) const STATES: [&str; 7] = ["invited", "minting", "live", "paused", "stopped", "revoked", "ended"];
-
-/// The name of an actor: the address of a person with a role.
-pub(crate) async fn actor(table: &Table, actor: &Actor) -> Result<String, AppError> {
-    Ok(match actor {
-        Actor::Student => "the student".to_owned(),
-        Actor::Sync => "the sync".to_owned(),
-        Actor::Rule => "a rule of the programme".to_owned(),
-        Actor::Person(named) => person(table, named).await?,
-    })
-}
 
 pub(crate) async fn person(table: &Table, person: &PersonId) -> Result<String, AppError> {
     let known = table.get(StaffPerson::key_of(person)).await?;

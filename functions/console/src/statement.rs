@@ -6,7 +6,10 @@ use std::iter::successors;
 use bursar_core::domain::ledger::mailed::{ChangedCell, MailedStatement, RowDifference};
 use bursar_core::domain::ledger::statement::{RowKind, Statement, StatementDays, StatementRow};
 
-use crate::csv_file::{Cell, CsvRequest};
+use jiff::tz::TimeZone;
+
+use crate::csv_file::{self, CsvRequest};
+use crate::listing::{Cell, Column, Listing, column};
 use crate::prelude::*;
 
 /// The days as a query asks for them; without any, the last month.
@@ -99,10 +102,20 @@ impl StatementPage<'_> {
         statement.notes().into_iter().map(|note| note.in_words(statement.days)).collect()
     }
 
-    /// The name of a programme, if there is such a one.
-    fn name(&self, programme: impl Borrow<Option<ProgrammeId>>) -> &str {
-        let named = self.programmes.iter().find(|one| Some(&one.id) == programme.borrow().as_ref());
-        named.map_or("", |one| one.settings.name.as_str())
+    /// The name of a programme; the id where there is none of it any more.
+    fn name<'a>(&'a self, programme: &'a Option<ProgrammeId>) -> &'a str {
+        let Some(id) = programme else { return "of no programme" };
+        let named = self.programmes.iter().find(|one| one.id == *id);
+        named.map_or(id.as_str(), |one| one.settings.name.as_str())
+    }
+
+    fn rows(&self, statement: &Statement) -> Listing<StatementLine> {
+        let rows = statement.rows.iter().map(|row| (row.clone(), self.name(&row.programme).to_owned()));
+        let path = format!("{}.csv?from={}&to={}", paths::STATEMENT, statement.days.from, statement.days.to);
+        let mut listing = Listing::of(("Statement", "statement-row"), COLUMNS, rows, &TimeZone::UTC);
+        listing.caption = "By cost code and programme".to_owned();
+        listing.files = csv_file::offered(&path, statement.rows.len());
+        listing
     }
 }
 
@@ -116,7 +129,22 @@ fn cell(what: &ChangedCell) -> (&'static str, String, String) {
     }
 }
 
-const COLUMNS: [&str; 4] = ["cost_code", "programme", "kind", "spent_usd"];
+/// A row with the name of its programme.
+type StatementLine = (StatementRow, String);
+
+const COLUMNS: [Column<StatementLine>; 5] = [
+    column("Programme").of(|(_, name)| Cell::text(Some(name))),
+    column("Cost code")
+        .file("cost_code")
+        .hook("cost-code")
+        .of(|(row, _)| Cell::text(row.cost_code.as_deref().or(Some("")))),
+    column("")
+        .file("programme")
+        .hook("programme")
+        .of(|(row, _)| Cell::exact(row.programme.as_ref().map(ProgrammeId::as_str).or(Some("")))),
+    column("What").file("kind").hook("kind").of(|(row, _)| Cell::shown(Some(row.kind.as_str()), row.kind.in_words())),
+    column("Spent").class("money").file("spent_usd").hook("usd").of(|(row, _)| Cell::exact(Some(row.spent))),
+];
 
 pub(crate) async fn csv(
     State(site): State<Site>,
@@ -128,10 +156,5 @@ pub(crate) async fn csv(
     let none = || AppError::conflict("No sync has been complete yet, so there is nothing to make a statement of.");
     let statement = site.table.statement(days).await?.0.ok_or_else(none)?;
     let name = format!("statement-{}-{}", days.from, days.to);
-    file.answer(&name, &COLUMNS, statement.rows.iter().map(cells))
-}
-
-fn cells(row: &StatementRow) -> Vec<Cell> {
-    let kind = Cell::exact(Some(row.kind.as_str()));
-    vec![Cell::text(row.cost_code.as_deref()), Cell::exact(row.programme.as_ref()), kind, Cell::exact(Some(row.spent))]
+    file.answer(&name, COLUMNS, statement.rows.into_iter().map(|row| (row, String::new())))
 }

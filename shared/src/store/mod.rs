@@ -14,6 +14,7 @@ mod tests;
 
 pub use alerts::{AlertAgain, BETWEEN_TESTS, Broadcast, CapScan, CapScanPosition};
 pub use grants::act::{ActOutcome, Decision};
+pub use grants::list::GrantLine;
 pub use grants::view::{ByHand, DoneByHand, Enrolment, INVITED_AT_ONCE, NewPerson, ProgrammeShard};
 pub use ledger::{AssignOutcome, AssignedUse, CutKeys, ForeignRequest, OwnedKey};
 pub use mail::delivery::{

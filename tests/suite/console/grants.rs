@@ -1,5 +1,6 @@
 //! Grants: found, shown and acted on, and what becomes of the key.
 
+use bursar_core::clock::Moment;
 use bursar_local::provider::Nano;
 use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::visitor::{Page, Visitor};
@@ -24,6 +25,9 @@ async fn grants_are_listed_by_spending_and_found() {
     ] {
         assert_eq!(all.attributes("grant", name), cells);
     }
+    assert_eq!(all.attributes("grant", "data-left-usd"), ["16.500000", "19.000000", "20.000000"]);
+    let (id, key) = (campus.id("bob").to_string(), campus.key("bob"));
+    let (hash, name) = (&key.hash, key.name.replace('/', "%2F"));
     for (query, found) in [
         ("q=ADA", "ada@example.edu"),
         ("state=invited", "cid@example.edu"),
@@ -31,10 +35,109 @@ async fn grants_are_listed_by_spending_and_found() {
         ("from=2", "cid@example.edu"),
         ("from=99", ""),
         ("q=%3Cscript%3E", ""),
+        ("q=da%40exam", "ada@example.edu"),
+        ("q=Ada%40Example.EDU", "ada@example.edu"),
+        ("q=eda%40example.edu", ""),
+        ("q=ada%40example.edu&state=invited", ""),
+        (&format!("q={id}"), "bob@example.edu"),
+        (&format!("q={name}"), "bob@example.edu"),
+        (&format!("q={hash}"), "bob@example.edu"),
+        (&format!("q={}", &hash[..12]), "bob@example.edu"),
+        (&format!("q={}", &hash[..11]), ""),
+        ("sort=name", "ada@example.edu bob@example.edu cid@example.edu"),
+        ("sort=used", "ada@example.edu bob@example.edu cid@example.edu"),
+        ("group=A", ""),
     ] {
         assert_eq!(emails(&admin.get(&format!("{GRANTS}?{query}")).await), found, "{query}");
     }
+    let nobody = admin.get(&format!("{GRANTS}?q=%3Cscript%3E")).await.readable();
+    assert!(nobody.contains("“<script>” was looked for in this programme"), "{nobody}");
     admin.get(&format!("{GRANTS}/0000000000000000")).await.expect(404);
+    campus.finish().await;
+}
+
+#[tokio::test]
+async fn grants_are_a_file() {
+    let mut campus = Campus::with_keys(&["ada", "bob"]).await;
+    campus.student_in("cid", Some("+A")).await;
+    campus.spend("bob", "0.25");
+    campus.sync().await;
+    let admin = campus.admin().await;
+    let at = format!("{GRANTS}/{}", campus.id("bob"));
+    admin.submit(&admin.get(&at).await, &format!("{at}/pause"), &[]).await.expect(303);
+    let file = admin.get(&format!("{GRANTS}.csv")).await.expect(200);
+    assert_eq!(file.header("content-disposition"), Some("attachment; filename=\"grants-cs-pilot.csv\""));
+    let body = ["ada", "bob"].into_iter().fold(file.body.clone(), |body, name| {
+        body.replace(campus.id(name).as_str(), name).replace(&campus.key(name).hash, &format!("key of {name}"))
+    });
+    let body = body.replace(campus.id("cid").as_str(), "cid");
+    insta::assert_snapshot!(body, @"
+    grant,email,name,group,state,cap_usd,spent_usd,left_usd,window_resets_at,claimed_at,last_used_at,replacements,mail,key_hash
+    ada,ada@example.edu,,,live,20.000000,0.000000,20.000000,,2026-11-10T09:30:00Z,,0,,key of ada
+    bob,bob@example.edu,,,paused,20.000000,0.250000,19.750000,,2026-11-10T09:30:00Z,2026-11-10T09:30:00Z,0,,key of bob
+    cid,cid@example.edu,,'+A,invited,20.000000,0.000000,20.000000,,,,0,,
+    ");
+
+    let paused = admin.get(&format!("{GRANTS}.csv?state=paused")).await.expect(200).body.clone();
+    assert!(paused.lines().count() == 2 && paused.contains("bob@example.edu"), "{paused}");
+    let page = admin.get(&format!("{GRANTS}?group=%2BA")).await;
+    assert!(page.body.contains(&format!("{GRANTS}.csv?group=%2BA")), "the file has the filter of its page");
+    let (first, second) = (format!("{GRANTS}.csv?state=live&skip=0&rows=1"), format!("{GRANTS}.csv?skip=1&rows=1"));
+    let parts = [admin.get(&first).await.body.clone(), admin.get(&second).await.body.clone()];
+    assert!(parts.iter().all(|part| part.lines().count() == 2) && parts[1].contains("bob@"), "{parts:?}");
+    campus.finish().await;
+}
+
+#[tokio::test]
+async fn the_audit_says_who_did_what() {
+    let mut campus = staffed().await;
+    campus.students(&["ada"]).await;
+    campus.keys().await;
+    let at = format!("{GRANTS}/{}", campus.id("ada"));
+    let (admin, faye, asta) = (campus.admin().await, campus.student("faye").await, campus.student("asta").await);
+    campus.minutes(1);
+    faye.submit(&faye.get(&at).await, &format!("{at}/pause"), &[("reason", "=exam()")]).await.expect(303);
+    campus.edit(&admin, &[("budget_usd", "200")]).await.expect(303);
+    campus.minutes(1);
+    let csrf = faye.get(&at).await.form("/sign-out").value("csrf").unwrap().to_owned();
+    for allowed in 0..100 {
+        let sent = [("csrf", csrf.as_str()), ("allowed", &allowed.to_string())];
+        faye.post(&format!("{at}/allow"), &sent).await.expect(303);
+    }
+
+    let audit = format!("{ID}/audit");
+    let page = asta.get(&audit).await.expect(200);
+    let acts = page.attributes("audit", "data-act");
+    assert_eq!(acts, vec!["one more replacement allowed"; 100], "the page opens with the newest");
+    assert!(page.readable().contains("faye@example.edu"));
+    let before = asta.get(&format!("{audit}?from=0")).await.attributes("audit", "data-act");
+    for act in ["created", "put on the roster", "asked for a key", "was shown a key", "held", "budget changed"] {
+        assert!(before.iter().any(|told| told == act), "{act}: {before:?}");
+    }
+    let file = asta.get(&format!("{audit}.csv")).await.expect(200);
+    let rows: Vec<&str> = file.body.lines().collect();
+    assert_eq!(rows[0], "at,by,act,grant,from,to,note");
+    let of_grant = asta.get(&format!("{audit}.csv?grant={}", campus.id("ada"))).await.expect(200).body.clone();
+    let told: Vec<String> = of_grant.lines().take(5).map(|row| row.replace(campus.id("ada").as_str(), "ada")).collect();
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    at,by,act,grant,from,to,note
+    2026-11-10T09:30:00Z,the student,asked for a key,ada,invited,minting,attempt 1
+    2026-11-10T09:30:00Z,the student,was shown a key,ada,minting,live,attempt 1
+    2026-11-10T09:31:00Z,faye@example.edu,held,ada,live,"live, paused",'=exam()
+    2026-11-10T09:32:00Z,faye@example.edu,one more replacement allowed,ada,0,1,
+    "#);
+    let at = |row: &&str| row.split(',').next().unwrap().parse::<Moment>().unwrap();
+    assert!(rows[1..].iter().is_sorted_by_key(at), "in the order of time");
+
+    let hash = campus.provider().add_foreign_key("laptop", None, campus.clock.now()).unwrap().hash;
+    campus.sync().await;
+    admin
+        .submit(&admin.get(ACCOUNT).await, &format!("{ACCOUNT}/keys/{hash}"), &[("name", "laptop"), ("act", "disable")])
+        .await
+        .expect(303);
+    let account = admin.get(&format!("{ACCOUNT}/audit")).await.expect(200);
+    assert!(account.attributes("audit", "data-act").len() >= 2 && account.readable().contains("admin@example.edu"));
+    assert!(admin.get(&format!("{ACCOUNT}/audit.csv")).await.expect(200).body.contains("the provider answered that"));
     campus.finish().await;
 }
 

@@ -13,10 +13,11 @@ use super::foreign_act::{self, TypedChange};
 use super::keys::ForeignKeys;
 use super::mail::MailSection;
 use super::release::AnotherAccount;
-use super::syncs::{Day, SyncRun, newest_days};
+use super::syncs::{self, Day, SyncRun, newest_days};
 use super::warnings;
 use crate::form::Form;
 use crate::job_line::JobLine;
+use crate::listing::Listing;
 use crate::owners::{KeyOwners, TypedOwner};
 use crate::prelude::*;
 use crate::show;
@@ -59,7 +60,7 @@ struct AccountPage<'a> {
     /// What is no programme's, by model.
     models: Vec<ModelUse>,
     coverage: ModelCoverage,
-    syncs: Vec<SyncRun>,
+    syncs: Listing<SyncRun>,
     jobs: Vec<JobLine>,
     mail: MailSection,
 }
@@ -151,7 +152,7 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut 
         orphans: state.orphan_names,
         models: by_model::of_nobody(unowned, &used_by_nobodys, &coverage),
         coverage,
-        syncs,
+        syncs: syncs::listing(syncs),
         jobs: running_jobs(table, &programmes, now).await?,
         mail,
     };

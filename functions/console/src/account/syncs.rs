@@ -1,7 +1,9 @@
 //! The last runs of the sync, from their reports, and the account's spending up to each day, by owner.
 
 use bursar_core::store::{AccountDay, Run};
+use jiff::tz::TimeZone;
 
+use crate::listing::{Cell, Column, Listing, Part, column};
 use crate::prelude::*;
 
 pub(super) struct SyncRun {
@@ -44,6 +46,32 @@ impl SyncRun {
     pub(super) fn residual(&self) -> Option<Usd> {
         self.report.residual_usd.as_deref().and_then(|residual| Usd::parse_floor(residual).ok())
     }
+}
+
+const COLUMNS: [Column<SyncRun>; 10] = [
+    column("Began (UTC)").class("date").of(|sync| Cell::At(Some(sync.run.began_at))),
+    column("Took").class("number").of(|sync| Cell::exact(Some(sync.took()))),
+    column("Keys listed").class("number").of(|sync| Cell::exact(Some(show::known_count(sync.report.keys_listed)))),
+    column("Readings recorded")
+        .class("number")
+        .of(|sync| Cell::exact(Some(show::known_count(sync.report.readings_recorded)))),
+    column("Orphans disabled")
+        .class("number")
+        .of(|sync| Cell::exact(Some(show::known_count(sync.report.orphans_disabled)))),
+    column("Keys missing").class("number").of(|sync| Cell::exact(Some(show::known_count(sync.report.keys_missing)))),
+    column("Residual").class("money").of(|sync| sync.residual().map_or_else(not_known, Cell::Up)),
+    column("Balance").class("money").of(|sync| sync.balance().map_or_else(not_known, Cell::Down)),
+    column("Complete")
+        .of(|sync| if sync.run.complete { Cell::badge("good", "yes") } else { Cell::badge("warning", "no") }),
+    column("Problems").of(|sync| Cell::Shown(None, vec![Part::Folded("problem", sync.report.problems.clone())])),
+];
+
+fn not_known() -> Cell {
+    Cell::exact(Some("not known"))
+}
+
+pub(super) fn listing(syncs: Vec<SyncRun>) -> Listing<SyncRun> {
+    Listing::of(("The last syncs", "sync"), COLUMNS, syncs, &TimeZone::UTC)
 }
 
 fn length(ms: u64) -> String {

@@ -2,11 +2,12 @@
 
 use axum::extract::Path;
 use bursar_core::domain::audit::Entry;
-use bursar_core::domain::grant::{KeyAbsence, SwitchState, View};
+use bursar_core::domain::grant::{KeyAbsence, Reading, Spending, SwitchState, View};
 use jiff::tz::TimeZone;
 
 use super::acts::{OwnCap, cap_form};
-use super::list::{self, GrantRow};
+use super::list;
+use crate::audit::AuditRow;
 use crate::form::Form;
 use crate::mails::{self, MailRow};
 use crate::prelude::*;
@@ -23,7 +24,8 @@ struct GrantPage<'a> {
     notes: Vec<String>,
     holds: Vec<&'static str>,
     keys: Vec<KeyLine>,
-    timeline: Vec<TimelineEntry>,
+    timeline: Vec<AuditRow>,
+    zone: &'a TimeZone,
     /// The reason why the person does not get all mail, also in words, and since when.
     unreachable: Option<(UnreachableReason, &'static str, String)>,
     mails: Vec<MailRow>,
@@ -38,6 +40,16 @@ struct GrantForms {
     resume: bool,
     change: bool,
     resend: bool,
+}
+
+struct GrantRow {
+    grant: Grant,
+    state: &'static str,
+    cap: Usd,
+    /// What was spent in the window of now, and what is left in it.
+    spent: Usd,
+    left: Usd,
+    lifetime: Usd,
 }
 
 struct KeyLine {
@@ -72,10 +84,8 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, ref
         site.table.undeliverable(grant.person.address.matched(), now),
         site.table.mails_of(&programme.id, &grant.id),
     )?;
-    let mut timeline = Vec::with_capacity(entries.len());
-    for entry in entries.into_iter().rev() {
-        timeline.push(TimelineEntry::of(site, entry, zone).await?);
-    }
+    let mut timeline = AuditRow::all(site, entries).await?;
+    timeline.reverse();
     let is_over = grant.is_over();
     let keys = grant.attempts.iter().rev().filter(|attempt| attempt.shown_at.is_some()).map(|attempt| {
         let spent = readings
@@ -112,6 +122,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, ref
         keys: keys.collect(),
         holds: holds.into_iter().filter(|(held, _)| *held).map(|(_, word)| word).collect(),
         timeline,
+        zone,
         may: GrantForms {
             pause: !is_over && grant.holds.paused.is_none(),
             resume: !is_over && grant.holds.paused.is_some(),
@@ -130,73 +141,16 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, ref
     Ok(site.page(&page))
 }
 
-struct TimelineEntry {
-    at: String,
-    who: String,
-    what: &'static str,
-    change: Option<String>,
-    note: Option<String>,
-}
-
-impl TimelineEntry {
-    async fn of(site: &Site, entry: Entry, zone: &TimeZone) -> Result<TimelineEntry, AppError> {
-        let change = match (entry.what.from, entry.what.to) {
-            (Some(from), Some(to)) => Some(format!("{} → {}", or_none(&from), or_none(&to))),
-            _ => None,
-        };
-        Ok(TimelineEntry {
-            at: column_time(entry.at, zone),
-            who: show::actor(&site.table, &entry.by).await?,
-            what: words(entry.what.act),
-            change,
-            note: entry.what.note,
-        })
-    }
-}
-
-fn or_none(text: &str) -> &str {
-    if text.is_empty() { "none" } else { text }
-}
-
-fn words(act: Act) -> &'static str {
-    match act {
-        Act::Created => "created",
-        Act::Edited => "edited",
-        Act::BudgetChanged => "budget changed",
-        Act::Closed => "closed",
-        Act::Invited => "put on the roster",
-        Act::Begun => "asked for a key",
-        Act::Shown => "was shown a key",
-        Act::Refused => "an attempt was refused",
-        Act::Unknown => "nobody knows what became of an attempt",
-        Act::Lost => "an attempt was overtaken",
-        Act::Swept => "an attempt was swept",
-        Act::Held => "held",
-        Act::Released => "a hold was taken off",
-        Act::Stopped => "the key was stopped",
-        Act::Revoked => "revoked",
-        Act::Ended => "ended",
-        Act::CapChanged => "cap changed",
-        Act::ReplacementAllowed => "one more replacement allowed",
-        Act::ReservationGivenBack => "the reservation in the budget was given back",
-        Act::Described => "the roster's line changed",
-        Act::Moved => "moved to another group",
-        Act::TierEdited => "tier edited",
-        Act::GuardrailSet => "guardrail set",
-        Act::RulesSent => "the key was put under other rules at the provider",
-        Act::LimitSent => "another limit was set at the provider",
-        Act::Recovered => "keys that the provider had were recorded again",
-        Act::Purged => "a key was deleted at the provider",
-        Act::Asked => "asked of the admins",
-        Act::MoreAsked => "asked for more",
-        Act::SafetyLimitReleased => "what the safety limit held back was released",
-        Act::KeysAssigned => "keys made elsewhere were given to the programme",
-        Act::KeysTakenBack => "keys made elsewhere were taken back from the programme",
-        Act::ForeignActBegun => "an admin pressed to change a key that nobody here made",
-        Act::ForeignActConcluded => "the provider answered that",
-        Act::AccountConfirmed => "another management key is of the account",
-        Act::MailSentAgain => "mail that was given up was sent again",
-        Act::MailAllowed => "mail to the address is tried again",
-        Act::AlertResent => "an alert was sent again",
+impl GrantRow {
+    fn of(grant: Grant, readings: &[Reading], settings: &Settings, now: Moment) -> GrantRow {
+        let (spending, cap) = (Spending::of(&grant, readings, settings, now), grant.cap(settings));
+        GrantRow {
+            state: grant.shown_state(),
+            cap,
+            spent: spending.in_window,
+            left: (cap - spending.in_window).or_zero(),
+            lifetime: spending.lifetime,
+            grant,
+        }
     }
 }

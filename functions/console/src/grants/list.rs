@@ -1,30 +1,38 @@
-//! The grants of a programme, by highest spending first. The list is filtered by text and state, and split
-//! into pages.
+//! The grants of a programme: found, filtered and sorted in memory from what is read of each for the list, as pages and as a file.
+//! An address, a grant's id or a key's name that is typed in full is found without reading the others.
 
-use bursar_core::domain::grant::{Reading, Spending};
-use bursar_core::store::Unreachable;
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
+use bursar_core::domain::grant::{Person, Reading};
+use bursar_core::domain::usage::days::{Accuracy, Sum};
+use bursar_core::domain::values::id::KeyName;
+use bursar_core::store::{Enrolment, GrantLine, Unreachable};
+
+use crate::csv_file::CsvRequest;
+use crate::listing::{self, Cell, Column, Listing, Part, column};
 use crate::prelude::*;
 use crate::spending::spans::{self, SpanLink};
 
-const ON_A_PAGE: usize = 200;
-/// The value of `?mail=` for people whom mail does not reach.
-const UNREACHABLE: &str = "unreachable";
-/// The value of `?mail=` for people who want no mail but links.
-const UNWANTED: &str = "unwanted";
+/// The values of `?mail=` and of the file's column: mail does not reach the person; or they want none but links.
+const MAILS: [(&str, &str); 2] = [("unreachable", "mail comes back"), ("unwanted", "wants links only")];
+/// The values of `?sort=`, the first of which is meant without one.
+const SORTS: [(&str, &str); 3] =
+    [("spending", "highest spending first"), ("used", "last used first"), ("name", "by name")];
+/// The fewest characters of a key's hash by which it is found.
+const LEAST_OF_A_HASH: usize = 12;
 
 /// A search among grants. An unknown state finds nothing.
 #[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 pub(crate) struct GrantSearch {
-    #[serde(default)]
     q: String,
-    #[serde(default)]
     state: String,
+    group: String,
     /// The filter by whether mail reaches people; empty for all.
-    #[serde(default)]
     mail: String,
+    sort: String,
     /// The number of grants before the first on this page.
-    #[serde(default)]
     from: String,
     #[serde(flatten)]
     asked: SpanQuery,
@@ -36,26 +44,46 @@ struct GrantListPage<'a> {
     frame: PageFrame<'a>,
     programme: &'a Programme,
     sought: &'a GrantSearch,
-    states: [&'static str; 7],
-    rows: &'a [GrantRow],
-    found: usize,
-    from: usize,
-    until: usize,
-    next: Option<String>,
-    phrase: &'static str,
+    /// The fields that filter and sort, each with its choices: the value, and in words.
+    filters: [(&'static str, &'static str, &'a str, Vec<(&'a str, &'a str)>); 4],
+    grants: Listing<GrantRow<'a>>,
     spans: Vec<SpanLink>,
-    as_of: Option<String>,
     notes: Vec<String>,
 }
 
-pub(crate) struct GrantRow {
-    pub(crate) grant: Grant,
-    pub(crate) state: &'static str,
-    pub(crate) cap: Usd,
+pub(crate) struct GrantRow<'a> {
+    programme: &'a Programme,
+    line: GrantLine,
+    state: &'static str,
+    cap: Usd,
     /// The spending in the current window, or in the requested span.
-    pub(crate) spent: Figure,
-    pub(crate) lifetime: Usd,
-    pub(crate) not_mailed: Option<UnreachableReason>,
+    spent: Sum,
+    lifetime: Usd,
+    left: Usd,
+    not_mailed: Option<(&'static str, &'static str)>,
+    resets_at: Option<Moment>,
+}
+
+fn columns<'a>() -> [Column<GrantRow<'a>>; 17] {
+    [
+        column("").hook("programme").of(|row| Cell::exact(Some(&row.programme.id))),
+        column("").file("grant").hook("grant").of(|row| Cell::exact(Some(&row.line.id))),
+        column("").file("email").hook("email").of(|row| Cell::text(Some(row.line.person.address.as_written()))),
+        column("Person").of(GrantRow::person),
+        column("").file("name").of(|row| Cell::text(row.line.person.name.as_deref())),
+        column("Group").file("group").of(|row| Cell::text(row.line.group.as_deref())),
+        column("State").file("state").hook("state").of(|row| Cell::badge(row.state, row.state)),
+        column("Cap").class("money").file("cap_usd").hook("cap-usd").of(|row| Cell::Down(row.cap)),
+        column("Spent").class("money").hook("spent-usd").of(|row| Cell::shown(row.figure().usd, row.figure().text)),
+        column("Spent in all").class("money").file("spent_usd").of(|row| Cell::Up(row.lifetime)),
+        column("Left").class("money").file("left_usd").hook("left-usd").of(|row| Cell::Down(row.left)),
+        column("").file("window_resets_at").of(|row| Cell::At(row.resets_at)),
+        column("").file("claimed_at").of(|row| Cell::At(row.line.claimed_at())),
+        column("Last used").class("date").file("last_used_at").of(|row| Cell::At(row.line.last_used_at())),
+        column("").file("replacements").of(|row| Cell::exact(Some(row.line.replacements))),
+        column("").file("mail").of(|row| Cell::exact(row.not_mailed.map(|(name, _)| name))),
+        column("").file("key_hash").of(|row| Cell::exact(row.line.live_key())),
+    ]
 }
 
 pub(crate) async fn page(
@@ -63,50 +91,62 @@ pub(crate) async fn page(
     access: ProgrammeAccess,
     Query(sought): Query<GrantSearch>,
 ) -> Answer {
-    let (now, programme, asked) = (site.clock.now(), &access.programme, sought.asked.span());
-    let (grants, sync, unreachable) = tokio::try_join!(
-        site.table.grants_with_readings(&programme.id),
-        site.table.sync_state(),
-        site.table.unreachable(now),
-    )?;
-    let (settings, context) = (&programme.settings, SpanContext::of(&programme.settings, sync.listed_at, now));
-    let rows = grants.into_iter().map(|(grant, readings)| {
-        let spent =
-            asked.map(|span| context.figure(&used(&readings).days(settings.basis.byok), span, grant.ever_shown));
-        let row = GrantRow::of(grant, &readings, settings, now);
-        let not_mailed = not_mailed(&row.grant, &unreachable);
-        GrantRow { spent: spent.unwrap_or(row.spent), not_mailed, ..row }
-    });
-    let mut rows: Vec<GrantRow> = rows.filter(|row| sought.finds(row)).collect();
-    rows.sort_by(|one, other| {
-        let by_money = (other.spent.usd, other.lifetime).cmp(&(one.spent.usd, one.lifetime));
-        by_money.then_with(|| one.grant.person.address.matched().cmp(other.grant.person.address.matched()))
-    });
-    let from = sought.from.parse().unwrap_or(0).min(rows.len());
-    let until = (from + ON_A_PAGE).min(rows.len());
+    let (programme, asked) = (&access.programme, sought.asked.span());
+    let sync = site.table.sync_state().await?;
+    let (mut rows, groups) = sought.rows(&site, programme, sync.listed_at, false).await?;
+    let order = SORTS.into_iter().find(|(name, _)| *name == sought.sort).unwrap_or(SORTS[0]);
+    match order.0 {
+        "name" => rows.sort_by_cached_key(GrantRow::name),
+        "used" => rows.sort_by_cached_key(|row| (Reverse(row.line.last_used_at()), row.address())),
+        _ => rows.sort_by_cached_key(|row| (Reverse((row.spent.spent, row.lifetime)), row.address())),
+    }
+    let found = rows.len();
+    let (rows, from) = listing::page_of(rows, sought.from.parse().unwrap_or(0));
+    let notes = spans::notes(&rows.iter().map(GrantRow::figure).collect::<Vec<_>>());
+    let zone = programme.settings.term.zone();
+    let spent = asked.map_or("in this window", spans::phrase);
+    let as_of = match sync.listed_at {
+        Some(at) => format!("as of {}", column_time(at, zone)),
+        None => "no sync has read it yet".to_owned(),
+    };
     let path = paths::grants(&programme.id);
+    let grants = Listing::of(("Grants", "grant"), columns(), rows, zone);
+    let choices = |of: &[_]| [&[("", "any")], of].concat();
     let page = GrantListPage {
         frame: PageFrame::of(&site, &access.visitor),
         programme,
         sought: &sought,
-        states: show::STATES,
-        rows: &rows[from..until],
-        found: rows.len(),
-        from,
-        until,
-        next: (until < rows.len()).then(|| sought.address(&path, until)),
-        phrase: asked.map_or("in this window", spans::phrase),
+        filters: [
+            ("state", "State", &sought.state, choices(&show::STATES.map(|state| (state, state)))),
+            (
+                "group",
+                "Group",
+                &sought.group,
+                choices(&groups.iter().map(|group| (&**group, &**group)).collect::<Vec<_>>()),
+            ),
+            ("mail", "Mail", &sought.mail, choices(&[("unreachable", "comes back"), ("unwanted", "links only")])),
+            ("sort", "Order", &sought.sort, SORTS.to_vec()),
+        ],
+        grants: grants.part_of(found, from, &format!("{}; spent {spent}, {as_of}", order.1), |ending, from| {
+            sought.address(&format!("{path}{ending}"), from)
+        }),
         spans: spans::choices(&path, &sought.query(), &Span::EACH, |span| asked == Some(span)),
-        as_of: sync.listed_at.map(|at| column_time(at, settings.term.zone())),
-        notes: spans::notes(rows[from..until].iter().map(|row| &row.spent)),
+        notes,
     };
     Ok(site.page(&page))
 }
 
-/// The reason why a person does not get all mail, if any more mail is to come.
-pub(crate) fn not_mailed(grant: &Grant, unreachable: &Unreachable) -> Option<UnreachableReason> {
-    let is_over = grant.is_over();
-    unreachable.get(grant.person.address.matched()).copied().filter(|_| !is_over)
+/// The file of the grants that are found, in the order of their addresses, which does not change from one part to the next.
+pub(crate) async fn file(
+    State(site): State<Site>,
+    access: ProgrammeAccess,
+    Query(sought): Query<GrantSearch>,
+    request: CsvRequest,
+) -> Answer {
+    let programme = &access.programme;
+    let (mut rows, _) = sought.rows(&site, programme, None, true).await?;
+    rows.sort_by_cached_key(GrantRow::address);
+    request.answer(&format!("grants-{}", programme.id), columns(), rows)
 }
 
 pub(crate) fn used(readings: &[Reading]) -> DailyUse {
@@ -116,48 +156,131 @@ pub(crate) fn used(readings: &[Reading]) -> DailyUse {
     })
 }
 
-impl GrantRow {
-    pub(crate) fn of(grant: Grant, readings: &[Reading], settings: &Settings, now: Moment) -> GrantRow {
-        let spending = Spending::of(&grant, readings, settings, now);
-        GrantRow {
-            state: grant.shown_state(),
-            cap: grant.cap(settings),
-            spent: Figure::exactly(spending.in_window),
-            lifetime: spending.lifetime,
-            not_mailed: None,
-            grant,
-        }
+impl GrantRow<'_> {
+    fn address(&self) -> String {
+        self.line.person.address.matched().as_str().to_owned()
+    }
+
+    fn name(&self) -> (String, String) {
+        let name = self.line.person.name.as_deref();
+        (name.map_or_else(|| self.address(), str::to_lowercase), self.address())
+    }
+
+    fn figure(&self) -> Figure {
+        Figure::of(self.spent)
+    }
+
+    fn person(&self) -> Cell {
+        let Person { address, name, .. } = &self.line.person;
+        let link = Part::Link(paths::grant(&self.programme.id, &self.line.id), address.as_written().to_owned());
+        let badge = self.not_mailed.map(|(_, words)| Part::Badge("warning", words.to_owned()));
+        Cell::Shown(None, [Some(link), name.clone().map(Part::Small), badge].into_iter().flatten().collect())
     }
 }
 
 impl GrantSearch {
-    fn finds(&self, row: &GrantRow) -> bool {
-        let (text, person) = (self.q.trim().to_lowercase(), &row.grant.person);
-        let has = |value: &str| value.to_lowercase().contains(&text);
-        let texts = [&person.name, &person.roster_id, &row.grant.group];
-        let by_text = has(person.address.as_written())
-            || has(row.grant.id.as_str())
-            || texts.into_iter().flatten().any(|value| has(value));
-        let by_mail = match row.not_mailed {
-            _ if self.mail.is_empty() => true,
-            Some(UnreachableReason::Bounced | UnreachableReason::Suppressed) => self.mail == UNREACHABLE,
-            Some(UnreachableReason::Complained) => self.mail == UNWANTED,
-            None => false,
+    /// The grants that are found, and every group that the programme has.
+    async fn rows<'a>(
+        &self,
+        site: &Site,
+        programme: &'a Programme,
+        listed_at: Option<Moment>,
+        is_file: bool,
+    ) -> Result<(Vec<GrantRow<'a>>, Vec<String>), AppError> {
+        let (now, settings, asked) = (site.clock.now(), &programme.settings, self.asked.span());
+        let text = self.q.trim().to_lowercase();
+        let is_hash = text.len() >= LEAST_OF_A_HASH && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let days = asked.filter(|_| !is_file).map(|_| GrantLine::DAYS);
+        let keys = if is_hash || is_file { Some(GrantLine::KEYS) } else { None };
+        let named = self.named(site, &programme.id).await?;
+        let is_named = named.is_some();
+        let lines = async {
+            match named {
+                Some(line) => Ok(vec![line]),
+                None => site.table.grant_lines(&programme.id, [days, keys]).await,
+            }
         };
-        by_text && by_mail && (self.state.is_empty() || self.state == row.state)
+        let (lines, unreachable) = tokio::try_join!(lines, site.table.unreachable(now))?;
+        let groups = lines.iter().filter_map(|line| line.group.as_ref()).chain([&self.group]);
+        let groups: BTreeSet<&String> = groups.filter(|group| !group.is_empty()).collect();
+        let groups = groups.into_iter().cloned().collect();
+        let context = SpanContext::of(settings, listed_at, now);
+        let row = |line: GrantLine| {
+            let (lifetime, in_window) = line.spent(settings, now);
+            let spent = match asked {
+                Some(span) if line.ever_shown => context.sum(&line.used().days(settings.basis.byok), span),
+                Some(_) => Sum { spent: Usd::ZERO, known: Accuracy::Exactly },
+                None => Sum { spent: in_window, known: Accuracy::Exactly },
+            };
+            let why = unreachable.get(line.person.address.matched()).filter(|_| !line.state.is_over());
+            let cap = line.cap(settings);
+            GrantRow {
+                programme,
+                state: line.state.shown_with(&line.holds),
+                cap,
+                spent,
+                lifetime,
+                left: (cap - in_window).or_zero(),
+                not_mailed: why.map(|why| MAILS[usize::from(*why == UnreachableReason::Complained)]),
+                resets_at: settings.basis.reset.resets_at(now),
+                line,
+            }
+        };
+        let finds = |row: &GrantRow<'_>| (is_named || self.names(row, &text, is_hash)) && self.lets_by(row);
+        Ok((lines.into_iter().map(row).filter(finds).collect(), groups))
     }
 
-    fn wants_unwanted(&self) -> bool {
-        self.mail == UNWANTED
+    /// The grant that an address, an id or a key's name in full is of.
+    async fn named(&self, site: &Site, programme: &ProgrammeId) -> Result<Option<GrantLine>, AppError> {
+        let text = self.q.trim();
+        let grant = if let Ok(name) = text.parse::<KeyName>() {
+            Some(name.grant).filter(|_| name.programme == *programme)
+        } else if let Ok(address) = EmailAddress::parse(text) {
+            site.table.get(Enrolment::key_of(address.matched(), programme)).await?.map(|enrolled| enrolled.grant)
+        } else {
+            text.parse().ok()
+        };
+        match grant {
+            Some(grant) => Ok(site.table.grant_line(programme, &grant).await?),
+            None => Ok(None),
+        }
+    }
+
+    fn names(&self, row: &GrantRow<'_>, text: &str, is_hash: bool) -> bool {
+        let (line, person) = (&row.line, &row.line.person);
+        let has = |value: &str| value.to_lowercase().contains(text);
+        let texts = [&person.name, &person.roster_id, &line.group];
+        has(person.address.as_written())
+            || line.id.as_str().contains(text)
+            || texts.into_iter().flatten().any(|value| has(value))
+            || (is_hash && line.keys().any(|key| key.as_str().starts_with(text)))
+    }
+
+    fn lets_by(&self, row: &GrantRow<'_>) -> bool {
+        let is = |wanted: &str, value: Option<&str>| wanted.is_empty() || value == Some(wanted);
+        is(&self.state, Some(row.state))
+            && is(&self.group, row.line.group.as_deref())
+            && is(&self.mail, row.not_mailed.map(|(name, _)| name))
+    }
+
+    fn finds_all(&self) -> bool {
+        [&self.q, &self.state, &self.group, &self.mail].into_iter().all(String::is_empty)
     }
 
     /// The URL of this search from another row on.
     fn address(&self, path: &str, from: usize) -> String {
+        let from = if from == 0 { String::new() } else { from.to_string() };
         let window = self.asked.span().map_or("", Span::as_str);
-        show::address(path, &[&self.query()[..], &[("window", window), ("from", &from.to_string())]].concat())
+        show::address(path, &[&self.query()[..], &[("window", window), ("from", &from)]].concat())
     }
 
-    fn query(&self) -> [(&str, &str); 3] {
-        [("q", self.q.as_str()), ("state", self.state.as_str()), ("mail", self.mail.as_str())]
+    fn query(&self) -> [(&str, &str); 5] {
+        [
+            ("q", &*self.q),
+            ("state", &*self.state),
+            ("group", &*self.group),
+            ("mail", &*self.mail),
+            ("sort", &*self.sort),
+        ]
     }
 }

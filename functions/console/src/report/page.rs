@@ -5,14 +5,15 @@ use bursar_core::domain::usage::models::NOT_BY_MODEL;
 use bursar_core::domain::usage::report::{Grouping, ReportLine, SpendingReport};
 use bursar_core::domain::values::id::GrantBytes;
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
+use jiff::tz::TimeZone;
 
 use super::collect::collected;
 use super::query::{ProgrammeChoice, ReportScope};
-use crate::csv_file::{Cell, CsvRequest};
+use crate::csv_file::CsvRequest;
+use crate::listing::{Cell, Column, Listing, ON_A_PAGE, Part, column};
 use crate::prelude::*;
 use crate::spending::by_model::words;
 
-const ON_A_PAGE: usize = 200;
 /// How many grants are read at once for the names of their persons.
 const GRANTS_AT_ONCE: usize = 16;
 
@@ -47,12 +48,7 @@ struct ReportForm<'a> {
 struct ReportResults<'a> {
     days: String,
     total: Usd,
-    rows: Vec<ReportRow<'a>>,
-    from: usize,
-    until: usize,
-    found: usize,
-    next: Option<String>,
-    file: String,
+    lines: Listing<ReportRow<'a>>,
     notes: Vec<String>,
 }
 
@@ -106,18 +102,17 @@ impl<'a> ReportResults<'a> {
     ) -> Result<ReportResults<'a>, AppError> {
         let lines = report.lines();
         let from = scope.query.skip.min(lines.len());
-        let until = (from + ON_A_PAGE).min(lines.len());
-        let people = people(site, scope, &lines[from..until]).await?;
-        let address = |path: &str, skip| scope.query.address(path, report.range, skip);
+        let on_page = &lines[from..lines.len().min(from + ON_A_PAGE)];
+        let people = people(site, scope, on_page).await?;
+        let rows = on_page.iter().map(|line| ReportRow::of(*line, scope, &people));
+        let columns = columns(report.by, scope.choices.is_some());
+        let order = if report.by.day { "day after day, the largest first" } else { "the largest first" };
+        let address = |ending: &str, from| scope.query.address(&format!("{}{ending}", scope.path), report.range, from);
+        let listing = Listing::of(("Spending", "report-row"), columns, rows, &TimeZone::UTC);
         Ok(ReportResults {
             days: words(&[report.range]).unwrap_or_default(),
             total: report.total(),
-            rows: lines[from..until].iter().map(|line| ReportRow::of(*line, scope, &people)).collect(),
-            from,
-            until,
-            found: lines.len(),
-            next: (until < lines.len()).then(|| address(&scope.path, until)),
-            file: address(&format!("{}.csv", scope.path), 0),
+            lines: listing.part_of(lines.len(), from, order, address),
             notes: notes(report, &lines, site.table.sync_state().await?.listed_at, site.clock.now()),
         })
     }
@@ -128,6 +123,15 @@ impl<'a> ReportRow<'a> {
         let (programme, _) = &scope.programmes[usize::from(line.programme)];
         let known = line.grant.and_then(|grant| people.get(&(line.programme, grant)).cloned());
         ReportRow { line, programme, grant: line.grant.as_ref().map(GrantId::of_bytes), known }
+    }
+
+    fn person(&self) -> Cell {
+        let Some(grant) = &self.grant else { return Cell::exact(None::<&str>) };
+        let person = self.known.as_ref().map(|known| &known.person);
+        let name = person.and_then(|person| person.name.clone());
+        let text = person.map_or(grant.as_str(), |person| person.address.as_written());
+        let link = Part::Link(paths::grant(&self.programme.id, grant), text.to_owned());
+        Cell::Shown(None, [link].into_iter().chain(name.map(Part::Small)).collect())
     }
 }
 
@@ -189,7 +193,37 @@ fn notes(report: &SpendingReport, lines: &[ReportLine<'_>], listed_at: Option<Mo
     notes
 }
 
-const COLUMNS: [&str; 8] = ["date", "programme", "cost_code", "group", "model", "person", "requests", "spent_usd"];
+/// The columns: those that were not chosen are empty in the file and not on the page.
+fn columns<'a>(by: Grouping, is_of_several: bool) -> [Column<ReportRow<'a>>; 10] {
+    let of_several = |heading| column(heading).shown_if(is_of_several);
+    let day = column("Day (UTC)").class("date").file("date").hook("date").shown_if(by.day);
+    [
+        day.of(|row: &ReportRow<'a>| Cell::exact(row.line.day)),
+        of_several("Programme").of(|row| Cell::link(paths::programme(&row.programme.id), &row.programme.settings.name)),
+        column("").file("programme").hook("programme").of(|row| Cell::exact(Some(&row.programme.id))),
+        of_several("Cost code")
+            .file("cost_code")
+            .of(|row| Cell::text(row.programme.settings.texts.cost_code.as_deref())),
+        column("Group")
+            .file("group")
+            .hook("group")
+            .shown_if(by.group)
+            .of(|row| name_or(row.line.group, "without a group")),
+        column("Model").file("model").hook("model").shown_if(by.model).of(|row| name_or(row.line.model, NOT_BY_MODEL)),
+        column("Person").shown_if(by.person).of(ReportRow::person),
+        column("").file("person").hook("person").of(|row| Cell::exact(row.grant.as_ref())),
+        column("Requests")
+            .class("number")
+            .file("requests")
+            .of(|row| Cell::shown(row.line.requests, show::known_count(row.line.requests))),
+        column("Spent").class("money").file("spent_usd").hook("usd").of(|row| Cell::Up(row.line.spent)),
+    ]
+}
+
+/// A name, or what stands on the page without one.
+fn name_or(known: Option<&str>, none: &str) -> Cell {
+    Cell::shown(known, known.unwrap_or(none))
+}
 
 /// The file, or the page with the refusal where there is none.
 pub(crate) async fn file(State(site): State<Site>, scope: ReportScope, request: CsvRequest) -> Answer {
@@ -197,23 +231,12 @@ pub(crate) async fn file(State(site): State<Site>, scope: ReportScope, request: 
         Ok(report) => report,
         refused => return show(&site, &scope, refused).await,
     };
-    let row = |line: &ReportLine<'_>| {
-        let (programme, _) = &scope.programmes[usize::from(line.programme)];
-        vec![
-            Cell::exact(line.day),
-            Cell::exact(Some(&programme.id)),
-            Cell::text(programme.settings.texts.cost_code.as_deref()),
-            Cell::text(line.group),
-            Cell::text(line.model),
-            Cell::exact(line.grant.as_ref().map(GrantId::of_bytes)),
-            Cell::exact(line.requests),
-            Cell::exact(Some(line.spent)),
-        ]
-    };
     let (from, to) = report.range;
     let name = match (&scope.choices, scope.programmes.first()) {
         (None, Some((programme, _))) => format!("report-{}-{from}-{to}", programme.id),
         _ => format!("report-{from}-{to}"),
     };
-    request.answer(&name, &COLUMNS, report.lines().iter().map(row))
+    let people = People::new();
+    let rows = report.lines().into_iter().map(|line| ReportRow::of(line, &scope, &people));
+    request.answer(&name, columns(report.by, true), rows)
 }

@@ -216,12 +216,12 @@ pub enum KeyAbsence {
 
 impl Grant {
     pub fn is_over(&self) -> bool {
-        matches!(self.state, GrantState::Revoked | GrantState::Ended)
+        self.state.is_over()
     }
 
     /// The state as pages name it; any hold counts as paused.
     pub fn shown_state(&self) -> &'static str {
-        if self.is_over() || self.holds.is_empty() { self.state.as_str() } else { "paused" }
+        self.state.shown_with(&self.holds)
     }
 
     /// The cap that applies: the grant's own, else the group's, else the programme's.
@@ -328,6 +328,15 @@ impl Stopped {
 }
 
 impl GrantState {
+    pub fn is_over(&self) -> bool {
+        matches!(self, GrantState::Revoked | GrantState::Ended)
+    }
+
+    /// The state as pages name it; any hold counts as paused.
+    pub fn shown_with(&self, holds: &Holds) -> &'static str {
+        if self.is_over() || holds.is_empty() { self.as_str() } else { "paused" }
+    }
+
     pub fn as_str(&self) -> &'static str {
         match self {
             GrantState::Invited => "invited",

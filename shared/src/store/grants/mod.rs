@@ -1,2 +1,3 @@
 pub(super) mod act;
+pub(super) mod list;
 pub(super) mod view;

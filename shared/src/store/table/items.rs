@@ -153,6 +153,11 @@ pub fn is_kind<T: Stored>(item: &Item) -> bool {
 
 /// The value that an item stores. An item of another kind or shape is corrupt, never absent.
 pub fn from_item<T: Stored>(item: Item) -> Result<T, StoreError> {
+    part_of::<T, T>(item)
+}
+
+/// Some attributes of the value that an item stores.
+pub(crate) fn part_of<T: Stored, P: DeserializeOwned>(item: Item) -> Result<P, StoreError> {
     let (key, kind) = (key_of(&item), kind_of(&item).to_owned());
     if kind != T::KIND {
         return Err(StoreError::corrupt(&key, T::KIND, &format!("it is of the kind {kind:?}")));

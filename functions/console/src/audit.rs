@@ -1,0 +1,192 @@
+//! The audit: who did what, from what to what, of a programme with its grants, of one grant, and of the account, in the order of time.
+//! Without another page asked for, that with the newest entries is shown.
+
+use bursar_core::domain::audit::{Actor, Entry};
+use jiff::tz::TimeZone;
+
+use crate::csv_file::CsvRequest;
+use crate::listing::{self, Cell, Column, Listing, ON_A_PAGE, column};
+use crate::prelude::*;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct AuditQuery {
+    /// The id of the one grant that is asked for; empty for all.
+    grant: String,
+    /// The number of entries before the first on the page.
+    from: String,
+}
+
+/// An entry with the name of who did it.
+pub(crate) struct AuditRow {
+    pub(crate) entry: Entry,
+    pub(crate) by: String,
+}
+
+const COLUMNS: [Column<AuditRow>; 7] = [
+    column("When").class("date").file("at").of(|row| Cell::At(Some(row.entry.at))),
+    column("Who").file("by").of(|row| Cell::text(Some(&*row.by))),
+    column("What").file("act").hook("act").of(|row| Cell::exact(Some(row.what()))),
+    column("Grant").file("grant").hook("grant").of(AuditRow::grant),
+    column("From").file("from").of(|row| Cell::text(row.entry.what.from.as_deref())),
+    column("To").file("to").of(|row| Cell::text(row.entry.what.to.as_deref())),
+    column("Note").file("note").of(|row| Cell::text(row.entry.what.note.as_deref())),
+];
+
+#[derive(Template)]
+#[template(path = "audit.html")]
+struct AuditPage<'a> {
+    frame: PageFrame<'a>,
+    programme: &'a Programme,
+    grant: &'a str,
+    entries: Listing<AuditRow>,
+}
+
+#[derive(Template)]
+#[template(path = "account_audit.html")]
+struct AccountAuditPage<'a> {
+    frame: PageFrame<'a>,
+    entries: Listing<AuditRow>,
+}
+
+pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Query(asked): Query<AuditQuery>) -> Answer {
+    let (programme, frame) = (&access.programme, PageFrame::of(&site, &access.visitor));
+    let entries = asked.entries(&site, programme).await?;
+    let zone = programme.settings.term.zone();
+    let entries = asked.listing(&site, entries, &paths::audit(&programme.id), zone).await?;
+    Ok(site.page(&AuditPage { frame, programme, grant: &asked.grant, entries }))
+}
+
+pub(crate) async fn file(
+    State(site): State<Site>,
+    ProgrammeAccess { programme, .. }: ProgrammeAccess,
+    Query(asked): Query<AuditQuery>,
+    request: CsvRequest,
+) -> Answer {
+    let entries = asked.entries(&site, &programme).await?;
+    request.answer(&format!("audit-{}", programme.id), COLUMNS, AuditRow::all(&site, entries).await?)
+}
+
+pub(crate) async fn page_of_account(
+    State(site): State<Site>,
+    AdminAccess { visitor }: AdminAccess,
+    Query(asked): Query<AuditQuery>,
+) -> Answer {
+    let entries = site.table.list(Entry::of_account()).await?;
+    let entries = asked.listing(&site, entries, paths::ACCOUNT_AUDIT, &TimeZone::UTC).await?;
+    Ok(site.page(&AccountAuditPage { frame: PageFrame::of(&site, &visitor), entries }))
+}
+
+pub(crate) async fn file_of_account(State(site): State<Site>, _: AdminAccess, request: CsvRequest) -> Answer {
+    let entries = site.table.list(Entry::of_account()).await?;
+    request.answer("audit-account", COLUMNS, AuditRow::all(&site, entries).await?)
+}
+
+impl AuditQuery {
+    async fn entries(&self, site: &Site, programme: &Programme) -> Result<Vec<Entry>, AppError> {
+        if self.grant.is_empty() {
+            return Ok(site.table.audit_of(&programme.id).await?);
+        }
+        let grant: GrantId = self.grant.parse().map_err(|_| AppError::not_found())?;
+        Ok(site.table.list(Entry::of_grant(&programme.id, &grant)).await?)
+    }
+
+    /// The page of all these entries that is asked for.
+    async fn listing(
+        &self,
+        site: &Site,
+        entries: Vec<Entry>,
+        path: &str,
+        zone: &TimeZone,
+    ) -> Result<Listing<AuditRow>, AppError> {
+        let found = entries.len();
+        let from = self.from.parse().unwrap_or_else(|_| found.saturating_sub(ON_A_PAGE));
+        let (entries, from) = listing::page_of(entries, from);
+        let address = |ending: &str, from: usize| {
+            let from = if ending.is_empty() { from.to_string() } else { String::new() };
+            show::address(&format!("{path}{ending}"), &[("grant", &self.grant), ("from", &from)])
+        };
+        let rows = AuditRow::all(site, entries).await?;
+        Ok(Listing::of(("Audit", "audit"), COLUMNS, rows, zone).part_of(found, from, "in the order of time", address))
+    }
+}
+
+impl AuditRow {
+    /// Entries with who acted, each person looked up once.
+    pub(crate) async fn all(site: &Site, entries: Vec<Entry>) -> Result<Vec<AuditRow>, AppError> {
+        let mut names: HashMap<String, String> = HashMap::new();
+        for entry in &entries {
+            let name = match &entry.by {
+                actor if names.contains_key(&actor.to_string()) => continue,
+                Actor::Student => "the student".to_owned(),
+                Actor::Sync => "the sync".to_owned(),
+                Actor::Rule => "a rule of the programme".to_owned(),
+                Actor::Person(person) => show::person(&site.table, person).await?,
+            };
+            names.insert(entry.by.to_string(), name);
+        }
+        let row = |entry: Entry| AuditRow { by: names[&entry.by.to_string()].clone(), entry };
+        Ok(entries.into_iter().map(row).collect())
+    }
+
+    fn grant(&self) -> Cell {
+        match self.entry.programme.as_ref().zip(self.entry.grant.as_ref()) {
+            Some((programme, grant)) => Cell::link(paths::grant(programme, grant), grant.as_str()),
+            None => Cell::exact(None::<&str>),
+        }
+    }
+
+    /// What changed to what.
+    pub(crate) fn change(&self) -> Option<String> {
+        let or_none = |text: &str| if text.is_empty() { "none".to_owned() } else { text.to_owned() };
+        let (from, to) = self.entry.what.from.as_deref().zip(self.entry.what.to.as_deref())?;
+        Some(format!("{} → {}", or_none(from), or_none(to)))
+    }
+
+    pub(crate) fn what(&self) -> &'static str {
+        words(self.entry.what.act)
+    }
+}
+
+fn words(act: Act) -> &'static str {
+    match act {
+        Act::Created => "created",
+        Act::Edited => "edited",
+        Act::BudgetChanged => "budget changed",
+        Act::Closed => "closed",
+        Act::Invited => "put on the roster",
+        Act::Begun => "asked for a key",
+        Act::Shown => "was shown a key",
+        Act::Refused => "an attempt was refused",
+        Act::Unknown => "nobody knows what became of an attempt",
+        Act::Lost => "an attempt was overtaken",
+        Act::Swept => "an attempt was swept",
+        Act::Held => "held",
+        Act::Released => "a hold was taken off",
+        Act::Stopped => "the key was stopped",
+        Act::Revoked => "revoked",
+        Act::Ended => "ended",
+        Act::CapChanged => "cap changed",
+        Act::ReplacementAllowed => "one more replacement allowed",
+        Act::ReservationGivenBack => "the reservation in the budget was given back",
+        Act::Described => "the roster's line changed",
+        Act::Moved => "moved to another group",
+        Act::TierEdited => "tier edited",
+        Act::GuardrailSet => "guardrail set",
+        Act::RulesSent => "the key was put under other rules at the provider",
+        Act::LimitSent => "another limit was set at the provider",
+        Act::Recovered => "keys that the provider had were recorded again",
+        Act::Purged => "a key was deleted at the provider",
+        Act::Asked => "asked of the admins",
+        Act::MoreAsked => "asked for more",
+        Act::SafetyLimitReleased => "what the safety limit held back was released",
+        Act::KeysAssigned => "keys made elsewhere were given to the programme",
+        Act::KeysTakenBack => "keys made elsewhere were taken back from the programme",
+        Act::ForeignActBegun => "an admin pressed to change a key that nobody here made",
+        Act::ForeignActConcluded => "the provider answered that",
+        Act::AccountConfirmed => "another management key is of the account",
+        Act::MailSentAgain => "mail that was given up was sent again",
+        Act::MailAllowed => "mail to the address is tried again",
+        Act::AlertResent => "an alert was sent again",
+    }
+}

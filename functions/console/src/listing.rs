@@ -1,0 +1,195 @@
+//! Lists: one description of the columns gives a page's table with the hooks of its rows, and the file. What a new column says is one
+//! line of its list's table; how it looks is the macro `list` of `parts.html`.
+
+use jiff::tz::TimeZone;
+
+use crate::csv_file;
+use crate::prelude::*;
+
+/// The most rows on a page.
+pub(crate) const ON_A_PAGE: usize = 100;
+
+/// Where something is said of each row: under a heading on the page, under a name in the file, as a hook; some or all of these.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) heading: &'static str,
+    pub(crate) class: &'static str,
+    pub(crate) file: &'static str,
+    hook: &'static str,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Column<R> {
+    pub(crate) at: Place,
+    pub(crate) cell: fn(&R) -> Cell,
+}
+
+pub(crate) enum Cell {
+    /// A text that somebody chose. One that a spreadsheet would run gets an apostrophe before it.
+    Text(Option<String>),
+    /// A number, an id or a word of ours.
+    Exact(Option<String>),
+    /// Amounts, which a page rounds to cents: what was spent up, and what may be spent down.
+    Up(Usd),
+    Down(Usd),
+    At(Option<Moment>),
+    /// What a page shows in another form than files and hooks.
+    Shown(Option<String>, Vec<Part>),
+}
+
+/// A part of a cell on a page; the small ones are lines of their own.
+pub(crate) enum Part {
+    Text(String),
+    Link(String, String),
+    Badge(&'static str, String),
+    Small(String),
+    /// Some of these, folded under how many there are.
+    Folded(&'static str, Vec<String>),
+}
+
+/// A table on a page. The first column that is on the page heads the rows.
+pub(crate) struct Listing<R> {
+    pub(crate) label: &'static str,
+    /// The hook by which tests find the rows.
+    pub(crate) testid: &'static str,
+    pub(crate) caption: String,
+    pub(crate) rows: Vec<R>,
+    /// The pages with the rows before these, and after them.
+    pub(crate) previous: Option<String>,
+    pub(crate) next: Option<String>,
+    /// The file of all rows, or each part of it, in words with its address.
+    pub(crate) files: Vec<(String, String)>,
+    columns: Vec<Column<R>>,
+    zone: TimeZone,
+}
+
+/// A column under this heading; without one it is not on the page.
+pub(crate) const fn column(heading: &'static str) -> Place {
+    Place { heading, class: "", file: "", hook: "" }
+}
+
+impl Place {
+    pub(crate) const fn class(self, class: &'static str) -> Place {
+        Place { class, ..self }
+    }
+
+    pub(crate) const fn file(self, file: &'static str) -> Place {
+        Place { file, ..self }
+    }
+
+    pub(crate) const fn hook(self, hook: &'static str) -> Place {
+        Place { hook, ..self }
+    }
+
+    /// The same, on the page only if this is so.
+    pub(crate) fn shown_if(self, is_shown: bool) -> Place {
+        if is_shown { self } else { Place { heading: "", hook: "", ..self } }
+    }
+
+    pub(crate) const fn of<R>(self, cell: fn(&R) -> Cell) -> Column<R> {
+        Column { at: self, cell }
+    }
+}
+
+impl Cell {
+    pub(crate) fn text(text: Option<impl Into<String>>) -> Cell {
+        Cell::Text(text.map(Into::into))
+    }
+
+    pub(crate) fn exact(value: Option<impl ToString>) -> Cell {
+        Cell::Exact(value.map(|value| value.to_string()))
+    }
+
+    pub(crate) fn shown(exact: Option<impl ToString>, text: impl Into<String>) -> Cell {
+        Cell::Shown(exact.map(|exact| exact.to_string()), vec![Part::Text(text.into())])
+    }
+
+    pub(crate) fn link(to: String, text: &str) -> Cell {
+        Cell::Shown(Some(text.to_owned()), vec![Part::Link(to, text.to_owned())])
+    }
+
+    pub(crate) fn badge(class: &'static str, word: &str) -> Cell {
+        Cell::Shown(Some(word.to_owned()), vec![Part::Badge(class, word.to_owned())])
+    }
+
+    /// The value in full, as files and hooks have it.
+    pub(crate) fn in_full(self) -> Option<String> {
+        match self {
+            Cell::Text(text) | Cell::Exact(text) | Cell::Shown(text, _) => text,
+            Cell::Up(usd) | Cell::Down(usd) => Some(usd.to_string()),
+            Cell::At(at) => at.map(|at| at.to_string()),
+        }
+    }
+
+    fn parts(self, zone: &TimeZone) -> Vec<Part> {
+        let text = match self {
+            Cell::Shown(_, parts) => return parts,
+            Cell::Up(usd) => Some(usd.to_cents_up()),
+            Cell::Down(usd) => Some(usd.to_cents_down()),
+            Cell::At(at) => at.map(|at| column_time(at, zone)),
+            Cell::Text(text) | Cell::Exact(text) => text,
+        };
+        text.map(Part::Text).into_iter().collect()
+    }
+}
+
+impl<R> Listing<R> {
+    /// A table of all of these rows, with times in this zone.
+    pub(crate) fn of(
+        (label, testid): (&'static str, &'static str),
+        columns: impl IntoIterator<Item = Column<R>>,
+        rows: impl IntoIterator<Item = R>,
+        zone: &TimeZone,
+    ) -> Listing<R> {
+        Listing {
+            label,
+            testid,
+            caption: String::new(),
+            rows: rows.into_iter().collect(),
+            previous: None,
+            next: None,
+            files: Vec::new(),
+            columns: columns.into_iter().collect(),
+            zone: zone.clone(),
+        }
+    }
+
+    /// The table as a part of a list of so many rows, which begins after the first `from`. `address` is that of the page from another
+    /// row on, and with an ending that of the file; `order` says how they are sorted.
+    pub(crate) fn part_of(
+        self,
+        found: usize,
+        from: usize,
+        order: &str,
+        address: impl Fn(&str, usize) -> String,
+    ) -> Listing<R> {
+        let until = from + self.rows.len();
+        Listing {
+            caption: format!("{} to {until} of {found}, {order}", from + 1),
+            previous: (from > 0).then(|| address("", from.saturating_sub(ON_A_PAGE))),
+            next: (until < found).then(|| address("", until)),
+            files: csv_file::offered(&address(".csv", 0), found),
+            ..self
+        }
+    }
+
+    pub(crate) fn columns(&self) -> impl Iterator<Item = &Column<R>> {
+        self.columns.iter().filter(|column| !column.at.heading.is_empty())
+    }
+
+    pub(crate) fn parts(&self, column: &Column<R>, row: &R) -> Vec<Part> {
+        (column.cell)(row).parts(&self.zone)
+    }
+
+    pub(crate) fn hooks(&self, row: &R) -> impl Iterator<Item = (&'static str, String)> {
+        let hooks = self.columns.iter().filter(|column| !column.at.hook.is_empty());
+        hooks.filter_map(|column| Some((column.at.hook, (column.cell)(row).in_full()?)))
+    }
+}
+
+/// The rows of the page that begins after the first `from`, and that number, at most that of all rows.
+pub(crate) fn page_of<R>(mut rows: Vec<R>, from: usize) -> (Vec<R>, usize) {
+    let from = from.min(rows.len());
+    rows.truncate(from + ON_A_PAGE);
+    (rows.split_off(from), from)
+}

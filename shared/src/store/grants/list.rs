@@ -1,0 +1,152 @@
+//! Grants as a list shows them: read side by side from the shards, of each item only the attributes that the list needs.
+
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use futures_util::future::try_join_all;
+
+use crate::domain::grant::{Holds, Person};
+use crate::domain::programme::Byok;
+use crate::domain::usage::reading::Reading;
+use crate::prelude::*;
+use crate::store::items;
+use crate::store::keys::{AUDIT, Range, SHARDS, grant_partition};
+
+/// What a list shows of a grant.
+#[derive(Debug, Deserialize)]
+pub struct GrantLine {
+    #[serde(rename = "grant")]
+    pub id: GrantId,
+    #[serde(flatten)]
+    pub person: Person,
+    pub group: Option<String>,
+    pub own_cap: Option<Usd>,
+    #[serde(flatten)]
+    pub state: GrantState,
+    pub holds: Holds,
+    pub ever_shown: bool,
+    pub replacements: u32,
+    /// Empty where they were not asked for.
+    #[serde(default)]
+    pub attempts: Vec<KeyLine>,
+    #[serde(skip)]
+    pub readings: Vec<ReadingLine>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct KeyLine {
+    pub key: Option<KeyHash>,
+    pub shown_at: Option<Moment>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct ReadingLine {
+    grant: GrantId,
+    lifetime: Usd,
+    byok: Usd,
+    window: Window,
+    in_window: Usd,
+    pub last_used_at: Option<Moment>,
+    /// The use by day, where it was asked for.
+    pub used: Option<DailyUse>,
+}
+
+/// The attributes of grants and of readings that every list shows something of.
+const ATTRIBUTES: &str = "kind grant address name roster_id group own_cap state nonce lease_until key why holds \
+    ever_shown replacements lifetime byok window in_window last_used_at";
+
+impl GrantLine {
+    /// Attributes that only some lists need: the use by day; and the keys that a grant had, with when each was shown.
+    pub const DAYS: &str = "used";
+    pub const KEYS: &str = "attempts";
+
+    pub fn cap(&self, settings: &Settings) -> Usd {
+        self.own_cap.unwrap_or_else(|| settings.allowance.cap_of(self.group.as_deref()))
+    }
+
+    /// What its keys used in their lives, and in the window of now. A reading of an earlier window says nothing about this one.
+    pub fn spent(&self, settings: &Settings, now: Moment) -> (Usd, Usd) {
+        let window = settings.basis.reset.window_at(now);
+        let in_window = self.readings.iter().filter(|reading| reading.window == window);
+        let byok = |reading: &ReadingLine| if settings.basis.byok == Byok::Inside { reading.byok } else { Usd::ZERO };
+        let lifetime = self.readings.iter().map(|reading| reading.lifetime + byok(reading)).sum();
+        (lifetime, in_window.map(|reading| reading.in_window).sum())
+    }
+
+    pub fn used(&self) -> DailyUse {
+        let mut used = DailyUse::default();
+        self.readings.iter().filter_map(|reading| reading.used.as_ref()).for_each(|more| used.add(more));
+        used
+    }
+
+    pub fn last_used_at(&self) -> Option<Moment> {
+        self.readings.iter().filter_map(|reading| reading.last_used_at).max()
+    }
+
+    pub fn claimed_at(&self) -> Option<Moment> {
+        self.attempts.iter().filter_map(|attempt| attempt.shown_at).min()
+    }
+
+    pub fn live_key(&self) -> Option<&KeyHash> {
+        if let GrantState::Live { key } = &self.state { Some(key) } else { None }
+    }
+
+    /// The keys that it has or had, where they were asked for.
+    pub fn keys(&self) -> impl Iterator<Item = &KeyHash> {
+        self.attempts.iter().filter_map(|attempt| attempt.key.as_ref())
+    }
+}
+
+impl Table {
+    /// All grants of a programme, in no order, with these attributes besides.
+    pub async fn grant_lines(&self, of: &ProgrammeId, more: [Option<&str>; 2]) -> Result<Vec<GrantLine>, StoreError> {
+        // From the grants to the readings, before what is told of them.
+        let ranges = SHARDS.map(|shard| Range { last: "R#~".to_owned(), ..Grant::of_shard(of, shard) });
+        let shards = ranges.map(|range| self.lines([self.query(&range)], more));
+        Ok(try_join_all(shards).await?.into_iter().flatten().collect())
+    }
+
+    /// One grant, if the programme has it.
+    pub async fn grant_line(&self, of: &ProgrammeId, grant: &GrantId) -> Result<Option<GrantLine>, StoreError> {
+        let key = || Grant::key_of(of, grant);
+        let queries = [self.query(&Range::between(key(), key())), self.query(&Reading::of_grant(of, grant))];
+        Ok(self.lines(queries, [Some(GrantLine::DAYS), Some(GrantLine::KEYS)]).await?.pop())
+    }
+
+    /// What these queries find; readings come after their grants.
+    async fn lines<const N: usize>(
+        &self,
+        queries: [QueryFluentBuilder; N],
+        more: [Option<&str>; 2],
+    ) -> Result<Vec<GrantLine>, StoreError> {
+        let names: Vec<&str> = ATTRIBUTES.split(' ').chain(more.into_iter().flatten()).collect();
+        let projection: Vec<String> = names.iter().map(|name| format!("#{name}")).collect();
+        let mut lines: HashMap<GrantId, GrantLine> = HashMap::new();
+        for query in queries {
+            let query = query.projection_expression(projection.join(", "));
+            let name =
+                |query: QueryFluentBuilder, name: &&str| query.expression_attribute_names(format!("#{name}"), *name);
+            let each = |item| {
+                if items::is_kind::<Reading>(&item) {
+                    let reading: ReadingLine = items::part_of::<Reading, _>(item)?;
+                    if let Some(line) = lines.get_mut(&reading.grant) {
+                        line.readings.push(reading);
+                    }
+                } else {
+                    let grant: GrantLine = items::part_of::<Grant, _>(item)?;
+                    lines.insert(grant.id.clone(), grant);
+                }
+                Ok(())
+            };
+            Self::each(names.iter().fold(query, name), each).await?;
+        }
+        Ok(lines.into_values().collect())
+    }
+
+    /// The entries about a programme and its grants, in the order of time.
+    pub async fn audit_of(&self, of: &ProgrammeId) -> Result<Vec<Entry>, StoreError> {
+        let shards = SHARDS.map(|shard| begin(grant_partition(of, shard), AUDIT));
+        let ranges = shards.into_iter().chain([Entry::of_programme(of)]);
+        let mut entries: Vec<Entry> = try_join_all(ranges.map(|range| self.list(range))).await?.concat();
+        entries.sort_unstable_by_key(|entry| (entry.at, entry.entry));
+        Ok(entries)
+    }
+}
