@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use bursar_core::domain::grant::{Person, Reading};
 use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::values::id::KeyName;
-use bursar_core::store::{Enrolment, GrantLine, Unreachable};
+use bursar_core::store::{Enrolment, GrantLine};
 
 use crate::csv_file::CsvRequest;
 use crate::listing::{self, Cell, Column, Listing, Part, column};
