@@ -38,6 +38,8 @@ pub(crate) struct GrantSearch {
     asked: SpanQuery,
 }
 
+type Choices<'a> = Vec<(&'a str, &'a str)>;
+
 #[derive(Template)]
 #[template(path = "grants.html")]
 struct GrantListPage<'a> {
@@ -45,7 +47,7 @@ struct GrantListPage<'a> {
     programme: &'a Programme,
     sought: &'a GrantSearch,
     /// The fields that filter and sort, each with its choices: the value, and in words.
-    filters: [(&'static str, &'static str, &'a str, Vec<(&'a str, &'a str)>); 4],
+    filters: [(&'static str, &'static str, &'a str, Choices<'a>); 4],
     grants: Listing<GrantRow<'a>>,
     spans: Vec<SpanLink>,
     notes: Vec<String>,
