@@ -28,7 +28,7 @@ use Whose::{Admins, Anybodys, Assistants, Facultys, Staffs, Students, Visitors};
 
 const PROGRAMME: &str = "/console/programmes/{id}";
 
-const TABLE: [(&str, &str, Whose); 64] = [
+const TABLE: [(&str, &str, Whose); 65] = [
     ("GET", "/", Anybodys),
     ("POST", "/link", Anybodys),
     ("GET", "/c/{*anything}", Anybodys),
@@ -58,6 +58,7 @@ const TABLE: [(&str, &str, Whose); 64] = [
     ("POST", "/console/programmes/{id}/roster/apply", Facultys),
     ("GET", "/console/programmes/{id}/grants", Assistants),
     ("GET", "/console/programmes/{id}/grants.csv", Assistants),
+    ("POST", "/console/programmes/{id}/grants/bulk", Facultys),
     ("GET", "/console/programmes/{id}/grants/{grant}", Assistants),
     ("POST", "/console/programmes/{id}/grants/{grant}/resume", Assistants),
     ("POST", "/console/programmes/{id}/grants/{grant}/pause", Assistants),

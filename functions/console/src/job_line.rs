@@ -42,7 +42,7 @@ impl JobLine {
         }
         if job.refused > 0 {
             sentence += &match job.work {
-                Work::Import { .. } => format!(" {} could not be done.", job.refused),
+                Work::Import { .. } | Work::Bulk { .. } => format!(" {} could not be done.", job.refused),
                 Work::Close | Work::Limits => {
                     format!(
                         " {} could not be done: the provider says that it has no such key, or a record cannot be read. The next sync \
@@ -76,6 +76,12 @@ fn told(job: &Job) -> String {
             format!("The roster is being applied: {done} of {all} lines are done."),
             format!("The last roster was applied: {all} lines."),
         ),
+        Work::Bulk { .. } => (
+            format!(
+                "Many grants are being changed: {done} of {all} are done, what the provider must be told included."
+            ),
+            format!("The last change of many grants is done: {all}."),
+        ),
         Work::Close => (
             format!("Every grant is being ended: {done} of {all} are ended, and their keys switched off."),
             match job.refused {
@@ -102,6 +108,7 @@ fn told(job: &Job) -> String {
             Work::Import { .. } => {
                 format!("The last roster was not applied to its end, {done} of {all} lines are done. {why}")
             }
+            Work::Bulk { .. } => format!("The last change of many was not done to its end: {done} of {all} are. {why}"),
             Work::Limits => format!("The keys of {done} of {all} people only have their new limits and rules. {why}"),
             Work::Close => format!("Not every grant was ended: {done} of {all} are. {why}"),
         },

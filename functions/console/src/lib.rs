@@ -78,6 +78,7 @@ fn routes(site: Site) -> Router {
         .route("/console/programmes/{id}/roster/apply", post(roster::apply))
         .route("/console/programmes/{id}/grants", get(grants::list))
         .route("/console/programmes/{id}/grants.csv", get(grants::file))
+        .route("/console/programmes/{id}/grants/bulk", post(grants::bulk::act_on_many))
         .route("/console/programmes/{id}/grants/{grant}", get(grants::grant))
         .route("/console/programmes/{id}/grants/{grant}/{act}", post(grants::act))
         .route("/console/programmes/{id}/alerts", get(alerts::page).post(alerts::resend))

@@ -23,7 +23,7 @@ pub use mail::delivery::{
 pub use mail::limits::{BulkStop, MailRefusal, MailServer};
 pub use mail::outbox::{Bounce, GrantMail, MailState, OUTBOX_KEPT, OutboxRow, QueuedMail, SentAs};
 pub use people::{KnownAddress, KnownPerson, Link, LoginRequest, RateCount, StaffPerson};
-pub use programmes::jobs::{Import, JOB_LEASE, Job, JobCreation, JobState, Pass, Step, Work};
+pub use programmes::jobs::{GrantAct, Import, JOB_LEASE, Job, JobCreation, JobState, Pass, Step, Work};
 pub use programmes::programme::{BudgetSums, CopiedProgramme, Edit, EditOutcome, NewProgramme};
 pub use programmes::rules::{RulesDue, RulesSource, TierOutcome};
 pub use sync::books::{

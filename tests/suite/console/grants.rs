@@ -1,6 +1,7 @@
 //! Grants: found, shown and acted on, and what becomes of the key.
 
 use bursar_core::clock::Moment;
+use bursar_core::domain::values::money::Usd;
 use bursar_local::provider::Nano;
 use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::visitor::{Page, Visitor};
@@ -53,6 +54,84 @@ async fn grants_are_listed_by_spending_and_found() {
     let nobody = admin.get(&format!("{GRANTS}?q=%3Cscript%3E")).await.readable();
     assert!(nobody.contains("“<script>” was looked for in this programme"), "{nobody}");
     admin.get(&format!("{GRANTS}/0000000000000000")).await.expect(404);
+    campus.finish().await;
+}
+
+#[tokio::test]
+async fn many_are_acted_on_at_once() {
+    let mut campus = Campus::with_keys(&["ada", "bob", "cid"]).await;
+    campus.students(&["dan"]).await;
+    let bulk = format!("{GRANTS}/bulk");
+    let admin = campus.admin().await;
+    let preview =
+        async |at: &str, fields: &[(&str, &str)]| admin.submit(&admin.get(at).await, &bulk, fields).await.expect(200);
+    let states = async || {
+        let page = admin.get(&format!("{GRANTS}?sort=name")).await;
+        page.attributes("grant", "data-state").join(" ")
+    };
+
+    // Of a filter, with every part of it; what the preview named is acted on, though another fits by then.
+    let shown = preview(&format!("{GRANTS}?state=live&q=a"), &[("act", "pause"), ("reason", "exam")]).await;
+    assert_eq!(shown.texts("bulk-count"), ["3"], "every address has an a");
+    let shown = preview(&format!("{GRANTS}?state=live&q=ada"), &[("act", "pause"), ("reason", "exam")]).await;
+    assert_eq!((shown.texts("bulk-count"), states().await.as_str()), (vec!["1".to_owned()], "live live live invited"));
+    for _ in 0..2 {
+        admin.submit(&shown, &bulk, &[]).await.expect(303);
+    }
+    assert_eq!(states().await, "paused live live invited");
+    let job = campus.job("bulk").await.unwrap();
+    assert_eq!(
+        (job.state.as_str(), job.done, job.all),
+        ("running", 0, 1),
+        "the provider is told by the work of each minute"
+    );
+    assert_eq!(campus.enabled().len(), 3);
+    campus.minutes(2);
+    campus.work().await;
+    campus.work().await;
+    assert_eq!(
+        (campus.enabled().len(), campus.job("bulk").await.unwrap().state.as_str().to_owned()),
+        (2, "done".to_owned())
+    );
+
+    // Of a list of addresses, whatever the filter; an unknown one is named before anything is done.
+    let typed = "bob@example.edu\nnobody@example.edu, x";
+    let shown = preview(GRANTS, &[("act", "revoke"), ("addresses", typed)]).await;
+    assert_eq!(shown.texts("bulk-unknown"), ["nobody@example.edu", "x"]);
+    assert!(!shown.offers(&bulk) && shown.body.contains("cannot be undone"));
+    let shown = preview(GRANTS, &[("act", "revoke"), ("addresses", "Bob@example.edu")]).await;
+    admin.submit(&shown, &bulk, &[]).await.expect(303);
+    assert_eq!(states().await, "paused revoked live invited");
+    campus.minutes(2);
+    campus.work().await;
+    campus.work().await;
+
+    for (fields, states_after) in [
+        (&[("act", "resume")][..], "live revoked live invited"),
+        (&[("act", "cap"), ("cap_usd", "7")], "live revoked live invited"),
+        (&[("act", "group"), ("to_group", "B")], "live revoked live invited"),
+        (&[("act", "allow")], "live revoked live invited"),
+        (&[("act", "resend")], "live revoked live invited"),
+    ] {
+        let shown = preview(GRANTS, fields).await;
+        assert_eq!(shown.texts("bulk-count"), ["4"]);
+        admin.submit(&shown, &bulk, &[]).await.expect(303);
+        campus.minutes(2);
+        campus.work().await;
+        campus.work().await;
+        assert_eq!(states().await, states_after, "{fields:?}");
+    }
+    campus.minutes(20);
+    campus.work().await;
+    campus.work().await;
+    assert_eq!(campus.job("bulk").await.unwrap().state.as_str(), "done");
+    let ada = campus.grant("ada").await;
+    assert_eq!((ada.group.as_deref(), ada.allowed, ada.own_cap), (Some("B"), 1, Some(Usd::from_dollars(7))));
+    campus.settle().await;
+    assert_eq!(campus.mails("roster").iter().filter(|mail| mail.to == "dan@example.edu").count(), 2);
+    for fields in [&[("act", "dance")][..], &[("act", "cap"), ("cap_usd", "1e3")]] {
+        admin.submit(&admin.get(GRANTS).await, &bulk, fields).await.expect(422);
+    }
     campus.finish().await;
 }
 

@@ -203,7 +203,7 @@ fn over() -> AppError {
 }
 
 /// A cap equal to the group's is not stored as one of the grant's own, so that it follows the group's.
-fn own_cap(cap: Option<Usd>, view: &View) -> Option<Usd> {
+pub(super) fn own_cap(cap: Option<Usd>, view: &View) -> Option<Usd> {
     let (settings, group) = (&view.programme.settings, view.grant.group.as_deref());
     cap.filter(|cap| *cap != settings.allowance.cap_of(group))
 }

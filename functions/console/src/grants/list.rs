@@ -9,7 +9,9 @@ use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::values::id::KeyName;
 use bursar_core::store::{Enrolment, GrantLine};
 
+use super::bulk::TypedBulk;
 use crate::csv_file::CsvRequest;
+use crate::form::Form;
 use crate::listing::{self, Cell, Column, Listing, Part, column};
 use crate::prelude::*;
 use crate::spending::spans::{self, SpanLink};
@@ -23,7 +25,7 @@ const SORTS: [(&str, &str); 3] =
 const LEAST_OF_A_HASH: usize = 12;
 
 /// A search among grants. An unknown state finds nothing.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct GrantSearch {
     q: String,
@@ -49,13 +51,15 @@ struct GrantListPage<'a> {
     /// The fields that filter and sort, each with its choices: the value, and in words.
     filters: [(&'static str, &'static str, &'a str, Choices<'a>); 4],
     grants: Listing<GrantRow<'a>>,
+    /// The form of an act on all that are found; assistants have none.
+    bulk: Option<Form<TypedBulk>>,
     spans: Vec<SpanLink>,
     notes: Vec<String>,
 }
 
 pub(crate) struct GrantRow<'a> {
     programme: &'a Programme,
-    line: GrantLine,
+    pub(super) line: GrantLine,
     state: &'static str,
     cap: Usd,
     /// The spending in the current window, or in the requested span.
@@ -66,7 +70,7 @@ pub(crate) struct GrantRow<'a> {
     resets_at: Option<Moment>,
 }
 
-fn columns<'a>() -> [Column<GrantRow<'a>>; 17] {
+pub(super) fn columns<'a>() -> [Column<GrantRow<'a>>; 17] {
     [
         column("").hook("programme").of(|row| Cell::exact(Some(&row.programme.id))),
         column("").file("grant").hook("grant").of(|row| Cell::exact(Some(&row.line.id))),
@@ -132,6 +136,11 @@ pub(crate) async fn page(
         grants: grants.part_of(found, from, &format!("{}; spent {spent}, {as_of}", order.1), |ending, from| {
             sought.address(&format!("{path}{ending}"), from)
         }),
+        bulk: if access.is_faculty() && programme.closed_at.is_none() {
+            Some(Form::blank().apart("bulk-", ""))
+        } else {
+            None
+        },
         spans: spans::choices(&path, &sought.query(), &Span::EACH, |span| asked == Some(span)),
         notes,
     };
@@ -159,7 +168,7 @@ pub(crate) fn used(readings: &[Reading]) -> DailyUse {
 }
 
 impl GrantRow<'_> {
-    fn address(&self) -> String {
+    pub(super) fn address(&self) -> String {
         self.line.person.address.matched().as_str().to_owned()
     }
 
@@ -181,8 +190,15 @@ impl GrantRow<'_> {
 }
 
 impl GrantSearch {
+    /// The filter that a form carries.
+    pub(super) fn of(fields: &Fields) -> GrantSearch {
+        let text = |name: &str| fields.get(name).unwrap_or_default().to_owned();
+        let (q, state, group, mail) = (text("q"), text("state"), text("group"), text("mail"));
+        GrantSearch { q, state, group, mail, ..GrantSearch::default() }
+    }
+
     /// The grants that are found, and every group that the programme has.
-    async fn rows<'a>(
+    pub(super) async fn rows<'a>(
         &self,
         site: &Site,
         programme: &'a Programme,
@@ -276,7 +292,7 @@ impl GrantSearch {
         show::address(path, &[&self.query()[..], &[("window", window), ("from", &from)]].concat())
     }
 
-    fn query(&self) -> [(&str, &str); 5] {
+    pub(super) fn query(&self) -> [(&str, &str); 5] {
         [
             ("q", &*self.q),
             ("state", &*self.state),

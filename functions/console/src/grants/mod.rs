@@ -1,6 +1,7 @@
 //! The grants of a programme: the list, the page of each, and the acts of people with a role.
 
 mod acts;
+pub(crate) mod bulk;
 mod grant;
 mod list;
 

@@ -165,7 +165,7 @@ fn groups_after(grants: &[Grant], steps: &[Step]) -> usize {
                 groups.extend(group.as_deref());
                 moved.insert(grant);
             }
-            Step::Return { .. } | Step::Drop { .. } => {}
+            Step::Return { .. } | Step::Drop { .. } | Step::Act { .. } => {}
         }
     }
     let stay = grants.iter().filter(|grant| !moved.contains(&grant.id));

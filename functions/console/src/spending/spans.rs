@@ -8,7 +8,7 @@ use bursar_core::domain::values::window::Reset;
 use crate::prelude::*;
 
 /// The requested span, as the query string has it.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub(crate) struct SpanQuery {
     #[serde(default)]
     window: String,

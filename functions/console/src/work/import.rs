@@ -1,12 +1,13 @@
-//! The job that applies a roster: some steps side by side, then a checkpoint, until it is done or the time is up. Every step may be
+//! The job that applies a roster, or does one act to many grants: some steps side by side, then a checkpoint, until it is done or the time is up. Every step may be
 //! done twice, so the next run starts at the checkpoint.
 
 use anyhow::Result;
 use bursar_core::domain::grant::{ChangeRefused, HoldKind, RosterLine};
-use bursar_core::store::{ActOutcome, Author, INVITED_AT_ONCE, NewPerson, Step};
+use bursar_core::store::{ActOutcome, Author, GrantAct, INVITED_AT_ONCE, Import, NewPerson, Step};
 use futures_util::stream::{StreamExt, iter};
 
-use super::jobs::{self, JobDeadlines};
+use super::jobs::{self, AGAIN_AFTER, JobDeadlines};
+use crate::grants::bulk;
 use crate::prelude::*;
 
 /// How many units of steps are applied at once.
@@ -14,13 +15,25 @@ const SIDE_BY_SIDE: usize = 8;
 
 /// Continues an import that the caller owns, and returns the state in which it is left.
 pub(super) async fn carry_on(site: &Site, mut job: Job, until: JobDeadlines) -> Result<JobState> {
-    let Work::Import { import } = job.work else { return Ok(job.state) };
+    let (Work::Import { import } | Work::Bulk { import }) = job.work else { return Ok(job.state) };
+    let act = site.table.get(Import::key_of(import, 0)).await?.and_then(|import| import.act);
     loop {
         if let Some(ended) = jobs::ended_early(site, &job).await? {
             return jobs::end(site, job, ended, until.deadline).await;
         }
         let at = site.clock.now();
         if job.pass.next >= job.all {
+            let waiting = match &act {
+                Some(act) => site.table.waiting_for_provider(&job.programme, act).await?,
+                None => 0,
+            };
+            if waiting > 0 {
+                // The orders are sent by the work of each minute.
+                let job = Job { done: job.all.saturating_sub(waiting), ..job };
+                let until_then = JobState::Waiting { until: at + AGAIN_AFTER };
+                return jobs::end(site, job, until_then, until.deadline).await;
+            }
+            let job = Job { done: job.all, ..job };
             return jobs::end(site, job, JobState::Done { at }, until.deadline).await;
         }
         let steps = site.table.steps_from(import, job.pass.next).await?;
@@ -33,7 +46,8 @@ pub(super) async fn carry_on(site: &Site, mut job: Job, until: JobDeadlines) -> 
             if until.is_time_up() {
                 return jobs::leave(site, job, until.deadline).await;
             }
-            let applied: Vec<_> = round.iter().map(|unit| apply(site, &job, unit, now, until.deadline)).collect();
+            let applied: Vec<_> =
+                round.iter().map(|unit| apply(site, &job, act.as_ref(), unit, now, until.deadline)).collect();
             // All end before one that failed is told, so that none is cut off.
             let applied: Vec<Result<u32>> = iter(applied).buffer_unordered(SIDE_BY_SIDE).collect().await;
             let refused: Vec<u32> = applied.into_iter().collect::<Result<_>>()?;
@@ -55,12 +69,24 @@ fn units(steps: &[Step]) -> Vec<&[Step]> {
 }
 
 /// Applies the steps of a unit, and returns how many the rules refused.
-async fn apply(site: &Site, job: &Job, unit: &[Step], now: Moment, deadline: Deadline) -> Result<u32> {
+async fn apply(
+    site: &Site,
+    job: &Job,
+    act: Option<&GrantAct>,
+    unit: &[Step],
+    now: Moment,
+    deadline: Deadline,
+) -> Result<u32> {
     let by = Author { actor: &job.by, now, deadline };
     let mut added = Vec::new();
     let mut refused = 0;
     for step in unit {
         match step {
+            Step::Act { grant, allowed } => {
+                let Some(act) = act else { continue };
+                let is_done = bulk::act_on(site, at(job, grant, by), act, *allowed, &job.by).await?;
+                refused += u32::from(!is_done);
+            }
             Step::Add { person, group } => added.push(NewPerson { person: person.clone(), group: group.clone() }),
             Step::Change { grant, person, group } => {
                 let line = RosterLine { person: person.clone(), group: group.clone() };

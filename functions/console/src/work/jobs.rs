@@ -71,7 +71,7 @@ async fn of_programme(
     {
         let id = job.job;
         let reached = match job.work {
-            Work::Import { .. } => import::carry_on(site, job, until).await,
+            Work::Import { .. } | Work::Bulk { .. } => Box::pin(import::carry_on(site, job, until)).await,
             Work::Close | Work::Limits => Box::pin(walk::carry_on(site, job, until, outage)).await,
         };
         match reached {
@@ -121,9 +121,9 @@ pub(super) async fn ended_early(site: &Site, job: &Job) -> Result<Option<JobStat
     let programme = site.table.get(Programme::key_of(&job.programme)).await?.context("a job without its programme")?;
     let now = site.clock.now();
     let why = match job.work {
-        Work::Import { .. } if programme.closed_at.is_some() => "The programme was closed.",
+        Work::Import { .. } | Work::Bulk { .. } if programme.closed_at.is_some() => "The programme was closed.",
         Work::Close if !programme.is_over(now) => "The term goes on.",
-        Work::Import { .. } | Work::Close | Work::Limits => return Ok(None),
+        Work::Import { .. } | Work::Bulk { .. } | Work::Close | Work::Limits => return Ok(None),
     };
     Ok(Some(JobState::Failed { why: why.to_owned(), at: now }))
 }

@@ -161,7 +161,7 @@ pub(super) async fn of_grant(
             site.table.act(at, |view, now| view.end(&job.by, now)).await?;
             carried_out(site, at, outage).await
         }
-        Work::Import { .. } => Ok(StepEnd::Done),
+        Work::Import { .. } | Work::Bulk { .. } => Ok(StepEnd::Done),
     }
 }
 

@@ -41,6 +41,15 @@ pub enum ActOutcome<T, R> {
     NoSuchGrant,
 }
 
+impl<T, R> ActOutcome<T, R> {
+    pub fn refusal(self) -> Option<R> {
+        match self {
+            ActOutcome::Refused(why) => Some(why),
+            ActOutcome::Done(_) | ActOutcome::NoSuchGrant => None,
+        }
+    }
+}
+
 /// The decision of a rule: a change, and the answer for the caller once it is written.
 pub trait Decision {
     type Answer;

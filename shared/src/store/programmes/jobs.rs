@@ -10,6 +10,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::{StreamExt, TryStreamExt};
 
 use crate::domain::grant::Person;
+use crate::domain::grant::Urgency;
 use crate::prelude::*;
 use crate::store::items::{Queue, Stored};
 use crate::store::table::write::{Round, Unaudited, number};
@@ -53,6 +54,10 @@ stored! {
 pub enum Work {
     /// Applies a roster, as it was previewed.
     Import {
+        import: Ulid,
+    },
+    /// Does one act to many grants, as it was previewed.
+    Bulk {
         import: Ulid,
     },
     Close,
@@ -106,6 +111,7 @@ impl Work {
     pub fn kind(&self) -> &'static str {
         match self {
             Work::Import { .. } => "import",
+            Work::Bulk { .. } => "bulk",
             Work::Close => "close",
             Work::Limits => "limits",
         }
@@ -171,7 +177,7 @@ impl Table {
         Ok(jobs)
     }
 
-    /// Starts the job of an import, once, unless another import of the programme is being applied.
+    /// Starts the job of an import or of an act on many, once, unless another one of the programme is under way.
     pub async fn start_import(
         &self,
         import: &Import,
@@ -179,14 +185,17 @@ impl Table {
         now: Moment,
         deadline: Deadline,
     ) -> Result<JobCreation, StoreError> {
-        let work = Work::Import { import: import.import };
+        let work = match import.act {
+            None => Work::Import { import: import.import },
+            Some(_) => Work::Bulk { import: import.import },
+        };
         let job = Job::new(&import.programme, work, import.steps, by, now);
         self.carry_through(deadline, || async {
             let (kept, before) = tokio::try_join!(self.get(Import::key_of(import.import, 0)), self.get(job.key()))?;
             if kept.is_none_or(|kept| kept.applied) {
                 return Ok(Round::Over(JobCreation::Already));
             }
-            if before.as_ref().is_some_and(Job::is_running) {
+            if before.as_ref().is_some_and(|job| job.is_running() && job.pass.next < job.all) {
                 return Ok(Round::Over(JobCreation::Busy));
             }
             let applied = [(":yes", AttributeValue::Bool(true)), (":not", AttributeValue::Bool(false))];
@@ -280,6 +289,8 @@ pub struct Import {
     pub to_confirm: bool,
     /// Whether a job was created from it.
     pub applied: bool,
+    /// What is done to each grant that its steps name; nothing where it is a roster.
+    pub act: Option<GrantAct>,
     pub some: Vec<Step>,
 }
 
@@ -312,6 +323,25 @@ pub enum Step {
     Return {
         grant: GrantId,
     },
+    /// The act of its import.
+    Act {
+        grant: GrantId,
+        /// The replacements that were allowed beyond the programme's when it was previewed.
+        allowed: u32,
+    },
+}
+
+/// What a person with a role does to a grant, one of many.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "lowercase")]
+pub enum GrantAct {
+    Pause { reason: Option<String> },
+    Resume,
+    Revoke { reason: Option<String> },
+    Resend,
+    Cap { cap: Option<Usd>, reason: Option<String> },
+    Allow,
+    Group { group: Option<String> },
 }
 
 impl Step {
@@ -319,7 +349,9 @@ impl Step {
     pub fn grant(&self) -> Option<&GrantId> {
         match self {
             Step::Add { .. } => None,
-            Step::Change { grant, .. } | Step::Drop { grant } | Step::Return { grant } => Some(grant),
+            Step::Change { grant, .. } | Step::Drop { grant } | Step::Return { grant } | Step::Act { grant, .. } => {
+                Some(grant)
+            }
         }
     }
 }
@@ -335,6 +367,7 @@ impl Import {
             dropped: 0,
             to_confirm: false,
             applied: false,
+            act: None,
             some: Vec::new(),
         }
     }
@@ -365,6 +398,20 @@ impl Table {
     pub async fn import(&self, import: Ulid, now: Moment) -> Result<Option<Import>, StoreError> {
         let kept = self.get(Import::key_of(import, 0)).await?;
         Ok(kept.filter(|import| now < import.made_at + IMPORT_LASTS))
+    }
+
+    /// For how many grants of a programme the provider is still to confirm what such an act orders. The index is a moment behind.
+    pub async fn waiting_for_provider(&self, programme: &ProgrammeId, act: &GrantAct) -> Result<u32, StoreError> {
+        let ends = matches!(act, GrantAct::Pause { .. } | GrantAct::Revoke { .. });
+        let mut waiting = 0;
+        for urgency in if ends { [Urgency::Leak, Urgency::Disable] } else { [Urgency::Disable, Urgency::Limit] } {
+            let count = |item: &items::Item| {
+                let of = keys::grant_of(&items::key_of(item));
+                waiting += u32::from(of.is_some_and(|(of, _)| of == *programme));
+            };
+            self.each_in(Queue::Order(urgency), None, count).await?;
+        }
+        Ok(waiting)
     }
 
     /// The steps from this one on that are done together; empty after the last.

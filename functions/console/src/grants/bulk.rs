@@ -1,0 +1,267 @@
+//! One act on many grants, those of a filter or of a list of addresses: first a preview that names and counts them, then a job that acts
+//! on what the preview named, and only writes. What the provider must be told is sent by the work of each minute.
+
+use std::collections::BTreeSet;
+
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::{ChangeRefused, Hold, RosterLine, Unchanged, View};
+use bursar_core::store::{GrantAct, Import, JobCreation, Step, StoreError};
+
+use super::acts::own_cap;
+use super::list::{self, GrantRow, GrantSearch};
+use crate::form::{Field, Form, FormValue, Kind};
+use crate::listing::{Listing, ON_A_PAGE};
+use crate::prelude::*;
+use crate::settings::cap;
+use crate::work::jobs;
+
+const LONGEST_REASON: usize = 500;
+const MOST_ADDRESSES: usize = 5_000;
+const GONE: &str = "A preview can be acted on for a day. Choose again whom you mean.";
+
+#[derive(Default)]
+pub(crate) struct TypedBulk {
+    act: String,
+    cap: Option<Usd>,
+    group: Option<String>,
+    reason: Option<String>,
+    addresses: BTreeSet<String>,
+}
+
+impl FormValue for TypedBulk {
+    const FIELDS: &'static [Field<TypedBulk>] = &[
+        Field {
+            id: "act",
+            label: "What",
+            kind: Kind::Choice(&[
+                ("pause", "pause"),
+                ("resume", "resume"),
+                ("revoke", "revoke, for good"),
+                ("resend", "send the roster mail again"),
+                ("cap", "set the cap below"),
+                ("allow", "allow one more replacement"),
+                ("group", "move to the group below"),
+            ]),
+            read: |form, to| {
+                let acts = ["pause", "resume", "revoke", "resend", "cap", "allow", "group"];
+                let known = acts.into_iter().find(|act| *act == form.text());
+                to.act = known.ok_or("Choose one of the list.")?.to_owned();
+                Ok(())
+            },
+            ..Field::REQUIRED
+        },
+        Field {
+            id: "cap_usd",
+            label: "Cap in dollars",
+            hint: "Empty: the cap of the group or the programme again. What was spent counts against another cap at once.",
+            kind: Kind::Money,
+            read: |form, to| {
+                to.cap = if form.text().is_empty() { None } else { Some(cap(form.text())?) };
+                Ok(())
+            },
+            ..Field::OPTIONAL
+        },
+        Field {
+            id: "to_group",
+            label: "Group",
+            hint: "Empty: without a group.",
+            read: |form, to| form.line(200).map(|group| to.group = group),
+            ..Field::OPTIONAL
+        },
+        Field {
+            id: "reason",
+            label: "Why",
+            read: |form, to| form.line(LONGEST_REASON).map(|reason| to.reason = reason),
+            ..Field::OPTIONAL
+        },
+        Field {
+            id: "addresses",
+            label: "Only these addresses",
+            hint: "One on each line. Empty: all that are found.",
+            kind: Kind::People,
+            read: |form, to| {
+                let words = form.text().split([',', ';', ' ', '\n', '\t']).filter(|word| !word.is_empty());
+                to.addresses = words.map(str::to_owned).collect();
+                match to.addresses.len() {
+                    0..=MOST_ADDRESSES => Ok(()),
+                    _ => Err(format!("At most {MOST_ADDRESSES} addresses.")),
+                }
+            },
+            ..Field::OPTIONAL
+        },
+    ];
+
+    fn start(_: Option<&TypedBulk>) -> TypedBulk {
+        TypedBulk::default()
+    }
+}
+
+#[derive(Template)]
+#[template(path = "bulk.html")]
+struct BulkPage<'a> {
+    frame: PageFrame<'a>,
+    programme: &'a Programme,
+    sought: &'a GrantSearch,
+    words: &'static str,
+    is_final: bool,
+    found: Option<Found<'a>>,
+    form: Form<TypedBulk>,
+}
+
+struct Found<'a> {
+    count: usize,
+    /// What was typed that is no address of a grant here.
+    unknown: Vec<String>,
+    /// The preview to act on, where there is anything.
+    bulk: Option<String>,
+    listing: Listing<GrantRow<'a>>,
+}
+
+impl TypedBulk {
+    fn act(&self) -> GrantAct {
+        let reason = self.reason.clone();
+        match self.act.as_str() {
+            "pause" => GrantAct::Pause { reason },
+            "resume" => GrantAct::Resume,
+            "revoke" => GrantAct::Revoke { reason },
+            "cap" => GrantAct::Cap { cap: self.cap, reason },
+            "allow" => GrantAct::Allow,
+            "group" => GrantAct::Group { group: self.group.clone() },
+            _ => GrantAct::Resend,
+        }
+    }
+
+    fn words(&self) -> &'static str {
+        match self.act.as_str() {
+            "pause" => "Pause them",
+            "resume" => "Resume them",
+            "revoke" => "Revoke them for good",
+            "cap" => "Set their cap",
+            "allow" => "Allow each one more replacement",
+            "group" => "Move them to the group",
+            "resend" => "Send the roster mail again",
+            _ => "Many grants",
+        }
+    }
+}
+
+pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
+    let Post { site, access, fields, now, deadline, .. } = &post;
+    let programme = &access.programme;
+    if programme.closed_at.is_some() {
+        return Err(AppError::conflict("The programme is closed."));
+    }
+    if let Some(bulk) = fields.filled("bulk") {
+        return start(&post, bulk).await;
+    }
+    let sought = GrantSearch::of(fields);
+    let mut form = Form::<TypedBulk>::blank().apart("bulk-", "").typed(fields);
+    let typed = form.read();
+    let mut page = BulkPage {
+        frame: PageFrame::of(site, &access.visitor),
+        programme,
+        sought: &sought,
+        words: typed.as_ref().map_or("Many grants", TypedBulk::words),
+        is_final: typed.as_ref().is_some_and(|typed| typed.act == "revoke"),
+        found: None,
+        form,
+    };
+    let Some(typed) = typed else {
+        return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, Ok(site.page(&page))));
+    };
+    let filter = if typed.addresses.is_empty() { sought.clone() } else { GrantSearch::default() };
+    let (mut rows, _) = filter.rows(site, programme, None, false).await?;
+    let mut unknown = Vec::new();
+    if !typed.addresses.is_empty() {
+        let matched =
+            |text: &String| EmailAddress::parse(text).ok().map(|address| address.matched().as_str().to_owned());
+        let wanted: BTreeSet<String> = typed.addresses.iter().filter_map(matched).collect();
+        rows.retain(|row| wanted.contains(&row.address()));
+        let known: BTreeSet<String> = rows.iter().map(GrantRow::address).collect();
+        let is_unknown = |text: &&String| matched(text).is_none_or(|address| !known.contains(&address));
+        unknown = typed.addresses.iter().filter(is_unknown).cloned().collect();
+    }
+    rows.sort_by_cached_key(GrantRow::address);
+    let count = rows.len();
+    let mut bulk = None;
+    if unknown.is_empty() && count > 0 {
+        let step = |row: &GrantRow<'_>| Step::Act { grant: row.line.id.clone(), allowed: row.line.allowed };
+        let steps: Vec<Step> = rows.iter().map(step).collect();
+        let import = Import { act: Some(typed.act()), ..Import::of(&programme.id, count, *now) };
+        bulk = Some(import.import.to_string());
+        site.table.keep_import(import, steps, *deadline).await?;
+    }
+    rows.truncate(ON_A_PAGE);
+    let mut listing = Listing::of(("Grants", "grant"), list::columns(), rows, programme.settings.term.zone());
+    listing.caption =
+        if count > ON_A_PAGE { format!("The first {ON_A_PAGE} of {count}") } else { "All of them".to_owned() };
+    page.found = Some(Found { count, unknown, bulk, listing });
+    Ok(site.page(&page))
+}
+
+/// Starts the job of a preview.
+async fn start(post: &Post<Faculty>, bulk: &str) -> Answer {
+    let Post { site, access, actor, now, deadline, .. } = post;
+    let id = &access.programme.id;
+    let import = match bulk.parse() {
+        Ok(bulk) => site.table.import(bulk, *now).await?,
+        Err(_) => None,
+    };
+    let import = import.filter(|import| import.programme == *id && import.act.is_some());
+    let import = import.ok_or_else(|| AppError::unprocessable(GONE))?;
+    match site.table.start_import(&import, actor, *now, *deadline).await? {
+        JobCreation::Busy => {
+            Err(AppError::conflict("Another change of many is under way. Wait until it is done, then press again."))
+        }
+        JobCreation::Already => Ok(Redirect::to(&paths::programme(id)).into_response()),
+        JobCreation::Yes => {
+            jobs::in_a_request(site, id, *deadline).await;
+            Ok(Redirect::to(&paths::programme(id)).into_response())
+        }
+    }
+}
+
+/// Does an act to one of many grants, which may be done twice. Returns `false` where a rule refuses it.
+pub(crate) async fn act_on(
+    site: &Site,
+    at: ActContext<'_>,
+    act: &GrantAct,
+    allowed: u32,
+    by: &Actor,
+) -> Result<bool, StoreError> {
+    let (table, paused) = (&site.table, Hold::Paused(Role::Faculty));
+    let outcome = match act {
+        GrantAct::Pause { reason } => {
+            table.act(at, |view, now| view.hold(paused, by, reason.as_deref(), now)).await?.refusal()
+        }
+        GrantAct::Resume => table.act(at, |view, now| view.release(paused, by, now)).await?.refusal(),
+        GrantAct::Revoke { reason } => {
+            table.act(at, |view, now| view.revoke(by, reason.as_deref(), now)).await?;
+            None
+        }
+        GrantAct::Cap { cap, reason } => {
+            let set = |view: &View, now| view.set_cap(own_cap(*cap, view), by, reason.as_deref(), now);
+            table.act(at, set).await?.refusal()
+        }
+        GrantAct::Allow => {
+            let once = |view: &View, _| if view.grant.allowed == allowed { view.allow(by) } else { Err(Unchanged) };
+            table.act(at, once).await?;
+            None
+        }
+        GrantAct::Group { group } => {
+            let Some(grant) = table.get(Grant::key_of(at.programme, at.grant)).await? else { return Ok(false) };
+            let line = RosterLine { person: grant.person, group: group.clone() };
+            table.describe(at, &line, by).await?.refusal()
+        }
+        GrantAct::Resend => {
+            let Some(grant) = table.get(Grant::key_of(at.programme, at.grant)).await? else { return Ok(false) };
+            let is_marked = table.undeliverable(grant.person.address.matched(), at.now).await?.is_some();
+            if is_marked || grant.is_over() || grant.holds.dropped.is_some() {
+                return Ok(false);
+            }
+            let sent_at = table.resend_roster_mail(at.programme, at.grant, at.now, at.deadline).await?;
+            return Ok(sent_at.is_none());
+        }
+    };
+    Ok(outcome.is_none_or(|refused| refused == ChangeRefused::Unchanged))
+}
