@@ -211,6 +211,25 @@ async fn roster_is_applied_once() {
     form("roster apply", false, scene, async |campus| picture(&campus.stack, &*campus.judged().await)).await;
 }
 
+/// A preview of many is acted on: each key is paused once, whatever is killed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_are_paused_once() {
+    let scene = async || {
+        let campus = Campus::with_keys(&["ada", "bob"]).await;
+        let admin = campus.admin().await;
+        let (page, bulk) = (admin.get(&campus.console("/grants")).await, campus.console("/grants/bulk"));
+        let preview = admin.submit(&page, &bulk, &[("act", "pause")]).await.expect(200);
+        let form = preview.form(&bulk);
+        (campus, (admin, form))
+    };
+    form("many paused", false, scene, async |campus| {
+        let entries = &campus.judged().await.entries;
+        let held = entries.iter().filter(|entry| entry.what.act == Act::Held).count();
+        (held, campus.enabled().len())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn copy_is_made_once() {
     const FIELDS: [(&str, &str); 2] = [("roster", "on"), ("name", "Next")];
