@@ -49,6 +49,7 @@ struct OverviewPage<'a> {
     jobs: Vec<JobLine>,
     edit: EditFields<'a>,
     person: Vec<ShownField<'a>>,
+    is_person_open: bool,
     /// The form that copies the programme; assistants have none.
     copying: Option<CopyFields<'a>>,
 }
@@ -150,6 +151,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
             refusal: edited.refusal,
         },
         person: person.all(),
+        is_person_open: person.is_refused(),
         copying: if access.is_faculty() {
             Some(CopyFields {
                 fields: copied.shown(|field| CARRIED.contains(&field.id)),

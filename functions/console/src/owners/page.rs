@@ -51,6 +51,7 @@ impl FormValue for TypedOwner {
             id: "owner",
             label: "Owner",
             kind: Kind::Select,
+            write: |of| of.owner.clone(),
             read: |form, to| {
                 to.owner = form.text().to_owned();
                 Ok(())
@@ -116,10 +117,11 @@ impl KeyOwners {
                 None => nobodys.push(key),
             }
         }
-        let today = TypedOwner { from: Some(utc_date(now)), ..TypedOwner::default() };
+        let owner = programmes.first().map(|first| first.id.to_string()).unwrap_or_default();
+        let first = TypedOwner { owner, from: Some(utc_date(now)) };
         let named = programmes.iter().map(|one| (one.id.to_string(), one.settings.name.clone()));
         let choices = named.chain([(String::new(), "nobody: take them back".to_owned())]).collect();
-        let form = refused.unwrap_or_else(|| Form::filled_with(&today)).apart("owner-", "").choosing("owner", choices);
+        let form = refused.unwrap_or_else(|| Form::filled_with(&first)).apart("owner-", "").choosing("owner", choices);
         Ok((KeyOwners { prefixes: prefixes(&nobodys), words, form }, owned, nobodys))
     }
 }
