@@ -28,7 +28,7 @@ use Whose::{Admins, Anybodys, Assistants, Facultys, Staffs, Students, Visitors};
 
 const PROGRAMME: &str = "/console/programmes/{id}";
 
-const TABLE: [(&str, &str, Whose); 64] = [
+const TABLE: [(&str, &str, Whose); 65] = [
     ("GET", "/", Anybodys),
     ("POST", "/link", Anybodys),
     ("GET", "/c/{*anything}", Anybodys),
@@ -90,6 +90,7 @@ const TABLE: [(&str, &str, Whose); 64] = [
     ("GET", "/console/account/statement", Admins),
     ("GET", "/console/account/statement.csv", Admins),
     ("POST", "/console/account/keys/{hash}", Admins),
+    ("POST", "/console/admins", Admins),
     // An unknown path is 404 only for a person who is signed in.
     ("GET", "/console/nothing", Visitors),
     ("GET", "/my/nothing", Visitors),
