@@ -1,6 +1,7 @@
 //! The console over HTTP: what its pages tell, refuse and change.
 
 pub(crate) mod account;
+mod admins;
 mod foreign_acts;
 mod grants;
 mod mails;

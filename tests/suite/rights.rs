@@ -91,6 +91,7 @@ const TABLE: [(&str, &str, Whose); 65] = [
     ("GET", "/console/account/statement", Admins),
     ("GET", "/console/account/statement.csv", Admins),
     ("POST", "/console/account/keys/{hash}", Admins),
+    ("POST", "/console/admins", Admins),
     // An unknown path is 404 only for a person who is signed in.
     ("GET", "/console/nothing", Visitors),
     ("GET", "/my/nothing", Visitors),

@@ -30,10 +30,10 @@ async fn an_unreadable_programme_keeps_nobody_else_out() {
         campus.raw().put(item).await;
     }
 
-    let known = campus.table.known(faye.matched(), &[]).await.unwrap().unwrap();
+    let known = campus.table.known(faye.matched()).await.unwrap().unwrap();
     assert_eq!((known.address.as_written(), known.has_role), ("Faye@example.edu", true));
-    assert_eq!(campus.table.known(address("stranger").matched(), &[]).await.unwrap(), None);
-    let of_faye = campus.table.programmes_of(faye.matched(), &[]).await.unwrap();
+    assert_eq!(campus.table.known(address("stranger").matched()).await.unwrap(), None);
+    let of_faye = campus.table.programmes_of(faye.matched(), false).await.unwrap();
     let of_faye: Vec<_> = of_faye.iter().map(|(programme, role)| (programme.id.as_str(), *role)).collect();
     assert_eq!(of_faye, [("cs-pilot", Role::Faculty)]);
 

@@ -120,7 +120,7 @@ async fn begin_session(
     now: Moment,
     deadline: Deadline,
 ) -> Result<Option<Response>, AppError> {
-    let known = site.table.known(&after.address, &site.admins).await?;
+    let known = site.table.known(&after.address).await?;
     let person = match known.filter(|known| known.has_role) {
         Some(known) => Some(site.table.person_of(&known.address, deadline).await?),
         None => None,

@@ -10,7 +10,6 @@ use axum::extract::{FromRequest, FromRequestParts, Multipart, RawPathParams, Req
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::programme::role::is_among;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::store::Author;
 use bursar_core::web::{Frame, Posted, RequestDeadline};
@@ -34,7 +33,7 @@ pub(crate) struct PageFrame<'a> {
 
 impl<'a> PageFrame<'a> {
     pub(crate) fn of(site: &'a Site, visitor: &'a Visitor) -> PageFrame<'a> {
-        PageFrame { frame: &site.frame, csrf: visitor.csrf.reveal(), is_admin: is_admin(site, visitor) }
+        PageFrame { frame: &site.frame, csrf: visitor.csrf.reveal(), is_admin: visitor.is_admin }
     }
 }
 
@@ -94,8 +93,8 @@ impl Admission for Faculty {
 
 impl Admission for Admins {
     type Access = AdminAccess;
-    async fn admit(site: &Site, visitor: Visitor, _: Option<&str>) -> Result<AdminAccess, AppError> {
-        if is_admin(site, &visitor) { Ok(AdminAccess { visitor }) } else { Err(AppError::no_right()) }
+    async fn admit(_: &Site, visitor: Visitor, _: Option<&str>) -> Result<AdminAccess, AppError> {
+        if visitor.is_admin { Ok(AdminAccess { visitor }) } else { Err(AppError::no_right()) }
     }
 }
 
@@ -103,7 +102,7 @@ impl ProgrammeAccess {
     async fn find(site: &Site, visitor: Visitor, id: Option<&str>, least: Role) -> Result<ProgrammeAccess, AppError> {
         let id = id.and_then(|id| id.parse().ok()).ok_or_else(AppError::not_found)?;
         let programme = site.table.get(Programme::key_of(&id)).await?.ok_or_else(AppError::not_found)?;
-        let role = Role::of(&visitor.session.address, &programme.settings, &site.admins);
+        let role = Role::of(&visitor.session.address, &programme.settings, visitor.is_admin);
         let role = role.filter(|role| *role >= least).ok_or_else(AppError::no_right)?;
         Ok(ProgrammeAccess { visitor, programme, role })
     }
@@ -179,10 +178,6 @@ impl<A: Admission> Post<A> {
 pub(crate) async fn programme_in(parts: &mut Parts) -> Option<String> {
     let params = RawPathParams::from_request_parts(parts, &()).await.ok()?;
     params.iter().find(|(name, _)| *name == "id").map(|(_, id)| id.to_owned())
-}
-
-pub(crate) fn is_admin(site: &Site, visitor: &Visitor) -> bool {
-    is_among(&visitor.session.address, &site.admins)
 }
 
 const MOST_OF_A_FILE: usize = 4 << 20;

@@ -2,6 +2,7 @@
 //! their recipients and states. A form sends an alert again, another a test alert.
 
 use bursar_core::domain::mail::kind::MailClass;
+use bursar_core::domain::programme::role::is_among;
 use bursar_core::domain::usage::crossing::{AlertMail, Crossing, RESERVED, Scope, per_cent};
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::store::{AlertAgain, BETWEEN_TESTS, OutboxRow, StaffPerson, Undeliverable};
@@ -60,7 +61,8 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> A
         let at = column_time(crossing.found_at, programme.settings.term.zone());
         shown.push(CrossingRow { per_cent: per_cent(crossing.spent, crossing.limit), crossing, at, alerts });
     }
-    let hear = programme.settings.hear_of_alerts(&site.admins).map(|one| one.as_written().to_owned()).collect();
+    let hear = site.table.hear_of_alerts(&programme.settings).await?;
+    let hear = hear.iter().map(|one| one.as_written().to_owned()).collect();
     Ok(site.page(&AlertsPage { frame: PageFrame::of(&site, &access.visitor), programme, hear, crossings: shown }))
 }
 
@@ -123,8 +125,7 @@ pub(crate) async fn resend(form: Post<Assistants>) -> Answer {
         return Err(AppError::conflict(why));
     }
     let person = site.table.get(StaffPerson::key_of(&recipient)).await?.ok_or_else(AppError::not_found)?;
-    let mut hear = programme.settings.hear_of_alerts(&site.admins);
-    if !hear.any(|one| one.matched() == person.address.matched()) {
+    if !is_among(person.address.matched(), &site.table.hear_of_alerts(&programme.settings).await?) {
         return Err(AppError::conflict("This person does not hear of this programme's alerts any more."));
     }
     let mark = no_alert_goes_to(site, &person).await?;

@@ -188,5 +188,7 @@ fn words(act: Act) -> &'static str {
         Act::MailSentAgain => "mail that was given up was sent again",
         Act::MailAllowed => "mail to the address is tried again",
         Act::AlertResent => "an alert was sent again",
+        Act::AdminAdded => "an admin was added",
+        Act::AdminRemoved => "an admin was removed",
     }
 }

@@ -91,6 +91,7 @@ fn routes(site: Site) -> Router {
         .route("/console/tiers", get(tiers::page).post(tiers::save))
         .route("/console/report", get(report::page))
         .route("/console/report.csv", get(report::file))
+        .route("/console/admins", post(account::change_admins))
         .route("/console/account", get(account::page))
         .route("/console/account/release", post(account::release))
         .route("/console/account/mail", post(account::send_again))

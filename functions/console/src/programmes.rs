@@ -9,7 +9,6 @@ use bursar_core::domain::values::format::field_time;
 use bursar_core::store::{CopiedProgramme, Import, Step};
 use jiff::ToSpan;
 
-use crate::access;
 use crate::form::Form;
 use crate::overview::{self, PageState};
 use crate::prelude::*;
@@ -27,9 +26,8 @@ struct Home<'a> {
 
 pub(crate) async fn list(State(site): State<Site>, visitor: Visitor) -> Answer {
     let now = site.clock.now();
-    let is_admin = access::is_admin(&site, &visitor);
-    let programmes = site.table.programmes_of(&visitor.session.address, &site.admins).await?;
-    if programmes.is_empty() && !is_admin {
+    let programmes = site.table.programmes_of(&visitor.session.address, visitor.is_admin).await?;
+    if programmes.is_empty() && !visitor.is_admin {
         return Err(AppError::no_right());
     }
     let rows = programmes.into_iter().map(|(programme, role)| (programme, role_name(role)));
@@ -59,11 +57,10 @@ pub(crate) async fn close(post: Post<Faculty>) -> Answer {
 
 /// Asks the admins for what only they may do, once a day for the same.
 async fn ask(post: &Post<Faculty>, what: &str, label: &str, words: String) -> Result<(), AppError> {
-    let table = &post.site.table;
     let wish = Wish { setting: what.to_owned(), label: label.to_owned(), words };
     let request = Request::of(post.access.programme.id.clone(), post.person.clone(), vec![wish], post.now);
-    let admins = table.people_of(&post.site.admins, post.deadline).await?;
-    table.ask_admins(&request, &admins, AuditDetail::new(Act::Asked).noting(what), post.author()).await?;
+    let what = AuditDetail::new(Act::Asked).noting(what);
+    post.site.table.ask_admins(&request, what, post.author()).await?;
     Ok(())
 }
 

@@ -1,10 +1,10 @@
-//! The mail of each alarm to an admin, and whether it is still due. What the ids of an alarm stand for is
-//! looked up when the mail is sent.
+//! The mails to admins: of each alarm, and whether it is still due; of who is an admin. What the ids of a row stand for is looked up when
+//! the mail is sent.
 
 mod alarm_texts;
 mod unsent;
 
-use bursar_core::store::StaffPerson;
+use bursar_core::store::{AdminChange, StaffPerson};
 use jiff::tz::TimeZone;
 use unsent::UnsentMails;
 
@@ -41,11 +41,25 @@ impl App {
         let Some(person) = self.table.get(StaffPerson::key_of(recipient)).await? else {
             return Ok(ComposedRow::Unsendable("NoSuchPerson"));
         };
-        if !is_among(person.address.matched(), &self.config.admins) {
+        if !self.table.is_admin(person.address.matched()).await? {
             return Ok(ComposedRow::Nothing("this person is no longer an admin"));
         }
         let named = Box::pin(self.named_in(&alarm)).await?;
         Ok(self.to(&person.address, |words| words.account(&alarm, &named)))
+    }
+
+    /// The mail about another admin, to everybody who was one before or after.
+    pub(crate) async fn admin_change(
+        &self,
+        (person, change, by): (&PersonId, AdminChange, &PersonId),
+        changed_at: Moment,
+        recipient: &PersonId,
+    ) -> Result<ComposedRow, StoreError> {
+        let Some(recipient) = self.table.get(StaffPerson::key_of(recipient)).await? else {
+            return Ok(ComposedRow::Unsendable("NoSuchPerson"));
+        };
+        let (who, by) = tokio::try_join!(self.address_of(person), self.address_of(by))?;
+        Ok(self.to(&recipient.address, |words| words.admin_change(&who, change, &by, changed_at)))
     }
 
     async fn named_in(&self, alarm: &Alarm) -> Result<NamedAccount, StoreError> {
@@ -90,6 +104,38 @@ impl Words<'_> {
                 LetterPart::Link { label, url: format!("{}{path}", self.config.origin.as_str()) },
             ],
             why: format!("You get this mail because you are an admin of Bursar at {}.", self.config.institution),
+            to: self.to.clone(),
+        }
+    }
+}
+
+impl Words<'_> {
+    fn admin_change(self, who: &str, change: AdminChange, by: &str, changed_at: Moment) -> Letter {
+        let (subject, next) = match change {
+            AdminChange::Added => (
+                format!("{who} is an admin of Bursar"),
+                "An admin may do everything with every programme and with the account. If this is not right, remove them there at once.",
+            ),
+            AdminChange::Removed => (
+                format!("{who} is no admin of Bursar any more"),
+                "They were signed out everywhere. If this is not right, add them again on the page of the account.",
+            ),
+        };
+        Letter {
+            heading: subject.clone(),
+            subject,
+            parts: vec![
+                LetterPart::facts([("By", by.to_owned()), ("When", moment(changed_at))]),
+                said(next),
+                LetterPart::Link {
+                    label: "See the admins",
+                    url: format!("{}/console/account#admins", self.config.origin.as_str()),
+                },
+            ],
+            why: format!(
+                "You get this mail because you are an admin of Bursar at {}, or were one until this.",
+                self.config.institution
+            ),
             to: self.to.clone(),
         }
     }

@@ -21,6 +21,7 @@ struct AlertSpending {
     as_of: Moment,
     /// Whether somebody lowered the budget below what had been spent.
     was_lowered: bool,
+    is_for_admin: bool,
     /// The number of students who have had a key, and of all students.
     students: Option<(u32, u32)>,
     /// The cost of the programme if everybody on the roster takes a key.
@@ -42,8 +43,7 @@ impl App {
         let Some(person) = self.table.get(StaffPerson::key_of(recipient)).await? else {
             return Ok(ComposedRow::Unsendable("NoSuchPerson"));
         };
-        let mut hear = programme.settings.hear_of_alerts(&self.config.admins);
-        if !hear.any(|one| one.matched() == person.address.matched()) {
+        if !is_among(person.address.matched(), &self.table.hear_of_alerts(&programme.settings).await?) {
             return Ok(ComposedRow::Nothing("this person does not hear of this programme's alerts any more"));
         }
         let crossings = self.table.list(Crossing::of_limit(&programme.id, scope, Window::WHOLE_TERM, limit)).await?;
@@ -58,6 +58,7 @@ impl App {
         let Some(budget) = budget else { return Ok(GONE) };
         let found = (crossing.limit, crossing.spent, crossing.found_at);
         let mut spending = AlertSpending::of(found, &programme, &budget, &used, sync.listed_at, now);
+        spending.is_for_admin = self.table.is_admin(person.address.matched()).await?;
         if crossing.spent > crossing.limit {
             spending.was_lowered = was_lowered(&self.table.list(Entry::of_programme(&programme.id)).await?, &crossing);
         }
@@ -82,13 +83,15 @@ impl App {
             self.table.sync_state()
         )?;
         let (Some(programme), Some(budget), Some(person)) = (found, budget, person) else { return Ok(GONE) };
-        if Role::of(person.address.matched(), &programme.settings, &self.config.admins).is_none() {
+        let is_for_admin = self.table.is_admin(person.address.matched()).await?;
+        if Role::of(person.address.matched(), &programme.settings, is_for_admin).is_none() {
             return Ok(ComposedRow::Nothing("this person has no role in the programme any more"));
         }
         let as_of = used.own.as_ref().map_or(now, |totals| totals.as_of);
         let spent = used.used().days(programme.settings.basis.byok).total();
         let found = (budget.limit, spent, as_of);
         let spending = AlertSpending::of(found, &programme, &budget, &used, sync.listed_at, now);
+        let spending = AlertSpending { is_for_admin, ..spending };
         Ok(self.to(&person.address, |words| words.test(&programme, &budget, spending)))
     }
 }
@@ -113,6 +116,7 @@ impl AlertSpending {
             spent: spent_then,
             as_of: found_at,
             was_lowered: false,
+            is_for_admin: false,
             students: None,
             implied: None,
             forecast: Forecast { runs_out, limits, looked: None, pace: None },
@@ -164,7 +168,7 @@ impl Words<'_> {
         }
         facts.extend(common_facts(settings, &spending));
         let next = what_next(settings, budget, &spending, used);
-        let next = format!("{next} {}", self.how_to_raise(settings));
+        let next = format!("{next} {}", self.how_to_raise(settings, spending.is_for_admin));
         self.about_money(programme, subject, facts, spending, next)
     }
 
@@ -202,7 +206,7 @@ impl Words<'_> {
                 changed(budget, &spending).unwrap_or_default(),
                 who_is_refused(&spending),
                 "You hear of this once for a budget of this amount.",
-                self.how_to_raise(settings)
+                self.how_to_raise(settings, spending.is_for_admin)
             )
         };
         self.about_money(programme, subject, facts, spending, next)
@@ -245,9 +249,9 @@ impl Words<'_> {
 
     /// The advice by which this reader gets a larger budget: recipients of alerts are admins, faculty or
     /// assistants.
-    fn how_to_raise(&self, settings: &Settings) -> String {
+    fn how_to_raise(&self, settings: &Settings, is_for_admin: bool) -> String {
         let reader = self.to.matched();
-        if is_among(reader, &self.config.admins) {
+        if is_for_admin {
             return "You can raise the budget on the programme's page.".to_owned();
         }
         if is_among(reader, &settings.people.faculty) {

@@ -71,7 +71,7 @@ impl App {
             self.table.get(StaffPerson::key_of(recipient))
         )?;
         let (Some(digest), Some(person)) = (digest, person) else { return Ok(GONE) };
-        if !is_among(person.address.matched(), &self.config.admins) {
+        if !self.table.is_admin(person.address.matched()).await? {
             return Ok(ComposedRow::Nothing("this person is no longer an admin"));
         }
         let keys = digest.first_new_keys.iter().map(|key| self.key_named(&key.key)).collect::<Vec<_>>();

@@ -1,7 +1,7 @@
 //! A link to sign in: whether one is due, and its mail. Links and codes are made only here, so that neither
 //! is ever at rest.
 
-use bursar_core::domain::sign_in::{LINK_LASTS, LOGIN_REQUEST_LASTS, LinkRefused, LiveLink, Mailed, SignIn};
+use bursar_core::domain::sign_in::{LINK_LASTS, LOGIN_REQUEST_LASTS, LinkRefused, LiveLink, Mailed};
 use bursar_core::domain::values::address::MatchedAddress;
 use bursar_core::domain::values::token::{BrowserTokenHash, Code, LinkToken};
 use bursar_core::store::MailServer;
@@ -23,12 +23,16 @@ impl App {
         if now >= row.written_at + LOGIN_REQUEST_LASTS {
             return Ok(ComposedRow::Nothing("it was asked for too long ago"));
         }
-        let Some(known) = self.table.known(address, &self.config.admins).await? else {
+        let Some(known) = self.table.known(address).await? else {
             return Ok(ComposedRow::Nothing("nobody here has this address"));
         };
         // These checks come before a link is made, since every link made is counted.
         let before = self.table.sign_in_of(address).await?;
-        let is_always = self.is_admin_of_this_hour(row, address, &before);
+        let is_old =
+            |mailed: &Mailed| mailed.login_request == row.row || mailed.at + LOGIN_REQUEST_LASTS <= row.written_at;
+        // The hour's first link to an admin is sent in spite of returned mail and a used-up quota, since its reader can
+        // mend both.
+        let is_always = self.table.is_admin(address).await? && before.mailed.iter().all(is_old);
         let is_marked = self.table.undeliverable(address, now).await?.is_some_and(|mark| mark.keeps_back(row.class));
         if is_marked && !is_always {
             return Ok(UNWANTED);
@@ -51,14 +55,6 @@ impl App {
             Err(LinkRefused::TooMany) => ComposedRow::Nothing("as many as are sent in an hour have been sent"),
             Err(LinkRefused::NextMinute) => ComposedRow::NotBefore(next_minute(now)),
         })
-    }
-
-    /// Whether this is the hour's first link to an admin of the deployment. Such a link is sent in spite of
-    /// returned mail and a used-up quota, since its reader can mend both.
-    fn is_admin_of_this_hour(&self, row: &OutboxRow, address: &MatchedAddress, before: &SignIn) -> bool {
-        let is_old =
-            |mailed: &Mailed| mailed.login_request == row.row || mailed.at + LOGIN_REQUEST_LASTS <= row.written_at;
-        is_among(address, &self.config.admins) && before.mailed.iter().all(is_old)
     }
 
     /// Whether links may still use some of the day's quota. They get half of it, the last fifth of that

@@ -24,7 +24,7 @@ impl App {
         )?;
         let Some(programme) = programme else { return Ok(GONE) };
         let Some(person) = person else { return Ok(ComposedRow::Unsendable("NoSuchPerson")) };
-        if !is_among(person.address.matched(), &self.config.admins) {
+        if !self.table.is_admin(person.address.matched()).await? {
             return Ok(ComposedRow::Nothing("this person is no longer an admin"));
         }
         Ok(self.to(&person.address, |words| words.request(&programme, (asker.as_ref(), wishes), asked_at)))
@@ -43,8 +43,7 @@ impl App {
             tokio::try_join!(self.table.view(programme, grant), self.table.get(StaffPerson::key_of(recipient)))?;
         let Some(view) = view else { return Ok(GONE) };
         let Some(person) = person else { return Ok(ComposedRow::Unsendable("NoSuchPerson")) };
-        let in_charge = view.programme.settings.in_charge(&self.config.admins);
-        if !is_among(person.address.matched(), in_charge) {
+        if !is_among(person.address.matched(), &self.table.in_charge(&view.programme.settings).await?) {
             return Ok(ComposedRow::Nothing("this person does not decide about the programme any more"));
         }
         let open = view.open_request(now).filter(|open| open.at == asked_at && !view.grant.is_over());

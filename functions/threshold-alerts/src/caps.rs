@@ -84,7 +84,7 @@ async fn find_in_shard(
         let is_known = |threshold: &u8| on_record.contains(&(Scope::Cap(grant.clone()), window, cap, *threshold));
         let known: Vec<u8> = OF_A_CAP.into_iter().filter(is_known).collect();
         if !newly_passed(&OF_A_CAP, cap, spent, &known).is_empty() {
-            let one = crossings::find(table, Limit::Cap(&programme.id, &grant), &[], now, deadline).await;
+            let one = crossings::find(table, Limit::Cap(&programme.id, &grant), now, deadline).await;
             found += one.with_context(|| format!("the grant {grant}"))?;
         }
     }

@@ -27,13 +27,7 @@ struct Usage {
 
 /// Records the thresholds that were newly passed, with a mail for the highest to each recipient. Returns
 /// their number.
-pub(crate) async fn find(
-    table: &Table,
-    limit: Limit<'_>,
-    admins: &[EmailAddress],
-    now: Moment,
-    deadline: Deadline,
-) -> Result<usize> {
+pub(crate) async fn find(table: &Table, limit: Limit<'_>, now: Moment, deadline: Deadline) -> Result<usize> {
     let mut found = 0;
     loop {
         ensure!(deadline.leaves(crate::ENOUGH_FOR_ONE), "the time is up");
@@ -46,8 +40,8 @@ pub(crate) async fn find(
             }
             let tells_staff =
                 !matches!(usage.scope, Scope::Cap(_)) && crossings.iter().any(|crossing| crossing.is_mailed);
-            let recipients = tells_staff.then(|| programme.settings.hear_of_alerts(admins).cloned().collect());
-            let recipients = table.people_of(&recipients.unwrap_or_else(Vec::new), deadline).await?;
+            let hear = if tells_staff { table.hear_of_alerts(&programme.settings).await? } else { Vec::new() };
+            let recipients = table.people_of(&hear, deadline).await?;
             match table.record_crossings(&crossings, &recipients, now, deadline).await? {
                 true => found += crossings.len(),
                 // Another invocation was faster, and may have found less.

@@ -7,7 +7,6 @@ use bursar_core::domain::audit::Entry;
 use bursar_core::domain::mail::digest::{self, Class, Digest, DigestMoney, DigestTrigger, Due, Health, LastListing};
 use bursar_core::domain::usage::models::{self, ModelUse};
 use bursar_core::domain::usage::span::stretches;
-use bursar_core::domain::values::id::PersonId;
 use bursar_core::store::SyncState;
 use futures_util::stream::TryStreamExt;
 use serde::Serialize;
@@ -36,7 +35,6 @@ pub(crate) struct DigestReport {
 pub(crate) struct Look<'a> {
     pub(crate) table: &'a Table,
     pub(crate) programmes: &'a Programmes,
-    pub(crate) admins: &'a [EmailAddress],
     pub(crate) asked: DigestTrigger,
     pub(crate) now: Moment,
     pub(crate) deadline: Deadline,
@@ -143,10 +141,6 @@ impl Look<'_> {
             recipients: Vec::new(),
             queued: 0,
         }))
-    }
-
-    async fn admins(&self) -> Result<Vec<PersonId>> {
-        Ok(self.table.people_of(self.admins, self.deadline).await?)
     }
 }
 

@@ -96,12 +96,11 @@ pub(crate) const ENOUGH_FOR_ONE: Duration = Duration::from_secs(10);
 pub struct App {
     table: Table,
     clock: Clock,
-    admins: Vec<EmailAddress>,
 }
 
 impl Function for App {
     fn new(config: Config, clock: Clock) -> App {
-        App { table: Table::new(&config), clock, admins: config.admins }
+        App { table: Table::new(&config), clock }
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
@@ -153,9 +152,9 @@ impl App {
             let found = self.find_crossings(Limit::Budget(id), deadline).await;
             crossings += failures.take(format_args!("the crossings of {id}"), found);
         }
-        let (table, admins, now) = (&self.table, &self.admins[..], self.clock.now());
-        let alarms = Watch { table, programmes: &programmes, admins, now, deadline }.tell(&mut failures).await;
-        let digests = Look { table, programmes: &programmes, admins, asked: DigestTrigger::Hourly, now, deadline };
+        let (table, now) = (&self.table, self.clock.now());
+        let alarms = Watch { table, programmes: &programmes, now, deadline }.tell(&mut failures).await;
+        let digests = Look { table, programmes: &programmes, asked: DigestTrigger::Hourly, now, deadline };
         let digests = digests.at_all().await;
         failures.failed.extend(digests.failed.iter().map(|of| format!("the digest of {of}")));
         let statements = failures.take("the statements", Box::pin(statements::mail_due(table, now, deadline)).await);
@@ -181,13 +180,13 @@ impl App {
     /// sooner.
     async fn digest(&self, deadline: Deadline) -> Result<Value> {
         let programmes = &Programmes::of(&self.table).await?;
-        let (table, admins, now) = (&self.table, &self.admins[..], self.clock.now());
-        let report = Look { table, programmes, admins, asked: DigestTrigger::ByHand, now, deadline }.at_all().await;
+        let (table, now) = (&self.table, self.clock.now());
+        let report = Look { table, programmes, asked: DigestTrigger::ByHand, now, deadline }.at_all().await;
         ensure!(report.failed.is_empty(), "there is no digest of {}", report.failed.join(", "));
         Ok(json!(report))
     }
 
     async fn find_crossings(&self, limit: Limit<'_>, deadline: Deadline) -> Result<usize> {
-        crossings::find(&self.table, limit, &self.admins, self.clock.now(), deadline).await
+        crossings::find(&self.table, limit, self.clock.now(), deadline).await
     }
 }

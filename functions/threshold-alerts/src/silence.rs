@@ -23,7 +23,6 @@ const ENOUGH_TO_HEAR: u64 = 20;
 pub(crate) struct Watch<'a> {
     pub(crate) table: &'a Table,
     pub(crate) programmes: &'a Programmes,
-    pub(crate) admins: &'a [EmailAddress],
     pub(crate) now: Moment,
     pub(crate) deadline: Deadline,
 }
@@ -31,8 +30,8 @@ pub(crate) struct Watch<'a> {
 impl Watch<'_> {
     /// Raises an alarm for each finding. Returns how many were new.
     pub(crate) async fn tell(self, failures: &mut ScanFailures) -> usize {
-        let Watch { table, programmes, admins, now, deadline } = self;
-        let people = table.people_of(admins, deadline).await.map_err(anyhow::Error::from);
+        let Watch { table, programmes, now, deadline } = self;
+        let people = table.admin_ids(deadline).await.map_err(anyhow::Error::from);
         let Some(people) = failures.take("the admins", people.map(Some)) else { return 0 };
         let mut alarms = Vec::new();
         let mut now_found = |cause: Option<Cause>| alarms.extend(cause.map(|cause| Alarm::now(cause, now)));

@@ -31,8 +31,7 @@ pub(crate) async fn raise_all(
 }
 
 pub(crate) async fn raise(runner: &Runner<'_>, alarm: &Alarm) -> Result<()> {
-    let admins = runner.table.people_of(runner.admins, runner.deadline).await?;
-    runner.table.tell(alarm, &admins, alarm.found_at, runner.deadline).await?;
+    runner.table.tell_admins(alarm, alarm.found_at, runner.deadline).await?;
     Ok(())
 }
 

@@ -3,7 +3,6 @@
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
 use bursar_core::deadline::Waits;
-use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::provider::Provider;
 
 use crate::prelude::*;
@@ -12,7 +11,6 @@ pub struct App {
     pub(crate) table: Table,
     pub(crate) provider: Provider,
     pub(crate) clock: Clock,
-    pub(crate) admins: Vec<EmailAddress>,
     pub(crate) waits: Waits,
     pub(crate) retention_days: u16,
 }
@@ -21,7 +19,6 @@ impl App {
     pub(crate) fn of(config: Config, clock: Clock) -> App {
         let table = Table::new(&config);
         let provider = Provider::new(&config, &clock);
-        let Config { admins, waits, retention_days, .. } = config;
-        App { provider, table, clock, admins, waits, retention_days }
+        App { provider, table, clock, waits: config.waits, retention_days: config.retention_days }
     }
 }

@@ -140,8 +140,8 @@ impl App {
         let meta = self.table.meta(self.clock.now()).await?;
         if let Err(error) = with_it.check_account(&meta.deployment, meta.account.as_ref(), deadline).await {
             if let Some(cause @ Cause::AnotherAccount { .. }) = error.refusal() {
-                let (now, admins) = (self.clock.now(), self.table.people_of(&self.admins, deadline).await?);
-                self.table.tell(&Alarm::now(cause, now), &admins, now, deadline).await?;
+                let now = self.clock.now();
+                self.table.tell_admins(&Alarm::now(cause, now), now, deadline).await?;
             }
             return Err(error).context("the pending management key is not promoted");
         }

@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use bursar_core::clock::Clock;
-use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::DeploymentId;
 use bursar_core::orders::Orders;
 use bursar_core::provider::Provider;
@@ -27,7 +26,6 @@ pub(crate) struct Runner<'a> {
     pub(crate) table: &'a Table,
     pub(crate) provider: &'a Provider,
     pub(crate) clock: &'a Clock,
-    pub(crate) admins: &'a [EmailAddress],
     pub(crate) retention_days: u16,
     pub(crate) deployment: DeploymentId,
     /// What identifies the account, as it was when this invocation began.
@@ -91,7 +89,6 @@ impl<'a> Runner<'a> {
             table: &app.table,
             provider: &app.provider,
             clock: &app.clock,
-            admins: &app.admins,
             retention_days: app.retention_days,
             deployment: meta.deployment.clone(),
             account: meta.account.clone(),

@@ -120,6 +120,8 @@ pub enum Act {
     /// Mail to an address with bounces was allowed again.
     MailAllowed,
     AlertResent,
+    AdminAdded,
+    AdminRemoved,
 }
 
 impl AuditDetail {

@@ -1,6 +1,7 @@
 //! The table, which nothing outside this module knows. Its methods are named for acts of the product, and
 //! their outcomes are enums; no type of AWS leaves it.
 
+mod admins;
 mod alerts;
 mod grants;
 mod ledger;
@@ -12,6 +13,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use admins::{AddedAdmins, AdminChange, MOST_ADMINS};
 pub use alerts::{AlertAgain, BETWEEN_TESTS, Broadcast, CapScan, CapScanPosition};
 pub use grants::act::{ActOutcome, Decision};
 pub use grants::list::GrantLine;

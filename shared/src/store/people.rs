@@ -5,7 +5,7 @@
 use futures_util::future::try_join_all;
 
 use crate::domain::mail::kind::OptionalMail;
-use crate::domain::programme::role::{Role, Roles, is_among};
+use crate::domain::programme::role::{Role, Roles};
 use crate::domain::sign_in::{LOGIN_REQUEST_LASTS, LinkRefused, LiveLink, Session, SignIn};
 use crate::domain::values::token::{BrowserTokenHash, LinkTokenHash, SessionTokenHash};
 use crate::prelude::*;
@@ -122,16 +122,15 @@ impl KnownAddress {
 }
 
 impl Table {
-    pub async fn known(
-        &self,
-        address: &MatchedAddress,
-        admins: &[EmailAddress],
-    ) -> Result<Option<KnownPerson>, StoreError> {
-        if let Some(admin) = admins.iter().find(|admin| admin.matched() == address) {
-            return Ok(Some(KnownPerson { address: admin.clone(), has_role: true }));
+    pub async fn known(&self, address: &MatchedAddress) -> Result<Option<KnownPerson>, StoreError> {
+        let (admins, roles, enrolments) = tokio::try_join!(
+            self.admins(),
+            self.list(Roles::of_address(address)),
+            self.list(Enrolment::of_address(address))
+        )?;
+        if let Some(address) = admins.into_iter().find(|admin| admin.matched() == address) {
+            return Ok(Some(KnownPerson { address, has_role: true }));
         }
-        let (roles, enrolments) =
-            tokio::try_join!(self.list(Roles::of_address(address)), self.list(Enrolment::of_address(address)))?;
         if let Some(Roles { address, .. }) = roles.into_iter().find(Roles::is_staff) {
             return Ok(Some(KnownPerson { address, has_role: true }));
         }
@@ -147,16 +146,16 @@ impl Table {
     pub async fn programmes_of(
         &self,
         address: &MatchedAddress,
-        admins: &[EmailAddress],
+        is_admin: bool,
     ) -> Result<Vec<(Programme, Role)>, StoreError> {
-        let programmes = if is_among(address, admins) {
+        let programmes = if is_admin {
             self.list(Programme::all()).await?
         } else {
             let staff = self.list(Roles::of_address(address)).await?.into_iter().filter(Roles::is_staff);
             self.programmes_by_id(&staff.map(|roles| roles.programme).collect::<Vec<_>>()).await?
         };
         let with_role = |programme: Programme| {
-            let role = Role::of(address, &programme.settings, admins)?;
+            let role = Role::of(address, &programme.settings, is_admin)?;
             Some((programme, role))
         };
         Ok(programmes.into_iter().filter_map(with_role).collect())

@@ -11,6 +11,7 @@ use cookie::{Cookie, SameSite};
 use super::form::{Fields, FormBounds};
 use super::{AppError, Site};
 use crate::config::Origin;
+use crate::domain::programme::role::is_among;
 use crate::domain::sign_in::Session;
 use crate::domain::values::token::{BrowserToken, CsrfToken, SessionToken};
 use crate::prelude::*;
@@ -25,6 +26,7 @@ pub struct Visitor {
     pub session: Session,
     /// The token that goes into every form, and must come back with it.
     pub csrf: CsrfToken,
+    pub is_admin: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -37,14 +39,17 @@ impl Visitor {
     pub async fn of(site: &Site, headers: &HeaderMap) -> Result<Option<Visitor>, AppError> {
         let Some(token) = site.cookies.session(headers) else { return Ok(None) };
         let now = site.clock.now();
-        let Some(session) = site.table.session(&token.hash(), now).await? else { return Ok(None) };
+        let hash = token.hash();
+        let (session, admins) = tokio::try_join!(site.table.session(&hash, now), site.table.admins())?;
+        let Some(session) = session else { return Ok(None) };
         if session.is_to_be_noted(now) {
             // The page does not depend on it: if nothing can be written now, the next request notes the use.
             if let Err(error) = site.table.note_use(&session, now, Deadline::after(ENOUGH_TO_NOTE)).await {
                 tracing::warn!(%error, "that a session is used was not noted");
             }
         }
-        Ok(Some(Visitor { session, csrf: token.csrf() }))
+        let is_admin = is_among(&session.address, &admins);
+        Ok(Some(Visitor { session, csrf: token.csrf(), is_admin }))
     }
 }
 

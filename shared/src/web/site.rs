@@ -28,7 +28,6 @@ pub struct Site {
     pub frame: Arc<Frame>,
     pub origin: Origin,
     pub cookies: Cookies,
-    pub admins: Arc<[EmailAddress]>,
     pub table: Table,
     pub provider: Provider,
     /// The address of the provider's API at which students spend on their keys.
@@ -47,7 +46,6 @@ impl Site {
             frame: Arc::new(Frame::of(config)),
             origin: config.origin.clone(),
             cookies: Cookies::of(&config.origin),
-            admins: config.admins.clone().into(),
             provider: Provider::new(config, &clock),
             table,
             provider_url: config.spend_at.as_str().into(),
@@ -91,8 +89,7 @@ impl Site {
         if self.table.is_notified(&alarm).await? {
             return Ok(());
         }
-        let admins = self.table.people_of(&self.admins, deadline).await?;
-        self.table.tell(&alarm, &admins, now, deadline).await.map(drop)
+        self.table.tell_admins(&alarm, now, deadline).await.map(drop)
     }
 }
 

@@ -21,10 +21,10 @@ use bursar_core::domain::usage::crossing::Crossing;
 use bursar_core::domain::usage::reading::Reading;
 use bursar_core::store::items::{self, Item};
 use bursar_core::store::{
-    Account, AccountDay, AssignedUse, BulkStop, CapScan, Checkpoint, CheckpointPart, CutKeys, DoneByHand, Enrolment,
-    ForeignKey, GrantMail, GroupTotals, HeldMarks, Import, Job, KeptTotals, KnownAddress, Lease, Link, LoginRequest,
-    MailRefusal, MailServer, Meta, MissingKey, ModelDay, ModelRows, OutboxRow, RateCount, RulesDue, RulesSource, Run,
-    SentAs, StaffPerson, SyncState, Undeliverable, Work,
+    Account, AccountDay, AddedAdmins, AssignedUse, BulkStop, CapScan, Checkpoint, CheckpointPart, CutKeys, DoneByHand,
+    Enrolment, ForeignKey, GrantMail, GroupTotals, HeldMarks, Import, Job, KeptTotals, KnownAddress, Lease, Link,
+    LoginRequest, MailRefusal, MailServer, Meta, MissingKey, ModelDay, ModelRows, OutboxRow, RateCount, RulesDue,
+    RulesSource, Run, SentAs, StaffPerson, SyncState, Undeliverable, Work,
 };
 
 use super::Step;
@@ -32,8 +32,8 @@ use super::secrets::text_of;
 use super::snapshot::text;
 
 /// The kinds of items that may hold an address, the latter ones only for a while, so that people can sign in.
-const WITH_ADDRESSES: &str = "grant enrolment programme person roles undeliverable address login-request sign-in link \
-                              session import";
+const WITH_ADDRESSES: &str = "grant enrolment programme person roles undeliverable address admins login-request sign-in link \
+                              session import admins";
 
 /// What the product would write for an item of one of these kinds.
 macro_rules! rewritten {
@@ -50,7 +50,7 @@ macro_rules! rewritten {
 pub(super) fn items_are_whole(step: &Step<'_>, wrong: &mut Vec<String>) {
     for ((pk, sk), item) in &step.now.items {
         let again: Result<Item, String> = rewritten!(item as
-            Meta Lease Programme Guardrail RulesDue Tier Budget Job Import Grant Reading
+            Meta Lease AddedAdmins Programme Guardrail RulesDue Tier Budget Job Import Grant Reading
             DoneByHand Enrolment Entry StaffPerson Roles KnownAddress
             SignIn LoginRequest Link Session RateCount OutboxRow GrantMail SentAs Undeliverable MailDay
             MailServer BulkStop MailRefusal Crossing CapScan Alarm Digest AccountDigest MailedStatement BalanceNotice

@@ -32,13 +32,12 @@ async fn each_kind_of_mail_reaches_its_reader() {
     campus.sync().await;
     campus.ask(ADMIN).await;
     let (admin, now) = (campus.table.person_of(&address(ADMIN), soon()).await.unwrap(), campus.clock.now());
-    let admins = std::slice::from_ref(&admin);
-    campus.table.tell(&Alarm::now(Cause::ManagementKey, now), admins, now, soon()).await.unwrap();
+    campus.table.tell_admins(&Alarm::now(Cause::ManagementKey, now), now, soon()).await.unwrap();
     let [setting, label, words] = ["cost_code", "Cost code", "4711"].map(str::to_owned);
     let request = Request::of(campus.programme.clone(), admin.clone(), vec![Wish { setting, label, words }], now);
     let actor = Actor::Person(admin.clone());
     let by = Author { actor: &actor, now, deadline: soon() };
-    assert!(campus.table.ask_admins(&request, admins, AuditDetail::new(Act::Asked), by).await.unwrap());
+    assert!(campus.table.ask_admins(&request, AuditDetail::new(Act::Asked), by).await.unwrap());
     assert!(campus.table.test_alert(&campus.programme, &admin, now, soon()).await.unwrap());
     campus.settle().await;
     campus.table.act(campus.on("ada"), |view, now| view.stop(Stopped::Leaked, &Actor::Student, now)).await.unwrap();

@@ -180,7 +180,8 @@ pub(crate) async fn ask_for_more(form: KeyForm) -> Answer {
         let page = my::show(site, visitor, *now, None, Some((&view.programme.id, again))).await;
         return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
     }
-    let people = site.table.people_of(view.programme.settings.in_charge(&site.admins), *deadline).await?;
+    let in_charge = site.table.in_charge(&view.programme.settings).await?;
+    let people = site.table.people_of(&in_charge, *deadline).await?;
     match site.table.act(form.at(), |view, now| view.ask_for_more(reason, &people, now)).await? {
         ActOutcome::Done(_) => Ok(to_my()),
         ActOutcome::Refused(refused) => Err(refusal::more(refused, *now)),

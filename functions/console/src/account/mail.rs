@@ -35,8 +35,12 @@ impl MailSection {
         self.dead.newest.len() + self.dead.unreadable
     }
 
-    pub(super) async fn of(site: &Site, programmes: &[Programme], now: Moment) -> Result<MailSection, AppError> {
-        let table = &site.table;
+    pub(super) async fn of(
+        site: &Site,
+        programmes: &[Programme],
+        admins: &[EmailAddress],
+    ) -> Result<MailSection, AppError> {
+        let (table, now) = (&site.table, site.clock.now());
         let (today, waiting, dead, server, refusals, stops, unreachable) = tokio::try_join!(
             table.mail_counts(utc_date(now)),
             table.waiting(),
@@ -59,7 +63,7 @@ impl MailSection {
             dead,
             server,
             stopped: stops.into_iter().filter(|stop| stop.holds(now)).collect(),
-            unreachable: lost(site, programmes, &unreachable, now).await?,
+            unreachable: lost(site, (programmes, admins), &unreachable, now).await?,
         })
     }
 }
@@ -86,7 +90,7 @@ fn warnings(server: Option<&MailServer>, refusals: &[MailRefusal], waits_too_lon
 /// The unreachable people among the admins, and among faculty, assistants and finance of open programmes.
 async fn lost(
     site: &Site,
-    programmes: &[Programme],
+    (programmes, admins): (&[Programme], &[EmailAddress]),
     unreachable: &Unreachable,
     now: Moment,
 ) -> Result<Vec<(EmailAddress, Undeliverable)>, AppError> {
@@ -95,7 +99,7 @@ async fn lost(
         .map(|programme| &programme.settings.people)
         .flat_map(|of| of.faculty.iter().chain(&of.assistants).chain(&of.finance));
     let staff: BTreeMap<_, &EmailAddress> =
-        site.admins.iter().chain(of_programmes).map(|one| (one.matched(), one)).collect();
+        admins.iter().chain(of_programmes).map(|one| (one.matched(), one)).collect();
     let lost = staff.into_values().filter(|one| unreachable.contains_key(one.matched()));
     unreached(site, lost, now).await
 }

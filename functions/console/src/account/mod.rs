@@ -1,5 +1,6 @@
 //! The account as a whole, and the forms that admins have there.
 
+mod admins;
 mod foreign_act;
 mod keys;
 mod mail;
@@ -8,6 +9,7 @@ mod release;
 mod syncs;
 mod warnings;
 
+pub(crate) use admins::change_admins;
 pub(crate) use foreign_act::act_on_foreign_key;
 pub(crate) use mail::send_again;
 pub(crate) use page::{Refused, page, show, why_held};

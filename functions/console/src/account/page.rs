@@ -9,6 +9,7 @@ use bursar_core::domain::values::window::Reset;
 use bursar_core::store::Run;
 use bursar_core::store::{Account, AccountDay, BudgetSums, Checkpoint, HeldAct, HeldBack, OrphanName, Table};
 
+use super::admins::{self, TypedAdmin};
 use super::foreign_act::{self, TypedChange};
 use super::keys::ForeignKeys;
 use super::mail::MailSection;
@@ -63,6 +64,9 @@ struct AccountPage<'a> {
     syncs: Listing<SyncRun>,
     jobs: Vec<JobLine>,
     mail: MailSection,
+    /// Each admin with what names them.
+    admins: Vec<(String, &'static str)>,
+    admin_form: Form<TypedAdmin>,
 }
 
 /// The texts of a form that was refused, kept for another try.
@@ -70,6 +74,7 @@ struct AccountPage<'a> {
 pub(crate) struct Refused {
     pub(crate) owner: Option<Form<TypedOwner>>,
     pub(crate) key: Option<(KeyHash, Form<TypedChange>)>,
+    pub(crate) admin: Option<Form<TypedAdmin>>,
 }
 
 pub(crate) async fn page(
@@ -83,7 +88,7 @@ pub(crate) async fn page(
 /// The page, with the texts of a form that was refused.
 pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut refused: Refused) -> Answer {
     let (now, table) = (site.clock.now(), &site.table);
-    let (state, account, days, foreign, runs, left, alarms, programmes) = tokio::try_join!(
+    let (state, account, days, foreign, runs, left, alarms, programmes, admins) = tokio::try_join!(
         table.sync_state(),
         table.get(Account::key_of()),
         table.newest(AccountDay::all(), DAYS + 1),
@@ -92,9 +97,10 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut 
         table.get(Checkpoint::key_of()),
         table.newest(Alarm::all(), ALARMS),
         table.list(Programme::all()),
+        table.admins(),
     )?;
     let promised = table.budget_sums(&programmes).await?;
-    let mail = MailSection::of(site, &programmes, now).await?;
+    let mail = MailSection::of(site, &programmes, &admins).await?;
     let released_by = match state.held_back.as_ref().and_then(|held| held.released_by.as_ref()) {
         Some(person) => Some(show::person(table, person).await?),
         None => None,
@@ -114,7 +120,7 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut 
         runs: &syncs,
         left: left.as_ref(),
         alarms: &alarms,
-        admins: site.admins.len(),
+        admins: admins.len(),
     };
 
     let span = asked.span().filter(|span| SPANS.contains(span)).unwrap_or(Span::All);
@@ -126,6 +132,10 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut 
     nobodys.iter().for_each(|key| used_by_nobodys.add(&key.used));
     let mut keys_of = |keys| ForeignKeys::of(keys, &acts, &mut refused.key, state.listed_at, span, context);
     let (keys, owned) = (keys_of(nobodys), keys_of(owned).with_owners(&owners.words));
+    let named = |admin: &EmailAddress| {
+        let is_fixed = table.is_admin_of_environment(admin.matched());
+        (admin.as_written().to_owned(), if is_fixed { "environment" } else { "table" })
+    };
     let coverage = ModelCoverage::of_account(&state, span, span.range(Reset::None, None, now), utc_date(now));
     let unowned = table.foreign_models(coverage.days).await?.unowned;
     let page = AccountPage {
@@ -155,6 +165,8 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut 
         syncs: syncs::listing(syncs),
         jobs: running_jobs(table, &programmes, now).await?,
         mail,
+        admins: admins.iter().map(named).collect(),
+        admin_form: refused.admin.unwrap_or_else(admins::blank),
     };
     Ok(site.page(&page))
 }

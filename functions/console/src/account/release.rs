@@ -32,10 +32,8 @@ pub(crate) async fn release(form: Post<Admins>) -> Answer {
 async fn try_again(form: &Post<Admins>, address: &EmailAddress) -> Answer {
     let Post { site, person, now, deadline, .. } = form;
     let done = Redirect::to(paths::ACCOUNT).into_response();
-    let (known, roles) = tokio::try_join!(
-        site.table.known(address.matched(), &site.admins),
-        site.table.list(Roles::of_address(address.matched()))
-    )?;
+    let (known, roles) =
+        tokio::try_join!(site.table.known(address.matched()), site.table.list(Roles::of_address(address.matched())))?;
     // The console has nothing for finance, so finance alone is no role of it.
     if known.is_none_or(|known| !known.has_role) && !roles.iter().any(|roles| roles.finance) {
         return Err(AppError::not_found());

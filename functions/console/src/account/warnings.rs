@@ -48,7 +48,7 @@ pub(super) fn of(known: &AccountFacts<'_>, now: Moment) -> Vec<String> {
                 .to_owned()
         }),
         (known.admins == 1).then(|| {
-            "There is one admin only. If mail to that address comes back, nobody hears what is wrong here, and nobody else can sign in to mend it. Add a second address to the parameter Admins (BURSAR_ADMINS)."
+            "There is one admin only. If mail to that address comes back, nobody hears what is wrong here, and nobody else can sign in to mend it. Add a second one in the section \"Admins\" below."
                 .to_owned()
         }),
     ];

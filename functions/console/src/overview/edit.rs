@@ -75,9 +75,7 @@ impl Edit<'_> {
         }
         self.save(after, &saved).await?;
         if !wished.is_empty() {
-            let admins = site.table.people_of(&site.admins, *deadline).await?;
-            let what = wished.entry(Act::Asked);
-            site.table.ask_admins(&request, &admins, what, post.author()).await?;
+            site.table.ask_admins(&request, wished.entry(Act::Asked), post.author()).await?;
         }
         Ok(())
     }

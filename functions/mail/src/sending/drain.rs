@@ -294,8 +294,7 @@ impl App {
         }
         tracing::error!(?mail_day, "so much mail came back that no more of its kind is sent");
         // The notice comes first: if this invocation dies after it, the next one does both.
-        let admins = self.table.people_of(&self.config.admins, deadline).await?;
-        self.table.tell(&Alarm::now(Cause::BulkStopped { mail_day }, now), &admins, now, deadline).await?;
+        self.table.tell_admins(&Alarm::now(Cause::BulkStopped { mail_day }, now), now, deadline).await?;
         self.table.stop_bulk(mail_day, last, now, deadline).await?;
         Ok(true)
     }

@@ -193,7 +193,7 @@ impl App {
 
     /// Whether mail to at least one admin is not known to fail.
     async fn an_admin_is_reached(&self, now: Moment) -> Result<bool, StoreError> {
-        for admin in &self.config.admins {
+        for admin in self.table.admins().await? {
             let mark = self.table.undeliverable(admin.matched(), now).await?;
             if !mark.is_some_and(|mark| mark.keeps_back(MailClass::Urgent)) {
                 return Ok(true);
@@ -212,9 +212,8 @@ impl App {
         now: Moment,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        let admins = self.table.people_of(&self.config.admins, deadline).await?;
         let cause = Cause::Unsent { mail: kind, code: code.to_owned(), first };
-        self.table.tell(&Alarm::now(cause, now), &admins, now, deadline).await.map(drop)
+        self.table.tell_admins(&Alarm::now(cause, now), now, deadline).await.map(drop)
     }
 }
 
@@ -275,8 +274,7 @@ impl App {
         if self.table.is_notified(&alarm).await? {
             return Ok(());
         }
-        let admins = self.table.people_of(&self.config.admins, deadline).await?;
-        self.table.tell(&alarm, &admins, now, deadline).await.map(drop)
+        self.table.tell_admins(&alarm, now, deadline).await.map(drop)
     }
 }
 

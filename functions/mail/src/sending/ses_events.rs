@@ -97,7 +97,8 @@ impl App {
         };
         let Some(code) = code else { return Ok(()) };
         // The invocation that moved the row may have died before this, so a repeated event does it again.
-        let is_to_admin = ends.iter().any(|mark| is_among(&mark.address, &self.config.admins));
+        let admins = self.table.admins().await?;
+        let is_to_admin = ends.iter().any(|mark| is_among(&mark.address, &admins));
         if row.mail.is_to_staff() || is_to_admin {
             self.tell_admins(Some(row.mail.kind()), code, row.row, now, deadline).await?;
         }

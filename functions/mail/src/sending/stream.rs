@@ -104,7 +104,7 @@ impl App {
         else {
             return Ok(true);
         };
-        if self.table.known(&request.address, &self.config.admins).await?.is_none() {
+        if self.table.known(&request.address).await?.is_none() {
             return Ok(true);
         }
         // Most login requests of a flood end here.

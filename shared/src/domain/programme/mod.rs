@@ -213,18 +213,6 @@ impl Settings {
         self.claims.claim_closes_at.unwrap_or(self.term.ends_at())
     }
 
-    /// The recipients of the budget's alerts: faculty, or the admins if there is no faculty, and the assistants
-    /// where they are to hear of them.
-    pub fn hear_of_alerts<'a>(&'a self, admins: &'a [EmailAddress]) -> impl Iterator<Item = &'a EmailAddress> {
-        let assistants = self.people.assistants.iter().filter(|_| self.mails.alert_assistants);
-        self.in_charge(admins).iter().chain(assistants)
-    }
-
-    /// Those who decide about the programme: faculty, or the admins if there is no faculty.
-    pub fn in_charge<'a>(&'a self, admins: &'a [EmailAddress]) -> &'a [EmailAddress] {
-        if self.people.faculty.is_empty() { admins } else { &self.people.faculty }
-    }
-
     /// The hash of the text that has to be accepted before the first key, if there is one.
     pub fn terms_hash(&self) -> Option<TermsHash> {
         self.texts.terms.as_deref().map(TermsHash::of)

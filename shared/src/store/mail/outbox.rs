@@ -13,7 +13,7 @@ use crate::prelude::*;
 use crate::store::items::{Queue, Stored};
 use crate::store::keys::{grant_partition_of, mails_of, mails_written_at};
 use crate::store::table::write::{Transaction, Unaudited};
-use crate::store::{ByHand, DoneByHand, keys};
+use crate::store::{AdminChange, ByHand, DoneByHand, keys};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutboxRow {
@@ -149,6 +149,13 @@ pub enum QueuedMail {
     Account {
         day: Date,
         alarm: String,
+        recipient: PersonId,
+    },
+    /// That somebody was made an admin or is none any more.
+    AdminChange {
+        person: PersonId,
+        change: AdminChange,
+        by: PersonId,
         recipient: PersonId,
     },
     /// Each week, for somebody with a role on the programme.
@@ -318,7 +325,7 @@ impl QueuedMail {
             QueuedMail::Alert { .. } => MailKind::Alert,
             QueuedMail::TestAlert { .. } => MailKind::Test,
             QueuedMail::Request { .. } | QueuedMail::More { .. } => MailKind::Request,
-            QueuedMail::Account { .. } => MailKind::Account,
+            QueuedMail::Account { .. } | QueuedMail::AdminChange { .. } => MailKind::Account,
             QueuedMail::Digest { .. } | QueuedMail::AccountDigest { .. } => MailKind::Digest,
             QueuedMail::Statement { .. } => MailKind::Statement,
         }

@@ -360,23 +360,18 @@ impl Table {
     }
 
     /// Queues a mail to each admin. Returns `false` when the same was asked today.
-    pub async fn ask_admins(
-        &self,
-        request: &Request,
-        admins: &[PersonId],
-        what: AuditDetail,
-        by: Author<'_>,
-    ) -> Result<bool, StoreError> {
+    pub async fn ask_admins(&self, request: &Request, what: AuditDetail, by: Author<'_>) -> Result<bool, StoreError> {
         let (programme, now) = (&request.programme, by.now);
         let entry = Entry::on_programme(programme, by.actor, now, what);
         let mut transaction = self.transaction();
+        let admins = self.admin_ids(by.deadline).await?;
         // A deployment's configuration has no room for more admins.
-        for (row, recipient) in (request.form.0..).zip(admins.iter().take(MAILS_AT_ONCE)) {
+        for (row, recipient) in (request.form.0..).zip(admins.into_iter().take(MAILS_AT_ONCE)) {
             let mail = QueuedMail::Request {
                 programme: programme.clone(),
                 by: request.by.clone(),
                 wishes: request.wishes.clone(),
-                recipient: recipient.clone(),
+                recipient,
             };
             transaction = transaction.create(&OutboxRow::queued(Ulid(row), mail, now))?;
         }

@@ -6,6 +6,8 @@ pub mod keys;
 pub(super) mod meta;
 pub(super) mod write;
 
+use std::sync::Arc;
+
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use items::{Item, Queue, Stored};
@@ -14,22 +16,28 @@ use write::{key_item, text};
 
 use crate::aws::{AwsAccess, SdkFailure, reduce};
 use crate::config::Config;
-use crate::prelude::Moment;
+use crate::prelude::{EmailAddress, Moment};
 
 #[derive(Clone)]
 pub struct Table {
     pub(crate) client: Client,
     pub(crate) name: String,
+    /// The admins of the environment. Others are in the table.
+    pub(crate) environment_admins: Arc<[EmailAddress]>,
 }
 
 impl Table {
     pub fn new(config: &Config) -> Table {
-        Table { client: config.aws.dynamodb(), name: config.table.clone() }
+        Table {
+            client: config.aws.dynamodb(),
+            name: config.table.clone(),
+            environment_admins: config.admins.clone().into(),
+        }
     }
 
     /// A handle on a table by its name, without the rest of a function's configuration.
     pub fn named(name: &str, aws: &AwsAccess) -> Table {
-        Table { client: aws.dynamodb(), name: name.to_owned() }
+        Table { client: aws.dynamodb(), name: name.to_owned(), environment_admins: Arc::default() }
     }
 
     pub fn name(&self) -> &str {

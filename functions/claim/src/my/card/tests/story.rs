@@ -115,7 +115,7 @@ impl Story {
         let token = SessionToken::generate();
         let address = self.view.grant.person.address.matched().clone();
         let session = Session::begun(token.hash(), address, None, self.now);
-        let visitor = Visitor { session, csrf: token.csrf() };
+        let visitor = Visitor { session, csrf: token.csrf(), is_admin: false };
         readable(
             &Alone { visitor: &visitor, card: Card::of(&self.view, &self.rules, None, self.now) }.render().unwrap(),
         )

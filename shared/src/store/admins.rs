@@ -1,0 +1,127 @@
+//! The admins: those of the environment, and those whom an admin added. Who is one is read anew wherever it matters, so that a change
+//! is in force at once.
+
+use crate::domain::programme::role::is_among;
+use crate::domain::sign_in::{Session, SignIn};
+use crate::prelude::*;
+use crate::store::table::write::{Round, number};
+use crate::store::{Broadcast, OutboxRow, QueuedMail};
+
+/// The number of admins at which no more are added: a change mails all of them in the transaction that ends the sessions of one.
+pub const MOST_ADMINS: usize = 40;
+
+/// The admins besides those of the environment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddedAdmins {
+    pub added: Vec<EmailAddress>,
+    pub version: u64,
+}
+
+stored! {
+    "admins" AddedAdmins |_| () => key("ADMINS", "ADMINS")
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AdminChange {
+    Added,
+    Removed,
+}
+
+impl Table {
+    pub async fn admins(&self) -> Result<Vec<EmailAddress>, StoreError> {
+        Ok(self.with_added(self.get(AddedAdmins::key_of()).await?.unwrap_or_default()))
+    }
+
+    pub fn is_admin_of_environment(&self, address: &MatchedAddress) -> bool {
+        is_among(address, &self.environment_admins)
+    }
+
+    fn with_added(&self, admins: AddedAdmins) -> Vec<EmailAddress> {
+        let added = admins.added.into_iter().filter(|one| !self.is_admin_of_environment(one.matched()));
+        self.environment_admins.iter().cloned().chain(added).collect()
+    }
+
+    pub async fn is_admin(&self, address: &MatchedAddress) -> Result<bool, StoreError> {
+        Ok(is_among(address, &self.admins().await?))
+    }
+
+    pub async fn admin_ids(&self, deadline: Deadline) -> Result<Vec<PersonId>, StoreError> {
+        self.people_of(&self.admins().await?, deadline).await
+    }
+
+    pub async fn tell_admins<T: Broadcast>(
+        &self,
+        what: &T,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        self.tell(what, &self.admin_ids(deadline).await?, now, deadline).await
+    }
+
+    /// Those who decide about a programme: faculty, or the admins if there is no faculty.
+    pub async fn in_charge(&self, settings: &Settings) -> Result<Vec<EmailAddress>, StoreError> {
+        let faculty = &settings.people.faculty;
+        if faculty.is_empty() { self.admins().await } else { Ok(faculty.clone()) }
+    }
+
+    /// The recipients of a budget's alerts: those in charge, and the assistants where they are to hear of them.
+    pub async fn hear_of_alerts(&self, settings: &Settings) -> Result<Vec<EmailAddress>, StoreError> {
+        let mut hear = self.in_charge(settings).await?;
+        if settings.mails.alert_assistants {
+            hear.extend_from_slice(&settings.people.assistants);
+        }
+        Ok(hear)
+    }
+
+    /// Adds or removes an admin and mails all who were one before or are one after. One who is removed is signed out everywhere.
+    pub async fn change_admins(
+        &self,
+        address: &EmailAddress,
+        change: AdminChange,
+        by: &PersonId,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        self.carry_through(deadline, || async {
+            let before = self.get(AddedAdmins::key_of()).await?.unwrap_or_default();
+            let (matched, version) = (address.matched(), before.version);
+            let mut told = self.with_added(before.clone());
+            if is_among(matched, &told) == (change == AdminChange::Added) {
+                return Ok(Round::Over(()));
+            }
+            let mut after = AddedAdmins { version: version + 1, ..before };
+            let act = match change {
+                AdminChange::Added => {
+                    after.added.push(address.clone());
+                    told.push(address.clone());
+                    Act::AdminAdded
+                }
+                AdminChange::Removed => {
+                    after.added.retain(|one| one.matched() != matched);
+                    Act::AdminRemoved
+                }
+            };
+            let person = self.person_of(address, deadline).await?;
+            let mut transaction = self.transaction().replace(&after, version)?;
+            for recipient in self.people_of(&told, deadline).await? {
+                let mail = QueuedMail::AdminChange { person: person.clone(), change, by: by.clone(), recipient };
+                transaction = transaction.create(&OutboxRow::queued(new_ulid(now), mail, now))?;
+            }
+            if change == AdminChange::Removed {
+                // Without this item a sign-in that is under way fails too.
+                let sign_in = self.sign_in_of(matched).await?;
+                let as_read = [(":version", number(sign_in.version))];
+                let unchanged = "attribute_not_exists(pk) OR version = :version";
+                transaction = transaction.remove(&SignIn::key_of(matched), unchanged, &as_read)?;
+                for begun in &sign_in.sessions {
+                    transaction = transaction.remove(&Session::key_of(&begun.session), "", &[])?;
+                }
+            }
+            let what = AuditDetail::new(act).noting(&person);
+            let entry = Entry::on_account(&Actor::Person(by.clone()), now, what);
+            Ok(Round::Write(transaction.told_by(&[entry])?, ()))
+        })
+        .await
+    }
+}
