@@ -3,6 +3,7 @@
 pub(crate) mod account;
 mod foreign_acts;
 mod grants;
+mod help_desk;
 mod mails;
 mod outlook;
 mod programmes;

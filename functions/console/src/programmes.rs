@@ -7,14 +7,15 @@ use bursar_core::domain::programme::request::{BUDGET, CLOSE, COPY, Request, Wish
 use bursar_core::domain::programme::rules::Tiers;
 use bursar_core::domain::values::format::field_time;
 use bursar_core::store::{CopiedProgramme, Import, Step};
+use bursar_core::web::RequestDeadline;
 use jiff::ToSpan;
 
-use crate::access;
 use crate::form::Form;
 use crate::overview::{self, PageState};
 use crate::prelude::*;
 use crate::settings::{Draft, make, read};
 use crate::work::jobs;
+use crate::{access, help_desk};
 
 #[derive(Template)]
 #[template(path = "home.html")]
@@ -25,16 +26,26 @@ struct Home<'a> {
     over: Vec<(Programme, &'static str)>,
 }
 
-pub(crate) async fn list(State(site): State<Site>, visitor: Visitor) -> Answer {
+pub(crate) async fn list(
+    State(site): State<Site>,
+    visitor: Visitor,
+    Query(asked): Query<HashMap<String, String>>,
+    RequestDeadline(deadline): RequestDeadline,
+) -> Answer {
     let now = site.clock.now();
     let is_admin = access::is_admin(&site, &visitor);
     let programmes = site.table.programmes_of(&visitor.session.address, &site.admins).await?;
     if programmes.is_empty() && !is_admin {
         return Err(AppError::no_right());
     }
+    let frame = PageFrame::of(&site, &visitor);
+    if let Some(text) = asked.get("q").map(|text| text.trim()).filter(|text| !text.is_empty()) {
+        let programmes: Vec<Programme> = programmes.into_iter().map(|(programme, _)| programme).collect();
+        return help_desk::page(&site, frame, &programmes, text, deadline).await;
+    }
     let rows = programmes.into_iter().map(|(programme, role)| (programme, role_name(role)));
     let (over, running) = rows.partition(|(programme, _)| programme.is_over(now));
-    Ok(site.page(&Home { frame: PageFrame::of(&site, &visitor), running, over }))
+    Ok(site.page(&Home { frame, running, over }))
 }
 
 fn role_name(role: Role) -> &'static str {
