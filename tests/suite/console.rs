@@ -4,6 +4,7 @@ pub(crate) mod account;
 mod admins;
 mod foreign_acts;
 mod grants;
+mod help_desk;
 mod mails;
 mod outlook;
 mod programmes;

@@ -10,6 +10,7 @@ mod csv_file;
 mod form;
 mod grants;
 mod groups;
+mod help_desk;
 mod job_line;
 mod listing;
 mod mails;

@@ -2,15 +2,18 @@
 
 use bursar_core::domain::grant::Notice;
 use bursar_core::domain::mail::failure::FailureText;
-use bursar_core::store::{Bounce, MailState, OutboxRow, QueuedMail, Undeliverable};
+use bursar_core::store::{Bounce, MailRefusal, MailState, OutboxRow, QueuedMail, Undeliverable};
 use futures_util::future::try_join_all;
 use jiff::tz::TimeZone;
 
 use crate::prelude::*;
 
+/// A mail, or a request for one that led to none.
 pub(crate) struct MailRow {
     pub(crate) kind: &'static str,
-    pub(crate) written: String,
+    /// The grant that it is about, in a list about several: the address of its page, and its programme's name.
+    pub(crate) about: Option<(String, String)>,
+    pub(crate) written_at: Moment,
     pub(crate) outcome: MailStatus,
 }
 
@@ -27,7 +30,8 @@ impl MailRow {
     pub(crate) fn of(row: &OutboxRow, zone: &TimeZone) -> MailRow {
         MailRow {
             kind: kind(&row.mail),
-            written: column_time(row.written_at, zone),
+            about: None,
+            written_at: row.written_at,
             outcome: MailStatus::of(row, |at| column_time(at, zone)),
         }
     }
@@ -55,8 +59,8 @@ impl MailStatus {
             ),
             MailState::Dropped { at, why } => {
                 // An alert that reached nobody must be visible as failed.
-                let word = if matches!(row.mail, QueuedMail::Alert { .. }) { "failed" } else { "not needed" };
-                (word, "", *at, Some(format!("not sent: {why}")))
+                let word = if matches!(row.mail, QueuedMail::Alert { .. }) { "failed" } else { "not sent" };
+                (word, "", *at, Some(why.clone()))
             }
             MailState::Failed { at, why } => ("failed", "wrong", *at, Some(FailureText::of(why).what)),
         };
@@ -68,6 +72,12 @@ impl MailStatus {
     pub(crate) fn forgotten() -> MailStatus {
         MailStatus { word: "sent", badge: "", since: "before the last 90 days".to_owned(), why: None }
     }
+}
+
+/// Why the mail server takes no mail, or not some.
+pub(crate) fn refused(refusal: &MailRefusal) -> String {
+    let why = FailureText::of(&refusal.code);
+    format!("Mail waits since {}: {}. {}", utc(refusal.since), why.what, why.to_do)
 }
 
 fn came_back(bounce: Bounce) -> &'static str {

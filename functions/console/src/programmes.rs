@@ -7,9 +7,11 @@ use bursar_core::domain::programme::request::{BUDGET, CLOSE, COPY, Request, Wish
 use bursar_core::domain::programme::rules::Tiers;
 use bursar_core::domain::values::format::field_time;
 use bursar_core::store::{CopiedProgramme, Import, Step};
+use bursar_core::web::RequestDeadline;
 use jiff::ToSpan;
 
 use crate::form::Form;
+use crate::help_desk;
 use crate::overview::{self, PageState};
 use crate::prelude::*;
 use crate::settings::{Draft, make, read};
@@ -24,15 +26,25 @@ struct Home<'a> {
     over: Vec<(Programme, &'static str)>,
 }
 
-pub(crate) async fn list(State(site): State<Site>, visitor: Visitor) -> Answer {
+pub(crate) async fn list(
+    State(site): State<Site>,
+    visitor: Visitor,
+    Query(asked): Query<HashMap<String, String>>,
+    RequestDeadline(deadline): RequestDeadline,
+) -> Answer {
     let now = site.clock.now();
     let programmes = site.table.programmes_of(&visitor.session.address, visitor.is_admin).await?;
     if programmes.is_empty() && !visitor.is_admin {
         return Err(AppError::no_right());
     }
+    let frame = PageFrame::of(&site, &visitor);
+    if let Some(text) = asked.get("q").map(|text| text.trim()).filter(|text| !text.is_empty()) {
+        let programmes: Vec<Programme> = programmes.into_iter().map(|(programme, _)| programme).collect();
+        return help_desk::page(&site, frame, &programmes, text, deadline).await;
+    }
     let rows = programmes.into_iter().map(|(programme, role)| (programme, role_name(role)));
     let (over, running) = rows.partition(|(programme, _)| programme.is_over(now));
-    Ok(site.page(&Home { frame: PageFrame::of(&site, &visitor), running, over }))
+    Ok(site.page(&Home { frame, running, over }))
 }
 
 fn role_name(role: Role) -> &'static str {

@@ -50,10 +50,8 @@ impl App {
         };
         Ok(match self.table.make_link(row.row, address, &link, now, deadline).await? {
             Ok(()) => self.to(&known.address, |words| words.link(&token, &code)),
-            Err(LinkRefused::TooSoon) => ComposedRow::Nothing("another was sent within the last minute"),
-            Err(LinkRefused::OneIsGood) => ComposedRow::Nothing("one that was sent before is still good"),
-            Err(LinkRefused::TooMany) => ComposedRow::Nothing("as many as are sent in an hour have been sent"),
             Err(LinkRefused::NextMinute) => ComposedRow::NotBefore(next_minute(now)),
+            Err(refused) => ComposedRow::Nothing(refused.why()),
         })
     }
 

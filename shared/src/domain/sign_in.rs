@@ -76,6 +76,17 @@ pub enum LinkRefused {
     NextMinute,
 }
 
+impl LinkRefused {
+    pub fn why(self) -> &'static str {
+        match self {
+            LinkRefused::TooSoon => "another was sent within the last minute",
+            LinkRefused::OneIsGood => "one that was sent before is still good",
+            LinkRefused::TooMany => "as many as are sent in an hour have been sent",
+            LinkRefused::NextMinute => "as many as are sent in a minute have been sent",
+        }
+    }
+}
+
 /// The proof that a link was opened by its owner and not by a scanner that reads mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {

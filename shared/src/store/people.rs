@@ -67,7 +67,7 @@ stored! {
     expires it.ends_at
 }
 
-/// A login request, whether or not the address is known.
+/// A login request, whether or not the address is known, which the help desk finds under it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoginRequest {
     pub id: Ulid,
@@ -77,7 +77,8 @@ pub struct LoginRequest {
 }
 
 stored! {
-    "login-request" LoginRequest |it| (id: Ulid = it.id) => key(format!("LOGIN#{id}"), "LOGIN");
+    "login-request" LoginRequest |it| (address: &MatchedAddress = &it.address, id: Ulid = it.id) => key(address_partition(address), format!("LOGIN#{id}"));
+    list of_address(address: &MatchedAddress) => begin(address_partition(address), "LOGIN#");
     expires it.at + LOGIN_REQUEST_LASTS
 }
 

@@ -7,7 +7,7 @@ use bursar_core::store::{
     BulkStop, DeadMails, GIVEN_UP_SHOWN, MailRefusal, MailServer, OutboxRow, SentAgain, Undeliverable, Unreachable,
 };
 
-use crate::mails::unreached;
+use crate::mails::{refused, unreached};
 use crate::prelude::*;
 
 /// The age up to which an admin is asked to look at dead letters. Of more, only the newest are shown.
@@ -69,10 +69,7 @@ impl MailSection {
 }
 
 fn warnings(server: Option<&MailServer>, refusals: &[MailRefusal], waits_too_long: bool, recent: usize) -> Vec<String> {
-    let refused = refusals.iter().map(|refusal| {
-        let why = FailureText::of(&refusal.code);
-        format!("Mail waits since {}: {}. {}", utc(refusal.since), why.what, why.to_do)
-    });
+    let refused = refusals.iter().map(refused);
     let is_told = refusals.iter().any(|refusal| refusal.code == NOT_VERIFIED);
     let warnings = [
         server.filter(|server| server.is_sandbox() && !is_told).map(|_| {

@@ -192,7 +192,7 @@ pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
         site.table.keep_import(import, steps, *deadline).await?;
     }
     rows.truncate(ON_A_PAGE);
-    let mut listing = Listing::of(("Grants", "grant"), list::columns(), rows, programme.settings.term.zone());
+    let mut listing = Listing::of(("Grants", "grant"), list::columns(false), rows, programme.settings.term.zone());
     listing.caption =
         if count > ON_A_PAGE { format!("The first {ON_A_PAGE} of {count}") } else { "All of them".to_owned() };
     page.found = Some(Found { count, unknown, bulk, listing });

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use bursar_core::domain::grant::{Person, Reading};
 use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::values::id::KeyName;
-use bursar_core::store::{Enrolment, GrantLine};
+use bursar_core::store::{Enrolment, GrantLine, Unreachable};
 
 use super::bulk::TypedBulk;
 use crate::csv_file::CsvRequest;
@@ -58,8 +58,8 @@ struct GrantListPage<'a> {
 }
 
 pub(crate) struct GrantRow<'a> {
-    programme: &'a Programme,
-    pub(super) line: GrantLine,
+    pub(crate) programme: &'a Programme,
+    pub(crate) line: GrantLine,
     state: &'static str,
     cap: Usd,
     /// The spending in the current window, or in the requested span.
@@ -70,12 +70,16 @@ pub(crate) struct GrantRow<'a> {
     resets_at: Option<Moment>,
 }
 
-pub(super) fn columns<'a>() -> [Column<GrantRow<'a>>; 17] {
+/// The columns of one programme's grants, or of those of several.
+pub(crate) fn columns<'a>(of_several: bool) -> [Column<GrantRow<'a>>; 18] {
     [
         column("").hook("programme").of(|row| Cell::exact(Some(&row.programme.id))),
         column("").file("grant").hook("grant").of(|row| Cell::exact(Some(&row.line.id))),
         column("").file("email").hook("email").of(|row| Cell::text(Some(row.line.person.address.as_written()))),
         column("Person").of(GrantRow::person),
+        column("Programme")
+            .shown_if(of_several)
+            .of(|row| Cell::link(paths::programme(&row.programme.id), &row.programme.settings.name)),
         column("").file("name").of(|row| Cell::text(row.line.person.name.as_deref())),
         column("Group").file("group").of(|row| Cell::text(row.line.group.as_deref())),
         column("State").file("state").hook("state").of(|row| Cell::badge(row.state, row.state)),
@@ -116,7 +120,7 @@ pub(crate) async fn page(
         None => "no sync has read it yet".to_owned(),
     };
     let path = paths::grants(&programme.id);
-    let grants = Listing::of(("Grants", "grant"), columns(), rows, zone);
+    let grants = Listing::of(("Grants", "grant"), columns(false), rows, zone);
     let choices = |of: &[_]| [&[("", "any")], of].concat();
     let page = GrantListPage {
         frame: PageFrame::of(&site, &access.visitor),
@@ -157,7 +161,7 @@ pub(crate) async fn file(
     let programme = &access.programme;
     let (mut rows, _) = sought.rows(&site, programme, None, true).await?;
     rows.sort_by_cached_key(GrantRow::address);
-    request.answer(&format!("grants-{}", programme.id), columns(), rows)
+    request.answer(&format!("grants-{}", programme.id), columns(false), rows)
 }
 
 pub(crate) fn used(readings: &[Reading]) -> DailyUse {
@@ -167,8 +171,43 @@ pub(crate) fn used(readings: &[Reading]) -> DailyUse {
     })
 }
 
-impl GrantRow<'_> {
-    pub(super) fn address(&self) -> String {
+impl<'a> GrantRow<'a> {
+    /// The grant with what it spent in the current window.
+    pub(crate) fn of(
+        programme: &'a Programme,
+        line: GrantLine,
+        unreachable: &Unreachable,
+        now: Moment,
+    ) -> GrantRow<'a> {
+        let settings = &programme.settings;
+        let (lifetime, in_window) = line.spent(settings, now);
+        let why = unreachable.get(line.person.address.matched()).filter(|_| !line.state.is_over());
+        let cap = line.cap(settings);
+        GrantRow {
+            programme,
+            state: line.state.shown_with(&line.holds),
+            cap,
+            spent: Sum { spent: in_window, known: Accuracy::Exactly },
+            lifetime,
+            left: (cap - in_window).or_zero(),
+            not_mailed: why.map(|why| MAILS[usize::from(*why == UnreachableReason::Complained)]),
+            resets_at: settings.basis.reset.resets_at(now),
+            line,
+        }
+    }
+
+    /// Whether a text in lower case is a part of what the grant is known by, or the beginning of a hash of one of its keys.
+    pub(crate) fn is_named(&self, text: &str, is_hash: bool) -> bool {
+        let (line, person) = (&self.line, &self.line.person);
+        let has = |value: &str| value.to_lowercase().contains(text);
+        let texts = [&person.name, &person.roster_id, &line.group];
+        has(person.address.as_written())
+            || line.id.as_str().contains(text)
+            || texts.into_iter().flatten().any(|value| has(value))
+            || (is_hash && line.keys().any(|key| key.as_str().starts_with(text)))
+    }
+
+    pub(crate) fn address(&self) -> String {
         self.line.person.address.matched().as_str().to_owned()
     }
 
@@ -224,27 +263,15 @@ impl GrantSearch {
         let groups = groups.into_iter().cloned().collect();
         let context = SpanContext::of(settings, listed_at, now);
         let row = |line: GrantLine| {
-            let (lifetime, in_window) = line.spent(settings, now);
+            let row = GrantRow::of(programme, line, &unreachable, now);
             let spent = match asked {
-                Some(span) if line.ever_shown => context.sum(&line.used().days(settings.basis.byok), span),
+                Some(span) if row.line.ever_shown => context.sum(&row.line.used().days(settings.basis.byok), span),
                 Some(_) => Sum { spent: Usd::ZERO, known: Accuracy::Exactly },
-                None => Sum { spent: in_window, known: Accuracy::Exactly },
+                None => row.spent,
             };
-            let why = unreachable.get(line.person.address.matched()).filter(|_| !line.state.is_over());
-            let cap = line.cap(settings);
-            GrantRow {
-                programme,
-                state: line.state.shown_with(&line.holds),
-                cap,
-                spent,
-                lifetime,
-                left: (cap - in_window).or_zero(),
-                not_mailed: why.map(|why| MAILS[usize::from(*why == UnreachableReason::Complained)]),
-                resets_at: settings.basis.reset.resets_at(now),
-                line,
-            }
+            GrantRow { spent, ..row }
         };
-        let finds = |row: &GrantRow<'_>| (is_named || self.names(row, &text, is_hash)) && self.lets_by(row);
+        let finds = |row: &GrantRow<'_>| (is_named || row.is_named(&text, is_hash)) && self.lets_by(row);
         Ok((lines.into_iter().map(row).filter(finds).collect(), groups))
     }
 
@@ -262,16 +289,6 @@ impl GrantSearch {
             Some(grant) => Ok(site.table.grant_line(programme, &grant).await?),
             None => Ok(None),
         }
-    }
-
-    fn names(&self, row: &GrantRow<'_>, text: &str, is_hash: bool) -> bool {
-        let (line, person) = (&row.line, &row.line.person);
-        let has = |value: &str| value.to_lowercase().contains(text);
-        let texts = [&person.name, &person.roster_id, &line.group];
-        has(person.address.as_written())
-            || line.id.as_str().contains(text)
-            || texts.into_iter().flatten().any(|value| has(value))
-            || (is_hash && line.keys().any(|key| key.as_str().starts_with(text)))
     }
 
     fn lets_by(&self, row: &GrantRow<'_>) -> bool {

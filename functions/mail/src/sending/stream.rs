@@ -4,6 +4,7 @@
 
 use bursar_core::domain::mail::kind::MailClass;
 use bursar_core::domain::sign_in::LOGIN_REQUEST_LASTS;
+use bursar_core::domain::values::address::MatchedAddress;
 use bursar_core::event::StreamRecord;
 use bursar_core::store::items::Stored;
 use bursar_core::store::{LoginRequest, MailState};
@@ -30,6 +31,7 @@ struct Urgent {
 /// The fields of a new login request that are read from its record.
 #[derive(Deserialize)]
 struct NewLoginRequest {
+    address: MatchedAddress,
     id: Ulid,
 }
 
@@ -60,9 +62,9 @@ impl App {
             }
         }
         let requests = records.iter().enumerate().filter_map(|(at, record)| Some((at, login_request_of(record)?)));
-        let requests: Vec<(usize, Ulid)> = requests.collect();
+        let requests: Vec<(usize, NewLoginRequest)> = requests.collect();
         let answered =
-            iter(requests).map(|(at, request)| async move { (at, self.answer_login_request(request, deadline).await) });
+            iter(requests).map(|(at, new)| async move { (at, self.answer_login_request(&new, deadline).await) });
         let mut answered = answered.buffer_unordered(SIDE_BY_SIDE);
         while let Some((at, answer)) = answered.next().await {
             match answer {
@@ -94,16 +96,13 @@ impl App {
 
     /// Queues the mail for a login request and sends it, if the address is known; for any other nothing is written.
     /// `false` when there was no time.
-    async fn answer_login_request(&self, id: Ulid, deadline: Deadline) -> Result<bool, StoreError> {
+    async fn answer_login_request(&self, new: &NewLoginRequest, deadline: Deadline) -> Result<bool, StoreError> {
         if !deadline.leaves(TIME_FOR_ONE) {
             return Ok(false);
         }
         let now = self.clock.now();
-        let Some(request) =
-            self.table.get(LoginRequest::key_of(id)).await?.filter(|request| now < request.at + LOGIN_REQUEST_LASTS)
-        else {
-            return Ok(true);
-        };
+        let request = self.table.get(LoginRequest::key_of(&new.address, new.id)).await?;
+        let Some(request) = request.filter(|request| now < request.at + LOGIN_REQUEST_LASTS) else { return Ok(true) };
         if self.table.known(&request.address).await?.is_none() {
             return Ok(true);
         }
@@ -116,9 +115,8 @@ impl App {
     }
 }
 
-/// The id of the login request in a record.
-fn login_request_of(record: &StreamRecord) -> Option<Ulid> {
-    Some(inserted::<NewLoginRequest>(record, LoginRequest::KIND)?.id)
+fn login_request_of(record: &StreamRecord) -> Option<NewLoginRequest> {
+    inserted(record, LoginRequest::KIND)
 }
 
 /// The urgent row in a record. The event source's filter only saves invocations, so the record is checked

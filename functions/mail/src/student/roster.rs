@@ -25,10 +25,13 @@ impl App {
         if is_over || grant.holds.dropped.is_some() {
             return Ok(ComposedRow::Nothing("this person is no longer on the roster"));
         }
-        // The person has claimed, or the claim window is over. Staff who send it by hand know that.
-        let is_late = grant.ever_shown || now >= programme.settings.claim_closes_at();
-        if is_late && row.class != MailClass::ByHand {
-            return Ok(ComposedRow::Nothing("this person has had a key by now, or keys cannot be claimed any more"));
+        // Staff who send it by hand know both.
+        let is_by_hand = row.class == MailClass::ByHand;
+        if grant.ever_shown && !is_by_hand {
+            return Ok(ComposedRow::Nothing("this person has had a key by now"));
+        }
+        if now >= programme.settings.claim_closes_at() && !is_by_hand {
+            return Ok(ComposedRow::Nothing("the claim window is closed"));
         }
         Ok(self.to(&grant.person.address, |words| words.roster(&programme, &grant, now)))
     }

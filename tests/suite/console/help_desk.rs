@@ -1,0 +1,152 @@
+//! The help desk: what one field finds, for whom, and why a mail did not come.
+
+use bursar_core::domain::mail::failure::QUOTA;
+use bursar_local::invoke::FunctionName;
+use bursar_local::ses::Fault as MailFault;
+use bursar_tests::faults::Matcher;
+use bursar_tests::office::soon;
+use bursar_tests::visitor::{Page, Visitor};
+use jiff::SignedDuration;
+
+use super::*;
+
+/// What the field finds.
+async fn search(browser: &Visitor, text: &str) -> Page {
+    let text = [("@", "%40"), ("/", "%2F"), ("<", "%3C"), (">", "%3E")]
+        .into_iter()
+        .fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
+    browser.get(&format!("/console?q={text}")).await.expect(200)
+}
+
+/// The grants on a page, each as its programme and its person.
+fn grants(page: &Page) -> String {
+    let [programmes, people] = ["data-programme", "data-email"].map(|name| page.attributes("grant", name));
+    let both = programmes.into_iter().zip(people);
+    both.map(|(of, who)| format!("{of} {}", who.trim_end_matches("@example.edu"))).collect::<Vec<_>>().join(", ")
+}
+
+/// The mails on a page, newest first, as kind, outcome and reason.
+fn mails(page: &Page) -> Vec<String> {
+    page.texts("mail").into_iter().map(|row| row.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+}
+
+/// Two programmes: CS pilot with staff and Ada, who has a key; and Maths with Ada and Bob.
+async fn two_programmes() -> Campus {
+    let mut campus = Campus::open().await;
+    campus.programme("Maths", |_| {}).await;
+    campus.students(&["ada", "bob"]).await;
+    campus.programme("CS pilot", staff).await;
+    campus.students(&["ada"]).await;
+    campus.keys().await;
+    campus.settle().await;
+    campus
+}
+
+#[tokio::test]
+async fn one_field_finds_what_its_reader_may_see() {
+    let campus = two_programmes().await;
+    let foreign = campus.foreign("laptop of Ada");
+    campus.sync().await;
+    let (admin, asta) = (campus.admin().await, campus.student("asta").await);
+    let key = campus.key("ada");
+    for (text, of_admin, of_asta) in [
+        ("ADA@example.edu", "cs-pilot ada, maths ada", "cs-pilot ada"),
+        ("da@exam", "cs-pilot ada, maths ada", "cs-pilot ada"),
+        ("bob@example.edu", "maths bob", ""),
+        ("bob", "maths bob", ""),
+        (&key.name, "cs-pilot ada", "cs-pilot ada"),
+        (&key.hash, "cs-pilot ada", "cs-pilot ada"),
+        (&key.hash[..6], "cs-pilot ada", "cs-pilot ada"),
+        (&foreign, "", ""),
+        ("ad", "", ""),
+        ("<script>", "", ""),
+    ] {
+        assert_eq!(grants(&search(&admin, text).await), of_admin, "an admin looks for {text}");
+        assert_eq!(grants(&search(&asta, text).await), of_asta, "Asta looks for {text}");
+    }
+    for text in [&*foreign, &foreign[..6], "LAPTOP"] {
+        assert_eq!(search(&admin, text).await.attributes("foreign-key", "data-hash"), [&*foreign], "{text}");
+        assert!(!search(&asta, text).await.body.contains("laptop of Ada"), "{text}");
+    }
+    let faculty = search(&admin, "faye").await;
+    assert_eq!(faculty.attributes("person", "data-email"), ["faye@example.edu"]);
+    assert!(search(&admin, "ad").await.readable().contains("at least 3 characters"));
+    for (reader, place) in
+        [(&admin, "in all programmes (2)"), (&asta, "in the programmes on which you have a role (1)")]
+    {
+        let nothing = search(reader, "<script>").await.readable();
+        assert!(nothing.contains("“<script>” was looked for") && nothing.contains(place), "{nothing}");
+    }
+    let stranger = search(&asta, "bob@example.edu").await.readable();
+    assert!(!stranger.contains("no link to sign in") && stranger.contains("Nothing was found"), "{stranger}");
+    campus.student("bob").await.get("/console?q=bob").await.expect(404);
+    assert!(asta.get("/console").await.offers("/console"), "the field is on the first page");
+    campus.finish().await;
+}
+
+#[tokio::test]
+async fn why_a_mail_did_not_come_is_told_under_the_address() {
+    let mut campus = staffed().await;
+    campus.students(&["ada", "cyd", "flo"]).await;
+    campus.settle().await;
+    campus.minutes(5);
+    campus.set(|settings| settings.claims.claim_closes_at = Some("2026-11-10T09:31:00Z".parse().unwrap())).await;
+    campus.students(&["dan"]).await;
+    campus.settle().await;
+    let asta = campus.student("asta").await;
+    campus.ask("ada").await;
+    campus.settle().await;
+    campus.clock.advance(SignedDuration::from_secs(20)).unwrap();
+    campus.unreachable("cyd").await;
+    for name in ["ada", "cyd", "eve"] {
+        campus.ask(name).await;
+    }
+    campus.settle().await;
+    let told = async |reader: &Visitor, name: &str| {
+        let page = search(reader, address(name).as_written()).await;
+        [mails(&page), page.texts("note")].concat().join("\n")
+    };
+    insta::assert_snapshot!(told(&asta, "ada").await, @"
+    link to sign in2026-11-10 09:35not sent 2026-11-10 09:35another was sent within the last minute
+    link to sign in2026-11-10 09:35sent 2026-11-10 09:35
+    roster mail of CS pilot2026-11-10 09:30sent 2026-11-10 09:30
+    Another link to sign in is not sent now: another was sent within the last minute.
+    ");
+    insta::assert_snapshot!(told(&asta, "cyd").await, @"
+    link to sign in2026-11-10 09:35not sent 2026-11-10 09:35mail to this address comes back or is not wanted
+    roster mail of CS pilot2026-11-10 09:30sent 2026-11-10 09:30
+    No mail goes to this address since 2026-11-10 09:35 UTC: mail to it came back for good.
+    ");
+    insta::assert_snapshot!(told(&asta, "flo").await, @"
+    roster mail of CS pilot2026-11-10 09:30sent 2026-11-10 09:30
+    Within the last hour nobody asked for a link to sign in with this address; older requests are not kept.
+    ");
+    assert_eq!(told(&asta, "eve").await, "", "she is on no roster of theirs");
+    insta::assert_snapshot!(told(&campus.admin().await, "eve").await, @"
+    link to sign in2026-11-10 09:35not sent 2026-11-10 09:35nobody here has this address
+    This address is on no roster and has no role, so no link to sign in is mailed to it.
+    ");
+    campus.ses.fail_next(MailFault::Throttle, 1_000, None);
+    campus.ask("dan").await;
+    campus.settle().await;
+    campus.table.note_mail_refusal(QUOTA, campus.clock.now(), soon()).await.unwrap();
+    insta::assert_snapshot!(told(&asta, "dan").await, @"
+    link to sign in2026-11-10 09:35waiting 2026-11-10 09:35
+    roster mail of CS pilot2026-11-10 09:35not sent 2026-11-10 09:35the claim window is closed
+    Another link to sign in is not sent now: another was sent within the last minute.
+    Mail waits since 2026-11-10 09:35 UTC: the day's quota of the SES account is used up. It counts what everybody sends from the account in 24 hours. Mail waits, and goes out by itself as the quota allows; ask AWS for a higher one in the SES console if it is too small.
+    ");
+    campus.finish().await;
+}
+
+#[tokio::test]
+async fn a_search_says_how_far_it_came() {
+    let campus = two_programmes().await;
+    let admin = campus.admin().await;
+    let held = campus.gate.hold(Matcher::call("dynamodb:Query").of(FunctionName::Console).after(20));
+    let page = search(&admin, "ada").await.readable();
+    assert!(page.contains("After ten seconds 0 of 2 programmes were read"), "{page}");
+    drop(held);
+    assert_eq!(grants(&search(&admin, "ada").await), "cs-pilot ada, maths ada");
+    campus.finish().await;
+}
