@@ -132,6 +132,5 @@ pub(crate) fn kind(mail: &QueuedMail) -> &'static str {
         QueuedMail::AccountDigest { .. } => "digest of the account",
         QueuedMail::Statement { .. } => "statement",
         QueuedMail::Account { .. } => "alarm of the account",
-        QueuedMail::AdminChange { .. } => "another admin",
     }
 }

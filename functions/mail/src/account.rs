@@ -1,10 +1,10 @@
-//! The mails to admins: of each alarm, and whether it is still due; of who is an admin. What the ids of a row stand for is looked up when
-//! the mail is sent.
+//! The mail of each alarm to an admin, and whether it is still due. What the ids of an alarm stand for is
+//! looked up when the mail is sent.
 
 mod alarm_texts;
 mod unsent;
 
-use bursar_core::store::{AdminChange, StaffPerson};
+use bursar_core::store::StaffPerson;
 use jiff::tz::TimeZone;
 use unsent::UnsentMails;
 
@@ -25,12 +25,14 @@ struct AlarmText {
 struct NamedAccount {
     /// The programme's name.
     programme: String,
+    /// Who was made an admin, or removed, and by whom.
+    admins: (String, String),
     /// The unsent mails that the alarm counts.
     unsent: UnsentMails,
 }
 
 impl App {
-    /// The mail of an alarm, if its recipient is still an admin.
+    /// The mail of an alarm, if its recipient is still an admin. Who was removed is told of that.
     pub(crate) async fn account(
         &self,
         day: Date,
@@ -41,25 +43,12 @@ impl App {
         let Some(person) = self.table.get(StaffPerson::key_of(recipient)).await? else {
             return Ok(ComposedRow::Unsendable("NoSuchPerson"));
         };
-        if !self.table.is_admin(person.address.matched()).await? {
+        let is_told = matches!(alarm.cause, Cause::AdminChanged { .. });
+        if !is_told && !self.table.is_admin(person.address.matched()).await? {
             return Ok(ComposedRow::Nothing("this person is no longer an admin"));
         }
         let named = Box::pin(self.named_in(&alarm)).await?;
         Ok(self.to(&person.address, |words| words.account(&alarm, &named)))
-    }
-
-    /// The mail about another admin, to everybody who was one before or after.
-    pub(crate) async fn admin_change(
-        &self,
-        (person, change, by): (&PersonId, AdminChange, &PersonId),
-        changed_at: Moment,
-        recipient: &PersonId,
-    ) -> Result<ComposedRow, StoreError> {
-        let Some(recipient) = self.table.get(StaffPerson::key_of(recipient)).await? else {
-            return Ok(ComposedRow::Unsendable("NoSuchPerson"));
-        };
-        let (who, by) = tokio::try_join!(self.address_of(person), self.address_of(by))?;
-        Ok(self.to(&recipient.address, |words| words.admin_change(&who, change, &by, changed_at)))
     }
 
     async fn named_in(&self, alarm: &Alarm) -> Result<NamedAccount, StoreError> {
@@ -67,6 +56,9 @@ impl App {
         match &alarm.cause {
             Cause::RulesRefused { programme, .. } | Cause::Stuck { programme, .. } => {
                 named.programme = self.name_of(programme).await?;
+            }
+            Cause::AdminChanged { person, by, .. } => {
+                named.admins = (self.address_of(person).await?, self.address_of(by).await?);
             }
             Cause::Unsent { mail, code, first } => named.unsent = self.unsent(alarm.day, *mail, code, *first).await?,
             _ => {}
@@ -95,6 +87,8 @@ impl Words<'_> {
         let AlarmText { subject, mut facts, next } = AlarmText::of(alarm, named);
         facts.push(("Found", moment(alarm.found_at)));
         let (label, path) = where_to_act(&alarm.cause);
+        let is_removal = matches!(alarm.cause, Cause::AdminChanged { is_admin: false, .. });
+        let until_now = if is_removal { ", or were until now," } else { "" };
         Letter {
             heading: subject.clone(),
             subject,
@@ -103,37 +97,8 @@ impl Words<'_> {
                 LetterPart::Sentences(next),
                 LetterPart::Link { label, url: format!("{}{path}", self.config.origin.as_str()) },
             ],
-            why: format!("You get this mail because you are an admin of Bursar at {}.", self.config.institution),
-            to: self.to.clone(),
-        }
-    }
-}
-
-impl Words<'_> {
-    fn admin_change(self, who: &str, change: AdminChange, by: &str, changed_at: Moment) -> Letter {
-        let (subject, next) = match change {
-            AdminChange::Added => (
-                format!("{who} is an admin of Bursar"),
-                "An admin may do everything with every programme and with the account. If this is not right, remove them there at once.",
-            ),
-            AdminChange::Removed => (
-                format!("{who} is no admin of Bursar any more"),
-                "They were signed out everywhere. If this is not right, add them again on the page of the account.",
-            ),
-        };
-        Letter {
-            heading: subject.clone(),
-            subject,
-            parts: vec![
-                LetterPart::facts([("By", by.to_owned()), ("When", moment(changed_at))]),
-                said(next),
-                LetterPart::Link {
-                    label: "See the admins",
-                    url: format!("{}/console/account#admins", self.config.origin.as_str()),
-                },
-            ],
             why: format!(
-                "You get this mail because you are an admin of Bursar at {}, or were one until this.",
+                "You get this mail because you are{until_now} an admin of Bursar at {}.",
                 self.config.institution
             ),
             to: self.to.clone(),
@@ -155,6 +120,7 @@ fn where_to_act(cause: &Cause) -> (&'static str, String) {
         | Cause::NothingHeard { .. }
         | Cause::BulkStopped { .. }
         | Cause::Unsent { .. } => ("See the mail of the account", "/console/account#mail".to_owned()),
+        Cause::AdminChanged { .. } => ("See the admins", "/console/account#admins".to_owned()),
         Cause::HeldBack { .. }
         | Cause::Residual { .. }
         | Cause::ManagementKey

@@ -80,9 +80,6 @@ impl App {
                 self.asks_for_more(programme, grant, row.written_at, recipient, now).await
             }
             QueuedMail::Account { day, alarm, recipient } => self.account(*day, alarm, recipient).await,
-            QueuedMail::AdminChange { person, change, by, recipient } => {
-                self.admin_change((person, *change, by), row.written_at, recipient).await
-            }
             QueuedMail::Digest { programme, week, recipient } => {
                 Box::pin(self.digest(programme, *week, recipient, now)).await
             }

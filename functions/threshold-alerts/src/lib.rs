@@ -85,7 +85,6 @@ use digests::Look;
 use failures::{Programmes, ScanFailures};
 use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
-use silence::Watch;
 
 use crate::prelude::*;
 
@@ -153,7 +152,7 @@ impl App {
             crossings += failures.take(format_args!("the crossings of {id}"), found);
         }
         let (table, now) = (&self.table, self.clock.now());
-        let alarms = Watch { table, programmes: &programmes, now, deadline }.tell(&mut failures).await;
+        let alarms = silence::tell(table, &programmes, now, deadline, &mut failures).await;
         let digests = Look { table, programmes: &programmes, asked: DigestTrigger::Hourly, now, deadline };
         let digests = digests.at_all().await;
         failures.failed.extend(digests.failed.iter().map(|of| format!("the digest of {of}")));

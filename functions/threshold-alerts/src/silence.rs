@@ -18,44 +18,38 @@ const ADVANCES_WITHIN: SignedDuration = SignedDuration::from_mins(30);
 /// The number of mails in a day of which at least one event is expected.
 const ENOUGH_TO_HEAR: u64 = 20;
 
-/// The context of the watch.
-#[derive(Clone, Copy)]
-pub(crate) struct Watch<'a> {
-    pub(crate) table: &'a Table,
-    pub(crate) programmes: &'a Programmes,
-    pub(crate) now: Moment,
-    pub(crate) deadline: Deadline,
-}
-
-impl Watch<'_> {
-    /// Raises an alarm for each finding. Returns how many were new.
-    pub(crate) async fn tell(self, failures: &mut ScanFailures) -> usize {
-        let Watch { table, programmes, now, deadline } = self;
-        let people = table.admin_ids(deadline).await.map_err(anyhow::Error::from);
-        let Some(people) = failures.take("the admins", people.map(Some)) else { return 0 };
-        let mut alarms = Vec::new();
-        let mut now_found = |cause: Option<Cause>| alarms.extend(cause.map(|cause| Alarm::now(cause, now)));
-        now_found(failures.take("the syncs", silent_sync(table, programmes, now).await));
-        now_found(failures.take("mail to the admins", undelivered_alarms(table, &people, now).await));
-        for Programme { id, .. } in &programmes.read {
-            let found = if deadline.leaves(crate::ENOUGH_FOR_ONE) {
-                is_stuck(table, id, now).await
-            } else {
-                Err(anyhow!("the time is up"))
-            };
-            let stuck = failures.take(format_args!("the job of {id}"), found);
-            now_found(stuck.map(|since| Cause::Stuck { programme: id.clone(), since }));
-        }
-        alarms.extend(failures.take("the balance", credit::balance(table, programmes, now, deadline).await));
-        alarms.extend(failures.take("mail that waits", mail_that_waits(table, now).await));
-        alarms.extend(failures.take("what SES reports", missing_events(table, now).await));
-        let mut raised = 0;
-        for alarm in alarms {
-            let is_new = table.tell(&alarm, &people, now, deadline).await.map_err(anyhow::Error::from);
-            raised += usize::from(failures.take(format_args!("telling of {}", alarm.name()), is_new));
-        }
-        raised
+/// Raises an alarm for each finding. Returns how many were new.
+pub(crate) async fn tell(
+    table: &Table,
+    programmes: &Programmes,
+    now: Moment,
+    deadline: Deadline,
+    failures: &mut ScanFailures,
+) -> usize {
+    let people = table.admin_ids(deadline).await.map_err(anyhow::Error::from);
+    let Some(people) = failures.take("the admins", people.map(Some)) else { return 0 };
+    let mut alarms = Vec::new();
+    let mut now_found = |cause: Option<Cause>| alarms.extend(cause.map(|cause| Alarm::now(cause, now)));
+    now_found(failures.take("the syncs", silent_sync(table, programmes, now).await));
+    now_found(failures.take("mail to the admins", undelivered_alarms(table, &people, now).await));
+    for Programme { id, .. } in &programmes.read {
+        let found = if deadline.leaves(crate::ENOUGH_FOR_ONE) {
+            is_stuck(table, id, now).await
+        } else {
+            Err(anyhow!("the time is up"))
+        };
+        let stuck = failures.take(format_args!("the job of {id}"), found);
+        now_found(stuck.map(|since| Cause::Stuck { programme: id.clone(), since }));
     }
+    alarms.extend(failures.take("the balance", credit::balance(table, programmes, now, deadline).await));
+    alarms.extend(failures.take("mail that waits", mail_that_waits(table, now).await));
+    alarms.extend(failures.take("what SES reports", missing_events(table, now).await));
+    let mut raised = 0;
+    for alarm in alarms {
+        let is_new = table.tell(&alarm, &people, now, deadline).await.map_err(anyhow::Error::from);
+        raised += usize::from(failures.take(format_args!("telling of {}", alarm.name()), is_new));
+    }
+    raised
 }
 
 /// Mail that should long have been sent, once for all that was written on one day. It leaves out mail that is

@@ -25,13 +25,8 @@ pub(crate) async fn raise_all(
             (Cause::HeldBack { .. }, Some(held)) => Alarm::on(utc_date(held.at), cause, now),
             _ => Alarm::now(cause, now),
         };
-        raise(runner, &alarm).await?;
+        runner.table.tell_admins(&alarm, now, runner.deadline).await?;
     }
-    Ok(())
-}
-
-pub(crate) async fn raise(runner: &Runner<'_>, alarm: &Alarm) -> Result<()> {
-    runner.table.tell_admins(alarm, alarm.found_at, runner.deadline).await?;
     Ok(())
 }
 

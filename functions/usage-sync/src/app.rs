@@ -16,9 +16,9 @@ pub struct App {
 }
 
 impl App {
-    pub(crate) fn of(config: Config, clock: Clock) -> App {
-        let table = Table::new(&config);
-        let provider = Provider::new(&config, &clock);
+    pub(crate) fn of(config: &Config, clock: Clock) -> App {
+        let table = Table::new(config);
+        let provider = Provider::new(config, &clock);
         App { provider, table, clock, waits: config.waits, retention_days: config.retention_days }
     }
 }

@@ -115,7 +115,7 @@ use crate::prelude::*;
 
 impl Function for App {
     fn new(config: Config, clock: Clock) -> App {
-        App::of(config, clock)
+        App::of(&config, clock)
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {

@@ -1,11 +1,12 @@
 //! The admins: those of the environment, and those whom an admin added. Who is one is read anew wherever it matters, so that a change
 //! is in force at once.
 
+use crate::domain::mail::alarm::{Alarm, Cause};
 use crate::domain::programme::role::is_among;
 use crate::domain::sign_in::{Session, SignIn};
 use crate::prelude::*;
+use crate::store::Broadcast;
 use crate::store::table::write::{Round, number};
-use crate::store::{Broadcast, OutboxRow, QueuedMail};
 
 /// The number of admins at which no more are added: a change mails all of them in the transaction that ends the sessions of one.
 pub const MOST_ADMINS: usize = 40;
@@ -19,13 +20,6 @@ pub struct AddedAdmins {
 
 stored! {
     "admins" AddedAdmins |_| () => key("ADMINS", "ADMINS")
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AdminChange {
-    Added,
-    Removed,
 }
 
 impl Table {
@@ -50,12 +44,16 @@ impl Table {
         self.people_of(&self.admins().await?, deadline).await
     }
 
+    /// Has all admins told, unless they are already.
     pub async fn tell_admins<T: Broadcast>(
         &self,
         what: &T,
         now: Moment,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
+        if self.get::<T>(what.key()).await?.is_some_and(|known| known.is_queued()) {
+            return Ok(false);
+        }
         self.tell(what, &self.admin_ids(deadline).await?, now, deadline).await
     }
 
@@ -74,41 +72,37 @@ impl Table {
         Ok(hear)
     }
 
-    /// Adds or removes an admin and mails all who were one before or are one after. One who is removed is signed out everywhere.
-    pub async fn change_admins(
+    /// Adds or removes an admin and mails all who were one before or are one after. Who is removed is signed out everywhere.
+    pub async fn set_admin(
         &self,
         address: &EmailAddress,
-        change: AdminChange,
+        is_admin: bool,
         by: &PersonId,
         now: Moment,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         self.carry_through(deadline, || async {
             let before = self.get(AddedAdmins::key_of()).await?.unwrap_or_default();
-            let (matched, version) = (address.matched(), before.version);
+            let (matched, version) = (address.matched(), before.version + 1);
             let mut told = self.with_added(before.clone());
-            if is_among(matched, &told) == (change == AdminChange::Added) {
+            if is_among(matched, &told) == is_admin {
                 return Ok(Round::Over(()));
             }
-            let mut after = AddedAdmins { version: version + 1, ..before };
-            let act = match change {
-                AdminChange::Added => {
-                    after.added.push(address.clone());
-                    told.push(address.clone());
-                    Act::AdminAdded
-                }
-                AdminChange::Removed => {
-                    after.added.retain(|one| one.matched() != matched);
-                    Act::AdminRemoved
-                }
-            };
-            let person = self.person_of(address, deadline).await?;
-            let mut transaction = self.transaction().replace(&after, version)?;
-            for recipient in self.people_of(&told, deadline).await? {
-                let mail = QueuedMail::AdminChange { person: person.clone(), change, by: by.clone(), recipient };
-                transaction = transaction.create(&OutboxRow::queued(new_ulid(now), mail, now))?;
+            let mut added = before.added;
+            if is_admin {
+                added.push(address.clone());
+                told.push(address.clone());
+            } else {
+                added.retain(|one| one.matched() != matched);
             }
-            if change == AdminChange::Removed {
+            let person = self.person_of(address, deadline).await?;
+            let act = if is_admin { Act::AdminAdded } else { Act::AdminRemoved };
+            let what = AuditDetail::new(act).noting(&person);
+            let entry = Entry::on_account(&Actor::Person(by.clone()), now, what);
+            let alarm = Alarm::now(Cause::AdminChanged { person, is_admin, by: by.clone(), version }, now);
+            let transaction = self.begin_telling(&alarm, self.people_of(&told, deadline).await?, now)?;
+            let mut transaction = transaction.replace(&AddedAdmins { added, version }, version - 1)?;
+            if !is_admin {
                 // Without this item a sign-in that is under way fails too.
                 let sign_in = self.sign_in_of(matched).await?;
                 let as_read = [(":version", number(sign_in.version))];
@@ -118,8 +112,6 @@ impl Table {
                     transaction = transaction.remove(&Session::key_of(&begun.session), "", &[])?;
                 }
             }
-            let what = AuditDetail::new(act).noting(&person);
-            let entry = Entry::on_account(&Actor::Person(by.clone()), now, what);
             Ok(Round::Write(transaction.told_by(&[entry])?, ()))
         })
         .await

@@ -91,14 +91,8 @@ impl Table {
         now: Moment,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
-        let count = |of: usize| u32::try_from(of).unwrap_or(u32::MAX);
         let mut pauses = Pauses::until(deadline);
-        let mut recipients = recipients.to_vec();
-        recipients.sort_by(|one, other| one.as_str().cmp(other.as_str()));
-        recipients.dedup();
-        let first = recipients.len().min(MAILS_AT_ONCE);
-        let put = what.clone().to(recipients, count(first));
-        let transaction = self.mails_to(&put, 0..first, now)?.create(&put)?.unaudited(Unaudited::Notification);
+        let transaction = self.begin_telling(what, recipients.to_vec(), now)?.unaudited(Unaudited::Notification);
         let is_new = self.commit(transaction, &mut pauses).await?;
         // The recorded item names the recipients, whoever recorded it.
         while let Some(put) = self.get::<T>(what.key()).await?.filter(|put| !put.is_queued()) {
@@ -116,6 +110,20 @@ impl Table {
         Ok(is_new)
     }
 
+    /// The item, with the mails of as many recipients as one transaction holds.
+    pub(super) fn begin_telling<T: Broadcast>(
+        &self,
+        what: &T,
+        mut recipients: Vec<PersonId>,
+        now: Moment,
+    ) -> Result<Transaction, StoreError> {
+        recipients.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+        recipients.dedup();
+        let first = recipients.len().min(MAILS_AT_ONCE);
+        let put = what.clone().to(recipients, u32::try_from(first).unwrap_or(u32::MAX));
+        self.mails_to(&put, 0..first, now)?.create(&put)
+    }
+
     fn mails_to<T: Broadcast>(
         &self,
         what: &T,
@@ -126,10 +134,6 @@ impl Table {
         recipients.iter().try_fold(self.transaction(), |transaction, recipient| {
             transaction.create(&OutboxRow::queued(new_ulid(now), what.owes(recipient), now))
         })
-    }
-
-    pub async fn is_notified(&self, alarm: &Alarm) -> Result<bool, StoreError> {
-        Ok(self.get(alarm.key()).await?.is_some_and(|known| known.is_queued()))
     }
 
     /// Records the checkpoint of a scan. To scan twice does no harm, so the last writer wins.

@@ -13,7 +13,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use admins::{AddedAdmins, AdminChange, MOST_ADMINS};
+pub use admins::{AddedAdmins, MOST_ADMINS};
 pub use alerts::{AlertAgain, BETWEEN_TESTS, Broadcast, CapScan, CapScanPosition};
 pub use grants::act::{ActOutcome, Decision};
 pub use grants::list::GrantLine;

@@ -85,11 +85,7 @@ impl Site {
 
     pub async fn raise(&self, cause: Cause, deadline: Deadline) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let alarm = Alarm::now(cause, now);
-        if self.table.is_notified(&alarm).await? {
-            return Ok(());
-        }
-        self.table.tell_admins(&alarm, now, deadline).await.map(drop)
+        self.table.tell_admins(&Alarm::now(cause, now), now, deadline).await.map(drop)
     }
 }
 

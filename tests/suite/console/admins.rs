@@ -51,13 +51,13 @@ async fn an_admin_is_added_and_removed_at_once() {
     let [to_admin, _, _] = &campus.mails("account")[..] else { panic!("three are told") };
     let text = to_admin.contents.text.as_deref().unwrap();
     let lines: Vec<_> = text.lines().take_while(|line| *line != "See the admins:").collect();
-    let lines = lines.into_iter().filter(|line| !line.starts_with("When: "));
+    let lines = lines.into_iter().filter(|line| !line.starts_with("Found: "));
     insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n").trim(), @"
     faye@example.edu is an admin of Bursar
 
     By: eve@example.edu
 
-    An admin may do everything with every programme and with the account. If this is not right, remove them there at once.
+    An admin may do everything with every programme and with the account. If this is not right, remove them on the page of the account.
     ");
 
     // One who signs in as an admin has the longer session.

@@ -145,7 +145,10 @@ async fn grants_are_a_file() {
     let at = format!("{GRANTS}/{}", campus.id("bob"));
     admin.submit(&admin.get(&at).await, &format!("{at}/pause"), &[]).await.expect(303);
     let file = admin.get(&format!("{GRANTS}.csv")).await.expect(200);
-    assert_eq!(file.header("content-disposition"), Some("attachment; filename=\"grants-cs-pilot.csv\""));
+    assert_eq!(
+        file.header("content-disposition"),
+        Some("attachment; filename=\"grants-cs-pilot-as-of-2026-11-10.csv\"")
+    );
     let body = ["ada", "bob"].into_iter().fold(file.body.clone(), |body, name| {
         body.replace(campus.id(name).as_str(), name).replace(&campus.key(name).hash, &format!("key of {name}"))
     });

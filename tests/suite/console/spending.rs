@@ -90,6 +90,12 @@ async fn every_page_tells_the_same_and_what_is_not_known() {
     );
     let found = admin.get(&format!("{GRANTS}?q=ada&state=live&window=7d")).await;
     assert_eq!(found.attributes("grant", "data-spent-usd"), ["0.500000"]);
+    let spent = async |query: &str| {
+        let file = admin.get(&format!("{GRANTS}.csv?q=ada{query}")).await.expect(200);
+        file.body.lines().nth(1).unwrap().split(',').nth(6).unwrap().to_owned()
+    };
+    let in_all = admin.get(&format!("{GRANTS}?q=ada&window=all")).await.attributes("grant", "data-spent-usd");
+    assert_eq!([spent("&window=7d").await, spent("").await], ["0.500000", &*in_all[0]], "the file follows too");
     assert!(found.body.contains("grants?q=ada&#38;state=live&#38;window=30d"), "{}", found.body);
     assert_eq!(found.form(GRANTS).value("window"), Some("7d"), "a search keeps the span");
     let grant = admin.get(&format!("{GRANTS}/{}", campus.id("bob"))).await.readable();

@@ -370,7 +370,6 @@ fn mail(row: OutboxRow) -> MailData {
         QueuedMail::Request { .. } => "a request about a programme",
         QueuedMail::More { .. } => "a student's request for more",
         QueuedMail::Account { .. } => "an alert about the account",
-        QueuedMail::AdminChange { .. } => "that somebody was made an admin, or is none any more",
         QueuedMail::Digest { .. } => "the digest of a programme",
         QueuedMail::AccountDigest { .. } => "the digest of the account",
         QueuedMail::Statement { .. } => "the statement of a month",

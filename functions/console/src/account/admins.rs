@@ -2,7 +2,7 @@
 
 use bursar_core::domain::mail::kind::MailClass;
 use bursar_core::domain::programme::role::is_among;
-use bursar_core::store::{AdminChange, MOST_ADMINS};
+use bursar_core::store::MOST_ADMINS;
 
 use super::page::{self, Refused};
 use crate::form::{Field, Form, FormValue, Kind};
@@ -38,9 +38,9 @@ pub(super) fn blank() -> Form<TypedAdmin> {
 
 pub(crate) async fn change_admins(post: Post<Admins>) -> Answer {
     let Post { site, access: AdminAccess { visitor }, fields, person, now, deadline, .. } = &post;
-    let change = match fields.get("act") {
-        Some("add") => AdminChange::Added,
-        Some("remove") => AdminChange::Removed,
+    let is_to_be = match fields.get("act") {
+        Some("add") => true,
+        Some("remove") => false,
         _ => return Err(AppError::unprocessable("The form did not say whether to add or to remove somebody.")),
     };
     let refused = async |form: Form<TypedAdmin>| {
@@ -51,13 +51,13 @@ pub(crate) async fn change_admins(post: Post<Admins>) -> Answer {
     let mut form = blank().typed(fields);
     let Some(TypedAdmin { address: Some(address) }) = form.read() else { return Err(refused(form).await) };
     let matched = address.matched();
-    if change == AdminChange::Removed && site.table.is_admin_of_environment(matched) {
+    if !is_to_be && site.table.is_admin_of_environment(matched) {
         let sentence =
             "This admin is named in the parameter Admins of the deployment (BURSAR_ADMINS), and is removed there.";
         return Err(AppError::conflict(sentence));
     }
     let (admins, mark) = tokio::try_join!(site.table.admins(), site.table.undeliverable(matched, *now))?;
-    if change == AdminChange::Added && !is_among(matched, &admins) {
+    if is_to_be && !is_among(matched, &admins) {
         if mark.is_some_and(|mark| mark.keeps_back(MailClass::Urgent)) {
             form.refuse("email", "Mail does not reach this address.".to_owned());
         } else if admins.len() >= MOST_ADMINS {
@@ -70,6 +70,6 @@ pub(crate) async fn change_admins(post: Post<Admins>) -> Answer {
             return Ok(Redirect::to("/").into_response());
         }
     }
-    site.table.change_admins(&address, change, person, *now, *deadline).await?;
+    site.table.set_admin(&address, is_to_be, person, *now, *deadline).await?;
     Ok(Redirect::to(&format!("{}#admins", paths::ACCOUNT)).into_response())
 }

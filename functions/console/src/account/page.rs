@@ -64,8 +64,8 @@ struct AccountPage<'a> {
     syncs: Listing<SyncRun>,
     jobs: Vec<JobLine>,
     mail: MailSection,
-    /// Each admin with what names them.
-    admins: Vec<(String, &'static str)>,
+    table: &'a Table,
+    admins: Vec<EmailAddress>,
     admin_form: Form<TypedAdmin>,
 }
 
@@ -132,10 +132,6 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut 
     nobodys.iter().for_each(|key| used_by_nobodys.add(&key.used));
     let mut keys_of = |keys| ForeignKeys::of(keys, &acts, &mut refused.key, state.listed_at, span, context);
     let (keys, owned) = (keys_of(nobodys), keys_of(owned).with_owners(&owners.words));
-    let named = |admin: &EmailAddress| {
-        let is_fixed = table.is_admin_of_environment(admin.matched());
-        (admin.as_written().to_owned(), if is_fixed { "environment" } else { "table" })
-    };
     let coverage = ModelCoverage::of_account(&state, span, span.range(Reset::None, None, now), utc_date(now));
     let unowned = table.foreign_models(coverage.days).await?.unowned;
     let page = AccountPage {
@@ -165,7 +161,8 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut 
         syncs: syncs::listing(syncs),
         jobs: running_jobs(table, &programmes, now).await?,
         mail,
-        admins: admins.iter().map(named).collect(),
+        table,
+        admins,
         admin_form: refused.admin.unwrap_or_else(admins::blank),
     };
     Ok(site.page(&page))

@@ -62,7 +62,7 @@ pub(crate) struct GrantRow<'a> {
     pub(crate) line: GrantLine,
     state: &'static str,
     cap: Usd,
-    /// The spending in the current window, or in the requested span.
+    /// The spending in the requested span; without one in the current window, and in a file in all.
     spent: Sum,
     lifetime: Usd,
     left: Usd,
@@ -84,8 +84,12 @@ pub(crate) fn columns<'a>(of_several: bool) -> [Column<GrantRow<'a>>; 18] {
         column("Group").file("group").of(|row| Cell::text(row.line.group.as_deref())),
         column("State").file("state").hook("state").of(|row| Cell::badge(row.state, row.state)),
         column("Cap").class("money").file("cap_usd").hook("cap-usd").of(|row| Cell::Down(row.cap)),
-        column("Spent").class("money").hook("spent-usd").of(|row| Cell::shown(row.figure().usd, row.figure().text)),
-        column("Spent in all").class("money").file("spent_usd").of(|row| Cell::Up(row.lifetime)),
+        column("Spent")
+            .class("money")
+            .file("spent_usd")
+            .hook("spent-usd")
+            .of(|row| Cell::shown(row.figure().usd, row.figure().text)),
+        column("Spent in all").class("money").of(|row| Cell::Up(row.lifetime)),
         column("Left").class("money").file("left_usd").hook("left-usd").of(|row| Cell::Down(row.left)),
         column("").file("window_resets_at").of(|row| Cell::At(row.resets_at)),
         column("").file("claimed_at").of(|row| Cell::At(row.line.claimed_at())),
@@ -159,9 +163,12 @@ pub(crate) async fn file(
     request: CsvRequest,
 ) -> Answer {
     let programme = &access.programme;
-    let (mut rows, _) = sought.rows(&site, programme, None, true).await?;
+    let listed_at = site.table.sync_state().await?.listed_at;
+    let (mut rows, _) = sought.rows(&site, programme, listed_at, true).await?;
     rows.sort_by_cached_key(GrantRow::address);
-    request.answer(&format!("grants-{}", programme.id), columns(false), rows)
+    let span = sought.asked.span().map(|span| format!("-{}", span.as_str())).unwrap_or_default();
+    let as_of = listed_at.map(|at| format!("-as-of-{}", utc_date(at))).unwrap_or_default();
+    request.answer(&format!("grants-{}{span}{as_of}", programme.id), columns(false), rows)
 }
 
 pub(crate) fn used(readings: &[Reading]) -> DailyUse {
@@ -247,7 +254,7 @@ impl GrantSearch {
         let (now, settings, asked) = (site.clock.now(), &programme.settings, self.asked.span());
         let text = self.q.trim().to_lowercase();
         let is_hash = text.len() >= LEAST_OF_A_HASH && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let days = asked.filter(|_| !is_file).map(|_| GrantLine::DAYS);
+        let days = asked.map(|_| GrantLine::DAYS);
         let keys = if is_hash || is_file { Some(GrantLine::KEYS) } else { None };
         let named = self.named(site, &programme.id).await?;
         let is_named = named.is_some();
@@ -267,6 +274,7 @@ impl GrantSearch {
             let spent = match asked {
                 Some(span) if row.line.ever_shown => context.sum(&row.line.used().days(settings.basis.byok), span),
                 Some(_) => Sum { spent: Usd::ZERO, known: Accuracy::Exactly },
+                None if is_file => Sum { spent: row.lifetime, known: Accuracy::Exactly },
                 None => row.spent,
             };
             GrantRow { spent, ..row }

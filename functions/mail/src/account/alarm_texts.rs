@@ -39,6 +39,19 @@ impl AlarmText {
                 );
                 AlarmText { subject, facts, next }
             }
+            Cause::AdminChanged { is_admin, .. } => {
+                let (who, by) = &named.admins;
+                let (what, next) = if *is_admin {
+                    ("is an admin of Bursar", "An admin may do everything with every programme and with the account. If this is not right, remove them")
+                } else {
+                    ("is no admin of Bursar any more", "They were signed out everywhere. If this is not right, add them again")
+                };
+                AlarmText {
+                    subject: format!("{who} {what}"),
+                    facts: vec![("By", by.clone())],
+                    next: format!("{next} on the page of the account."),
+                }
+            }
             Cause::ManagementKey => AlarmText {
                 subject: "The management key does not work".to_owned(),
                 facts: vec![("Day", long_date(alarm.day))],

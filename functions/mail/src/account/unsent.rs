@@ -106,9 +106,6 @@ impl App {
             QueuedMail::Account { recipient, .. } => {
                 self.to_staff_as("what admins are told of the account".to_owned(), recipient).await?
             }
-            QueuedMail::AdminChange { recipient, .. } => {
-                self.to_staff_as("that somebody was made an admin, or is none any more".to_owned(), recipient).await?
-            }
         })
     }
 

@@ -271,9 +271,6 @@ impl App {
         tracing::error!(code, since = %refusal.since, reaches_nobody, "mail waits because of the account of the mail server");
         let cause = Cause::MailRefused { code: refusal.code, since: refusal.since };
         let alarm = Alarm::on(utc_date(refusal.since), cause, now);
-        if self.table.is_notified(&alarm).await? {
-            return Ok(());
-        }
         self.table.tell_admins(&alarm, now, deadline).await.map(drop)
     }
 }

@@ -7,7 +7,6 @@ use bursar_core::provider::account::Credits;
 use bursar_core::store::{Account, AccountDay, SyncState};
 
 use super::account_use::AccountUse;
-use crate::alarms;
 use crate::prelude::*;
 
 /// The account's money before the listing and after the last reading, with what its keys used.
@@ -99,7 +98,7 @@ pub(crate) async fn tell_of_the_residual(runner: &Runner<'_>, residual: Usd, tol
     }
     let now = runner.clock.now();
     let alarm = Alarm::now(Cause::Residual { residual, news: residual - told, tolerance }, now);
-    alarms::raise(runner, &alarm).await?;
+    runner.table.tell_admins(&alarm, alarm.found_at, runner.deadline).await?;
     match runner.table.get(Alarm::key_of(alarm.day, &alarm.name())).await? {
         Some(Alarm { cause: Cause::Residual { residual: told, .. }, .. }) => Ok(told),
         _ => Ok(told),

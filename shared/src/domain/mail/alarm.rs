@@ -35,6 +35,8 @@ pub enum Cause {
     HeldBack { sweeps: u32, recoveries: u32, stops: u32, bound: u32, keys: Vec<String> },
     /// A residual of the account: its size, and the part that the admins do not know of yet.
     Residual { residual: Usd, news: Usd, tolerance: Usd },
+    /// An admin made somebody else one, or removed them. `version` tells the changes of a day apart.
+    AdminChanged { person: PersonId, is_admin: bool, by: PersonId, version: u64 },
     /// The provider does not accept the management key.
     ManagementKey,
     /// The management key is of an account that has none of the keys which the last complete sync listed.
@@ -93,6 +95,7 @@ impl Cause {
                 format!("held-back-{sweeps}-{recoveries}-{stops}")
             }
             Cause::Residual { .. } => "residual".to_owned(),
+            Cause::AdminChanged { version, .. } => format!("admins-{version}"),
             Cause::ManagementKey => "management-key".to_owned(),
             Cause::AnotherAccount { management_key } => format!("another-account-{}", management_key.short()),
             Cause::Incomplete { .. } => "incomplete".to_owned(),

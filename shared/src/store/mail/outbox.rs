@@ -13,7 +13,7 @@ use crate::prelude::*;
 use crate::store::items::{Queue, Stored};
 use crate::store::keys::{grant_partition_of, mails_of, mails_written_at};
 use crate::store::table::write::{Transaction, Unaudited};
-use crate::store::{AdminChange, ByHand, DoneByHand, keys};
+use crate::store::{ByHand, DoneByHand, keys};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutboxRow {
@@ -149,13 +149,6 @@ pub enum QueuedMail {
     Account {
         day: Date,
         alarm: String,
-        recipient: PersonId,
-    },
-    /// That somebody was made an admin or is none any more.
-    AdminChange {
-        person: PersonId,
-        change: AdminChange,
-        by: PersonId,
         recipient: PersonId,
     },
     /// Each week, for somebody with a role on the programme.
@@ -325,7 +318,7 @@ impl QueuedMail {
             QueuedMail::Alert { .. } => MailKind::Alert,
             QueuedMail::TestAlert { .. } => MailKind::Test,
             QueuedMail::Request { .. } | QueuedMail::More { .. } => MailKind::Request,
-            QueuedMail::Account { .. } | QueuedMail::AdminChange { .. } => MailKind::Account,
+            QueuedMail::Account { .. } => MailKind::Account,
             QueuedMail::Digest { .. } | QueuedMail::AccountDigest { .. } => MailKind::Digest,
             QueuedMail::Statement { .. } => MailKind::Statement,
         }
