@@ -28,7 +28,7 @@ use Whose::{Admins, Anybodys, Assistants, Facultys, Staffs, Students, Visitors};
 
 const PROGRAMME: &str = "/console/programmes/{id}";
 
-const TABLE: [(&str, &str, Whose); 64] = [
+const TABLE: [(&str, &str, Whose); 65] = [
     ("GET", "/", Anybodys),
     ("POST", "/link", Anybodys),
     ("GET", "/c/{*anything}", Anybodys),
@@ -64,6 +64,7 @@ const TABLE: [(&str, &str, Whose); 64] = [
     ("POST", "/console/programmes/{id}/grants/{grant}/resend", Assistants),
     ("POST", "/console/programmes/{id}/grants/{grant}/allow", Facultys),
     ("POST", "/console/programmes/{id}/grants/{grant}/cap", Facultys),
+    ("POST", "/console/programmes/{id}/grants/{grant}/address", Facultys),
     ("POST", "/console/programmes/{id}/grants/{grant}/revoke", Facultys),
     ("GET", "/console/programmes/{id}/alerts", Assistants),
     ("POST", "/console/programmes/{id}/alerts", Assistants),
