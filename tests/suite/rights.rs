@@ -28,7 +28,7 @@ use Whose::{Admins, Anybodys, Assistants, Facultys, Staffs, Students, Visitors};
 
 const PROGRAMME: &str = "/console/programmes/{id}";
 
-const TABLE: [(&str, &str, Whose); 66] = [
+const TABLE: [(&str, &str, Whose); 67] = [
     ("GET", "/", Anybodys),
     ("POST", "/link", Anybodys),
     ("GET", "/c/{*anything}", Anybodys),
@@ -65,6 +65,7 @@ const TABLE: [(&str, &str, Whose); 66] = [
     ("POST", "/console/programmes/{id}/grants/{grant}/resend", Assistants),
     ("POST", "/console/programmes/{id}/grants/{grant}/allow", Facultys),
     ("POST", "/console/programmes/{id}/grants/{grant}/cap", Facultys),
+    ("POST", "/console/programmes/{id}/grants/{grant}/address", Facultys),
     ("POST", "/console/programmes/{id}/grants/{grant}/revoke", Facultys),
     ("GET", "/console/programmes/{id}/alerts", Assistants),
     ("POST", "/console/programmes/{id}/alerts", Assistants),

@@ -8,10 +8,10 @@ use std::pin::pin;
 use bursar_core::domain::programme::role::Roles;
 use bursar_core::domain::sign_in::{LinkRefused, SignIn};
 use bursar_core::domain::values::address::MatchedAddress;
-use bursar_core::domain::values::id::{KeyName, new_ulid};
+use bursar_core::domain::values::id::new_ulid;
 use bursar_core::store::{
-    BulkStop, Enrolment, ForeignKey, GrantLine, KnownPerson, LoginRequest, MailRefusal, OutboxRow, StoreError,
-    Undeliverable, Unreachable,
+    BulkStop, ForeignKey, GrantLine, KnownPerson, LoginRequest, MailRefusal, OutboxRow, StoreError, Undeliverable,
+    Unreachable,
 };
 use futures_util::stream::{StreamExt, iter};
 use jiff::tz::TimeZone;
@@ -83,7 +83,7 @@ pub(crate) async fn page(
     };
     page.find(deadline.at_most(READ_FOR)).await?;
     let found = page.grants.rows.len();
-    page.grants.rows.sort_by_cached_key(GrantRow::address);
+    page.grants.rows.sort_by_cached_key(|row| (row.address(), row.programme.id.clone()));
     page.grants.rows.truncate(ON_A_PAGE);
     page.grants.caption = format!("{} of {found}, by address", page.grants.rows.len());
     page.mails.sort_by_key(|mail| Reverse(mail.written_at));
@@ -92,10 +92,11 @@ pub(crate) async fn page(
 
 impl<'a> HelpDesk<'a> {
     async fn find(&mut self, until: Deadline) -> Result<(), AppError> {
+        let named = grants::named(self.site, self.programmes, self.text).await?;
+        let row = |(of, line)| GrantRow::of(of, line, &self.unreachable, self.now);
+        self.grants.rows.extend(named.into_iter().map(row));
         if let Ok(address) = EmailAddress::parse(self.text) {
             self.find_address(address.matched()).await?;
-        } else if let Ok(KeyName { programme, grant, .. }) = self.text.parse() {
-            self.find_grant(&programme, &grant).await?;
         } else if let Ok(hash) = self.text.parse()
             && self.frame.is_admin
         {
@@ -121,9 +122,6 @@ impl<'a> HelpDesk<'a> {
     async fn find_address(&mut self, address: &MatchedAddress) -> Result<(), AppError> {
         let (table, now) = (&self.site.table, self.now);
         self.find_people(|one| one == address);
-        for Enrolment { programme, grant, .. } in table.list(Enrolment::of_address(address)).await? {
-            self.find_grant(&programme, &grant).await?;
-        }
         if self.is_empty() && !self.frame.is_admin {
             return Ok(());
         }
@@ -148,13 +146,6 @@ impl<'a> HelpDesk<'a> {
         }
         let refused = sign_in.link_refused(new_ulid(now), now);
         self.address = Some(AddressFacts { known, requests, mark, refused, stops, refusals });
-        Ok(())
-    }
-
-    async fn find_grant(&mut self, programme: &ProgrammeId, grant: &GrantId) -> Result<(), AppError> {
-        let Some(of) = self.programmes.iter().find(|one| one.id == *programme) else { return Ok(()) };
-        let line = self.site.table.grant_line(programme, grant).await?;
-        self.grants.rows.extend(line.map(|line| GrantRow::of(of, line, &self.unreachable, self.now)));
         Ok(())
     }
 

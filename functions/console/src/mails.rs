@@ -116,6 +116,7 @@ pub(crate) fn kind(mail: &QueuedMail) -> &'static str {
     match mail {
         QueuedMail::Link { .. } => "link to sign in",
         QueuedMail::Roster { .. } => "roster mail",
+        QueuedMail::FormerAddress { .. } => "notice to the former address",
         QueuedMail::Notice { notice, .. } => match notice {
             Notice::KeyShown => "a key was shown",
             Notice::KeyLeaked => "a key was reported leaked",

@@ -63,6 +63,9 @@ impl App {
         match &row.mail {
             QueuedMail::Link { address, asked_by } => self.link(row, address, asked_by, now, deadline).await,
             QueuedMail::Roster { programme, grant } => self.roster(row, programme, grant, now).await,
+            QueuedMail::FormerAddress { programme, grant, address } => {
+                self.former_address(programme, grant, address).await
+            }
             QueuedMail::Notice { programme, grant, epoch, notice } => {
                 self.notice((programme, grant, *epoch), *notice, row.written_at, now).await
             }

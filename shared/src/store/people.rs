@@ -6,12 +6,12 @@ use futures_util::future::try_join_all;
 
 use crate::domain::mail::kind::OptionalMail;
 use crate::domain::programme::role::{Role, Roles};
-use crate::domain::sign_in::{LOGIN_REQUEST_LASTS, LinkRefused, LiveLink, Session, SignIn};
+use crate::domain::sign_in::{BegunSession, LOGIN_REQUEST_LASTS, LinkRefused, LiveLink, Session, SignIn};
 use crate::domain::values::token::{BrowserTokenHash, LinkTokenHash, SessionTokenHash};
 use crate::prelude::*;
 use crate::store::items::Stored;
 use crate::store::keys::address_partition;
-use crate::store::table::write::{Round, Unaudited, instant, number, text};
+use crate::store::table::write::{Round, Transaction, Unaudited, instant, number, text};
 use crate::store::{Enrolment, OutboxRow, QueuedMail, Undeliverable};
 
 /// The most link mails that one deployment sends in a minute, whoever asks.
@@ -346,6 +346,23 @@ impl Table {
             self.sign_out(other, deadline).await?;
         }
         self.sign_out(session, deadline).await
+    }
+
+    /// Ends every session, link and code of an address, in the transaction that is the reason. Without this item a sign-in that is under
+    /// way fails too.
+    pub(crate) async fn signing_out(
+        &self,
+        transaction: Transaction,
+        address: &MatchedAddress,
+    ) -> Result<Transaction, StoreError> {
+        let sign_in = self.sign_in_of(address).await?;
+        let as_read = [(":version", number(sign_in.version))];
+        let unchanged = "attribute_not_exists(pk) OR version = :version";
+        let transaction = transaction.remove(&SignIn::key_of(address), unchanged, &as_read)?;
+        let end = |transaction: Transaction, begun: &BegunSession| {
+            transaction.remove(&Session::key_of(&begun.session), "", &[])
+        };
+        sign_in.sessions.iter().try_fold(transaction, end)
     }
 
     /// Counts one more use of something with a rate limit. Returns `false` when there have been `most` already.

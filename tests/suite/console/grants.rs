@@ -313,3 +313,46 @@ async fn no_assistant_resumes_what_faculty_paused() {
     assert_eq!((acts(&campus.student("fern").await, "resume").await, campus.enabled()), (303, vec!["ada"]));
     campus.finish().await;
 }
+
+#[tokio::test]
+async fn a_corrected_address_takes_the_grant_along_and_leaves_the_former_nothing() {
+    let mut campus = staffed().await;
+    campus.students(&["adda", "bob"]).await;
+    let (faye, asta, stranger) =
+        (campus.student("faye").await, campus.student("asta").await, campus.student("adda").await);
+    campus.minutes(2);
+    campus.ask("adda").await;
+    campus.settle().await;
+    let link = campus.mails("link").into_iter().rfind(|mail| mail.to == "adda@example.edu").unwrap().contents.text;
+    let link = link.unwrap().split_whitespace().find_map(|word| Some(word.rsplit_once("/c/")?.1.to_owned())).unwrap();
+    campus.all_mails();
+    let at = format!("{GRANTS}/{}", campus.id("adda"));
+    let correct = format!("{at}/address");
+    assert!(!asta.get(&at).await.offers(&correct));
+    for (typed, status) in [("ada", 422), ("", 422), ("BOB@example.edu", 409)] {
+        let refused = faye.submit(&faye.get(&at).await, &correct, &[("email", typed)]).await.expect(status);
+        assert!(refused.alert().is_some() && refused.form(&correct).value("email") == Some(typed), "{typed}");
+    }
+    stranger.get("/my").await.expect(200);
+    let page = faye.get(&at).await;
+    for _ in 0..2 {
+        faye.submit(&page, &correct, &[("email", "ada@example.edu")]).await.expect(303);
+    }
+    stranger.get("/my").await.expect(303);
+    campus.browser().post(&format!("/c/{link}"), &[("address", "adda@example.edu")]).await.expect(403);
+    campus.settle().await;
+    let sent: Vec<_> = campus.all_mails().into_iter().map(|mail| (mail.to, mail.contents)).collect();
+    let [(new, roster), (former, notice)] = &sent[..] else { panic!("{} mails", sent.len()) };
+    assert_eq!((new.as_str(), roster.kind.as_deref()), ("ada@example.edu", Some("roster")));
+    assert_eq!((former.as_str(), notice.kind.as_deref()), ("adda@example.edu", Some("student")));
+    let text = notice.text.as_ref().unwrap();
+    assert!(text.contains("put another address on its roster") && !text.contains("ada@"), "{text}");
+    let told = faye.get(&at).await;
+    let mails = ["notice to the former address", "roster mail", "roster mail"];
+    let mut kinds = told.attributes("mail", "data-kind");
+    kinds.sort();
+    assert_eq!(kinds, mails);
+    assert!(told.readable().contains("the roster's line changed, by faye@example.edu"), "{}", told.readable());
+    campus.reveal(&campus.student("ada").await).await;
+    campus.finish().await;
+}

@@ -357,6 +357,7 @@ fn mail(row: OutboxRow) -> MailData {
     let mail = match row.mail {
         QueuedMail::Link { .. } => "a link to sign in",
         QueuedMail::Roster { .. } => "you are on the roster",
+        QueuedMail::FormerAddress { .. } => "your former address is not used any more",
         QueuedMail::Notice { notice, .. } => match notice {
             Notice::KeyShown => "a key of yours was shown",
             Notice::KeyLeaked => "a key of yours was reported leaked",

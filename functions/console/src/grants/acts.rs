@@ -5,11 +5,12 @@ use axum::extract::Path;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{ChangeRefused, Hold, OrderKind, View};
 use bursar_core::orders::NotCarriedOut;
-use bursar_core::store::{ActOutcome, Undeliverable};
+use bursar_core::store::{ActOutcome, Enrolment, Undeliverable};
 
 use super::grant;
 use crate::access::Assistants;
 use crate::form::{Field, Form, FormValue, Kind};
+use crate::overview::TypedPerson;
 use crate::prelude::*;
 use crate::settings;
 
@@ -27,7 +28,7 @@ pub(crate) async fn act(Path((_, grant, act)): Path<(String, String, String)>, p
     let Post { site, access, actor, now, deadline, .. } = &post;
     let least = match act.as_str() {
         "pause" | "resume" | "resend" => Role::Assistant,
-        "revoke" | "allow" | "cap" => Role::Faculty,
+        "revoke" | "allow" | "cap" | "address" => Role::Faculty,
         _ => return Err(AppError::not_found()),
     };
     if access.role < least {
@@ -42,6 +43,7 @@ pub(crate) async fn act(Path((_, grant, act)): Path<(String, String, String)>, p
         "resend" => request.resend().await?,
         "revoke" => request.revoke().await?,
         "allow" => request.allow().await?,
+        "address" => request.address().await?,
         _ => request.cap().await?,
     }
     Ok(Redirect::to(&paths::grant(at.programme, at.grant)).into_response())
@@ -135,8 +137,28 @@ impl GrantRequest<'_> {
         }
     }
 
-    async fn cap_refused(&self, status: StatusCode, form: Form<OwnCap>) -> AppError {
-        AppError::page(status, grant::show(self.site, &self.post.access, self.view, Some(form)).await)
+    async fn cap_refused(&self, status: StatusCode, cap: Form<OwnCap>) -> AppError {
+        AppError::page(status, grant::show(self.site, &self.post.access, self.view, cap, address_form()).await)
+    }
+
+    async fn address(&self) -> Result<(), AppError> {
+        let (table, at) = (&self.site.table, self.at);
+        let mut form = address_form().typed_only(|id| id == "email", &self.post.fields);
+        let mut status = StatusCode::UNPROCESSABLE_ENTITY;
+        if let Some(TypedPerson { address: Some(address), .. }) = form.read() {
+            let enrolled = table.get(Enrolment::key_of(address.matched(), at.programme)).await?;
+            if enrolled.is_none_or(|enrolled| enrolled.grant == *at.grant) {
+                return match table.act(at, |view, now| view.correct_address(&address, self.by, now)).await? {
+                    ActOutcome::NoSuchGrant => Err(AppError::not_found()),
+                    ActOutcome::Done(_) | ActOutcome::Refused(ChangeRefused::Unchanged) => Ok(()),
+                    ActOutcome::Refused(_) => Err(over()),
+                };
+            }
+            form.refuse("email", "Somebody else on the roster has this address.".to_owned());
+            status = StatusCode::CONFLICT;
+        }
+        let cap = cap_form(&self.view.grant, &self.view.programme.settings);
+        Err(AppError::page(status, grant::show(self.site, &self.post.access, self.view, cap, form).await))
     }
 
     async fn resend(&self) -> Result<(), AppError> {
@@ -234,6 +256,11 @@ impl FormValue for OwnCap {
     fn start(_: Option<&OwnCap>) -> OwnCap {
         OwnCap { cap: None }
     }
+}
+
+/// The form of a corrected address: that field of the form for one person.
+pub(super) fn address_form() -> Form<TypedPerson> {
+    Form::blank().apart("corrected-", "")
 }
 
 pub(super) fn cap_form(grant: &Grant, settings: &Settings) -> Form<OwnCap> {

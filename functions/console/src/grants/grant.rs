@@ -5,11 +5,12 @@ use bursar_core::domain::audit::Entry;
 use bursar_core::domain::grant::{KeyAbsence, Reading, Spending, SwitchState, View};
 use jiff::tz::TimeZone;
 
-use super::acts::{OwnCap, cap_form};
+use super::acts::{OwnCap, address_form, cap_form};
 use super::list;
 use crate::audit::AuditRow;
-use crate::form::Form;
+use crate::form::{Form, ShownField};
 use crate::mails::{self, MailRow};
+use crate::overview::TypedPerson;
 use crate::prelude::*;
 use crate::spending::spans;
 
@@ -33,6 +34,13 @@ struct GrantPage<'a> {
     /// When the student asked for more and why, while that is open.
     asked: Option<(String, &'a str)>,
     cap: Form<OwnCap>,
+    address: Form<TypedPerson>,
+}
+
+impl GrantPage<'_> {
+    fn address_field(&self) -> Vec<ShownField<'_>> {
+        self.address.shown(|field| field.id == "email")
+    }
 }
 
 struct GrantForms {
@@ -64,7 +72,8 @@ pub(crate) async fn page(
     Path((_, grant)): Path<(String, String)>,
 ) -> Answer {
     let view = view(&site, &access, &grant).await?;
-    show(&site, &access, &view, None).await
+    let cap = cap_form(&view.grant, &access.programme.settings);
+    show(&site, &access, &view, cap, address_form()).await
 }
 
 /// The grant of this id, if the programme has it.
@@ -73,8 +82,14 @@ pub(crate) async fn view(site: &Site, access: &ProgrammeAccess, grant: &str) -> 
     site.table.view(&access.programme.id, &grant).await?.ok_or_else(AppError::not_found)
 }
 
-/// The page; `refused` is the form of a cap that was refused.
-pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, refused: Option<Form<OwnCap>>) -> Answer {
+/// The page with these forms, one of which may have been refused.
+pub(crate) async fn show(
+    site: &Site,
+    access: &ProgrammeAccess,
+    view: &View,
+    cap: Form<OwnCap>,
+    address: Form<TypedPerson>,
+) -> Answer {
     let View { programme, grant, readings, .. } = view;
     let now = site.clock.now();
     let zone = programme.settings.term.zone();
@@ -113,7 +128,6 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, ref
         (grant.holds.dropped.is_some(), "the roster does not name this person any more"),
         (grant.holds.unused, "it was not used"),
     ];
-    let cap = refused.unwrap_or_else(|| cap_form(grant, &programme.settings));
     let context = SpanContext::of(&programme.settings, sync.listed_at, now);
     let spans = context.each(&list::used(readings).days(programme.settings.basis.byok), grant.ever_shown);
     let page = GrantPage {
@@ -137,6 +151,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, ref
         spans,
         row: &GrantRow::of(grant.clone(), readings, &programme.settings, now),
         cap,
+        address,
     };
     Ok(site.page(&page))
 }

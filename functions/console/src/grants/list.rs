@@ -235,6 +235,30 @@ impl<'a> GrantRow<'a> {
     }
 }
 
+/// The grants in these programmes that an address, an id or a key's name in full is of.
+pub(crate) async fn named<'a>(
+    site: &Site,
+    programmes: &'a [Programme],
+    text: &str,
+) -> Result<Vec<(&'a Programme, GrantLine)>, AppError> {
+    let grants: Vec<(ProgrammeId, GrantId)> = if let Ok(name) = text.parse::<KeyName>() {
+        vec![(name.programme, name.grant)]
+    } else if let Ok(address) = EmailAddress::parse(text) {
+        let enrolled = site.table.list(Enrolment::of_address(address.matched())).await?;
+        enrolled.into_iter().map(|enrolled| (enrolled.programme, enrolled.grant)).collect()
+    } else if let Ok(grant) = text.parse::<GrantId>() {
+        programmes.iter().map(|programme| (programme.id.clone(), grant.clone())).collect()
+    } else {
+        Vec::new()
+    };
+    let mut found = Vec::new();
+    for (of, grant) in grants {
+        let Some(programme) = programmes.iter().find(|programme| programme.id == of) else { continue };
+        found.extend(site.table.grant_line(&of, &grant).await?.map(|line| (programme, line)));
+    }
+    Ok(found)
+}
+
 impl GrantSearch {
     /// The filter that a form carries.
     pub(super) fn of(fields: &Fields) -> GrantSearch {
@@ -256,13 +280,13 @@ impl GrantSearch {
         let is_hash = text.len() >= LEAST_OF_A_HASH && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let days = asked.map(|_| GrantLine::DAYS);
         let keys = if is_hash || is_file { Some(GrantLine::KEYS) } else { None };
-        let named = self.named(site, &programme.id).await?;
-        let is_named = named.is_some();
+        let named = named(site, std::slice::from_ref(programme), self.q.trim()).await?;
+        let is_named = !named.is_empty();
         let lines = async {
-            match named {
-                Some(line) => Ok(vec![line]),
-                None => site.table.grant_lines(&programme.id, [days, keys]).await,
+            if is_named {
+                return Ok(named.into_iter().map(|(_, line)| line).collect());
             }
+            site.table.grant_lines(&programme.id, [days, keys]).await
         };
         let (lines, unreachable) = tokio::try_join!(lines, site.table.unreachable(now))?;
         let groups = lines.iter().filter_map(|line| line.group.as_ref()).chain([&self.group]);
@@ -281,22 +305,6 @@ impl GrantSearch {
         };
         let finds = |row: &GrantRow<'_>| (is_named || row.is_named(&text, is_hash)) && self.lets_by(row);
         Ok((lines.into_iter().map(row).filter(finds).collect(), groups))
-    }
-
-    /// The grant that an address, an id or a key's name in full is of.
-    async fn named(&self, site: &Site, programme: &ProgrammeId) -> Result<Option<GrantLine>, AppError> {
-        let text = self.q.trim();
-        let grant = if let Ok(name) = text.parse::<KeyName>() {
-            Some(name.grant).filter(|_| name.programme == *programme)
-        } else if let Ok(address) = EmailAddress::parse(text) {
-            site.table.get(Enrolment::key_of(address.matched(), programme)).await?.map(|enrolled| enrolled.grant)
-        } else {
-            text.parse().ok()
-        };
-        match grant {
-            Some(grant) => Ok(site.table.grant_line(programme, &grant).await?),
-            None => Ok(None),
-        }
     }
 
     fn lets_by(&self, row: &GrantRow<'_>) -> bool {

@@ -12,7 +12,7 @@ use crate::roster::{self, line};
 /// A person as the form names them.
 #[derive(Default)]
 pub(crate) struct TypedPerson {
-    address: Option<EmailAddress>,
+    pub(crate) address: Option<EmailAddress>,
     name: Option<String>,
     group: Option<String>,
     roster_id: Option<String>,

@@ -6,6 +6,6 @@ mod outlook;
 mod page;
 mod warnings;
 
-pub(crate) use add_person::add_person;
+pub(crate) use add_person::{TypedPerson, add_person};
 pub(crate) use edit::edit;
 pub(crate) use page::{PageState, page, show};

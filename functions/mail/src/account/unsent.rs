@@ -73,6 +73,7 @@ impl App {
                 FirstUnsent { what: "a link to sign in".to_owned(), to: "somebody who asked for it".to_owned() }
             }
             QueuedMail::Roster { .. } => to_a_student("the roster mail"),
+            QueuedMail::FormerAddress { .. } => to_a_student("the notice to a former address"),
             QueuedMail::Notice { notice: Notice::KeyShown, .. } => to_a_student("the notice of a new key"),
             QueuedMail::Notice { notice: Notice::KeyLeaked, .. } => to_a_student("the notice of a leaked key"),
             QueuedMail::Notice { .. } => to_a_student("the notice of a rule"),

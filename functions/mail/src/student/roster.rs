@@ -1,6 +1,7 @@
 //! The mail to a person on a roster: that there is a key for them, and how to get it.
 
 use bursar_core::domain::mail::kind::MailClass;
+use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::GrantId;
 
 use crate::letter::words::{faculty, people};
@@ -35,9 +36,39 @@ impl App {
         }
         Ok(self.to(&grant.person.address, |words| words.roster(&programme, &grant, now)))
     }
+
+    /// The notice that a grant has another address than this one, unless it was given back to it.
+    pub(crate) async fn former_address(
+        &self,
+        programme: &ProgrammeId,
+        grant: &GrantId,
+        address: &EmailAddress,
+    ) -> Result<ComposedRow, StoreError> {
+        let Some(view) = self.table.view(programme, grant).await? else { return Ok(GONE) };
+        if view.grant.person.address == *address {
+            return Ok(ComposedRow::Nothing("it is the grant's address again"));
+        }
+        Ok(self.to(address, |words| words.former_address(&view.programme.settings)))
+    }
 }
 
 impl Words<'_> {
+    /// It does not name the other address: this one may be a stranger's.
+    fn former_address(self, settings: &Settings) -> Letter {
+        let name = &settings.name;
+        Letter {
+            subject: format!("{name}: another address is on the roster"),
+            heading: "Your address was corrected".to_owned(),
+            parts: vec![LetterPart::Sentences(format!(
+                "The people who run {name} put another address on its roster in the place of this one. With this address nobody can sign \
+                 in to what {name} gives any more. If that is wrong, ask {}.",
+                people(settings)
+            ))],
+            why: format!("You get this mail because this address was on the roster of {name}."),
+            to: self.to.clone(),
+        }
+    }
+
     /// The mail's words: a person who has a key, or comes too late for one, is not asked to claim.
     fn roster(self, programme: &Programme, grant: &Grant, now: Moment) -> Letter {
         let (settings, institution) = (&programme.settings, &self.config.institution);

@@ -28,6 +28,8 @@ pub struct Change<L = Logged> {
     pub(super) reading: Option<Reading>,
     /// The people who are mailed that the student asks for more.
     pub(super) asks: Vec<PersonId>,
+    /// Whether somebody corrects the address: both are mailed, and nobody signs in by the former any more.
+    pub(super) corrects: bool,
 }
 
 pub(super) type Draft = Change<()>;
@@ -138,6 +140,7 @@ impl View {
             notice: None,
             reading: None,
             asks: Vec::new(),
+            corrects: false,
         }
     }
 }
@@ -183,6 +186,10 @@ impl Change {
     pub fn asks(&self) -> &[PersonId] {
         &self.asks
     }
+
+    pub fn corrects(&self) -> bool {
+        self.corrects
+    }
 }
 
 impl Draft {
@@ -202,8 +209,8 @@ impl Draft {
     }
 
     pub(super) fn logged(self, logged: Logged) -> Change {
-        let Change { grant, budget, by, depends_on, logged: (), notice, reading, asks } = self;
-        Change { grant, budget, by, depends_on, logged, notice, reading, asks }
+        let Change { grant, budget, by, depends_on, logged: (), notice, reading, asks, corrects } = self;
+        Change { grant, budget, by, depends_on, logged, notice, reading, asks, corrects }
     }
 }
 

@@ -195,6 +195,13 @@ impl View {
         let group = |group: &Option<String>| group.clone().unwrap_or_default();
         Ok(change.audited_from(Act::Moved, group(&self.grant.group), group(&line.group), note))
     }
+
+    /// Gives the grant its person's right address.
+    pub fn correct_address(&self, to: &EmailAddress, by: &Actor, now: Moment) -> Result<Change, ChangeRefused> {
+        let person = Person { address: to.clone(), ..self.grant.person.clone() };
+        let change = self.describe(&RosterLine { person, group: self.grant.group.clone() }, by, now)?;
+        Ok(Change { corrects: *to != self.grant.person.address, ..change })
+    }
 }
 
 #[cfg(test)]

@@ -90,7 +90,9 @@ impl Table {
                 Ok(decision) => decision.split(),
                 Err(refused) => return Ok(Round::Over(ActOutcome::Refused(refused))),
             };
-            let transaction = self.transaction_of(&view, &change.counted(&view, at.now), at.now)?;
+            let transaction =
+                if change.corrects() { self.correcting(&view.grant, at.now).await? } else { self.transaction() };
+            let transaction = transaction_of(transaction, &view, &change.counted(&view, at.now), at.now)?;
             Ok(Round::Write(transaction, ActOutcome::Done(answer)))
         })
         .await
@@ -130,41 +132,54 @@ impl Table {
         self.act(at, |view, now| view.describe(line, by, now)).await
     }
 
-    fn transaction_of(&self, view: &View, change: &Change, now: Moment) -> Result<Told, StoreError> {
-        let grant = change.grant();
-        let mut transaction = self.transaction().replace(grant, view.grant.version)?;
-        if change.depends_on() == DependsOn::SettingsAndReadings {
-            transaction = with_readings_unchanged(transaction, view, change.reading())?;
+    /// Signs out whoever used the address that a grant had, and mails both addresses.
+    async fn correcting(&self, was: &Grant, now: Moment) -> Result<Transaction, StoreError> {
+        let mut transaction = self.transaction();
+        let (programme, grant, address) = (was.programme.clone(), was.id.clone(), was.person.address.clone());
+        transaction = self.signing_out(transaction, address.matched()).await?;
+        let roster = QueuedMail::Roster { programme: programme.clone(), grant: grant.clone() };
+        for mail in [roster, QueuedMail::FormerAddress { programme, grant, address }] {
+            transaction = transaction.owing(&OutboxRow::queued_by_hand(new_ulid(now), mail, now))?;
         }
-        if let Some(reading) = change.reading() {
-            transaction = match view.reading(reading.epoch) {
-                Some(known) => transaction.create_or_replace(reading, AS_READ, &as_read(known))?,
-                None => transaction.create(reading)?,
-            };
-        }
-        if change.depends_on() != DependsOn::GrantAlone {
-            let programme = Programme::key_of(&view.programme.id);
-            let version = number(view.programme.version);
-            transaction = transaction.check(&programme, "version = :version", &[(":version", version)])?;
-        }
-        let (was, becomes) = (view.grant.person.address.matched(), grant.person.address.matched());
-        if was != becomes {
-            transaction = with_enrolment_moved(transaction, grant, was)?;
-        }
-        let row = change.notice().map(|notice| OutboxRow::notice(new_ulid(now), notice, grant, now));
-        if let Some(row) = row {
-            transaction = transaction.owing(&row)?;
-        }
-        for recipient in change.asks().iter().take(MAILS_AT_ONCE) {
-            let (programme, grant) = (grant.programme.clone(), grant.id.clone());
-            let mail = QueuedMail::More { programme, grant, recipient: recipient.clone() };
-            transaction = transaction.owing(&OutboxRow::queued(new_ulid(now), mail, now))?;
-        }
-        let transaction = move_budget(transaction, view, change)?;
-        match change.logged() {
-            Logged::Entry(what) => transaction.told_by(&[grant.entry(change.by().clone(), what.clone(), now)]),
-            Logged::Mark(_) => Ok(transaction.unaudited(Unaudited::GrantMark)),
-        }
+        Ok(transaction)
+    }
+}
+
+/// Adds to a transaction what a change writes.
+fn transaction_of(transaction: Transaction, view: &View, change: &Change, now: Moment) -> Result<Told, StoreError> {
+    let grant = change.grant();
+    let mut transaction = transaction.replace(grant, view.grant.version)?;
+    if change.depends_on() == DependsOn::SettingsAndReadings {
+        transaction = with_readings_unchanged(transaction, view, change.reading())?;
+    }
+    if let Some(reading) = change.reading() {
+        transaction = match view.reading(reading.epoch) {
+            Some(known) => transaction.create_or_replace(reading, AS_READ, &as_read(known))?,
+            None => transaction.create(reading)?,
+        };
+    }
+    if change.depends_on() != DependsOn::GrantAlone {
+        let programme = Programme::key_of(&view.programme.id);
+        let version = number(view.programme.version);
+        transaction = transaction.check(&programme, "version = :version", &[(":version", version)])?;
+    }
+    let (was, becomes) = (view.grant.person.address.matched(), grant.person.address.matched());
+    if was != becomes {
+        transaction = with_enrolment_moved(transaction, grant, was)?;
+    }
+    let row = change.notice().map(|notice| OutboxRow::notice(new_ulid(now), notice, grant, now));
+    if let Some(row) = row {
+        transaction = transaction.owing(&row)?;
+    }
+    for recipient in change.asks().iter().take(MAILS_AT_ONCE) {
+        let (programme, grant) = (grant.programme.clone(), grant.id.clone());
+        let mail = QueuedMail::More { programme, grant, recipient: recipient.clone() };
+        transaction = transaction.owing(&OutboxRow::queued(new_ulid(now), mail, now))?;
+    }
+    let transaction = move_budget(transaction, view, change)?;
+    match change.logged() {
+        Logged::Entry(what) => transaction.told_by(&[grant.entry(change.by().clone(), what.clone(), now)]),
+        Logged::Mark(_) => Ok(transaction.unaudited(Unaudited::GrantMark)),
     }
 }
 

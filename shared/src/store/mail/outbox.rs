@@ -1,5 +1,5 @@
 //! The outbox: queued mails, each taken by one sender at a time, and their delivery. A row names no person but the one who asks for a
-//! link, and whom a request to the admins is about; the recipient is looked up when it is sent.
+//! link, whom a request to the admins is about, and a former address; every other recipient is looked up when it is sent.
 
 use futures_util::future::try_join_all;
 
@@ -105,6 +105,12 @@ pub enum QueuedMail {
         programme: ProgrammeId,
         grant: GrantId,
     },
+    /// To the address that a grant had before it was corrected.
+    FormerAddress {
+        programme: ProgrammeId,
+        grant: GrantId,
+        address: EmailAddress,
+    },
     Notice {
         programme: ProgrammeId,
         grant: GrantId,
@@ -208,7 +214,7 @@ impl OutboxRow {
     pub(crate) fn is_kept_for(&self) -> SignedDuration {
         match self.mail {
             QueuedMail::Link { .. } => LOGIN_REQUEST_LASTS,
-            QueuedMail::Request { .. } => REQUEST_KEPT,
+            QueuedMail::Request { .. } | QueuedMail::FormerAddress { .. } => REQUEST_KEPT,
             _ => OUTBOX_KEPT,
         }
     }
@@ -242,6 +248,7 @@ impl OutboxRow {
     pub fn of_grant(&self) -> Option<GrantMail> {
         match &self.mail {
             QueuedMail::Roster { programme, grant }
+            | QueuedMail::FormerAddress { programme, grant, .. }
             | QueuedMail::Notice { programme, grant, .. }
             | QueuedMail::CapUsed { programme, grant, .. } => Some(GrantMail {
                 programme: programme.clone(),
@@ -276,6 +283,7 @@ impl QueuedMail {
             self,
             QueuedMail::Link { .. }
                 | QueuedMail::Roster { .. }
+                | QueuedMail::FormerAddress { .. }
                 | QueuedMail::Notice { .. }
                 | QueuedMail::CapUsed { .. }
         )
@@ -296,6 +304,7 @@ impl QueuedMail {
     pub fn programme(&self) -> Option<&ProgrammeId> {
         match self {
             QueuedMail::Roster { programme, .. }
+            | QueuedMail::FormerAddress { programme, .. }
             | QueuedMail::Notice { programme, .. }
             | QueuedMail::CapUsed { programme, .. }
             | QueuedMail::Alert { programme, .. }
@@ -314,7 +323,9 @@ impl QueuedMail {
             QueuedMail::Roster { .. } => MailKind::Roster,
             QueuedMail::Notice { notice: Notice::KeyShown, .. } => MailKind::KeyShown,
             QueuedMail::Notice { notice: Notice::KeyLeaked, .. } => MailKind::KeyLeaked,
-            QueuedMail::Notice { .. } | QueuedMail::CapUsed { .. } => MailKind::Student,
+            QueuedMail::Notice { .. } | QueuedMail::CapUsed { .. } | QueuedMail::FormerAddress { .. } => {
+                MailKind::Student
+            }
             QueuedMail::Alert { .. } => MailKind::Alert,
             QueuedMail::TestAlert { .. } => MailKind::Test,
             QueuedMail::Request { .. } | QueuedMail::More { .. } => MailKind::Request,
