@@ -356,3 +356,24 @@ async fn a_corrected_address_takes_the_grant_along_and_leaves_the_former_nothing
     campus.reveal(&campus.student("ada").await).await;
     campus.finish().await;
 }
+
+#[tokio::test]
+async fn the_page_of_a_grant_says_which_limit_stops_it() {
+    let mut campus = Campus::with_keys(&["ada", "bob"]).await;
+    campus.students(&["cid"]).await;
+    campus.spend("ada", "3.50");
+    campus.spend("bob", "20");
+    campus.sync().await;
+    campus.budget(40).await;
+    let admin = campus.admin().await;
+    let mut stops = Vec::new();
+    for name in ["ada", "bob", "cid"] {
+        let page = admin.get(&format!("{GRANTS}/{}", campus.id(name))).await.expect(200);
+        stops.push(page.texts("stopped-by").join(" "));
+        let at_the_provider = page.readable().contains("$3.50 $20.00 $16.50");
+        assert_eq!(at_the_provider, name == "ada", "{}", page.readable());
+    }
+    let [cap, room] = ["Nothing is left of the cap in this window.", "The programme's budget has no room for its cap."];
+    assert_eq!(stops, ["", cap, room]);
+    campus.finish().await;
+}

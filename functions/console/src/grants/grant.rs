@@ -3,6 +3,7 @@
 use axum::extract::Path;
 use bursar_core::domain::audit::Entry;
 use bursar_core::domain::grant::{KeyAbsence, Reading, Spending, SwitchState, View};
+use bursar_core::store::AccountDay;
 use jiff::tz::TimeZone;
 
 use super::acts::{OwnCap, address_form, cap_form};
@@ -24,6 +25,8 @@ struct GrantPage<'a> {
     as_of: Option<String>,
     notes: Vec<String>,
     holds: Vec<&'static str>,
+    /// The limit that stops it now, if one does.
+    stopped_by: Option<&'static str>,
     keys: Vec<KeyLine>,
     timeline: Vec<AuditRow>,
     zone: &'a TimeZone,
@@ -63,6 +66,8 @@ struct GrantRow {
 struct KeyLine {
     state: &'static str,
     spent: String,
+    /// Of the key in use: its limit at the provider, and what was left of that when it was read last.
+    limit: Option<(Usd, Usd)>,
     shown_at: String,
 }
 
@@ -93,21 +98,23 @@ pub(crate) async fn show(
     let View { programme, grant, readings, .. } = view;
     let now = site.clock.now();
     let zone = programme.settings.term.zone();
-    let (entries, sync, mark, mails) = tokio::try_join!(
+    let (entries, sync, mark, mails, day) = tokio::try_join!(
         site.table.list(Entry::of_grant(&programme.id, &grant.id)),
         site.table.sync_state(),
         site.table.undeliverable(grant.person.address.matched(), now),
         site.table.mails_of(&programme.id, &grant.id),
+        site.table.newest(AccountDay::all(), 1),
     )?;
     let mut timeline = AuditRow::all(site, entries).await?;
     timeline.reverse();
     let is_over = grant.is_over();
+    let (byok, window) = (programme.settings.basis.byok, programme.settings.basis.reset.window_at(now));
     let keys = grant.attempts.iter().rev().filter(|attempt| attempt.shown_at.is_some()).map(|attempt| {
-        let spent = readings
-            .iter()
-            .find(|reading| reading.epoch == attempt.epoch)
-            .map(|reading| reading.used.counted(programme.settings.basis.byok));
+        let reading = readings.iter().find(|reading| reading.epoch == attempt.epoch);
+        let in_window = reading.filter(|reading| reading.window == window).map(|reading| reading.in_window);
+        let left = |limit: Usd| (limit, (limit - in_window.unwrap_or_default()).or_zero());
         KeyLine {
+            limit: attempt.limit.filter(|_| grant.live() == Some(attempt)).map(left),
             state: match attempt.gone {
                 _ if grant.live() == Some(attempt) => match attempt.switch {
                     SwitchState::On => "in use",
@@ -119,10 +126,12 @@ pub(crate) async fn show(
                 Some(KeyAbsence::Missing) => "not at the provider any more",
                 Some(KeyAbsence::Purged) => "deleted at the provider",
             },
-            spent: spent.unwrap_or_default().to_cents_up(),
+            spent: reading.map(|reading| reading.used.counted(byok)).unwrap_or_default().to_cents_up(),
             shown_at: attempt.shown_at.map(|at| column_time(at, zone)).unwrap_or_default(),
         }
     });
+    let keys: Vec<KeyLine> = keys.collect();
+    let row = GrantRow::of(grant.clone(), readings, &programme.settings, now);
     let holds = [
         (grant.holds.paused.is_some(), "somebody paused it"),
         (grant.holds.dropped.is_some(), "the roster does not name this person any more"),
@@ -133,7 +142,8 @@ pub(crate) async fn show(
     let page = GrantPage {
         frame: PageFrame::of(site, &access.visitor),
         programme,
-        keys: keys.collect(),
+        stopped_by: stopped_by(view, &row, &keys, day.first().map(|day| day.bought - day.spent)),
+        keys,
         holds: holds.into_iter().filter(|(held, _)| *held).map(|(_, word)| word).collect(),
         timeline,
         zone,
@@ -149,11 +159,26 @@ pub(crate) async fn show(
         asked: view.open_request(now).map(|asked| (column_time(asked.at, zone), &*asked.reason)),
         notes: spans::notes(spans.iter().map(|(_, figure)| figure)),
         spans,
-        row: &GrantRow::of(grant.clone(), readings, &programme.settings, now),
+        row: &row,
         cap,
         address,
     };
     Ok(site.page(&page))
+}
+
+/// Which limit stops a grant that nobody holds: the first that is used up, as far as it is known.
+fn stopped_by(view: &View, row: &GrantRow, keys: &[KeyLine], credit: Option<Usd>) -> Option<&'static str> {
+    let room = view.budget.limit - view.budget.reserved;
+    let stops = [
+        (row.left < Usd::CENT, "Nothing is left of the cap in this window."),
+        (
+            keys.iter().filter_map(|key| key.limit).any(|(_, left)| left < Usd::CENT),
+            "Nothing is left of its key's limit at the provider.",
+        ),
+        (!view.grant.has_reservation && room < row.left, "The programme's budget has no room for its cap."),
+        (credit.is_some_and(|credit| credit < Usd::CENT), "The account at the provider has no credit left."),
+    ];
+    stops.into_iter().find(|(is_used_up, _)| *is_used_up && !view.grant.is_over()).map(|(_, why)| why)
 }
 
 impl GrantRow {
