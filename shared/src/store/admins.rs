@@ -3,10 +3,9 @@
 
 use crate::domain::mail::alarm::{Alarm, Cause};
 use crate::domain::programme::role::is_among;
-use crate::domain::sign_in::{Session, SignIn};
 use crate::prelude::*;
 use crate::store::Broadcast;
-use crate::store::table::write::{Round, number};
+use crate::store::table::write::Round;
 
 /// The number of admins at which no more are added: a change mails all of them in the transaction that ends the sessions of one.
 pub const MOST_ADMINS: usize = 40;
@@ -103,14 +102,7 @@ impl Table {
             let transaction = self.begin_telling(&alarm, self.people_of(&told, deadline).await?, now)?;
             let mut transaction = transaction.replace(&AddedAdmins { added, version }, version - 1)?;
             if !is_admin {
-                // Without this item a sign-in that is under way fails too.
-                let sign_in = self.sign_in_of(matched).await?;
-                let as_read = [(":version", number(sign_in.version))];
-                let unchanged = "attribute_not_exists(pk) OR version = :version";
-                transaction = transaction.remove(&SignIn::key_of(matched), unchanged, &as_read)?;
-                for begun in &sign_in.sessions {
-                    transaction = transaction.remove(&Session::key_of(&begun.session), "", &[])?;
-                }
+                transaction = self.signing_out(transaction, matched).await?;
             }
             Ok(Round::Write(transaction.told_by(&[entry])?, ()))
         })
