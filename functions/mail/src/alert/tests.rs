@@ -179,7 +179,7 @@ async fn alert_of_a_budget_that_is_promised() {
     let totals = found.used.own.as_mut().unwrap();
     totals.claimed = 1;
     totals.people.by_state.insert("live".to_owned(), 3);
-    found.budget.unreserved = serde_json::from_value(json!({"group_": 2})).unwrap();
+    found.budget.unreserved = serde_json::from_value(json!({"programme": 2})).unwrap();
     insta::assert_snapshot!(found.promised().await, @"
     CS pilot has promised all of $25 (20% used)
     CS pilot has promised all of $25 (20% used)

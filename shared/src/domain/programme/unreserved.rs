@@ -2,6 +2,7 @@
 //! would hold if everybody on the roster claimed is known at any time, after an edit of caps too, without a look at each grant.
 
 use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
 
 use crate::domain::grant::Grant;
 use crate::domain::programme::Settings;
@@ -18,8 +19,11 @@ impl Unreserved {
         if grant.has_reservation || !grant.holds.is_empty() || grant.is_over() {
             return None;
         }
-        let group = || format!("group_{}", HEXLOWER.encode(grant.group.as_deref().unwrap_or_default().as_bytes()));
-        Some(grant.own_cap.map_or_else(group, |cap| format!("own_{}", cap.micros())))
+        Some(match (grant.own_cap, &grant.group) {
+            (Some(cap), _) => format!("own_{}", cap.micros()),
+            (None, Some(group)) => of_group(group),
+            (None, None) => "programme".to_owned(),
+        })
     }
 
     pub fn add(&mut self, grant: &Grant) {
@@ -34,13 +38,11 @@ impl Unreserved {
 
     /// The cost of a key under each cap, with the number of people, the dearest first.
     pub fn costs(&self, settings: &Settings, now: Moment) -> Vec<(Usd, u32)> {
-        let cost = |(cap, people): (&String, &i64)| {
-            let own = cap.strip_prefix("own_").and_then(|micros| micros.parse().ok()).map(Usd::from_micros);
-            let group = || {
-                let name = HEXLOWER.decode(cap.strip_prefix("group_")?.as_bytes()).ok()?;
-                String::from_utf8(name).ok().filter(|name| !name.is_empty())
-            };
-            let cap = own.unwrap_or_else(|| settings.allowance.cap_of(group().as_deref()));
+        let caps = &settings.allowance.group_caps;
+        let of_groups: HashMap<String, Usd> = caps.iter().map(|(group, cap)| (of_group(group), *cap)).collect();
+        let cost = |(name, people): (&String, &i64)| {
+            let own = name.strip_prefix("own_").and_then(|micros| micros.parse().ok()).map(Usd::from_micros);
+            let cap = own.or_else(|| of_groups.get(name).copied()).unwrap_or(settings.allowance.cap);
             (settings.cost_of_a_key(cap, now), u32::try_from(*people).unwrap_or(0))
         };
         let mut costs: Vec<(Usd, u32)> = self.0.iter().map(cost).collect();
@@ -66,4 +68,10 @@ impl Unreserved {
         }
         fit
     }
+}
+
+/// A group as a name in an expression, which may have 255 letters of few kinds.
+fn of_group(group: &str) -> String {
+    let hash = Sha256::digest(group);
+    format!("group_{}", HEXLOWER.encode(hash.get(..16).unwrap_or_default()))
 }
