@@ -18,7 +18,7 @@ use bursar_core::domain::programme::Budget;
 use bursar_core::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOwner};
 use bursar_core::domain::programme::rules::Tier;
 use bursar_core::domain::sign_in::LINK_LASTS;
-use bursar_core::domain::usage::crossing::{AlertMail, Crossing, Scope};
+use bursar_core::domain::usage::crossing::{Crossing, Scope};
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::KeyHash;
@@ -224,8 +224,8 @@ fn link_and_code(token: &LinkToken) -> String {
 fn crossing() -> Crossing {
     let (limit, spent, (scope, window)) =
         (Usd::from_dollars(5), Usd::from_dollars(5), (Scope::Budget, Window::WHOLE_TERM));
-    let (programme, found_at, mails) = (programme(), now(), Vec::new());
-    Crossing { programme, scope, window, limit, threshold: 80, spent, found_at, is_mailed: false, mails }
+    let (programme, found_at) = (programme(), now());
+    Crossing { programme, scope, window, limit, threshold: 80, spent, found_at, is_mailed: false }
 }
 
 fn alert(number: u128, recipient: &PersonId) -> OutboxRow {
@@ -360,8 +360,7 @@ async fn each_check_finds_what_is_broken() {
         Live, "I5", "is owed 1 times, and 0 is on record", |scene| scene.keep(&alert(1, &PersonId::random())).await;
         Live, "I5", "is owed 2 times, and 1 is on record", |scene| {
             let recipient = PersonId::random();
-            let mails = vec![AlertMail { row: Ulid::from_parts(1, 1), recipient: recipient.clone(), by_hand: None }];
-            scene.keep(&Crossing { is_mailed: true, mails, ..crossing() }).await;
+            scene.keep(&Crossing { is_mailed: true, ..crossing() }).await;
             scene.keep(&alert(1, &recipient)).await;
             scene.keep(&alert(2, &recipient)).await
         };

@@ -1,69 +1,134 @@
-//! The alerts of a programme: the crossings of its budget's thresholds with their cause, and the mails with
-//! their recipients and states. A form sends an alert again, another a test alert.
+//! The alerts of a programme: the crossings of its budget's thresholds, and the mails to its staff with what became of them. A form
+//! sends an alert again, another a test alert.
 
-use bursar_core::domain::mail::kind::MailClass;
+use bursar_core::domain::mail::kind::{MailClass, MailKind};
 use bursar_core::domain::programme::role::is_among;
-use bursar_core::domain::usage::crossing::{AlertMail, Crossing, RESERVED, Scope, per_cent};
-use bursar_core::domain::values::id::PersonId;
-use bursar_core::store::{AlertAgain, BETWEEN_TESTS, OutboxRow, StaffPerson, Undeliverable};
+use bursar_core::domain::usage::crossing::{Crossing, per_cent};
+use bursar_core::store::{BETWEEN_TESTS, FiledMail, OutboxRow, QueuedMail, StaffPerson, Undeliverable};
+use futures_util::future::try_join_all;
 
 use crate::access::Assistants;
-use crate::mails::{self, MailStatus};
+use crate::listing::{Cell, Column, Listing, ON_A_PAGE, Press, column};
+use crate::mails::{self, MailRow, Threshold};
 use crate::prelude::*;
+use crate::spending::spans::SpanLink;
 
 #[derive(Template)]
 #[template(path = "alerts.html")]
 struct AlertsPage<'a> {
     frame: PageFrame<'a>,
     programme: &'a Programme,
-    hear: Vec<String>,
-    crossings: Vec<CrossingRow>,
+    hear: Vec<EmailAddress>,
+    crossings: Listing<Crossing>,
+    kinds: Vec<SpanLink>,
+    /// Newest first, of equal ones the newest.
+    mails: Listing<MailRow>,
 }
 
-struct CrossingRow {
-    crossing: Crossing,
-    at: String,
-    /// The share of the budget that was spent when the crossing was found.
-    per_cent: i64,
-    alerts: Vec<Alert>,
+/// The kind of the mails that are listed, `all` of all of them; without one the alerts.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct KindQuery {
+    #[serde(default)]
+    kind: String,
 }
 
-impl CrossingRow {
-    fn is_promised(&self) -> bool {
-        self.crossing.scope == Scope::Reserved
-    }
+const KINDS: [(&str, Option<MailKind>, &str); 5] = [
+    ("", Some(MailKind::Alert), "alerts"),
+    ("digest", Some(MailKind::Digest), "digests"),
+    ("request", Some(MailKind::Request), "requests"),
+    ("test", Some(MailKind::Test), "test alerts"),
+    ("all", None, "all"),
+];
+
+const CROSSINGS: [Column<Crossing>; 4] = [
+    column("Crossed").of(|crossing| Cell::exact(Some(threshold(crossing).in_words()))),
+    column("Found").class("date").of(|crossing| Cell::At(Some(crossing.found_at))),
+    column("Spent then").class("money").of(|crossing| {
+        let spent = crossing.spent.to_cents_up();
+        Cell::exact(Some(format!("{spent}, {} %", per_cent(crossing.spent, crossing.limit))))
+    }),
+    column("Mailed").of(|crossing| {
+        Cell::exact(Some(if crossing.is_mailed { "yes" } else { "no: a higher one was crossed as well" }))
+    }),
+];
+
+fn threshold(crossing: &Crossing) -> Threshold {
+    Threshold { name: crossing.scope.threshold_name(crossing.threshold), limit: crossing.limit }
 }
 
-/// The newest mail of a crossing to one person, and when it was last sent again.
-struct Alert {
-    recipient: String,
-    person: PersonId,
-    outcome: MailStatus,
-    /// The last time that somebody had it sent again.
-    again: Option<String>,
-    /// The reason why nothing is mailed to them.
-    unreachable: Option<&'static str>,
-    /// Whether this visitor may send it again.
-    may_resend: bool,
-}
-
-pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> Answer {
-    let programme = &access.programme;
-    let mut crossings = site.table.list(Crossing::of_programme(&programme.id)).await?;
-    crossings.retain(|crossing| matches!(crossing.scope, Scope::Budget | Scope::Reserved));
+pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Query(asked): Query<KindQuery>) -> Answer {
+    let (programme, table) = (&access.programme, &site.table);
+    let (mut crossings, budget, hear, filed) = tokio::try_join!(
+        table.list(Crossing::of_programme(&programme.id)),
+        table.get(Budget::key_of(&programme.id)),
+        table.hear_of_alerts(&programme.settings),
+        table.list(FiledMail::of(&programme.id, None)),
+    )?;
     crossings.sort_by_key(|crossing| std::cmp::Reverse((crossing.found_at, crossing.threshold)));
-    let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
-    let mut shown = Vec::with_capacity(crossings.len());
-    for crossing in crossings {
-        let mut alerts = alerts(&site, &access, &crossing).await?;
-        // An alert about a former budget is not worth sending again.
-        alerts.iter_mut().for_each(|alert| alert.may_resend &= crossing.limit == budget.limit);
-        let at = column_time(crossing.found_at, programme.settings.term.zone());
-        shown.push(CrossingRow { per_cent: per_cent(crossing.spent, crossing.limit), crossing, at, alerts });
+    let (chosen, kind, _) = *KINDS.iter().find(|(name, ..)| *name == asked.kind).ok_or_else(AppError::not_found)?;
+    let filed = filed.into_iter().rev().filter(|filed| kind.is_none_or(|kind| kind == filed.mail)).take(ON_A_PAGE);
+    let mut rows: Vec<OutboxRow> = Vec::new();
+    for row in table.mails(filed).await? {
+        match rows.iter_mut().find(|newer| newer.mail == row.mail) {
+            Some(newer) if newer.again_at < row.again_at => *newer = row,
+            Some(_) => {}
+            None => rows.push(row),
+        }
     }
-    let hear = site.table.hear_of_alerts(&programme.settings).await?;
-    let hear = hear.iter().map(|one| one.as_written().to_owned()).collect();
-    Ok(site.page(&AlertsPage { frame: PageFrame::of(&site, &access.visitor), programme, hear, crossings: shown }))
+    let told = Told { site: &site, access: &access, hear: &hear, budget: budget.map(|budget| budget.limit) };
+    let mails = try_join_all(rows.iter().map(|row| told.row(row))).await?;
+    let zone = programme.settings.term.zone();
+    let path = paths::alerts(&programme.id);
+    let choice = |(name, _, words): &(&str, _, &'static str)| SpanLink {
+        name: words,
+        address: show::address(&path, &[("kind", name)]),
+        is_chosen: *name == chosen,
+    };
+    let testid = if chosen.is_empty() { "alert" } else { "mail" };
+    Ok(site.page(&AlertsPage {
+        frame: PageFrame::of(&site, &access.visitor),
+        programme,
+        crossings: Listing::of(("Crossings", "crossing"), CROSSINGS, crossings, zone),
+        kinds: KINDS.iter().map(choice).collect(),
+        mails: mails::listing(testid, mails, zone),
+        hear,
+    }))
+}
+
+/// What is known of those to whom the mails went.
+struct Told<'a> {
+    site: &'a Site,
+    access: &'a ProgrammeAccess,
+    hear: &'a [EmailAddress],
+    /// The limit of the budget.
+    budget: Option<Usd>,
+}
+
+impl Told<'_> {
+    async fn row(&self, row: &OutboxRow) -> Result<MailRow, AppError> {
+        let mut mail = MailRow::of(row);
+        let Some(recipient) = row.mail.recipient() else { return Ok(mail) };
+        let Some(person) = self.site.table.get(StaffPerson::key_of(recipient)).await? else {
+            return Ok(MailRow { to: Some("somebody who was erased".to_owned()), ..mail });
+        };
+        let mark = no_alert_goes_to(self.site, &person).await?;
+        let why = mark.as_ref().map(|mark| format!("nothing is mailed there now: {}", mails::why(mark.why)));
+        mail.outcome.why.extend(why);
+        let to = person.address.as_written().to_owned();
+        // An alert about a former budget is not worth sending again.
+        let is_of_now = mail.threshold.as_ref().is_some_and(|of| Some(of.limit) == self.budget);
+        let may_resend =
+            is_of_now && is_among(person.address.matched(), self.hear) && (mark.is_none() || self.access.is_faculty());
+        let words = if mark.is_some() { "Try once more" } else { "Send again" };
+        mail.again = may_resend.then(|| Press {
+            action: paths::alerts(&self.access.programme.id),
+            csrf: self.access.visitor.csrf.reveal().to_owned(),
+            field: ("alert", row.row.to_string()),
+            words,
+            label: format!("{words} to {to}"),
+        });
+        Ok(MailRow { to: Some(to), ..mail })
+    }
 }
 
 /// The mark that stops alerts to a person.
@@ -72,60 +137,26 @@ async fn no_alert_goes_to(site: &Site, person: &StaffPerson) -> Result<Option<Un
     Ok(mark.filter(|mark| mark.keeps_back(MailClass::Urgent)))
 }
 
-/// The recipients of a crossing, each once, with the state of the newest mail to them.
-async fn alerts(site: &Site, access: &ProgrammeAccess, crossing: &Crossing) -> Result<Vec<Alert>, AppError> {
-    let mut alerts: Vec<Alert> = Vec::with_capacity(crossing.mails.len());
-    let zone = access.programme.settings.term.zone();
-    for (index, mail) in crossing.mails.iter().enumerate() {
-        let is_last =
-            |mail: &AlertMail| !crossing.mails.iter().skip(index + 1).any(|later| later.recipient == mail.recipient);
-        if !is_last(mail) {
-            continue;
-        }
-        let (person, row) = tokio::try_join!(
-            site.table.get(StaffPerson::key_of(&mail.recipient)),
-            site.table.get(OutboxRow::key_of(mail.row))
-        )?;
-        let mark = match &person {
-            Some(person) => no_alert_goes_to(site, person).await?,
-            None => None,
-        };
-        alerts.push(Alert {
-            may_resend: person.is_some() && (mark.is_none() || access.is_faculty()),
-            recipient: person.map_or("somebody who was erased".to_owned(), |one| one.address.as_written().to_owned()),
-            person: mail.recipient.clone(),
-            outcome: row.map_or_else(MailStatus::forgotten, |row| MailStatus::of(&row, |at| column_time(at, zone))),
-            again: mail.by_hand.map(|at| column_time(at, zone)),
-            unreachable: mark.map(|mark| mails::why(mark.why)),
-        });
-    }
-    Ok(alerts)
-}
-
-/// Sends one alert again to one of its recipients.
+/// Sends one alert again to its recipient.
 pub(crate) async fn resend(form: Post<Assistants>) -> Answer {
     let Post { site, access, fields, .. } = &form;
-    let programme = &access.programme;
-    let is_threshold = |named: &&str| *named == RESERVED || named.parse::<u8>().is_ok();
-    let threshold = fields.filled("threshold").filter(is_threshold);
-    let limit = fields.filled("limit_usd").and_then(|limit| Usd::from_form(limit).ok());
-    let recipient = fields.filled("recipient").and_then(|recipient| recipient.parse::<PersonId>().ok());
-    let (Some(threshold), Some(limit), Some(recipient)) = (threshold, limit, recipient) else {
-        let sentence = "The form did not say which alert is to be sent to whom. Open the page of the alerts again.";
-        return Err(AppError::unprocessable(sentence));
+    let Programme { id, settings, .. } = &access.programme;
+    let row = fields.filled("alert").and_then(|row| row.parse().ok()).ok_or_else(|| {
+        AppError::unprocessable(
+            "The form did not say which alert is to be sent again. Open the page of the alerts again.",
+        )
+    })?;
+    let row = site.table.get(OutboxRow::key_of(row)).await?.filter(|row| row.mail.programme() == Some(id));
+    let Some(OutboxRow { mail, .. }) = row else { return Err(AppError::not_found()) };
+    let QueuedMail::Alert { scope, threshold, of_limit, recipient, .. } = &mail else {
+        return Err(AppError::not_found());
     };
-    let crossings = site.table.list(Crossing::of_programme(&programme.id)).await?;
-    let is_it = |crossing: &Crossing| {
-        let is_of_budget = matches!(crossing.scope, Scope::Budget | Scope::Reserved);
-        is_of_budget && crossing.threshold_name() == threshold && crossing.limit == limit
-    };
-    let crossing = crossings.into_iter().find(is_it).ok_or_else(AppError::not_found)?;
-    if site.table.get(Budget::key_of(&programme.id)).await?.is_none_or(|budget| budget.limit != limit) {
+    if site.table.get(Budget::key_of(id)).await?.is_none_or(|budget| budget.limit != *of_limit) {
         let why = "The budget is another by now, so what this alert says of it is no news.";
         return Err(AppError::conflict(why));
     }
-    let person = site.table.get(StaffPerson::key_of(&recipient)).await?.ok_or_else(AppError::not_found)?;
-    if !is_among(person.address.matched(), &site.table.hear_of_alerts(&programme.settings).await?) {
+    let person = site.table.get(StaffPerson::key_of(recipient)).await?.ok_or_else(AppError::not_found)?;
+    if !is_among(person.address.matched(), &site.table.hear_of_alerts(settings).await?) {
         return Err(AppError::conflict("This person does not hear of this programme's alerts any more."));
     }
     let mark = no_alert_goes_to(site, &person).await?;
@@ -133,15 +164,13 @@ pub(crate) async fn resend(form: Post<Assistants>) -> Answer {
         let why = "Mail to this person came back or is not wanted. Faculty can have it tried once more.";
         return Err(AppError::conflict(why));
     }
-    let marked = mark.as_ref().map(|mark| &mark.address);
-    match site.table.resend_alert(&crossing, &recipient, marked, form.author()).await? {
-        AlertAgain::NotTold => Err(AppError::not_found()),
-        AlertAgain::TooSoon if mark.is_some() => {
-            let why = "It was sent again within the last hour, and mail has come back since. Try again in an hour.";
-            Err(AppError::conflict(why))
-        }
-        AlertAgain::Done | AlertAgain::TooSoon => Ok(Redirect::to(&paths::alerts(&programme.id)).into_response()),
+    let name = format!("{} of {of_limit} to {recipient}", scope.threshold_name(*threshold));
+    let is_sent = site.table.resend_alert(id, (&mail, &name), mark.as_ref(), form.author()).await?;
+    if !is_sent && mark.is_some() {
+        let why = "It was sent again within the last hour, and mail has come back since. Try again in an hour.";
+        return Err(AppError::conflict(why));
     }
+    Ok(Redirect::to(&paths::alerts(id)).into_response())
 }
 
 /// Mails a test alert to the sender of the form alone.

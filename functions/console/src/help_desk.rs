@@ -10,15 +10,15 @@ use bursar_core::domain::sign_in::{LinkRefused, SignIn};
 use bursar_core::domain::values::address::MatchedAddress;
 use bursar_core::domain::values::id::new_ulid;
 use bursar_core::store::{
-    BulkStop, ForeignKey, GrantLine, KnownPerson, LoginRequest, MailRefusal, OutboxRow, StoreError, Undeliverable,
-    Unreachable,
+    BulkStop, FiledMail, ForeignKey, GrantLine, KnownAddress, KnownPerson, LoginRequest, MailRefusal, OutboxRow,
+    StoreError, Undeliverable, Unreachable,
 };
 use futures_util::stream::{StreamExt, iter};
 use jiff::tz::TimeZone;
 
 use crate::grants::{self, GrantRow};
 use crate::listing::{Listing, ON_A_PAGE};
-use crate::mails::{MailRow, MailStatus};
+use crate::mails::{self, MailRow, MailStatus};
 use crate::prelude::*;
 
 /// The fewest characters of a part that are looked for.
@@ -27,6 +27,8 @@ const READ_FOR: Duration = Duration::from_secs(10);
 const PROGRAMMES_AT_ONCE: usize = 4;
 /// Of many login requests only the newest are shown.
 const REQUESTS_SHOWN: i32 = 20;
+/// Of a programme's mails to staff, so many of the newest are looked through.
+const STAFF_MAILS_READ: i32 = 100;
 
 #[derive(Template)]
 #[template(path = "help_desk.html")]
@@ -41,7 +43,7 @@ struct HelpDesk<'a> {
     people: Vec<(Roles, &'a Programme)>,
     grants: Listing<GrantRow<'a>>,
     /// Newest first.
-    mails: Vec<MailRow>,
+    mails: Listing<MailRow>,
     keys: Vec<ForeignKey>,
     address: Option<AddressFacts>,
     /// The programmes that were read for a part, if there was no time for all.
@@ -76,7 +78,7 @@ pub(crate) async fn page(
         unreachable: site.table.unreachable(now).await?,
         people: Vec::new(),
         grants: Listing::of(("Grants", "grant"), grants::columns(true), [], &TimeZone::UTC),
-        mails: Vec::new(),
+        mails: mails::listing("mail", Vec::new(), &TimeZone::UTC),
         keys: Vec::new(),
         address: None,
         read: None,
@@ -86,7 +88,7 @@ pub(crate) async fn page(
     page.grants.rows.sort_by_cached_key(|row| (row.address(), row.programme.id.clone()));
     page.grants.rows.truncate(ON_A_PAGE);
     page.grants.caption = format!("{} of {found}, by address", page.grants.rows.len());
-    page.mails.sort_by_key(|mail| Reverse(mail.written_at));
+    page.mails.rows.sort_by_key(|mail| Reverse(mail.written_at));
     Ok(site.page(&page))
 }
 
@@ -111,7 +113,7 @@ impl<'a> HelpDesk<'a> {
     fn is_empty(&self) -> bool {
         let is_known = self.address.as_ref().is_some_and(|address| address.known.is_some());
         let is_listed = !(self.people.is_empty() && self.grants.rows.is_empty() && self.keys.is_empty());
-        !is_known && !is_listed && self.mails.is_empty()
+        !is_known && !is_listed && self.mails.rows.is_empty()
     }
 
     fn is_too_short(&self) -> bool {
@@ -127,8 +129,17 @@ impl<'a> HelpDesk<'a> {
         }
         for GrantRow { programme, line, .. } in &self.grants.rows {
             let about = (paths::grant(&programme.id, &line.id), programme.settings.name.clone());
-            let row = |mail| MailRow { about: Some(about.clone()), ..MailRow::of(mail, &TimeZone::UTC) };
-            self.mails.extend(table.mails_of(&programme.id, &line.id).await?.iter().map(row));
+            let row = |mail| MailRow { about: Some(about.clone()), ..MailRow::of(mail) };
+            self.mails.rows.extend(table.mails_of(&programme.id, &line.id).await?.iter().map(row));
+        }
+        if let Some(person) = table.get(KnownAddress::key_of(address)).await?.and_then(|known| known.person) {
+            for (_, Programme { id, settings, .. }) in &self.people {
+                let about = (show::address(&paths::alerts(id), &[("kind", "all")]), settings.name.clone());
+                let row = |mail| MailRow { about: Some(about.clone()), ..MailRow::of(mail) };
+                let mails = table.mails(table.newest(FiledMail::of(id, None), STAFF_MAILS_READ).await?).await?;
+                let to_them = mails.iter().filter(|mail| mail.mail.recipient() == Some(&person));
+                self.mails.rows.extend(to_them.map(row));
+            }
         }
         let (known, sign_in, requests, mark, stops, refusals) = tokio::try_join!(
             table.known(address),
@@ -139,8 +150,8 @@ impl<'a> HelpDesk<'a> {
             table.mail_refusals(now),
         )?;
         for request in &requests {
-            self.mails.push(match table.get(OutboxRow::key_of(request.id)).await? {
-                Some(row) => MailRow::of(&row, &TimeZone::UTC),
+            self.mails.rows.push(match table.get(OutboxRow::key_of(request.id)).await? {
+                Some(row) => MailRow::of(&row),
                 None => no_link(request, &sign_in, known.is_some(), now),
             });
         }
@@ -191,7 +202,7 @@ fn no_link(request: &LoginRequest, sign_in: &SignIn, is_known: bool, now: Moment
         None if now < request.at + SignedDuration::from_mins(1) => ("waiting", "it was asked for just now"),
         None => ("not sent", "as many as are sent for a time had been sent"),
     };
-    let since = column_time(request.at, &TimeZone::UTC);
-    let outcome = MailStatus { word, badge: "warning", since, why: Some(why.to_owned()) };
-    MailRow { kind: "link to sign in", about: None, written_at: request.at, outcome }
+    let outcome = MailStatus { word, badge: "warning", since: request.at, why: vec![why.to_owned()] };
+    let (kind, written_at) = ("link to sign in", request.at);
+    MailRow { kind, about: None, threshold: None, to: None, written_at, outcome, again: None }
 }

@@ -45,6 +45,19 @@ pub(crate) enum Part {
     Small(String),
     /// Some of these, folded under how many there are.
     Folded(&'static str, Vec<String>),
+    Press(Press),
+}
+
+/// A form of one button.
+#[derive(Clone)]
+pub(crate) struct Press {
+    pub(crate) action: String,
+    pub(crate) csrf: String,
+    /// The name and value that say what it is about.
+    pub(crate) field: (&'static str, String),
+    pub(crate) words: &'static str,
+    /// The same words with what it is about.
+    pub(crate) label: String,
 }
 
 /// A table on a page. The first column that is on the page heads the rows.

@@ -2,19 +2,32 @@
 
 use bursar_core::domain::grant::Notice;
 use bursar_core::domain::mail::failure::FailureText;
+use bursar_core::domain::usage::crossing::RESERVED;
 use bursar_core::store::{Bounce, MailRefusal, MailState, OutboxRow, QueuedMail, Undeliverable};
 use futures_util::future::try_join_all;
 use jiff::tz::TimeZone;
 
+use crate::listing::{Cell, Column, Listing, Part, Press, column};
 use crate::prelude::*;
 
 /// A mail, or a request for one that led to none.
 pub(crate) struct MailRow {
     pub(crate) kind: &'static str,
-    /// The grant that it is about, in a list about several: the address of its page, and its programme's name.
+    /// The page that says more, in a list about several programmes, and its programme's name.
     pub(crate) about: Option<(String, String)>,
+    /// What an alert is of.
+    pub(crate) threshold: Option<Threshold>,
+    /// Whom it went to, in a list of mails to several.
+    pub(crate) to: Option<String>,
     pub(crate) written_at: Moment,
     pub(crate) outcome: MailStatus,
+    /// The form that sends it again.
+    pub(crate) again: Option<Press>,
+}
+
+pub(crate) struct Threshold {
+    pub(crate) name: String,
+    pub(crate) limit: Usd,
 }
 
 /// The state of a mail, since when, and the reason where the state does not say it.
@@ -22,24 +35,63 @@ pub(crate) struct MailStatus {
     /// The state as the page's test hook spells it.
     pub(crate) word: &'static str,
     pub(crate) badge: &'static str,
-    pub(crate) since: String,
-    pub(crate) why: Option<String>,
+    pub(crate) since: Moment,
+    pub(crate) why: Vec<String>,
+}
+
+/// The list of these mails, each of which tests find by this hook.
+pub(crate) fn listing(testid: &'static str, rows: Vec<MailRow>, zone: &TimeZone) -> Listing<MailRow> {
+    let are_to_several = rows.iter().any(|row| row.to.is_some());
+    let may_be_sent_again = rows.iter().any(|row| row.again.is_some());
+    let columns: [Column<MailRow>; 7] = [
+        column("Mail").hook("kind").of(|mail| {
+            let what = mail.threshold.as_ref().map(Threshold::in_words).map(Part::Small);
+            let about = mail
+                .about
+                .iter()
+                .flat_map(|(page, name)| [Part::Text(" of ".to_owned()), Part::Link(page.clone(), name.clone())]);
+            let parts = [Part::Text(mail.kind.to_owned())].into_iter().chain(about).chain(what);
+            Cell::Shown(Some(mail.kind.to_owned()), parts.collect())
+        }),
+        column("").hook("threshold").of(|mail| Cell::exact(mail.threshold.as_ref().map(|of| &of.name))),
+        column("To").hook("recipient").shown_if(are_to_several).of(|mail| Cell::text(mail.to.as_deref())),
+        column("Written").class("date").of(|mail| Cell::At(Some(mail.written_at))),
+        column("What became of it").hook("outcome").of(|mail| {
+            let badge = Part::Badge(mail.outcome.badge, mail.outcome.word.to_owned());
+            let why = mail.outcome.why.iter().cloned().map(Part::Small);
+            Cell::Shown(Some(mail.outcome.word.to_owned()), [badge].into_iter().chain(why).collect())
+        }),
+        column("Since").class("date").of(|mail| Cell::At(Some(mail.outcome.since))),
+        column("Again")
+            .shown_if(may_be_sent_again)
+            .of(|mail| Cell::Shown(None, mail.again.iter().cloned().map(Part::Press).collect())),
+    ];
+    Listing::of(("Mail", testid), columns, rows, zone)
 }
 
 impl MailRow {
-    pub(crate) fn of(row: &OutboxRow, zone: &TimeZone) -> MailRow {
-        MailRow {
-            kind: kind(&row.mail),
-            about: None,
-            written_at: row.written_at,
-            outcome: MailStatus::of(row, |at| column_time(at, zone)),
-        }
+    pub(crate) fn of(row: &OutboxRow) -> MailRow {
+        let threshold = match &row.mail {
+            QueuedMail::Alert { scope, threshold, of_limit, .. } => {
+                Some(Threshold { name: scope.threshold_name(*threshold), limit: *of_limit })
+            }
+            _ => None,
+        };
+        let (kind, written_at) = (kind(&row.mail), row.written_at);
+        MailRow { kind, about: None, threshold, to: None, written_at, outcome: MailStatus::of(row), again: None }
+    }
+}
+
+impl Threshold {
+    pub(crate) fn in_words(&self) -> String {
+        let limit = self.limit.to_cents_down();
+        if self.name == RESERVED { format!("all of {limit} promised") } else { format!("{} % of {limit}", self.name) }
     }
 }
 
 impl MailStatus {
-    pub(crate) fn of(row: &OutboxRow, time: impl Fn(Moment) -> String) -> MailStatus {
-        let (word, badge, at, why) = match &row.state {
+    fn of(row: &OutboxRow) -> MailStatus {
+        let (word, badge, since, why) = match &row.state {
             MailState::Waiting { .. } | MailState::Sending { .. } => {
                 let tried = match row.tries {
                     0 => None,
@@ -64,13 +116,8 @@ impl MailStatus {
             }
             MailState::Failed { at, why } => ("failed", "wrong", *at, Some(FailureText::of(why).what)),
         };
-        MailStatus { word, badge, since: time(at), why }
-    }
-
-    /// The state of a mail whose row has expired. The mail server accepted it, or it would be a dead
-    /// letter.
-    pub(crate) fn forgotten() -> MailStatus {
-        MailStatus { word: "sent", badge: "", since: "before the last 90 days".to_owned(), why: None }
+        let again = row.again_at.map(|_| "sent again by hand".to_owned());
+        MailStatus { word, badge, since, why: why.into_iter().chain(again).collect() }
     }
 }
 

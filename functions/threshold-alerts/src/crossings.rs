@@ -114,7 +114,6 @@ async fn new_crossings(
         spent: *spent,
         found_at: now,
         is_mailed: told,
-        mails: Vec::new(),
     };
     Ok(crossed.into_iter().map(crossing).collect())
 }

@@ -5,15 +5,15 @@ use crate::domain::credit::{BalanceNeed, BalanceNotice, CreditFacts, Purchase};
 use crate::domain::ledger::mailed::MailedStatement;
 use crate::domain::mail::alarm::Alarm;
 use crate::domain::mail::digest::{AccountDigest, Digest};
-use crate::domain::usage::crossing::{AlertMail, Crossing, Scope};
+use crate::domain::usage::crossing::{Crossing, Scope};
 use crate::prelude::*;
 use crate::store::items::Stored;
 use crate::store::mail::outbox::BETWEEN_RESENT;
-use crate::store::table::write::{Pauses, Round, Transaction, Unaudited, instant, number};
-use crate::store::{Account, Author, OutboxRow, QueuedMail, RateCount};
+use crate::store::table::write::{Pauses, Transaction, Unaudited, instant, number};
+use crate::store::{Account, Author, OutboxRow, QueuedMail, RateCount, Undeliverable};
 
-/// How many mails fit into one transaction beside the item itself.
-pub(super) const MAILS_AT_ONCE: usize = 90;
+/// How many mails, each with the item that files it, fit into one transaction beside the item itself.
+pub(super) const MAILS_AT_ONCE: usize = 45;
 
 /// The least time between two test alerts to one person.
 pub const BETWEEN_TESTS: SignedDuration = SignedDuration::from_mins(1);
@@ -74,13 +74,6 @@ pub struct CapScanPosition {
     pub shard: usize,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AlertAgain {
-    Done,
-    TooSoon,
-    NotTold,
-}
-
 impl Table {
     /// Records an item and queues a mail of it to each recipient. Returns `false` when it is recorded
     /// already. Then only recipients without a mail get one, because the invocation that recorded it died.
@@ -132,7 +125,7 @@ impl Table {
     ) -> Result<Transaction, StoreError> {
         let recipients = what.recipients().0.get(whom).unwrap_or_default();
         recipients.iter().try_fold(self.transaction(), |transaction, recipient| {
-            transaction.create(&OutboxRow::queued(new_ulid(now), what.owes(recipient), now))
+            transaction.owing(&OutboxRow::queued(new_ulid(now), what.owes(recipient), now))
         })
     }
 
@@ -187,7 +180,6 @@ impl Table {
     ) -> Result<bool, StoreError> {
         let mut transaction = self.transaction();
         for crossing in crossings {
-            let mut recorded = crossing.clone();
             match &crossing.scope {
                 _ if !crossing.is_mailed => {}
                 Scope::Cap(grant) => {
@@ -203,55 +195,30 @@ impl Table {
                 Scope::Budget | Scope::Reserved => {
                     for recipient in recipients {
                         let row = OutboxRow::queued(new_ulid(now), crossing.alert_to(recipient), now);
-                        transaction = transaction.create(&row)?;
-                        recorded.mails.push(AlertMail { row: row.row, recipient: recipient.clone(), by_hand: None });
+                        transaction = transaction.owing(&row)?;
                     }
                 }
             }
-            transaction = transaction.create(&recorded)?;
+            transaction = transaction.create(crossing)?;
         }
         self.commit_once(transaction.unaudited(Unaudited::Notification), deadline).await
     }
 
-    /// Queues the mail of a crossing once more for a person who had one, at most once an hour. An address to
-    /// which mail had ended is tried again.
+    /// Queues an alert once more, at most once an hour; otherwise returns `false`. `name` tells it from others. An address to which mail
+    /// had ended is tried again.
     pub async fn resend_alert(
         &self,
-        of: &Crossing,
-        recipient: &PersonId,
-        ended: Option<&MatchedAddress>,
+        programme: &ProgrammeId,
+        (alert, name): (&QueuedMail, &str),
+        ended: Option<&Undeliverable>,
         by: Author<'_>,
-    ) -> Result<AlertAgain, StoreError> {
-        self.carry_through(by.deadline, || async {
-            let Some(crossing) = self.get(of.key()).await? else { return Ok(Round::Over(AlertAgain::NotTold)) };
-            let to_them = || crossing.mails.iter().filter(|mail| mail.recipient == *recipient);
-            if to_them().next().is_none() {
-                return Ok(Round::Over(AlertAgain::NotTold));
-            }
-            if to_them().any(|mail| mail.by_hand.is_some_and(|at| by.now < at + BETWEEN_RESENT)) {
-                return Ok(Round::Over(AlertAgain::TooSoon));
-            }
-            let row = OutboxRow::queued(new_ulid(by.now), crossing.alert_to(recipient), by.now);
-            let what = AuditDetail::new(Act::AlertResent).noting(format_args!(
-                "{} of {} to {recipient}",
-                crossing.threshold_name(),
-                crossing.limit
-            ));
-            let entry = Entry::on_programme(&crossing.programme, by.actor, by.now, what);
-            let mut again = crossing.clone();
-            again.mails.push(AlertMail { row: row.row, recipient: recipient.clone(), by_hand: Some(by.now) });
-            let known = [(":known", number(crossing.mails.len()))];
-            let mut transaction = self.transaction().put(&again, "size(mails) = :known", &known)?.create(&row)?;
-            let mark = match ended {
-                Some(address) => self.undeliverable(address, by.now).await?,
-                None => None,
-            };
-            if let Some(mark) = mark {
-                transaction = transaction.forgetting(&mark)?;
-            }
-            Ok(Round::Write(transaction.told_by(&[entry])?, AlertAgain::Done))
-        })
-        .await
+    ) -> Result<bool, StoreError> {
+        let now = by.now;
+        let entry = Entry::on_programme(programme, by.actor, now, AuditDetail::new(Act::AlertResent).noting(name));
+        let row = OutboxRow { again_at: Some(now), ..OutboxRow::queued(new_ulid(now), alert.clone(), now) };
+        let again = self.once(format!("alert#{programme}#{name}"), BETWEEN_RESENT, now)?.owing(&row)?;
+        let again = ended.into_iter().try_fold(again, Transaction::forgetting)?;
+        self.commit_once(again.told_by(&[entry])?, by.deadline).await
     }
 
     /// Queues a test alert to the person who asks for it. Returns `false` within a minute of their last one.
@@ -263,16 +230,16 @@ impl Table {
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
         let mail = QueuedMail::TestAlert { programme: programme.clone(), recipient: recipient.clone() };
-        // One item for each person, whose interval begins with the use itself.
-        let once = RateCount {
-            what: format!("test-alert#{recipient}"),
-            begins_at: Moment::UNIX_EPOCH,
-            ends_at: now + BETWEEN_TESTS,
-            count: 1,
-        };
-        let once = self.transaction().create_or_replace(&once, "ends_at <= :now", &[(":now", instant(now))])?;
+        let once = self.once(format!("test-alert#{recipient}"), BETWEEN_TESTS, now)?;
         let queued = once.owing(&OutboxRow::queued(new_ulid(now), mail, now))?;
         self.commit_once(queued.unaudited(Unaudited::Delivery), deadline).await
+    }
+
+    /// A transaction on condition that no other of this name was within this time.
+    fn once(&self, what: String, within: SignedDuration, now: Moment) -> Result<Transaction, StoreError> {
+        // One item for each name, whose interval begins with the use itself.
+        let once = RateCount { what, begins_at: Moment::UNIX_EPOCH, ends_at: now + within, count: 1 };
+        self.transaction().create_or_replace(&once, "ends_at <= :now", &[(":now", instant(now))])
     }
 }
 

@@ -14,7 +14,7 @@ mod table;
 mod tests;
 
 pub use admins::{AddedAdmins, MOST_ADMINS};
-pub use alerts::{AlertAgain, BETWEEN_TESTS, Broadcast, CapScan, CapScanPosition};
+pub use alerts::{BETWEEN_TESTS, Broadcast, CapScan, CapScanPosition};
 pub use grants::act::{ActOutcome, Decision};
 pub use grants::list::GrantLine;
 pub use grants::view::{ByHand, DoneByHand, Enrolment, INVITED_AT_ONCE, NewPerson, ProgrammeShard};
@@ -23,7 +23,7 @@ pub use mail::delivery::{
     DeadMails, GIVEN_UP_SHOWN, NOT_WANTED, SentAgain, Undeliverable, Unreachable, UnreachableReason, Waiting,
 };
 pub use mail::limits::{BulkStop, MailRefusal, MailServer};
-pub use mail::outbox::{Bounce, GrantMail, MailState, OUTBOX_KEPT, OutboxRow, QueuedMail, SentAs};
+pub use mail::outbox::{Bounce, FiledMail, MailState, OUTBOX_KEPT, OutboxRow, QueuedMail, SentAs};
 pub use people::{KnownAddress, KnownPerson, Link, LoginRequest, RateCount, StaffPerson};
 pub use programmes::jobs::{GrantAct, Import, JOB_LEASE, Job, JobCreation, JobState, Pass, Step, Work};
 pub use programmes::programme::{BudgetSums, CopiedProgramme, Edit, EditOutcome, NewProgramme};

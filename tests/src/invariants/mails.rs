@@ -1,7 +1,7 @@
 //! I4, I5 and I13 as far as mails show them. Links and codes are in link mails alone, each outbox row is
 //! accepted once, and the counts agree.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bursar_core::clock::Moment;
 use bursar_core::domain::ledger::mailed::MailedStatement;
@@ -99,19 +99,24 @@ pub(super) fn each_is_told_once(step: &Step<'_>, wrong: &mut Vec<String>) {
             owed.entry(format!("{mail:?}")).or_default().0 = 1;
         }
     };
+    let is_again = |row: &OutboxRow| row.again_at == Some(row.written_at);
     let told = |of: Vec<PersonId>, queued: u32| of.into_iter().take(queued as usize);
     for of in now.crossings.iter().filter(|of| of.is_mailed) {
         let (programme, threshold, of_limit) = (&of.programme, of.threshold, of.limit);
         if let Scope::Cap(grant) = &of.scope {
             let (programme, grant, window) = (programme.clone(), grant.clone(), of.window);
             expect(of.found_at, QueuedMail::CapUsed { programme, grant, window, threshold, of_limit });
-        } else if of.mails.is_empty() {
+            continue;
+        }
+        let is_of_it = |row: &&OutboxRow| {
+            matches!(&row.mail, QueuedMail::Alert { programme: told, scope, threshold: at, of_limit: limit, .. }
+                if (told, scope, *at, *limit) == (programme, &of.scope, threshold, of_limit))
+        };
+        let alerts: Vec<_> = now.outbox.iter().filter(|row| is_of_it(row) && !is_again(row)).collect();
+        if alerts.is_empty() && now.at < of.found_at + OUTBOX_KEPT {
             wrong.push(format!("the crossing of {threshold} % of {of_limit} is told to nobody"));
         }
-        for recipient in of.mails.iter().map(|told| told.recipient.clone()) {
-            let (programme, scope) = (programme.clone(), of.scope.clone());
-            expect(of.found_at, QueuedMail::Alert { programme, scope, threshold, of_limit, recipient });
-        }
+        alerts.into_iter().for_each(|row| expect(of.found_at, row.mail.clone()));
     }
     for of in now.all::<Alarm>() {
         let (day, alarm) = (of.day, of.name());
@@ -130,9 +135,7 @@ pub(super) fn each_is_told_once(step: &Step<'_>, wrong: &mut Vec<String>) {
     for MailedStatement { month, mailed_at, recipients, queued, .. } in now.all() {
         told(recipients, queued).for_each(|to| expect(mailed_at, QueuedMail::Statement { month, recipient: to }));
     }
-    let by_hand = now.crossings.iter().flat_map(|of| &of.mails).filter(|told| told.by_hand.is_some());
-    let by_hand: BTreeSet<_> = by_hand.map(|told| told.row).collect();
-    let is_judged = |row: &OutboxRow| now.at < row.written_at + OUTBOX_KEPT && !by_hand.contains(&row.row);
+    let is_judged = |row: &OutboxRow| now.at < row.written_at + OUTBOX_KEPT && !is_again(row);
     for row in now.outbox.iter().filter(|row| is_judged(row)) {
         let is_asked_for =
             matches!(row.mail, QueuedMail::Request { .. } | QueuedMail::More { .. } | QueuedMail::TestAlert { .. });

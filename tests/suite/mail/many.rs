@@ -37,7 +37,6 @@ async fn cross(campus: &Campus, threshold: u8) {
         spent: Usd::from_dollars(40).times(threshold.into()),
         found_at: now,
         is_mailed: true,
-        mails: Vec::new(),
     };
     let faculty = campus.table.person_of(&address(FACULTY), soon()).await.unwrap();
     assert!(campus.table.record_crossings(&[crossing], &[faculty], now, soon()).await.unwrap());

@@ -10,6 +10,7 @@ use super::acts::{OwnCap, address_form, cap_form};
 use super::list;
 use crate::audit::AuditRow;
 use crate::form::{Form, ShownField};
+use crate::listing::Listing;
 use crate::mails::{self, MailRow};
 use crate::overview::TypedPerson;
 use crate::prelude::*;
@@ -32,7 +33,7 @@ struct GrantPage<'a> {
     zone: &'a TimeZone,
     /// The reason why the person does not get all mail, also in words, and since when.
     unreachable: Option<(UnreachableReason, &'static str, String)>,
-    mails: Vec<MailRow>,
+    mails: Listing<MailRow>,
     may: GrantForms,
     /// When the student asked for more and why, while that is open.
     asked: Option<(String, &'a str)>,
@@ -154,7 +155,7 @@ pub(crate) async fn show(
             resend: !is_over && grant.holds.dropped.is_none() && (mark.is_none() || access.is_faculty()),
         },
         unreachable: mark.map(|mark| (mark.why, mails::why(mark.why), column_time(mark.at, zone))),
-        mails: mails.iter().rev().map(|row| MailRow::of(row, zone)).collect(),
+        mails: mails::listing("mail", mails.iter().rev().map(MailRow::of).collect(), zone),
         as_of: sync.listed_at.map(|at| column_time(at, zone)),
         asked: view.open_request(now).map(|asked| (column_time(asked.at, zone), &*asked.reason)),
         notes: spans::notes(spans.iter().map(|(_, figure)| figure)),

@@ -17,9 +17,6 @@ pub struct Crossing {
     pub found_at: Moment,
     /// Whether it is reported; false if a higher threshold was crossed at the same time or before.
     pub is_mailed: bool,
-    /// The mails that reported it to people with a role, filled in by the store. A student's mail is filed
-    /// under the grant.
-    pub mails: Vec<AlertMail>,
 }
 
 stored! {
@@ -49,15 +46,6 @@ fn home<'a>(programme: &ProgrammeId, scope: &'a Scope) -> (String, &'a str) {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AlertMail {
-    /// The mail's row in the outbox.
-    pub row: Ulid,
-    pub recipient: PersonId,
-    /// The time at which a person had it sent again.
-    pub by_hand: Option<Moment>,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "scope", content = "grant", rename_all = "lowercase")]
 pub enum Scope {
@@ -73,11 +61,11 @@ pub const RESERVED: &str = "reserved";
 /// The threshold under which a fully reserved budget is recorded: all of the budget.
 pub const ALL: u8 = 100;
 
-impl Crossing {
-    pub fn threshold_name(&self) -> String {
-        match self.scope {
+impl Scope {
+    pub fn threshold_name(&self, threshold: u8) -> String {
+        match self {
             Scope::Reserved => RESERVED.to_owned(),
-            Scope::Budget | Scope::Cap(_) => self.threshold.to_string(),
+            Scope::Budget | Scope::Cap(_) => threshold.to_string(),
         }
     }
 }

@@ -28,7 +28,7 @@ use crate::prelude::*;
 use crate::store::alerts::MAILS_AT_ONCE;
 use crate::store::grants::view::{AS_READ, as_read};
 use crate::store::table::write::{Round, Told, Transaction, Unaudited, number};
-use crate::store::{ActContext, Enrolment, GrantMail, MailState, NOT_WANTED, OutboxRow, QueuedMail};
+use crate::store::{ActContext, Enrolment, FiledMail, MailState, NOT_WANTED, OutboxRow, QueuedMail};
 
 /// The most readings that one transaction checks, of its hundred parts. No grant uses keys of so many
 /// attempts in one window.
@@ -282,11 +282,10 @@ impl Table {
         said: AnnouncedEnd,
     ) -> Result<(AnnouncedEnd, NoticeDelivery), StoreError> {
         let (programme, grant) = (&view.programme.id, &view.grant.id);
-        let filed = self.list(GrantMail::written_at(programme, grant, said.at)).await?;
-        let rows = try_join_all(filed.iter().map(|filed| self.get(OutboxRow::key_of(filed.row)))).await?;
+        let rows = self.mails(self.list(FiledMail::written_at(programme, grant, said.at)).await?).await?;
         let announces =
             |row: &OutboxRow| matches!(&row.mail, QueuedMail::Notice { notice, .. } if *notice == announced);
-        let row = rows.into_iter().flatten().find(announces);
+        let row = rows.into_iter().find(announces);
         Ok((said, row.map_or(NoticeDelivery::Void, |row| row.outcome())))
     }
 }

@@ -23,7 +23,7 @@ pub struct OutboxRow {
     pub state: MailState,
     pub written_at: Moment,
     pub tries: u8,
-    /// When it was queued again after it had been a dead letter.
+    /// When somebody had it sent again: a dead letter, or an alert as a further mail.
     pub again_at: Option<Moment>,
     pub version: u64,
     /// The day in whose counts it is, once the mail server has it.
@@ -174,21 +174,36 @@ pub enum QueuedMail {
     },
 }
 
-/// The link from a grant to a mail about it, so that the grant's mails can be listed. It expires with the
-/// mail's row.
+/// The link from a grant, or else from its programme, to a mail about it, by which such mails are listed. It expires with the mail's row
+/// or later.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GrantMail {
+pub struct FiledMail {
     pub programme: ProgrammeId,
-    pub grant: GrantId,
+    pub grant: Option<GrantId>,
+    pub mail: MailKind,
     pub row: Ulid,
     pub written_at: Moment,
 }
 
 stored! {
-    "grant-mail" GrantMail |it| (programme: &ProgrammeId = &it.programme, grant: &GrantId = &it.grant, row: Ulid = it.row) => key(grant_partition_of(programme, grant), format!("{}{row}", mails_of(grant)));
-    list of_grant(programme: &ProgrammeId, grant: &GrantId) => begin(grant_partition_of(programme, grant), &mails_of(grant));
+    "filed-mail" FiledMail |it| (programme: &ProgrammeId = &it.programme, grant: Option<&GrantId> = it.grant.as_ref(), row: Ulid = it.row) => {
+        let (partition, mails) = home(programme, grant);
+        key(partition, format!("{mails}{row}"))
+    };
+    list of(programme: &ProgrammeId, grant: Option<&GrantId>) => {
+        let (partition, mails) = home(programme, grant);
+        begin(partition, &mails)
+    };
     list written_at(programme: &ProgrammeId, grant: &GrantId, at: Moment) => begin(grant_partition_of(programme, grant), &mails_written_at(grant, at));
     expires it.written_at + OUTBOX_KEPT
+}
+
+/// The partition of the mails about a grant, or of those to a programme's staff, and how their sort keys begin.
+fn home(programme: &ProgrammeId, grant: Option<&GrantId>) -> (String, String) {
+    match grant {
+        Some(grant) => (grant_partition_of(programme, grant), mails_of(grant)),
+        None => (programme_partition(programme), "V#".to_owned()),
+    }
 }
 
 /// The row of a mail under the message id of the mail server, whose events name nothing else for certain.
@@ -244,20 +259,17 @@ impl OutboxRow {
         OutboxRow::queued(row, QueuedMail::notice(notice, grant), now)
     }
 
-    /// The item that files it under its grant, if it is about one.
-    pub fn of_grant(&self) -> Option<GrantMail> {
-        match &self.mail {
-            QueuedMail::Roster { programme, grant }
-            | QueuedMail::FormerAddress { programme, grant, .. }
-            | QueuedMail::Notice { programme, grant, .. }
-            | QueuedMail::CapUsed { programme, grant, .. } => Some(GrantMail {
-                programme: programme.clone(),
-                grant: grant.clone(),
-                row: self.row,
-                written_at: self.written_at,
-            }),
+    /// The item that files it under its grant, or under its programme.
+    fn filed(&self) -> Option<FiledMail> {
+        let grant = match &self.mail {
+            QueuedMail::Roster { grant, .. }
+            | QueuedMail::FormerAddress { grant, .. }
+            | QueuedMail::Notice { grant, .. }
+            | QueuedMail::CapUsed { grant, .. } => Some(grant.clone()),
             _ => None,
-        }
+        };
+        let (mail, row, written_at) = (self.mail.kind(), self.row, self.written_at);
+        Some(FiledMail { programme: self.mail.programme()?.clone(), grant, mail, row, written_at })
     }
 }
 
@@ -279,14 +291,7 @@ impl QueuedMail {
     /// Whether it goes to staff of a programme or of the account, or to finance. The loss of such a mail must come to
     /// somebody's notice.
     pub fn is_to_staff(&self) -> bool {
-        !matches!(
-            self,
-            QueuedMail::Link { .. }
-                | QueuedMail::Roster { .. }
-                | QueuedMail::FormerAddress { .. }
-                | QueuedMail::Notice { .. }
-                | QueuedMail::CapUsed { .. }
-        )
+        self.recipient().is_some()
     }
 
     /// The choice by which its recipient can opt out. Nobody can opt out of mail about their key or about a
@@ -312,6 +317,21 @@ impl QueuedMail {
             | QueuedMail::Request { programme, .. }
             | QueuedMail::More { programme, .. }
             | QueuedMail::Digest { programme, .. } => Some(programme),
+            _ => None,
+        }
+    }
+
+    /// Whom of the staff or of finance it goes to.
+    pub fn recipient(&self) -> Option<&PersonId> {
+        match self {
+            QueuedMail::Alert { recipient, .. }
+            | QueuedMail::TestAlert { recipient, .. }
+            | QueuedMail::Request { recipient, .. }
+            | QueuedMail::More { recipient, .. }
+            | QueuedMail::Account { recipient, .. }
+            | QueuedMail::Digest { recipient, .. }
+            | QueuedMail::AccountDigest { recipient, .. }
+            | QueuedMail::Statement { recipient, .. } => Some(recipient),
             _ => None,
         }
     }
@@ -427,17 +447,21 @@ impl Table {
         self.transaction().doing_by_hand(&done, now)?.owing(&row)
     }
 
-    /// The mails to a grant's student, oldest first, for as long as they are kept.
-    pub async fn mails_of(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Vec<OutboxRow>, StoreError> {
-        let filed = self.list(GrantMail::of_grant(programme, grant)).await?;
-        let rows = try_join_all(filed.iter().map(|filed| self.get(OutboxRow::key_of(filed.row)))).await?;
+    /// The rows of these mails that are still kept.
+    pub async fn mails(&self, filed: impl IntoIterator<Item = FiledMail>) -> Result<Vec<OutboxRow>, StoreError> {
+        let rows = try_join_all(filed.into_iter().map(|filed| self.get(OutboxRow::key_of(filed.row)))).await?;
         Ok(rows.into_iter().flatten().collect())
+    }
+
+    /// The mails to a grant's student, oldest first.
+    pub async fn mails_of(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Vec<OutboxRow>, StoreError> {
+        self.mails(self.list(FiledMail::of(programme, Some(grant))).await?).await
     }
 }
 
 impl Transaction {
-    /// Queues a mail, with the item by which it is found from its grant.
+    /// Queues a mail, with the item by which it is found from its grant or programme.
     pub(crate) fn owing(self, row: &OutboxRow) -> Result<Transaction, StoreError> {
-        row.of_grant().iter().try_fold(self.create(row)?, Transaction::create)
+        row.filed().iter().try_fold(self.create(row)?, Transaction::create)
     }
 }

@@ -373,7 +373,7 @@ impl Table {
                 wishes: request.wishes.clone(),
                 recipient,
             };
-            transaction = transaction.create(&OutboxRow::queued(Ulid(row), mail, now))?;
+            transaction = transaction.owing(&OutboxRow::queued(Ulid(row), mail, now))?;
         }
         self.commit_once(transaction.told_by(&[entry])?, by.deadline).await
     }
