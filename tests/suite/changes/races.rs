@@ -14,6 +14,8 @@ const GROUPS: &str = "/console/programmes/cs-pilot/groups";
 const TIERS: &str = "/console/tiers";
 const CLOSE: &str = "/console/programmes/cs-pilot/close";
 const COPY: &str = "/console/programmes/cs-pilot/copy";
+const GRANTS: &str = "/console/programmes/cs-pilot/grants";
+const BULK: &str = "/console/programmes/cs-pilot/grants/bulk";
 const APPLY: &str = "/console/programmes/cs-pilot/roster/apply";
 const RETURN: &str = "/my/cs-pilot/return";
 const SONNET: &str = "anthropic/claude-sonnet-4.5";
@@ -36,6 +38,8 @@ listed! {
         Returned,
         Copied,
         Close,
+        ManyPaused,
+        ManyCapped,
     }
 }
 
@@ -159,6 +163,7 @@ impl Makers {
             Change::Providers => (ID, ID, &[("providers", "anthropic")]),
             Change::Regions => (ID, ID, &[("regions", "europe")]),
             Change::AnotherGroup => (ID, APPLY, &[]),
+            Change::ManyPaused | Change::ManyCapped => (GRANTS, BULK, &[]),
             Change::Returned => ("/my", RETURN, &[]),
             Change::Copied => (ID, COPY, &[("name", "Next"), ("roster", "on")]),
             Change::Close => (ID, CLOSE, &[]),
@@ -169,6 +174,11 @@ impl Makers {
             let page = match change {
                 Change::AnotherGroup => {
                     crate::console::roster::preview(visitor, "add", "email,group\nada@example.edu,B\n").await
+                }
+                Change::ManyPaused | Change::ManyCapped => {
+                    let act = if change == Change::ManyPaused { "pause" } else { "cap" };
+                    let fields = [("act", act), ("cap_usd", "7"), ("reason", "an exam")];
+                    visitor.submit(&visitor.get(page).await, path, &fields).await
                 }
                 _ => visitor.get(page).await,
             };
@@ -228,6 +238,7 @@ async fn race(change: Change, other: Other, nth: u64) -> bool {
     campus.minutes(20);
     campus.sync().await;
     campus.judged_after_sync().await;
+    campus.work().await;
     let keys = race.keys();
     let seen = campus.judged().await;
     let ada = &seen.grants[&(campus.programme.clone(), race.makers.grant_of_ada.clone())];
@@ -264,7 +275,10 @@ async fn race(change: Change, other: Other, nth: u64) -> bool {
         }
         Change::Returned => other == Other::Replacement || ada.live().is_none(),
         Change::Copied => seen.grants.values().filter(|grant| grant.programme.as_str() == "next").count() == 3,
-        Change::Close | Change::EarlierEnd => keys.is_empty(),
+        Change::Close | Change::EarlierEnd | Change::ManyPaused => keys.is_empty(),
+        // As with one.
+        Change::ManyCapped if other == Other::Replacement => all(Some(7), None),
+        Change::ManyCapped => keys.iter().any(|(limit, _)| *limit == Some(Nano::usd(7))),
     };
     assert!(holds, "{case}: {keys:?}");
     let running = campus.table.jobs(&campus.programme).await.unwrap();
@@ -274,12 +288,13 @@ async fn race(change: Change, other: Other, nth: u64) -> bool {
 }
 
 /// The pairs that `cargo test` plays.
-const FEW: [(Other, Change); 5] = [
+const FEW: [(Other, Change); 6] = [
     (Other::Claim, Change::LowerCap),
     (Other::Replacement, Change::Close),
     (Other::Sync, Change::Tier),
     (Other::Job, Change::AnotherGroup),
     (Other::Itself, Change::Models),
+    (Other::Claim, Change::ManyPaused),
 ];
 
 /// Of the other one's calls two are held; which ones differs from change to change.

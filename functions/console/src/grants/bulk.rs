@@ -1,11 +1,15 @@
 //! One act on many grants, those of a filter or of a list of addresses: first a preview that names and counts them, then a job that acts
-//! on what the preview named, and only writes. What the provider must be told is sent by the work of each minute.
+//! on what the preview named, and only writes. If other grants are meant by then, there is another preview. What the provider must be told
+//! is sent by the work of each minute.
 
 use std::collections::BTreeSet;
 
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{ChangeRefused, Hold, RosterLine, Unchanged, View};
+use bursar_core::domain::values::id::new_ulid;
+use bursar_core::domain::values::token::sha256_hex;
 use bursar_core::store::{GrantAct, Import, JobCreation, Step, StoreError};
+use ulid::Ulid;
 
 use super::acts::own_cap;
 use super::list::{self, GrantRow, GrantSearch};
@@ -17,7 +21,7 @@ use crate::work::jobs;
 
 const LONGEST_REASON: usize = 500;
 const MOST_ADDRESSES: usize = 5_000;
-const GONE: &str = "A preview can be acted on for a day. Choose again whom you mean.";
+const GONE: &str = "That is no preview of this programme. Choose again whom you mean.";
 
 #[derive(Default)]
 pub(crate) struct TypedBulk {
@@ -104,6 +108,8 @@ struct BulkPage<'a> {
     sought: &'a GrantSearch,
     words: &'static str,
     is_final: bool,
+    /// Whether these are others than those of the preview that was acted on.
+    is_other: bool,
     found: Option<Found<'a>>,
     form: Form<TypedBulk>,
 }
@@ -151,8 +157,12 @@ pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
     if programme.closed_at.is_some() {
         return Err(AppError::conflict("The programme is closed."));
     }
-    if let Some(bulk) = fields.filled("bulk") {
-        return start(&post, bulk).await;
+    let previewed = fields.filled("bulk").map(|bulk| previewed(bulk).ok_or_else(|| AppError::unprocessable(GONE)));
+    let previewed = previewed.transpose()?;
+    if let Some((bulk, _)) = &previewed
+        && let Some(import) = site.table.import(*bulk, *now).await?
+    {
+        return start(&post, import).await;
     }
     let sought = GrantSearch::of(fields);
     let mut form = Form::<TypedBulk>::blank().apart("bulk-", "").typed(fields);
@@ -163,6 +173,7 @@ pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
         sought: &sought,
         words: typed.as_ref().map_or("Many grants", TypedBulk::words),
         is_final: typed.as_ref().is_some_and(|typed| typed.act == "revoke"),
+        is_other: false,
         found: None,
         form,
     };
@@ -183,32 +194,43 @@ pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
     }
     rows.sort_by_cached_key(GrantRow::address);
     let count = rows.len();
-    let mut bulk = None;
-    if unknown.is_empty() && count > 0 {
+    let hash = sha256_hex(&rows.iter().map(|row| row.line.id.as_str()).collect::<Vec<_>>());
+    page.is_other = previewed.as_ref().is_some_and(|(_, of)| *of != hash);
+    if let Some((bulk, _)) = previewed
+        && !page.is_other
+        && unknown.is_empty()
+    {
         let step = |row: &GrantRow<'_>| Step::Act { grant: row.line.id.clone(), allowed: row.line.allowed };
         let steps: Vec<Step> = rows.iter().map(step).collect();
-        let import = Import { act: Some(typed.act()), ..Import::of(&programme.id, count, *now) };
-        bulk = Some(import.import.to_string());
-        site.table.keep_import(import, steps, *deadline).await?;
+        let import = Import { import: bulk, act: Some(typed.act()), ..Import::of(&programme.id, count, *now) };
+        site.table.keep_import(import.clone(), steps, *deadline).await?;
+        return start(&post, import).await;
     }
+    let bulk = (unknown.is_empty() && count > 0).then(|| format!("{}-{hash}", new_ulid(*now)));
     rows.truncate(ON_A_PAGE);
     let mut listing = Listing::of(("Grants", "grant"), list::columns(false), rows, programme.settings.term.zone());
     listing.caption =
         if count > ON_A_PAGE { format!("The first {ON_A_PAGE} of {count}") } else { "All of them".to_owned() };
     page.found = Some(Found { count, unknown, bulk, listing });
-    Ok(site.page(&page))
+    match page.is_other {
+        true => Err(AppError::page(StatusCode::CONFLICT, Ok(site.page(&page)))),
+        false => Ok(site.page(&page)),
+    }
+}
+
+/// The preview that a form names, and the hash of the grants that it listed.
+fn previewed(bulk: &str) -> Option<(Ulid, String)> {
+    let (bulk, hash) = bulk.split_once('-')?;
+    Some((bulk.parse().ok()?, hash.to_owned()))
 }
 
 /// Starts the job of a preview.
-async fn start(post: &Post<Faculty>, bulk: &str) -> Answer {
+async fn start(post: &Post<Faculty>, import: Import) -> Answer {
     let Post { site, access, actor, now, deadline, .. } = post;
     let id = &access.programme.id;
-    let import = match bulk.parse() {
-        Ok(bulk) => site.table.import(bulk, *now).await?,
-        Err(_) => None,
-    };
-    let import = import.filter(|import| import.programme == *id && import.act.is_some());
-    let import = import.ok_or_else(|| AppError::unprocessable(GONE))?;
+    if import.programme != *id || import.act.is_none() {
+        return Err(AppError::unprocessable(GONE));
+    }
     match site.table.start_import(&import, actor, *now, *deadline).await? {
         JobCreation::Busy => {
             Err(AppError::conflict("Another change of many is under way. Wait until it is done, then press again."))

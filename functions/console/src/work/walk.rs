@@ -1,51 +1,63 @@
 //! Jobs that walk through the grants of a programme.
 //!
-//! The shards are walked side by side, each in the order of the grants' ids, with a checkpoint after some of them. What waits for
-//! the provider at the end of a walk is looked at again in the next minute, by another walk. So every step is done again until
-//! nothing waits any more, and may be done by two runners.
+//! Some grants at a time, in the order of their ids, each time with a checkpoint. What waits for the provider at the end of a walk is
+//! looked at again in the next minute, by another walk. So every step is done again until nothing waits any more, and may be done by
+//! two runners.
 
 use anyhow::Result;
 use bursar_core::domain::grant::{Attempt, GrantState, ListedLimit, NotMoved, Order, OrderKind};
 use bursar_core::domain::programme::guardrail::Guardrail;
 use bursar_core::orders::NotCarriedOut;
-use bursar_core::store::{ActOutcome, Pass, StoreError, keys};
-use futures_util::stream::{StreamExt, iter};
-use tokio::sync::Mutex;
+use bursar_core::store::{ActOutcome, Pass, StoreError};
+use futures_util::future::try_join_all;
 
 use super::Outage;
 use super::jobs::{self, AGAIN_AFTER, JobDeadlines};
 use crate::prelude::*;
 
-/// How many shards are walked at once.
-const SIDE_BY_SIDE: usize = 8;
-/// How many grants lie between two checkpoints of a shard.
-const BETWEEN_CHECKPOINTS: usize = 20;
-
-/// A walk under way. Its shards write their checkpoints one after the other.
-struct Walk<'a> {
-    site: &'a Site,
-    until: JobDeadlines,
-    outage: &'a Outage,
-    /// What keys are put under.
-    guardrails: Vec<Guardrail>,
-    /// The job as it was last written; `None` once somebody else has written it.
-    job: Mutex<Option<Job>>,
-}
+/// How many grants lie between two checkpoints; their steps are done side by side.
+const SIDE_BY_SIDE: i32 = 8;
 
 /// Continues a walk that the caller owns, and returns the state in which it is left.
-pub(super) async fn carry_on(site: &Site, job: Job, until: JobDeadlines, outage: &Outage) -> Result<JobState> {
+pub(super) async fn carry_on(site: &Site, mut job: Job, until: JobDeadlines, outage: &Outage) -> Result<JobState> {
     if let Some(ended) = jobs::ended_early(site, &job).await? {
         return jobs::end(site, job, ended, until.deadline).await;
     }
     let guardrails = site.table.list(Guardrail::of_programme(&job.programme)).await?;
-    let walk = Walk { site, until, outage, guardrails, job: Mutex::new(Some(job.clone())) };
-    let shards: Vec<_> = keys::SHARDS.iter().map(|shard| Box::pin(walk.shard(&job, *shard))).collect();
-    let ends: Vec<Result<bool>> = iter(shards).buffer_unordered(SIDE_BY_SIDE).collect().await;
-    // Somebody else has it now.
-    let Some(job) = walk.job.into_inner() else { return Ok(job.state) };
-    let ends: Vec<bool> = ends.into_iter().collect::<Result<_>>()?;
-    if !ends.into_iter().all(|has_ended| has_ended) {
-        return jobs::leave(site, job, until.deadline).await;
+    loop {
+        let grants = site.table.grants_after(&job.programme, job.pass.after.as_ref(), SIDE_BY_SIDE).await?;
+        let Some((last, _)) = grants.last() else { break };
+        if until.is_time_up() {
+            return jobs::leave(site, job, until.deadline).await;
+        }
+        let (last, now) = (last.clone(), site.clock.now());
+        let steps = grants.into_iter().map(|(id, grant)| {
+            let (job, guardrails) = (&job, &guardrails);
+            Box::pin(async move {
+                let at = ActContext { programme: &job.programme, grant: &id, now, deadline: until.deadline };
+                step(site, job, at, grant, guardrails, outage).await
+            })
+        });
+        let ends = try_join_all(steps).await?;
+        let count = |is: StepEnd| u32::try_from(ends.iter().filter(|end| **end == is).count());
+        let Pass { seen, waiting, refused, .. } = job.pass;
+        job.pass = Pass {
+            after: Some(last),
+            seen: seen + u32::try_from(ends.len())?,
+            waiting: waiting + count(StepEnd::Waits)?,
+            refused: refused + count(StepEnd::Refused)?,
+            ..job.pass
+        };
+        let done = job.pass.seen - job.pass.waiting;
+        if job.done < done {
+            (job.done, job.advanced_at) = (done, site.clock.now());
+        }
+        job.all = job.all.max(job.pass.seen);
+        job.refused = job.refused.max(job.pass.refused);
+        let state = job.state.clone();
+        // Another runner has taken the job over.
+        let Some(after) = jobs::checkpoint(site, job, until.deadline).await? else { return Ok(state) };
+        job = after;
     }
     let (now, Pass { seen, waiting, refused, .. }) = (site.clock.now(), job.pass);
     let state = match waiting {
@@ -56,76 +68,9 @@ pub(super) async fn carry_on(site: &Site, job: Job, until: JobDeadlines, outage:
     jobs::end(site, job, state, until.deadline).await
 }
 
-impl Walk<'_> {
-    /// Walks a shard from its checkpoint on. Returns whether its end was reached.
-    async fn shard(&self, job: &Job, shard: char) -> Result<bool> {
-        let mut after = job.pass.reached.iter().find(|reached| reached.as_str().starts_with(shard)).cloned();
-        loop {
-            let limit = i32::try_from(BETWEEN_CHECKPOINTS)?;
-            let grants = self.site.table.grants_after(&job.programme, shard, after.as_ref(), limit).await?;
-            if grants.is_empty() {
-                return Ok(true);
-            }
-            let mut ends = Vec::with_capacity(grants.len());
-            let (read, mut last) = (grants.len(), None);
-            for (id, grant) in grants {
-                if self.until.is_time_up() {
-                    break;
-                }
-                ends.push(self.step(job, &id, grant).await?);
-                last = Some(id);
-            }
-            let Some(last) = last else { return Ok(false) };
-            let is_mine = self.note(&last, &ends).await?;
-            after = Some(last);
-            if !is_mine || ends.len() < read {
-                return Ok(false);
-            }
-        }
-    }
-
-    async fn step(&self, job: &Job, id: &GrantId, grant: Result<Grant, StoreError>) -> Result<StepEnd> {
-        match self.step_of(job, id, grant).await {
-            // One grant that cannot be read does not keep the others from theirs.
-            Err(error @ StoreError::Corrupt { .. }) => {
-                tracing::error!(grant = %id, %error, "a step of a job cannot be done");
-                Ok(StepEnd::Refused)
-            }
-            end => Ok(end?),
-        }
-    }
-
-    async fn step_of(&self, job: &Job, id: &GrantId, grant: Result<Grant, StoreError>) -> Result<StepEnd, StoreError> {
-        let (now, deadline) = (self.site.clock.now(), self.until.deadline);
-        let at = ActContext { programme: &job.programme, grant: id, now, deadline };
-        of_grant(self.site, job, at, &grant?, &self.guardrails, self.outage).await
-    }
-
-    /// Writes the checkpoint of a shard. Returns `false` when somebody else has taken or ended the job.
-    async fn note(&self, last: &GrantId, ends: &[StepEnd]) -> Result<bool> {
-        let mut owned = self.job.lock().await;
-        let Some(mut job) = owned.take() else { return Ok(false) };
-        let count = |is: fn(&StepEnd) -> bool| ends.iter().filter(|end| is(end)).count();
-        let pass = &mut job.pass;
-        pass.reached.retain(|reached| reached.as_str().chars().next() != last.as_str().chars().next());
-        pass.reached.push(last.clone());
-        pass.seen += u32::try_from(ends.len())?;
-        pass.waiting += u32::try_from(count(|end| *end == StepEnd::Waits))?;
-        pass.refused += u32::try_from(count(|end| *end == StepEnd::Refused))?;
-        let done = job.pass.seen - job.pass.waiting;
-        if job.done < done {
-            (job.done, job.advanced_at) = (done, self.site.clock.now());
-        }
-        job.all = job.all.max(job.pass.seen);
-        job.refused = job.refused.max(job.pass.refused);
-        *owned = jobs::checkpoint(self.site, job, self.until.deadline).await?;
-        Ok(owned.is_some())
-    }
-}
-
 /// The end of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum StepEnd {
+enum StepEnd {
     /// Nothing is left to be done.
     Done,
     /// The provider is still to confirm something, or a key is just being made.
@@ -134,8 +79,28 @@ pub(super) enum StepEnd {
     Refused,
 }
 
-/// Does the step of a job's grant, which is done when the provider has confirmed it, and may be done any number of times.
-pub(super) async fn of_grant(
+/// Does a step. One grant that cannot be read does not keep the others from theirs.
+async fn step(
+    site: &Site,
+    job: &Job,
+    at: ActContext<'_>,
+    grant: Result<Grant, StoreError>,
+    guardrails: &[Guardrail],
+    outage: &Outage,
+) -> Result<StepEnd, StoreError> {
+    let end = match grant {
+        Ok(grant) => of_grant(site, job, at, &grant, guardrails, outage).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error @ StoreError::Corrupt { .. }) = &end {
+        tracing::error!(grant = %at.grant, %error, "a step of a job cannot be done");
+        return Ok(StepEnd::Refused);
+    }
+    end
+}
+
+/// The step of a job's grant, which is done when the provider has confirmed it, and may be done any number of times.
+async fn of_grant(
     site: &Site,
     job: &Job,
     at: ActContext<'_>,

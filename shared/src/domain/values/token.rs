@@ -151,7 +151,7 @@ fn random<const N: usize>() -> [u8; N] {
 }
 
 /// The hash of several parts, each preceded by its length so that parts cannot be shifted into one another.
-pub(in crate::domain) fn sha256_hex(parts: &[&str]) -> String {
+pub fn sha256_hex(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update((part.len() as u64).to_be_bytes());

@@ -24,22 +24,29 @@ const SHARDS_AT_ONCE: usize = 8;
 pub type ProgrammeShard = (u16, Vec<(Grant, Vec<Reading>)>);
 
 impl Table {
-    /// Some grants of a shard after this one, in the order of their ids, each by itself, so that one that cannot be read is no obstacle to
-    /// the others; empty after the last.
+    /// Some grants of a programme after this one, in the order of their ids, each by itself, so that one that cannot be read is no
+    /// obstacle to the others; empty after the last.
     pub async fn grants_after(
         &self,
         programme: &ProgrammeId,
-        shard: char,
         after: Option<&GrantId>,
         limit: i32,
     ) -> Result<Vec<(GrantId, Result<Grant, StoreError>)>, StoreError> {
-        let range = Grant::of_shard(programme, shard);
-        let query = match after {
-            Some(after) => self.query(&Range { first: format!("{}#", Grant::key_of(programme, after).sk), ..range }),
-            None => self.query(&range),
-        };
-        let named = |item: items::Item| Some((keys::grant_of(&items::key_of(&item))?.1, items::from_item(item)));
-        Ok(Self::page(query.limit(limit)).await?.into_iter().filter_map(named).collect())
+        let mut found = Vec::new();
+        let is_before = |shard: &char| after.is_some_and(|after| !after.as_str().starts_with(*shard));
+        for shard in SHARDS.into_iter().skip_while(is_before) {
+            let mut range = Grant::of_shard(programme, shard);
+            if let Some(after) = after.filter(|after| after.as_str().starts_with(shard)) {
+                range.first = format!("{}#", Grant::key_of(programme, after).sk);
+            }
+            let left = limit - i32::try_from(found.len()).unwrap_or(limit);
+            if left <= 0 {
+                break;
+            }
+            let named = |item: items::Item| Some((keys::grant_of(&items::key_of(&item))?.1, items::from_item(item)));
+            found.extend(Self::page(self.query(&range).limit(left)).await?.into_iter().filter_map(named));
+        }
+        Ok(found)
     }
 
     pub async fn count_grants(&self, programme: &ProgrammeId) -> Result<u32, StoreError> {

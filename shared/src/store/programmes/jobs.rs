@@ -70,8 +70,8 @@ pub enum Work {
 pub struct Pass {
     /// The kept step to go on with.
     pub next: u32,
-    /// The last grant of each shard that was walked through.
-    pub reached: Vec<GrantId>,
+    /// The last grant that was walked through.
+    pub after: Option<GrantId>,
     pub seen: u32,
     /// Steps of this pass that are not done yet.
     pub waiting: u32,
