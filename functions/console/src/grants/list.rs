@@ -149,7 +149,7 @@ pub(crate) async fn page(
         } else {
             None
         },
-        spans: spans::choices(&path, &sought.query(), &Span::EACH, |span| asked == Some(span)),
+        spans: spans::choices(&path, &sought.query(), &Span::EACH, |span| span == asked.unwrap_or(Span::Window)),
         notes,
     };
     Ok(site.page(&page))
