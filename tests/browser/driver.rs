@@ -18,6 +18,7 @@ const PATIENCE_MS: u64 = 10_000;
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 pub(crate) const TAB: char = '\u{E004}';
 pub(crate) const ENTER: char = '\u{E007}';
+pub(crate) const SHIFT: char = '\u{E008}';
 pub(crate) const PHONE: u32 = 390;
 pub(crate) const DESK: u32 = 1280;
 /// What a browser says of names in `Permissions-Policy` that only other browsers know.
@@ -71,14 +72,14 @@ impl Driver {
             "browserName": "chrome",
             "goog:chromeOptions": options,
             "goog:loggingPrefs": {"browser": "ALL"},
-            "timeouts": {"implicit": PATIENCE_MS, "pageLoad": 3 * PATIENCE_MS, "script": PATIENCE_MS},
+            "timeouts": {"implicit": PATIENCE_MS, "pageLoad": 3 * PATIENCE_MS, "script": 3 * PATIENCE_MS},
         }}});
         let sessions = Browser { http: self.http.clone(), session: format!("{}/session", self.origin) };
         let made = sessions.post("", &wanted).await;
         let id = made["sessionId"].as_str().unwrap();
         let browser = Browser { session: format!("{}/{id}", sessions.session), ..sessions };
         self.opened.lock().unwrap().push(browser.clone());
-        browser.resize(width).await;
+        browser.shows(width, "light").await;
         browser
     }
 
@@ -100,12 +101,14 @@ impl Driver {
 }
 
 impl Browser {
-    pub(crate) async fn resize(&self, width: u32) {
+    /// Gives the open page this width and these colours.
+    pub(crate) async fn shows(&self, width: u32, scheme: &str) {
         // Not `mobile`: a page that is too wide would be zoomed out there, and seem to fit.
         let size = json!({"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": false});
         self.devtools("Emulation.setDeviceMetricsOverride", &size).await;
         // Otherwise the driver clicks where an element was before smooth scrolling began.
-        let media = json!({"features": [{"name": "prefers-reduced-motion", "value": "reduce"}]});
+        let still = json!({"name": "prefers-reduced-motion", "value": "reduce"});
+        let media = json!({"features": [still, {"name": "prefers-color-scheme", "value": scheme}]});
         self.devtools("Emulation.setEmulatedMedia", &media).await;
     }
 
@@ -153,9 +156,13 @@ impl Browser {
         self.one(&format!("form[action='{action}'] button[type='submit']")).await.click().await;
     }
 
-    /// Presses keys in turn at the element with the focus.
+    /// Presses keys in turn at the element with the focus. Shift is held until the next key is released.
     pub(crate) async fn press(&self, keys: &str) {
-        let strokes = keys.chars().flat_map(|key| ["keyDown", "keyUp"].map(|kind| json!({"type": kind, "value": key})));
+        let stroke = |key| match key {
+            SHIFT => vec![("keyDown", SHIFT)],
+            _ => vec![("keyDown", key), ("keyUp", key), ("keyUp", SHIFT)],
+        };
+        let strokes = keys.chars().flat_map(stroke).map(|(kind, key)| json!({"type": kind, "value": key}));
         let keyboard = json!({"type": "key", "id": "keyboard", "actions": strokes.collect::<Vec<_>>()});
         self.post("/actions", &json!({"actions": [keyboard]})).await;
     }

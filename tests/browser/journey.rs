@@ -1,24 +1,13 @@
-//! What only a browser shows: scripts, the keyboard, the clipboard, what stays of a key. The rest of the journey is tried over HTTP.
+//! What only a browser shows of a student's way to a key: scripts, the clipboard, what stays of the key.
 
 use bursar_local::inbox::Contents;
 use bursar_local::settle::LIMIT;
-use bursar_tests::campus::{ADMIN, Campus, address};
+use bursar_tests::campus::Campus;
 use bursar_tests::stack::Stack;
 
-use crate::driver::{Browser, Driver, ENTER, PHONE, TAB};
+use crate::driver::{Browser, Driver, PHONE};
 
-pub(crate) async fn goes_well(driver: &Driver) {
-    let mut campus = Campus::open().await;
-    campus.programme("CS pilot", |settings| settings.people.faculty = vec![address("faye")]).await;
-    campus.students(&["stu"]).await;
-    campus.settle().await;
-    student_gets_a_key(driver, &campus).await;
-    admin_makes_a_programme(driver, &campus).await;
-    faculty_uses_the_keyboard(driver, &campus).await;
-    campus.finish().await;
-}
-
-async fn student_gets_a_key(driver: &Driver, campus: &Campus) {
+pub(crate) async fn student_gets_a_key(driver: &Driver, campus: &Campus) {
     let (student, scanner) = (driver.open(PHONE).await, driver.open(PHONE).await);
     ask(&campus.stack, &student, "stu@example.edu").await;
     let link = line_of_link_mail(&campus.stack, "stu@example.edu", "http").await;
@@ -66,66 +55,6 @@ async fn student_gets_a_key(driver: &Driver, campus: &Campus) {
     student.one("form[action='/link']").await;
 }
 
-/// The form's details open, a date is typed, and a refused amount loses nothing that was typed.
-async fn admin_makes_a_programme(driver: &Driver, campus: &Campus) {
-    let (admin, form) = (driver.open(PHONE).await, "/console/programmes");
-    sign_in(&campus.stack, &admin, ADMIN).await;
-    admin.one("a[href='/console/programmes/new']").await.click().await;
-    admin.reads("New programme", "").await;
-    admin.one("details > summary").await.click().await;
-    // The order in which this browser's date field takes the keys: month first.
-    for (field, text) in [
-        ("name", "Maths"),
-        ("starts_on", "11102026"),
-        ("ends_on", "08012027"),
-        ("cap_usd", "1"),
-        ("budget_usd", "a lot"),
-        ("faculty", "faye@example.edu"),
-    ] {
-        admin.types(form, field, text).await;
-    }
-    admin.run("document.querySelector('[name=timezone]').value = 'UTC'").await;
-    admin.sends(form).await;
-    admin.one("[name='budget_usd'][aria-invalid='true']").await;
-    admin.reads("New programme", "status of 422").await;
-    let typed = admin
-        .run("return ['faculty', 'starts_on'].map((name) => document.querySelector(`[name=${name}]`).value)")
-        .await;
-    assert_eq!(typed, serde_json::json!(["faye@example.edu", "2026-11-10"]), "what was typed is lost");
-    admin.run("document.querySelector('[name=budget_usd]').value = '$1.20'").await;
-    admin.sends(form).await;
-    admin.reads("Maths", "").await;
-    admin.one("[data-testid='budget'][data-usd='1.200000']").await;
-}
-
-/// Faculty sign in with the keyboard alone, by the code of the mail.
-async fn faculty_uses_the_keyboard(driver: &Driver, campus: &Campus) {
-    let (faculty, to) = (driver.open(PHONE).await, "faye@example.edu");
-    faculty.go(&campus.ready.web).await;
-    tab_to(&faculty, "address").await;
-    faculty.press(&format!("{to}{TAB}{ENTER}")).await;
-    faculty.reads("Look into your mail", "").await;
-    let code = line_of_link_mail(&campus.stack, to, "Code: ").await;
-    tab_to(&faculty, "address").await;
-    faculty.press(&format!("{to}{TAB}{}{TAB}{ENTER}", code.trim_start_matches("Code: "))).await;
-    faculty.reads("Programmes", "").await;
-    tab_to(&faculty, "CS pilot").await;
-    faculty.press(&ENTER.to_string()).await;
-    faculty.reads("CS pilot", "").await;
-}
-
-/// Presses Tab until the focus is on the field with this id, or on the link with this text.
-async fn tab_to(browser: &Browser, there: &str) {
-    let focused = "const at = document.activeElement; return [at.id, at.textContent.trim()]";
-    for _ in 0..20 {
-        browser.press(&TAB.to_string()).await;
-        if browser.run(focused).await.as_array().unwrap().iter().any(|at| at == there) {
-            return;
-        }
-    }
-    panic!("Tab does not lead to {there} at {}", browser.address().await);
-}
-
 /// Double-clicks the button of this form, which must be one request.
 async fn press_twice(browser: &Browser, form: &str) {
     let button = format!("{form} button[type='submit']");
@@ -152,7 +81,7 @@ pub(crate) async fn sign_in(stack: &Stack, browser: &Browser, address: &str) {
 }
 
 /// The line of the newest link mail that begins so.
-async fn line_of_link_mail(stack: &Stack, address: &str, begins: &str) -> String {
+pub(crate) async fn line_of_link_mail(stack: &Stack, address: &str, begins: &str) -> String {
     let (_, mail) = newest_mail(stack, address, "link").await;
     let text = mail.text.unwrap();
     text.lines().map(str::trim).find(|line| line.starts_with(begins)).unwrap().to_owned()

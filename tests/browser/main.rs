@@ -1,10 +1,12 @@
-//! Bursar in a real browser: `check` plays what needs one, and `screenshots` makes the pictures of the README. `cargo xtask` has a
-//! recipe for each.
+//! Bursar in a real browser: `journeys` plays what needs one, `pages` judges every page, and `screenshots` makes the pictures of the
+//! README. `cargo xtask` has recipes for them.
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a check that cannot go on should say where")]
 
 mod driver;
 mod journey;
+mod keyboard;
+mod pages;
 mod pictures;
 
 use std::panic::AssertUnwindSafe;
@@ -21,9 +23,10 @@ async fn main() -> ExitCode {
     let driver = Driver::start().await;
     let act = async {
         match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-            ["check"] => journey::goes_well(&driver).await,
+            ["journeys"] => keyboard::journeys(&driver).await,
+            ["pages", axe] => pages::are_good(&driver, Path::new(axe)).await,
             ["screenshots", folder] => pictures::screenshots(&driver, Path::new(folder)).await,
-            _ => panic!("check or screenshots FOLDER"),
+            _ => panic!("journeys, pages AXE or screenshots FOLDER"),
         }
     };
     let done = AssertUnwindSafe(act).catch_unwind().await;

@@ -8,28 +8,20 @@ use bursar_local::demo;
 use bursar_local::folder::Folder;
 use bursar_local::stack::{Options, listen, origin_of};
 use bursar_tests::stack::Stack;
+use tempfile::TempDir;
 
 use crate::driver::{Browser, DESK, Driver, PHONE};
 use crate::journey::{newest_mail, sign_in};
 
-const FACULTY: &str = "grace.hopper@example.edu";
+pub(crate) const FACULTY: &str = "grace.hopper@example.edu";
+pub(crate) const ASSISTANT: &str = "edsger.dijkstra@example.edu";
 
 pub(crate) async fn screenshots(driver: &Driver, into: &Path) {
-    let place = tempfile::tempdir().unwrap();
-    let folder = Folder::open(place.path()).unwrap();
-    let web = listen(0).await.unwrap();
-    let (origin, admins) = (origin_of(&web).unwrap(), vec![EmailAddress::parse("admin@example.edu").unwrap()]);
-    let say = |how_far| eprintln!("demonstration: {how_far}");
-    demo::build(&folder, &origin, &admins, &Clock::system(), say).await.unwrap();
-    let options = Options { files: Some(folder.files()), origin: Some(origin), ..Options::new(web, admins) };
-    let stack = Stack::start(options).await;
+    let (_place, stack) = demonstration().await;
     std::fs::create_dir_all(into).unwrap();
 
     let phone = driver.open(PHONE).await;
-    phone.go(&stack.ready.inbox).await;
-    let student = "return [...document.querySelectorAll('dt')].find((dt) => dt.nextElementSibling.textContent.includes('with a key')).textContent";
-    let student = phone.run(student).await.as_str().unwrap().trim().to_owned();
-    sign_in(&stack, &phone, &student).await;
+    sign_in(&stack, &phone, &known_as(&stack, &phone, "with a key").await).await;
     phone.one("[data-testid='grant'][data-state='live']").await;
     keep(into, "student", &phone, None).await;
 
@@ -39,14 +31,35 @@ pub(crate) async fn screenshots(driver: &Driver, into: &Path) {
     let end = desk.run("return document.querySelector('.chart').closest('.card').getBoundingClientRect().bottom").await;
     keep(into, "overview", &desk, end.as_f64().map(|end| end + 16.0)).await;
 
-    phone.resize(720).await;
+    phone.shows(720, "light").await;
     let (id, _) = newest_mail(&stack, FACULTY, "alert").await;
     phone.go(&format!("{}/read/{id}/html", stack.ready.inbox)).await;
     keep(into, "alert", &phone, None).await;
     stack.finish().await;
 }
 
-async fn keep(into: &Path, name: &str, browser: &Browser, height: Option<f64>) {
+/// A stack with the story of the demonstration, in a folder of its own.
+pub(crate) async fn demonstration() -> (TempDir, Stack) {
+    let place = tempfile::tempdir().unwrap();
+    let folder = Folder::open(place.path()).unwrap();
+    let web = listen(0).await.unwrap();
+    let (origin, admins) = (origin_of(&web).unwrap(), vec![EmailAddress::parse("admin@example.edu").unwrap()]);
+    let say = |how_far| eprintln!("demonstration: {how_far}");
+    demo::build(&folder, &origin, &admins, &Clock::system(), say).await.unwrap();
+    let options = Options { files: Some(folder.files()), origin: Some(origin), ..Options::new(web, admins) };
+    let stack = Stack::start(options).await;
+    (place, stack)
+}
+
+/// The address of the demonstration's person whom the inbox describes so.
+pub(crate) async fn known_as(stack: &Stack, browser: &Browser, words: &str) -> String {
+    browser.go(&stack.ready.inbox).await;
+    let described = format!("(dt) => dt.nextElementSibling.textContent.includes('{words}')");
+    let find = format!("return [...document.querySelectorAll('dt')].find({described}).textContent.trim()");
+    browser.run(&find).await.as_str().unwrap().to_owned()
+}
+
+pub(crate) async fn keep(into: &Path, name: &str, browser: &Browser, height: Option<f64>) {
     let (file, picture) = (into.join(format!("{name}.png")), browser.picture(height).await);
     std::fs::write(&file, &picture).unwrap();
     eprintln!("{} ({} kB)", file.display(), picture.len().div_ceil(1000));

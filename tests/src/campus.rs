@@ -83,7 +83,11 @@ impl Campus {
     }
 
     pub async fn of(setup: Setup<'_>) -> Campus {
-        let stack = stack::of(setup).await;
+        Campus::over(stack::of(setup).await)
+    }
+
+    /// The campus of a stack that has a story already.
+    pub fn over(stack: Stack) -> Campus {
         Campus {
             table: Table::new(&stack.config),
             programme: ProgrammeId::of_name("none"),

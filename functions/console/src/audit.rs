@@ -26,7 +26,7 @@ pub(crate) struct AuditRow {
 const COLUMNS: [Column<AuditRow>; 7] = [
     column("When").class("date").file("at").of(|row| Cell::At(Some(row.entry.at))),
     column("Who").file("by").of(|row| Cell::text(Some(&*row.by))),
-    column("What").file("act").hook("act").of(|row| Cell::exact(Some(row.what()))),
+    column("What").class("act").file("act").hook("act").of(|row| Cell::exact(Some(row.what()))),
     column("Grant").file("grant").hook("grant").of(AuditRow::grant),
     column("From").file("from").of(|row| Cell::text(row.entry.what.from.as_deref())),
     column("To").file("to").of(|row| Cell::text(row.entry.what.to.as_deref())),

@@ -20,7 +20,11 @@ const PARTS: &[(&str, Step, &str)] = &[
     ("second-engine", second_engine, "what we rely on in the table, on an engine of other authors"),
     ("provider-sdk", provider_sdk, "the provider simulator, through the provider's own SDK"),
     ("deploy-test", deploy_test, "the packaged functions, deployed to an emulator of AWS and used there"),
-    ("browser", browser, "what only a real browser shows"),
+    (
+        "browser",
+        browser,
+        "what only a real browser shows: journeys, and every page before axe; its pictures are in target/browser",
+    ),
     ("deny", deny, "licences, bans, sources and advisories of the dependencies"),
     ("docs", docs, "does the documentation build?"),
     ("unused", unused, "are there dependencies that nobody uses?"),
@@ -91,7 +95,9 @@ fn deploy_test(shell: &Shell) -> anyhow::Result<()> {
 }
 
 fn browser(shell: &Shell) -> anyhow::Result<()> {
-    in_browser(shell, &["check".as_ref()])
+    let axe = tools::axe(shell)?;
+    in_browser(shell, &["journeys".as_ref()])?;
+    in_browser(shell, &["pages".as_ref(), axe.as_os_str()])
 }
 
 /// What is done there is left to `tests/browser`.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use xshell::{Shell, TempDir, cmd};
 
 use crate::root;
@@ -17,6 +17,10 @@ use crate::root;
 const CARGO_TOOLS: [(&str, &str); 3] =
     [("cargo-cyclonedx", "0.5.9"), ("cargo-deny", "0.20.2"), ("cargo-machete", "0.9.2")];
 const REQUIREMENTS: &str = "infra/xtask/requirements.txt";
+
+/// axe-core at npm, with the hash of this version's package.
+const AXE: (&str, &str) =
+    ("4.14.1", "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ==");
 
 pub(crate) const ADVISORIES: &str = "https://github.com/rustsec/advisory-db";
 
@@ -67,6 +71,21 @@ pub(crate) fn chromium(shell: &Shell) -> anyhow::Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// The script of axe, which finds what keeps people from using a page.
+pub(crate) fn axe(shell: &Shell) -> anyhow::Result<PathBuf> {
+    let (version, hash) = AXE;
+    let folder = target().join("tools").join(format!("axe-core-{version}"));
+    let lock = folder.join("package-lock.json");
+    if !lock.exists() {
+        cmd!(shell, "npm install --silent --ignore-scripts --prefix {folder} axe-core@{version}").run().context(
+            "npm cannot install axe-core: on Debian, install npm; give it the network, or a mirror by NPM_CONFIG_REGISTRY",
+        )?;
+    }
+    // npm held the package against the hash that it noted.
+    ensure!(shell.read_file(&lock)?.contains(hash), "this is not the axe-core that was meant: remove {folder:?}");
+    Ok(folder.join("node_modules/axe-core/axe.min.js"))
 }
 
 /// Where cargo builds.

@@ -63,7 +63,7 @@ async fn the_page_says_for_how_many_the_budget_is_enough() {
         let page = admin.get(ID).await;
         assert_eq!(page.attributes("implied", "data-usd"), [implied]);
         assert!(
-            page.readable().contains(&format!("of 5 who have none the budget is enough for {enough}")),
+            page.readable().contains(&format!("of the 5 who have none the budget is enough for {enough}")),
             "{cap}: {}",
             page.readable()
         );

@@ -108,7 +108,9 @@ async fn many_are_acted_on_at_once() {
     let typed = "bob@example.edu\nnobody@example.edu, x";
     let shown = preview(GRANTS, &[("act", "revoke"), ("addresses", typed)]).await;
     assert_eq!(shown.texts("bulk-unknown"), ["nobody@example.edu", "x"]);
-    assert!(!shown.offers(&bulk) && shown.body.contains("cannot be undone"));
+    let form = shown.form(&bulk);
+    assert_eq!((form.value("bulk"), form.value("act")), (None, Some("revoke")), "the list is to be mended first");
+    assert!(form.value("addresses").unwrap().contains("nobody@example.edu") && shown.body.contains("cannot be undone"));
     let shown = preview(GRANTS, &[("act", "revoke"), ("addresses", "Bob@example.edu")]).await;
     admin.submit(&shown, &bulk, &[]).await.expect(303);
     assert_eq!(states().await, "paused revoked live invited revoked");

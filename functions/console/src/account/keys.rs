@@ -9,8 +9,8 @@ use crate::form::Form;
 use crate::owners::OwnerWords;
 use crate::prelude::*;
 
-/// The most keys on the page; the rest are counted.
-const SHOWN: usize = 200;
+/// The most keys in a list of the page, each with its form; the rest are counted.
+const SHOWN: usize = 10;
 
 /// The foreign keys, those without a limit first.
 pub(super) struct ForeignKeys {

@@ -10,7 +10,7 @@ use bursar_core::store::Run;
 use bursar_core::store::{Account, AccountDay, BudgetSums, Checkpoint, HeldAct, HeldBack, OrphanName, Table};
 
 use super::admins::{self, TypedAdmin};
-use super::foreign_act::{self, TypedChange};
+use super::foreign_act::{self, TypedChange, change_form};
 use super::keys::ForeignKeys;
 use super::mail::MailSection;
 use super::release::AnotherAccount;
@@ -77,12 +77,20 @@ pub(crate) struct Refused {
     pub(crate) admin: Option<Form<TypedAdmin>>,
 }
 
+/// The key that a search leads to, which stands first with its form.
+#[derive(Deserialize)]
+pub(crate) struct FoundKey {
+    key: Option<KeyHash>,
+}
+
 pub(crate) async fn page(
     State(site): State<Site>,
     AdminAccess { visitor }: AdminAccess,
     Query(asked): Query<SpanQuery>,
+    Query(found): Query<FoundKey>,
 ) -> Answer {
-    show(&site, &visitor, &asked, Refused::default()).await
+    let key = found.key.map(|key| (key.clone(), change_form(&key)));
+    show(&site, &visitor, &asked, Refused { key, ..Refused::default() }).await
 }
 
 /// The page, with the texts of a form that was refused.

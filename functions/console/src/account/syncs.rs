@@ -51,14 +51,10 @@ impl SyncRun {
 const COLUMNS: [Column<SyncRun>; 10] = [
     column("Began (UTC)").class("date").of(|sync| Cell::At(Some(sync.run.began_at))),
     column("Took").class("number").of(|sync| Cell::exact(Some(sync.took()))),
-    column("Keys listed").class("number").of(|sync| Cell::exact(Some(show::known_count(sync.report.keys_listed)))),
-    column("Readings recorded")
-        .class("number")
-        .of(|sync| Cell::exact(Some(show::known_count(sync.report.readings_recorded)))),
-    column("Orphans disabled")
-        .class("number")
-        .of(|sync| Cell::exact(Some(show::known_count(sync.report.orphans_disabled)))),
-    column("Keys missing").class("number").of(|sync| Cell::exact(Some(show::known_count(sync.report.keys_missing)))),
+    column("Keys").class("number").of(|sync| Cell::exact(Some(show::known_count(sync.report.keys_listed)))),
+    column("Readings").class("number").of(|sync| Cell::exact(Some(show::known_count(sync.report.readings_recorded)))),
+    column("Orphans").class("number").of(|sync| Cell::exact(Some(show::known_count(sync.report.orphans_disabled)))),
+    column("Missing").class("number").of(|sync| Cell::exact(Some(show::known_count(sync.report.keys_missing)))),
     column("Residual").class("money").of(|sync| sync.residual().map_or_else(not_known, Cell::Up)),
     column("Balance").class("money").of(|sync| sync.balance().map_or_else(not_known, Cell::Down)),
     column("Complete")

@@ -144,12 +144,8 @@ pub(crate) async fn page(
         grants: grants.part_of(found, from, &format!("{}; spent {spent}, {as_of}", order.1), |ending, from| {
             sought.address(&format!("{path}{ending}"), from)
         }),
-        bulk: if access.is_faculty() && programme.closed_at.is_none() {
-            Some(Form::blank().apart("bulk-", ""))
-        } else {
-            None
-        },
-        spans: spans::choices(&path, &sought.query(), &Span::EACH, |span| asked == Some(span)),
+        bulk: (access.is_faculty() && programme.closed_at.is_none()).then(|| Form::blank().apart("bulk-", "")),
+        spans: spans::choices(&path, &sought.query(), &Span::EACH, |span| span == asked.unwrap_or(Span::Window)),
         notes,
     };
     Ok(site.page(&page))

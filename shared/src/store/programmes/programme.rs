@@ -72,7 +72,7 @@ impl Table {
             }
             let id = if count == 1 { slug.clone() } else { slug.numbered(count) };
             let budget = Budget::new(id.clone(), budget);
-            let mut note = format!("budget {}", budget.limit);
+            let mut note = format!("budget {}", budget.limit.to_cents_down());
             if let Some(copied) = &copied {
                 note += &format!("; copied from {}", copied.from);
             }
