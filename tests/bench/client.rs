@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
 use bursar_core::start::Function;
@@ -12,43 +12,32 @@ use lambda_runtime::LambdaEvent;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// The time-outs of an invocation.
+/// The time-outs of an invocation and of a request.
 const LASTS: Duration = Duration::from_secs(900);
 const ANSWERS_WITHIN: Duration = Duration::from_secs(29);
 
 /// The measurements of one sample.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Sample {
+    /// From the event's text to the answer's.
     pub(crate) wall_ms: f64,
     pub(crate) cpu_ms: f64,
-    /// The peak of the process's resident memory.
-    pub(crate) peak_kib: u64,
-    pub(crate) answer: Value,
-}
-
-/// The measurements of the requests for one answer.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Answered {
-    /// From the event's text to the answer's, of each request but the first.
-    pub(crate) wall_ms: Vec<f64>,
-    pub(crate) cpu_ms: Vec<f64>,
+    /// The peak of the process's resident memory, so far.
     pub(crate) peak_kib: u64,
     pub(crate) answer: Value,
 }
 
 pub(crate) async fn run_the_sync() -> Result<()> {
-    let config = configured().await?;
+    bursar_core::log::start();
+    let config = Config::from_environment().await?;
     Table::new(&config).meta(Clock::system().now()).await?;
-    let app = usage_sync::App::new(config, Clock::system());
-    let (begun, cpu) = (Instant::now(), processor()?);
-    let answer = Box::pin(app.handle(LambdaEvent::new(json!({}), context(LASTS)?))).await?;
-    let (wall_ms, cpu_ms) = (begun.elapsed().as_secs_f64() * 1e3, (processor()? - cpu).as_secs_f64() * 1e3);
-    say(&Sample { wall_ms, cpu_ms, peak_kib: peak_kib()?, answer })
+    say(&of_one(&usage_sync::App::new(config, Clock::system()), "{}", LASTS).await?)
 }
 
-/// Asks the console for a path so many times, and once before.
+/// Asks the console for a path: once with the answer, and without it so many times more.
 pub(crate) async fn ask_the_console(cookie: &str, path: &str, takes: &str, times: usize) -> Result<()> {
-    let app = console::App::new(configured().await?, Clock::system());
+    bursar_core::log::start();
+    let app = console::App::new(Config::from_environment().await?, Clock::system());
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let event = json!({
         "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": query, "cookies": [cookie],
@@ -56,33 +45,23 @@ pub(crate) async fn ask_the_console(cookie: &str, path: &str, takes: &str, times
         "requestContext": {"http": {"method": "GET", "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1"}},
     });
     let event = event.to_string();
-    let mut answered = Answered { wall_ms: Vec::new(), cpu_ms: Vec::new(), peak_kib: 0, answer: Value::Null };
-    for _ in 0..=times {
-        let context = context(ANSWERS_WITHIN)?;
-        let (begun, cpu) = (Instant::now(), processor()?);
-        let answer = Box::pin(app.handle(LambdaEvent::new(serde_json::from_str(&event)?, context))).await?;
-        let text = serde_json::to_string(&answer)?;
-        answered.wall_ms.push(begun.elapsed().as_secs_f64() * 1e3);
-        answered.cpu_ms.push((processor()? - cpu).as_secs_f64() * 1e3);
-        ensure!(text.len() <= 6 << 20, "Lambda does not answer {} bytes", text.len());
-        answered.answer = answer;
+    let mut samples = vec![of_one(&app, &event, ANSWERS_WITHIN).await?];
+    for _ in 0..times {
+        let sample = of_one(&app, &event, ANSWERS_WITHIN).await?;
+        samples.push(Sample { answer: Value::Null, ..sample });
     }
-    answered.peak_kib = peak_kib()?;
-    answered.wall_ms.remove(0);
-    answered.cpu_ms.remove(0);
-    say(&answered)
+    say(&samples)
 }
 
-async fn configured() -> Result<Config> {
-    bursar_core::log::start();
-    Ok(Config::from_environment().await?)
-}
-
-fn context(lasts: Duration) -> Result<lambda_runtime::Context> {
+async fn of_one(app: &impl Function, event: &str, lasts: Duration) -> Result<Sample> {
     let mut context = lambda_runtime::Context::default();
     context.request_id = format!("bench-{}", std::process::id());
     context.deadline = u64::try_from((SystemTime::now().duration_since(UNIX_EPOCH)? + lasts).as_millis())?;
-    Ok(context)
+    let (begun, cpu) = (Instant::now(), processor()?);
+    let answer = Box::pin(app.handle(LambdaEvent::new(serde_json::from_str(event)?, context))).await?;
+    let _text = serde_json::to_string(&answer)?;
+    let (wall_ms, cpu_ms) = (begun.elapsed().as_secs_f64() * 1e3, (processor()? - cpu).as_secs_f64() * 1e3);
+    Ok(Sample { wall_ms, cpu_ms, peak_kib: peak_kib()?, answer })
 }
 
 /// Standard output is used by the log, so what was measured goes to standard error.

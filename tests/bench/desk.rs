@@ -9,12 +9,15 @@ use bursar_core::domain::values::window::utc_date;
 use bursar_local::invoke::FunctionName;
 use data_encoding::BASE64;
 use flate2::read::GzDecoder;
+use serde_json::Value;
 
-use crate::client::{Answered, Sample};
+use crate::client::Sample;
 use crate::told;
 use crate::world::World;
 
-const TIMES: usize = 11;
+const TIMES: &str = "11";
+/// The most that Lambda answers.
+const MOST_BYTES: usize = 6 << 20;
 
 pub(crate) async fn desk(sizes: &[usize]) -> Result<()> {
     println!("| grants | answer | wall, ms | processor, ms | requests to the table | read units | bytes | peak, MiB |");
@@ -73,26 +76,27 @@ async fn synced(world: &mut World) -> Result<()> {
     Ok(())
 }
 
-/// Measures an answer in one process, and counts its calls in another.
-async fn measured(world: &World, what: &str, path: &str, takes: &str) -> Result<Answered> {
-    let times = TIMES.to_string();
+/// Measures an answer in one process, and counts its calls in another. Returns the answer.
+async fn measured(world: &World, what: &str, path: &str, takes: &str) -> Result<Value> {
     let ask = async |times: &str, is_counted| {
-        world.as_product::<Answered>(FunctionName::Console, &[&world.cookie, path, takes, times], is_counted).await
+        world.as_product::<Vec<Sample>>(FunctionName::Console, &[&world.cookie, path, takes, times], is_counted).await
     };
-    let answered = ask(&times, false).await?;
-    ensure!(answered.answer["statusCode"] == 200, "{path} answers {}", answered.answer["statusCode"]);
+    let mut samples = ask(TIMES, false).await?;
     ask("0", true).await?;
+    let answer = samples.remove(0).answer;
+    ensure!(answer["statusCode"] == 200, "{path} answers {}", answer["statusCode"]);
+    let spread = |of: fn(&Sample) -> f64| told(samples.iter().map(of).collect());
     println!(
-        "| {} | {what} | {} | {} | {} | {} | {} | {:.1} |",
+        "| {} | {what} | {} | {} | {} | {} | {} | {} |",
         world.keys.len(),
-        told(answered.wall_ms.clone()),
-        told(answered.cpu_ms.clone()),
+        spread(|sample| sample.wall_ms),
+        spread(|sample| sample.cpu_ms),
         world.calls(),
         world.read_units(),
-        body(&answered)?.len(),
-        answered.peak_kib as f64 / 1024.0,
+        body(&answer)?.len(),
+        samples.iter().map(|sample| sample.peak_kib).max().unwrap_or_default() / 1024,
     );
-    Ok(answered)
+    Ok(answer)
 }
 
 /// Measures each part of a file, as the links lead, in which each grant is once.
@@ -100,29 +104,27 @@ async fn in_parts(world: &World, file: &str, takes: &str) -> Result<()> {
     let (mut next, mut grants, mut parts) = (Some(file.to_owned()), HashSet::new(), 0);
     while let Some(path) = next {
         parts += 1;
-        let answered = measured(world, &format!("grants.csv, {takes}, part {parts}"), &path, takes).await?;
-        let (packed, mut text) = (body(&answered)?, String::new());
-        match takes {
-            "gzip" => GzDecoder::new(&*packed).read_to_string(&mut text)?,
-            _ => (&*packed).read_to_string(&mut text)?,
-        };
-        for row in csv::Reader::from_reader(text.as_bytes()).records() {
+        let answer = measured(world, &format!("grants.csv, {takes}, part {parts}"), &path, takes).await?;
+        ensure!(answer.to_string().len() <= MOST_BYTES, "Lambda does not answer so much");
+        let mut file = body(&answer)?;
+        if takes == "gzip" {
+            let packed = std::mem::take(&mut file);
+            GzDecoder::new(&*packed).read_to_end(&mut file)?;
+        }
+        for row in csv::Reader::from_reader(&*file).records() {
             let row = row?;
             let grant = row.get(0).context("an empty row")?;
             ensure!(grants.insert(grant.to_owned()), "the grant {grant} is in two parts");
         }
-        let link = answered.answer["headers"]["link"].as_str();
+        let link = answer["headers"]["link"].as_str();
         next = link.and_then(|link| Some(link.strip_prefix('<')?.split_once('>')?.0.to_owned()));
     }
     ensure!(grants.len() == world.keys.len(), "{parts} parts have {} grants", grants.len());
     Ok(())
 }
 
-/// The bytes of an answer that Lambda's client gets.
-fn body(answered: &Answered) -> Result<Vec<u8>> {
-    let text = answered.answer["body"].as_str().context("no body")?;
-    if answered.answer["isBase64Encoded"] == true {
-        return Ok(BASE64.decode(text.as_bytes())?);
-    }
-    Ok(text.as_bytes().to_vec())
+/// The bytes that a browser gets.
+fn body(answer: &Value) -> Result<Vec<u8>> {
+    let text = answer["body"].as_str().context("no body")?.as_bytes();
+    Ok(if answer["isBase64Encoded"] == true { BASE64.decode(text)? } else { text.to_vec() })
 }

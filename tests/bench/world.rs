@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -20,6 +20,7 @@ use bursar_core::domain::values::token::SessionToken;
 use bursar_core::store::Meta;
 use bursar_core::store::items::to_item;
 use bursar_local::aws::{self, Services};
+use bursar_local::base::lock;
 use bursar_local::engine::{Engine, Place};
 use bursar_local::invoke::{Between, FunctionName};
 use bursar_local::provider::{Nano, Provider};
@@ -56,12 +57,8 @@ pub(crate) struct World {
     _folder: TempDir,
 }
 
-/// The read units of the calls that are counted.
-#[derive(Clone, Default)]
-struct Units {
-    is_counted: Arc<AtomicBool>,
-    sum: Arc<Mutex<f64>>,
-}
+/// The read units of the calls so far, while they are counted.
+type Units = Arc<Mutex<Option<f64>>>;
 
 impl World {
     /// A world with this number of keys, in programmes of so many.
@@ -145,9 +142,9 @@ impl World {
         counted.iter().map(|(name, times)| format!("{name} {times}")).collect::<Vec<_>>().join(", ")
     }
 
-    /// The read units of the last run that was counted.
+    /// The read units of the last run, where it was counted.
     pub(crate) fn read_units(&self) -> f64 {
-        *self.units.sum.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.units).unwrap_or_default()
     }
 
     /// One run of the sync in a process of its own. Where its calls are counted, it takes longer.
@@ -164,9 +161,8 @@ impl World {
     ) -> Result<T> {
         let [aws, provider] = &self.origins;
         let run = self.runs.fetch_add(1, Ordering::Relaxed);
-        self.units.is_counted.store(is_counted, Ordering::Relaxed);
+        *lock(&self.units) = if is_counted { Some(0.0) } else { None };
         let urls = if is_counted {
-            *self.units.sum.lock().unwrap_or_else(PoisonError::into_inner) = 0.0;
             let of = |service: &str| format!("{aws}/bench/{function}/{run}/{service}");
             let provider = format!("{provider}/{function}/{run}/api/v1");
             [of("dynamodb"), provider, of("secretsmanager")]
@@ -207,7 +203,7 @@ impl World {
 
 /// Has the table say what a call consumes, where that is counted.
 async fn weighed(State(units): State<Units>, request: Request, next: Next) -> Response {
-    if !units.is_counted.load(Ordering::Relaxed) {
+    if lock(&units).is_none() {
         return next.run(request).await;
     }
     let (parts, body) = request.into_parts();
@@ -219,6 +215,6 @@ async fn weighed(State(units): State<Units>, request: Request, next: Next) -> Re
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
     let said: Value = serde_json::from_slice(&body).unwrap_or_default();
     let consumed = said["ConsumedCapacity"]["CapacityUnits"].as_f64().unwrap_or_default();
-    *units.sum.lock().unwrap_or_else(PoisonError::into_inner) += consumed;
+    lock(&units).iter_mut().for_each(|units| *units += consumed);
     Response::from_parts(parts, Body::from(body))
 }
