@@ -30,28 +30,28 @@ pub(crate) async fn desk(sizes: &[usize]) -> Result<()> {
         let programme = format!("/console/programmes/{}", name.programme);
         let list = format!("{programme}/grants");
         let address = format!("student-{number}%40students.example.edu");
+        for takes in ["gzip", "identity"] {
+            in_parts(&world, &format!("{list}.csv"), takes).await?;
+        }
         for (what, path) in [
             ("overview", programme.clone()),
-            ("grants", list.clone()),
             ("grants by state and group, by spending", format!("{list}?state=live&group=section-1&sort=spending")),
-            ("grants of 7 days, last used first", format!("{list}?window=7d&sort=used")),
-            ("grants by a part of a name", format!("{list}?q=number+1&sort=name")),
-            ("grants by a hash's beginning", format!("{list}?q={hash}")),
             ("grants by an address", format!("{list}?q={address}")),
             ("grants by a grant's id", format!("{list}?q={}", name.grant)),
             ("grants by a key's name", format!("{list}?q={name}")),
-            ("one grant", format!("{list}/{}", name.grant)),
             ("help desk, an address", format!("/console?q={address}")),
             ("help desk, a grant's id", format!("/console?q={}", name.grant)),
             ("help desk, a key's name", format!("/console?q={name}")),
-            ("help desk, a part of a name", "/console?q=number+1".to_owned()),
+            ("one grant", format!("{list}/{}", name.grant)),
+            ("grants", list.clone()),
             ("audit", format!("{programme}/audit")),
+            ("grants of 7 days, last used first", format!("{list}?window=7d&sort=used")),
+            ("grants by a part of a name", format!("{list}?q=number+1&sort=name")),
+            ("grants by a hash's beginning", format!("{list}?q={hash}")),
+            ("help desk, a part of a name", "/console?q=number+1".to_owned()),
             ("report by person", format!("{programme}/report?by=person")),
         ] {
             measured(&world, what, &path, "gzip").await?;
-        }
-        for takes in ["gzip", "identity"] {
-            in_parts(&world, &format!("{list}.csv"), takes).await?;
         }
     }
     let (mut world, today) = (World::of(200, 2).await?, utc_date(Clock::system().now()));
@@ -66,7 +66,7 @@ pub(crate) async fn desk(sizes: &[usize]) -> Result<()> {
     Ok(())
 }
 
-/// Two syncs, between which some of the keys are used.
+/// Syncs, before which none, all and some of the keys were used.
 async fn synced(world: &mut World) -> Result<()> {
     for per_cent in [0, 100, 5] {
         world.spend(per_cent)?;
