@@ -1,9 +1,11 @@
-//! `cargo xtask bench sync`: what a sync of so many keys takes: wall clock, processor, memory and calls. The stand-ins run in this
-//! process and each sync in one of its own, so that processor time and memory are those of the sync alone.
+//! `cargo xtask bench sync` and `cargo xtask bench desk`: what a sync of so many keys, and the console's answers over so many grants,
+//! take: wall clock, processor, memory and calls. The stand-ins run in this process, and what is measured in one of its own, so that
+//! processor time and memory are its alone.
 
 #![expect(clippy::print_stdout, reason = "its figures are its output")]
 
 mod client;
+mod desk;
 mod seed;
 mod world;
 
@@ -18,7 +20,10 @@ use crate::world::World;
 const CHANGED: [usize; 3] = [0, 5, 100];
 /// The provider's latencies in milliseconds, without its work.
 const LATENCIES: [u64; 2] = [0, 80];
+/// Keys of a programme.
+const EACH: usize = 1_000;
 const TIMES: usize = 5;
+
 fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
@@ -33,25 +38,37 @@ fn run() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
-        // One thread, as in Lambda.
-        ["as-product"] => {
-            tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(client::measure())
+        ["as-product", "usage-sync"] => as_in_lambda(client::run_the_sync()),
+        ["as-product", "console", cookie, path, takes, times] => {
+            as_in_lambda(client::ask_the_console(cookie, path, takes, times.parse()?))
         }
-        ["sync"] => tokio::runtime::Runtime::new()?.block_on(sync(&[1_000, 10_000, 50_000])),
         ["sync", ref keys @ ..] => {
-            let keys =
-                keys.iter().map(|keys| keys.parse()).collect::<Result<Vec<usize>, _>>().context("sync [KEYS…]")?;
-            tokio::runtime::Runtime::new()?.block_on(sync(&keys))
+            tokio::runtime::Runtime::new()?.block_on(sync(&sizes(keys, [1_000, 10_000, 50_000])?))
         }
-        _ => bail!("sync [KEYS…]"),
+        ["desk", ref grants @ ..] => {
+            tokio::runtime::Runtime::new()?.block_on(desk::desk(&sizes(grants, [200, 5_000, 50_000])?))
+        }
+        _ => bail!("sync [KEYS…], or desk [GRANTS…]"),
     }
+}
+
+/// One thread, as in Lambda.
+fn as_in_lambda(measured: impl Future<Output = Result<()>>) -> Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(measured)
+}
+
+fn sizes(given: &[&str], otherwise: [usize; 3]) -> Result<Vec<usize>> {
+    if given.is_empty() {
+        return Ok(otherwise.to_vec());
+    }
+    given.iter().map(|size| size.parse().with_context(|| format!("{size} is no number"))).collect()
 }
 
 async fn sync(sizes: &[usize]) -> Result<()> {
     println!("| keys | changed | latency | wall, s | processor, s | peak, MiB | calls |");
     println!("| --- | --- | --- | --- | --- | --- | --- |");
     for keys in sizes {
-        let mut world = World::of(*keys).await?;
+        let mut world = World::of(*keys, EACH).await?;
         // The first run records whatever was seeded, the second finds all readings current.
         for _ in 0..2 {
             complete(&world.product(false).await?)?;

@@ -1,8 +1,9 @@
 //! The account that is measured: programmes of many grants, each with a live key, a reading with thirty days of
-//! history, and its use at the provider. It is written directly, since claiming that many keys would take hours.
+//! history, its audit, and its use at the provider. It is written directly, since claiming that many keys would take hours.
 
 use anyhow::Result;
 use bursar_core::clock::Moment;
+use bursar_core::domain::audit::{Act, Actor, AuditDetail, Entry};
 use bursar_core::domain::grant::{Attempt, AttemptState, Grant, GrantState, Person, Reading};
 use bursar_core::domain::programme::{Budget, Programme, Settings};
 use bursar_core::domain::usage::days::Days;
@@ -12,42 +13,47 @@ use bursar_core::domain::values::id::{DeploymentId, Epoch, GrantId, KeyName, Non
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::{Reset, utc_date};
+use bursar_core::store::Enrolment;
 use bursar_core::store::items::{Item, to_item};
 use bursar_local::engine::Engine;
 use bursar_local::provider::{Nano, Provider};
 use jiff::ToSpan;
 use serde_json::json;
 
-/// Grants of a programme.
-const EACH: usize = 1_000;
 const DAYS: i64 = 30;
 const ON_A_DAY: i64 = 123_456;
 const CAP: i32 = 20;
 
-/// Writes programmes of a thousand grants into the table and the provider's memory; returns the keys' hashes.
+/// A key of the world, with the name that says whose it is.
+pub(crate) struct SeededKey {
+    pub(crate) hash: String,
+    pub(crate) name: KeyName,
+}
+
+/// Writes programmes of so many grants into the table and the provider's memory; returns the keys.
 pub(crate) async fn fill(
     engine: &Engine,
     provider: &Provider,
     deployment: &DeploymentId,
-    keys: usize,
+    (count, each): (usize, usize),
     now: Moment,
-) -> Result<Vec<String>> {
+) -> Result<Vec<SeededKey>> {
     provider.set_credits(Nano::usd(100_000_000))?;
-    let mut hashes = Vec::with_capacity(keys);
-    while hashes.len() < keys {
-        let (id, today) = (ProgrammeId::of_name(&format!("CS {}", hashes.len() / EACH)), utc_date(now));
+    let mut keys = Vec::with_capacity(count);
+    while keys.len() < count {
+        let (id, today) = (ProgrammeId::of_name(&format!("CS {}", keys.len() / each)), utc_date(now));
         let term = Term::new(today - (DAYS + 5).days(), today + 60.days(), "Europe/Berlin")?;
         let settings = Settings::new(id.as_str(), term, Usd::from_dollars(CAP));
         let mut items = vec![
             to_item(&Programme::new(id.clone(), settings))?,
-            to_item(&Budget::new(id.clone(), Usd::from_dollars(CAP * 2 * i32::try_from(EACH)?)))?,
+            to_item(&Budget::new(id.clone(), Usd::from_dollars(CAP * 2 * i32::try_from(each)?)))?,
         ];
-        for _ in 0..EACH.min(keys - hashes.len()) {
-            hashes.push(one(&mut items, provider, deployment, &id, hashes.len(), now)?);
+        for _ in 0..each.min(count - keys.len()) {
+            keys.push(one(&mut items, provider, deployment, &id, keys.len(), now)?);
         }
         engine.fill(items).await?;
     }
-    Ok(hashes)
+    Ok(keys)
 }
 
 fn one(
@@ -57,11 +63,15 @@ fn one(
     programme: &ProgrammeId,
     number: usize,
     now: Moment,
-) -> Result<String> {
+) -> Result<SeededKey> {
     let (id, nonce, epoch) = (GrantId::random(), Nonce::random(), Epoch::new(1));
     let (programme, deployment) = (programme.clone(), deployment.clone());
     let made_at = now - (24 * (DAYS + 1)).hours() + i64::try_from(number)?.milliseconds();
     let name = KeyName { deployment, programme: programme.clone(), grant: id.clone(), epoch, nonce: nonce.clone() };
+    for act in [Act::Invited, Act::Begun, Act::Shown] {
+        let entry = Entry::on_programme(&programme, &Actor::Student, made_at, AuditDetail::new(act));
+        items.push(to_item(&Entry { grant: Some(id.clone()), ..entry })?);
+    }
     let made = provider.add_foreign_key(&name.to_string(), Some(Nano::usd(CAP.into())), made_at)?;
     provider.change_by_hand(&made.hash, &json!({"include_byok_in_limit": true}))?;
     let used_at = now - 24.hours();
@@ -88,6 +98,8 @@ fn one(
         name: Some(format!("Student Number {number}")),
         roster_id: Some(format!("{:08}", 10_000_000 + number)),
     };
+    let address = person.address.matched().clone();
+    items.push(to_item(&Enrolment { address, programme: programme.clone(), grant: id.clone() })?);
     let key: bursar_core::domain::values::id::KeyHash = made.hash.parse()?;
     let attempt = Attempt {
         state: AttemptState::Shown,
@@ -104,5 +116,5 @@ fn one(
         attempts: vec![attempt],
         ..Grant::invited(programme, id, person, Some(format!("section-{}", number % 4)))
     })?);
-    Ok(made.hash)
+    Ok(SeededKey { hash: made.hash, name })
 }

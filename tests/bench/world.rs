@@ -2,19 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use axum::Router;
-use axum::extract::Request;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
+use axum::response::Response;
 use bursar_core::clock::Clock;
-use bursar_core::domain::values::id::DeploymentId;
+use bursar_core::domain::sign_in::Session;
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::id::{DeploymentId, PersonId};
+use bursar_core::domain::values::token::SessionToken;
 use bursar_core::store::Meta;
 use bursar_core::store::items::to_item;
 use bursar_local::aws::{self, Services};
+use bursar_local::base::lock;
 use bursar_local::engine::{Engine, Place};
 use bursar_local::invoke::{Between, FunctionName};
 use bursar_local::provider::{Nano, Provider};
@@ -22,10 +28,13 @@ use bursar_local::secrets_manager::SecretsManager;
 use bursar_local::state_file::StateFile;
 use bursar_tests::aws as clients;
 use bursar_tests::faults::Gate;
+use bursar_tests::stack::ADMIN;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::client::Sample;
-use crate::seed;
+use crate::seed::{self, SeededKey};
 
 const TABLE: &str = "bursar";
 const SECRET: &str = "bursar/management-key";
@@ -36,7 +45,10 @@ pub(crate) struct World {
     engine: Engine,
     provider: Provider,
     gate: Gate,
-    hashes: Vec<String>,
+    units: Units,
+    pub(crate) keys: Vec<SeededKey>,
+    /// The cookie of an admin's session.
+    pub(crate) cookie: String,
     latency_ms: Arc<AtomicU64>,
     turn: usize,
     runs: AtomicU64,
@@ -45,9 +57,12 @@ pub(crate) struct World {
     _folder: TempDir,
 }
 
+/// The read units of the calls so far, while they are counted.
+type Units = Arc<Mutex<Option<f64>>>;
+
 impl World {
-    /// A world with this number of keys.
-    pub(crate) async fn of(keys: usize) -> Result<World> {
+    /// A world with this number of keys, in programmes of so many.
+    pub(crate) async fn of(keys: usize, each: usize) -> Result<World> {
         let (begun, folder, clock) = (Instant::now(), tempfile::tempdir()?, Clock::system());
         // A database in memory would be scanned in full with every write.
         let kept = StateFile::open(&folder.path().join("state.db"))?;
@@ -67,9 +82,9 @@ impl World {
             }
         });
         let asked = provider.router().layer(late);
-        let gate = Gate::default();
+        let (gate, units) = (Gate::default(), Units::default());
         let services = Services {
-            table: engine.router(),
+            table: engine.router().layer(middleware::from_fn_with_state(units.clone(), weighed)),
             mail: Router::new(),
             secrets: secrets.router(),
             secrets_of_others: secrets.router(),
@@ -77,14 +92,18 @@ impl World {
         };
         let origins =
             [clients::serve(gate.before(aws::router(services))).await, clients::serve(gate.before(asked)).await];
-        engine.fill(vec![to_item(&meta)?]).await?;
-        let hashes = seed::fill(&engine, &provider, &deployment, keys, clock.now()).await?;
+        let (token, admin) = (SessionToken::generate(), EmailAddress::parse(ADMIN)?);
+        let session = Session::begun(token.hash(), admin.matched().clone(), Some(PersonId::random()), clock.now());
+        engine.fill(vec![to_item(&meta)?, to_item(&session)?]).await?;
+        let keys_made = seed::fill(&engine, &provider, &deployment, (keys, each), clock.now()).await?;
         eprintln!("bench: a world of {keys} keys was made in {:.1} s", begun.elapsed().as_secs_f64());
         Ok(World {
             engine,
             provider,
             gate,
-            hashes,
+            units,
+            keys: keys_made,
+            cookie: format!("bursar={}", token.reveal()),
             latency_ms,
             turn: 0,
             runs: AtomicU64::new(1),
@@ -105,9 +124,9 @@ impl World {
             return Ok(0);
         }
         let one_in = (100 / per_cent.min(100)).max(1);
-        let changed: Vec<&String> = self.hashes.iter().skip(self.turn % one_in).step_by(one_in).collect();
-        for hash in &changed {
-            self.provider.spend(hash, Nano::micros(MORE), Clock::system().now(), "a/model")?;
+        let changed: Vec<&SeededKey> = self.keys.iter().skip(self.turn % one_in).step_by(one_in).collect();
+        for key in &changed {
+            self.provider.spend(&key.hash, Nano::micros(MORE), Clock::system().now(), "a/model")?;
         }
         Ok(changed.len())
     }
@@ -123,19 +142,36 @@ impl World {
         counted.iter().map(|(name, times)| format!("{name} {times}")).collect::<Vec<_>>().join(", ")
     }
 
+    /// The read units of the last run, where it was counted.
+    pub(crate) fn read_units(&self) -> f64 {
+        lock(&self.units).unwrap_or_default()
+    }
+
     /// One run of the sync in a process of its own. Where its calls are counted, it takes longer.
     pub(crate) async fn product(&self, is_counted: bool) -> Result<Sample> {
+        self.as_product(FunctionName::UsageSync, &[], is_counted).await
+    }
+
+    /// What a function in a process of its own says of its runs, which these words are for.
+    pub(crate) async fn as_product<T: DeserializeOwned>(
+        &self,
+        function: FunctionName,
+        words: &[&str],
+        is_counted: bool,
+    ) -> Result<T> {
         let [aws, provider] = &self.origins;
         let run = self.runs.fetch_add(1, Ordering::Relaxed);
+        *lock(&self.units) = if is_counted { Some(0.0) } else { None };
         let urls = if is_counted {
-            let of = |service: &str| format!("{aws}/bench/{}/{run}/{service}", FunctionName::UsageSync);
-            let provider = format!("{provider}/{}/{run}/api/v1", FunctionName::UsageSync);
+            let of = |service: &str| format!("{aws}/bench/{function}/{run}/{service}");
+            let provider = format!("{provider}/{function}/{run}/api/v1");
             [of("dynamodb"), provider, of("secretsmanager")]
         } else {
             [aws.clone(), format!("{provider}/api/v1"), aws.clone()]
         };
         let run = tokio::process::Command::new(std::env::current_exe()?)
-            .arg("as-product")
+            .args(["as-product", function.as_str()])
+            .args(words)
             .env_clear()
             .envs([
                 ("AWS_REGION", "eu-central-1"),
@@ -150,7 +186,7 @@ impl World {
                 ("BURSAR_TABLE", TABLE),
                 ("BURSAR_ORIGIN", "http://127.0.0.1:1"),
                 ("BURSAR_MAIL_FROM", "bursar@example.edu"),
-                ("BURSAR_ADMINS", "admin@example.edu"),
+                ("BURSAR_ADMINS", ADMIN),
                 ("BURSAR_MANAGEMENT_KEY_SECRET", SECRET),
                 ("BURSAR_INSTITUTION", "Example University"),
             ])
@@ -158,9 +194,27 @@ impl World {
             .output()
             .await?;
         let said = String::from_utf8_lossy(&run.stderr);
-        ensure!(run.status.success(), "a sync failed: {said}{}", String::from_utf8_lossy(&run.stdout));
+        ensure!(run.status.success(), "a run failed: {said}{}", String::from_utf8_lossy(&run.stdout));
         // The records of the stream are discarded, since no function reads them here.
         self.engine.trim(self.engine.stream_end().await?).await?;
         serde_json::from_str(said.lines().last().unwrap_or_default()).with_context(|| format!("it said: {said}"))
     }
+}
+
+/// Has the table say what a call consumes, where that is counted.
+async fn weighed(State(units): State<Units>, request: Request, next: Next) -> Response {
+    if lock(&units).is_none() {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    let mut asked: Value =
+        serde_json::from_slice(&to_bytes(body, usize::MAX).await.unwrap_or_default()).unwrap_or_default();
+    asked["ReturnConsumedCapacity"] = json!("TOTAL");
+    let answer = next.run(Request::from_parts(parts, Body::from(asked.to_string()))).await;
+    let (parts, body) = answer.into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let said: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let consumed = said["ConsumedCapacity"]["CapacityUnits"].as_f64().unwrap_or_default();
+    lock(&units).iter_mut().for_each(|units| *units += consumed);
+    Response::from_parts(parts, Body::from(body))
 }

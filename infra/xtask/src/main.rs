@@ -33,7 +33,11 @@ const RECIPES: &[(&str, &str, Run)] = &[
     ("size", "lines of Rust by folder, beside their bounds", Alone(size::size)),
     ("template", "expand template.yaml and lint the result", Alone(template)),
     ("screenshots", "the pictures of the README, in docs/screenshots", Alone(screenshots)),
-    ("bench", "sync [KEYS…]: the nightly sync over so many keys: wall, processor, peak, calls", With(bench)),
+    (
+        "bench",
+        "sync [KEYS…], desk [GRANTS…]: the nightly sync, the console's answers: wall, processor, peak, calls",
+        With(bench),
+    ),
     (
         "provider-check",
         "--management-key-file FILE [--provider URL] [--count-keys]: does an account do what Bursar assumes?",
@@ -121,12 +125,7 @@ fn screenshots(shell: &Shell) -> anyhow::Result<()> {
 }
 
 fn bench(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
-    match words {
-        [name, rest @ ..] if name == "sync" => {
-            Ok(cmd!(shell, "cargo bench --locked --package bursar-tests --bench sync -- {rest...}").run()?)
-        }
-        _ => bail!("cargo xtask bench sync is the one benchmark"),
-    }
+    Ok(cmd!(shell, "cargo bench --locked --package bursar-tests --bench figures -- {words...}").run()?)
 }
 
 /// Becomes the check, so that an interrupt reaches it alone and its exit code is ours.
