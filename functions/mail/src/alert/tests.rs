@@ -49,7 +49,6 @@ fn found(threshold: u8, days: Days) -> Found {
         spent,
         found_at: now(),
         is_mailed: true,
-        mails: Vec::new(),
     };
     let used = ProgrammeUse { own: Some(totals), assigned: DailyUse::default(), assigned_keys: 0 };
     Found { programme, budget, crossing, used }

@@ -95,7 +95,6 @@ fn newest_reading_is_told_and_no_less_than_was_found() {
         spent: Usd::from_dollars(17),
         found_at: now(),
         is_mailed: true,
-        mails: Vec::new(),
     };
     let later = at("2026-11-21T10:00:00Z");
     for (spent, told, as_of) in [(24, 24, later), (16, 17, now())] {
