@@ -208,7 +208,7 @@ async fn roster_is_applied_once() {
         let form = preview(&admin, "add", FILE).await.form(&campus.console("/roster/apply"));
         (campus, (admin, form))
     };
-    form("roster apply", false, scene, async |campus| picture(&campus.stack, &*campus.judged().await)).await;
+    form("roster apply", true, scene, async |campus| picture(&campus.stack, &*campus.judged().await)).await;
 }
 
 /// A preview of many is acted on: each is allowed one more replacement, whatever is killed.
@@ -222,7 +222,7 @@ async fn many_are_allowed_one_more() {
         let form = preview.form(&bulk);
         (campus, (admin, form))
     };
-    form("many allowed", false, scene, async |campus| {
+    form("many allowed", true, scene, async |campus| {
         campus.judged().await;
         (campus.grant("ada").await.allowed, campus.grant("bob").await.allowed)
     })

@@ -47,6 +47,8 @@ async fn a_roster_is_shown_and_then_applied_once() {
     let shown = preview(&admin, "add", file).await.expect(200);
     assert_eq!(counts(&shown), [2, 0, 0, 0, 0, 2]);
     assert_eq!(shown.attributes("refused-row", "data-line"), ["4", "5"]);
+    assert_eq!(shown.attributes("row", "data-line"), ["2", "3"]);
+    assert!(shown.body.contains("example.edu (3)"), "the row of no address names no domain: {}", shown.readable());
     assert!(shown.one("ignored-columns").text.contains("year"));
     assert!(people(&campus).await.is_empty(), "nothing happened yet");
     assert_eq!(admin.submit(&shown, APPLY, &[]).await.expect(303).location(), Some(ID));
@@ -60,7 +62,15 @@ async fn a_roster_is_shown_and_then_applied_once() {
         "email,name,group,id\nada@example.edu,Ada Lovelace,A,1\nrobert@example.edu,Bob,B,2\ncid@example.edu,,,\n";
     let shown = preview(&admin, "add", file).await;
     assert_eq!(counts(&shown), [1, 2, 1, 0, 0, 0]);
+    let file_of = |page: &Page| format!("{ROSTER}/{}.csv", page.form(APPLY).value("import").unwrap());
+    insta::assert_snapshot!(admin.get(&file_of(&shown)).await.expect(200).body.replace('\r', ""), @"
+    line,change,email,name,group,id,reason
+    2,changed,ada@example.edu,Ada Lovelace,A,1,before: name Ada
+    3,changed moved,robert@example.edu,Bob,B,2,\"before: address bob@example.edu, group A\"
+    4,added,cid@example.edu,,,,
+    ");
     admin.submit(&shown, APPLY, &[]).await.expect(303);
+    admin.get(&file_of(&shown)).await.expect(409);
     let all = ["ada Ada Lovelace A", "cid - -", "robert Bob B"];
     assert_eq!(people(&campus).await, all);
     let nothing = preview(&admin, "add", file).await;
@@ -105,7 +115,9 @@ async fn an_import_that_was_cut_off_goes_on() {
     assert_eq!(at_once.get("jobs"), None, "its lease lasts a minute");
     assert_eq!(campus.work().await["jobs"], json!({"done": 1}));
     assert_eq!(people(&campus).await.len(), 210);
-    admin.submit(&other, APPLY, &[]).await.expect(303);
+    let shown = admin.submit(&other, APPLY, &[]).await.expect(409);
+    assert_eq!((people(&campus).await.len(), counts(&shown)), (210, [1, 0, 0, 0, 0, 0]), "the roster is another now");
+    admin.submit(&shown, APPLY, &[]).await.expect(303);
     assert_eq!(people(&campus).await.len(), 211);
     campus.finish_faulted().await;
 }
@@ -189,7 +201,7 @@ async fn a_refused_file_changes_nothing() {
     admin.post(ROSTER, &[("mode", "add")]).await.expect(415);
 
     // A hundred files are shown in an hour.
-    let hour = RateCount { count: 99, ..RateCount::of_previews(&campus.programme, campus.clock.now()) };
+    let hour = RateCount { count: 98, ..RateCount::of_previews(&campus.programme, campus.clock.now()) };
     campus.raw().keep(&hour).await;
     let file = "email\nada@example.edu\n";
     preview(&admin, "add", file).await.expect(200);

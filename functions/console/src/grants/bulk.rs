@@ -160,9 +160,9 @@ pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
     let previewed = fields.filled("bulk").map(|bulk| previewed(bulk).ok_or_else(|| AppError::unprocessable(GONE)));
     let previewed = previewed.transpose()?;
     if let Some((bulk, _)) = &previewed
-        && let Some(import) = site.table.import(*bulk, *now).await?
+        && site.table.import(*bulk, *now).await?.is_some_and(|import| import.applied)
     {
-        return start(&post, import).await;
+        return Ok(Redirect::to(&paths::programme(&programme.id)).into_response());
     }
     let sought = GrantSearch::of(fields);
     let mut form = Form::<TypedBulk>::blank().apart("bulk-", "").typed(fields);

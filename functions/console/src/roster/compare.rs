@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use bursar_core::domain::grant::Person;
 use bursar_core::domain::values::address::MatchedAddress;
+use bursar_core::domain::values::token::sha256_hex;
 use bursar_core::store::Step;
 
 use super::line;
@@ -21,18 +22,77 @@ pub(super) enum AbsentRows {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ImportPlan {
     pub(super) steps: Vec<Step>,
-    pub(super) added: usize,
-    pub(super) changed: usize,
-    pub(super) moved: usize,
-    /// The people who were dropped before and return.
-    pub(super) returned: usize,
-    pub(super) dropped: usize,
-    pub(super) unchanged: usize,
-    /// The refused rows, in the order of their lines.
-    pub(super) refused: Vec<RefusedRow>,
+    /// The rows of the file in their order, then who is dropped.
+    pub(super) rows: Vec<PlannedRow>,
     /// The grants that are neither revoked nor ended.
     pub(super) standing: usize,
     pub(super) groups: usize,
+}
+
+/// A row of the file with what it changes, or a person whom the file does not name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct PlannedRow {
+    pub(super) line: Option<u64>,
+    /// None: everything is as it was.
+    pub(super) changes: Vec<Change>,
+    pub(super) address: Option<EmailAddress>,
+    pub(super) name: Option<String>,
+    pub(super) group: Option<String>,
+    pub(super) id: Option<String>,
+    /// Why it is refused, or what was so before.
+    pub(super) reason: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    Added,
+    /// The name, the id or the address.
+    Changed,
+    /// The group.
+    Moved,
+    /// They were dropped before.
+    Returned,
+    Dropped,
+    Refused,
+}
+
+impl Change {
+    pub(super) const ALL: [Change; 6] =
+        [Change::Added, Change::Changed, Change::Moved, Change::Returned, Change::Dropped, Change::Refused];
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Change::Added => "added",
+            Change::Changed => "changed",
+            Change::Moved => "moved",
+            Change::Returned => "returned",
+            Change::Dropped => "dropped",
+            Change::Refused => "refused",
+        }
+    }
+
+    /// The heading of such rows.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Change::Added => "Added",
+            Change::Changed => "Changed",
+            Change::Moved => "Moved",
+            Change::Returned => "Returned",
+            Change::Dropped => "Dropped",
+            Change::Refused => "Refused",
+        }
+    }
+
+    pub(super) fn in_words(self) -> &'static str {
+        match self {
+            Change::Added => "each gets a mail",
+            Change::Changed => "name, id or address",
+            Change::Moved => "another group",
+            Change::Returned => "dropped before",
+            Change::Dropped => "keys are switched off at once",
+            Change::Refused => "rows that change nothing",
+        }
+    }
 }
 
 /// The current roster, by address and by id.
@@ -49,37 +109,78 @@ impl AbsentRows {
             Some(_) => None,
         }
     }
+
+    pub(super) fn replacing(replaces: bool) -> AbsentRows {
+        if replaces { AbsentRows::Replace } else { AbsentRows::Add }
+    }
 }
 
 impl ImportPlan {
+    pub(super) fn of(&self, change: Change) -> impl Iterator<Item = &PlannedRow> {
+        self.rows.iter().filter(move |row| row.changes.contains(&change))
+    }
+
+    pub(super) fn count(&self, change: Change) -> usize {
+        self.of(change).count()
+    }
+
+    pub(super) fn unchanged(&self) -> usize {
+        self.rows.iter().filter(|row| row.changes.is_empty()).count()
+    }
+
     /// Whether so many people would be dropped that the visitor must type the number.
     pub(super) fn drops_many(&self) -> bool {
-        self.dropped * 5 > self.standing
+        self.count(Change::Dropped) * 5 > self.standing
+    }
+
+    /// How many people of each domain the file names.
+    pub(super) fn domains(&self) -> BTreeMap<&str, usize> {
+        let mut domains = BTreeMap::new();
+        let named = self.rows.iter().filter(|row| !row.changes.contains(&Change::Dropped));
+        for address in named.filter_map(|row| row.address.as_ref()) {
+            let (_, domain) = address.matched().as_str().rsplit_once('@').unwrap_or_default();
+            *domains.entry(domain).or_default() += 1;
+        }
+        domains
+    }
+}
+
+impl PlannedRow {
+    fn refused(refused: RefusedRow) -> PlannedRow {
+        PlannedRow {
+            line: Some(refused.line),
+            changes: vec![Change::Refused],
+            address: refused.names,
+            reason: refused.why,
+            ..PlannedRow::default()
+        }
+    }
+
+    fn of(row: &RosterRow, changes: Vec<Change>, reason: String) -> PlannedRow {
+        let RosterRow { line, address, name, group, id } = row.clone();
+        PlannedRow { line: Some(line), changes, address: Some(address), name, group, id, reason }
     }
 }
 
 pub(super) fn plan(file: RosterFile, grants: &[Grant], mode: AbsentRows) -> ImportPlan {
     let roster = Roster::of(grants);
-    let mut plan =
-        ImportPlan { standing: grants.iter().filter(|grant| !grant.is_over()).count(), ..ImportPlan::default() };
+    let standing = grants.iter().filter(|grant| !grant.is_over()).count();
+    let mut plan = ImportPlan { standing, ..ImportPlan::default() };
     let mut seen_people = HashSet::new();
     let mut seen_ids = HashSet::new();
     let mut named: HashSet<&GrantId> = HashSet::new();
-    plan.refused = file.refused;
-    for refused in &plan.refused {
+    for refused in file.refused {
         let of = refused.names.as_ref().and_then(|address| roster.by_address.get(address.matched()));
         named.extend(of.map(|grant| &grant.id));
+        plan.rows.push(PlannedRow::refused(refused));
     }
     for row in &file.rows {
-        let mut refuse = |why: &str| {
-            let (line, why) = (row.line, why.to_owned());
-            plan.refused.push(RefusedRow { line, why, names: None });
-        };
+        let mut refuse = |why: String| plan.rows.push(PlannedRow::of(row, vec![Change::Refused], why));
         let known = match roster.find(row) {
             Ok(known) => known,
             Err(why) => {
                 named.extend(roster.by_address.get(row.address.matched()).map(|grant| &grant.id));
-                refuse(&why);
+                refuse(why);
                 continue;
             }
         };
@@ -87,13 +188,13 @@ pub(super) fn plan(file: RosterFile, grants: &[Grant], mode: AbsentRows) -> Impo
             || row.id.as_ref().is_some_and(|id| !seen_ids.insert(id))
             || known.is_some_and(|grant| named.contains(&grant.id));
         if again {
-            refuse("An earlier row is for the same person.");
+            refuse("An earlier row is for the same person.".to_owned());
             continue;
         }
         let Some(grant) = known else {
             let person = Person { address: row.address.clone(), name: row.name.clone(), roster_id: row.id.clone() };
             plan.steps.push(Step::Add { person, group: row.group.clone() });
-            plan.added += 1;
+            plan.rows.push(PlannedRow::of(row, vec![Change::Added], String::new()));
             continue;
         };
         named.insert(&grant.id);
@@ -103,31 +204,74 @@ pub(super) fn plan(file: RosterFile, grants: &[Grant], mode: AbsentRows) -> Impo
             roster_id: row.id.clone().or_else(|| grant.person.roster_id.clone()),
         };
         let group = if file.has_group { row.group.clone() } else { grant.group.clone() };
-        let is_changed = person != grant.person || person.address.as_written() != grant.person.address.as_written();
-        let is_moved = group != grant.group;
-        let returns = grant.holds.dropped.is_some();
-        if grant.is_over() || !(is_changed || is_moved || returns) {
-            plan.unchanged += 1;
-            continue;
-        }
-        plan.changed += usize::from(is_changed);
-        plan.moved += usize::from(is_moved);
-        plan.returned += usize::from(returns);
+        let changes = [
+            (Change::Changed, before(&grant.person, &person)),
+            (Change::Moved, (group != grant.group).then(|| format!("group {}", or_none(grant.group.as_deref())))),
+            (Change::Returned, grant.holds.dropped.map(|_| "dropped".to_owned())),
+        ];
+        let changes = changes.into_iter().filter(|_| !grant.is_over());
+        let (changes, was): (Vec<Change>, Vec<String>) =
+            changes.filter_map(|(change, was)| Some((change, was?))).unzip();
         // The group comes first, because its cap decides what the reservation costs.
-        let change = Step::Change { grant: grant.id.clone(), person, group };
-        plan.steps.extend((is_changed || is_moved).then_some(change));
-        plan.steps.extend(returns.then(|| Step::Return { grant: grant.id.clone() }));
+        if changes.iter().any(|change| *change != Change::Returned) {
+            plan.steps.push(Step::Change { grant: grant.id.clone(), person, group });
+        }
+        if changes.contains(&Change::Returned) {
+            plan.steps.push(Step::Return { grant: grant.id.clone() });
+        }
+        let reason = if was.is_empty() { String::new() } else { format!("before: {}", was.join(", ")) };
+        plan.rows.push(PlannedRow::of(row, changes, reason));
     }
-    plan.refused.sort_by_key(|refused| refused.line);
+    plan.rows.sort_by_key(|row| row.line);
     plan.groups = groups_after(grants, &plan.steps);
     if mode == AbsentRows::Replace {
-        let dropped = grants
-            .iter()
-            .filter(|grant| !grant.is_over() && grant.holds.dropped.is_none() && !named.contains(&grant.id));
-        plan.steps.extend(dropped.map(|grant| Step::Drop { grant: grant.id.clone() }));
-        plan.dropped = plan.steps.iter().filter(|step| matches!(step, Step::Drop { .. })).count();
+        let stays = |grant: &&Grant| grant.is_over() || grant.holds.dropped.is_some() || named.contains(&grant.id);
+        for grant in grants.iter().filter(|grant| !stays(grant)) {
+            plan.steps.push(Step::Drop { grant: grant.id.clone() });
+            let Person { address, name, roster_id } = grant.person.clone();
+            plan.rows.push(PlannedRow {
+                changes: vec![Change::Dropped],
+                address: Some(address),
+                name,
+                group: grant.group.clone(),
+                id: roster_id,
+                ..PlannedRow::default()
+            });
+        }
     }
     plan
+}
+
+/// What of a person was otherwise before, if anything was.
+fn before(was: &Person, is: &Person) -> Option<String> {
+    let written = was.address.as_written();
+    let differs = [
+        (written != is.address.as_written()).then(|| format!("address {written}")),
+        (was.name != is.name).then(|| format!("name {}", or_none(was.name.as_deref()))),
+        (was.roster_id != is.roster_id).then(|| format!("id {}", or_none(was.roster_id.as_deref()))),
+    ];
+    let differs: Vec<String> = differs.into_iter().flatten().collect();
+    (!differs.is_empty()).then(|| differs.join(", "))
+}
+
+fn or_none(text: Option<&str>) -> &str {
+    text.unwrap_or("none")
+}
+
+/// The version of a roster, which is another as soon as a file may mean something else to it.
+pub(super) fn version(grants: &[Grant]) -> String {
+    let mut people: Vec<[String; 5]> = grants
+        .iter()
+        .map(|grant| {
+            let Person { address, name, roster_id } = &grant.person;
+            let standing = (grant.is_over(), grant.holds.dropped.is_some());
+            let [name, group, id] = [name, &grant.group, roster_id].map(|text| text.clone().unwrap_or_default());
+            [grant.id.to_string(), address.as_written().to_owned(), name, group, format!("{id} {standing:?}")]
+        })
+        .collect();
+    people.sort_unstable();
+    let parts: Vec<&str> = people.iter().flatten().map(String::as_str).collect();
+    sha256_hex(&parts).chars().take(12).collect()
 }
 
 impl<'a> Roster<'a> {
@@ -200,7 +344,8 @@ mod tests {
     }
 
     fn counts(plan: &ImportPlan) -> [usize; 6] {
-        [plan.added, plan.changed, plan.moved, plan.dropped, plan.unchanged, plan.refused.len()]
+        let [added, changed, moved, _, dropped, refused] = Change::ALL.map(|change| plan.count(change));
+        [added, changed, moved, dropped, plan.unchanged(), refused]
     }
 
     #[test]
@@ -232,32 +377,36 @@ mod tests {
         let returns = |number: u8| Step::Return { grant: format!("{number:016x}").parse().unwrap() };
         for mode in [AbsentRows::Add, AbsentRows::Replace] {
             let plan = planned("email,group\nada@uni.edu,A\nbob@uni.edu,B\ndan@uni.edu,B\n", mode);
-            assert_eq!((counts(&plan), plan.returned), ([0, 0, 1, 0, 1, 0], 2));
+            assert_eq!((counts(&plan), plan.count(Change::Returned)), ([0, 0, 1, 0, 1, 0], 2));
             assert!(
                 matches!(&plan.steps[..], [one, Step::Change { .. }, other] if [one, other] == [&returns(1), &returns(2)])
             );
         }
         let plan = planned("email,name,id\nada2@uni.edu,ada,s1\ncid@uni.edu,\u{202E}x,s3\n", AbsentRows::Add);
-        assert_eq!((counts(&plan), plan.returned), ([0, 1, 0, 0, 0, 1], 1), "nobody returns by a row that is refused");
+        assert_eq!(
+            (counts(&plan), plan.count(Change::Returned)),
+            ([0, 1, 0, 0, 0, 1], 1),
+            "nobody returns by a row that is refused"
+        );
         assert_eq!(self::planned("email\neve@uni.edu\n", AbsentRows::Add).steps, [], "what is over is over");
     }
 
     #[test]
     fn an_address_that_belonged_to_somebody_with_another_id_is_refused_and_its_holder_stays() {
         let plan = planned("email,id\nada@uni.edu,s9\nbob@uni.edu,s3\ncid@uni.edu,\n", AbsentRows::Replace);
-        let why: Vec<&str> = plan.refused.iter().map(|refused| refused.why.as_str()).collect();
+        let why: Vec<&str> = plan.of(Change::Refused).map(|refused| refused.reason.as_str()).collect();
         let expected = ["ada@uni.edu", "bob@uni.edu"]
             .map(|address| format!("{address}: this address belonged to somebody with another id."));
         assert_eq!(why, expected);
-        assert_eq!((plan.steps, plan.unchanged), (vec![], 1));
+        assert_eq!((plan.unchanged(), plan.steps), (1, vec![]));
     }
 
     #[test]
     fn of_two_rows_for_one_person_the_later_is_refused() {
         let text = "email,id\nada@uni.edu,s1\nADA@uni.edu,\nlove@uni.edu,s1\nnew@uni.edu,s9\nnewer@uni.edu,s9\nbob@uni.edu,s3\n";
         let plan = planned(text, AbsentRows::Add);
-        assert_eq!(plan.refused.iter().map(|refused| refused.line).collect::<Vec<_>>(), [3, 4, 6, 7]);
-        assert_eq!(plan.added, 1);
+        assert_eq!(plan.of(Change::Refused).filter_map(|refused| refused.line).collect::<Vec<_>>(), [3, 4, 6, 7]);
+        assert_eq!(plan.count(Change::Added), 1);
     }
 
     #[test]

@@ -1,15 +1,20 @@
-//! A roster file, first previewed and then applied as a job. Parsing and comparing are left to the files
-//! below, the job to `work/import`.
+//! A roster file, first previewed and then applied as a job. What it would change is listed; if the roster is another when somebody
+//! presses, nothing is done and there is another preview. Parsing and comparing are left to the files below, the job to `work/import`.
 
 mod compare;
 pub(crate) mod line;
 mod parse;
 
-use bursar_core::store::{Import, JobCreation, RateCount};
-use compare::{AbsentRows, ImportPlan};
-use parse::{FileError, RefusedRow};
+use axum::extract::Path;
+use bursar_core::domain::values::id::new_ulid;
+use bursar_core::store::{Import, JobCreation, RateCount, RosterPreview};
+use compare::{AbsentRows, Change, ImportPlan, PlannedRow};
+use parse::FileError;
+use ulid::Ulid;
 
 use crate::access::Upload;
+use crate::csv_file::{self, CsvRequest};
+use crate::listing::{Cell, Column, Listing, ON_A_PAGE, column};
 use crate::prelude::*;
 use crate::work::jobs;
 
@@ -17,28 +22,106 @@ use crate::work::jobs;
 const MOST_GROUPS: usize = 500;
 /// The most previews of a programme in an hour, since each is stored for a day.
 const PREVIEWS_AN_HOUR: u32 = 100;
-/// The most refused lines that are listed; the rest are counted.
-const LISTED: usize = 500;
+const GONE: &str = "A preview can be applied for a day. Upload the file again.";
 
 #[derive(Template)]
 #[template(path = "roster.html")]
 struct Preview<'a> {
     frame: PageFrame<'a>,
     programme: &'a Programme,
-    plan: &'a ImportPlan,
-    listed: &'a [RefusedRow],
-    ignored: &'a [String],
+    compared: &'a Compared,
+    /// The rows of each change, of many the first hundred.
+    lists: Vec<(Change, usize, Listing<PlannedRow>)>,
     import: Option<String>,
-    to_confirm: bool,
+    /// Why nothing was done, if this follows a press.
+    refused: Option<String>,
 }
 
-#[derive(Template)]
-#[template(path = "confirm.html")]
-struct Confirm<'a> {
-    frame: PageFrame<'a>,
-    programme: &'a Programme,
-    import: String,
-    dropped: u32,
+/// A file compared with the roster as it is now.
+struct Compared {
+    plan: ImportPlan,
+    /// The version of the roster.
+    roster: String,
+    mode: AbsentRows,
+    ignored: Vec<String>,
+}
+
+const COLUMNS: [Column<PlannedRow>; 7] = [
+    column("Line").class("number").file("line").hook("line").of(|row| Cell::exact(row.line)),
+    column("").file("change").hook("change").of(|row| {
+        let changes: Vec<&str> = row.changes.iter().map(|change| change.as_str()).collect();
+        Cell::exact(Some(changes.join(" ")))
+    }),
+    column("Address").file("email").of(|row| Cell::text(row.address.as_ref().map(EmailAddress::as_written))),
+    column("Name").file("name").of(|row| Cell::text(row.name.as_deref())),
+    column("Group").file("group").of(|row| Cell::text(row.group.as_deref())),
+    column("Id").file("id").of(|row| Cell::text(row.id.as_deref())),
+    column("Why, or what was before").file("reason").of(|row| Cell::text(Some(&*row.reason))),
+];
+
+impl Compared {
+    async fn of(site: &Site, programme: &Programme, file: &[u8], mode: AbsentRows) -> Result<Compared, AppError> {
+        let file = parse::file(file).map_err(|error| match error {
+            FileError::TooMany => {
+                let why = "A roster has at most 50,000 rows. Split the file and add one part after the other.";
+                AppError::refused(StatusCode::PAYLOAD_TOO_LARGE, why)
+            }
+            why => AppError::unprocessable(why.to_string()),
+        })?;
+        let ignored = file.ignored.clone();
+        let grants = site.table.grants(&programme.id).await?;
+        let plan = compare::plan(file, &grants, mode);
+        if plan.groups > MOST_GROUPS {
+            let why = format!(
+                "The programme would have {} groups, and it can have at most {MOST_GROUPS}. A group is a class or a section, with a line of its own on the overview: look whether the column \"group\" holds something else, such as a student number.",
+                show::count(u64::try_from(plan.groups)?)
+            );
+            return Err(AppError::unprocessable(why));
+        }
+        Ok(Compared { plan, roster: compare::version(&grants), mode, ignored })
+    }
+
+    /// Keeps the file as it was compared, and shows what it would change.
+    async fn keep(self, post: &Post<Faculty>, file: &[u8], refused: Option<String>) -> Result<Response, AppError> {
+        let Post { site, access, now, deadline, .. } = post;
+        let preview = RosterPreview {
+            import: new_ulid(*now),
+            programme: access.programme.id.clone(),
+            made_at: *now,
+            replaces: self.mode == AbsentRows::Replace,
+            roster: self.roster.clone(),
+        };
+        if !self.plan.rows.is_empty() {
+            site.table.keep_preview(&preview, file, *deadline).await?;
+        }
+        Ok(self.page(site, access, preview.import, refused))
+    }
+
+    fn page(&self, site: &Site, access: &ProgrammeAccess, import: Ulid, refused: Option<String>) -> Response {
+        let programme = &access.programme;
+        let list = |change: Change| {
+            let testid = if change == Change::Refused { "refused-row" } else { "row" };
+            let rows: Vec<PlannedRow> = self.plan.of(change).take(ON_A_PAGE).cloned().collect();
+            let list = Listing::of((change.as_str(), testid), COLUMNS, rows, programme.settings.term.zone());
+            (change, self.plan.count(change), list)
+        };
+        let is_kept = !self.plan.rows.is_empty();
+        site.page(&Preview {
+            frame: PageFrame::of(site, &access.visitor),
+            programme,
+            compared: self,
+            lists: Change::ALL.into_iter().map(list).collect(),
+            import: is_kept.then(|| import.to_string()),
+            refused,
+        })
+    }
+}
+
+impl Preview<'_> {
+    fn files(&self) -> Vec<(String, String)> {
+        let file = |import: &String| format!("{}/roster/{import}.csv", paths::programme(&self.programme.id));
+        self.import.iter().flat_map(|import| csv_file::offered(&file(import), self.compared.plan.rows.len())).collect()
+    }
 }
 
 pub(crate) async fn preview(Upload { form, file }: Upload) -> Answer {
@@ -48,60 +131,44 @@ pub(crate) async fn preview(Upload { form, file }: Upload) -> Answer {
     let file = file.ok_or_else(|| AppError::unprocessable("Choose a CSV file first."))?;
     let mode = AbsentRows::of(fields.filled("mode"));
     let mode = mode.ok_or_else(|| AppError::unprocessable("The mode is either add or replace."))?;
-    let file = parse::file(&file).map_err(|error| match error {
-        FileError::TooMany => {
-            let why = "A roster has at most 50,000 rows. Split the file and add one part after the other.";
-            AppError::refused(StatusCode::PAYLOAD_TOO_LARGE, why)
-        }
-        why => AppError::unprocessable(why.to_string()),
-    })?;
-    let ignored = file.ignored.clone();
-    let plan = compare::plan(file, &site.table.grants(&programme.id).await?, mode);
-    if plan.groups > MOST_GROUPS {
-        let why = format!(
-            "The programme would have {} groups, and it can have at most {MOST_GROUPS}. A group is a class or a section, with a line of its own on the overview: look whether the column \"group\" holds something else, such as a student number.",
-            show::count(u64::try_from(plan.groups)?)
-        );
-        return Err(AppError::unprocessable(why));
+    let compared = Compared::of(site, programme, &file, mode).await?;
+    let this_hour = RateCount::of_previews(&programme.id, *now);
+    if !site.table.count_one(&this_hour, PREVIEWS_AN_HOUR, *deadline).await? {
+        let why = "So many files were uploaded for this programme within this hour that no more are taken. Nothing was changed; upload the file again when the hour is over.";
+        return Err(AppError::too_fast(why, this_hour.ends_at.duration_since(*now)));
     }
-    let to_confirm = plan.drops_many();
-    let mut page = Preview {
-        frame: PageFrame::of(site, &access.visitor),
-        programme,
-        plan: &plan,
-        listed: &plan.refused[..plan.refused.len().min(LISTED)],
-        ignored: &ignored,
-        import: None,
-        to_confirm,
-    };
-    if !plan.steps.is_empty() {
-        let this_hour = RateCount::of_previews(&programme.id, *now);
-        if !site.table.count_one(&this_hour, PREVIEWS_AN_HOUR, *deadline).await? {
-            let why = "So many files were uploaded for this programme within this hour that no more are taken. Nothing was changed; upload the file again when the hour is over.";
-            return Err(AppError::too_fast(why, this_hour.ends_at.duration_since(*now)));
-        }
-        let import = Import::of(&programme.id, plan.steps.len(), *now);
-        page.import = Some(import.import.to_string());
-        let import = Import { dropped: plan.dropped.try_into()?, to_confirm, ..import };
-        site.table.keep_import(import, plan.steps.clone(), *deadline).await?;
-    }
-    Ok(site.page(&page))
+    compared.keep(&form, &file, None).await
 }
 
 pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
     let Post { site, access, fields, actor, now, deadline, .. } = &form;
     let programme = &access.programme;
     has_open_roster(programme)?;
-    let import = match fields.filled("import").and_then(|import| import.parse().ok()) {
-        Some(import) => site.table.import(import, *now).await?,
-        None => None,
-    };
-    let import = import.filter(|import| import.programme == programme.id);
-    let gone = || AppError::unprocessable("A preview can be applied for a day. Upload the file again.");
-    let import = import.ok_or_else(gone)?;
-    if import.to_confirm && fields.filled("confirm_dropped") != Some(import.dropped.to_string().as_str()) {
-        return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, Ok(confirm(site, access, &import))));
+    let overview = || Ok(Redirect::to(&paths::programme(&programme.id)).into_response());
+    let gone = || AppError::unprocessable(GONE);
+    let import: Ulid = fields.filled("import").and_then(|import| import.parse().ok()).ok_or_else(gone)?;
+    let (preview, file) = site.table.preview(&programme.id, import, *now).await?.ok_or_else(gone)?;
+    if site.table.import(import, *now).await?.is_some_and(|import| import.applied) {
+        return overview();
     }
+    let compared = Compared::of(site, programme, &file, AbsentRows::replacing(preview.replaces)).await?;
+    if compared.roster != preview.roster {
+        let why =
+            "The roster has changed since that preview, so nothing was done. This is what the file would change now.";
+        let page = compared.keep(&form, &file, Some(why.to_owned())).await;
+        return Err(AppError::page(StatusCode::CONFLICT, page));
+    }
+    let dropped = compared.plan.count(Change::Dropped);
+    if compared.plan.drops_many() && fields.filled("confirm_dropped") != Some(dropped.to_string().as_str()) {
+        let why = format!(
+            "Nothing was done. More than a fifth of the roster would be dropped: type the number, {dropped}, to confirm it."
+        );
+        let page = compared.page(site, access, import, Some(why));
+        return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, Ok(page)));
+    }
+    let steps = compared.plan.steps;
+    let import = Import { import, ..Import::of(&programme.id, steps.len(), *now) };
+    site.table.keep_import(import.clone(), steps, *deadline).await?;
     match site.table.start_import(&import, actor, *now, *deadline).await? {
         JobCreation::Already => {}
         JobCreation::Busy => {
@@ -110,7 +177,26 @@ pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
         }
         JobCreation::Yes => jobs::in_a_request(site, &programme.id, *deadline).await,
     }
-    Ok(Redirect::to(&paths::programme(&programme.id)).into_response())
+    overview()
+}
+
+/// The file of all rows of a preview.
+pub(crate) async fn rows(
+    State(site): State<Site>,
+    access: ProgrammeAccess,
+    Path((_, name)): Path<(String, String)>,
+    file: CsvRequest,
+) -> Answer {
+    let import = name.strip_suffix(".csv").and_then(|import| import.parse().ok());
+    let import: Ulid = import.filter(|_| access.is_faculty()).ok_or_else(AppError::not_found)?;
+    let kept = site.table.preview(&access.programme.id, import, site.clock.now()).await?;
+    let (preview, bytes) = kept.ok_or_else(AppError::not_found)?;
+    let compared = Compared::of(&site, &access.programme, &bytes, AbsentRows::replacing(preview.replaces)).await?;
+    if compared.roster != preview.roster {
+        let why = "The roster has changed since this preview. Upload the file again to see what it would change now.";
+        return Err(AppError::conflict(why));
+    }
+    file.answer(&format!("roster-{}", access.programme.id), COLUMNS, compared.plan.rows)
 }
 
 /// Refuses a programme whose roster cannot be changed.
@@ -122,15 +208,4 @@ pub(crate) fn has_open_roster(programme: &Programme) -> Result<(), AppError> {
         return Err(AppError::conflict("The programme is closed."));
     }
     Ok(())
-}
-
-/// The page that asks for the number of people who would be dropped.
-fn confirm(site: &Site, access: &ProgrammeAccess, import: &Import) -> Response {
-    let page = Confirm {
-        frame: PageFrame::of(site, &access.visitor),
-        programme: &access.programme,
-        import: import.import.to_string(),
-        dropped: import.dropped,
-    };
-    site.page(&page)
 }

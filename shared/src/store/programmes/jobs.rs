@@ -275,7 +275,7 @@ const IMPORT_LASTS: SignedDuration = SignedDuration::from_hours(24);
 const STEPS_A_PART: usize = 20 * INVITED_AT_ONCE;
 const SIDE_BY_SIDE: usize = 8;
 
-/// A preview: what applying it will do. Its first part is the preview itself; the others hold more of its steps.
+/// What a job of kept steps does. The first part has what is said of all; the others hold more steps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Import {
     pub import: Ulid,
@@ -283,10 +283,6 @@ pub struct Import {
     pub programme: ProgrammeId,
     pub made_at: Moment,
     pub steps: u32,
-    /// How many of the steps drop somebody.
-    pub dropped: u32,
-    /// Whether so many are dropped that the person who applies it must type the number.
-    pub to_confirm: bool,
     /// Whether a job was created from it.
     pub applied: bool,
     /// What is done to each grant that its steps name; nothing where it is a roster.
@@ -364,8 +360,6 @@ impl Import {
             programme: programme.clone(),
             made_at: now,
             steps: u32::try_from(steps).unwrap_or(u32::MAX),
-            dropped: 0,
-            to_confirm: false,
             applied: false,
             act: None,
             some: Vec::new(),
