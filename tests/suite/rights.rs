@@ -28,7 +28,7 @@ use Whose::{Admins, Anybodys, Assistants, Facultys, Staffs, Students, Visitors};
 
 const PROGRAMME: &str = "/console/programmes/{id}";
 
-const TABLE: [(&str, &str, Whose); 68] = [
+const TABLE: [(&str, &str, Whose); 69] = [
     ("GET", "/", Anybodys),
     ("POST", "/link", Anybodys),
     ("GET", "/c/{*anything}", Anybodys),
@@ -56,6 +56,7 @@ const TABLE: [(&str, &str, Whose); 68] = [
     ("POST", "/console/programmes/{id}/people", Facultys),
     ("POST", "/console/programmes/{id}/roster", Facultys),
     ("POST", "/console/programmes/{id}/roster/apply", Facultys),
+    ("POST", "/console/programmes/{id}/roster/undo", Facultys),
     ("GET", "/console/programmes/{id}/roster/{file}", Facultys),
     ("GET", "/console/programmes/{id}/grants", Assistants),
     ("GET", "/console/programmes/{id}/grants.csv", Assistants),

@@ -77,6 +77,7 @@ fn routes(site: Site) -> Router {
         .route("/console/programmes/{id}/people", post(overview::add_person))
         .route("/console/programmes/{id}/roster", post(roster::preview).layer(as_a_file))
         .route("/console/programmes/{id}/roster/apply", post(roster::apply))
+        .route("/console/programmes/{id}/roster/undo", post(roster::undo))
         .route("/console/programmes/{id}/roster/{file}", get(roster::rows))
         .route("/console/programmes/{id}/grants", get(grants::list))
         .route("/console/programmes/{id}/grants.csv", get(grants::file))

@@ -152,7 +152,7 @@ async fn keep_roster(
     if steps.is_empty() {
         return Ok(None);
     }
-    let import = Import::of(&programme.id, steps.len(), now);
+    let import = Import::of(&programme.id, &steps, now);
     Ok(Some(site.table.keep_steps(import, steps, deadline).await?))
 }
 

@@ -4,6 +4,7 @@ use bursar_core::domain::grant::HoldKind;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::RateCount;
 use bursar_local::invoke::FunctionName;
+use bursar_local::provider::Nano;
 use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::visitor::{Page, Visitor};
 use serde_json::json;
@@ -153,26 +154,60 @@ async fn who_is_dropped_returns_with_the_next_file() {
     campus.finish().await;
 }
 
-/// After more than a week off the roster, a reservation is given back.
+/// After more than a week off the roster, a reservation is given back; who comes back then takes another with the next key, and has
+/// what is left of the cap.
 #[tokio::test]
-async fn nobody_returns_for_whom_there_is_no_room() {
-    let campus = Campus::with_keys(&["ada"]).await;
-    campus.hold("ada", HoldKind::Dropped).await;
+async fn who_returns_late_takes_another_reservation() {
+    let mut campus = Campus::with_keys(&["ada"]).await;
+    campus.students(&["bob"]).await;
+    campus.spend("ada", "5");
+    for name in ["ada", "bob"] {
+        campus.hold(name, HoldKind::Dropped).await;
+    }
     campus.work().await;
     campus.minutes(8 * 24 * 60);
     campus.sync().await;
-    assert_eq!(campus.reserved().await, Usd::ZERO);
+    assert_eq!(campus.reserved().await, Usd::from_dollars(5), "what was spent");
+    campus.budget(10).await;
     let admin = campus.admin().await;
-    for (budget, returns) in [(5, false), (100, true)] {
-        campus.budget(budget).await;
-        let shown = preview(&admin, "add", "email\nada@example.edu\n").await;
-        assert_eq!(counts(&shown), [0, 0, 0, 0, 1, 0]);
-        admin.submit(&shown, APPLY, &[]).await.expect(303);
-        let overview = admin.get(ID).await;
-        assert_eq!(overview.body.contains("1 could not be done"), !returns, "{}", overview.readable());
-        let typed = admin.submit(&overview, PEOPLE, &[("email", "ada@example.edu")]).await;
-        assert_eq!((typed.status, typed.alerts().len()), if returns { (303, 0) } else { (409, 1) });
-        assert_eq!(campus.grant("ada").await.holds.dropped.is_none(), returns);
+    let shown = preview(&admin, "add", "email\nada@example.edu\nbob@example.edu\n").await;
+    assert_eq!(counts(&shown), [0, 0, 0, 0, 2, 0]);
+    admin.submit(&shown, APPLY, &[]).await.expect(303);
+    let states = [campus.grant("ada").await.shown_state(), campus.grant("bob").await.shown_state()];
+    assert_eq!(states, ["stopped", "invited"]);
+    assert!(campus.enabled().is_empty());
+    let ada = campus.student("ada").await;
+    let replace = campus.my("replace");
+    assert!(!ada.get("/my").await.offers(&replace), "there is no room for the rest of her cap");
+    campus.budget(100).await;
+    ada.submit(&ada.get("/my").await, &replace, &[]).await.expect(200);
+    let key = campus.provider().keys().into_iter().find(|key| !key.disabled).unwrap();
+    assert_eq!(key.limit, Some(Nano::usd(15)), "what is left of the cap");
+    campus.finish().await;
+}
+
+#[tokio::test]
+async fn the_drops_of_an_import_are_undone_within_a_week() {
+    const UNDO: &str = "/console/programmes/cs-pilot/roster/undo";
+    let campus = Campus::with_keys(&["ada", "bob"]).await;
+    let admin = campus.admin().await;
+    let wrong = preview(&admin, "replace", "email\neve@example.edu\n").await;
+    admin.submit(&wrong, APPLY, &[("confirm_dropped", "2")]).await.expect(303);
+    assert_eq!(people(&campus).await, ["ada - - dropped", "bob - - dropped", "eve - -"]);
+    let page = admin.get(ID).await;
+    for _ in 0..2 {
+        admin.submit(&page, UNDO, &[]).await.expect(303);
+    }
+    assert_eq!(
+        (people(&campus).await, campus.enabled()),
+        (["ada - -", "bob - -", "eve - -"].map(str::to_owned).to_vec(), vec!["ada", "bob"])
+    );
+    assert!(!admin.get(ID).await.offers(UNDO), "the last import dropped nobody");
+    campus.minutes(7 * 24 * 60);
+    let admin = campus.admin().await;
+    let csrf = admin.get(ID).await.form("/sign-out").value("csrf").unwrap().to_owned();
+    for import in [page.form(UNDO).value("import").unwrap(), "x"] {
+        admin.post(UNDO, &[("csrf", &csrf), ("import", import)]).await.expect(422);
     }
     campus.finish().await;
 }

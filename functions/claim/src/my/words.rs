@@ -144,6 +144,7 @@ fn stopped_because(stopped: Stopped, is_ordered: bool) -> &'static str {
             "Your old key is ended, and the last attempt to make a new one failed. No money was lost."
         }
         Stopped::Returned => "You handed your key back, and it is ended.",
+        Stopped::OffRoster => "You were off the roster, and your key is ended. You are on it again.",
         Stopped::GoneAtProvider => "Your key does not work any more: it was ended at the provider, not here.",
     }
 }

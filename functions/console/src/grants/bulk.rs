@@ -202,7 +202,7 @@ pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
     {
         let step = |row: &GrantRow<'_>| Step::Act { grant: row.line.id.clone(), allowed: row.line.allowed };
         let steps: Vec<Step> = rows.iter().map(step).collect();
-        let import = Import { import: bulk, act: Some(typed.act()), ..Import::of(&programme.id, count, *now) };
+        let import = Import { import: bulk, act: Some(typed.act()), ..Import::of(&programme.id, &steps, *now) };
         site.table.keep_import(import.clone(), steps, *deadline).await?;
         return start(&post, import).await;
     }

@@ -84,15 +84,11 @@ pub(crate) async fn add_person(post: Post<Faculty>) -> Answer {
 
 /// Restores a dropped person with the fields of the form.
 async fn take_back(site: &Site, at: ActContext<'_>, line: &RosterLine, by: &Actor) -> Answer {
-    let why = "The budget has no room for what they may still spend. It must be raised first.";
     if let ActOutcome::Refused(ChangeRefused::BudgetExhausted) = site.table.describe(at, line, by).await? {
+        let why = "The budget has no room for what they may still spend. It must be raised first.";
         return Err(AppError::conflict(why));
     }
-    if let ActOutcome::Refused(ChangeRefused::BudgetExhausted) =
-        site.table.act(at, |view, now| view.release(HoldKind::Dropped, by, now)).await?
-    {
-        return Err(AppError::conflict(why));
-    }
+    site.table.act(at, |view, now| view.release(HoldKind::Dropped, by, now)).await?;
     site.orders().now_or_later(at).await;
     Ok(to_overview(at.programme))
 }

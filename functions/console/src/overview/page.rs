@@ -5,13 +5,14 @@ use bursar_core::domain::usage::forecast::StandingOut;
 use bursar_core::domain::usage::models::ModelUse;
 use bursar_core::domain::values::id::new_ulid;
 use bursar_core::store::{Overview, PeopleCounts, ProgrammeUse};
+use ulid::Ulid;
 
 use super::add_person::TypedPerson;
 use super::edit;
 use super::outlook::{Chart, Outlook};
 use super::warnings::{self, BudgetRoom};
 use crate::form::{Form, ShownField};
-use crate::job_line::JobLine;
+use crate::job_line::{JobLine, to_undo};
 use crate::prelude::*;
 use crate::programmes::{CARRIED, copying};
 use crate::settings::{Draft, SettingFields};
@@ -47,6 +48,8 @@ struct OverviewPage<'a> {
     standing_out: StandingOut,
     chart: Option<Chart>,
     jobs: Vec<JobLine>,
+    /// The last import, if its drops may still be undone: how many, and until when.
+    undo: Option<(Ulid, u32, String)>,
     edit: EditFields<'a>,
     person: Vec<ShownField<'a>>,
     is_person_open: bool,
@@ -139,6 +142,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         outlook: Outlook::of(programme, &budget, &spent, sync.listed_at, now),
         standing_out: own.filter(|_| !programme.is_over(now)).map(|own| own.standing_out.clone()).unwrap_or_default(),
         chart: Chart::of(&spent, budget.limit),
+        undo: to_undo(&jobs, now).map(|(import, dropped, until)| (import, dropped, time(until))),
         jobs: JobLine::of_programme(programme, &jobs, now),
         spent: context.figure(&spent, span, had_a_key),
         as_of: sync.listed_at.map(time),

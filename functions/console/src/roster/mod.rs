@@ -7,7 +7,7 @@ mod parse;
 
 use axum::extract::Path;
 use bursar_core::domain::values::id::new_ulid;
-use bursar_core::store::{Import, JobCreation, RateCount, RosterPreview};
+use bursar_core::store::{Import, JobCreation, RateCount, RosterPreview, Step};
 use compare::{AbsentRows, Change, ImportPlan, PlannedRow};
 use parse::FileError;
 use ulid::Ulid;
@@ -141,7 +141,7 @@ pub(crate) async fn preview(Upload { form, file }: Upload) -> Answer {
 }
 
 pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
-    let Post { site, access, fields, actor, now, deadline, .. } = &form;
+    let Post { site, access, fields, now, .. } = &form;
     let programme = &access.programme;
     has_open_roster(programme)?;
     let overview = || Ok(Redirect::to(&paths::programme(&programme.id)).into_response());
@@ -167,17 +167,33 @@ pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
         return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, Ok(page)));
     }
     let steps = compared.plan.steps;
-    let import = Import { import, ..Import::of(&programme.id, steps.len(), *now) };
+    start(&form, Import { import, ..Import::of(&programme.id, &steps, *now) }, steps).await
+}
+
+/// Takes back the drops of one import.
+pub(crate) async fn undo(form: Post<Faculty>) -> Answer {
+    let Post { site, access, fields, now, .. } = &form;
+    has_open_roster(&access.programme)?;
+    let gone = || AppError::unprocessable("There are no drops of the last seven days that could be undone.");
+    let import = fields.filled("import").and_then(|import| import.parse().ok()).ok_or_else(gone)?;
+    let undo = site.table.undo_of(import, *now).await?.filter(|(undo, _)| undo.programme == access.programme.id);
+    let (undo, steps) = undo.ok_or_else(gone)?;
+    start(&form, undo, steps).await
+}
+
+/// Starts the job that does these steps.
+async fn start(form: &Post<Faculty>, import: Import, steps: Vec<Step>) -> Answer {
+    let Post { site, actor, now, deadline, .. } = form;
     site.table.keep_import(import.clone(), steps, *deadline).await?;
     match site.table.start_import(&import, actor, *now, *deadline).await? {
         JobCreation::Already => {}
         JobCreation::Busy => {
-            let why = "Another roster of this programme is being applied. Wait until it is done, then apply this one.";
+            let why = "Another roster of this programme is being applied. Wait until it is done, then press again.";
             return Err(AppError::conflict(why));
         }
-        JobCreation::Yes => jobs::in_a_request(site, &programme.id, *deadline).await,
+        JobCreation::Yes => jobs::in_a_request(site, &import.programme, *deadline).await,
     }
-    overview()
+    Ok(Redirect::to(&paths::programme(&import.programme)).into_response())
 }
 
 /// The file of all rows of a preview.

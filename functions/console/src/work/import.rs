@@ -15,7 +15,7 @@ const SIDE_BY_SIDE: usize = 8;
 
 /// Continues an import that the caller owns, and returns the state in which it is left.
 pub(super) async fn carry_on(site: &Site, mut job: Job, until: JobDeadlines) -> Result<JobState> {
-    let (Work::Import { import } | Work::Bulk { import }) = job.work else { return Ok(job.state) };
+    let (Work::Import { import, .. } | Work::Bulk { import }) = job.work else { return Ok(job.state) };
     let act = site.table.get(Import::key_of(import, 0)).await?.and_then(|import| import.act);
     loop {
         if let Some(ended) = jobs::ended_early(site, &job).await? {
@@ -112,9 +112,7 @@ async fn apply(
             Step::Return { grant } => {
                 let at = at(job, grant, by);
                 let outcome = site.table.act(at, |view, now| view.release(HoldKind::Dropped, &job.by, now)).await?;
-                let forbidden =
-                    matches!(outcome, ActOutcome::Refused(ChangeRefused::BudgetExhausted | ChangeRefused::Over));
-                refused += u32::from(forbidden);
+                refused += u32::from(matches!(outcome, ActOutcome::Refused(ChangeRefused::Over)));
                 // This follows a repeated step too: its first runner may have died before sending the
                 // orders.
                 site.orders().now_or_later(at).await;

@@ -132,7 +132,8 @@ impl View {
 
     /// Releases a hold; a pause can be released only in the role that put it on or a higher one. With the
     /// last hold, the grant takes its reservation back. A changed limit of the live key is ordered, then its
-    /// enable. The key is enabled after the change is written, never before.
+    /// enable. The key is enabled after the change is written, never before. Who comes back to the roster after
+    /// the reservation was given back takes another with the next key.
     pub fn release(&self, hold: impl Into<Hold>, by: &Actor, now: Moment) -> Result<Change, ChangeRefused> {
         let hold = hold.into();
         if self.grant.is_over() {
@@ -150,7 +151,12 @@ impl View {
             Hold::Dropped => change.grant.holds.dropped = None,
             Hold::Unused => change.grant.holds.unused = false,
         }
-        if change.grant.holds.is_empty() {
+        let was_given_back = hold == Hold::Dropped && !self.reservation().counts_cap(now);
+        if was_given_back && self.grant.live().is_some() {
+            change = change.ordering_all_off(now);
+            change.grant.state = GrantState::Stopped { why: Stopped::OffRoster };
+            change.grant.has_reservation = false;
+        } else if change.grant.holds.is_empty() {
             change = change.with_limit(self, false, now);
             if let Some(live) = change.live_mut() {
                 live.order_on(now);

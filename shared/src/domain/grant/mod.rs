@@ -125,6 +125,8 @@ pub enum Stopped {
     TooOld,
     /// The student handed the key back, together with the reservation.
     Returned,
+    /// The person came back to the roster after the reservation had been given back.
+    OffRoster,
     ReplacementFailed,
     GoneAtProvider,
 }
@@ -321,6 +323,7 @@ impl Stopped {
             Stopped::UsedUp => "used-up",
             Stopped::TooOld => "too-old",
             Stopped::Returned => "returned",
+            Stopped::OffRoster => "off-roster",
             Stopped::ReplacementFailed => "replacement-failed",
             Stopped::GoneAtProvider => "gone-at-provider",
         }

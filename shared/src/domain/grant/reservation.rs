@@ -61,7 +61,7 @@ impl Reservation<'_> {
 
     /// Whether the cap itself is reserved: not for a grant held as unused or dropped long ago, unless a key
     /// of it may still spend.
-    fn counts_cap(&self, now: Moment) -> bool {
+    pub(super) fn counts_cap(&self, now: Moment) -> bool {
         let holds = &self.grant.holds;
         let is_out = holds.unused || holds.dropped.is_some_and(|dropped| now >= dropped + DROPPED_KEPT);
         let can_spend = || self.grant.attempts.iter().any(|attempt| self.may_still_spend(attempt));

@@ -55,6 +55,8 @@ pub enum Work {
     /// Applies a roster, as it was previewed.
     Import {
         import: Ulid,
+        /// How many people it drops.
+        dropped: u32,
     },
     /// Does one act to many grants, as it was previewed.
     Bulk {
@@ -186,7 +188,7 @@ impl Table {
         deadline: Deadline,
     ) -> Result<JobCreation, StoreError> {
         let work = match import.act {
-            None => Work::Import { import: import.import },
+            None => Work::Import { import: import.import, dropped: import.dropped },
             Some(_) => Work::Bulk { import: import.import },
         };
         let job = Job::new(&import.programme, work, import.steps, by, now);
@@ -271,6 +273,8 @@ fn as_read(job: &Job) -> [(&'static str, AttributeValue); 2] {
 
 /// How long a preview may be applied.
 const IMPORT_LASTS: SignedDuration = SignedDuration::from_hours(24);
+/// How long the drops of an import may be undone: as long as those who were dropped keep their reservations.
+pub const UNDONE_WITHIN: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// How many steps lie in one part: whole transactions, and less than an item may hold.
 const STEPS_A_PART: usize = 20 * INVITED_AT_ONCE;
 const SIDE_BY_SIDE: usize = 8;
@@ -283,6 +287,8 @@ pub struct Import {
     pub programme: ProgrammeId,
     pub made_at: Moment,
     pub steps: u32,
+    /// How many of the steps drop somebody.
+    pub dropped: u32,
     /// Whether a job was created from it.
     pub applied: bool,
     /// What is done to each grant that its steps name; nothing where it is a roster.
@@ -292,8 +298,7 @@ pub struct Import {
 
 stored! {
     "import" Import |it| (import: Ulid = it.import, part: u32 = it.part) => key(format!("I#{import}"), format!("I#{part:05}"));
-    // A job may begin at the last moment.
-    expires it.made_at + IMPORT_LASTS * 2
+    expires it.made_at + UNDONE_WITHIN + IMPORT_LASTS
 }
 
 /// One step of an import. Each may be done twice without a further effect.
@@ -353,13 +358,16 @@ impl Step {
 }
 
 impl Import {
-    pub fn of(programme: &ProgrammeId, steps: usize, now: Moment) -> Import {
+    pub fn of(programme: &ProgrammeId, steps: &[Step], now: Moment) -> Import {
+        let count = |steps: usize| u32::try_from(steps).unwrap_or(u32::MAX);
+        let dropped = steps.iter().filter(|step| matches!(step, Step::Drop { .. })).count();
         Import {
             import: new_ulid(now),
             part: 0,
             programme: programme.clone(),
             made_at: now,
-            steps: u32::try_from(steps).unwrap_or(u32::MAX),
+            steps: count(steps.len()),
+            dropped: count(dropped),
             applied: false,
             act: None,
             some: Vec::new(),
@@ -392,6 +400,26 @@ impl Table {
     pub async fn import(&self, import: Ulid, now: Moment) -> Result<Option<Import>, StoreError> {
         let kept = self.get(Import::key_of(import, 0)).await?;
         Ok(kept.filter(|import| now < import.made_at + IMPORT_LASTS))
+    }
+
+    /// An import that was applied so lately that its drops may be undone, with the steps that undo them.
+    pub async fn undo_of(&self, import: Ulid, now: Moment) -> Result<Option<(Import, Vec<Step>)>, StoreError> {
+        let Some(applied) = self.get(Import::key_of(import, 0)).await? else { return Ok(None) };
+        let is_good = applied.applied && applied.act.is_none() && now < applied.made_at + UNDONE_WITHIN;
+        let (mut undone, mut next) = (Vec::new(), 0);
+        while is_good && next < applied.steps {
+            let steps = self.steps_from(import, next).await?;
+            if steps.is_empty() {
+                return Ok(None);
+            }
+            next += u32::try_from(steps.len()).unwrap_or(u32::MAX);
+            undone.extend(steps.into_iter().filter_map(|step| match step {
+                Step::Drop { grant } => Some(Step::Return { grant }),
+                _ => None,
+            }));
+        }
+        let undo = Import { import: Ulid(import.0.wrapping_add(1)), ..Import::of(&applied.programme, &undone, now) };
+        Ok((!undone.is_empty()).then_some((undo, undone)))
     }
 
     /// For how many grants of a programme the provider is still to confirm what such an act orders. The index is a moment behind.

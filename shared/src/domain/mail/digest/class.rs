@@ -156,8 +156,8 @@ impl<'a> Class<'a> {
                 Stopped::TooOld => Block::TooOld,
                 Stopped::ReplacementFailed => Block::ReplacementFailed,
                 Stopped::GoneAtProvider => Block::GoneAtProvider,
-                // The student handed the key back by choice, which is no trouble.
-                Stopped::Returned => return None,
+                // Who handed the key back, or was off the roster, presses again when they want one.
+                Stopped::Returned | Stopped::OffRoster => return None,
             }),
             GrantState::Invited | GrantState::Minting { .. } | GrantState::Revoked | GrantState::Ended => None,
         }
