@@ -93,10 +93,9 @@ pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
     let programme = &access.programme;
     has_open_roster(programme)?;
     let import = match fields.filled("import").and_then(|import| import.parse().ok()) {
-        Some(import) => site.table.import(import, *now).await?,
+        Some(import) => site.table.import(&programme.id, import, *now).await?,
         None => None,
     };
-    let import = import.filter(|import| import.programme == programme.id);
     let gone = || AppError::unprocessable("A preview can be applied for a day. Upload the file again.");
     let import = import.ok_or_else(gone)?;
     if import.to_confirm && fields.filled("confirm_dropped") != Some(import.dropped.to_string().as_str()) {
