@@ -256,6 +256,7 @@ impl Table {
         }
         if let Some(person) = known.as_ref().and_then(|known| known.person.as_ref()) {
             keys.push(StaffPerson::key_of(person).item);
+            after.count::<StaffPerson>(1);
         }
         keys.extend(known.iter().map(|known| known.key().item));
         keys.extend(mark.iter().map(|mark| mark.key().item));

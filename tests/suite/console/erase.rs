@@ -47,6 +47,7 @@ async fn a_person_is_found_nowhere_afterwards_and_every_sum_is_as_before() {
     // Two sessions and their links have run out by now, and nothing but an erasure knows of the items.
     campus.minutes(61);
     campus.student("canary.new").await.get("/my").await.expect(200);
+    let admin = campus.admin().await;
     campus.sync().await;
     campus.settle().await;
     let used = campus.table.totals(&campus.programme).await.unwrap();
