@@ -36,10 +36,11 @@ pub async fn session_cookie(stack: &Stack, address: &str) -> String {
     let made = table.make_link(new_ulid(now), address.matched(), &live, now, soon()).await.unwrap();
     assert_eq!(made, Ok(()), "one link a minute");
     let proof = Proof::Address(address.matched().clone());
-    let after = table.sign_in_of(address.matched()).await.unwrap().follow(&link.hash(), &proof, now).unwrap();
+    let before = table.sign_in_of(address.matched()).await.unwrap();
+    let after = before.follow(&link.hash(), &proof, now).unwrap();
     let person = Some(table.person_of(&address, soon()).await.unwrap());
     let session = Session::begun(token.hash(), address.matched().clone(), person, now);
-    assert!(table.sign_in(&after, &session, soon()).await.unwrap());
+    assert!(table.sign_in(&before, &after, &session, soon()).await.unwrap());
     format!("bursar={}", token.reveal())
 }
 

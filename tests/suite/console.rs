@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 mod admins;
+pub(crate) mod erase;
 mod foreign_acts;
 mod grants;
 mod help_desk;

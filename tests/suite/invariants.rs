@@ -17,7 +17,7 @@ use bursar_core::domain::mail::kind::{MailCounts, MailDay, MailKind};
 use bursar_core::domain::programme::Budget;
 use bursar_core::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOwner};
 use bursar_core::domain::programme::rules::Tier;
-use bursar_core::domain::sign_in::LINK_LASTS;
+use bursar_core::domain::sign_in::{LINK_LASTS, SignIn};
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::address::EmailAddress;
@@ -342,6 +342,8 @@ async fn each_check_finds_what_is_broken() {
             scene.answer(&made)
         };
         Live, "I4", "a mailed link is not known by its hash", |scene| {
+            let ada = EmailAddress::parse("ada@uni.edu").unwrap();
+            scene.keep(&SignIn::none(ada.matched().clone())).await;
             scene.mail("link", "", &link_and_code(&LinkToken::generate())).await
         };
         Live, "I4", "went to another address than its link's", |scene| {

@@ -26,6 +26,7 @@ enum Whose {
 }
 use Whose::{Admins, Anybodys, Assistants, Facultys, Staffs, Students, Visitors};
 
+const ERASURE: &str = "01KDVDNA00000000000000001A";
 const PROGRAMME: &str = "/console/programmes/{id}";
 
 const TABLE: [(&str, &str, Whose); 69] = [
@@ -95,6 +96,8 @@ const TABLE: [(&str, &str, Whose); 69] = [
     ("GET", "/console/account/statement.csv", Admins),
     ("POST", "/console/account/keys/{hash}", Admins),
     ("POST", "/console/admins", Admins),
+    ("POST", "/console/people/erase", Admins),
+    ("GET", "/console/people/erased/{erasure}", Admins),
     // An unknown path is 404 only for a person who is signed in.
     ("GET", "/console/nothing", Visitors),
     ("GET", "/my/nothing", Visitors),
@@ -178,6 +181,7 @@ async fn browsers(campus: &Campus) -> Vec<(Who, Visitor, String)> {
 /// The path of a route in a programme.
 fn path(route: &str, (programme, grant): &(String, GrantId), key: &str) -> String {
     let path = route.replace("{id}", programme).replace("{programme}", programme).replace("{hash}", key);
+    let path = path.replace("{erasure}", ERASURE);
     path.replace("{grant}", grant.as_str()).replace("{*anything}", "anything")
 }
 
@@ -203,6 +207,8 @@ async fn each_route_lets_in_those_it_is_for() {
     // A key of another deployment is refused to admins, who alone get so far.
     let name = "bursar/fedcba9876/maths/0123456789abcdef/1-0123456789abcdef";
     let key = campus.provider().add_foreign_key(name, None, campus.clock.now()).unwrap().hash;
+    campus.students(&["gone"]).await;
+    campus.table.begin_erasure(ERASURE.parse().unwrap(), address("gone").matched(), campus.by()).await.unwrap();
     let mut wrong = Vec::new();
     for at in [&other, &own] {
         let browsers = browsers(&campus).await;

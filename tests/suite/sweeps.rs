@@ -2,7 +2,7 @@
 
 use bursar_core::domain::audit::Act;
 use bursar_core::domain::mail::kind::MailDay;
-use bursar_core::store::Job;
+use bursar_core::store::{Erasure, Job};
 use bursar_local::invoke::FunctionName::{Claim, Console, Mail, ThresholdAlerts, UsageSync};
 use bursar_local::ses::Fault as MailFault;
 use bursar_tests::aws;
@@ -13,6 +13,7 @@ use bursar_tests::visitor::{Form, Page, Visitor};
 use serde_json::json;
 
 use crate::console::account::{RELEASE, held_back};
+use crate::console::erase::ERASE;
 use crate::console::roster::preview;
 use crate::mail::outcomes::say;
 use crate::sync::rotation::put_pending;
@@ -225,6 +226,40 @@ async fn many_are_allowed_one_more() {
     form("many allowed", true, scene, async |campus| {
         campus.judged().await;
         (campus.grant("ada").await.allowed, campus.grant("bob").await.allowed)
+    })
+    .await;
+}
+
+/// A person is erased by a press, then by the work of two minutes, whatever of it is killed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn erasure_ends_erased() {
+    sweep(Sweep {
+        name: "erase",
+        scene: async || filled("/console?q=ada%40example.edu", ERASE, &[("email", "ada@example.edu")]).await,
+        act: async |campus: &Campus, (admin, form): &(Visitor, Form)| {
+            let is_begun = admin.send_form(form).await.status == 303;
+            campus.minutes(16);
+            let mut is_done = is_begun;
+            for _ in 0..2 {
+                campus.minutes(1);
+                is_done &= campus.run(Console, json!({"task": "work"})).await.is_ok();
+            }
+            is_done
+        },
+        mend: async |campus: &Campus, (admin, form): &(Visitor, Form)| {
+            admin.send_form(form).await.expect(303);
+            campus.minutes(20);
+            for _ in 0..3 {
+                campus.work().await;
+            }
+        },
+        left: async |campus: &Campus, _: &_| {
+            let seen = campus.judged().await;
+            let receipts: Vec<_> = seen.all().map(|of: Erasure| (of.is_running(), of.done, of.counts)).collect();
+            (receipts, seen.places_of(&["ada@"]), campus.enabled().join(" "))
+        },
+        of: Console,
+        verdicts: FAULTS,
     })
     .await;
 }

@@ -64,7 +64,7 @@ pub(crate) async fn follow(
                 Proof::Address(_) | Proof::Browser(_) => again(&site, &headers, &of.address, SignInMethod::Link).await,
             };
         };
-        if let Some(signed_in) = begin_session(&site, &after, SignInMethod::Link, now, deadline).await? {
+        if let Some(signed_in) = begin_session(&site, (&before, &after), SignInMethod::Link, now, deadline).await? {
             return Ok(signed_in);
         }
     }
@@ -91,7 +91,7 @@ pub(crate) async fn type_code(
             }
             return again(&site, &headers, address.matched(), SignInMethod::Code).await;
         };
-        if let Some(signed_in) = begin_session(&site, &after, SignInMethod::Code, now, deadline).await? {
+        if let Some(signed_in) = begin_session(&site, (&before, &after), SignInMethod::Code, now, deadline).await? {
             return Ok(signed_in);
         }
     }
@@ -115,7 +115,7 @@ pub(crate) async fn sign_out(
 /// links changed meanwhile.
 async fn begin_session(
     site: &Site,
-    after: &SignIn,
+    (before, after): (&SignIn, &SignIn),
     by: SignInMethod,
     now: Moment,
     deadline: Deadline,
@@ -128,7 +128,7 @@ async fn begin_session(
     let token = SessionToken::generate();
     let session = Session::begun(token.hash(), after.address.clone(), person, now);
     let cookie = [(SET_COOKIE, site.cookies.set_session(&token))];
-    if !site.table.sign_in(after, &session, deadline).await? {
+    if !site.table.sign_in(before, after, &session, deadline).await? {
         return Ok(None);
     }
     tracing::info!(signed_in = by.as_str(), has_role = session.person.is_some(), "somebody signed in");

@@ -190,5 +190,7 @@ fn words(act: Act) -> &'static str {
         Act::AlertResent => "an alert was sent again",
         Act::AdminAdded => "an admin was added",
         Act::AdminRemoved => "an admin was removed",
+        Act::ErasureBegun => "people began to be erased",
+        Act::Erased => "whose it was is erased",
     }
 }

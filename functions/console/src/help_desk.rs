@@ -8,7 +8,6 @@ use std::pin::pin;
 use bursar_core::domain::programme::role::Roles;
 use bursar_core::domain::sign_in::{LinkRefused, SignIn};
 use bursar_core::domain::values::address::MatchedAddress;
-use bursar_core::domain::values::id::new_ulid;
 use bursar_core::store::{
     BulkStop, FiledMail, ForeignKey, GrantLine, KnownAddress, KnownPerson, LoginRequest, MailRefusal, OutboxRow,
     StoreError, Undeliverable, Unreachable,

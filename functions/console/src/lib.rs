@@ -7,6 +7,7 @@ mod alerts;
 mod audit;
 mod closing;
 mod csv_file;
+mod erase;
 mod form;
 mod grants;
 mod groups;
@@ -94,6 +95,8 @@ fn routes(site: Site) -> Router {
         .route("/console/tiers", get(tiers::page).post(tiers::save))
         .route("/console/report", get(report::page))
         .route("/console/report.csv", get(report::file))
+        .route("/console/people/erase", post(erase::press))
+        .route("/console/people/erased/{erasure}", get(erase::page))
         .route("/console/admins", post(account::change_admins))
         .route("/console/account", get(account::page))
         .route("/console/account/release", post(account::release))

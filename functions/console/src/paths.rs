@@ -12,6 +12,10 @@ pub(crate) const TIERS: &str = "/console/tiers";
 
 pub(crate) const REPORT: &str = "/console/report";
 
+pub(crate) fn erased(erasure: ulid::Ulid) -> String {
+    format!("/console/people/erased/{erasure}")
+}
+
 pub(crate) fn programme(programme: &ProgrammeId) -> String {
     format!("/console/programmes/{programme}")
 }

@@ -40,6 +40,9 @@ impl App {
             return Ok(composed);
         }
         let ComposedRow::Mail(letter) = &mut composed else { return Ok(composed) };
+        if letter.to.is_erased() {
+            return Ok(GONE);
+        }
         // A mail of a kind that the person opted out of is dropped, whether it would reach them or not.
         if let Some(mail) = row.mail.of_choice() {
             if !self.table.known_address(letter.to.matched()).await?.wants(mail) {

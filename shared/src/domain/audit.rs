@@ -122,6 +122,10 @@ pub enum Act {
     AlertResent,
     AdminAdded,
     AdminRemoved,
+    /// Somebody, or everybody of a programme that is long over, is to be forgotten.
+    ErasureBegun,
+    /// Who a grant was for was forgotten.
+    Erased,
 }
 
 impl AuditDetail {

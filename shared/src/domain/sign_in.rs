@@ -28,6 +28,8 @@ const WRONG_CODES: u32 = 5;
 pub struct SignIn {
     pub address: MatchedAddress,
     pub links: Vec<LiveLink>,
+    /// Every link that was made, used or not, until it expires: with these and the sessions all items of the address are found.
+    pub made: Vec<MadeLink>,
     pub mailed: Vec<Mailed>,
     pub unfollowed: usize,
     pub last_mailed_at: Option<Moment>,
@@ -51,6 +53,12 @@ pub struct LiveLink {
     pub link: LinkTokenHash,
     pub code: Option<CodeHash>,
     pub asked_by: BrowserTokenHash,
+    pub ends_at: Moment,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MadeLink {
+    pub link: LinkTokenHash,
     pub ends_at: Moment,
 }
 
@@ -102,6 +110,7 @@ impl SignIn {
         SignIn {
             address,
             links: Vec::new(),
+            made: Vec::new(),
             mailed: Vec::new(),
             unfollowed: 0,
             last_mailed_at: None,
@@ -126,6 +135,7 @@ impl SignIn {
     pub fn with_link(&self, login_request: Ulid, link: LiveLink, now: Moment) -> Result<SignIn, LinkRefused> {
         let (mut after, is_new) = self.share(login_request, now)?;
         after.mailed.push(Mailed { login_request, at: now });
+        after.made.push(MadeLink { link: link.link.clone(), ends_at: link.ends_at });
         (after.unfollowed, after.last_mailed_at) = (after.unfollowed + usize::from(is_new), Some(now));
         // The oldest link gives way, since it is the least likely to be used.
         let surplus = (after.links.len() + 1).saturating_sub(MOST_LINKS);
@@ -197,14 +207,16 @@ impl SignIn {
     }
 
     fn used(&self, now: Moment) -> SignIn {
-        SignIn { links: Vec::new(), unfollowed: 0, wrong_codes: 0, ..self.changed(now) }
+        let mut after = SignIn { links: Vec::new(), unfollowed: 0, wrong_codes: 0, ..self.changed(now) };
+        after.sessions.retain(|begun| now < begun.ends_at);
+        after
     }
 
     /// The next version of the state without what has expired, on which a change is built.
     fn changed(&self, now: Moment) -> SignIn {
         let mut after = SignIn { version: self.version + 1, ..self.clone() };
         after.links.retain(|live| now < live.ends_at);
-        after.sessions.retain(|begun| now < begun.ends_at);
+        after.made.retain(|made| now < made.ends_at);
         after.mailed.retain(|mailed| now < mailed.at + LOGIN_REQUEST_LASTS);
         if after.last_mailed_at.is_none_or(|at| at + UNFOLLOWED_KNOWN <= now) {
             after.unfollowed = 0;

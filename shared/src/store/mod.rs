@@ -3,6 +3,7 @@
 
 mod admins;
 mod alerts;
+mod erasure;
 mod grants;
 mod ledger;
 mod mail;
@@ -15,6 +16,7 @@ mod tests;
 
 pub use admins::{AddedAdmins, MOST_ADMINS};
 pub use alerts::{BETWEEN_TESTS, Broadcast, CapScan, CapScanPosition};
+pub use erasure::{Erasure, ErasureBegun, IN_BACKUPS};
 pub use grants::act::{ActOutcome, Decision};
 pub use grants::list::GrantLine;
 pub use grants::view::{ByHand, DoneByHand, Enrolment, INVITED_AT_ONCE, NewPerson, ProgrammeShard};

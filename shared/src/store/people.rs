@@ -6,7 +6,7 @@ use futures_util::future::try_join_all;
 
 use crate::domain::mail::kind::OptionalMail;
 use crate::domain::programme::role::{Role, Roles};
-use crate::domain::sign_in::{BegunSession, LOGIN_REQUEST_LASTS, LinkRefused, LiveLink, Session, SignIn};
+use crate::domain::sign_in::{LOGIN_REQUEST_LASTS, LinkRefused, LiveLink, Session, SignIn};
 use crate::domain::values::token::{BrowserTokenHash, LinkTokenHash, SessionTokenHash};
 use crate::prelude::*;
 use crate::store::items::Stored;
@@ -272,7 +272,7 @@ impl Table {
                 return Ok(Round::Over(Err(LinkRefused::NextMinute)));
             }
             let known = Link { link: link.link.clone(), address: address.clone(), ends_at: link.ends_at };
-            let transaction = self.transaction().replace(&after, before.version)?;
+            let transaction = self.transaction().replace(&after, before.version)?.without_ended(&before, &after)?;
             Ok(Round::Write(transaction.create(&known)?.unaudited(Unaudited::SignIn), Ok(())))
         })
         .await
@@ -294,8 +294,8 @@ impl Table {
         // An address costs the same whether it is known or not, so both are one kind of write.
         let counted = "SET #kind = :kind, address = :address, last_tried_at = :now, #ttl = :ttl, \
                        version = if_not_exists(version, :one), unfollowed = if_not_exists(unfollowed, :none), \
-                       links = if_not_exists(links, :list), mailed = if_not_exists(mailed, :list), \
-                       sessions = if_not_exists(sessions, :list) \
+                       links = if_not_exists(links, :list), made = if_not_exists(made, :list), \
+                       mailed = if_not_exists(mailed, :list), sessions = if_not_exists(sessions, :list) \
                        ADD wrong_codes :one";
         let condition = "attribute_not_exists(pk) OR version = :version";
         let counted = self.transaction().update(&SignIn::key_of(&before.address), counted, condition, &values)?;
@@ -304,9 +304,16 @@ impl Table {
 
     /// Creates the session of a sign-in, in the same write that uses its links and codes up. `false` when another
     /// writer changed these since they were read.
-    pub async fn sign_in(&self, after: &SignIn, session: &Session, deadline: Deadline) -> Result<bool, StoreError> {
+    pub async fn sign_in(
+        &self,
+        before: &SignIn,
+        after: &SignIn,
+        session: &Session,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
         let after = after.clone().with_session(session);
-        let transaction = self.transaction().replace(&after, after.version - 1)?.create(session)?;
+        let transaction = self.transaction().replace(&after, before.version)?.without_ended(before, &after)?;
+        let transaction = transaction.create(session)?;
         self.commit_once(transaction.unaudited(Unaudited::SignIn), deadline).await
     }
 
@@ -359,10 +366,7 @@ impl Table {
         let as_read = [(":version", number(sign_in.version))];
         let unchanged = "attribute_not_exists(pk) OR version = :version";
         let transaction = transaction.remove(&SignIn::key_of(address), unchanged, &as_read)?;
-        let end = |transaction: Transaction, begun: &BegunSession| {
-            transaction.remove(&Session::key_of(&begun.session), "", &[])
-        };
-        sign_in.sessions.iter().try_fold(transaction, end)
+        transaction.without_ended(&sign_in, &SignIn::none(address.clone()))
     }
 
     /// Counts one more use of something with a rate limit. Returns `false` when there have been `most` already.
@@ -380,5 +384,16 @@ impl Table {
             "SET #kind = :kind, what = :what, begins_at = :begins_at, ends_at = :ends_at, #ttl = :ttl ADD #count :one";
         let condition = "attribute_not_exists(pk) OR #count < :most";
         self.write_alone(self.transaction().update(&tally.key(), counted, condition, &values)?, deadline).await
+    }
+}
+
+impl Transaction {
+    /// Removes the links and sessions that the state of signing in does not name any more.
+    pub(crate) fn without_ended(self, before: &SignIn, after: &SignIn) -> Result<Transaction, StoreError> {
+        let links = before.made.iter().filter(|made| !after.made.contains(made));
+        let sessions = before.sessions.iter().filter(|begun| !after.sessions.contains(begun));
+        let links = links.map(|made| Link::key_of(&made.link).item);
+        let keys = links.chain(sessions.map(|begun| Session::key_of(&begun.session).item));
+        keys.into_iter().try_fold(self, |transaction, key| transaction.remove(&key, "", &[]))
     }
 }

@@ -33,6 +33,7 @@ pub struct Site {
     /// The address of the provider's API at which students spend on their keys.
     pub provider_url: Arc<str>,
     pub clock: Clock,
+    pub retention_days: u16,
     waits: Waits,
 }
 
@@ -50,6 +51,7 @@ impl Site {
             table,
             provider_url: config.spend_at.as_str().into(),
             clock,
+            retention_days: config.retention_days,
             waits: config.waits,
         }
     }

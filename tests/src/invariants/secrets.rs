@@ -7,7 +7,8 @@ use bursar_core::store::items::Item;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use super::Step;
+use super::snapshot::text;
+use super::{Snapshot, Step};
 
 /// A text that must be nowhere but in the places that may have it.
 #[derive(Clone)]
@@ -81,6 +82,16 @@ pub(super) fn secrets_are_nowhere(step: &Step<'_>, wrong: &mut Vec<String>) {
                 wrong.push(format!("{} is in {times} {place}, and may be in {allowed}", secret.what));
             }
         }
+    }
+}
+
+impl Snapshot {
+    /// The items and log lines that have one of these texts, in lower case. A person who was erased is looked for like a secret.
+    pub fn places_of(&self, texts: &[&str]) -> Vec<String> {
+        let has = |text: &str| texts.iter().any(|one| text.to_lowercase().contains(one));
+        let items = self.items.iter().filter(|(_, item)| has(&text_of(item)));
+        let items = items.map(|((pk, sk), item)| format!("{pk} / {sk} of the kind {}", text(item, "kind")));
+        items.chain(self.logs.iter().filter(|line| has(line)).cloned()).collect()
     }
 }
 

@@ -22,9 +22,9 @@ use bursar_core::domain::usage::reading::Reading;
 use bursar_core::store::items::{self, Item};
 use bursar_core::store::{
     Account, AccountDay, AddedAdmins, AssignedUse, BulkStop, CapScan, Checkpoint, CheckpointPart, CutKeys, DoneByHand,
-    Enrolment, FiledMail, ForeignKey, GroupTotals, HeldMarks, Import, Job, KeptTotals, KnownAddress, Lease, Link,
-    LoginRequest, MailRefusal, MailServer, Meta, MissingKey, ModelDay, ModelRows, OutboxRow, RateCount, RosterFilePart,
-    RosterPreview, RulesDue, RulesSource, Run, SentAs, StaffPerson, SyncState, Undeliverable, Work,
+    Enrolment, Erasure, FiledMail, ForeignKey, GroupTotals, HeldMarks, Import, Job, KeptTotals, KnownAddress, Lease,
+    Link, LoginRequest, MailRefusal, MailServer, Meta, MissingKey, ModelDay, ModelRows, OutboxRow, RateCount,
+    RosterFilePart, RosterPreview, RulesDue, RulesSource, Run, SentAs, StaffPerson, SyncState, Undeliverable, Work,
 };
 
 use super::Step;
@@ -33,7 +33,7 @@ use super::snapshot::text;
 
 /// The kinds of items that may hold an address, the latter ones only for a while, so that people can sign in.
 const WITH_ADDRESSES: &str = "grant enrolment programme person roles undeliverable address admins login-request sign-in link \
-                              session import admins roster-file";
+                              session import roster-file erasure";
 
 /// What the product would write for an item of one of these kinds.
 macro_rules! rewritten {
@@ -50,7 +50,7 @@ macro_rules! rewritten {
 pub(super) fn items_are_whole(step: &Step<'_>, wrong: &mut Vec<String>) {
     for ((pk, sk), item) in &step.now.items {
         let again: Result<Item, String> = rewritten!(item as
-            Meta Lease AddedAdmins Programme Guardrail RulesDue Tier Budget Job Import Grant Reading
+            Meta Lease AddedAdmins Programme Guardrail RulesDue Tier Budget Job Import Erasure Grant Reading
             DoneByHand Enrolment Entry StaffPerson Roles KnownAddress
             SignIn LoginRequest Link Session RateCount OutboxRow FiledMail SentAs Undeliverable MailDay
             MailServer BulkStop MailRefusal Crossing CapScan Alarm Digest AccountDigest MailedStatement BalanceNotice
@@ -72,7 +72,7 @@ pub(super) fn people_are_found_by_their_addresses(step: &Step<'_>, wrong: &mut V
     let now = step.now;
     let role = |of: Roles| format!("{of:?} spelled {}", of.address.as_written());
     let roles = now.programmes.values().flat_map(|of: &Programme| Roles::of(&of.id, &of.settings.people).into_values());
-    let grants = now.grants.values();
+    let grants = now.grants.values().filter(|grant| !grant.person.address.is_erased());
     let grants = grants.map(|of| format!("{}/{} of {}", of.programme, of.id, of.person.address.matched().as_str()));
     let people: BTreeSet<String> = roles.map(role).chain(grants).collect();
     let enrolments = now.all().map(|of: Enrolment| format!("{}/{} of {}", of.programme, of.grant, of.address.as_str()));
@@ -137,7 +137,7 @@ pub(super) fn keys_are_under_their_rules(step: &Step<'_>, wrong: &mut Vec<String
 
 /// A student's address is in few kinds of items, so that an erasure knows where it is.
 pub(super) fn addresses_are_where_they_may_be(step: &Step<'_>, wrong: &mut Vec<String>) {
-    let people = step.now.grants.values().map(|grant| &grant.person.address);
+    let people = step.now.grants.values().map(|grant| &grant.person.address).filter(|of| !of.is_erased());
     let addresses = people.flat_map(|of| [of.as_written().to_lowercase(), of.matched().as_str().to_owned()]);
     let addresses: BTreeSet<String> = addresses.collect();
     for ((pk, sk), item) in &step.now.items {

@@ -94,7 +94,7 @@ pub(super) fn changes_have_their_entries(step: &Step<'_>, wrong: &mut Vec<String
     for (id, programme) in &now.programmes {
         let told = new_on(id, None);
         let count = |acts: &[Act]| told.iter().filter(|entry| acts.contains(&entry.what.act)).count() as u64;
-        let (created, edits) = (count(&[Act::Created]), count(&[Act::Edited, Act::Closed]));
+        let (created, edits) = (count(&[Act::Created]), count(&[Act::Edited, Act::Closed, Act::ErasureBegun]));
         let (old, is) = (before.programmes.get(id), programme.version);
         let was = old.map_or(1, |old| old.version);
         let is_other = old.is_some_and(|old| old != programme);

@@ -40,9 +40,12 @@ async fn stored_data_is_there_to_read() {
           "ends_at": "<time>"
         }
       ],
+      "links_asked_for": [],
       "links_good_until": [],
+      "wrong_codes": 0,
       "link_mails_of_the_last_hour": [],
       "mail_comes_back_since": null,
+      "mail_comes_back_because": null,
       "wants_digests": true,
       "wants_reminders": true,
       "roles": [],
@@ -166,6 +169,10 @@ async fn stored_data_is_there_to_read() {
               "outcome_at": "<time>",
               "why": null
             }
+          ],
+          "again_at": [
+            "2026-11-10T09:34:00Z",
+            "2026-11-10T10:34:00Z"
           ]
         }
       ],
@@ -175,6 +182,8 @@ async fn stored_data_is_there_to_read() {
         "A roster that the staff uploads is kept for a day or two, and may name you.",
         "What staff ask of the admins is kept for a month with the address of whoever asked.",
         "An event of a mail that could not be worked off is kept aside for four days, with the address that it went to.",
+        "What each of your keys used of which model is kept by the pseudonym of its grant, for as long as the deployment says.",
+        "An admin can have you erased; the request has your address until that is done.",
         "Sums over a programme or a group name nobody.",
         "Deleted entries leave the backups of the table after 35 days."
       ]

@@ -9,7 +9,7 @@ use bursar_core::domain::grant::{Attempt, AttemptState, GrantState, Notice, Read
 use bursar_core::domain::programme::role::Roles;
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
-use bursar_core::store::{MailState, OutboxRow, QueuedMail, StaffPerson};
+use bursar_core::store::{ByHand, DoneByHand, LoginRequest, MailState, OutboxRow, QueuedMail, StaffPerson};
 use bursar_core::web::{Answer, AppError, Site, Visitor};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -18,12 +18,14 @@ use serde::Serialize;
 use crate::my;
 
 /// The notes on data outside the tables of the export, and how long it is stored.
-const NOTES: [&str; 7] = [
+const NOTES: [&str; 9] = [
     "Mails are kept for 90 days after they were written, and a request for a link for an hour.",
     "A session, a link and a code are stored as hashes only. A session ends by itself, at the latest eight hours after signing in.",
     "A roster that the staff uploads is kept for a day or two, and may name you.",
     "What staff ask of the admins is kept for a month with the address of whoever asked.",
     "An event of a mail that could not be worked off is kept aside for four days, with the address that it went to.",
+    "What each of your keys used of which model is kept by the pseudonym of its grant, for as long as the deployment says.",
+    "An admin can have you erased; the request has your address until that is done.",
     "Sums over a programme or a group name nobody.",
     "Deleted entries leave the backups of the table after 35 days.",
 ];
@@ -34,17 +36,24 @@ struct StudentData {
     /// The address of a person with a role, in the spelling of the settings.
     #[serde(skip_serializing_if = "Option::is_none")]
     address_of_staff: Option<String>,
+    /// The pseudonym of a person with a role, by which the history names them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    person: Option<String>,
     /// All sessions of the person, the current one included.
     sessions: Vec<SessionData>,
+    /// When links were asked for with this address, whoever did.
+    links_asked_for: Vec<Timestamp>,
     links_good_until: Vec<Timestamp>,
+    wrong_codes: u32,
     link_mails_of_the_last_hour: Vec<MailData>,
     mail_comes_back_since: Option<Timestamp>,
+    mail_comes_back_because: Option<&'static str>,
     wants_digests: bool,
     wants_reminders: bool,
     /// The programmes whose settings name this address.
     roles: Vec<RoleData>,
     grants: Vec<GrantData>,
-    notes: [&'static str; 7],
+    notes: [&'static str; 9],
 }
 
 #[derive(Serialize)]
@@ -84,6 +93,8 @@ struct GrantData {
     thresholds_passed: Vec<CrossingData>,
     history: Vec<HistoryData>,
     mails: Vec<MailData>,
+    /// When the use may be read again and the roster mail be sent again by hand, after each was.
+    again_at: Vec<Timestamp>,
 }
 
 #[derive(Serialize)]
@@ -160,10 +171,13 @@ pub(crate) async fn data(State(site): State<Site>, visitor: Visitor) -> Answer {
         Some(person) => site.table.get(StaffPerson::key_of(person)).await?,
         None => None,
     };
+    let asked = site.table.list(LoginRequest::of_address(&session.address)).await?;
+    let mark = site.table.undeliverable(&session.address, now).await?;
     let choice = site.table.known_address(&session.address).await?;
     let data = StudentData {
         address: session.address.as_str().to_owned(),
         address_of_staff: person.map(|person| person.address.as_written().to_owned()),
+        person: session.person.as_ref().map(ToString::to_string),
         sessions: site
             .table
             .sessions_of(&session.address, now)
@@ -175,9 +189,12 @@ pub(crate) async fn data(State(site): State<Site>, visitor: Visitor) -> Answer {
                 ends_at: *one.ends_at,
             })
             .collect(),
+        links_asked_for: asked.iter().map(|request| *request.at).collect(),
+        wrong_codes: sign_in.wrong_codes,
         links_good_until: sign_in.links.iter().filter(|link| now < link.ends_at).map(|link| *link.ends_at).collect(),
         link_mails_of_the_last_hour: link_mails,
-        mail_comes_back_since: site.table.undeliverable(&session.address, now).await?.map(|mark| *mark.at),
+        mail_comes_back_since: mark.as_ref().map(|mark| *mark.at),
+        mail_comes_back_because: mark.map(|mark| mark.why.as_str()),
         wants_digests: choice.digest,
         wants_reminders: choice.reminders,
         roles: site.table.list(Roles::of_address(&session.address)).await?.iter().flat_map(roles).collect(),
@@ -191,6 +208,11 @@ async fn grant(site: &Site, view: &View) -> Result<GrantData, AppError> {
     let (grant, programme) = (&view.grant, &view.programme);
     let history = site.table.list(Entry::of_grant(&programme.id, &grant.id)).await?;
     let mails = site.table.mails_of(&programme.id, &grant.id).await?;
+    let mut again_at = Vec::new();
+    for what in [ByHand::Refresh, ByHand::RosterMail] {
+        let done = site.table.get(DoneByHand::key_of(&programme.id, &grant.id, what)).await?;
+        again_at.extend(done.map(|done| *done.again_at));
+    }
     let crossings = site.table.list(Crossing::of_scope(&programme.id, &Scope::Cap(grant.id.clone()))).await?;
     Ok(GrantData {
         programme: programme.id.clone(),
@@ -221,6 +243,7 @@ async fn grant(site: &Site, view: &View) -> Result<GrantData, AppError> {
         thresholds_passed: crossings.iter().map(crossing).collect(),
         history: history.into_iter().map(history_entry).collect(),
         mails: mails.into_iter().map(mail).collect(),
+        again_at,
     })
 }
 
@@ -348,7 +371,9 @@ fn history_entry(entry: Entry) -> HistoryData {
         | Act::AdminAdded
         | Act::AdminRemoved
         | Act::ForeignActBegun
-        | Act::ForeignActConcluded => "something was done that does not concern you",
+        | Act::ForeignActConcluded
+        | Act::ErasureBegun
+        | Act::Erased => "something was done that does not concern you",
     };
     HistoryData { at: *entry.at, by, what, from: entry.what.from, to: entry.what.to, note: entry.what.note }
 }

@@ -7,7 +7,7 @@ use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::usage::models::ModelUse;
 use bursar_core::domain::values::window::Reset;
 use bursar_core::store::Run;
-use bursar_core::store::{Account, AccountDay, BudgetSums, Checkpoint, HeldAct, HeldBack, OrphanName, Table};
+use bursar_core::store::{Account, AccountDay, BudgetSums, Checkpoint, Erasure, HeldAct, HeldBack, OrphanName, Table};
 
 use super::admins::{self, TypedAdmin};
 use super::foreign_act::{self, TypedChange, change_form};
@@ -16,8 +16,9 @@ use super::mail::MailSection;
 use super::release::AnotherAccount;
 use super::syncs::{self, Day, SyncRun, newest_days};
 use super::warnings;
+use crate::erase::ErasureLine;
 use crate::form::Form;
-use crate::job_line::JobLine;
+use crate::job_line::{JobLine, TOLD_FOR};
 use crate::listing::Listing;
 use crate::owners::{KeyOwners, TypedOwner};
 use crate::prelude::*;
@@ -63,6 +64,7 @@ struct AccountPage<'a> {
     coverage: ModelCoverage,
     syncs: Listing<SyncRun>,
     jobs: Vec<JobLine>,
+    erasures: Vec<ErasureLine>,
     mail: MailSection,
     table: &'a Table,
     admins: Vec<EmailAddress>,
@@ -168,6 +170,7 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut 
         coverage,
         syncs: syncs::listing(syncs),
         jobs: running_jobs(table, &programmes, now).await?,
+        erasures: erasures(table, now).await?,
         mail,
         table,
         admins,
@@ -184,6 +187,15 @@ async fn running_jobs(table: &Table, programmes: &[Programme], now: Moment) -> R
         lines.extend(programme.map(|programme| JobLine::of_programme(programme, &jobs, now)).unwrap_or_default());
     }
     Ok(lines)
+}
+
+/// The erasures that run, and those of a day.
+async fn erasures(table: &Table, now: Moment) -> Result<Vec<ErasureLine>, AppError> {
+    let is_told = |of: &Erasure| match of.state {
+        JobState::Done { at } => now < at + TOLD_FOR,
+        _ => true,
+    };
+    Ok(table.list(Erasure::all()).await?.into_iter().filter(is_told).map(ErasureLine::of).collect())
 }
 
 /// The balance, and when the provider reported it: from the newest run that read it, or from the newest

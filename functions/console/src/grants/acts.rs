@@ -15,6 +15,8 @@ use crate::prelude::*;
 use crate::settings;
 
 const LONGEST_REASON: usize = 500;
+/// Beside each field for a reason, which nobody searches when a person is erased.
+pub(crate) const REASON_HINT: &str = "Please name nobody here: a reason is kept when a person is erased.";
 
 struct GrantRequest<'a> {
     site: &'a Site,
@@ -250,7 +252,7 @@ impl FormValue for OwnCap {
             },
             ..Field::OPTIONAL
         },
-        Field { id: "reason", label: "Why", ..Field::OPTIONAL },
+        Field { id: "reason", label: "Why", hint: REASON_HINT, ..Field::OPTIONAL },
     ];
 
     fn start(_: Option<&OwnCap>) -> OwnCap {

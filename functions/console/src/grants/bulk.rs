@@ -11,7 +11,7 @@ use bursar_core::domain::values::token::sha256_hex;
 use bursar_core::store::{GrantAct, Import, JobCreation, Step, StoreError};
 use ulid::Ulid;
 
-use super::acts::own_cap;
+use super::acts::{REASON_HINT, own_cap};
 use super::list::{self, GrantRow, GrantSearch};
 use crate::form::{Field, Form, FormValue, Kind};
 use crate::listing::{Listing, ON_A_PAGE};
@@ -75,6 +75,7 @@ impl FormValue for TypedBulk {
         Field {
             id: "reason",
             label: "Why",
+            hint: REASON_HINT,
             read: |form, to| form.line(LONGEST_REASON).map(|reason| to.reason = reason),
             ..Field::OPTIONAL
         },
@@ -160,7 +161,7 @@ pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
     let previewed = fields.filled("bulk").map(|bulk| previewed(bulk).ok_or_else(|| AppError::unprocessable(GONE)));
     let previewed = previewed.transpose()?;
     if let Some((bulk, _)) = &previewed
-        && site.table.import(*bulk, *now).await?.is_some_and(|import| import.applied)
+        && site.table.import(&programme.id, *bulk, *now).await?.is_some_and(|import| import.applied)
     {
         return Ok(Redirect::to(&paths::programme(&programme.id)).into_response());
     }

@@ -5,6 +5,7 @@ use bursar_core::domain::audit::Entry;
 use bursar_core::domain::grant::{KeyAbsence, Reading, Spending, SwitchState, View};
 use bursar_core::store::AccountDay;
 use jiff::tz::TimeZone;
+use ulid::Ulid;
 
 use super::acts::{OwnCap, address_form, cap_form};
 use super::list;
@@ -39,6 +40,8 @@ struct GrantPage<'a> {
     asked: Option<(String, &'a str)>,
     cap: Form<OwnCap>,
     address: Form<TypedPerson>,
+    /// The id of the erasure that the form begins.
+    erasure: Ulid,
 }
 
 impl GrantPage<'_> {
@@ -163,6 +166,7 @@ pub(crate) async fn show(
         row: &row,
         cap,
         address,
+        erasure: new_ulid(now),
     };
     Ok(site.page(&page))
 }

@@ -148,7 +148,7 @@ pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
     let gone = || AppError::unprocessable(GONE);
     let import: Ulid = fields.filled("import").and_then(|import| import.parse().ok()).ok_or_else(gone)?;
     let (preview, file) = site.table.preview(&programme.id, import, *now).await?.ok_or_else(gone)?;
-    if site.table.import(import, *now).await?.is_some_and(|import| import.applied) {
+    if site.table.import(&programme.id, import, *now).await?.is_some_and(|import| import.applied) {
         return overview();
     }
     let compared = Compared::of(site, programme, &file, AbsentRows::replacing(preview.replaces)).await?;
@@ -176,8 +176,7 @@ pub(crate) async fn undo(form: Post<Faculty>) -> Answer {
     has_open_roster(&access.programme)?;
     let gone = || AppError::unprocessable("There are no drops of the last seven days that could be undone.");
     let import = fields.filled("import").and_then(|import| import.parse().ok()).ok_or_else(gone)?;
-    let undo = site.table.undo_of(import, *now).await?.filter(|(undo, _)| undo.programme == access.programme.id);
-    let (undo, steps) = undo.ok_or_else(gone)?;
+    let (undo, steps) = site.table.undo_of(&access.programme.id, import, *now).await?.ok_or_else(gone)?;
     start(&form, undo, steps).await
 }
 

@@ -15,19 +15,27 @@ const IN_A_REQUEST: Duration = Duration::from_secs(4);
 /// The time that a request must keep for its answer.
 const LEFT_OF_A_REQUEST: Duration = Duration::from_secs(20);
 /// When a job that waits, or failed, is looked at again: in the round of the next minute.
-pub(super) const AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(45);
+pub(crate) const AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(45);
 /// The time that one step with its retries may take.
 const LEFT_OF_WORK: Duration = Duration::from_secs(12);
 
 /// The instant after which no step begins, and the deadline of the calls of one that has begun.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct JobDeadlines {
-    pub(super) stop: Deadline,
-    pub(super) deadline: Deadline,
+pub(crate) struct JobDeadlines {
+    stop: Deadline,
+    pub(crate) deadline: Deadline,
 }
 
 impl JobDeadlines {
-    pub(super) fn is_time_up(&self) -> bool {
+    pub(crate) fn of_a_request(deadline: Deadline) -> JobDeadlines {
+        JobDeadlines { stop: deadline.earlier_by(LEFT_OF_A_REQUEST).at_most(IN_A_REQUEST), deadline }
+    }
+
+    pub(super) fn of_the_work(deadline: Deadline) -> JobDeadlines {
+        JobDeadlines { stop: deadline.earlier_by(LEFT_OF_WORK), deadline }
+    }
+
+    pub(crate) fn is_time_up(&self) -> bool {
         self.stop.left().is_zero()
     }
 }
@@ -35,15 +43,14 @@ impl JobDeadlines {
 /// Carries on the jobs of a programme for some seconds, in the request that started one. The job is on record, so a failure is
 /// left to the work of the next minutes.
 pub(crate) async fn in_a_request(site: &Site, programme: &ProgrammeId, deadline: Deadline) {
-    let stop = deadline.earlier_by(LEFT_OF_A_REQUEST).at_most(IN_A_REQUEST);
-    if let Err(error) = of_programme(site, programme, JobDeadlines { stop, deadline }, &Outage::default()).await {
+    if let Err(error) = of_programme(site, programme, JobDeadlines::of_a_request(deadline), &Outage::default()).await {
         tracing::warn!(%programme, error = format!("{error:#}"), "a job is left for the next minute");
     }
 }
 
 /// Carries on the jobs that nobody owns, one after the other. Returns the state in which each was left.
 pub(super) async fn in_the_work(site: &Site, deadline: Deadline, outage: &Outage) -> Result<Vec<&'static str>> {
-    let until = JobDeadlines { stop: deadline.earlier_by(LEFT_OF_WORK), deadline };
+    let until = JobDeadlines::of_the_work(deadline);
     let mut states = Vec::new();
     for programme in site.table.due_jobs(site.clock.now(), AT_ONCE).await? {
         match of_programme(site, &programme, until, outage).await {

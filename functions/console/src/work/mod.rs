@@ -17,6 +17,8 @@ use bursar_core::orders::NotCarriedOut;
 use futures_util::StreamExt;
 use serde::Serialize;
 
+use self::jobs::JobDeadlines;
+use crate::erase;
 use crate::prelude::*;
 
 /// The result of one round of work.
@@ -59,7 +61,9 @@ async fn work(site: &Site, outage: &Outage, deadline: Deadline) -> Result<WorkRe
             // One guardrail that cannot be read keeps no job from going on.
             Err(error) => tracing::error!(error = format!("{error:#}"), "the rules of guardrails could not be told"),
         }
-        for state in jobs::in_the_work(site, deadline, outage).await? {
+        let mut states = jobs::in_the_work(site, deadline, outage).await?;
+        states.extend(erase::in_the_work(site, JobDeadlines::of_the_work(deadline)).await?);
+        for state in states {
             *report.jobs.entry(state).or_default() += 1;
         }
     }

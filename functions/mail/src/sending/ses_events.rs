@@ -89,8 +89,13 @@ impl App {
             return Ok(());
         };
         let ends = ended_by.into_iter().flat_map(|why| event.to().filter_map(move |to| mark(to, why, now)));
-        let ends: Vec<_> = ends.collect();
-
+        let mut ends: Vec<_> = ends.collect();
+        // Of an address that nobody here has any more, nothing is kept.
+        for at in (0..ends.len()).rev() {
+            if !self.table.is_anybodys(&ends[at].address).await? {
+                ends.remove(at);
+            }
+        }
         let code = alarm_code(&state);
         let Some(row) = self.moved(row, state, &ends, now, deadline).await? else {
             return self.table.end_mail_to(&ends, now, deadline).await;

@@ -17,6 +17,7 @@ use crate::domain::programme::rules::Rules;
 use crate::domain::programme::unreserved::Unreserved;
 use crate::domain::values::term::Term;
 use crate::prelude::*;
+use crate::store::items::Queue;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Programme {
@@ -25,6 +26,8 @@ pub struct Programme {
     #[serde(flatten)]
     pub settings: Settings,
     pub closed_at: Option<Moment>,
+    /// When everybody of it began to be forgotten, long after its end.
+    pub erased_at: Option<Moment>,
     /// The form that created it, which may be sent again.
     pub form: Option<Ulid>,
     /// The version, which every edit increases. Nobody but a person edits a programme.
@@ -34,7 +37,8 @@ pub struct Programme {
 stored! {
     "programme" Programme |it| (id: &ProgrammeId = &it.id) => key("PROGRAMMES", id.as_str());
     // There are few, and an admin sees them all.
-    list all() => begin("PROGRAMMES", "")
+    list all() => begin("PROGRAMMES", "");
+    waits it.erased_at.is_none_or(|at| at < it.over_since()).then(|| (Queue::Retention, it.over_since()))
 }
 
 /// The settings that people make on a programme. The group in which a setting stands says what an edit of it moves.
@@ -239,7 +243,7 @@ impl Allowance {
 
 impl Programme {
     pub fn new(id: ProgrammeId, settings: Settings) -> Programme {
-        Programme { id, settings, closed_at: None, form: None, version: 1 }
+        Programme { id, settings, closed_at: None, erased_at: None, form: None, version: 1 }
     }
 
     #[must_use]

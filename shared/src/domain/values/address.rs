@@ -16,6 +16,9 @@ pub struct EmailAddress {
     matched: MatchedAddress,
 }
 
+/// What is in the place of the address and the name of somebody who was erased, before the grant's id.
+const ERASED: &str = "erased-";
+
 /// The form in which addresses are compared and looked up: NFC, lower case, the domain in punycode.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -59,6 +62,16 @@ impl EmailAddress {
         }
         let matched = MatchedAddress(format!("{}@{domain}", local.to_lowercase()));
         Ok(EmailAddress { written, matched })
+    }
+
+    /// What is in the place of the address of whom the grant was for. It is no address, so nothing is mailed there, and nobody types it.
+    pub fn erased(grant: &GrantId) -> EmailAddress {
+        let written = format!("{ERASED}{grant}");
+        EmailAddress { matched: MatchedAddress(written.clone()), written }
+    }
+
+    pub fn is_erased(&self) -> bool {
+        self.written.starts_with(ERASED) && !self.written.contains('@')
     }
 
     /// The address in the roster's spelling.
@@ -126,7 +139,8 @@ pub fn is_invisible(c: char) -> bool {
 impl TryFrom<String> for EmailAddress {
     type Error = AddressError;
     fn try_from(text: String) -> Result<EmailAddress, AddressError> {
-        EmailAddress::parse(&text)
+        let erased = text.strip_prefix(ERASED).and_then(|grant| grant.parse().ok());
+        erased.map_or_else(|| EmailAddress::parse(&text), |grant| Ok(EmailAddress::erased(&grant)))
     }
 }
 
@@ -190,6 +204,16 @@ mod tests {
         }
         let long = format!("{}@uni.edu", "a".repeat(65));
         assert_eq!(EmailAddress::parse(&long).unwrap_err(), AddressError::TooLong);
+    }
+
+    #[test]
+    fn who_was_erased_has_what_is_read_again_and_is_no_address() {
+        let grant: GrantId = "0123456789abcdef".parse().unwrap();
+        let erased = EmailAddress::erased(&grant);
+        assert_eq!(erased.as_written(), "erased-0123456789abcdef");
+        let again = EmailAddress::try_from(String::from(erased)).unwrap();
+        assert!(again.is_erased() && EmailAddress::parse(again.as_written()).is_err());
+        assert!(!EmailAddress::parse("erased-0123456789abcdef@uni.edu").unwrap().is_erased());
     }
 
     #[test]

@@ -146,7 +146,12 @@ impl Table {
 }
 
 /// Adds to a transaction what a change writes.
-fn transaction_of(transaction: Transaction, view: &View, change: &Change, now: Moment) -> Result<Told, StoreError> {
+pub(crate) fn transaction_of(
+    transaction: Transaction,
+    view: &View,
+    change: &Change,
+    now: Moment,
+) -> Result<Told, StoreError> {
     let grant = change.grant();
     let mut transaction = transaction.replace(grant, view.grant.version)?;
     if change.depends_on() == DependsOn::SettingsAndReadings {
@@ -192,7 +197,8 @@ fn with_enrolment_moved(
     let (programme, id) = (grant.programme.clone(), grant.id.clone());
     let enrolment = Enrolment { address: grant.person.address.matched().clone(), programme, grant: id };
     let key = Enrolment::key_of(was, &grant.programme);
-    transaction.create(&enrolment)?.remove(&key, "attribute_exists(pk)", &[])
+    let transaction = if grant.person.address.is_erased() { transaction } else { transaction.create(&enrolment)? };
+    transaction.remove(&key, "attribute_exists(pk)", &[])
 }
 
 fn with_readings_unchanged(

@@ -154,14 +154,18 @@ impl Job {
     }
 
     pub(crate) fn waits(&self) -> Option<(Queue, Moment)> {
-        match self.state {
-            JobState::Running { lease_until: due } | JobState::Waiting { until: due } => Some((Queue::Job, due)),
-            JobState::Done { .. } | JobState::Failed { .. } => None,
-        }
+        self.state.waits_until().map(|due| (Queue::Job, due))
     }
 }
 
 impl JobState {
+    pub(crate) fn waits_until(&self) -> Option<Moment> {
+        match *self {
+            JobState::Running { lease_until: due } | JobState::Waiting { until: due } => Some(due),
+            JobState::Done { .. } | JobState::Failed { .. } => None,
+        }
+    }
+
     pub fn as_str(&self) -> &'static str {
         match self {
             JobState::Running { .. } | JobState::Waiting { .. } => "running",
@@ -193,7 +197,8 @@ impl Table {
         };
         let job = Job::new(&import.programme, work, import.steps, by, now);
         self.carry_through(deadline, || async {
-            let (kept, before) = tokio::try_join!(self.get(Import::key_of(import.import, 0)), self.get(job.key()))?;
+            let (kept, before) =
+                tokio::try_join!(self.get(Import::key_of(&import.programme, import.import, 0)), self.get(job.key()))?;
             if kept.is_none_or(|kept| kept.applied) {
                 return Ok(Round::Over(JobCreation::Already));
             }
@@ -201,7 +206,7 @@ impl Table {
                 return Ok(Round::Over(JobCreation::Busy));
             }
             let applied = [(":yes", AttributeValue::Bool(true)), (":not", AttributeValue::Bool(false))];
-            let key = Import::key_of(import.import, 0);
+            let key = Import::key_of(&import.programme, import.import, 0);
             let transaction = self.transaction().update(&key, "SET applied = :yes", "applied = :not", &applied)?;
             let transaction = match before {
                 Some(before) => transaction.put(&job, AS_READ, &as_read(&before))?,
@@ -297,7 +302,12 @@ pub struct Import {
 }
 
 stored! {
-    "import" Import |it| (import: Ulid = it.import, part: u32 = it.part) => key(format!("I#{import}"), format!("I#{part:05}"));
+    "import" Import |it| (programme: &ProgrammeId = &it.programme, import: Ulid = it.import, part: u32 = it.part) => match part {
+        0 => key(programme_partition(programme), format!("I#{import}")),
+        _ => key(format!("I#{import}"), format!("I#{part:05}")),
+    };
+    // The first parts.
+    list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), "I#");
     expires it.made_at + UNDONE_WITHIN + IMPORT_LASTS
 }
 
@@ -358,6 +368,12 @@ impl Step {
 }
 
 impl Import {
+    /// The keys of all its parts.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = keys::ItemKey> {
+        let parts = self.steps.div_ceil(u32::try_from(STEPS_A_PART).unwrap_or(u32::MAX)).max(1);
+        (0..parts).map(|part| Import::key_of(&self.programme, self.import, part).item)
+    }
+
     pub fn of(programme: &ProgrammeId, steps: &[Step], now: Moment) -> Import {
         let count = |steps: usize| u32::try_from(steps).unwrap_or(u32::MAX);
         let dropped = steps.iter().filter(|step| matches!(step, Step::Drop { .. })).count();
@@ -397,18 +413,28 @@ impl Table {
     }
 
     /// A preview that may still be applied, or was.
-    pub async fn import(&self, import: Ulid, now: Moment) -> Result<Option<Import>, StoreError> {
-        let kept = self.get(Import::key_of(import, 0)).await?;
+    pub async fn import(
+        &self,
+        programme: &ProgrammeId,
+        import: Ulid,
+        now: Moment,
+    ) -> Result<Option<Import>, StoreError> {
+        let kept = self.get(Import::key_of(programme, import, 0)).await?;
         Ok(kept.filter(|import| now < import.made_at + IMPORT_LASTS))
     }
 
     /// An import that was applied so lately that its drops may be undone, with the steps that undo them.
-    pub async fn undo_of(&self, import: Ulid, now: Moment) -> Result<Option<(Import, Vec<Step>)>, StoreError> {
-        let Some(applied) = self.get(Import::key_of(import, 0)).await? else { return Ok(None) };
+    pub async fn undo_of(
+        &self,
+        programme: &ProgrammeId,
+        import: Ulid,
+        now: Moment,
+    ) -> Result<Option<(Import, Vec<Step>)>, StoreError> {
+        let Some(applied) = self.get(Import::key_of(programme, import, 0)).await? else { return Ok(None) };
         let is_good = applied.applied && applied.act.is_none() && now < applied.made_at + UNDONE_WITHIN;
         let (mut undone, mut next) = (Vec::new(), 0);
         while is_good && next < applied.steps {
-            let steps = self.steps_from(import, next).await?;
+            let steps = self.steps_from(programme, import, next).await?;
             if steps.is_empty() {
                 return Ok(None);
             }
@@ -418,7 +444,7 @@ impl Table {
                 _ => None,
             }));
         }
-        let undo = Import { import: Ulid(import.0.wrapping_add(1)), ..Import::of(&applied.programme, &undone, now) };
+        let undo = Import { import: Ulid(import.0.wrapping_add(1)), ..Import::of(programme, &undone, now) };
         Ok((!undone.is_empty()).then_some((undo, undone)))
     }
 
@@ -437,9 +463,9 @@ impl Table {
     }
 
     /// The steps from this one on that are done together; empty after the last.
-    pub async fn steps_from(&self, import: Ulid, next: u32) -> Result<Vec<Step>, StoreError> {
+    pub async fn steps_from(&self, programme: &ProgrammeId, import: Ulid, next: u32) -> Result<Vec<Step>, StoreError> {
         let per_part = u32::try_from(STEPS_A_PART).unwrap_or(u32::MAX);
-        let part = self.get(Import::key_of(import, next / per_part)).await?;
+        let part = self.get(Import::key_of(programme, import, next / per_part)).await?;
         let within = usize::try_from(next % per_part).unwrap_or(usize::MAX);
         Ok(part.map(|part| part.some.into_iter().skip(within).collect()).unwrap_or_default())
     }

@@ -22,7 +22,8 @@ pub struct RosterPreview {
 }
 
 stored! {
-    "roster-preview" RosterPreview |it| (import: Ulid = it.import) => key(format!("I#{import}"), "PREVIEW");
+    "roster-preview" RosterPreview |it| (programme: &ProgrammeId = &it.programme, import: Ulid = it.import) => key(programme_partition(programme), format!("PREVIEW#{import}"));
+    list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), "PREVIEW#");
     expires it.made_at + PREVIEW_LASTS
 }
 
@@ -64,9 +65,8 @@ impl Table {
         import: Ulid,
         now: Moment,
     ) -> Result<Option<(RosterPreview, Vec<u8>)>, StoreError> {
-        let kept = self.get(RosterPreview::key_of(import)).await?;
-        let is_good = |kept: &RosterPreview| kept.programme == *programme && now < kept.made_at + PREVIEW_LASTS;
-        let Some(kept) = kept.filter(is_good) else { return Ok(None) };
+        let kept = self.get(RosterPreview::key_of(programme, import)).await?;
+        let Some(kept) = kept.filter(|kept| now < kept.made_at + PREVIEW_LASTS) else { return Ok(None) };
         let parts = self.list(RosterFilePart::of_import(import)).await?;
         Ok(Some((kept, parts.into_iter().flat_map(|part| part.bytes).collect())))
     }

@@ -79,6 +79,9 @@ pub enum Queue {
     UnreachableUntil,
     Job,
     Rules,
+    Erasure,
+    /// Programmes whose people are to be forgotten so long after this time.
+    Retention,
 }
 
 impl Queue {
@@ -99,6 +102,8 @@ impl Queue {
             Queue::UnreachableUntil => "unreachable-until",
             Queue::Job => "job",
             Queue::Rules => "rules",
+            Queue::Erasure => "erasure",
+            Queue::Retention => "retention",
         }
     }
 }

@@ -86,6 +86,25 @@ fn revoked_is_terminal() {
 }
 
 #[test]
+fn whose_a_grant_was_is_forgotten_once_its_keys_are_off_and_read() {
+    let mut story = Story::live();
+    let erase = |story: &Story| story.view.erase(&faculty());
+    assert_eq!(erase(&story), Err(Unchanged), "it goes on");
+    story.apply(story.view.end_for_erasure(&faculty(), story.now).unwrap());
+    assert_eq!(story.view.end_for_erasure(&faculty(), story.now), Err(Unchanged), "all is ordered");
+    story.disabled(Epoch::new(1));
+    assert_eq!(erase(&story), Err(Unchanged), "what it used last is not read");
+    story.read_at_last(1, 3_000_000);
+    assert_eq!(story.view.end_for_erasure(&faculty(), story.now), Err(Unchanged));
+    let (reserved, id) = (story.view.budget.reserved, story.view.grant.id.clone());
+    story.apply(erase(&story).unwrap());
+    let Grant { person, more, .. } = &story.view.grant;
+    assert_eq!((person.address.as_written(), &person.roster_id, more), (&*format!("erased-{id}"), &None, &None));
+    assert!(person.name.as_ref().is_none_or(|name| *name == format!("erased-{id}")));
+    assert_eq!((story.view.budget.reserved, erase(&story)), (reserved, Err(Unchanged)));
+}
+
+#[test]
 fn a_key_reported_leaked_is_owed_its_disable_and_a_page_from_before_a_replacement_ends_no_new_one() {
     let mut story = Story::live();
     let change = story.view.stop(Stopped::Leaked, &Actor::Student, story.now).unwrap();

@@ -1,0 +1,132 @@
+//! Erasure and retention: whose a grant was is forgotten everywhere, and what was spent is not.
+
+use bursar_core::store::Erasure;
+use bursar_tests::visitor::{Page, Visitor};
+
+use super::roster::preview;
+use super::*;
+
+pub(crate) const ERASE: &str = "/console/people/erase";
+/// In the address, the former one, the name, the id and the reason of the person who is erased.
+const CANARY: &str = "canary";
+
+/// What the programme's files say of what was spent.
+async fn exports(admin: &Visitor) -> String {
+    let [by_group, by_day] = ["group", "day"].map(|by| format!("{ID}/report.csv?by={by}"));
+    admin.get(&by_group).await.expect(200).body.clone() + &admin.get(&by_day).await.expect(200).body
+}
+
+async fn erased(admin: &Visitor, page: &Page, email: &str) -> Page {
+    admin.submit(page, ERASE, &[("email", email)]).await
+}
+
+#[tokio::test]
+async fn a_person_is_found_nowhere_afterwards_and_every_sum_is_as_before() {
+    let mut campus = staffed().await;
+    campus.students(&["canary.old", "bob"]).await;
+    campus.keys().await;
+    campus.spend("canary.old", "3.25");
+    campus.spend("bob", "1");
+    let admin = campus.admin().await;
+    let grant = format!("{GRANTS}/{}", campus.id("canary.old"));
+    campus.unreachable("canary.old").await;
+    let correct = [("email", "canary.new@example.edu")];
+    admin.submit(&admin.get(&grant).await, &format!("{grant}/address"), &correct).await.expect(303);
+    let file = "email,name,id\ncanary.new@example.edu,Canary Bird,canary-7\n";
+    let shown = preview(&admin, "add", file).await;
+    admin.submit(&shown, &campus.console("/roster/apply"), &[]).await.expect(303);
+    preview(&admin, "add", &file.replace("Bird", "Byrd")).await.expect(200);
+    campus.settle().await;
+    campus.ask("canary.new").await;
+    campus.settle().await;
+    campus.minutes(2);
+    let student = campus.student("canary.new").await;
+    let my = student.get("/my").await;
+    student.submit(&my, &campus.my("more"), &[("reason", "The canary needs more.")]).await.expect(303);
+    student.submit(&my, "/my/mails", &[("digest", "off")]).await.expect(303);
+    // Two sessions and their links have run out by now, and nothing but an erasure knows of the items.
+    campus.minutes(61);
+    campus.student("canary.new").await.get("/my").await.expect(200);
+    let admin = campus.admin().await;
+    campus.sync().await;
+    campus.settle().await;
+    let used = campus.table.totals(&campus.programme).await.unwrap();
+    let told = exports(&admin).await;
+    assert!(!campus.judged().await.places_of(&[CANARY]).is_empty());
+
+    // No sync has read this.
+    campus.spend("canary.old", "0.75");
+    let page = admin.get(&grant).await;
+    for (whom, status) in [("faye@example.edu", 409), ("admin@example.edu", 409), ("eve@example.edu", 404), ("-", 422)]
+    {
+        let refused = erased(&admin, &page, whom).await.expect(status);
+        assert_eq!(refused.alerts().len(), 1, "{whom}");
+    }
+    let receipt = erased(&admin, &page, "Canary.NEW@example.edu").await.expect(303).location().unwrap().to_owned();
+    assert_eq!(erased(&admin, &page, "canary.new@example.edu").await.expect(303).location(), Some(&*receipt));
+    let other = admin.get("/console?q=canary.new%40example.edu").await;
+    assert_eq!(erased(&admin, &other, "canary.new@example.edu").await.expect(303).location(), Some(&*receipt));
+    assert_eq!(campus.enabled(), ["bob"], "the key is off at once");
+    for place in [&*receipt, ACCOUNT] {
+        let job = admin.get(place).await.one("job");
+        let said = ["data-kind", "data-state", "data-done", "data-all"].map(|name| job.get(name).to_owned());
+        assert_eq!(said, ["erase", "running", "0", "1"]);
+    }
+    campus.minutes(16);
+    campus.work().await;
+    campus.work().await;
+    campus.judged().await;
+    let done = admin.get(&receipt).await;
+    assert_eq!(done.one("job").get("data-state"), "done");
+    let counts = done.attributes("erased", "data-kind").join(" ");
+    assert_eq!(counts, "address enrolment grant import link login-request outbox person session sign-in undeliverable");
+    assert!(done.one("backups-until").text.starts_with("2026-12-15"));
+    assert_eq!(campus.view("canary.old").await.spending(campus.clock.now()).lifetime.to_string(), "4.000000");
+    let words = done.readable();
+    assert!(words.contains("not ours to take back") && words.contains("invites them again"), "{words}");
+
+    assert_eq!(campus.judged().await.places_of(&[CANARY]), [""; 0]);
+    for page in ["/grants", "/grants.csv", "/audit.csv", "/closeout", "/report.csv?by=person", "/alerts?kind=all"] {
+        let page = admin.get(&campus.console(page)).await.expect(200);
+        assert!(!page.body.to_lowercase().contains(CANARY), "{}", page.body);
+    }
+    assert_eq!(admin.get(&grant).await.one("grant").get("data-email"), format!("erased-{}", campus.id("canary.old")));
+    assert!(!admin.get(&format!("{ACCOUNT}/audit.csv")).await.body.contains(CANARY));
+    student.get("/my").await.expect(303);
+    assert_eq!(erased(&admin, &page, "canary.new@example.edu").await.expect(303).location(), Some(&*receipt));
+    assert_eq!(erased(&admin, &other, "canary.new@example.edu").await.status, 404, "another form finds nobody");
+
+    // A late answer of the mail server names nobody anew, and a file does.
+    let roster = campus.all_mails().into_iter().find(|mail| mail.to.contains(CANARY)).unwrap();
+    campus.report(&roster, "bounce", true).await;
+    assert_eq!(campus.judged().await.places_of(&[CANARY]), [""; 0]);
+    assert_eq!(campus.table.totals(&campus.programme).await.unwrap(), used);
+    assert_eq!(exports(&admin).await, told);
+    campus.sync().await;
+    let shown = preview(&admin, "add", file).await;
+    admin.submit(&shown, &campus.console("/roster/apply"), &[]).await.expect(303);
+    assert_eq!(campus.table.grants(&campus.programme).await.unwrap().len(), 3);
+    campus.finish().await;
+}
+
+#[tokio::test]
+async fn everybody_of_a_programme_is_forgotten_so_long_after_its_end() {
+    let campus = Campus::with_keys(&["ada", "bob"]).await;
+    campus.spend("ada", "2");
+    let admin = campus.admin().await;
+    admin.submit(&admin.get(ID).await, &campus.console("/close"), &[]).await.expect(303);
+    campus.minutes(20);
+    campus.sync().await;
+    let used = campus.table.totals(&campus.programme).await.unwrap();
+    campus.hours(24 * 400 - 2);
+    campus.work().await;
+    assert!(!campus.judged().await.places_of(&["ada@", "bob@"]).is_empty());
+    campus.hours(2);
+    campus.work().await;
+    campus.work().await;
+    assert_eq!(campus.judged().await.places_of(&["ada@", "bob@"]), [""; 0]);
+    assert_eq!(campus.table.totals(&campus.programme).await.unwrap(), used);
+    let receipts = campus.table.list(Erasure::all()).await.unwrap();
+    assert_eq!((receipts.len(), receipts[0].done, receipts[0].counts["grant"]), (1, 2, 2));
+    campus.finish().await;
+}
