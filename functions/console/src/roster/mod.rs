@@ -28,6 +28,8 @@ struct Preview<'a> {
     plan: &'a ImportPlan,
     listed: &'a [RefusedRow],
     ignored: &'a [String],
+    encoding: &'static str,
+    names_beyond_ascii: &'a [String],
     import: Option<String>,
     to_confirm: bool,
 }
@@ -56,6 +58,8 @@ pub(crate) async fn preview(Upload { form, file }: Upload) -> Answer {
         why => AppError::unprocessable(why.to_string()),
     })?;
     let ignored = file.ignored.clone();
+    let encoding = file.encoding;
+    let names_beyond_ascii = file.names_beyond_ascii();
     let plan = compare::plan(file, &site.table.grants(&programme.id).await?, mode);
     if plan.groups > MOST_GROUPS {
         let why = format!(
@@ -71,6 +75,8 @@ pub(crate) async fn preview(Upload { form, file }: Upload) -> Answer {
         plan: &plan,
         listed: &plan.refused[..plan.refused.len().min(LISTED)],
         ignored: &ignored,
+        encoding,
+        names_beyond_ascii: &names_beyond_ascii,
         import: None,
         to_confirm,
     };
