@@ -356,7 +356,8 @@ fn history_entry(entry: Entry) -> HistoryData {
 fn mail(row: OutboxRow) -> MailData {
     let mail = match row.mail {
         QueuedMail::Link { .. } => "a link to sign in",
-        QueuedMail::Roster { .. } => "you are on the roster",
+        QueuedMail::Roster { is_reminder: false, .. } => "you are on the roster",
+        QueuedMail::Roster { is_reminder: true, .. } => "a reminder that you may claim a key",
         QueuedMail::FormerAddress { .. } => "your former address is not used any more",
         QueuedMail::Notice { notice, .. } => match notice {
             Notice::KeyShown => "a key of yours was shown",
