@@ -29,7 +29,8 @@ use bursar_core::domain::values::window::{Window, utc_date};
 use bursar_core::store::items::Stored;
 use bursar_core::store::keys::ItemKey;
 use bursar_core::store::{
-    AssignedUse, Enrolment, KeptTotals, Link, MailState, Meta, OutboxRow, QueuedMail, RulesDue, RulesSource, Totals,
+    AssignedUse, Enrolment, KeptTotals, Link, MailState, Meta, OutboxRow, QueuedMail, RosterMails, RulesDue,
+    RulesSource, Totals,
 };
 use bursar_local::invoke::{Between, FunctionName};
 use bursar_local::provider::{MadeKey, Nano, Provider};
@@ -383,6 +384,10 @@ async fn each_check_finds_what_is_broken() {
         Live, "I13", "Link): MailCounts { sent: 2", |scene| {
             let none = MailDay::none_on(utc_date(now()), MailKind::Link);
             scene.keep(&MailDay { counts: MailCounts { sent: 2, ..none.counts }, ..none }).await
+        };
+        Live, "I13", "the mails of rosters are counted as {", |scene| {
+            let programme = scene.grant().programme;
+            scene.keep(&RosterMails { programme, owed: 1, counts: MailCounts { sent: 2, ..MailCounts::default() } }).await
         };
 
         Live, "I2", "reserved for the keys of cs-pilot is 19.999999", |scene| scene.budget(|budget| budget.reserved = Usd::from_micros(19_999_999)).await;

@@ -78,7 +78,7 @@ fn state(row: &OutboxRow) -> String {
 /// A queued roster mail, which nobody's invitation is the cause of.
 fn roster_mail(campus: &Campus, name: &str) -> OutboxRow {
     let (programme, grant, now) = (campus.programme.clone(), campus.id(name).clone(), campus.clock.now());
-    OutboxRow::queued(new_ulid(now), QueuedMail::Roster { programme, grant }, now)
+    OutboxRow::queued(new_ulid(now), QueuedMail::Roster { programme, grant, is_reminder: false }, now)
 }
 
 /// The stream record of a row that was just written.

@@ -29,7 +29,7 @@ use Whose::{Admins, Anybodys, Assistants, Facultys, Staffs, Students, Visitors};
 const ERASURE: &str = "01KDVDNA00000000000000001A";
 const PROGRAMME: &str = "/console/programmes/{id}";
 
-const TABLE: [(&str, &str, Whose); 69] = [
+const TABLE: [(&str, &str, Whose); 71] = [
     ("GET", "/", Anybodys),
     ("POST", "/link", Anybodys),
     ("GET", "/c/{*anything}", Anybodys),

@@ -162,7 +162,8 @@ pub(crate) fn why(why: impl Borrow<UnreachableReason>) -> &'static str {
 pub(crate) fn kind(mail: &QueuedMail) -> &'static str {
     match mail {
         QueuedMail::Link { .. } => "link to sign in",
-        QueuedMail::Roster { .. } => "roster mail",
+        QueuedMail::Roster { is_reminder: false, .. } => "roster mail",
+        QueuedMail::Roster { is_reminder: true, .. } => "reminder to claim",
         QueuedMail::FormerAddress { .. } => "notice to the former address",
         QueuedMail::Notice { notice, .. } => match notice {
             Notice::KeyShown => "a key was shown",

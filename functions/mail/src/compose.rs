@@ -65,7 +65,9 @@ impl App {
     async fn of(&self, row: &OutboxRow, now: Moment, deadline: Deadline) -> Result<ComposedRow, StoreError> {
         match &row.mail {
             QueuedMail::Link { address, asked_by } => self.link(row, address, asked_by, now, deadline).await,
-            QueuedMail::Roster { programme, grant } => self.roster(row, programme, grant, now).await,
+            QueuedMail::Roster { programme, grant, is_reminder } => {
+                self.roster(row, (programme, grant), *is_reminder, now).await
+            }
             QueuedMail::FormerAddress { programme, grant, address } => {
                 self.former_address(programme, grant, address).await
             }

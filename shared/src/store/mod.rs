@@ -24,7 +24,7 @@ pub use ledger::{AssignOutcome, AssignedUse, CutKeys, ForeignRequest, OwnedKey};
 pub use mail::delivery::{
     DeadMails, GIVEN_UP_SHOWN, NOT_WANTED, SentAgain, Undeliverable, Unreachable, UnreachableReason, Waiting,
 };
-pub use mail::limits::{BulkStop, MailRefusal, MailServer};
+pub use mail::limits::{BulkStop, MailRefusal, MailServer, RosterMails};
 pub use mail::outbox::{Bounce, FiledMail, MailState, OUTBOX_KEPT, OutboxRow, QueuedMail, SentAs};
 pub use people::{KnownAddress, KnownPerson, Link, LoginRequest, RateCount, StaffPerson};
 pub use programmes::jobs::{GrantAct, Import, JOB_LEASE, Job, JobCreation, JobState, Pass, Step, UNDONE_WITHIN, Work};

@@ -11,10 +11,10 @@ use bursar_core::domain::mail::kind::{MailCounts, MailDay, MailKind};
 use bursar_core::domain::sign_in::{LINK_LASTS, SignIn};
 use bursar_core::domain::usage::crossing::Scope;
 use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
-use bursar_core::domain::values::id::PersonId;
+use bursar_core::domain::values::id::{PersonId, ProgrammeId};
 use bursar_core::domain::values::token::{Code, LinkToken};
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{Link, OUTBOX_KEPT, OutboxRow, QueuedMail};
+use bursar_core::store::{Link, OUTBOX_KEPT, OutboxRow, QueuedMail, RosterMails};
 use bursar_local::inbox::Contents;
 use bursar_local::ses::Mail;
 use jiff::civil::Date;
@@ -174,9 +174,15 @@ pub(super) fn what_is_owed_is_accepted_once(step: &Step<'_>, wrong: &mut Vec<Str
 pub(super) fn each_mail_is_counted_once(step: &Step<'_>, wrong: &mut Vec<String>) {
     let rows = &step.now.outbox;
     let mut counted: BTreeMap<(Date, MailKind), MailCounts> = BTreeMap::new();
+    let mut of_rosters: BTreeMap<ProgrammeId, MailCounts> = BTreeMap::new();
     for row in rows {
         match (row.counted_on, row.state.delivery()) {
-            (Some(day), Some(fared)) => counted.entry((day, row.mail.kind())).or_default().count(fared),
+            (Some(day), Some(fared)) => {
+                counted.entry((day, row.mail.kind())).or_default().count(fared);
+                if let QueuedMail::Roster { programme, .. } = &row.mail {
+                    of_rosters.entry(programme.clone()).or_default().count(fared);
+                }
+            }
             (Some(_), None) => wrong.push(format!("outbox row {} is counted, and no mail server has it", row.row)),
             (None, _) => {}
         }
@@ -190,5 +196,10 @@ pub(super) fn each_mail_is_counted_once(step: &Step<'_>, wrong: &mut Vec<String>
     }
     if kept != counted {
         wrong.push(format!("the mail of the days is counted as {kept:?}, and its rows say {counted:?}"));
+    }
+    let rosters = step.now.all().filter(|of: &RosterMails| of.counts != MailCounts::default());
+    let rosters: BTreeMap<_, _> = rosters.map(|of| (of.programme, of.counts)).collect();
+    if rosters != of_rosters {
+        wrong.push(format!("the mails of rosters are counted as {rosters:?}, and their rows say {of_rosters:?}"));
     }
 }

@@ -1,6 +1,7 @@
 //! Mail on the pages: who cannot be reached, what became of alerts and of what was given up, and how each is sent again.
 
 use bursar_core::domain::audit::{Act, Entry};
+use bursar_core::domain::grant::HoldKind;
 use bursar_local::ses::Fault as MailFault;
 use bursar_tests::aws;
 use bursar_tests::campus::ADMIN;
@@ -11,6 +12,7 @@ use super::account::RELEASE;
 use super::*;
 
 const ALERTS: &str = "/console/programmes/cs-pilot/alerts";
+const BULK: &str = "/console/programmes/cs-pilot/grants/bulk";
 const AGAIN: &str = "/console/account/mail";
 
 /// What SES reports of the newest mail to somebody.
@@ -81,6 +83,50 @@ async fn who_is_not_reached_is_named_and_tried_by_hand() {
     admin.submit(&admin.get(&ada).await, &again, &[]).await.expect(303);
     // So many of so few roster mails came back that the rest is stopped, which is an error.
     campus.finish_faulted().await;
+}
+
+/// The figures of the roster mails: owed, sent, delivered, bounced, claimed.
+fn figures(overview: &Page) -> [Option<u32>; 5] {
+    ["roster-owed", "roster-sent", "roster-delivered", "roster-bounced", "roster-claimed"]
+        .map(|hook| overview.text(hook).map(|figure| figure.parse().unwrap()))
+}
+
+#[tokio::test]
+async fn who_has_not_claimed_is_reminded_once_a_day() {
+    let mut campus = staffed().await;
+    campus.students(&["ada", "bob", "cyd", "dan"]).await;
+    let (admin, asta) = (campus.admin().await, campus.student("asta").await);
+    admin.submit(&admin.get(ID).await, &format!("{ID}/people"), &[("email", "eve@example.edu")]).await.expect(303);
+    assert_eq!(figures(&asta.get(ID).await), [Some(5), Some(0), Some(0), Some(0), None]);
+    reported(&campus, "ada", "delivery").await;
+    reported(&campus, "bob", "bounce").await;
+    campus.reveal(&campus.student("ada").await).await;
+    campus.hold("cyd", HoldKind::Dropped).await;
+    campus.sync().await;
+    assert_eq!(figures(&asta.get(ID).await), [Some(5), Some(5), Some(1), Some(1), Some(1)]);
+
+    // Whoever was sent the roster mail again by hand gets no reminder within a day.
+    assert!(!asta.get(ID).await.offers(BULK), "faculty's to decide");
+    let at = format!("{GRANTS}/{}", campus.id("dan"));
+    admin.submit(&admin.get(&at).await, &format!("{at}/resend"), &[]).await.expect(303);
+    let reminds = async |hours: i64| {
+        campus.hours(hours);
+        let faye = campus.student("faye").await;
+        let shown = faye.submit(&faye.get(ID).await, BULK, &[]).await.expect(200);
+        assert_eq!(shown.attributes("grant", "data-email"), ["dan@example.edu", "eve@example.edu"]);
+        faye.submit(&shown, BULK, &[]).await.expect(303);
+        campus.settle().await;
+        ["ada", "bob", "cyd", "dan", "eve"].map(|name| received(&campus, name))
+    };
+    let before = ["ada", "bob", "cyd"].map(|name| received(&campus, name));
+    for (hours, dan, eve) in [(0, 2, 2), (1, 2, 2), (22, 2, 2), (1, 3, 3), (23, 3, 3)] {
+        let [ada, bob, cyd, dans, eves] = reminds(hours).await;
+        assert_eq!(([ada, bob, cyd], dans, eves), (before, dan, eve), "after {hours} hours more");
+    }
+    assert!(campus.subjects("roster").contains(&"CS pilot: your LLM credit waits for you".to_owned()));
+    let asta = campus.student("asta").await;
+    assert_eq!(figures(&asta.get(ID).await)[..2], [Some(5), Some(9)]);
+    campus.finish().await;
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Rosters: a file is shown before it is applied, and applied once.
 
+use std::fmt::Write;
+
 use bursar_core::domain::grant::HoldKind;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::RateCount;
@@ -91,6 +93,54 @@ async fn a_roster_is_shown_and_then_applied_once() {
         assert!(status == 303 || fields.iter().all(|(name, typed)| page.form(PEOPLE).value(name) == Some(typed)));
     }
     assert_eq!(people(&campus).await, [all[0], all[1], "dan - B", "eve - -", all[2]]);
+    campus.finish().await;
+}
+
+/// The files of `tests/rosters`, each as the system exports it, with what is read from it.
+#[tokio::test]
+async fn what_other_systems_export_is_understood() {
+    let mut campus = Campus::open().await;
+    campus.programme("CS pilot", |_| {}).await;
+    let admin = campus.admin().await;
+    let mut read = String::new();
+    for name in ["canvas-gradebook", "canvas-users", "moodle", "moodle-utf16", "german-windows-1252"] {
+        let path = format!("{}/rosters/{name}.csv", env!("CARGO_MANIFEST_DIR"));
+        let shown = preview(&admin, "replace", std::fs::read(path).unwrap()).await.expect(200);
+        let [added, _, _, dropped, ..] = counts(&shown);
+        let refused = shown.attributes("refused-row", "data-line");
+        let encoding = shown.text("encoding");
+        writeln!(read, "{name}: {added} added, {dropped} dropped, refused {refused:?}, {encoding:?}").unwrap();
+        admin.submit(&shown, APPLY, &[("confirm_dropped", &dropped.to_string())]).await.expect(303);
+        let grants = campus.table.grants(&campus.programme).await.unwrap();
+        let there = grants.iter().filter(|grant| grant.holds.dropped.is_none());
+        let mut people: Vec<String> = there
+            .map(|grant| {
+                let fields = [&grant.person.name, &grant.group, &grant.person.roster_id];
+                let fields = fields.map(|field| field.as_deref().unwrap_or("-")).join(" | ");
+                format!("  {} | {fields}\n", grant.person.address.as_written())
+            })
+            .collect();
+        people.sort();
+        read.extend(people);
+    }
+    insta::assert_snapshot!(read, @r#"
+    canvas-gradebook: 2 added, 0 dropped, refused ["6"], Some("Read as UTF-8: Jörg Müller")
+      ada@example.edu | Ada Lovelace | CS 101-01 | s1001
+      joerg@example.edu | Jörg Müller | CS 101-01 and CS 101-02 | s1002
+    canvas-users: 2 added, 2 dropped, refused ["4"], None
+      edsger@example.edu | Edsger Dijkstra | - | s1012
+      grace@example.edu | Grace Brewster Hopper | - | s1011
+    moodle: 3 added, 2 dropped, refused [], Some("Read as UTF-8: Juan Pablo Pérez")
+      barbara@example.edu | Barbara Liskov | Tutorial A, Tutorial B | s1021
+      don@example.edu | =HYPERLINK(1) Knuth | Tutorial A | s1023
+      juan@example.edu | Juan Pablo Pérez | - | -
+    moodle-utf16: 2 added, 3 dropped, refused ["4"], Some("Read as UTF-16LE: Søren Kierkegaard, Łucja Żak")
+      lucja@example.edu | Łucja Żak | Tutorial B | s1032
+      soeren@example.edu | Søren Kierkegaard | Tutorial A | s1031
+    german-windows-1252: 2 added, 2 dropped, refused [], Some("Read as windows-1252: Jürgen Groß, Slavoj Žižek")
+      juergen@example.edu | Jürgen Groß | Übung 1 | s1041
+      slavoj@example.edu | Slavoj Žižek | Übung 2 | s1042
+    "#);
     campus.finish().await;
 }
 
@@ -223,7 +273,9 @@ async fn a_refused_file_changes_nothing() {
     };
     for (file, status, why) in [
         (b"name\nAda\n".to_vec(), 422, ""),
-        (b"email,name\nada@example.edu,Andr\xE9\n".to_vec(), 422, ""),
+        (b"PK\x03\x04\x14\0\x06\0".to_vec(), 422, "save it as CSV"),
+        (b"Student,SIS Login ID\nAda,ada\n".to_vec(), 422, "users.csv"),
+        (b"email\n".to_vec(), 422, "no rows"),
         (groups(501), 422, "would have 501 groups"),
         (format!("email\n{}", "a@example.edu\n".repeat(50_001)).into_bytes(), 413, ""),
         (vec![b'a'; (4 << 20) + 1], 413, ""),

@@ -21,7 +21,7 @@ use crate::my;
 const NOTES: [&str; 9] = [
     "Mails are kept for 90 days after they were written, and a request for a link for an hour.",
     "A session, a link and a code are stored as hashes only. A session ends by itself, at the latest eight hours after signing in.",
-    "A roster that the staff uploads is kept for a day or two, and may name you.",
+    "A roster that the staff uploads is kept for at most eight days, and may name you.",
     "What staff ask of the admins is kept for a month with the address of whoever asked.",
     "An event of a mail that could not be worked off is kept aside for four days, with the address that it went to.",
     "What each of your keys used of which model is kept by the pseudonym of its grant, for as long as the deployment says.",
@@ -93,8 +93,8 @@ struct GrantData {
     thresholds_passed: Vec<CrossingData>,
     history: Vec<HistoryData>,
     mails: Vec<MailData>,
-    /// When the use may be read again and the roster mail be sent again by hand, after each was.
-    again_at: Vec<Timestamp>,
+    /// When the use was last read anew and the roster mail last sent again, by hand.
+    done_by_hand_at: Vec<Timestamp>,
 }
 
 #[derive(Serialize)]
@@ -208,10 +208,10 @@ async fn grant(site: &Site, view: &View) -> Result<GrantData, AppError> {
     let (grant, programme) = (&view.grant, &view.programme);
     let history = site.table.list(Entry::of_grant(&programme.id, &grant.id)).await?;
     let mails = site.table.mails_of(&programme.id, &grant.id).await?;
-    let mut again_at = Vec::new();
+    let mut done_by_hand_at = Vec::new();
     for what in [ByHand::Refresh, ByHand::RosterMail] {
         let done = site.table.get(DoneByHand::key_of(&programme.id, &grant.id, what)).await?;
-        again_at.extend(done.map(|done| *done.again_at));
+        done_by_hand_at.extend(done.map(|done| *done.done_at));
     }
     let crossings = site.table.list(Crossing::of_scope(&programme.id, &Scope::Cap(grant.id.clone()))).await?;
     Ok(GrantData {
@@ -243,7 +243,7 @@ async fn grant(site: &Site, view: &View) -> Result<GrantData, AppError> {
         thresholds_passed: crossings.iter().map(crossing).collect(),
         history: history.into_iter().map(history_entry).collect(),
         mails: mails.into_iter().map(mail).collect(),
-        again_at,
+        done_by_hand_at,
     })
 }
 
@@ -381,7 +381,8 @@ fn history_entry(entry: Entry) -> HistoryData {
 fn mail(row: OutboxRow) -> MailData {
     let mail = match row.mail {
         QueuedMail::Link { .. } => "a link to sign in",
-        QueuedMail::Roster { .. } => "you are on the roster",
+        QueuedMail::Roster { is_reminder: false, .. } => "you are on the roster",
+        QueuedMail::Roster { is_reminder: true, .. } => "a reminder that you may claim a key",
         QueuedMail::FormerAddress { .. } => "your former address is not used any more",
         QueuedMail::Notice { notice, .. } => match notice {
             Notice::KeyShown => "a key of yours was shown",

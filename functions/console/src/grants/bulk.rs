@@ -42,12 +42,13 @@ impl FormValue for TypedBulk {
                 ("resume", "resume"),
                 ("revoke", "revoke, for good"),
                 ("resend", "send the roster mail again"),
+                ("remind", "remind who has not claimed, at most once a day"),
                 ("cap", "set the cap below"),
                 ("allow", "allow one more replacement"),
                 ("group", "move to the group below"),
             ]),
             read: |form, to| {
-                let acts = ["pause", "resume", "revoke", "resend", "cap", "allow", "group"];
+                let acts = ["pause", "resume", "revoke", "resend", "remind", "cap", "allow", "group"];
                 let known = acts.into_iter().find(|act| *act == form.text());
                 to.act = known.ok_or("Choose one of the list.")?.to_owned();
                 Ok(())
@@ -134,6 +135,7 @@ impl TypedBulk {
             "cap" => GrantAct::Cap { cap: self.cap, reason },
             "allow" => GrantAct::Allow,
             "group" => GrantAct::Group { group: self.group.clone() },
+            "remind" => GrantAct::Remind,
             _ => GrantAct::Resend,
         }
     }
@@ -147,6 +149,7 @@ impl TypedBulk {
             "allow" => "Allow each one more replacement",
             "group" => "Move them to the group",
             "resend" => "Send the roster mail again",
+            "remind" => "Remind those who have not claimed",
             _ => "Many grants",
         }
     }
@@ -192,6 +195,9 @@ pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
         let known: BTreeSet<String> = rows.iter().map(GrantRow::address).collect();
         let is_unknown = |text: &&String| matched(text).is_none_or(|address| !known.contains(&address));
         unknown = typed.addresses.iter().filter(is_unknown).cloned().collect();
+    }
+    if typed.act == "remind" {
+        rows.retain(GrantRow::may_be_reminded);
     }
     rows.sort_by_cached_key(GrantRow::address);
     let count = rows.len();
@@ -284,6 +290,14 @@ pub(crate) async fn act_on(
             }
             let sent_at = table.resend_roster_mail(at.programme, at.grant, at.now, at.deadline).await?;
             return Ok(sent_at.is_none());
+        }
+        GrantAct::Remind => {
+            let Some(grant) = table.get(Grant::key_of(at.programme, at.grant)).await? else { return Ok(false) };
+            let is_marked = table.undeliverable(grant.person.address.matched(), at.now).await?.is_some();
+            if is_marked || grant.shown_state() != "invited" {
+                return Ok(false);
+            }
+            return table.remind(at.programme, at.grant, at.now, at.deadline).await;
         }
     };
     Ok(outcome.is_none_or(|refused| refused == ChangeRefused::Unchanged))

@@ -210,6 +210,11 @@ impl<'a> GrantRow<'a> {
             || (is_hash && line.keys().any(|key| key.as_str().starts_with(text)))
     }
 
+    /// Whether this person has not claimed and is to, and mail reaches them.
+    pub(super) fn may_be_reminded(&self) -> bool {
+        self.state == "invited" && self.not_mailed.is_none()
+    }
+
     pub(crate) fn address(&self) -> String {
         self.line.person.address.matched().as_str().to_owned()
     }

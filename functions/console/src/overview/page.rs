@@ -4,7 +4,7 @@ use bursar_core::domain::usage::days::Sum;
 use bursar_core::domain::usage::forecast::StandingOut;
 use bursar_core::domain::usage::models::ModelUse;
 use bursar_core::domain::values::id::new_ulid;
-use bursar_core::store::{Overview, PeopleCounts, ProgrammeUse};
+use bursar_core::store::{Overview, PeopleCounts, ProgrammeUse, RosterMails};
 use ulid::Ulid;
 
 use super::add_person::TypedPerson;
@@ -43,6 +43,10 @@ struct OverviewPage<'a> {
     claim_window: [String; 2],
     /// The people as the last sync counted them.
     people: PeopleCounts,
+    /// Those who had claimed by then.
+    claimed: Option<u32>,
+    roster_mails: RosterMails,
+    may_remind: bool,
     warnings: Vec<String>,
     outlook: Option<Outlook>,
     standing_out: StandingOut,
@@ -92,8 +96,12 @@ pub(crate) struct PageState {
 pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState) -> Answer {
     let (now, programme) = (site.clock.now(), &access.programme);
     let settings = &programme.settings;
-    let (known, sync, unreachable) =
-        tokio::try_join!(site.table.overview(&programme.id), site.table.sync_state(), site.table.unreachable(now))?;
+    let (known, sync, unreachable, roster_mails) = tokio::try_join!(
+        site.table.overview(&programme.id),
+        site.table.sync_state(),
+        site.table.unreachable(now),
+        site.table.roster_mails(&programme.id)
+    )?;
     let Overview { budget, used: of_programme, jobs, guardrails } = known.ok_or_else(AppError::not_found)?;
     let spent = of_programme.used().days(settings.basis.byok);
     let had_a_key = of_programme.assigned_keys > 0 || budget.shown;
@@ -133,9 +141,12 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         models,
         groups_models,
         coverage,
+        may_remind: access.is_faculty() && programme.closed_at.is_none() && now < settings.claim_closes_at(),
         may_edit: access.is_faculty() && programme.closed_at.is_none(),
         claim_window: [time(settings.claim_opens_at()), time(settings.claim_closes_at())],
         people: own.map(|own| own.people.clone()).unwrap_or_default(),
+        claimed: own.map(|own| own.claimed),
+        roster_mails,
         unreserved: budget.unreserved.people(),
         enough_for: budget.unreserved.enough_for(budget.limit - budget.reserved, settings, now),
         warnings,

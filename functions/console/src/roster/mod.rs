@@ -44,6 +44,9 @@ struct Compared {
     roster: String,
     mode: AbsentRows,
     ignored: Vec<String>,
+    encoding: &'static str,
+    /// Some names by which a reader sees whether that is right.
+    names_beyond_ascii: Vec<String>,
 }
 
 const COLUMNS: [Column<PlannedRow>; 7] = [
@@ -68,7 +71,8 @@ impl Compared {
             }
             why => AppError::unprocessable(why.to_string()),
         })?;
-        let ignored = file.ignored.clone();
+        let (ignored, encoding) = (file.ignored.clone(), file.encoding);
+        let names_beyond_ascii = file.names_beyond_ascii();
         let grants = site.table.grants(&programme.id).await?;
         let plan = compare::plan(file, &grants, mode);
         if plan.groups > MOST_GROUPS {
@@ -78,7 +82,7 @@ impl Compared {
             );
             return Err(AppError::unprocessable(why));
         }
-        Ok(Compared { plan, roster: compare::version(&grants), mode, ignored })
+        Ok(Compared { plan, roster: compare::version(&grants), mode, ignored, encoding, names_beyond_ascii })
     }
 
     /// Keeps the file as it was compared, and shows what it would change.

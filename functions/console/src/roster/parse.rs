@@ -1,12 +1,33 @@
 //! The parser of a roster file, from bytes to rows. It does not know the current roster.
 
+use std::borrow::Cow;
+
 use csv::{ByteRecord, ReaderBuilder};
+use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 
 use super::line;
 use crate::prelude::*;
 
 const MOST_ROWS: usize = 50_000;
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
+/// The most names that show whether the encoding was guessed well.
+const SHOWN_NAMES: usize = 5;
+
+// The names of each column, in lower case: first our own, then those of Canvas' gradebook and `users.csv`, and of Moodle's participants in
+// English and German. A column with our own name is taken before any other.
+const EMAIL: [&str; 5] = ["email", "email address", "e-mail-adresse", "sis login id", "login_id"];
+const NAME: [&str; 3] = ["name", "student", "full_name"];
+/// Read where there is no column for the whole name.
+const FIRST_NAME: [&str; 4] = ["first name", "first_name", "firstname", "vorname"];
+const LAST_NAME: [&str; 5] = ["last name", "last_name", "lastname", "surname", "nachname"];
+const GROUP: [&str; 4] = ["group", "section", "groups", "gruppen"];
+const ID: [&str; 5] = ["id", "sis user id", "user_id", "id number", "id-nummer"];
+
+/// The column that only Canvas' gradebook has.
+const GRADEBOOK_LOGIN: &str = "sis login id";
+/// What Canvas' gradebook has in place of a name in the rows that are about no student: what is posted by hand, the points that can be
+/// reached, and the student as whom teachers look at their course.
+const NOBODY: [&str; 3] = ["", "Points Possible", "Test Student"];
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct RosterFile {
@@ -17,6 +38,7 @@ pub(super) struct RosterFile {
     pub(super) has_name: bool,
     pub(super) has_group: bool,
     pub(super) has_id: bool,
+    pub(super) encoding: &'static str,
 }
 
 /// One person. A field is `None` when its cell is empty or its column missing.
@@ -43,13 +65,25 @@ pub(super) struct RefusedRow {
 /// The reason why a whole file is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FileError {
-    #[error("The file is not in UTF-8. In a spreadsheet, save it as \"CSV UTF-8\".")]
-    NotUtf8,
+    #[error(
+        "This is a spreadsheet or another file that is no text. In the spreadsheet, save it as CSV (\"CSV UTF-8\"), and upload that."
+    )]
+    Binary,
+    #[error(
+        "The file is damaged: it begins as {0}, and what follows is not. In a spreadsheet, save it as \"CSV UTF-8\"."
+    )]
+    Damaged(&'static str),
     #[error("The file is empty.")]
     Empty,
+    #[error("The file has a header and no rows.")]
+    NoRows,
     #[error("The first row must name the columns, and one of them must be email.")]
     NoEmail,
-    #[error("The column {0} is there twice.")]
+    #[error(
+        "The logins in this file are no addresses. In Canvas only the file users.csv has addresses: a Canvas admin gets it from the report \"Provisioning\" or \"SIS Export\". Or add a column email to this file."
+    )]
+    OnlyLogins,
+    #[error("Two columns are for the {0}. Remove one of them.")]
     Twice(&'static str),
     #[error("too many rows")]
     TooMany,
@@ -58,22 +92,29 @@ pub(super) enum FileError {
 /// The positions of the known columns.
 struct Columns {
     email: usize,
-    name: Option<usize>,
+    /// The columns of which the name is joined.
+    name: Vec<usize>,
     group: Option<usize>,
     id: Option<usize>,
     ignored: Vec<String>,
     count: usize,
+    is_gradebook: bool,
+    /// Whether the addresses are what people sign in with at Canvas, which need not be addresses.
+    are_logins: bool,
+}
+
+impl RosterFile {
+    /// The first names that would be misread in another encoding, for a person to see that they are as they should be.
+    pub(super) fn names_beyond_ascii(&self) -> Vec<String> {
+        let names = self.rows.iter().filter_map(|row| row.name.as_ref());
+        names.filter(|name| !name.is_ascii()).take(SHOWN_NAMES).cloned().collect()
+    }
 }
 
 pub(super) fn file(bytes: &[u8]) -> Result<RosterFile, FileError> {
-    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    let text = std::str::from_utf8(bytes).map_err(|_| FileError::NotUtf8)?;
-    if text.contains('\0') {
-        // UTF-16 without a byte order mark.
-        return Err(FileError::NotUtf8);
-    }
+    let (text, encoding) = decode(bytes)?;
     let mut reader =
-        ReaderBuilder::new().delimiter(delimiter(text)).has_headers(false).flexible(true).from_reader(text.as_bytes());
+        ReaderBuilder::new().delimiter(delimiter(&text)).has_headers(false).flexible(true).from_reader(text.as_bytes());
     let mut lines = LineCounter { text: text.as_bytes(), at: 0, line: 1 };
     let mut record = ByteRecord::new();
     if !read(&mut reader, &mut record) {
@@ -83,19 +124,15 @@ pub(super) fn file(bytes: &[u8]) -> Result<RosterFile, FileError> {
     let columns = Columns::of(&record)?;
     let mut file = RosterFile {
         ignored: columns.ignored.clone(),
-        has_name: columns.name.is_some(),
+        has_name: !columns.name.is_empty(),
         has_group: columns.group.is_some(),
         has_id: columns.id.is_some(),
+        encoding,
         ..RosterFile::default()
     };
-    let mut rows = 0;
     while read(&mut reader, &mut record) {
-        if record.iter().all(|cell| cell.trim_ascii().is_empty()) {
+        if record.iter().all(|cell| cell.trim_ascii().is_empty()) || columns.is_about_nobody(&record) {
             continue;
-        }
-        rows += 1;
-        if rows > MOST_ROWS {
-            return Err(FileError::TooMany);
         }
         // Blank lines before the header are not counted: the header is line 1.
         let line = lines.of(&record).saturating_sub(header_at) + 1;
@@ -103,8 +140,36 @@ pub(super) fn file(bytes: &[u8]) -> Result<RosterFile, FileError> {
             Ok(row) => file.rows.push(row),
             Err(refused) => file.refused.push(refused),
         }
+        if file.rows.len() + file.refused.len() > MOST_ROWS {
+            return Err(FileError::TooMany);
+        }
+    }
+    if file.rows.is_empty() && file.refused.is_empty() {
+        return Err(FileError::NoRows);
+    }
+    if columns.are_logins && file.rows.is_empty() && file.refused.iter().all(|refused| refused.names.is_none()) {
+        return Err(FileError::OnlyLogins);
     }
     Ok(file)
+}
+
+/// The text of a file and the name of its encoding: the one that its first bytes name, else UTF-8 where it is valid, else windows-1252, in
+/// which anything can be read.
+fn decode(bytes: &[u8]) -> Result<(Cow<'_, str>, &'static str), FileError> {
+    let (encoding, mark) = match Encoding::for_bom(bytes) {
+        Some(marked) => marked,
+        None if std::str::from_utf8(bytes).is_ok() => (UTF_8, 0),
+        None => (WINDOWS_1252, 0),
+    };
+    let (text, is_damaged) = encoding.decode_without_bom_handling(&bytes[mark..]);
+    if is_damaged {
+        return Err(FileError::Damaged(encoding.name()));
+    }
+    // As in the zip that a spreadsheet's own file is, and in UTF-16 without a mark.
+    if text.contains('\0') {
+        return Err(FileError::Binary);
+    }
+    Ok((text, encoding.name()))
 }
 
 /// Reads the next record; `false` at the end. Text in memory has no other failure.
@@ -147,43 +212,75 @@ impl LineCounter<'_> {
 
 impl Columns {
     fn of(header: &ByteRecord) -> Result<Columns, FileError> {
-        let names: Vec<String> = header.iter().map(|cell| cell_text(cell).to_owned()).collect();
-        let find = |wanted: &'static str| {
-            let mut found =
-                names.iter().enumerate().filter(|(_, name)| name.to_lowercase() == wanted).map(|(at, _)| at);
-            match (found.next(), found.next()) {
-                (_, Some(_)) => Err(FileError::Twice(wanted)),
-                (first, None) => Ok(first),
-            }
+        let titles: Vec<String> = header.iter().map(cell_text).collect();
+        let lower: Vec<String> = titles.iter().map(|title| title.to_lowercase()).collect();
+        let find = |known: &[&str], field: &'static str| {
+            let at = |names: &[&str]| -> Vec<usize> {
+                (0..lower.len()).filter(|at| names.contains(&lower[*at].as_str())).collect()
+            };
+            let (own, others) = known.split_at(1);
+            let own = at(own);
+            let found = if own.is_empty() { at(others) } else { own };
+            if found.len() > 1 { Err(FileError::Twice(field)) } else { Ok(found.first().copied()) }
         };
-        let (email, name, group, id) = (find("email")?, find("name")?, find("group")?, find("id")?);
-        let email = email.ok_or(FileError::NoEmail)?;
-        let known = [Some(email), name, group, id];
-        let others = names.iter().enumerate().filter(|(at, name)| !known.contains(&Some(*at)) && !name.is_empty());
-        let ignored = others.map(|(_, name)| name.chars().take(60).collect()).collect();
-        Ok(Columns { email, name, group, id, ignored, count: names.len() })
+        let is_gradebook = lower.iter().any(|title| title == GRADEBOOK_LOGIN);
+        let email = find(&EMAIL, "email")?.ok_or(FileError::NoEmail)?;
+        let name = match find(&NAME, "name")? {
+            Some(whole) => vec![whole],
+            None => [find(&FIRST_NAME, "first name")?, find(&LAST_NAME, "last name")?].into_iter().flatten().collect(),
+        };
+        let group = find(&GROUP, "group")?;
+        // What a gradebook calls ID is Canvas' own number, not the registrar's.
+        let id = find(if is_gradebook { &ID[1..] } else { &ID }, "id")?;
+        let known: Vec<usize> = [Some(email), group, id].into_iter().flatten().chain(name.iter().copied()).collect();
+        let others = titles.iter().enumerate().filter(|(at, title)| !known.contains(at) && !title.is_empty());
+        let ignored = others.map(|(_, title)| title.chars().take(60).collect()).collect();
+        let are_logins = [GRADEBOOK_LOGIN, "login_id"].contains(&lower[email].as_str());
+        Ok(Columns { email, name, group, id, ignored, count: titles.len(), is_gradebook, are_logins })
+    }
+
+    /// The name of a row. Canvas' gradebook has the last name first, which is turned round where one comma says so, as in its other
+    /// exports.
+    fn name(&self, record: &ByteRecord) -> String {
+        let parts: Vec<String> =
+            self.name.iter().filter_map(|at| record.get(*at)).map(cell_text).filter(|part| !part.is_empty()).collect();
+        let name = parts.join(" ");
+        match name.split_once(',') {
+            Some((last, first)) if self.is_gradebook && !first.contains(',') => format!("{} {last}", first.trim()),
+            _ => name,
+        }
+    }
+
+    fn address(&self, record: &ByteRecord) -> Result<EmailAddress, String> {
+        line::address(&cell_text(record.get(self.email).unwrap_or_default()))
+    }
+
+    fn is_about_nobody(&self, record: &ByteRecord) -> bool {
+        self.is_gradebook && NOBODY.contains(&self.name(record).as_str()) && self.address(record).is_err()
     }
 
     fn row(&self, record: &ByteRecord, line: u64) -> Result<RosterRow, RefusedRow> {
-        let address = line::address(cell_text(record.get(self.email).unwrap_or_default()));
-        let address = address.map_err(|why| RefusedRow { line, why, names: None })?;
+        let address = self.address(record).map_err(|why| RefusedRow { line, why, names: None })?;
         if record.iter().skip(self.count).any(|cell| !cell.trim_ascii().is_empty()) {
             let why = "The row has more cells than the header: put what holds a comma in quotes.".to_owned();
             return Err(RefusedRow { line, why, names: Some(address) });
         }
-        let text = |column: Option<usize>, what: &str| {
-            let cell = column.and_then(|column| record.get(column)).unwrap_or_default();
+        let text = |cell: &str, what: &str| {
             let refused = |why| RefusedRow { line, why: format!("The {what} {why}."), names: Some(address.clone()) };
-            line::text(cell_text(cell)).map_err(refused)
+            line::text(cell).map_err(refused)
         };
-        let (name, group, id) = (text(self.name, "name")?, text(self.group, "group")?, text(self.id, "id")?);
+        let cell = |column: Option<usize>| cell_text(column.and_then(|at| record.get(at)).unwrap_or_default());
+        let name = text(&self.name(record), "name")?;
+        let group = text(&cell(self.group), "group")?;
+        let id = text(&cell(self.id), "id")?;
         Ok(RosterRow { line, address, name, group, id })
     }
 }
 
-/// The cell as text. The file is valid UTF-8 and cells are cut at ASCII characters, so this cannot fail.
-fn cell_text(cell: &[u8]) -> &str {
-    std::str::from_utf8(cell).unwrap_or_default().trim()
+/// The cell as text, a line break in it as a space. The text is valid UTF-8 and cells are cut at ASCII characters, so this cannot fail.
+fn cell_text(cell: &[u8]) -> String {
+    let text = std::str::from_utf8(cell).unwrap_or_default().trim();
+    text.replace("\r\n", " ").replace(['\r', '\n'], " ")
 }
 
 #[cfg(test)]
@@ -225,8 +322,8 @@ mod tests {
             assert_eq!(shown(&file), expected, "{text:?}");
             assert!(file.refused.is_empty() && file.has_name && file.has_group && file.has_id);
         }
-        assert_eq!(read_text("\u{FEFF} E-Mail ; EMAIL;x\n").ignored, ["E-Mail", "x"]);
-        assert!(!read_text("email\n").has_name);
+        let file = read_text("\u{FEFF} E-Mail ; EMAIL;x\n;a@uni.edu;");
+        assert!(!file.has_name && file.ignored == ["E-Mail", "x"]);
     }
 
     #[test]
@@ -234,13 +331,50 @@ mod tests {
         for newline in ["\n", "\r\n", "\r"] {
             let text = "email,name\n\n\na@uni.edu,\"one\ntwo\"\n,,\n\nb@uni.edu,\nbad,x\n".replace('\n', newline);
             let file = read_text(&text);
-            // A name over two lines contains a control character, so its row is refused too, at its first
-            // line.
-            let lines: Vec<u64> = file.refused.iter().map(|refused| refused.line).collect();
-            assert_eq!((file.rows[0].line, lines), (8, vec![4, 9]), "{newline:?}");
-            assert_eq!(file.refused[0].names.as_ref().unwrap().as_written(), "a@uni.edu");
+            assert_eq!(shown(&file), [(4, "a@uni.edu", "one two", "-", "-"), (8, "b@uni.edu", "-", "-", "-")]);
+            assert_eq!(file.refused[0].line, 9, "{newline:?}");
         }
         assert_eq!(read_text("\n\nemail\nada@uni.edu").rows[0].line, 2, "the header is line 1");
+    }
+
+    /// Our own name for a column is taken before another system's; of two of theirs neither is.
+    #[test]
+    fn a_column_has_one_meaning() {
+        let read = |header: &str| {
+            let file = read_text(&format!("{header}\na@uni.edu,b@uni.edu,Ada,Lovelace,1,2\n"));
+            let row = file.rows[0].clone();
+            [Some(row.address.as_written().to_owned()), row.name, row.group, row.id].map(Option::unwrap_or_default)
+        };
+        for (header, expected) in [
+            ("SIS Login ID,email,name,x,ID,SIS User ID", ["b@uni.edu", "Ada", "", "2"]),
+            ("email,login_id,last_name,full_name,id,user_id", ["a@uni.edu", "Lovelace", "", "1"]),
+            ("Email Address,Id Number,Surname,First Name,groups,x", ["a@uni.edu", "Lovelace Ada", "1", "b@uni.edu"]),
+            ("SIS Login ID,x,FirstName,LastName,ID,SIS User ID", ["a@uni.edu", "Ada Lovelace", "", "2"]),
+            ("E-MAIL-ADRESSE,x,Vorname,,Gruppen,ID-Nummer", ["a@uni.edu", "Ada", "1", "2"]),
+        ] {
+            assert_eq!(read(header), expected, "{header}");
+        }
+        for (header, field) in [("Email address,login_id", "email"), ("email,section,groups", "group")] {
+            assert_eq!(file(header.as_bytes()), Err(FileError::Twice(field)));
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_in_the_encoding_of_its_mark_or_else_one_that_fits() {
+        let text = "email,name\na@uni.edu,Müller Žižek\nb@uni.edu,Bob\n";
+        let utf16 =
+            |bytes: fn(u16) -> [u8; 2]| "\u{FEFF}".encode_utf16().chain(text.encode_utf16()).flat_map(bytes).collect();
+        for (bytes, encoding) in [
+            (text.as_bytes().to_vec(), "UTF-8"),
+            (["\u{FEFF}", text].concat().into_bytes(), "UTF-8"),
+            (utf16(u16::to_le_bytes), "UTF-16LE"),
+            (utf16(u16::to_be_bytes), "UTF-16BE"),
+            (WINDOWS_1252.encode(text).0.into_owned(), "windows-1252"),
+        ] {
+            let file = file(&bytes).unwrap();
+            assert_eq!((file.encoding, file.rows.len()), (encoding, 2));
+            assert_eq!(file.names_beyond_ascii(), ["Müller Žižek"], "{encoding}");
+        }
     }
 
     #[test]
@@ -250,8 +384,11 @@ mod tests {
             (b"\xEF\xBB\xBF", FileError::Empty),
             (b"name,group\nAda,A\n", FileError::NoEmail),
             (b"email,EMAIL\n", FileError::Twice("email")),
-            (b"email,name\nada@uni.edu,Andr\xE9\n", FileError::NotUtf8),
-            (b"e\0m\0a\0i\0l\0", FileError::NotUtf8),
+            (b"email,name\n,\n", FileError::NoRows),
+            (b"Student,SIS Login ID\nAda,ada\nBob,\n", FileError::OnlyLogins),
+            (b"\xEF\xBB\xBFemail\na@uni.edu\xE9\n", FileError::Damaged("UTF-8")),
+            (b"e\0m\0a\0i\0l\0", FileError::Binary),
+            (b"PK\x03\x04\x14\0\x06\0\xC3", FileError::Binary),
         ] {
             assert_eq!(file(bytes), Err(why));
         }

@@ -22,7 +22,7 @@ async fn sent(letter: &Letter, mail: QueuedMail) -> String {
 
 fn roster() -> QueuedMail {
     let grant = with_key().grant;
-    QueuedMail::Roster { programme: grant.programme, grant: grant.id }
+    QueuedMail::Roster { programme: grant.programme, grant: grant.id, is_reminder: false }
 }
 
 fn headers(mail: &str) -> String {

@@ -288,7 +288,7 @@ mod tests {
             let row = |random: u128, tries| {
                 let (programme, grant): (ProgrammeId, GrantId) =
                     ("cs".parse().unwrap(), "0".repeat(16).parse().unwrap());
-                let mail = QueuedMail::Roster { programme, grant };
+                let mail = QueuedMail::Roster { programme, grant, is_reminder: false };
                 let row = Ulid::from_parts(1, random);
                 OutboxRow { tries, class, ..OutboxRow::queued(row, mail, Moment::UNIX_EPOCH) }
             };

@@ -13,8 +13,8 @@ impl App {
     pub(crate) async fn roster(
         &self,
         row: &OutboxRow,
-        programme: &ProgrammeId,
-        grant: &GrantId,
+        (programme, grant): (&ProgrammeId, &GrantId),
+        is_reminder: bool,
         now: Moment,
     ) -> Result<ComposedRow, StoreError> {
         let (programme, grant) = (
@@ -34,7 +34,7 @@ impl App {
         if now >= programme.settings.claim_closes_at() && !is_by_hand {
             return Ok(ComposedRow::Nothing("the claim window is closed"));
         }
-        Ok(self.to(&grant.person.address, |words| words.roster(&programme, &grant, now)))
+        Ok(self.to(&grant.person.address, |words| words.roster(&programme, &grant, is_reminder, now)))
     }
 
     /// The notice that a grant has another address than this one, unless it was given back to it.
@@ -70,7 +70,7 @@ impl Words<'_> {
     }
 
     /// The mail's words: a person who has a key, or comes too late for one, is not asked to claim.
-    fn roster(self, programme: &Programme, grant: &Grant, now: Moment) -> Letter {
+    fn roster(self, programme: &Programme, grant: &Grant, is_reminder: bool, now: Moment) -> Letter {
         let (settings, institution) = (&programme.settings, &self.config.institution);
         let (name, term) = (&settings.name, &settings.term);
         let (opens, closes) = (settings.claim_opens_at(), settings.claim_closes_at());
@@ -102,8 +102,16 @@ impl Words<'_> {
                 .to_owned()
         };
         Letter {
-            subject: format!("{name}: your LLM credit"),
-            heading: "You have LLM credit".to_owned(),
+            subject: if is_reminder {
+                format!("{name}: your LLM credit waits for you")
+            } else {
+                format!("{name}: your LLM credit")
+            },
+            heading: if is_reminder {
+                "A reminder: you have not taken your LLM credit".to_owned()
+            } else {
+                "You have LLM credit".to_owned()
+            },
             parts: vec![
                 LetterPart::Sentences(format!(
                     "You are on the roster of {name} at {institution}, which has a key for you. With it, your programs and your editor \

@@ -137,7 +137,7 @@ impl Table {
         let mut transaction = self.transaction();
         let (programme, grant, address) = (was.programme.clone(), was.id.clone(), was.person.address.clone());
         transaction = self.signing_out(transaction, address.matched()).await?;
-        let roster = QueuedMail::Roster { programme: programme.clone(), grant: grant.clone() };
+        let roster = QueuedMail::Roster { programme: programme.clone(), grant: grant.clone(), is_reminder: false };
         for mail in [roster, QueuedMail::FormerAddress { programme, grant, address }] {
             transaction = transaction.owing(&OutboxRow::queued_by_hand(new_ulid(now), mail, now))?;
         }

@@ -13,6 +13,7 @@ use crate::domain::usage::reading::Reading;
 use crate::prelude::*;
 use crate::store::items::{Queue, Stored};
 use crate::store::keys::{Range, SHARDS, address_partition, grant_partition_of};
+use crate::store::mail::outbox::BETWEEN_REMINDERS;
 use crate::store::table::meta::attribute_of;
 use crate::store::table::write::{Pauses, Round, Transaction, Unaudited, instant, number};
 use crate::store::{Author, OutboxRow, QueuedMail, items, keys};
@@ -151,13 +152,13 @@ impl Table {
     }
 }
 
-/// That something of a grant was done by hand, and may not be done again before some time.
+/// When something of a grant was last done by hand, so that it is not done again too soon.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DoneByHand {
     pub programme: ProgrammeId,
     pub grant: GrantId,
     pub what: ByHand,
-    pub again_at: Moment,
+    pub done_at: Moment,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -172,7 +173,7 @@ stored! {
         let what = match what { ByHand::Refresh => "refresh", ByHand::RosterMail => "roster-mail" };
         key(grant_partition_of(programme, grant), format!("W#{grant}#{what}"))
     };
-    expires it.again_at
+    expires it.done_at + BETWEEN_REMINDERS
 }
 
 impl Table {
@@ -207,12 +208,12 @@ impl Table {
         programme: &ProgrammeId,
         grant: &GrantId,
         now: Moment,
-        again_at: Moment,
+        apart: SignedDuration,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
         let (programme, grant) = (programme.clone(), grant.clone());
-        let done = DoneByHand { programme, grant, what: ByHand::Refresh, again_at };
-        let claimed = self.transaction().doing_by_hand(&done, now)?.unaudited(Unaudited::Refresh);
+        let done = DoneByHand { programme, grant, what: ByHand::Refresh, done_at: now };
+        let claimed = self.transaction().doing_by_hand(&done, apart)?.unaudited(Unaudited::Refresh);
         self.commit_once(claimed, deadline).await
     }
 
@@ -252,8 +253,9 @@ impl Table {
 }
 
 impl Transaction {
-    pub(crate) fn doing_by_hand(self, done: &DoneByHand, now: Moment) -> Result<Transaction, StoreError> {
-        self.create_or_replace(done, "again_at <= :now", &[(":now", instant(now))])
+    /// Does something by hand, on condition that it was not done within this time.
+    pub(crate) fn doing_by_hand(self, done: &DoneByHand, apart: SignedDuration) -> Result<Transaction, StoreError> {
+        self.create_or_replace(done, "done_at <= :before", &[(":before", instant(done.done_at - apart))])
     }
 }
 
@@ -291,13 +293,18 @@ pub struct NewPerson {
 }
 
 impl Table {
-    /// Counts anew who of a programme has no reservation, unless the budget moves meanwhile: then the next sync does.
+    /// Counts anew who was put on a programme's roster, and who of them has no reservation, unless the budget moves meanwhile: then the
+    /// next sync does.
     pub async fn count_unreserved(&self, programme: &ProgrammeId, deadline: Deadline) -> Result<(), StoreError> {
         let Some(budget) = self.get(Budget::key_of(programme)).await? else { return Ok(()) };
         let mut unreserved = Unreserved::default();
+        let mut owed = 0;
         for shard in SHARDS {
-            self.list(Grant::of_shard(programme, shard)).await?.iter().for_each(|grant| unreserved.add(grant));
+            let grants = self.list(Grant::of_shard(programme, shard)).await?;
+            grants.iter().for_each(|grant| unreserved.add(grant));
+            owed += grants.len();
         }
+        self.write_alone(self.transaction().setting_roster_mails_owed(programme, owed)?, deadline).await?;
         if unreserved == budget.unreserved {
             return Ok(());
         }
@@ -334,7 +341,7 @@ impl Table {
                 }
                 let grant = Grant::invited(id.clone(), GrantId::random(), person.clone(), group.clone());
                 let enrolment = Enrolment { address, programme: id.clone(), grant: grant.id.clone() };
-                let mail = QueuedMail::Roster { programme: id.clone(), grant: grant.id.clone() };
+                let mail = QueuedMail::Roster { programme: id.clone(), grant: grant.id.clone(), is_reminder: false };
                 let mail = OutboxRow::queued(new_ulid(by.now), mail, by.now);
                 transaction = transaction.create(&grant)?.create(&enrolment)?.owing(&mail)?;
                 let cap = Unreserved::cap_of(&grant).unwrap_or_default();
@@ -349,6 +356,7 @@ impl Table {
                     format!("SET unreserved.#{cap} = if_not_exists(unreserved.#{cap}, :zero) + :one ADD version :one");
                 let values = [(":zero", number(0)), (":one", number(1))];
                 transaction = transaction.update(&Budget::key_of(id), &one_more, "attribute_exists(pk)", &values)?;
+                transaction = transaction.counting_roster_mails(id, 1, [0; 5])?;
             }
             let added: Vec<GrantId> = added.into_iter().map(|(grant, _)| grant).collect();
             let names: Vec<&str> = added.iter().map(GrantId::as_str).collect();

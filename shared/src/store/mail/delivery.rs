@@ -50,7 +50,7 @@ impl Table {
         let (before, counted) = (row.counted_on.and_then(|_| row.state.delivery()), state.delivery());
         let after = OutboxRow { state, counted_on: Some(day), version: row.version + 1, ..row.clone() };
         let transaction = self.transaction().replace(&after, row.version)?;
-        let transaction = transaction.counting((day, row.mail.kind()), before, counted)?;
+        let transaction = transaction.counting((day, &row.mail), before, counted)?;
         let transaction = self.marking(transaction, ends, now).await?.unaudited(Unaudited::Delivery);
         Ok((self.commit_once(transaction, deadline).await?).then_some(after))
     }
@@ -71,7 +71,7 @@ impl Table {
         let after = OutboxRow { state, counted_on: Some(day), version: row.version + 1, ..row.clone() };
         let transaction = self.transaction().replace(&after, row.version)?;
         let transaction =
-            transaction.counting((day, row.mail.kind()), None, fared)?.set(&sent_as)?.unaudited(Unaudited::Delivery);
+            transaction.counting((day, &row.mail), None, fared)?.set(&sent_as)?.unaudited(Unaudited::Delivery);
         self.commit_once(transaction, deadline).await.map(drop)
     }
 

@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use crate::domain::mail::failure::{NOT_VERIFIED, QUOTA, QUOTA_UNREAD};
 use crate::domain::mail::kind::{Delivery, MailCounts, MailDay, MailKind};
 use crate::prelude::*;
+use crate::store::QueuedMail;
 use crate::store::items::Stored;
 use crate::store::table::write::{Transaction, Unaudited, number, text};
 
@@ -23,6 +24,21 @@ pub struct BulkStop {
 stored! {
     "bulk-stop" BulkStop |it| (mail: MailKind = it.of.mail) => key(ACCOUNT, format!("BULK-STOP#{mail}"));
     list all() => begin(ACCOUNT, "BULK-STOP#")
+}
+
+/// The roster mails of a programme. The function that sends mail counts them, so they lie where it may write.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RosterMails {
+    pub programme: ProgrammeId,
+    /// The people who were put on the roster.
+    pub owed: u64,
+    /// What became of the mails, those that were sent again and reminders among them.
+    #[serde(flatten)]
+    pub counts: MailCounts,
+}
+
+stored! {
+    "roster-mails" RosterMails |it| (programme: &ProgrammeId = &it.programme) => key(ACCOUNT, format!("ROSTER-MAILS#{programme}"))
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -71,6 +87,11 @@ impl Table {
         Ok(self.get(MailDay::key_of(day, mail)).await?.unwrap_or(MailDay::none_on(day, mail)))
     }
 
+    pub async fn roster_mails(&self, programme: &ProgrammeId) -> Result<RosterMails, StoreError> {
+        let none = || RosterMails { programme: programme.clone(), owed: 0, counts: MailCounts::default() };
+        Ok(self.get(RosterMails::key_of(programme)).await?.unwrap_or_else(none))
+    }
+
     pub async fn mail_counts(&self, day: Date) -> Result<MailCounts, StoreError> {
         Ok(self.list(MailDay::of_day(day)).await?.into_iter().map(|day| day.counts).sum())
     }
@@ -93,29 +114,68 @@ impl Table {
 impl Transaction {
     pub(crate) fn counting(
         self,
-        (day, mail): (Date, MailKind),
+        (day, mail): (Date, &QueuedMail),
         before: Option<Delivery>,
         after: Option<Delivery>,
     ) -> Result<Transaction, StoreError> {
+        let kind = mail.kind();
         let count = |fared: Option<Delivery>| {
             let mut count = MailCounts::default();
             fared.into_iter().for_each(|fared| count.count(fared));
             [count.sent, count.delivered, count.returned, count.bounced, count.complained]
         };
-        let names = [":sent", ":delivered", ":returned", ":bounced", ":complained"];
-        let changes = count(before).into_iter().zip(count(after));
-        let changes = changes.map(|(before, after)| number(after.cast_signed() - before.cast_signed()));
-        let mut values: Vec<(&str, AttributeValue)> = names.into_iter().zip(changes).collect();
+        let (before, after) = (count(before), count(after));
+        let changes: [i64; 5] = std::array::from_fn(|at| after[at].cast_signed() - before[at].cast_signed());
+        let mut values = changed(changes);
         values.extend([
             (":kind", text(MailDay::KIND)),
             (":day", text(day.to_string())),
-            (":mail", text(mail.to_string())),
-            (":ttl", number(MailDay::none_on(day, mail).expires().map_or(0, |at| at.as_second()))),
+            (":mail", text(kind.to_string())),
+            (":ttl", number(MailDay::none_on(day, kind).expires().map_or(0, |at| at.as_second()))),
         ]);
-        let counted = "SET #kind = :kind, #day = :day, #mail = :mail, #ttl = :ttl \
-                       ADD sent :sent, delivered :delivered, returned :returned, bounced :bounced, complained :complained";
-        self.update(&MailDay::key_of(day, mail), counted, "", &values)
+        let counted = format!("SET #kind = :kind, #day = :day, #mail = :mail, #ttl = :ttl ADD {CHANGES}");
+        let transaction = self.update(&MailDay::key_of(day, kind), &counted, "", &values)?;
+        match mail {
+            QueuedMail::Roster { programme, .. } => transaction.counting_roster_mails(programme, 0, changes),
+            _ => Ok(transaction),
+        }
     }
+
+    /// Counts roster mails of a programme: so many more are owed, and so many more became of each.
+    pub(crate) fn counting_roster_mails(
+        self,
+        programme: &ProgrammeId,
+        owed: usize,
+        changes: [i64; 5],
+    ) -> Result<Transaction, StoreError> {
+        let counted = format!("SET #kind = :kind, programme = :programme ADD owed :owed, {CHANGES}");
+        self.update(&RosterMails::key_of(programme), &counted, "", &of_roster(programme, owed, changes))
+    }
+
+    /// Corrects the number of people to whom a roster mail is owed.
+    pub(crate) fn setting_roster_mails_owed(
+        self,
+        programme: &ProgrammeId,
+        owed: usize,
+    ) -> Result<Transaction, StoreError> {
+        let set = format!("SET #kind = :kind, programme = :programme, owed = :owed ADD {CHANGES}");
+        self.update(&RosterMails::key_of(programme), &set, "", &of_roster(programme, owed, [0; 5]))
+    }
+}
+
+const CHANGES: &str = "sent :sent, delivered :delivered, returned :returned, bounced :bounced, complained :complained";
+
+/// The values of [`CHANGES`].
+fn changed(changes: [i64; 5]) -> Vec<(&'static str, AttributeValue)> {
+    let names = [":sent", ":delivered", ":returned", ":bounced", ":complained"];
+    names.into_iter().zip(changes.map(number)).collect()
+}
+
+fn of_roster(programme: &ProgrammeId, owed: usize, changes: [i64; 5]) -> Vec<(&'static str, AttributeValue)> {
+    let mut values = changed(changes);
+    let named = [(":kind", text(RosterMails::KIND)), (":programme", text(programme.as_str())), (":owed", number(owed))];
+    values.extend(named);
+    values
 }
 
 impl MailDay {

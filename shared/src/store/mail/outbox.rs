@@ -104,6 +104,7 @@ pub enum QueuedMail {
     Roster {
         programme: ProgrammeId,
         grant: GrantId,
+        is_reminder: bool,
     },
     /// To the address that a grant had before it was corrected.
     FormerAddress {
@@ -381,6 +382,8 @@ impl QueuedMail {
 
 /// The least time between two mails sent again by hand.
 pub(crate) const BETWEEN_RESENT: SignedDuration = SignedDuration::from_hours(1);
+/// The least time between a reminder and the mail before it that was sent by hand.
+pub(crate) const BETWEEN_REMINDERS: SignedDuration = SignedDuration::from_hours(24);
 /// How long a sender owns a mail: longer than its function may run.
 const LEASE: SignedDuration = SignedDuration::from_secs(90);
 
@@ -430,7 +433,7 @@ impl Table {
             return Ok(None);
         }
         let last = self.get(DoneByHand::key_of(programme, grant, ByHand::RosterMail)).await?;
-        Ok(Some(last.map_or(now + BETWEEN_RESENT, |last| last.again_at)))
+        Ok(Some(last.map_or(now, |last| last.done_at) + BETWEEN_RESENT))
     }
 
     /// Sends the roster mail once more, on condition that it was not sent so within the hour.
@@ -441,10 +444,26 @@ impl Table {
         now: Moment,
     ) -> Result<Transaction, StoreError> {
         let (programme, grant) = (programme.clone(), grant.clone());
-        let mail = QueuedMail::Roster { programme: programme.clone(), grant: grant.clone() };
+        let mail = QueuedMail::Roster { programme: programme.clone(), grant: grant.clone(), is_reminder: false };
         let row = OutboxRow::queued_by_hand(new_ulid(now), mail, now);
-        let done = DoneByHand { programme, grant, what: ByHand::RosterMail, again_at: now + BETWEEN_RESENT };
-        self.transaction().doing_by_hand(&done, now)?.owing(&row)
+        let done = DoneByHand { programme, grant, what: ByHand::RosterMail, done_at: now };
+        self.transaction().doing_by_hand(&done, BETWEEN_RESENT)?.owing(&row)
+    }
+
+    /// Queues a reminder to claim, one of many, unless it or the roster mail was sent by hand within a day.
+    pub async fn remind(
+        &self,
+        programme: &ProgrammeId,
+        grant: &GrantId,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        let (programme, grant) = (programme.clone(), grant.clone());
+        let mail = QueuedMail::Roster { programme: programme.clone(), grant: grant.clone(), is_reminder: true };
+        let row = OutboxRow::queued(new_ulid(now), mail, now);
+        let done = DoneByHand { programme, grant, what: ByHand::RosterMail, done_at: now };
+        let reminded = self.transaction().doing_by_hand(&done, BETWEEN_REMINDERS)?.owing(&row)?;
+        self.commit_once(reminded.unaudited(Unaudited::Delivery), deadline).await
     }
 
     /// The rows of these mails that are still kept.

@@ -350,6 +350,7 @@ pub enum GrantAct {
     Resume,
     Revoke { reason: Option<String> },
     Resend,
+    Remind,
     Cap { cap: Option<Usd>, reason: Option<String> },
     Allow,
     Group { group: Option<String> },

@@ -11,7 +11,7 @@ async fn mailed(change: impl FnOnce(&mut Settings, &mut Grant), now: Moment) -> 
     programme.settings.claims.claim_closes_at = Some(at("2026-11-25T10:00:00Z"));
     let mut grant = Grant { ever_shown: false, ..with_key().grant };
     change(&mut programme.settings, &mut grant);
-    told(|words| words.roster(&programme, &grant, now)).await
+    told(|words| words.roster(&programme, &grant, false, now)).await
 }
 
 fn too_late() -> Moment {
@@ -33,6 +33,14 @@ async fn roster_mail() {
     Get my key: https://bursar.example.edu/
     You get this mail because Example University put you on the roster of CS pilot.
     ");
+}
+
+#[tokio::test]
+async fn a_reminder_says_that_it_is_one() {
+    let grant = Grant { ever_shown: false, ..with_key().grant };
+    let text = told(|words| words.roster(&programme(), &grant, true, now())).await;
+    let heading = "CS pilot: your LLM credit waits for you\nA reminder: you have not taken your LLM credit\nYou are on";
+    assert!(text.starts_with(heading), "{text}");
 }
 
 #[tokio::test]
