@@ -255,7 +255,7 @@ async fn erasure_ends_erased() {
         },
         left: async |campus: &Campus, _: &_| {
             let seen = campus.judged().await;
-            let receipts: Vec<_> = seen.all().map(|of: Erasure| (of.is_running(), of.done, of.counts)).collect();
+            let receipts: Vec<_> = seen.all().map(|of: Erasure| (of.again_at, of.done, of.counts)).collect();
             (receipts, seen.places_of(&["ada@"]), campus.enabled().join(" "))
         },
         of: Console,

@@ -6,7 +6,7 @@ use ulid::Ulid;
 use crate::prelude::*;
 
 /// How long a page still tells that a job was done.
-pub(crate) const TOLD_FOR: SignedDuration = SignedDuration::from_hours(24);
+const TOLD_FOR: SignedDuration = SignedDuration::from_hours(24);
 
 pub(crate) struct JobLine {
     pub(crate) programme: String,

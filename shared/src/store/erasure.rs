@@ -1,27 +1,23 @@
 //! Erasures: who somebody was is forgotten, for one person at an admin's request or for everybody of a programme that is long over. What
 //! was spent, and by which grant, stays.
 //!
-//! A grant is erased once it is over and its keys are off and read for the last time. One transaction puts `erased-<grant>` in the place
-//! of its person and takes away what lies under the address, unless a role or another grant still needs it; it counts that in the
-//! erasure as well, which becomes the receipt and then names nobody. So every step may be done again, and counts once.
+//! A grant is erased once its keys are off and read for the last time. One transaction puts `erased-<grant>` in the place of its person,
+//! takes away what lies under the address, unless a role or another grant needs it, and counts that in the erasure, which becomes the
+//! receipt. So every step may be done again and by two runners, and counts once.
 
 use crate::domain::programme::role::Roles;
 use crate::domain::sign_in::{Session, SignIn};
 use crate::prelude::*;
 use crate::store::grants::act::transaction_of;
 use crate::store::items::{Queue, Stored};
-use crate::store::table::write::{Pauses, Round, Transaction, Unaudited};
+use crate::store::table::write::{Transaction, Unaudited};
 use crate::store::{
-    ActContext, Author, Enrolment, Import, JOB_LEASE, Job, JobState, KnownAddress, Link, LoginRequest, MailState,
-    OutboxRow, QueuedMail, RosterFilePart, RosterPreview, StaffPerson, Undeliverable, Work, keys,
+    ActContext, Author, Enrolment, Import, Job, KnownAddress, Link, LoginRequest, MailState, OutboxRow, QueuedMail,
+    RosterFilePart, RosterPreview, StaffPerson, Undeliverable, Work,
 };
 
-/// How many writes beside those of the grant fit into a transaction.
-const MOST_BESIDE: usize = 80;
 /// How long the backups of the table keep what was erased.
-pub const IN_BACKUPS: SignedDuration = SignedDuration::from_hours(35 * 24);
-/// The reason recorded for a mail that was not sent yet.
-const ERASED: &str = "whom it was for was erased";
+const IN_BACKUPS: SignedDuration = SignedDuration::from_hours(35 * 24);
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Erasure {
@@ -30,9 +26,9 @@ pub struct Erasure {
     pub address: Option<MatchedAddress>,
     pub programme: Option<ProgrammeId>,
     pub by: Actor,
-    pub asked_at: Moment,
-    #[serde(flatten)]
-    pub state: JobState,
+    /// When it goes on; `None` once it is done.
+    pub again_at: Option<Moment>,
+    pub done_at: Option<Moment>,
     /// The grants that are erased, of all.
     pub done: u32,
     pub all: u32,
@@ -43,37 +39,19 @@ pub struct Erasure {
 
 stored! {
     "erasure" Erasure |it| (id: Ulid = it.id) => key("ERASURES", id.to_string());
-    list all() => begin("ERASURES", "");
-    waits it.state.waits_until().map(|due| (Queue::Erasure, due))
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ErasureBegun {
-    /// The erasure under this id, which may have begun before.
-    Yes(Ulid),
-    /// An admin, or somebody whom a programme's settings name.
-    HasRole,
-    Nobody,
+    list all() => begin("ERASURES", "")
 }
 
 impl Erasure {
     fn begun(id: Ulid, by: Author<'_>) -> Erasure {
-        Erasure {
-            id,
-            address: None,
-            programme: None,
-            by: by.actor.clone(),
-            asked_at: by.now,
-            state: JobState::Running { lease_until: by.now },
-            done: 0,
-            all: 0,
-            counts: BTreeMap::new(),
-            version: 1,
-        }
+        let (actor, again_at, counts) = (by.actor.clone(), Some(by.now), BTreeMap::new());
+        let (address, programme, done_at) = (None, None, None);
+        Erasure { id, address, programme, by: actor, again_at, done_at, done: 0, all: 0, counts, version: 1 }
     }
 
-    pub fn is_running(&self) -> bool {
-        self.state.waits_until().is_some()
+    /// The day on which the last backup that has it is gone.
+    pub fn in_backups_until(&self) -> Option<Date> {
+        self.done_at.map(|at| utc_date(at + IN_BACKUPS))
     }
 
     fn next(&self) -> Erasure {
@@ -88,36 +66,35 @@ impl Erasure {
 }
 
 impl Table {
-    /// Begins to forget a person. The id is that of the form, which begins one erasure however often it is sent.
+    /// Begins to forget a person, under the id of the form, so that one form begins one erasure. Returns the id of that which runs for
+    /// them, or `None` if nobody here has the address.
     pub async fn begin_erasure(
         &self,
         id: Ulid,
         address: &MatchedAddress,
         by: Author<'_>,
-    ) -> Result<ErasureBegun, StoreError> {
-        self.carry_through(by.deadline, || async {
-            if self.has_role(address).await? {
-                return Ok(Round::Over(ErasureBegun::HasRole));
-            }
-            let is_it = |one: &Erasure| one.id == id || one.address.as_ref() == Some(address);
-            if let Some(begun) = self.list(Erasure::all()).await?.into_iter().find(is_it) {
-                return Ok(Round::Over(ErasureBegun::Yes(begun.id)));
-            }
-            let enrolments = self.list(Enrolment::of_address(address)).await?.len();
-            let (known, mark) =
-                tokio::try_join!(self.get(KnownAddress::key_of(address)), self.get(Undeliverable::key_of(address)))?;
-            if enrolments == 0 && known.is_none() && mark.is_none() {
-                return Ok(Round::Over(ErasureBegun::Nobody));
-            }
-            let all = u32::try_from(enrolments).unwrap_or(u32::MAX);
-            let erasure = Erasure { address: Some(address.clone()), all, ..Erasure::begun(id, by) };
-            let entry = Entry::on_account(by.actor, by.now, AuditDetail::new(Act::ErasureBegun).noting(id));
-            Ok(Round::Write(self.transaction().create(&erasure)?.told_by(&[entry])?, ErasureBegun::Yes(id)))
-        })
-        .await
+    ) -> Result<Option<Ulid>, StoreError> {
+        let is_it = |one: &Erasure| one.id == id || one.address.as_ref() == Some(address);
+        if let Some(begun) = self.list(Erasure::all()).await?.into_iter().find(is_it) {
+            return Ok(Some(begun.id));
+        }
+        let (enrolments, known, mark) = tokio::try_join!(
+            self.list(Enrolment::of_address(address)),
+            self.get(KnownAddress::key_of(address)),
+            self.get(Undeliverable::key_of(address)),
+        )?;
+        if enrolments.is_empty() && known.is_none() && mark.is_none() {
+            return Ok(None);
+        }
+        let all = u32::try_from(enrolments.len()).unwrap_or(u32::MAX);
+        let erasure = Erasure { address: Some(address.clone()), all, ..Erasure::begun(id, by) };
+        let entry = Entry::on_account(by.actor, by.now, AuditDetail::new(Act::ErasureBegun).noting(id));
+        // Where it is there, the same form began it.
+        self.commit_once(self.transaction().create(&erasure)?.told_by(&[entry])?, by.deadline).await?;
+        Ok(Some(id))
     }
 
-    /// Begins to forget everybody of the programmes that were over before this time. The index is a moment behind.
+    /// Begins to forget everybody of a programme that was over before this time. The index is a moment behind.
     pub async fn begin_retention(&self, over_before: Moment, by: Author<'_>) -> Result<(), StoreError> {
         for key in self.due(Queue::Retention, over_before, 1).await? {
             let Some(programme) = self.get::<Programme>(key.into()).await? else { continue };
@@ -132,31 +109,6 @@ impl Table {
         Ok(())
     }
 
-    pub async fn due_erasures(&self, now: Moment, limit: i32) -> Result<Vec<Ulid>, StoreError> {
-        let due = self.due(Queue::Erasure, now, limit).await?;
-        Ok(due.iter().filter_map(|key| key.sk.parse().ok()).collect())
-    }
-
-    /// Makes the caller the one who carries an erasure on, unless somebody else does or it is done.
-    pub async fn take_erasure(&self, id: Ulid, now: Moment, deadline: Deadline) -> Result<Option<Erasure>, StoreError> {
-        let Some(erasure) = self.get(Erasure::key_of(id)).await? else { return Ok(None) };
-        if erasure.state.waits_until().is_none_or(|due| now < due) {
-            return Ok(None);
-        }
-        self.leave_erasure(&erasure, JobState::Running { lease_until: now + JOB_LEASE }, deadline).await
-    }
-
-    /// Writes the state of an erasure that the caller carries on. Returns `None` when somebody else has written it since.
-    pub async fn leave_erasure(
-        &self,
-        erasure: &Erasure,
-        state: JobState,
-        deadline: Deadline,
-    ) -> Result<Option<Erasure>, StoreError> {
-        let after = Erasure { state, ..erasure.next() };
-        Ok(self.replace(&after, erasure.version, Unaudited::Erasure, deadline).await?.then_some(after))
-    }
-
     /// The grants that are still to be erased.
     pub async fn grants_to_erase(&self, erasure: &Erasure) -> Result<Vec<(ProgrammeId, GrantId)>, StoreError> {
         if let Some(programme) = &erasure.programme {
@@ -168,7 +120,7 @@ impl Table {
         Ok(enrolments.map(|of| (of.programme, of.grant)).collect())
     }
 
-    /// Erases a grant, as far as it is time for that. Returns `None` when it is not, or somebody was faster.
+    /// Erases a grant, if it is time for that. Returns `None` if it is not, or somebody was faster.
     pub async fn erase_grant(&self, at: ActContext<'_>, erasure: &Erasure) -> Result<Option<Erasure>, StoreError> {
         let Some(view) = Box::pin(self.view(at.programme, at.grant)).await? else { return Ok(None) };
         let Ok(change) = view.erase(&erasure.by) else { return Ok(None) };
@@ -178,6 +130,19 @@ impl Table {
             return Ok(None);
         }
         let (mut after, mut transaction) = (erasure.next(), self.transaction());
+        for preview in self.list(Import::of_programme(at.programme)).await? {
+            for part in preview.parts() {
+                self.delete(&part, at.deadline).await?;
+                after.count::<Import>(1);
+            }
+        }
+        for preview in self.list(RosterPreview::of_programme(at.programme)).await? {
+            for part in self.list(RosterFilePart::of_import(preview.import)).await? {
+                self.delete(&part.key(), at.deadline).await?;
+                after.count::<RosterFilePart>(1);
+            }
+            self.delete(&preview.key(), at.deadline).await?;
+        }
         let mut addresses = BTreeSet::from([view.grant.person.address.matched().clone()]);
         for row in self.mails_of(at.programme, at.grant).await? {
             let mut becomes = OutboxRow { version: row.version + 1, ..row.clone() };
@@ -186,93 +151,80 @@ impl Table {
                 *address = EmailAddress::erased(at.grant);
             }
             if matches!(row.state, MailState::Waiting { .. } | MailState::Sending { .. } | MailState::Failed { .. }) {
-                becomes.state = MailState::Dropped { why: ERASED.to_owned(), at: at.now };
+                becomes.state = MailState::Dropped { why: "whom it was for was erased".to_owned(), at: at.now };
             }
             if becomes.mail != row.mail || becomes.state != row.state {
                 transaction = transaction.replace(&becomes, row.version)?;
                 after.count::<OutboxRow>(1);
             }
         }
-        for preview in self.list(Import::of_programme(at.programme)).await? {
-            let parts: Vec<_> = preview.parts().collect();
-            after.count::<Import>(parts.len());
-            transaction = transaction.without(parts)?;
-        }
-        for preview in self.list(RosterPreview::of_programme(at.programme)).await? {
-            let file = self.list(RosterFilePart::of_import(preview.import)).await?;
-            after.count::<RosterFilePart>(file.len());
-            let parts = file.iter().map(|part| part.key().item).chain([preview.key().item]);
-            transaction = transaction.without(parts.collect())?;
-        }
         for address in addresses {
-            transaction = self.without_address(transaction, &mut after, &address, Some(at.grant)).await?;
+            transaction =
+                self.without_address(transaction, &mut after, &address, (Some(at.grant), at.deadline)).await?;
         }
         after.count::<Grant>(1);
         after.count::<Enrolment>(1);
         after.done += 1;
-        let mut parts = transaction.in_parts(MOST_BESIDE);
-        let last = parts.pop().unwrap_or_else(|| self.transaction()).replace(&after, erasure.version)?;
-        let told = transaction_of(last, &view, &change.counted(&view, at.now), at.now)?;
-        for part in parts {
-            if !self.commit_once(part.unaudited(Unaudited::Erasure), at.deadline).await? {
-                return Ok(None);
-            }
-        }
+        let transaction = transaction.replace(&after, erasure.version)?;
+        let told = transaction_of(transaction, &view, &change.counted(&view, at.now), at.now)?;
         Ok(self.commit_once(told, at.deadline).await?.then_some(after))
     }
 
-    /// Takes away what is left under a person's address when none of their grants is, and makes the erasure its receipt.
-    pub async fn end_erasure(&self, erasure: &Erasure, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
-        let mut after = Erasure { address: None, state: JobState::Done { at: now }, ..erasure.next() };
-        let mut transaction = self.transaction();
-        if let Some(address) = &erasure.address {
-            transaction = self.without_address(transaction, &mut after, address, None).await?;
+    /// Looks at an erasure again at this time. Without one it is done: what is left under a person's address goes too, and the erasure
+    /// names nobody.
+    pub async fn leave_erasure(
+        &self,
+        erasure: &Erasure,
+        again_at: Option<Moment>,
+        by: Author<'_>,
+    ) -> Result<(), StoreError> {
+        let (mut after, mut transaction) = (Erasure { again_at, ..erasure.next() }, self.transaction());
+        if again_at.is_none() {
+            if let Some(address) = after.address.take() {
+                transaction = self.without_address(transaction, &mut after, &address, (None, by.deadline)).await?;
+            }
+            after.done_at = Some(by.now);
         }
-        after.all = after.done;
-        let mut parts = transaction.in_parts(MOST_BESIDE);
-        let last = parts.pop().unwrap_or_else(|| self.transaction());
-        let mut pauses = Pauses::until(deadline);
-        for part in parts.into_iter().chain([last.replace(&after, erasure.version)?]) {
-            self.commit(part.unaudited(Unaudited::Erasure), &mut pauses).await?;
-        }
-        Ok(())
+        let transaction = transaction.replace(&after, erasure.version)?.unaudited(Unaudited::Erasure);
+        // Another runner may be further.
+        self.commit_once(transaction, by.deadline).await.map(drop)
     }
 
     /// Takes away what lies under an address but its enrolments, unless a role or another grant than this one needs it.
     async fn without_address(
         &self,
-        transaction: Transaction,
+        mut transaction: Transaction,
         after: &mut Erasure,
         address: &MatchedAddress,
-        grant: Option<&GrantId>,
+        (grant, deadline): (Option<&GrantId>, Deadline),
     ) -> Result<Transaction, StoreError> {
         let enrolments = self.list(Enrolment::of_address(address)).await?;
         if enrolments.iter().any(|of| Some(&of.grant) != grant) || self.has_role(address).await? {
             return Ok(transaction);
         }
-        let (sign_in, known, mark, requests) = tokio::try_join!(
-            self.sign_in_of(address),
-            self.get(KnownAddress::key_of(address)),
-            self.get(Undeliverable::key_of(address)),
-            self.list(LoginRequest::of_address(address)),
-        )?;
-        let mut keys = Vec::new();
-        for request in &requests {
-            keys.extend([request.key().item, OutboxRow::key_of(request.id).item]);
+        // There may be more than fit into a transaction: anybody may ask.
+        for request in self.list(LoginRequest::of_address(address)).await? {
+            self.delete(&OutboxRow::key_of(request.id), deadline).await?;
+            self.delete(&request.key(), deadline).await?;
+            after.count::<LoginRequest>(1);
         }
-        if let Some(person) = known.as_ref().and_then(|known| known.person.as_ref()) {
-            keys.push(StaffPerson::key_of(person).item);
-            after.count::<StaffPerson>(1);
+        if let Some(known) = self.get(KnownAddress::key_of(address)).await? {
+            transaction = transaction.remove(&known.key(), "", &[])?;
+            after.count::<KnownAddress>(1);
+            if let Some(person) = known.person {
+                transaction = transaction.remove(&StaffPerson::key_of(&person), "", &[])?;
+                after.count::<StaffPerson>(1);
+            }
         }
-        keys.extend(known.iter().map(|known| known.key().item));
-        keys.extend(mark.iter().map(|mark| mark.key().item));
-        after.count::<LoginRequest>(requests.len());
-        after.count::<KnownAddress>(usize::from(known.is_some()));
-        after.count::<Undeliverable>(usize::from(mark.is_some()));
+        if let Some(mark) = self.get(Undeliverable::key_of(address)).await? {
+            transaction = transaction.remove(&mark.key(), "", &[])?;
+            after.count::<Undeliverable>(1);
+        }
+        let sign_in = self.sign_in_of(address).await?;
         after.count::<SignIn>(usize::from(sign_in.version > 0));
         after.count::<Session>(sign_in.sessions.len());
         after.count::<Link>(sign_in.made.len());
-        self.signing_out(transaction.without(keys)?, address).await
+        self.signing_out(transaction, address).await
     }
 
     /// Whether somebody here has this address.
@@ -283,11 +235,5 @@ impl Table {
     /// Whether this is an admin, or somebody whom the settings of a programme name.
     pub async fn has_role(&self, address: &MatchedAddress) -> Result<bool, StoreError> {
         Ok(self.is_admin(address).await? || !self.list(Roles::of_address(address)).await?.is_empty())
-    }
-}
-
-impl Transaction {
-    fn without(self, keys: Vec<keys::ItemKey>) -> Result<Transaction, StoreError> {
-        keys.iter().try_fold(self, |transaction, key| transaction.remove(key, "", &[]))
     }
 }

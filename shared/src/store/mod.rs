@@ -16,7 +16,7 @@ mod tests;
 
 pub use admins::{AddedAdmins, MOST_ADMINS};
 pub use alerts::{BETWEEN_TESTS, Broadcast, CapScan, CapScanPosition};
-pub use erasure::{Erasure, ErasureBegun, IN_BACKUPS};
+pub use erasure::Erasure;
 pub use grants::act::{ActOutcome, Decision};
 pub use grants::list::GrantLine;
 pub use grants::view::{ByHand, DoneByHand, Enrolment, INVITED_AT_ONCE, NewPerson, ProgrammeShard};

@@ -79,7 +79,10 @@ async fn a_person_is_found_nowhere_afterwards_and_every_sum_is_as_before() {
     let done = admin.get(&receipt).await;
     assert_eq!(done.one("job").get("data-state"), "done");
     let counts = done.attributes("erased", "data-kind").join(" ");
-    assert_eq!(counts, "address enrolment grant import link login-request outbox person session sign-in undeliverable");
+    assert_eq!(
+        counts,
+        "address enrolment grant import link login-request outbox person roster-file session sign-in undeliverable"
+    );
     assert!(done.one("backups-until").text.starts_with("2026-12-15"));
     assert_eq!(campus.view("canary.old").await.spending(campus.clock.now()).lifetime.to_string(), "4.000000");
     let words = done.readable();
@@ -129,4 +132,23 @@ async fn everybody_of_a_programme_is_forgotten_so_long_after_its_end() {
     let receipts = campus.table.list(Erasure::all()).await.unwrap();
     assert_eq!((receipts.len(), receipts[0].done, receipts[0].counts["grant"]), (1, 2, 2));
     campus.finish().await;
+}
+
+/// Whichever comes first, no key of hers is on and nothing names her.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_and_a_sync_at_the_same_moment_leave_no_key_and_no_name() {
+    let mut campus = staffed().await;
+    campus.students(&["ada"]).await;
+    let (admin, ada, reveal) = (campus.admin().await, campus.student("ada").await, campus.my("reveal"));
+    let (found, my) = (admin.get("/console?q=ada%40example.edu").await, ada.get("/my").await);
+    let press = erased(&admin, &found, "ada@example.edu");
+    let (pressed, _, _) = tokio::join!(press, ada.submit(&my, &reveal, &[]), campus.sync());
+    pressed.expect(303);
+    for _ in 0..3 {
+        campus.minutes(62);
+        campus.sync().await;
+        campus.work().await;
+    }
+    assert_eq!((campus.judged_after_sync().await.places_of(&["ada@"]), campus.enabled()), (Vec::new(), Vec::new()));
+    campus.finish_faulted().await;
 }

@@ -16,9 +16,8 @@ use super::mail::MailSection;
 use super::release::AnotherAccount;
 use super::syncs::{self, Day, SyncRun, newest_days};
 use super::warnings;
-use crate::erase::ErasureLine;
 use crate::form::Form;
-use crate::job_line::{JobLine, TOLD_FOR};
+use crate::job_line::JobLine;
 use crate::listing::Listing;
 use crate::owners::{KeyOwners, TypedOwner};
 use crate::prelude::*;
@@ -29,6 +28,7 @@ use crate::spending::spans::{self, SpanLink};
 const DAYS: i32 = 60;
 const RUNS: i32 = 14;
 const ALARMS: i32 = 20;
+const ERASURES: i32 = 10;
 /// The spans of an account, which has neither window nor term.
 const SPANS: [Span; 4] = [Span::Day, Span::Week, Span::Month, Span::All];
 
@@ -64,7 +64,8 @@ struct AccountPage<'a> {
     coverage: ModelCoverage,
     syncs: Listing<SyncRun>,
     jobs: Vec<JobLine>,
-    erasures: Vec<ErasureLine>,
+    /// The newest.
+    erasures: Vec<Erasure>,
     mail: MailSection,
     table: &'a Table,
     admins: Vec<EmailAddress>,
@@ -170,7 +171,7 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut 
         coverage,
         syncs: syncs::listing(syncs),
         jobs: running_jobs(table, &programmes, now).await?,
-        erasures: erasures(table, now).await?,
+        erasures: table.newest(Erasure::all(), ERASURES).await?,
         mail,
         table,
         admins,
@@ -187,15 +188,6 @@ async fn running_jobs(table: &Table, programmes: &[Programme], now: Moment) -> R
         lines.extend(programme.map(|programme| JobLine::of_programme(programme, &jobs, now)).unwrap_or_default());
     }
     Ok(lines)
-}
-
-/// The erasures that run, and those of a day.
-async fn erasures(table: &Table, now: Moment) -> Result<Vec<ErasureLine>, AppError> {
-    let is_told = |of: &Erasure| match of.state {
-        JobState::Done { at } => now < at + TOLD_FOR,
-        _ => true,
-    };
-    Ok(table.list(Erasure::all()).await?.into_iter().filter(is_told).map(ErasureLine::of).collect())
 }
 
 /// The balance, and when the provider reported it: from the newest run that read it, or from the newest

@@ -49,46 +49,30 @@ impl View {
         Ok(change.audited(Act::Ended, &self.grant, None))
     }
 
-    /// Ends the grant of somebody who is to be forgotten, and orders the final readings that it lacks. Returns `Unchanged` if nothing is
-    /// left to be ordered.
+    /// Ends the grant of somebody who is to be forgotten. Returns `Unchanged` if it is over already.
     pub fn end_for_erasure(&self, by: &Actor, now: Moment) -> Result<Change, Unchanged> {
-        let mut change = self.change(by, DependsOn::GrantAlone).ordering_all_off(now);
-        for attempt in &mut change.grant.attempts {
-            if attempt.read_at.is_none() && !self.is_read_out(attempt) {
-                attempt.order_reading(now);
-            }
-        }
         if self.grant.is_over() {
-            let is_ordered = change.grant.attempts != self.grant.attempts;
-            return if is_ordered { Ok(change.marked(Mark::Ordered)) } else { Err(Unchanged) };
+            return Err(Unchanged);
         }
+        let mut change = self.change(by, DependsOn::GrantAlone).ordering_all_off(now).ordering_readings(now);
         (change.grant.state, change.grant.has_reservation) = (GrantState::Ended, false);
         Ok(change.audited(Act::Ended, &self.grant, None))
     }
 
-    /// Forgets who the grant was for, and what they wrote. Returns `Unchanged` if that was done before, or while a key is not known to be
-    /// off and read for the last time.
+    /// Forgets who the grant was for, and what they wrote. Returns `Unchanged` if that is done, or while it goes on or a key may have use
+    /// that is not read.
     pub fn erase(&self, by: &Actor) -> Result<Change, Unchanged> {
         let Grant { id, person, attempts, .. } = &self.grant;
-        let is_done = self.grant.orders().is_empty() && attempts.iter().all(|attempt| self.is_read_out(attempt));
-        if person.address.is_erased() || !self.grant.is_over() || !is_done {
+        let is_read = |of: &Attempt| of.gone.is_some() || !self.reservation().may_still_spend(of);
+        let is_ready = self.grant.is_over() && self.grant.orders().is_empty() && attempts.iter().all(is_read);
+        if person.address.is_erased() || !is_ready {
             return Err(Unchanged);
         }
         let address = EmailAddress::erased(id);
         let name = person.name.as_ref().map(|_| address.as_written().to_owned());
         let mut change = self.change(by, DependsOn::GrantAlone);
-        change.grant.person = Person { address, name, roster_id: None };
-        change.grant.more = None;
+        (change.grant.person, change.grant.more) = (Person { address, name, roster_id: None }, None);
         Ok(change.audited(Act::Erased, &self.grant, None))
-    }
-
-    /// Whether nothing is to be learnt of the attempt's key any more: nobody had it, it is gone, or it was read after it was off.
-    fn is_read_out(&self, attempt: &Attempt) -> bool {
-        match attempt.switch {
-            _ if attempt.state != AttemptState::Shown || attempt.gone.is_some() => true,
-            SwitchState::Off { at } => self.reservation().is_read_since(attempt, at),
-            _ => false,
-        }
     }
 
     /// Hands the live key back together with its reservation; its student may press again while the budget has room.

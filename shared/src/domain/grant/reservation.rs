@@ -70,7 +70,7 @@ impl Reservation<'_> {
 
     /// Whether the attempt's key may have use that no reading shows. It cannot if the key was never shown, or
     /// is off and was read since. Nor can it if its final reading came before a later key was shown.
-    fn may_still_spend(&self, attempt: &Attempt) -> bool {
+    pub(super) fn may_still_spend(&self, attempt: &Attempt) -> bool {
         if attempt.state != AttemptState::Shown || attempt.key.is_none() {
             return false;
         }

@@ -154,18 +154,14 @@ impl Job {
     }
 
     pub(crate) fn waits(&self) -> Option<(Queue, Moment)> {
-        self.state.waits_until().map(|due| (Queue::Job, due))
+        match self.state {
+            JobState::Running { lease_until: due } | JobState::Waiting { until: due } => Some((Queue::Job, due)),
+            JobState::Done { .. } | JobState::Failed { .. } => None,
+        }
     }
 }
 
 impl JobState {
-    pub(crate) fn waits_until(&self) -> Option<Moment> {
-        match *self {
-            JobState::Running { lease_until: due } | JobState::Waiting { until: due } => Some(due),
-            JobState::Done { .. } | JobState::Failed { .. } => None,
-        }
-    }
-
     pub fn as_str(&self) -> &'static str {
         match self {
             JobState::Running { .. } | JobState::Waiting { .. } => "running",

@@ -79,7 +79,6 @@ pub enum Queue {
     UnreachableUntil,
     Job,
     Rules,
-    Erasure,
     /// Programmes whose people are to be forgotten so long after this time.
     Retention,
 }
@@ -102,7 +101,6 @@ impl Queue {
             Queue::UnreachableUntil => "unreachable-until",
             Queue::Job => "job",
             Queue::Rules => "rules",
-            Queue::Erasure => "erasure",
             Queue::Retention => "retention",
         }
     }

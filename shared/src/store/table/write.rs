@@ -68,12 +68,6 @@ impl Transaction {
         self.writes.is_empty()
     }
 
-    /// Its writes in transactions of so many, at least one.
-    pub(crate) fn in_parts(self, most: usize) -> Vec<Transaction> {
-        let part = |writes: &[TransactWriteItem]| Transaction { table: self.table.clone(), writes: writes.to_vec() };
-        if self.writes.is_empty() { vec![part(&[])] } else { self.writes.chunks(most).map(part).collect() }
-    }
-
     pub(crate) fn create<T: Stored>(self, value: &T) -> Result<Self, StoreError> {
         self.put(value, "attribute_not_exists(pk)", &[])
     }
