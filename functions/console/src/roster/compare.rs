@@ -226,7 +226,9 @@ pub(super) fn plan(file: RosterFile, grants: &[Grant], mode: AbsentRows) -> Impo
     plan.groups = groups_after(grants, &plan.steps);
     if mode == AbsentRows::Replace {
         let stays = |grant: &&Grant| grant.is_over() || grant.holds.dropped.is_some() || named.contains(&grant.id);
-        for grant in grants.iter().filter(|grant| !stays(grant)) {
+        let mut dropped: Vec<&Grant> = grants.iter().filter(|grant| !stays(grant)).collect();
+        dropped.sort_by_key(|grant| grant.person.address.matched().as_str());
+        for grant in dropped {
             plan.steps.push(Step::Drop { grant: grant.id.clone() });
             let Person { address, name, roster_id } = grant.person.clone();
             plan.rows.push(PlannedRow {
