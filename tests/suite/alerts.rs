@@ -324,3 +324,24 @@ async fn the_old_months_spending_alerts_nobody_in_the_new_one() {
     }
     campus.finish_unjudged().await;
 }
+
+/// One transaction holds an alert for each who may hear, and every threshold.
+#[tokio::test]
+async fn as_many_as_may_hear_are_told_of_every_threshold_at_once() {
+    let mut campus = Campus::with_keys(&["ada"]).await;
+    let people = |role: &str, most: usize| (0..most).map(|one| address(&format!("{role}{one}"))).collect::<Vec<_>>();
+    campus
+        .set(|settings| {
+            settings.people.faculty = people("faculty", 50);
+            settings.people.assistants = people("assistant", 20);
+            settings.mails.alert_assistants = true;
+            settings.mails.thresholds = (1..=20).collect();
+        })
+        .await;
+    campus.budget(50).await;
+    campus.spend("ada", "15");
+    campus.sync().await;
+    campus.settle().await;
+    assert_eq!(campus.mails("alert").len(), 70);
+    campus.finish().await;
+}

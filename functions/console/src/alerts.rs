@@ -66,9 +66,9 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Quer
     )?;
     crossings.sort_by_key(|crossing| std::cmp::Reverse((crossing.found_at, crossing.threshold)));
     let (chosen, kind, _) = *KINDS.iter().find(|(name, ..)| *name == asked.kind).ok_or_else(AppError::not_found)?;
-    let filed = filed.into_iter().rev().filter(|filed| kind.is_none_or(|kind| kind == filed.mail)).take(ON_A_PAGE);
+    let filed = filed.into_iter().rev().filter(|filed| kind.is_none_or(|kind| kind == filed.mail));
     let mut rows: Vec<OutboxRow> = Vec::new();
-    for row in table.mails(filed).await? {
+    for row in table.mails(filed, ON_A_PAGE).await? {
         match rows.iter_mut().find(|newer| newer.mail == row.mail) {
             Some(newer) if newer.again_at < row.again_at => *newer = row,
             Some(_) => {}

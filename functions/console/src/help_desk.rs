@@ -135,7 +135,8 @@ impl<'a> HelpDesk<'a> {
             for (_, Programme { id, settings, .. }) in &self.people {
                 let about = (show::address(&paths::alerts(id), &[("kind", "all")]), settings.name.clone());
                 let row = |mail| MailRow { about: Some(about.clone()), ..MailRow::of(mail) };
-                let mails = table.mails(table.newest(FiledMail::of(id, None), STAFF_MAILS_READ).await?).await?;
+                let mails =
+                    table.mails(table.newest(FiledMail::of(id, None), STAFF_MAILS_READ).await?, usize::MAX).await?;
                 let to_them = mails.iter().filter(|mail| mail.mail.recipient() == Some(&person));
                 self.mails.rows.extend(to_them.map(row));
             }

@@ -12,8 +12,8 @@ use crate::store::mail::outbox::BETWEEN_RESENT;
 use crate::store::table::write::{Pauses, Transaction, Unaudited, instant, number};
 use crate::store::{Account, Author, OutboxRow, QueuedMail, RateCount, Undeliverable};
 
-/// How many mails, each with the item that files it, fit into one transaction beside the item itself.
-pub(super) const MAILS_AT_ONCE: usize = 45;
+/// How many mails fit into one transaction beside the item itself and the one that files them.
+pub(super) const MAILS_AT_ONCE: usize = 90;
 
 /// The least time between two test alerts to one person.
 pub const BETWEEN_TESTS: SignedDuration = SignedDuration::from_mins(1);
@@ -124,9 +124,8 @@ impl Table {
         now: Moment,
     ) -> Result<Transaction, StoreError> {
         let recipients = what.recipients().0.get(whom).unwrap_or_default();
-        recipients.iter().try_fold(self.transaction(), |transaction, recipient| {
-            transaction.owing(&OutboxRow::queued(new_ulid(now), what.owes(recipient), now))
-        })
+        let rows = recipients.iter().map(|recipient| OutboxRow::queued(new_ulid(now), what.owes(recipient), now));
+        self.transaction().owing_to_all(&rows.collect::<Vec<_>>())
     }
 
     /// Records the checkpoint of a scan. To scan twice does no harm, so the last writer wins.
@@ -193,10 +192,8 @@ impl Table {
                     transaction = transaction.owing(&OutboxRow::queued(new_ulid(now), mail, now))?;
                 }
                 Scope::Budget | Scope::Reserved => {
-                    for recipient in recipients {
-                        let row = OutboxRow::queued(new_ulid(now), crossing.alert_to(recipient), now);
-                        transaction = transaction.owing(&row)?;
-                    }
+                    let alert = |recipient| OutboxRow::queued(new_ulid(now), crossing.alert_to(recipient), now);
+                    transaction = transaction.owing_to_all(&recipients.iter().map(alert).collect::<Vec<_>>())?;
                 }
             }
             transaction = transaction.create(crossing)?;

@@ -176,11 +176,12 @@ pub(crate) fn transaction_of(
     if let Some(row) = row {
         transaction = transaction.owing(&row)?;
     }
-    for recipient in change.asks().iter().take(MAILS_AT_ONCE) {
+    let asks = change.asks().iter().take(MAILS_AT_ONCE).map(|recipient| {
         let (programme, grant) = (grant.programme.clone(), grant.id.clone());
         let mail = QueuedMail::More { programme, grant, recipient: recipient.clone() };
-        transaction = transaction.owing(&OutboxRow::queued(new_ulid(now), mail, now))?;
-    }
+        OutboxRow::queued(new_ulid(now), mail, now)
+    });
+    let transaction = transaction.owing_to_all(&asks.collect::<Vec<_>>())?;
     let transaction = move_budget(transaction, view, change)?;
     match change.logged() {
         Logged::Entry(what) => transaction.told_by(&[grant.entry(change.by().clone(), what.clone(), now)]),
@@ -288,7 +289,7 @@ impl Table {
         said: AnnouncedEnd,
     ) -> Result<(AnnouncedEnd, NoticeDelivery), StoreError> {
         let (programme, grant) = (&view.programme.id, &view.grant.id);
-        let rows = self.mails(self.list(FiledMail::written_at(programme, grant, said.at)).await?).await?;
+        let rows = self.mails(self.list(FiledMail::written_at(programme, grant, said.at)).await?, usize::MAX).await?;
         let announces =
             |row: &OutboxRow| matches!(&row.mail, QueuedMail::Notice { notice, .. } if *notice == announced);
         let row = rows.into_iter().find(announces);

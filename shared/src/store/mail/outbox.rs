@@ -175,21 +175,23 @@ pub enum QueuedMail {
     },
 }
 
-/// The link from a grant, or else from its programme, to a mail about it, by which such mails are listed. It expires with the mail's row
-/// or later.
+/// The link from a grant, or else from its programme, to the mails of one transaction about it, by which such mails are listed. It expires
+/// with their rows or later.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FiledMail {
     pub programme: ProgrammeId,
     pub grant: Option<GrantId>,
     pub mail: MailKind,
-    pub row: Ulid,
+    pub first: Ulid,
+    /// The rows of all, one for each recipient.
+    pub rows: Vec<Ulid>,
     pub written_at: Moment,
 }
 
 stored! {
-    "filed-mail" FiledMail |it| (programme: &ProgrammeId = &it.programme, grant: Option<&GrantId> = it.grant.as_ref(), row: Ulid = it.row) => {
+    "filed-mail" FiledMail |it| (programme: &ProgrammeId = &it.programme, grant: Option<&GrantId> = it.grant.as_ref(), first: Ulid = it.first) => {
         let (partition, mails) = home(programme, grant);
-        key(partition, format!("{mails}{row}"))
+        key(partition, format!("{mails}{first}"))
     };
     list of(programme: &ProgrammeId, grant: Option<&GrantId>) => {
         let (partition, mails) = home(programme, grant);
@@ -269,8 +271,8 @@ impl OutboxRow {
             | QueuedMail::CapUsed { grant, .. } => Some(grant.clone()),
             _ => None,
         };
-        let (mail, row, written_at) = (self.mail.kind(), self.row, self.written_at);
-        Some(FiledMail { programme: self.mail.programme()?.clone(), grant, mail, row, written_at })
+        let (mail, first, written_at) = (self.mail.kind(), self.row, self.written_at);
+        Some(FiledMail { programme: self.mail.programme()?.clone(), grant, mail, first, rows: vec![first], written_at })
     }
 }
 
@@ -466,21 +468,34 @@ impl Table {
         self.commit_once(reminded.unaudited(Unaudited::Delivery), deadline).await
     }
 
-    /// The rows of these mails that are still kept.
-    pub async fn mails(&self, filed: impl IntoIterator<Item = FiledMail>) -> Result<Vec<OutboxRow>, StoreError> {
-        let rows = try_join_all(filed.into_iter().map(|filed| self.get(OutboxRow::key_of(filed.row)))).await?;
+    /// The rows of these mails that are still kept, of many the first so many.
+    pub async fn mails(
+        &self,
+        filed: impl IntoIterator<Item = FiledMail>,
+        most: usize,
+    ) -> Result<Vec<OutboxRow>, StoreError> {
+        let rows = filed.into_iter().flat_map(|filed| filed.rows).take(most);
+        let rows = try_join_all(rows.map(|row| self.get(OutboxRow::key_of(row)))).await?;
         Ok(rows.into_iter().flatten().collect())
     }
 
     /// The mails to a grant's student, oldest first.
     pub async fn mails_of(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Vec<OutboxRow>, StoreError> {
-        self.mails(self.list(FiledMail::of(programme, Some(grant))).await?).await
+        self.mails(self.list(FiledMail::of(programme, Some(grant))).await?, usize::MAX).await
     }
 }
 
 impl Transaction {
     /// Queues a mail, with the item by which it is found from its grant or programme.
     pub(crate) fn owing(self, row: &OutboxRow) -> Result<Transaction, StoreError> {
-        row.filed().iter().try_fold(self.create(row)?, Transaction::create)
+        self.owing_to_all(std::slice::from_ref(row))
+    }
+
+    /// Queues a mail to each of several recipients, with one item for all.
+    pub(crate) fn owing_to_all(self, rows: &[OutboxRow]) -> Result<Transaction, StoreError> {
+        let filed = rows.first().and_then(OutboxRow::filed);
+        let filed = filed.map(|filed| FiledMail { rows: rows.iter().map(|row| row.row).collect(), ..filed });
+        let queued = rows.iter().try_fold(self, Transaction::create)?;
+        filed.iter().try_fold(queued, Transaction::create)
     }
 }

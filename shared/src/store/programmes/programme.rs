@@ -363,18 +363,18 @@ impl Table {
     pub async fn ask_admins(&self, request: &Request, what: AuditDetail, by: Author<'_>) -> Result<bool, StoreError> {
         let (programme, now) = (&request.programme, by.now);
         let entry = Entry::on_programme(programme, by.actor, now, what);
-        let mut transaction = self.transaction();
         let admins = self.admin_ids(by.deadline).await?;
         // A deployment's configuration has no room for more admins.
-        for (row, recipient) in (request.form.0..).zip(admins.into_iter().take(MAILS_AT_ONCE)) {
+        let rows = (request.form.0..).zip(admins.into_iter().take(MAILS_AT_ONCE)).map(|(row, recipient)| {
             let mail = QueuedMail::Request {
                 programme: programme.clone(),
                 by: request.by.clone(),
                 wishes: request.wishes.clone(),
                 recipient,
             };
-            transaction = transaction.owing(&OutboxRow::queued(Ulid(row), mail, now))?;
-        }
+            OutboxRow::queued(Ulid(row), mail, now)
+        });
+        let transaction = self.transaction().owing_to_all(&rows.collect::<Vec<_>>())?;
         self.commit_once(transaction.told_by(&[entry])?, by.deadline).await
     }
 }
