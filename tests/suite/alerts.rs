@@ -328,7 +328,7 @@ async fn the_old_months_spending_alerts_nobody_in_the_new_one() {
 /// One transaction holds an alert for each who may hear, and every threshold.
 #[tokio::test]
 async fn as_many_as_may_hear_are_told_of_every_threshold_at_once() {
-    let mut campus = Campus::with_keys(&["ada"]).await;
+    let campus = Campus::with_keys(&["ada"]).await;
     let people = |role: &str, most: usize| (0..most).map(|one| address(&format!("{role}{one}"))).collect::<Vec<_>>();
     campus
         .set(|settings| {
