@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
 use bursar_core::start::Function;
@@ -38,19 +38,56 @@ pub(crate) async fn run_the_sync() -> Result<()> {
 pub(crate) async fn ask_the_console(cookie: &str, path: &str, takes: &str, times: usize) -> Result<()> {
     bursar_core::log::start();
     let app = console::App::new(Config::from_environment().await?, Clock::system());
-    let (path, query) = path.split_once('?').unwrap_or((path, ""));
-    let event = json!({
-        "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": query, "cookies": [cookie],
-        "headers": {"accept-encoding": takes}, "isBase64Encoded": false,
-        "requestContext": {"http": {"method": "GET", "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1"}},
-    });
-    let event = event.to_string();
+    let event = request(cookie, "GET", path, ("accept-encoding", takes), "");
     let mut samples = vec![of_one(&app, &event, ANSWERS_WITHIN).await?];
     for _ in 0..times {
         let sample = of_one(&app, &event, ANSWERS_WITHIN).await?;
         samples.push(Sample { answer: Value::Null, ..sample });
     }
     say(&samples)
+}
+
+/// Has the console preview a roster of so many new people, apply it, and do the work of minutes until it is applied.
+pub(crate) async fn apply_a_roster(cookie: &str, csrf: &str, programme: &str, rows: usize) -> Result<()> {
+    bursar_core::log::start();
+    let app = console::App::new(Config::from_environment().await?, Clock::system());
+    let path = format!("/console/programmes/{programme}/roster");
+    let field = |name: &str, value: &str| {
+        format!("--part\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let rows =
+        (0..rows).map(|row| format!("person-{row}@people.example.edu,Person Number {row},s{row},{}\n", row % 100));
+    let file = field("file\"; filename=\"roster.csv", &format!("email,name,id,group\n{}", rows.collect::<String>()));
+    let body = [field("csrf", csrf), field("mode", "add"), file, "--part--\r\n".to_owned()].concat();
+    let upload = request(cookie, "POST", &path, ("content-type", "multipart/form-data; boundary=part"), &body);
+    let preview = of_one(&app, &upload, ANSWERS_WITHIN).await?;
+    let page = preview.answer["body"].as_str().unwrap_or_default();
+    let import = page.split("name=\"import\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
+    let form = format!("csrf={csrf}&import={}", import.with_context(|| format!("no preview: {page}"))?);
+    let form_type = ("content-type", "application/x-www-form-urlencoded");
+    let applied =
+        of_one(&app, &request(cookie, "POST", &format!("{path}/apply"), form_type, &form), ANSWERS_WITHIN).await?;
+    ensure!(applied.answer["statusCode"] == 303, "not applied: {}", applied.answer);
+    let mut samples = vec![preview, applied];
+    loop {
+        let work = of_one(&app, r#"{"task":"work"}"#, LASTS).await?;
+        if work.answer["jobs"].is_null() {
+            break;
+        }
+        samples.push(work);
+    }
+    samples.iter_mut().for_each(|sample| sample.answer = Value::Null);
+    say(&samples)
+}
+
+fn request(cookie: &str, method: &str, path: &str, (header, value): (&str, &str), body: &str) -> String {
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    json!({
+        "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": query, "cookies": [cookie],
+        "headers": {header: value}, "body": body, "isBase64Encoded": false,
+        "requestContext": {"http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1"}},
+    })
+    .to_string()
 }
 
 async fn of_one(app: &impl Function, event: &str, lasts: Duration) -> Result<Sample> {

@@ -66,6 +66,27 @@ pub(crate) async fn desk(sizes: &[usize]) -> Result<()> {
     Ok(())
 }
 
+/// A roster of so many rows is previewed and applied as people do, by a request and the work of minutes.
+pub(crate) async fn roster(rows: &str) -> Result<()> {
+    // One programme for the figures, and another for what is counted.
+    let world = World::of(2, 1).await?;
+    println!("| of {rows} rows | wall, s | processor, s | peak, MiB |");
+    println!("| --- | --- | --- | --- |");
+    for (key, is_counted) in world.keys.iter().zip([false, true]) {
+        let words = ["roster", &world.cookie, &world.csrf, key.name.programme.as_str(), rows];
+        let samples: Vec<Sample> = world.as_product(FunctionName::Console, &words, is_counted).await?;
+        if is_counted {
+            println!("\n{}; {:?}", world.calls(), world.consumed());
+            continue;
+        }
+        for (what, sample) in ["preview", "apply", "work"].iter().chain(std::iter::repeat(&"work")).zip(samples) {
+            let [wall, cpu] = [sample.wall_ms, sample.cpu_ms].map(|ms| ms / 1e3);
+            println!("| {what} | {wall:.2} | {cpu:.2} | {} |", sample.peak_kib / 1024);
+        }
+    }
+    Ok(())
+}
+
 /// Syncs, before which none, all and some of the keys were used.
 async fn synced(world: &mut World) -> Result<()> {
     for per_cent in [0, 100, 5] {
@@ -92,7 +113,7 @@ async fn measured(world: &World, what: &str, path: &str, takes: &str) -> Result<
         spread(|sample| sample.wall_ms),
         spread(|sample| sample.cpu_ms),
         world.calls(),
-        world.read_units(),
+        world.consumed().read_units,
         body(&answer)?.len(),
         samples.iter().map(|sample| sample.peak_kib).max().unwrap_or_default() / 1024,
     );

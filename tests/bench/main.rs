@@ -1,5 +1,4 @@
-//! `cargo xtask bench sync` and `cargo xtask bench desk`: what a sync of so many keys, and the console's answers over so many grants,
-//! take: wall clock, processor, memory and calls. The stand-ins run in this process, and what is measured in one of its own, so that
+//! `cargo xtask bench`: what a sync of so many keys, the console's answers over so many grants, and a roster of so many rows take: wall clock, processor, memory and calls. The stand-ins run in this process, and what is measured in one of its own, so that
 //! processor time and memory are its alone.
 
 #![expect(clippy::print_stdout, reason = "its figures are its output")]
@@ -42,13 +41,17 @@ fn run() -> Result<()> {
         ["as-product", "console", cookie, path, takes, times] => {
             as_in_lambda(client::ask_the_console(cookie, path, takes, times.parse()?))
         }
+        ["as-product", "console", "roster", cookie, csrf, programme, rows] => {
+            as_in_lambda(client::apply_a_roster(cookie, csrf, programme, rows.parse()?))
+        }
+        ["roster", rows] => tokio::runtime::Runtime::new()?.block_on(desk::roster(rows)),
         ["sync", ref keys @ ..] => {
             tokio::runtime::Runtime::new()?.block_on(sync(&sizes(keys, [1_000, 10_000, 50_000])?))
         }
         ["desk", ref grants @ ..] => {
             tokio::runtime::Runtime::new()?.block_on(desk::desk(&sizes(grants, [200, 5_000, 50_000])?))
         }
-        _ => bail!("sync [KEYS…], or desk [GRANTS…]"),
+        _ => bail!("sync [KEYS…], desk [GRANTS…], or roster ROWS"),
     }
 }
 

@@ -47,8 +47,9 @@ pub(crate) struct World {
     gate: Gate,
     units: Units,
     pub(crate) keys: Vec<SeededKey>,
-    /// The cookie of an admin's session.
+    /// The cookie of an admin's session, and what its forms carry.
     pub(crate) cookie: String,
+    pub(crate) csrf: String,
     latency_ms: Arc<AtomicU64>,
     turn: usize,
     runs: AtomicU64,
@@ -57,8 +58,14 @@ pub(crate) struct World {
     _folder: TempDir,
 }
 
-/// The read units of the calls so far, while they are counted.
-type Units = Arc<Mutex<Option<f64>>>;
+/// What the calls so far consumed, while that is counted.
+type Units = Arc<Mutex<Option<Consumed>>>;
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Consumed {
+    pub(crate) read_units: f64,
+    pub(crate) write_units: f64,
+}
 
 impl World {
     /// A world with this number of keys, in programmes of so many.
@@ -104,6 +111,7 @@ impl World {
             units,
             keys: keys_made,
             cookie: format!("bursar={}", token.reveal()),
+            csrf: token.csrf().reveal().to_owned(),
             latency_ms,
             turn: 0,
             runs: AtomicU64::new(1),
@@ -142,8 +150,8 @@ impl World {
         counted.iter().map(|(name, times)| format!("{name} {times}")).collect::<Vec<_>>().join(", ")
     }
 
-    /// The read units of the last run, where it was counted.
-    pub(crate) fn read_units(&self) -> f64 {
+    /// What the last run consumed, where that was counted.
+    pub(crate) fn consumed(&self) -> Consumed {
         lock(&self.units).unwrap_or_default()
     }
 
@@ -161,7 +169,7 @@ impl World {
     ) -> Result<T> {
         let [aws, provider] = &self.origins;
         let run = self.runs.fetch_add(1, Ordering::Relaxed);
-        *lock(&self.units) = if is_counted { Some(0.0) } else { None };
+        *lock(&self.units) = is_counted.then(Consumed::default);
         let urls = if is_counted {
             let of = |service: &str| format!("{aws}/bench/{function}/{run}/{service}");
             let provider = format!("{provider}/{function}/{run}/api/v1");
@@ -207,6 +215,8 @@ async fn weighed(State(units): State<Units>, request: Request, next: Next) -> Re
         return next.run(request).await;
     }
     let (parts, body) = request.into_parts();
+    let call = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+    let writes = ["Write", "Put", "Update", "Delete"].iter().any(|word| call.contains(word));
     let mut asked: Value =
         serde_json::from_slice(&to_bytes(body, usize::MAX).await.unwrap_or_default()).unwrap_or_default();
     asked["ReturnConsumedCapacity"] = json!("TOTAL");
@@ -214,7 +224,11 @@ async fn weighed(State(units): State<Units>, request: Request, next: Next) -> Re
     let (parts, body) = answer.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
     let said: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let consumed = said["ConsumedCapacity"]["CapacityUnits"].as_f64().unwrap_or_default();
-    lock(&units).iter_mut().for_each(|units| *units += consumed);
+    let consumed = &said["ConsumedCapacity"];
+    let each = consumed.as_array().map_or(std::slice::from_ref(consumed), Vec::as_slice);
+    let consumed: f64 = each.iter().filter_map(|table| table["CapacityUnits"].as_f64()).sum();
+    if let Some(units) = &mut *lock(&units) {
+        *(if writes { &mut units.write_units } else { &mut units.read_units }) += consumed;
+    }
     Response::from_parts(parts, Body::from(body))
 }

@@ -8,6 +8,7 @@ use bursar_tests::seeds::{LONG, sized};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::console::roster::preview;
 use crate::store::acts::listed;
 
 const GROUPS: &str = "/console/programmes/cs-pilot/groups";
@@ -17,6 +18,7 @@ const COPY: &str = "/console/programmes/cs-pilot/copy";
 const GRANTS: &str = "/console/programmes/cs-pilot/grants";
 const BULK: &str = "/console/programmes/cs-pilot/grants/bulk";
 const APPLY: &str = "/console/programmes/cs-pilot/roster/apply";
+const UNDO: &str = "/console/programmes/cs-pilot/roster/undo";
 const RETURN: &str = "/my/cs-pilot/return";
 const SONNET: &str = "anthropic/claude-sonnet-4.5";
 
@@ -40,6 +42,9 @@ listed! {
         Close,
         ManyPaused,
         ManyCapped,
+        Dropped,
+        NamedAgain,
+        DropsUndone,
     }
 }
 
@@ -167,14 +172,17 @@ impl Makers {
             Change::Returned => ("/my", RETURN, &[]),
             Change::Copied => (ID, COPY, &[("name", "Next"), ("roster", "on")]),
             Change::Close => (ID, CLOSE, &[]),
+            Change::Dropped => (ID, APPLY, &[("confirm_dropped", "2")]),
+            Change::NamedAgain => (ID, APPLY, &[]),
+            Change::DropsUndone => (ID, UNDO, &[]),
         };
         let visitor = if change == Change::Returned { &self.ada } else { &self.admin };
         let mut status = 0;
         for _ in 0..3 {
             let page = match change {
-                Change::AnotherGroup => {
-                    crate::console::roster::preview(visitor, "add", "email,group\nada@example.edu,B\n").await
-                }
+                Change::AnotherGroup => preview(visitor, "add", "email,group\nada@example.edu,B\n").await,
+                Change::Dropped => preview(visitor, "replace", "email\ncid@example.edu\n").await,
+                Change::NamedAgain => preview(visitor, "add", "email\nada@example.edu\nbob@example.edu\n").await,
                 Change::ManyPaused | Change::ManyCapped => {
                     let act = if change == Change::ManyPaused { "pause" } else { "cap" };
                     let fields = [("act", act), ("cap_usd", "7"), ("reason", "an exam")];
@@ -214,6 +222,9 @@ async fn race(change: Change, other: Other, nth: u64) -> bool {
     campus.judged().await;
     let student = if other == Other::Claim { &race.bob } else { &race.makers.ada };
     let page = student.get("/my").await;
+    if matches!(change, Change::NamedAgain | Change::DropsUndone) {
+        assert_eq!(race.makers.make(Change::Dropped).await, 303);
+    }
     let held = campus.gate.hold(Matcher::call("*").of(other.function(change)).nth(nth));
     let mut under_way = race.spawn(other, change, page);
     let is_held = tokio::select! {
@@ -275,7 +286,8 @@ async fn race(change: Change, other: Other, nth: u64) -> bool {
         }
         Change::Returned => other == Other::Replacement || ada.live().is_none(),
         Change::Copied => seen.grants.values().filter(|grant| grant.programme.as_str() == "next").count() == 3,
-        Change::Close | Change::EarlierEnd | Change::ManyPaused => keys.is_empty(),
+        Change::Close | Change::EarlierEnd | Change::ManyPaused | Change::Dropped => keys.is_empty(),
+        Change::NamedAgain | Change::DropsUndone => !keys.is_empty() && ada.live().is_some() && ada.holds.is_empty(),
         // As with one.
         Change::ManyCapped if other == Other::Replacement => all(Some(7), None),
         Change::ManyCapped => keys.iter().any(|(limit, _)| *limit == Some(Nano::usd(7))),
@@ -288,13 +300,15 @@ async fn race(change: Change, other: Other, nth: u64) -> bool {
 }
 
 /// The pairs that `cargo test` plays.
-const FEW: [(Other, Change); 6] = [
+const FEW: [(Other, Change); 8] = [
     (Other::Claim, Change::LowerCap),
     (Other::Replacement, Change::Close),
     (Other::Sync, Change::Tier),
     (Other::Job, Change::AnotherGroup),
     (Other::Itself, Change::Models),
     (Other::Claim, Change::ManyPaused),
+    (Other::Replacement, Change::Dropped),
+    (Other::Sync, Change::DropsUndone),
 ];
 
 /// Of the other one's calls two are held; which ones differs from change to change.

@@ -1,13 +1,16 @@
 //! Rosters: a file is shown before it is applied, and applied once.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use bursar_core::domain::audit::{Act, Entry};
 use bursar_core::domain::grant::HoldKind;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::RateCount;
+use bursar_core::store::{OutboxRow, QueuedMail, RateCount};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
 use bursar_tests::faults::{Fault, Matcher};
+use bursar_tests::seeds::sized;
 use bursar_tests::visitor::{Page, Visitor};
 use serde_json::json;
 
@@ -171,6 +174,41 @@ async fn an_import_that_was_cut_off_goes_on() {
     admin.submit(&shown, APPLY, &[]).await.expect(303);
     assert_eq!(people(&campus).await.len(), 211);
     campus.finish_faulted().await;
+}
+
+/// A roster, in `long` that of a large university, whose import is killed at a call of several of its invocations.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_row_is_applied_once_however_often_the_import_is_killed() {
+    let count = sized(1_000, 50_000);
+    let mut campus = Campus::open().await;
+    campus.programme("CS pilot", |_| {}).await;
+    let admin = campus.admin().await;
+    let rows: String = (0..count).map(|number| format!("s{number}@example.edu,{}\n", number % 200)).collect();
+    let shown = preview(&admin, "add", format!("email,group\n{rows}")).await.expect(200);
+    let dies = |nth| campus.gate.at(Matcher::call("dynamodb:*").of(FunctionName::Console).nth(nth), Fault::KillAfter);
+    // First while the steps are kept, then before the job has begun, then again and again in the job.
+    for nth in [5, 14] {
+        dies(nth);
+        assert!(admin.submit(&shown, APPLY, &[]).await.status >= 500);
+    }
+    admin.submit(&shown, APPLY, &[]).await.expect(303);
+    for nth in sized(vec![9, 70, 270], vec![9, 70, 270, 1_800, 5_000, 9_000]) {
+        campus.minutes(2);
+        dies(nth);
+        campus.run(FunctionName::Console, json!({"task": "work"})).await.unwrap_err();
+    }
+    while admin.get(ID).await.attributes("job", "data-state") == ["running"] {
+        campus.minutes(2);
+        campus.work().await;
+    }
+    let seen = campus.judged().await;
+    let grants: BTreeSet<_> = seen.grants.values().map(|grant| grant.person.address.as_written().to_owned()).collect();
+    assert_eq!((seen.grants.len(), grants.len()), (count, count));
+    let invited = seen.all::<Entry>().filter(|entry| entry.what.act == Act::Invited);
+    let invited: usize = invited.map(|entry| entry.what.note.map_or(0, |note| note.split(' ').count())).sum();
+    let mails = seen.all::<OutboxRow>().filter(|row| matches!(row.mail, QueuedMail::Roster { .. })).count();
+    assert_eq!((invited, mails), (count, count));
+    campus.finish_unjudged().await;
 }
 
 #[tokio::test]
