@@ -30,7 +30,7 @@ pub fn picture(stack: &Stack, seen: &Snapshot) -> Vec<String> {
 /// The names that stand for random texts in a picture.
 pub fn names(stack: &Stack, seen: &Snapshot) -> Vec<(String, String)> {
     let person = |id: &GrantId| {
-        let of_it = seen.grants.values().find(|grant| grant.id == *id);
+        let of_it = seen.grants.values().find(|grant| grant.id == *id && !grant.person.address.is_none());
         of_it.map_or("nobody".to_owned(), |grant| grant.person.address.matched().as_str().to_owned())
     };
     let mut names = Vec::new();
@@ -51,8 +51,8 @@ pub fn names(stack: &Stack, seen: &Snapshot) -> Vec<(String, String)> {
 }
 
 fn pictured(value: &AttributeValue, names: &[(String, String)]) -> String {
-    const RANDOM: [&str; 11] =
-        ["import", "roster", "pk", "sk", "version", "nonce", "entry", "row", "person", "due", "queue"];
+    const RANDOM: [&str; 13] =
+        ["import", "roster", "pk", "sk", "version", "nonce", "entry", "row", "first", "rows", "person", "due", "queue"];
     /// In milliseconds; amounts and counts stay below it.
     const A_TIME: i64 = 1_500_000_000_000;
     let named =

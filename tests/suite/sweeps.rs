@@ -198,15 +198,16 @@ async fn tier_reaches_every_key_or_none() {
     form("tier", false, async || filled(TIERS, TIERS, &FIELDS).await, edited).await;
 }
 
-/// New people, one who moves to another group and one whose name changes.
+/// New people, one who moves to another group, and two who lose their addresses: one to somebody new, one to the other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn roster_is_applied_once() {
-    const FILE: &str =
-        "email,name,group\nada@example.edu,Ada,A\nbob@example.edu,,B\ncid@example.edu,,A\ndan@example.edu,,\n";
+    const IDS: &str = "email,id\nada@example.edu,s1\nbob@example.edu,s2\n";
+    const FILE: &str = "email,name,group,id\nada@example.edu,Ada,A,s2\nbob@example.edu,,B,s9\ncid@example.edu,,A,\ndan@example.edu,,,\n";
     let scene = async || {
         let campus = Campus::with_keys(&["ada", "bob"]).await;
-        let admin = campus.admin().await;
-        let form = preview(&admin, "add", FILE).await.form(&campus.console("/roster/apply"));
+        let (admin, apply) = (campus.admin().await, campus.console("/roster/apply"));
+        admin.submit(&preview(&admin, "add", IDS).await, &apply, &[]).await.expect(303);
+        let form = preview(&admin, "add", FILE).await.form(&apply);
         (campus, (admin, form))
     };
     form("roster apply", true, scene, async |campus| picture(&campus.stack, &*campus.judged().await)).await;

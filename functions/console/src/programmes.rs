@@ -147,7 +147,7 @@ async fn keep_roster(
     deadline: Deadline,
 ) -> Result<Option<Import>, AppError> {
     let stays = |grant: &Grant| {
-        grant.state != GrantState::Revoked && grant.holds.dropped.is_none() && !grant.person.address.is_erased()
+        grant.state != GrantState::Revoked && grant.holds.dropped.is_none() && !grant.person.address.is_none()
     };
     let grants = site.table.grants(&programme.id).await?.into_iter().filter(stays);
     let steps: Vec<Step> = grants.map(|grant| Step::Add { person: grant.person, group: grant.group }).collect();

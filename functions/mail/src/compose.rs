@@ -3,8 +3,7 @@
 
 use bursar_core::domain::mail::failure::UNDELIVERABLE;
 use bursar_core::domain::values::address::EmailAddress;
-use bursar_core::store::NOT_WANTED;
-use bursar_core::store::Run;
+use bursar_core::store::{NO_ADDRESS, NOT_WANTED, Run};
 
 use crate::letter::choice_at;
 use crate::prelude::*;
@@ -40,8 +39,8 @@ impl App {
             return Ok(composed);
         }
         let ComposedRow::Mail(letter) = &mut composed else { return Ok(composed) };
-        if letter.to.is_erased() {
-            return Ok(GONE);
+        if letter.to.is_none() {
+            return Ok(ComposedRow::Nothing(NO_ADDRESS));
         }
         // A mail of a kind that the person opted out of is dropped, whether it would reach them or not.
         if let Some(mail) = row.mail.of_choice() {

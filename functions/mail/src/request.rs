@@ -4,7 +4,7 @@
 use bursar_core::domain::grant::{MoreRequest, View};
 use bursar_core::domain::programme::request::{BUDGET, CLOSE, COPY, Wish};
 use bursar_core::domain::values::id::GrantId;
-use bursar_core::store::StaffPerson;
+use bursar_core::store::{NO_ADDRESS, StaffPerson};
 
 use crate::prelude::*;
 
@@ -42,6 +42,9 @@ impl App {
         let (view, person) =
             tokio::try_join!(self.table.view(programme, grant), self.table.get(StaffPerson::key_of(recipient)))?;
         let Some(view) = view else { return Ok(GONE) };
+        if view.grant.person.address.is_none() {
+            return Ok(ComposedRow::Nothing(NO_ADDRESS));
+        }
         let Some(person) = person else { return Ok(ComposedRow::Unsendable("NoSuchPerson")) };
         if !is_among(person.address.matched(), &self.table.in_charge(&view.programme.settings).await?) {
             return Ok(ComposedRow::Nothing("this person does not decide about the programme any more"));

@@ -143,7 +143,12 @@ impl Table {
             }
             self.delete(&preview.key(), at.deadline).await?;
         }
-        let mut addresses = BTreeSet::from([view.grant.person.address.matched().clone()]);
+        let had = &view.grant.person.address;
+        let mut addresses = BTreeSet::new();
+        if !had.is_none() {
+            addresses.insert(had.matched().clone());
+            after.count::<Enrolment>(1);
+        }
         for row in self.mails_of(at.programme, at.grant).await? {
             let mut becomes = OutboxRow { version: row.version + 1, ..row.clone() };
             if let QueuedMail::FormerAddress { address, .. } = &mut becomes.mail {
@@ -163,7 +168,6 @@ impl Table {
                 self.without_address(transaction, &mut after, &address, (Some(at.grant), at.deadline)).await?;
         }
         after.count::<Grant>(1);
-        after.count::<Enrolment>(1);
         after.done += 1;
         let transaction = transaction.replace(&after, erasure.version)?;
         let told = transaction_of(transaction, &view, &change.counted(&view, at.now), at.now)?;

@@ -22,7 +22,8 @@ pub use grants::list::GrantLine;
 pub use grants::view::{ByHand, DoneByHand, Enrolment, INVITED_AT_ONCE, NewPerson, ProgrammeShard};
 pub use ledger::{AssignOutcome, AssignedUse, CutKeys, ForeignRequest, OwnedKey};
 pub use mail::delivery::{
-    DeadMails, GIVEN_UP_SHOWN, NOT_WANTED, SentAgain, Undeliverable, Unreachable, UnreachableReason, Waiting,
+    DeadMails, GIVEN_UP_SHOWN, NO_ADDRESS, NOT_WANTED, SentAgain, Undeliverable, Unreachable, UnreachableReason,
+    Waiting,
 };
 pub use mail::limits::{BulkStop, MailRefusal, MailServer, RosterMails};
 pub use mail::outbox::{Bounce, FiledMail, MailState, OUTBOX_KEPT, OutboxRow, QueuedMail, SentAs};

@@ -68,12 +68,12 @@ pub(super) fn items_are_whole(step: &Step<'_>, wrong: &mut Vec<String>) {
     }
 }
 
-/// Whoever has a grant or a role is found by their address, and nobody else is.
+/// Whoever has a grant or a role is found by their address, and nobody else is: a grant without an address is found by none.
 pub(super) fn people_are_found_by_their_addresses(step: &Step<'_>, wrong: &mut Vec<String>) {
     let now = step.now;
     let role = |of: Roles| format!("{of:?} spelled {}", of.address.as_written());
     let roles = now.programmes.values().flat_map(|of: &Programme| Roles::of(&of.id, &of.settings.people).into_values());
-    let grants = now.grants.values().filter(|grant| !grant.person.address.is_erased());
+    let grants = now.grants.values().filter(|grant| !grant.person.address.is_none());
     let grants = grants.map(|of| format!("{}/{} of {}", of.programme, of.id, of.person.address.matched().as_str()));
     let people: BTreeSet<String> = roles.map(role).chain(grants).collect();
     let enrolments = now.all().map(|of: Enrolment| format!("{}/{} of {}", of.programme, of.grant, of.address.as_str()));
@@ -138,7 +138,7 @@ pub(super) fn keys_are_under_their_rules(step: &Step<'_>, wrong: &mut Vec<String
 
 /// A student's address is in few kinds of items, so that an erasure knows where it is.
 pub(super) fn addresses_are_where_they_may_be(step: &Step<'_>, wrong: &mut Vec<String>) {
-    let people = step.now.grants.values().map(|grant| &grant.person.address).filter(|of| !of.is_erased());
+    let people = step.now.grants.values().map(|grant| &grant.person.address).filter(|of| !of.is_none());
     let addresses = people.flat_map(|of| [of.as_written().to_lowercase(), of.matched().as_str().to_owned()]);
     let addresses: BTreeSet<String> = addresses.collect();
     for ((pk, sk), item) in &step.now.items {

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use bursar_core::domain::audit::{Act, Entry};
-use bursar_core::domain::grant::HoldKind;
+use bursar_core::domain::grant::{Grant, HoldKind};
+use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{OutboxRow, QueuedMail, RateCount};
+use bursar_core::store::{MailState, NO_ADDRESS, OutboxRow, QueuedMail, RateCount};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
 use bursar_tests::faults::{Fault, Matcher};
@@ -31,7 +32,9 @@ async fn people(campus: &Campus) -> Vec<String> {
         .iter()
         .map(|grant| {
             let (name, group) = (grant.person.name.as_deref().unwrap_or("-"), grant.group.as_deref().unwrap_or("-"));
-            let short = grant.person.address.as_written().trim_end_matches("@example.edu");
+            let address = &grant.person.address;
+            let short =
+                if address.is_none() { "no-address" } else { address.as_written() }.trim_end_matches("@example.edu");
             format!("{short} {name} {group}{}", if grant.holds.dropped.is_some() { " dropped" } else { "" })
         })
         .collect();
@@ -87,15 +90,80 @@ async fn a_roster_is_shown_and_then_applied_once() {
         (&[("email", "dan@example.edu"), ("group", "B")], 303),
         (&[("email", "DAN@example.edu"), ("name", "Daniel"), ("group", "B")], 422),
         (&[("email", "eve@example.edu"), ("id", "4711")], 303),
-        (&[("email", "fay@example.edu"), ("id", "4711")], 422),
+        (&[("email", "fay@example.edu"), ("id", "4711")], 303),
         (&[("email", "dan"), ("name", "Dan")], 422),
-        (&[("email", "ada@example.edu"), ("id", "3")], 422),
+        (&[("email", "ada@example.edu"), ("id", "3")], 303),
     ] {
         let page = admin.submit(&admin.get(ID).await, PEOPLE, fields).await.expect(status);
         assert!(status == 303 || page.alerts().len() == 1, "{:?}", page.alerts());
         assert!(status == 303 || fields.iter().all(|(name, typed)| page.form(PEOPLE).value(name) == Some(typed)));
     }
-    assert_eq!(people(&campus).await, [all[0], all[1], "dan - B", "eve - -", all[2]]);
+    let former = "no-address Ada Lovelace A";
+    assert_eq!(
+        people(&campus).await,
+        ["ada - -", all[1], "dan - B", "fay - -", former, all[2]],
+        "3 has the address of 1"
+    );
+    campus.finish().await;
+}
+
+/// An address passes from one id to another. Whoever has it reaches their own grant alone; the older one stays as it is for staff.
+#[tokio::test]
+async fn an_address_under_two_ids_is_the_newest_ones() {
+    let campus = Campus::with_keys(&["ada", "bob"]).await;
+    let (admin, ada, old) = (campus.admin().await, campus.student("ada").await, campus.id("ada").clone());
+    let apply = async |rows: &str| {
+        let shown = preview(&admin, "add", format!("email,id\n{rows}\n")).await;
+        admin.submit(&shown, APPLY, &[]).await.expect(303);
+        shown
+    };
+    let seen = async || {
+        let (my, data) = (ada.get("/my").await.expect(200), ada.get("/my/data").await.expect(200));
+        (my.attributes("grant", "data-state"), data.body.contains(old.as_str()))
+    };
+    apply("ada@example.edu,s1\nbob@example.edu,s2").await;
+    assert_eq!(seen().await, (vec!["live".to_owned()], true));
+    assert!(apply("ada@example.edu,s9").await.body.contains("the address was s1"));
+    assert_eq!(seen().await, (vec!["invited".to_owned()], false));
+    campus.reveal(&ada).await;
+    let keys = campus.provider().keys();
+    assert_eq!((campus.enabled(), keys.iter().filter(|key| !key.disabled).count()), (vec!["ada", "bob"], 3));
+
+    let at = campus.console(&format!("/grants/{old}"));
+    let page = admin.get(&at).await;
+    assert_eq!((page.one("grant").get("data-state"), page.offers(&format!("{at}/resend"))), ("live", false));
+    assert!(page.body.contains("This grant has no address"), "{}", page.readable());
+    let csrf = page.form("/sign-out").value("csrf").unwrap().to_owned();
+    admin.post(&format!("{at}/resend"), &[("csrf", &csrf)]).await.expect(409);
+    campus.spend("ada", "17");
+    campus.minutes(20);
+    campus.sync().await;
+    campus.delivered().await;
+    campus.drain().await;
+    let told = campus.table.mails_of(&campus.programme, &old).await.unwrap();
+    let told = told.iter().find(|row| matches!(row.mail, QueuedMail::CapUsed { .. })).unwrap();
+    assert!(matches!(&told.state, MailState::Dropped { why, .. } if why == NO_ADDRESS), "{told:?}");
+
+    // Two addresses are swapped, and the first comes back to whose it was.
+    apply("bob@example.edu,s9\nada@example.edu,s2").await;
+    let of = |grants: Vec<Grant>| {
+        let mut of: Vec<_> = grants.into_iter().map(|of| (of.person.roster_id, of.person.address)).collect();
+        of.sort_by_key(|(id, _)| id.clone());
+        of.into_iter().map(|(_, address)| address).collect::<Vec<_>>()
+    };
+    let has = async || of(campus.table.grants(&campus.programme).await.unwrap());
+    let none = EmailAddress::none_of;
+    assert_eq!(has().await, [none(&old), address("ada"), address("bob")]);
+    apply("ada@example.edu,s1").await;
+    assert_eq!(has().await, [address("ada"), none(campus.id("bob")), address("bob")]);
+    assert_eq!(seen().await, (vec!["live".to_owned()], true));
+
+    let at = campus.console(&format!("/grants/{}", campus.id("bob")));
+    let correct = format!("{at}/address");
+    admin.submit(&admin.get(&at).await, &correct, &[("email", "robert@example.edu")]).await.expect(303);
+    assert_eq!(has().await[1], address("robert"));
+    campus.settle().await;
+    assert_eq!(campus.all_mails().pop().unwrap().to, "robert@example.edu");
     campus.finish().await;
 }
 

@@ -167,6 +167,9 @@ impl GrantRequest<'_> {
         if self.view.grant.holds.dropped.is_some() {
             return Err(AppError::conflict("It was dropped from the roster, so no mail is sent."));
         }
+        if self.view.grant.person.address.is_none() {
+            return Err(AppError::conflict("It has no address, so no mail is sent. Give it one first."));
+        }
         let whose = self.view.grant.person.address.matched();
         if let Some(mark) = self.site.table.undeliverable(whose, self.at.now).await? {
             return self.try_again(&mark).await;

@@ -284,8 +284,7 @@ pub(crate) async fn act_on(
         }
         GrantAct::Resend => {
             let Some(grant) = table.get(Grant::key_of(at.programme, at.grant)).await? else { return Ok(false) };
-            let is_marked = table.undeliverable(grant.person.address.matched(), at.now).await?.is_some();
-            if is_marked || grant.is_over() || grant.holds.dropped.is_some() {
+            if !is_mailed(site, &grant, at.now).await? || grant.is_over() || grant.holds.dropped.is_some() {
                 return Ok(false);
             }
             let sent_at = table.resend_roster_mail(at.programme, at.grant, at.now, at.deadline).await?;
@@ -293,12 +292,17 @@ pub(crate) async fn act_on(
         }
         GrantAct::Remind => {
             let Some(grant) = table.get(Grant::key_of(at.programme, at.grant)).await? else { return Ok(false) };
-            let is_marked = table.undeliverable(grant.person.address.matched(), at.now).await?.is_some();
-            if is_marked || grant.shown_state() != "invited" {
+            if !is_mailed(site, &grant, at.now).await? || grant.shown_state() != "invited" {
                 return Ok(false);
             }
             return table.remind(at.programme, at.grant, at.now, at.deadline).await;
         }
     };
     Ok(outcome.is_none_or(|refused| refused == ChangeRefused::Unchanged))
+}
+
+/// Whether the grant has an address, and mail goes there.
+async fn is_mailed(site: &Site, grant: &Grant, now: Moment) -> Result<bool, StoreError> {
+    let address = &grant.person.address;
+    Ok(!address.is_none() && site.table.undeliverable(address.matched(), now).await?.is_none())
 }

@@ -155,7 +155,10 @@ pub(crate) async fn show(
             pause: !is_over && grant.holds.paused.is_none(),
             resume: !is_over && grant.holds.paused.is_some(),
             change: !is_over && access.is_faculty(),
-            resend: !is_over && grant.holds.dropped.is_none() && (mark.is_none() || access.is_faculty()),
+            resend: !is_over
+                && grant.holds.dropped.is_none()
+                && !grant.person.address.is_none()
+                && (mark.is_none() || access.is_faculty()),
         },
         unreachable: mark.map(|mark| (mark.why, mails::why(mark.why), column_time(mark.at, zone))),
         mails: mails::listing("mail", mails.iter().rev().map(MailRow::of).collect(), zone),

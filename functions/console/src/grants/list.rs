@@ -212,7 +212,7 @@ impl<'a> GrantRow<'a> {
 
     /// Whether this person has not claimed and is to, and mail reaches them.
     pub(super) fn may_be_reminded(&self) -> bool {
-        self.state == "invited" && self.not_mailed.is_none()
+        self.state == "invited" && self.not_mailed.is_none() && !self.line.person.address.is_none()
     }
 
     pub(crate) fn address(&self) -> String {

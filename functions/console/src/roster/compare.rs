@@ -7,7 +7,6 @@ use bursar_core::domain::values::address::MatchedAddress;
 use bursar_core::domain::values::token::sha256_hex;
 use bursar_core::store::Step;
 
-use super::line;
 use super::parse::{RefusedRow, RosterFile, RosterRow};
 use crate::prelude::*;
 
@@ -133,6 +132,11 @@ impl ImportPlan {
         self.count(Change::Dropped) * 5 > self.standing
     }
 
+    /// How many rows give an address to another person than had it.
+    pub(super) fn conflicts(&self) -> usize {
+        self.steps.iter().filter(|step| step.is_leave()).count()
+    }
+
     /// How many people of each domain the file names.
     pub(super) fn domains(&self) -> BTreeMap<&str, usize> {
         let mut domains = BTreeMap::new();
@@ -169,6 +173,8 @@ pub(super) fn plan(file: RosterFile, grants: &[Grant], mode: AbsentRows) -> Impo
     let mut seen_people = HashSet::new();
     let mut seen_ids = HashSet::new();
     let mut named: HashSet<&GrantId> = HashSet::new();
+    // These come first, so that an address is nobody's when a later step gives it to somebody, in a swap too.
+    let mut leaves = Vec::new();
     for refused in file.refused {
         let of = refused.names.as_ref().and_then(|address| roster.by_address.get(address.matched()));
         named.extend(of.map(|grant| &grant.id));
@@ -176,25 +182,25 @@ pub(super) fn plan(file: RosterFile, grants: &[Grant], mode: AbsentRows) -> Impo
     }
     for row in &file.rows {
         let mut refuse = |why: String| plan.rows.push(PlannedRow::of(row, vec![Change::Refused], why));
-        let known = match roster.find(row) {
-            Ok(known) => known,
-            Err(why) => {
-                named.extend(roster.by_address.get(row.address.matched()).map(|grant| &grant.id));
-                refuse(why);
-                continue;
-            }
-        };
+        let (known, former) = roster.find(row);
         let again = !seen_people.insert(row.address.matched())
             || row.id.as_ref().is_some_and(|id| !seen_ids.insert(id))
             || known.is_some_and(|grant| named.contains(&grant.id));
         if again {
+            named.extend(former.map(|grant| &grant.id));
             refuse("An earlier row is for the same person.".to_owned());
             continue;
         }
+        let leave = |of: &Grant| Step::Leave { grant: of.id.clone(), address: row.address.matched().clone() };
+        leaves.extend(former.map(leave));
+        let taken = former.map(|of| match &of.person.roster_id {
+            Some(id) => format!("the address was {id}'s"),
+            None => "the address was somebody's without an id".to_owned(),
+        });
         let Some(grant) = known else {
             let person = Person { address: row.address.clone(), name: row.name.clone(), roster_id: row.id.clone() };
             plan.steps.push(Step::Add { person, group: row.group.clone() });
-            plan.rows.push(PlannedRow::of(row, vec![Change::Added], String::new()));
+            plan.rows.push(PlannedRow::of(row, vec![Change::Added], taken.unwrap_or_default()));
             continue;
         };
         named.insert(&grant.id);
@@ -210,7 +216,7 @@ pub(super) fn plan(file: RosterFile, grants: &[Grant], mode: AbsentRows) -> Impo
             (Change::Returned, grant.holds.dropped.map(|_| "dropped".to_owned())),
         ];
         let changes = changes.into_iter().filter(|_| !grant.is_over());
-        let (changes, was): (Vec<Change>, Vec<String>) =
+        let (mut changes, was): (Vec<Change>, Vec<String>) =
             changes.filter_map(|(change, was)| Some((change, was?))).unzip();
         // The group comes first, because its cap decides what the reservation costs.
         if changes.iter().any(|change| *change != Change::Returned) {
@@ -219,9 +225,14 @@ pub(super) fn plan(file: RosterFile, grants: &[Grant], mode: AbsentRows) -> Impo
         if changes.contains(&Change::Returned) {
             plan.steps.push(Step::Return { grant: grant.id.clone() });
         }
-        let reason = if was.is_empty() { String::new() } else { format!("before: {}", was.join(", ")) };
+        if changes.is_empty() && taken.is_some() {
+            changes.push(Change::Changed);
+        }
+        let was = (!was.is_empty()).then(|| format!("before: {}", was.join(", ")));
+        let reason = was.into_iter().chain(taken).collect::<Vec<_>>().join("; ");
         plan.rows.push(PlannedRow::of(row, changes, reason));
     }
+    plan.steps.splice(0..0, leaves);
     plan.rows.sort_by_key(|row| row.line);
     plan.groups = groups_after(grants, &plan.steps);
     if mode == AbsentRows::Replace {
@@ -247,8 +258,9 @@ pub(super) fn plan(file: RosterFile, grants: &[Grant], mode: AbsentRows) -> Impo
 /// What of a person was otherwise before, if anything was.
 fn before(was: &Person, is: &Person) -> Option<String> {
     let written = was.address.as_written();
+    let address = if was.address.is_none() { "none" } else { written };
     let differs = [
-        (written != is.address.as_written()).then(|| format!("address {written}")),
+        (written != is.address.as_written()).then(|| format!("address {address}")),
         (was.name != is.name).then(|| format!("name {}", or_none(was.name.as_deref()))),
         (was.roster_id != is.roster_id).then(|| format!("id {}", or_none(was.roster_id.as_deref()))),
     ];
@@ -283,20 +295,14 @@ impl<'a> Roster<'a> {
         Roster { by_address, by_id }
     }
 
-    /// The grant that a row is about, found by the address or else by the id. A reused address gives its
-    /// new owner nothing of the former one.
-    fn find(&self, row: &RosterRow) -> Result<Option<&'a Grant>, String> {
+    /// The grant that a row is about, and that which has its address so far, if it is somebody else's. An id is who somebody is; only where
+    /// the row or the roster has none, the address is. So a reused address gives its new owner nothing of the former one.
+    fn find(&self, row: &RosterRow) -> (Option<&'a Grant>, Option<&'a Grant>) {
         let by_address = self.by_address.get(row.address.matched()).copied();
         let by_id = row.id.as_deref().and_then(|id| self.by_id.get(id).copied());
-        match (by_address, by_id) {
-            (Some(one), _) if line::is_another(one.person.roster_id.as_deref(), row.id.as_deref()) => {
-                Err(format!("{}: {}.", row.address.as_written(), line::ANOTHER_ID))
-            }
-            (Some(one), Some(other)) if one.id != other.id => {
-                Err("On the roster the address and the id belong to two people.".to_owned())
-            }
-            (one, other) => Ok(one.or(other)),
-        }
+        let is_same = |of: &&Grant| row.id.is_none() || of.person.roster_id.is_none() || of.person.roster_id == row.id;
+        let known = by_id.or(by_address.filter(is_same));
+        (known, by_address.filter(|of| known.is_none_or(|known| known.id != of.id)))
     }
 }
 
@@ -311,7 +317,7 @@ fn groups_after(grants: &[Grant], steps: &[Step]) -> usize {
                 groups.extend(group.as_deref());
                 moved.insert(grant);
             }
-            Step::Return { .. } | Step::Drop { .. } | Step::Act { .. } => {}
+            Step::Return { .. } | Step::Drop { .. } | Step::Leave { .. } | Step::Act { .. } => {}
         }
     }
     let stay = grants.iter().filter(|grant| !moved.contains(&grant.id));
@@ -393,19 +399,54 @@ mod tests {
         assert_eq!(self::planned("email\neve@uni.edu\n", AbsentRows::Add).steps, [], "what is over is over");
     }
 
+    /// Who has which address once the steps were taken. Nobody is given one that another has at that moment.
+    fn after(plan: &ImportPlan) -> String {
+        let mut has: BTreeMap<String, &str> =
+            [("s1", "ada@uni.edu"), ("s2", "bob@uni.edu"), ("s3", "cid@uni.edu"), ("s4", "eve@uni.edu")]
+                .map(|(id, address)| (id.to_owned(), address))
+                .into();
+        for step in &plan.steps {
+            let id = step.grant().map(|grant| format!("s{}", grant.as_str().trim_start_matches('0')));
+            match step {
+                Step::Add { person, .. } | Step::Change { person, .. } => {
+                    let address = person.address.as_written();
+                    assert!(has.values().all(|of| *of != address), "{:?}", plan.steps);
+                    has.insert(id.or(person.roster_id.clone()).unwrap(), address);
+                }
+                Step::Leave { address, .. } => assert_eq!(has.remove(&id.unwrap()), Some(address.as_str())),
+                _ => {}
+            }
+        }
+        let short = |(id, address): (String, &str)| format!("{id} {}", address.trim_end_matches("@uni.edu"));
+        has.into_iter().map(short).collect::<Vec<_>>().join(", ")
+    }
+
     #[test]
-    fn an_address_that_belonged_to_somebody_with_another_id_is_refused_and_its_holder_stays() {
-        let plan = planned("email,id\nada@uni.edu,s9\nbob@uni.edu,s3\ncid@uni.edu,\n", AbsentRows::Replace);
-        let why: Vec<&str> = plan.of(Change::Refused).map(|refused| refused.reason.as_str()).collect();
-        let expected = ["ada@uni.edu", "bob@uni.edu"]
-            .map(|address| format!("{address}: this address belonged to somebody with another id."));
-        assert_eq!(why, expected);
-        assert_eq!((plan.unchanged(), plan.steps), (1, vec![]));
+    fn an_id_is_who_somebody_is_and_an_address_under_two_is_the_newest_ones() {
+        for (rows, expected, conflicts) in [
+            ("ada@uni.edu,s9", "s2 bob, s3 cid, s4 eve, s9 ada", 1),
+            ("ada@uni.edu,s9\nlove@uni.edu,s1", "s1 love, s2 bob, s3 cid, s4 eve, s9 ada", 1),
+            ("bob@uni.edu,s1\nada@uni.edu,s2", "s1 bob, s2 ada, s3 cid, s4 eve", 2),
+            ("bob@uni.edu,s1\ncid@uni.edu,s2\nnew@uni.edu,s3", "s1 bob, s2 cid, s3 new, s4 eve", 2),
+            ("ada@uni.edu,s4", "s2 bob, s3 cid, s4 eve", 1),
+            ("eve@uni.edu,s9", "s1 ada, s2 bob, s3 cid, s9 eve", 1),
+            ("love@uni.edu,s1\neve@uni.edu,", "s1 love, s2 bob, s3 cid, s4 eve", 0),
+        ] {
+            let plan = planned(&format!("email,id\n{rows}\n"), AbsentRows::Add);
+            let found = (after(&plan), plan.conflicts(), plan.count(Change::Refused));
+            assert_eq!(found, (expected.to_owned(), conflicts, 0), "{rows}");
+        }
+        let plan = planned("email,id\nada@uni.edu,s9\nbob@uni.edu,s3\neve@uni.edu,s2\n", AbsentRows::Replace);
+        assert_eq!(counts(&plan), [1, 2, 0, 1, 0, 0], "s1 is named no more");
+        let told: Vec<&str> = plan.rows.iter().map(|row| row.reason.as_str()).collect();
+        let (bob, eve) =
+            ("before: address cid@uni.edu; the address was s2's", "before: address bob@uni.edu; the address was s4's");
+        assert_eq!(told, ["the address was s1's", bob, eve, ""]);
     }
 
     #[test]
     fn of_two_rows_for_one_person_the_later_is_refused() {
-        let text = "email,id\nada@uni.edu,s1\nADA@uni.edu,\nlove@uni.edu,s1\nnew@uni.edu,s9\nnewer@uni.edu,s9\nbob@uni.edu,s3\n";
+        let text = "email,id\nada@uni.edu,s1\nADA@uni.edu,\nlove@uni.edu,s1\nnew@uni.edu,s9\nnewer@uni.edu,s9\nada@uni.edu,s8\n";
         let plan = planned(text, AbsentRows::Add);
         assert_eq!(plan.of(Change::Refused).filter_map(|refused| refused.line).collect::<Vec<_>>(), [3, 4, 6, 7]);
         assert_eq!(plan.count(Change::Added), 1);

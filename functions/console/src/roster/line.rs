@@ -7,14 +7,6 @@ use crate::prelude::*;
 /// The longest text in characters: more than any name has, and little enough for many to fit in one item.
 const LONGEST: usize = 200;
 
-/// The refusal of an address that belonged to a person with another id, since universities reuse addresses.
-pub(crate) const ANOTHER_ID: &str = "this address belonged to somebody with another id";
-
-/// Whether two ids differ. A missing id differs from none.
-pub(crate) fn is_another(known: Option<&str>, said: Option<&str>) -> bool {
-    known.zip(said).is_some_and(|(known, said)| known != said)
-}
-
 /// The address, or a sentence that says what is wrong with it.
 pub(crate) fn address(text: &str) -> Result<EmailAddress, String> {
     if text.is_empty() {

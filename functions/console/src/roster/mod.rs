@@ -6,10 +6,11 @@ pub(crate) mod line;
 mod parse;
 
 use axum::extract::Path;
+use bursar_core::domain::grant::Person;
 use bursar_core::domain::values::id::new_ulid;
 use bursar_core::store::{Import, JobCreation, RateCount, RosterPreview, Step};
 use compare::{AbsentRows, Change, ImportPlan, PlannedRow};
-use parse::FileError;
+use parse::{FileError, RosterFile, RosterRow};
 use ulid::Ulid;
 
 use crate::access::Upload;
@@ -106,7 +107,11 @@ impl Compared {
         let list = |change: Change| {
             let testid = if change == Change::Refused { "refused-row" } else { "row" };
             let rows: Vec<PlannedRow> = self.plan.of(change).take(ON_A_PAGE).cloned().collect();
-            let list = Listing::of((change.as_str(), testid), COLUMNS, rows, programme.settings.term.zone());
+            // Who is dropped is on no line.
+            let [line, others @ ..] = COLUMNS;
+            let line = (change != Change::Dropped).then_some(line);
+            let columns = line.into_iter().chain(others);
+            let list = Listing::of((change.as_str(), testid), columns, rows, programme.settings.term.zone());
             (change, self.plan.count(change), list)
         };
         let is_kept = !self.plan.rows.is_empty();
@@ -216,6 +221,14 @@ pub(crate) async fn rows(
         return Err(AppError::conflict(why));
     }
     file.answer(&format!("roster-{}", access.programme.id), COLUMNS, compared.plan.rows)
+}
+
+/// The steps by which one person comes onto a roster. What is empty stays as it is.
+pub(crate) fn steps_of_one(person: Person, group: Option<String>, roster: &[Grant]) -> Vec<Step> {
+    let has_group = group.is_some();
+    let Person { address, name, roster_id: id } = person;
+    let row = RosterRow { line: 1, address, name, group, id };
+    compare::plan(RosterFile { rows: vec![row], has_group, ..RosterFile::default() }, roster, AbsentRows::Add).steps
 }
 
 /// Refuses a programme whose roster cannot be changed.

@@ -41,13 +41,14 @@ pub(super) async fn carry_on(site: &Site, mut job: Job, until: JobDeadlines) -> 
             let gone = JobState::Failed { why: "The preview is gone.".to_owned(), at };
             return jobs::end(site, job, gone, until.deadline).await;
         }
-        for round in units(&steps).chunks(SIDE_BY_SIDE) {
+        for round in rounds(&steps) {
             let now = site.clock.now();
             if until.is_time_up() {
                 return jobs::leave(site, job, until.deadline).await;
             }
+            let by = Author { actor: &job.by, now, deadline: until.deadline };
             let applied: Vec<_> =
-                round.iter().map(|unit| apply(site, &job, act.as_ref(), unit, now, until.deadline)).collect();
+                round.iter().map(|unit| apply(site, &job.programme, act.as_ref(), unit, by)).collect();
             // All end before one that failed is told, so that none is cut off.
             let applied: Vec<Result<u32>> = iter(applied).buffer_unordered(SIDE_BY_SIDE).collect().await;
             let refused: Vec<u32> = applied.into_iter().collect::<Result<_>>()?;
@@ -62,6 +63,13 @@ pub(super) async fn carry_on(site: &Site, mut job: Job, until: JobDeadlines) -> 
     }
 }
 
+/// Some steps in rounds, each of some units. Whoever loses an address does so in a round before anybody gets it.
+fn rounds(steps: &[Step]) -> Vec<Vec<&[Step]>> {
+    let alike = steps.chunk_by(|one, next| one.is_leave() == next.is_leave());
+    let rounds = |alike| units(alike).chunks(SIDE_BY_SIDE).map(<[&[Step]]>::to_vec).collect::<Vec<_>>();
+    alike.flat_map(rounds).collect()
+}
+
 /// Some steps in units that do not depend on each other: additions that fit one transaction, or the steps of one grant.
 fn units(steps: &[Step]) -> Vec<&[Step]> {
     let belong_together = |one: &Step, next: &Step| one.grant() == next.grant();
@@ -69,29 +77,28 @@ fn units(steps: &[Step]) -> Vec<&[Step]> {
 }
 
 /// Applies the steps of a unit, and returns how many the rules refused.
-async fn apply(
+pub(crate) async fn apply(
     site: &Site,
-    job: &Job,
+    programme: &ProgrammeId,
     act: Option<&GrantAct>,
     unit: &[Step],
-    now: Moment,
-    deadline: Deadline,
+    by: Author<'_>,
 ) -> Result<u32> {
-    let by = Author { actor: &job.by, now, deadline };
+    let at = |grant| ActContext { programme, grant, now: by.now, deadline: by.deadline };
     let mut added = Vec::new();
     let mut refused = 0;
     for step in unit {
         match step {
             Step::Act { grant, allowed } => {
                 let Some(act) = act else { continue };
-                let is_done = bulk::act_on(site, at(job, grant, by), act, *allowed, &job.by).await?;
+                let is_done = bulk::act_on(site, at(grant), act, *allowed, by.actor).await?;
                 refused += u32::from(!is_done);
             }
             Step::Add { person, group } => added.push(NewPerson { person: person.clone(), group: group.clone() }),
             Step::Change { grant, person, group } => {
                 let line = RosterLine { person: person.clone(), group: group.clone() };
-                let at = at(job, grant, by);
-                let outcome = site.table.describe(at, &line, &job.by).await?;
+                let at = at(grant);
+                let outcome = site.table.describe(at, &line, by.actor).await?;
                 // Another group may have another cap. A repeated step follows up what its first runner left.
                 site.orders().now_or_later(at).await;
                 let forbidden = matches!(
@@ -103,15 +110,18 @@ async fn apply(
                 refused += u32::from(forbidden);
             }
             Step::Drop { grant } => {
-                let at = at(job, grant, by);
+                let at = at(grant);
                 site.table
-                    .act(at, |view, now| view.hold(HoldKind::Dropped, &job.by, Some("not on the roster"), now))
+                    .act(at, |view, now| view.hold(HoldKind::Dropped, by.actor, Some("not on the roster"), now))
                     .await?;
                 site.orders().now_or_later(at).await;
             }
+            Step::Leave { grant, address } => {
+                site.table.act(at(grant), |view, _| view.leave_address(address, by.actor)).await?;
+            }
             Step::Return { grant } => {
-                let at = at(job, grant, by);
-                let outcome = site.table.act(at, |view, now| view.release(HoldKind::Dropped, &job.by, now)).await?;
+                let at = at(grant);
+                let outcome = site.table.act(at, |view, now| view.release(HoldKind::Dropped, by.actor, now)).await?;
                 refused += u32::from(matches!(outcome, ActOutcome::Refused(ChangeRefused::Over)));
                 // This follows a repeated step too: its first runner may have died before sending the
                 // orders.
@@ -120,11 +130,22 @@ async fn apply(
         }
     }
     if !added.is_empty() {
-        site.table.invite(&job.programme, &added, by).await?;
+        site.table.invite(programme, &added, by).await?;
     }
     Ok(refused)
 }
 
-fn at<'a>(job: &'a Job, grant: &'a GrantId, by: Author<'a>) -> ActContext<'a> {
-    ActContext { programme: &job.programme, grant, now: by.now, deadline: by.deadline }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_lost_in_a_round_before_that_in_which_somebody_gets_it() {
+        let grant = |number: usize| format!("{number:016x}").parse().unwrap();
+        let address = EmailAddress::parse("ada@uni.edu").unwrap();
+        let leave = |number| Step::Leave { grant: grant(number), address: address.matched().clone() };
+        let steps: Vec<Step> = (0..9).map(leave).chain([Step::Drop { grant: grant(8) }]).collect();
+        let lengths: Vec<usize> = rounds(&steps).iter().map(Vec::len).collect();
+        assert_eq!(lengths, [SIDE_BY_SIDE, 1, 1]);
+    }
 }

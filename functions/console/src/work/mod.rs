@@ -2,7 +2,7 @@
 //! confirmed. Each has a share of the time, so that none blocks the others.
 
 pub(crate) mod guardrails;
-mod import;
+pub(crate) mod import;
 pub(crate) mod jobs;
 mod walk;
 

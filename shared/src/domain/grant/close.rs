@@ -222,6 +222,18 @@ impl View {
         Ok(change.audited_from(Act::Moved, group(&self.grant.group), group(&line.group), note))
     }
 
+    /// Takes this address from the grant, since it is somebody else's now; what else is known of its person stays. Returns `Unchanged` if
+    /// the grant has another address or none.
+    pub fn leave_address(&self, address: &MatchedAddress, by: &Actor) -> Result<Change, Unchanged> {
+        if self.grant.person.address.matched() != address {
+            return Err(Unchanged);
+        }
+        let mut change = self.change(by, DependsOn::GrantAlone);
+        change.grant.person.address = EmailAddress::none_of(&self.grant.id);
+        let note = "the address belongs to somebody else now".to_owned();
+        Ok(change.audited(Act::Described, &self.grant, Some(note)))
+    }
+
     /// Gives the grant its person's right address.
     pub fn correct_address(&self, to: &EmailAddress, by: &Actor, now: Moment) -> Result<Change, ChangeRefused> {
         let person = Person { address: to.clone(), ..self.grant.person.clone() };

@@ -18,6 +18,8 @@ pub struct EmailAddress {
 
 /// What is in the place of the address and the name of somebody who was erased, before the grant's id.
 const ERASED: &str = "erased-";
+/// What is in the place of an address that is somebody else's now.
+const NONE: &str = "no-address-";
 
 /// The form in which addresses are compared and looked up: NFC, lower case, the domain in punycode.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -66,12 +68,26 @@ impl EmailAddress {
 
     /// What is in the place of the address of whom the grant was for. It is no address, so nothing is mailed there, and nobody types it.
     pub fn erased(grant: &GrantId) -> EmailAddress {
-        let written = format!("{ERASED}{grant}");
+        EmailAddress::in_place(ERASED, grant)
+    }
+
+    /// What is in the place of an address that the grant has lost to somebody else; of this grant everything else is still known.
+    pub fn none_of(grant: &GrantId) -> EmailAddress {
+        EmailAddress::in_place(NONE, grant)
+    }
+
+    fn in_place(of: &str, grant: &GrantId) -> EmailAddress {
+        let written = format!("{of}{grant}");
         EmailAddress { matched: MatchedAddress(written.clone()), written }
     }
 
+    /// Whether there is no address, for either reason.
+    pub fn is_none(&self) -> bool {
+        !self.written.contains('@')
+    }
+
     pub fn is_erased(&self) -> bool {
-        self.written.starts_with(ERASED) && !self.written.contains('@')
+        self.is_none() && self.written.starts_with(ERASED)
     }
 
     /// The address in the roster's spelling.
@@ -139,8 +155,8 @@ pub fn is_invisible(c: char) -> bool {
 impl TryFrom<String> for EmailAddress {
     type Error = AddressError;
     fn try_from(text: String) -> Result<EmailAddress, AddressError> {
-        let erased = text.strip_prefix(ERASED).and_then(|grant| grant.parse().ok());
-        erased.map_or_else(|| EmailAddress::parse(&text), |grant| Ok(EmailAddress::erased(&grant)))
+        let in_place = |of: &str| Some(EmailAddress::in_place(of, &text.strip_prefix(of)?.parse().ok()?));
+        in_place(ERASED).or_else(|| in_place(NONE)).map_or_else(|| EmailAddress::parse(&text), Ok)
     }
 }
 
@@ -207,13 +223,17 @@ mod tests {
     }
 
     #[test]
-    fn who_was_erased_has_what_is_read_again_and_is_no_address() {
+    fn what_is_in_the_place_of_an_address_is_read_again_and_is_none() {
         let grant: GrantId = "0123456789abcdef".parse().unwrap();
-        let erased = EmailAddress::erased(&grant);
-        assert_eq!(erased.as_written(), "erased-0123456789abcdef");
-        let again = EmailAddress::try_from(String::from(erased)).unwrap();
-        assert!(again.is_erased() && EmailAddress::parse(again.as_written()).is_err());
-        assert!(!EmailAddress::parse("erased-0123456789abcdef@uni.edu").unwrap().is_erased());
+        for (of, written, is_erased) in [
+            (EmailAddress::erased(&grant), "erased-0123456789abcdef", true),
+            (EmailAddress::none_of(&grant), "no-address-0123456789abcdef", false),
+        ] {
+            let again = EmailAddress::try_from(String::from(of)).unwrap();
+            assert_eq!((again.as_written(), again.is_none(), again.is_erased()), (written, true, is_erased));
+            assert!(EmailAddress::parse(written).is_err());
+            assert!(!EmailAddress::parse(&format!("{written}@uni.edu")).unwrap().is_none());
+        }
     }
 
     #[test]

@@ -27,8 +27,8 @@ use crate::domain::values::window::end_of_utc_day;
 use crate::prelude::*;
 use crate::store::alerts::MAILS_AT_ONCE;
 use crate::store::grants::view::{AS_READ, as_read};
-use crate::store::table::write::{Round, Told, Transaction, Unaudited, number};
-use crate::store::{ActContext, Enrolment, FiledMail, MailState, NOT_WANTED, OutboxRow, QueuedMail};
+use crate::store::table::write::{Round, Told, Transaction, Unaudited, number, text};
+use crate::store::{ActContext, Enrolment, FiledMail, MailState, NO_ADDRESS, NOT_WANTED, OutboxRow, QueuedMail};
 
 /// The most readings that one transaction checks, of its hundred parts. No grant uses keys of so many
 /// attempts in one window.
@@ -134,14 +134,15 @@ impl Table {
 
     /// Signs out whoever used the address that a grant had, and mails both addresses.
     async fn correcting(&self, was: &Grant, now: Moment) -> Result<Transaction, StoreError> {
-        let mut transaction = self.transaction();
         let (programme, grant, address) = (was.programme.clone(), was.id.clone(), was.person.address.clone());
-        transaction = self.signing_out(transaction, address.matched()).await?;
         let roster = QueuedMail::Roster { programme: programme.clone(), grant: grant.clone(), is_reminder: false };
-        for mail in [roster, QueuedMail::FormerAddress { programme, grant, address }] {
-            transaction = transaction.owing(&OutboxRow::queued_by_hand(new_ulid(now), mail, now))?;
+        let transaction = self.transaction().owing(&OutboxRow::queued_by_hand(new_ulid(now), roster, now))?;
+        if address.is_none() {
+            return Ok(transaction);
         }
-        Ok(transaction)
+        let transaction = self.signing_out(transaction, address.matched()).await?;
+        let former = QueuedMail::FormerAddress { programme, grant, address };
+        transaction.owing(&OutboxRow::queued_by_hand(new_ulid(now), former, now))
     }
 }
 
@@ -168,10 +169,7 @@ pub(crate) fn transaction_of(
         let version = number(view.programme.version);
         transaction = transaction.check(&programme, "version = :version", &[(":version", version)])?;
     }
-    let (was, becomes) = (view.grant.person.address.matched(), grant.person.address.matched());
-    if was != becomes {
-        transaction = with_enrolment_moved(transaction, grant, was)?;
-    }
+    transaction = with_enrolment_moved(transaction, grant, &view.grant.person.address)?;
     let row = change.notice().map(|notice| OutboxRow::notice(new_ulid(now), notice, grant, now));
     if let Some(row) = row {
         transaction = transaction.owing(&row)?;
@@ -189,17 +187,23 @@ pub(crate) fn transaction_of(
     }
 }
 
-/// Moves the enrolment to the grant's new address, by which a grant is found.
+/// Moves the enrolment, by which a grant is found, from the address that the grant had to that which it has, if there are such.
 fn with_enrolment_moved(
-    transaction: Transaction,
+    mut transaction: Transaction,
     grant: &Grant,
-    was: &MatchedAddress,
+    was: &EmailAddress,
 ) -> Result<Transaction, StoreError> {
-    let (programme, id) = (grant.programme.clone(), grant.id.clone());
-    let enrolment = Enrolment { address: grant.person.address.matched().clone(), programme, grant: id };
-    let key = Enrolment::key_of(was, &grant.programme);
-    let transaction = if grant.person.address.is_erased() { transaction } else { transaction.create(&enrolment)? };
-    transaction.remove(&key, "attribute_exists(pk)", &[])
+    let (address, programme) = (&grant.person.address, &grant.programme);
+    if address != was && !was.is_none() {
+        let is_its_own = [(":grant", text(grant.id.as_str()))];
+        transaction =
+            transaction.remove(&Enrolment::key_of(was.matched(), programme), "#grant = :grant", &is_its_own)?;
+    }
+    if address != was && !address.is_none() {
+        let (address, programme) = (address.matched().clone(), programme.clone());
+        transaction = transaction.create(&Enrolment { address, programme, grant: grant.id.clone() })?;
+    }
+    Ok(transaction)
 }
 
 fn with_readings_unchanged(
@@ -307,7 +311,7 @@ impl OutboxRow {
             MailState::Delivered { at, .. } | MailState::Bounced { at, .. } | MailState::Complained { at, .. } => {
                 NoticeDelivery::SentBy(self.counted_on.map_or(*at, |day| end_of_utc_day(day).min(*at)))
             }
-            MailState::Dropped { why, at } if why == NOT_WANTED => NoticeDelivery::SentBy(*at),
+            MailState::Dropped { why, at } if why == NOT_WANTED || why == NO_ADDRESS => NoticeDelivery::SentBy(*at),
             MailState::Dropped { .. } => NoticeDelivery::Void,
             MailState::Failed { why, at } if is_of_the_address(why) => NoticeDelivery::SentBy(*at),
             // An admin was notified, and may have it sent again.

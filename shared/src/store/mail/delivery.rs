@@ -295,6 +295,8 @@ impl Table {
 
 /// The reason recorded for a mail that is not sent to such an address, where nobody need be notified.
 pub const NOT_WANTED: &str = "mail to this address comes back or is not wanted";
+/// The reason recorded for a mail about a grant that has lost its address to somebody else, or whose person was erased.
+pub const NO_ADDRESS: &str = "the grant has no address any more";
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undeliverable {

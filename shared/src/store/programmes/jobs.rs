@@ -326,6 +326,11 @@ pub enum Step {
     Drop {
         grant: GrantId,
     },
+    /// The loss of an address to somebody else, to whom later steps give it.
+    Leave {
+        grant: GrantId,
+        address: MatchedAddress,
+    },
     /// The return of a dropped person whom the file names again.
     Return {
         grant: GrantId,
@@ -357,10 +362,16 @@ impl Step {
     pub fn grant(&self) -> Option<&GrantId> {
         match self {
             Step::Add { .. } => None,
-            Step::Change { grant, .. } | Step::Drop { grant } | Step::Return { grant } | Step::Act { grant, .. } => {
-                Some(grant)
-            }
+            Step::Change { grant, .. }
+            | Step::Drop { grant }
+            | Step::Leave { grant, .. }
+            | Step::Return { grant }
+            | Step::Act { grant, .. } => Some(grant),
         }
+    }
+
+    pub fn is_leave(&self) -> bool {
+        matches!(self, Step::Leave { .. })
     }
 }
 

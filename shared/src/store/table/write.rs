@@ -109,6 +109,7 @@ impl Transaction {
             .table_name(&self.table)
             .set_key(Some(key_item(key)))
             .set_condition_expression(given(condition))
+            .set_expression_attribute_names(reserved(condition))
             .set_expression_attribute_values(named(values));
         self.with(key, delete.build().map(|delete| TransactWriteItem::builder().delete(delete)))
     }
@@ -251,6 +252,7 @@ impl Table {
         if let Some(delete) = write.delete.clone() {
             let send = self.client.delete_item().table_name(delete.table_name).set_key(Some(delete.key));
             let send = send.set_condition_expression(delete.condition_expression);
+            let send = send.set_expression_attribute_names(delete.expression_attribute_names);
             let send = send.set_expression_attribute_values(delete.expression_attribute_values);
             send.send().await.map_err(|error| reduce(&error))?;
         }
