@@ -1,5 +1,7 @@
 //! The paths of pages that other pages link to.
 
+use bursar_core::store::RosterPreview;
+
 use crate::prelude::*;
 
 pub(crate) const ACCOUNT: &str = "/console/account";
@@ -18,6 +20,10 @@ pub(crate) fn erased(erasure: ulid::Ulid) -> String {
 
 pub(crate) fn programme(programme: &ProgrammeId) -> String {
     format!("/console/programmes/{programme}")
+}
+
+pub(crate) fn kept_roster(preview: &RosterPreview) -> String {
+    format!("{}/roster/{}", programme(&preview.programme), preview.import)
 }
 
 pub(crate) fn alerts(programme: &ProgrammeId) -> String {

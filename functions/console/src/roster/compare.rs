@@ -133,16 +133,25 @@ impl ImportPlan {
         self.count(Change::Dropped) * 5 > self.standing
     }
 
+    /// How many rows give an address to another person than had it.
+    pub(super) fn conflicts(&self) -> usize {
+        let is_one = |row: &&PlannedRow| row.reason.contains(line::ANOTHER_ID) || row.reason.contains("two people");
+        self.of(Change::Refused).filter(is_one).count()
+    }
+
     /// How many people of each domain the file names.
     pub(super) fn domains(&self) -> BTreeMap<&str, usize> {
         let mut domains = BTreeMap::new();
         let named = self.rows.iter().filter(|row| !row.changes.contains(&Change::Dropped));
         for address in named.filter_map(|row| row.address.as_ref()) {
-            let (_, domain) = address.matched().as_str().rsplit_once('@').unwrap_or_default();
-            *domains.entry(domain).or_default() += 1;
+            *domains.entry(domain(address)).or_default() += 1;
         }
         domains
     }
+}
+
+pub(super) fn domain(address: &EmailAddress) -> &str {
+    address.matched().as_str().rsplit_once('@').unwrap_or_default().1
 }
 
 impl PlannedRow {

@@ -1,0 +1,143 @@
+//! The mail about a registrar's file, to those in charge of the programme: what it changed, or that it waits and why.
+
+use bursar_core::store::{Import, RosterChanges, RosterPreview, StaffPerson};
+use ulid::Ulid;
+
+use crate::prelude::*;
+
+impl App {
+    /// The mail about a file as things stand: one that waited may have been applied since, or another may have come.
+    pub(crate) async fn import(
+        &self,
+        programme: &ProgrammeId,
+        import: Ulid,
+        changes: &RosterChanges,
+        recipient: &PersonId,
+    ) -> Result<ComposedRow, StoreError> {
+        let (programme, person, applied, waiting) = tokio::try_join!(
+            self.table.get(Programme::key_of(programme)),
+            self.table.get(StaffPerson::key_of(recipient)),
+            self.table.get(Import::key_of(programme, import, 0)),
+            self.table.get(RosterPreview::key_of(programme, import)),
+        )?;
+        let Some(programme) = programme else { return Ok(GONE) };
+        let Some(person) = person else { return Ok(ComposedRow::Unsendable("NoSuchPerson")) };
+        if !is_among(person.address.matched(), &self.table.in_charge(&programme.settings).await?) {
+            return Ok(ComposedRow::Nothing("this person does not decide about the programme any more"));
+        }
+        if applied.is_some_and(|import| import.applied) {
+            return Ok(self.to(&person.address, |words| words.applied(&programme, changes)));
+        }
+        let Some(waiting) = waiting else { return Ok(ComposedRow::Nothing("the file does not wait any more")) };
+        Ok(self.to(&person.address, |words| words.waits(&programme, changes, &waiting)))
+    }
+}
+
+impl Words<'_> {
+    fn applied(self, programme: &Programme, changes: &RosterChanges) -> Letter {
+        let name = plain(&programme.settings.name);
+        let mut parts = vec![
+            LetterPart::Sentences(format!("The registrar's file has changed the roster of {name}.")),
+            facts(changes),
+        ];
+        if changes.dropped > 0 {
+            parts.push(said(
+                "The keys of those who were dropped are off. Within seven days you can undo that on the programme's page.",
+            ));
+        }
+        self.about_a_file(programme, "the registrar's file changed the roster", "The roster has changed", parts)
+    }
+
+    fn waits(self, programme: &Programme, changes: &RosterChanges, waiting: &RosterPreview) -> Letter {
+        let name = plain(&programme.settings.name);
+        let until = time_in(waiting.until, programme.settings.term.zone());
+        let parts = vec![
+            LetterPart::Sentences(format!(
+                "A registrar's file for {name} waits for you, and changes nothing until then. {}",
+                plain(&waiting.why.join(" "))
+            )),
+            facts(changes),
+            LetterPart::Sentences(format!(
+                "Look at what it would change, and apply it if that is right: a warning on the programme's page leads to it. It waits until \
+                 {until}, or until the next file comes."
+            )),
+        ];
+        self.about_a_file(programme, "a registrar's file waits for you", "A file waits", parts)
+    }
+
+    fn about_a_file(self, programme: &Programme, what: &str, heading: &str, mut parts: Vec<LetterPart>) -> Letter {
+        let name = plain(&programme.settings.name);
+        parts.push(LetterPart::Link {
+            label: "Open the programme",
+            url: format!("{}/console/programmes/{}", self.config.origin.as_str(), programme.id),
+        });
+        Letter {
+            subject: format!("{name}: {what}"),
+            heading: heading.to_owned(),
+            parts,
+            why: format!("You get this mail because you decide about the roster of {name}."),
+            to: self.to.clone(),
+        }
+    }
+}
+
+/// What the file changes, without what it does not.
+fn facts(changes: &RosterChanges) -> LetterPart {
+    let RosterChanges { added, changed, moved, returned, dropped, refused } = *changes;
+    let counts = [
+        ("Added", added),
+        ("Name, address or id changed", changed),
+        ("Moved to another group", moved),
+        ("Returned", returned),
+        ("Dropped", dropped),
+        ("Rows that were refused", refused),
+    ];
+    LetterPart::facts(counts.into_iter().filter(|(_, count)| *count > 0).map(|(name, count)| (name, count.to_string())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{at, programme, told};
+
+    #[tokio::test]
+    async fn a_file_was_applied() {
+        let changes = RosterChanges { added: 3, moved: 1, dropped: 2, ..RosterChanges::default() };
+        insta::assert_snapshot!(told(|words| words.applied(&programme(), &changes)).await, @"
+        CS pilot: the registrar's file changed the roster
+        The roster has changed
+        The registrar's file has changed the roster of CS pilot.
+        Added: 3
+        Moved to another group: 1
+        Dropped: 2
+        The keys of those who were dropped are off. Within seven days you can undo that on the programme's page.
+        Open the programme: https://bursar.example.edu/console/programmes/cs-pilot
+        You get this mail because you decide about the roster of CS pilot.
+        ");
+    }
+
+    #[tokio::test]
+    async fn a_file_waits() {
+        let changes = RosterChanges { added: 12, refused: 3, ..RosterChanges::default() };
+        let waiting = RosterPreview {
+            import: Ulid::nil(),
+            programme: programme().id,
+            until: at("2026-11-30T03:00:00Z"),
+            replaces: true,
+            roster: "0123456789ab".to_owned(),
+            why: ["It adds 12 people, more than a fifth of 40.", "Of its 50 rows 3 are refused."]
+                .map(str::to_owned)
+                .into(),
+        };
+        insta::assert_snapshot!(told(|words| words.waits(&programme(), &changes, &waiting)).await, @"
+        CS pilot: a registrar's file waits for you
+        A file waits
+        A registrar's file for CS pilot waits for you, and changes nothing until then. It adds 12 people, more than a fifth of 40. Of its 50 rows 3 are refused.
+        Added: 12
+        Rows that were refused: 3
+        Look at what it would change, and apply it if that is right: a warning on the programme's page leads to it. It waits until 30 November 2026, 04:00 (Europe/Berlin), or until the next file comes.
+        Open the programme: https://bursar.example.edu/console/programmes/cs-pilot
+        You get this mail because you decide about the roster of CS pilot.
+        ");
+    }
+}
