@@ -125,14 +125,14 @@ mod tests {
             until: at("2026-11-30T03:00:00Z"),
             replaces: true,
             roster: "0123456789ab".to_owned(),
-            why: ["It adds 12 people, more than a fifth of 40.", "Of its 50 rows 3 are refused."]
+            why: ["It adds 12 people to the 40 on the roster, more than a fifth.", "Of its 50 rows 3 are refused."]
                 .map(str::to_owned)
                 .into(),
         };
         insta::assert_snapshot!(told(|words| words.waits(&programme(), &changes, &waiting)).await, @"
         CS pilot: a registrar's file waits for you
         A file waits
-        A registrar's file for CS pilot waits for you, and changes nothing until then. It adds 12 people, more than a fifth of 40. Of its 50 rows 3 are refused.
+        A registrar's file for CS pilot waits for you, and changes nothing until then. It adds 12 people to the 40 on the roster, more than a fifth. Of its 50 rows 3 are refused.
         Added: 12
         Rows that were refused: 3
         Look at what it would change, and apply it if that is right: a warning on the programme's page leads to it. It waits until 30 November 2026, 04:00 (Europe/Berlin), or until the next file comes.

@@ -261,13 +261,13 @@ pub(crate) async fn kept(
     Path((_, name)): Path<(String, String)>,
     file: CsvRequest,
 ) -> Answer {
-    let is_file = name.ends_with(".csv");
-    let import = name.trim_end_matches(".csv").parse().ok();
+    let as_file = name.strip_suffix(".csv");
+    let import = as_file.unwrap_or(&name).parse().ok();
     let import: Ulid = import.filter(|_| access.is_faculty()).ok_or_else(AppError::not_found)?;
     let kept = site.table.preview(&access.programme.id, import, site.clock.now()).await?;
     let (preview, bytes) = kept.ok_or_else(AppError::not_found)?;
     let compared = Compared::of(&site, &access.programme, &bytes, AbsentRows::replacing(preview.replaces)).await?;
-    if !is_file {
+    if as_file.is_none() {
         return Ok(compared.page(&site, &access, &preview, None));
     }
     if compared.roster != preview.roster {

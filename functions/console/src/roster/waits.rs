@@ -49,13 +49,16 @@ pub(super) fn why(file: &Compared, standing: &Standing<'_>) -> Vec<String> {
     because(
         dropped > FEW && (dropped + lately) * 5 > people,
         match lately {
-            0 => format!("It drops {dropped} people, more than a fifth of {people}."),
+            0 => format!("It drops {dropped} of the {people} people on the roster, more than a fifth."),
             _ => format!(
-                "It drops {dropped} people. With the {lately} of the last seven days that is more than a fifth of {people}."
+                "It drops {dropped} of the {people} people on the roster, with the {lately} of the last seven days more than a fifth."
             ),
         },
     );
-    because(added > FEW && added * 5 > people, format!("It adds {added} people, more than a fifth of {people}."));
+    because(
+        added > FEW && added * 5 > people,
+        format!("It adds {added} people to the {people} on the roster, more than a fifth."),
+    );
     let (before, after) = standing.implied(file);
     let budget = standing.budget.limit;
     because(
@@ -200,15 +203,15 @@ mod tests {
                 file(0..28, "") + &file(28..30, "B"),
                 "If everybody on the roster claimed a key, $360.00 would be held then, and the budget is $350.00.",
             ),
-            (20, 0, file(6..20, ""), "It drops 6 people, more than a fifth of 20."),
+            (20, 0, file(6..20, ""), "It drops 6 of the 20 people on the roster, more than a fifth."),
             (
                 30,
                 2,
                 file(8..30, ""),
-                "It drops 6 people. With the 2 of the last seven days that is more than a fifth of 30.",
+                "It drops 6 of the 30 people on the roster, with the 2 of the last seven days more than a fifth.",
             ),
             (60, 2, file(8..60, ""), ""),
-            (20, 0, file(0..26, ""), "It adds 6 people, more than a fifth of 20."),
+            (20, 0, file(0..26, ""), "It adds 6 people to the 20 on the roster, more than a fifth."),
             (20, 0, other("sub.uni.edu"), "Nobody on the roster has an address at sub.uni.edu so far."),
             (20, 0, other("uni.edu"), ""),
             (20, 0, taken, "Addresses that belong to another id on the roster: 1."),
