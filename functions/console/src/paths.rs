@@ -1,7 +1,5 @@
 //! The paths of pages that other pages link to.
 
-use bursar_core::store::RosterPreview;
-
 use crate::prelude::*;
 
 pub(crate) const ACCOUNT: &str = "/console/account";
@@ -20,10 +18,6 @@ pub(crate) fn erased(erasure: ulid::Ulid) -> String {
 
 pub(crate) fn programme(programme: &ProgrammeId) -> String {
     format!("/console/programmes/{programme}")
-}
-
-pub(crate) fn kept_roster(preview: &RosterPreview) -> String {
-    format!("{}/roster/{}", programme(&preview.programme), preview.import)
 }
 
 pub(crate) fn alerts(programme: &ProgrammeId) -> String {

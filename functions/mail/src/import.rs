@@ -26,55 +26,47 @@ impl App {
             return Ok(ComposedRow::Nothing("this person does not decide about the programme any more"));
         }
         if applied.is_some_and(|import| import.applied) {
-            return Ok(self.to(&person.address, |words| words.applied(&programme, changes)));
+            return Ok(self.to(&person.address, |words| words.about_a_file(&programme, changes, None)));
         }
         let Some(waiting) = waiting else { return Ok(ComposedRow::Nothing("the file does not wait any more")) };
-        Ok(self.to(&person.address, |words| words.waits(&programme, changes, &waiting)))
+        Ok(self.to(&person.address, |words| words.about_a_file(&programme, changes, Some(&waiting))))
     }
 }
 
 impl Words<'_> {
-    fn applied(self, programme: &Programme, changes: &RosterChanges) -> Letter {
+    fn about_a_file(self, programme: &Programme, changes: &RosterChanges, waiting: Option<&RosterPreview>) -> Letter {
         let name = plain(&programme.settings.name);
-        let mut parts = vec![
-            LetterPart::Sentences(format!("The registrar's file has changed the roster of {name}.")),
-            facts(changes),
-        ];
-        if changes.dropped > 0 {
-            parts.push(said(
-                "The keys of those who were dropped are off. Within seven days you can undo that on the programme's page.",
-            ));
-        }
-        self.about_a_file(programme, "the registrar's file changed the roster", "The roster has changed", parts)
-    }
-
-    fn waits(self, programme: &Programme, changes: &RosterChanges, waiting: &RosterPreview) -> Letter {
-        let name = plain(&programme.settings.name);
-        let until = time_in(waiting.until, programme.settings.term.zone());
-        let parts = vec![
-            LetterPart::Sentences(format!(
-                "A registrar's file for {name} waits for you, and changes nothing until then. {}",
-                plain(&waiting.why.join(" "))
-            )),
-            facts(changes),
-            LetterPart::Sentences(format!(
-                "Look at what it would change, and apply it if that is right: a warning on the programme's page leads to it. It waits until \
-                 {until}, or until the next file comes."
-            )),
-        ];
-        self.about_a_file(programme, "a registrar's file waits for you", "A file waits", parts)
-    }
-
-    fn about_a_file(self, programme: &Programme, what: &str, heading: &str, mut parts: Vec<LetterPart>) -> Letter {
-        let name = plain(&programme.settings.name);
-        parts.push(LetterPart::Link {
-            label: "Open the programme",
-            url: format!("{}/console/programmes/{}", self.config.origin.as_str(), programme.id),
-        });
+        let (subject, heading, first, last) = match waiting {
+            None => (
+                "the registrar's file changed the roster",
+                "The roster has changed",
+                format!("The registrar's file has changed the roster of {name}."),
+                "Who was dropped can be taken back within seven days, on the programme's page.".to_owned(),
+            ),
+            Some(RosterPreview { why, until, .. }) => (
+                "a registrar's file waits for you",
+                "A file waits",
+                format!(
+                    "A registrar's file for {name} waits for you, and changes nothing until then. {}",
+                    plain(&why.join(" "))
+                ),
+                format!(
+                    "Look at what it would change, and apply it if that is right: a warning on the programme's page leads to it. It waits \
+                     until {}, or until the next file comes.",
+                    time_in(*until, programme.settings.term.zone())
+                ),
+            ),
+        };
+        let open = format!("{}/console/programmes/{}", self.config.origin.as_str(), programme.id);
         Letter {
-            subject: format!("{name}: {what}"),
+            subject: format!("{name}: {subject}"),
             heading: heading.to_owned(),
-            parts,
+            parts: vec![
+                LetterPart::Sentences(first),
+                facts(changes),
+                LetterPart::Sentences(last),
+                LetterPart::Link { label: "Open the programme", url: open },
+            ],
             why: format!("You get this mail because you decide about the roster of {name}."),
             to: self.to.clone(),
         }
@@ -103,14 +95,14 @@ mod tests {
     #[tokio::test]
     async fn a_file_was_applied() {
         let changes = RosterChanges { added: 3, moved: 1, dropped: 2, ..RosterChanges::default() };
-        insta::assert_snapshot!(told(|words| words.applied(&programme(), &changes)).await, @"
+        insta::assert_snapshot!(told(|words| words.about_a_file(&programme(), &changes, None)).await, @"
         CS pilot: the registrar's file changed the roster
         The roster has changed
         The registrar's file has changed the roster of CS pilot.
         Added: 3
         Moved to another group: 1
         Dropped: 2
-        The keys of those who were dropped are off. Within seven days you can undo that on the programme's page.
+        Who was dropped can be taken back within seven days, on the programme's page.
         Open the programme: https://bursar.example.edu/console/programmes/cs-pilot
         You get this mail because you decide about the roster of CS pilot.
         ");
@@ -129,7 +121,7 @@ mod tests {
                 .map(str::to_owned)
                 .into(),
         };
-        insta::assert_snapshot!(told(|words| words.waits(&programme(), &changes, &waiting)).await, @"
+        insta::assert_snapshot!(told(|words| words.about_a_file(&programme(), &changes, Some(&waiting))).await, @"
         CS pilot: a registrar's file waits for you
         A file waits
         A registrar's file for CS pilot waits for you, and changes nothing until then. It adds 12 people to the 40 on the roster, more than a fifth. Of its 50 rows 3 are refused.

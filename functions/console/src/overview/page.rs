@@ -53,9 +53,10 @@ struct OverviewPage<'a> {
     standing_out: StandingOut,
     chart: Option<Chart>,
     jobs: Vec<JobLine>,
-    /// The registrar's file that waits for a person.
-    waiting: Option<ShownFile>,
-    token: Option<ShownToken>,
+    /// The registrar's file that waits for a person, and until when.
+    waiting: Option<(String, RosterPreview)>,
+    /// What is said of the registrar's token.
+    token: Option<String>,
     /// The last import, if its drops may still be undone: how many, and until when.
     undo: Option<(Ulid, u32, String)>,
     edit: EditFields<'a>,
@@ -63,20 +64,6 @@ struct OverviewPage<'a> {
     is_person_open: bool,
     /// The form that copies the programme; assistants have none.
     copying: Option<CopyFields<'a>>,
-}
-
-struct ShownFile {
-    path: String,
-    why: String,
-    until: String,
-}
-
-/// What is said of the registrar's token.
-struct ShownToken {
-    made_at: String,
-    made_by: String,
-    used_at: Option<String>,
-    is_good: bool,
 }
 
 struct EditFields<'a> {
@@ -144,12 +131,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         warnings.extend(warnings::balance(site, programme, implied - spent.total(), now).await?);
     }
     let token = match token {
-        Some(token) => Some(ShownToken {
-            made_at: time(token.made_at),
-            made_by: show::person(&site.table, &token.made_by).await?,
-            used_at: token.last_used_at.map(time),
-            is_good: registrar::is_good(site, programme, &token, now).await?,
-        }),
+        Some(token) => Some(registrar::in_words(site, programme, &token, now).await?),
         None => None,
     };
     let is_edited = state.edit.is_some();
@@ -181,11 +163,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         outlook: Outlook::of(programme, &budget, &spent, sync.listed_at, now),
         standing_out: own.filter(|_| !programme.is_over(now)).map(|own| own.standing_out.clone()).unwrap_or_default(),
         chart: Chart::of(&spent, budget.limit),
-        waiting: waiting(previews, &jobs, now).map(|preview| ShownFile {
-            path: paths::kept_roster(&preview),
-            why: preview.why.join(" "),
-            until: time(preview.until),
-        }),
+        waiting: waiting(previews, &jobs, now).map(|file| (time(file.until), file)),
         token,
         undo: to_undo(&jobs, now).map(|(import, dropped, until)| (import, dropped, time(until))),
         jobs: JobLine::of_programme(programme, &jobs, now),

@@ -7,10 +7,9 @@ use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::request::Parts;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::values::token::RegistrarToken;
-use bursar_core::store::{Author, RateCount, RosterChanges, RosterToken, StaffPerson, WAITS_FOR};
+use bursar_core::store::{Author, RateCount, RosterToken, StaffPerson, WAITS_FOR};
 use bursar_core::web::RequestDeadline;
-use serde::Serialize;
-use ulid::Ulid;
+use serde_json::{Value, json};
 
 use super::compare::AbsentRows;
 use super::waits::{self, Standing};
@@ -22,22 +21,6 @@ use crate::prelude::*;
 const PREFIX: &str = "bursar-roster-";
 /// The most files of a programme in an hour.
 const FILES_AN_HOUR: u32 = 12;
-
-#[derive(Serialize)]
-#[serde(tag = "state", rename_all = "lowercase")]
-enum Put {
-    Unchanged,
-    Applying(Taken),
-    Waiting(Taken),
-}
-
-#[derive(Serialize)]
-struct Taken {
-    import: Ulid,
-    #[serde(flatten)]
-    changes: RosterChanges,
-    why: Vec<String>,
-}
 
 pub(crate) async fn put(
     State(site): State<Site>,
@@ -66,19 +49,23 @@ pub(crate) async fn put(
     let why = waits::why(&compared, &Standing { settings: &programme.settings, budget: &budget, last_header, now });
     site.table.remove_waiting_files(&programme.id, None, deadline).await?;
     if compared.plan.steps.is_empty() && why.is_empty() {
-        return answer(StatusCode::OK, &Put::Unchanged);
+        return Ok(answer(StatusCode::OK, &json!({ "state": "unchanged" })));
     }
     let preview = compared.preview(&programme, now + WAITS_FOR, why, now);
     let (import, changes) = (preview.import, compared.changes());
     let mails = site.table.mails_about_import(&programme, import, changes, now, deadline).await?;
-    let taken = Taken { import, changes, why: preview.why.clone() };
+    let mut said = serde_json::to_value(changes)?;
+    said["import"] = json!(import);
+    said["why"] = json!(preview.why);
     if preview.waits() {
         site.table.keep_preview(&preview, &file, &mails, deadline).await?;
-        return answer(StatusCode::ACCEPTED, &Put::Waiting(taken));
+        said["state"] = json!("waiting");
+    } else {
+        let by = Author { actor: &Actor::Registrar, now, deadline };
+        start(&site, compared.import(&programme, import, now), compared.plan.steps, &mails, by).await?;
+        said["state"] = json!("applying");
     }
-    let by = Author { actor: &Actor::Registrar, now, deadline };
-    start(&site, compared.import(&programme, import, now), compared.plan.steps, &mails, by).await?;
-    answer(StatusCode::ACCEPTED, &Put::Applying(taken))
+    Ok(answer(StatusCode::ACCEPTED, &said))
 }
 
 /// The programme with the token that the request brings. Whatever is wrong is answered alike, before the rest of the request is read.
@@ -107,12 +94,7 @@ async fn programme_of(
 }
 
 /// Whether the programme goes on and the maker of its token may still make one.
-pub(crate) async fn is_good(
-    site: &Site,
-    programme: &Programme,
-    token: &RosterToken,
-    now: Moment,
-) -> Result<bool, AppError> {
+async fn is_good(site: &Site, programme: &Programme, token: &RosterToken, now: Moment) -> Result<bool, AppError> {
     let Some(maker) = site.table.get(StaffPerson::key_of(&token.made_by)).await? else { return Ok(false) };
     let maker = maker.address.matched();
     let role = Role::of(maker, &programme.settings, site.table.is_admin(maker).await?);
@@ -143,8 +125,25 @@ async fn file(request: Request) -> Result<Vec<u8>, AppError> {
     Ok(file.into())
 }
 
-fn answer(status: StatusCode, put: &Put) -> Answer {
-    Ok((status, [(CONTENT_TYPE, "application/json")], serde_json::to_string(put)?).into_response())
+fn answer(status: StatusCode, said: &Value) -> Response {
+    (status, [(CONTENT_TYPE, "application/json")], said.to_string()).into_response()
+}
+
+/// What the overview says of a token.
+pub(crate) async fn in_words(
+    site: &Site,
+    programme: &Programme,
+    token: &RosterToken,
+    now: Moment,
+) -> Result<String, AppError> {
+    let time = |at| column_time(at, programme.settings.term.zone());
+    let maker = show::person(&site.table, &token.made_by).await?;
+    let used = token.last_used_at.map_or("never used".to_owned(), |at| format!("last used on {}", time(at)));
+    let mut words = format!("The token was made by {maker} on {}, and {used}.", time(token.made_at));
+    if !is_good(site, programme, token, now).await? {
+        words += " It is not good any more: who made it may not make one now, or the term is over.";
+    }
+    Ok(words)
 }
 
 #[derive(Template)]

@@ -70,7 +70,7 @@ pub(super) fn why(file: &Compared, standing: &Standing<'_>) -> Vec<String> {
         ),
     );
     let unknown = unknown_domains(file);
-    because(!unknown.is_empty(), format!("Nobody on the roster has an address at {} so far.", named(&unknown)));
+    because(!unknown.is_empty(), format!("Nobody on the roster has an address at {} so far.", unknown.join(", ")));
     let conflicts = plan.conflicts();
     because(conflicts > 0, format!("Addresses that belong to another id on the roster: {conflicts}."));
     let rows = plan.rows.len() - dropped;
@@ -79,58 +79,36 @@ pub(super) fn why(file: &Compared, standing: &Standing<'_>) -> Vec<String> {
 }
 
 impl Standing<'_> {
-    /// What would be held if everybody claimed, before the file and after it.
+    /// What would be held if everybody claimed, before the file and after it. A reservation of somebody who is dropped stays for a week.
     fn implied(&self, file: &Compared) -> (Usd, Usd) {
         let mut unreserved = Unreserved::default();
         file.grants.iter().for_each(|grant| unreserved.add(grant));
         let before = self.budget.reserved + unreserved.cost(self.settings, self.now);
-        let cost_in = |group: Option<&str>, own: Option<Usd>| {
-            let cap = own.unwrap_or_else(|| self.settings.allowance.cap_of(group));
+        let cost = |own: Option<Usd>, group: &Option<String>| {
+            let cap = own.unwrap_or_else(|| self.settings.allowance.cap_of(group.as_deref()));
             self.settings.cost_of_a_key(cap, self.now)
         };
-        let mut after = before;
-        // The group of each, and whether they are on the roster.
-        let now = |grant: &Grant| (grant.group.clone(), grant.holds.dropped.is_none());
-        let mut then: HashMap<&GrantId, _> = file.grants.iter().map(|grant| (&grant.id, now(grant))).collect();
-        for step in &file.plan.steps {
-            if let Step::Add { group, .. } = step {
-                after = after + cost_in(group.as_deref(), None);
+        let grants: HashMap<&GrantId, &Grant> = file.grants.iter().map(|grant| (&grant.id, grant)).collect();
+        let more = |step: &Step| match (step, step.grant().and_then(|grant| grants.get(grant))) {
+            (Step::Add { group, .. }, _) => cost(None, group),
+            (Step::Change { group, .. }, Some(of)) if of.has_reservation || of.holds.is_empty() => {
+                cost(of.own_cap, group) - cost(of.own_cap, &of.group)
             }
-            let Some(is) = step.grant().and_then(|grant| then.get_mut(grant)) else { continue };
-            match step {
-                Step::Change { group, .. } => is.0.clone_from(group),
-                Step::Drop { .. } => is.1 = false,
-                Step::Return { .. } => is.1 = true,
-                _ => {}
-            }
-        }
-        for grant in file.grants.iter().filter(|grant| !grant.is_over()) {
-            // A reservation stays for a week.
-            let cost = |(group, is_there): &(Option<String>, bool)| {
-                let counts = *is_there || grant.has_reservation;
-                if counts { cost_in(group.as_deref(), grant.own_cap) } else { Usd::ZERO }
-            };
-            after = after + cost(&then[&grant.id]) - cost(&now(grant));
-        }
-        (before, after)
+            (Step::Return { .. }, Some(of)) if !of.has_reservation => cost(of.own_cap, &of.group),
+            (Step::Drop { .. }, Some(of)) if !of.has_reservation => Usd::ZERO - cost(of.own_cap, &of.group),
+            _ => Usd::ZERO,
+        };
+        (before, before + file.plan.steps.iter().map(more).sum())
     }
 }
 
 /// The domains of those whom the file adds or changes that nobody on the roster has.
 fn unknown_domains(file: &Compared) -> Vec<&str> {
-    let known: BTreeSet<&str> =
-        file.grants.iter().filter(|grant| !grant.is_over()).map(|grant| domain(&grant.person.address)).collect();
+    let standing = file.grants.iter().filter(|grant| !grant.is_over());
+    let known: BTreeSet<&str> = standing.map(|grant| domain(&grant.person.address)).collect();
     let rows = file.plan.of(Change::Added).chain(file.plan.of(Change::Changed));
     let domains: BTreeSet<&str> = rows.filter_map(|row| row.address.as_ref()).map(domain).collect();
-    domains.difference(&known).copied().collect()
-}
-
-fn named(domains: &[&str]) -> String {
-    let first = domains.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
-    match domains.len().saturating_sub(NAMED) {
-        0 => first,
-        more => format!("{first} and {more} more"),
-    }
+    domains.difference(&known).copied().take(NAMED).collect()
 }
 
 #[cfg(test)]
