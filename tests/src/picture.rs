@@ -51,8 +51,8 @@ pub fn names(stack: &Stack, seen: &Snapshot) -> Vec<(String, String)> {
 }
 
 fn pictured(value: &AttributeValue, names: &[(String, String)]) -> String {
-    const RANDOM: [&str; 11] =
-        ["import", "roster", "pk", "sk", "version", "nonce", "entry", "row", "person", "due", "queue"];
+    const RANDOM: [&str; 13] =
+        ["import", "roster", "pk", "sk", "version", "nonce", "entry", "row", "first", "rows", "person", "due", "queue"];
     /// In milliseconds; amounts and counts stay below it.
     const A_TIME: i64 = 1_500_000_000_000;
     let named =
