@@ -42,6 +42,7 @@ visits! {
     post(path: &str, fields: &[(&str, &str)]);
     post_from(origin: &str, path: &str, fields: &[(&str, &str)]);
     post_as(kind: &str, path: &str, body: impl Into<Vec<u8>>);
+    put(path: &str, token: &str, kind: &str, file: impl Into<Vec<u8>>);
     submit(page: &Page, action: &str, filled: &[(&str, &str)]);
     send_form(form: &Form);
     upload(page: &Page, action: &str, filled: &[(&str, &str)], name: &str, text: &[u8]);

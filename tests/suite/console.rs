@@ -9,6 +9,7 @@ mod help_desk;
 mod mails;
 mod outlook;
 mod programmes;
+mod registrar;
 mod requests;
 pub(crate) mod roster;
 mod spending;

@@ -13,6 +13,8 @@ use super::rules::sources;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Whose {
     Anybodys,
+    /// Every program with its token, and so nobody here.
+    Programs,
     /// Every person who is signed in.
     Visitors,
     /// A student on the programme's roster.
@@ -24,12 +26,12 @@ enum Whose {
     Facultys,
     Admins,
 }
-use Whose::{Admins, Anybodys, Assistants, Facultys, Staffs, Students, Visitors};
+use Whose::{Admins, Anybodys, Assistants, Facultys, Programs, Staffs, Students, Visitors};
 
 const ERASURE: &str = "01KDVDNA00000000000000001A";
 const PROGRAMME: &str = "/console/programmes/{id}";
 
-const TABLE: [(&str, &str, Whose); 71] = [
+const TABLE: [(&str, &str, Whose); 73] = [
     ("GET", "/", Anybodys),
     ("POST", "/link", Anybodys),
     ("GET", "/c/{*anything}", Anybodys),
@@ -56,6 +58,8 @@ const TABLE: [(&str, &str, Whose); 71] = [
     ("POST", PROGRAMME, Facultys),
     ("POST", "/console/programmes/{id}/people", Facultys),
     ("POST", "/console/programmes/{id}/roster", Facultys),
+    ("PUT", "/console/programmes/{id}/roster", Programs),
+    ("POST", "/console/programmes/{id}/roster/token", Facultys),
     ("POST", "/console/programmes/{id}/roster/apply", Facultys),
     ("POST", "/console/programmes/{id}/roster/undo", Facultys),
     ("GET", "/console/programmes/{id}/roster/{file}", Facultys),
@@ -141,6 +145,7 @@ impl Answered {
         let has_role = |least: Who| who == Who::Admin || (is_own && who >= least);
         let is_in = match whose {
             Anybodys => return Answered::In,
+            Programs => return Answered::SignedOut,
             _ if who == Who::Nobody => return Answered::SignedOut,
             Visitors => true,
             Students => is_own && who == Who::Student,
@@ -188,6 +193,7 @@ fn path(route: &str, (programme, grant): &(String, GrantId), key: &str) -> Strin
 async fn press(browser: &Visitor, method: &str, path: &str, csrf: &str) -> Page {
     match method {
         "GET" => browser.get(path).await,
+        "PUT" => browser.put(path, csrf, "text/csv", "email\nzoe@example.edu\n").await,
         _ if path.ends_with("/roster") => {
             let body = format!(
                 "--b\r\nContent-Disposition: form-data; name=\"csrf\"\r\n\r\n{csrf}\r\n--b\r\nContent-Disposition: form-data; \
@@ -239,7 +245,7 @@ async fn no_form_is_taken_without_its_token_or_from_elsewhere() {
     let own = programme(&mut campus, "CS pilot", "stu", true).await;
     let mut taken = Vec::new();
     for (who, browser, csrf) in &browsers(&campus).await {
-        for (method, route, whose) in TABLE.into_iter().filter(|(method, ..)| *method != "GET") {
+        for (method, route, whose) in TABLE.into_iter().filter(|(method, ..)| *method == "POST") {
             let path = path(route, &own, "{hash}");
             let elsewhere = browser.post_from("https://evil.example", &path, &[("csrf", csrf)]).await;
             if elsewhere.status != 403 {

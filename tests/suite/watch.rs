@@ -149,7 +149,7 @@ async fn a_job_that_stands_still_is_told() {
     let standing = Job {
         programme: campus.programme.clone(),
         job: Ulid::from_parts(1, 1),
-        work: Work::Import { import: Ulid::from_parts(1, 2), dropped: 0 },
+        work: Work::Import { import: Ulid::from_parts(1, 2), dropped: 0, header: None },
         by: Actor::Rule,
         state: JobState::Running { lease_until: now - SignedDuration::from_mins(30) },
         done: 3,

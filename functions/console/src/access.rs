@@ -180,7 +180,8 @@ pub(crate) async fn programme_in(parts: &mut Parts) -> Option<String> {
     params.iter().find(|(name, _)| *name == "id").map(|(_, id)| id.to_owned())
 }
 
-const MOST_OF_A_FILE: usize = 4 << 20;
+/// The largest roster file.
+pub(crate) const MOST_OF_A_FILE: usize = 4 << 20;
 /// The largest body: a roster with the form around it.
 pub(crate) const MOST_BYTES: usize = MOST_OF_A_FILE + (64 << 10);
 /// The most parts of a body, more than any form of ours has.

@@ -32,10 +32,11 @@ pub(crate) struct KindQuery {
     kind: String,
 }
 
-const KINDS: [(&str, Option<MailKind>, &str); 5] = [
+const KINDS: [(&str, Option<MailKind>, &str); 6] = [
     ("", Some(MailKind::Alert), "alerts"),
     ("digest", Some(MailKind::Digest), "digests"),
     ("request", Some(MailKind::Request), "requests"),
+    ("import", Some(MailKind::Import), "registrar's files"),
     ("test", Some(MailKind::Test), "test alerts"),
     ("all", None, "all"),
 ];

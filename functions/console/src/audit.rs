@@ -121,6 +121,7 @@ impl AuditRow {
                 Actor::Student => "the student".to_owned(),
                 Actor::Sync => "the sync".to_owned(),
                 Actor::Rule => "a rule of the programme".to_owned(),
+                Actor::Registrar => "the registrar's file".to_owned(),
                 Actor::Person(person) => show::person(&site.table, person).await?,
             };
             names.insert(entry.by.to_string(), name);
@@ -188,6 +189,8 @@ fn words(act: Act) -> &'static str {
         Act::MailSentAgain => "mail that was given up was sent again",
         Act::MailAllowed => "mail to the address is tried again",
         Act::AlertResent => "an alert was sent again",
+        Act::RosterTokenMade => "the registrar's token was made",
+        Act::RosterTokenEnded => "the registrar's token was ended",
         Act::AdminAdded => "an admin was added",
         Act::AdminRemoved => "an admin was removed",
         Act::ErasureBegun => "people began to be erased",

@@ -75,7 +75,7 @@ impl JobLine {
 /// The last import, if it dropped people whom it is not too late to take back: how many, and until when.
 pub(crate) fn to_undo(jobs: &[Job], now: Moment) -> Option<(Ulid, u32, Moment)> {
     jobs.iter().find_map(|job| match job.work {
-        Work::Import { import, dropped: dropped @ 1.. } if now < job.started_at + UNDONE_WITHIN => {
+        Work::Import { import, dropped: dropped @ 1.., .. } if now < job.started_at + UNDONE_WITHIN => {
             Some((import, dropped, job.started_at + UNDONE_WITHIN))
         }
         _ => None,

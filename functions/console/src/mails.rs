@@ -177,6 +177,7 @@ pub(crate) fn kind(mail: &QueuedMail) -> &'static str {
         QueuedMail::TestAlert { .. } => "test alert",
         QueuedMail::Request { .. } => "request to admins",
         QueuedMail::More { .. } => "request for more",
+        QueuedMail::Import { .. } => "registrar's file",
         QueuedMail::Digest { .. } => "digest",
         QueuedMail::AccountDigest { .. } => "digest of the account",
         QueuedMail::Statement { .. } => "statement",

@@ -86,6 +86,9 @@ impl App {
             QueuedMail::More { programme, grant, recipient } => {
                 self.asks_for_more(programme, grant, row.written_at, recipient, now).await
             }
+            QueuedMail::Import { programme, import, changes, recipient } => {
+                self.import(programme, *import, changes, recipient).await
+            }
             QueuedMail::Account { day, alarm, recipient } => self.account(*day, alarm, recipient).await,
             QueuedMail::Digest { programme, week, recipient } => {
                 Box::pin(self.digest(programme, *week, recipient, now)).await

@@ -65,6 +65,7 @@ mod account;
 mod alert;
 mod compose;
 mod digest;
+mod import;
 mod letter;
 mod link;
 mod prelude;

@@ -14,6 +14,8 @@ pub enum Actor {
     Sync,
     /// A rule that a person set on the programme.
     Rule,
+    /// The registrar's file, which was applied by itself.
+    Registrar,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,6 +122,8 @@ pub enum Act {
     /// Mail to an address with bounces was allowed again.
     MailAllowed,
     AlertResent,
+    RosterTokenMade,
+    RosterTokenEnded,
     AdminAdded,
     AdminRemoved,
     /// Somebody, or everybody of a programme that is long over, is to be forgotten.
@@ -154,6 +158,7 @@ impl fmt::Display for Actor {
             Actor::Person(person) => write!(f, "person:{person}"),
             Actor::Sync => f.write_str("sync"),
             Actor::Rule => f.write_str("rule"),
+            Actor::Registrar => f.write_str("registrar"),
         }
     }
 }
@@ -165,6 +170,7 @@ impl TryFrom<String> for Actor {
             "student" => Ok(Actor::Student),
             "sync" => Ok(Actor::Sync),
             "rule" => Ok(Actor::Rule),
+            "registrar" => Ok(Actor::Registrar),
             other => other.strip_prefix("person:").unwrap_or_default().parse().map(Actor::Person),
         }
     }

@@ -105,6 +105,10 @@ impl RateCount {
         RateCount::of(format!("previews#{programme}"), AN_HOUR, now)
     }
 
+    pub fn of_registrars_files(programme: &ProgrammeId, now: Moment) -> RateCount {
+        RateCount::of(format!("registrar#{programme}"), AN_HOUR, now)
+    }
+
     fn of(what: String, lasts: SignedDuration, now: Moment) -> RateCount {
         let begins = now.as_second().div_euclid(lasts.as_secs()) * lasts.as_secs();
         let begins = Moment::from_second(begins).unwrap_or(now);

@@ -5,8 +5,8 @@ use std::panic::AssertUnwindSafe;
 
 use askama::Template;
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use futures_util::FutureExt;
@@ -58,12 +58,13 @@ impl Frame {
     }
 }
 
-/// Adds a page to refusals that came without one, and tells the admins what they are to know of one. A handler that
+/// Adds a page to refusals that came without one, or one sentence in JSON where a program put something, and tells the admins what they are to know of one. A handler that
 /// panics ends its own request only.
 pub(super) async fn with_page(State(site): State<Site>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let Ok(RequestDeadline(deadline)) = RequestDeadline::from_request_parts(&mut parts, &site).await;
     let path = parts.uri.path().to_owned();
+    let is_program = parts.method == Method::PUT;
     let answered = AssertUnwindSafe(next.run(Request::from_parts(parts, body))).catch_unwind().await;
     let mut response = answered.unwrap_or_else(|_| {
         tracing::error!("a request ended in a panic");
@@ -82,10 +83,11 @@ pub(super) async fn with_page(State(site): State<Site>, request: Request, next: 
     }
     let sentence = response.extensions_mut().remove::<Sentence>();
     let (heading, usual) = in_words(status);
+    let sentence = sentence.as_ref().map_or(usual, |Sentence(sentence)| sentence);
     let message = Message {
         frame: &site.frame,
         heading,
-        sentence: sentence.as_ref().map_or(usual, |Sentence(sentence)| sentence),
+        sentence,
         onward: match path.as_str() {
             _ if status == StatusCode::NOT_FOUND => ("/", "To the start"),
             path if path.starts_with("/my") => ("/my", "To your credit"),
@@ -93,7 +95,15 @@ pub(super) async fn with_page(State(site): State<Site>, request: Request, next: 
             _ => ("/", "To the start"),
         },
     };
-    let mut page = Frame::page(&message);
+    let mut page = if is_program {
+        let json = [(CONTENT_TYPE, "application/json")];
+        (json, serde_json::json!({ "error": sentence }).to_string()).into_response()
+    } else {
+        Frame::page(&message)
+    };
+    if is_program && status == StatusCode::UNAUTHORIZED {
+        page.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
     *page.status_mut() = status;
     if let Some(after) = response.headers_mut().remove(RETRY_AFTER) {
         page.headers_mut().insert(RETRY_AFTER, after);

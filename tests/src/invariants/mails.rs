@@ -139,8 +139,13 @@ pub(super) fn each_is_told_once(step: &Step<'_>, wrong: &mut Vec<String>) {
     }
     let is_judged = |row: &OutboxRow| now.at < row.written_at + OUTBOX_KEPT && !is_again(row);
     for row in now.outbox.iter().filter(|row| is_judged(row)) {
-        let is_asked_for =
-            matches!(row.mail, QueuedMail::Request { .. } | QueuedMail::More { .. } | QueuedMail::TestAlert { .. });
+        let is_asked_for = matches!(
+            row.mail,
+            QueuedMail::Request { .. }
+                | QueuedMail::More { .. }
+                | QueuedMail::Import { .. }
+                | QueuedMail::TestAlert { .. }
+        );
         if matches!(row.mail, QueuedMail::CapUsed { .. }) || (row.mail.is_to_staff() && !is_asked_for) {
             owed.entry(format!("{:?}", row.mail)).or_default().1 += 1;
         }

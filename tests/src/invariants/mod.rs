@@ -121,6 +121,7 @@ impl Watch {
         let mut guarded = self.guarded.clone();
         guarded.extend(now.revealed.values().map(|key| Secret::key(key)));
         guarded.extend(now.mails.iter().flat_map(mails::secrets_in));
+        guarded.extend(now.answers.iter().flat_map(|answer| secrets::roster_tokens_in(answer)));
         books::note_shown(&mut self.shown, &now);
         for (id, budget) in &now.budgets {
             let largest = self.largest.entry(id.clone()).or_default();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use bursar_core::domain::values::token::RegistrarToken;
 use bursar_core::store::items::Item;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
@@ -26,6 +27,7 @@ const PREFIX: &str = "sk-or-v1-";
 /// The least number of hexadecimal digits of a key. The provider's labels begin with the same prefix, and are
 /// cut to fewer digits.
 const DIGITS: usize = 40;
+const ROSTER_TOKEN: &str = "bursar-roster-";
 
 impl Secret {
     /// A student's key, which may be in the one answer that reveals it.
@@ -38,6 +40,11 @@ impl Secret {
         Secret { what: "a link or code", forms: vec![text], answers: 0, mails: 1 }
     }
 
+    /// The registrar's token, which may be in the one answer to whoever makes it.
+    pub(super) fn roster_token(text: String) -> Secret {
+        Secret { what: "a registrar's token", forms: vec![text], answers: 1, mails: 0 }
+    }
+
     fn is_in(&self, text: &str) -> bool {
         self.forms.iter().any(|form| text.contains(form))
     }
@@ -47,6 +54,13 @@ impl Secret {
 pub(super) fn keys_in(texts: &[String]) -> BTreeMap<String, String> {
     let keys = texts.iter().flat_map(|text| plaintexts_in(text));
     keys.map(|key| (HEXLOWER.encode(&Sha256::digest(key.as_bytes())), key.to_owned())).collect()
+}
+
+/// The registrar's tokens that were shown.
+pub(super) fn roster_tokens_in(answer: &str) -> impl Iterator<Item = Secret> {
+    let begins = answer.match_indices(ROSTER_TOKEN).map(|(begin, prefix)| &answer[begin + prefix.len()..]);
+    let tokens = begins.filter_map(|rest| RegistrarToken::parse(rest.get(..43)?));
+    tokens.map(|token| Secret::roster_token(token.reveal().to_owned()))
 }
 
 /// I4: guarded secrets, and everything of the form of a key, are in no item, no stream record and no log line.

@@ -24,8 +24,8 @@ use bursar_core::store::{
     Account, AccountDay, AddedAdmins, AssignedUse, BulkStop, CapScan, Checkpoint, CheckpointPart, CutKeys, DoneByHand,
     Enrolment, Erasure, FiledMail, ForeignKey, GroupTotals, HeldMarks, Import, Job, KeptTotals, KnownAddress, Lease,
     Link, LoginRequest, MailRefusal, MailServer, Meta, MissingKey, ModelDay, ModelRows, OutboxRow, RateCount,
-    RosterFilePart, RosterMails, RosterPreview, RulesDue, RulesSource, Run, SentAs, StaffPerson, SyncState,
-    Undeliverable, Work,
+    RosterFilePart, RosterMails, RosterPreview, RosterToken, RulesDue, RulesSource, Run, SentAs, StaffPerson,
+    SyncState, Undeliverable, Work,
 };
 
 use super::Step;
@@ -56,7 +56,7 @@ pub(super) fn items_are_whole(step: &Step<'_>, wrong: &mut Vec<String>) {
             SignIn LoginRequest Link Session RateCount OutboxRow FiledMail SentAs Undeliverable MailDay RosterMails
             MailServer BulkStop MailRefusal Crossing CapScan Alarm Digest AccountDigest MailedStatement BalanceNotice
             SyncState Run Checkpoint CheckpointPart HeldMarks MissingKey ForeignKey KeyOwner KeptTotals GroupTotals
-            AssignedUse Account AccountDay AccountCut CutKeys ForeignAct ModelDay ModelRows RosterPreview RosterFilePart);
+            AssignedUse Account AccountDay AccountCut CutKeys ForeignAct ModelDay ModelRows RosterPreview RosterFilePart RosterToken);
         match again {
             Ok(again) if again == *item => {}
             Ok(again) => {

@@ -6,12 +6,14 @@ use bursar_core::domain::audit::{Act, Actor, AuditDetail};
 use bursar_core::domain::grant::Stopped;
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::kind::MailKind;
+use bursar_core::domain::programme::Programme;
 use bursar_core::domain::programme::request::{Request, Wish};
-use bursar_core::store::Author;
+use bursar_core::store::{Author, RosterChanges, RosterPreview, WAITS_FOR};
 use bursar_local::invoke::FunctionName;
 use bursar_tests::campus::{ADMIN, Campus, address};
 use bursar_tests::office::soon;
 use serde_json::json;
+use ulid::Ulid;
 
 #[tokio::test]
 async fn each_kind_of_mail_reaches_its_reader() {
@@ -39,6 +41,18 @@ async fn each_kind_of_mail_reaches_its_reader() {
     let by = Author { actor: &actor, now, deadline: soon() };
     assert!(campus.table.ask_admins(&request, AuditDetail::new(Act::Asked), by).await.unwrap());
     assert!(campus.table.test_alert(&campus.programme, &admin, now, soon()).await.unwrap());
+    let programme = campus.table.get(Programme::key_of(&campus.programme)).await.unwrap().unwrap();
+    let waiting = RosterPreview {
+        import: Ulid::nil(),
+        programme: campus.programme.clone(),
+        until: now + WAITS_FOR,
+        replaces: true,
+        roster: String::new(),
+        why: vec!["It is the first file.".to_owned()],
+    };
+    let changes = RosterChanges::default();
+    let mails = campus.table.mails_about_import(&programme, waiting.import, changes, now, soon()).await.unwrap();
+    campus.table.keep_preview(&waiting, b"email", &mails, soon()).await.unwrap();
     campus.settle().await;
     campus.table.act(campus.on("ada"), |view, now| view.stop(Stopped::Leaked, &Actor::Student, now)).await.unwrap();
     campus.minutes(3 * 24 * 60);
@@ -58,6 +72,7 @@ async fn each_kind_of_mail_reaches_its_reader() {
     alert: frida@example.edu
     digest: admin@example.edu
     digest: frida@example.edu
+    import: frida@example.edu
     key-leaked: ada@example.edu
     key-shown: ada@example.edu
     link: admin@example.edu

@@ -333,6 +333,7 @@ fn history_entry(entry: Entry) -> HistoryData {
         Actor::Person(_) => "the staff",
         Actor::Sync => "Bursar, on what the provider says",
         Actor::Rule => "Bursar, by a rule of the programme",
+        Actor::Registrar => "the registrar's file",
     };
     let what = match entry.what.act {
         Act::Begun => "asked for a key",
@@ -368,6 +369,8 @@ fn history_entry(entry: Entry) -> HistoryData {
         | Act::AccountConfirmed
         | Act::MailSentAgain
         | Act::AlertResent
+        | Act::RosterTokenMade
+        | Act::RosterTokenEnded
         | Act::AdminAdded
         | Act::AdminRemoved
         | Act::ForeignActBegun
@@ -396,6 +399,7 @@ fn mail(row: OutboxRow) -> MailData {
         QueuedMail::TestAlert { .. } => "a test alert that you asked for",
         QueuedMail::Request { .. } => "a request about a programme",
         QueuedMail::More { .. } => "a student's request for more",
+        QueuedMail::Import { .. } => "what became of a registrar's file",
         QueuedMail::Account { .. } => "an alert about the account",
         QueuedMail::Digest { .. } => "the digest of a programme",
         QueuedMail::AccountDigest { .. } => "the digest of the account",

@@ -233,12 +233,12 @@ fn previewed(bulk: &str) -> Option<(Ulid, String)> {
 
 /// Starts the job of a preview.
 async fn start(post: &Post<Faculty>, import: Import) -> Answer {
-    let Post { site, access, actor, now, deadline, .. } = post;
+    let Post { site, access, deadline, .. } = post;
     let id = &access.programme.id;
     if import.programme != *id || import.act.is_none() {
         return Err(AppError::unprocessable(GONE));
     }
-    match site.table.start_import(&import, actor, *now, *deadline).await? {
+    match site.table.start_import(&import, &[], post.author()).await? {
         JobCreation::Busy => {
             Err(AppError::conflict("Another change of many is under way. Wait until it is done, then press again."))
         }

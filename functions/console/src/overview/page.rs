@@ -4,7 +4,7 @@ use bursar_core::domain::usage::days::Sum;
 use bursar_core::domain::usage::forecast::StandingOut;
 use bursar_core::domain::usage::models::ModelUse;
 use bursar_core::domain::values::id::new_ulid;
-use bursar_core::store::{Overview, PeopleCounts, ProgrammeUse, RosterMails};
+use bursar_core::store::{Overview, PeopleCounts, ProgrammeUse, RosterMails, RosterPreview};
 use ulid::Ulid;
 
 use super::add_person::TypedPerson;
@@ -15,6 +15,7 @@ use crate::form::{Form, ShownField};
 use crate::job_line::{JobLine, to_undo};
 use crate::prelude::*;
 use crate::programmes::{CARRIED, copying};
+use crate::roster::registrar;
 use crate::settings::{Draft, SettingFields};
 use crate::spending::by_model::{self, ModelCoverage};
 use crate::spending::spans::{self, SpanLink};
@@ -52,6 +53,10 @@ struct OverviewPage<'a> {
     standing_out: StandingOut,
     chart: Option<Chart>,
     jobs: Vec<JobLine>,
+    /// The registrar's file that waits for a person, and until when.
+    waiting: Option<(String, RosterPreview)>,
+    /// What is said of the registrar's token.
+    token: Option<String>,
     /// The last import, if its drops may still be undone: how many, and until when.
     undo: Option<(Ulid, u32, String)>,
     edit: EditFields<'a>,
@@ -102,7 +107,8 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         site.table.unreachable(now),
         site.table.roster_mails(&programme.id)
     )?;
-    let Overview { budget, used: of_programme, jobs, guardrails } = known.ok_or_else(AppError::not_found)?;
+    let Overview { budget, used: of_programme, jobs, guardrails, token, previews } =
+        known.ok_or_else(AppError::not_found)?;
     let spent = of_programme.used().days(settings.basis.byok);
     let had_a_key = of_programme.assigned_keys > 0 || budget.shown;
     let context = SpanContext::of(settings, sync.listed_at, now);
@@ -124,6 +130,10 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
     if access.is_admin() {
         warnings.extend(warnings::balance(site, programme, implied - spent.total(), now).await?);
     }
+    let token = match token {
+        Some(token) => Some(registrar::in_words(site, programme, &token, now).await?),
+        None => None,
+    };
     let is_edited = state.edit.is_some();
     let draft = || Draft { settings: settings.clone(), budget: budget.limit };
     let edited = state.edit.unwrap_or_else(|| Form::of(draft()));
@@ -153,6 +163,8 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         outlook: Outlook::of(programme, &budget, &spent, sync.listed_at, now),
         standing_out: own.filter(|_| !programme.is_over(now)).map(|own| own.standing_out.clone()).unwrap_or_default(),
         chart: Chart::of(&spent, budget.limit),
+        waiting: waiting(previews, &jobs, now).map(|file| (time(file.until), file)),
+        token,
         undo: to_undo(&jobs, now).map(|(import, dropped, until)| (import, dropped, time(until))),
         jobs: JobLine::of_programme(programme, &jobs, now),
         spent: context.figure(&spent, span, had_a_key),
@@ -180,6 +192,14 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         },
     };
     Ok(site.page(&page))
+}
+
+/// The newest of the registrar's files that wait, unless it is being applied.
+fn waiting(previews: Vec<RosterPreview>, jobs: &[Job], now: Moment) -> Option<RosterPreview> {
+    let is_applied =
+        |import: Ulid| jobs.iter().any(|job| matches!(job.work, Work::Import { import: of, .. } if of == import));
+    let mut newest_first = previews.into_iter().rev();
+    newest_first.find(|preview| preview.waits() && now < preview.until && !is_applied(preview.import))
 }
 
 /// The spending of each group over each span.

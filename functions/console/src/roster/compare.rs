@@ -142,11 +142,14 @@ impl ImportPlan {
         let mut domains = BTreeMap::new();
         let named = self.rows.iter().filter(|row| !row.changes.contains(&Change::Dropped));
         for address in named.filter_map(|row| row.address.as_ref()) {
-            let (_, domain) = address.matched().as_str().rsplit_once('@').unwrap_or_default();
-            *domains.entry(domain).or_default() += 1;
+            *domains.entry(domain(address)).or_default() += 1;
         }
         domains
     }
+}
+
+pub(super) fn domain(address: &EmailAddress) -> &str {
+    address.matched().as_str().rsplit_once('@').unwrap_or_default().1
 }
 
 impl PlannedRow {

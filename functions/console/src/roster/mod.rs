@@ -4,11 +4,15 @@
 mod compare;
 pub(crate) mod line;
 mod parse;
+pub(crate) mod registrar;
+mod waits;
 
 use axum::extract::Path;
 use bursar_core::domain::grant::Person;
 use bursar_core::domain::values::id::new_ulid;
-use bursar_core::store::{Import, JobCreation, RateCount, RosterPreview, Step};
+use bursar_core::store::{
+    Author, Import, JobCreation, OutboxRow, PREVIEW_LASTS, RateCount, RosterChanges, RosterPreview, Step,
+};
 use compare::{AbsentRows, Change, ImportPlan, PlannedRow};
 use parse::{FileError, RosterFile, RosterRow};
 use ulid::Ulid;
@@ -23,7 +27,9 @@ use crate::work::jobs;
 const MOST_GROUPS: usize = 500;
 /// The most previews of a programme in an hour, since each is stored for a day.
 const PREVIEWS_AN_HOUR: u32 = 100;
-const GONE: &str = "A preview can be applied for a day. Upload the file again.";
+const BUSY: &str = "Another roster of this programme is being applied. Wait until it is done, then try again.";
+const GONE: &str =
+    "A preview can be applied for a day, and a registrar's file until the next comes. Upload the file again.";
 
 #[derive(Template)]
 #[template(path = "roster.html")]
@@ -34,6 +40,8 @@ struct Preview<'a> {
     /// The rows of each change, of many the first hundred.
     lists: Vec<(Change, usize, Listing<PlannedRow>)>,
     import: Option<String>,
+    /// Why it waits, if it is a registrar's file.
+    why: &'a [String],
     /// Why nothing was done, if this follows a press.
     refused: Option<String>,
 }
@@ -43,7 +51,9 @@ struct Compared {
     plan: ImportPlan,
     /// The version of the roster.
     roster: String,
+    grants: Vec<Grant>,
     mode: AbsentRows,
+    header: String,
     ignored: Vec<String>,
     encoding: &'static str,
     /// Some names by which a reader sees whether that is right.
@@ -72,37 +82,75 @@ impl Compared {
             }
             why => AppError::unprocessable(why.to_string()),
         })?;
-        let (ignored, encoding) = (file.ignored.clone(), file.encoding);
-        let names_beyond_ascii = file.names_beyond_ascii();
-        let grants = site.table.grants(&programme.id).await?;
-        let plan = compare::plan(file, &grants, mode);
-        if plan.groups > MOST_GROUPS {
+        let compared = Compared::with(file, site.table.grants(&programme.id).await?, mode);
+        if compared.plan.groups > MOST_GROUPS {
             let why = format!(
                 "The programme would have {} groups, and it can have at most {MOST_GROUPS}. A group is a class or a section, with a line of its own on the overview: look whether the column \"group\" holds something else, such as a student number.",
-                show::count(u64::try_from(plan.groups)?)
+                show::count(u64::try_from(compared.plan.groups)?)
             );
             return Err(AppError::unprocessable(why));
         }
-        Ok(Compared { plan, roster: compare::version(&grants), mode, ignored, encoding, names_beyond_ascii })
+        Ok(compared)
     }
 
-    /// Keeps the file as it was compared, and shows what it would change.
-    async fn keep(self, post: &Post<Faculty>, file: &[u8], refused: Option<String>) -> Result<Response, AppError> {
+    fn with(file: RosterFile, grants: Vec<Grant>, mode: AbsentRows) -> Compared {
+        let (header, ignored, encoding) = (file.header.clone(), file.ignored.clone(), file.encoding);
+        let names_beyond_ascii = file.names_beyond_ascii();
+        let plan = compare::plan(file, &grants, mode);
+        let roster = compare::version(&grants);
+        Compared { plan, roster, grants, mode, header, ignored, encoding, names_beyond_ascii }
+    }
+
+    fn changes(&self) -> RosterChanges {
+        let [added, changed, moved, returned, dropped, refused] = Change::ALL.map(|change| self.plan.count(change));
+        RosterChanges { added, changed, moved, returned, dropped, refused }
+    }
+
+    /// The import of this file.
+    fn import(&self, programme: &Programme, import: Ulid, now: Moment) -> Import {
+        Import { import, header: Some(self.header.clone()), ..Import::of(&programme.id, &self.plan.steps, now) }
+    }
+
+    /// Keeps the file as it was compared, and shows what it would change. A registrar's file waits on as long as it did before.
+    async fn keep(
+        self,
+        post: &Post<Faculty>,
+        file: &[u8],
+        before: Option<(&RosterPreview, String)>,
+    ) -> Result<Response, AppError> {
         let Post { site, access, now, deadline, .. } = post;
-        let preview = RosterPreview {
-            import: new_ulid(*now),
-            programme: access.programme.id.clone(),
-            made_at: *now,
+        let mut preview = self.preview(&access.programme, *now + PREVIEW_LASTS, Vec::new(), *now);
+        let (was, refused) = before.unzip();
+        if let Some(was) = was.filter(|was| was.waits()) {
+            (preview.until, preview.why) = (was.until, was.why.clone());
+        }
+        if !self.plan.rows.is_empty() {
+            site.table.keep_preview(&preview, file, &[], *deadline).await?;
+        }
+        if preview.waits() {
+            site.table.remove_waiting_files(&preview.programme, Some(preview.import), *deadline).await?;
+        }
+        Ok(self.page(site, access, &preview, refused))
+    }
+
+    fn preview(&self, programme: &Programme, until: Moment, why: Vec<String>, now: Moment) -> RosterPreview {
+        RosterPreview {
+            import: new_ulid(now),
+            programme: programme.id.clone(),
+            until,
             replaces: self.mode == AbsentRows::Replace,
             roster: self.roster.clone(),
-        };
-        if !self.plan.rows.is_empty() {
-            site.table.keep_preview(&preview, file, *deadline).await?;
+            why,
         }
-        Ok(self.page(site, access, preview.import, refused))
     }
 
-    fn page(&self, site: &Site, access: &ProgrammeAccess, import: Ulid, refused: Option<String>) -> Response {
+    fn page(
+        &self,
+        site: &Site,
+        access: &ProgrammeAccess,
+        preview: &RosterPreview,
+        refused: Option<String>,
+    ) -> Response {
         let programme = &access.programme;
         let list = |change: Change| {
             let testid = if change == Change::Refused { "refused-row" } else { "row" };
@@ -120,7 +168,8 @@ impl Compared {
             programme,
             compared: self,
             lists: Change::ALL.into_iter().map(list).collect(),
-            import: is_kept.then(|| import.to_string()),
+            import: is_kept.then(|| preview.import.to_string()),
+            why: &preview.why,
             refused,
         })
     }
@@ -150,21 +199,21 @@ pub(crate) async fn preview(Upload { form, file }: Upload) -> Answer {
 }
 
 pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
-    let Post { site, access, fields, now, .. } = &form;
+    let Post { site, access, fields, now, deadline, .. } = &form;
     let programme = &access.programme;
     has_open_roster(programme)?;
     let overview = || Ok(Redirect::to(&paths::programme(&programme.id)).into_response());
     let gone = || AppError::unprocessable(GONE);
     let import: Ulid = fields.filled("import").and_then(|import| import.parse().ok()).ok_or_else(gone)?;
-    let (preview, file) = site.table.preview(&programme.id, import, *now).await?.ok_or_else(gone)?;
     if site.table.import(&programme.id, import, *now).await?.is_some_and(|import| import.applied) {
         return overview();
     }
+    let (preview, file) = site.table.preview(&programme.id, import, *now).await?.ok_or_else(gone)?;
     let compared = Compared::of(site, programme, &file, AbsentRows::replacing(preview.replaces)).await?;
     if compared.roster != preview.roster {
         let why =
             "The roster has changed since that preview, so nothing was done. This is what the file would change now.";
-        let page = compared.keep(&form, &file, Some(why.to_owned())).await;
+        let page = compared.keep(&form, &file, Some((&preview, why.to_owned()))).await;
         return Err(AppError::page(StatusCode::CONFLICT, page));
     }
     let dropped = compared.plan.count(Change::Dropped);
@@ -172,11 +221,14 @@ pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
         let why = format!(
             "Nothing was done. More than a fifth of the roster would be dropped: type the number, {dropped}, to confirm it."
         );
-        let page = compared.page(site, access, import, Some(why));
+        let page = compared.page(site, access, &preview, Some(why));
         return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, Ok(page)));
     }
-    let steps = compared.plan.steps;
-    start(&form, Import { import, ..Import::of(&programme.id, &steps, *now) }, steps).await
+    start(site, compared.import(programme, import, *now), compared.plan.steps, &[], form.author()).await?;
+    if preview.waits() {
+        site.table.remove_waiting_files(&programme.id, None, *deadline).await?;
+    }
+    overview()
 }
 
 /// Takes back the drops of one import.
@@ -186,36 +238,43 @@ pub(crate) async fn undo(form: Post<Faculty>) -> Answer {
     let gone = || AppError::unprocessable("There are no drops of the last seven days that could be undone.");
     let import = fields.filled("import").and_then(|import| import.parse().ok()).ok_or_else(gone)?;
     let (undo, steps) = site.table.undo_of(&access.programme.id, import, *now).await?.ok_or_else(gone)?;
-    start(&form, undo, steps).await
+    start(site, undo, steps, &[], form.author()).await?;
+    Ok(Redirect::to(&paths::programme(&access.programme.id)).into_response())
 }
 
-/// Starts the job that does these steps.
-async fn start(form: &Post<Faculty>, import: Import, steps: Vec<Step>) -> Answer {
-    let Post { site, actor, now, deadline, .. } = form;
-    site.table.keep_import(import.clone(), steps, *deadline).await?;
-    match site.table.start_import(&import, actor, *now, *deadline).await? {
+/// Starts the job that does these steps, with the mails that tell of it.
+async fn start(
+    site: &Site,
+    import: Import,
+    steps: Vec<Step>,
+    mails: &[OutboxRow],
+    by: Author<'_>,
+) -> Result<(), AppError> {
+    site.table.keep_import(import.clone(), steps, by.deadline).await?;
+    match site.table.start_import(&import, mails, by).await? {
         JobCreation::Already => {}
-        JobCreation::Busy => {
-            let why = "Another roster of this programme is being applied. Wait until it is done, then press again.";
-            return Err(AppError::conflict(why));
-        }
-        JobCreation::Yes => jobs::in_a_request(site, &import.programme, *deadline).await,
+        JobCreation::Busy => return Err(AppError::conflict(BUSY)),
+        JobCreation::Yes => jobs::in_a_request(site, &import.programme, by.deadline).await,
     }
-    Ok(Redirect::to(&paths::programme(&import.programme)).into_response())
+    Ok(())
 }
 
-/// The file of all rows of a preview.
-pub(crate) async fn rows(
+/// A preview that is kept, compared anew; under its name with `.csv` the file of all its rows.
+pub(crate) async fn kept(
     State(site): State<Site>,
     access: ProgrammeAccess,
     Path((_, name)): Path<(String, String)>,
     file: CsvRequest,
 ) -> Answer {
-    let import = name.strip_suffix(".csv").and_then(|import| import.parse().ok());
+    let as_file = name.strip_suffix(".csv");
+    let import = as_file.unwrap_or(&name).parse().ok();
     let import: Ulid = import.filter(|_| access.is_faculty()).ok_or_else(AppError::not_found)?;
     let kept = site.table.preview(&access.programme.id, import, site.clock.now()).await?;
     let (preview, bytes) = kept.ok_or_else(AppError::not_found)?;
     let compared = Compared::of(&site, &access.programme, &bytes, AbsentRows::replacing(preview.replaces)).await?;
+    if as_file.is_none() {
+        return Ok(compared.page(&site, &access, &preview, None));
+    }
     if compared.roster != preview.roster {
         let why = "The roster has changed since this preview. Upload the file again to see what it would change now.";
         return Err(AppError::conflict(why));

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use bursar_core::domain::values::token::sha256_hex;
 use csv::{ByteRecord, ReaderBuilder};
 use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 
@@ -33,6 +34,8 @@ const NOBODY: [&str; 3] = ["", "Points Possible", "Test Student"];
 pub(super) struct RosterFile {
     pub(super) rows: Vec<RosterRow>,
     pub(super) refused: Vec<RefusedRow>,
+    /// The header, by which two files are known to have the same.
+    pub(super) header: String,
     /// The unknown columns, as the header spells them.
     pub(super) ignored: Vec<String>,
     pub(super) has_name: bool,
@@ -96,6 +99,8 @@ struct Columns {
     name: Vec<usize>,
     group: Option<usize>,
     id: Option<usize>,
+    /// The hash of all titles.
+    header: String,
     ignored: Vec<String>,
     count: usize,
     is_gradebook: bool,
@@ -123,6 +128,7 @@ pub(super) fn file(bytes: &[u8]) -> Result<RosterFile, FileError> {
     let header_at = lines.of(&record);
     let columns = Columns::of(&record)?;
     let mut file = RosterFile {
+        header: columns.header.clone(),
         ignored: columns.ignored.clone(),
         has_name: !columns.name.is_empty(),
         has_group: columns.group.is_some(),
@@ -235,8 +241,9 @@ impl Columns {
         let known: Vec<usize> = [Some(email), group, id].into_iter().flatten().chain(name.iter().copied()).collect();
         let others = titles.iter().enumerate().filter(|(at, title)| !known.contains(at) && !title.is_empty());
         let ignored = others.map(|(_, title)| title.chars().take(60).collect()).collect();
+        let header = sha256_hex(&lower.iter().map(String::as_str).collect::<Vec<_>>());
         let are_logins = [GRADEBOOK_LOGIN, "login_id"].contains(&lower[email].as_str());
-        Ok(Columns { email, name, group, id, ignored, count: titles.len(), is_gradebook, are_logins })
+        Ok(Columns { email, name, group, id, header, ignored, count: titles.len(), is_gradebook, are_logins })
     }
 
     /// The name of a row. Canvas' gradebook has the last name first, which is turned round where one comma says so, as in its other

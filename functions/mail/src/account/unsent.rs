@@ -95,6 +95,9 @@ impl App {
             QueuedMail::More { recipient, .. } => {
                 self.to_staff_as(format!("the request for more of a student of {name}"), recipient).await?
             }
+            QueuedMail::Import { recipient, .. } => {
+                self.to_staff_as(format!("what became of the registrar's file for {name}"), recipient).await?
+            }
             QueuedMail::Digest { recipient, .. } => {
                 self.to_staff_as(format!("the digest of {name}"), recipient).await?
             }

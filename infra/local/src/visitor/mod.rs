@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use anyhow::{Context, Result};
-use http::header::{CONTENT_TYPE, COOKIE, HOST, ORIGIN, SET_COOKIE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, ORIGIN, SET_COOKIE};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder};
 
@@ -75,6 +75,12 @@ impl Visitor {
 
     pub async fn post_as(&self, kind: &str, path: &str, body: impl Into<Vec<u8>>) -> Result<Page> {
         self.post_body(&self.origin, path, kind, body.into()).await
+    }
+
+    /// Puts a file with a token, as a program does.
+    pub async fn put(&self, path: &str, token: &str, kind: &str, file: impl Into<Vec<u8>>) -> Result<Page> {
+        let request = self.request(Method::PUT, path).header(AUTHORIZATION, format!("Bearer {token}"));
+        self.send(path, request.header(CONTENT_TYPE, kind).body(file.into())).await
     }
 
     /// Submits the page's form with this action: all its fields, with some filled in.

@@ -18,6 +18,8 @@ pub enum MailKind {
     /// Notices to a student about their cap, and about the rules of a programme.
     Student,
     Request,
+    /// What became of a registrar's file.
+    Import,
     /// The statement of a month, to the finance addresses of programmes.
     Statement,
     /// An alert that its reader asked for, to see one.
@@ -25,7 +27,7 @@ pub enum MailKind {
 }
 
 impl MailKind {
-    pub const ALL: [MailKind; 11] = [
+    pub const ALL: [MailKind; 12] = [
         MailKind::Link,
         MailKind::Roster,
         MailKind::KeyShown,
@@ -35,6 +37,7 @@ impl MailKind {
         MailKind::Digest,
         MailKind::Student,
         MailKind::Request,
+        MailKind::Import,
         MailKind::Statement,
         MailKind::Test,
     ];
@@ -50,6 +53,7 @@ impl MailKind {
             MailKind::Digest => "digest",
             MailKind::Student => "student",
             MailKind::Request => "request",
+            MailKind::Import => "import",
             MailKind::Statement => "statement",
             MailKind::Test => "test",
         }
@@ -66,6 +70,7 @@ impl MailKind {
             MailKind::Digest => "digests",
             MailKind::Student => "notices to students about caps and rules",
             MailKind::Request => "requests to faculty and admins",
+            MailKind::Import => "mails about a registrar's file",
             MailKind::Statement => "statements to finance",
             MailKind::Test => "test alerts",
         }

@@ -109,6 +109,13 @@ secret_and_hash!(
     "The value of the cookie in the browser that asked for a link."
 );
 
+secret_and_hash!(
+    RegistrarToken,
+    RegistrarTokenHash,
+    "registrar",
+    "The secret part of the token with which the registrar's tools put a roster."
+);
+
 /// The token in a form behind a session, which shows that a page of that session offered the form.
 #[derive(Clone)]
 pub struct CsrfToken(String);

@@ -13,7 +13,7 @@ use crate::prelude::*;
 use crate::store::items::{Queue, Stored};
 use crate::store::keys::{grant_partition_of, mails_of, mails_written_at};
 use crate::store::table::write::{Transaction, Unaudited};
-use crate::store::{ByHand, DoneByHand, keys};
+use crate::store::{ByHand, DoneByHand, RosterChanges, keys};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutboxRow {
@@ -151,6 +151,13 @@ pub enum QueuedMail {
     More {
         programme: ProgrammeId,
         grant: GrantId,
+        recipient: PersonId,
+    },
+    /// A registrar's file was applied, or waits for a person.
+    Import {
+        programme: ProgrammeId,
+        import: Ulid,
+        changes: RosterChanges,
         recipient: PersonId,
     },
     Account {
@@ -319,6 +326,7 @@ impl QueuedMail {
             | QueuedMail::TestAlert { programme, .. }
             | QueuedMail::Request { programme, .. }
             | QueuedMail::More { programme, .. }
+            | QueuedMail::Import { programme, .. }
             | QueuedMail::Digest { programme, .. } => Some(programme),
             _ => None,
         }
@@ -331,6 +339,7 @@ impl QueuedMail {
             | QueuedMail::TestAlert { recipient, .. }
             | QueuedMail::Request { recipient, .. }
             | QueuedMail::More { recipient, .. }
+            | QueuedMail::Import { recipient, .. }
             | QueuedMail::Account { recipient, .. }
             | QueuedMail::Digest { recipient, .. }
             | QueuedMail::AccountDigest { recipient, .. }
@@ -352,6 +361,7 @@ impl QueuedMail {
             QueuedMail::Alert { .. } => MailKind::Alert,
             QueuedMail::TestAlert { .. } => MailKind::Test,
             QueuedMail::Request { .. } | QueuedMail::More { .. } => MailKind::Request,
+            QueuedMail::Import { .. } => MailKind::Import,
             QueuedMail::Account { .. } => MailKind::Account,
             QueuedMail::Digest { .. } | QueuedMail::AccountDigest { .. } => MailKind::Digest,
             QueuedMail::Statement { .. } => MailKind::Statement,
@@ -377,6 +387,7 @@ impl QueuedMail {
             | MailKind::Alert
             | MailKind::Account
             | MailKind::Request
+            | MailKind::Import
             | MailKind::Test => MailClass::Urgent,
         }
     }

@@ -14,7 +14,7 @@ use crate::domain::grant::Urgency;
 use crate::prelude::*;
 use crate::store::items::{Queue, Stored};
 use crate::store::table::write::{Round, Unaudited, number};
-use crate::store::{INVITED_AT_ONCE, items, keys};
+use crate::store::{Author, INVITED_AT_ONCE, OutboxRow, items, keys};
 
 /// How long an invocation owns a job: longer than it may run.
 pub const JOB_LEASE: SignedDuration = SignedDuration::from_secs(60);
@@ -57,6 +57,8 @@ pub enum Work {
         import: Ulid,
         /// How many people it drops.
         dropped: u32,
+        /// The hash of the header of the file that was applied last, here or by an import before.
+        header: Option<String>,
     },
     /// Does one act to many grants, as it was previewed.
     Bulk {
@@ -149,6 +151,14 @@ impl Job {
         Job { state: JobState::Failed { why: why.to_owned(), at }, version: self.version + 1, ..self }
     }
 
+    /// The hash of the header of the file that was applied last.
+    pub fn last_header(&self) -> Option<&str> {
+        match &self.work {
+            Work::Import { header, .. } => header.as_deref(),
+            Work::Bulk { .. } | Work::Close | Work::Limits => None,
+        }
+    }
+
     fn is_taken(&self, now: Moment) -> bool {
         matches!(self.state, JobState::Running { lease_until } if now < lease_until)
     }
@@ -179,20 +189,20 @@ impl Table {
         Ok(jobs)
     }
 
-    /// Starts the job of an import or of an act on many, once, unless another one of the programme is under way.
+    /// Starts the job of an import or of an act on many, once, unless another one of the programme is under way. The mails tell of it.
     pub async fn start_import(
         &self,
         import: &Import,
-        by: &Actor,
-        now: Moment,
-        deadline: Deadline,
+        mails: &[OutboxRow],
+        by: Author<'_>,
     ) -> Result<JobCreation, StoreError> {
         let work = match import.act {
-            None => Work::Import { import: import.import, dropped: import.dropped },
+            None => Work::Import { import: import.import, dropped: import.dropped, header: import.header.clone() },
             Some(_) => Work::Bulk { import: import.import },
         };
-        let job = Job::new(&import.programme, work, import.steps, by, now);
-        self.carry_through(deadline, || async {
+        let job = Job::new(&import.programme, work, import.steps, by.actor, by.now);
+        self.carry_through(by.deadline, || async {
+            let mut job = job.clone();
             let (kept, before) =
                 tokio::try_join!(self.get(Import::key_of(&import.programme, import.import, 0)), self.get(job.key()))?;
             if kept.is_none_or(|kept| kept.applied) {
@@ -201,6 +211,9 @@ impl Table {
             if before.as_ref().is_some_and(|job| job.is_running() && job.pass.next < job.all) {
                 return Ok(Round::Over(JobCreation::Busy));
             }
+            if let Work::Import { header: header @ None, .. } = &mut job.work {
+                *header = before.as_ref().and_then(Job::last_header).map(str::to_owned);
+            }
             let applied = [(":yes", AttributeValue::Bool(true)), (":not", AttributeValue::Bool(false))];
             let key = Import::key_of(&import.programme, import.import, 0);
             let transaction = self.transaction().update(&key, "SET applied = :yes", "applied = :not", &applied)?;
@@ -208,7 +221,7 @@ impl Table {
                 Some(before) => transaction.put(&job, AS_READ, &as_read(&before))?,
                 None => transaction.create(&job)?,
             };
-            Ok(Round::Write(transaction.unaudited(Unaudited::Job), JobCreation::Yes))
+            Ok(Round::Write(transaction.owing_to_all(mails)?.unaudited(Unaudited::Job), JobCreation::Yes))
         })
         .await
     }
@@ -292,6 +305,8 @@ pub struct Import {
     pub dropped: u32,
     /// Whether a job was created from it.
     pub applied: bool,
+    /// The hash of the header, where it is a roster of a file.
+    pub header: Option<String>,
     /// What is done to each grant that its steps name; nothing where it is a roster.
     pub act: Option<GrantAct>,
     pub some: Vec<Step>,
@@ -393,6 +408,7 @@ impl Import {
             steps: count(steps.len()),
             dropped: count(dropped),
             applied: false,
+            header: None,
             act: None,
             some: Vec::new(),
         }

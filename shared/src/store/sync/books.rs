@@ -12,7 +12,7 @@ use crate::domain::usage::models::{GrantRows, ModelUse, cut};
 use crate::prelude::*;
 use crate::store::items::{MOST_IN_A_PART, Stored};
 use crate::store::keys::{Key, Range, SHARDS, foreign_partition};
-use crate::store::{AssignedUse, Job, OwnedKey, Unreachable, UnreachableReason, items};
+use crate::store::{AssignedUse, Job, OwnedKey, RosterPreview, RosterToken, Unreachable, UnreachableReason, items};
 
 /// The account's spending up to a day, by the keys that caused it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -218,6 +218,9 @@ pub struct Overview {
     pub used: ProgrammeUse,
     pub jobs: Vec<Job>,
     pub guardrails: Vec<Guardrail>,
+    pub token: Option<RosterToken>,
+    /// The roster files that are kept, the oldest first.
+    pub previews: Vec<RosterPreview>,
 }
 
 impl KeptTotals {
@@ -253,6 +256,7 @@ impl Table {
     pub async fn overview(&self, programme: &ProgrammeId) -> Result<Option<Overview>, StoreError> {
         let (mut budget, mut totals, mut assigned) = (None, None, AssignedUse::none(programme));
         let (mut groups, mut jobs, mut guardrails) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let (mut token, mut previews) = (None, Vec::new());
         let range = begin::<Budget>(programme_partition(programme), &overview(""));
         let each = |item| {
             match items::kind_of(&item) {
@@ -265,6 +269,8 @@ impl Table {
                 AssignedUse::KIND => assigned = items::from_item(item)?,
                 Job::KIND => jobs.push(items::from_item(item)?),
                 Guardrail::KIND => guardrails.push(items::from_item(item)?),
+                RosterToken::KIND => token = Some(items::from_item(item)?),
+                RosterPreview::KIND => previews.push(items::from_item(item)?),
                 _ => {}
             }
             Ok(())
@@ -277,7 +283,7 @@ impl Table {
         );
         let used = ProgrammeUse { own, assigned: assigned.used, assigned_keys: assigned.keys };
         jobs.sort_by_key(|job: &Job| (job.started_at, job.job));
-        Ok(budget.map(|budget| Overview { budget, used, jobs, guardrails }))
+        Ok(budget.map(|budget| Overview { budget, used, jobs, guardrails, token, previews }))
     }
 
     pub async fn programme_use(&self, programme: &ProgrammeId) -> Result<ProgrammeUse, StoreError> {

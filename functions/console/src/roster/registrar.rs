@@ -1,0 +1,187 @@
+//! The registrar's file: a program puts it with the programme's token, and it is applied by itself unless it waits for a person.
+
+use axum::body::to_bytes;
+use axum::extract::{Path, Request};
+use axum::http::HeaderMap;
+use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::request::Parts;
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::values::token::RegistrarToken;
+use bursar_core::store::{Author, RateCount, RosterToken, StaffPerson, WAITS_FOR};
+use bursar_core::web::RequestDeadline;
+use serde_json::{Value, json};
+
+use super::compare::AbsentRows;
+use super::waits::{self, Standing};
+use super::{BUSY, Compared, has_open_roster, start};
+use crate::access::MOST_OF_A_FILE;
+use crate::prelude::*;
+
+/// How a token begins, so that it is recognised where it should not be.
+const PREFIX: &str = "bursar-roster-";
+/// The most files of a programme in an hour.
+const FILES_AN_HOUR: u32 = 12;
+
+pub(crate) async fn put(
+    State(site): State<Site>,
+    Path(id): Path<String>,
+    RequestDeadline(deadline): RequestDeadline,
+    request: Request,
+) -> Answer {
+    let now = site.clock.now();
+    let (programme, token) = programme_of(&site, &id, request.headers(), now).await?;
+    site.table.note_token_use(&token, now, deadline).await?;
+    let this_hour = RateCount::of_registrars_files(&programme.id, now);
+    if !site.table.count_one(&this_hour, FILES_AN_HOUR, deadline).await? {
+        let why = "Twelve files were put within this hour. Nothing was changed; put it again when the hour is over.";
+        return Err(AppError::too_fast(why, this_hour.ends_at.duration_since(now)));
+    }
+    has_open_roster(&programme)?;
+    let mode = mode(request.uri().query().unwrap_or_default())?;
+    let file = file(request).await?;
+    let before = site.table.get(Job::key_of(&programme.id, "import")).await?;
+    if before.as_ref().is_some_and(Job::is_running) {
+        return Err(AppError::conflict(BUSY));
+    }
+    let compared = Compared::of(&site, &programme, &file, mode).await?;
+    let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
+    let last_header = before.as_ref().and_then(Job::last_header);
+    let why = waits::why(&compared, &Standing { settings: &programme.settings, budget: &budget, last_header, now });
+    site.table.remove_waiting_files(&programme.id, None, deadline).await?;
+    if compared.plan.steps.is_empty() && why.is_empty() {
+        return Ok(answer(StatusCode::OK, &json!({ "state": "unchanged" })));
+    }
+    let preview = compared.preview(&programme, now + WAITS_FOR, why, now);
+    let (import, changes) = (preview.import, compared.changes());
+    let mails = site.table.mails_about_import(&programme, import, changes, now, deadline).await?;
+    let mut said = serde_json::to_value(changes)?;
+    said["import"] = json!(import);
+    said["why"] = json!(preview.why);
+    if preview.waits() {
+        site.table.keep_preview(&preview, &file, &mails, deadline).await?;
+        said["state"] = json!("waiting");
+    } else {
+        let by = Author { actor: &Actor::Registrar, now, deadline };
+        start(&site, compared.import(&programme, import, now), compared.plan.steps, &mails, by).await?;
+        said["state"] = json!("applying");
+    }
+    Ok(answer(StatusCode::ACCEPTED, &said))
+}
+
+/// The programme with the token that the request brings. Whatever is wrong is answered alike, before the rest of the request is read.
+async fn programme_of(
+    site: &Site,
+    id: &str,
+    headers: &HeaderMap,
+    now: Moment,
+) -> Result<(Programme, RosterToken), AppError> {
+    let refused = || {
+        let why = "There is no programme of this name, or the token is not its.";
+        AppError::refused(StatusCode::UNAUTHORIZED, why).because("token")
+    };
+    let given = headers.get(AUTHORIZATION).and_then(|given| given.to_str().ok()?.split_once(' '));
+    let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let given = given.and_then(|(_, token)| RegistrarToken::parse(token.trim().strip_prefix(PREFIX)?));
+    let (given, id) = given.zip(id.parse().ok()).ok_or_else(refused)?;
+    let (programme, token) =
+        tokio::try_join!(site.table.get(Programme::key_of(&id)), site.table.get(RosterToken::key_of(&id)))?;
+    let (programme, token) = programme.zip(token).ok_or_else(refused)?;
+    if token.hash == given.hash() && is_good(site, &programme, &token, now).await? {
+        Ok((programme, token))
+    } else {
+        Err(refused())
+    }
+}
+
+/// Whether the programme goes on and the maker of its token may still make one.
+async fn is_good(site: &Site, programme: &Programme, token: &RosterToken, now: Moment) -> Result<bool, AppError> {
+    let Some(maker) = site.table.get(StaffPerson::key_of(&token.made_by)).await? else { return Ok(false) };
+    let maker = maker.address.matched();
+    let role = Role::of(maker, &programme.settings, site.table.is_admin(maker).await?);
+    Ok(role >= Some(Role::Faculty) && !programme.is_over(now))
+}
+
+fn mode(query: &str) -> Result<AbsentRows, AppError> {
+    let asked = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "mode");
+    let Some((_, asked)) = asked else { return Ok(AbsentRows::Replace) };
+    AbsentRows::of(Some(&asked)).ok_or_else(|| AppError::unprocessable("The mode is either replace or add."))
+}
+
+async fn file(request: Request) -> Result<Vec<u8>, AppError> {
+    let (Parts { headers, .. }, body) = request.into_parts();
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if !["application/octet-stream", "text/csv"].contains(&kind) || headers.contains_key(CONTENT_ENCODING) {
+        let why = "Put the file as application/octet-stream, or as text/csv in UTF-8, and without a Content-Encoding.";
+        return Err(AppError::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
+    }
+    let is_text = kind == "text/csv";
+    let too_large = || AppError::refused(StatusCode::PAYLOAD_TOO_LARGE, "A roster file has at most 4 MB.");
+    let file = to_bytes(body, MOST_OF_A_FILE).await.map_err(|_| too_large())?;
+    if is_text && std::str::from_utf8(&file).is_err() {
+        let why = "As text/csv the file must be in UTF-8. Put it as application/octet-stream.";
+        return Err(AppError::unprocessable(why));
+    }
+    Ok(file.into())
+}
+
+fn answer(status: StatusCode, said: &Value) -> Response {
+    (status, [(CONTENT_TYPE, "application/json")], said.to_string()).into_response()
+}
+
+/// What the overview says of a token.
+pub(crate) async fn in_words(
+    site: &Site,
+    programme: &Programme,
+    token: &RosterToken,
+    now: Moment,
+) -> Result<String, AppError> {
+    let time = |at| column_time(at, programme.settings.term.zone());
+    let maker = show::person(&site.table, &token.made_by).await?;
+    let used = token.last_used_at.map_or("never used".to_owned(), |at| format!("last used on {}", time(at)));
+    let mut words = format!("The token was made by {maker} on {}, and {used}.", time(token.made_at));
+    if !is_good(site, programme, token, now).await? {
+        words += " It is not good any more: who made it may not make one now, or the term is over.";
+    }
+    Ok(words)
+}
+
+#[derive(Template)]
+#[template(path = "roster_token.html")]
+struct TokenPage<'a> {
+    frame: PageFrame<'a>,
+    programme: &'a Programme,
+    token: String,
+    /// The address to which the file is put.
+    address: String,
+}
+
+pub(crate) async fn change_token(form: Post<Faculty>) -> Answer {
+    let Post { site, access, fields, person, now, .. } = &form;
+    let programme = &access.programme;
+    has_open_roster(programme)?;
+    match fields.get("act") {
+        Some("end") => {
+            site.table.set_roster_token(&programme.id, None, form.author()).await?;
+            Ok(Redirect::to(&paths::programme(&programme.id)).into_response())
+        }
+        Some("make") => {
+            let token = RegistrarToken::generate();
+            let kept = RosterToken {
+                programme: programme.id.clone(),
+                hash: token.hash(),
+                made_by: person.clone(),
+                made_at: *now,
+                last_used_at: None,
+            };
+            site.table.set_roster_token(&programme.id, Some(&kept), form.author()).await?;
+            Ok(site.page(&TokenPage {
+                frame: PageFrame::of(site, &access.visitor),
+                programme,
+                token: format!("{PREFIX}{}", token.reveal()),
+                address: format!("{}{}/roster", site.origin.as_str(), paths::programme(&programme.id)),
+            }))
+        }
+        _ => Err(AppError::unprocessable("The form did not say whether to make a token or to end it.")),
+    }
+}

@@ -1,0 +1,213 @@
+//! Why a registrar's file is not applied by itself but waits for a person.
+
+use std::collections::BTreeSet;
+
+use bursar_core::domain::programme::unreserved::Unreserved;
+use bursar_core::store::Step;
+
+use super::Compared;
+use super::compare::{Change, domain};
+use crate::prelude::*;
+
+/// The most changes of a kind that are few, whatever their share.
+const FEW: usize = 5;
+/// The most refused rows that are few.
+const FEW_REFUSED: usize = 2;
+/// How long a drop counts together with those of the file.
+const LATELY: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// The most domains that are named.
+const NAMED: usize = 5;
+
+/// What a file is judged by beside itself and the grants.
+pub(super) struct Standing<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) budget: &'a Budget,
+    /// The header of the file that was applied last, if one ever was.
+    pub(super) last_header: Option<&'a str>,
+    pub(super) now: Moment,
+}
+
+/// The reasons, a sentence each; none where the file may be applied by itself.
+pub(super) fn why(file: &Compared, standing: &Standing<'_>) -> Vec<String> {
+    let Compared { plan, grants, .. } = file;
+    let people = plan.standing;
+    let [added, dropped, refused] = [Change::Added, Change::Dropped, Change::Refused].map(|change| plan.count(change));
+    let mut why = Vec::new();
+    let mut because = |holds: bool, sentence: String| why.extend(holds.then_some(sentence));
+
+    // What changes nothing cannot be read wrongly.
+    let changes = !plan.steps.is_empty();
+    match standing.last_header {
+        None => because(changes, "It is the first file that would be applied here.".to_owned()),
+        Some(last) => because(
+            changes && last != file.header,
+            "Its header is another than that of the last file that was applied.".to_owned(),
+        ),
+    }
+    let is_late = |grant: &&Grant| grant.holds.dropped.is_some_and(|at| at > standing.now - LATELY);
+    let lately = grants.iter().filter(|grant| !grant.is_over()).filter(is_late).count();
+    because(
+        dropped > FEW && (dropped + lately) * 5 > people,
+        match lately {
+            0 => format!("It drops {dropped} of the {people} people on the roster, more than a fifth."),
+            _ => format!(
+                "It drops {dropped} of the {people} people on the roster, with the {lately} of the last seven days more than a fifth."
+            ),
+        },
+    );
+    because(
+        added > FEW && added * 5 > people,
+        format!("It adds {added} people to the {people} on the roster, more than a fifth."),
+    );
+    let (before, after) = standing.implied(file);
+    let budget = standing.budget.limit;
+    because(
+        before <= budget && budget < after,
+        format!(
+            "If everybody on the roster claimed a key, {} would be held then, and the budget is {}.",
+            after.to_cents_up(),
+            budget.to_cents_down()
+        ),
+    );
+    let unknown = unknown_domains(file);
+    because(!unknown.is_empty(), format!("Nobody on the roster has an address at {} so far.", unknown.join(", ")));
+    let conflicts = plan.conflicts();
+    because(conflicts > 0, format!("Addresses that belong to another id on the roster: {conflicts}."));
+    let rows = plan.rows.len() - dropped;
+    because(refused > FEW_REFUSED && refused * 50 > rows, format!("Of its {rows} rows {refused} are refused."));
+    why
+}
+
+impl Standing<'_> {
+    /// What would be held if everybody claimed, before the file and after it. A reservation of somebody who is dropped stays for a week.
+    fn implied(&self, file: &Compared) -> (Usd, Usd) {
+        let mut unreserved = Unreserved::default();
+        file.grants.iter().for_each(|grant| unreserved.add(grant));
+        let before = self.budget.reserved + unreserved.cost(self.settings, self.now);
+        let cost = |own: Option<Usd>, group: &Option<String>| {
+            let cap = own.unwrap_or_else(|| self.settings.allowance.cap_of(group.as_deref()));
+            self.settings.cost_of_a_key(cap, self.now)
+        };
+        let grants: HashMap<&GrantId, &Grant> = file.grants.iter().map(|grant| (&grant.id, grant)).collect();
+        let more = |step: &Step| match (step, step.grant().and_then(|grant| grants.get(grant))) {
+            (Step::Add { group, .. }, _) => cost(None, group),
+            (Step::Change { group, .. }, Some(of)) if of.has_reservation || of.holds.is_empty() => {
+                cost(of.own_cap, group) - cost(of.own_cap, &of.group)
+            }
+            (Step::Return { .. }, Some(of)) if !of.has_reservation => cost(of.own_cap, &of.group),
+            (Step::Drop { .. }, Some(of)) if !of.has_reservation => Usd::ZERO - cost(of.own_cap, &of.group),
+            _ => Usd::ZERO,
+        };
+        (before, before + file.plan.steps.iter().map(more).sum())
+    }
+}
+
+/// The domains of those whom the file adds or changes that nobody on the roster has.
+fn unknown_domains(file: &Compared) -> Vec<&str> {
+    let standing = file.grants.iter().filter(|grant| !grant.is_over());
+    let known: BTreeSet<&str> = standing.map(|grant| domain(&grant.person.address)).collect();
+    let rows = file.plan.of(Change::Added).chain(file.plan.of(Change::Changed));
+    let domains: BTreeSet<&str> = rows.filter_map(|row| row.address.as_ref()).map(domain).collect();
+    domains.difference(&known).copied().take(NAMED).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use bursar_core::domain::grant::Person;
+    use bursar_core::domain::values::term::Term;
+
+    use super::super::compare::AbsentRows;
+    use super::super::parse;
+    use super::*;
+
+    fn now() -> Moment {
+        "2026-11-16T06:00:00Z".parse().unwrap()
+    }
+
+    /// A roster of these people in no group, each with an id, of whom the first so many were dropped two days ago.
+    fn roster(people: u64, dropped: u64) -> Vec<Grant> {
+        let grant = |number: u64| {
+            let address = EmailAddress::parse(&format!("p{number}@uni.edu")).unwrap();
+            let person = Person { address, name: None, roster_id: Some(number.to_string()) };
+            let id = format!("{number:016x}").parse().unwrap();
+            let mut grant = Grant::invited("cs".parse().unwrap(), id, person, None);
+            grant.holds.dropped = (number < dropped).then(|| now() - SignedDuration::from_hours(48));
+            grant
+        };
+        (0..people).map(grant).collect()
+    }
+
+    /// A file of these people by number, each with what follows the id in the row.
+    fn file(people: std::ops::Range<u64>, rest: &str) -> String {
+        people.map(|number| format!("p{number}@uni.edu,{number},{rest}\n")).collect()
+    }
+
+    /// Why such a file waits. The budget is enough for 35 people in no group, with caps of ten dollars; those in B have forty.
+    fn why(grants: Vec<Grant>, rows: &str, last: Option<&str>) -> Vec<String> {
+        let term = Term::new("2026-11-01".parse().unwrap(), "2027-02-01".parse().unwrap(), "UTC").unwrap();
+        let mut settings = Settings::new("CS", term, Usd::from_dollars(10));
+        settings.allowance.group_caps.insert("B".to_owned(), Usd::from_dollars(40));
+        let budget = Budget::new("cs".parse().unwrap(), Usd::from_dollars(350));
+        let parsed = |text: &str| parse::file(text.as_bytes()).unwrap();
+        let last = last.map(|header| parsed(&format!("{header}\nx@uni.edu\n")).header);
+        let compared = Compared::with(parsed(&format!("email,id,group\n{rows}")), grants, AbsentRows::Replace);
+        let standing = Standing { settings: &settings, budget: &budget, last_header: last.as_deref(), now: now() };
+        super::why(&compared, &standing)
+    }
+
+    #[test]
+    fn a_file_waits_for_each_reason_and_for_none_below_it() {
+        let other = |domain: &str| format!("{}x@{domain},x,\n", file(0..20, ""));
+        let refused = |count: usize| file(0..50, "") + &"nobody,,\n".repeat(count);
+        let taken = file(1..20, "") + "p0@uni.edu,1000,\n";
+        for (people, dropped, rows, expected) in [
+            // The roster as it is, and few changes of each kind.
+            (20, 0, file(0..20, ""), ""),
+            (20, 0, file(0..25, ""), ""),
+            (20, 0, file(5..20, ""), ""),
+            (30, 0, file(6..30, ""), ""),
+            (
+                30,
+                0,
+                file(0..36, ""),
+                "If everybody on the roster claimed a key, $360.00 would be held then, and the budget is $350.00.",
+            ),
+            (36, 0, file(0..42, ""), ""),
+            // Those who come and go are the same number.
+            (30, 0, file(6..36, ""), ""),
+            (
+                30,
+                0,
+                file(0..28, "") + &file(28..30, "B"),
+                "If everybody on the roster claimed a key, $360.00 would be held then, and the budget is $350.00.",
+            ),
+            (20, 0, file(6..20, ""), "It drops 6 of the 20 people on the roster, more than a fifth."),
+            (
+                30,
+                2,
+                file(8..30, ""),
+                "It drops 6 of the 30 people on the roster, with the 2 of the last seven days more than a fifth.",
+            ),
+            (60, 2, file(8..60, ""), ""),
+            (20, 0, file(0..26, ""), "It adds 6 people to the 20 on the roster, more than a fifth."),
+            (20, 0, other("sub.uni.edu"), "Nobody on the roster has an address at sub.uni.edu so far."),
+            (20, 0, other("uni.edu"), ""),
+            (20, 0, taken, "Addresses that belong to another id on the roster: 1."),
+            (50, 0, refused(2), ""),
+            (200, 0, file(0..200, "") + &"nobody,,\n".repeat(3), ""),
+            (50, 0, refused(3), "Of its 53 rows 3 are refused."),
+        ] {
+            let why = why(roster(people, dropped), &rows, Some("email,id,group"));
+            assert_eq!(why.join(" "), expected, "{people} people, {dropped} dropped before\n{rows}");
+        }
+        let others = file(0..21, "");
+        for (last, expected) in [
+            (None, "It is the first file that would be applied here."),
+            (Some("EMAIL, id ,group"), ""),
+            (Some("id,email,group"), "Its header is another than that of the last file that was applied."),
+        ] {
+            assert_eq!(why(roster(20, 0), &others, last).join(" "), expected);
+            assert_eq!(why(roster(20, 0), &file(0..20, ""), last), [""; 0], "nothing changes");
+        }
+    }
+}

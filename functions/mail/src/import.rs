@@ -1,0 +1,135 @@
+//! The mail about a registrar's file, to those in charge of the programme: what it changed, or that it waits and why.
+
+use bursar_core::store::{Import, RosterChanges, RosterPreview, StaffPerson};
+use ulid::Ulid;
+
+use crate::prelude::*;
+
+impl App {
+    /// The mail about a file as things stand: one that waited may have been applied since, or another may have come.
+    pub(crate) async fn import(
+        &self,
+        programme: &ProgrammeId,
+        import: Ulid,
+        changes: &RosterChanges,
+        recipient: &PersonId,
+    ) -> Result<ComposedRow, StoreError> {
+        let (programme, person, applied, waiting) = tokio::try_join!(
+            self.table.get(Programme::key_of(programme)),
+            self.table.get(StaffPerson::key_of(recipient)),
+            self.table.get(Import::key_of(programme, import, 0)),
+            self.table.get(RosterPreview::key_of(programme, import)),
+        )?;
+        let Some(programme) = programme else { return Ok(GONE) };
+        let Some(person) = person else { return Ok(ComposedRow::Unsendable("NoSuchPerson")) };
+        if !is_among(person.address.matched(), &self.table.in_charge(&programme.settings).await?) {
+            return Ok(ComposedRow::Nothing("this person does not decide about the programme any more"));
+        }
+        if applied.is_some_and(|import| import.applied) {
+            return Ok(self.to(&person.address, |words| words.about_a_file(&programme, changes, None)));
+        }
+        let Some(waiting) = waiting else { return Ok(ComposedRow::Nothing("the file does not wait any more")) };
+        Ok(self.to(&person.address, |words| words.about_a_file(&programme, changes, Some(&waiting))))
+    }
+}
+
+impl Words<'_> {
+    fn about_a_file(self, programme: &Programme, changes: &RosterChanges, waiting: Option<&RosterPreview>) -> Letter {
+        let name = plain(&programme.settings.name);
+        let (subject, heading, first, last) = match waiting {
+            None => (
+                "the registrar's file changed the roster",
+                "The roster has changed",
+                format!("The registrar's file has changed the roster of {name}."),
+                "Who was dropped can be taken back within seven days, on the programme's page.".to_owned(),
+            ),
+            Some(RosterPreview { why, until, .. }) => (
+                "a registrar's file waits for you",
+                "A file waits",
+                format!(
+                    "A registrar's file for {name} waits for you, and changes nothing until then. {}",
+                    plain(&why.join(" "))
+                ),
+                format!(
+                    "Look at what it would change, and apply it if that is right: a warning on the programme's page leads to it. It waits \
+                     until {}, or until the next file comes.",
+                    time_in(*until, programme.settings.term.zone())
+                ),
+            ),
+        };
+        let open = format!("{}/console/programmes/{}", self.config.origin.as_str(), programme.id);
+        Letter {
+            subject: format!("{name}: {subject}"),
+            heading: heading.to_owned(),
+            parts: vec![
+                LetterPart::Sentences(first),
+                facts(changes),
+                LetterPart::Sentences(last),
+                LetterPart::Link { label: "Open the programme", url: open },
+            ],
+            why: format!("You get this mail because you decide about the roster of {name}."),
+            to: self.to.clone(),
+        }
+    }
+}
+
+/// What the file changes, without what it does not.
+fn facts(changes: &RosterChanges) -> LetterPart {
+    let RosterChanges { added, changed, moved, returned, dropped, refused } = *changes;
+    let counts = [
+        ("Added", added),
+        ("Name, address or id changed", changed),
+        ("Moved to another group", moved),
+        ("Returned", returned),
+        ("Dropped", dropped),
+        ("Rows that were refused", refused),
+    ];
+    LetterPart::facts(counts.into_iter().filter(|(_, count)| *count > 0).map(|(name, count)| (name, count.to_string())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{at, programme, told};
+
+    #[tokio::test]
+    async fn a_file_was_applied() {
+        let changes = RosterChanges { added: 3, moved: 1, dropped: 2, ..RosterChanges::default() };
+        insta::assert_snapshot!(told(|words| words.about_a_file(&programme(), &changes, None)).await, @"
+        CS pilot: the registrar's file changed the roster
+        The roster has changed
+        The registrar's file has changed the roster of CS pilot.
+        Added: 3
+        Moved to another group: 1
+        Dropped: 2
+        Who was dropped can be taken back within seven days, on the programme's page.
+        Open the programme: https://bursar.example.edu/console/programmes/cs-pilot
+        You get this mail because you decide about the roster of CS pilot.
+        ");
+    }
+
+    #[tokio::test]
+    async fn a_file_waits() {
+        let changes = RosterChanges { added: 12, refused: 3, ..RosterChanges::default() };
+        let waiting = RosterPreview {
+            import: Ulid::nil(),
+            programme: programme().id,
+            until: at("2026-11-30T03:00:00Z"),
+            replaces: true,
+            roster: "0123456789ab".to_owned(),
+            why: ["It adds 12 people to the 40 on the roster, more than a fifth.", "Of its 50 rows 3 are refused."]
+                .map(str::to_owned)
+                .into(),
+        };
+        insta::assert_snapshot!(told(|words| words.about_a_file(&programme(), &changes, Some(&waiting))).await, @"
+        CS pilot: a registrar's file waits for you
+        A file waits
+        A registrar's file for CS pilot waits for you, and changes nothing until then. It adds 12 people to the 40 on the roster, more than a fifth. Of its 50 rows 3 are refused.
+        Added: 12
+        Rows that were refused: 3
+        Look at what it would change, and apply it if that is right: a warning on the programme's page leads to it. It waits until 30 November 2026, 04:00 (Europe/Berlin), or until the next file comes.
+        Open the programme: https://bursar.example.edu/console/programmes/cs-pilot
+        You get this mail because you decide about the roster of CS pilot.
+        ");
+    }
+}

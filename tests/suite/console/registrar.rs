@@ -1,0 +1,207 @@
+//! The registrar's file: put by a program, and applied by itself or kept for a person.
+
+use std::ops::Range;
+
+use bursar_local::invoke::FunctionName::Console;
+use bursar_tests::sweep::{KILLS, Sweep, sweep};
+use bursar_tests::visitor::{Page, Visitor};
+use serde_json::{Value, json};
+
+use super::*;
+
+const ROSTER: &str = "/console/programmes/cs-pilot/roster";
+const APPLY: &str = "/console/programmes/cs-pilot/roster/apply";
+const TOKEN: &str = "/console/programmes/cs-pilot/roster/token";
+const BYTES: &str = "application/octet-stream";
+
+fn file(people: Range<u8>) -> String {
+    people.fold("email,id\n".to_owned(), |file, number| format!("{file}p{number}@example.edu,{number}\n"))
+}
+
+async fn make(browser: &Visitor) -> String {
+    let page = browser.submit(&browser.get(ID).await, TOKEN, &[("act", "make")]).await.expect(200);
+    page.text("token").unwrap()
+}
+
+fn said(page: &Page) -> Value {
+    serde_json::from_str(&page.body).unwrap()
+}
+
+/// The answer to a file, without the id of its import.
+async fn put(campus: &Campus, token: &str, people: Range<u8>) -> String {
+    let page = campus.browser().put(ROSTER, token, BYTES, file(people)).await;
+    let mut said = said(&page);
+    said.as_object_mut().unwrap().remove("import");
+    format!("{} {said}", page.status)
+}
+
+async fn standing(campus: &Campus) -> usize {
+    let grants = campus.table.grants(&campus.programme).await.unwrap();
+    grants.iter().filter(|grant| grant.holds.dropped.is_none()).count()
+}
+
+fn warns(page: &Page) -> bool {
+    page.texts("warning").iter().any(|warning| warning.starts_with("A registrar's file waits"))
+}
+
+#[tokio::test]
+async fn a_roster_keeps_itself() {
+    let campus = staffed().await;
+    let (faye, asta) = (campus.student("faye").await, campus.student("asta").await);
+    assert!(!asta.get(ID).await.offers(TOKEN));
+    let page = faye.submit(&faye.get(ID).await, TOKEN, &[("act", "make")]).await.expect(200);
+    let token = page.text("token").unwrap();
+    let line = format!(
+        "curl --fail-with-body -T roster.csv -H \"Authorization: Bearer {token}\" -H \"Content-Type: {BYTES}\" {}{ROSTER}",
+        campus.ready.web
+    );
+    assert!(token.starts_with("bursar-roster-") && page.examples().contains(&line), "{:?}", page.examples());
+
+    let first = campus.browser().put(ROSTER, &token, BYTES, file(0..20)).await.expect(202);
+    let import = said(&first)["import"].as_str().unwrap().to_owned();
+    assert_eq!(
+        said(&first),
+        json!({"state": "waiting", "import": import, "added": 20, "changed": 0, "moved": 0, "returned": 0, "dropped": 0,
+            "refused": 0, "why": ["It is the first file that would be applied here.",
+            "It adds 20 people to the 0 on the roster, more than a fifth.", "Nobody on the roster has an address at example.edu so far."]})
+    );
+    campus.settle().await;
+    let mails = campus.mails("import");
+    assert_eq!(mails.iter().map(|mail| &*mail.to).collect::<Vec<_>>(), ["faye@example.edu"]);
+    assert!(mails[0].contents.subject.ends_with("waits for you"), "{}", mails[0].contents.subject);
+    let (overview, kept) = (faye.get(ID).await, format!("{ROSTER}/{import}"));
+    assert!(warns(&overview) && overview.body.contains(&format!("href=\"{kept}\"")), "{}", overview.readable());
+    asta.get(&kept).await.expect(404);
+    let shown = faye.get(&kept).await.expect(200);
+    assert!(shown.body.contains("It is the first file") && shown.text("added").as_deref() == Some("20"));
+
+    // The roster changes meanwhile, and the file waits on.
+    let people = "/console/programmes/cs-pilot/people";
+    faye.submit(&overview, people, &[("email", "p0@example.edu"), ("id", "0")]).await.expect(303);
+    let renewed = faye.submit(&shown, APPLY, &[]).await.expect(409);
+    faye.get(&kept).await.expect(404);
+    assert!(warns(&faye.get(ID).await));
+    campus.minutes(9 * 24 * 60);
+    let faye = campus.student("faye").await;
+    let again = format!("{ROSTER}/{}", renewed.form(APPLY).value("import").unwrap());
+    let renewed = faye.get(&again).await.expect(200);
+    for _ in 0..2 {
+        faye.submit(&renewed, APPLY, &[]).await.expect(303);
+    }
+    assert!(standing(&campus).await == 20 && !warns(&faye.get(ID).await));
+
+    // Each night, in which little changes.
+    assert_eq!(
+        put(&campus, &token, 0..21).await,
+        r#"202 {"added":1,"changed":0,"dropped":0,"moved":0,"refused":0,"returned":0,"state":"applying","why":[]}"#
+    );
+    assert_eq!(standing(&campus).await, 21);
+    campus.settle().await;
+    assert_eq!(campus.subjects("import"), ["CS pilot: the registrar's file changed the roster"]);
+    assert!(faye.get(&campus.console("/audit")).await.readable().contains("the registrar's file put on the roster"));
+    assert_eq!(put(&campus, &token, 0..21).await, r#"200 {"state":"unchanged"}"#);
+    let waits = put(&campus, &token, 0..10).await;
+    assert!(waits.contains(r#""dropped":11"#) && waits.contains("of the 21 people"), "{waits}");
+    assert!(standing(&campus).await == 21 && warns(&faye.get(ID).await));
+    // The next file takes its place, also one that changes nothing.
+    assert_eq!(put(&campus, &token, 0..21).await, r#"200 {"state":"unchanged"}"#);
+    assert!(!warns(&faye.get(ID).await));
+    campus.settle().await;
+    assert_eq!(campus.subjects("import"), ["CS pilot: a registrar's file waits for you"]);
+    let add = format!("{ROSTER}?mode=add");
+    campus.browser().put(&add, &token, "text/csv; charset=utf-8", file(0..3)).await.expect(200);
+    campus.finish().await;
+}
+
+#[tokio::test]
+async fn a_token_is_good_for_its_programme_and_as_long_as_its_maker_might_make_it() {
+    let campus = staffed().await;
+    let (faye, admin, program) = (campus.student("faye").await, campus.admin().await, campus.browser());
+    let token = make(&faye).await;
+    let mut refused = Vec::new();
+    for (path, token) in [
+        (ROSTER, "bursar-roster-x"),
+        (ROSTER, &token[14..]),
+        (ROSTER, &format!("bursar-roster-{}", "A".repeat(43))),
+        ("/console/programmes/maths/roster", &token),
+        ("/console/programmes/NO/roster", &token),
+    ] {
+        // Not even the kind of the body is looked at.
+        let page = program.put(path, token, "text/html", "").await.expect(401);
+        assert_eq!(
+            (page.header("www-authenticate"), page.header("content-type")),
+            (Some("Bearer"), Some("application/json"))
+        );
+        refused.push(page.body.clone());
+    }
+    refused.dedup();
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    for (path, kind, body, status) in [
+        ("", "", "email\n", 415),
+        ("", "text/html", "email\n", 415),
+        ("", "text/csv", "email,name\np@example.edu,J\u{f6}rg\n", 422),
+        ("?mode=merge", BYTES, "email\np@example.edu\n", 422),
+        ("", BYTES, "name\nAda\n", 422),
+        ("", BYTES, &*"x".repeat((4 << 20) + 1), 413),
+    ] {
+        // As windows-1252 writes it.
+        let body: Vec<u8> = body.chars().map(|letter| u8::try_from(u32::from(letter)).unwrap()).collect();
+        let page = program.put(&format!("{ROSTER}{path}"), &token, kind, body).await.expect(status);
+        assert!(said(&page)["error"].as_str().is_some_and(|why| !why.is_empty()), "{}", page.body);
+    }
+    assert!(faye.get(ID).await.one("roster-token").text.contains("made by faye@example.edu"));
+    for _ in 0..6 {
+        put(&campus, &token, 0..3).await;
+    }
+    let page = program.put(ROSTER, &token, BYTES, file(0..3)).await.expect(429);
+    assert!(
+        page.header("retry-after").is_some_and(|after| after.parse::<u32>().unwrap() <= 3600)
+            && page.body.contains("error")
+    );
+
+    campus.set(|settings| settings.people.faculty = vec![address("finn")]).await;
+    program.put(ROSTER, &token, BYTES, file(0..3)).await.expect(401);
+    assert!(admin.get(ID).await.one("roster-token").text.contains("not good any more"));
+    let newer = make(&admin).await;
+    program.put(ROSTER, &token, BYTES, file(0..3)).await.expect(401);
+    program.put(ROSTER, &newer, BYTES, file(0..3)).await.expect(429);
+    let page = admin.get(ID).await;
+    for _ in 0..2 {
+        admin.submit(&page, TOKEN, &[("act", "end")]).await.expect(303);
+    }
+    program.put(ROSTER, &newer, BYTES, file(0..3)).await.expect(401);
+    let last = make(&admin).await;
+    campus.minutes(100 * 24 * 60);
+    program.put(ROSTER, &last, BYTES, file(0..3)).await.expect(401);
+    campus.finish().await;
+}
+
+/// A put that is killed, and made again by the registrar's tool: the file is applied once, and told once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_put_is_made_again() {
+    sweep(Sweep {
+        name: "registrar",
+        scene: async || {
+            let campus = staffed().await;
+            let faye = campus.student("faye").await;
+            let shown = super::roster::preview(&faye, "add", file(0..20)).await;
+            faye.submit(&shown, APPLY, &[]).await.expect(303);
+            let token = make(&faye).await;
+            (campus, token)
+        },
+        act: async |campus: &Campus, token: &String| {
+            campus.browser().put(ROSTER, token, BYTES, file(1..22)).await.status == 202
+        },
+        mend: async |campus: &Campus, token: &String| {
+            campus.browser().put(ROSTER, token, BYTES, file(1..22)).await;
+            campus.minutes(2);
+            campus.work().await;
+            assert_eq!(put(campus, token, 1..22).await, r#"200 {"state":"unchanged"}"#);
+            campus.settle().await;
+        },
+        left: async |campus: &Campus, _: &_| (standing(campus).await, campus.subjects("import")),
+        of: Console,
+        verdicts: KILLS,
+    })
+    .await;
+}
