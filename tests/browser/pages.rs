@@ -21,14 +21,18 @@ const NO_PAGES: [&str; 2] = [".csv", "/my/data"];
 /// Sends a form without the browser's own checks, so that the page has to refuse it.
 const SEND: &str = "
     const form = [...document.forms].find((form) => (form.getAttribute('action') ?? location.pathname) === action);
+    let button;
     for (const [name, value] of typed) {
         const field = form.elements[name];
         const files = new DataTransfer();
         files.items.add(new File([value.replaceAll('/', '\\n')], 'roster.csv'));
-        if (field.type === 'file') field.files = files.files; else field.value = value;
+        if (field.type === 'file') field.files = files.files;
+        else if (field.type === 'submit') button = field;
+        else field.value = value;
     }
     document.documentElement.dataset.sent = '';
-    form.submit();";
+    form.noValidate = true;
+    form.requestSubmit(button);";
 
 /// What axe finds, with all that is folded unfolded.
 const JUDGE: &str = "
@@ -60,7 +64,7 @@ pub(crate) async fn are_good(driver: &Driver, axe: &Path) {
     let hash = (0..105).map(|number| campus.foreign(&format!("course-{number}"))).last().unwrap();
     campus.sync().await;
     let visits = VISITS.replace("{grant}", grants[0].grant.as_str()).replace("{hash}", &hash);
-    let visits = visits.replace("{address}", &student);
+    let visits = visits.replace("{address}", &student).replace("{new}", &new);
     let axe = std::fs::read_to_string(axe).unwrap();
     let _ = std::fs::remove_dir_all(PICTURES);
     std::fs::create_dir_all(PICTURES).unwrap();
@@ -83,8 +87,7 @@ pub(crate) async fn are_good(driver: &Driver, axe: &Path) {
         }
         if let Some(action) = columns.next() {
             let typed: Vec<(&str, &str)> = columns.map(|typed| typed.split_once('=').unwrap()).collect();
-            browser.run(&format!("const action = {}, typed = {};{SEND}", json!(action), json!(typed))).await;
-            browser.one("html:not([data-sent])").await;
+            fill_and_send(&browser, action, &typed).await;
         }
         let read = browser.run(READ).await;
         let bytes = read[0].as_u64().unwrap();
@@ -103,6 +106,12 @@ pub(crate) async fn are_good(driver: &Driver, axe: &Path) {
     wrong.extend(linked.iter().map(|path| format!("{path} is linked and not in the list")));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     campus.finish().await;
+}
+
+/// Fills the form with this action, sends it, by the button that is named if one is, and waits for the answer.
+pub(crate) async fn fill_and_send(browser: &Browser, action: &str, typed: &[(&str, &str)]) {
+    browser.run(&format!("const action = {}, typed = {};{SEND}", json!(action), json!(typed))).await;
+    browser.one("html:not([data-sent])").await;
 }
 
 /// A programme with more people than one page shows, all with a key. Their addresses are as long as others' with their names.
@@ -142,8 +151,9 @@ async fn judged(browser: &Browser, name: &str, axe: &str) -> Vec<String> {
 /// A path without what differs from programme to programme and from grant to grant.
 fn shape(path: &Value) -> String {
     let parts: Vec<&str> = path.as_str().unwrap().split('/').collect();
-    let names_one =
-        |before: &str, part: &str| (before == "programmes" && part != "new") || (before == "grants" && part != "bulk");
+    let names_one = |before: &str, part: &str| {
+        (before == "programmes" && part != "new") || (before == "grants" && part != "bulk") || before == "erased"
+    };
     let shown = (0..parts.len()).map(|at| if at > 0 && names_one(parts[at - 1], parts[at]) { "*" } else { parts[at] });
     shown.collect::<Vec<_>>().join("/")
 }

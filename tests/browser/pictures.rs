@@ -7,14 +7,20 @@ use bursar_core::domain::values::address::EmailAddress;
 use bursar_local::demo;
 use bursar_local::folder::Folder;
 use bursar_local::stack::{Options, listen, origin_of};
+use bursar_tests::campus::ADMIN;
 use bursar_tests::stack::Stack;
 use tempfile::TempDir;
 
 use crate::driver::{Browser, DESK, Driver, PHONE};
 use crate::journey::{newest_mail, sign_in};
+use crate::pages::fill_and_send;
 
 pub(crate) const FACULTY: &str = "grace.hopper@example.edu";
 pub(crate) const ASSISTANT: &str = "edsger.dijkstra@example.edu";
+
+const ROSTER: &str = "/console/programmes/cs-pilot/roster";
+/// A registrar's list, with "/" at the ends of its lines.
+const FILE: &str = "email,name,group,id/new.student@example.edu,Niklaus Wirth,Lab A,s901/nobody,No Address,Lab B,s902";
 
 pub(crate) async fn screenshots(driver: &Driver, into: &Path) {
     let (_place, stack) = demonstration().await;
@@ -31,10 +37,30 @@ pub(crate) async fn screenshots(driver: &Driver, into: &Path) {
     let end = desk.run("return document.querySelector('.chart').closest('.card').getBoundingClientRect().bottom").await;
     keep(into, "overview", &desk, end.as_f64().map(|end| end + 16.0)).await;
 
+    let overview = desk.address().await;
+    fill_and_send(&desk, ROSTER, &[("mode", "replace"), ("file", FILE)]).await;
+    keep(into, "roster", &desk, None).await;
+    desk.go(&overview).await;
+    fill_and_send(&desk, &format!("{ROSTER}/token"), &[("act", "make")]).await;
+    let token = desk.one("[data-testid='token']").await.text().await;
+    let put = reqwest::Client::new().put(format!("{}{ROSTER}", stack.ready.web)).bearer_auth(token);
+    let put = put.header("content-type", "text/csv").body(FILE.replace('/', "\n")).send().await.unwrap();
+    assert_eq!(put.status(), 202);
+
     phone.shows(720, "light").await;
-    let (id, _) = newest_mail(&stack, FACULTY, "alert").await;
-    phone.go(&format!("{}/read/{id}/html", stack.ready.inbox)).await;
-    keep(into, "alert", &phone, None).await;
+    for kind in ["alert", "import"] {
+        let (id, _) = newest_mail(&stack, FACULTY, kind).await;
+        phone.go(&format!("{}/read/{id}/html", stack.ready.inbox)).await;
+        keep(into, kind, &phone, None).await;
+    }
+
+    let new = known_as(&stack, &phone, "has not pressed").await;
+    let desk = driver.open(DESK).await;
+    sign_in(&stack, &desk, ADMIN).await;
+    desk.go(&format!("{}/console?q={new}", stack.ready.web)).await;
+    fill_and_send(&desk, "/console/people/erase", &[("email", &new)]).await;
+    desk.one("[data-testid='job'][data-state='done']").await;
+    keep(into, "receipt", &desk, None).await;
     stack.finish().await;
 }
 

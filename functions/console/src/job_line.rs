@@ -87,7 +87,10 @@ fn told(job: &Job) -> String {
     let (running, ended) = match job.work {
         Work::Import { .. } => (
             format!("The roster is being applied: {done} of {all} lines are done."),
-            format!("The last roster was applied: {all} lines."),
+            format!(
+                "The last roster was applied: {all} lines. Whom it added by mistake is taken out by uploading the right list, with \
+                 those who are not in it dropped."
+            ),
         ),
         Work::Bulk { .. } => (
             format!(
