@@ -48,10 +48,10 @@ pub(crate) async fn screenshots(driver: &Driver, into: &Path) {
     assert_eq!(put.status(), 202);
 
     phone.shows(720, "light").await;
-    for kind in ["alert", "import"] {
+    for (kind, height) in [("alert", None), ("import", Some(560.0))] {
         let (id, _) = newest_mail(&stack, FACULTY, kind).await;
         phone.go(&format!("{}/read/{id}/html", stack.ready.inbox)).await;
-        keep(into, kind, &phone, None).await;
+        keep(into, kind, &phone, height).await;
     }
 
     let new = known_as(&stack, &phone, "has not pressed").await;
