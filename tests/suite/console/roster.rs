@@ -247,22 +247,24 @@ async fn an_import_that_was_cut_off_goes_on() {
 /// A roster, in `long` that of a large university, whose import is killed at a call of several of its invocations.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_row_is_applied_once_however_often_the_import_is_killed() {
+    const WRITES: &str = "dynamodb:TransactWriteItems";
     let count = sized(1_000, 50_000);
     let mut campus = Campus::open().await;
     campus.programme("CS pilot", |_| {}).await;
     let admin = campus.admin().await;
     let rows: String = (0..count).map(|number| format!("s{number}@example.edu,{}\n", number % 200)).collect();
     let shown = preview(&admin, "add", format!("email,group\n{rows}")).await.expect(200);
-    let dies = |nth| campus.gate.at(Matcher::call("dynamodb:*").of(FunctionName::Console).nth(nth), Fault::KillAfter);
-    // First while the steps are kept, then before the job has begun, then again and again in the job.
-    for nth in [5, 14] {
-        dies(nth);
+    let dies = |call, nth| {
+        campus.gate.at(Matcher::call(call).of(FunctionName::Console).nth(nth), Fault::KillAfter);
+    };
+    // First while the steps are kept, then again and again in the job, which the request begins.
+    for (call, nth) in [("dynamodb:PutItem", 2), (WRITES, 4)] {
+        dies(call, nth);
         assert!(admin.submit(&shown, APPLY, &[]).await.status >= 500);
     }
-    admin.submit(&shown, APPLY, &[]).await.expect(303);
-    for nth in sized(vec![9, 70, 270], vec![9, 70, 270, 1_800, 5_000, 9_000]) {
+    for nth in sized(vec![1, 5, 14], vec![1, 5, 14, 140, 500, 800]) {
         campus.minutes(2);
-        dies(nth);
+        dies(WRITES, nth);
         campus.run(FunctionName::Console, json!({"task": "work"})).await.unwrap_err();
     }
     while admin.get(ID).await.attributes("job", "data-state") == ["running"] {

@@ -2,6 +2,8 @@
 //! readings, each one conditional write that may be repeated, whose recorded value gives way only to a larger one; and the people of a
 //! roster, a grant for each, found by the address.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use futures_util::future::try_join_all;
 use futures_util::stream::{Stream, StreamExt, iter};
@@ -324,14 +326,17 @@ impl Table {
         people: &[NewPerson],
         by: Author<'_>,
     ) -> Result<Vec<GrantId>, StoreError> {
+        // In most cases nobody of them is enrolled, so that is looked at only where the first write finds it otherwise.
+        let is_first = AtomicBool::new(true);
         self.carry_through(by.deadline, || async {
             let mut added = Vec::new();
             let mut seen = HashSet::new();
-            let enrolled = people.iter().map(|new| {
-                let key = Enrolment::key_of(new.person.address.matched(), id);
-                async move { self.get(key).await }
-            });
-            let enrolled = try_join_all(enrolled).await?;
+            let enrolled = if is_first.swap(false, Ordering::Relaxed) {
+                vec![None; people.len()]
+            } else {
+                let keys = people.iter().map(|new| Enrolment::key_of(new.person.address.matched(), id));
+                try_join_all(keys.map(|key| self.get(key))).await?
+            };
             let mut transaction = self.transaction();
             for (NewPerson { person, group }, enrolled) in people.iter().zip(enrolled) {
                 let address = person.address.matched().clone();
