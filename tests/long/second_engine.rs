@@ -1,7 +1,6 @@
 //! The behaviour of DynamoDB that the product relies on, checked against two independent engines: the embedded
 //! one by default, or the one at `BURSAR_TEST_DYNAMODB`, which `cargo xtask long second-engine` sets.
 
-mod conditions;
 mod reading;
 mod transactions;
 

@@ -12,7 +12,6 @@ use bursar_local::invoke::FunctionName::ThresholdAlerts;
 use bursar_tests::campus::{Campus, address};
 use bursar_tests::office::soon;
 use futures_util::future::join_all;
-use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 /// Two faculty, a budget and a cap of a hundred dollars, and Ada with a key. The stream is not delivered, so what runs is what a test calls.
@@ -120,27 +119,6 @@ async fn a_test_alert_goes_to_the_person_who_asks_for_it() {
     assert!(asta.get(&alerts).await.all("alert").is_empty() && campus.judged().await.crossings.is_empty());
     campus.minutes(1);
     asta.submit(&page, &test, &[]).await.expect(303);
-    campus.finish().await;
-}
-
-#[tokio::test]
-async fn a_leap_over_thresholds_is_one_alert() {
-    let mut campus = Campus::open().await;
-    campus.pump.stop().await;
-    campus.programme("maths", |_| {}).await;
-    campus.budget(100).await;
-    campus.students(&["ada"]).await;
-    campus.keys().await;
-    // The programme has no faculty, so the admin is the recipient.
-    for (dollars, expected) in [("40", vec!["cap 100 of $20"]), ("80", vec!["budget 100 of $100", "cap 100 of $20"])] {
-        spends(&campus, dollars).await;
-        assert_eq!(told(&campus).await, json!({"batchItemFailures": []}));
-        assert_eq!(owed(&campus).await, expected);
-    }
-    let seen = campus.judged().await;
-    let of_budget = seen.crossings.iter().filter(|crossing| crossing.scope == Scope::Budget);
-    let found: Vec<_> = of_budget.map(|crossing| (crossing.threshold, crossing.is_mailed)).collect();
-    assert_eq!(found, [(50, false), (80, false), (95, false), (100, true)]);
     campus.finish().await;
 }
 
@@ -295,34 +273,6 @@ async fn a_promised_budget_is_told_once_for_each_amount() {
         }
     }
     campus.finish().await;
-}
-
-/// The provider goes on reporting the old month: its listing is 36 hours behind.
-#[tokio::test]
-async fn the_old_months_spending_alerts_nobody_in_the_new_one() {
-    let mut campus = Campus::at("2027-01-04T08:00:00Z").await;
-    campus.pump.stop().await;
-    campus.programme("maths", |settings| settings.basis.reset = Reset::Monthly).await;
-    campus.budget(200).await;
-    campus.students(&["ada"]).await;
-    campus.keys().await;
-    for (at, dollars, behind, alerts) in [
-        ("2027-01-29T03:00:00Z", "17", 0, 1),
-        ("2027-01-31T23:00:00Z", "2", 36, 1),
-        ("2027-02-01T00:01:00Z", "0", 36, 1),
-        ("2027-02-02T12:30:00Z", "0", 36, 1),
-        ("2027-02-03T12:00:00Z", "1", 0, 1),
-        ("2027-02-03T20:00:00Z", "16", 0, 2),
-    ] {
-        campus.clock.stop_at(at.parse().unwrap()).unwrap();
-        campus.spend("ada", dollars);
-        campus.provider().set_quirks(|quirks| quirks.lag = SignedDuration::from_hours(behind) / 2);
-        campus.sync().await;
-        told(&campus).await;
-        campus.look().await;
-        assert_eq!(of_cap(&campus, &campus.programme, campus.id("ada")).await, alerts, "{at}");
-    }
-    campus.finish_unjudged().await;
 }
 
 /// One transaction holds an alert for each who may hear, and every threshold.

@@ -64,15 +64,6 @@ async fn every_task_is_answered_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_repeated_sync_records_nothing() {
-    let campus = Campus::with_keys(&["ada"]).await;
-    campus.spend("ada", "1.25");
-    assert_eq!(campus.sync().await["readings_recorded"], 1);
-    assert_eq!(campus.sync().await["readings_recorded"], 0);
-    campus.finish().await;
-}
-
-#[tokio::test]
 async fn a_disable_is_repeated_until_the_provider_answers() {
     let campus = Campus::with_keys(&["ada"]).await;
     let by = bursar_core::domain::audit::Actor::Rule;

@@ -3,7 +3,6 @@
 mod edits;
 mod ends;
 mod jobs;
-mod meanwhile;
 mod models;
 mod races;
 mod returned;

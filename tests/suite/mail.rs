@@ -7,7 +7,6 @@ mod bulk;
 mod faults;
 mod kinds;
 mod links;
-mod many;
 mod obsolete;
 pub(crate) mod outcomes;
 mod postponed;

@@ -1,18 +1,10 @@
-//! Changes by hand at the provider: a key renamed, its limit changed, switched off, or a counter that shrank.
-//! The sync reports them, restores what is the product's, and goes on.
+//! Changes by hand at the provider, of how a limit counts and of guardrails. The sync reports them, and restores what is the product's.
 
-use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{ChangeRefused, HoldKind, Reading};
-use bursar_core::domain::usage::reading::DailyUse;
-use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::window::{Window, utc_date};
-use bursar_core::store::{Account, ActOutcome, TierOutcome};
+use bursar_core::store::TierOutcome;
 use bursar_local::invoke::FunctionName;
-use bursar_local::provider::Nano;
 use bursar_tests::aws;
 use bursar_tests::campus::Campus;
 use bursar_tests::faults::{Fault, Matcher};
-use bursar_tests::office::soon;
 use serde_json::{Value, json};
 
 /// People with a key each on a campus whose stream is not delivered, so that nothing runs but what a test calls.
@@ -27,39 +19,6 @@ async fn class(names: &[&str]) -> Campus {
 
 fn problems(report: &Value) -> String {
     report["problems"].to_string()
-}
-
-#[tokio::test]
-async fn a_renamed_key_is_its_grants_still() {
-    let campus = class(&["ada", "bob"]).await;
-    let [live, revoked] = ["ada", "bob"].map(|name| campus.key(name).hash);
-    campus.spend("ada", "1");
-    campus.revoke("bob").await;
-    assert_eq!(campus.sync().await["complete"], true);
-    assert!(!campus.is_on(&revoked));
-
-    for key in [&live, &revoked] {
-        campus
-            .provider()
-            .change_by_hand(key, &json!({"name": format!("mine {}", &key[..4]), "disabled": false}))
-            .unwrap();
-    }
-    campus.provider().change_by_hand(&live, &json!({"limit": 500})).unwrap();
-    campus.provider().spend(&live, Nano::micros(500_000), campus.clock.now(), "a/model").unwrap();
-    campus.minutes(120);
-    for _ in 0..2 {
-        let report = campus.sync().await;
-        assert_eq!((&report["complete"], &report["residual_usd"]), (&json!(true), &json!("0.000000")), "{report}");
-        assert!(problems(&report).contains("another name") && problems(&report).contains(&live), "{report}");
-        assert!(campus.is_on(&live) && !campus.is_on(&revoked), "{report}");
-    }
-    let view = campus.view("ada").await;
-    assert_eq!(view.readings[0].lifetime(), Usd::from_micros(1_500_000));
-    let limit = campus.provider().keys().into_iter().find(|key| key.hash == live).unwrap().limit;
-    assert_eq!(limit.unwrap().to_string(), "20");
-    let account = campus.table.get(Account::key_of()).await.unwrap().unwrap();
-    assert_eq!(account.foreign.credits.total(), Usd::ZERO);
-    campus.finish().await;
 }
 
 #[tokio::test]
@@ -212,67 +171,4 @@ async fn a_deleted_guardrail_is_made_again() {
     assert_eq!(campus.key("ada").guardrail_id, third);
     assert_eq!(campus.key("bob").guardrail_id, third);
     campus.finish_faulted().await;
-}
-
-#[tokio::test]
-async fn a_number_that_shrank_leaves_the_record() {
-    let campus = class(&["ada"]).await;
-    let key = campus.key("ada").hash;
-    campus.spend("ada", "1");
-    assert_eq!(campus.sync().await["complete"], true);
-    // The recorded reading is higher than what the provider reports now.
-    let view = campus.view("ada").await;
-    let more = Usd::from_micros(1_250_000);
-    let known = view.readings[0].clone();
-    let larger = Reading { used: DailyUse::on_one(utc_date(known.as_of), more), in_window: more, ..known };
-    assert_eq!(larger.window, Window::WHOLE_TERM);
-    campus.table.note_reading(&larger, soon()).await.unwrap();
-
-    let report = campus.sync().await;
-    assert_eq!((&report["complete"], &report["residual_usd"]), (&json!(true), &json!("-0.250000")), "{report}");
-    assert!(problems(&report).contains(&key), "{report}");
-    let view = campus.view("ada").await;
-    assert_eq!(view.readings[0].lifetime(), more);
-    assert!(campus.table.sync_state().await.unwrap().listed_at.is_some());
-    campus.finish().await;
-}
-
-#[tokio::test]
-async fn a_resumed_key_is_switched_on_by_the_work() {
-    let campus = class(&["ada"]).await;
-    let key = campus.key("ada").hash;
-    let work = async || campus.run(FunctionName::Console, json!({"task": "work"})).await.unwrap();
-    let owed = async || campus.grant("ada").await.orders().len();
-    campus.hold("ada", HoldKind::Paused).await;
-    assert_eq!((work().await["carried_out"].clone(), campus.is_on(&key)), (json!(1), false));
-
-    let patch = || Matcher::call("provider:PATCH /keys/{hash}").every();
-    let rule = campus.gate.at(patch(), Fault::Status(400));
-    let release = async || {
-        campus.table.act(campus.on("ada"), |view, now| view.release(HoldKind::Paused, &Actor::Rule, now)).await.unwrap()
-    };
-    assert!(matches!(release().await, ActOutcome::Done(_)));
-    assert!(matches!(release().await, ActOutcome::Refused(ChangeRefused::Unchanged)));
-    for _ in 0..2 {
-        assert_eq!((work().await["put_off"].clone(), owed().await), (json!(1), 1));
-        let report = campus.sync().await;
-        assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
-        assert_eq!(campus.grant("ada").await.to_string(), "live");
-        campus.minutes(120);
-    }
-    campus.gate.lift(rule);
-    // A single 404 for a key is not believed.
-    let rule = campus.gate.at(patch(), Fault::Status(404));
-    assert_eq!((work().await["put_off"].clone(), owed().await), (json!(1), 1));
-    campus.gate.lift(rule);
-    assert_eq!((work().await["carried_out"].clone(), owed().await), (json!(0), 1), "it is asked again in an hour");
-    campus.minutes(60);
-    assert_eq!((work().await["carried_out"].clone(), campus.is_on(&key), owed().await), (json!(1), true, 0));
-
-    // A switch-off at the provider after that is a person's act, and is not undone.
-    campus.provider().change_by_hand(&key, &json!({"disabled": true})).unwrap();
-    assert_eq!((work().await["carried_out"].clone(), campus.is_on(&key)), (json!(0), false));
-    assert_eq!(campus.sync().await["complete"], true);
-    assert_eq!(campus.grant("ada").await.to_string(), "stopped");
-    campus.finish().await;
 }

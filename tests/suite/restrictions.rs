@@ -139,24 +139,6 @@ async fn rules_that_are_taken_back_are_told_again() {
 }
 
 #[tokio::test]
-async fn the_sync_tells_rules_that_nobody_else_could() {
-    let (mut campus, admin) = class().await;
-    campus.work().await;
-    claims(&mut campus, "ada").await;
-    let fault = campus.gate.at(Matcher::call(PATCH).of(FunctionName::Console).every(), Fault::RetryAfter(500, 600));
-    assert_eq!(campus.edit(&admin, &[("models", LARGE)]).await.status, 303);
-    campus.judged().await;
-    assert_eq!(allowed(&campus).await, [MINI]);
-    campus.minutes(2);
-    let report = campus.sync().await;
-    assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
-    assert_eq!(allowed(&campus).await, [LARGE]);
-    campus.gate.lift(fault);
-    campus.judged_after_sync().await;
-    campus.finish().await;
-}
-
-#[tokio::test]
 async fn refused_models_are_told_once_a_day() {
     let (mut campus, admin) = class().await;
     let fault = campus.gate.at(Matcher::call(CREATE).every(), Fault::Status(400));

@@ -35,10 +35,9 @@ struct Picture {
 }
 
 /// A table of its own, with the fault layer before it.
-pub(crate) struct Bench {
-    pub(crate) gate: Gate,
-    pub(crate) raw: RawTable,
-    pub(crate) engine: Engine,
+struct Bench {
+    gate: Gate,
+    raw: RawTable,
     origin: String,
 }
 
@@ -47,11 +46,11 @@ impl Bench {
         let engine = Engine::start(&Place::Memory, "bursar").unwrap();
         let gate = Gate::default();
         let origin = aws::serve(gate.before(engine.router())).await;
-        Bench { raw: RawTable::at(&origin, "bursar"), gate, origin, engine }
+        Bench { raw: RawTable::at(&origin, "bursar"), gate, origin }
     }
 
     /// A table at the start of a case, and what everybody has seen of it.
-    pub(crate) async fn at(start: Start) -> (Bench, Seen) {
+    async fn at(start: Start) -> (Bench, Seen) {
         let bench = Bench::empty().await;
         let seen = start.set_up(&bench.actor(0)).await;
         (bench, seen)

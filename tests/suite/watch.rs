@@ -98,35 +98,6 @@ async fn a_silent_sync_is_told_once_a_day() {
     campus.finish().await;
 }
 
-/// Twenty dollars can still be spent. One check a day: the balance, what a day uses, and what is told.
-#[tokio::test]
-async fn money_that_is_missing_is_told_when_there_is_news() {
-    let campus = Campus::with_keys(&["ada"]).await;
-    let short = |by: &str| Some(format!("The balance is {by} below what keys may still spend"));
-    let buy = |by: &str| Some(format!("Buy $100 of credit {by}"));
-    for (balance, a_day, subject) in [
-        (1_000, 0, short("$10")),
-        (950, 0, None),
-        (900, 0, short("$11")),
-        (2_000, 0, None),
-        (1_990, 0, short("$0.10")),
-        (2_000, 20, None),
-        // Ten dollars last fifty days.
-        (1_000, 20, buy("by 6 December 2026")),
-        // A slower pace moves the day by more than a week.
-        (950, 15, buy("by 20 December 2026")),
-        // Where credit is bought as it is used, a balance for two weeks is enough.
-        (950, 70, Some("The balance is $0.30 short of what two weeks use".to_owned())),
-    ] {
-        found(&campus, cents(balance), [cents(a_day), Usd::ZERO]).await;
-        for subject in [subject, None] {
-            assert_eq!(told(&campus).await, Vec::from_iter(subject), "{balance} {a_day}");
-        }
-        campus.minutes(24 * 60);
-    }
-    campus.finish_unjudged().await;
-}
-
 /// A check dies after it has noted what it found, and before it has raised the alarm.
 #[tokio::test]
 async fn a_mail_is_not_lost_with_the_check() {

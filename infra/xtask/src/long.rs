@@ -12,11 +12,7 @@ use crate::{Step, package};
 
 const PARTS: &[(&str, Step, &str)] = &[
     ("tests", tests, "every seed, pair, fault and night that the suite samples: the tests of the target `long`"),
-    (
-        "demonstration",
-        demonstration,
-        "the demonstration at each hour, at a month's end, on a Sunday and a Monday, and the first journey at each hour",
-    ),
+    ("demonstration", demonstration, "the demonstration at each hour, at a month's end, on a Sunday and a Monday"),
     ("second-engine", second_engine, "what we rely on in the table, on an engine of other authors"),
     ("provider-sdk", provider_sdk, "the provider simulator, through the provider's own SDK"),
     ("deploy-test", deploy_test, "the packaged functions, deployed to an emulator of AWS and used there"),

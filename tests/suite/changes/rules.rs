@@ -1,14 +1,11 @@
 //! What keys may call: for a programme and its groups, edited while people hold keys, at the provider at once.
 
-use std::sync::Arc;
-
 use super::*;
 
 const GROUPS: &str = "/console/programmes/cs-pilot/groups";
 const MINI: &str = "openai/gpt-4o-mini";
 const SONNET: &str = "anthropic/claude-sonnet-4.5";
 const GEMINI: &str = "google/gemini-2.5-flash";
-const PATCH: &str = "provider:PATCH /guardrails/{id}";
 const ASSIGN: &str = "provider:POST /guardrails/{id}/assignments/keys";
 
 /// The models that each of these may call.
@@ -90,46 +87,6 @@ async fn providers_and_regions_hold() {
         let asked = (asks(&campus, &ada, MINI).await, asks(&campus, &ada, GEMINI).await);
         assert_eq!(asked, (mini, gemini), "{fields:?}");
     }
-    campus.finish_faulted().await;
-}
-
-/// The sync dies while it puts a key back: the work of the next minute does it, whatever became of the call.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_guardrail_survives_a_dying_sync() {
-    let campus = class(&["ada"]).await;
-    campus.restrict().await;
-    campus.finish_work().await;
-    for verdict in [Fault::KillBefore, Fault::KillAfter] {
-        campus.sync().await;
-        campus.judged_after_sync().await;
-        campus.provider().unassign(&campus.key("ada").hash).unwrap();
-        campus.gate.at(Matcher::call(ASSIGN).of(FunctionName::UsageSync), verdict);
-        // It is killed, so nothing answers.
-        drop(campus.invoke.invoke(FunctionName::UsageSync, json!({})).await);
-        campus.judged().await;
-        campus.finish_work().await;
-        assert_eq!(may(&campus, &["ada"]), [[MINI]], "{verdict:?}");
-        campus.minutes(20);
-    }
-    campus.finish_faulted().await;
-}
-
-#[tokio::test]
-async fn of_two_edits_of_rules_at_once_one_is_saved() {
-    let campus = class(&["ada", "bob"]).await;
-    campus.restrict().await;
-    campus.finish_work().await;
-    let admin = Arc::new(campus.admin().await);
-    let (one, of_one, of_other) = (Arc::clone(&admin), admin.get(ID).await, admin.get(ID).await);
-    let held = campus.gate.hold(Matcher::call(PATCH).of(FunctionName::Console));
-    let slow = tokio::spawn(async move { one.submit(&of_one, ID, &[("models", GEMINI)]).await });
-    held.arrived().await;
-    assert_eq!(admin.submit(&of_other, ID, &[("models", SONNET)]).await.status, 409);
-    assert_eq!(campus.edit(&admin, &[("models", SONNET)]).await.status, 303);
-    drop(held);
-    assert_eq!(slow.await.unwrap().status, 303);
-    campus.finish_work().await;
-    assert_eq!(may(&campus, &["ada", "bob"]), [[SONNET], [SONNET]], "the later one");
     campus.finish_faulted().await;
 }
 

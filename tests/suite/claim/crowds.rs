@@ -1,14 +1,12 @@
-//! Many students at once: a lecture hall behind one network address, and three who race for the last money of the budget.
+//! Many students at once: a lecture hall behind one network address.
 
 use std::collections::BTreeSet;
 
 use bursar_local::inbox::Contents;
 use bursar_tests::seeds::sized;
-use bursar_tests::visitor::Page;
-use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
 
-use super::{class, enrol};
+use super::class;
 
 /// How many requests overlap at any time: a lecture hall does not press in the same millisecond.
 const AT_ONCE: usize = 10;
@@ -47,35 +45,5 @@ async fn students_behind_one_network_address_get_a_key_each() {
     });
     let keys: BTreeSet<String> = stream::iter(claims).buffered(AT_ONCE).collect().await;
     assert_eq!((keys.len(), campus.enabled().len()), (names.len(), names.len()));
-    campus.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_three_who_press_for_the_last_money_one_gets_a_key() {
-    let mut campus = class().await;
-    campus.budget(39).await;
-    let before = enrol(&mut campus, "before").await;
-    let mut students = Vec::new();
-    for name in ["ada", "bob", "eve"] {
-        students.push(enrol(&mut campus, name).await);
-    }
-    let reveal = campus.my("reveal");
-    let forms = join_all(students.iter().map(async |student| student.get("/my").await.form(&reveal))).await;
-    campus.reveal(&before).await;
-    campus.budget(40).await;
-
-    let pages: Vec<Page> = join_all(students.iter().zip(&forms).map(|(student, form)| student.send_form(form))).await;
-    let mut statuses: Vec<u16> = pages.iter().map(|page| page.status).collect();
-    statuses.sort_unstable();
-    assert_eq!(statuses, [200, 409, 409]);
-    assert_eq!(campus.provider().keys().len(), 2, "nothing was asked for those who got none");
-    campus.judged().await;
-    campus.budget(80).await;
-    for (number, page) in pages.iter().enumerate().filter(|(_, page)| page.status == 409) {
-        assert!(page.alert().unwrap().contains("held for other keys") && page.all("key").is_empty());
-        // Their state has not changed: when there is money again, the form that they pressed is still valid.
-        assert_eq!(students[number].get("/my").await.one("grant").get("data-state"), "invited");
-        students[number].send_form(&forms[number]).await.expect(200).one("key");
-    }
     campus.finish().await;
 }

@@ -1,9 +1,8 @@
-//! Faults of a request that no sweep plays: those that last, calls that take effect late, and a request that outlives its lease.
+//! Faults of a request that no sweep plays: calls that take effect late, and a request that outlives its lease.
 
 use bursar_local::invoke::FunctionName::Claim;
 use bursar_tests::campus::Campus;
 use bursar_tests::faults::{Fault, Matcher};
-use bursar_tests::seeds::sized;
 use bursar_tests::visitor::{Form, Page, Visitor};
 
 use super::enrol;
@@ -60,32 +59,6 @@ async fn late_effects_change_nothing() {
         }
         let done = campus.gate.run_late().await;
         assert!(!done.is_empty(), "{what}");
-        have_one_key_each(&campus, number + 1, call).await;
-    }
-    campus.finish_faulted().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_fault_that_lasts_ends_the_press_in_time() {
-    let mut campus = restricted().await;
-    for (number, (what, call, verdict)) in [
-        ("reveal", ASSIGN, Fault::LoseAnswer),
-        ("replace", DISABLE, Fault::Status(500)),
-        ("replace", "dynamodb:Query", Fault::Status(500)),
-        // The table is asked for as long as the request lasts.
-        ("reveal", "dynamodb:TransactWriteItems", Fault::Conflict),
-    ]
-    .into_iter()
-    .take(sized(3, 4))
-    .enumerate()
-    {
-        let (student, form) = ready(&mut campus, number, what).await;
-        let rule = campus.gate.at(Matcher::call(call).of(Claim).every(), verdict);
-        let page = student.send_form(&form).await;
-        campus.gate.lift(rule);
-        assert!(matches!(page.status, 409 | 502 | 503) && page.alert().is_some(), "{call}: {}", page.readable());
-        campus.minutes(2);
-        press_again(&campus, &student).await.expect(200);
         have_one_key_each(&campus, number + 1, call).await;
     }
     campus.finish_faulted().await;

@@ -103,28 +103,3 @@ async fn each_answer_of_the_provider_has_its_words() {
     }
     campus.finish_faulted().await;
 }
-
-/// That the provider does not know an old key is believed after ten minutes, and only while it knows another key of the account.
-#[tokio::test]
-async fn a_key_is_gone_only_where_another_is_found() {
-    let mut campus = class().await;
-    for name in ["ada", "bob"] {
-        let student = enrol(&mut campus, name).await;
-        campus.reveal(&student).await;
-    }
-    campus.hours(2);
-    assert_eq!(campus.sync().await["complete"], true);
-    let ada = follows_link(&campus, "ada").await;
-    let presses = async || ada.submit(&ada.get("/my").await, &campus.my("replace"), &[]).await;
-    campus.provider().delete(&campus.key("ada").hash).unwrap();
-    assert!(presses().await.expect(503).alert().unwrap().contains("does not know your old key"));
-    campus.minutes(11);
-    let rule =
-        campus.gate.at(Matcher::call("provider:GET /keys/{hash}").of(FunctionName::Claim).every(), Fault::Status(404));
-    assert!(presses().await.expect(503).alert().unwrap().contains("does not know your old key"));
-    assert_eq!(campus.keys_of("ada").len(), 1, "nothing was made");
-    campus.gate.lift(rule);
-    presses().await.expect(200).one("key");
-    campus.judged().await;
-    campus.finish_faulted().await;
-}

@@ -7,7 +7,7 @@ use bursar_tests::campus::{ADMIN, Campus};
 use bursar_tests::faults::{Fault, Matcher};
 use serde_json::json;
 
-use super::{account, kinds, later, state, states, told_of, watched};
+use super::{kinds, later, state, states, told_of};
 
 #[tokio::test]
 async fn mail_that_is_not_taken_is_tried_again() {
@@ -67,27 +67,6 @@ async fn refused_mail_is_a_dead_letter() {
     assert_eq!(again, Ok(json!({"batchItemFailures": []})));
     later(&campus, 60).await;
     assert_eq!(kinds(&campus), Vec::<String>::new(), "what was given up is not sent");
-    campus.finish_faulted().await;
-}
-
-#[tokio::test]
-async fn mail_that_is_never_taken_is_given_up() {
-    let mut campus = Campus::open().await;
-    campus.programme("CS pilot", |_| {}).await;
-    campus.ses.fail_next(MailFault::Fail, 6, Some("ada@example.edu"));
-    campus.students(&["ada"]).await;
-    for minutes in [0, 2, 7, 40, 160] {
-        later(&campus, minutes).await;
-        assert_eq!(states(&campus, MailKind::Roster).await, ["Waiting"]);
-    }
-    for _ in 0..2 {
-        watched(&campus, 4).await;
-    }
-    assert_eq!(states(&campus, MailKind::Roster).await, ["Failed"]);
-    assert!(campus.has_logged("given up") && campus.has_logged("InternalFailure"));
-    // It waited for more than six hours before, which is an alarm of its own.
-    let told = ["1 mail waits and is not sent", "A mail did not arrive: the roster mail of CS pilot"];
-    assert_eq!(account(&campus), told);
     campus.finish_faulted().await;
 }
 

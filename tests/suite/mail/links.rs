@@ -48,20 +48,6 @@ async fn links_go_to_the_spelling_on_record() {
 }
 
 #[tokio::test]
-async fn unfollowed_links_are_few() {
-    let campus = class(&[ADMIN], &[]).await;
-    let mut sent = Vec::new();
-    for _ in 0..7 {
-        sent.push(links(&campus, &[ADMIN, ADMIN]).await.len());
-        later(&campus, 2).await;
-    }
-    assert_eq!(sent, [1, 1, 1, 0, 0, 0, 0]);
-    later(&campus, 50).await;
-    assert_eq!(links(&campus, &[ADMIN]).await.len(), 1, "none is good any more");
-    campus.finish().await;
-}
-
-#[tokio::test]
 async fn links_have_half_of_the_quota() {
     let admins = [ADMIN, "deputy@example.edu", "third@example.edu"];
     let students: Vec<String> = (0..13).map(|number| format!("s{number}")).collect();

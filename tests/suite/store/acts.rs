@@ -78,46 +78,46 @@ listed! {
 }
 
 /// What everybody has seen, and the names for what is drawn at random.
-pub(crate) struct Seen {
-    pub(crate) grant: Grant,
+pub(super) struct Seen {
+    pub(super) grant: Grant,
     settings: Settings,
     version: u64,
     begun: OpenAttempt,
     used: Usd,
-    pub(crate) names: Vec<(String, String)>,
+    pub(super) names: Vec<(String, String)>,
 }
 
-pub(crate) fn now() -> Moment {
+pub(super) fn now() -> Moment {
     "2026-11-02T10:00:00Z".parse().unwrap()
 }
 
-pub(crate) fn programme() -> ProgrammeId {
+pub(super) fn programme() -> ProgrammeId {
     "cs-pilot".parse().unwrap()
 }
 
-pub(crate) fn faculty() -> Actor {
+pub(super) fn faculty() -> Actor {
     Actor::Person("fac0000000000000".parse().unwrap())
 }
 
-pub(crate) fn by(actor: &Actor) -> Author<'_> {
+pub(super) fn by(actor: &Actor) -> Author<'_> {
     Author { actor, now: now(), deadline: soon() }
 }
 
-pub(crate) fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     let term = Term::new("2026-10-12".parse().unwrap(), "2027-02-06".parse().unwrap(), "UTC").unwrap();
     Settings::new("CS pilot", term, Usd::from_dollars(20))
 }
 
-pub(crate) fn person(name: &str) -> NewPerson {
+pub(super) fn person(name: &str) -> NewPerson {
     let address = EmailAddress::parse(&format!("{name}@uni.edu")).unwrap();
     NewPerson { person: Person { address, name: None, roster_id: None }, group: None }
 }
 
-pub(crate) fn press(kind: KeyRequestKind, epoch: Epoch) -> KeyRequest {
+pub(super) fn press(kind: KeyRequestKind, epoch: Epoch) -> KeyRequest {
     KeyRequest { kind, epoch, terms: None }
 }
 
-pub(crate) fn reading(grant: &GrantId, epoch: Epoch, dollars: i32, as_of: Moment) -> Reading {
+fn reading(grant: &GrantId, epoch: Epoch, dollars: i32, as_of: Moment) -> Reading {
     let used = DailyUse::on_one(utc_date(as_of), Usd::from_dollars(dollars));
     Reading { epoch, ..bursar_tests::office::reading(&programme(), grant, used, as_of) }
 }
@@ -128,7 +128,7 @@ fn nonce(number: u32) -> Nonce {
 
 impl Start {
     /// Brings a fresh table there.
-    pub(crate) async fn set_up(self, table: &Table) -> Seen {
+    pub(super) async fn set_up(self, table: &Table) -> Seen {
         let actor = faculty();
         table.create(new_programme(settings(), 100), by(&actor)).await.unwrap();
         let people = [person("ada"), person("bob")];
@@ -187,7 +187,7 @@ impl Seen {
 
 impl Act {
     /// Does it, and returns whether it was committed.
-    pub(crate) async fn run(self, seen: &Seen, table: &Table) -> Result<bool, StoreError> {
+    pub(super) async fn run(self, seen: &Seen, table: &Table) -> Result<bool, StoreError> {
         let (actor, id) = (faculty(), programme());
         let at = ActContext { programme: &id, grant: &seen.grant.id, now: now(), deadline: soon() };
         let epoch = seen.grant.epoch;

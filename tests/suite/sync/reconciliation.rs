@@ -1,12 +1,9 @@
 //! Whether the books agree: the opening, what our and foreign keys used, and the residual.
 
-use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::AccountDay;
-use bursar_local::invoke::FunctionName::UsageSync;
 use bursar_local::provider::Nano;
 use bursar_tests::campus::Campus;
-use bursar_tests::faults::{Fault, Matcher};
 use serde_json::json;
 
 use super::{ACCOUNT, complete, quiet};
@@ -40,44 +37,6 @@ async fn every_dollar_is_the_openings_a_keys_or_the_residual() {
     let dollars = [day.opening, day.residual, day.spent, day.ours, day.ours_gone, day.foreign, day.foreign_gone];
     let expected = [7_000_000, 250_000, 13_750_000, 1_000_000, 500_000, 2_000_000, 3_000_000];
     assert_eq!(dollars.map(Usd::micros), expected, "keys that are gone are not forgotten");
-    campus.judged_after_sync().await;
-    campus.finish().await;
-}
-
-#[tokio::test]
-async fn each_complete_sync_leaves_a_cut() {
-    let campus = quiet(&["ada"]).await;
-    let by_hand = campus.foreign("by hand");
-    elsewhere(&campus, "40");
-    let held = campus.gate.hold(Matcher::call("provider:GET /keys").of(UsageSync));
-    let meanwhile = async {
-        held.arrived().await;
-        campus.spend("ada", "0.1");
-        campus.spend_on(&by_hand, "0.2");
-        drop(held);
-    };
-    tokio::join!(complete(&campus), meanwhile);
-    campus.hours(24);
-    complete(&campus).await;
-    campus.hours(24);
-    campus.spend("ada", "1");
-    elsewhere(&campus, "0.3");
-    campus.gate.at(Matcher::call("provider:GET /credits").of(UsageSync).nth(2), Fault::Status(400));
-    assert_eq!(campus.sync().await["complete"], false);
-    assert_eq!(campus.sync().await["residual_usd"], "0.300000");
-    let cuts = campus.table.list(AccountCut::all()).await.unwrap();
-    let parts = cuts.iter().map(|cut| {
-        let amounts =
-            [cut.programmes[0].used.credits, cut.foreign, cut.opening, cut.residual, cut.unsettled, cut.spent.after];
-        amounts.map(Usd::micros)
-    });
-    let expected = [
-        [100_000, 200_000, 39_700_000, 0, 300_000, 40_300_000],
-        // It was spent while the first one listed.
-        [100_000, 200_000, 40_000_000, 0, 0, 40_300_000],
-        [1_100_000, 200_000, 40_000_000, 300_000, 0, 41_600_000],
-    ];
-    assert_eq!(parts.collect::<Vec<_>>(), expected);
     campus.judged_after_sync().await;
     campus.finish().await;
 }

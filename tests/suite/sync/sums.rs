@@ -1,11 +1,10 @@
-//! The sync's sums: totals of the day, the recount of the budget's counter, and acts that change the budget meanwhile.
+//! The sync's sums: the recount of the budget's counter, acts and edits that change it meanwhile, and sums of very many groups.
 
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::Reservation;
-use bursar_core::domain::programme::Budget;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
-use bursar_core::store::{ActContext, Run};
+use bursar_core::store::ActContext;
 use bursar_local::invoke::FunctionName::UsageSync;
 use bursar_tests::campus::Campus;
 use bursar_tests::faults::{Fault, Matcher};
@@ -25,38 +24,6 @@ async fn counted(campus: &Campus) -> [Usd; 2] {
         Reservation { grant, readings: &readings, settings, read_until: Some(now) }.cost(now)
     });
     [seen.budgets.values().next().unwrap().reserved, reservations.sum()]
-}
-
-#[tokio::test]
-async fn totals_and_the_counter_are_sums_over_the_grants() {
-    let mut campus = quiet(&["ada", "bob", "eve"]).await;
-    campus.students(&["dan"]).await;
-    for (name, dollars) in [("ada", "1.25"), ("bob", "20.50"), ("eve", "0.30")] {
-        campus.spend(name, dollars);
-    }
-    assert_eq!(complete(&campus).await["readings_recorded"], 3);
-    // Use that no reading has when the reservation is given back.
-    campus.spend("eve", "0.40");
-    campus.revoke("eve").await;
-    complete(&campus).await;
-    let totals = campus.table.totals(&campus.programme).await.unwrap().unwrap();
-    let expected = (Usd::from_micros(22_450_000), 4, 3);
-    assert_eq!((totals.used.credits.total(), totals.people.all(), totals.claimed), expected);
-    let reserved = Usd::from_micros(20_000_000 + 20_500_000 + 20_000_000);
-    assert_eq!(counted(&campus).await, [reserved; 2], "it may have used more before it was off");
-    let budget = campus.table.get(Budget::key_of(&campus.programme)).await.unwrap().unwrap();
-    assert_eq!(
-        budget.implied(&campus.settings().await, campus.clock.now()),
-        reserved + Usd::from_dollars(20),
-        "dan may still claim"
-    );
-    campus.minutes(1);
-    let report = complete(&campus).await;
-    assert_eq!(report["readings_recorded"], 0);
-    let runs = campus.table.newest(Run::all(), 10).await.unwrap();
-    assert_eq!((runs.len(), serde_json::from_str::<Value>(&runs[0].report).unwrap()), (3, report));
-    campus.judged_after_sync().await;
-    campus.finish().await;
 }
 
 /// A programme whose counter the sync corrects, since a key exceeded its cap.
@@ -101,6 +68,25 @@ async fn the_counter_is_right_whatever_moves_it_during_a_sync() {
         assert_eq!(counter, sum, "somebody {act} at call {nth}");
         campus.finish_faulted().await;
     }
+}
+
+/// Somebody has a reservation and no key, so only the settings say what the reservation costs by now.
+#[tokio::test]
+async fn a_sync_counts_what_an_edit_reserved_meanwhile() {
+    let mut campus = quiet(&[]).await;
+    campus.students(&["dan"]).await;
+    campus.press_with("dan", "reveal", Fault::Status(400)).await.expect(502);
+    assert_eq!(campus.reserved().await, Usd::from_dollars(20));
+    let held = campus.gate.hold(Matcher::call("provider:GET /keys").of(UsageSync));
+    let edited = async {
+        held.arrived().await;
+        campus.set(|settings| settings.allowance.cap = Usd::from_dollars(30)).await;
+        drop(held);
+    };
+    tokio::join!(campus.sync(), edited);
+    campus.judged_after_sync().await;
+    assert_eq!(campus.reserved().await, Usd::from_dollars(30));
+    campus.finish_faulted().await;
 }
 
 #[tokio::test]

@@ -89,7 +89,7 @@ async fn what_was_acknowledged_survives_a_kill_at_any_moment_and_the_next_start_
             let found = table.get_item().table_name(&ready.table).set_key(Some(key(id))).consistent_read(true);
             assert!(found.send().await.unwrap().item.is_some(), "{id} was acknowledged and is gone");
         }
-        assert_eq!(listed(data.path(), &[]).await["totals"]["keys"], round, "one was acknowledged in each round");
+        assert_eq!(listed(data.path()).await["totals"]["keys"], round, "one was acknowledged in each round");
         make_key(&bursar, &format!("key {round}")).await;
 
         // The kill comes in the middle of a burst of writes.
@@ -209,32 +209,12 @@ async fn a_real_accounts_key_is_not_kept_and_another_host_learns_none() {
     assert!(!ended.err.contains(&ordinary), "the key itself is in the message");
 }
 
-#[tokio::test]
-async fn the_keys_of_the_running_demonstration_are_listed() {
-    let data = tempdir().unwrap();
-    let bursar = Bursar::start(data.path()).await;
-    for name in ["course/0", "course/1", "other"] {
-        make_key(&bursar, name).await;
-    }
-    let totals = listed(data.path(), &["--match", "course/*"]).await["totals"].take();
-    assert_eq!((&totals["keys"], &totals["unused_30_days"]), (&json!(2), &json!(0)));
-    let shown = keys(data.path(), &[]).await;
-    assert!(shown.out.contains("course/0") && shown.out.contains("other"), "{shown:?}");
-
-    // The clock of the demonstration decides, not the machine's.
-    inbox(&bursar.ready, "/clock", Some(json!({"advance_s": 31 * 86_400}))).await;
-    assert_eq!(listed(data.path(), &[]).await["totals"]["unused_30_days"], 3);
-
-    bursar.end("INT").await;
-    assert_refused(&keys(data.path(), &[]).await, &["cargo run"]);
-}
-
 async fn keys(data: &Path, arguments: &[&str]) -> Ended {
     run(&[&["keys", "--data", data.to_str().unwrap()], arguments].concat()).await
 }
 
-async fn listed(data: &Path, arguments: &[&str]) -> Value {
-    let listed = keys(data, &[&["--json"], arguments].concat()).await;
+async fn listed(data: &Path) -> Value {
+    let listed = keys(data, &["--json"]).await;
     assert_eq!(listed.status.code(), Some(0), "{listed:?}");
     serde_json::from_str(&listed.out).unwrap()
 }

@@ -35,21 +35,6 @@ async fn killed_on_its_way_it_goes_on_and_nothing_is_doubled() {
     bursar.end("INT").await;
 }
 
-#[tokio::test]
-#[ignore = "24 journeys: cargo xtask long demonstration"]
-async fn it_ends_well_at_each_hour() {
-    for hours in 0..24 {
-        let data = tempfile::tempdir().unwrap();
-        let bursar = Bursar::start(data.path()).await;
-        let mut journey = Journey::at(&bursar.ready).unwrap();
-        inbox(&bursar.ready, "/clock", Some(json!({"advance_s": 3600 * hours}))).await;
-        for part in 0..4 {
-            journey.goes_on(part).await.with_context(|| format!("begun {hours} hours from now")).unwrap();
-        }
-        bursar.end("INT").await;
-    }
-}
-
 /// The journey under way: its people's browsers, and the key that its student was shown.
 struct Journey {
     ready: Ready,
