@@ -1,7 +1,6 @@
 //! How pages tell of jobs: how far each is, in a sentence.
 
 use bursar_core::store::UNDONE_WITHIN;
-use ulid::Ulid;
 
 use crate::prelude::*;
 

@@ -4,8 +4,6 @@
 mod alarm_texts;
 mod unsent;
 
-use bursar_core::store::StaffPerson;
-use jiff::tz::TimeZone;
 use unsent::UnsentMails;
 
 use crate::prelude::*;

@@ -8,7 +8,7 @@ use bursar_core::domain::programme::role::Role;
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
 use bursar_core::domain::usage::forecast::{Forecast, RunsOut, SpendingLimits};
 use bursar_core::domain::values::window::Window;
-use bursar_core::store::{ProgrammeUse, StaffPerson};
+use bursar_core::store::ProgrammeUse;
 
 use crate::letter::burn::{Burn, Picture};
 use crate::letter::words::faculty;

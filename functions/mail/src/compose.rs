@@ -2,7 +2,6 @@
 //! words of each kind of mail are left to its own module.
 
 use bursar_core::domain::mail::failure::UNDELIVERABLE;
-use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::store::{NO_ADDRESS, NOT_WANTED, Run};
 
 use crate::letter::choice_at;

@@ -1,7 +1,6 @@
 //! The mail about a registrar's file, to those in charge of the programme: what it changed, or that it waits and why.
 
-use bursar_core::store::{Import, RosterChanges, RosterPreview, StaffPerson};
-use ulid::Ulid;
+use bursar_core::store::{Import, RosterChanges, RosterPreview};
 
 use crate::prelude::*;
 

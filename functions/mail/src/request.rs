@@ -3,8 +3,7 @@
 
 use bursar_core::domain::grant::{MoreRequest, View};
 use bursar_core::domain::programme::request::{BUDGET, CLOSE, COPY, Wish};
-use bursar_core::domain::values::id::GrantId;
-use bursar_core::store::{NO_ADDRESS, StaffPerson};
+use bursar_core::store::NO_ADDRESS;
 
 use crate::prelude::*;
 

@@ -6,9 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bursar_core::domain::ledger::mailed::{MailedRow, MailedStatement};
 use bursar_core::domain::ledger::statement::{RowKind, Statement};
 use bursar_core::domain::values::format::{named_month, sheet_text};
-use bursar_core::store::StaffPerson;
 use csv::{Terminator, WriterBuilder};
-use jiff::tz::TimeZone;
 
 use crate::letter::{LetterFile, LetterRow, LetterTable};
 use crate::prelude::*;

@@ -3,9 +3,7 @@
 
 use bursar_core::domain::mail::failure::{FailureText, NOT_VERIFIED};
 use bursar_core::domain::mail::kind::{MailCounts, MailKind};
-use bursar_core::store::{
-    BulkStop, DeadMails, GIVEN_UP_SHOWN, MailRefusal, MailServer, OutboxRow, SentAgain, Undeliverable, Unreachable,
-};
+use bursar_core::store::{BulkStop, DeadMails, GIVEN_UP_SHOWN, MailRefusal, MailServer, SentAgain, Unreachable};
 
 use crate::mails::{refused, unreached};
 use crate::prelude::*;

@@ -1,15 +1,12 @@
 //! The acts of people with a role on one grant. The table is written first and the provider called after it
 //! in the same request; failed calls are repeated by the work of each minute.
 
-use axum::extract::Path;
-use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{ChangeRefused, Hold, OrderKind, View};
 use bursar_core::orders::NotCarriedOut;
-use bursar_core::store::{ActOutcome, Enrolment, Undeliverable};
+use bursar_core::store::{ActOutcome, Enrolment};
 
 use super::grant;
 use crate::access::Assistants;
-use crate::form::{Field, Form, FormValue, Kind};
 use crate::overview::TypedPerson;
 use crate::prelude::*;
 use crate::settings;

@@ -2,19 +2,12 @@
 //! on what the preview named, and only writes. If other grants are meant by then, there is another preview. What the provider must be told
 //! is sent by the work of each minute.
 
-use std::collections::BTreeSet;
-
-use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{ChangeRefused, Hold, RosterLine, Unchanged, View};
-use bursar_core::domain::values::id::new_ulid;
 use bursar_core::domain::values::token::sha256_hex;
-use bursar_core::store::{GrantAct, Import, JobCreation, Step, StoreError};
-use ulid::Ulid;
+use bursar_core::store::{GrantAct, JobCreation};
 
 use super::acts::{REASON_HINT, own_cap};
 use super::list::{self, GrantRow, GrantSearch};
-use crate::form::{Field, Form, FormValue, Kind};
-use crate::listing::{Listing, ON_A_PAGE};
 use crate::prelude::*;
 use crate::settings::cap;
 use crate::work::jobs;

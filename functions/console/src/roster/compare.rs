@@ -2,10 +2,8 @@
 
 use std::collections::HashSet;
 
-use bursar_core::domain::grant::Person;
 use bursar_core::domain::values::address::MatchedAddress;
 use bursar_core::domain::values::token::sha256_hex;
-use bursar_core::store::Step;
 
 use super::parse::{RefusedRow, RosterFile, RosterRow};
 use crate::prelude::*;
@@ -330,9 +328,7 @@ fn groups_after(grants: &[Grant], steps: &[Step]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use bursar_core::clock::Moment;
     use bursar_core::domain::grant::GrantState;
-    use bursar_core::domain::values::address::EmailAddress;
 
     use super::super::parse;
     use super::*;

@@ -1,9 +1,6 @@
 //! Why a registrar's file is not applied by itself but waits for a person.
 
-use std::collections::BTreeSet;
-
 use bursar_core::domain::programme::unreserved::Unreserved;
-use bursar_core::store::Step;
 
 use super::Compared;
 use super::compare::{Change, domain};
@@ -113,7 +110,6 @@ fn unknown_domains(file: &Compared) -> Vec<&str> {
 
 #[cfg(test)]
 mod tests {
-    use bursar_core::domain::grant::Person;
     use bursar_core::domain::values::term::Term;
 
     use super::super::compare::AbsentRows;

@@ -1,13 +1,9 @@
 //! A list of models as a form writes it, and whether the provider lists the models and providers that are new in it.
 
-use std::collections::BTreeSet;
-
 use bursar_core::domain::programme::rules::{self, Tiers};
-use bursar_core::store::StoreError;
 
 use super::Draft;
 use super::reader::words;
-use crate::form::Form;
 use crate::prelude::*;
 
 const MOST: usize = 200;

@@ -5,10 +5,9 @@ use bursar_core::domain::programme::role::{MOST_CHANGED_ROLES, RoleChanges};
 use bursar_core::domain::programme::rules::Region;
 use bursar_core::domain::values::term::{FIRST_DAY, LAST_DAY, Term, TermError};
 use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
 
 use super::Draft;
-use crate::form::{Form, Text};
+use crate::form::Text;
 use crate::prelude::*;
 
 /// The most people of a list. One transaction of at most a hundred items holds all recipients and

@@ -5,9 +5,6 @@ use bursar_core::domain::grant::Notice;
 use bursar_core::domain::mail::failure::{BOUNCED, COMPLAINED, FailureText, RETURNED, SUPPRESSED};
 use bursar_core::domain::usage::crossing::Scope;
 use bursar_core::domain::values::format::named_month;
-use bursar_core::store::MailState;
-use jiff::tz::TimeZone;
-use ulid::Ulid;
 
 use super::AlarmText;
 use crate::prelude::*;

@@ -6,7 +6,6 @@ use bursar_core::domain::credit::Basis;
 use bursar_core::domain::mail::digest::{AccountDigest, ProgrammeLine, UnownedKey};
 use bursar_core::domain::usage::forecast::RunsOut;
 use bursar_core::domain::values::format::{date_range, medium_date};
-use jiff::tz::TimeZone;
 
 use super::say;
 use crate::letter::{LetterRow, LetterTable};

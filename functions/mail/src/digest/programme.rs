@@ -6,9 +6,7 @@ use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::usage::forecast::{Forecast, SpendingLimits};
 use bursar_core::domain::usage::models::{ModelUse, cost_in_words};
 use bursar_core::domain::values::format::date_range;
-use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::grouped;
-use bursar_core::domain::values::window::Reset;
 
 use super::{DigestNames, DigestReader, say};
 use crate::letter::burn::Burn;

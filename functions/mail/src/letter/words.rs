@@ -1,8 +1,5 @@
 //! The words that mails share: their recipient, and the names of a programme's people.
 
-use bursar_core::config::Config;
-use bursar_core::domain::values::address::EmailAddress;
-
 use super::LetterPart;
 use crate::prelude::*;
 

@@ -2,17 +2,15 @@
 //! address is known. A failed mail is left to the drain, so only a failure of the table, or a login request without
 //! time left, fails a record.
 
-use bursar_core::domain::mail::kind::MailClass;
 use bursar_core::domain::sign_in::LOGIN_REQUEST_LASTS;
 use bursar_core::domain::values::address::MatchedAddress;
 use bursar_core::event::StreamRecord;
+use bursar_core::store::LoginRequest;
 use bursar_core::store::items::Stored;
-use bursar_core::store::{LoginRequest, MailState};
 use futures_util::stream::{StreamExt, iter};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use ulid::Ulid;
 
 use super::row::TIME_FOR_ONE;
 use crate::prelude::*;

@@ -3,8 +3,7 @@
 
 use bursar_core::domain::grant::{CapUse, GrantState, HoldKind, Stopped};
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
-use bursar_core::domain::values::id::GrantId;
-use bursar_core::domain::values::window::{Reset, Window};
+use bursar_core::domain::values::window::Window;
 
 use crate::letter::words::people;
 use crate::prelude::*;
