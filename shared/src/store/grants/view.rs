@@ -2,21 +2,16 @@
 //! readings, each one conditional write that may be repeated, whose recorded value gives way only to a larger one; and the people of a
 //! roster, a grant for each, found by the address.
 
-use aws_sdk_dynamodb::types::{AttributeValue, Select};
-use futures_util::future::try_join_all;
+use aws_sdk_dynamodb::types::Select;
 use futures_util::stream::{Stream, StreamExt, iter};
 
 use crate::aws::reduce;
 use crate::domain::grant::{Person, Urgency};
-use crate::domain::programme::unreserved::Unreserved;
 use crate::domain::usage::reading::Reading;
-use crate::prelude::*;
-use crate::store::items::{Queue, Stored};
-use crate::store::keys::{Range, SHARDS, address_partition, grant_partition_of};
+use crate::store::keys::grant_partition_of;
 use crate::store::mail::outbox::BETWEEN_REMINDERS;
+use crate::store::prelude::*;
 use crate::store::table::meta::attribute_of;
-use crate::store::table::write::{Pauses, Round, Transaction, Unaudited, instant, number};
-use crate::store::{Author, OutboxRow, QueuedMail, items, keys};
 
 /// How many shards are read at once where they are read one after another.
 const SHARDS_AT_ONCE: usize = 8;

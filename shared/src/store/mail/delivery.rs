@@ -8,12 +8,9 @@ use futures_util::stream::{StreamExt, TryStreamExt, iter, once};
 
 use crate::domain::mail::failure::CORRUPT;
 pub use crate::domain::mail::failure::UnreachableReason;
-use crate::domain::mail::kind::MailClass;
-use crate::prelude::*;
-use crate::store::items::{Item, Queue, Stored};
-use crate::store::keys::address_partition;
-use crate::store::table::write::{Round, Transaction, Unaudited, text};
-use crate::store::{ActContext, MailState, OutboxRow, SentAs, items, keys};
+use crate::store::SentAs;
+use crate::store::items::Item;
+use crate::store::prelude::*;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {

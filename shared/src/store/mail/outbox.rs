@@ -1,19 +1,15 @@
 //! The outbox: queued mails, each taken by one sender at a time, and their delivery. A row names no person but the one who asks for a
 //! link, whom a request to the admins is about, and a former address; every other recipient is looked up when it is sent.
 
-use futures_util::future::try_join_all;
-
 use crate::domain::grant::Notice;
-use crate::domain::mail::kind::{Delivery, MailClass, MailKind, OptionalMail};
+use crate::domain::mail::kind::{Delivery, MailKind, OptionalMail};
 use crate::domain::programme::request::Wish;
 use crate::domain::sign_in::LOGIN_REQUEST_LASTS;
 use crate::domain::usage::crossing::Scope;
 use crate::domain::values::token::BrowserTokenHash;
-use crate::prelude::*;
-use crate::store::items::{Queue, Stored};
 use crate::store::keys::{grant_partition_of, mails_of, mails_written_at};
-use crate::store::table::write::{Transaction, Unaudited};
-use crate::store::{ByHand, DoneByHand, RosterChanges, keys};
+use crate::store::prelude::*;
+use crate::store::{ByHand, DoneByHand, RosterChanges};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutboxRow {

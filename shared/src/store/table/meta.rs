@@ -1,12 +1,8 @@
 //! The deployment's own item: its id, its table, and what identifies its account at the provider; leases, the right to be the one runner
 //! until a time; and the context of an act.
 
-use aws_sdk_dynamodb::types::AttributeValue;
-
 use crate::domain::values::key::Fingerprint;
-use crate::prelude::*;
-use crate::store::items::Stored;
-use crate::store::table::write::{Round, Unaudited, instant, number, text};
+use crate::store::prelude::*;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {

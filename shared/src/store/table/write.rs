@@ -4,15 +4,14 @@
 use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::builders::TransactWriteItemBuilder;
-use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{ConditionCheck, Delete, Put, TransactWriteItem, Update};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 use crate::aws::{SdkFailure, reduce};
 use crate::domain::values::id::Nonce;
-use crate::prelude::*;
-use crate::store::items;
-use crate::store::items::{Item, Stored};
+use crate::store::items::Item;
 use crate::store::keys::ItemKey;
+use crate::store::prelude::*;
 
 /// The rest of the invocation in which no conflict is retried: enough to answer, or to clean up.
 const LEFT_FOR_AN_ANSWER: Duration = Duration::from_secs(8);
