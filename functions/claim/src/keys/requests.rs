@@ -116,7 +116,7 @@ pub(crate) async fn refresh(form: KeyForm) -> Answer {
         return Err(just_read(BETWEEN_READINGS - now.duration_since(last)));
     }
     // Of two requests at once, one asks the provider and its reading serves both.
-    if !site.table.may_refresh(&view.programme.id, &view.grant.id, *now, BETWEEN_READINGS, *deadline).await? {
+    if !site.table.may_refresh(form.at(), BETWEEN_READINGS).await? {
         return Err(just_read(BETWEEN_READINGS));
     }
     let silent = "The provider did not say what your key has used. Nothing is lost; try again in some minutes.";

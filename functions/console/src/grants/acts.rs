@@ -172,7 +172,7 @@ impl GrantRequest<'_> {
             return self.try_again(&mark).await;
         }
         let table = &self.site.table;
-        match table.resend_roster_mail(self.at.programme, self.at.grant, self.at.now, self.at.deadline).await? {
+        match table.resend_roster_mail(self.at).await? {
             None => Ok(()),
             Some(at) => {
                 let sentence = "The roster mail was sent again within the last hour. Try again when the hour is over.";

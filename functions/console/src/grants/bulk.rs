@@ -275,20 +275,15 @@ pub(crate) async fn act_on(
             let line = RosterLine { person: grant.person, group: group.clone() };
             table.describe(at, &line, by).await?.refusal()
         }
-        GrantAct::Resend => {
+        GrantAct::Resend | GrantAct::Remind => {
             let Some(grant) = table.get(Grant::key_of(at.programme, at.grant)).await? else { return Ok(false) };
             if !is_mailed(site, &grant, at.now).await? || grant.is_over() || grant.holds.dropped.is_some() {
                 return Ok(false);
             }
-            let sent_at = table.resend_roster_mail(at.programme, at.grant, at.now, at.deadline).await?;
-            return Ok(sent_at.is_none());
-        }
-        GrantAct::Remind => {
-            let Some(grant) = table.get(Grant::key_of(at.programme, at.grant)).await? else { return Ok(false) };
-            if !is_mailed(site, &grant, at.now).await? || grant.shown_state() != "invited" {
-                return Ok(false);
+            if *act == GrantAct::Resend {
+                return Ok(table.resend_roster_mail(at).await?.is_none());
             }
-            return table.remind(at.programme, at.grant, at.now, at.deadline).await;
+            return Ok(grant.shown_state() == "invited" && table.remind(at).await?);
         }
     };
     Ok(outcome.is_none_or(|refused| refused == ChangeRefused::Unchanged))

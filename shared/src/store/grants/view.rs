@@ -68,14 +68,6 @@ impl Table {
         Ok(try_join_all(shards).await?.into_iter().flatten().collect())
     }
 
-    pub async fn grants_with_readings(
-        &self,
-        programme: &ProgrammeId,
-    ) -> Result<Vec<(Grant, Vec<Reading>)>, StoreError> {
-        let shards = SHARDS.map(|shard| self.shard_of(programme, shard));
-        Ok(try_join_all(shards).await?.into_iter().flatten().collect())
-    }
-
     /// The grants in one shard of a programme with their readings, each grant's in the order of their epochs.
     /// They are neighbours in the table, so one query reads both and leaves the audit out.
     pub async fn shard_of(
@@ -198,18 +190,9 @@ impl Table {
     }
 
     /// Whether this request may ask the provider what a grant's key used: one request may in each interval.
-    pub async fn may_refresh(
-        &self,
-        programme: &ProgrammeId,
-        grant: &GrantId,
-        now: Moment,
-        apart: SignedDuration,
-        deadline: Deadline,
-    ) -> Result<bool, StoreError> {
-        let (programme, grant) = (programme.clone(), grant.clone());
-        let done = DoneByHand { programme, grant, what: ByHand::Refresh, done_at: now };
-        let claimed = self.transaction().doing_by_hand(&done, apart)?.unaudited(Unaudited::Refresh);
-        self.commit_once(claimed, deadline).await
+    pub async fn may_refresh(&self, at: ActContext<'_>, apart: SignedDuration) -> Result<bool, StoreError> {
+        let claimed = self.transaction().doing_by_hand(ByHand::Refresh, at, apart)?.unaudited(Unaudited::Refresh);
+        self.commit_once(claimed, at.deadline).await
     }
 
     /// Records that a key could not be found, so that its reading held until the last full listing of keys
@@ -249,8 +232,15 @@ impl Table {
 
 impl Transaction {
     /// Does something by hand, on condition that it was not done within this time.
-    pub(crate) fn doing_by_hand(self, done: &DoneByHand, apart: SignedDuration) -> Result<Transaction, StoreError> {
-        self.create_or_replace(done, "done_at <= :before", &[(":before", instant(done.done_at - apart))])
+    pub(crate) fn doing_by_hand(
+        self,
+        what: ByHand,
+        at: ActContext<'_>,
+        apart: SignedDuration,
+    ) -> Result<Transaction, StoreError> {
+        let (programme, grant) = (at.programme.clone(), at.grant.clone());
+        let done = DoneByHand { programme, grant, what, done_at: at.now };
+        self.create_or_replace(&done, "done_at <= :before", &[(":before", instant(at.now - apart))])
     }
 }
 
