@@ -18,6 +18,8 @@ pub(crate) enum ComposedRow {
 }
 
 pub(crate) const GONE: ComposedRow = ComposedRow::Nothing("what it is about is gone");
+/// Whoever it is for was erased.
+pub(crate) const NO_SUCH_PERSON: ComposedRow = ComposedRow::Unsendable("NoSuchPerson");
 pub(crate) const UNWANTED: ComposedRow = ComposedRow::Nothing(NOT_WANTED);
 
 impl App {

@@ -20,7 +20,7 @@ impl App {
             self.table.get(RosterPreview::key_of(programme, import)),
         )?;
         let Some(programme) = programme else { return Ok(GONE) };
-        let Some(person) = person else { return Ok(ComposedRow::Unsendable("NoSuchPerson")) };
+        let Some(person) = person else { return Ok(NO_SUCH_PERSON) };
         if !is_among(person.address.matched(), &self.table.in_charge(&programme.settings).await?) {
             return Ok(ComposedRow::Nothing("this person does not decide about the programme any more"));
         }
@@ -56,7 +56,6 @@ impl Words<'_> {
                 ),
             ),
         };
-        let open = format!("{}/console/programmes/{}", self.config.origin.as_str(), programme.id);
         Letter {
             subject: format!("{name}: {subject}"),
             heading: heading.to_owned(),
@@ -64,7 +63,7 @@ impl Words<'_> {
                 LetterPart::Sentences(first),
                 facts(changes),
                 LetterPart::Sentences(last),
-                LetterPart::Link { label: "Open the programme", url: open },
+                self.page("Open the programme", &format!("/console/programmes/{}", programme.id)),
             ],
             why: format!("You get this mail because you decide about the roster of {name}."),
             to: self.to.clone(),

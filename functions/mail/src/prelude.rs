@@ -21,6 +21,6 @@ pub(crate) use jiff::tz::TimeZone;
 pub(crate) use ulid::Ulid;
 
 pub(crate) use crate::App;
-pub(crate) use crate::compose::{ComposedRow, GONE};
-pub(crate) use crate::letter::words::{Words, said};
+pub(crate) use crate::compose::{ComposedRow, GONE, NO_SUCH_PERSON};
+pub(crate) use crate::letter::words::{Words, said, utc};
 pub(crate) use crate::letter::{Letter, LetterPart, plain};

@@ -75,7 +75,6 @@ impl Words<'_> {
 }
 
 fn figures(statement: &Statement) -> Vec<(&'static str, String)> {
-    let utc = |at: Moment| time_in(at, &TimeZone::UTC);
     vec![("Sum", format!("${}", statement.total())), ("From", utc(statement.from)), ("To", utc(statement.to))]
 }
 

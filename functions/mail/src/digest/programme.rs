@@ -44,10 +44,7 @@ impl Words<'_> {
         let weeks = [money.this_week, money.week_before];
         let unknown = say::unknown(&digest.health, weeks, |at| time_in(at, settings.term.zone()));
         parts.extend(unknown.into_iter().map(LetterPart::Sentences));
-        parts.push(LetterPart::Link {
-            label: "See the programme",
-            url: format!("{}/console/programmes/{}", self.config.origin.as_str(), programme.id),
-        });
+        parts.push(self.page("See the programme", &format!("/console/programmes/{}", programme.id)));
         let role = match reader {
             DigestReader::Faculty(_) => "faculty",
             DigestReader::Assistant => "an assistant",

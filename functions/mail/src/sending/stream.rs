@@ -20,12 +20,6 @@ const SKEW: SignedDuration = SignedDuration::from_secs(5);
 /// The number of login requests that are looked up concurrently.
 const SIDE_BY_SIDE: usize = 16;
 
-/// An urgent row that was just written.
-struct Urgent {
-    row: Ulid,
-    since: Moment,
-}
-
 /// The fields of a new login request that are read from its record.
 #[derive(Deserialize)]
 struct NewLoginRequest {
@@ -85,11 +79,11 @@ impl App {
         }
     }
 
-    async fn send_now(&self, urgent: Urgent, deadline: Deadline) -> Result<(), StoreError> {
+    async fn send_now(&self, (row, since): (Ulid, Moment), deadline: Deadline) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let is_skewed = urgent.since.duration_since(now) <= SKEW;
-        let due = if is_skewed { now.max(urgent.since) } else { now };
-        self.send_row(urgent.row, due, deadline).await.map(drop)
+        let is_skewed = since.duration_since(now) <= SKEW;
+        let due = if is_skewed { now.max(since) } else { now };
+        self.send_row(row, due, deadline).await.map(drop)
     }
 
     /// Queues the mail for a login request and sends it, if the address is known; for any other nothing is written.
@@ -117,11 +111,11 @@ fn login_request_of(record: &StreamRecord) -> Option<NewLoginRequest> {
     inserted(record, LoginRequest::KIND)
 }
 
-/// The urgent row in a record. The event source's filter only saves invocations, so the record is checked
+/// The urgent row in a record, and since when it is due. The event source's filter only saves invocations, so the record is checked
 /// here.
-fn urgent_of(record: &StreamRecord) -> Option<Urgent> {
+fn urgent_of(record: &StreamRecord) -> Option<(Ulid, Moment)> {
     match inserted::<NewRow>(record, OutboxRow::KIND)? {
-        NewRow { row, class: MailClass::Urgent, state: MailState::Waiting { since } } => Some(Urgent { row, since }),
+        NewRow { row, class: MailClass::Urgent, state: MailState::Waiting { since } } => Some((row, since)),
         _ => None,
     }
 }

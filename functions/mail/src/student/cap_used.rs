@@ -87,10 +87,7 @@ impl Words<'_> {
             parts: vec![
                 LetterPart::facts(facts),
                 LetterPart::Sentences(format!("{} If you need more, ask {}.", sentences.join(" "), people(settings))),
-                LetterPart::Link {
-                    label: "Look at my keys",
-                    url: format!("{}/my{explained}", self.config.origin.as_str()),
-                },
+                self.page("Look at my keys", &format!("/my{explained}")),
             ],
             why: format!("You get this mail because you have a key for {name}."),
             to: self.to.clone(),
