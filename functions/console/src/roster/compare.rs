@@ -68,18 +68,6 @@ impl Change {
         }
     }
 
-    /// The heading of such rows.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Change::Added => "Added",
-            Change::Changed => "Changed",
-            Change::Moved => "Moved",
-            Change::Returned => "Returned",
-            Change::Dropped => "Dropped",
-            Change::Refused => "Refused",
-        }
-    }
-
     pub(super) fn in_words(self) -> &'static str {
         match self {
             Change::Added => "each gets a mail",
