@@ -27,6 +27,7 @@
 
 mod keys;
 mod my;
+mod prelude;
 mod refusal;
 mod sign_in;
 #[cfg(test)]

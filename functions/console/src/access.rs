@@ -9,9 +9,7 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Multipart, RawPathParams, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
-use bursar_core::domain::audit::Actor;
 use bursar_core::domain::values::id::PersonId;
-use bursar_core::store::Author;
 use bursar_core::web::{Frame, Posted, RequestDeadline};
 
 use crate::prelude::*;

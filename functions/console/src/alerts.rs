@@ -4,11 +4,11 @@
 use bursar_core::domain::mail::kind::{MailClass, MailKind};
 use bursar_core::domain::programme::role::is_among;
 use bursar_core::domain::usage::crossing::{Crossing, per_cent};
-use bursar_core::store::{BETWEEN_TESTS, FiledMail, OutboxRow, QueuedMail, StaffPerson, Undeliverable};
+use bursar_core::store::{BETWEEN_TESTS, FiledMail, QueuedMail, StaffPerson};
 use futures_util::future::try_join_all;
 
 use crate::access::Assistants;
-use crate::listing::{Cell, Column, Listing, ON_A_PAGE, Press, column};
+use crate::listing::Press;
 use crate::mails::{self, MailRow, Threshold};
 use crate::prelude::*;
 use crate::spending::spans::SpanLink;

@@ -1,11 +1,10 @@
 //! The audit: who did what, from what to what, of a programme with its grants, of one grant, and of the account, in the order of time.
 //! Without another page asked for, that with the newest entries is shown.
 
-use bursar_core::domain::audit::{Actor, Entry};
-use jiff::tz::TimeZone;
+use bursar_core::domain::audit::Entry;
 
 use crate::csv_file::CsvRequest;
-use crate::listing::{self, Cell, Column, Listing, ON_A_PAGE, column};
+use crate::listing;
 use crate::prelude::*;
 
 #[derive(Debug, Default, Deserialize)]

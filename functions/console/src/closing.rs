@@ -6,7 +6,6 @@ use bursar_core::domain::grant::GrantState;
 use bursar_core::domain::usage::pilot::{PilotFigures, Projection};
 use bursar_core::domain::values::format::time_in;
 use bursar_core::domain::values::money::each_in_cents;
-use bursar_core::store::AccountDay;
 use futures_util::TryStreamExt;
 
 use crate::grants;

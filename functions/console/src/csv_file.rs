@@ -15,7 +15,6 @@ use csv::{Terminator, WriterBuilder};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::listing::{Cell, Column};
 use crate::prelude::*;
 
 /// The most bytes of an answer: Lambda answers at most six megabytes, in base64.
@@ -163,7 +162,6 @@ mod tests {
     use futures_util::StreamExt;
 
     use super::*;
-    use crate::listing::column;
 
     const COLUMNS: [Column<String>; 1] = [column("").file("x").of(|row: &String| Cell::exact(Some(row)))];
 

@@ -2,10 +2,7 @@
 //! carried on by the request for some seconds, then by the work of each minute.
 
 use anyhow::Result;
-use axum::extract::Path;
-use bursar_core::domain::audit::Actor;
-use bursar_core::store::{Author, Erasure};
-use ulid::Ulid;
+use bursar_core::store::Erasure;
 
 use crate::prelude::*;
 use crate::work::jobs::{AGAIN_AFTER, JobDeadlines};

@@ -1,10 +1,8 @@
 //! The page of a programme's groups: the settings in which a group differs from its programme. A blank field means the programme's.
 
-use std::collections::BTreeSet;
-
 use bursar_core::store::{Edit, EditOutcome};
 
-use crate::form::{Difference, Field, Form, FormValue, Kind};
+use crate::form::Difference;
 use crate::prelude::*;
 use crate::settings::{KnownModels, cap, models_of, new_models, plain};
 use crate::work::{guardrails, jobs};

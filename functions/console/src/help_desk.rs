@@ -9,14 +9,11 @@ use bursar_core::domain::programme::role::Roles;
 use bursar_core::domain::sign_in::{LinkRefused, SignIn};
 use bursar_core::domain::values::address::MatchedAddress;
 use bursar_core::store::{
-    BulkStop, FiledMail, ForeignKey, GrantLine, KnownAddress, KnownPerson, LoginRequest, MailRefusal, OutboxRow,
-    StoreError, Undeliverable, Unreachable,
+    BulkStop, FiledMail, ForeignKey, GrantLine, KnownAddress, KnownPerson, LoginRequest, MailRefusal, Unreachable,
 };
 use futures_util::stream::{StreamExt, iter};
-use jiff::tz::TimeZone;
 
 use crate::grants::{self, GrantRow};
-use crate::listing::{Listing, ON_A_PAGE};
 use crate::mails::{self, MailRow, MailStatus};
 use crate::prelude::*;
 

@@ -1,7 +1,6 @@
 //! How pages tell of jobs: how far each is, in a sentence.
 
 use bursar_core::store::UNDONE_WITHIN;
-use ulid::Ulid;
 
 use crate::prelude::*;
 
@@ -84,21 +83,23 @@ pub(crate) fn to_undo(jobs: &[Job], now: Moment) -> Option<(Ulid, u32, Moment)> 
 
 fn told(job: &Job) -> String {
     let (done, all) = (job.done, job.all);
-    let (running, ended) = match job.work {
-        Work::Import { .. } => (
+    let [running, ended, failed] = match job.work {
+        Work::Import { .. } => [
             format!("The roster is being applied: {done} of {all} lines are done."),
             format!(
                 "The last roster was applied: {all} lines. Whom it added by mistake is taken out by uploading the right list, with \
                  those who are not in it dropped."
             ),
-        ),
-        Work::Bulk { .. } => (
+            format!("The last roster was not applied to its end, {done} of {all} lines are done."),
+        ],
+        Work::Bulk { .. } => [
             format!(
                 "Many grants are being changed: {done} of {all} are done, what the provider must be told included."
             ),
             format!("The last change of many grants is done: {all}."),
-        ),
-        Work::Close => (
+            format!("The last change of many was not done to its end: {done} of {all} are."),
+        ],
+        Work::Close => [
             format!("Every grant is being ended: {done} of {all} are ended, and their keys switched off."),
             match job.refused {
                 0 => "Every grant is ended, and every key switched off.".to_owned(),
@@ -106,8 +107,9 @@ fn told(job: &Job) -> String {
                     format!("{} of {all} grants are ended, and their keys switched off.", all.saturating_sub(refused))
                 }
             },
-        ),
-        Work::Limits => (
+            format!("Not every grant was ended: {done} of {all} are."),
+        ],
+        Work::Limits => [
             format!(
                 "Keys are being given their new limits and rules at the provider: {done} of {all} people are done."
             ),
@@ -115,18 +117,12 @@ fn told(job: &Job) -> String {
                 0 => "Every key has its new limit and rules.".to_owned(),
                 _ => "Keys were given their new limits and rules.".to_owned(),
             },
-        ),
+            format!("The keys of {done} of {all} people only have their new limits and rules."),
+        ],
     };
     match &job.state {
         JobState::Running { .. } | JobState::Waiting { .. } => running,
         JobState::Done { .. } => ended,
-        JobState::Failed { why, .. } => match job.work {
-            Work::Import { .. } => {
-                format!("The last roster was not applied to its end, {done} of {all} lines are done. {why}")
-            }
-            Work::Bulk { .. } => format!("The last change of many was not done to its end: {done} of {all} are. {why}"),
-            Work::Limits => format!("The keys of {done} of {all} people only have their new limits and rules. {why}"),
-            Work::Close => format!("Not every grant was ended: {done} of {all} are. {why}"),
-        },
+        JobState::Failed { why, .. } => format!("{failed} {why}"),
     }
 }

@@ -1,8 +1,6 @@
 //! Lists: one description of the columns gives a page's table with the hooks of its rows, and the file. What a new column says is one
 //! line of its list's table; how it looks is the macro `list` of `parts.html`.
 
-use jiff::tz::TimeZone;
-
 use crate::csv_file;
 use crate::prelude::*;
 

@@ -3,11 +3,10 @@
 use bursar_core::domain::grant::Notice;
 use bursar_core::domain::mail::failure::FailureText;
 use bursar_core::domain::usage::crossing::RESERVED;
-use bursar_core::store::{Bounce, MailRefusal, MailState, OutboxRow, QueuedMail, Undeliverable};
+use bursar_core::store::{Bounce, MailRefusal, MailState, QueuedMail};
 use futures_util::future::try_join_all;
-use jiff::tz::TimeZone;
 
-use crate::listing::{Cell, Column, Listing, Part, Press, column};
+use crate::listing::{Part, Press};
 use crate::prelude::*;
 
 /// A mail, or a request for one that led to none.

@@ -1,20 +1,20 @@
 //! What many files of the function use.
 
 pub(crate) use std::borrow::Borrow;
-pub(crate) use std::collections::{BTreeMap, HashMap};
+pub(crate) use std::collections::{BTreeMap, BTreeSet, HashMap};
 pub(crate) use std::time::Duration;
 
 pub(crate) use askama::Template;
-pub(crate) use axum::extract::{Query, State};
+pub(crate) use axum::extract::{Path, Query, State};
 pub(crate) use axum::http::StatusCode;
 pub(crate) use axum::response::{IntoResponse, Redirect, Response};
 pub(crate) use bursar_core::clock::Moment;
 pub(crate) use bursar_core::deadline::Deadline;
-pub(crate) use bursar_core::domain::audit::Act;
-pub(crate) use bursar_core::domain::grant::Grant;
+pub(crate) use bursar_core::domain::audit::{Act, Actor};
+pub(crate) use bursar_core::domain::grant::{Grant, Person};
 pub(crate) use bursar_core::domain::programme::role::Role;
 pub(crate) use bursar_core::domain::programme::{Budget, Programme, Settings};
-pub(crate) use bursar_core::domain::usage::days::Days;
+pub(crate) use bursar_core::domain::usage::days::{Days, Sum};
 pub(crate) use bursar_core::domain::usage::reading::DailyUse;
 pub(crate) use bursar_core::domain::usage::span::Span;
 pub(crate) use bursar_core::domain::values::address::EmailAddress;
@@ -22,13 +22,20 @@ pub(crate) use bursar_core::domain::values::format::column_time;
 pub(crate) use bursar_core::domain::values::id::{GrantId, KeyHash, ProgrammeId, new_ulid};
 pub(crate) use bursar_core::domain::values::money::Usd;
 pub(crate) use bursar_core::domain::values::window::utc_date;
-pub(crate) use bursar_core::store::{ActContext, Job, JobState, RulesSource, UnreachableReason, Work};
+pub(crate) use bursar_core::store::{
+    AccountDay, ActContext, Author, Import, Job, JobState, OutboxRow, RulesSource, Step, StoreError, Undeliverable,
+    UnreachableReason, Work,
+};
 pub(crate) use bursar_core::web::{Answer, AppError, Fields, Site, Visitor};
 pub(crate) use jiff::SignedDuration;
 pub(crate) use jiff::civil::Date;
+pub(crate) use jiff::tz::TimeZone;
 pub(crate) use serde::Deserialize;
+pub(crate) use ulid::Ulid;
 
 pub(crate) use crate::access::{AdminAccess, Admins, Faculty, PageFrame, Post, ProgrammeAccess};
+pub(crate) use crate::form::{Field, Form, FormValue, Kind};
+pub(crate) use crate::listing::{Cell, Column, Listing, ON_A_PAGE, column};
 pub(crate) use crate::show::utc;
 pub(crate) use crate::spending::spans::{Figure, SpanContext, SpanQuery};
 pub(crate) use crate::{paths, show};

@@ -6,11 +6,10 @@ use bursar_core::domain::grant::GrantState;
 use bursar_core::domain::programme::request::{BUDGET, CLOSE, COPY, Request, Wish};
 use bursar_core::domain::programme::rules::Tiers;
 use bursar_core::domain::values::format::field_time;
-use bursar_core::store::{CopiedProgramme, Import, Step};
+use bursar_core::store::CopiedProgramme;
 use bursar_core::web::RequestDeadline;
 use jiff::ToSpan;
 
-use crate::form::Form;
 use crate::help_desk;
 use crate::overview::{self, PageState};
 use crate::prelude::*;

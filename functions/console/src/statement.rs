@@ -6,10 +6,7 @@ use std::iter::successors;
 use bursar_core::domain::ledger::mailed::{ChangedCell, MailedStatement, RowDifference};
 use bursar_core::domain::ledger::statement::{RowKind, Statement, StatementDays, StatementRow};
 
-use jiff::tz::TimeZone;
-
 use crate::csv_file::{self, CsvRequest};
-use crate::listing::{Cell, Column, Listing, column};
 use crate::prelude::*;
 
 /// The days as a query asks for them; without any, the last month.

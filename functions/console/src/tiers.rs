@@ -1,11 +1,9 @@
 //! The page of the tiers: named lists of models, which admins keep for programmes and groups.
 
-use std::collections::BTreeSet;
-
 use bursar_core::domain::programme::rules::{self, Tier};
 use bursar_core::store::TierOutcome;
 
-use crate::form::{Field, Form, FormValue, Kind, ShownField};
+use crate::form::ShownField;
 use crate::prelude::*;
 use crate::settings::{KnownModels, NotListed, models_of};
 use crate::work::guardrails;

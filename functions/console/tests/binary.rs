@@ -6,11 +6,6 @@ use serde_json::json;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_console");
 
 #[tokio::test]
-async fn a_start_without_variables_names_them_all() {
-    binary::refuses_to_start_without_variables(PROGRAM).await;
-}
-
-#[tokio::test]
 async fn an_event_is_answered_where_the_table_is_empty() {
     let answer = binary::answer(PROGRAM, json!({"task": "work"})).await;
     assert_eq!(answer, json!({"carried_out": 0, "put_off": 0}));

@@ -4,8 +4,6 @@
 mod alarm_texts;
 mod unsent;
 
-use bursar_core::store::StaffPerson;
-use jiff::tz::TimeZone;
 use unsent::UnsentMails;
 
 use crate::prelude::*;
@@ -40,9 +38,7 @@ impl App {
         recipient: &PersonId,
     ) -> Result<ComposedRow, StoreError> {
         let Some(alarm) = self.table.get(Alarm::key_of(day, alarm)).await? else { return Ok(GONE) };
-        let Some(person) = self.table.get(StaffPerson::key_of(recipient)).await? else {
-            return Ok(ComposedRow::Unsendable("NoSuchPerson"));
-        };
+        let Some(person) = self.table.get(StaffPerson::key_of(recipient)).await? else { return Ok(NO_SUCH_PERSON) };
         let is_told = matches!(alarm.cause, Cause::AdminChanged { .. });
         if !is_told && !self.table.is_admin(person.address.matched()).await? {
             return Ok(ComposedRow::Nothing("this person is no longer an admin"));
@@ -85,18 +81,14 @@ impl App {
 impl Words<'_> {
     fn account(self, alarm: &Alarm, named: &NamedAccount) -> Letter {
         let AlarmText { subject, mut facts, next } = AlarmText::of(alarm, named);
-        facts.push(("Found", moment(alarm.found_at)));
+        facts.push(("Found", utc(alarm.found_at)));
         let (label, path) = where_to_act(&alarm.cause);
         let is_removal = matches!(alarm.cause, Cause::AdminChanged { is_admin: false, .. });
         let until_now = if is_removal { ", or were until now," } else { "" };
         Letter {
             heading: subject.clone(),
             subject,
-            parts: vec![
-                LetterPart::facts(facts),
-                LetterPart::Sentences(next),
-                LetterPart::Link { label, url: format!("{}{path}", self.config.origin.as_str()) },
-            ],
+            parts: vec![LetterPart::facts(facts), LetterPart::Sentences(next), self.page(label, &path)],
             why: format!(
                 "You get this mail because you are{until_now} an admin of Bursar at {}.",
                 self.config.institution
@@ -129,11 +121,6 @@ fn where_to_act(cause: &Cause) -> (&'static str, String) {
         | Cause::Silent { .. }
         | Cause::Balance { .. } => ("See the account", "/console/account".to_owned()),
     }
-}
-
-/// The moment in UTC, since the account is in no programme's time zone.
-fn moment(at: Moment) -> String {
-    time_in(at, &TimeZone::UTC)
 }
 
 #[cfg(test)]

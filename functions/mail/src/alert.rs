@@ -8,7 +8,7 @@ use bursar_core::domain::programme::role::Role;
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
 use bursar_core::domain::usage::forecast::{Forecast, RunsOut, SpendingLimits};
 use bursar_core::domain::values::window::Window;
-use bursar_core::store::{ProgrammeUse, StaffPerson};
+use bursar_core::store::ProgrammeUse;
 
 use crate::letter::burn::{Burn, Picture};
 use crate::letter::words::faculty;
@@ -40,9 +40,7 @@ impl App {
         now: Moment,
     ) -> Result<ComposedRow, StoreError> {
         let Some(programme) = self.table.get(Programme::key_of(programme)).await? else { return Ok(GONE) };
-        let Some(person) = self.table.get(StaffPerson::key_of(recipient)).await? else {
-            return Ok(ComposedRow::Unsendable("NoSuchPerson"));
-        };
+        let Some(person) = self.table.get(StaffPerson::key_of(recipient)).await? else { return Ok(NO_SUCH_PERSON) };
         if !is_among(person.address.matched(), &self.table.hear_of_alerts(&programme.settings).await?) {
             return Ok(ComposedRow::Nothing("this person does not hear of this programme's alerts any more"));
         }
@@ -234,10 +232,7 @@ impl Words<'_> {
         );
         parts.extend(spending.picture.map(LetterPart::Picture));
         parts.push(LetterPart::Sentences(next));
-        parts.push(LetterPart::Link {
-            label: "See the programme",
-            url: format!("{}/console/programmes/{}", self.config.origin.as_str(), programme.id),
-        });
+        parts.push(self.page("See the programme", &format!("/console/programmes/{}", programme.id)));
         Letter {
             heading,
             subject,

@@ -2,7 +2,6 @@
 //! words of each kind of mail are left to its own module.
 
 use bursar_core::domain::mail::failure::UNDELIVERABLE;
-use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::store::{NO_ADDRESS, NOT_WANTED, Run};
 
 use crate::letter::choice_at;
@@ -19,6 +18,8 @@ pub(crate) enum ComposedRow {
 }
 
 pub(crate) const GONE: ComposedRow = ComposedRow::Nothing("what it is about is gone");
+/// Whoever it is for was erased.
+pub(crate) const NO_SUCH_PERSON: ComposedRow = ComposedRow::Unsendable("NoSuchPerson");
 pub(crate) const UNWANTED: ComposedRow = ComposedRow::Nothing(NOT_WANTED);
 
 impl App {

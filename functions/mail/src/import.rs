@@ -1,7 +1,6 @@
 //! The mail about a registrar's file, to those in charge of the programme: what it changed, or that it waits and why.
 
-use bursar_core::store::{Import, RosterChanges, RosterPreview, StaffPerson};
-use ulid::Ulid;
+use bursar_core::store::{Import, RosterChanges, RosterPreview};
 
 use crate::prelude::*;
 
@@ -21,7 +20,7 @@ impl App {
             self.table.get(RosterPreview::key_of(programme, import)),
         )?;
         let Some(programme) = programme else { return Ok(GONE) };
-        let Some(person) = person else { return Ok(ComposedRow::Unsendable("NoSuchPerson")) };
+        let Some(person) = person else { return Ok(NO_SUCH_PERSON) };
         if !is_among(person.address.matched(), &self.table.in_charge(&programme.settings).await?) {
             return Ok(ComposedRow::Nothing("this person does not decide about the programme any more"));
         }
@@ -57,7 +56,6 @@ impl Words<'_> {
                 ),
             ),
         };
-        let open = format!("{}/console/programmes/{}", self.config.origin.as_str(), programme.id);
         Letter {
             subject: format!("{name}: {subject}"),
             heading: heading.to_owned(),
@@ -65,7 +63,7 @@ impl Words<'_> {
                 LetterPart::Sentences(first),
                 facts(changes),
                 LetterPart::Sentences(last),
-                LetterPart::Link { label: "Open the programme", url: open },
+                self.page("Open the programme", &format!("/console/programmes/{}", programme.id)),
             ],
             why: format!("You get this mail because you decide about the roster of {name}."),
             to: self.to.clone(),

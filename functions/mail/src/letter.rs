@@ -8,8 +8,7 @@ use std::borrow::Cow;
 use std::time::SystemTime;
 
 use askama::Template;
-use bursar_core::config::Config;
-use bursar_core::domain::values::address::{EmailAddress, is_invisible};
+use bursar_core::domain::values::address::is_invisible;
 use lettre::Address;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Attachment, Mailbox, Message, MultiPart, SinglePart};

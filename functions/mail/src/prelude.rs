@@ -1,22 +1,26 @@
 //! What many files of the function use.
 
 pub(crate) use bursar_core::clock::Moment;
+pub(crate) use bursar_core::config::Config;
 pub(crate) use bursar_core::deadline::Deadline;
 pub(crate) use bursar_core::domain::grant::Grant;
 pub(crate) use bursar_core::domain::mail::alarm::{Alarm, Cause};
-pub(crate) use bursar_core::domain::mail::kind::MailKind;
+pub(crate) use bursar_core::domain::mail::kind::{MailClass, MailKind};
 pub(crate) use bursar_core::domain::programme::role::is_among;
 pub(crate) use bursar_core::domain::programme::{Programme, Settings};
 pub(crate) use bursar_core::domain::usage::crossing::per_cent;
+pub(crate) use bursar_core::domain::values::address::EmailAddress;
 pub(crate) use bursar_core::domain::values::format::{long_date, time_in};
-pub(crate) use bursar_core::domain::values::id::{PersonId, ProgrammeId};
+pub(crate) use bursar_core::domain::values::id::{GrantId, PersonId, ProgrammeId};
 pub(crate) use bursar_core::domain::values::money::Usd;
-pub(crate) use bursar_core::domain::values::window::utc_date;
-pub(crate) use bursar_core::store::{OutboxRow, QueuedMail, StoreError};
+pub(crate) use bursar_core::domain::values::window::{Reset, utc_date};
+pub(crate) use bursar_core::store::{MailState, OutboxRow, QueuedMail, StaffPerson, StoreError};
 pub(crate) use jiff::SignedDuration;
 pub(crate) use jiff::civil::Date;
+pub(crate) use jiff::tz::TimeZone;
+pub(crate) use ulid::Ulid;
 
 pub(crate) use crate::App;
-pub(crate) use crate::compose::{ComposedRow, GONE};
-pub(crate) use crate::letter::words::{Words, said};
+pub(crate) use crate::compose::{ComposedRow, GONE, NO_SUCH_PERSON};
+pub(crate) use crate::letter::words::{Words, said, utc};
 pub(crate) use crate::letter::{Letter, LetterPart, plain};

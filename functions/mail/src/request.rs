@@ -3,8 +3,7 @@
 
 use bursar_core::domain::grant::{MoreRequest, View};
 use bursar_core::domain::programme::request::{BUDGET, CLOSE, COPY, Wish};
-use bursar_core::domain::values::id::GrantId;
-use bursar_core::store::{NO_ADDRESS, StaffPerson};
+use bursar_core::store::NO_ADDRESS;
 
 use crate::prelude::*;
 
@@ -23,7 +22,7 @@ impl App {
             self.table.get(StaffPerson::key_of(recipient)),
         )?;
         let Some(programme) = programme else { return Ok(GONE) };
-        let Some(person) = person else { return Ok(ComposedRow::Unsendable("NoSuchPerson")) };
+        let Some(person) = person else { return Ok(NO_SUCH_PERSON) };
         if !self.table.is_admin(person.address.matched()).await? {
             return Ok(ComposedRow::Nothing("this person is no longer an admin"));
         }
@@ -45,7 +44,7 @@ impl App {
         if view.grant.person.address.is_none() {
             return Ok(ComposedRow::Nothing(NO_ADDRESS));
         }
-        let Some(person) = person else { return Ok(ComposedRow::Unsendable("NoSuchPerson")) };
+        let Some(person) = person else { return Ok(NO_SUCH_PERSON) };
         if !is_among(person.address.matched(), &self.table.in_charge(&view.programme.settings).await?) {
             return Ok(ComposedRow::Nothing("this person does not decide about the programme any more"));
         }
@@ -77,15 +76,7 @@ impl Words<'_> {
                     "If you agree, set another cap on the page of the grant, where the request stands for a week. If you do not, answer \
                      this mail and say why. All who decide about the programme got it.",
                 ),
-                LetterPart::Link {
-                    label: "Open the grant",
-                    url: format!(
-                        "{}/console/programmes/{}/grants/{}",
-                        self.config.origin.as_str(),
-                        view.programme.id,
-                        grant.id
-                    ),
-                },
+                self.page("Open the grant", &format!("/console/programmes/{}/grants/{}", view.programme.id, grant.id)),
                 LetterPart::ReplyTo(grant.person.address.clone()),
             ],
             why: format!("You get this mail because you decide about the caps of {name}."),
@@ -104,7 +95,7 @@ impl Words<'_> {
         let mut facts = vec![("Programme".to_owned(), name.clone()), ("Asked by".to_owned(), who.clone())];
         facts.extend(wishes.iter().map(|wish| (wish.label.clone(), wish.words.clone())));
         facts.push(("Asked".to_owned(), time_in(asked_at, programme.settings.term.zone())));
-        let Place { anchor, to_do, press, link } = Place::of(wishes);
+        let [anchor, to_do, press, link] = place(wishes);
         let mut parts = vec![
             LetterPart::Sentences(format!(
                 "{who} asks for what only an admin may do with {name}. Nothing is changed by asking."
@@ -113,10 +104,7 @@ impl Words<'_> {
             LetterPart::Sentences(format!(
                 "If you agree, {to_do} and press \"{press}\". If you do not, answer this mail and say why. All admins got it."
             )),
-            LetterPart::Link {
-                label: link,
-                url: format!("{}/console/programmes/{}#{anchor}", self.config.origin.as_str(), programme.id),
-            },
+            self.page(link, &format!("/console/programmes/{}#{anchor}", programme.id)),
         ];
         parts.extend(asker.map(|asker| LetterPart::ReplyTo(asker.address.clone())));
         Letter {
@@ -129,27 +117,15 @@ impl Words<'_> {
     }
 }
 
-/// The form on the programme's page with which an admin does what is asked for.
-struct Place {
-    anchor: &'static str,
-    /// What to do there, up to the name of its button.
-    to_do: &'static str,
-    press: &'static str,
-    link: &'static str,
-}
-
-impl Place {
-    fn of(wishes: &[Wish]) -> Place {
-        let (anchor, to_do, press, link) = match wishes {
-            [wish] if wish.setting == CLOSE => {
-                ("close", "open the programme", "Close the programme", "Open the programme")
-            }
-            [wish] if wish.setting == COPY => {
-                ("copy", "open the form, put in what is asked for,", "Make the copy", "Open the form")
-            }
-            _ => ("edit", "open the settings, put in what is asked for,", "Save", "Open the settings"),
-        };
-        Place { anchor, to_do, press, link }
+/// The form on the programme's page with which an admin does what is asked for: its anchor, what to do there, up to the name of its
+/// button, and the words of the link.
+fn place(wishes: &[Wish]) -> [&'static str; 4] {
+    match wishes {
+        [wish] if wish.setting == CLOSE => ["close", "open the programme", "Close the programme", "Open the programme"],
+        [wish] if wish.setting == COPY => {
+            ["copy", "open the form, put in what is asked for,", "Make the copy", "Open the form"]
+        }
+        _ => ["edit", "open the settings, put in what is asked for,", "Save", "Open the settings"],
     }
 }
 

@@ -6,9 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bursar_core::domain::ledger::mailed::{MailedRow, MailedStatement};
 use bursar_core::domain::ledger::statement::{RowKind, Statement};
 use bursar_core::domain::values::format::{named_month, sheet_text};
-use bursar_core::store::StaffPerson;
 use csv::{Terminator, WriterBuilder};
-use jiff::tz::TimeZone;
 
 use crate::letter::{LetterFile, LetterRow, LetterTable};
 use crate::prelude::*;
@@ -77,7 +75,6 @@ impl Words<'_> {
 }
 
 fn figures(statement: &Statement) -> Vec<(&'static str, String)> {
-    let utc = |at: Moment| time_in(at, &TimeZone::UTC);
     vec![("Sum", format!("${}", statement.total())), ("From", utc(statement.from)), ("To", utc(statement.to))]
 }
 

@@ -6,11 +6,6 @@ use serde_json::json;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_mail");
 
 #[tokio::test]
-async fn a_start_without_variables_names_them_all() {
-    binary::refuses_to_start_without_variables(PROGRAM).await;
-}
-
-#[tokio::test]
 async fn an_event_is_answered_where_the_table_is_empty() {
     let answer = binary::answer(PROGRAM, json!({"task": "drain"})).await;
     assert_eq!((&answer["sent"], &answer["waiting"]), (&json!(0), &json!(0)), "{answer}");

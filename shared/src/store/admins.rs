@@ -1,11 +1,10 @@
 //! The admins: those of the environment, and those whom an admin added. Who is one is read anew wherever it matters, so that a change
 //! is in force at once.
 
-use crate::domain::mail::alarm::{Alarm, Cause};
+use crate::domain::mail::alarm::Cause;
 use crate::domain::programme::role::is_among;
-use crate::prelude::*;
 use crate::store::Broadcast;
-use crate::store::table::write::Round;
+use crate::store::prelude::*;
 
 /// The number of admins at which no more are added: a change mails all of them in the transaction that ends the sessions of one.
 pub const MOST_ADMINS: usize = 40;

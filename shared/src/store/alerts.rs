@@ -3,17 +3,14 @@
 
 use crate::domain::credit::{BalanceNeed, BalanceNotice, CreditFacts, Purchase};
 use crate::domain::ledger::mailed::MailedStatement;
-use crate::domain::mail::alarm::Alarm;
 use crate::domain::mail::digest::{AccountDigest, Digest};
 use crate::domain::usage::crossing::{Crossing, Scope};
-use crate::prelude::*;
-use crate::store::items::Stored;
 use crate::store::mail::outbox::BETWEEN_RESENT;
-use crate::store::table::write::{Pauses, Transaction, Unaudited, instant, number};
-use crate::store::{Account, Author, OutboxRow, QueuedMail, RateCount, Undeliverable};
+use crate::store::prelude::*;
+use crate::store::{Account, RateCount};
 
 /// How many mails fit into one transaction beside the item itself and the one that files them.
-pub(super) const MAILS_AT_ONCE: usize = 90;
+pub(crate) const MAILS_AT_ONCE: usize = 90;
 
 /// The least time between two test alerts to one person.
 pub const BETWEEN_TESTS: SignedDuration = SignedDuration::from_mins(1);

@@ -5,16 +5,10 @@
 //! takes away what lies under the address, unless a role or another grant needs it, and counts that in the erasure, which becomes the
 //! receipt. So every step may be done again and by two runners, and counts once.
 
-use crate::domain::programme::role::Roles;
 use crate::domain::sign_in::{Session, SignIn};
-use crate::prelude::*;
 use crate::store::grants::act::transaction_of;
-use crate::store::items::{Queue, Stored};
-use crate::store::table::write::{Transaction, Unaudited};
-use crate::store::{
-    ActContext, Author, Enrolment, Import, Job, KnownAddress, Link, LoginRequest, MailState, OutboxRow, QueuedMail,
-    RosterFilePart, RosterPreview, StaffPerson, Undeliverable, Work,
-};
+use crate::store::prelude::*;
+use crate::store::{Import, KnownAddress, Link, LoginRequest, RosterFilePart, RosterPreview, StaffPerson};
 
 /// How long the backups of the table keep what was erased.
 const IN_BACKUPS: SignedDuration = SignedDuration::from_hours(35 * 24);

@@ -2,19 +2,14 @@
 //! cuts; which programme owns which foreign key; and admins' acts on such keys. An act is written down with its audit entry before the
 //! provider is asked, so that no crash leaves a changed key without a trace.
 
-use futures_util::future::try_join_all;
-
 use crate::domain::ledger::cut::{AccountCut, KeyChange, LifetimeUse};
 use crate::domain::ledger::foreign::{
     AnsweredKey, ForeignAct, ForeignActState, ForeignChange, KeyOwner, KeyShare, KeyShares, OwnedUse,
 };
 use crate::domain::ledger::statement::{Statement, StatementDays};
-use crate::domain::programme::Byok;
-use crate::prelude::*;
-use crate::store::items::Stored;
-use crate::store::keys::{Range, SHARDS, due};
-use crate::store::table::write::{Round, Transaction, number};
-use crate::store::{Author, FencedTable, ForeignKey};
+use crate::store::keys::due;
+use crate::store::prelude::*;
+use crate::store::{FencedTable, ForeignKey};
 
 /// How many keys one item names: each takes about fifty bytes, and an item has at most 400 KB.
 const KEYS_TOGETHER: usize = 4_000;

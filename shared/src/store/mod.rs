@@ -8,6 +8,7 @@ mod grants;
 mod ledger;
 mod mail;
 mod people;
+mod prelude;
 mod programmes;
 mod sync;
 mod table;

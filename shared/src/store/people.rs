@@ -2,17 +2,11 @@
 //! and rate limits. `domain::sign_in` decides what is valid for an address. Each decision is one conditional write, so of many
 //! requests with one link one signs in.
 
-use futures_util::future::try_join_all;
-
 use crate::domain::mail::kind::OptionalMail;
-use crate::domain::programme::role::{Role, Roles};
+use crate::domain::programme::role::Role;
 use crate::domain::sign_in::{LOGIN_REQUEST_LASTS, LinkRefused, LiveLink, Session, SignIn};
 use crate::domain::values::token::{BrowserTokenHash, LinkTokenHash, SessionTokenHash};
-use crate::prelude::*;
-use crate::store::items::Stored;
-use crate::store::keys::address_partition;
-use crate::store::table::write::{Round, Transaction, Unaudited, instant, number, text};
-use crate::store::{Enrolment, OutboxRow, QueuedMail, Undeliverable};
+use crate::store::prelude::*;
 
 /// The most link mails that one deployment sends in a minute, whoever asks.
 const LINKS_A_MINUTE: u32 = 2_000;

@@ -8,15 +8,13 @@ use crate::domain::grant::Reading;
 use crate::domain::ledger::cut::AccountCut;
 use crate::domain::ledger::foreign::{ForeignAct, KeyOwner};
 use crate::domain::ledger::mailed::MailedStatement;
-use crate::domain::mail::alarm::Alarm;
 use crate::domain::mail::digest::{AccountDigest, Digest};
 use crate::domain::mail::kind::MailDay;
 use crate::domain::programme::guardrail::Guardrail;
-use crate::domain::programme::role::Roles;
 use crate::domain::programme::rules::Tier;
 use crate::domain::sign_in::{Session, SignIn};
 use crate::domain::usage::crossing::Crossing;
-use crate::prelude::*;
+use crate::store::prelude::*;
 
 const RECORD: &str = include_str!("snapshots/bursar_core__store__tests__every_item_is_written_as_it_is_on_record.snap");
 

@@ -24,7 +24,7 @@ async fn stored_data_is_there_to_read() {
     campus.press(&ada, "refresh").await.expect(303);
     campus.press(&ada, "leaked").await.expect(303);
     campus.minutes(1);
-    campus.table.resend_roster_mail(&campus.programme, &grant, campus.clock.now(), soon()).await.unwrap();
+    campus.table.resend_roster_mail(campus.on("ada")).await.unwrap();
     campus.settle().await;
     let page = ada.get("/my/data").await.expect(200);
     assert_eq!(page.header("content-type"), Some("application/json"));

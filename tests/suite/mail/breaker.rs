@@ -6,7 +6,6 @@ use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::BulkStop;
 use bursar_local::ses::Quota;
 use bursar_tests::campus::{ADMIN, Campus};
-use bursar_tests::office::soon;
 use serde_json::json;
 
 use super::{account, kinds, later};
@@ -39,7 +38,7 @@ async fn roster_mail_stops_at_the_tenth_bounce_and_goes_on_tomorrow() {
     assert_eq!((account(&campus), kinds(&campus)), (vec![STOPPED.to_owned()], vec!["link".to_owned()]));
     // What is sent by hand goes on.
     campus.students(&["cid"]).await;
-    let resent = campus.table.resend_roster_mail(&campus.programme, campus.id("cid"), campus.clock.now(), soon()).await;
+    let resent = campus.table.resend_roster_mail(campus.on("cid")).await;
     assert_eq!(resent.unwrap(), None);
     campus.settle().await;
     assert_eq!(campus.mails("roster").len(), 1);

@@ -6,7 +6,6 @@ use bursar_core::store::{BulkStop, UnreachableReason};
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_tests::campus::{Campus, Got, address};
 use bursar_tests::faults::Matcher;
-use bursar_tests::office::soon;
 use bursar_tests::seeds::sized;
 use jiff::SignedDuration;
 use proptest::prelude::*;
@@ -67,7 +66,7 @@ async fn a_complaint_ends_all_mail_but_links() {
     let (campus, mails) = class(&["ada"]).await;
     say(&campus, "unwanted", &mails[0]).await.unwrap();
     assert_eq!(mark(&campus, "ada").await, Some(UnreachableReason::Complained));
-    let resent = campus.table.resend_roster_mail(&campus.programme, campus.id("ada"), campus.clock.now(), soon()).await;
+    let resent = campus.table.resend_roster_mail(campus.on("ada")).await;
     assert_eq!(resent.unwrap(), None);
     campus.ask("ada").await;
     campus.settle().await;

@@ -3,7 +3,6 @@
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{HoldKind, Notice, Rule, SwitchState};
 use bursar_core::domain::mail::kind::MailKind;
-use bursar_core::domain::values::id::PersonId;
 use bursar_core::store::items::Stored;
 use bursar_core::store::keys::ItemKey;
 use bursar_core::store::{ActOutcome, Bounce, MailState, OutboxRow, SentAgain, Undeliverable, UnreachableReason};
@@ -102,7 +101,7 @@ async fn an_announcement_counts_by_what_became_of_it() {
         assert_eq!(follow(&campus, name).await, rule, "{name}");
     }
     // An admin has the dead letter sent again, and the week begins then.
-    let again = table.send_again("TimedOut", &PersonId::random(), campus.clock.now(), soon()).await.unwrap();
+    let again = table.send_again("TimedOut", campus.by()).await.unwrap();
     assert_eq!(again, SentAgain::Owed(1));
     campus.drain().await;
     campus.minutes(7 * DAY - 1);

@@ -221,7 +221,7 @@ async fn unreadable_rows_stop_no_other() {
         item.insert("queue".to_owned(), AttributeValue::S(Queue::DeadMail.as_str().to_owned()));
     }
     campus.engine.fill(rows).await.unwrap();
-    let again = campus.table.send_again(CORRUPT, &PersonId::random(), campus.clock.now(), soon()).await.unwrap();
+    let again = campus.table.send_again(CORRUPT, campus.by()).await.unwrap();
     assert_eq!(again, SentAgain::Owed(60));
     campus.settle().await;
     assert_eq!(kinds(&campus), ["roster"; 60]);

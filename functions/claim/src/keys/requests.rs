@@ -2,25 +2,12 @@
 //! resume after disuse, and ask for a larger cap. Making and replacing keys is left to `reveal`.
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect, Response};
-use bursar_core::clock::Moment;
-use bursar_core::deadline::Deadline;
-use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{
-    Attempt, ChangeRefused, GrantState, HoldKind, Order, OrderKind, Reading, Stopped, View,
-};
+use bursar_core::domain::grant::{Order, Reading};
 use bursar_core::domain::values::address::is_invisible;
-use bursar_core::domain::values::id::Epoch;
-use bursar_core::domain::values::id::KeyHash;
-use bursar_core::orders::NotCarriedOut;
-use bursar_core::provider::ProviderError;
-use bursar_core::store::{ActContext, ActOutcome};
-use bursar_core::web::{Answer, AppError, Fields, Posted, RequestDeadline, Site, Visitor};
 use jiff::SignedDuration;
 
-use crate::my;
 use crate::my::card::MoreForm;
+use crate::prelude::*;
 use crate::refusal::{self, why_not_resumed};
 
 pub(crate) struct KeyForm {
@@ -129,7 +116,7 @@ pub(crate) async fn refresh(form: KeyForm) -> Answer {
         return Err(just_read(BETWEEN_READINGS - now.duration_since(last)));
     }
     // Of two requests at once, one asks the provider and its reading serves both.
-    if !site.table.may_refresh(&view.programme.id, &view.grant.id, *now, BETWEEN_READINGS, *deadline).await? {
+    if !site.table.may_refresh(form.at(), BETWEEN_READINGS).await? {
         return Err(just_read(BETWEEN_READINGS));
     }
     let silent = "The provider did not say what your key has used. Nothing is lost; try again in some minutes.";

@@ -3,29 +3,18 @@
 
 use std::time::Duration;
 
-use askama::Template;
-use axum::response::Response;
-use bursar_core::deadline::Deadline;
 use bursar_core::domain::grant::{
-    Attempt, AttemptFailure, AttemptState, BETWEEN_LOOKS, BeginRefused, KeyGuardrail, KeyRequest, KeyRequestKind,
-    MintedKey, OpenAttempt, Order, OrderKind, RecordRefused, SwitchState, View,
+    AttemptFailure, AttemptState, BETWEEN_LOOKS, KeyGuardrail, MintedKey, OpenAttempt, Order, RecordRefused,
 };
-use bursar_core::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOwner};
-use bursar_core::domain::programme::{Byok, TermsHash};
-use bursar_core::domain::values::id::KeyHash;
-use bursar_core::domain::values::id::{DeploymentId, KeyName, Nonce};
+use bursar_core::domain::programme::Byok;
+use bursar_core::domain::values::id::{DeploymentId, KeyName};
 use bursar_core::domain::values::key::PlaintextKey;
-use bursar_core::domain::values::money::Usd;
-use bursar_core::orders::NotCarriedOut;
-use bursar_core::provider::ProviderError;
 use bursar_core::provider::keys::{CreatedKey, NewKey};
-use bursar_core::store::{ActContext, ActOutcome, Meta, StoreError};
-use bursar_core::web::{Answer, AppError, Fields, Frame, Site, Visitor};
+use bursar_core::store::Meta;
 
 use crate::keys::requests::{KeyForm, KeyLookup, read};
-use crate::my;
 use crate::my::example::Example;
-use crate::my::rules::{KeyRules, NextGuardrail};
+use crate::prelude::*;
 use crate::refusal::{self, AGAIN};
 
 /// The least time left of a request in which a claim may begin.

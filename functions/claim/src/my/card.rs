@@ -2,15 +2,8 @@
 //! domain's rules, so the page never offers what the next request refuses. The state in words is left to
 //! `words`.
 
-use bursar_core::clock::Moment;
-use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{BeginRefused, GrantState, HoldKind, KeyRequestKind, View};
-use bursar_core::domain::programme::TermsHash;
-use bursar_core::domain::values::format::time_in;
-use bursar_core::domain::values::money::Usd;
-
-use crate::my::rules::KeyRules;
 use crate::my::{Obstacle, kind_of_request, words};
+use crate::prelude::*;
 
 pub(crate) struct Card<'a> {
     pub(crate) programme: &'a str,

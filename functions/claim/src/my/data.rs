@@ -1,21 +1,17 @@
 //! The export of everything stored about a person, for that person: amounts as decimals, times in full,
 //! history in words. It leaves out which member of staff acted, and holds secrets only as hashes.
 
-use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
-use bursar_core::domain::audit::{Act, Actor, Entry};
-use bursar_core::domain::grant::{Attempt, AttemptState, GrantState, Notice, Reading, Stopped, SwitchState, View};
+use bursar_core::domain::audit::{Act, Entry};
+use bursar_core::domain::grant::{AttemptState, Notice, Reading};
 use bursar_core::domain::programme::role::Roles;
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
-use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::store::{ByHand, DoneByHand, LoginRequest, MailState, OutboxRow, QueuedMail, StaffPerson};
-use bursar_core::web::{Answer, AppError, Site, Visitor};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 
-use crate::my;
+use crate::prelude::*;
 
 /// The notes on data outside the tables of the export, and how long it is stored.
 const NOTES: [&str; 9] = [

@@ -1,12 +1,10 @@
 //! Examples of using a key, as text to copy: valid code whatever the programme is called, and never with
 //! the key itself.
 
-use bursar_core::domain::grant::View;
-use bursar_core::domain::programme::rules::{DataPolicy, Region, Rules};
-use bursar_core::web::Site;
+use bursar_core::domain::programme::rules::{DataPolicy, Region};
 use unicode_normalization::UnicodeNormalization;
 
-use crate::my::rules::KeyRules;
+use crate::prelude::*;
 
 /// The model of the examples when the programme restricts none: cheap and well known.
 const ANY_MODEL: &str = "openai/gpt-4o-mini";
@@ -204,7 +202,6 @@ fn header_safe(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use bursar_core::domain::programme::rules::Rules;
 
     use super::*;
     use crate::testing::a_view;

@@ -6,21 +6,12 @@ pub(crate) mod example;
 pub(crate) mod rules;
 mod words;
 
-use askama::Template;
-use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect};
-use bursar_core::clock::Moment;
-use bursar_core::domain::grant::{BeginRefused, GrantState, KeyRequest, KeyRequestKind, View};
-use bursar_core::domain::values::id::{Nonce, ProgrammeId};
-use bursar_core::domain::values::term::Term;
 use bursar_core::store::{Enrolment, KnownAddress};
-use bursar_core::web::{Answer, AppError, Frame, Posted, RequestDeadline, Site, Visitor};
 
 use crate::my::card::{Card, MoreForm};
 use crate::my::example::Example;
-use crate::my::rules::{KeyRules, NextGuardrail};
 use crate::my::words::not_reached;
+use crate::prelude::*;
 use crate::refusal::why_not;
 
 #[derive(Template)]

@@ -1,9 +1,9 @@
 //! What a key may call, as the provider has confirmed it, and whether the grant's next key can be put under its guardrail.
 
-use bursar_core::domain::grant::{KeyGuardrail, View};
-use bursar_core::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOwner};
-use bursar_core::domain::programme::rules::Rules;
-use bursar_core::store::{StoreError, Table};
+use bursar_core::domain::grant::KeyGuardrail;
+use bursar_core::store::Table;
+
+use crate::prelude::*;
 
 /// The rules of a grant's keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

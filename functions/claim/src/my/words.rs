@@ -1,16 +1,11 @@
 //! The state of a grant in plain words, in the time zone of its programme. Words for a refused request are
 //! left to `refusal`.
 
-use bursar_core::clock::Moment;
-use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{
-    AnnouncedEnd, BeginRefused, ChangeRefused, GrantState, HoldKind, Notice, OrderKind, Stopped, SwitchState, View,
-};
-use bursar_core::domain::values::format::{long_date, time_in};
-use bursar_core::domain::values::window::{Reset, utc_date};
+use bursar_core::domain::grant::{AnnouncedEnd, Notice};
 use bursar_core::store::{Undeliverable, UnreachableReason};
 
 use crate::my::Obstacle;
+use crate::prelude::*;
 use crate::refusal::{why_not, why_not_resumed};
 
 /// The label of a used-up cap, which `card` gives a colour of its own.

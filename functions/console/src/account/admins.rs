@@ -5,7 +5,6 @@ use bursar_core::domain::programme::role::is_among;
 use bursar_core::store::MOST_ADMINS;
 
 use super::page::{self, Refused};
-use crate::form::{Field, Form, FormValue, Kind};
 use crate::prelude::*;
 use crate::roster::line;
 

@@ -1,7 +1,6 @@
 //! The form by which an admin disables or limits a key that nobody here made. It is the only way in which such a
 //! key is ever written; the key's name is typed, and what was pressed is on record before the provider is asked.
 
-use axum::extract::Path;
 use bursar_core::domain::ledger::foreign::{AnsweredKey, ForeignAct, ForeignActState, ForeignChange};
 use bursar_core::domain::values::id::KeyName;
 use bursar_core::provider::ProviderError;
@@ -11,9 +10,7 @@ use bursar_core::store::{ForeignKey, ForeignRequest, Table};
 
 use super::keys::short;
 use super::page::{self, Refused};
-use crate::form::{Field, Form, FormValue, Kind};
 use crate::prelude::*;
-use crate::show;
 
 /// The time that is left for the table after the provider's last answer.
 const LEFT_FOR_THE_TABLE: Duration = Duration::from_secs(9);

@@ -5,7 +5,6 @@ use bursar_core::domain::ledger::foreign::ForeignAct;
 use bursar_core::store::ForeignKey;
 
 use super::foreign_act::{TypedChange, change_form};
-use crate::form::Form;
 use crate::owners::OwnerWords;
 use crate::prelude::*;
 

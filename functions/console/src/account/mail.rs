@@ -3,9 +3,7 @@
 
 use bursar_core::domain::mail::failure::{FailureText, NOT_VERIFIED};
 use bursar_core::domain::mail::kind::{MailCounts, MailKind};
-use bursar_core::store::{
-    BulkStop, DeadMails, GIVEN_UP_SHOWN, MailRefusal, MailServer, OutboxRow, SentAgain, Undeliverable, Unreachable,
-};
+use bursar_core::store::{BulkStop, DeadMails, GIVEN_UP_SHOWN, MailRefusal, MailServer, SentAgain, Unreachable};
 
 use crate::mails::{refused, unreached};
 use crate::prelude::*;
@@ -155,10 +153,10 @@ impl GivenUpMail {
 
 /// Queues all dead letters of one cause again.
 pub(crate) async fn send_again(form: Post<Admins>) -> Answer {
-    let Post { site, fields, person, now, deadline, .. } = &form;
+    let Post { site, fields, .. } = &form;
     let sentence = "The form did not say which mail is to be sent again. Open the page of the account again.";
     let cause = fields.filled("cause").ok_or_else(|| AppError::unprocessable(sentence))?;
-    match site.table.send_again(cause, person, *now, *deadline).await? {
+    match site.table.send_again(cause, form.author()).await? {
         SentAgain::Owed(_) | SentAgain::Nothing => {
             Ok(Redirect::to(&format!("{}#mail", paths::ACCOUNT)).into_response())
         }

@@ -3,11 +3,11 @@
 
 use bursar_core::domain::credit::{DAYS_TO_BUY, Purchase};
 use bursar_core::domain::mail::alarm::Alarm;
-use bursar_core::domain::usage::days::{Accuracy, Sum};
+use bursar_core::domain::usage::days::Accuracy;
 use bursar_core::domain::usage::models::ModelUse;
 use bursar_core::domain::values::window::Reset;
 use bursar_core::store::Run;
-use bursar_core::store::{Account, AccountDay, BudgetSums, Checkpoint, Erasure, HeldAct, HeldBack, OrphanName, Table};
+use bursar_core::store::{Account, BudgetSums, Checkpoint, Erasure, HeldAct, HeldBack, OrphanName, Table};
 
 use super::admins::{self, TypedAdmin};
 use super::foreign_act::{self, TypedChange, change_form};
@@ -16,12 +16,9 @@ use super::mail::MailSection;
 use super::release::AnotherAccount;
 use super::syncs::{self, Day, SyncRun, newest_days};
 use super::warnings;
-use crate::form::Form;
 use crate::job_line::JobLine;
-use crate::listing::Listing;
 use crate::owners::{KeyOwners, TypedOwner};
 use crate::prelude::*;
-use crate::show;
 use crate::spending::by_model::{self, ModelCoverage};
 use crate::spending::spans::{self, SpanLink};
 

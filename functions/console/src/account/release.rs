@@ -30,7 +30,7 @@ pub(crate) async fn release(form: Post<Admins>) -> Answer {
 
 /// Takes the mark off a person with a role, or a finance address, whose mail came back, so that mail is tried again.
 async fn try_again(form: &Post<Admins>, address: &EmailAddress) -> Answer {
-    let Post { site, person, now, deadline, .. } = form;
+    let Post { site, now, deadline, .. } = form;
     let done = Redirect::to(paths::ACCOUNT).into_response();
     let (known, roles) =
         tokio::try_join!(site.table.known(address.matched()), site.table.list(Roles::of_address(address.matched())))?;
@@ -40,7 +40,7 @@ async fn try_again(form: &Post<Admins>, address: &EmailAddress) -> Answer {
     }
     let Some(mark) = site.table.undeliverable(address.matched(), *now).await? else { return Ok(done) };
     let whom = site.table.person_of(address, *deadline).await?;
-    site.table.allow_mail_to(&mark, &whom, person, *now, *deadline).await?;
+    site.table.allow_mail_to(&mark, &whom, form.author()).await?;
     Ok(done)
 }
 
@@ -93,14 +93,14 @@ impl AnotherAccount {
 
 /// Records an admin's word that a management key is of this deployment's account.
 pub(super) async fn confirm(form: &Post<Admins>, shown: &str) -> Answer {
-    let Post { site, person, now, deadline, .. } = form;
+    let Post { site, now, .. } = form;
     let meta = site.table.meta(*now).await?;
     let in_secret = SecretKeys::of(site, &meta.deployment).await;
     let sentence =
         "The management key that the page showed is not in the secret any more. Open the page of the account again.";
     let key = [in_secret.current, in_secret.pending].into_iter().flatten().find(|key| key.as_str() == shown);
     let key = key.ok_or_else(|| AppError::conflict(sentence))?;
-    site.table.confirm_account(&key, person, *now, *deadline).await?;
+    site.table.confirm_account(&key, form.author()).await?;
     Ok(Redirect::to(paths::ACCOUNT).into_response())
 }
 

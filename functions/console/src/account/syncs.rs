@@ -1,9 +1,8 @@
 //! The last runs of the sync, from their reports, and the account's spending up to each day, by owner.
 
-use bursar_core::store::{AccountDay, Run};
-use jiff::tz::TimeZone;
+use bursar_core::store::Run;
 
-use crate::listing::{Cell, Column, Listing, Part, column};
+use crate::listing::Part;
 use crate::prelude::*;
 
 pub(super) struct SyncRun {

@@ -1,15 +1,12 @@
 //! The acts of people with a role on one grant. The table is written first and the provider called after it
 //! in the same request; failed calls are repeated by the work of each minute.
 
-use axum::extract::Path;
-use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{ChangeRefused, Hold, OrderKind, View};
 use bursar_core::orders::NotCarriedOut;
-use bursar_core::store::{ActOutcome, Enrolment, Undeliverable};
+use bursar_core::store::{ActOutcome, Enrolment};
 
 use super::grant;
 use crate::access::Assistants;
-use crate::form::{Field, Form, FormValue, Kind};
 use crate::overview::TypedPerson;
 use crate::prelude::*;
 use crate::settings;
@@ -175,7 +172,7 @@ impl GrantRequest<'_> {
             return self.try_again(&mark).await;
         }
         let table = &self.site.table;
-        match table.resend_roster_mail(self.at.programme, self.at.grant, self.at.now, self.at.deadline).await? {
+        match table.resend_roster_mail(self.at).await? {
             None => Ok(()),
             Some(at) => {
                 let sentence = "The roster mail was sent again within the last hour. Try again when the hour is over.";

@@ -2,19 +2,12 @@
 //! on what the preview named, and only writes. If other grants are meant by then, there is another preview. What the provider must be told
 //! is sent by the work of each minute.
 
-use std::collections::BTreeSet;
-
-use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{ChangeRefused, Hold, RosterLine, Unchanged, View};
-use bursar_core::domain::values::id::new_ulid;
 use bursar_core::domain::values::token::sha256_hex;
-use bursar_core::store::{GrantAct, Import, JobCreation, Step, StoreError};
-use ulid::Ulid;
+use bursar_core::store::{GrantAct, JobCreation};
 
 use super::acts::{REASON_HINT, own_cap};
 use super::list::{self, GrantRow, GrantSearch};
-use crate::form::{Field, Form, FormValue, Kind};
-use crate::listing::{Listing, ON_A_PAGE};
 use crate::prelude::*;
 use crate::settings::cap;
 use crate::work::jobs;
@@ -282,20 +275,15 @@ pub(crate) async fn act_on(
             let line = RosterLine { person: grant.person, group: group.clone() };
             table.describe(at, &line, by).await?.refusal()
         }
-        GrantAct::Resend => {
+        GrantAct::Resend | GrantAct::Remind => {
             let Some(grant) = table.get(Grant::key_of(at.programme, at.grant)).await? else { return Ok(false) };
             if !is_mailed(site, &grant, at.now).await? || grant.is_over() || grant.holds.dropped.is_some() {
                 return Ok(false);
             }
-            let sent_at = table.resend_roster_mail(at.programme, at.grant, at.now, at.deadline).await?;
-            return Ok(sent_at.is_none());
-        }
-        GrantAct::Remind => {
-            let Some(grant) = table.get(Grant::key_of(at.programme, at.grant)).await? else { return Ok(false) };
-            if !is_mailed(site, &grant, at.now).await? || grant.shown_state() != "invited" {
-                return Ok(false);
+            if *act == GrantAct::Resend {
+                return Ok(table.resend_roster_mail(at).await?.is_none());
             }
-            return table.remind(at.programme, at.grant, at.now, at.deadline).await;
+            return Ok(grant.shown_state() == "invited" && table.remind(at).await?);
         }
     };
     Ok(outcome.is_none_or(|refused| refused == ChangeRefused::Unchanged))

@@ -1,17 +1,12 @@
 //! The page of one grant: its state, its history with who acted, and the forms for further acts.
 
-use axum::extract::Path;
 use bursar_core::domain::audit::Entry;
 use bursar_core::domain::grant::{KeyAbsence, Reading, Spending, SwitchState, View};
-use bursar_core::store::AccountDay;
-use jiff::tz::TimeZone;
-use ulid::Ulid;
 
 use super::acts::{OwnCap, address_form, cap_form};
 use super::list;
 use crate::audit::AuditRow;
-use crate::form::{Form, ShownField};
-use crate::listing::Listing;
+use crate::form::ShownField;
 use crate::mails::{self, MailRow};
 use crate::overview::TypedPerson;
 use crate::prelude::*;

@@ -2,17 +2,15 @@
 //! An address, a grant's id or a key's name that is typed in full is found without reading the others.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
 
-use bursar_core::domain::grant::{Person, Reading};
-use bursar_core::domain::usage::days::{Accuracy, Sum};
+use bursar_core::domain::grant::Reading;
+use bursar_core::domain::usage::days::Accuracy;
 use bursar_core::domain::values::id::KeyName;
 use bursar_core::store::{Enrolment, GrantLine, Unreachable};
 
 use super::bulk::TypedBulk;
 use crate::csv_file::CsvRequest;
-use crate::form::Form;
-use crate::listing::{self, Cell, Column, Listing, Part, column};
+use crate::listing::{self, Part};
 use crate::prelude::*;
 use crate::spending::spans::{self, SpanLink};
 

@@ -1,10 +1,7 @@
 //! Adding one person to the roster by hand, as a file with one row would, or restoring one who was dropped from it.
 
-use bursar_core::domain::grant::Person;
-use bursar_core::store::Step;
-
 use super::page::{self, PageState};
-use crate::form::{Field, Form, FormValue, Kind, Text};
+use crate::form::Text;
 use crate::prelude::*;
 use crate::roster::{self, line};
 use crate::work::import;

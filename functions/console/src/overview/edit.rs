@@ -2,10 +2,10 @@
 //! the form was made. Faculty's changes of an admin's settings become a request.
 
 use bursar_core::domain::programme::request::{BUDGET, Request};
-use bursar_core::store::{self, EditOutcome, OutboxRow};
+use bursar_core::store::{self, EditOutcome};
 
 use super::page::{self, PageState};
-use crate::form::{Difference, Form, Owner};
+use crate::form::{Difference, Owner};
 use crate::prelude::*;
 use crate::settings::{Draft, read, refuse_unlisted};
 use crate::work::{guardrails, jobs};

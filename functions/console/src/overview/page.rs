@@ -1,17 +1,14 @@
 //! The overview of a programme: its money, its grants by state, warnings, and the forms that change it.
 
-use bursar_core::domain::usage::days::Sum;
 use bursar_core::domain::usage::forecast::StandingOut;
 use bursar_core::domain::usage::models::ModelUse;
-use bursar_core::domain::values::id::new_ulid;
 use bursar_core::store::{Overview, PeopleCounts, ProgrammeUse, RosterMails, RosterPreview};
-use ulid::Ulid;
 
 use super::add_person::TypedPerson;
 use super::edit;
 use super::outlook::{Chart, Outlook};
 use super::warnings::{self, BudgetRoom};
-use crate::form::{Form, ShownField};
+use crate::form::ShownField;
 use crate::job_line::{JobLine, to_undo};
 use crate::prelude::*;
 use crate::programmes::{CARRIED, copying};

@@ -2,7 +2,7 @@
 
 use bursar_core::domain::programme::People;
 use bursar_core::domain::programme::guardrail::{Guardrail, RulesRefusal};
-use bursar_core::store::{AccountDay, Unreachable};
+use bursar_core::store::Unreachable;
 
 use crate::prelude::*;
 

@@ -9,7 +9,6 @@ pub(crate) use page::{KeyOwners, OwnerWords, TypedOwner};
 
 use self::selection::{KeySelection, Purpose, Wanted};
 use crate::account;
-use crate::form::Form;
 use crate::prelude::*;
 
 /// Where the account's page shows the owners.

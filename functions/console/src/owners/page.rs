@@ -5,7 +5,6 @@ use bursar_core::store::{ForeignKey, OwnedKey};
 
 use super::Asked;
 use super::selection::{KeySelection, Purpose, Wanted};
-use crate::form::{Field, Form, FormValue, Kind};
 use crate::prelude::*;
 
 /// The most keys on a preview; the rest are counted.

@@ -1,8 +1,6 @@
 //! What a report is made of, read from the table: the readings of every key of its programmes, and the use by
 //! model that divides them.
 
-use std::collections::BTreeSet;
-
 use bursar_core::domain::usage::report::{SpendingReport, UseSource};
 use bursar_core::domain::values::id::GrantBytes;
 use bursar_core::store::{ModelDay, SyncState};

@@ -5,12 +5,11 @@ use bursar_core::domain::usage::models::NOT_BY_MODEL;
 use bursar_core::domain::usage::report::{Grouping, ReportLine, SpendingReport};
 use bursar_core::domain::values::id::GrantBytes;
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
-use jiff::tz::TimeZone;
 
 use super::collect::collected;
 use super::query::{ProgrammeChoice, ReportScope};
 use crate::csv_file::CsvRequest;
-use crate::listing::{Cell, Column, Listing, ON_A_PAGE, Part, column};
+use crate::listing::Part;
 use crate::prelude::*;
 use crate::spending::by_model::words;
 

@@ -2,10 +2,8 @@
 
 use std::collections::HashSet;
 
-use bursar_core::domain::grant::Person;
 use bursar_core::domain::values::address::MatchedAddress;
 use bursar_core::domain::values::token::sha256_hex;
-use bursar_core::store::Step;
 
 use super::parse::{RefusedRow, RosterFile, RosterRow};
 use crate::prelude::*;
@@ -67,18 +65,6 @@ impl Change {
             Change::Returned => "returned",
             Change::Dropped => "dropped",
             Change::Refused => "refused",
-        }
-    }
-
-    /// The heading of such rows.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Change::Added => "Added",
-            Change::Changed => "Changed",
-            Change::Moved => "Moved",
-            Change::Returned => "Returned",
-            Change::Dropped => "Dropped",
-            Change::Refused => "Refused",
         }
     }
 
@@ -330,9 +316,7 @@ fn groups_after(grants: &[Grant], steps: &[Step]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use bursar_core::clock::Moment;
     use bursar_core::domain::grant::GrantState;
-    use bursar_core::domain::values::address::EmailAddress;
 
     use super::super::parse;
     use super::*;

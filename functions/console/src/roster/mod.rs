@@ -7,19 +7,12 @@ mod parse;
 pub(crate) mod registrar;
 mod waits;
 
-use axum::extract::Path;
-use bursar_core::domain::grant::Person;
-use bursar_core::domain::values::id::new_ulid;
-use bursar_core::store::{
-    Author, Import, JobCreation, OutboxRow, PREVIEW_LASTS, RateCount, RosterChanges, RosterPreview, Step,
-};
+use bursar_core::store::{JobCreation, PREVIEW_LASTS, RateCount, RosterChanges, RosterPreview};
 use compare::{AbsentRows, Change, ImportPlan, PlannedRow};
 use parse::{FileError, RosterFile, RosterRow};
-use ulid::Ulid;
 
 use crate::access::Upload;
 use crate::csv_file::{self, CsvRequest};
-use crate::listing::{Cell, Column, Listing, ON_A_PAGE, column};
 use crate::prelude::*;
 use crate::work::jobs;
 

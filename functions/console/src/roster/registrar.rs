@@ -1,13 +1,12 @@
 //! The registrar's file: a program puts it with the programme's token, and it is applied by itself unless it waits for a person.
 
 use axum::body::to_bytes;
-use axum::extract::{Path, Request};
+use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::request::Parts;
-use bursar_core::domain::audit::Actor;
 use bursar_core::domain::values::token::RegistrarToken;
-use bursar_core::store::{Author, RateCount, RosterToken, StaffPerson, WAITS_FOR};
+use bursar_core::store::{RateCount, RosterToken, StaffPerson, WAITS_FOR};
 use bursar_core::web::RequestDeadline;
 use serde_json::{Value, json};
 

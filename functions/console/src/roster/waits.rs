@@ -1,9 +1,6 @@
 //! Why a registrar's file is not applied by itself but waits for a person.
 
-use std::collections::BTreeSet;
-
 use bursar_core::domain::programme::unreserved::Unreserved;
-use bursar_core::store::Step;
 
 use super::Compared;
 use super::compare::{Change, domain};
@@ -113,7 +110,6 @@ fn unknown_domains(file: &Compared) -> Vec<&str> {
 
 #[cfg(test)]
 mod tests {
-    use bursar_core::domain::grant::Person;
     use bursar_core::domain::values::term::Term;
 
     use super::super::compare::AbsentRows;
@@ -157,6 +153,10 @@ mod tests {
 
     #[test]
     fn a_file_waits_for_each_reason_and_for_none_below_it() {
+        const HELD: &str =
+            "If everybody on the roster claimed a key, $360.00 would be held then, and the budget is $350.00.";
+        const LATELY: &str =
+            "It drops 6 of the 30 people on the roster, with the 2 of the last seven days more than a fifth.";
         let other = |domain: &str| format!("{}x@{domain},x,\n", file(0..20, ""));
         let refused = |count: usize| file(0..50, "") + &"nobody,,\n".repeat(count);
         let taken = file(1..20, "") + "p0@uni.edu,1000,\n";
@@ -166,28 +166,13 @@ mod tests {
             (20, 0, file(0..25, ""), ""),
             (20, 0, file(5..20, ""), ""),
             (30, 0, file(6..30, ""), ""),
-            (
-                30,
-                0,
-                file(0..36, ""),
-                "If everybody on the roster claimed a key, $360.00 would be held then, and the budget is $350.00.",
-            ),
+            (30, 0, file(0..36, ""), HELD),
             (36, 0, file(0..42, ""), ""),
             // Those who come and go are the same number.
             (30, 0, file(6..36, ""), ""),
-            (
-                30,
-                0,
-                file(0..28, "") + &file(28..30, "B"),
-                "If everybody on the roster claimed a key, $360.00 would be held then, and the budget is $350.00.",
-            ),
+            (30, 0, file(0..28, "") + &file(28..30, "B"), HELD),
             (20, 0, file(6..20, ""), "It drops 6 of the 20 people on the roster, more than a fifth."),
-            (
-                30,
-                2,
-                file(8..30, ""),
-                "It drops 6 of the 30 people on the roster, with the 2 of the last seven days more than a fifth.",
-            ),
+            (30, 2, file(8..30, ""), LATELY),
             (60, 2, file(8..60, ""), ""),
             (20, 0, file(0..26, ""), "It adds 6 people to the 20 on the roster, more than a fifth."),
             (20, 0, other("sub.uni.edu"), "Nobody on the roster has an address at sub.uni.edu so far."),

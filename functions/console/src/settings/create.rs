@@ -1,11 +1,9 @@
 //! Creating a programme, which only admins may: anew, or as the copy of another one.
 
-use bursar_core::domain::values::id::new_ulid;
 use bursar_core::store::{CopiedProgramme, NewProgramme};
 
 use super::{Draft, SettingFields, read, refuse_unlisted};
 use crate::access::Admission;
-use crate::form::Form;
 use crate::prelude::*;
 use crate::work::jobs;
 

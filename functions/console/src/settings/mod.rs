@@ -12,7 +12,7 @@ pub(crate) use reader::cap;
 use reader::too_many_roles;
 pub(crate) use table::{Draft, plain};
 
-use crate::form::{Field, Form, FormValue, Owner, ShownField};
+use crate::form::{Owner, ShownField};
 use crate::prelude::*;
 
 impl FormValue for Draft {

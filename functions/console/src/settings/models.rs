@@ -1,13 +1,9 @@
 //! A list of models as a form writes it, and whether the provider lists the models and providers that are new in it.
 
-use std::collections::BTreeSet;
-
 use bursar_core::domain::programme::rules::{self, Tiers};
-use bursar_core::store::StoreError;
 
 use super::Draft;
-use super::reader::words;
-use crate::form::Form;
+use super::reader::{list_of, words};
 use crate::prelude::*;
 
 const MOST: usize = 200;
@@ -19,9 +15,8 @@ const LIST_UNREAD: &str =
 
 /// The models of a text, each once, or the name of a tier alone; an error is a sentence for the person who typed it.
 pub(crate) fn models_of(text: &str) -> Result<Vec<String>, String> {
-    let mut models: Vec<String> = Vec::new();
-    for word in words(text) {
-        let is_slug = |c: char| c.is_ascii_alphanumeric() || "/-_.:~@".contains(c);
+    let is_slug = |c: char| c.is_ascii_alphanumeric() || "/-_.:~@".contains(c);
+    list_of(text, MOST, "models", |word| {
         if !word.chars().all(is_slug) || word.len() > 200 {
             return Err(format!("{word} is no model's slug."));
         }
@@ -30,14 +25,8 @@ pub(crate) fn models_of(text: &str) -> Result<Vec<String>, String> {
                 "{word} names no provider. Write each model as the provider's list does, such as openai/gpt-4o-mini."
             ));
         }
-        if !models.iter().any(|known| known == word) {
-            models.push(word.to_owned());
-        }
-    }
-    if models.len() > MOST {
-        return Err(format!("At most {MOST} models."));
-    }
-    Ok(models)
+        Ok(word.to_owned())
+    })
 }
 
 /// What models there are: the tiers, and what the provider lists.

@@ -5,10 +5,9 @@ use bursar_core::domain::programme::role::{MOST_CHANGED_ROLES, RoleChanges};
 use bursar_core::domain::programme::rules::Region;
 use bursar_core::domain::values::term::{FIRST_DAY, LAST_DAY, Term, TermError};
 use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
 
 use super::Draft;
-use crate::form::{Form, Text};
+use crate::form::Text;
 use crate::prelude::*;
 
 /// The most people of a list. One transaction of at most a hundred items holds all recipients and
@@ -109,35 +108,20 @@ impl Text<'_, Draft> {
     }
 
     pub(super) fn providers(&self) -> Result<Vec<String>, String> {
-        let mut providers: Vec<String> = Vec::new();
-        for word in words(self.text()) {
-            let is_slug = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "/-_.".contains(c);
-            if !word.chars().all(is_slug) || !word.starts_with(|c: char| c.is_ascii_alphanumeric()) || word.len() > 100
-            {
-                return Err(format!(
-                    "{word} is no provider's slug. Write each as OpenRouter spells it, such as openai."
-                ));
+        let is_slug = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "/-_.".contains(c);
+        list_of(self.text(), MOST_PROVIDERS, "providers", |word| {
+            let begins_well = word.starts_with(|c: char| c.is_ascii_alphanumeric());
+            if begins_well && word.chars().all(is_slug) && word.len() <= 100 {
+                return Ok(word.to_owned());
             }
-            if !providers.iter().any(|known| known == word) {
-                providers.push(word.to_owned());
-            }
-        }
-        if providers.len() > MOST_PROVIDERS {
-            return Err(format!("At most {MOST_PROVIDERS} providers."));
-        }
-        Ok(providers)
+            Err(format!("{word} is no provider's slug. Write each as OpenRouter spells it, such as openai."))
+        })
     }
 
     pub(super) fn regions(&self) -> Result<Vec<Region>, String> {
-        let mut regions: Vec<Region> = Vec::new();
-        for word in words(self.text()) {
-            let region = serde_json::from_value(word.into());
-            let region = region.map_err(|_| format!("{word} is no region. There are europe and us."))?;
-            if !regions.contains(&region) {
-                regions.push(region);
-            }
-        }
-        Ok(regions)
+        list_of(self.text(), 2, "regions", |word| {
+            serde_json::from_value(word.into()).map_err(|_| format!("{word} is no region. There are europe and us."))
+        })
     }
 }
 
@@ -180,17 +164,25 @@ pub(crate) fn cap(text: &str) -> Result<Usd, String> {
 }
 
 pub(super) fn people(text: &str) -> Result<Vec<EmailAddress>, String> {
-    let mut people: Vec<EmailAddress> = Vec::new();
+    let address = |word: &str| EmailAddress::parse(word).map_err(|error| format!("{word}: {error}."));
+    list_of(text, MOST_PEOPLE, "people", address)
+}
+
+/// The entries of a list, each once.
+pub(super) fn list_of<T: PartialEq>(
+    text: &str,
+    most: usize,
+    what: &str,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
+    let mut list = Vec::new();
     for word in words(text) {
-        let address = EmailAddress::parse(word).map_err(|error| format!("{word}: {error}."))?;
-        if !people.contains(&address) {
-            people.push(address);
+        let entry = read(word)?;
+        if !list.contains(&entry) {
+            list.push(entry);
         }
     }
-    if people.len() > MOST_PEOPLE {
-        return Err(format!("At most {MOST_PEOPLE} people."));
-    }
-    Ok(people)
+    if list.len() > most { Err(format!("At most {most} {what}.")) } else { Ok(list) }
 }
 
 /// The entries of a list, separated by commas, spaces or newlines.

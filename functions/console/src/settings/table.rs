@@ -5,7 +5,7 @@ use bursar_core::domain::values::format::field_time;
 
 use super::models::models_of;
 use super::reader::{cap, date, money, people, zone};
-use crate::form::{Field, Kind, Owner};
+use crate::form::Owner;
 use crate::prelude::*;
 
 /// The values that a form edits: the settings of a programme and its budget.

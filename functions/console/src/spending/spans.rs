@@ -1,7 +1,7 @@
 //! Spending over a span of time, as pages show it: the amount, how well it is known, and links to other
 //! spans. The sums are computed in the domain.
 
-use bursar_core::domain::usage::days::{Accuracy, Sum};
+use bursar_core::domain::usage::days::Accuracy;
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::Reset;
 

@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use bursar_core::domain::grant::{ChangeRefused, HoldKind, RosterLine};
-use bursar_core::store::{ActOutcome, Author, GrantAct, INVITED_AT_ONCE, Import, NewPerson, Step};
+use bursar_core::store::{ActOutcome, GrantAct, INVITED_AT_ONCE, NewPerson};
 use futures_util::stream::{StreamExt, iter};
 
 use super::jobs::{self, AGAIN_AFTER, JobDeadlines};

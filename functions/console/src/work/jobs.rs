@@ -2,7 +2,6 @@
 
 use anyhow::{Context, Result};
 use bursar_core::store::JOB_LEASE;
-use ulid::Ulid;
 
 use super::Outage;
 use super::{import, walk};

@@ -8,7 +8,7 @@ use anyhow::Result;
 use bursar_core::domain::grant::{Attempt, GrantState, ListedLimit, NotMoved, Order, OrderKind};
 use bursar_core::domain::programme::guardrail::Guardrail;
 use bursar_core::orders::NotCarriedOut;
-use bursar_core::store::{ActOutcome, Pass, StoreError};
+use bursar_core::store::{ActOutcome, Pass};
 use futures_util::future::try_join_all;
 
 use super::Outage;

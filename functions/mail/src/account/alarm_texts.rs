@@ -4,7 +4,7 @@ use bursar_core::domain::credit::{BalanceNeed, Basis, DAYS_TO_BUY, PACE_DAYS, Pu
 use bursar_core::domain::mail::failure::FailureText;
 use bursar_core::domain::mail::kind::MailDay;
 
-use crate::account::{AlarmText, NamedAccount, moment};
+use crate::account::{AlarmText, NamedAccount};
 use crate::letter::words::some;
 use crate::prelude::*;
 
@@ -89,7 +89,7 @@ impl AlarmText {
                     }
                     None => "No sync was ever complete".to_owned(),
                 },
-                facts: vec![("Last complete sync", last.map_or("never".to_owned(), moment))],
+                facts: vec![("Last complete sync", last.map_or("never".to_owned(), utc))],
                 next: "Nobody knows what was spent since, alerts wait, and keys that nobody owns are not noticed. Look into the log of \
                        usage-sync and at the alarms of the stack: is its schedule on, does it fail, does the management key work?"
                     .to_owned(),
@@ -120,7 +120,7 @@ impl AlarmText {
                     facts: vec![
                         ("Programme", named.programme.clone()),
                         ("For", whose),
-                        ("Refused since", moment(*since)),
+                        ("Refused since", utc(*since)),
                         ("The provider says", why.clone()),
                     ],
                     next: format!(
@@ -131,7 +131,7 @@ impl AlarmText {
             }
             Cause::Stuck { since, .. } => AlarmText {
                 subject: format!("Work on {} stands still", named.programme),
-                facts: vec![("Programme", named.programme.clone()), ("Nothing was done since", moment(*since))],
+                facts: vec![("Programme", named.programme.clone()), ("Nothing was done since", utc(*since))],
                 next: "Somebody began it: a roster, other limits, other models, the close of the programme. Part of it is done, and its \
                        page says which. If the provider is out of reach, it goes on by itself. Otherwise look into the log of the function \
                        console: its work runs each minute, and says what fails."
@@ -180,7 +180,7 @@ fn exact(amount: Usd) -> String {
 
 fn refused(code: &str, since: Moment) -> AlarmText {
     let why = FailureText::of(code);
-    let facts = vec![("Since", moment(since)), ("Why", format!("{} ({code})", why.what))];
+    let facts = vec![("Since", utc(since)), ("Why", format!("{} ({code})", why.what))];
     AlarmText { subject: format!("Mail waits: {}", why.what), facts, next: why.to_do.to_owned() }
 }
 
@@ -199,7 +199,7 @@ fn waits(urgent: bool, mails: u64, since: Moment) -> AlarmText {
              is in the way.",
         )
     };
-    let facts = vec![("Waiting", format!("{mails}: {what}")), ("The oldest since", moment(since))];
+    let facts = vec![("Waiting", format!("{mails}: {what}")), ("The oldest since", utc(since))];
     let wait = if mails == 1 { "waits and is" } else { "wait and are" };
     let subject = format!("{} {wait} not sent", some(mails, "mail"));
     AlarmText { subject, facts, next: next.to_owned() }

@@ -5,9 +5,6 @@ use bursar_core::domain::grant::Notice;
 use bursar_core::domain::mail::failure::{BOUNCED, COMPLAINED, FailureText, RETURNED, SUPPRESSED};
 use bursar_core::domain::usage::crossing::Scope;
 use bursar_core::domain::values::format::named_month;
-use bursar_core::store::MailState;
-use jiff::tz::TimeZone;
-use ulid::Ulid;
 
 use super::AlarmText;
 use crate::prelude::*;
@@ -66,55 +63,35 @@ impl App {
             Some(programme) => self.name_of(programme).await?,
             None => String::new(),
         };
-        let to_a_student =
-            |what: &str| FirstUnsent { what: format!("{what} of {name}"), to: format!("a student of {name}") };
-        Ok(match mail {
-            QueuedMail::Link { .. } => {
-                FirstUnsent { what: "a link to sign in".to_owned(), to: "somebody who asked for it".to_owned() }
-            }
-            QueuedMail::Roster { .. } => to_a_student("the roster mail"),
-            QueuedMail::FormerAddress { .. } => to_a_student("the notice to a former address"),
-            QueuedMail::Notice { notice: Notice::KeyShown, .. } => to_a_student("the notice of a new key"),
-            QueuedMail::Notice { notice: Notice::KeyLeaked, .. } => to_a_student("the notice of a leaked key"),
-            QueuedMail::Notice { .. } => to_a_student("the notice of a rule"),
+        let what = match mail {
+            QueuedMail::Link { .. } => "a link to sign in".to_owned(),
+            QueuedMail::Roster { .. } => format!("the roster mail of {name}"),
+            QueuedMail::FormerAddress { .. } => format!("the notice to a former address of {name}"),
+            QueuedMail::Notice { notice: Notice::KeyShown, .. } => format!("the notice of a new key of {name}"),
+            QueuedMail::Notice { notice: Notice::KeyLeaked, .. } => format!("the notice of a leaked key of {name}"),
+            QueuedMail::Notice { .. } => format!("the notice of a rule of {name}"),
             QueuedMail::CapUsed { threshold, .. } => {
-                to_a_student(&format!("the notice that {threshold} % of a cap is used"))
+                format!("the notice that {threshold} % of a cap is used of {name}")
             }
-            QueuedMail::Alert { scope: Scope::Reserved, recipient, .. } => {
-                self.to_staff_as(format!("the alert that all money of {name} is promised"), recipient).await?
+            QueuedMail::Alert { scope: Scope::Reserved, .. } => {
+                format!("the alert that all money of {name} is promised")
             }
-            QueuedMail::Alert { threshold, recipient, .. } => {
-                self.to_staff_as(format!("the alert of {name} at {threshold} %"), recipient).await?
-            }
-            QueuedMail::TestAlert { recipient, .. } => {
-                self.to_staff_as(format!("a test alert of {name}"), recipient).await?
-            }
-            QueuedMail::Request { recipient, .. } => {
-                self.to_staff_as(format!("what the faculty of {name} ask for"), recipient).await?
-            }
-            QueuedMail::More { recipient, .. } => {
-                self.to_staff_as(format!("the request for more of a student of {name}"), recipient).await?
-            }
-            QueuedMail::Import { recipient, .. } => {
-                self.to_staff_as(format!("what became of the registrar's file for {name}"), recipient).await?
-            }
-            QueuedMail::Digest { recipient, .. } => {
-                self.to_staff_as(format!("the digest of {name}"), recipient).await?
-            }
-            QueuedMail::AccountDigest { recipient, .. } => {
-                self.to_staff_as("the digest of the account".to_owned(), recipient).await?
-            }
-            QueuedMail::Statement { month, recipient } => {
-                self.to_staff_as(format!("the statement of {}", named_month(*month)), recipient).await?
-            }
-            QueuedMail::Account { recipient, .. } => {
-                self.to_staff_as("what admins are told of the account".to_owned(), recipient).await?
-            }
-        })
-    }
-
-    async fn to_staff_as(&self, what: String, recipient: &PersonId) -> Result<FirstUnsent, StoreError> {
-        Ok(FirstUnsent { what, to: self.address_of(recipient).await? })
+            QueuedMail::Alert { threshold, .. } => format!("the alert of {name} at {threshold} %"),
+            QueuedMail::TestAlert { .. } => format!("a test alert of {name}"),
+            QueuedMail::Request { .. } => format!("what the faculty of {name} ask for"),
+            QueuedMail::More { .. } => format!("the request for more of a student of {name}"),
+            QueuedMail::Import { .. } => format!("what became of the registrar's file for {name}"),
+            QueuedMail::Digest { .. } => format!("the digest of {name}"),
+            QueuedMail::AccountDigest { .. } => "the digest of the account".to_owned(),
+            QueuedMail::Statement { month, .. } => format!("the statement of {}", named_month(*month)),
+            QueuedMail::Account { .. } => "what admins are told of the account".to_owned(),
+        };
+        let to = match (mail, mail.recipient()) {
+            (_, Some(recipient)) => self.address_of(recipient).await?,
+            (QueuedMail::Link { .. }, None) => "somebody who asked for it".to_owned(),
+            (_, None) => format!("a student of {name}"),
+        };
+        Ok(FirstUnsent { what, to })
     }
 }
 

@@ -133,14 +133,6 @@ async fn alert_forecasts_when_the_budget_is_gone() {
 }
 
 #[tokio::test]
-async fn alert_has_a_picture_with_its_words() {
-    let html = found(50, steadily(40, 7_000)).html(false).await;
-    let says = "alt=\"A line from 12 October 2026 to 20 November 2026: $2,800 spent of the budget of $4,000, 70%.";
-    assert!(html.contains("src=\"cid:burn.1@example.edu\"") && html.contains(says), "{html}");
-    assert!(html.contains("the budget will be used up around"), "{html}");
-}
-
-#[tokio::test]
 async fn alert_of_a_budget_that_is_passed_says_whether_it_was_lowered() {
     let mut passed = found(100, steadily(1, 406_000));
     let text = passed.told().await;

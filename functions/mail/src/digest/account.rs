@@ -6,7 +6,6 @@ use bursar_core::domain::credit::Basis;
 use bursar_core::domain::mail::digest::{AccountDigest, ProgrammeLine, UnownedKey};
 use bursar_core::domain::usage::forecast::RunsOut;
 use bursar_core::domain::values::format::{date_range, medium_date};
-use jiff::tz::TimeZone;
 
 use super::say;
 use crate::letter::{LetterRow, LetterTable};
@@ -30,10 +29,7 @@ impl Words<'_> {
         parts.extend([LetterPart::Heading("How far this can be relied on"), LetterPart::facts(reliance(digest))]);
         let unknown = say::unknown(&digest.health, [digest.this_week, digest.week_before], utc);
         parts.extend(unknown.into_iter().map(LetterPart::Sentences));
-        parts.push(LetterPart::Link {
-            label: "See the account",
-            url: format!("{}/console/account", self.config.origin.as_str()),
-        });
+        parts.push(self.page("See the account", "/console/account"));
         Letter {
             heading: format!("The account: {}", say::week(digest.days).name),
             subject,
@@ -146,8 +142,4 @@ fn new_keys(digest: &AccountDigest, names: &[String]) -> Vec<LetterPart> {
     let to_do = format!("{more}Nobody here made these keys. Find out who did; the account page lists all of them.");
     let table = LetterTable::new(["Key", "spent so far", "limit"], rows);
     vec![LetterPart::Heading("New keys without an owner"), LetterPart::Table(table), LetterPart::Sentences(to_do)]
-}
-
-fn utc(at: Moment) -> String {
-    time_in(at, &TimeZone::UTC)
 }

@@ -6,9 +6,7 @@ use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::usage::forecast::{Forecast, SpendingLimits};
 use bursar_core::domain::usage::models::{ModelUse, cost_in_words};
 use bursar_core::domain::values::format::date_range;
-use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::grouped;
-use bursar_core::domain::values::window::Reset;
 
 use super::{DigestNames, DigestReader, say};
 use crate::letter::burn::Burn;
@@ -46,10 +44,7 @@ impl Words<'_> {
         let weeks = [money.this_week, money.week_before];
         let unknown = say::unknown(&digest.health, weeks, |at| time_in(at, settings.term.zone()));
         parts.extend(unknown.into_iter().map(LetterPart::Sentences));
-        parts.push(LetterPart::Link {
-            label: "See the programme",
-            url: format!("{}/console/programmes/{}", self.config.origin.as_str(), programme.id),
-        });
+        parts.push(self.page("See the programme", &format!("/console/programmes/{}", programme.id)));
         let role = match reader {
             DigestReader::Faculty(_) => "faculty",
             DigestReader::Assistant => "an assistant",

@@ -4,7 +4,6 @@
 use bursar_core::domain::mail::digest::{Block, Health, PeopleSample};
 use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::values::format::{date_range, month, short_date};
-use bursar_core::domain::values::window::Reset;
 use jiff::civil::Weekday;
 
 use super::DigestNames;

@@ -1,8 +1,5 @@
 //! The words that mails share: their recipient, and the names of a programme's people.
 
-use bursar_core::config::Config;
-use bursar_core::domain::values::address::EmailAddress;
-
 use super::LetterPart;
 use crate::prelude::*;
 
@@ -13,9 +10,19 @@ pub(crate) struct Words<'a> {
 }
 
 impl Words<'_> {
-    pub(crate) fn own_page(&self) -> LetterPart {
-        LetterPart::Link { label: "Look at my keys", url: format!("{}/my", self.config.origin.as_str()) }
+    /// The link to a page of ours.
+    pub(crate) fn page(&self, label: &'static str, path: &str) -> LetterPart {
+        LetterPart::Link { label, url: format!("{}{path}", self.config.origin.as_str()) }
     }
+
+    pub(crate) fn own_page(&self) -> LetterPart {
+        self.page("Look at my keys", "/my")
+    }
+}
+
+/// A moment of the account, which is in no programme's time zone.
+pub(crate) fn utc(at: Moment) -> String {
+    time_in(at, &TimeZone::UTC)
 }
 
 pub(crate) fn said(sentences: &str) -> LetterPart {

@@ -8,11 +8,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use bursar_core::domain::mail::failure::{NOT_VERIFIED, PAUSED, QUOTA_UNREAD};
-use bursar_core::domain::mail::kind::MailClass;
 use bursar_core::store::{BulkStop, MailServer};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde::Serialize;
-use ulid::Ulid;
 
 use super::row::{RowOutcome, TIME_FOR_ONE};
 use crate::prelude::*;

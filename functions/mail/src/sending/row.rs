@@ -6,9 +6,6 @@ use std::time::Duration;
 use bursar_core::domain::mail::failure::{
     CORRUPT, FailureScope, GIVEN_UP, NOT_A_MAIL, NOT_VERIFIED, QUOTA_UNREAD, UNDELIVERABLE,
 };
-use bursar_core::domain::mail::kind::MailClass;
-use bursar_core::store::MailState;
-use ulid::Ulid;
 
 use super::ses::SesRefusal;
 use crate::prelude::*;
@@ -277,8 +274,6 @@ impl App {
 
 #[cfg(test)]
 mod tests {
-    use bursar_core::domain::values::id::{GrantId, ProgrammeId};
-    use bursar_core::store::QueuedMail;
 
     use super::*;
 

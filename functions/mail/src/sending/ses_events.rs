@@ -3,11 +3,9 @@
 //! address's mark.
 
 use bursar_core::domain::mail::failure::{BOUNCED, COMPLAINED, RETURNED, SUPPRESSED};
-use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::store::SentAs;
-use bursar_core::store::{Bounce, MailState, Undeliverable, UnreachableReason};
+use bursar_core::store::{Bounce, Undeliverable, UnreachableReason};
 use serde::Deserialize;
-use ulid::Ulid;
 
 use crate::letter::ROW_HEADER;
 use crate::prelude::*;

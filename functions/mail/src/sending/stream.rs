@@ -2,17 +2,15 @@
 //! address is known. A failed mail is left to the drain, so only a failure of the table, or a login request without
 //! time left, fails a record.
 
-use bursar_core::domain::mail::kind::MailClass;
 use bursar_core::domain::sign_in::LOGIN_REQUEST_LASTS;
 use bursar_core::domain::values::address::MatchedAddress;
 use bursar_core::event::StreamRecord;
+use bursar_core::store::LoginRequest;
 use bursar_core::store::items::Stored;
-use bursar_core::store::{LoginRequest, MailState};
 use futures_util::stream::{StreamExt, iter};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use ulid::Ulid;
 
 use super::row::TIME_FOR_ONE;
 use crate::prelude::*;
@@ -21,12 +19,6 @@ use crate::prelude::*;
 const SKEW: SignedDuration = SignedDuration::from_secs(5);
 /// The number of login requests that are looked up concurrently.
 const SIDE_BY_SIDE: usize = 16;
-
-/// An urgent row that was just written.
-struct Urgent {
-    row: Ulid,
-    since: Moment,
-}
 
 /// The fields of a new login request that are read from its record.
 #[derive(Deserialize)]
@@ -87,11 +79,11 @@ impl App {
         }
     }
 
-    async fn send_now(&self, urgent: Urgent, deadline: Deadline) -> Result<(), StoreError> {
+    async fn send_now(&self, (row, since): (Ulid, Moment), deadline: Deadline) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let is_skewed = urgent.since.duration_since(now) <= SKEW;
-        let due = if is_skewed { now.max(urgent.since) } else { now };
-        self.send_row(urgent.row, due, deadline).await.map(drop)
+        let is_skewed = since.duration_since(now) <= SKEW;
+        let due = if is_skewed { now.max(since) } else { now };
+        self.send_row(row, due, deadline).await.map(drop)
     }
 
     /// Queues the mail for a login request and sends it, if the address is known; for any other nothing is written.
@@ -119,11 +111,11 @@ fn login_request_of(record: &StreamRecord) -> Option<NewLoginRequest> {
     inserted(record, LoginRequest::KIND)
 }
 
-/// The urgent row in a record. The event source's filter only saves invocations, so the record is checked
+/// The urgent row in a record, and since when it is due. The event source's filter only saves invocations, so the record is checked
 /// here.
-fn urgent_of(record: &StreamRecord) -> Option<Urgent> {
+fn urgent_of(record: &StreamRecord) -> Option<(Ulid, Moment)> {
     match inserted::<NewRow>(record, OutboxRow::KIND)? {
-        NewRow { row, class: MailClass::Urgent, state: MailState::Waiting { since } } => Some(Urgent { row, since }),
+        NewRow { row, class: MailClass::Urgent, state: MailState::Waiting { since } } => Some((row, since)),
         _ => None,
     }
 }

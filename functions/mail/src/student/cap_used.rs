@@ -3,8 +3,7 @@
 
 use bursar_core::domain::grant::{CapUse, GrantState, HoldKind, Stopped};
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
-use bursar_core::domain::values::id::GrantId;
-use bursar_core::domain::values::window::{Reset, Window};
+use bursar_core::domain::values::window::Window;
 
 use crate::letter::words::people;
 use crate::prelude::*;
@@ -88,10 +87,7 @@ impl Words<'_> {
             parts: vec![
                 LetterPart::facts(facts),
                 LetterPart::Sentences(format!("{} If you need more, ask {}.", sentences.join(" "), people(settings))),
-                LetterPart::Link {
-                    label: "Look at my keys",
-                    url: format!("{}/my{explained}", self.config.origin.as_str()),
-                },
+                self.page("Look at my keys", &format!("/my{explained}")),
             ],
             why: format!("You get this mail because you have a key for {name}."),
             to: self.to.clone(),

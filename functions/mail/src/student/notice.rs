@@ -3,8 +3,7 @@
 
 use bursar_core::domain::grant::{Attempt, GrantState, Notice, Stopped, View};
 use bursar_core::domain::programme::Basis;
-use bursar_core::domain::values::id::{Epoch, GrantId};
-use bursar_core::domain::values::window::Reset;
+use bursar_core::domain::values::id::Epoch;
 
 use super::cap_used::of_this_window;
 use crate::letter::words::people;

@@ -1,9 +1,5 @@
 //! The mail to a person on a roster: that there is a key for them, and how to get it.
 
-use bursar_core::domain::mail::kind::MailClass;
-use bursar_core::domain::values::address::EmailAddress;
-use bursar_core::domain::values::id::GrantId;
-
 use crate::letter::words::{faculty, people};
 use crate::prelude::*;
 

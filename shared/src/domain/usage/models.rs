@@ -220,18 +220,6 @@ mod tests {
     }
 
     #[test]
-    fn what_a_request_cost_rounds_up_to_a_hundredth_of_a_cent() {
-        let cost = |micros, requests| {
-            let sums = Sums { spent: usd(micros), byok: Usd::ZERO, requests };
-            sums.per_request().map(cost_in_words)
-        };
-        assert_eq!(cost(3_000_001, 7).as_deref(), Some("$0.4286"));
-        assert_eq!(cost(10_000, 1).as_deref(), Some("$0.0100"));
-        assert_eq!(cost(1, 1).as_deref(), Some("$0.0001"));
-        assert_eq!(cost(1, 0), None);
-    }
-
-    #[test]
     fn lines_are_summed_the_largest_first_and_the_smallest_are_put_together() {
         let uses = [used("c", 5, 0), used("b", 3, 2), used("a", 5, 0), used("b", 3, 2), used("d", 1, 7)];
         let shown = |byok, most| {

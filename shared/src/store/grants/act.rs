@@ -14,21 +14,15 @@
 //!
 //! A change says by which audit entry it is told, or which mark it leaves (`Logged`); nothing else writes a grant that is there.
 
-use aws_sdk_dynamodb::types::AttributeValue;
-use futures_util::future::try_join_all;
-
 use crate::domain::grant::{
     AnnouncedEnd, Attempt, BudgetChange, Change, ChangeRefused, DependsOn, Logged, Notice, NoticeDelivery, Reading,
     RosterLine, Rule, Unchanged,
 };
 use crate::domain::mail::failure::is_of_the_address;
-use crate::domain::programme::unreserved::Unreserved;
 use crate::domain::values::window::end_of_utc_day;
-use crate::prelude::*;
-use crate::store::alerts::MAILS_AT_ONCE;
 use crate::store::grants::view::{AS_READ, as_read};
-use crate::store::table::write::{Round, Told, Transaction, Unaudited, number, text};
-use crate::store::{ActContext, Enrolment, FiledMail, MailState, NO_ADDRESS, NOT_WANTED, OutboxRow, QueuedMail};
+use crate::store::prelude::*;
+use crate::store::{FiledMail, NO_ADDRESS, NOT_WANTED};
 
 /// The most readings that one transaction checks, of its hundred parts. No grant uses keys of so many
 /// attempts in one window.

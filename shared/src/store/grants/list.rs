@@ -1,14 +1,11 @@
 //! Grants as a list shows them: read side by side from the shards, of each item only the attributes that the list needs.
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
-use futures_util::future::try_join_all;
 
 use crate::domain::grant::{Holds, Person};
-use crate::domain::programme::Byok;
 use crate::domain::usage::reading::Reading;
-use crate::prelude::*;
-use crate::store::items;
-use crate::store::keys::{AUDIT, Range, SHARDS, grant_partition};
+use crate::store::keys::{AUDIT, grant_partition};
+use crate::store::prelude::*;
 
 /// What a list shows of a grant.
 #[derive(Debug, Deserialize)]

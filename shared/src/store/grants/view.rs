@@ -4,21 +4,16 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use aws_sdk_dynamodb::types::{AttributeValue, Select};
-use futures_util::future::try_join_all;
+use aws_sdk_dynamodb::types::Select;
 use futures_util::stream::{Stream, StreamExt, iter};
 
 use crate::aws::reduce;
 use crate::domain::grant::{Person, Urgency};
-use crate::domain::programme::unreserved::Unreserved;
 use crate::domain::usage::reading::Reading;
-use crate::prelude::*;
-use crate::store::items::{Queue, Stored};
-use crate::store::keys::{Range, SHARDS, address_partition, grant_partition_of};
+use crate::store::keys::grant_partition_of;
 use crate::store::mail::outbox::BETWEEN_REMINDERS;
+use crate::store::prelude::*;
 use crate::store::table::meta::attribute_of;
-use crate::store::table::write::{Pauses, Round, Transaction, Unaudited, instant, number};
-use crate::store::{Author, OutboxRow, QueuedMail, items, keys};
 
 /// How many shards are read at once where they are read one after another.
 const SHARDS_AT_ONCE: usize = 8;
@@ -72,14 +67,6 @@ impl Table {
 
     pub async fn grants(&self, programme: &ProgrammeId) -> Result<Vec<Grant>, StoreError> {
         let shards = SHARDS.map(|shard| self.list(Grant::of_shard(programme, shard)));
-        Ok(try_join_all(shards).await?.into_iter().flatten().collect())
-    }
-
-    pub async fn grants_with_readings(
-        &self,
-        programme: &ProgrammeId,
-    ) -> Result<Vec<(Grant, Vec<Reading>)>, StoreError> {
-        let shards = SHARDS.map(|shard| self.shard_of(programme, shard));
         Ok(try_join_all(shards).await?.into_iter().flatten().collect())
     }
 
@@ -205,18 +192,9 @@ impl Table {
     }
 
     /// Whether this request may ask the provider what a grant's key used: one request may in each interval.
-    pub async fn may_refresh(
-        &self,
-        programme: &ProgrammeId,
-        grant: &GrantId,
-        now: Moment,
-        apart: SignedDuration,
-        deadline: Deadline,
-    ) -> Result<bool, StoreError> {
-        let (programme, grant) = (programme.clone(), grant.clone());
-        let done = DoneByHand { programme, grant, what: ByHand::Refresh, done_at: now };
-        let claimed = self.transaction().doing_by_hand(&done, apart)?.unaudited(Unaudited::Refresh);
-        self.commit_once(claimed, deadline).await
+    pub async fn may_refresh(&self, at: ActContext<'_>, apart: SignedDuration) -> Result<bool, StoreError> {
+        let claimed = self.transaction().doing_by_hand(ByHand::Refresh, at, apart)?.unaudited(Unaudited::Refresh);
+        self.commit_once(claimed, at.deadline).await
     }
 
     /// Records that a key could not be found, so that its reading held until the last full listing of keys
@@ -256,8 +234,15 @@ impl Table {
 
 impl Transaction {
     /// Does something by hand, on condition that it was not done within this time.
-    pub(crate) fn doing_by_hand(self, done: &DoneByHand, apart: SignedDuration) -> Result<Transaction, StoreError> {
-        self.create_or_replace(done, "done_at <= :before", &[(":before", instant(done.done_at - apart))])
+    pub(crate) fn doing_by_hand(
+        self,
+        what: ByHand,
+        at: ActContext<'_>,
+        apart: SignedDuration,
+    ) -> Result<Transaction, StoreError> {
+        let (programme, grant) = (at.programme.clone(), at.grant.clone());
+        let done = DoneByHand { programme, grant, what, done_at: at.now };
+        self.create_or_replace(&done, "done_at <= :before", &[(":before", instant(at.now - apart))])
     }
 }
 

@@ -8,12 +8,9 @@ use futures_util::stream::{StreamExt, TryStreamExt, iter, once};
 
 use crate::domain::mail::failure::CORRUPT;
 pub use crate::domain::mail::failure::UnreachableReason;
-use crate::domain::mail::kind::MailClass;
-use crate::prelude::*;
-use crate::store::items::{Item, Queue, Stored};
-use crate::store::keys::address_partition;
-use crate::store::table::write::{Round, Transaction, Unaudited, text};
-use crate::store::{ActContext, MailState, OutboxRow, SentAs, items, keys};
+use crate::store::SentAs;
+use crate::store::items::Item;
+use crate::store::prelude::*;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {
@@ -119,7 +116,7 @@ impl Table {
         by: &Actor,
     ) -> Result<bool, StoreError> {
         let what = AuditDetail::new(Act::MailAllowed).changing(mark.why.as_str(), "tried again");
-        let transaction = self.resending(at.programme, at.grant, at.now)?.forgetting(mark)?;
+        let transaction = self.resending(at)?.forgetting(mark)?;
         self.commit_once(transaction.told_by(&[grant.entry(by.clone(), what, at.now)])?, at.deadline).await
     }
 
@@ -128,14 +125,11 @@ impl Table {
         &self,
         mark: &Undeliverable,
         whom: &PersonId,
-        by: &PersonId,
-        now: Moment,
-        deadline: Deadline,
+        by: Author<'_>,
     ) -> Result<bool, StoreError> {
         let what = AuditDetail::new(Act::MailAllowed).changing(mark.why.as_str(), "tried again").noting(whom);
-        let entry = Entry::on_account(&Actor::Person(by.clone()), now, what);
-        let transaction = self.transaction().forgetting(mark)?.told_by(&[entry])?;
-        self.commit_once(transaction, deadline).await
+        let entry = Entry::on_account(by.actor, by.now, what);
+        self.commit_once(self.transaction().forgetting(mark)?.told_by(&[entry])?, by.deadline).await
     }
 
     /// Every address with a mark that holds. The index is a moment behind.
@@ -235,13 +229,8 @@ impl Table {
 
     /// Queues every dead letter of this cause that is still shown, as if it had not been tried. When time
     /// runs out, the rest stay dead letters, and another request goes on.
-    pub async fn send_again(
-        &self,
-        code: &str,
-        by: &PersonId,
-        now: Moment,
-        deadline: Deadline,
-    ) -> Result<SentAgain, StoreError> {
+    pub async fn send_again(&self, code: &str, by: Author<'_>) -> Result<SentAgain, StoreError> {
+        let Author { actor, now, deadline } = by;
         let rows = self.dead_rows(now - GIVEN_UP_SHOWN).await?;
         let read = iter(rows).map(|row| async move {
             match self.get(OutboxRow::key_of(row)).await {
@@ -254,9 +243,8 @@ impl Table {
         let mut rows = pin!(rows);
         let Some(first) = rows.try_next().await? else { return Ok(SentAgain::Nothing) };
         let what = AuditDetail::new(Act::MailSentAgain).noting(format_args!("given up: {code}"));
-        let entry = Entry::on_account(&Actor::Person(by.clone()), now, what);
-        let transaction = self.transaction().told_by(&[entry])?;
-        if !self.commit_once(transaction, deadline).await? {
+        let entry = Entry::on_account(actor, now, what);
+        if !self.commit_once(self.transaction().told_by(&[entry])?, deadline).await? {
             return Err(StoreError::Contended);
         }
         let owe = |row: OutboxRow| async move {

@@ -1,14 +1,9 @@
 //! What holds mail back: the counts of each day's mail and the stops that follow from them, the sending limits of the mail server, and its
 //! refusals of all mail from this account, or of some. The domain says how much is too much.
 
-use aws_sdk_dynamodb::types::AttributeValue;
-
 use crate::domain::mail::failure::{NOT_VERIFIED, QUOTA, QUOTA_UNREAD};
 use crate::domain::mail::kind::{Delivery, MailCounts, MailDay, MailKind};
-use crate::prelude::*;
-use crate::store::QueuedMail;
-use crate::store::items::Stored;
-use crate::store::table::write::{Transaction, Unaudited, number, text};
+use crate::store::prelude::*;
 
 const KEPT: SignedDuration = SignedDuration::from_hours(366 * 24);
 

@@ -1,19 +1,15 @@
 //! The outbox: queued mails, each taken by one sender at a time, and their delivery. A row names no person but the one who asks for a
 //! link, whom a request to the admins is about, and a former address; every other recipient is looked up when it is sent.
 
-use futures_util::future::try_join_all;
-
 use crate::domain::grant::Notice;
-use crate::domain::mail::kind::{Delivery, MailClass, MailKind, OptionalMail};
+use crate::domain::mail::kind::{Delivery, MailKind, OptionalMail};
 use crate::domain::programme::request::Wish;
 use crate::domain::sign_in::LOGIN_REQUEST_LASTS;
 use crate::domain::usage::crossing::Scope;
 use crate::domain::values::token::BrowserTokenHash;
-use crate::prelude::*;
-use crate::store::items::{Queue, Stored};
 use crate::store::keys::{grant_partition_of, mails_of, mails_written_at};
-use crate::store::table::write::{Transaction, Unaudited};
-use crate::store::{ByHand, DoneByHand, RosterChanges, keys};
+use crate::store::prelude::*;
+use crate::store::{ByHand, DoneByHand, RosterChanges};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutboxRow {
@@ -434,49 +430,30 @@ impl Table {
     }
 
     /// Queues a grant's roster mail once more, at most once an hour; otherwise returns when that is possible.
-    pub async fn resend_roster_mail(
-        &self,
-        programme: &ProgrammeId,
-        grant: &GrantId,
-        now: Moment,
-        deadline: Deadline,
-    ) -> Result<Option<Moment>, StoreError> {
-        let resent = self.resending(programme, grant, now)?.unaudited(Unaudited::Delivery);
-        if self.commit_once(resent, deadline).await? {
+    pub async fn resend_roster_mail(&self, at: ActContext<'_>) -> Result<Option<Moment>, StoreError> {
+        let resent = self.resending(at)?.unaudited(Unaudited::Delivery);
+        if self.commit_once(resent, at.deadline).await? {
             return Ok(None);
         }
-        let last = self.get(DoneByHand::key_of(programme, grant, ByHand::RosterMail)).await?;
-        Ok(Some(last.map_or(now, |last| last.done_at) + BETWEEN_RESENT))
+        let last = self.get(DoneByHand::key_of(at.programme, at.grant, ByHand::RosterMail)).await?;
+        Ok(Some(last.map_or(at.now, |last| last.done_at) + BETWEEN_RESENT))
     }
 
     /// Sends the roster mail once more, on condition that it was not sent so within the hour.
-    pub(crate) fn resending(
-        &self,
-        programme: &ProgrammeId,
-        grant: &GrantId,
-        now: Moment,
-    ) -> Result<Transaction, StoreError> {
-        let (programme, grant) = (programme.clone(), grant.clone());
-        let mail = QueuedMail::Roster { programme: programme.clone(), grant: grant.clone(), is_reminder: false };
-        let row = OutboxRow::queued_by_hand(new_ulid(now), mail, now);
-        let done = DoneByHand { programme, grant, what: ByHand::RosterMail, done_at: now };
-        self.transaction().doing_by_hand(&done, BETWEEN_RESENT)?.owing(&row)
+    pub(crate) fn resending(&self, at: ActContext<'_>) -> Result<Transaction, StoreError> {
+        let (programme, grant) = (at.programme.clone(), at.grant.clone());
+        let mail = QueuedMail::Roster { programme, grant, is_reminder: false };
+        let row = OutboxRow::queued_by_hand(new_ulid(at.now), mail, at.now);
+        self.transaction().doing_by_hand(ByHand::RosterMail, at, BETWEEN_RESENT)?.owing(&row)
     }
 
     /// Queues a reminder to claim, one of many, unless it or the roster mail was sent by hand within a day.
-    pub async fn remind(
-        &self,
-        programme: &ProgrammeId,
-        grant: &GrantId,
-        now: Moment,
-        deadline: Deadline,
-    ) -> Result<bool, StoreError> {
-        let (programme, grant) = (programme.clone(), grant.clone());
-        let mail = QueuedMail::Roster { programme: programme.clone(), grant: grant.clone(), is_reminder: true };
-        let row = OutboxRow::queued(new_ulid(now), mail, now);
-        let done = DoneByHand { programme, grant, what: ByHand::RosterMail, done_at: now };
-        let reminded = self.transaction().doing_by_hand(&done, BETWEEN_REMINDERS)?.owing(&row)?;
-        self.commit_once(reminded.unaudited(Unaudited::Delivery), deadline).await
+    pub async fn remind(&self, at: ActContext<'_>) -> Result<bool, StoreError> {
+        let (programme, grant) = (at.programme.clone(), at.grant.clone());
+        let mail = QueuedMail::Roster { programme, grant, is_reminder: true };
+        let row = OutboxRow::queued(new_ulid(at.now), mail, at.now);
+        let reminded = self.transaction().doing_by_hand(ByHand::RosterMail, at, BETWEEN_REMINDERS)?.owing(&row)?;
+        self.commit_once(reminded.unaudited(Unaudited::Delivery), at.deadline).await
     }
 
     /// The rows of these mails that are still kept, of many the first so many.

@@ -6,15 +6,12 @@
 //! Whoever took a job writes its checkpoint on condition that nobody has written since. So another who takes it over after the
 //! lease, or a person who starts it anew, ends the former runner. Of a programme's jobs one runs at a time: the oldest.
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::{StreamExt, TryStreamExt};
 
 use crate::domain::grant::Person;
 use crate::domain::grant::Urgency;
-use crate::prelude::*;
-use crate::store::items::{Queue, Stored};
-use crate::store::table::write::{Round, Unaudited, number};
-use crate::store::{Author, INVITED_AT_ONCE, OutboxRow, items, keys};
+use crate::store::INVITED_AT_ONCE;
+use crate::store::prelude::*;
 
 /// How long an invocation owns a job: longer than it may run.
 pub const JOB_LEASE: SignedDuration = SignedDuration::from_secs(60);

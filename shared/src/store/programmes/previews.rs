@@ -2,14 +2,9 @@
 //! token with which the registrar's tools put them. What a file would change is not kept: it is computed from the file and the roster
 //! each time that somebody looks.
 
-use futures_util::future::try_join_all;
-
 use crate::domain::values::token::RegistrarTokenHash;
-use crate::prelude::*;
-use crate::store::alerts::MAILS_AT_ONCE;
-use crate::store::items::{MOST_IN_A_PART, Stored};
-use crate::store::table::write::{Unaudited, instant, text};
-use crate::store::{Author, OutboxRow, QueuedMail};
+use crate::store::items::MOST_IN_A_PART;
+use crate::store::prelude::*;
 
 /// How long a file that was uploaded may be applied.
 pub const PREVIEW_LASTS: SignedDuration = SignedDuration::from_hours(24);

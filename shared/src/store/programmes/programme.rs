@@ -1,17 +1,13 @@
 //! Acts on a programme: create, edit, close, and ask the admins. Whatever is under way, settings, budget, what the budget has reserved,
 //! the audit entries and the job that tells the provider move in one transaction.
 
-use futures_util::future::try_join_all;
 use futures_util::stream::TryStreamExt;
 
 use crate::domain::grant::EditEffect;
 use crate::domain::programme::request::Request;
-use crate::domain::programme::role::{RoleChanges, Roles};
-use crate::prelude::*;
-use crate::store::alerts::MAILS_AT_ONCE;
-use crate::store::items::Stored;
-use crate::store::table::write::{Pauses, Round, Told, Transaction, number};
-use crate::store::{Author, Import, Job, OutboxRow, QueuedMail, RulesDue, RulesSource, Work, items};
+use crate::domain::programme::role::RoleChanges;
+use crate::store::prelude::*;
+use crate::store::{Import, RulesDue, RulesSource};
 
 /// What is said of jobs that a programme's close has ended.
 const CLOSED: &str = "The programme was closed.";

@@ -1,14 +1,9 @@
 //! Guardrails: what the provider confirmed of each, beside its programme; and tiers as admins keep them. No write here makes a form
 //! stale.
 
-use futures_util::future::try_join_all;
-
 use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::programme::rules::{Tier, Tiers};
-use crate::prelude::*;
-use crate::store::items::Queue;
-use crate::store::table::write::{Round, Unaudited, text};
-use crate::store::{Author, Job, Work};
+use crate::store::prelude::*;
 
 /// The most edits that are looked at in one round.
 const AT_ONCE: i32 = 100;

@@ -1,18 +1,15 @@
 //! What runs of the sync read and reckoned: the account's money on each day, the foreign keys, the totals of a programme and of its groups,
 //! the use by model, and the report of each run that ended. The sync decides what is written, `domain::usage::models` whose use it is.
 
-use futures_util::future::try_join_all;
-
 use crate::domain::ledger::cut::LifetimeUse;
 use crate::domain::ledger::foreign::KeyOwner;
-use crate::domain::programme::Byok;
 use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::usage::forecast::StandingOut;
 use crate::domain::usage::models::{GrantRows, ModelUse, cut};
-use crate::prelude::*;
-use crate::store::items::{MOST_IN_A_PART, Stored};
-use crate::store::keys::{Key, Range, SHARDS, foreign_partition};
-use crate::store::{AssignedUse, Job, OwnedKey, RosterPreview, RosterToken, Unreachable, UnreachableReason, items};
+use crate::store::items::MOST_IN_A_PART;
+use crate::store::keys::{Key, foreign_partition};
+use crate::store::prelude::*;
+use crate::store::{AssignedUse, OwnedKey, RosterPreview, RosterToken, Unreachable, UnreachableReason};
 
 /// The account's spending up to a day, by the keys that caused it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

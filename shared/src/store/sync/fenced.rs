@@ -4,11 +4,9 @@
 use futures_util::{StreamExt, TryStreamExt};
 
 use crate::domain::ledger::cut::AccountCut;
-use crate::domain::programme::unreserved::Unreserved;
-use crate::prelude::*;
-use crate::store::items::{MOST_IN_A_PART, Stored};
+use crate::store::items::MOST_IN_A_PART;
+use crate::store::prelude::*;
 use crate::store::table::meta::{SET_ACCOUNT, attribute_of};
-use crate::store::table::write::{Transaction, Unaudited, instant, number, text};
 use crate::store::{GroupTotals, KeptTotals, KnownAccount, Lease, Meta, ModelRows, Run, SyncState, Totals};
 
 /// The table while a lease is held.

@@ -3,9 +3,8 @@
 
 use crate::domain::ledger::cut::Opening;
 use crate::domain::values::id::KeyName;
-use crate::prelude::*;
 use crate::store::ForeignKey;
-use crate::store::table::write::Round;
+use crate::store::prelude::*;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncState {

@@ -1,14 +1,11 @@
 //! The attributes that every item has: kind, key, expiry and queue; and the conversion of values to items and
 //! back.
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use serde::de::DeserializeOwned;
 
 use crate::domain::grant::Urgency;
-use crate::domain::mail::kind::MailClass;
-use crate::prelude::*;
-use crate::store::keys;
 use crate::store::keys::{ItemKey, Key};
+use crate::store::prelude::*;
 
 /// The most bytes in one part of what is too large for an item, which has at most 400 KB.
 pub(crate) const MOST_IN_A_PART: usize = 380_000;

@@ -1,12 +1,8 @@
 //! The deployment's own item: its id, its table, and what identifies its account at the provider; leases, the right to be the one runner
 //! until a time; and the context of an act.
 
-use aws_sdk_dynamodb::types::AttributeValue;
-
 use crate::domain::values::key::Fingerprint;
-use crate::prelude::*;
-use crate::store::items::Stored;
-use crate::store::table::write::{Round, Unaudited, instant, number, text};
+use crate::store::prelude::*;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
@@ -56,14 +52,8 @@ impl Table {
 
     /// Records an admin's word that this management key is of the deployment's account, although it finds
     /// none of the listed keys. They are dropped, and the next complete sync names others.
-    pub async fn confirm_account(
-        &self,
-        management_key: &Fingerprint,
-        by: &PersonId,
-        now: Moment,
-        deadline: Deadline,
-    ) -> Result<(), StoreError> {
-        self.carry_through(deadline, || async {
+    pub async fn confirm_account(&self, management_key: &Fingerprint, by: Author<'_>) -> Result<(), StoreError> {
+        self.carry_through(by.deadline, || async {
             let Some(meta) = self.get(Meta::key_of()).await? else { return Ok(Round::Over(())) };
             let confirmed = KnownAccount { management_key: management_key.clone(), listed: Vec::new() };
             if meta.account.as_ref() == Some(&confirmed) {
@@ -78,7 +68,7 @@ impl Table {
                 None => ("none", "attribute_not_exists(account)"),
             };
             let what = AuditDetail::new(Act::AccountConfirmed).changing(was, management_key.short());
-            let entry = Entry::on_account(&Actor::Person(by.clone()), now, what);
+            let entry = Entry::on_account(by.actor, by.now, what);
             let transaction = self.transaction().update(&Meta::key_of(), SET_ACCOUNT, condition, &values)?;
             Ok(Round::Write(transaction.told_by(&[entry])?, ()))
         })

@@ -4,15 +4,14 @@
 use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::builders::TransactWriteItemBuilder;
-use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{ConditionCheck, Delete, Put, TransactWriteItem, Update};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 use crate::aws::{SdkFailure, reduce};
 use crate::domain::values::id::Nonce;
-use crate::prelude::*;
-use crate::store::items;
-use crate::store::items::{Item, Stored};
+use crate::store::items::Item;
 use crate::store::keys::ItemKey;
+use crate::store::prelude::*;
 
 /// The rest of the invocation in which no conflict is retried: enough to answer, or to clean up.
 const LEFT_FOR_AN_ANSWER: Duration = Duration::from_secs(8);
@@ -376,52 +375,4 @@ fn reserved(expression: &str) -> Option<HashMap<String, String>> {
     let words = expression.split(|letter: char| !letter.is_alphanumeric() && !['_', '#'].contains(&letter));
     let names = words.filter_map(|word| Some((word.to_owned(), word.strip_prefix('#')?.to_owned())));
     Some(names.collect()).filter(|names: &HashMap<_, _>| !names.is_empty())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-    use std::fs;
-    use std::path::Path;
-
-    /// The rooms that write without an audit entry, each with the reasons that it gives.
-    const UNAUDITED: [&str; 16] = [
-        "act GrantMark",
-        "alerts Delivery",
-        "alerts Notification",
-        "delivery Delivery",
-        "erasure Erasure",
-        "fenced Sync",
-        "jobs Job",
-        "limits Delivery",
-        "meta Sync",
-        "outbox Delivery",
-        "people MailChoice",
-        "people PersonId",
-        "people SignIn",
-        "previews Notification",
-        "rules Guardrail",
-        "view Refresh",
-    ];
-
-    fn find(folder: &Path, found: &mut BTreeSet<String>) {
-        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-            let name = path.file_stem().unwrap().to_string_lossy();
-            if path.is_dir() {
-                find(&path, found);
-            } else if name != "write" {
-                let text = fs::read_to_string(&path).unwrap();
-                let reasons = text.split("Unaudited::").skip(1);
-                let reasons = reasons.filter_map(|text| text.split(|letter: char| !letter.is_alphabetic()).next());
-                found.extend(reasons.map(|reason| format!("{name} {reason}")));
-            }
-        }
-    }
-
-    #[test]
-    fn whoever_writes_without_an_audit_entry_is_listed() {
-        let mut rooms = BTreeSet::new();
-        find(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/store")), &mut rooms);
-        assert_eq!(rooms, BTreeSet::from(UNAUDITED.map(str::to_owned)));
-    }
 }

@@ -1,0 +1,28 @@
+//! What many files of the function use.
+
+pub(crate) use askama::Template;
+pub(crate) use axum::extract::State;
+pub(crate) use axum::http::StatusCode;
+pub(crate) use axum::response::{IntoResponse, Redirect, Response};
+pub(crate) use bursar_core::clock::Moment;
+pub(crate) use bursar_core::deadline::Deadline;
+pub(crate) use bursar_core::domain::audit::Actor;
+pub(crate) use bursar_core::domain::grant::{
+    Attempt, BeginRefused, ChangeRefused, GrantState, HoldKind, KeyRequest, KeyRequestKind, OrderKind, Stopped,
+    SwitchState, View,
+};
+pub(crate) use bursar_core::domain::programme::TermsHash;
+pub(crate) use bursar_core::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOwner};
+pub(crate) use bursar_core::domain::programme::rules::Rules;
+pub(crate) use bursar_core::domain::values::format::{long_date, time_in};
+pub(crate) use bursar_core::domain::values::id::{Epoch, GrantId, KeyHash, Nonce, ProgrammeId};
+pub(crate) use bursar_core::domain::values::money::Usd;
+pub(crate) use bursar_core::domain::values::term::Term;
+pub(crate) use bursar_core::domain::values::window::{Reset, utc_date};
+pub(crate) use bursar_core::orders::NotCarriedOut;
+pub(crate) use bursar_core::provider::ProviderError;
+pub(crate) use bursar_core::store::{ActContext, ActOutcome, StoreError};
+pub(crate) use bursar_core::web::{Answer, AppError, Fields, Frame, Posted, RequestDeadline, Site, Visitor};
+
+pub(crate) use crate::my;
+pub(crate) use crate::my::rules::{KeyRules, NextGuardrail};

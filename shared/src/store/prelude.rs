@@ -1,0 +1,18 @@
+//! What many files of the store use, beside what those of the core do.
+
+pub(crate) use aws_sdk_dynamodb::types::AttributeValue;
+pub(crate) use futures_util::future::try_join_all;
+
+pub(crate) use crate::domain::mail::alarm::Alarm;
+pub(crate) use crate::domain::mail::kind::MailClass;
+pub(crate) use crate::domain::programme::Byok;
+pub(crate) use crate::domain::programme::role::Roles;
+pub(crate) use crate::domain::programme::unreserved::Unreserved;
+pub(crate) use crate::prelude::*;
+pub(crate) use crate::store::alerts::MAILS_AT_ONCE;
+pub(crate) use crate::store::items::{self, Queue, Stored};
+pub(crate) use crate::store::keys::{self, Range, SHARDS, address_partition};
+pub(crate) use crate::store::table::write::{Pauses, Round, Told, Transaction, Unaudited, instant, number, text};
+pub(crate) use crate::store::{
+    ActContext, Author, Enrolment, Job, MailState, OutboxRow, QueuedMail, Undeliverable, Work,
+};
