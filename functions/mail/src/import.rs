@@ -40,7 +40,11 @@ impl Words<'_> {
                 "the registrar's file changed the roster",
                 "The roster has changed",
                 format!("The registrar's file has changed the roster of {name}."),
-                "Who was dropped can be taken back within seven days, on the programme's page.".to_owned(),
+                if changes.dropped > 0 {
+                    "Who was dropped can be taken back on the programme's page within seven days, until another roster is applied. The next file must name them too.".to_owned()
+                } else {
+                    "There is nothing that you need to do.".to_owned()
+                },
             ),
             Some(RosterPreview { why, until, .. }) => (
                 "a registrar's file waits for you",
@@ -100,7 +104,7 @@ mod tests {
         Added: 3
         Moved to another group: 1
         Dropped: 2
-        Who was dropped can be taken back within seven days, on the programme's page.
+        Who was dropped can be taken back on the programme's page within seven days, until another roster is applied. The next file must name them too.
         Open the programme: https://bursar.example.edu/console/programmes/cs-pilot
         You get this mail because you decide about the roster of CS pilot.
         ");

@@ -144,6 +144,7 @@ impl PlannedRow {
             line: Some(refused.line),
             changes: vec![Change::Refused],
             address: refused.names,
+            id: refused.id,
             reason: refused.why,
             ..PlannedRow::default()
         }
@@ -165,8 +166,9 @@ pub(super) fn plan(file: RosterFile, grants: &[Grant], mode: AbsentRows) -> Impo
     // These come first, so that an address is nobody's when a later step gives it to somebody, in a swap too.
     let mut leaves = Vec::new();
     for refused in file.refused {
-        let of = refused.names.as_ref().and_then(|address| roster.by_address.get(address.matched()));
-        named.extend(of.map(|grant| &grant.id));
+        let by_address = refused.names.as_ref().and_then(|address| roster.by_address.get(address.matched()));
+        let by_id = refused.id.as_deref().and_then(|id| roster.by_id.get(id));
+        named.extend(by_address.into_iter().chain(by_id).map(|grant| &grant.id));
         plan.rows.push(PlannedRow::refused(refused));
     }
     for row in &file.rows {
@@ -445,5 +447,7 @@ mod tests {
         assert_eq!((counts(&plan), plan.standing), ([0, 0, 0, 1, 1, 1], 3));
         assert!(plan.drops_many());
         assert_eq!(plan.steps, [Step::Drop { grant: format!("{:016x}", 3).parse().unwrap() }]);
+        let plan = planned("email,id\nad\u{e4}@uni.edu,s1\nbob@uni.edu,s2\ncid@uni.edu,s3\n", AbsentRows::Replace);
+        assert_eq!((counts(&plan), plan.steps), ([0, 0, 0, 0, 2, 1], vec![]), "the id says who it is");
     }
 }

@@ -60,9 +60,10 @@ pub(super) struct RosterRow {
 pub(super) struct RefusedRow {
     pub(super) line: u64,
     pub(super) why: String,
-    /// The person whom the row names, if that is legible, so that nobody is dropped for a mistake in their
+    /// The person whom the row names, by what of it is legible, so that nobody is dropped for a mistake in their
     /// row.
     pub(super) names: Option<EmailAddress>,
+    pub(super) id: Option<String>,
 }
 
 /// The reason why a whole file is refused.
@@ -267,19 +268,26 @@ impl Columns {
     }
 
     fn row(&self, record: &ByteRecord, line: u64) -> Result<RosterRow, RefusedRow> {
-        let address = self.address(record).map_err(|why| RefusedRow { line, why, names: None })?;
-        if record.iter().skip(self.count).any(|cell| !cell.trim_ascii().is_empty()) {
-            let why = "The row has more cells than the header: put what holds a comma in quotes.".to_owned();
-            return Err(RefusedRow { line, why, names: Some(address) });
-        }
-        let text = |cell: &str, what: &str| {
-            let refused = |why| RefusedRow { line, why: format!("The {what} {why}."), names: Some(address.clone()) };
-            line::text(cell).map_err(refused)
-        };
         let cell = |column: Option<usize>| cell_text(column.and_then(|at| record.get(at)).unwrap_or_default());
-        let name = text(&self.name(record), "name")?;
-        let group = text(&cell(self.group), "group")?;
-        let id = text(&cell(self.id), "id")?;
+        let id = line::text(&cell(self.id));
+        let names = self.address(record);
+        let refused = |why| {
+            let (names, id) = (names.clone().ok(), id.clone().ok().flatten());
+            Err(RefusedRow { line, why, names, id })
+        };
+        let address = match &names {
+            Ok(address) => address.clone(),
+            Err(why) => return refused(why.clone()),
+        };
+        if record.iter().skip(self.count).any(|cell| !cell.trim_ascii().is_empty()) {
+            return refused("The row has more cells than the header: put what holds a comma in quotes.".to_owned());
+        }
+        let texts =
+            [("name", line::text(&self.name(record))), ("group", line::text(&cell(self.group))), ("id", id.clone())];
+        if let Some((what, why)) = texts.iter().find_map(|(what, text)| Some((what, text.as_ref().err()?))) {
+            return refused(format!("The {what} {why}."));
+        }
+        let [name, group, id] = texts.map(|(_, text)| text.ok().flatten());
         Ok(RosterRow { line, address, name, group, id })
     }
 }

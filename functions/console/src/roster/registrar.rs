@@ -46,8 +46,8 @@ pub(crate) async fn put(
     let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
     let last_header = before.as_ref().and_then(Job::last_header);
     let why = waits::why(&compared, &Standing { settings: &programme.settings, budget: &budget, last_header, now });
-    site.table.remove_waiting_files(&programme.id, None, deadline).await?;
     if compared.plan.steps.is_empty() && why.is_empty() {
+        site.table.remove_waiting_files(&programme.id, None, deadline).await?;
         return Ok(answer(StatusCode::OK, &json!({ "state": "unchanged" })));
     }
     let preview = compared.preview(&programme, now + WAITS_FOR, why, now);
@@ -64,6 +64,8 @@ pub(crate) async fn put(
         start(&site, compared.import(&programme, import, now), compared.plan.steps, &mails, by).await?;
         said["state"] = json!("applying");
     }
+    // Last, so that a file waits until the next one does or is applied.
+    site.table.remove_waiting_files(&programme.id, Some(import), deadline).await?;
     Ok(answer(StatusCode::ACCEPTED, &said))
 }
 
@@ -117,7 +119,8 @@ async fn file(request: Request) -> Result<Vec<u8>, AppError> {
     let is_text = kind == "text/csv";
     let too_large = || AppError::refused(StatusCode::PAYLOAD_TOO_LARGE, "A roster file has at most 4 MB.");
     let file = to_bytes(body, MOST_OF_A_FILE).await.map_err(|_| too_large())?;
-    if is_text && std::str::from_utf8(&file).is_err() {
+    // A gateway that takes the body for text puts U+FFFD in the place of what is no UTF-8.
+    if is_text && std::str::from_utf8(&file).map_or(true, |text| text.contains('\u{FFFD}')) {
         let why = "As text/csv the file must be in UTF-8. Put it as application/octet-stream.";
         return Err(AppError::unprocessable(why));
     }

@@ -71,7 +71,10 @@ pub(super) fn why(file: &Compared, standing: &Standing<'_>) -> Vec<String> {
     let conflicts = plan.conflicts();
     because(conflicts > 0, format!("Addresses that belong to another id on the roster: {conflicts}."));
     let rows = plan.rows.len() - dropped;
-    because(refused > FEW_REFUSED && refused * 50 > rows, format!("Of its {rows} rows {refused} are refused."));
+    because(
+        changes && refused > FEW_REFUSED && refused * 50 > rows,
+        format!("Of its {rows} rows {refused} are refused."),
+    );
     why
 }
 
@@ -180,7 +183,8 @@ mod tests {
             (20, 0, taken, "Addresses that belong to another id on the roster: 1."),
             (50, 0, refused(2), ""),
             (200, 0, file(0..200, "") + &"nobody,,\n".repeat(3), ""),
-            (50, 0, refused(3), "Of its 53 rows 3 are refused."),
+            (50, 0, refused(3), ""),
+            (50, 0, refused(3) + "new@uni.edu,1000,\n", "Of its 54 rows 3 are refused."),
         ] {
             let why = why(roster(people, dropped), &rows, Some("email,id,group"));
             assert_eq!(why.join(" "), expected, "{people} people, {dropped} dropped before\n{rows}");
