@@ -52,7 +52,7 @@ async fn a_roster_keeps_itself() {
     let page = faye.submit(&faye.get(ID).await, TOKEN, &[("act", "make")]).await.expect(200);
     let token = page.text("token").unwrap();
     let line = format!(
-        "curl --fail-with-body -T roster.csv -H \"Authorization: Bearer {token}\" -H \"Content-Type: {BYTES}\" {}{ROSTER}",
+        "curl --fail-with-body -T roster.csv -H \"Authorization: Bearer {token}\" -H \"Content-Type: {BYTES}\" \"{}{ROSTER}\"",
         campus.ready.web
     );
     assert!(token.starts_with("bursar-roster-") && page.examples().contains(&line), "{:?}", page.examples());
