@@ -144,55 +144,6 @@ impl AuditRow {
     }
 
     pub(crate) fn what(&self) -> &'static str {
-        words(self.entry.what.act)
-    }
-}
-
-fn words(act: Act) -> &'static str {
-    match act {
-        Act::Created => "created",
-        Act::Edited => "edited",
-        Act::BudgetChanged => "budget changed",
-        Act::Closed => "closed",
-        Act::Invited => "put on the roster",
-        Act::Begun => "asked for a key",
-        Act::Shown => "was shown a key",
-        Act::Refused => "an attempt was refused",
-        Act::Unknown => "nobody knows what became of an attempt",
-        Act::Lost => "an attempt was overtaken",
-        Act::Swept => "an attempt was swept",
-        Act::Held => "held",
-        Act::Released => "a hold was taken off",
-        Act::Stopped => "the key was stopped",
-        Act::Revoked => "revoked",
-        Act::Ended => "ended",
-        Act::CapChanged => "cap changed",
-        Act::ReplacementAllowed => "one more replacement allowed",
-        Act::ReservationGivenBack => "the reservation in the budget was given back",
-        Act::Described => "the roster's line changed",
-        Act::Moved => "moved to another group",
-        Act::TierEdited => "tier edited",
-        Act::GuardrailSet => "guardrail set",
-        Act::RulesSent => "the key was put under other rules at the provider",
-        Act::LimitSent => "another limit was set at the provider",
-        Act::Recovered => "keys that the provider had were recorded again",
-        Act::Purged => "a key was deleted at the provider",
-        Act::Asked => "asked of the admins",
-        Act::MoreAsked => "asked for more",
-        Act::SafetyLimitReleased => "what the safety limit held back was released",
-        Act::KeysAssigned => "keys made elsewhere were given to the programme",
-        Act::KeysTakenBack => "keys made elsewhere were taken back from the programme",
-        Act::ForeignActBegun => "an admin pressed to change a key that nobody here made",
-        Act::ForeignActConcluded => "the provider answered that",
-        Act::AccountConfirmed => "another management key is of the account",
-        Act::MailSentAgain => "mail that was given up was sent again",
-        Act::MailAllowed => "mail to the address is tried again",
-        Act::AlertResent => "an alert was sent again",
-        Act::RosterTokenMade => "the registrar's token was made",
-        Act::RosterTokenEnded => "the registrar's token was ended",
-        Act::AdminAdded => "an admin was added",
-        Act::AdminRemoved => "an admin was removed",
-        Act::ErasureBegun => "people began to be erased",
-        Act::Erased => "whose it was is erased",
+        self.entry.what.act.in_words()
     }
 }

@@ -1,6 +1,5 @@
 //! Mails and their states, as the console's pages show them.
 
-use bursar_core::domain::grant::Notice;
 use bursar_core::domain::mail::failure::FailureText;
 use bursar_core::domain::usage::crossing::RESERVED;
 use bursar_core::store::{Bounce, MailRefusal, MailState, QueuedMail};
@@ -76,7 +75,7 @@ impl MailRow {
             }
             _ => None,
         };
-        let (kind, written_at) = (kind(&row.mail), row.written_at);
+        let (kind, written_at) = (row.mail.in_words(), row.written_at);
         MailRow { kind, about: None, threshold, to: None, written_at, outcome: MailStatus::of(row), again: None }
     }
 }
@@ -155,31 +154,5 @@ pub(crate) fn why(why: impl Borrow<UnreachableReason>) -> &'static str {
             "SES did not try: the address came back to one of its customers before. It forgets that after some days."
         }
         UnreachableReason::Complained => "the recipient, or a machine on their behalf, marked a mail as unwanted.",
-    }
-}
-
-pub(crate) fn kind(mail: &QueuedMail) -> &'static str {
-    match mail {
-        QueuedMail::Link { .. } => "link to sign in",
-        QueuedMail::Roster { is_reminder: false, .. } => "roster mail",
-        QueuedMail::Roster { is_reminder: true, .. } => "reminder to claim",
-        QueuedMail::FormerAddress { .. } => "notice to the former address",
-        QueuedMail::Notice { notice, .. } => match notice {
-            Notice::KeyShown => "a key was shown",
-            Notice::KeyLeaked => "a key was reported leaked",
-            Notice::Unused | Notice::TooOld => "a rule ended a key",
-            Notice::TermEndSoon => "the term will end",
-            Notice::UnusedSoon | Notice::TooOldSoon => "a rule will end a key",
-        },
-        QueuedMail::CapUsed { .. } => "how much of a cap is used",
-        QueuedMail::Alert { .. } => "alert",
-        QueuedMail::TestAlert { .. } => "test alert",
-        QueuedMail::Request { .. } => "request to admins",
-        QueuedMail::More { .. } => "request for more",
-        QueuedMail::Import { .. } => "registrar's file",
-        QueuedMail::Digest { .. } => "digest",
-        QueuedMail::AccountDigest { .. } => "digest of the account",
-        QueuedMail::Statement { .. } => "statement",
-        QueuedMail::Account { .. } => "alarm of the account",
     }
 }

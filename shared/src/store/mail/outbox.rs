@@ -294,6 +294,32 @@ impl MailState {
 }
 
 impl QueuedMail {
+    pub fn in_words(&self) -> &'static str {
+        match self {
+            QueuedMail::Link { .. } => "link to sign in",
+            QueuedMail::Roster { is_reminder: false, .. } => "roster mail",
+            QueuedMail::Roster { is_reminder: true, .. } => "reminder to claim",
+            QueuedMail::FormerAddress { .. } => "notice to the former address",
+            QueuedMail::Notice { notice, .. } => match notice {
+                Notice::KeyShown => "a key was shown",
+                Notice::KeyLeaked => "a key was reported leaked",
+                Notice::Unused | Notice::TooOld => "a rule ended a key",
+                Notice::TermEndSoon => "the term will end",
+                Notice::UnusedSoon | Notice::TooOldSoon => "a rule will end a key",
+            },
+            QueuedMail::CapUsed { .. } => "how much of a cap is used",
+            QueuedMail::Alert { .. } => "alert",
+            QueuedMail::TestAlert { .. } => "test alert",
+            QueuedMail::Request { .. } => "request to admins",
+            QueuedMail::More { .. } => "request for more",
+            QueuedMail::Import { .. } => "registrar's file",
+            QueuedMail::Digest { .. } => "digest",
+            QueuedMail::AccountDigest { .. } => "digest of the account",
+            QueuedMail::Statement { .. } => "statement",
+            QueuedMail::Account { .. } => "alarm of the account",
+        }
+    }
+
     /// Whether it goes to staff of a programme or of the account, or to finance. The loss of such a mail must come to
     /// somebody's notice.
     pub fn is_to_staff(&self) -> bool {
