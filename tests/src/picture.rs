@@ -60,6 +60,7 @@ fn pictured(value: &AttributeValue, names: &[(String, String)]) -> String {
     match value {
         AttributeValue::S(text) if text.parse::<bursar_core::clock::Moment>().is_ok() => "T".to_owned(),
         AttributeValue::S(text) => named(text),
+        AttributeValue::B(bytes) => named(&String::from_utf8_lossy(bytes.as_ref()).into_owned()),
         AttributeValue::N(number) if number.parse::<i64>().is_ok_and(|number| number > A_TIME) => "T".to_owned(),
         AttributeValue::M(map) => {
             let fields = map.iter().filter(|(name, _)| !RANDOM.contains(&name.as_str()));

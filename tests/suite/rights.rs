@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use bursar_core::domain::values::id::GrantId;
+use bursar_core::store::Erasure;
 use bursar_tests::campus::{Campus, address};
 use bursar_tests::visitor::{Page, Visitor};
 
@@ -214,7 +215,8 @@ async fn each_route_lets_in_those_it_is_for() {
     let name = "bursar/fedcba9876/maths/0123456789abcdef/1-0123456789abcdef";
     let key = campus.provider().add_foreign_key(name, None, campus.clock.now()).unwrap().hash;
     campus.students(&["gone"]).await;
-    campus.table.begin_erasure(ERASURE.parse().unwrap(), address("gone").matched(), campus.by()).await.unwrap();
+    let erasure = Erasure::of_person(ERASURE.parse().unwrap(), address("gone").matched(), campus.by());
+    campus.table.begin_erasure(erasure, campus.by()).await.unwrap();
     let mut wrong = Vec::new();
     for at in [&other, &own] {
         let browsers = browsers(&campus).await;

@@ -10,10 +10,10 @@ use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::items::Item;
-use bursar_core::store::{Account, AccountDay, FencedTable, Job, JobState, Pass, SyncState, Work};
+use bursar_core::store::{Account, AccountDay, Author, Erasure, FencedTable, Job, JobState, Pass, SyncState, Work};
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_local::ses::Fault as MailFault;
-use bursar_tests::campus::Campus;
+use bursar_tests::campus::{Campus, address};
 use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::as_sync;
 use bursar_tests::permissions::TEMPLATE;
@@ -120,7 +120,7 @@ async fn a_job_that_stands_still_is_told() {
     let standing = Job {
         programme: campus.programme.clone(),
         job: Ulid::from_parts(1, 1),
-        work: Work::Import { import: Ulid::from_parts(1, 2), dropped: 0, header: None },
+        work: Work::Import { import: Ulid::from_parts(1, 2), header: None },
         by: Actor::Rule,
         state: JobState::Running { lease_until: now - SignedDuration::from_mins(30) },
         done: 3,
@@ -136,6 +136,11 @@ async fn a_job_that_stands_still_is_told() {
         campus.raw().keep(&job).await;
     }
     assert_eq!(told(&campus).await, ["Work on CS pilot stands still"]);
+    assert_eq!(told(&campus).await, NOTHING);
+
+    let by = Author { now: now - SignedDuration::from_hours(26), ..campus.by() };
+    campus.raw().keep(&Erasure::of_person(Ulid::from_parts(1, 3), address("ada").matched(), by)).await;
+    assert_eq!(told(&campus).await, ["An erasure stands still"]);
     assert_eq!(told(&campus).await, NOTHING);
     campus.finish().await;
 }

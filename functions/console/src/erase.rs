@@ -16,20 +16,45 @@ struct ErasedPage<'a> {
 
 pub(crate) async fn press(post: Post<Admins>) -> Answer {
     let Post { site, fields, now, deadline, .. } = &post;
-    let address = EmailAddress::parse(fields.filled("email").unwrap_or_default());
-    let address = address.map_err(|error| AppError::unprocessable(format!("Nobody was erased: {error}.")))?;
-    if site.table.has_role(address.matched()).await? {
-        let sentence = "This is an admin, or a programme names this address as faculty, assistant or for finance. Take the role away first.";
-        return Err(AppError::conflict(sentence));
-    }
     // The form has the id, so that pressed twice it is one erasure.
     let id = fields.filled("erasure").and_then(|id| id.parse().ok()).unwrap_or_else(|| new_ulid(*now));
-    let Some(id) = site.table.begin_erasure(id, address.matched(), post.author()).await? else {
+    if site.table.get(Erasure::key_of(id)).await?.is_some() {
+        return Ok(Redirect::to(&paths::erased(id)).into_response());
+    }
+    let erasure = match fields.filled("grant") {
+        Some(grant) => {
+            let grant = without_address(site, grant).await?.ok_or_else(AppError::not_found)?;
+            if grant.person.roster_id.as_deref() != fields.filled("id") {
+                return Err(AppError::unprocessable(
+                    "Nobody was erased: type the id that is shown on the page of the grant.",
+                ));
+            }
+            Erasure::of_grant(id, &grant, post.author())
+        }
+        None => {
+            let address = EmailAddress::parse(fields.filled("email").unwrap_or_default());
+            let address = address.map_err(|error| AppError::unprocessable(format!("Nobody was erased: {error}.")))?;
+            if site.table.has_role(address.matched()).await? {
+                let sentence = "This is an admin, or a programme names this address as faculty, assistant or for finance. Take the role away first.";
+                return Err(AppError::conflict(sentence));
+            }
+            Erasure::of_person(id, address.matched(), post.author())
+        }
+    };
+    let Some(id) = site.table.begin_erasure(erasure, post.author()).await? else {
         let sentence = "Nobody here has this address, so there is nothing to erase. Is it spelled as on the roster?";
         return Err(AppError::refused(StatusCode::NOT_FOUND, sentence));
     };
     carry_on(site, id, JobDeadlines::of_a_request(*deadline)).await;
     Ok(Redirect::to(&paths::erased(id)).into_response())
+}
+
+/// The grant that a form names by its programme and id, which has no address but belongs to somebody.
+async fn without_address(site: &Site, named: &str) -> Result<Option<Grant>, AppError> {
+    let named = named.split_once('/').and_then(|(programme, id)| Some((programme.parse().ok()?, id.parse().ok()?)));
+    let Some((programme, id)) = named else { return Ok(None) };
+    let grant = site.table.get(Grant::key_of(&programme, &id)).await?;
+    Ok(grant.filter(|grant| grant.person.address.is_none()))
 }
 
 pub(crate) async fn page(
@@ -46,7 +71,10 @@ pub(crate) async fn page(
 pub(crate) async fn in_the_work(site: &Site, until: JobDeadlines) -> Result<Vec<&'static str>> {
     let now = site.clock.now();
     let kept = SignedDuration::from_hours(24 * i64::from(site.retention_days));
-    site.table.begin_retention(now - kept, Author { actor: &Actor::Rule, now, deadline: until.deadline }).await?;
+    let by = Author { actor: &Actor::Rule, now, deadline: until.deadline };
+    if let Err(error) = site.table.begin_retention(now - kept, by).await {
+        tracing::warn!(%error, "the retention of programmes is left for the next minute");
+    }
     let mut states = Vec::new();
     // There are few, and their receipts are small.
     for erasure in site.table.list(Erasure::all()).await? {
@@ -86,9 +114,5 @@ async fn step(site: &Site, id: Ulid, until: JobDeadlines) -> Result<bool> {
         site.orders().now_or_later(at).await;
         erasure = table.erase_grant(at, &erasure).await?.unwrap_or(erasure);
     }
-    // Somebody may have put them on a roster meanwhile.
-    let (is_done, now) = (table.grants_to_erase(&erasure).await?.is_empty(), site.clock.now());
-    let again_at = if is_done { None } else { Some(now + AGAIN_AFTER) };
-    table.leave_erasure(&erasure, again_at, Author { actor: &by, now, deadline }).await?;
-    Ok(is_done)
+    Ok(table.leave_erasure(&erasure, AGAIN_AFTER, Author { actor: &by, now: site.clock.now(), deadline }).await?)
 }

@@ -1,7 +1,5 @@
 //! How pages tell of jobs: how far each is, in a sentence.
 
-use bursar_core::store::UNDONE_WITHIN;
-
 use crate::prelude::*;
 
 /// How long a page still tells that a job was done.
@@ -69,16 +67,6 @@ impl JobLine {
             JobState::Running { .. } | JobState::Waiting { .. } => "notice",
         }
     }
-}
-
-/// The last import, if it dropped people whom it is not too late to take back: how many, and until when.
-pub(crate) fn to_undo(jobs: &[Job], now: Moment) -> Option<(Ulid, u32, Moment)> {
-    jobs.iter().find_map(|job| match job.work {
-        Work::Import { import, dropped: dropped @ 1.., .. } if now < job.started_at + UNDONE_WITHIN => {
-            Some((import, dropped, job.started_at + UNDONE_WITHIN))
-        }
-        _ => None,
-    })
 }
 
 fn told(job: &Job) -> String {

@@ -20,6 +20,10 @@ pub(crate) fn programme(programme: &ProgrammeId) -> String {
     format!("/console/programmes/{programme}")
 }
 
+pub(crate) fn roster(programme: &ProgrammeId, import: ulid::Ulid) -> String {
+    format!("/console/programmes/{programme}/roster/{import}")
+}
+
 pub(crate) fn alerts(programme: &ProgrammeId) -> String {
     format!("/console/programmes/{programme}/alerts")
 }

@@ -154,7 +154,8 @@ async fn keep_roster(
         return Ok(None);
     }
     let import = Import::of(&programme.id, &steps, now);
-    Ok(Some(site.table.keep_steps(import, steps, deadline).await?))
+    site.table.keep_steps(&import, &steps, deadline).await?;
+    Ok(Some(import))
 }
 
 /// What faculty ask for, in words.

@@ -107,6 +107,7 @@ fn where_to_act(cause: &Cause) -> (&'static str, String) {
         }
         Cause::RulesRefused { programme, .. } => ("See the programme", format!("/console/programmes/{programme}#edit")),
         Cause::Stuck { programme, .. } => ("See the programme", format!("/console/programmes/{programme}")),
+        Cause::ErasureStuck { .. } => ("See the account", "/console/account".to_owned()),
         Cause::MailRefused { .. }
         | Cause::MailWaits { .. }
         | Cause::NothingHeard { .. }

@@ -16,7 +16,7 @@ impl App {
         let (programme, person, applied, waiting) = tokio::try_join!(
             self.table.get(Programme::key_of(programme)),
             self.table.get(StaffPerson::key_of(recipient)),
-            self.table.get(Import::key_of(programme, import, 0)),
+            self.table.get(Import::key_of(programme, import)),
             self.table.get(RosterPreview::key_of(programme, import)),
         )?;
         let Some(programme) = programme else { return Ok(GONE) };
@@ -25,15 +25,21 @@ impl App {
             return Ok(ComposedRow::Nothing("this person does not decide about the programme any more"));
         }
         if applied.is_some_and(|import| import.applied) {
-            return Ok(self.to(&person.address, |words| words.about_a_file(&programme, changes, None)));
+            return Ok(self.to(&person.address, |words| words.about_a_file(&programme, import, changes, None)));
         }
         let Some(waiting) = waiting else { return Ok(ComposedRow::Nothing("the file does not wait any more")) };
-        Ok(self.to(&person.address, |words| words.about_a_file(&programme, changes, Some(&waiting))))
+        Ok(self.to(&person.address, |words| words.about_a_file(&programme, import, changes, Some(&waiting))))
     }
 }
 
 impl Words<'_> {
-    fn about_a_file(self, programme: &Programme, changes: &RosterChanges, waiting: Option<&RosterPreview>) -> Letter {
+    fn about_a_file(
+        self,
+        programme: &Programme,
+        import: Ulid,
+        changes: &RosterChanges,
+        waiting: Option<&RosterPreview>,
+    ) -> Letter {
         let name = plain(&programme.settings.name);
         let (subject, heading, first, last) = match waiting {
             None => (
@@ -41,7 +47,7 @@ impl Words<'_> {
                 "The roster has changed",
                 format!("The registrar's file has changed the roster of {name}."),
                 if changes.dropped > 0 {
-                    "Who was dropped can be taken back on the programme's page within seven days, until another roster is applied. The next file must name them too.".to_owned()
+                    "Who was dropped can be taken back on the programme's page within seven days. The next file must name them too.".to_owned()
                 } else {
                     "There is nothing that you need to do.".to_owned()
                 },
@@ -67,7 +73,12 @@ impl Words<'_> {
                 LetterPart::Sentences(first),
                 facts(changes),
                 LetterPart::Sentences(last),
-                self.page("Open the programme", &format!("/console/programmes/{}", programme.id)),
+                match waiting {
+                    Some(_) => self.page("Open the programme", &format!("/console/programmes/{}", programme.id)),
+                    None => {
+                        self.page("See who and what", &format!("/console/programmes/{}/roster/{import}", programme.id))
+                    }
+                },
             ],
             why: format!("You get this mail because you decide about the roster of {name}."),
             to: self.to.clone(),
@@ -97,15 +108,15 @@ mod tests {
     #[tokio::test]
     async fn a_file_was_applied() {
         let changes = RosterChanges { added: 3, moved: 1, dropped: 2, ..RosterChanges::default() };
-        insta::assert_snapshot!(told(|words| words.about_a_file(&programme(), &changes, None)).await, @"
+        insta::assert_snapshot!(told(|words| words.about_a_file(&programme(), Ulid::nil(), &changes, None)).await, @"
         CS pilot: the registrar's file changed the roster
         The roster has changed
         The registrar's file has changed the roster of CS pilot.
         Added: 3
         Moved to another group: 1
         Dropped: 2
-        Who was dropped can be taken back on the programme's page within seven days, until another roster is applied. The next file must name them too.
-        Open the programme: https://bursar.example.edu/console/programmes/cs-pilot
+        Who was dropped can be taken back on the programme's page within seven days. The next file must name them too.
+        See who and what: https://bursar.example.edu/console/programmes/cs-pilot/roster/00000000000000000000000000
         You get this mail because you decide about the roster of CS pilot.
         ");
     }
@@ -119,11 +130,12 @@ mod tests {
             until: at("2026-11-30T03:00:00Z"),
             replaces: true,
             roster: "0123456789ab".to_owned(),
+            rows: "0".repeat(64),
             why: ["It adds 12 people to the 40 on the roster, more than a fifth.", "Of its 50 rows 3 are refused."]
                 .map(str::to_owned)
                 .into(),
         };
-        insta::assert_snapshot!(told(|words| words.about_a_file(&programme(), &changes, Some(&waiting))).await, @"
+        insta::assert_snapshot!(told(|words| words.about_a_file(&programme(), Ulid::nil(), &changes, Some(&waiting))).await, @"
         CS pilot: a registrar's file waits for you
         A file waits
         A registrar's file for CS pilot waits for you, and changes nothing until then. It adds 12 people to the 40 on the roster, more than a fifth. Of its 50 rows 3 are refused.

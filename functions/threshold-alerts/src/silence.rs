@@ -2,7 +2,7 @@
 //! become alarms for the admins, for most causes once a day. Nothing here depends on a sync having run.
 
 use bursar_core::domain::mail::kind::MailClass;
-use bursar_core::store::{BulkStop, Job, Waiting};
+use bursar_core::store::{BulkStop, Erasure, Job, Waiting};
 use jiff::{SignedDuration, ToSpan};
 
 use crate::credit;
@@ -15,6 +15,8 @@ use crate::undelivered::undelivered_alarms;
 const COMPLETE_WITHIN: SignedDuration = SignedDuration::from_hours(25);
 /// The pause after which a job is stuck. It is carried on each minute.
 const ADVANCES_WITHIN: SignedDuration = SignedDuration::from_mins(30);
+/// The pause after which an erasure is stuck: final readings take a quarter of an hour, or wait for a sync.
+const ERASES_WITHIN: SignedDuration = SignedDuration::from_hours(26);
 /// The number of mails in a day of which at least one event is expected.
 const ENOUGH_TO_HEAR: u64 = 20;
 
@@ -41,6 +43,8 @@ pub(crate) async fn tell(
         let stuck = failures.take(format_args!("the job of {id}"), found);
         now_found(stuck.map(|since| Cause::Stuck { programme: id.clone(), since }));
     }
+    let erasure = failures.take("the erasures", stuck_erasure(table, now).await);
+    alarms.extend(erasure.map(|since| Alarm::now(Cause::ErasureStuck { since }, now)));
     alarms.extend(failures.take("the balance", credit::balance(table, programmes, now, deadline).await));
     alarms.extend(failures.take("mail that waits", mail_that_waits(table, now).await));
     alarms.extend(failures.take("what SES reports", missing_events(table, now).await));
@@ -98,6 +102,12 @@ async fn silent_sync(table: &Table, programmes: &Programmes, now: Moment) -> Res
 async fn is_stuck(table: &Table, programme: &ProgrammeId, now: Moment) -> Result<Option<Moment>> {
     let oldest = table.jobs(programme).await?.into_iter().find(Job::is_running);
     Ok(oldest.map(|job| job.advanced_at).filter(|advanced_at| *advanced_at + ADVANCES_WITHIN <= now))
+}
+
+/// Since when an erasure that goes on has erased nothing, if that is too long.
+async fn stuck_erasure(table: &Table, now: Moment) -> Result<Option<Moment>> {
+    let erasures = table.list(Erasure::all()).await?.into_iter().filter(|erasure| erasure.again_at.is_some());
+    Ok(erasures.map(|erasure| erasure.advanced_at).filter(|since| *since + ERASES_WITHIN <= now).min())
 }
 
 /// The time since the last complete sync, or since the deployment began. Without programmes there is nothing

@@ -6,7 +6,7 @@ use xshell::{Shell, cmd};
 
 /// What the files below these folders may come to. What starts `bursar` lies where cargo hands it its path.
 const BOUNDS: [(&str, &[&str], usize); 3] = [
-    ("functions and shared", &["functions/", "shared/"], 51_500),
+    ("functions and shared", &["functions/", "shared/"], 53_500),
     ("lab and recipes", &["infra/local/src/", "infra/provider-check/", "infra/xtask/"], 9_000),
     ("suite", &["tests/", "infra/local/tests/"], 21_000),
 ];

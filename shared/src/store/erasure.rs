@@ -3,12 +3,13 @@
 //!
 //! A grant is erased once its keys are off and read for the last time. One transaction puts `erased-<grant>` in the place of its person,
 //! takes away what lies under the address, unless a role or another grant needs it, and counts that in the erasure, which becomes the
-//! receipt. So every step may be done again and by two runners, and counts once.
+//! receipt. So every step may be done again and by two runners, and counts once. At last the roster files that are kept go, since any may
+//! name the person, and the names in the steps of imports.
 
 use crate::domain::sign_in::{Session, SignIn};
 use crate::store::grants::act::transaction_of;
 use crate::store::prelude::*;
-use crate::store::{Import, KnownAddress, Link, LoginRequest, RosterFilePart, RosterPreview, StaffPerson};
+use crate::store::{ImportPart, Kept, KnownAddress, Link, LoginRequest, RosterPreview, StaffPerson, Step};
 
 /// How long the backups of the table keep what was erased.
 const IN_BACKUPS: SignedDuration = SignedDuration::from_hours(35 * 24);
@@ -16,13 +17,16 @@ const IN_BACKUPS: SignedDuration = SignedDuration::from_hours(35 * 24);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Erasure {
     pub id: Ulid,
-    /// Whom it is about, until nothing of them is left. `None` then, or where it is about a programme.
+    /// Whom it is about, until nothing of them is left. `None` then, or where it is about everybody of a programme or one grant of it.
     pub address: Option<MatchedAddress>,
     pub programme: Option<ProgrammeId>,
+    pub grant: Option<GrantId>,
     pub by: Actor,
     /// When it goes on; `None` once it is done.
     pub again_at: Option<Moment>,
     pub done_at: Option<Moment>,
+    /// When a grant was erased last, or it began.
+    pub advanced_at: Moment,
     /// The grants that are erased, of all.
     pub done: u32,
     pub all: u32,
@@ -38,9 +42,29 @@ stored! {
 
 impl Erasure {
     fn begun(id: Ulid, by: Author<'_>) -> Erasure {
-        let (actor, again_at, counts) = (by.actor.clone(), Some(by.now), BTreeMap::new());
-        let (address, programme, done_at) = (None, None, None);
-        Erasure { id, address, programme, by: actor, again_at, done_at, done: 0, all: 0, counts, version: 1 }
+        Erasure {
+            id,
+            address: None,
+            programme: None,
+            grant: None,
+            by: by.actor.clone(),
+            again_at: Some(by.now),
+            done_at: None,
+            advanced_at: by.now,
+            done: 0,
+            all: 0,
+            counts: BTreeMap::new(),
+            version: 1,
+        }
+    }
+
+    pub fn of_person(id: Ulid, address: &MatchedAddress, by: Author<'_>) -> Erasure {
+        Erasure { address: Some(address.clone()), ..Erasure::begun(id, by) }
+    }
+
+    /// Of whom a grant without an address is.
+    pub fn of_grant(id: Ulid, grant: &Grant, by: Author<'_>) -> Erasure {
+        Erasure { programme: Some(grant.programme.clone()), grant: Some(grant.id.clone()), ..Erasure::begun(id, by) }
     }
 
     /// The day on which the last backup that has it is gone.
@@ -60,38 +84,34 @@ impl Erasure {
 }
 
 impl Table {
-    /// Begins to forget a person, under the id of the form, so that one form begins one erasure. Returns the id of that which runs for
-    /// them, or `None` if nobody here has the address.
-    pub async fn begin_erasure(
-        &self,
-        id: Ulid,
-        address: &MatchedAddress,
-        by: Author<'_>,
-    ) -> Result<Option<Ulid>, StoreError> {
-        let is_it = |one: &Erasure| one.id == id || one.address.as_ref() == Some(address);
+    /// Begins an erasure. Returns the id of that which runs for the same person, or
+    /// `None` if nobody here has the address.
+    pub async fn begin_erasure(&self, begun: Erasure, by: Author<'_>) -> Result<Option<Ulid>, StoreError> {
+        let whom = |one: &Erasure| (one.address.clone(), one.programme.clone(), one.grant.clone());
+        let is_it = |one: &Erasure| one.again_at.is_some() && whom(one) == whom(&begun);
         if let Some(begun) = self.list(Erasure::all()).await?.into_iter().find(is_it) {
             return Ok(Some(begun.id));
         }
-        let (enrolments, known, mark) = tokio::try_join!(
-            self.list(Enrolment::of_address(address)),
-            self.get(KnownAddress::key_of(address)),
-            self.get(Undeliverable::key_of(address)),
-        )?;
-        if enrolments.is_empty() && known.is_none() && mark.is_none() {
-            return Ok(None);
+        let grants = self.grants_to_erase(&begun).await?.len();
+        if let Some(address) = begun.address.as_ref().filter(|_| grants == 0) {
+            let (known, mark) =
+                tokio::try_join!(self.get(KnownAddress::key_of(address)), self.get(Undeliverable::key_of(address)))?;
+            if known.is_none() && mark.is_none() {
+                return Ok(None);
+            }
         }
-        let all = u32::try_from(enrolments.len()).unwrap_or(u32::MAX);
-        let erasure = Erasure { address: Some(address.clone()), all, ..Erasure::begun(id, by) };
-        let entry = Entry::on_account(by.actor, by.now, AuditDetail::new(Act::ErasureBegun).noting(id));
+        let erasure = Erasure { all: u32::try_from(grants).unwrap_or(u32::MAX), ..begun };
+        let entry = Entry::on_account(by.actor, by.now, AuditDetail::new(Act::ErasureBegun).noting(erasure.id));
         // Where it is there, the same form began it.
         self.commit_once(self.transaction().create(&erasure)?.told_by(&[entry])?, by.deadline).await?;
-        Ok(Some(id))
+        Ok(Some(erasure.id))
     }
 
     /// Begins to forget everybody of a programme that was over before this time. The index is a moment behind.
     pub async fn begin_retention(&self, over_before: Moment, by: Author<'_>) -> Result<(), StoreError> {
-        for key in self.due(Queue::Retention, over_before, 1).await? {
-            let Some(programme) = self.get::<Programme>(key.into()).await? else { continue };
+        for key in self.due(Queue::Retention, over_before, 20).await? {
+            // One that cannot be read keeps no other from its end; the syncs tell of it.
+            let Ok(Some(programme)) = self.get::<Programme>(key.into()).await else { continue };
             let (id, version) = (programme.id.clone(), programme.version);
             let begun = Programme { erased_at: Some(by.now), version: version + 1, ..programme };
             let erasure = Erasure { programme: Some(id.clone()), ..Erasure::begun(new_ulid(by.now), by) };
@@ -106,7 +126,9 @@ impl Table {
     /// The grants that are still to be erased.
     pub async fn grants_to_erase(&self, erasure: &Erasure) -> Result<Vec<(ProgrammeId, GrantId)>, StoreError> {
         if let Some(programme) = &erasure.programme {
-            let grants = self.grants(programme).await?.into_iter().filter(|grant| !grant.person.address.is_erased());
+            let is_it = |of: &Grant| erasure.grant.as_ref().is_none_or(|grant| *grant == of.id);
+            let grants = self.grants(programme).await?.into_iter();
+            let grants = grants.filter(|grant| is_it(grant) && !grant.person.address.is_erased());
             return Ok(grants.map(|grant| (grant.programme, grant.id)).collect());
         }
         let Some(address) = &erasure.address else { return Ok(Vec::new()) };
@@ -118,25 +140,7 @@ impl Table {
     pub async fn erase_grant(&self, at: ActContext<'_>, erasure: &Erasure) -> Result<Option<Erasure>, StoreError> {
         let Some(view) = Box::pin(self.view(at.programme, at.grant)).await? else { return Ok(None) };
         let Ok(change) = view.erase(&erasure.by) else { return Ok(None) };
-        // A preview that is being applied may name them, and is still needed.
-        let applies = |job: &Job| job.is_running() && matches!(job.work, Work::Import { .. } | Work::Bulk { .. });
-        if self.jobs(at.programme).await?.iter().any(applies) {
-            return Ok(None);
-        }
         let (mut after, mut transaction) = (erasure.next(), self.transaction());
-        for preview in self.list(Import::of_programme(at.programme)).await? {
-            for part in preview.parts() {
-                self.delete(&part, at.deadline).await?;
-                after.count::<Import>(1);
-            }
-        }
-        for preview in self.list(RosterPreview::of_programme(at.programme)).await? {
-            for part in self.list(RosterFilePart::of_import(preview.import)).await? {
-                self.delete(&part.key(), at.deadline).await?;
-                after.count::<RosterFilePart>(1);
-            }
-            self.delete(&preview.key(), at.deadline).await?;
-        }
         let had = &view.grant.person.address;
         let mut addresses = BTreeSet::new();
         if !had.is_none() {
@@ -162,30 +166,72 @@ impl Table {
                 self.without_address(transaction, &mut after, &address, (Some(at.grant), at.deadline)).await?;
         }
         after.count::<Grant>(1);
-        after.done += 1;
+        (after.done, after.advanced_at) = (after.done + 1, at.now);
         let transaction = transaction.replace(&after, erasure.version)?;
         let told = transaction_of(transaction, &view, &change.counted(&view, at.now), at.now)?;
         Ok(self.commit_once(told, at.deadline).await?.then_some(after))
     }
 
-    /// Looks at an erasure again at this time. Without one it is done: what is left under a person's address goes too, and the erasure
-    /// names nobody.
+    /// Ends an erasure if nothing is left to it: what is under a person's address goes too, and the erasure names nobody. Otherwise it goes
+    /// on after this time.
     pub async fn leave_erasure(
         &self,
         erasure: &Erasure,
-        again_at: Option<Moment>,
+        goes_on_after: SignedDuration,
         by: Author<'_>,
-    ) -> Result<(), StoreError> {
-        let (mut after, mut transaction) = (Erasure { again_at, ..erasure.next() }, self.transaction());
-        if again_at.is_none() {
-            if let Some(address) = after.address.take() {
-                transaction = self.without_address(transaction, &mut after, &address, (None, by.deadline)).await?;
-            }
-            after.done_at = Some(by.now);
+    ) -> Result<bool, StoreError> {
+        let (mut after, mut transaction) = (erasure.next(), self.transaction());
+        // Somebody may have put them on a roster meanwhile, at last a file that was being applied.
+        let is_done =
+            self.without_files(&mut after, by.deadline).await? && self.grants_to_erase(erasure).await?.is_empty();
+        (after.again_at, after.done_at) =
+            if is_done { (None, Some(by.now)) } else { (Some(by.now + goes_on_after), None) };
+        if is_done && let Some(address) = after.address.take() {
+            transaction = self.without_address(transaction, &mut after, &address, (None, by.deadline)).await?;
         }
         let transaction = transaction.replace(&after, erasure.version)?.unaudited(Unaudited::Erasure);
         // Another runner may be further.
-        self.commit_once(transaction, by.deadline).await.map(drop)
+        self.commit_once(transaction, by.deadline).await?;
+        Ok(is_done)
+    }
+
+    /// Takes away the roster files that are kept, everywhere or in the erasure's programme, and from imports who somebody is. `false` where
+    /// one is being applied, which needs that.
+    async fn without_files(&self, after: &mut Erasure, deadline: Deadline) -> Result<bool, StoreError> {
+        let (mut applied, mut is_all, of) = (HashSet::new(), true, after.programme.clone());
+        for programme in self.list(Programme::all()).await? {
+            let running = self.jobs(&programme.id).await?.into_iter().filter(Job::is_running);
+            applied.extend(running.filter_map(|job| match job.work {
+                Work::Import { import, .. } => Some(import),
+                _ => None,
+            }));
+        }
+        for shard in SHARDS {
+            let parts = self.list(ImportPart::in_shard(shard)).await?.into_iter();
+            for part in parts.filter(|part| of.as_ref().is_none_or(|of| *of == part.programme)) {
+                match part.kept {
+                    Kept::Steps => {
+                        let mut steps = part.steps()?;
+                        if !steps.iter().any(Step::names_somebody) {
+                            continue;
+                        }
+                        if applied.contains(&part.import) {
+                            is_all = false;
+                            continue;
+                        }
+                        steps.retain(|step| !step.names_somebody());
+                        let part = ImportPart { bytes: ImportPart::bytes_of(&steps), ..part };
+                        self.write_alone(self.transaction().set(&part)?, deadline).await?;
+                    }
+                    Kept::File | Kept::Rows => {
+                        self.delete(&RosterPreview::key_of(&part.programme, part.import), deadline).await?;
+                        self.delete(&part.key(), deadline).await?;
+                    }
+                }
+                after.count::<ImportPart>(1);
+            }
+        }
+        Ok(is_all)
     }
 
     /// Takes away what lies under an address but its enrolments, unless a role or another grant than this one needs it.

@@ -37,7 +37,7 @@ kinds! {
     SentAs MailDay RosterMails BulkStop MailServer MailRefusal Undeliverable SignIn Link Session LoginRequest RateCount
     StaffPerson KnownAddress KeyOwner AssignedUse KeptTotals GroupTotals Crossing CapScan Run SyncState Account
     AccountDay AccountCut CutKeys MailedStatement ForeignAct ForeignKey MissingKey HeldMarks Checkpoint CheckpointPart Alarm
-    AddedAdmins ModelDay ModelRows BalanceNotice Digest AccountDigest Import Job RosterPreview RosterFilePart RosterToken Erasure
+    AddedAdmins ModelDay ModelRows BalanceNotice Digest AccountDigest Import Job RosterPreview ImportPart RosterToken Erasure
 }
 
 fn recorded() -> impl Iterator<Item = Item> {

@@ -22,10 +22,10 @@ use bursar_core::domain::usage::reading::Reading;
 use bursar_core::store::items::{self, Item};
 use bursar_core::store::{
     Account, AccountDay, AddedAdmins, AssignedUse, BulkStop, CapScan, Checkpoint, CheckpointPart, CutKeys, DoneByHand,
-    Enrolment, Erasure, FiledMail, ForeignKey, GroupTotals, HeldMarks, Import, Job, KeptTotals, KnownAddress, Lease,
-    Link, LoginRequest, MailRefusal, MailServer, Meta, MissingKey, ModelDay, ModelRows, OutboxRow, RateCount,
-    RosterFilePart, RosterMails, RosterPreview, RosterToken, RulesDue, RulesSource, Run, SentAs, StaffPerson,
-    SyncState, Undeliverable, Work,
+    Enrolment, Erasure, FiledMail, ForeignKey, GroupTotals, HeldMarks, Import, ImportPart, Job, KeptTotals,
+    KnownAddress, Lease, Link, LoginRequest, MailRefusal, MailServer, Meta, MissingKey, ModelDay, ModelRows, OutboxRow,
+    RateCount, RosterMails, RosterPreview, RosterToken, RulesDue, RulesSource, Run, SentAs, StaffPerson, SyncState,
+    Undeliverable, Work,
 };
 
 use super::Step;
@@ -34,7 +34,7 @@ use super::snapshot::text;
 
 /// The kinds of items that may hold an address, the latter ones only for a while, so that people can sign in.
 const WITH_ADDRESSES: &str = "grant enrolment programme person roles undeliverable address admins login-request sign-in link \
-                              session import roster-file erasure";
+                              session import-part erasure";
 
 /// What the product would write for an item of one of these kinds.
 macro_rules! rewritten {
@@ -56,7 +56,7 @@ pub(super) fn items_are_whole(step: &Step<'_>, wrong: &mut Vec<String>) {
             SignIn LoginRequest Link Session RateCount OutboxRow FiledMail SentAs Undeliverable MailDay RosterMails
             MailServer BulkStop MailRefusal Crossing CapScan Alarm Digest AccountDigest MailedStatement BalanceNotice
             SyncState Run Checkpoint CheckpointPart HeldMarks MissingKey ForeignKey KeyOwner KeptTotals GroupTotals
-            AssignedUse Account AccountDay AccountCut CutKeys ForeignAct ModelDay ModelRows RosterPreview RosterFilePart RosterToken);
+            AssignedUse Account AccountDay AccountCut CutKeys ForeignAct ModelDay ModelRows RosterPreview ImportPart RosterToken);
         match again {
             Ok(again) if again == *item => {}
             Ok(again) => {

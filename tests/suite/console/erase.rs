@@ -3,6 +3,8 @@
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::View;
 use bursar_core::store::Erasure;
+use bursar_local::invoke::FunctionName;
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::visitor::{Page, Visitor};
 
 use super::roster::preview;
@@ -24,7 +26,9 @@ async fn erased(admin: &Visitor, page: &Page, email: &str) -> Page {
 
 #[tokio::test]
 async fn a_person_is_found_nowhere_afterwards_and_every_sum_is_as_before() {
-    let mut campus = staffed().await;
+    let mut campus = Campus::open().await;
+    campus.programme("Maths", staff).await;
+    campus.programme("CS pilot", staff).await;
     campus.students(&["canary.old", "bob"]).await;
     campus.keys().await;
     campus.spend("canary.old", "3.25");
@@ -37,7 +41,12 @@ async fn a_person_is_found_nowhere_afterwards_and_every_sum_is_as_before() {
     let file = "email,name,id\ncanary.new@example.edu,Canary Bird,canary-7\n";
     let shown = preview(&admin, "add", file).await;
     admin.submit(&shown, &campus.console("/roster/apply"), &[]).await.expect(303);
-    preview(&admin, "add", &file.replace("Bird", "Byrd")).await.expect(200);
+    // Files that name her are also kept where she has no grant, and of an upload that died.
+    let maths = admin.get("/console/programmes/maths").await;
+    let upload = async || admin.upload(&maths, "/console/programmes/maths/roster", &[], "r.csv", file.as_bytes()).await;
+    upload().await.expect(200);
+    campus.gate.at(Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console), Fault::KillBefore);
+    assert!(upload().await.status >= 500);
     campus.settle().await;
     campus.ask("canary.new").await;
     campus.settle().await;
@@ -83,7 +92,7 @@ async fn a_person_is_found_nowhere_afterwards_and_every_sum_is_as_before() {
     let counts = done.attributes("erased", "data-kind").join(" ");
     assert_eq!(
         counts,
-        "address enrolment grant import link login-request outbox person roster-file session sign-in undeliverable"
+        "address enrolment grant import-part link login-request outbox person session sign-in undeliverable"
     );
     assert!(done.one("backups-until").text.starts_with("2026-12-15"));
     assert_eq!(campus.view("canary.old").await.spending(campus.clock.now()).lifetime.to_string(), "4.000000");
@@ -111,6 +120,36 @@ async fn a_person_is_found_nowhere_afterwards_and_every_sum_is_as_before() {
     let shown = preview(&admin, "add", file).await;
     admin.submit(&shown, &campus.console("/roster/apply"), &[]).await.expect(303);
     assert_eq!(campus.table.grants(&campus.programme).await.unwrap().len(), 3);
+    campus.finish_faulted().await;
+}
+
+/// Somebody else has her address by now, so her grant is named itself. Who was dropped with that can be taken back all the same.
+#[tokio::test]
+async fn of_a_grant_without_an_address_its_person_is_forgotten() {
+    let campus = Campus::with_keys(&["ada", "bob"]).await;
+    let admin = campus.admin().await;
+    let (apply, undo) = (campus.console("/roster/apply"), campus.console("/roster/undo"));
+    for (mode, file) in
+        [("add", "email,name,id\nada@example.edu,Canary,s1\n"), ("replace", "email,id\nada@example.edu,s2\n")]
+    {
+        let shown = preview(&admin, mode, file).await;
+        admin.submit(&shown, &apply, &[("confirm_dropped", "2")]).await.expect(303);
+    }
+    let old = format!("{GRANTS}/{}", campus.id("ada"));
+    let page = admin.get(&old).await;
+    admin.submit(&page, ERASE, &[("id", "s2")]).await.expect(422);
+    let receipt = admin.submit(&page, ERASE, &[("id", "s1")]).await.expect(303).location().unwrap().to_owned();
+    for _ in 0..2 {
+        campus.minutes(16);
+        campus.work().await;
+    }
+    assert_eq!(admin.get(&receipt).await.one("job").get("data-state"), "done");
+    assert_eq!(admin.submit(&page, ERASE, &[("id", "s1")]).await.expect(303).location(), Some(&*receipt));
+    assert_eq!(campus.judged().await.places_of(&[CANARY, "\"s1\""]), [""; 0]);
+    let emails = admin.get(GRANTS).await.attributes("grant", "data-email");
+    assert!(emails.contains(&"ada@example.edu".to_owned()), "who has the address now is still there: {emails:?}");
+    admin.submit(&admin.get(ID).await, &undo, &[]).await.expect(303);
+    assert_eq!(campus.enabled(), ["bob"]);
     campus.finish().await;
 }
 

@@ -69,17 +69,22 @@ async fn a_roster_is_shown_and_then_applied_once() {
 
     let file =
         "email,name,group,id\nada@example.edu,Ada Lovelace,A,1\nrobert@example.edu,Bob,B,2\ncid@example.edu,,,\n";
+    campus.minutes(1);
     let shown = preview(&admin, "add", file).await;
     assert_eq!(counts(&shown), [1, 2, 1, 0, 0, 0]);
-    let file_of = |page: &Page| format!("{ROSTER}/{}.csv", page.form(APPLY).value("import").unwrap());
-    insta::assert_snapshot!(admin.get(&file_of(&shown)).await.expect(200).body.replace('\r', ""), @"
+    let csv = async |of: &str| admin.get(&format!("{of}.csv")).await.expect(200).body.replace('\r', "");
+    let listed = csv(&format!("{ROSTER}/{}", shown.form(APPLY).value("import").unwrap())).await;
+    insta::assert_snapshot!(listed, @"
     line,change,email,name,group,id,reason
     2,changed,ada@example.edu,Ada Lovelace,A,1,before: name Ada
     3,changed moved,robert@example.edu,Bob,B,2,\"before: address bob@example.edu, group A\"
     4,added,cid@example.edu,,,,
     ");
     admin.submit(&shown, APPLY, &[]).await.expect(303);
-    admin.get(&file_of(&shown)).await.expect(409);
+    let overview = admin.get(ID).await;
+    let applied = overview.body.split('"').find(|text| text.starts_with(&format!("{ROSTER}/0"))).unwrap();
+    let changed = admin.get(applied).await.expect(200);
+    assert_eq!((csv(applied).await, counts(&changed)), (listed, counts(&shown)), "as it was applied");
     let all = ["ada Ada Lovelace A", "cid - -", "robert Bob B"];
     assert_eq!(people(&campus).await, all);
     let nothing = preview(&admin, "add", file).await;
@@ -244,6 +249,28 @@ async fn an_import_that_was_cut_off_goes_on() {
     campus.finish_faulted().await;
 }
 
+#[tokio::test]
+async fn of_two_imports_that_compared_the_same_roster_one_is_applied() {
+    let mut campus = Campus::open().await;
+    campus.programme("CS pilot", |_| {}).await;
+    let admin = campus.admin().await;
+    let (shown, other) = (
+        preview(&admin, "add", "email\nada@example.edu\n").await,
+        preview(&admin, "replace", "email\neve@example.edu\n").await,
+    );
+    // The first has compared, and the other is applied before it begins.
+    let held = campus.gate.hold(Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console));
+    let (refused, applied) = tokio::join!(admin.submit(&shown, APPLY, &[]), async {
+        held.arrived().await;
+        let applied = admin.submit(&other, APPLY, &[]).await;
+        drop(held);
+        applied
+    });
+    assert_eq!((refused.status, applied.status), (409, 303));
+    assert_eq!(people(&campus).await, ["eve - -"]);
+    campus.finish().await;
+}
+
 /// A roster, in `long` that of a large university, whose import is killed at a call of several of its invocations.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_row_is_applied_once_however_often_the_import_is_killed() {
@@ -349,18 +376,29 @@ async fn the_drops_of_an_import_are_undone_within_a_week() {
     const UNDO: &str = "/console/programmes/cs-pilot/roster/undo";
     let campus = Campus::with_keys(&["ada", "bob"]).await;
     let admin = campus.admin().await;
-    let wrong = preview(&admin, "replace", "email\neve@example.edu\n").await;
-    admin.submit(&wrong, APPLY, &[("confirm_dropped", "2")]).await.expect(303);
-    assert_eq!(people(&campus).await, ["ada - - dropped", "bob - - dropped", "eve - -"]);
+    for (file, dropped) in [("email\nada@example.edu\neve@example.edu\n", "1"), ("email\neve@example.edu\n", "1")] {
+        let wrong = preview(&admin, "replace", file).await;
+        admin.submit(&wrong, APPLY, &[("confirm_dropped", dropped)]).await.expect(303);
+        campus.minutes(1);
+    }
+    let right = preview(&admin, "replace", "email,group\neve@example.edu,A\n").await;
+    admin.submit(&right, APPLY, &[]).await.expect(303);
+    assert_eq!(people(&campus).await, ["ada - - dropped", "bob - - dropped", "eve - A"]);
+    // The newest is first.
     let page = admin.get(ID).await;
     for _ in 0..2 {
         admin.submit(&page, UNDO, &[]).await.expect(303);
     }
     assert_eq!(
         (people(&campus).await, campus.enabled()),
-        (["ada - -", "bob - -", "eve - -"].map(str::to_owned).to_vec(), vec!["ada", "bob"])
+        (["ada - -", "bob - - dropped", "eve - A"].map(str::to_owned).to_vec(), vec!["ada"])
     );
-    assert!(!admin.get(ID).await.offers(UNDO), "the last import dropped nobody");
+    admin.submit(&admin.get(ID).await, UNDO, &[]).await.expect(303);
+    assert_eq!(
+        (people(&campus).await, campus.enabled()),
+        (["ada - -", "bob - -", "eve - A"].map(str::to_owned).to_vec(), vec!["ada", "bob"])
+    );
+    assert!(!admin.get(ID).await.offers(UNDO), "both are undone");
     campus.minutes(7 * 24 * 60);
     let admin = campus.admin().await;
     let csrf = admin.get(ID).await.form("/sign-out").value("csrf").unwrap().to_owned();

@@ -48,6 +48,7 @@ async fn each_kind_of_mail_reaches_its_reader() {
         until: now + WAITS_FOR,
         replaces: true,
         roster: String::new(),
+        rows: String::new(),
         why: vec!["It is the first file.".to_owned()],
     };
     let changes = RosterChanges::default();

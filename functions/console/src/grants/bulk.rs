@@ -203,7 +203,7 @@ pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
         let step = |row: &GrantRow<'_>| Step::Act { grant: row.line.id.clone(), allowed: row.line.allowed };
         let steps: Vec<Step> = rows.iter().map(step).collect();
         let import = Import { import: bulk, act: Some(typed.act()), ..Import::of(&programme.id, &steps, *now) };
-        site.table.keep_import(import.clone(), steps, *deadline).await?;
+        site.table.keep_import(&import, &steps, &[], *deadline).await?;
         return start(&post, import).await;
     }
     let bulk = (unknown.is_empty() && count > 0).then(|| format!("{}-{hash}", new_ulid(*now)));
@@ -231,7 +231,7 @@ async fn start(post: &Post<Faculty>, import: Import) -> Answer {
     if import.programme != *id || import.act.is_none() {
         return Err(AppError::unprocessable(GONE));
     }
-    match site.table.start_import(&import, &[], post.author()).await? {
+    match site.table.start_import(&import, None, &[], post.author()).await? {
         JobCreation::Busy => {
             Err(AppError::conflict("Another change of many is under way. Wait until it is done, then press again."))
         }

@@ -9,7 +9,7 @@ use super::edit;
 use super::outlook::{Chart, Outlook};
 use super::warnings::{self, BudgetRoom};
 use crate::form::ShownField;
-use crate::job_line::{JobLine, to_undo};
+use crate::job_line::JobLine;
 use crate::prelude::*;
 use crate::programmes::{CARRIED, copying};
 use crate::roster::registrar;
@@ -54,13 +54,21 @@ struct OverviewPage<'a> {
     waiting: Option<(String, RosterPreview)>,
     /// What is said of the registrar's token.
     token: Option<String>,
-    /// The last import, if its drops may still be undone: how many, and until when.
-    undo: Option<(Ulid, u32, String)>,
+    applied: Vec<AppliedRoster>,
     edit: EditFields<'a>,
     person: Vec<ShownField<'a>>,
     is_person_open: bool,
     /// The form that copies the programme; assistants have none.
     copying: Option<CopyFields<'a>>,
+}
+
+/// A roster that was applied within some days.
+struct AppliedRoster {
+    import: Ulid,
+    at: String,
+    dropped: u32,
+    /// Until when its drops may be undone, if it made any and they were not.
+    undone_until: Option<String>,
 }
 
 struct EditFields<'a> {
@@ -104,7 +112,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         site.table.unreachable(now),
         site.table.roster_mails(&programme.id)
     )?;
-    let Overview { budget, used: of_programme, jobs, guardrails, token, previews } =
+    let Overview { budget, used: of_programme, jobs, guardrails, token, previews, imports } =
         known.ok_or_else(AppError::not_found)?;
     let spent = of_programme.used().days(settings.basis.byok);
     let had_a_key = of_programme.assigned_keys > 0 || budget.shown;
@@ -162,7 +170,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         chart: Chart::of(&spent, budget.limit),
         waiting: waiting(previews, &jobs, now).map(|file| (time(file.until), file)),
         token,
-        undo: to_undo(&jobs, now).map(|(import, dropped, until)| (import, dropped, time(until))),
+        applied: applied(&imports, now, time),
         jobs: JobLine::of_programme(programme, &jobs, now),
         spent: context.figure(&spent, span, had_a_key),
         as_of: sync.listed_at.map(time),
@@ -189,6 +197,18 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         },
     };
     Ok(site.page(&page))
+}
+
+/// The rosters that files brought, the newest first.
+fn applied(imports: &[Import], now: Moment, time: impl Fn(Moment) -> String) -> Vec<AppliedRoster> {
+    let of_files =
+        imports.iter().rev().filter(|import| import.applied && import.header.is_some() && now < import.until());
+    let is_undone = |import: &Import| imports.iter().any(|of| of.import == import.undo() && of.applied);
+    let applied = |of: &Import| {
+        let undone_until = of.undone_until(now).filter(|_| !is_undone(of)).map(&time);
+        AppliedRoster { import: of.import, at: time(of.made_at), dropped: of.dropped, undone_until }
+    };
+    of_files.map(applied).collect()
 }
 
 /// The newest of the registrar's files that wait, unless it is being applied.

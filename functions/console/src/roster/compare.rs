@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use bursar_core::domain::values::address::MatchedAddress;
 use bursar_core::domain::values::token::sha256_hex;
+use serde::{Deserialize, Serialize};
 
 use super::parse::{RefusedRow, RosterFile, RosterRow};
 use crate::prelude::*;
@@ -27,7 +28,7 @@ pub(super) struct ImportPlan {
 }
 
 /// A row of the file with what it changes, or a person whom the file does not name.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct PlannedRow {
     pub(super) line: Option<u64>,
     /// None: everything is as it was.
@@ -40,7 +41,7 @@ pub(super) struct PlannedRow {
     pub(super) reason: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Change {
     Added,
     /// The name, the id or the address.
@@ -107,6 +108,11 @@ impl ImportPlan {
 
     pub(super) fn count(&self, change: Change) -> usize {
         self.of(change).count()
+    }
+
+    /// The rows that change something or are refused.
+    pub(super) fn changed(&self) -> Vec<&PlannedRow> {
+        self.rows.iter().filter(|row| !row.changes.is_empty()).collect()
     }
 
     pub(super) fn unchanged(&self) -> usize {

@@ -7,7 +7,8 @@ mod parse;
 pub(crate) mod registrar;
 mod waits;
 
-use bursar_core::store::{JobCreation, PREVIEW_LASTS, RateCount, RosterChanges, RosterPreview};
+use bursar_core::domain::values::token::sha256_hex;
+use bursar_core::store::{ImportPart, JobCreation, Kept, PREVIEW_LASTS, RateCount, RosterChanges, RosterPreview};
 use compare::{AbsentRows, Change, ImportPlan, PlannedRow};
 use parse::{FileError, RosterFile, RosterRow};
 
@@ -26,17 +27,24 @@ const GONE: &str =
 
 #[derive(Template)]
 #[template(path = "roster.html")]
-struct Preview<'a> {
+struct RosterPage<'a> {
     frame: PageFrame<'a>,
     programme: &'a Programme,
-    compared: &'a Compared,
+    /// Nothing where it was applied.
+    preview: Option<Preview<'a>>,
     /// The rows of each change, of many the first hundred.
     lists: Vec<(Change, usize, Listing<PlannedRow>)>,
-    import: Option<String>,
+    /// All of them as files: what a link says, and its address.
+    files: Vec<(String, String)>,
+}
+
+struct Preview<'a> {
+    compared: &'a Compared,
+    import: Ulid,
     /// Why it waits, if it is a registrar's file.
     why: &'a [String],
     /// Why nothing was done, if this follows a press.
-    refused: Option<String>,
+    refused: Option<&'a str>,
 }
 
 /// A file compared with the roster as it is now.
@@ -70,7 +78,7 @@ impl Compared {
     async fn of(site: &Site, programme: &Programme, file: &[u8], mode: AbsentRows) -> Result<Compared, AppError> {
         let file = parse::file(file).map_err(|error| match error {
             FileError::TooMany => {
-                let why = "A roster has at most 50,000 rows. Split the file and add one part after the other.";
+                let why = "A roster has at most 50,000 rows. Put the others into a programme of their own.";
                 AppError::refused(StatusCode::PAYLOAD_TOO_LARGE, why)
             }
             why => AppError::unprocessable(why.to_string()),
@@ -104,28 +112,6 @@ impl Compared {
         Import { import, header: Some(self.header.clone()), ..Import::of(&programme.id, &self.plan.steps, now) }
     }
 
-    /// Keeps the file as it was compared, and shows what it would change. A registrar's file waits on as long as it did before.
-    async fn keep(
-        self,
-        post: &Post<Faculty>,
-        file: &[u8],
-        before: Option<(&RosterPreview, String)>,
-    ) -> Result<Response, AppError> {
-        let Post { site, access, now, deadline, .. } = post;
-        let mut preview = self.preview(&access.programme, *now + PREVIEW_LASTS, Vec::new(), *now);
-        let (was, refused) = before.unzip();
-        if let Some(was) = was.filter(|was| was.waits()) {
-            (preview.until, preview.why) = (was.until, was.why.clone());
-        }
-        if !self.plan.rows.is_empty() {
-            site.table.keep_preview(&preview, file, &[], *deadline).await?;
-        }
-        if preview.waits() {
-            site.table.remove_waiting_files(&preview.programme, Some(preview.import), *deadline).await?;
-        }
-        Ok(self.page(site, access, &preview, refused))
-    }
-
     fn preview(&self, programme: &Programme, until: Moment, why: Vec<String>, now: Moment) -> RosterPreview {
         RosterPreview {
             import: new_ulid(now),
@@ -133,46 +119,45 @@ impl Compared {
             until,
             replaces: self.mode == AbsentRows::Replace,
             roster: self.roster.clone(),
+            rows: sha256_hex(&[&String::from_utf8_lossy(&ImportPart::bytes_of(&self.plan.rows))]),
             why,
         }
     }
 
-    fn page(
-        &self,
-        site: &Site,
-        access: &ProgrammeAccess,
-        preview: &RosterPreview,
-        refused: Option<String>,
-    ) -> Response {
-        let programme = &access.programme;
-        let list = |change: Change| {
-            let testid = if change == Change::Refused { "refused-row" } else { "row" };
-            let rows: Vec<PlannedRow> = self.plan.of(change).take(ON_A_PAGE).cloned().collect();
-            // Who is dropped is on no line.
-            let [line, others @ ..] = COLUMNS;
-            let line = (change != Change::Dropped).then_some(line);
-            let columns = line.into_iter().chain(others);
-            let list = Listing::of((change.as_str(), testid), columns, rows, programme.settings.term.zone());
-            (change, self.plan.count(change), list)
-        };
-        let is_kept = !self.plan.rows.is_empty();
-        site.page(&Preview {
-            frame: PageFrame::of(site, &access.visitor),
-            programme,
-            compared: self,
-            lists: Change::ALL.into_iter().map(list).collect(),
-            import: is_kept.then(|| preview.import.to_string()),
-            why: &preview.why,
-            refused,
-        })
+    fn page(&self, site: &Site, access: &ProgrammeAccess, of: &RosterPreview, refused: Option<&str>) -> Response {
+        let preview = Preview { compared: self, import: of.import, why: &of.why, refused };
+        page(site, access, of.import, &self.plan.rows, Some(preview))
     }
 }
 
-impl Preview<'_> {
-    fn files(&self) -> Vec<(String, String)> {
-        let file = |import: &String| format!("{}/roster/{import}.csv", paths::programme(&self.programme.id));
-        self.import.iter().flat_map(|import| csv_file::offered(&file(import), self.compared.plan.rows.len())).collect()
-    }
+/// What a file would change, or did.
+fn page(
+    site: &Site,
+    access: &ProgrammeAccess,
+    import: Ulid,
+    rows: &[PlannedRow],
+    preview: Option<Preview<'_>>,
+) -> Response {
+    let programme = &access.programme;
+    let list = |change: Change| {
+        let testid = if change == Change::Refused { "refused-row" } else { "row" };
+        let such = || rows.iter().filter(|row| row.changes.contains(&change));
+        // Who is dropped is on no line.
+        let [line, others @ ..] = COLUMNS;
+        let line = (change != Change::Dropped).then_some(line);
+        let shown: Vec<PlannedRow> = such().take(ON_A_PAGE).cloned().collect();
+        let columns = line.into_iter().chain(others);
+        let list = Listing::of((change.as_str(), testid), columns, shown, programme.settings.term.zone());
+        (change, such().count(), list)
+    };
+    let file = format!("{}.csv", paths::roster(&programme.id, import));
+    site.page(&RosterPage {
+        frame: PageFrame::of(site, &access.visitor),
+        programme,
+        preview,
+        lists: Change::ALL.into_iter().map(list).collect(),
+        files: if rows.is_empty() { Vec::new() } else { csv_file::offered(&file, rows.len()) },
+    })
 }
 
 pub(crate) async fn preview(Upload { form, file }: Upload) -> Answer {
@@ -188,7 +173,11 @@ pub(crate) async fn preview(Upload { form, file }: Upload) -> Answer {
         let why = "So many files were uploaded for this programme within this hour that no more are taken. Nothing was changed; upload the file again when the hour is over.";
         return Err(AppError::too_fast(why, this_hour.ends_at.duration_since(*now)));
     }
-    compared.keep(&form, &file, None).await
+    let preview = compared.preview(programme, *now + PREVIEW_LASTS, Vec::new(), *now);
+    if !compared.plan.rows.is_empty() {
+        site.table.keep_preview(&preview, &file, &[], *deadline).await?;
+    }
+    Ok(compared.page(site, access, &preview, None))
 }
 
 pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
@@ -197,31 +186,44 @@ pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
     has_open_roster(programme)?;
     let overview = || Ok(Redirect::to(&paths::programme(&programme.id)).into_response());
     let gone = || AppError::unprocessable(GONE);
-    let import: Ulid = fields.filled("import").and_then(|import| import.parse().ok()).ok_or_else(gone)?;
+    let previewed: Ulid = fields.filled("import").and_then(|import| import.parse().ok()).ok_or_else(gone)?;
+    let import = fields.filled("roster").map_or(previewed, |roster| of_version(previewed, roster));
     if site.table.import(&programme.id, import, *now).await?.is_some_and(|import| import.applied) {
         return overview();
     }
-    let (preview, file) = site.table.preview(&programme.id, import, *now).await?.ok_or_else(gone)?;
+    let (preview, file) = site.table.preview(&programme.id, previewed, *now).await?.ok_or_else(gone)?;
+    let before = last_import(site, programme).await?;
     let compared = Compared::of(site, programme, &file, AbsentRows::replacing(preview.replaces)).await?;
-    if compared.roster != preview.roster {
+    // The page that was pressed may be newer than the preview.
+    if compared.roster != fields.filled("roster").unwrap_or(&preview.roster) {
         let why =
             "The roster has changed since that preview, so nothing was done. This is what the file would change now.";
-        let page = compared.keep(&form, &file, Some((&preview, why.to_owned()))).await;
-        return Err(AppError::page(StatusCode::CONFLICT, page));
+        return Err(AppError::page(StatusCode::CONFLICT, Ok(compared.page(site, access, &preview, Some(why)))));
     }
     let dropped = compared.plan.count(Change::Dropped);
     if compared.plan.drops_many() && fields.filled("confirm_dropped") != Some(dropped.to_string().as_str()) {
         let why = format!(
             "Nothing was done. More than a fifth of the roster would be dropped: type the number, {dropped}, to confirm it."
         );
-        let page = compared.page(site, access, &preview, Some(why));
+        let page = compared.page(site, access, &preview, Some(&why));
         return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, Ok(page)));
     }
-    start(site, compared.import(programme, import, *now), compared.plan.steps, &[], form.author()).await?;
+    start(site, &compared.import(programme, import, *now), &compared.plan, before, &[], form.author()).await?;
     if preview.waits() {
-        site.table.remove_waiting_files(&programme.id, None, *deadline).await?;
+        site.table.remove_waiting_files(&preview, false, *deadline).await?;
     }
     overview()
+}
+
+/// The import of a preview as it was shown for this version of the roster. For another one it has other steps, so it is another import.
+fn of_version(previewed: Ulid, roster: &str) -> Ulid {
+    Ulid(previewed.0 ^ u128::from_str_radix(roster, 16).unwrap_or_default())
+}
+
+/// The last job that applied a roster here, which has ended. What is compared after it is compared with what it left.
+async fn last_import(site: &Site, programme: &Programme) -> Result<Option<Job>, AppError> {
+    let last = site.table.get(Job::key_of(&programme.id, "import")).await?;
+    if last.as_ref().is_some_and(Job::is_running) { Err(AppError::conflict(BUSY)) } else { Ok(last) }
 }
 
 /// Takes back the drops of one import.
@@ -230,21 +232,26 @@ pub(crate) async fn undo(form: Post<Faculty>) -> Answer {
     has_open_roster(&access.programme)?;
     let gone = || AppError::unprocessable("There are no drops of the last seven days that could be undone.");
     let import = fields.filled("import").and_then(|import| import.parse().ok()).ok_or_else(gone)?;
+    let before = last_import(site, &access.programme).await?;
     let (undo, steps) = site.table.undo_of(&access.programme.id, import, *now).await?.ok_or_else(gone)?;
-    start(site, undo, steps, &[], form.author()).await?;
+    let plan = ImportPlan { steps, ..ImportPlan::default() };
+    start(site, &undo, &plan, before, &[], form.author()).await?;
     Ok(Redirect::to(&paths::programme(&access.programme.id)).into_response())
 }
 
-/// Starts the job that does these steps, with the mails that tell of it.
+/// Starts the job that does what is planned, with the mails that tell of it.
 async fn start(
     site: &Site,
-    import: Import,
-    steps: Vec<Step>,
+    import: &Import,
+    plan: &ImportPlan,
+    before: Option<Job>,
     mails: &[OutboxRow],
     by: Author<'_>,
 ) -> Result<(), AppError> {
-    site.table.keep_import(import.clone(), steps, by.deadline).await?;
-    match site.table.start_import(&import, mails, by).await? {
+    let rows = plan.changed();
+    let rows = if rows.is_empty() { Vec::new() } else { ImportPart::bytes_of(&rows) };
+    site.table.keep_import(import, &plan.steps, &rows, by.deadline).await?;
+    match site.table.start_import(import, before.map(|job| job.job), mails, by).await? {
         JobCreation::Already => {}
         JobCreation::Busy => return Err(AppError::conflict(BUSY)),
         JobCreation::Yes => jobs::in_a_request(site, &import.programme, by.deadline).await,
@@ -252,7 +259,7 @@ async fn start(
     Ok(())
 }
 
-/// A preview that is kept, compared anew; under its name with `.csv` the file of all its rows.
+/// What a file would change, compared anew, or what it changed when it was applied; under its name with `.csv` the file of all rows.
 pub(crate) async fn kept(
     State(site): State<Site>,
     access: ProgrammeAccess,
@@ -262,17 +269,28 @@ pub(crate) async fn kept(
     let as_file = name.strip_suffix(".csv");
     let import = as_file.unwrap_or(&name).parse().ok();
     let import: Ulid = import.filter(|_| access.is_faculty()).ok_or_else(AppError::not_found)?;
-    let kept = site.table.preview(&access.programme.id, import, site.clock.now()).await?;
-    let (preview, bytes) = kept.ok_or_else(AppError::not_found)?;
-    let compared = Compared::of(&site, &access.programme, &bytes, AbsentRows::replacing(preview.replaces)).await?;
-    if as_file.is_none() {
-        return Ok(compared.page(&site, &access, &preview, None));
-    }
-    if compared.roster != preview.roster {
-        let why = "The roster has changed since this preview. Upload the file again to see what it would change now.";
-        return Err(AppError::conflict(why));
-    }
-    file.answer(&format!("roster-{}", access.programme.id), COLUMNS, compared.plan.rows)
+    let programme = &access.programme;
+    let is_applied = site.table.get(Import::key_of(&programme.id, import)).await?.is_some_and(|import| import.applied);
+    let rows: Vec<PlannedRow> = if is_applied {
+        let rows = site.table.kept_bytes(import, Kept::Rows).await?;
+        if rows.is_empty() {
+            return Err(AppError::refused(StatusCode::NOT_FOUND, "What this roster changed is not kept any more."));
+        }
+        let rows: Vec<PlannedRow> = serde_json::from_slice(&rows)?;
+        if as_file.is_none() {
+            return Ok(page(&site, &access, import, &rows, None));
+        }
+        rows
+    } else {
+        let kept = site.table.preview(&programme.id, import, site.clock.now()).await?;
+        let (preview, bytes) = kept.ok_or_else(AppError::not_found)?;
+        let compared = Compared::of(&site, programme, &bytes, AbsentRows::replacing(preview.replaces)).await?;
+        if as_file.is_none() {
+            return Ok(compared.page(&site, &access, &preview, None));
+        }
+        compared.plan.rows
+    };
+    file.answer(&format!("roster-{}", programme.id), COLUMNS, rows)
 }
 
 /// The steps by which one person comes onto a roster. What is empty stays as it is.

@@ -6,13 +6,13 @@ use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::request::Parts;
 use bursar_core::domain::values::token::RegistrarToken;
-use bursar_core::store::{RateCount, RosterToken, StaffPerson, WAITS_FOR};
+use bursar_core::store::{RateCount, RosterPreview, RosterToken, StaffPerson, WAITS_FOR};
 use bursar_core::web::RequestDeadline;
 use serde_json::{Value, json};
 
 use super::compare::AbsentRows;
 use super::waits::{self, Standing};
-use super::{BUSY, Compared, has_open_roster, start};
+use super::{Compared, has_open_roster, last_import, start};
 use crate::access::MOST_OF_A_FILE;
 use crate::prelude::*;
 
@@ -28,7 +28,7 @@ pub(crate) async fn put(
     request: Request,
 ) -> Answer {
     let now = site.clock.now();
-    let (programme, token) = programme_of(&site, &id, request.headers(), now).await?;
+    let (programme, token) = programme_of(&site, &id, request.headers(), now, deadline).await?;
     site.table.note_token_use(&token, now, deadline).await?;
     let this_hour = RateCount::of_registrars_files(&programme.id, now);
     if !site.table.count_one(&this_hour, FILES_AN_HOUR, deadline).await? {
@@ -38,34 +38,44 @@ pub(crate) async fn put(
     has_open_roster(&programme)?;
     let mode = mode(request.uri().query().unwrap_or_default())?;
     let file = file(request).await?;
-    let before = site.table.get(Job::key_of(&programme.id, "import")).await?;
-    if before.as_ref().is_some_and(Job::is_running) {
-        return Err(AppError::conflict(BUSY));
-    }
+    let before = last_import(&site, &programme).await?;
     let compared = Compared::of(&site, &programme, &file, mode).await?;
     let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
     let last_header = before.as_ref().and_then(Job::last_header);
     let why = waits::why(&compared, &Standing { settings: &programme.settings, budget: &budget, last_header, now });
-    if compared.plan.steps.is_empty() && why.is_empty() {
-        site.table.remove_waiting_files(&programme.id, None, deadline).await?;
-        return Ok(answer(StatusCode::OK, &json!({ "state": "unchanged" })));
-    }
-    let preview = compared.preview(&programme, now + WAITS_FOR, why, now);
-    let (import, changes) = (preview.import, compared.changes());
-    let mails = site.table.mails_about_import(&programme, import, changes, now, deadline).await?;
+    let mut preview = compared.preview(&programme, now + WAITS_FOR, why, now);
+    let waiting = site.table.list(RosterPreview::of_programme(&programme.id)).await?;
+    let again = |of: &RosterPreview| (of.rows.clone(), of.replaces, of.why.clone());
+    let again = waiting.into_iter().find(|of| of.waits() && now < of.until && again(of) == again(&preview));
+    let changes = compared.changes();
     let mut said = serde_json::to_value(changes)?;
-    said["import"] = json!(import);
-    said["why"] = json!(preview.why);
-    if preview.waits() {
-        site.table.keep_preview(&preview, &file, &mails, deadline).await?;
-        said["state"] = json!("waiting");
+    let state = if compared.plan.steps.is_empty() && !preview.waits() {
+        said = json!({});
+        "unchanged"
+    } else if let Some(again) = again {
+        // Faculty have a mail about it.
+        preview = again;
+        "waiting"
     } else {
-        let by = Author { actor: &Actor::Registrar, now, deadline };
-        start(&site, compared.import(&programme, import, now), compared.plan.steps, &mails, by).await?;
-        said["state"] = json!("applying");
-    }
+        let mails = site.table.mails_about_import(&programme, preview.import, changes, now, deadline).await?;
+        if preview.waits() {
+            site.table.keep_preview(&preview, &file, &mails, deadline).await?;
+            "waiting"
+        } else {
+            let import = compared.import(&programme, preview.import, now);
+            let by = Author { actor: &Actor::Registrar, now, deadline };
+            start(&site, &import, &compared.plan, before, &mails, by).await?;
+            "applying"
+        }
+    };
     // Last, so that a file waits until the next one does or is applied.
-    site.table.remove_waiting_files(&programme.id, Some(import), deadline).await?;
+    site.table.remove_waiting_files(&preview, true, deadline).await?;
+    tracing::info!(programme = %programme.id, import = %preview.import, state, ?changes, "the registrar's file");
+    said["state"] = json!(state);
+    if state == "unchanged" {
+        return Ok(answer(StatusCode::OK, &said));
+    }
+    (said["import"], said["why"]) = (json!(preview.import), json!(preview.why));
     Ok(answer(StatusCode::ACCEPTED, &said))
 }
 
@@ -75,6 +85,7 @@ async fn programme_of(
     id: &str,
     headers: &HeaderMap,
     now: Moment,
+    deadline: Deadline,
 ) -> Result<(Programme, RosterToken), AppError> {
     let refused = || {
         let why = "There is no programme of this name, or the token is not its.";
@@ -87,11 +98,15 @@ async fn programme_of(
     let (programme, token) =
         tokio::try_join!(site.table.get(Programme::key_of(&id)), site.table.get(RosterToken::key_of(&id)))?;
     let (programme, token) = programme.zip(token).ok_or_else(refused)?;
-    if token.hash == given.hash() && is_good(site, &programme, &token, now).await? {
-        Ok((programme, token))
-    } else {
-        Err(refused())
+    if token.hash != given.hash() {
+        return Err(refused());
     }
+    if !is_good(site, &programme, &token, now).await? {
+        // For good, also if its maker has the role again one day.
+        site.table.end_roster_token(&token, Author { actor: &Actor::Rule, now, deadline }).await?;
+        return Err(refused());
+    }
+    Ok((programme, token))
 }
 
 /// Whether the programme goes on and the maker of its token may still make one.
@@ -164,7 +179,9 @@ pub(crate) async fn change_token(form: Post<Faculty>) -> Answer {
     has_open_roster(programme)?;
     match fields.get("act") {
         Some("end") => {
-            site.table.set_roster_token(&programme.id, None, form.author()).await?;
+            if let Some(token) = site.table.get(RosterToken::key_of(&programme.id)).await? {
+                site.table.end_roster_token(&token, form.author()).await?;
+            }
             Ok(Redirect::to(&paths::programme(&programme.id)).into_response())
         }
         Some("make") => {
@@ -176,7 +193,7 @@ pub(crate) async fn change_token(form: Post<Faculty>) -> Answer {
                 made_at: *now,
                 last_used_at: None,
             };
-            site.table.set_roster_token(&programme.id, Some(&kept), form.author()).await?;
+            site.table.set_roster_token(&kept, form.author()).await?;
             Ok(site.page(&TokenPage {
                 frame: PageFrame::of(site, &access.visitor),
                 programme,

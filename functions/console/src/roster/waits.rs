@@ -41,8 +41,7 @@ pub(super) fn why(file: &Compared, standing: &Standing<'_>) -> Vec<String> {
             "Its header is another than that of the last file that was applied.".to_owned(),
         ),
     }
-    let is_late = |grant: &&Grant| grant.holds.dropped.is_some_and(|at| at > standing.now - LATELY);
-    let lately = grants.iter().filter(|grant| !grant.is_over()).filter(is_late).count();
+    let lately = grants.iter().filter(|grant| !grant.is_over() && standing.is_late(grant)).count();
     because(
         dropped > FEW && (dropped + lately) * 5 > people,
         match lately {
@@ -79,7 +78,13 @@ pub(super) fn why(file: &Compared, standing: &Standing<'_>) -> Vec<String> {
 }
 
 impl Standing<'_> {
-    /// What would be held if everybody claimed, before the file and after it. A reservation of somebody who is dropped stays for a week.
+    /// Whether somebody was dropped within a week.
+    fn is_late(&self, grant: &Grant) -> bool {
+        grant.holds.dropped.is_some_and(|at| at > self.now - LATELY)
+    }
+
+    /// What would be held if everybody claimed, before the file and after it. A reservation of somebody who is dropped stays for a week,
+    /// and the mark of it longer.
     fn implied(&self, file: &Compared) -> (Usd, Usd) {
         let mut unreserved = Unreserved::default();
         file.grants.iter().for_each(|grant| unreserved.add(grant));
@@ -91,10 +96,12 @@ impl Standing<'_> {
         let grants: HashMap<&GrantId, &Grant> = file.grants.iter().map(|grant| (&grant.id, grant)).collect();
         let more = |step: &Step| match (step, step.grant().and_then(|grant| grants.get(grant))) {
             (Step::Add { group, .. }, _) => cost(None, group),
-            (Step::Change { group, .. }, Some(of)) if of.has_reservation || of.holds.is_empty() => {
+            (Step::Change { group, .. }, Some(of))
+                if of.has_reservation || of.holds.dropped.is_some() || of.holds.is_empty() =>
+            {
                 cost(of.own_cap, group) - cost(of.own_cap, &of.group)
             }
-            (Step::Return { .. }, Some(of)) if !of.has_reservation => cost(of.own_cap, &of.group),
+            (Step::Return { .. }, Some(of)) if !of.has_reservation || !self.is_late(of) => cost(of.own_cap, &of.group),
             (Step::Drop { .. }, Some(of)) if !of.has_reservation => Usd::ZERO - cost(of.own_cap, &of.group),
             _ => Usd::ZERO,
         };

@@ -16,7 +16,7 @@ const SIDE_BY_SIDE: usize = 8;
 /// Continues an import that the caller owns, and returns the state in which it is left.
 pub(super) async fn carry_on(site: &Site, mut job: Job, until: JobDeadlines) -> Result<JobState> {
     let (Work::Import { import, .. } | Work::Bulk { import }) = job.work else { return Ok(job.state) };
-    let act = site.table.get(Import::key_of(&job.programme, import, 0)).await?.and_then(|import| import.act);
+    let act = site.table.get(Import::key_of(&job.programme, import)).await?.and_then(|import| import.act);
     loop {
         if let Some(ended) = jobs::ended_early(site, &job).await? {
             return jobs::end(site, job, ended, until.deadline).await;
@@ -36,9 +36,9 @@ pub(super) async fn carry_on(site: &Site, mut job: Job, until: JobDeadlines) -> 
             let job = Job { done: job.all, ..job };
             return jobs::end(site, job, JobState::Done { at }, until.deadline).await;
         }
-        let steps = site.table.steps_from(&job.programme, import, job.pass.next).await?;
+        let steps = site.table.steps_from(import, job.pass.next).await?;
         if steps.is_empty() {
-            let gone = JobState::Failed { why: "The preview is gone.".to_owned(), at };
+            let gone = JobState::Failed { why: "What it was to do is not kept any more.".to_owned(), at };
             return jobs::end(site, job, gone, until.deadline).await;
         }
         for round in rounds(&steps) {

@@ -137,6 +137,14 @@ impl AlarmText {
                        console: its work runs each minute, and says what fails."
                     .to_owned(),
             },
+            Cause::ErasureStuck { since } => AlarmText {
+                subject: "An erasure stands still".to_owned(),
+                facts: vec![("Nothing was erased since", utc(*since))],
+                next: "It waits until the keys are off at the provider and read for the last time, and until a roster that is being applied \
+                       is done. If the provider is out of reach, it goes on by itself. Otherwise look into the log of the function console: \
+                       its work runs each minute, and says what fails."
+                    .to_owned(),
+            },
         }
     }
 }

@@ -49,6 +49,7 @@ async fn alarms() {
         Cause::Incomplete { problems: 2, first },
         refused(None, None),
         Cause::Stuck { programme: programme().id, since: now() - 1.hour() },
+        Cause::ErasureStuck { since: now() - 6.hours() },
         Cause::BulkStopped { mail_day },
     ] {
         mails.push(mailed(cause).await);
@@ -104,6 +105,12 @@ async fn alarms() {
     Found: 20 November 2026, 10:00 (UTC)
     Somebody began it: a roster, other limits, other models, the close of the programme. Part of it is done, and its page says which. If the provider is out of reach, it goes on by itself. Otherwise look into the log of the function console: its work runs each minute, and says what fails.
     See the programme: https://bursar.example.edu/console/programmes/cs-pilot
+
+    An erasure stands still
+    Nothing was erased since: 20 November 2026, 04:00 (UTC)
+    Found: 20 November 2026, 10:00 (UTC)
+    It waits until the keys are off at the provider and read for the last time, and until a roster that is being applied is done. If the provider is out of reach, it goes on by itself. Otherwise look into the log of the function console: its work runs each minute, and says what fails.
+    See the account: https://bursar.example.edu/console/account
 
     So much came back that roster mails are stopped
     Kind: roster mails

@@ -71,6 +71,8 @@ pub enum Cause {
     },
     /// A job of a programme that makes no progress.
     Stuck { programme: ProgrammeId, since: Moment },
+    /// An erasure that makes no progress.
+    ErasureStuck { since: Moment },
 }
 
 impl Alarm {
@@ -114,6 +116,7 @@ impl Cause {
                 format!("rules-refused-{programme}{of_group}")
             }
             Cause::Stuck { programme, .. } => format!("stuck-{programme}"),
+            Cause::ErasureStuck { .. } => "erasure-stuck".to_owned(),
         }
     }
 }

@@ -6,12 +6,10 @@
 //! Whoever took a job writes its checkpoint on condition that nobody has written since. So another who takes it over after the
 //! lease, or a person who starts it anew, ends the former runner. Of a programme's jobs one runs at a time: the oldest.
 
-use futures_util::{StreamExt, TryStreamExt};
-
 use crate::domain::grant::Person;
 use crate::domain::grant::Urgency;
-use crate::store::INVITED_AT_ONCE;
 use crate::store::prelude::*;
+use crate::store::{INVITED_AT_ONCE, ImportPart, Kept};
 
 /// How long an invocation owns a job: longer than it may run.
 pub const JOB_LEASE: SignedDuration = SignedDuration::from_secs(60);
@@ -52,8 +50,6 @@ pub enum Work {
     /// Applies a roster, as it was previewed.
     Import {
         import: Ulid,
-        /// How many people it drops.
-        dropped: u32,
         /// The hash of the header of the file that was applied last, here or by an import before.
         header: Option<String>,
     },
@@ -186,36 +182,38 @@ impl Table {
         Ok(jobs)
     }
 
-    /// Starts the job of an import or of an act on many, once, unless another one of the programme is under way. The mails tell of it.
+    /// Starts the job of an import or of an act on many, once, unless another of its kind is under way. A roster was compared when the
+    /// job of the import before was this one; if it is another by now, the comparison may be wrong. The mails tell of it.
     pub async fn start_import(
         &self,
         import: &Import,
+        before: Option<Ulid>,
         mails: &[OutboxRow],
         by: Author<'_>,
     ) -> Result<JobCreation, StoreError> {
         let work = match import.act {
-            None => Work::Import { import: import.import, dropped: import.dropped, header: import.header.clone() },
+            None => Work::Import { import: import.import, header: import.header.clone() },
             Some(_) => Work::Bulk { import: import.import },
         };
         let job = Job::new(&import.programme, work, import.steps, by.actor, by.now);
         self.carry_through(by.deadline, || async {
             let mut job = job.clone();
-            let (kept, before) =
-                tokio::try_join!(self.get(Import::key_of(&import.programme, import.import, 0)), self.get(job.key()))?;
-            if kept.is_none_or(|kept| kept.applied) {
+            let (kept, last) = tokio::try_join!(self.get(import.key()), self.get(job.key()))?;
+            if kept.is_some_and(|kept| kept.applied) {
                 return Ok(Round::Over(JobCreation::Already));
             }
-            if before.as_ref().is_some_and(|job| job.is_running() && job.pass.next < job.all) {
+            let is_other = import.act.is_none() && last.as_ref().map(|job| job.job) != before;
+            if is_other || last.as_ref().is_some_and(|job| job.is_running() && job.pass.next < job.all) {
                 return Ok(Round::Over(JobCreation::Busy));
             }
             if let Work::Import { header: header @ None, .. } = &mut job.work {
-                *header = before.as_ref().and_then(Job::last_header).map(str::to_owned);
+                *header = last.as_ref().and_then(Job::last_header).map(str::to_owned);
             }
             let applied = [(":yes", AttributeValue::Bool(true)), (":not", AttributeValue::Bool(false))];
-            let key = Import::key_of(&import.programme, import.import, 0);
-            let transaction = self.transaction().update(&key, "SET applied = :yes", "applied = :not", &applied)?;
-            let transaction = match before {
-                Some(before) => transaction.put(&job, AS_READ, &as_read(&before))?,
+            let transaction =
+                self.transaction().update(&import.key(), "SET applied = :yes", "applied = :not", &applied)?;
+            let transaction = match last {
+                Some(last) => transaction.put(&job, AS_READ, &as_read(&last))?,
                 None => transaction.create(&job)?,
             };
             Ok(Round::Write(transaction.owing_to_all(mails)?.unaudited(Unaudited::Job), JobCreation::Yes))
@@ -282,19 +280,17 @@ fn as_read(job: &Job) -> [(&'static str, AttributeValue); 2] {
     [(":job", AttributeValue::S(job.job.to_string())), (":version", number(job.version))]
 }
 
-/// How long a preview may be applied.
+/// How long the preview of an act on many may be applied.
 const IMPORT_LASTS: SignedDuration = SignedDuration::from_hours(24);
 /// How long the drops of an import may be undone: as long as those who were dropped keep their reservations.
 pub const UNDONE_WITHIN: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// How many steps lie in one part: whole transactions, and less than an item may hold.
 const STEPS_A_PART: usize = 20 * INVITED_AT_ONCE;
-const SIDE_BY_SIDE: usize = 8;
 
-/// What a job of kept steps does. The first part has what is said of all; the others hold more steps.
+/// What a job of kept steps does. The steps lie in parts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Import {
     pub import: Ulid,
-    pub part: u32,
     pub programme: ProgrammeId,
     pub made_at: Moment,
     pub steps: u32,
@@ -306,17 +302,11 @@ pub struct Import {
     pub header: Option<String>,
     /// What is done to each grant that its steps name; nothing where it is a roster.
     pub act: Option<GrantAct>,
-    pub some: Vec<Step>,
 }
 
 stored! {
-    "import" Import |it| (programme: &ProgrammeId = &it.programme, import: Ulid = it.import, part: u32 = it.part) => match part {
-        0 => key(programme_partition(programme), format!("I#{import}")),
-        _ => key(format!("I#{import}"), format!("I#{part:05}")),
-    };
-    // The first parts.
-    list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), "I#");
-    expires it.made_at + UNDONE_WITHIN + IMPORT_LASTS
+    "import" Import |it| (programme: &ProgrammeId = &it.programme, import: Ulid = it.import) => key(programme_partition(programme), overview(&format!("IMPORT#{import}")));
+    expires it.until()
 }
 
 /// One step of an import. Each may be done twice without a further effect.
@@ -385,21 +375,19 @@ impl Step {
     pub fn is_leave(&self) -> bool {
         matches!(self, Step::Leave { .. })
     }
+
+    /// Whether it says who somebody is.
+    pub(crate) fn names_somebody(&self) -> bool {
+        matches!(self, Step::Add { .. } | Step::Change { .. } | Step::Leave { .. })
+    }
 }
 
 impl Import {
-    /// The keys of all its parts.
-    pub(crate) fn parts(&self) -> impl Iterator<Item = keys::ItemKey> {
-        let parts = self.steps.div_ceil(u32::try_from(STEPS_A_PART).unwrap_or(u32::MAX)).max(1);
-        (0..parts).map(|part| Import::key_of(&self.programme, self.import, part).item)
-    }
-
     pub fn of(programme: &ProgrammeId, steps: &[Step], now: Moment) -> Import {
         let count = |steps: usize| u32::try_from(steps).unwrap_or(u32::MAX);
         let dropped = steps.iter().filter(|step| matches!(step, Step::Drop { .. })).count();
         Import {
             import: new_ulid(now),
-            part: 0,
             programme: programme.clone(),
             made_at: now,
             steps: count(steps.len()),
@@ -407,30 +395,49 @@ impl Import {
             applied: false,
             header: None,
             act: None,
-            some: Vec::new(),
         }
+    }
+
+    /// How long it is kept, with what it changed.
+    pub fn until(&self) -> Moment {
+        self.made_at + UNDONE_WITHIN + IMPORT_LASTS
+    }
+
+    /// Until when its drops may be undone, if it made any.
+    pub fn undone_until(&self, now: Moment) -> Option<Moment> {
+        let until = self.made_at + UNDONE_WITHIN;
+        (self.applied && self.act.is_none() && self.dropped > 0 && now < until).then_some(until)
+    }
+
+    /// The id of the import that undoes its drops, which is done once.
+    pub fn undo(&self) -> Ulid {
+        Ulid(self.import.0.wrapping_add(1))
+    }
+
+    fn part(&self, kept: Kept) -> ImportPart {
+        let (import, programme, until) = (self.import, self.programme.clone(), self.until());
+        ImportPart { import, programme, kept, part: 0, until, bytes: Vec::new() }
     }
 }
 
 impl Table {
-    /// Saves the steps of an import but its first part, which is returned: once that is there, all its steps are.
-    pub async fn keep_steps(
-        &self,
-        import: Import,
-        mut steps: Vec<Step>,
-        deadline: Deadline,
-    ) -> Result<Import, StoreError> {
-        let others = steps.split_off(steps.len().min(STEPS_A_PART));
-        let part = |(some, part): (&[Step], u32)| Import { part, some: some.to_vec(), ..import.clone() };
-        let parts: Vec<Import> = others.chunks(STEPS_A_PART).zip(1..).map(part).collect();
-        let parts = parts.into_iter().map(|part| async move { self.put_new(&part, deadline).await });
-        futures_util::stream::iter(parts).buffer_unordered(SIDE_BY_SIDE).try_collect::<Vec<_>>().await?;
-        Ok(Import { some: steps, ..import })
+    /// Keeps the steps of an import, which is there once itself is.
+    pub async fn keep_steps(&self, import: &Import, steps: &[Step], deadline: Deadline) -> Result<(), StoreError> {
+        let parts = steps.chunks(STEPS_A_PART).map(ImportPart::bytes_of).collect();
+        self.keep_in_parts(&import.part(Kept::Steps), parts, deadline).await
     }
 
-    pub async fn keep_import(&self, import: Import, steps: Vec<Step>, deadline: Deadline) -> Result<(), StoreError> {
-        let first = self.keep_steps(import, steps, deadline).await?;
-        self.put_new(&first, deadline).await.map(drop)
+    /// Keeps an import with its steps and the rows that it changes, as they are shown afterwards.
+    pub async fn keep_import(
+        &self,
+        import: &Import,
+        steps: &[Step],
+        rows: &[u8],
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        self.keep_bytes(&import.part(Kept::Rows), rows, deadline).await?;
+        self.keep_steps(import, steps, deadline).await?;
+        self.put_new(import, deadline).await.map(drop)
     }
 
     /// A preview that may still be applied, or was.
@@ -440,33 +447,27 @@ impl Table {
         import: Ulid,
         now: Moment,
     ) -> Result<Option<Import>, StoreError> {
-        let kept = self.get(Import::key_of(programme, import, 0)).await?;
+        let kept = self.get(Import::key_of(programme, import)).await?;
         Ok(kept.filter(|import| now < import.made_at + IMPORT_LASTS))
     }
 
-    /// An import that was applied so lately that its drops may be undone, with the steps that undo them.
+    /// What undoes the drops of an import that was applied so lately that they may be.
     pub async fn undo_of(
         &self,
         programme: &ProgrammeId,
         import: Ulid,
         now: Moment,
     ) -> Result<Option<(Import, Vec<Step>)>, StoreError> {
-        let Some(applied) = self.get(Import::key_of(programme, import, 0)).await? else { return Ok(None) };
-        let is_good = applied.applied && applied.act.is_none() && now < applied.made_at + UNDONE_WITHIN;
-        let (mut undone, mut next) = (Vec::new(), 0);
-        while is_good && next < applied.steps {
-            let steps = self.steps_from(programme, import, next).await?;
-            if steps.is_empty() {
-                return Ok(None);
-            }
-            next += u32::try_from(steps.len()).unwrap_or(u32::MAX);
-            undone.extend(steps.into_iter().filter_map(|step| match step {
+        let applied = self.get(Import::key_of(programme, import)).await?;
+        let Some(applied) = applied.filter(|import| import.undone_until(now).is_some()) else { return Ok(None) };
+        let mut undone = Vec::new();
+        for part in self.list(ImportPart::of_import(import, Kept::Steps)).await? {
+            undone.extend(part.steps()?.into_iter().filter_map(|step| match step {
                 Step::Drop { grant } => Some(Step::Return { grant }),
                 _ => None,
             }));
         }
-        let undo = Import { import: Ulid(import.0.wrapping_add(1)), ..Import::of(programme, &undone, now) };
-        Ok((!undone.is_empty()).then_some((undo, undone)))
+        Ok(Some((Import { import: applied.undo(), ..Import::of(programme, &undone, now) }, undone)))
     }
 
     /// For how many grants of a programme the provider is still to confirm what such an act orders. The index is a moment behind.
@@ -484,10 +485,12 @@ impl Table {
     }
 
     /// The steps from this one on that are done together; empty after the last.
-    pub async fn steps_from(&self, programme: &ProgrammeId, import: Ulid, next: u32) -> Result<Vec<Step>, StoreError> {
+    pub async fn steps_from(&self, import: Ulid, next: u32) -> Result<Vec<Step>, StoreError> {
         let per_part = u32::try_from(STEPS_A_PART).unwrap_or(u32::MAX);
-        let part = self.get(Import::key_of(programme, import, next / per_part)).await?;
+        let Some(part) = self.get(ImportPart::key_of(import, Kept::Steps, next / per_part)).await? else {
+            return Ok(Vec::new());
+        };
         let within = usize::try_from(next % per_part).unwrap_or(usize::MAX);
-        Ok(part.map(|part| part.some.into_iter().skip(within).collect()).unwrap_or_default())
+        Ok(part.steps()?.into_iter().skip(within).collect())
     }
 }

@@ -1,8 +1,11 @@
 //! Roster files, for as long as they may be applied: those that were uploaded, and those of the registrar that wait for a person; and the
 //! token with which the registrar's tools put them. What a file would change is not kept: it is computed from the file and the roster
-//! each time that somebody looks.
+//! each time that somebody looks. What an import did change is kept beside its steps as long as its drops may be undone.
+
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use crate::domain::values::token::RegistrarTokenHash;
+use crate::store::Step;
 use crate::store::items::MOST_IN_A_PART;
 use crate::store::prelude::*;
 
@@ -10,6 +13,7 @@ use crate::store::prelude::*;
 pub const PREVIEW_LASTS: SignedDuration = SignedDuration::from_hours(24);
 /// How long a registrar's file waits for a person.
 pub const WAITS_FOR: SignedDuration = SignedDuration::from_hours(10 * 24);
+const SIDE_BY_SIDE: usize = 8;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RosterPreview {
@@ -22,6 +26,8 @@ pub struct RosterPreview {
     pub replaces: bool,
     /// The version of the roster with which the file was compared.
     pub roster: String,
+    /// The hash of all its rows with what each would change.
+    pub rows: String,
     /// Why a registrar's file waits for a person; nothing where a person uploaded it.
     pub why: Vec<String>,
 }
@@ -32,9 +38,24 @@ stored! {
     expires it.until
 }
 
+/// What lies in parts, each of which an item can hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kept {
+    /// A roster file.
+    File,
+    /// The rows that an import changed.
+    Rows,
+    /// The steps of an import.
+    Steps,
+}
+
+/// A part of a roster file or of an import. They lie apart from what needs them, so that an erasure finds also those of a request that died.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RosterFilePart {
+pub struct ImportPart {
     pub import: Ulid,
+    pub programme: ProgrammeId,
+    pub kept: Kept,
     pub part: u32,
     pub until: Moment,
     #[serde(with = "serde_bytes")]
@@ -42,9 +63,30 @@ pub struct RosterFilePart {
 }
 
 stored! {
-    "roster-file" RosterFilePart |it| (import: Ulid = it.import, part: u32 = it.part) => key(format!("I#{import}"), format!("FILE#{part:05}"));
-    list of_import(import: Ulid) => begin(format!("I#{import}"), "FILE#");
+    "import-part" ImportPart |it| (import: Ulid = it.import, kept: Kept = it.kept, part: u32 = it.part) => key(parts_of(shard(import)), format!("{import}#{kept:?}#{part:05}"));
+    list of_import(import: Ulid, kept: Kept) => begin(parts_of(shard(import)), &format!("{import}#{kept:?}#"));
+    list in_shard(shard: char) => begin(parts_of(shard), "");
     expires it.until
+}
+
+fn parts_of(shard: char) -> String {
+    format!("IMPORTS#{shard}")
+}
+
+fn shard(import: Ulid) -> char {
+    let digit = usize::try_from(import.0 % 16).unwrap_or_default();
+    SHARDS.get(digit).copied().unwrap_or('0')
+}
+
+impl ImportPart {
+    /// Texts and numbers can always be written.
+    pub fn bytes_of<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
+        serde_json::to_vec(value).unwrap_or_default()
+    }
+
+    pub(crate) fn steps(&self) -> Result<Vec<Step>, StoreError> {
+        serde_json::from_slice(&self.bytes).map_err(|error| StoreError::corrupt(&self.key(), ImportPart::KIND, &error))
+    }
 }
 
 /// The token of the registrar's tools for one programme. It is good as long as the programme goes on and its maker might make another.
@@ -88,13 +130,35 @@ impl Table {
         mails: &[OutboxRow],
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        let (import, until) = (preview.import, preview.until);
-        let parts = file.chunks(MOST_IN_A_PART).zip(0..).map(|(bytes, part)| async move {
-            self.put_new(&RosterFilePart { import, part, until, bytes: bytes.to_vec() }, deadline).await
-        });
-        try_join_all(parts).await?;
+        let (import, programme, until) = (preview.import, preview.programme.clone(), preview.until);
+        let part = ImportPart { import, programme, kept: Kept::File, part: 0, until, bytes: Vec::new() };
+        self.keep_bytes(&part, file, deadline).await?;
         let kept = self.transaction().create(preview)?.owing_to_all(mails)?;
         self.commit_once(kept.unaudited(Unaudited::Notification), deadline).await.map(drop)
+    }
+
+    pub(crate) async fn keep_bytes(&self, of: &ImportPart, bytes: &[u8], deadline: Deadline) -> Result<(), StoreError> {
+        self.keep_in_parts(of, bytes.chunks(MOST_IN_A_PART).map(<[u8]>::to_vec).collect(), deadline).await
+    }
+
+    /// Keeps parts that are like this one, some side by side.
+    pub(crate) async fn keep_in_parts(
+        &self,
+        of: &ImportPart,
+        parts: Vec<Vec<u8>>,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let part = |(bytes, part)| ImportPart { part, bytes, ..of.clone() };
+        let puts = parts.into_iter().zip(0..).map(part).map(|part| async move { self.put_new(&part, deadline).await });
+        let mut puts = stream::iter(puts).buffer_unordered(SIDE_BY_SIDE);
+        while puts.try_next().await?.is_some() {}
+        Ok(())
+    }
+
+    /// The whole of what is kept, which is empty where there is nothing.
+    pub async fn kept_bytes(&self, import: Ulid, kept: Kept) -> Result<Vec<u8>, StoreError> {
+        let parts = self.list(ImportPart::of_import(import, kept)).await?;
+        Ok(parts.into_iter().flat_map(|part| part.bytes).collect())
     }
 
     /// A preview of this programme that may still be applied, with its file.
@@ -106,20 +170,22 @@ impl Table {
     ) -> Result<Option<(RosterPreview, Vec<u8>)>, StoreError> {
         let kept = self.get(RosterPreview::key_of(programme, import)).await?;
         let Some(kept) = kept.filter(|kept| now < kept.until) else { return Ok(None) };
-        let parts = self.list(RosterFilePart::of_import(import)).await?;
-        Ok(Some((kept, parts.into_iter().flat_map(|part| part.bytes).collect())))
+        let file = self.kept_bytes(import, Kept::File).await?;
+        // An erasure may have taken it away.
+        Ok((!file.is_empty()).then_some((kept, file)))
     }
 
-    /// Takes away the registrar's files that wait, but this one. The preview goes last: as long as it is there, an erasure finds its file.
+    /// Takes away the registrar's files that wait and are no newer than this one, and itself unless it waits on.
     pub async fn remove_waiting_files(
         &self,
-        programme: &ProgrammeId,
-        but: Option<Ulid>,
+        newest: &RosterPreview,
+        waits_on: bool,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        let previews = self.list(RosterPreview::of_programme(programme)).await?.into_iter();
-        for preview in previews.filter(|preview| preview.waits() && Some(preview.import) != but) {
-            for part in self.list(RosterFilePart::of_import(preview.import)).await? {
+        let previews = self.list(RosterPreview::of_programme(&newest.programme)).await?.into_iter();
+        let is_former = |of: &RosterPreview| of.waits() && of.until <= newest.until;
+        for preview in previews.filter(|of| is_former(of) && !(waits_on && of.import == newest.import)) {
+            for part in self.list(ImportPart::of_import(preview.import, Kept::File)).await? {
                 self.delete(&part.key(), deadline).await?;
             }
             self.delete(&preview.key(), deadline).await?;
@@ -142,23 +208,18 @@ impl Table {
         Ok(rows.map(|recipient| OutboxRow::queued(new_ulid(now), mail(recipient), now)).collect())
     }
 
-    /// Makes this the token of the programme in place of the one before, or ends that.
-    pub async fn set_roster_token(
-        &self,
-        programme: &ProgrammeId,
-        token: Option<&RosterToken>,
-        by: Author<'_>,
-    ) -> Result<(), StoreError> {
-        let (transaction, act) = match token {
-            Some(token) => (self.transaction().set(token)?, Act::RosterTokenMade),
-            None => {
-                let key = RosterToken::key_of(programme);
-                (self.transaction().remove(&key, "attribute_exists(pk)", &[])?, Act::RosterTokenEnded)
-            }
-        };
-        let entry = Entry::on_programme(programme, by.actor, by.now, AuditDetail::new(act));
-        // Where there is none, it is ended already.
-        self.commit_once(transaction.told_by(&[entry])?, by.deadline).await.map(drop)
+    /// Makes this the token of the programme in place of the one before.
+    pub async fn set_roster_token(&self, token: &RosterToken, by: Author<'_>) -> Result<(), StoreError> {
+        let entry = Entry::on_programme(&token.programme, by.actor, by.now, AuditDetail::new(Act::RosterTokenMade));
+        self.commit_once(self.transaction().set(token)?.told_by(&[entry])?, by.deadline).await.map(drop)
+    }
+
+    /// Ends a token, unless another was made meanwhile.
+    pub async fn end_roster_token(&self, token: &RosterToken, by: Author<'_>) -> Result<(), StoreError> {
+        let entry = Entry::on_programme(&token.programme, by.actor, by.now, AuditDetail::new(Act::RosterTokenEnded));
+        let ended =
+            self.transaction().remove(&token.key(), "#hash = :hash", &[(":hash", text(token.hash.as_str()))])?;
+        self.commit_once(ended.told_by(&[entry])?, by.deadline).await.map(drop)
     }
 
     /// Notes that a token is in use, unless another was made meanwhile.

@@ -81,7 +81,7 @@ impl Table {
             transaction = transaction.set(&RulesDue::now(RulesSource::Programme(id.clone()), by.now))?;
             if let Some(roster) = copied.as_ref().and_then(|copied| copied.roster.as_ref()) {
                 transaction = transaction.create(&Import { programme: id.clone(), applied: true, ..roster.clone() })?;
-                let work = Work::Import { import: roster.import, dropped: 0, header: None };
+                let work = Work::Import { import: roster.import, header: None };
                 transaction = transaction.set(&Job::new(&id, work, roster.steps, by.actor, by.now))?;
             }
             if self.commit(transaction.told_by(&[entry])?, &mut pauses).await? {

@@ -9,7 +9,7 @@ use crate::domain::usage::models::{GrantRows, ModelUse, cut};
 use crate::store::items::MOST_IN_A_PART;
 use crate::store::keys::{Key, foreign_partition};
 use crate::store::prelude::*;
-use crate::store::{AssignedUse, OwnedKey, RosterPreview, RosterToken, Unreachable, UnreachableReason};
+use crate::store::{AssignedUse, Import, OwnedKey, RosterPreview, RosterToken, Unreachable, UnreachableReason};
 
 /// The account's spending up to a day, by the keys that caused it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -218,6 +218,8 @@ pub struct Overview {
     pub token: Option<RosterToken>,
     /// The roster files that are kept, the oldest first.
     pub previews: Vec<RosterPreview>,
+    /// The imports of eight days, the oldest first.
+    pub imports: Vec<Import>,
 }
 
 impl KeptTotals {
@@ -253,7 +255,7 @@ impl Table {
     pub async fn overview(&self, programme: &ProgrammeId) -> Result<Option<Overview>, StoreError> {
         let (mut budget, mut totals, mut assigned) = (None, None, AssignedUse::none(programme));
         let (mut groups, mut jobs, mut guardrails) = (BTreeMap::new(), Vec::new(), Vec::new());
-        let (mut token, mut previews) = (None, Vec::new());
+        let (mut token, mut previews, mut imports) = (None, Vec::new(), Vec::new());
         let range = begin::<Budget>(programme_partition(programme), &overview(""));
         let each = |item| {
             match items::kind_of(&item) {
@@ -268,6 +270,7 @@ impl Table {
                 Guardrail::KIND => guardrails.push(items::from_item(item)?),
                 RosterToken::KIND => token = Some(items::from_item(item)?),
                 RosterPreview::KIND => previews.push(items::from_item(item)?),
+                Import::KIND => imports.push(items::from_item(item)?),
                 _ => {}
             }
             Ok(())
@@ -280,7 +283,7 @@ impl Table {
         );
         let used = ProgrammeUse { own, assigned: assigned.used, assigned_keys: assigned.keys };
         jobs.sort_by_key(|job: &Job| (job.started_at, job.job));
-        Ok(budget.map(|budget| Overview { budget, used, jobs, guardrails, token, previews }))
+        Ok(budget.map(|budget| Overview { budget, used, jobs, guardrails, token, previews, imports }))
     }
 
     pub async fn programme_use(&self, programme: &ProgrammeId) -> Result<ProgrammeUse, StoreError> {
