@@ -16,33 +16,36 @@ struct ErasedPage<'a> {
 
 pub(crate) async fn press(post: Post<Admins>) -> Answer {
     let Post { site, fields, now, deadline, .. } = &post;
-    // The form has the id, so that pressed twice it is one erasure.
-    let id = fields.filled("erasure").and_then(|id| id.parse().ok()).unwrap_or_else(|| new_ulid(*now));
+    let (by, named) = (post.author(), fields.filled("grant"));
+    let address = match named {
+        Some(_) => None,
+        None => Some(EmailAddress::parse(fields.filled("email").unwrap_or_default())),
+    };
+    let address =
+        address.transpose().map_err(|error| AppError::unprocessable(format!("Nobody was erased: {error}.")))?;
+    // The form has an id, so that pressed twice for the same person it is one erasure.
+    let form = fields.filled("erasure").and_then(|id| id.parse().ok()).unwrap_or_else(|| new_ulid(*now));
+    let id = ulid_for(form, address.as_ref().map(|address| address.matched().as_str()).or(named).unwrap_or_default());
     if site.table.get(Erasure::key_of(id)).await?.is_some() {
         return Ok(Redirect::to(&paths::erased(id)).into_response());
     }
-    let erasure = match fields.filled("grant") {
-        Some(grant) => {
-            let grant = without_address(site, grant).await?.ok_or_else(AppError::not_found)?;
-            if grant.person.roster_id.as_deref() != fields.filled("id") {
-                return Err(AppError::unprocessable(
-                    "Nobody was erased: type the id that is shown on the page of the grant.",
-                ));
-            }
-            Erasure::of_grant(id, &grant, post.author())
+    let erasure = match address {
+        Some(address) if site.table.has_role(address.matched()).await? => {
+            let sentence = "This is an admin, or a programme names this address as faculty, assistant or for finance. Take the role away first.";
+            return Err(AppError::conflict(sentence));
         }
+        Some(address) => Erasure::of_person(id, address.matched(), by),
         None => {
-            let address = EmailAddress::parse(fields.filled("email").unwrap_or_default());
-            let address = address.map_err(|error| AppError::unprocessable(format!("Nobody was erased: {error}.")))?;
-            if site.table.has_role(address.matched()).await? {
-                let sentence = "This is an admin, or a programme names this address as faculty, assistant or for finance. Take the role away first.";
-                return Err(AppError::conflict(sentence));
+            let grant = without_address(site, named.unwrap_or_default()).await?.ok_or_else(AppError::not_found)?;
+            if grant.person.roster_id.as_deref() != fields.filled("id") {
+                let sentence = "Nobody was erased: type the id that is shown on the page of the grant.";
+                return Err(AppError::unprocessable(sentence));
             }
-            Erasure::of_person(id, address.matched(), post.author())
+            Erasure::of_grant(id, &grant, by)
         }
     };
-    let Some(id) = site.table.begin_erasure(erasure, post.author()).await? else {
-        let sentence = "Nobody here has this address, so there is nothing to erase. Is it spelled as on the roster?";
+    let Some(id) = site.table.begin_erasure(erasure, by).await? else {
+        let sentence = "Nobody here has this address, so there is nothing to erase. Is it spelled as on the roster? A file that is kept for a preview, or waits, may name it for ten days.";
         return Err(AppError::refused(StatusCode::NOT_FOUND, sentence));
     };
     carry_on(site, id, JobDeadlines::of_a_request(*deadline)).await;

@@ -19,7 +19,7 @@ pub(crate) use bursar_core::domain::usage::reading::DailyUse;
 pub(crate) use bursar_core::domain::usage::span::Span;
 pub(crate) use bursar_core::domain::values::address::EmailAddress;
 pub(crate) use bursar_core::domain::values::format::column_time;
-pub(crate) use bursar_core::domain::values::id::{GrantId, KeyHash, ProgrammeId, new_ulid};
+pub(crate) use bursar_core::domain::values::id::{GrantId, KeyHash, ProgrammeId, new_ulid, ulid_for};
 pub(crate) use bursar_core::domain::values::money::Usd;
 pub(crate) use bursar_core::domain::values::window::utc_date;
 pub(crate) use bursar_core::store::{

@@ -17,10 +17,12 @@ const IN_BACKUPS: SignedDuration = SignedDuration::from_hours(35 * 24);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Erasure {
     pub id: Ulid,
-    /// Whom it is about, until nothing of them is left. `None` then, or where it is about everybody of a programme or one grant of it.
+    /// Whose address it is about, until nothing is left under it. `None` then, and where it is about no address.
     pub address: Option<MatchedAddress>,
+    /// The grants of the person when it began. Later their address may be somebody else's.
+    pub grants: Vec<(ProgrammeId, GrantId)>,
+    /// Where it is about everybody of a programme.
     pub programme: Option<ProgrammeId>,
-    pub grant: Option<GrantId>,
     pub by: Actor,
     /// When it goes on; `None` once it is done.
     pub again_at: Option<Moment>,
@@ -45,8 +47,8 @@ impl Erasure {
         Erasure {
             id,
             address: None,
+            grants: Vec::new(),
             programme: None,
-            grant: None,
             by: by.actor.clone(),
             again_at: Some(by.now),
             done_at: None,
@@ -64,7 +66,7 @@ impl Erasure {
 
     /// Of whom a grant without an address is.
     pub fn of_grant(id: Ulid, grant: &Grant, by: Author<'_>) -> Erasure {
-        Erasure { programme: Some(grant.programme.clone()), grant: Some(grant.id.clone()), ..Erasure::begun(id, by) }
+        Erasure { grants: vec![(grant.programme.clone(), grant.id.clone())], ..Erasure::begun(id, by) }
     }
 
     /// The day on which the last backup that has it is gone.
@@ -84,27 +86,29 @@ impl Erasure {
 }
 
 impl Table {
-    /// Begins an erasure. Returns the id of that which runs for the same person, or
-    /// `None` if nobody here has the address.
-    pub async fn begin_erasure(&self, begun: Erasure, by: Author<'_>) -> Result<Option<Ulid>, StoreError> {
-        let whom = |one: &Erasure| (one.address.clone(), one.programme.clone(), one.grant.clone());
+    /// Begins to forget a person. Returns the id of the erasure that runs for them, or `None` if nobody here has the address.
+    pub async fn begin_erasure(&self, mut begun: Erasure, by: Author<'_>) -> Result<Option<Ulid>, StoreError> {
+        let whom = |one: &Erasure| (one.address.clone(), one.address.is_none().then(|| one.grants.clone()));
         let is_it = |one: &Erasure| one.again_at.is_some() && whom(one) == whom(&begun);
         if let Some(begun) = self.list(Erasure::all()).await?.into_iter().find(is_it) {
             return Ok(Some(begun.id));
         }
-        let grants = self.grants_to_erase(&begun).await?.len();
-        if let Some(address) = begun.address.as_ref().filter(|_| grants == 0) {
-            let (known, mark) =
-                tokio::try_join!(self.get(KnownAddress::key_of(address)), self.get(Undeliverable::key_of(address)))?;
-            if known.is_none() && mark.is_none() {
+        if let Some(address) = &begun.address {
+            let (enrolments, known, mark) = tokio::try_join!(
+                self.list(Enrolment::of_address(address)),
+                self.get(KnownAddress::key_of(address)),
+                self.get(Undeliverable::key_of(address)),
+            )?;
+            if enrolments.is_empty() && known.is_none() && mark.is_none() {
                 return Ok(None);
             }
+            begun.grants = enrolments.into_iter().map(|of| (of.programme, of.grant)).collect();
         }
-        let erasure = Erasure { all: u32::try_from(grants).unwrap_or(u32::MAX), ..begun };
-        let entry = Entry::on_account(by.actor, by.now, AuditDetail::new(Act::ErasureBegun).noting(erasure.id));
+        begun.all = u32::try_from(begun.grants.len()).unwrap_or(u32::MAX);
+        let entry = Entry::on_account(by.actor, by.now, AuditDetail::new(Act::ErasureBegun).noting(begun.id));
         // Where it is there, the same form began it.
-        self.commit_once(self.transaction().create(&erasure)?.told_by(&[entry])?, by.deadline).await?;
-        Ok(Some(erasure.id))
+        self.commit_once(self.transaction().create(&begun)?.told_by(&[entry])?, by.deadline).await?;
+        Ok(Some(begun.id))
     }
 
     /// Begins to forget everybody of a programme that was over before this time. The index is a moment behind.
@@ -125,15 +129,15 @@ impl Table {
 
     /// The grants that are still to be erased.
     pub async fn grants_to_erase(&self, erasure: &Erasure) -> Result<Vec<(ProgrammeId, GrantId)>, StoreError> {
-        if let Some(programme) = &erasure.programme {
-            let is_it = |of: &Grant| erasure.grant.as_ref().is_none_or(|grant| *grant == of.id);
-            let grants = self.grants(programme).await?.into_iter();
-            let grants = grants.filter(|grant| is_it(grant) && !grant.person.address.is_erased());
-            return Ok(grants.map(|grant| (grant.programme, grant.id)).collect());
-        }
-        let Some(address) = &erasure.address else { return Ok(Vec::new()) };
-        let enrolments = self.list(Enrolment::of_address(address)).await?.into_iter();
-        Ok(enrolments.map(|of| (of.programme, of.grant)).collect())
+        let grants = match &erasure.programme {
+            Some(programme) => self.grants(programme).await?,
+            None => {
+                let begun = erasure.grants.iter().map(|(programme, grant)| self.get(Grant::key_of(programme, grant)));
+                try_join_all(begun).await?.into_iter().flatten().collect()
+            }
+        };
+        let left = grants.into_iter().filter(|grant| !grant.person.address.is_erased());
+        Ok(left.map(|grant| (grant.programme, grant.id)).collect())
     }
 
     /// Erases a grant, if it is time for that. Returns `None` if it is not, or somebody was faster.
@@ -181,9 +185,8 @@ impl Table {
         by: Author<'_>,
     ) -> Result<bool, StoreError> {
         let (mut after, mut transaction) = (erasure.next(), self.transaction());
-        // Somebody may have put them on a roster meanwhile, at last a file that was being applied.
-        let is_done =
-            self.without_files(&mut after, by.deadline).await? && self.grants_to_erase(erasure).await?.is_empty();
+        let is_done = self.grants_to_erase(erasure).await?.is_empty()
+            && self.without_files(&mut after, by.now, by.deadline).await?;
         (after.again_at, after.done_at) =
             if is_done { (None, Some(by.now)) } else { (Some(by.now + goes_on_after), None) };
         if is_done && let Some(address) = after.address.take() {
@@ -197,7 +200,7 @@ impl Table {
 
     /// Takes away the roster files that are kept, everywhere or in the erasure's programme, and from imports who somebody is. `false` where
     /// one is being applied, which needs that.
-    async fn without_files(&self, after: &mut Erasure, deadline: Deadline) -> Result<bool, StoreError> {
+    async fn without_files(&self, after: &mut Erasure, now: Moment, deadline: Deadline) -> Result<bool, StoreError> {
         let (mut applied, mut is_all, of) = (HashSet::new(), true, after.programme.clone());
         for programme in self.list(Programme::all()).await? {
             let running = self.jobs(&programme.id).await?.into_iter().filter(Job::is_running);
@@ -215,7 +218,7 @@ impl Table {
                         if !steps.iter().any(Step::names_somebody) {
                             continue;
                         }
-                        if applied.contains(&part.import) {
+                        if applied.contains(&part.import) || part.is_of_a_request(now) {
                             is_all = false;
                             continue;
                         }
@@ -242,8 +245,7 @@ impl Table {
         address: &MatchedAddress,
         (grant, deadline): (Option<&GrantId>, Deadline),
     ) -> Result<Transaction, StoreError> {
-        let enrolments = self.list(Enrolment::of_address(address)).await?;
-        if enrolments.iter().any(|of| Some(&of.grant) != grant) || self.has_role(address).await? {
+        if self.is_anybodys(address, grant).await? {
             return Ok(transaction);
         }
         // There may be more than fit into a transaction: anybody may ask.
@@ -271,9 +273,10 @@ impl Table {
         self.signing_out(transaction, address).await
     }
 
-    /// Whether somebody here has this address.
-    pub async fn is_anybodys(&self, address: &MatchedAddress) -> Result<bool, StoreError> {
-        Ok(self.has_role(address).await? || !self.list(Enrolment::of_address(address)).await?.is_empty())
+    /// Whether somebody here has this address, but for this grant.
+    pub async fn is_anybodys(&self, address: &MatchedAddress, but: Option<&GrantId>) -> Result<bool, StoreError> {
+        let enrolments = self.list(Enrolment::of_address(address)).await?;
+        Ok(enrolments.iter().any(|of| Some(&of.grant) != but) || self.has_role(address).await?)
     }
 
     /// Whether this is an admin, or somebody whom the settings of a programme name.

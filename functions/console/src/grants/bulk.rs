@@ -156,8 +156,10 @@ pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
     }
     let previewed = fields.filled("bulk").map(|bulk| previewed(bulk).ok_or_else(|| AppError::unprocessable(GONE)));
     let previewed = previewed.transpose()?;
+    // Whatever a form says, it is no other import.
+    let bulk_of = |bulk: &Ulid| ulid_for(*bulk, programme.id.as_str());
     if let Some((bulk, _)) = &previewed
-        && site.table.import(&programme.id, *bulk, *now).await?.is_some_and(|import| import.applied)
+        && site.table.get(Import::key_of(&programme.id, bulk_of(bulk))).await?.is_some_and(|import| import.applied)
     {
         return Ok(Redirect::to(&paths::programme(&programme.id)).into_response());
     }
@@ -202,7 +204,8 @@ pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
     {
         let step = |row: &GrantRow<'_>| Step::Act { grant: row.line.id.clone(), allowed: row.line.allowed };
         let steps: Vec<Step> = rows.iter().map(step).collect();
-        let import = Import { import: bulk, act: Some(typed.act()), ..Import::of(&programme.id, &steps, *now) };
+        let import =
+            Import { import: bulk_of(&bulk), act: Some(typed.act()), ..Import::of(&programme.id, &steps, *now) };
         site.table.keep_import(&import, &steps, &[], *deadline).await?;
         return start(&post, import).await;
     }

@@ -168,7 +168,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         outlook: Outlook::of(programme, &budget, &spent, sync.listed_at, now),
         standing_out: own.filter(|_| !programme.is_over(now)).map(|own| own.standing_out.clone()).unwrap_or_default(),
         chart: Chart::of(&spent, budget.limit),
-        waiting: waiting(previews, &jobs, now).map(|file| (time(file.until), file)),
+        waiting: waiting(previews, now).map(|file| (time(file.until), file)),
         token,
         applied: applied(&imports, now, time),
         jobs: JobLine::of_programme(programme, &jobs, now),
@@ -203,7 +203,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
 fn applied(imports: &[Import], now: Moment, time: impl Fn(Moment) -> String) -> Vec<AppliedRoster> {
     let of_files =
         imports.iter().rev().filter(|import| import.applied && import.header.is_some() && now < import.until());
-    let is_undone = |import: &Import| imports.iter().any(|of| of.import == import.undo() && of.applied);
+    let is_undone = |import: &Import| imports.iter().any(|of| of.import == Import::undo(import.import) && of.applied);
     let applied = |of: &Import| {
         let undone_until = of.undone_until(now).filter(|_| !is_undone(of)).map(&time);
         AppliedRoster { import: of.import, at: time(of.made_at), dropped: of.dropped, undone_until }
@@ -211,12 +211,9 @@ fn applied(imports: &[Import], now: Moment, time: impl Fn(Moment) -> String) -> 
     of_files.map(applied).collect()
 }
 
-/// The newest of the registrar's files that wait, unless it is being applied.
-fn waiting(previews: Vec<RosterPreview>, jobs: &[Job], now: Moment) -> Option<RosterPreview> {
-    let is_applied =
-        |import: Ulid| jobs.iter().any(|job| matches!(job.work, Work::Import { import: of, .. } if of == import));
-    let mut newest_first = previews.into_iter().rev();
-    newest_first.find(|preview| preview.waits() && now < preview.until && !is_applied(preview.import))
+/// The newest of the registrar's files that wait.
+fn waiting(previews: Vec<RosterPreview>, now: Moment) -> Option<RosterPreview> {
+    previews.into_iter().rev().find(|preview| preview.waits() && now < preview.until)
 }
 
 /// The spending of each group over each span.

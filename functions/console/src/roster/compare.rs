@@ -6,7 +6,7 @@ use bursar_core::domain::values::address::MatchedAddress;
 use bursar_core::domain::values::token::sha256_hex;
 use serde::{Deserialize, Serialize};
 
-use super::parse::{RefusedRow, RosterFile, RosterRow};
+use super::parse::{RosterFile, RosterRow};
 use crate::prelude::*;
 
 /// The treatment of people whom the file does not name.
@@ -145,17 +145,6 @@ pub(super) fn domain(address: &EmailAddress) -> &str {
 }
 
 impl PlannedRow {
-    fn refused(refused: RefusedRow) -> PlannedRow {
-        PlannedRow {
-            line: Some(refused.line),
-            changes: vec![Change::Refused],
-            address: refused.names,
-            id: refused.id,
-            reason: refused.why,
-            ..PlannedRow::default()
-        }
-    }
-
     fn of(row: &RosterRow, changes: Vec<Change>, reason: String) -> PlannedRow {
         let RosterRow { line, address, name, group, id } = row.clone();
         PlannedRow { line: Some(line), changes, address: Some(address), name, group, id, reason }
@@ -172,10 +161,10 @@ pub(super) fn plan(file: RosterFile, grants: &[Grant], mode: AbsentRows) -> Impo
     // These come first, so that an address is nobody's when a later step gives it to somebody, in a swap too.
     let mut leaves = Vec::new();
     for refused in file.refused {
-        let by_address = refused.names.as_ref().and_then(|address| roster.by_address.get(address.matched()));
+        let by_address = refused.address.as_ref().and_then(|address| roster.by_address.get(address.matched()));
         let by_id = refused.id.as_deref().and_then(|id| roster.by_id.get(id));
         named.extend(by_address.into_iter().chain(by_id).map(|grant| &grant.id));
-        plan.rows.push(PlannedRow::refused(refused));
+        plan.rows.push(refused);
     }
     for row in &file.rows {
         let mut refuse = |why: String| plan.rows.push(PlannedRow::of(row, vec![Change::Refused], why));

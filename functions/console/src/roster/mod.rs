@@ -184,12 +184,12 @@ pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
     let Post { site, access, fields, now, deadline, .. } = &form;
     let programme = &access.programme;
     has_open_roster(programme)?;
-    let overview = || Ok(Redirect::to(&paths::programme(&programme.id)).into_response());
     let gone = || AppError::unprocessable(GONE);
     let previewed: Ulid = fields.filled("import").and_then(|import| import.parse().ok()).ok_or_else(gone)?;
-    let import = fields.filled("roster").map_or(previewed, |roster| of_version(previewed, roster));
-    if site.table.import(&programme.id, import, *now).await?.is_some_and(|import| import.applied) {
-        return overview();
+    // For another version of the roster it has other steps, so it is another import.
+    let import = fields.filled("roster").map_or(previewed, |roster| ulid_for(previewed, roster));
+    if site.table.get(Import::key_of(&programme.id, import)).await?.is_some_and(|import| import.applied) {
+        return applied(site, programme, previewed, *deadline).await;
     }
     let (preview, file) = site.table.preview(&programme.id, previewed, *now).await?.ok_or_else(gone)?;
     let before = last_import(site, programme).await?;
@@ -208,16 +208,18 @@ pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
         let page = compared.page(site, access, &preview, Some(&why));
         return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, Ok(page)));
     }
-    start(site, &compared.import(programme, import, *now), &compared.plan, before, &[], form.author()).await?;
-    if preview.waits() {
-        site.table.remove_waiting_files(&preview, false, *deadline).await?;
-    }
-    overview()
+    let import = compared.import(programme, import, site.clock.now());
+    start(site, &import, &compared.plan, before, &[], form.author()).await?;
+    applied(site, programme, previewed, *deadline).await
 }
 
-/// The import of a preview as it was shown for this version of the roster. For another one it has other steps, so it is another import.
-fn of_version(previewed: Ulid, roster: &str) -> Ulid {
-    Ulid(previewed.0 ^ u128::from_str_radix(roster, 16).unwrap_or_default())
+/// After an import was started: a registrar's file waits no longer.
+async fn applied(site: &Site, programme: &Programme, previewed: Ulid, deadline: Deadline) -> Answer {
+    let preview = site.table.get(RosterPreview::key_of(&programme.id, previewed)).await?;
+    if let Some(preview) = preview.filter(RosterPreview::waits) {
+        site.table.remove_waiting_files(&preview, false, deadline).await?;
+    }
+    Ok(Redirect::to(&paths::programme(&programme.id)).into_response())
 }
 
 /// The last job that applied a roster here, which has ended. What is compared after it is compared with what it left.
@@ -232,6 +234,10 @@ pub(crate) async fn undo(form: Post<Faculty>) -> Answer {
     has_open_roster(&access.programme)?;
     let gone = || AppError::unprocessable("There are no drops of the last seven days that could be undone.");
     let import = fields.filled("import").and_then(|import| import.parse().ok()).ok_or_else(gone)?;
+    let undo = site.table.get(Import::key_of(&access.programme.id, Import::undo(import))).await?;
+    if undo.is_some_and(|undo| undo.applied) {
+        return Ok(Redirect::to(&paths::programme(&access.programme.id)).into_response());
+    }
     let before = last_import(site, &access.programme).await?;
     let (undo, steps) = site.table.undo_of(&access.programme.id, import, *now).await?.ok_or_else(gone)?;
     let plan = ImportPlan { steps, ..ImportPlan::default() };
@@ -270,13 +276,12 @@ pub(crate) async fn kept(
     let import = as_file.unwrap_or(&name).parse().ok();
     let import: Ulid = import.filter(|_| access.is_faculty()).ok_or_else(AppError::not_found)?;
     let programme = &access.programme;
-    let is_applied = site.table.get(Import::key_of(&programme.id, import)).await?.is_some_and(|import| import.applied);
+    let is_of_a_file = |of: &Import| of.applied && of.act.is_none() && site.clock.now() < of.until();
+    let is_applied = site.table.get(Import::key_of(&programme.id, import)).await?.is_some_and(|of| is_of_a_file(&of));
     let rows: Vec<PlannedRow> = if is_applied {
         let rows = site.table.kept_bytes(import, Kept::Rows).await?;
-        if rows.is_empty() {
-            return Err(AppError::refused(StatusCode::NOT_FOUND, "What this roster changed is not kept any more."));
-        }
-        let rows: Vec<PlannedRow> = serde_json::from_slice(&rows)?;
+        let gone = |_| AppError::refused(StatusCode::NOT_FOUND, "What this roster changed is not kept any more.");
+        let rows: Vec<PlannedRow> = serde_json::from_slice(&rows).map_err(gone)?;
         if as_file.is_none() {
             return Ok(page(&site, &access, import, &rows, None));
         }

@@ -6,6 +6,7 @@ use bursar_core::domain::values::token::sha256_hex;
 use csv::{ByteRecord, ReaderBuilder};
 use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 
+use super::compare::{Change, PlannedRow};
 use super::line;
 use crate::prelude::*;
 
@@ -33,7 +34,8 @@ const NOBODY: [&str; 3] = ["", "Points Possible", "Test Student"];
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct RosterFile {
     pub(super) rows: Vec<RosterRow>,
-    pub(super) refused: Vec<RefusedRow>,
+    /// Each with the person whom it names, by what of it is legible, so that nobody is dropped for a mistake in their row.
+    pub(super) refused: Vec<PlannedRow>,
     /// The header, by which two files are known to have the same.
     pub(super) header: String,
     /// The unknown columns, as the header spells them.
@@ -52,17 +54,6 @@ pub(super) struct RosterRow {
     pub(super) address: EmailAddress,
     pub(super) name: Option<String>,
     pub(super) group: Option<String>,
-    pub(super) id: Option<String>,
-}
-
-/// A row that is not applied.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct RefusedRow {
-    pub(super) line: u64,
-    pub(super) why: String,
-    /// The person whom the row names, by what of it is legible, so that nobody is dropped for a mistake in their
-    /// row.
-    pub(super) names: Option<EmailAddress>,
     pub(super) id: Option<String>,
 }
 
@@ -145,7 +136,7 @@ pub(super) fn file(bytes: &[u8]) -> Result<RosterFile, FileError> {
         let line = lines.of(&record).saturating_sub(header_at) + 1;
         match columns.row(&record, line) {
             Ok(row) => file.rows.push(row),
-            Err(refused) => file.refused.push(refused),
+            Err(refused) => file.refused.push(*refused),
         }
         if file.rows.len() + file.refused.len() > MOST_ROWS {
             return Err(FileError::TooMany);
@@ -154,7 +145,7 @@ pub(super) fn file(bytes: &[u8]) -> Result<RosterFile, FileError> {
     if file.rows.is_empty() && file.refused.is_empty() {
         return Err(FileError::NoRows);
     }
-    if columns.are_logins && file.rows.is_empty() && file.refused.iter().all(|refused| refused.names.is_none()) {
+    if columns.are_logins && file.rows.is_empty() && file.refused.iter().all(|refused| refused.address.is_none()) {
         return Err(FileError::OnlyLogins);
     }
     Ok(file)
@@ -267,13 +258,13 @@ impl Columns {
         self.is_gradebook && NOBODY.contains(&self.name(record).as_str()) && self.address(record).is_err()
     }
 
-    fn row(&self, record: &ByteRecord, line: u64) -> Result<RosterRow, RefusedRow> {
+    fn row(&self, record: &ByteRecord, line: u64) -> Result<RosterRow, Box<PlannedRow>> {
         let cell = |column: Option<usize>| cell_text(column.and_then(|at| record.get(at)).unwrap_or_default());
         let id = line::text(&cell(self.id));
         let names = self.address(record);
         let refused = |why| {
-            let (names, id) = (names.clone().ok(), id.clone().ok().flatten());
-            Err(RefusedRow { line, why, names, id })
+            let (address, id, changes) = (names.clone().ok(), id.clone().ok().flatten(), vec![Change::Refused]);
+            Err(Box::new(PlannedRow { line: Some(line), changes, address, id, reason: why, ..PlannedRow::default() }))
         };
         let address = match &names {
             Ok(address) => address.clone(),
@@ -312,7 +303,7 @@ mod tests {
     fn a_row_with_more_cells_than_the_header_is_refused() {
         let file = read_text("email,name\nada@uni.edu,Lovelace, Ada\nbob@uni.edu,Bob,\n");
         assert_eq!(shown(&file), [(3, "bob@uni.edu", "Bob", "-", "-")]);
-        assert!(file.refused[0].line == 2 && file.refused[0].why.contains("more cells"));
+        assert!(file.refused[0].line == Some(2) && file.refused[0].reason.contains("more cells"));
     }
 
     fn shown(file: &RosterFile) -> Vec<(u64, &str, &str, &str, &str)> {
@@ -347,7 +338,7 @@ mod tests {
             let text = "email,name\n\n\na@uni.edu,\"one\ntwo\"\n,,\n\nb@uni.edu,\nbad,x\n".replace('\n', newline);
             let file = read_text(&text);
             assert_eq!(shown(&file), [(4, "a@uni.edu", "one two", "-", "-"), (8, "b@uni.edu", "-", "-", "-")]);
-            assert_eq!(file.refused[0].line, 9, "{newline:?}");
+            assert_eq!(file.refused[0].line, Some(9), "{newline:?}");
         }
         assert_eq!(read_text("\n\nemail\nada@uni.edu").rows[0].line, 2, "the header is line 1");
     }
@@ -424,7 +415,7 @@ mod tests {
             if let Ok(file) = file(text.as_bytes()) {
                 let lines = text.split(['\n', '\r']).count() as u64;
                 let of_rows = file.rows.iter().map(|row| row.line);
-                prop_assert!(of_rows.chain(file.refused.iter().map(|refused| refused.line)).all(|line| (2..=lines).contains(&line)));
+                prop_assert!(of_rows.chain(file.refused.iter().filter_map(|refused| refused.line)).all(|line| (2..=lines).contains(&line)));
             }
         }
     }

@@ -62,7 +62,7 @@ pub(crate) async fn put(
             site.table.keep_preview(&preview, &file, &mails, deadline).await?;
             "waiting"
         } else {
-            let import = compared.import(&programme, preview.import, now);
+            let import = compared.import(&programme, preview.import, site.clock.now());
             let by = Author { actor: &Actor::Registrar, now, deadline };
             start(&site, &import, &compared.plan, before, &mails, by).await?;
             "applying"

@@ -90,7 +90,7 @@ impl App {
         let mut ends: Vec<_> = ends.collect();
         // Of an address that nobody here has any more, nothing is kept.
         for at in (0..ends.len()).rev() {
-            if !self.table.is_anybodys(&ends[at].address).await? {
+            if !self.table.is_anybodys(&ends[at].address, None).await? {
                 ends.remove(at);
             }
         }

@@ -22,7 +22,7 @@ use crate::domain::mail::failure::is_of_the_address;
 use crate::domain::values::window::end_of_utc_day;
 use crate::store::grants::view::{AS_READ, as_read};
 use crate::store::prelude::*;
-use crate::store::{FiledMail, NO_ADDRESS, NOT_WANTED};
+use crate::store::{FiledMail, KnownAddress, NO_ADDRESS, NOT_WANTED};
 
 /// The most readings that one transaction checks, of its hundred parts. No grant uses keys of so many
 /// attempts in one window.
@@ -86,6 +86,7 @@ impl Table {
             };
             let transaction =
                 if change.corrects() { self.correcting(&view.grant, at.now).await? } else { self.transaction() };
+            let transaction = self.without_former(transaction, &view.grant, change.grant()).await?;
             let transaction = transaction_of(transaction, &view, &change.counted(&view, at.now), at.now)?;
             Ok(Round::Write(transaction, ActOutcome::Done(answer)))
         })
@@ -137,6 +138,29 @@ impl Table {
         let transaction = self.signing_out(transaction, address.matched()).await?;
         let former = QueuedMail::FormerAddress { programme, grant, address };
         transaction.owing(&OutboxRow::queued_by_hand(new_ulid(now), former, now))
+    }
+
+    /// Leaves nothing under an address that a grant has no longer, unless somebody else has it.
+    async fn without_former(
+        &self,
+        mut transaction: Transaction,
+        was: &Grant,
+        is: &Grant,
+    ) -> Result<Transaction, StoreError> {
+        let (former, address) = (was.person.address.matched(), &was.person.address);
+        let stays = address.is_none() || former == is.person.address.matched();
+        if stays || self.is_anybodys(former, Some(&was.id)).await? {
+            return Ok(transaction);
+        }
+        // Who had a role is named by the audit.
+        let known = self.get(KnownAddress::key_of(former)).await?.filter(|known| known.person.is_none());
+        if let Some(known) = known {
+            transaction = transaction.remove(&known.key(), "", &[])?;
+        }
+        if let Some(mark) = self.get(Undeliverable::key_of(former)).await? {
+            transaction = transaction.remove(&mark.key(), "", &[])?;
+        }
+        Ok(transaction)
     }
 }
 

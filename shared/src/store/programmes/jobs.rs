@@ -280,12 +280,12 @@ fn as_read(job: &Job) -> [(&'static str, AttributeValue); 2] {
     [(":job", AttributeValue::S(job.job.to_string())), (":version", number(job.version))]
 }
 
-/// How long the preview of an act on many may be applied.
-const IMPORT_LASTS: SignedDuration = SignedDuration::from_hours(24);
+/// How long an import is kept, with what it changed.
+pub(crate) const IMPORT_KEPT: SignedDuration = SignedDuration::from_hours(8 * 24);
 /// How long the drops of an import may be undone: as long as those who were dropped keep their reservations.
 pub const UNDONE_WITHIN: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// How many steps lie in one part: whole transactions, and less than an item may hold.
-const STEPS_A_PART: usize = 20 * INVITED_AT_ONCE;
+const STEPS_A_PART: usize = 5 * INVITED_AT_ONCE;
 
 /// What a job of kept steps does. The steps lie in parts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -306,6 +306,7 @@ pub struct Import {
 
 stored! {
     "import" Import |it| (programme: &ProgrammeId = &it.programme, import: Ulid = it.import) => key(programme_partition(programme), overview(&format!("IMPORT#{import}")));
+    list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), &overview("IMPORT#"));
     expires it.until()
 }
 
@@ -398,9 +399,8 @@ impl Import {
         }
     }
 
-    /// How long it is kept, with what it changed.
     pub fn until(&self) -> Moment {
-        self.made_at + UNDONE_WITHIN + IMPORT_LASTS
+        self.made_at + IMPORT_KEPT
     }
 
     /// Until when its drops may be undone, if it made any.
@@ -409,9 +409,9 @@ impl Import {
         (self.applied && self.act.is_none() && self.dropped > 0 && now < until).then_some(until)
     }
 
-    /// The id of the import that undoes its drops, which is done once.
-    pub fn undo(&self) -> Ulid {
-        Ulid(self.import.0.wrapping_add(1))
+    /// The id of the import that undoes the drops of this one, which is done once.
+    pub fn undo(import: Ulid) -> Ulid {
+        Ulid(import.0.wrapping_add(1))
     }
 
     fn part(&self, kept: Kept) -> ImportPart {
@@ -427,7 +427,8 @@ impl Table {
         self.keep_in_parts(&import.part(Kept::Steps), parts, deadline).await
     }
 
-    /// Keeps an import with its steps and the rows that it changes, as they are shown afterwards.
+    /// Keeps an import with its steps and the rows that it changes, as they are shown afterwards. One that was kept by a request that died
+    /// is kept again.
     pub async fn keep_import(
         &self,
         import: &Import,
@@ -437,37 +438,35 @@ impl Table {
     ) -> Result<(), StoreError> {
         self.keep_bytes(&import.part(Kept::Rows), rows, deadline).await?;
         self.keep_steps(import, steps, deadline).await?;
-        self.put_new(import, deadline).await.map(drop)
+        let not_applied = [(":not", AttributeValue::Bool(false))];
+        let kept = self.transaction().create_or_replace(import, "applied = :not", &not_applied)?;
+        self.write_alone(kept, deadline).await.map(drop)
     }
 
-    /// A preview that may still be applied, or was.
-    pub async fn import(
-        &self,
-        programme: &ProgrammeId,
-        import: Ulid,
-        now: Moment,
-    ) -> Result<Option<Import>, StoreError> {
-        let kept = self.get(Import::key_of(programme, import)).await?;
-        Ok(kept.filter(|import| now < import.made_at + IMPORT_LASTS))
-    }
-
-    /// What undoes the drops of an import that was applied so lately that they may be.
+    /// What undoes the drops of an import that was applied so lately that they may be. Whom a later one dropped again stays dropped.
     pub async fn undo_of(
         &self,
         programme: &ProgrammeId,
         import: Ulid,
         now: Moment,
     ) -> Result<Option<(Import, Vec<Step>)>, StoreError> {
-        let applied = self.get(Import::key_of(programme, import)).await?;
-        let Some(applied) = applied.filter(|import| import.undone_until(now).is_some()) else { return Ok(None) };
+        let imports = self.list(Import::of_programme(programme)).await?;
+        let applied = imports.iter().find(|of| of.import == import && of.undone_until(now).is_some());
+        let Some(applied) = applied else { return Ok(None) };
+        let later = imports.iter().filter(|of| of.applied && of.act.is_none() && of.made_at > applied.made_at);
+        let next = later.map(|of| of.made_at).min();
+        let is_later = |grant: &Grant| grant.holds.dropped.zip(next).is_some_and(|(at, next)| at >= next);
+        let grants = self.grants(programme).await?.into_iter().filter(is_later);
+        let dropped_again: HashSet<GrantId> = grants.map(|grant| grant.id).collect();
         let mut undone = Vec::new();
         for part in self.list(ImportPart::of_import(import, Kept::Steps)).await? {
             undone.extend(part.steps()?.into_iter().filter_map(|step| match step {
-                Step::Drop { grant } => Some(Step::Return { grant }),
+                Step::Drop { grant } if !dropped_again.contains(&grant) => Some(Step::Return { grant }),
                 _ => None,
             }));
         }
-        Ok(Some((Import { import: applied.undo(), ..Import::of(programme, &undone, now) }, undone)))
+        let undo = Import { import: Import::undo(import), ..Import::of(programme, &undone, now) };
+        Ok((!undone.is_empty()).then_some((undo, undone)))
     }
 
     /// For how many grants of a programme the provider is still to confirm what such an act orders. The index is a moment behind.

@@ -8,6 +8,7 @@ use crate::domain::values::token::RegistrarTokenHash;
 use crate::store::Step;
 use crate::store::items::MOST_IN_A_PART;
 use crate::store::prelude::*;
+use crate::store::programmes::jobs::IMPORT_KEPT;
 
 /// How long a file that was uploaded may be applied.
 pub const PREVIEW_LASTS: SignedDuration = SignedDuration::from_hours(24);
@@ -84,6 +85,11 @@ impl ImportPart {
         serde_json::to_vec(value).unwrap_or_default()
     }
 
+    /// Whether the request that keeps it may still be under way, and begins a job then.
+    pub(crate) fn is_of_a_request(&self, now: Moment) -> bool {
+        self.until + SignedDuration::from_mins(1) > now + IMPORT_KEPT
+    }
+
     pub(crate) fn steps(&self) -> Result<Vec<Step>, StoreError> {
         serde_json::from_slice(&self.bytes).map_err(|error| StoreError::corrupt(&self.key(), ImportPart::KIND, &error))
     }
@@ -141,7 +147,7 @@ impl Table {
         self.keep_in_parts(of, bytes.chunks(MOST_IN_A_PART).map(<[u8]>::to_vec).collect(), deadline).await
     }
 
-    /// Keeps parts that are like this one, some side by side.
+    /// Keeps parts that are like this one, some side by side, in place of those of a request that died.
     pub(crate) async fn keep_in_parts(
         &self,
         of: &ImportPart,
@@ -149,7 +155,11 @@ impl Table {
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         let part = |(bytes, part)| ImportPart { part, bytes, ..of.clone() };
-        let puts = parts.into_iter().zip(0..).map(part).map(|part| async move { self.put_new(&part, deadline).await });
+        let puts = parts
+            .into_iter()
+            .zip(0..)
+            .map(part)
+            .map(|part| async move { self.write_alone(self.transaction().set(&part)?, deadline).await });
         let mut puts = stream::iter(puts).buffer_unordered(SIDE_BY_SIDE);
         while puts.try_next().await?.is_some() {}
         Ok(())
@@ -185,10 +195,10 @@ impl Table {
         let previews = self.list(RosterPreview::of_programme(&newest.programme)).await?.into_iter();
         let is_former = |of: &RosterPreview| of.waits() && of.until <= newest.until;
         for preview in previews.filter(|of| is_former(of) && !(waits_on && of.import == newest.import)) {
+            self.delete(&preview.key(), deadline).await?;
             for part in self.list(ImportPart::of_import(preview.import, Kept::File)).await? {
                 self.delete(&part.key(), deadline).await?;
             }
-            self.delete(&preview.key(), deadline).await?;
         }
         Ok(())
     }
