@@ -392,8 +392,12 @@ impl HeldCalls {
 
     /// Releases the call that arrived first, to this fault or to none. `None` if none is held.
     pub fn release(&self, fault: impl Into<Option<Fault>>) -> Option<Call> {
-        let number = self.parked().first()?.number;
-        let parked = self.gate.state().parked.remove(&number)?;
+        self.release_this(self.parked().first()?, fault)
+    }
+
+    /// Releases this call. One that was numbered before it may be held after it.
+    pub fn release_this(&self, call: &Call, fault: impl Into<Option<Fault>>) -> Option<Call> {
+        let parked = self.gate.state().parked.remove(&call.number)?;
         parked.release.send(fault.into()).ok().map(|()| parked.call)
     }
 }

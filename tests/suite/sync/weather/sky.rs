@@ -70,7 +70,7 @@ impl Weather {
             loop {
                 let call = held.arrived().await;
                 // A call whose function has just closed the connection is released all the same.
-                let _ = held.release(self.verdict(&call, campus.clock.now()));
+                let _ = held.release_this(&call, self.verdict(&call, campus.clock.now()));
             }
         };
         tokio::select! {
