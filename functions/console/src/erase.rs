@@ -17,12 +17,12 @@ struct ErasedPage<'a> {
 pub(crate) async fn press(post: Post<Admins>) -> Answer {
     let Post { site, fields, now, deadline, .. } = &post;
     let (by, named) = (post.author(), fields.filled("grant"));
-    let address = match named {
-        Some(_) => None,
-        None => Some(EmailAddress::parse(fields.filled("email").unwrap_or_default())),
+    let address = if named.is_some() {
+        None
+    } else {
+        let address = EmailAddress::parse(fields.filled("email").unwrap_or_default());
+        Some(address.map_err(|error| AppError::unprocessable(format!("Nobody was erased: {error}.")))?)
     };
-    let address =
-        address.transpose().map_err(|error| AppError::unprocessable(format!("Nobody was erased: {error}.")))?;
     // The form has an id, so that pressed twice for the same person it is one erasure.
     let form = fields.filled("erasure").and_then(|id| id.parse().ok()).unwrap_or_else(|| new_ulid(*now));
     let id = ulid_for(form, address.as_ref().map(|address| address.matched().as_str()).or(named).unwrap_or_default());
@@ -57,7 +57,7 @@ async fn without_address(site: &Site, named: &str) -> Result<Option<Grant>, AppE
     let named = named.split_once('/').and_then(|(programme, id)| Some((programme.parse().ok()?, id.parse().ok()?)));
     let Some((programme, id)) = named else { return Ok(None) };
     let grant = site.table.get(Grant::key_of(&programme, &id)).await?;
-    Ok(grant.filter(|grant| grant.person.address.is_none()))
+    Ok(grant.filter(|grant| grant.person.address.is_none() && !grant.person.address.is_erased()))
 }
 
 pub(crate) async fn page(

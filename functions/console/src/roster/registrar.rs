@@ -70,7 +70,7 @@ pub(crate) async fn put(
     };
     // Last, so that a file waits until the next one does or is applied.
     site.table.remove_waiting_files(&preview, true, deadline).await?;
-    tracing::info!(programme = %programme.id, import = %preview.import, state, ?changes, "the registrar's file");
+    tracing::info!(programme = %programme.id, import = %preview.import, state, %said, "the registrar's file");
     said["state"] = json!(state);
     if state == "unchanged" {
         return Ok(answer(StatusCode::OK, &said));

@@ -196,6 +196,10 @@ mod tests {
             let why = why(roster(people, dropped), &rows, Some("email,id,group"));
             assert_eq!(why.join(" "), expected, "{people} people, {dropped} dropped before\n{rows}");
         }
+        // The mark of a reservation outlives it, and whoever returns then takes another.
+        let mut late = roster(36, 0);
+        (late[35].holds.dropped, late[35].has_reservation) = (Some(now() - SignedDuration::from_hours(8 * 24)), true);
+        assert_eq!(why(late, &file(0..36, ""), Some("email,id,group")), [HELD]);
         let others = file(0..21, "");
         for (last, expected) in [
             (None, "It is the first file that would be applied here."),
