@@ -389,3 +389,26 @@ async fn the_page_of_a_grant_says_which_limit_stops_it() {
     assert_eq!(stops, ["", cap, room]);
     campus.finish().await;
 }
+
+/// A hidden field that names an import of another programme does nothing to it.
+#[tokio::test]
+async fn a_forged_bulk_is_no_other_import() {
+    const BULK: &str = "/console/programmes/maths/grants/bulk";
+    let mut campus = Campus::with_keys(&["ada"]).await;
+    let (admin, undo) = (campus.admin().await, campus.console("/roster/undo"));
+    let shown = super::roster::preview(&admin, "replace", "email\neve@example.edu\n").await;
+    admin.submit(&shown, &campus.console("/roster/apply"), &[("confirm_dropped", "1")]).await.expect(303);
+    let overview = admin.get(ID).await;
+    campus.programme("Maths", |_| {}).await;
+    campus.students(&["bob"]).await;
+    let shown = admin.get("/console/programmes/maths/grants").await;
+    let shown = admin.submit(&shown, BULK, &[("act", "pause")]).await.expect(200);
+    let (forms, import) = (shown.form(BULK), overview.form(&undo));
+    let (_, grants) = forms.value("bulk").unwrap().split_once('-').unwrap();
+    let forged = format!("{}-{grants}", import.value("import").unwrap());
+    admin.submit(&shown, BULK, &[("bulk", &forged)]).await.expect(303);
+    assert!(campus.grant("bob").await.holds.paused.is_some());
+    admin.submit(&overview, &undo, &[]).await.expect(303);
+    assert_eq!(campus.provider().keys().iter().filter(|key| !key.disabled).count(), 1, "ada's works again");
+    campus.finish().await;
+}
