@@ -12,6 +12,8 @@ use aws_sdk_dynamodb::config::retry::{RetryPartition, TokenBucket};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider, SharedHttpClient};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::RequestId;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::{Builder, tls};
 
 use crate::prelude::*;
 
@@ -29,7 +31,10 @@ pub struct AwsAccess {
 impl AwsAccess {
     /// The access that the SDK reads from the environment, its standard endpoint variables included.
     pub async fn from_environment() -> AwsAccess {
-        AwsAccess { shared: aws_config::load_defaults(BehaviorVersion::latest()).await, base: None, retries: None }
+        // It connects, and reads certificates, when it is first used.
+        let http = Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https();
+        let shared = aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await;
+        AwsAccess { shared, base: None, retries: None }
     }
 
     /// An access built by hand, with every service under one base. It reads neither environment, profile nor

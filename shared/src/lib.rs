@@ -14,6 +14,7 @@ pub mod provider;
 pub mod secrets;
 pub mod start;
 pub mod store;
+pub mod tls;
 pub mod web;
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use bursar_core::tls;
 use data_encoding::BASE64;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
@@ -59,7 +60,7 @@ impl Driver {
         };
         // Read to the end, so that the driver never blocks on a full pipe.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        let http = Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap();
+        let http = tls::loopback().timeout(Duration::from_secs(60)).build().unwrap();
         Driver { process, origin: format!("http://127.0.0.1:{port}"), http, opened: Mutex::default() }
     }
 

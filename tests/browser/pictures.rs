@@ -7,6 +7,7 @@ use bursar_core::domain::values::address::EmailAddress;
 use bursar_local::demo;
 use bursar_local::folder::Folder;
 use bursar_local::stack::{Options, listen, origin_of};
+use bursar_tests::aws;
 use bursar_tests::campus::ADMIN;
 use bursar_tests::stack::Stack;
 use tempfile::TempDir;
@@ -43,7 +44,7 @@ pub(crate) async fn screenshots(driver: &Driver, into: &Path) {
     desk.go(&overview).await;
     fill_and_send(&desk, &format!("{ROSTER}/token"), &[("act", "make")]).await;
     let token = desk.one("[data-testid='token']").await.text().await;
-    let put = reqwest::Client::new().put(format!("{}{ROSTER}", stack.ready.web)).bearer_auth(token);
+    let put = aws::http().put(format!("{}{ROSTER}", stack.ready.web)).bearer_auth(token);
     let put = put.header("content-type", "text/csv").body(FILE.replace('/', "\n")).send().await.unwrap();
     assert_eq!(put.status(), 202);
 

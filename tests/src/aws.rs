@@ -1,5 +1,6 @@
 //! What a test asks of the stand-ins past the functions.
 
+use bursar_core::tls;
 use bursar_local::stack::Ready;
 
 /// Serves a stand-in on a free port while the test runs, and returns its origin.
@@ -10,9 +11,9 @@ pub async fn serve(router: axum::Router) -> String {
     origin
 }
 
-/// A client for what a test asks past the functions. It reads no certificates, which takes longer than what it is for.
+/// A client for what a test asks past the functions.
 pub fn http() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap()
+    tls::loopback().build().unwrap()
 }
 
 /// The management key, read from the secret as the functions read it.

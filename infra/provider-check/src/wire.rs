@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use bursar_core::domain::values::key::PlaintextKey;
 use bursar_core::provider::CONNECT_TIME_OUT;
 use bursar_core::provider::wire::error::of_error;
+use bursar_core::tls;
 use http::Method;
 use serde_json::Value;
 
@@ -31,16 +32,14 @@ pub(crate) struct Answer {
 
 impl Wire {
     pub(crate) fn new(options: &Options, key: &Arc<PlaintextKey>) -> Result<Wire> {
-        let mut client = reqwest::Client::builder()
+        // On loopback there is no proxy, and no certificate to read.
+        let client = if options.provider.starts_with("http://") { tls::loopback() } else { tls::client() };
+        let client = client
             .user_agent(concat!("bursar-provider-check/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIME_OUT)
             .timeout(Duration::from_secs(60))
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never());
-        if options.provider.starts_with("http://") {
-            // On loopback there is no proxy, and no certificate to read.
-            client = client.no_proxy().tls_certs_only([]);
-        }
         let base = options.provider.trim_end_matches('/').to_owned();
         Ok(Wire { base, http: client.build()?, key: Arc::clone(key), wait: Arc::clone(&options.wait) })
     }

@@ -24,6 +24,7 @@ use reqwest::redirect;
 use crate::config::Config;
 use crate::prelude::*;
 use crate::secrets::{ManagementKey, ManagementKeys};
+use crate::tls;
 
 pub mod account;
 pub mod analytics;
@@ -111,16 +112,14 @@ impl Http {
         if let Some(client) = made.get() {
             return Ok(client.clone());
         }
-        let mut builder = reqwest::Client::builder()
+        // On loopback there is no proxy, and no certificate to read.
+        let builder = if self.base.starts_with("http://") { tls::loopback() } else { tls::client() };
+        let builder = builder
             .user_agent(concat!("bursar/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIME_OUT)
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never())
             .pool_max_idle_per_host(idle);
-        if self.base.starts_with("http://") {
-            // On loopback there is no proxy, and no certificate to read.
-            builder = builder.no_proxy().tls_certs_only([]);
-        }
         let client = builder.build()?;
         Ok(made.get_or_init(|| client).clone())
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use anyhow::{Context, Result};
+use bursar_core::tls;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, ORIGIN, SET_COOKIE};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder};
@@ -28,8 +29,7 @@ type Note = dyn Fn(&Page) + Send + Sync;
 impl Visitor {
     /// A browser without cookies. The pages may be served at another address than their origin.
     pub fn of(served_at: &str, origin: &str) -> Result<Visitor> {
-        // Everything is on this machine, so no proxy is used and no certificates are loaded.
-        let http = Client::builder().redirect(Policy::none()).no_proxy().tls_certs_only([]).build()?;
+        let http = tls::loopback().redirect(Policy::none()).build()?;
         let (served_at, origin) = (served_at.to_owned(), origin.to_owned());
         Ok(Visitor { http, served_at, origin, cookies: Mutex::default(), noted_by: None })
     }

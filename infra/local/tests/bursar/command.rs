@@ -8,12 +8,13 @@ use std::path::Path;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::aws::AwsAccess;
 use bursar_core::clock::Moment;
+use bursar_core::tls;
 use jiff::SignedDuration;
-use reqwest::{Client, Method};
+use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
-use crate::process::{Bursar, Ended, answer, inbox, run, secret};
+use crate::process::{Bursar, Ended, answer, http, inbox, run, secret};
 
 /// Asserts a failed start with one sentence on standard error that contains all of `names`.
 fn assert_refused(ended: &Ended, names: &[&str]) {
@@ -33,7 +34,7 @@ async fn it_says_one_line_when_all_is_up_and_ends_cleanly_when_interrupted() {
     let data = tempdir().unwrap();
     let bursar = Bursar::start(data.path()).await;
     let web = bursar.ready.web.clone();
-    let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let client = tls::loopback().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let start = client.get(format!("{web}/")).send().await.unwrap();
     assert_eq!(start.status(), 200);
     // Another spelling of the origin leads to the one that was printed.
@@ -55,7 +56,7 @@ async fn no_server_of_this_machine_answers_a_page_of_another_site() {
     let bursar = Bursar::start(data.path()).await;
     let ready = &bursar.ready;
     let provider = ready.provider.strip_suffix("/api/v1").unwrap();
-    let client = Client::new();
+    let client = http();
     for origin in [&ready.inbox, provider, &ready.dynamodb, &ready.ses, &ready.secretsmanager] {
         for method in [Method::GET, Method::POST, Method::OPTIONS] {
             for (header, value) in [("origin", "https://evil.example"), ("origin", "null"), ("host", "evil.example")] {
@@ -228,7 +229,7 @@ async fn management_key(bursar: &Bursar) -> String {
 }
 
 async fn make_key(bursar: &Bursar, name: &str) -> Value {
-    let request = Client::new().post(format!("{}/keys", bursar.ready.provider));
+    let request = http().post(format!("{}/keys", bursar.ready.provider));
     let request = request.bearer_auth(management_key(bursar).await).json(&json!({"name": name, "limit": 1}));
     let (status, made) = answer(request).await;
     assert_eq!(status, 201, "{made}");

@@ -6,10 +6,9 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, ensure};
 use bursar_local::stack::Ready;
 use bursar_local::visitor::Visitor;
-use reqwest::Client;
 use serde_json::{Value, json};
 
-use crate::process::{Bursar, answer, inbox};
+use crate::process::{Bursar, answer, http, inbox};
 
 const ADMIN: &str = "admin@example.edu";
 const FACULTY: [&str; 2] = ["faye@example.edu", "frank@example.edu"];
@@ -123,7 +122,7 @@ impl Journey {
         // So many tokens of this model are 97.5 cents, and the cap is a dollar.
         let request = json!({"model": "anthropic/claude-opus-4.5", "max_tokens": 39_000, "messages": messages});
         for expected in [[200, 200], [402, 403]] {
-            let asked = Client::new().post(format!("{}/chat/completions", self.ready.provider)).bearer_auth(&self.key);
+            let asked = http().post(format!("{}/chat/completions", self.ready.provider)).bearer_auth(&self.key);
             let (status, told) = answer(asked.json(&request)).await;
             ensure!(expected.contains(&status), "the provider answers {status}: {told}");
         }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
+use bursar_core::tls;
 use bursar_local::stack::Ready;
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
@@ -80,12 +81,17 @@ pub(crate) async fn answer(request: RequestBuilder) -> (u16, Value) {
     (status, serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default())
 }
 
+/// A client of what runs on this machine.
+pub(crate) fn http() -> Client {
+    tls::loopback().build().unwrap()
+}
+
 /// Posts to the inbox origin, where the control routes are, or only reads where there is no body.
 pub(crate) async fn inbox(ready: &Ready, path: &str, body: Option<Value>) -> Value {
     let url = format!("{}{path}", ready.inbox);
     let request = match body {
-        Some(body) => Client::new().post(url).json(&body),
-        None => Client::new().get(url),
+        Some(body) => http().post(url).json(&body),
+        None => http().get(url),
     };
     let (status, told) = answer(request).await;
     assert_eq!(status, 200, "{path}: {told}");
@@ -94,6 +100,6 @@ pub(crate) async fn inbox(ready: &Ready, path: &str, body: Option<Value>) -> Val
 
 /// Reads the secret with the management key as the functions read it.
 pub(crate) async fn secret(ready: &Ready) -> (u16, Value) {
-    let asked = Client::new().post(&ready.secretsmanager).header("x-amz-target", "secretsmanager.GetSecretValue");
+    let asked = http().post(&ready.secretsmanager).header("x-amz-target", "secretsmanager.GetSecretValue");
     answer(asked.json(&json!({"SecretId": ready.secret}))).await
 }

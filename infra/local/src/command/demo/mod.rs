@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use bursar_core::clock::Clock;
 use bursar_core::clock::Moment;
 use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::tls;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -92,7 +93,7 @@ pub async fn build(
     let mut story = Story {
         stack: &stack,
         provider: stack.provider.as_ref().context("the demonstration has its own provider")?,
-        http: Client::new(),
+        http: tls::loopback().build()?,
         began,
         admin: admins.first().context("there is no admin")?.as_written(),
         offers: offers(),

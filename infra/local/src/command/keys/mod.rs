@@ -20,9 +20,9 @@ use bursar_core::provider::analytics::ModelUsage;
 use bursar_core::provider::key::ProviderKey;
 use bursar_core::secrets::ManagementKey;
 use bursar_core::store::{Meta, Table};
+use bursar_core::tls;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp, ToSpan};
-use reqwest::Client;
 use serde_json::{Value, json};
 
 use crate::base::state_file::StateFile;
@@ -111,7 +111,7 @@ pub async fn of_running_demonstration(data: &Path) -> Result<Account> {
     let nothing_runs = || format!("no bursar runs in {shown}: start it with `cargo run`, or name a provider");
     ensure!(state.is_file(), nothing_runs());
     let ready = StateFile::open(&state)?.get::<Ready>(READY.0, READY.1)?.with_context(nothing_runs)?;
-    let client = Client::builder().no_proxy().build()?;
+    let client = tls::loopback().build()?;
     let secret = client
         .post(&ready.secretsmanager)
         .header("x-amz-target", "secretsmanager.GetSecretValue")
