@@ -7,7 +7,7 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     let command = Command::parse();
-    let runtime = match tokio::runtime::Runtime::new() {
+    let runtime = match bursar_local::base::runtime() {
         Ok(runtime) => runtime,
         Err(error) => return refuse(&error.into()),
     };

@@ -160,12 +160,12 @@ impl OwnedKey {
 
 impl Table {
     pub async fn key_owners(&self) -> Result<Vec<KeyOwner>, StoreError> {
-        let shards = SHARDS.map(|shard| Box::pin(self.list(KeyOwner::of_shard(shard))));
+        let shards = SHARDS.into_iter().map(|shard| self.list(KeyOwner::of_shard(shard)));
         Ok(try_join_all(shards).await?.into_iter().flatten().collect())
     }
 
     pub async fn owned_keys(&self) -> Result<Vec<OwnedKey>, StoreError> {
-        let shards = SHARDS.map(|shard| Box::pin(self.owned_keys_of_shard(shard)));
+        let shards = SHARDS.into_iter().map(|shard| self.owned_keys_of_shard(shard));
         Ok(try_join_all(shards).await?.into_iter().flatten().collect())
     }
 

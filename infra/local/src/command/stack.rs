@@ -183,6 +183,7 @@ impl Stack {
         let mut config = configuration(&web_origin, options.admins, &provider_url, &own)?;
         config.waits = options.waits;
         let settings = Settings {
+            runtime: crate::base::runtime()?.handle().clone(),
             config: config.clone(),
             region: REGION.to_owned(),
             aws: own,

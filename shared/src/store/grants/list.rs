@@ -97,7 +97,7 @@ impl Table {
     /// All grants of a programme, in no order, with these attributes besides.
     pub async fn grant_lines(&self, of: &ProgrammeId, more: [Option<&str>; 2]) -> Result<Vec<GrantLine>, StoreError> {
         // From the grants to the readings, before what is told of them.
-        let ranges = SHARDS.map(|shard| Range { last: "R#~".to_owned(), ..Grant::of_shard(of, shard) });
+        let ranges = SHARDS.into_iter().map(|shard| Range { last: "R#~".to_owned(), ..Grant::of_shard(of, shard) });
         let shards = ranges.map(|range| self.lines([self.query(&range)], more));
         Ok(try_join_all(shards).await?.into_iter().flatten().collect())
     }
@@ -141,8 +141,8 @@ impl Table {
 
     /// The entries about a programme and its grants, in the order of time.
     pub async fn audit_of(&self, of: &ProgrammeId) -> Result<Vec<Entry>, StoreError> {
-        let shards = SHARDS.map(|shard| begin(grant_partition(of, shard), AUDIT));
-        let ranges = shards.into_iter().chain([Entry::of_programme(of)]);
+        let shards = SHARDS.into_iter().map(|shard| begin(grant_partition(of, shard), AUDIT));
+        let ranges = shards.chain([Entry::of_programme(of)]);
         let mut entries: Vec<Entry> = try_join_all(ranges.map(|range| self.list(range))).await?.concat();
         entries.sort_unstable_by_key(|entry| (entry.at, entry.entry));
         Ok(entries)

@@ -48,7 +48,7 @@ impl Table {
     }
 
     pub async fn count_grants(&self, programme: &ProgrammeId) -> Result<u32, StoreError> {
-        let counts = SHARDS.map(|shard| self.count(Grant::of_shard(programme, shard)));
+        let counts = SHARDS.into_iter().map(|shard| self.count(Grant::of_shard(programme, shard)));
         Ok(try_join_all(counts).await?.into_iter().sum())
     }
 
@@ -66,7 +66,7 @@ impl Table {
     }
 
     pub async fn grants(&self, programme: &ProgrammeId) -> Result<Vec<Grant>, StoreError> {
-        let shards = SHARDS.map(|shard| self.list(Grant::of_shard(programme, shard)));
+        let shards = SHARDS.into_iter().map(|shard| self.list(Grant::of_shard(programme, shard)));
         Ok(try_join_all(shards).await?.into_iter().flatten().collect())
     }
 

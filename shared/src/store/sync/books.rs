@@ -89,7 +89,7 @@ impl ForeignKey {
 
 impl Table {
     pub async fn foreign_keys(&self) -> Result<Vec<ForeignKey>, StoreError> {
-        let shards = SHARDS.map(|shard| self.list(ForeignKey::of_shard(shard)));
+        let shards = SHARDS.into_iter().map(|shard| self.list(ForeignKey::of_shard(shard)));
         Ok(try_join_all(shards).await?.into_iter().flatten().collect())
     }
 
