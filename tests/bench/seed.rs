@@ -99,7 +99,7 @@ fn one(
         roster_id: Some(format!("{:08}", 10_000_000 + number)),
     };
     let address = person.address.matched().clone();
-    items.push(to_item(&Enrolment { address, programme: programme.clone(), grant: id.clone() })?);
+    items.push(to_item(&Enrolment { address, programme: programme.clone(), grant: id.clone(), at: made_at })?);
     let key: bursar_core::domain::values::id::KeyHash = made.hash.parse()?;
     let attempt = Attempt {
         state: AttemptState::Shown,

@@ -215,7 +215,8 @@ async fn each_route_lets_in_those_it_is_for() {
     let name = "bursar/fedcba9876/maths/0123456789abcdef/1-0123456789abcdef";
     let key = campus.provider().add_foreign_key(name, None, campus.clock.now()).unwrap().hash;
     campus.students(&["gone"]).await;
-    let erasure = Erasure::of_person(ERASURE.parse().unwrap(), address("gone").matched(), campus.by());
+    let (gone, grants) = (address("gone"), [campus.grant("gone").await]);
+    let erasure = Erasure::of_person(ERASURE.parse().unwrap(), Some(gone.matched()), &grants, campus.by());
     campus.table.begin_erasure(erasure, campus.by()).await.unwrap();
     let mut wrong = Vec::new();
     for at in [&other, &own] {

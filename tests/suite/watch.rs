@@ -139,7 +139,7 @@ async fn a_job_that_stands_still_is_told() {
     assert_eq!(told(&campus).await, NOTHING);
 
     let by = Author { now: now - SignedDuration::from_hours(26), ..campus.by() };
-    campus.raw().keep(&Erasure::of_person(Ulid::from_parts(1, 3), address("ada").matched(), by)).await;
+    campus.raw().keep(&Erasure::of_person(Ulid::from_parts(1, 3), Some(address("ada").matched()), &[], by)).await;
     assert_eq!(told(&campus).await, ["An erasure stands still"]);
     assert_eq!(told(&campus).await, NOTHING);
     campus.finish().await;

@@ -70,9 +70,11 @@ pub(crate) fn provider(error: &ProviderError, what: &str) -> AppError {
 /// The reason why a key that was off for disuse is not enabled again.
 pub(crate) fn why_not_resumed(refused: &ChangeRefused) -> &'static str {
     match refused {
-        ChangeRefused::Unchanged | ChangeRefused::NoKey | ChangeRefused::AddressTaken => {
-            "Your key is not switched off for not being used, so there is nothing to resume."
-        }
+        ChangeRefused::Unchanged
+        | ChangeRefused::NoKey
+        | ChangeRefused::AddressTaken
+        | ChangeRefused::AddressChanged
+        | ChangeRefused::NotMailed => "Your key is not switched off for not being used, so there is nothing to resume.",
         ChangeRefused::Over => "This programme is over for you.",
         ChangeRefused::PausedByAnother => "The people who run this programme paused your access.",
         ChangeRefused::BudgetExhausted => {

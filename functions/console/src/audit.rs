@@ -29,7 +29,7 @@ const COLUMNS: [Column<AuditRow>; 7] = [
     column("Grant").file("grant").hook("grant").of(AuditRow::grant),
     column("From").file("from").of(|row| Cell::text(row.entry.what.from.as_deref())),
     column("To").file("to").of(|row| Cell::text(row.entry.what.to.as_deref())),
-    column("Note").file("note").of(|row| Cell::text(row.entry.what.note.as_deref())),
+    column("Note").file("note").of(|row| Cell::text(row.entry.what.words())),
 ];
 
 #[derive(Template)]

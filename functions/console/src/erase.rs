@@ -2,6 +2,8 @@
 //! carried on by the request for some seconds, then by the work of each minute.
 
 use anyhow::Result;
+use bursar_core::domain::grant::Person;
+use bursar_core::domain::values::address::MatchedAddress;
 use bursar_core::store::Erasure;
 
 use crate::prelude::*;
@@ -14,6 +16,48 @@ struct ErasedPage<'a> {
     erasure: Erasure,
 }
 
+/// The form that erases a person.
+pub(crate) struct EraseForm {
+    /// The id of the erasure that it begins, so that pressed twice for the same person it is one.
+    pub(crate) erasure: Ulid,
+    /// The grant whose person it erases, as a form names it, where that has no address.
+    pub(crate) grant: Option<String>,
+    /// Grants that may be theirs too, each with a field to tick and what is known of it.
+    pub(crate) others: Vec<(String, String)>,
+}
+
+impl EraseForm {
+    /// The form for the person who has these grants.
+    pub(crate) async fn of(
+        site: &Site,
+        address: Option<&MatchedAddress>,
+        grants: &[Grant],
+    ) -> Result<EraseForm, AppError> {
+        let others = site.table.perhaps_theirs(address, grants).await?;
+        let in_words = |of: &Grant| {
+            let has_id =
+                |grant: &Grant| grant.person.roster_id.is_some() && grant.person.roster_id == of.person.roster_id;
+            let why = if grants.iter().any(has_id) { "the same id" } else { "it lost this address to another id" };
+            let Person { name, roster_id, address } = &of.person;
+            let address = if address.is_none() { "no address" } else { address.as_written() };
+            let known: Vec<&str> = name.iter().chain(roster_id).map(String::as_str).chain([address]).collect();
+            format!("{}, {} in {}: {why}", known.join(", "), of.shown_state(), of.programme)
+        };
+        Ok(EraseForm {
+            erasure: new_ulid(site.clock.now()),
+            grant: grants.first().filter(|_| address.is_none()).map(field_of),
+            others: others.iter().map(|of| (format!("{ALSO}{}", field_of(of)), in_words(of))).collect(),
+        })
+    }
+}
+
+/// How the fields begin that are ticked for further grants.
+const ALSO: &str = "also.";
+
+fn field_of(grant: &Grant) -> String {
+    format!("{}/{}", grant.programme, grant.id)
+}
+
 pub(crate) async fn press(post: Post<Admins>) -> Answer {
     let Post { site, fields, now, deadline, .. } = &post;
     let (by, named) = (post.author(), fields.filled("grant"));
@@ -23,27 +67,34 @@ pub(crate) async fn press(post: Post<Admins>) -> Answer {
         let address = EmailAddress::parse(fields.filled("email").unwrap_or_default());
         Some(address.map_err(|error| AppError::unprocessable(format!("Nobody was erased: {error}.")))?)
     };
-    // The form has an id, so that pressed twice for the same person it is one erasure.
     let form = fields.filled("erasure").and_then(|id| id.parse().ok()).unwrap_or_else(|| new_ulid(*now));
     let id = ulid_for(form, address.as_ref().map(|address| address.matched().as_str()).or(named).unwrap_or_default());
     if site.table.get(Erasure::key_of(id)).await?.is_some() {
         return Ok(Redirect::to(&paths::erased(id)).into_response());
     }
-    let erasure = match address {
-        Some(address) if site.table.has_role(address.matched()).await? => {
-            let sentence = "This is an admin, or a programme names this address as faculty, assistant or for finance. Take the role away first.";
-            return Err(AppError::conflict(sentence));
-        }
-        Some(address) => Erasure::of_person(id, address.matched(), by),
+    let mut grants = match &address {
+        Some(address) => site.table.grants_of_address(address.matched()).await?,
         None => {
             let grant = without_address(site, named.unwrap_or_default()).await?.ok_or_else(AppError::not_found)?;
             if grant.person.roster_id.as_deref() != fields.filled("id") {
                 let sentence = "Nobody was erased: type the id that is shown on the page of the grant.";
                 return Err(AppError::unprocessable(sentence));
             }
-            Erasure::of_grant(id, &grant, by)
+            vec![grant]
         }
     };
+    let address = address.as_ref().map(EmailAddress::matched);
+    if fields.iter().any(|(name, _)| name.starts_with(ALSO)) {
+        let others = site.table.perhaps_theirs(address, &grants).await?;
+        grants.extend(others.into_iter().filter(|of| fields.get(&format!("{ALSO}{}", field_of(of))) == Some("on")));
+    }
+    for address in grants.iter().map(|grant| grant.person.address.matched()).chain(address) {
+        if site.table.has_role(address).await? {
+            let sentence = "This is an admin, or a programme names this address as faculty, assistant or for finance. Take the role away first.";
+            return Err(AppError::conflict(sentence));
+        }
+    }
+    let erasure = Erasure::of_person(id, address, &grants, by);
     let Some(id) = site.table.begin_erasure(erasure, by).await? else {
         let sentence = "Nobody here has this address, so there is nothing to erase. Is it spelled as on the roster? A file that is kept for a preview, or waits, may name it for ten days.";
         return Err(AppError::refused(StatusCode::NOT_FOUND, sentence));
@@ -104,7 +155,7 @@ async fn carry_on(site: &Site, id: Ulid, until: JobDeadlines) -> &'static str {
 async fn step(site: &Site, id: Ulid, until: JobDeadlines) -> Result<bool> {
     let (table, deadline) = (&site.table, until.deadline);
     let erasure = table.get(Erasure::key_of(id)).await?;
-    let Some(mut erasure) = erasure.filter(|erasure| erasure.again_at.is_some()) else { return Ok(true) };
+    let Some(mut erasure) = erasure.filter(Erasure::is_running) else { return Ok(true) };
     let left = table.grants_to_erase(&erasure).await?;
     erasure.all = erasure.done + u32::try_from(left.len())?;
     let by = erasure.by.clone();

@@ -13,6 +13,7 @@ use bursar_core::store::{
 };
 use futures_util::stream::{StreamExt, iter};
 
+use crate::erase::EraseForm;
 use crate::grants::{self, GrantRow};
 use crate::mails::{self, MailRow, MailStatus};
 use crate::prelude::*;
@@ -42,6 +43,7 @@ struct HelpDesk<'a> {
     mails: Listing<MailRow>,
     keys: Vec<ForeignKey>,
     address: Option<AddressFacts>,
+    erase: Option<EraseForm>,
     /// The programmes that were read for a part, if there was no time for all.
     read: Option<usize>,
 }
@@ -77,6 +79,7 @@ pub(crate) async fn page(
         mails: mails::listing("mail", Vec::new(), &TimeZone::UTC),
         keys: Vec::new(),
         address: None,
+        erase: None,
         read: None,
     };
     page.find(deadline.at_most(READ_FOR)).await?;
@@ -153,6 +156,10 @@ impl<'a> HelpDesk<'a> {
             });
         }
         let refused = sign_in.link_refused(new_ulid(now), now);
+        if self.frame.is_admin {
+            let grants = table.grants_of_address(address).await?;
+            self.erase = Some(EraseForm::of(self.site, Some(address), &grants).await?);
+        }
         self.address = Some(AddressFacts { known, requests, mark, refused, stops, refusals });
         Ok(())
     }

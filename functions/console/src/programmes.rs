@@ -6,7 +6,7 @@ use bursar_core::domain::grant::GrantState;
 use bursar_core::domain::programme::request::{BUDGET, CLOSE, COPY, Request, Wish};
 use bursar_core::domain::programme::rules::Tiers;
 use bursar_core::domain::values::format::field_time;
-use bursar_core::store::CopiedProgramme;
+use bursar_core::store::{CopiedProgramme, Erasure};
 use bursar_core::web::RequestDeadline;
 use jiff::ToSpan;
 
@@ -145,8 +145,13 @@ async fn keep_roster(
     now: Moment,
     deadline: Deadline,
 ) -> Result<Option<Import>, AppError> {
+    let mut erased = site.table.list(Erasure::all()).await?;
+    erased.retain(Erasure::is_running);
     let stays = |grant: &Grant| {
-        grant.state != GrantState::Revoked && grant.holds.dropped.is_none() && !grant.person.address.is_none()
+        let named = (grant.programme.clone(), grant.id.clone());
+        let is_erased = erased.iter().any(|of| of.grants.contains(&named));
+        let is_on_roster = grant.state != GrantState::Revoked && grant.holds.dropped.is_none();
+        is_on_roster && !is_erased && !grant.person.address.is_none()
     };
     let grants = site.table.grants(&programme.id).await?.into_iter().filter(stays);
     let steps: Vec<Step> = grants.map(|grant| Step::Add { person: grant.person, group: grant.group }).collect();

@@ -32,7 +32,7 @@ pub struct Entry {
 }
 
 stored! {
-    "audit" Entry |it| (entry: &Entry = it) => {
+    Entry |it| (entry: &Entry = it) => {
         let Entry { programme, grant, entry, .. } = entry;
         match (programme, grant) {
             (Some(programme), Some(grant)) => {
@@ -62,9 +62,14 @@ pub struct AuditDetail {
     pub act: Act,
     pub from: Option<String>,
     pub to: Option<String>,
-    /// A person's reason, or a remark of the act: an attempt's number, why it was refused.
+    /// A remark of the act: an attempt's number, why it was refused.
     pub note: Option<String>,
+    /// What a person typed as their reason, which may name somebody. An erasure of the grant's person takes it away.
+    pub reason: Option<String>,
 }
+
+/// What is in the place of a reason that went with the person of its grant.
+const ERASED_REASON: &str = "a reason was given, and was erased";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -185,7 +190,7 @@ impl Act {
 
 impl AuditDetail {
     pub fn new(act: Act) -> AuditDetail {
-        AuditDetail { act, from: None, to: None, note: None }
+        AuditDetail { act, from: None, to: None, note: None, reason: None }
     }
 
     #[must_use]
@@ -199,6 +204,17 @@ impl AuditDetail {
     pub fn noting(mut self, note: impl fmt::Display) -> AuditDetail {
         self.note = Some(note.to_string());
         self
+    }
+
+    /// The remark, or the reason.
+    pub fn words(&self) -> Option<&str> {
+        self.note.as_deref().or(self.reason.as_deref())
+    }
+
+    /// The same without the reason, if it has one.
+    pub fn without_reason(&self) -> Option<AuditDetail> {
+        self.reason.as_ref().filter(|reason| *reason != ERASED_REASON)?;
+        Some(AuditDetail { reason: Some(ERASED_REASON.to_owned()), ..self.clone() })
     }
 }
 

@@ -149,7 +149,7 @@ pub struct BalanceNotice {
 }
 
 stored! {
-    "balance-notice" BalanceNotice |_| () => key(ACCOUNT, "BALANCE-NOTICE")
+    BalanceNotice |_| () => key(ACCOUNT, "BALANCE-NOTICE")
 }
 
 impl BalanceNeed {

@@ -43,7 +43,7 @@ pub struct SignIn {
 }
 
 stored! {
-    "sign-in" SignIn |it| (address: &MatchedAddress = &it.address) => key(address_partition(address), "SIGN-IN");
+    SignIn |it| (address: &MatchedAddress = &it.address) => key(address_partition(address), "SIGN-IN");
     expires it.ends_at()
 }
 
@@ -246,7 +246,7 @@ pub struct Session {
 }
 
 stored! {
-    "session" Session |it| (session: &SessionTokenHash = &it.session) => key(format!("S#{}", session.as_str()), "S");
+    Session |it| (session: &SessionTokenHash = &it.session) => key(format!("S#{}", session.as_str()), "S");
     expires it.ends_at
 }
 

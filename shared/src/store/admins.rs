@@ -3,8 +3,8 @@
 
 use crate::domain::mail::alarm::Cause;
 use crate::domain::programme::role::is_among;
-use crate::store::Broadcast;
 use crate::store::prelude::*;
+use crate::store::{Broadcast, RosterToken};
 
 /// The number of admins at which no more are added: a change mails all of them in the transaction that ends the sessions of one.
 pub const MOST_ADMINS: usize = 40;
@@ -17,7 +17,7 @@ pub struct AddedAdmins {
 }
 
 stored! {
-    "admins" AddedAdmins |_| () => key("ADMINS", "ADMINS")
+    AddedAdmins |_| () => key("ADMINS", "ADMINS")
 }
 
 impl Table {
@@ -99,12 +99,32 @@ impl Table {
             let entry = Entry::on_account(&Actor::Person(by.clone()), now, what);
             let alarm = Alarm::now(Cause::AdminChanged { person, is_admin, by: by.clone(), version }, now);
             let transaction = self.begin_telling(&alarm, self.people_of(&told, deadline).await?, now)?;
-            let mut transaction = transaction.replace(&AddedAdmins { added, version }, version - 1)?;
+            let after = AddedAdmins { added, version };
+            let mut transaction = transaction.replace(&after, version - 1)?;
+            let mut entries = vec![entry];
             if !is_admin {
                 transaction = self.signing_out(transaction, matched).await?;
+                let by = Author { actor: &Actor::Person(by.clone()), now, deadline };
+                for token in self.tokens_without_maker(&self.with_added(after)).await? {
+                    transaction = transaction.ending(&token)?;
+                    entries.push(token.ended(by));
+                }
             }
-            Ok(Round::Write(transaction.told_by(&[entry])?, ()))
+            Ok(Round::Write(transaction.told_by(&entries)?, ()))
         })
         .await
+    }
+
+    /// The registrar's tokens whose makers may not make one if these are the admins.
+    async fn tokens_without_maker(&self, admins: &[EmailAddress]) -> Result<Vec<RosterToken>, StoreError> {
+        let mut ended = Vec::new();
+        for programme in self.list(Programme::all()).await? {
+            if let Some(token) = self.get(RosterToken::key_of(&programme.id)).await?
+                && !self.is_makers(&token, &programme.settings, admins).await?
+            {
+                ended.push(token);
+            }
+        }
+        Ok(ended)
     }
 }

@@ -62,7 +62,7 @@ pub struct CapScan {
 }
 
 stored! {
-    "cap-scan" CapScan |_| () => key(ACCOUNT, "CAP-SCAN")
+    CapScan |_| () => key(ACCOUNT, "CAP-SCAN")
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -4,12 +4,61 @@
 //! A grant is erased once its keys are off and read for the last time. One transaction puts `erased-<grant>` in the place of its person,
 //! takes away what lies under the address, unless a role or another grant needs it, and counts that in the erasure, which becomes the
 //! receipt. So every step may be done again and by two runners, and counts once. At last the roster files that are kept go, since any may
-//! name the person, and the names in the steps of imports.
+//! name the person, and the names in the steps of imports and in requests to admins. Whatever a copy or a file adds meanwhile joins the
+//! erasure before it ends. What it does with each kind of item says [`Kind::at_erasure`].
 
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+
+use crate::domain::grant::Person;
+use crate::domain::mail::kind::MailKind;
 use crate::domain::sign_in::{Session, SignIn};
 use crate::store::grants::act::transaction_of;
+use crate::store::items::Kind;
 use crate::store::prelude::*;
-use crate::store::{ImportPart, Kept, KnownAddress, Link, LoginRequest, RosterPreview, StaffPerson, Step};
+use crate::store::{
+    FiledMail, GrantAct, Import, ImportPart, Kept, KnownAddress, Link, LoginRequest, RosterPreview, StaffPerson, Step,
+};
+
+/// What an erasure of a person does with the items of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AtErasure {
+    /// Nothing: they hold ids, sums and what was decided, and never an address.
+    Stays,
+    /// Nothing, since no erasure begins while one of them names the person.
+    Refuses,
+    /// Those of the person's grants stay, without who they were.
+    LosesTheName,
+    /// Those of the person's addresses go.
+    Goes,
+    /// All are looked through, in every programme: any may name the person.
+    IsSearched,
+}
+
+impl Kind {
+    pub fn at_erasure(self) -> AtErasure {
+        match self {
+            Kind::Grant | Kind::Entry | Kind::Erasure => AtErasure::LosesTheName,
+            Kind::Enrolment | Kind::KnownAddress | Kind::StaffPerson | Kind::Undeliverable => AtErasure::Goes,
+            Kind::SignIn | Kind::Session | Kind::Link | Kind::LoginRequest => AtErasure::Goes,
+            Kind::OutboxRow | Kind::Import | Kind::ImportPart | Kind::RosterPreview => AtErasure::IsSearched,
+            Kind::AddedAdmins | Kind::Roles | Kind::Programme => AtErasure::Refuses,
+            // Of grants and programmes.
+            Kind::Reading | Kind::DoneByHand | Kind::Crossing | Kind::Budget | Kind::Totals => AtErasure::Stays,
+            Kind::GroupTotals | Kind::Digest | Kind::Job | Kind::RosterToken | Kind::RateCount => AtErasure::Stays,
+            Kind::Guardrail | Kind::RulesDue | Kind::Tier => AtErasure::Stays,
+            // Of mail.
+            Kind::FiledMail | Kind::SentAs | Kind::MailDay | Kind::RosterMails => AtErasure::Stays,
+            Kind::BulkStop | Kind::MailServer | Kind::MailRefusal | Kind::Alarm => AtErasure::Stays,
+            // Of the account, its keys and its syncs.
+            Kind::Meta | Kind::Lease | Kind::Run | Kind::SyncState | Kind::CapScan => AtErasure::Stays,
+            Kind::MissingKey | Kind::HeldMarks | Kind::Checkpoint | Kind::CheckpointPart => AtErasure::Stays,
+            Kind::Account | Kind::AccountDay | Kind::AccountCut | Kind::CutKeys => AtErasure::Stays,
+            Kind::AccountDigest | Kind::MailedStatement | Kind::BalanceNotice => AtErasure::Stays,
+            Kind::ModelDay | Kind::ModelRows | Kind::KeyOwner | Kind::AssignedUse => AtErasure::Stays,
+            Kind::ForeignAct | Kind::ForeignKey => AtErasure::Stays,
+        }
+    }
+}
 
 /// How long the backups of the table keep what was erased.
 const IN_BACKUPS: SignedDuration = SignedDuration::from_hours(35 * 24);
@@ -19,8 +68,12 @@ pub struct Erasure {
     pub id: Ulid,
     /// Whose address it is about, until nothing is left under it. `None` then, and where it is about no address.
     pub address: Option<MatchedAddress>,
-    /// The grants of the person when it began. Later their address may be somebody else's.
+    /// The grants of the person. Later their address may be somebody else's.
     pub grants: Vec<(ProgrammeId, GrantId)>,
+    /// The person's ids on rosters, by which a grant that is added meanwhile is known to be theirs, and their former addresses as they are
+    /// found. Empty once it is done.
+    pub ids: BTreeSet<String>,
+    pub former: BTreeSet<MatchedAddress>,
     /// Where it is about everybody of a programme.
     pub programme: Option<ProgrammeId>,
     pub by: Actor,
@@ -38,7 +91,7 @@ pub struct Erasure {
 }
 
 stored! {
-    "erasure" Erasure |it| (id: Ulid = it.id) => key("ERASURES", id.to_string());
+    Erasure |it| (id: Ulid = it.id) => key("ERASURES", id.to_string());
     list all() => begin("ERASURES", "")
 }
 
@@ -48,6 +101,8 @@ impl Erasure {
             id,
             address: None,
             grants: Vec::new(),
+            ids: BTreeSet::new(),
+            former: BTreeSet::new(),
             programme: None,
             by: by.actor.clone(),
             again_at: Some(by.now),
@@ -60,13 +115,29 @@ impl Erasure {
         }
     }
 
-    pub fn of_person(id: Ulid, address: &MatchedAddress, by: Author<'_>) -> Erasure {
-        Erasure { address: Some(address.clone()), ..Erasure::begun(id, by) }
+    /// Of the person with these grants and this address, if they have one.
+    pub fn of_person(id: Ulid, address: Option<&MatchedAddress>, grants: &[Grant], by: Author<'_>) -> Erasure {
+        let mut begun = Erasure { address: address.cloned(), ..Erasure::begun(id, by) };
+        grants.iter().for_each(|grant| begun.join(grant));
+        begun
     }
 
-    /// Of whom a grant without an address is.
-    pub fn of_grant(id: Ulid, grant: &Grant, by: Author<'_>) -> Erasure {
-        Erasure { grants: vec![(grant.programme.clone(), grant.id.clone())], ..Erasure::begun(id, by) }
+    fn join(&mut self, grant: &Grant) {
+        let named = (grant.programme.clone(), grant.id.clone());
+        if !self.grants.contains(&named) {
+            self.grants.push(named);
+            self.all += 1;
+            self.ids.extend(grant.person.roster_id.clone());
+        }
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.again_at.is_some()
+    }
+
+    /// Whether a grant of the address is this person's. Under another id it is somebody else's.
+    fn is_of(&self, person: &Person) -> bool {
+        person.roster_id.as_ref().is_none_or(|id| self.ids.is_empty() || self.ids.contains(id))
     }
 
     /// The day on which the last backup that has it is gone.
@@ -87,24 +158,20 @@ impl Erasure {
 
 impl Table {
     /// Begins to forget a person. Returns the id of the erasure that runs for them, or `None` if nobody here has the address.
-    pub async fn begin_erasure(&self, mut begun: Erasure, by: Author<'_>) -> Result<Option<Ulid>, StoreError> {
-        let whom = |one: &Erasure| (one.address.clone(), one.address.is_none().then(|| one.grants.clone()));
-        let is_it = |one: &Erasure| one.again_at.is_some() && whom(one) == whom(&begun);
+    pub async fn begin_erasure(&self, begun: Erasure, by: Author<'_>) -> Result<Option<Ulid>, StoreError> {
+        let has_all =
+            |of: &Erasure| of.address == begun.address && begun.grants.iter().all(|one| of.grants.contains(one));
+        let is_it = |of: &Erasure| of.is_running() && has_all(of);
         if let Some(begun) = self.list(Erasure::all()).await?.into_iter().find(is_it) {
             return Ok(Some(begun.id));
         }
-        if let Some(address) = &begun.address {
-            let (enrolments, known, mark) = tokio::try_join!(
-                self.list(Enrolment::of_address(address)),
-                self.get(KnownAddress::key_of(address)),
-                self.get(Undeliverable::key_of(address)),
-            )?;
-            if enrolments.is_empty() && known.is_none() && mark.is_none() {
+        if let Some(address) = begun.address.as_ref().filter(|_| begun.grants.is_empty()) {
+            let (known, mark) =
+                tokio::try_join!(self.get(KnownAddress::key_of(address)), self.get(Undeliverable::key_of(address)),)?;
+            if known.is_none() && mark.is_none() {
                 return Ok(None);
             }
-            begun.grants = enrolments.into_iter().map(|of| (of.programme, of.grant)).collect();
         }
-        begun.all = u32::try_from(begun.grants.len()).unwrap_or(u32::MAX);
         let entry = Entry::on_account(by.actor, by.now, AuditDetail::new(Act::ErasureBegun).noting(begun.id));
         // Where it is there, the same form began it.
         self.commit_once(self.transaction().create(&begun)?.told_by(&[entry])?, by.deadline).await?;
@@ -140,6 +207,51 @@ impl Table {
         Ok(left.map(|grant| (grant.programme, grant.id)).collect())
     }
 
+    /// The grants under an address.
+    pub async fn grants_of_address(&self, address: &MatchedAddress) -> Result<Vec<Grant>, StoreError> {
+        let enrolments = self.list(Enrolment::of_address(address)).await?;
+        let grants = enrolments.iter().map(|of| self.get(Grant::key_of(&of.programme, &of.grant)));
+        Ok(try_join_all(grants).await?.into_iter().flatten().collect())
+    }
+
+    /// Other grants that may be the same person's as these: they lost the address to somebody else, or bear the same id.
+    pub async fn perhaps_theirs(
+        &self,
+        address: Option<&MatchedAddress>,
+        grants: &[Grant],
+    ) -> Result<Vec<Grant>, StoreError> {
+        let ids: BTreeSet<&String> = grants.iter().filter_map(|grant| grant.person.roster_id.as_ref()).collect();
+        let mut lost: BTreeSet<String> = grants.iter().flat_map(|grant| grant.lost.clone()).collect();
+        lost.extend(address.map(MatchedAddress::digest));
+        let by_id = (0..ids.len()).map(|number| format!("roster_id = :id{number}"));
+        let by_hash = (0..lost.len()).map(|number| format!("contains(lost, :lost{number})"));
+        let condition: Vec<String> = by_id.chain(by_hash).collect();
+        let values = ids.iter().enumerate().map(|(number, id)| (format!(":id{number}"), id.as_str()));
+        let hashes = lost.iter().enumerate().map(|(number, hash)| (format!(":lost{number}"), hash.as_str()));
+        let values: Vec<_> = values.chain(hashes).collect();
+        let filtered = |query: QueryFluentBuilder| {
+            let query = query.filter_expression(condition.join(" OR "));
+            values.iter().fold(query, |query, (name, value)| query.expression_attribute_values(name, text(*value)))
+        };
+        let mut found: Vec<Grant> = Vec::new();
+        let programmes = if values.is_empty() { Vec::new() } else { self.list(Programme::all()).await? };
+        for programme in programmes.iter().filter(|programme| programme.erased_at.is_none()) {
+            let shards = SHARDS.into_iter().map(|shard| async move {
+                let mut grants = Vec::new();
+                Self::each(filtered(self.query(&Grant::of_shard(&programme.id, shard))), |item| {
+                    grants.push(items::from_item::<Grant>(item)?);
+                    Ok(())
+                })
+                .await?;
+                Ok::<_, StoreError>(grants)
+            });
+            found.extend(try_join_all(shards).await?.into_iter().flatten());
+        }
+        let is_known = |of: &Grant| grants.iter().any(|grant| grant.id == of.id && grant.programme == of.programme);
+        found.retain(|of| !is_known(of) && !of.person.address.is_erased());
+        Ok(found)
+    }
+
     /// Erases a grant, if it is time for that. Returns `None` if it is not, or somebody was faster.
     pub async fn erase_grant(&self, at: ActContext<'_>, erasure: &Erasure) -> Result<Option<Erasure>, StoreError> {
         let Some(view) = Box::pin(self.view(at.programme, at.grant)).await? else { return Ok(None) };
@@ -165,9 +277,18 @@ impl Table {
                 after.count::<OutboxRow>(1);
             }
         }
-        for address in addresses {
-            transaction =
-                self.without_address(transaction, &mut after, &address, (Some(at.grant), at.deadline)).await?;
+        for address in &addresses {
+            transaction = self.without_address(transaction, &mut after, address, (Some(at.grant), at.deadline)).await?;
+        }
+        if erasure.programme.is_none() {
+            after.former.extend(addresses);
+        }
+        for mut entry in self.list(Entry::of_grant(at.programme, at.grant)).await? {
+            if let Some(what) = entry.what.without_reason() {
+                entry.what = what;
+                self.write_alone(self.transaction().set(&entry)?, at.deadline).await?;
+                after.count::<Entry>(1);
+            }
         }
         after.count::<Grant>(1);
         (after.done, after.advanced_at) = (after.done + 1, at.now);
@@ -185,12 +306,23 @@ impl Table {
         by: Author<'_>,
     ) -> Result<bool, StoreError> {
         let (mut after, mut transaction) = (erasure.next(), self.transaction());
-        let is_done = self.grants_to_erase(erasure).await?.is_empty()
+        let mut is_done = self.grants_to_erase(erasure).await?.is_empty()
             && self.without_files(&mut after, by.now, by.deadline).await?;
+        if is_done && let Some(address) = &erasure.address {
+            let grants = self.grants_of_address(address).await?;
+            grants.iter().filter(|grant| erasure.is_of(&grant.person)).for_each(|grant| after.join(grant));
+            is_done = after.grants == erasure.grants;
+        }
         (after.again_at, after.done_at) =
             if is_done { (None, Some(by.now)) } else { (Some(by.now + goes_on_after), None) };
-        if is_done && let Some(address) = after.address.take() {
-            transaction = self.without_address(transaction, &mut after, &address, (None, by.deadline)).await?;
+        if is_done {
+            let mut addresses = std::mem::take(&mut after.former);
+            addresses.extend(after.address.take());
+            after.ids = BTreeSet::new();
+            self.without_requests(&mut after, &addresses, by.deadline).await?;
+            for address in &addresses {
+                transaction = self.without_address(transaction, &mut after, address, (None, by.deadline)).await?;
+            }
         }
         let transaction = transaction.replace(&after, erasure.version)?.unaudited(Unaudited::Erasure);
         // Another runner may be further.
@@ -201,12 +333,12 @@ impl Table {
     /// Takes away the roster files that are kept, everywhere or in the erasure's programme, and from imports who somebody is. `false` where
     /// one is being applied, which needs that.
     async fn without_files(&self, after: &mut Erasure, now: Moment, deadline: Deadline) -> Result<bool, StoreError> {
-        let (mut applied, mut is_all, of) = (HashSet::new(), true, after.programme.clone());
+        let (mut applied, mut acted, mut is_all, of) = (HashSet::new(), HashMap::new(), true, after.programme.clone());
         for programme in self.list(Programme::all()).await? {
             let running = self.jobs(&programme.id).await?.into_iter().filter(Job::is_running);
             applied.extend(running.filter_map(|job| match job.work {
-                Work::Import { import, .. } => Some(import),
-                _ => None,
+                Work::Import { import, .. } | Work::Bulk { import } => Some(import),
+                Work::Close | Work::Limits => None,
             }));
         }
         for shard in SHARDS {
@@ -215,6 +347,13 @@ impl Table {
                 match part.kept {
                     Kept::Steps => {
                         let mut steps = part.steps()?;
+                        let is_theirs = |step: &Step| match step {
+                            Step::Act { grant, .. } => after.grants.contains(&(part.programme.clone(), grant.clone())),
+                            _ => false,
+                        };
+                        if steps.iter().any(is_theirs) {
+                            acted.insert(part.import, part.programme.clone());
+                        }
                         if !steps.iter().any(Step::names_somebody) {
                             continue;
                         }
@@ -234,7 +373,45 @@ impl Table {
                 after.count::<ImportPart>(1);
             }
         }
+        for (import, programme) in acted {
+            let Some(mut of) = self.get(Import::key_of(&programme, import)).await? else { continue };
+            if applied.contains(&import) {
+                is_all = false;
+            } else if of.act.as_mut().is_some_and(GrantAct::forget_reason) {
+                self.write_alone(self.transaction().set(&of)?, deadline).await?;
+                after.count::<Import>(1);
+            }
+        }
         Ok(is_all)
+    }
+
+    /// Takes these addresses out of what faculty asked of the admins.
+    async fn without_requests(
+        &self,
+        after: &mut Erasure,
+        addresses: &BTreeSet<MatchedAddress>,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        for programme in self.list(Programme::all()).await? {
+            let mut filed = self.list(FiledMail::of(&programme.id, None)).await?;
+            filed.retain(|filed| filed.mail == MailKind::Request);
+            for row in self.mails(filed, usize::MAX).await? {
+                let mut mail = row.mail.clone();
+                if let QueuedMail::Request { wishes, .. } = &mut mail {
+                    wishes.iter_mut().for_each(|wish| wish.forget(addresses));
+                }
+                if mail != row.mail {
+                    let becomes = OutboxRow { mail, version: row.version + 1, ..row.clone() };
+                    // One that is being sent at this moment is left to the next minute.
+                    let is_set = self.replace(&becomes, row.version, Unaudited::Erasure, deadline).await?;
+                    if !is_set {
+                        return Err(StoreError::Contended);
+                    }
+                    after.count::<OutboxRow>(1);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Takes away what lies under an address but its enrolments, unless a role or another grant than this one needs it.

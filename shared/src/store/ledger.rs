@@ -26,7 +26,7 @@ pub struct CutKeys {
 }
 
 stored! {
-    "cut-keys" CutKeys |it| (as_of: Moment = it.as_of, shard: char = it.shard, part: u32 = it.part) => key("CUT-KEYS", format!("{}#{shard}#{part:010}", due(as_of)))
+    CutKeys |it| (as_of: Moment = it.as_of, shard: char = it.shard, part: u32 = it.part) => key("CUT-KEYS", format!("{}#{shard}#{part:010}", due(as_of)))
 }
 
 /// A key as it is packed: its hash, then credits and BYOK in micro-dollars, before and after.
@@ -116,7 +116,7 @@ pub struct AssignedUse {
 }
 
 stored! {
-    "assigned-use" AssignedUse |it| (programme: &ProgrammeId = &it.programme) => key(programme_partition(programme), overview("ASSIGNED"))
+    AssignedUse |it| (programme: &ProgrammeId = &it.programme) => key(programme_partition(programme), overview("ASSIGNED"))
 }
 
 #[derive(Debug, Clone)]

@@ -21,7 +21,7 @@ pub struct StaffPerson {
 }
 
 stored! {
-    "person" StaffPerson |it| (person: &PersonId = &it.person) => key(format!("N#{person}"), "N")
+    StaffPerson |it| (person: &PersonId = &it.person) => key(format!("N#{person}"), "N")
 }
 
 /// What is kept of an address: the id of its person, once they needed one, and their choice of the optional mails.
@@ -36,7 +36,7 @@ pub struct KnownAddress {
 }
 
 stored! {
-    "address" KnownAddress |it| (address: &MatchedAddress = &it.address) => key(address_partition(address), "ADDRESS")
+    KnownAddress |it| (address: &MatchedAddress = &it.address) => key(address_partition(address), "ADDRESS")
 }
 
 /// The person of an address that is on a roster or in settings.
@@ -57,7 +57,7 @@ pub struct Link {
 }
 
 stored! {
-    "link" Link |it| (link: &LinkTokenHash = &it.link) => key(format!("L#{}", link.as_str()), "L");
+    Link |it| (link: &LinkTokenHash = &it.link) => key(format!("L#{}", link.as_str()), "L");
     expires it.ends_at
 }
 
@@ -71,7 +71,7 @@ pub struct LoginRequest {
 }
 
 stored! {
-    "login-request" LoginRequest |it| (address: &MatchedAddress = &it.address, id: Ulid = it.id) => key(address_partition(address), format!("LOGIN#{id}"));
+    LoginRequest |it| (address: &MatchedAddress = &it.address, id: Ulid = it.id) => key(address_partition(address), format!("LOGIN#{id}"));
     list of_address(address: &MatchedAddress) => begin(address_partition(address), "LOGIN#");
     expires it.at + LOGIN_REQUEST_LASTS
 }
@@ -86,7 +86,7 @@ pub struct RateCount {
 }
 
 stored! {
-    "rate-count" RateCount |it| (what: &str = &it.what, begins_at: Moment = it.begins_at) => key(format!("RATE#{what}"), format!("{:012}", begins_at.as_second()));
+    RateCount |it| (what: &str = &it.what, begins_at: Moment = it.begins_at) => key(format!("RATE#{what}"), format!("{:012}", begins_at.as_second()));
     expires it.ends_at
 }
 

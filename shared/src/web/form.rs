@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 
 use super::AppError;
+use crate::domain::values::address::nfc;
 use crate::prelude::*;
 
 /// Names and values in the order in which they were sent. As an extractor it reads the form of somebody who
@@ -37,7 +38,7 @@ impl Fields {
         for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
             let equals = pair.iter().position(|byte| *byte == b'=');
             let (name, value) = equals.map_or((pair, &pair[pair.len()..]), |at| (&pair[..at], &pair[at + 1..]));
-            let (name, value) = (decoded(name)?, decoded(value)?);
+            let (name, value) = (nfc(&decoded(name)?).into_owned(), nfc(&decoded(value)?).into_owned());
             if fields.len() == bounds.fields || !names.insert(name.clone()) {
                 return Err(Malformed);
             }

@@ -19,10 +19,10 @@ use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::sign_in::{Session, SignIn};
 use bursar_core::domain::usage::crossing::Crossing;
 use bursar_core::domain::usage::reading::Reading;
-use bursar_core::store::items::{self, Item};
+use bursar_core::store::items::{self, Item, Kind};
 use bursar_core::store::{
-    Account, AccountDay, AddedAdmins, AssignedUse, BulkStop, CapScan, Checkpoint, CheckpointPart, CutKeys, DoneByHand,
-    Enrolment, Erasure, FiledMail, ForeignKey, GroupTotals, HeldMarks, Import, ImportPart, Job, KeptTotals,
+    Account, AccountDay, AddedAdmins, AssignedUse, AtErasure, BulkStop, CapScan, Checkpoint, CheckpointPart, CutKeys,
+    DoneByHand, Enrolment, Erasure, FiledMail, ForeignKey, GroupTotals, HeldMarks, Import, ImportPart, Job, KeptTotals,
     KnownAddress, Lease, Link, LoginRequest, MailRefusal, MailServer, Meta, MissingKey, ModelDay, ModelRows, OutboxRow,
     RateCount, RosterMails, RosterPreview, RosterToken, RulesDue, RulesSource, Run, SentAs, StaffPerson, SyncState,
     Undeliverable, Work,
@@ -31,10 +31,6 @@ use bursar_core::store::{
 use super::Step;
 use super::secrets::text_of;
 use super::snapshot::text;
-
-/// The kinds of items that may hold an address, the latter ones only for a while, so that people can sign in.
-const WITH_ADDRESSES: &str = "grant enrolment programme person roles undeliverable address admins login-request sign-in link \
-                              session import-part erasure";
 
 /// What the product would write for an item of one of these kinds.
 macro_rules! rewritten {
@@ -136,16 +132,23 @@ pub(super) fn keys_are_under_their_rules(step: &Step<'_>, wrong: &mut Vec<String
     }
 }
 
-/// A student's address is in few kinds of items, so that an erasure knows where it is.
+/// A student's address is in items of those kinds alone with which an erasure does something.
 pub(super) fn addresses_are_where_they_may_be(step: &Step<'_>, wrong: &mut Vec<String>) {
     let people = step.now.grants.values().map(|grant| &grant.person.address).filter(|of| !of.is_none());
     let addresses = people.flat_map(|of| [of.as_written().to_lowercase(), of.matched().as_str().to_owned()]);
     let addresses: BTreeSet<String> = addresses.collect();
     for ((pk, sk), item) in &step.now.items {
-        let kind = text(item, "kind");
-        if WITH_ADDRESSES.split(' ').any(|of| of == kind)
-            || (kind == "outbox" && ["link", "request"].contains(&text(item, "mail")))
-        {
+        let kind = Kind::ALL.iter().copied().find(|kind| kind.as_str() == text(item, "kind"));
+        let may_have_one = match kind.map(Kind::at_erasure) {
+            Some(AtErasure::Goes | AtErasure::Refuses) => true,
+            Some(AtErasure::LosesTheName) => kind != Some(Kind::Entry),
+            Some(AtErasure::IsSearched) if kind == Some(Kind::OutboxRow) => {
+                ["link", "request", "former-address"].contains(&text(item, "mail"))
+            }
+            Some(AtErasure::IsSearched) => true,
+            Some(AtErasure::Stays) | None => false,
+        };
+        if may_have_one {
             continue;
         }
         let texts = text_of(item).to_lowercase();

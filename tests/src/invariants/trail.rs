@@ -22,7 +22,7 @@ use super::{Snapshot, Step};
 
 /// The kinds of items that stay as they are, each with an attribute that may still change.
 const LASTING: [(&str, &str); 4] =
-    [(Entry::KIND, ""), (AccountCut::KIND, ""), (MailedStatement::KIND, "queued"), (Crossing::KIND, "mails")];
+    [(Entry::KIND, "reason"), (AccountCut::KIND, ""), (MailedStatement::KIND, "queued"), (Crossing::KIND, "mails")];
 
 /// I10: what a key is recorded to have used never falls. No reading, grant, recorded key, entry, cut, statement or crossing disappears
 /// or changes, and nor does the deployment in the names of all keys.

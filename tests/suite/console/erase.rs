@@ -144,6 +144,7 @@ async fn of_a_grant_without_an_address_its_person_is_forgotten() {
     }
     let old = format!("{GRANTS}/{}", campus.id("ada"));
     let page = admin.get(&old).await;
+    assert!(page.all("also").is_empty(), "her address is somebody else's by now");
     admin.submit(&page, ERASE, &[("id", "s2")]).await.expect(422);
     let receipt = admin.submit(&page, ERASE, &[("id", "s1")]).await.expect(303).location().unwrap().to_owned();
     for _ in 0..2 {
@@ -157,6 +158,68 @@ async fn of_a_grant_without_an_address_its_person_is_forgotten() {
     assert!(emails.contains(&"ada@example.edu".to_owned()), "who has the address now is still there: {emails:?}");
     admin.submit(&admin.get(ID).await, &undo, &[]).await.expect(303);
     assert_eq!(campus.enabled(), ["bob"]);
+    campus.finish().await;
+}
+
+/// Her address passed to another id, and she has another one elsewhere: both grants are named beside the press, to be ticked or not.
+#[tokio::test]
+async fn what_may_be_theirs_is_named_and_ticked() {
+    let mut campus = Campus::open().await;
+    let admin = campus.admin().await;
+    for name in ["CS pilot", "Maths", "Law"] {
+        campus.programme(name, |_| {}).await;
+    }
+    let add = async |programme: &str, email: &str, id: &str, name: &str| {
+        let path = format!("/console/programmes/{programme}");
+        let fields = [("email", email), ("id", id), ("name", name)];
+        admin.submit(&admin.get(&path).await, &format!("{path}/people"), &fields).await.expect(303);
+    };
+    add("cs-pilot", "canary@example.edu", "s1", "Canary Bird").await;
+    add("cs-pilot", "canary@example.edu", "s2", "Canary Bird").await;
+    add("maths", "canary.b@example.edu", "s2", "Canary B").await;
+    add("law", "canary.c@example.edu", "s3", "Caius").await;
+    let found = admin.get("/console?q=canary%40example.edu").await;
+    let also: Vec<&str> = found.body.split('"').filter(|text| text.starts_with("also.")).collect();
+    let [lost, same] = &also[..] else { panic!("{also:?}") };
+    assert!(lost.starts_with("also.cs-pilot/") && same.starts_with("also.maths/"), "{also:?}");
+    assert!(found.readable().contains("it lost this address to another id"), "{}", found.readable());
+    let ticked = [("email", "canary@example.edu"), (*lost, "on"), (*same, "on")];
+    let receipt = admin.submit(&found, ERASE, &ticked).await.expect(303).location().unwrap().to_owned();
+    campus.minutes(2);
+    campus.work().await;
+    campus.work().await;
+    assert_eq!(admin.get(&receipt).await.one("job").get("data-all"), "3");
+    let left = campus.judged().await.places_of(&[CANARY, "\"s2\""]);
+    assert!(left.len() == 2 && left.iter().all(|place| place.contains("#law")), "who was not ticked stays: {left:?}");
+    campus.finish().await;
+}
+
+/// What faculty asked of the admins, an act on many with its reason, and a reason on the grant itself.
+#[tokio::test]
+async fn what_names_a_person_in_words_goes() {
+    let mut campus = staffed().await;
+    campus.students(&["canary", "bob"]).await;
+    let (faye, admin) = (campus.student("faye").await, campus.admin().await);
+    let asked = [("assistants", "asta@example.edu, canary@example.edu")];
+    faye.submit(&faye.get(ID).await, ID, &asked).await.expect(303);
+    let grant = format!("{GRANTS}/{}", campus.id("canary"));
+    let reason = [("reason", "Canary asked for it")];
+    faye.submit(&faye.get(&grant).await, &format!("{grant}/pause"), &reason).await.expect(303);
+    let bulk = campus.console("/grants/bulk");
+    let many = [("act", "cap"), ("cap_usd", "7"), ("reason", "as Canary said"), ("addresses", "canary@example.edu")];
+    let shown = faye.submit(&faye.get(GRANTS).await, &bulk, &many).await.expect(200);
+    faye.submit(&shown, &bulk, &[]).await.expect(303);
+    campus.settle().await;
+    assert!(admin.get(&grant).await.body.contains("as Canary said"));
+    let found = admin.get("/console?q=canary%40example.edu").await;
+    let receipt = erased(&admin, &found, "canary@example.edu").await.expect(303).location().unwrap().to_owned();
+    campus.minutes(2);
+    campus.work().await;
+    campus.work().await;
+    assert_eq!(admin.get(&receipt).await.one("job").get("data-state"), "done");
+    assert_eq!(campus.judged().await.places_of(&[CANARY]), [""; 0]);
+    let page = admin.get(&grant).await;
+    assert_eq!(page.body.matches("a reason was given, and was erased").count(), 2, "{}", page.readable());
     campus.finish().await;
 }
 

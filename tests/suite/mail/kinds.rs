@@ -43,6 +43,7 @@ async fn each_kind_of_mail_reaches_its_reader() {
     assert!(campus.table.test_alert(&campus.programme, &admin, now, soon()).await.unwrap());
     let programme = campus.table.get(Programme::key_of(&campus.programme)).await.unwrap().unwrap();
     let waiting = RosterPreview {
+        token: None,
         import: Ulid::nil(),
         programme: campus.programme.clone(),
         until: now + WAITS_FOR,

@@ -16,7 +16,7 @@ const NOTES: [&str; 9] = [
     "Mails are kept for 90 days after they were written, and a request for a link for an hour.",
     "A session, a link and a code are stored as hashes only. A session ends by itself, at the latest eight hours after signing in.",
     "A roster, uploaded by the staff or put by the registrar, is kept for at most ten days, and what it changed for eight more; both may name you.",
-    "What staff ask of the admins is kept for a month with the address of whoever asked.",
+    "What faculty ask of the admins is kept for a month, with the addresses of the people whom it is about.",
     "An event of a mail that could not be worked off is kept aside for four days, with the address that it went to.",
     "What each of your keys used of which model is kept by the pseudonym of its grant, for as long as the deployment says.",
     "An admin can have you erased; the request has your address until that is done.",
@@ -189,7 +189,7 @@ fn history_entry(entry: Entry) -> Value {
         Actor::Registrar => "the registrar's file",
     };
     let what = entry.what;
-    json!({"at": *entry.at, "by": by, "what": what.act.in_words(), "from": what.from, "to": what.to, "note": what.note})
+    json!({"at": *entry.at, "by": by, "what": what.act.in_words(), "from": what.from, "to": what.to, "note": what.words()})
 }
 
 fn mail(row: OutboxRow) -> Value {

@@ -12,8 +12,6 @@ use crate::prelude::*;
 use crate::settings;
 
 const LONGEST_REASON: usize = 500;
-/// Beside each field for a reason, which nobody searches when a person is erased.
-pub(crate) const REASON_HINT: &str = "Please name nobody here: a reason is kept when a person is erased.";
 
 struct GrantRequest<'a> {
     site: &'a Site,
@@ -147,7 +145,7 @@ impl GrantRequest<'_> {
         if let Some(TypedPerson { address: Some(address), .. }) = form.read() {
             let enrolled = table.get(Enrolment::key_of(address.matched(), at.programme)).await?;
             if enrolled.is_none_or(|enrolled| enrolled.grant == *at.grant) {
-                return match table.act(at, |view, now| view.correct_address(&address, self.by, now)).await? {
+                return match table.act(at, |view, _| view.correct_address(&address, self.by)).await? {
                     ActOutcome::NoSuchGrant => Err(AppError::not_found()),
                     ActOutcome::Done(_) | ActOutcome::Refused(ChangeRefused::Unchanged) => Ok(()),
                     ActOutcome::Refused(_) => Err(over()),
@@ -252,7 +250,7 @@ impl FormValue for OwnCap {
             },
             ..Field::OPTIONAL
         },
-        Field { id: "reason", label: "Why", hint: REASON_HINT, ..Field::OPTIONAL },
+        Field { id: "reason", label: "Why", ..Field::OPTIONAL },
     ];
 
     fn start(_: Option<&OwnCap>) -> OwnCap {

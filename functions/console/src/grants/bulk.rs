@@ -2,13 +2,14 @@
 //! on what the preview named, and only writes. If other grants are meant by then, there is another preview. What the provider must be told
 //! is sent by the work of each minute.
 
-use bursar_core::domain::grant::{ChangeRefused, Hold, RosterLine, Unchanged, View};
+use bursar_core::domain::grant::{ChangeRefused, Hold, Unchanged, View};
 use bursar_core::domain::values::token::sha256_hex;
 use bursar_core::store::{GrantAct, JobCreation};
 
-use super::acts::{REASON_HINT, own_cap};
+use super::acts::own_cap;
 use super::list::{self, GrantRow, GrantSearch};
 use crate::prelude::*;
+use crate::roster;
 use crate::settings::cap;
 use crate::work::jobs;
 
@@ -69,7 +70,6 @@ impl FormValue for TypedBulk {
         Field {
             id: "reason",
             label: "Why",
-            hint: REASON_HINT,
             read: |form, to| form.line(LONGEST_REASON).map(|reason| to.reason = reason),
             ..Field::OPTIONAL
         },
@@ -165,7 +165,16 @@ pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
     }
     let sought = GrantSearch::of(fields);
     let mut form = Form::<TypedBulk>::blank().apart("bulk-", "").typed(fields);
-    let typed = form.read();
+    let mut typed = form.read();
+    if let Some(TypedBulk { group: Some(group), .. }) = typed.as_ref().filter(|typed| typed.act == "group") {
+        let lines = site.table.grant_lines(&programme.id, [None, None]).await?;
+        let groups: BTreeSet<&str> =
+            lines.iter().filter_map(|line| line.group.as_deref()).chain([group.as_str()]).collect();
+        if let Some(why) = roster::too_many_groups(groups.len()) {
+            form.refuse("to_group", why);
+            typed = None;
+        }
+    }
     let mut page = BulkPage {
         frame: PageFrame::of(site, &access.visitor),
         programme,
@@ -246,14 +255,14 @@ async fn start(post: &Post<Faculty>, import: Import) -> Answer {
     }
 }
 
-/// Does an act to one of many grants, which may be done twice. Returns `false` where a rule refuses it.
+/// Does an act to one of many grants, which may be done twice. Returns why a rule refuses it, if one does.
 pub(crate) async fn act_on(
     site: &Site,
     at: ActContext<'_>,
     act: &GrantAct,
     allowed: u32,
     by: &Actor,
-) -> Result<bool, StoreError> {
+) -> Result<Option<ChangeRefused>, StoreError> {
     let (table, paused) = (&site.table, Hold::Paused(Role::Faculty));
     let outcome = match act {
         GrantAct::Pause { reason } => {
@@ -274,26 +283,26 @@ pub(crate) async fn act_on(
             None
         }
         GrantAct::Group { group } => {
-            let Some(grant) = table.get(Grant::key_of(at.programme, at.grant)).await? else { return Ok(false) };
-            let line = RosterLine { person: grant.person, group: group.clone() };
-            table.describe(at, &line, by).await?.refusal()
+            table.act(at, |view, now| view.move_to(group.as_deref(), by, now)).await?.refusal()
         }
-        GrantAct::Resend | GrantAct::Remind => {
-            let Some(grant) = table.get(Grant::key_of(at.programme, at.grant)).await? else { return Ok(false) };
-            if !is_mailed(site, &grant, at.now).await? || grant.is_over() || grant.holds.dropped.is_some() {
-                return Ok(false);
-            }
-            if *act == GrantAct::Resend {
-                return Ok(table.resend_roster_mail(at).await?.is_none());
-            }
-            return Ok(grant.shown_state() == "invited" && table.remind(at).await?);
+        GrantAct::Resend => {
+            let is_sent = mailed(site, at).await?.is_some() && table.resend_roster_mail(at).await?.is_none();
+            (!is_sent).then_some(ChangeRefused::NotMailed)
+        }
+        GrantAct::Remind => {
+            let is_waiting = mailed(site, at).await?.is_some_and(|grant| grant.shown_state() == "invited");
+            let is_sent = is_waiting && table.remind(at).await?;
+            (!is_sent).then_some(ChangeRefused::NotMailed)
         }
     };
-    Ok(outcome.is_none_or(|refused| refused == ChangeRefused::Unchanged))
+    Ok(outcome)
 }
 
-/// Whether the grant has an address, and mail goes there.
-async fn is_mailed(site: &Site, grant: &Grant, now: Moment) -> Result<bool, StoreError> {
-    let address = &grant.person.address;
-    Ok(!address.is_none() && site.table.undeliverable(address.matched(), now).await?.is_none())
+/// The grant, if it goes on and has an address to which mail goes.
+async fn mailed(site: &Site, at: ActContext<'_>) -> Result<Option<Grant>, StoreError> {
+    let grant = site.table.get(Grant::key_of(at.programme, at.grant)).await?;
+    let goes_on = |grant: &Grant| !grant.is_over() && grant.holds.dropped.is_none() && !grant.person.address.is_none();
+    let Some(grant) = grant.filter(goes_on) else { return Ok(None) };
+    let mark = site.table.undeliverable(grant.person.address.matched(), at.now).await?;
+    Ok(mark.is_none().then_some(grant))
 }

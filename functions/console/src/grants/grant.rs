@@ -6,6 +6,7 @@ use bursar_core::domain::grant::{KeyAbsence, Reading, Spending, SwitchState, Vie
 use super::acts::{OwnCap, address_form, cap_form};
 use super::list;
 use crate::audit::AuditRow;
+use crate::erase::EraseForm;
 use crate::form::ShownField;
 use crate::mails::{self, MailRow};
 use crate::overview::TypedPerson;
@@ -35,8 +36,7 @@ struct GrantPage<'a> {
     asked: Option<(String, &'a str)>,
     cap: Form<OwnCap>,
     address: Form<TypedPerson>,
-    /// The id of the erasure that the form begins.
-    erasure: Ulid,
+    erase: Option<EraseForm>,
 }
 
 impl GrantPage<'_> {
@@ -104,6 +104,11 @@ pub(crate) async fn show(
         site.table.mails_of(&programme.id, &grant.id),
         site.table.newest(AccountDay::all(), 1),
     )?;
+    let mut erase = None;
+    if access.is_admin() && !grant.person.address.is_erased() {
+        let address = Some(&grant.person.address).filter(|address| !address.is_none()).map(EmailAddress::matched);
+        erase = Some(EraseForm::of(site, address, std::slice::from_ref(grant)).await?);
+    }
     let mut timeline = AuditRow::all(site, entries).await?;
     timeline.reverse();
     let is_over = grant.is_over();
@@ -164,7 +169,7 @@ pub(crate) async fn show(
         row: &row,
         cap,
         address,
-        erasure: new_ulid(now),
+        erase,
     };
     Ok(site.page(&page))
 }

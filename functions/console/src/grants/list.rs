@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 
 use bursar_core::domain::grant::Reading;
 use bursar_core::domain::usage::days::Accuracy;
+use bursar_core::domain::values::address::nfc;
 use bursar_core::domain::values::id::KeyName;
 use bursar_core::store::{Enrolment, GrantLine, Unreachable};
 
@@ -103,6 +104,7 @@ pub(crate) async fn page(
     access: ProgrammeAccess,
     Query(sought): Query<GrantSearch>,
 ) -> Answer {
+    let sought = sought.composed();
     let (programme, asked) = (&access.programme, sought.asked.span());
     let sync = site.table.sync_state().await?;
     let (mut rows, groups) = sought.rows(&site, programme, sync.listed_at, false).await?;
@@ -156,7 +158,7 @@ pub(crate) async fn file(
     Query(sought): Query<GrantSearch>,
     request: CsvRequest,
 ) -> Answer {
-    let programme = &access.programme;
+    let (programme, sought) = (&access.programme, sought.composed());
     let listed_at = site.table.sync_state().await?.listed_at;
     let (mut rows, _) = sought.rows(&site, programme, listed_at, true).await?;
     rows.sort_by_cached_key(GrantRow::address);
@@ -264,6 +266,11 @@ impl GrantSearch {
         let text = |name: &str| fields.get(name).unwrap_or_default().to_owned();
         let (q, state, group, mail) = (text("q"), text("state"), text("group"), text("mail"));
         GrantSearch { q, state, group, mail, ..GrantSearch::default() }
+    }
+
+    /// The search with its letters as texts are kept.
+    fn composed(self) -> GrantSearch {
+        GrantSearch { q: nfc(&self.q).into_owned(), group: nfc(&self.group).into_owned(), ..self }
     }
 
     /// The grants that are found, and every group that the programme has.

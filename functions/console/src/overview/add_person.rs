@@ -1,5 +1,7 @@
 //! Adding one person to the roster by hand, as a file with one row would, or restoring one who was dropped from it.
 
+use bursar_core::domain::grant::ChangeRefused;
+
 use super::page::{self, PageState};
 use crate::form::Text;
 use crate::prelude::*;
@@ -51,26 +53,47 @@ pub(crate) async fn add_person(post: Post<Faculty>) -> Answer {
     let mut form = Form::<TypedPerson>::blank().apart("person-", "").typed(fields);
     if let Some(TypedPerson { address: Some(address), name, group, roster_id }) = form.read() {
         let known = site.table.grants(&programme.id).await?;
-        let steps = roster::steps_of_one(Person { address: address.clone(), name, roster_id }, group, &known);
         let has_address = |id: &GrantId| known.iter().any(|of| of.id == *id && of.person.address == address);
-        if !matches!(&steps[..], [Step::Change { grant, .. }] if has_address(grant)) {
-            return apply(&post, &steps).await;
+        let only_differs = |step: &Step| match step {
+            Step::Describe { grant, .. } | Step::Move { grant, .. } => has_address(grant),
+            Step::Add { .. } | Step::Leave { .. } | Step::Return { .. } => false,
+            Step::Drop { .. } | Step::Absent { .. } | Step::Act { .. } => false,
+        };
+        match roster::steps_of_one(Person { address: address.clone(), name, roster_id }, group, &known) {
+            Ok(steps) if !steps.is_empty() && steps.iter().all(only_differs) => {
+                let why = "This address is on the roster already. To change what is known of it, upload a roster.";
+                form.refuse("email", why.to_owned());
+            }
+            Ok(steps) => return apply(&post, steps).await,
+            Err(why) => form.refuse("email", why),
         }
-        let why = "This address is on the roster already. To change what is known of it, upload a roster.";
-        form.refuse("email", why.to_owned());
     }
     let state = PageState { person: Some(form), ..PageState::default() };
     Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page::show(site, access, state).await))
 }
 
-/// Takes the steps one after the other, which a second request finds taken.
-async fn apply(post: &Post<Faculty>, steps: &[Step]) -> Answer {
+/// Takes the steps one after the other, which a second request finds taken. What may find no room comes first: then nothing was done.
+async fn apply(post: &Post<Faculty>, mut steps: Vec<Step>) -> Answer {
     let programme = &post.access.programme.id;
+    steps.sort_by_key(|step| !matches!(step, Step::Move { .. }));
     for step in steps.chunks(1) {
-        if import::apply(&post.site, programme, None, step, post.author()).await? > 0 {
-            let why = "The budget has no room for what they may still spend. It must be raised first.";
-            return Err(AppError::conflict(why));
+        if let Some(why) = import::apply(&post.site, programme, None, step, post.author()).await?.first() {
+            return Err(AppError::conflict(refused(*why)));
         }
     }
     Ok(Redirect::to(&paths::programme(programme)).into_response())
+}
+
+fn refused(why: ChangeRefused) -> &'static str {
+    match why {
+        ChangeRefused::BudgetExhausted => {
+            "The budget has no room for what they may spend in that group. It must be raised first, so nothing was changed."
+        }
+        ChangeRefused::Over => "Their grant was revoked or has ended.",
+        ChangeRefused::AddressTaken => "Somebody else on the roster was given this address meanwhile. Look again.",
+        ChangeRefused::AddressChanged => "Somebody gave them another address meanwhile. Look again.",
+        ChangeRefused::Unchanged | ChangeRefused::NoKey | ChangeRefused::PausedByAnother | ChangeRefused::NotMailed => {
+            "Nothing was changed."
+        }
+    }
 }

@@ -1,8 +1,10 @@
 //! The comparison of a roster file with the current roster: the steps that applying it would take.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
-use bursar_core::domain::values::address::MatchedAddress;
+use bursar_core::domain::grant::{AddressChange, PersonChange};
+use bursar_core::domain::values::address::{MatchedAddress, nfc};
 use bursar_core::domain::values::token::sha256_hex;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +22,8 @@ pub(super) enum AbsentRows {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ImportPlan {
     pub(super) steps: Vec<Step>,
+    /// Who was dropped before, if it is a whole list and does not name them: kept behind the steps, for an undo of that.
+    pub(super) absent: Vec<Step>,
     /// The rows of the file in their order, then who is dropped.
     pub(super) rows: Vec<PlannedRow>,
     /// The grants that are neither revoked nor ended.
@@ -84,7 +88,7 @@ impl Change {
 /// The current roster, by address and by id.
 struct Roster<'a> {
     by_address: HashMap<&'a MatchedAddress, &'a Grant>,
-    by_id: HashMap<&'a str, &'a Grant>,
+    by_id: HashMap<Cow<'a, str>, &'a Grant>,
 }
 
 impl AbsentRows {
@@ -126,7 +130,11 @@ impl ImportPlan {
 
     /// How many rows give an address to another person than had it.
     pub(super) fn conflicts(&self) -> usize {
-        self.steps.iter().filter(|step| step.is_leave()).count()
+        self.count_of(Step::is_leave)
+    }
+
+    pub(super) fn count_of(&self, is: fn(&Step) -> bool) -> usize {
+        self.steps.iter().filter(|step| is(step)).count()
     }
 
     /// How many people of each domain the file names.
@@ -177,6 +185,11 @@ pub(super) fn plan(file: RosterFile, grants: &[Grant], mode: AbsentRows) -> Impo
             refuse("An earlier row is for the same person.".to_owned());
             continue;
         }
+        if known.is_some_and(Grant::is_over) && former.is_some() {
+            named.extend(former.map(|grant| &grant.id));
+            refuse("The grant of this id was revoked or has ended, and somebody else has the address.".to_owned());
+            continue;
+        }
         let leave = |of: &Grant| Step::Leave { grant: of.id.clone(), address: row.address.matched().clone() };
         leaves.extend(former.map(leave));
         let taken = former.map(|of| match &of.person.roster_id {
@@ -190,23 +203,22 @@ pub(super) fn plan(file: RosterFile, grants: &[Grant], mode: AbsentRows) -> Impo
             continue;
         };
         named.insert(&grant.id);
-        let person = Person {
-            address: row.address.clone(),
-            name: row.name.clone().or_else(|| grant.person.name.clone()),
-            roster_id: row.id.clone().or_else(|| grant.person.roster_id.clone()),
-        };
-        let group = if file.has_group { row.group.clone() } else { grant.group.clone() };
+        let to = described(&grant.person, row);
+        let moves = file.has_group && row.group.as_deref() != grant.group.as_deref().map(nfc).as_deref();
         let changes = [
-            (Change::Changed, before(&grant.person, &person)),
-            (Change::Moved, (group != grant.group).then(|| format!("group {}", or_none(grant.group.as_deref())))),
+            (Change::Changed, before(&grant.person, &to)),
+            (Change::Moved, moves.then(|| format!("group {}", or_none(grant.group.as_deref())))),
             (Change::Returned, grant.holds.dropped.map(|_| "dropped".to_owned())),
         ];
         let changes = changes.into_iter().filter(|_| !grant.is_over());
         let (mut changes, was): (Vec<Change>, Vec<String>) =
             changes.filter_map(|(change, was)| Some((change, was?))).unzip();
         // The group comes first, because its cap decides what the reservation costs.
-        if changes.iter().any(|change| *change != Change::Returned) {
-            plan.steps.push(Step::Change { grant: grant.id.clone(), person, group });
+        if changes.contains(&Change::Moved) {
+            plan.steps.push(Step::Move { grant: grant.id.clone(), group: row.group.clone() });
+        }
+        if changes.contains(&Change::Changed) {
+            plan.steps.push(Step::Describe { grant: grant.id.clone(), to });
         }
         if changes.contains(&Change::Returned) {
             plan.steps.push(Step::Return { grant: grant.id.clone() });
@@ -222,6 +234,10 @@ pub(super) fn plan(file: RosterFile, grants: &[Grant], mode: AbsentRows) -> Impo
     plan.rows.sort_by_key(|row| row.line);
     plan.groups = groups_after(grants, &plan.steps);
     if mode == AbsentRows::Replace {
+        let stays_dropped =
+            |grant: &&Grant| !grant.is_over() && grant.holds.dropped.is_some() && !named.contains(&grant.id);
+        let absent = |grant: &Grant| Step::Absent { grant: grant.id.clone() };
+        plan.absent = grants.iter().filter(stays_dropped).map(absent).collect();
         let stays = |grant: &&Grant| grant.is_over() || grant.holds.dropped.is_some() || named.contains(&grant.id);
         let mut dropped: Vec<&Grant> = grants.iter().filter(|grant| !stays(grant)).collect();
         dropped.sort_by_key(|grant| grant.person.address.matched().as_str());
@@ -241,14 +257,24 @@ pub(super) fn plan(file: RosterFile, grants: &[Grant], mode: AbsentRows) -> Impo
     plan
 }
 
+/// What a row says otherwise of a person.
+fn described(was: &Person, row: &RosterRow) -> PersonChange {
+    let other = |is: &Option<String>, was: &Option<String>| is.clone().filter(|_| is != was);
+    let (from, to) = (was.address.matched().clone(), row.address.clone());
+    PersonChange {
+        address: (was.address.as_written() != to.as_written()).then_some(AddressChange { from, to }),
+        name: other(&row.name, &was.name),
+        id: row.id.clone().filter(|id| Some(nfc(id)) != was.roster_id.as_deref().map(nfc)),
+    }
+}
+
 /// What of a person was otherwise before, if anything was.
-fn before(was: &Person, is: &Person) -> Option<String> {
-    let written = was.address.as_written();
-    let address = if was.address.is_none() { "none" } else { written };
+fn before(was: &Person, to: &PersonChange) -> Option<String> {
+    let address = if was.address.is_none() { "none" } else { was.address.as_written() };
     let differs = [
-        (written != is.address.as_written()).then(|| format!("address {address}")),
-        (was.name != is.name).then(|| format!("name {}", or_none(was.name.as_deref()))),
-        (was.roster_id != is.roster_id).then(|| format!("id {}", or_none(was.roster_id.as_deref()))),
+        to.address.as_ref().map(|_| format!("address {address}")),
+        to.name.as_ref().map(|_| format!("name {}", or_none(was.name.as_deref()))),
+        to.id.as_ref().map(|_| format!("id {}", or_none(was.roster_id.as_deref()))),
     ];
     let differs: Vec<String> = differs.into_iter().flatten().collect();
     (!differs.is_empty()).then(|| differs.join(", "))
@@ -277,7 +303,7 @@ pub(super) fn version(grants: &[Grant]) -> String {
 impl<'a> Roster<'a> {
     fn of(grants: &'a [Grant]) -> Roster<'a> {
         let by_address = grants.iter().map(|grant| (grant.person.address.matched(), grant)).collect();
-        let by_id = grants.iter().filter_map(|grant| Some((grant.person.roster_id.as_deref()?, grant))).collect();
+        let by_id = grants.iter().filter_map(|grant| Some((nfc(grant.person.roster_id.as_deref()?), grant))).collect();
         Roster { by_address, by_id }
     }
 
@@ -286,7 +312,10 @@ impl<'a> Roster<'a> {
     fn find(&self, row: &RosterRow) -> (Option<&'a Grant>, Option<&'a Grant>) {
         let by_address = self.by_address.get(row.address.matched()).copied();
         let by_id = row.id.as_deref().and_then(|id| self.by_id.get(id).copied());
-        let is_same = |of: &&Grant| row.id.is_none() || of.person.roster_id.is_none() || of.person.roster_id == row.id;
+        let is_same = |of: &&Grant| {
+            let id = of.person.roster_id.as_deref();
+            row.id.is_none() || id.is_none() || id.map(nfc).as_deref() == row.id.as_deref()
+        };
         let known = by_id.or(by_address.filter(is_same));
         (known, by_address.filter(|of| known.is_none_or(|known| known.id != of.id)))
     }
@@ -299,11 +328,12 @@ fn groups_after(grants: &[Grant], steps: &[Step]) -> usize {
     for step in steps {
         match step {
             Step::Add { group, .. } => groups.extend(group.as_deref()),
-            Step::Change { grant, group, .. } => {
+            Step::Move { grant, group } => {
                 groups.extend(group.as_deref());
                 moved.insert(grant);
             }
-            Step::Return { .. } | Step::Drop { .. } | Step::Leave { .. } | Step::Act { .. } => {}
+            Step::Describe { .. } | Step::Leave { .. } | Step::Return { .. } => {}
+            Step::Drop { .. } | Step::Absent { .. } | Step::Act { .. } => {}
         }
     }
     let stay = grants.iter().filter(|grant| !moved.contains(&grant.id));
@@ -371,7 +401,7 @@ mod tests {
             let plan = planned("email,group\nada@uni.edu,A\nbob@uni.edu,B\ndan@uni.edu,B\n", mode);
             assert_eq!((counts(&plan), plan.count(Change::Returned)), ([0, 0, 1, 0, 1, 0], 2));
             assert!(
-                matches!(&plan.steps[..], [one, Step::Change { .. }, other] if [one, other] == [&returns(1), &returns(2)])
+                matches!(&plan.steps[..], [one, Step::Move { .. }, other] if [one, other] == [&returns(1), &returns(2)])
             );
         }
         let plan = planned("email,name,id\nada2@uni.edu,ada,s1\ncid@uni.edu,\u{202E}x,s3\n", AbsentRows::Add);
@@ -391,14 +421,18 @@ mod tests {
                 .into();
         for step in &plan.steps {
             let id = step.grant().map(|grant| format!("s{}", grant.as_str().trim_start_matches('0')));
-            match step {
-                Step::Add { person, .. } | Step::Change { person, .. } => {
-                    let address = person.address.as_written();
-                    assert!(has.values().all(|of| *of != address), "{:?}", plan.steps);
-                    has.insert(id.or(person.roster_id.clone()).unwrap(), address);
+            let given = match step {
+                Step::Add { person, .. } => person.roster_id.clone().zip(Some(&person.address)),
+                Step::Describe { to, .. } => id.zip(to.address.as_ref().map(|change| &change.to)),
+                Step::Leave { address, .. } => {
+                    assert_eq!(has.remove(&id.unwrap()), Some(address.as_str()));
+                    None
                 }
-                Step::Leave { address, .. } => assert_eq!(has.remove(&id.unwrap()), Some(address.as_str())),
-                _ => {}
+                _ => None,
+            };
+            if let Some((id, address)) = given.map(|(id, address)| (id, address.as_written())) {
+                assert!(has.values().all(|of| *of != address), "{:?}", plan.steps);
+                has.insert(id, address);
             }
         }
         let short = |(id, address): (String, &str)| format!("{id} {}", address.trim_end_matches("@uni.edu"));
@@ -412,7 +446,6 @@ mod tests {
             ("ada@uni.edu,s9\nlove@uni.edu,s1", "s1 love, s2 bob, s3 cid, s4 eve, s9 ada", 1),
             ("bob@uni.edu,s1\nada@uni.edu,s2", "s1 bob, s2 ada, s3 cid, s4 eve", 2),
             ("bob@uni.edu,s1\ncid@uni.edu,s2\nnew@uni.edu,s3", "s1 bob, s2 cid, s3 new, s4 eve", 2),
-            ("ada@uni.edu,s4", "s2 bob, s3 cid, s4 eve", 1),
             ("eve@uni.edu,s9", "s1 ada, s2 bob, s3 cid, s9 eve", 1),
             ("love@uni.edu,s1\neve@uni.edu,", "s1 love, s2 bob, s3 cid, s4 eve", 0),
         ] {
@@ -422,6 +455,9 @@ mod tests {
         }
         let plan = planned("email,id\nada@uni.edu,s9\nbob@uni.edu,s3\neve@uni.edu,s2\n", AbsentRows::Replace);
         assert_eq!(counts(&plan), [1, 2, 0, 1, 0, 0], "s1 is named no more");
+        let over = planned("email,id\nada@uni.edu,s4\n", AbsentRows::Replace);
+        assert_eq!((after(&over), over.count(Change::Refused)), ("s1 ada, s2 bob, s3 cid, s4 eve".to_owned(), 1));
+        assert_eq!(over.count(Change::Dropped), 2, "who keeps the address is not dropped for it");
         let told: Vec<&str> = plan.rows.iter().map(|row| row.reason.as_str()).collect();
         let (bob, eve) =
             ("before: address cid@uni.edu; the address was s2's", "before: address bob@uni.edu; the address was s4's");

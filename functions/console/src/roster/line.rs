@@ -1,6 +1,6 @@
 //! The rules for one cell of a roster, or one field of the form for one person.
 
-use bursar_core::domain::values::address::is_invisible;
+use bursar_core::domain::values::address::{is_invisible, nfc};
 
 use crate::prelude::*;
 
@@ -17,12 +17,12 @@ pub(crate) fn address(text: &str) -> Result<EmailAddress, String> {
 
 /// A name, a group or an id; `None` when empty. The error follows the field's name in a sentence.
 pub(crate) fn text(text: &str) -> Result<Option<String>, &'static str> {
-    let text = text.trim();
+    let text = nfc(text.trim());
     if text.chars().any(is_invisible) {
         return Err("contains invisible or control characters");
     }
     if text.chars().count() > LONGEST {
         return Err("is longer than 200 characters");
     }
-    Ok((!text.is_empty()).then(|| text.to_owned()))
+    Ok((!text.is_empty()).then(|| text.into_owned()))
 }

@@ -59,6 +59,8 @@ struct Compared {
     encoding: &'static str,
     /// Some names by which a reader sees whether that is right.
     names_beyond_ascii: Vec<String>,
+    /// The line of a refused row that goes over several.
+    broken: Option<u64>,
 }
 
 const COLUMNS: [Column<PlannedRow>; 7] = [
@@ -84,22 +86,15 @@ impl Compared {
             why => AppError::unprocessable(why.to_string()),
         })?;
         let compared = Compared::with(file, site.table.grants(&programme.id).await?, mode);
-        if compared.plan.groups > MOST_GROUPS {
-            let why = format!(
-                "The programme would have {} groups, and it can have at most {MOST_GROUPS}. A group is a class or a section, with a line of its own on the overview: look whether the column \"group\" holds something else, such as a student number.",
-                show::count(u64::try_from(compared.plan.groups)?)
-            );
-            return Err(AppError::unprocessable(why));
-        }
-        Ok(compared)
+        too_many_groups(compared.plan.groups).map_or(Ok(compared), |why| Err(AppError::unprocessable(why)))
     }
 
     fn with(file: RosterFile, grants: Vec<Grant>, mode: AbsentRows) -> Compared {
         let (header, ignored, encoding) = (file.header.clone(), file.ignored.clone(), file.encoding);
-        let names_beyond_ascii = file.names_beyond_ascii();
+        let (names_beyond_ascii, broken) = (file.names_beyond_ascii(), file.broken);
         let plan = compare::plan(file, &grants, mode);
         let roster = compare::version(&grants);
-        Compared { plan, roster, grants, mode, header, ignored, encoding, names_beyond_ascii }
+        Compared { plan, roster, grants, mode, header, ignored, encoding, names_beyond_ascii, broken }
     }
 
     fn changes(&self) -> RosterChanges {
@@ -112,7 +107,7 @@ impl Compared {
         Import { import, header: Some(self.header.clone()), ..Import::of(&programme.id, &self.plan.steps, now) }
     }
 
-    fn preview(&self, programme: &Programme, until: Moment, why: Vec<String>, now: Moment) -> RosterPreview {
+    fn preview(&self, programme: &Programme, until: Moment, now: Moment) -> RosterPreview {
         RosterPreview {
             import: new_ulid(now),
             programme: programme.id.clone(),
@@ -120,7 +115,8 @@ impl Compared {
             replaces: self.mode == AbsentRows::Replace,
             roster: self.roster.clone(),
             rows: sha256_hex(&[&String::from_utf8_lossy(&ImportPart::bytes_of(&self.plan.rows))]),
-            why,
+            token: None,
+            why: Vec::new(),
         }
     }
 
@@ -173,7 +169,7 @@ pub(crate) async fn preview(Upload { form, file }: Upload) -> Answer {
         let why = "So many files were uploaded for this programme within this hour that no more are taken. Nothing was changed; upload the file again when the hour is over.";
         return Err(AppError::too_fast(why, this_hour.ends_at.duration_since(*now)));
     }
-    let preview = compared.preview(programme, *now + PREVIEW_LASTS, Vec::new(), *now);
+    let preview = compared.preview(programme, *now + PREVIEW_LASTS, *now);
     if !compared.plan.rows.is_empty() {
         site.table.keep_preview(&preview, &file, &[], *deadline).await?;
     }
@@ -217,6 +213,7 @@ pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
 async fn applied(site: &Site, programme: &Programme, previewed: Ulid, deadline: Deadline) -> Answer {
     let preview = site.table.get(RosterPreview::key_of(&programme.id, previewed)).await?;
     if let Some(preview) = preview.filter(RosterPreview::waits) {
+        site.table.trust_token(&preview, deadline).await?;
         site.table.remove_waiting_files(&preview, false, deadline).await?;
     }
     Ok(Redirect::to(&paths::programme(&programme.id)).into_response())
@@ -232,7 +229,10 @@ async fn last_import(site: &Site, programme: &Programme) -> Result<Option<Job>, 
 pub(crate) async fn undo(form: Post<Faculty>) -> Answer {
     let Post { site, access, fields, now, .. } = &form;
     has_open_roster(&access.programme)?;
-    let gone = || AppError::unprocessable("There are no drops of the last seven days that could be undone.");
+    let gone = || {
+        let why = "There are no drops of the last seven days that could be undone here: they are undone, or a later whole list does not name these people either. Undo that one first.";
+        AppError::unprocessable(why)
+    };
     let import = fields.filled("import").and_then(|import| import.parse().ok()).ok_or_else(gone)?;
     let undo = site.table.get(Import::key_of(&access.programme.id, Import::undo(import))).await?;
     if undo.is_some_and(|undo| undo.applied) {
@@ -256,7 +256,8 @@ async fn start(
 ) -> Result<(), AppError> {
     let rows = plan.changed();
     let rows = if rows.is_empty() { Vec::new() } else { ImportPart::bytes_of(&rows) };
-    site.table.keep_import(import, &plan.steps, &rows, by.deadline).await?;
+    let steps = [&plan.steps[..], &plan.absent].concat();
+    site.table.keep_import(import, &steps, &rows, by.deadline).await?;
     match site.table.start_import(import, before.map(|job| job.job), mails, by).await? {
         JobCreation::Already => {}
         JobCreation::Busy => return Err(AppError::conflict(BUSY)),
@@ -298,12 +299,25 @@ pub(crate) async fn kept(
     file.answer(&format!("roster-{}", programme.id), COLUMNS, rows)
 }
 
-/// The steps by which one person comes onto a roster. What is empty stays as it is.
-pub(crate) fn steps_of_one(person: Person, group: Option<String>, roster: &[Grant]) -> Vec<Step> {
+/// The steps by which one person comes onto a roster, or why they do not. What is empty stays as it is.
+pub(crate) fn steps_of_one(person: Person, group: Option<String>, roster: &[Grant]) -> Result<Vec<Step>, String> {
     let has_group = group.is_some();
     let Person { address, name, roster_id: id } = person;
     let row = RosterRow { line: 1, address, name, group, id };
-    compare::plan(RosterFile { rows: vec![row], has_group, ..RosterFile::default() }, roster, AbsentRows::Add).steps
+    let file = RosterFile { rows: vec![row], has_group, ..RosterFile::default() };
+    let plan = compare::plan(file, roster, AbsentRows::Add);
+    let refused = plan.of(Change::Refused).next().map(|row| row.reason.clone());
+    refused.or_else(|| too_many_groups(plan.groups)).map_or(Ok(plan.steps), Err)
+}
+
+/// Why a programme cannot have so many groups.
+pub(crate) fn too_many_groups(groups: usize) -> Option<String> {
+    (groups > MOST_GROUPS).then(|| {
+        format!(
+            "The programme would have {} groups, and it can have at most {MOST_GROUPS}. A group is a class or a section, with a line of its own on the overview: look whether it holds something else, such as a student number.",
+            show::count(groups as u64)
+        )
+    })
 }
 
 /// Refuses a programme whose roster cannot be changed.

@@ -44,6 +44,8 @@ pub(super) struct RosterFile {
     pub(super) has_group: bool,
     pub(super) has_id: bool,
     pub(super) encoding: &'static str,
+    /// The first refused row with a line break in it: a quote may be closed in the wrong place, and the rows between are its cell.
+    pub(super) broken: Option<u64>,
 }
 
 /// One person. A field is `None` when its cell is empty or its column missing.
@@ -80,6 +82,10 @@ pub(super) enum FileError {
     OnlyLogins,
     #[error("Two columns are for the {0}. Remove one of them.")]
     Twice(&'static str),
+    #[error(
+        "The quote (\") that the row of line {0} opens is not closed, so everything after it would be one cell. Close it, or write the file again: it may have been cut off."
+    )]
+    OpenQuote(u64),
     #[error("too many rows")]
     TooMany,
 }
@@ -110,11 +116,16 @@ impl RosterFile {
 
 pub(super) fn file(bytes: &[u8]) -> Result<RosterFile, FileError> {
     let (text, encoding) = decode(bytes)?;
-    let mut reader =
-        ReaderBuilder::new().delimiter(delimiter(&text)).has_headers(false).flexible(true).from_reader(text.as_bytes());
+    // A quote that is left open takes the mark into its cell.
+    let marked = format!("{text}\n{END}");
+    let mut reader = ReaderBuilder::new()
+        .delimiter(delimiter(&text))
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(marked.as_bytes());
     let mut lines = LineCounter { text: text.as_bytes(), at: 0, line: 1 };
-    let mut record = ByteRecord::new();
-    if !read(&mut reader, &mut record) {
+    let (mut record, mut line) = (ByteRecord::new(), 1);
+    if !read(&mut reader, &mut record) || is_end(&record) {
         return Err(FileError::Empty);
     }
     let header_at = lines.of(&record);
@@ -128,19 +139,26 @@ pub(super) fn file(bytes: &[u8]) -> Result<RosterFile, FileError> {
         encoding,
         ..RosterFile::default()
     };
-    while read(&mut reader, &mut record) {
+    while read(&mut reader, &mut record) && !is_end(&record) {
         if record.iter().all(|cell| cell.trim_ascii().is_empty()) || columns.is_about_nobody(&record) {
             continue;
         }
         // Blank lines before the header are not counted: the header is line 1.
-        let line = lines.of(&record).saturating_sub(header_at) + 1;
+        line = lines.of(&record).saturating_sub(header_at) + 1;
         match columns.row(&record, line) {
             Ok(row) => file.rows.push(row),
-            Err(refused) => file.refused.push(*refused),
+            Err(refused) => {
+                let is_broken = record.iter().any(|cell| cell.contains(&b'\n') || cell.contains(&b'\r'));
+                file.broken = file.broken.or(is_broken.then_some(line));
+                file.refused.push(*refused);
+            }
         }
         if file.rows.len() + file.refused.len() > MOST_ROWS {
             return Err(FileError::TooMany);
         }
+    }
+    if !is_end(&record) {
+        return Err(FileError::OpenQuote(line));
     }
     if file.rows.is_empty() && file.refused.is_empty() {
         return Err(FileError::NoRows);
@@ -168,6 +186,13 @@ fn decode(bytes: &[u8]) -> Result<(Cow<'_, str>, &'static str), FileError> {
         return Err(FileError::Binary);
     }
     Ok((text, encoding.name()))
+}
+
+/// The mark behind the last row.
+const END: &str = "\u{4}end of the roster file";
+
+fn is_end(record: &ByteRecord) -> bool {
+    record.len() == 1 && record.get(0) == Some(END.as_bytes())
 }
 
 /// Reads the next record; `false` at the end. Text in memory has no other failure.
@@ -343,6 +368,15 @@ mod tests {
         assert_eq!(read_text("\n\nemail\nada@uni.edu").rows[0].line, 2, "the header is line 1");
     }
 
+    #[test]
+    fn a_quote_within_a_cell_opens_nothing() {
+        let file = read_text("email,name\na@uni.edu,\"Ada \"\"Countess\"\"\"\nb@uni.edu,6\" Bob");
+        assert_eq!(
+            shown(&file),
+            [(2, "a@uni.edu", "Ada \"Countess\"", "-", "-"), (3, "b@uni.edu", "6\" Bob", "-", "-")]
+        );
+    }
+
     /// Our own name for a column is taken before another system's; of two of theirs neither is.
     #[test]
     fn a_column_has_one_meaning() {
@@ -393,6 +427,7 @@ mod tests {
             (b"email,name\n,\n", FileError::NoRows),
             (b"Student,SIS Login ID\nAda,ada\nBob,\n", FileError::OnlyLogins),
             (b"\xEF\xBB\xBFemail\na@uni.edu\xE9\n", FileError::Damaged("UTF-8")),
+            (b"email,name\na@uni.edu,Ada\n\nb@uni.edu,\"Bob\nc@uni.edu,Cid\n", FileError::OpenQuote(4)),
             (b"e\0m\0a\0i\0l\0", FileError::Binary),
             (b"PK\x03\x04\x14\0\x06\0\xC3", FileError::Binary),
         ] {

@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::request::Parts;
 use bursar_core::domain::values::token::RegistrarToken;
-use bursar_core::store::{RateCount, RosterPreview, RosterToken, StaffPerson, WAITS_FOR};
+use bursar_core::store::{RateCount, RosterPreview, RosterToken, WAITS_FOR};
 use bursar_core::web::RequestDeadline;
 use serde_json::{Value, json};
 
@@ -41,9 +41,17 @@ pub(crate) async fn put(
     let before = last_import(&site, &programme).await?;
     let compared = Compared::of(&site, &programme, &file, mode).await?;
     let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
-    let last_header = before.as_ref().and_then(Job::last_header);
-    let why = waits::why(&compared, &Standing { settings: &programme.settings, budget: &budget, last_header, now });
-    let mut preview = compared.preview(&programme, now + WAITS_FOR, why, now);
+    let standing = Standing {
+        settings: &programme.settings,
+        budget: &budget,
+        last_header: before.as_ref().and_then(Job::last_header),
+        is_trusted: token.is_trusted,
+        imports: &site.table.list(Import::of_programme(&programme.id)).await?,
+        now,
+    };
+    let why = waits::why(&compared, &standing);
+    let preview = compared.preview(&programme, now + WAITS_FOR, now);
+    let mut preview = RosterPreview { why, token: Some(token.hash.clone()), ..preview };
     let waiting = site.table.list(RosterPreview::of_programme(&programme.id)).await?;
     let again = |of: &RosterPreview| (of.rows.clone(), of.replaces, of.why.clone());
     let again = waiting.into_iter().find(|of| of.waits() && now < of.until && again(of) == again(&preview));
@@ -111,10 +119,8 @@ async fn programme_of(
 
 /// Whether the programme goes on and the maker of its token may still make one.
 async fn is_good(site: &Site, programme: &Programme, token: &RosterToken, now: Moment) -> Result<bool, AppError> {
-    let Some(maker) = site.table.get(StaffPerson::key_of(&token.made_by)).await? else { return Ok(false) };
-    let maker = maker.address.matched();
-    let role = Role::of(maker, &programme.settings, site.table.is_admin(maker).await?);
-    Ok(role >= Some(Role::Faculty) && !programme.is_over(now))
+    let admins = site.table.admins().await?;
+    Ok(!programme.is_over(now) && site.table.is_makers(token, &programme.settings, &admins).await?)
 }
 
 fn mode(query: &str) -> Result<AbsentRows, AppError> {
@@ -192,6 +198,7 @@ pub(crate) async fn change_token(form: Post<Faculty>) -> Answer {
                 made_by: person.clone(),
                 made_at: *now,
                 last_used_at: None,
+                is_trusted: false,
             };
             site.table.set_roster_token(&kept, form.author()).await?;
             Ok(site.page(&TokenPage {

@@ -10,7 +10,7 @@ use crate::prelude::*;
 const FEW: usize = 5;
 /// The most refused rows that are few.
 const FEW_REFUSED: usize = 2;
-/// How long a drop counts together with those of the file.
+/// How long a drop, another address or a move counts together with those of the file.
 const LATELY: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// The most domains that are named.
 const NAMED: usize = 5;
@@ -21,6 +21,10 @@ pub(super) struct Standing<'a> {
     pub(super) budget: &'a Budget,
     /// The header of the file that was applied last, if one ever was.
     pub(super) last_header: Option<&'a str>,
+    /// Whether a person has applied a file that was put with this token.
+    pub(super) is_trusted: bool,
+    /// What was applied lately, of whatever origin.
+    pub(super) imports: &'a [Import],
     pub(super) now: Moment,
 }
 
@@ -34,23 +38,26 @@ pub(super) fn why(file: &Compared, standing: &Standing<'_>) -> Vec<String> {
 
     // What changes nothing cannot be read wrongly.
     let changes = !plan.steps.is_empty();
-    match standing.last_header {
-        None => because(changes, "It is the first file that would be applied here.".to_owned()),
-        Some(last) => because(
-            changes && last != file.header,
-            "Its header is another than that of the last file that was applied.".to_owned(),
-        ),
-    }
-    let lately = grants.iter().filter(|grant| !grant.is_over() && standing.is_late(grant)).count();
+    because(changes && !standing.is_trusted, "It is the first file that is put with this token.".to_owned());
     because(
-        dropped > FEW && (dropped + lately) * 5 > people,
-        match lately {
-            0 => format!("It drops {dropped} of the {people} people on the roster, more than a fifth."),
-            _ => format!(
-                "It drops {dropped} of the {people} people on the roster, with the {lately} of the last seven days more than a fifth."
-            ),
-        },
+        changes && standing.last_header.is_some_and(|last| last != file.header),
+        "Its header is another than that of the last file that was applied.".to_owned(),
     );
+    let dropped_lately = grants.iter().filter(|grant| !grant.is_over() && standing.is_late(grant)).count();
+    for (what, count, lately) in [
+        ("drops", dropped, dropped_lately),
+        ("gives another address to", plan.count_of(Step::readdresses), standing.lately(|of| of.readdressed)),
+        ("moves to another group", plan.count(Change::Moved), standing.lately(|of| of.moved)),
+    ] {
+        let with = match lately {
+            0 => String::new(),
+            _ => format!("with the {lately} of the last seven days "),
+        };
+        because(
+            count > 0 && count + lately > FEW && (count + lately) * 5 > people,
+            format!("It {what} {count} of the {people} people on the roster, {with}more than a fifth."),
+        );
+    }
     because(
         added > FEW && added * 5 > people,
         format!("It adds {added} people to the {people} on the roster, more than a fifth."),
@@ -74,6 +81,9 @@ pub(super) fn why(file: &Compared, standing: &Standing<'_>) -> Vec<String> {
         changes && refused > FEW_REFUSED && refused * 50 > rows,
         format!("Of its {rows} rows {refused} are refused."),
     );
+    if let Some(line) = file.broken {
+        because(changes, format!("The row of line {line} is refused and goes over several lines: look at its quotes."));
+    }
     why
 }
 
@@ -81,6 +91,11 @@ impl Standing<'_> {
     /// Whether somebody was dropped within a week.
     fn is_late(&self, grant: &Grant) -> bool {
         grant.holds.dropped.is_some_and(|at| at > self.now - LATELY)
+    }
+
+    fn lately(&self, count: fn(&Import) -> u32) -> usize {
+        let is_late = |of: &&Import| of.applied && of.act.is_none() && of.made_at > self.now - LATELY;
+        self.imports.iter().filter(is_late).map(|of| count(of) as usize).sum()
     }
 
     /// What would be held if everybody claimed, before the file and after it. A reservation of somebody who is dropped stays for a week,
@@ -96,7 +111,7 @@ impl Standing<'_> {
         let grants: HashMap<&GrantId, &Grant> = file.grants.iter().map(|grant| (&grant.id, grant)).collect();
         let more = |step: &Step| match (step, step.grant().and_then(|grant| grants.get(grant))) {
             (Step::Add { group, .. }, _) => cost(None, group),
-            (Step::Change { group, .. }, Some(of))
+            (Step::Move { group, .. }, Some(of))
                 if of.has_reservation || of.holds.dropped.is_some() || of.holds.is_empty() =>
             {
                 cost(of.own_cap, group) - cost(of.own_cap, &of.group)
@@ -149,7 +164,7 @@ mod tests {
     }
 
     /// Why such a file waits. The budget is enough for 35 people in no group, with caps of ten dollars; those in B have forty.
-    fn why(grants: Vec<Grant>, rows: &str, last: Option<&str>) -> Vec<String> {
+    fn why(grants: Vec<Grant>, rows: &str, last: Option<&str>, imports: &[Import]) -> Vec<String> {
         let term = Term::new("2026-11-01".parse().unwrap(), "2027-02-01".parse().unwrap(), "UTC").unwrap();
         let mut settings = Settings::new("CS", term, Usd::from_dollars(10));
         settings.allowance.group_caps.insert("B".to_owned(), Usd::from_dollars(40));
@@ -157,7 +172,8 @@ mod tests {
         let parsed = |text: &str| parse::file(text.as_bytes()).unwrap();
         let last = last.map(|header| parsed(&format!("{header}\nx@uni.edu\n")).header);
         let compared = Compared::with(parsed(&format!("email,id,group\n{rows}")), grants, AbsentRows::Replace);
-        let standing = Standing { settings: &settings, budget: &budget, last_header: last.as_deref(), now: now() };
+        let (last_header, is_trusted) = (last.as_deref(), last.is_some());
+        let standing = Standing { settings: &settings, budget: &budget, last_header, is_trusted, imports, now: now() };
         super::why(&compared, &standing)
     }
 
@@ -167,6 +183,11 @@ mod tests {
             "If everybody on the roster claimed a key, $360.00 would be held then, and the budget is $350.00.";
         const LATELY: &str =
             "It drops 6 of the 30 people on the roster, with the 2 of the last seven days more than a fifth.";
+        const BROKEN: &str = "q@uni.edu,\"x\nr@uni.edu\",,,too many\n";
+        let readdressed = |count: u64| {
+            let others: String = (0..count).map(|number| format!("q{number}@uni.edu,{number},\n")).collect();
+            others + &file(count..20, "")
+        };
         let other = |domain: &str| format!("{}x@{domain},x,\n", file(0..20, ""));
         let refused = |count: usize| file(0..50, "") + &"nobody,,\n".repeat(count);
         let taken = file(1..20, "") + "p0@uni.edu,1000,\n";
@@ -183,31 +204,61 @@ mod tests {
             (30, 0, file(0..28, "") + &file(28..30, "B"), HELD),
             (20, 0, file(6..20, ""), "It drops 6 of the 20 people on the roster, more than a fifth."),
             (30, 2, file(8..30, ""), LATELY),
+            (
+                20,
+                5,
+                file(6..20, ""),
+                "It drops 1 of the 20 people on the roster, with the 5 of the last seven days more than a fifth.",
+            ),
             (60, 2, file(8..60, ""), ""),
             (20, 0, file(0..26, ""), "It adds 6 people to the 20 on the roster, more than a fifth."),
             (20, 0, other("sub.uni.edu"), "Nobody on the roster has an address at sub.uni.edu so far."),
             (20, 0, other("uni.edu"), ""),
+            (20, 0, readdressed(5), ""),
+            (20, 0, readdressed(6), "It gives another address to 6 of the 20 people on the roster, more than a fifth."),
+            (20, 0, file(0..5, "C") + &file(5..20, ""), ""),
+            (
+                20,
+                0,
+                file(0..6, "C") + &file(6..20, ""),
+                "It moves to another group 6 of the 20 people on the roster, more than a fifth.",
+            ),
+            (
+                20,
+                0,
+                file(0..21, "") + BROKEN,
+                "The row of line 23 is refused and goes over several lines: look at its quotes.",
+            ),
             (20, 0, taken, "Addresses that belong to another id on the roster: 1."),
             (50, 0, refused(2), ""),
             (200, 0, file(0..200, "") + &"nobody,,\n".repeat(3), ""),
             (50, 0, refused(3), ""),
             (50, 0, refused(3) + "new@uni.edu,1000,\n", "Of its 54 rows 3 are refused."),
         ] {
-            let why = why(roster(people, dropped), &rows, Some("email,id,group"));
+            let why = why(roster(people, dropped), &rows, Some("email,id,group"), &[]);
             assert_eq!(why.join(" "), expected, "{people} people, {dropped} dropped before\n{rows}");
         }
         // The mark of a reservation outlives it, and whoever returns then takes another.
         let mut late = roster(36, 0);
         (late[35].holds.dropped, late[35].has_reservation) = (Some(now() - SignedDuration::from_hours(8 * 24)), true);
-        assert_eq!(why(late, &file(0..36, ""), Some("email,id,group")), [HELD]);
+        assert_eq!(why(late, &file(0..36, ""), Some("email,id,group"), &[]), [HELD]);
+        let lately = |age: i64| {
+            let made_at = now() - SignedDuration::from_hours(age * 24);
+            Import { readdressed: 5, moved: 5, applied: true, ..Import::of(&"cs".parse().unwrap(), &[], made_at) }
+        };
+        let rows = readdressed(1).replace("p19@uni.edu,19,", "p19@uni.edu,19,C");
+        for (age, reasons) in [(6, 2), (8, 0)] {
+            let why = why(roster(20, 0), &rows, Some("email,id,group"), &[lately(age)]);
+            assert_eq!(why.len(), reasons, "{why:?}");
+        }
         let others = file(0..21, "");
         for (last, expected) in [
-            (None, "It is the first file that would be applied here."),
+            (None, "It is the first file that is put with this token."),
             (Some("EMAIL, id ,group"), ""),
             (Some("id,email,group"), "Its header is another than that of the last file that was applied."),
         ] {
-            assert_eq!(why(roster(20, 0), &others, last).join(" "), expected);
-            assert_eq!(why(roster(20, 0), &file(0..20, ""), last), [""; 0], "nothing changes");
+            assert_eq!(why(roster(20, 0), &others, last, &[]).join(" "), expected);
+            assert_eq!(why(roster(20, 0), &file(0..20, ""), last, &[]), [""; 0], "nothing changes");
         }
     }
 }

@@ -2,8 +2,8 @@
 //! done twice, so the next run starts at the checkpoint.
 
 use anyhow::Result;
-use bursar_core::domain::grant::{ChangeRefused, HoldKind, RosterLine};
-use bursar_core::store::{ActOutcome, GrantAct, INVITED_AT_ONCE, NewPerson};
+use bursar_core::domain::grant::{ChangeRefused, HoldKind};
+use bursar_core::store::{GrantAct, INVITED_AT_ONCE, NewPerson};
 use futures_util::stream::{StreamExt, iter};
 
 use super::jobs::{self, AGAIN_AFTER, JobDeadlines};
@@ -36,7 +36,8 @@ pub(super) async fn carry_on(site: &Site, mut job: Job, until: JobDeadlines) -> 
             let job = Job { done: job.all, ..job };
             return jobs::end(site, job, JobState::Done { at }, until.deadline).await;
         }
-        let steps = site.table.steps_from(import, job.pass.next).await?;
+        let mut steps = site.table.steps_from(import, job.pass.next).await?;
+        steps.truncate(usize::try_from(job.all - job.pass.next)?);
         if steps.is_empty() {
             let gone = JobState::Failed { why: "What it was to do is not kept any more.".to_owned(), at };
             return jobs::end(site, job, gone, until.deadline).await;
@@ -50,9 +51,9 @@ pub(super) async fn carry_on(site: &Site, mut job: Job, until: JobDeadlines) -> 
             let applied: Vec<_> =
                 round.iter().map(|unit| apply(site, &job.programme, act.as_ref(), unit, by)).collect();
             // All end before one that failed is told, so that none is cut off.
-            let applied: Vec<Result<u32>> = iter(applied).buffer_unordered(SIDE_BY_SIDE).collect().await;
-            let refused: Vec<u32> = applied.into_iter().collect::<Result<_>>()?;
-            job.refused += refused.iter().sum::<u32>();
+            let applied: Vec<Result<Vec<_>>> = iter(applied).buffer_unordered(SIDE_BY_SIDE).collect().await;
+            let refused: Vec<Vec<_>> = applied.into_iter().collect::<Result<_>>()?;
+            job.refused += u32::try_from(refused.iter().map(Vec::len).sum::<usize>())?;
             job.pass.next += u32::try_from(round.iter().map(|unit| unit.len()).sum::<usize>())?;
             (job.done, job.advanced_at) = (job.pass.next, now);
             let state = job.state.clone();
@@ -76,61 +77,56 @@ fn units(steps: &[Step]) -> Vec<&[Step]> {
     steps.chunk_by(belong_together).flat_map(|alike| alike.chunks(INVITED_AT_ONCE)).collect()
 }
 
-/// Applies the steps of a unit, and returns how many the rules refused.
+/// Applies the steps of a unit, and returns why the rules refused some of them.
 pub(crate) async fn apply(
     site: &Site,
     programme: &ProgrammeId,
     act: Option<&GrantAct>,
     unit: &[Step],
     by: Author<'_>,
-) -> Result<u32> {
+) -> Result<Vec<ChangeRefused>> {
+    let table = &site.table;
     let at = |grant| ActContext { programme, grant, now: by.now, deadline: by.deadline };
     let mut added = Vec::new();
-    let mut refused = 0;
+    let mut refused = Vec::new();
     for step in unit {
-        match step {
-            Step::Act { grant, allowed } => {
-                let Some(act) = act else { continue };
-                let is_done = bulk::act_on(site, at(grant), act, *allowed, by.actor).await?;
-                refused += u32::from(!is_done);
+        let outcome = match step {
+            Step::Act { grant, allowed } => match act {
+                Some(act) => bulk::act_on(site, at(grant), act, *allowed, by.actor).await?,
+                None => None,
+            },
+            Step::Add { person, group } => {
+                added.push(NewPerson { person: person.clone(), group: group.clone() });
+                None
             }
-            Step::Add { person, group } => added.push(NewPerson { person: person.clone(), group: group.clone() }),
-            Step::Change { grant, person, group } => {
-                let line = RosterLine { person: person.clone(), group: group.clone() };
-                let at = at(grant);
-                let outcome = site.table.describe(at, &line, by.actor).await?;
-                // Another group may have another cap. A repeated step follows up what its first runner left.
-                site.orders().now_or_later(at).await;
-                let forbidden = matches!(
-                    outcome,
-                    ActOutcome::Refused(
-                        ChangeRefused::AddressTaken | ChangeRefused::BudgetExhausted | ChangeRefused::Over
-                    )
-                );
-                refused += u32::from(forbidden);
+            Step::Describe { grant, to } => table.describe(at(grant), to, by.actor).await?.refusal(),
+            // A repeated step follows up what its first runner left: it may have died before it sent the orders.
+            Step::Move { grant, group } => {
+                let moved = table.act(at(grant), |view, now| view.move_to(group.as_deref(), by.actor, now)).await?;
+                site.orders().now_or_later(at(grant)).await;
+                moved.refusal()
             }
             Step::Drop { grant } => {
-                let at = at(grant);
-                site.table
-                    .act(at, |view, now| view.hold(HoldKind::Dropped, by.actor, Some("not on the roster"), now))
-                    .await?;
-                site.orders().now_or_later(at).await;
+                let why = Some("not on the roster");
+                table.act(at(grant), |view, now| view.hold(HoldKind::Dropped, by.actor, why, now)).await?;
+                site.orders().now_or_later(at(grant)).await;
+                None
             }
             Step::Leave { grant, address } => {
-                site.table.act(at(grant), |view, _| view.leave_address(address, by.actor)).await?;
+                table.act(at(grant), |view, _| view.leave_address(address, by.actor)).await?;
+                None
             }
             Step::Return { grant } => {
-                let at = at(grant);
-                let outcome = site.table.act(at, |view, now| view.release(HoldKind::Dropped, by.actor, now)).await?;
-                refused += u32::from(matches!(outcome, ActOutcome::Refused(ChangeRefused::Over)));
-                // This follows a repeated step too: its first runner may have died before sending the
-                // orders.
-                site.orders().now_or_later(at).await;
+                let returned = table.act(at(grant), |view, now| view.release(HoldKind::Dropped, by.actor, now)).await?;
+                site.orders().now_or_later(at(grant)).await;
+                returned.refusal()
             }
-        }
+            Step::Absent { .. } => None,
+        };
+        refused.extend(outcome.filter(|why| *why != ChangeRefused::Unchanged));
     }
     if !added.is_empty() {
-        site.table.invite(programme, &added, by).await?;
+        table.invite(programme, &added, by).await?;
     }
     Ok(refused)
 }

@@ -28,8 +28,8 @@ pub struct Change<L = Logged> {
     pub(super) reading: Option<Reading>,
     /// The people who are mailed that the student asks for more.
     pub(super) asks: Vec<PersonId>,
-    /// Whether somebody corrects the address: both are mailed, and nobody signs in by the former any more.
-    pub(super) corrects: bool,
+    /// Whether somebody typed it, who waits for its mails.
+    pub(super) is_typed: bool,
 }
 
 pub(super) type Draft = Change<()>;
@@ -140,7 +140,7 @@ impl View {
             notice: None,
             reading: None,
             asks: Vec::new(),
-            corrects: false,
+            is_typed: false,
         }
     }
 }
@@ -187,8 +187,8 @@ impl Change {
         &self.asks
     }
 
-    pub fn corrects(&self) -> bool {
-        self.corrects
+    pub fn is_typed(&self) -> bool {
+        self.is_typed
     }
 }
 
@@ -204,13 +204,19 @@ impl Draft {
         self.logged(Logged::Entry(AuditDetail { note, ..AuditDetail::new(act).changing(from, to) }))
     }
 
+    /// The change, told by an entry with the reason that a person typed.
+    pub(super) fn audited_because(self, act: Act, before: &Grant, reason: Option<&str>) -> Change {
+        let what = AuditDetail::new(act).changing(before, &self.grant);
+        self.logged(Logged::Entry(AuditDetail { reason: reason.map(str::to_owned), ..what }))
+    }
+
     pub(super) fn marked(self, mark: Mark) -> Change {
         self.logged(Logged::Mark(mark))
     }
 
     pub(super) fn logged(self, logged: Logged) -> Change {
-        let Change { grant, budget, by, depends_on, logged: (), notice, reading, asks, corrects } = self;
-        Change { grant, budget, by, depends_on, logged, notice, reading, asks, corrects }
+        let Change { grant, budget, by, depends_on, logged: (), notice, reading, asks, is_typed } = self;
+        Change { grant, budget, by, depends_on, logged, notice, reading, asks, is_typed }
     }
 }
 

@@ -36,7 +36,7 @@ impl View {
         }
         let mut change = self.change(by, DependsOn::GrantAlone).ordering_all_off(now).ordering_readings(now);
         (change.grant.state, change.grant.has_reservation) = (GrantState::Revoked, false);
-        Ok(change.audited(Act::Revoked, &self.grant, why.map(str::to_owned)))
+        Ok(change.audited_because(Act::Revoked, &self.grant, why))
     }
 
     /// Ends the grant with its programme. Returns `Unchanged` if it is over already, or while the programme goes on.
@@ -71,7 +71,12 @@ impl View {
         let address = EmailAddress::erased(id);
         let name = person.name.as_ref().map(|_| address.as_written().to_owned());
         let mut change = self.change(by, DependsOn::GrantAlone);
-        (change.grant.person, change.grant.more) = (Person { address, name, roster_id: None }, None);
+        change.grant.person = Person { address, name, roster_id: None };
+        change.grant.more = None;
+        change.grant.lost = BTreeSet::new();
+        if let Some(pause) = &mut change.grant.holds.paused {
+            pause.why = None;
+        }
         Ok(change.audited(Act::Erased, &self.grant, None))
     }
 
@@ -164,7 +169,8 @@ impl View {
         let change = change.with_limit(self, true, now).with_room(self, now).ok_or(ChangeRefused::BudgetExhausted)?;
         let settings = &self.programme.settings;
         let (from, to) = (self.grant.cap(settings), change.grant.cap(settings));
-        Ok(change.audited_from(Act::CapChanged, from, to, why.map(str::to_owned)))
+        let what = AuditDetail::new(Act::CapChanged).changing(from, to);
+        Ok(change.logged(Logged::Entry(AuditDetail { reason: why.map(str::to_owned), ..what })))
     }
 
     /// Allows one replacement beyond the programme's number. Returns `Unchanged` if the grant is over.
@@ -179,66 +185,93 @@ impl View {
     }
 }
 
-/// Somebody's line on the roster, as it is to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RosterLine {
-    pub person: Person,
-    pub group: Option<String>,
+/// What a roster says otherwise of a person. What it does not say stays.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonChange {
+    pub address: Option<AddressChange>,
+    pub name: Option<String>,
+    pub id: Option<String>,
+}
+
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressChange {
+    /// The address when that was decided: another one since was put there by somebody who knew better.
+    pub from: MatchedAddress,
+    pub to: EmailAddress,
+}
+
+/// A `Debug` form without personal data.
+impl fmt::Debug for PersonChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PersonChange").finish_non_exhaustive()
+    }
 }
 
 impl View {
-    /// Changes who a grant is for and in which group. The reservation in the budget follows the new group's cap, as it
-    /// follows a cap of the grant's own.
-    pub fn describe(&self, line: &RosterLine, by: &Actor, now: Moment) -> Result<Change, ChangeRefused> {
-        let (was, becomes) = (&self.grant.person, &line.person);
-        let same_spelling = was.address.as_written() == becomes.address.as_written();
-        let moves = self.grant.group != line.group;
-        if same_spelling && was == becomes && !moves {
-            return Err(ChangeRefused::Unchanged);
-        }
+    /// Changes who a grant is for. An audit entry holds no personal data, so it only says what changed.
+    pub fn describe(&self, to: &PersonChange, by: &Actor) -> Result<Change, ChangeRefused> {
         if self.grant.is_over() {
             return Err(ChangeRefused::Over);
         }
-        let mut change = self.change(by, DependsOn::GrantAlone);
-        change.grant.person = becomes.clone();
-        change.grant.group.clone_from(&line.group);
-        if moves {
-            change.depends_on = DependsOn::Settings;
-            change = change.with_limit(self, false, now).with_rules(self, now);
-            change = change.with_room(self, now).ok_or(ChangeRefused::BudgetExhausted)?;
+        let was = &self.grant.person;
+        let mut person = was.clone();
+        if let Some(AddressChange { from, to }) = &to.address {
+            // It may have passed to somebody else by an earlier step.
+            if !was.address.is_none() && was.address.matched() != from && was.address != *to {
+                return Err(ChangeRefused::AddressChanged);
+            }
+            person.address = to.clone();
         }
-        // An audit entry holds no personal data, so it only says that the name or address changed.
+        person.name = to.name.clone().or(person.name);
+        person.roster_id = to.id.clone().or(person.roster_id);
         let changed = [
-            ("address", !same_spelling),
-            ("name", was.name != becomes.name),
-            ("id", was.roster_id != becomes.roster_id),
+            ("address", was.address.as_written() != person.address.as_written()),
+            ("name", was.name != person.name),
+            ("id", was.roster_id != person.roster_id),
         ];
         let changed: Vec<&str> = changed.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| what).collect();
-        let note = (!changed.is_empty()).then(|| changed.join(", "));
-        if !moves {
-            return Ok(change.audited(Act::Described, &self.grant, note));
+        if changed.is_empty() {
+            return Err(ChangeRefused::Unchanged);
         }
-        let group = |group: &Option<String>| group.clone().unwrap_or_default();
-        Ok(change.audited_from(Act::Moved, group(&self.grant.group), group(&line.group), note))
+        let mut change = self.change(by, DependsOn::GrantAlone);
+        change.grant.person = person;
+        Ok(change.audited(Act::Described, &self.grant, Some(changed.join(", "))))
     }
 
-    /// Takes this address from the grant, since it is somebody else's now; what else is known of its person stays. Returns `Unchanged` if
-    /// the grant has another address or none.
+    /// Moves a grant into another group. The reservation in the budget follows that group's cap, unless the grant has one of its own.
+    pub fn move_to(&self, group: Option<&str>, by: &Actor, now: Moment) -> Result<Change, ChangeRefused> {
+        if self.grant.is_over() {
+            return Err(ChangeRefused::Over);
+        }
+        if self.grant.group.as_deref() == group {
+            return Err(ChangeRefused::Unchanged);
+        }
+        let mut change = self.change(by, DependsOn::Settings);
+        change.grant.group = group.map(str::to_owned);
+        let change = change.with_limit(self, false, now).with_rules(self, now);
+        let change = change.with_room(self, now).ok_or(ChangeRefused::BudgetExhausted)?;
+        let from = self.grant.group.as_deref().unwrap_or_default();
+        Ok(change.audited_from(Act::Moved, from, group.unwrap_or_default(), None))
+    }
+
+    /// Takes this address from the grant, since it is somebody else's now; what else is known of its person stays, and a hash of the
+    /// address, by which an erasure of its former owner finds the grant. Returns `Unchanged` if the grant has another address or none.
     pub fn leave_address(&self, address: &MatchedAddress, by: &Actor) -> Result<Change, Unchanged> {
         if self.grant.person.address.matched() != address {
             return Err(Unchanged);
         }
         let mut change = self.change(by, DependsOn::GrantAlone);
         change.grant.person.address = EmailAddress::none_of(&self.grant.id);
+        change.grant.lost.insert(address.digest());
         let note = "the address belongs to somebody else now".to_owned();
         Ok(change.audited(Act::Described, &self.grant, Some(note)))
     }
 
-    /// Gives the grant its person's right address.
-    pub fn correct_address(&self, to: &EmailAddress, by: &Actor, now: Moment) -> Result<Change, ChangeRefused> {
-        let person = Person { address: to.clone(), ..self.grant.person.clone() };
-        let change = self.describe(&RosterLine { person, group: self.grant.group.clone() }, by, now)?;
-        Ok(Change { corrects: *to != self.grant.person.address, ..change })
+    /// Gives the grant its person's right address, as somebody typed it.
+    pub fn correct_address(&self, to: &EmailAddress, by: &Actor) -> Result<Change, ChangeRefused> {
+        let address = AddressChange { from: self.grant.person.address.matched().clone(), to: to.clone() };
+        let change = self.describe(&PersonChange { address: Some(address), ..PersonChange::default() }, by)?;
+        Ok(Change { is_typed: true, ..change })
     }
 }
 
@@ -247,25 +280,42 @@ mod tests {
     use super::*;
     use crate::domain::testing::{a_view, at};
 
-    #[test]
-    fn a_line_that_says_the_same_changes_nothing_and_that_of_a_grant_that_is_over_stays() {
-        let mut view = a_view();
-        let mut line = RosterLine { person: view.grant.person.clone(), group: None };
-        let described = |view: &View, line: &RosterLine| view.describe(line, &Actor::Rule, at("2026-02-01T00:00:00Z"));
-        assert_eq!(described(&view, &line), Err(ChangeRefused::Unchanged));
-        view.grant.state = GrantState::Revoked;
-        line.group = Some("B".to_owned());
-        assert_eq!(described(&view, &line), Err(ChangeRefused::Over));
+    fn moved(from: &str, to: &str) -> Option<AddressChange> {
+        let address = |text: &str| EmailAddress::parse(text).unwrap();
+        Some(AddressChange { from: address(from).matched().clone(), to: address(to) })
     }
 
     #[test]
-    fn an_entry_tells_that_a_name_or_an_address_changed_and_neither_of_them() {
+    fn a_line_that_says_the_same_changes_nothing() {
+        let mut view = a_view();
+        let same = PersonChange { name: view.grant.person.name.clone(), ..PersonChange::default() };
+        let now = at("2026-02-01T00:00:00Z");
+        assert_eq!(view.describe(&same, &Actor::Rule), Err(ChangeRefused::Unchanged));
+        assert_eq!(view.move_to(view.grant.group.as_deref(), &Actor::Rule, now), Err(ChangeRefused::Unchanged));
+        view.grant.state = GrantState::Revoked;
+        let name = PersonChange { name: Some("Ada".to_owned()), ..PersonChange::default() };
+        assert_eq!(view.describe(&name, &Actor::Rule), Err(ChangeRefused::Over));
+        assert_eq!(view.move_to(Some("B"), &Actor::Rule, now), Err(ChangeRefused::Over));
+    }
+
+    #[test]
+    fn an_entry_tells_what_changed_and_names_nobody() {
         let view = a_view();
-        let mut line = RosterLine { person: view.grant.person.clone(), group: view.grant.group.clone() };
-        line.person.name = Some("Ada Lovelace".to_owned());
-        line.person.address = EmailAddress::parse("countess@uni.edu").unwrap();
-        let change = view.describe(&line, &Actor::Rule, at("2026-02-01T00:00:00Z")).unwrap();
+        let written = view.grant.person.address.as_written().to_owned();
+        let name = Some("Ada Lovelace".to_owned());
+        let to = PersonChange { name, address: moved(&written, "countess@uni.edu"), ..PersonChange::default() };
+        let change = view.describe(&to, &Actor::Rule).unwrap();
         let entry = serde_json::to_string(change.audit().unwrap()).unwrap();
         assert!(entry.contains("address, name") && !entry.contains("countess") && !entry.contains("Ada"), "{entry}");
+    }
+
+    #[test]
+    fn a_correction_made_since_stays() {
+        let view = a_view();
+        let stale = PersonChange { address: moved("old@uni.edu", "new@uni.edu"), ..PersonChange::default() };
+        assert_eq!(view.describe(&stale, &Actor::Rule), Err(ChangeRefused::AddressChanged));
+        let written = view.grant.person.address.as_written();
+        let done = PersonChange { address: moved("old@uni.edu", written), ..PersonChange::default() };
+        assert_eq!(view.describe(&done, &Actor::Rule), Err(ChangeRefused::Unchanged));
     }
 }

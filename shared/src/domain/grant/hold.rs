@@ -56,7 +56,7 @@ impl Holds {
     }
 }
 
-/// Why a grant is not held, released, given another cap or another line of the roster.
+/// Why a grant is not held, released, given another cap or another line of the roster, or mailed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeRefused {
     /// It is so already. What its key is to be told may still be pending, so pressing again does no harm.
@@ -69,6 +69,10 @@ pub enum ChangeRefused {
     NoKey,
     PausedByAnother,
     AddressTaken,
+    /// Somebody gave it another address meanwhile.
+    AddressChanged,
+    /// Nobody is to be mailed, mail does not reach them, or it was sent just now.
+    NotMailed,
 }
 
 impl Hold {
@@ -127,7 +131,10 @@ impl View {
             Hold::Unused => change.grant.holds.unused = true,
         }
         change.notice = (hold == Hold::Unused).then_some(Notice::Unused);
-        Ok(change.audited(Act::Held, &self.grant, why.map(str::to_owned)))
+        Ok(match hold {
+            Hold::Paused(_) => change.audited_because(Act::Held, &self.grant, why),
+            Hold::Dropped | Hold::Unused => change.audited(Act::Held, &self.grant, why.map(str::to_owned)),
+        })
     }
 
     /// Releases a hold; a pause can be released only in the role that put it on or a higher one. With the

@@ -21,7 +21,7 @@ mod tests;
 pub use attempt::{AttemptFailure, BeginRefused, KeyRequest, KeyRequestKind, MintedKey, OpenAttempt, RecordRefused};
 use change::Draft;
 pub use change::{BudgetChange, Change, DependsOn, Logged, Mark, Notice, Unchanged, View};
-pub use close::RosterLine;
+pub use close::{AddressChange, PersonChange};
 pub use drift::RecoveredKey;
 pub use hold::{ChangeRefused, Hold, HoldKind, Holds, Pause};
 pub use lifecycle::{AnnouncedEnd, NoticeDelivery, Rule};
@@ -71,13 +71,16 @@ pub struct Grant {
     pub attempts: Vec<Attempt>,
     /// The time of the last reveal or counted replacement, until it has given one free replacement.
     pub counted_at: Option<Moment>,
+    /// Hashes of the addresses that passed to somebody else.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub lost: BTreeSet<String>,
     /// The last request of the student for a larger cap.
     pub more: Option<MoreRequest>,
     pub version: u64,
 }
 
 stored! {
-    "grant" Grant |it| (programme: &ProgrammeId = &it.programme, grant: &GrantId = &it.id) => key(grant_partition_of(programme, grant), format!("G#{grant}"));
+    Grant |it| (programme: &ProgrammeId = &it.programme, grant: &GrantId = &it.id) => key(grant_partition_of(programme, grant), format!("G#{grant}"));
     list of_shard(programme: &ProgrammeId, shard: char) => begin(grant_partition(programme, shard), "G#");
     waits it.urgency().map(|(urgency, due)| (Queue::Order(urgency), due))
 }
@@ -247,6 +250,7 @@ impl Grant {
             allowed: 0,
             attempts: Vec::new(),
             counted_at: None,
+            lost: BTreeSet::new(),
             more: None,
             version: 1,
         }

@@ -26,7 +26,7 @@ pub struct AccountCut {
 }
 
 stored! {
-    "cut" AccountCut |it| (as_of: Moment = it.as_of) => key(ACCOUNT, format!("CUT#{}", due(as_of)));
+    AccountCut |it| (as_of: Moment = it.as_of) => key(ACCOUNT, format!("CUT#{}", due(as_of)));
     list all() => begin(ACCOUNT, "CUT#")
 }
 

@@ -18,7 +18,7 @@ pub struct KeyOwner {
 }
 
 stored! {
-    "key-owner" KeyOwner |it| (hash: &KeyHash = &it.key) => key(ForeignKey::key_of(hash).item.pk, format!("OWNER#{hash}"));
+    KeyOwner |it| (hash: &KeyHash = &it.key) => key(ForeignKey::key_of(hash).item.pk, format!("OWNER#{hash}"));
     list of_shard(shard: char) => begin(foreign_partition(shard), "OWNER#")
 }
 
@@ -105,7 +105,7 @@ pub struct ForeignAct {
 }
 
 stored! {
-    "foreign-act" ForeignAct |it| (hash: &KeyHash = &it.key) => key(ACCOUNT, format!("KEY-ACT#{hash}"));
+    ForeignAct |it| (hash: &KeyHash = &it.key) => key(ACCOUNT, format!("KEY-ACT#{hash}"));
     list all() => begin(ACCOUNT, "KEY-ACT#")
 }
 

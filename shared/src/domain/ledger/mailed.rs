@@ -29,7 +29,7 @@ pub struct MailedStatement {
 
 stored! {
     // The statement of a month as it was mailed. There is one key, so it is mailed once.
-    "mailed-statement" MailedStatement |it| (month: Date = it.month) => key(ACCOUNT, format!("STATEMENT#{month}"));
+    MailedStatement |it| (month: Date = it.month) => key(ACCOUNT, format!("STATEMENT#{month}"));
     list all() => begin(ACCOUNT, "STATEMENT#")
 }
 

@@ -22,7 +22,7 @@ pub struct Alarm {
 
 stored! {
     // An alarm, by day first, so that the newest are together.
-    "alarm" Alarm |it| (day: Date = it.day, name: &str = &it.name()) => key(ACCOUNT, format!("ALARM#{day}#{name}"));
+    Alarm |it| (day: Date = it.day, name: &str = &it.name()) => key(ACCOUNT, format!("ALARM#{day}#{name}"));
     list all() => begin(ACCOUNT, "ALARM#");
     list between(first: Date, last: Date) => Range::between(Alarm::key_of(first, ""), Alarm::key_of(last, "\u{10ffff}"))
 }

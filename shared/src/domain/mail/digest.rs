@@ -40,7 +40,7 @@ pub struct Digest {
 
 stored! {
     // The digest of a programme for one calendar week, by its Monday. There is one key, so there is one digest.
-    "digest" Digest |it| (programme: &ProgrammeId = &it.programme, week: Date = it.week) => key(programme_partition(programme), format!("DIGEST#{week}"));
+    Digest |it| (programme: &ProgrammeId = &it.programme, week: Date = it.week) => key(programme_partition(programme), format!("DIGEST#{week}"));
     expires it.found_at + OUTBOX_KEPT
 }
 
@@ -161,7 +161,7 @@ pub struct AccountDigest {
 
 stored! {
     // The digest of the account for one calendar week, by its Monday. There is one key, so there is one digest.
-    "account-digest" AccountDigest |it| (week: Date = it.week) => key(ACCOUNT, format!("DIGEST#{week}"));
+    AccountDigest |it| (week: Date = it.week) => key(ACCOUNT, format!("DIGEST#{week}"));
     expires it.found_at + OUTBOX_KEPT
 }
 

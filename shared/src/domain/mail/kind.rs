@@ -144,7 +144,7 @@ pub struct MailDay {
 }
 
 stored! {
-    "mail-day" MailDay |it| (day: Date = it.day, mail: MailKind = it.mail) => key(ACCOUNT, format!("MAIL#{day}#{mail}"));
+    MailDay |it| (day: Date = it.day, mail: MailKind = it.mail) => key(ACCOUNT, format!("MAIL#{day}#{mail}"));
     list of_day(day: Date) => begin(ACCOUNT, &format!("MAIL#{day}#"));
     expires it.kept_until()
 }

@@ -50,7 +50,7 @@ pub struct Guardrail {
 }
 
 stored! {
-    "guardrail" Guardrail |it| (of: &GuardrailOwner = &it.of) =>
+    Guardrail |it| (of: &GuardrailOwner = &it.of) =>
         key(programme_partition(&of.programme), overview(&format!("RULES#{}", of.group.as_deref().unwrap_or_default())));
     list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), &overview("RULES#"))
 }

@@ -35,7 +35,7 @@ pub struct Programme {
 }
 
 stored! {
-    "programme" Programme |it| (id: &ProgrammeId = &it.id) => key("PROGRAMMES", id.as_str());
+    Programme |it| (id: &ProgrammeId = &it.id) => key("PROGRAMMES", id.as_str());
     // There are few, and an admin sees them all.
     list all() => begin("PROGRAMMES", "");
     waits it.erased_at.is_none_or(|at| at < it.over_since()).then(|| (Queue::Retention, it.over_since()))
@@ -176,7 +176,7 @@ pub struct Budget {
 }
 
 stored! {
-    "budget" Budget |it| (programme: &ProgrammeId = &it.programme) => key(programme_partition(programme), overview("BUDGET"))
+    Budget |it| (programme: &ProgrammeId = &it.programme) => key(programme_partition(programme), overview("BUDGET"))
 }
 
 impl Settings {

@@ -39,6 +39,18 @@ impl fmt::Debug for Wish {
     }
 }
 
+impl Wish {
+    /// Takes these addresses out of its words.
+    pub fn forget(&mut self, addresses: &BTreeSet<MatchedAddress>) {
+        let forgotten = |word: &str| {
+            let address = word.trim_end_matches([' ', ',']);
+            let is_one = EmailAddress::parse(address).is_ok_and(|address| addresses.contains(address.matched()));
+            if is_one { word.replace(address, "(erased)") } else { word.to_owned() }
+        };
+        self.words = self.words.split_inclusive(' ').map(forgotten).collect();
+    }
+}
+
 impl Request {
     /// A request, whose id is derived from its programme, day, person and wishes. So equal wishes of one person are one request,
     /// however often they are sent on a day.

@@ -45,7 +45,7 @@ pub struct Roles {
 }
 
 stored! {
-    "roles" Roles |it| (address: &MatchedAddress = it.address.matched(), programme: &ProgrammeId = &it.programme) => key(address_partition(address), format!("R#{programme}"));
+    Roles |it| (address: &MatchedAddress = it.address.matched(), programme: &ProgrammeId = &it.programme) => key(address_partition(address), format!("R#{programme}"));
     list of_address(address: &MatchedAddress) => begin(address_partition(address), "R#")
 }
 

@@ -82,7 +82,7 @@ pub struct Tier {
 }
 
 stored! {
-    "tier" Tier |it| (name: &str = &it.name) => key("TIERS", name);
+    Tier |it| (name: &str = &it.name) => key("TIERS", name);
     list all() => begin("TIERS", "")
 }
 

@@ -21,7 +21,7 @@ pub struct Crossing {
 
 stored! {
     // A crossing. A student's crossings lie beside the grant: in a programme's own partition they would crowd out all else.
-    "crossing" Crossing |it| (programme: &ProgrammeId = &it.programme, scope: &Scope = &it.scope, window: Window = it.window, limit: Usd = it.limit, threshold: u8 = it.threshold) => {
+    Crossing |it| (programme: &ProgrammeId = &it.programme, scope: &Scope = &it.scope, window: Window = it.window, limit: Usd = it.limit, threshold: u8 = it.threshold) => {
         let (partition, whose) = home(programme, scope);
         key(partition, format!("X#{whose}#{window}#{}#{threshold:03}", limit.micros()))
     };

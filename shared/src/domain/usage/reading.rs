@@ -59,7 +59,7 @@ pub struct Reading {
 }
 
 stored! {
-    "reading" Reading |it| (programme: &ProgrammeId = &it.programme, grant: &GrantId = &it.grant, epoch: Epoch = it.epoch) => key(grant_partition_of(programme, grant), format!("R#{grant}#{:05}", epoch.number()));
+    Reading |it| (programme: &ProgrammeId = &it.programme, grant: &GrantId = &it.grant, epoch: Epoch = it.epoch) => key(grant_partition_of(programme, grant), format!("R#{grant}#{:05}", epoch.number()));
     list of_grant(programme: &ProgrammeId, grant: &GrantId) => begin(grant_partition_of(programme, grant), &format!("R#{grant}#"))
 }
 

@@ -1,11 +1,13 @@
 //! Mail addresses: parsed once at the edge, compared in one form, mailed in the spelling of the roster.
 //! Whether an address is known is for the table to say.
 
+use std::borrow::Cow;
 use std::hash::{Hash, Hasher};
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_security::mixed_script::MixedScript;
 
+use crate::domain::values::token::sha256_hex;
 use crate::prelude::*;
 
 /// A mail address: its spelling, and the form in which two spellings of one mailbox are equal.
@@ -48,8 +50,7 @@ impl EmailAddress {
     /// Parses one address, ignoring space around it.
     pub fn parse(text: &str) -> Result<EmailAddress, AddressError> {
         let written = text.trim_matches([' ', '\t', '\r', '\n']);
-        // Every read of a grant parses its address again, so ASCII skips the normalisation.
-        let written: String = if written.is_ascii() { written.to_owned() } else { written.nfc().collect() };
+        let written = nfc(written);
         if written.chars().any(is_invisible) {
             return Err(AddressError::Invisible);
         }
@@ -63,7 +64,7 @@ impl EmailAddress {
             return Err(AddressError::TooLong);
         }
         let matched = MatchedAddress(format!("{}@{domain}", local.to_lowercase()));
-        Ok(EmailAddress { written, matched })
+        Ok(EmailAddress { written: written.into_owned(), matched })
     }
 
     /// What is in the place of the address of whom the grant was for. It is no address, so nothing is mailed there, and nobody types it.
@@ -112,6 +113,11 @@ impl MatchedAddress {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What is kept of an address where it must not be legible any more.
+    pub fn digest(&self) -> String {
+        sha256_hex(&[&self.0])
+    }
 }
 
 fn check_local(local: &str) -> Result<(), AddressError> {
@@ -140,6 +146,12 @@ fn domain_in_ascii(domain: &str) -> Result<String, AddressError> {
     } else {
         Err(AddressError::MixedScripts)
     }
+}
+
+/// The text in the one form of its letters in which texts are compared: some systems write an ü as a u and two dots.
+pub fn nfc(text: &str) -> Cow<'_, str> {
+    // Every read of a grant parses its address again, so ASCII skips the normalisation.
+    if text.is_ascii() { Cow::Borrowed(text) } else { Cow::Owned(text.nfc().collect()) }
 }
 
 /// Whether this is a control, format or other character that a reader does not see.

@@ -15,8 +15,8 @@
 //! A change says by which audit entry it is told, or which mark it leaves (`Logged`); nothing else writes a grant that is there.
 
 use crate::domain::grant::{
-    AnnouncedEnd, Attempt, BudgetChange, Change, ChangeRefused, DependsOn, Logged, Notice, NoticeDelivery, Reading,
-    RosterLine, Rule, Unchanged,
+    AnnouncedEnd, Attempt, BudgetChange, Change, ChangeRefused, DependsOn, Logged, Notice, NoticeDelivery,
+    PersonChange, Reading, Rule, Unchanged,
 };
 use crate::domain::mail::failure::is_of_the_address;
 use crate::domain::values::window::end_of_utc_day;
@@ -84,9 +84,7 @@ impl Table {
                 Ok(decision) => decision.split(),
                 Err(refused) => return Ok(Round::Over(ActOutcome::Refused(refused))),
             };
-            let transaction =
-                if change.corrects() { self.correcting(&view.grant, at.now).await? } else { self.transaction() };
-            let transaction = self.without_former(transaction, &view.grant, change.grant()).await?;
+            let transaction = self.leaving_address(&view.grant, &change, at.now).await?;
             let transaction = transaction_of(transaction, &view, &change.counted(&view, at.now), at.now)?;
             Ok(Round::Write(transaction, ActOutcome::Done(answer)))
         })
@@ -112,44 +110,47 @@ impl Table {
         .await
     }
 
-    /// Changes a grant's person and group as the roster says. Its enrolment follows the address.
+    /// Changes a grant's person as the roster says. Its enrolment follows the address.
     pub async fn describe(
         &self,
         at: ActContext<'_>,
-        line: &RosterLine,
+        to: &PersonChange,
         by: &Actor,
     ) -> Result<ActOutcome<Grant, ChangeRefused>, StoreError> {
         // Two grants with one address would make each other's transaction stale for ever.
-        let enrolled = self.get::<Enrolment>(Enrolment::key_of(line.person.address.matched(), at.programme)).await?;
-        if enrolled.is_some_and(|enrolled| enrolled.grant != *at.grant) {
-            return Ok(ActOutcome::Refused(ChangeRefused::AddressTaken));
+        if let Some(address) = &to.address {
+            let enrolled = self.get(Enrolment::key_of(address.to.matched(), at.programme)).await?;
+            if enrolled.is_some_and(|enrolled: Enrolment| enrolled.grant != *at.grant) {
+                return Ok(ActOutcome::Refused(ChangeRefused::AddressTaken));
+            }
         }
-        self.act(at, |view, now| view.describe(line, by, now)).await
+        self.act(at, |view, _| view.describe(to, by)).await
     }
 
-    /// Signs out whoever used the address that a grant had, and mails both addresses.
-    async fn correcting(&self, was: &Grant, now: Moment) -> Result<Transaction, StoreError> {
-        let (programme, grant, address) = (was.programme.clone(), was.id.clone(), was.person.address.clone());
-        let roster = QueuedMail::Roster { programme: programme.clone(), grant: grant.clone(), is_reminder: false };
-        let transaction = self.transaction().owing(&OutboxRow::queued_by_hand(new_ulid(now), roster, now))?;
-        if address.is_none() {
+    /// Of an address that a grant has no longer: whoever signed in with it is signed out, and nothing is left under it, unless it is
+    /// somebody else's too. If the grant has another address now, both are mailed.
+    async fn leaving_address(&self, was: &Grant, change: &Change, now: Moment) -> Result<Transaction, StoreError> {
+        let (former, address, mut transaction) =
+            (&was.person.address, &change.grant().person.address, self.transaction());
+        if former == address {
             return Ok(transaction);
         }
-        let transaction = self.signing_out(transaction, address.matched()).await?;
-        let former = QueuedMail::FormerAddress { programme, grant, address };
-        transaction.owing(&OutboxRow::queued_by_hand(new_ulid(now), former, now))
-    }
-
-    /// Leaves nothing under an address that a grant has no longer, unless somebody else has it.
-    async fn without_former(
-        &self,
-        mut transaction: Transaction,
-        was: &Grant,
-        is: &Grant,
-    ) -> Result<Transaction, StoreError> {
-        let (former, address) = (was.person.address.matched(), &was.person.address);
-        let stays = address.is_none() || former == is.person.address.matched();
-        if stays || self.is_anybodys(former, Some(&was.id)).await? {
+        let (programme, grant) = (was.programme.clone(), was.id.clone());
+        let queued = if change.is_typed() { OutboxRow::queued_by_hand } else { OutboxRow::queued };
+        if !address.is_none() {
+            let roster = QueuedMail::Roster { programme: programme.clone(), grant: grant.clone(), is_reminder: false };
+            transaction = transaction.owing(&queued(new_ulid(now), roster, now))?;
+        }
+        if former.is_none() {
+            return Ok(transaction);
+        }
+        if !address.is_none() {
+            let former = QueuedMail::FormerAddress { programme, grant, address: former.clone() };
+            transaction = transaction.owing(&queued(new_ulid(now), former, now))?;
+        }
+        let former = former.matched();
+        transaction = self.signing_out(transaction, former).await?;
+        if self.is_anybodys(former, Some(&was.id)).await? {
             return Ok(transaction);
         }
         // Who had a role is named by the audit.
@@ -187,7 +188,7 @@ pub(crate) fn transaction_of(
         let version = number(view.programme.version);
         transaction = transaction.check(&programme, "version = :version", &[(":version", version)])?;
     }
-    transaction = with_enrolment_moved(transaction, grant, &view.grant.person.address)?;
+    transaction = with_enrolment_moved(transaction, grant, &view.grant.person.address, now)?;
     let row = change.notice().map(|notice| OutboxRow::notice(new_ulid(now), notice, grant, now));
     if let Some(row) = row {
         transaction = transaction.owing(&row)?;
@@ -210,6 +211,7 @@ fn with_enrolment_moved(
     mut transaction: Transaction,
     grant: &Grant,
     was: &EmailAddress,
+    now: Moment,
 ) -> Result<Transaction, StoreError> {
     let (address, programme) = (&grant.person.address, &grant.programme);
     if address != was && !was.is_none() {
@@ -219,7 +221,7 @@ fn with_enrolment_moved(
     }
     if address != was && !address.is_none() {
         let (address, programme) = (address.matched().clone(), programme.clone());
-        transaction = transaction.create(&Enrolment { address, programme, grant: grant.id.clone() })?;
+        transaction = transaction.create(&Enrolment { address, programme, grant: grant.id.clone(), at: now })?;
     }
     Ok(transaction)
 }

@@ -158,7 +158,7 @@ pub enum ByHand {
 }
 
 stored! {
-    "done-by-hand" DoneByHand |it| (programme: &ProgrammeId = &it.programme, grant: &GrantId = &it.grant, what: ByHand = it.what) => {
+    DoneByHand |it| (programme: &ProgrammeId = &it.programme, grant: &GrantId = &it.grant, what: ByHand = it.what) => {
         let what = match what { ByHand::Refresh => "refresh", ByHand::RosterMail => "roster-mail" };
         key(grant_partition_of(programme, grant), format!("W#{grant}#{what}"))
     };
@@ -266,11 +266,31 @@ pub struct Enrolment {
     pub address: MatchedAddress,
     pub programme: ProgrammeId,
     pub grant: GrantId,
+    /// Since when the grant has the address.
+    pub at: Moment,
 }
 
 stored! {
-    "enrolment" Enrolment |it| (address: &MatchedAddress = &it.address, programme: &ProgrammeId = &it.programme) => key(address_partition(address), format!("G#{programme}"));
+    Enrolment |it| (address: &MatchedAddress = &it.address, programme: &ProgrammeId = &it.programme) => key(address_partition(address), format!("G#{programme}"));
     list of_address(address: &MatchedAddress) => begin(address_partition(address), "G#")
+}
+
+impl Table {
+    /// The enrolments of the person who has an address. Of those under several ids, which are several people, only the newest's.
+    pub async fn enrolments_of_person(&self, address: &MatchedAddress) -> Result<Vec<Enrolment>, StoreError> {
+        let enrolments = self.list(Enrolment::of_address(address)).await?;
+        if enrolments.len() < 2 {
+            return Ok(enrolments);
+        }
+        let grants =
+            try_join_all(enrolments.iter().map(|of| self.get(Grant::key_of(&of.programme, &of.grant)))).await?;
+        let ids = grants.into_iter().map(|grant| grant.and_then(|grant| grant.person.roster_id));
+        let ids: Vec<Option<String>> = ids.collect();
+        let with_id = enrolments.iter().zip(&ids).filter(|(_, id)| id.is_some());
+        let newest = with_id.max_by_key(|(of, _)| of.at).map(|(_, id)| id.clone());
+        let is_theirs = |id: &Option<String>| id.is_none() || Some(id) == newest.as_ref();
+        Ok(enrolments.into_iter().zip(&ids).filter(|(_, id)| is_theirs(id)).map(|(of, _)| of).collect())
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -330,7 +350,7 @@ impl Table {
                     continue;
                 }
                 let grant = Grant::invited(id.clone(), GrantId::random(), person.clone(), group.clone());
-                let enrolment = Enrolment { address, programme: id.clone(), grant: grant.id.clone() };
+                let enrolment = Enrolment { address, programme: id.clone(), grant: grant.id.clone(), at: by.now };
                 let mail = QueuedMail::Roster { programme: id.clone(), grant: grant.id.clone(), is_reminder: false };
                 let mail = OutboxRow::queued(new_ulid(by.now), mail, by.now);
                 transaction = transaction.create(&grant)?.create(&enrolment)?.owing(&mail)?;

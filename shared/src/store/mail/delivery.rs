@@ -294,7 +294,7 @@ pub struct Undeliverable {
 }
 
 stored! {
-    "undeliverable" Undeliverable |it| (address: &MatchedAddress = &it.address) => key(address_partition(address), "UNDELIVERABLE");
+    Undeliverable |it| (address: &MatchedAddress = &it.address) => key(address_partition(address), "UNDELIVERABLE");
     expires it.until();
     waits it.waits()
 }

@@ -17,7 +17,7 @@ pub struct BulkStop {
 }
 
 stored! {
-    "bulk-stop" BulkStop |it| (mail: MailKind = it.of.mail) => key(ACCOUNT, format!("BULK-STOP#{mail}"));
+    BulkStop |it| (mail: MailKind = it.of.mail) => key(ACCOUNT, format!("BULK-STOP#{mail}"));
     list all() => begin(ACCOUNT, "BULK-STOP#")
 }
 
@@ -33,7 +33,7 @@ pub struct RosterMails {
 }
 
 stored! {
-    "roster-mails" RosterMails |it| (programme: &ProgrammeId = &it.programme) => key(ACCOUNT, format!("ROSTER-MAILS#{programme}"))
+    RosterMails |it| (programme: &ProgrammeId = &it.programme) => key(ACCOUNT, format!("ROSTER-MAILS#{programme}"))
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,7 +49,7 @@ pub struct MailServer {
 }
 
 stored! {
-    "mail-server" MailServer |_| () => key(ACCOUNT, "MAIL-SERVER")
+    MailServer |_| () => key(ACCOUNT, "MAIL-SERVER")
 }
 
 impl BulkStop {
@@ -201,7 +201,7 @@ pub struct MailRefusal {
 }
 
 stored! {
-    "mail-refusal" MailRefusal |it| (code: &str = &it.code) => key(ACCOUNT, format!("MAIL-REFUSED#{code}"));
+    MailRefusal |it| (code: &str = &it.code) => key(ACCOUNT, format!("MAIL-REFUSED#{code}"));
     list all() => begin(ACCOUNT, "MAIL-REFUSED#")
 }
 

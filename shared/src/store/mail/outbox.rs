@@ -29,7 +29,7 @@ pub struct OutboxRow {
 }
 
 stored! {
-    "outbox" OutboxRow |it| (row: Ulid = it.row) => key(format!("O#{row}"), "O");
+    OutboxRow |it| (row: Ulid = it.row) => key(format!("O#{row}"), "O");
     expires it.written_at + it.is_kept_for();
     waits it.waits()
 }
@@ -192,7 +192,7 @@ pub struct FiledMail {
 }
 
 stored! {
-    "filed-mail" FiledMail |it| (programme: &ProgrammeId = &it.programme, grant: Option<&GrantId> = it.grant.as_ref(), first: Ulid = it.first) => {
+    FiledMail |it| (programme: &ProgrammeId = &it.programme, grant: Option<&GrantId> = it.grant.as_ref(), first: Ulid = it.first) => {
         let (partition, mails) = home(programme, grant);
         key(partition, format!("{mails}{first}"))
     };
@@ -221,7 +221,7 @@ pub struct SentAs {
 }
 
 stored! {
-    "sent-as" SentAs |it| (message: &str = &it.message) => key(format!("SENT#{message}"), "SENT");
+    SentAs |it| (message: &str = &it.message) => key(format!("SENT#{message}"), "SENT");
     expires it.at + OUTBOX_KEPT
 }
 

@@ -6,8 +6,7 @@
 //! Whoever took a job writes its checkpoint on condition that nobody has written since. So another who takes it over after the
 //! lease, or a person who starts it anew, ends the former runner. Of a programme's jobs one runs at a time: the oldest.
 
-use crate::domain::grant::Person;
-use crate::domain::grant::Urgency;
+use crate::domain::grant::{Person, PersonChange, Urgency};
 use crate::store::prelude::*;
 use crate::store::{INVITED_AT_ONCE, ImportPart, Kept};
 
@@ -39,7 +38,7 @@ pub struct Job {
 
 stored! {
     // A programme's running or last job of a kind. There is one key, so there is one such job at a time.
-    "job" Job |it| (programme: &ProgrammeId = &it.programme, kind: &str = it.work.kind()) => key(programme_partition(programme), overview(&format!("JOB#{kind}")));
+    Job |it| (programme: &ProgrammeId = &it.programme, kind: &str = it.work.kind()) => key(programme_partition(programme), overview(&format!("JOB#{kind}")));
     list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), &overview("JOB#"));
     waits it.waits()
 }
@@ -294,8 +293,10 @@ pub struct Import {
     pub programme: ProgrammeId,
     pub made_at: Moment,
     pub steps: u32,
-    /// How many of the steps drop somebody.
+    /// How many of the steps drop somebody, give somebody another address, or move somebody to another group.
     pub dropped: u32,
+    pub readdressed: u32,
+    pub moved: u32,
     /// Whether a job was created from it.
     pub applied: bool,
     /// The hash of the header, where it is a roster of a file.
@@ -305,7 +306,7 @@ pub struct Import {
 }
 
 stored! {
-    "import" Import |it| (programme: &ProgrammeId = &it.programme, import: Ulid = it.import) => key(programme_partition(programme), overview(&format!("IMPORT#{import}")));
+    Import |it| (programme: &ProgrammeId = &it.programme, import: Ulid = it.import) => key(programme_partition(programme), overview(&format!("IMPORT#{import}")));
     list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), &overview("IMPORT#"));
     expires it.until()
 }
@@ -320,10 +321,13 @@ pub enum Step {
         group: Option<String>,
     },
     /// A change to a person on the roster, to what the file says.
-    Change {
+    Describe {
         grant: GrantId,
         #[serde(flatten)]
-        person: Person,
+        to: PersonChange,
+    },
+    Move {
+        grant: GrantId,
         group: Option<String>,
     },
     Drop {
@@ -336,6 +340,10 @@ pub enum Step {
     },
     /// The return of a dropped person whom the file names again.
     Return {
+        grant: GrantId,
+    },
+    /// Nothing: somebody was dropped before whom this whole list does not name either, so that no undo of that brings them back.
+    Absent {
         grant: GrantId,
     },
     /// The act of its import.
@@ -360,12 +368,27 @@ pub enum GrantAct {
     Group { group: Option<String> },
 }
 
+impl GrantAct {
+    /// Takes the reason away, if there is one.
+    pub(crate) fn forget_reason(&mut self) -> bool {
+        match self {
+            GrantAct::Pause { reason } | GrantAct::Revoke { reason } | GrantAct::Cap { reason, .. } => {
+                reason.take().is_some()
+            }
+            GrantAct::Resume | GrantAct::Resend | GrantAct::Remind => false,
+            GrantAct::Allow | GrantAct::Group { .. } => false,
+        }
+    }
+}
+
 impl Step {
     /// The grant that it changes; `None` for somebody who is added.
     pub fn grant(&self) -> Option<&GrantId> {
         match self {
             Step::Add { .. } => None,
-            Step::Change { grant, .. }
+            Step::Describe { grant, .. }
+            | Step::Move { grant, .. }
+            | Step::Absent { grant }
             | Step::Drop { grant }
             | Step::Leave { grant, .. }
             | Step::Return { grant }
@@ -377,22 +400,37 @@ impl Step {
         matches!(self, Step::Leave { .. })
     }
 
+    /// Whether somebody has another address by it.
+    pub fn readdresses(&self) -> bool {
+        match self {
+            Step::Describe { to, .. } => to.address.as_ref().is_some_and(|of| of.from != *of.to.matched()),
+            Step::Add { .. } | Step::Move { .. } | Step::Drop { .. } | Step::Leave { .. } => false,
+            Step::Return { .. } | Step::Absent { .. } | Step::Act { .. } => false,
+        }
+    }
+
     /// Whether it says who somebody is.
     pub(crate) fn names_somebody(&self) -> bool {
-        matches!(self, Step::Add { .. } | Step::Change { .. } | Step::Leave { .. })
+        match self {
+            Step::Add { .. } | Step::Describe { .. } | Step::Leave { .. } => true,
+            Step::Move { .. } | Step::Drop { .. } | Step::Return { .. } => false,
+            Step::Absent { .. } | Step::Act { .. } => false,
+        }
     }
 }
 
 impl Import {
     pub fn of(programme: &ProgrammeId, steps: &[Step], now: Moment) -> Import {
         let count = |steps: usize| u32::try_from(steps).unwrap_or(u32::MAX);
-        let dropped = steps.iter().filter(|step| matches!(step, Step::Drop { .. })).count();
+        let count_of = |is: fn(&Step) -> bool| count(steps.iter().filter(|step| is(step)).count());
         Import {
             import: new_ulid(now),
             programme: programme.clone(),
             made_at: now,
             steps: count(steps.len()),
-            dropped: count(dropped),
+            dropped: count_of(|step| matches!(step, Step::Drop { .. })),
+            readdressed: count_of(Step::readdresses),
+            moved: count_of(|step| matches!(step, Step::Move { .. })),
             applied: false,
             header: None,
             act: None,
@@ -443,7 +481,8 @@ impl Table {
         self.write_alone(kept, deadline).await.map(drop)
     }
 
-    /// What undoes the drops of an import that was applied so lately that they may be. Whom a later one dropped again stays dropped.
+    /// What undoes the drops of an import that was applied so lately that they may be. Whom a later whole list does not name either stays
+    /// dropped.
     pub async fn undo_of(
         &self,
         programme: &ProgrammeId,
@@ -453,20 +492,28 @@ impl Table {
         let imports = self.list(Import::of_programme(programme)).await?;
         let applied = imports.iter().find(|of| of.import == import && of.undone_until(now).is_some());
         let Some(applied) = applied else { return Ok(None) };
-        let later = imports.iter().filter(|of| of.applied && of.act.is_none() && of.made_at > applied.made_at);
-        let next = later.map(|of| of.made_at).min();
-        let is_later = |grant: &Grant| grant.holds.dropped.zip(next).is_some_and(|(at, next)| at >= next);
-        let grants = self.grants(programme).await?.into_iter().filter(is_later);
-        let dropped_again: HashSet<GrantId> = grants.map(|grant| grant.id).collect();
-        let mut undone = Vec::new();
-        for part in self.list(ImportPart::of_import(import, Kept::Steps)).await? {
-            undone.extend(part.steps()?.into_iter().filter_map(|step| match step {
-                Step::Drop { grant } if !dropped_again.contains(&grant) => Some(Step::Return { grant }),
-                _ => None,
-            }));
+        let is_undone = |of: &Import| imports.iter().any(|undo| undo.import == Import::undo(of.import) && undo.applied);
+        let mut later = HashSet::new();
+        for of in imports.iter().filter(|of| of.applied && of.act.is_none() && of.made_at > applied.made_at) {
+            if is_undone(of) {
+                continue;
+            }
+            let is_without = |step: &Step| matches!(step, Step::Drop { .. } | Step::Absent { .. });
+            let without = self.steps_of(of.import).await?.into_iter().filter(is_without);
+            later.extend(without.filter_map(|step| step.grant().cloned()));
         }
+        let mut undone = self.steps_of(import).await?;
+        undone.retain(|step| matches!(step, Step::Drop { grant } if !later.contains(grant)));
+        let undone: Vec<Step> =
+            undone.iter().filter_map(|step| Some(Step::Return { grant: step.grant()?.clone() })).collect();
         let undo = Import { import: Import::undo(import), ..Import::of(programme, &undone, now) };
         Ok((!undone.is_empty()).then_some((undo, undone)))
+    }
+
+    async fn steps_of(&self, import: Ulid) -> Result<Vec<Step>, StoreError> {
+        let parts = self.list(ImportPart::of_import(import, Kept::Steps)).await?;
+        let steps: Vec<Vec<Step>> = parts.iter().map(ImportPart::steps).collect::<Result<_, _>>()?;
+        Ok(steps.concat())
     }
 
     /// For how many grants of a programme the provider is still to confirm what such an act orders. The index is a moment behind.

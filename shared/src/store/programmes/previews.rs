@@ -4,11 +4,12 @@
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
+use crate::domain::programme::role::{Role, is_among};
 use crate::domain::values::token::RegistrarTokenHash;
-use crate::store::Step;
 use crate::store::items::MOST_IN_A_PART;
 use crate::store::prelude::*;
 use crate::store::programmes::jobs::IMPORT_KEPT;
+use crate::store::{StaffPerson, Step};
 
 /// How long a file that was uploaded may be applied.
 pub const PREVIEW_LASTS: SignedDuration = SignedDuration::from_hours(24);
@@ -29,12 +30,14 @@ pub struct RosterPreview {
     pub roster: String,
     /// The hash of all its rows with what each would change.
     pub rows: String,
+    /// The token with which a registrar's file was put.
+    pub token: Option<RegistrarTokenHash>,
     /// Why a registrar's file waits for a person; nothing where a person uploaded it.
     pub why: Vec<String>,
 }
 
 stored! {
-    "roster-preview" RosterPreview |it| (programme: &ProgrammeId = &it.programme, import: Ulid = it.import) => key(programme_partition(programme), overview(&format!("PREVIEW#{import}")));
+    RosterPreview |it| (programme: &ProgrammeId = &it.programme, import: Ulid = it.import) => key(programme_partition(programme), overview(&format!("PREVIEW#{import}")));
     list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), &overview("PREVIEW#"));
     expires it.until
 }
@@ -64,7 +67,7 @@ pub struct ImportPart {
 }
 
 stored! {
-    "import-part" ImportPart |it| (import: Ulid = it.import, kept: Kept = it.kept, part: u32 = it.part) => key(parts_of(shard(import)), format!("{import}#{kept:?}#{part:05}"));
+    ImportPart |it| (import: Ulid = it.import, kept: Kept = it.kept, part: u32 = it.part) => key(parts_of(shard(import)), format!("{import}#{kept:?}#{part:05}"));
     list of_import(import: Ulid, kept: Kept) => begin(parts_of(shard(import)), &format!("{import}#{kept:?}#"));
     list in_shard(shard: char) => begin(parts_of(shard), "");
     expires it.until
@@ -103,10 +106,12 @@ pub struct RosterToken {
     pub made_by: PersonId,
     pub made_at: Moment,
     pub last_used_at: Option<Moment>,
+    /// Whether a person has applied a file that was put with it. Until then each waits.
+    pub is_trusted: bool,
 }
 
 stored! {
-    "roster-token" RosterToken |it| (programme: &ProgrammeId = &it.programme) => key(programme_partition(programme), overview("ROSTER-TOKEN"))
+    RosterToken |it| (programme: &ProgrammeId = &it.programme) => key(programme_partition(programme), overview("ROSTER-TOKEN"))
 }
 
 /// How many rows of a roster file change what.
@@ -118,6 +123,20 @@ pub struct RosterChanges {
     pub returned: usize,
     pub dropped: usize,
     pub refused: usize,
+}
+
+impl RosterToken {
+    /// The audit entry that tells of its end.
+    pub(crate) fn ended(&self, by: Author<'_>) -> Entry {
+        Entry::on_programme(&self.programme, by.actor, by.now, AuditDetail::new(Act::RosterTokenEnded))
+    }
+}
+
+impl Transaction {
+    /// Takes a token away, on condition that no other was made meanwhile.
+    pub(crate) fn ending(self, token: &RosterToken) -> Result<Transaction, StoreError> {
+        self.remove(&token.key(), "#hash = :hash", &[(":hash", text(token.hash.as_str()))])
+    }
 }
 
 impl RosterPreview {
@@ -226,10 +245,29 @@ impl Table {
 
     /// Ends a token, unless another was made meanwhile.
     pub async fn end_roster_token(&self, token: &RosterToken, by: Author<'_>) -> Result<(), StoreError> {
-        let entry = Entry::on_programme(&token.programme, by.actor, by.now, AuditDetail::new(Act::RosterTokenEnded));
-        let ended =
-            self.transaction().remove(&token.key(), "#hash = :hash", &[(":hash", text(token.hash.as_str()))])?;
-        self.commit_once(ended.told_by(&[entry])?, by.deadline).await.map(drop)
+        let ended = self.transaction().ending(token)?;
+        self.commit_once(ended.told_by(&[token.ended(by)])?, by.deadline).await.map(drop)
+    }
+
+    /// Whether whoever made a token may make one, by these settings and admins.
+    pub async fn is_makers(
+        &self,
+        token: &RosterToken,
+        settings: &Settings,
+        admins: &[EmailAddress],
+    ) -> Result<bool, StoreError> {
+        let Some(maker) = self.get(StaffPerson::key_of(&token.made_by)).await? else { return Ok(false) };
+        let maker = maker.address.matched();
+        Ok(Role::of(maker, settings, is_among(maker, admins)) >= Some(Role::Faculty))
+    }
+
+    /// Notes that a person has applied a file, and trusts the token that put it, unless another was made meanwhile.
+    pub async fn trust_token(&self, file: &RosterPreview, deadline: Deadline) -> Result<(), StoreError> {
+        let Some(token) = &file.token else { return Ok(()) };
+        let values = [(":yes", AttributeValue::Bool(true)), (":hash", text(token.as_str()))];
+        let key = RosterToken::key_of(&file.programme);
+        let trusted = self.transaction().update(&key, "SET is_trusted = :yes", "#hash = :hash", &values)?;
+        self.write_alone(trusted, deadline).await.map(drop)
     }
 
     /// Notes that a token is in use, unless another was made meanwhile.

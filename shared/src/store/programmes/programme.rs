@@ -7,7 +7,7 @@ use crate::domain::grant::EditEffect;
 use crate::domain::programme::request::Request;
 use crate::domain::programme::role::RoleChanges;
 use crate::store::prelude::*;
-use crate::store::{Import, RulesDue, RulesSource};
+use crate::store::{Import, RosterToken, RulesDue, RulesSource};
 
 /// What is said of jobs that a programme's close has ended.
 const CLOSED: &str = "The programme was closed.";
@@ -192,7 +192,16 @@ impl Table {
             if before.moves_keys(&edit.settings, by.now) {
                 keys = Some(self.count_grants(id).await?);
             }
-            Ok(match self.transaction_of_edit(before, edit, (effect, keys), by)? {
+            let mut token = None;
+            if before.programme.settings.people.faculty != edit.settings.people.faculty {
+                token = self.get(RosterToken::key_of(id)).await?;
+            }
+            if let Some(of) = &token
+                && self.is_makers(of, &edit.settings, &self.admins().await?).await?
+            {
+                token = None;
+            }
+            Ok(match self.transaction_of_edit(before, edit, (effect, keys, token), by)? {
                 Some(transaction) => Round::Write(transaction, EditOutcome::Done),
                 None => Round::Over(EditOutcome::Done),
             })
@@ -215,7 +224,7 @@ impl Table {
         &self,
         before: Before,
         edit: &Edit,
-        (effect, keys): (Option<EditEffect>, Option<u32>),
+        (effect, keys, ended): (Option<EditEffect>, Option<u32>, Option<RosterToken>),
         by: Author<'_>,
     ) -> Result<Option<Told>, StoreError> {
         let Before { programme, budget } = before;
@@ -242,6 +251,10 @@ impl Table {
             transaction = transaction.replace(&edited, version)?;
             entries.push(entry(edit.what.clone()));
             transaction = with_roles(transaction, &id, &roles)?;
+            if let Some(token) = ended {
+                transaction = transaction.ending(&token)?;
+                entries.push(token.ended(by));
+            }
             // Whatever was edited, the guardrails are looked at.
             transaction = transaction.set(&RulesDue::now(RulesSource::Programme(id.clone()), by.now))?;
             let work = if ends { Work::Close } else { Work::Limits };

@@ -19,7 +19,7 @@ pub struct RulesDue {
 }
 
 stored! {
-    "rules-due" RulesDue |it| (of: &RulesSource = &it.of) => match of {
+    RulesDue |it| (of: &RulesSource = &it.of) => match of {
         RulesSource::Programme(id) => key("RULES", format!("P#{id}")),
         RulesSource::Tier(name) => key("RULES", format!("T#{name}")),
     };

@@ -35,7 +35,7 @@ pub struct AccountDay {
 }
 
 stored! {
-    "account-day" AccountDay |it| (day: Date = it.day) => key(ACCOUNT, format!("D#{day}"));
+    AccountDay |it| (day: Date = it.day) => key(ACCOUNT, format!("D#{day}"));
     list all() => begin(ACCOUNT, "D#")
 }
 
@@ -47,7 +47,7 @@ pub struct Account {
 }
 
 stored! {
-    "account" Account |_| () => key(ACCOUNT, "NOW")
+    Account |_| () => key(ACCOUNT, "NOW")
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,7 +69,7 @@ pub struct ForeignKey {
 }
 
 stored! {
-    "foreign-key" ForeignKey |it| (hash: &KeyHash = &it.key) => {
+    ForeignKey |it| (hash: &KeyHash = &it.key) => {
         let shard = hash.as_str().chars().next().unwrap_or('0');
         key(foreign_partition(shard), format!("F#{hash}"))
     };
@@ -146,7 +146,7 @@ impl PeopleCounts {
 }
 
 stored! {
-    "totals" Totals |it| (programme: &ProgrammeId = &it.programme) => key(programme_partition(programme), overview("TOTALS"))
+    Totals |it| (programme: &ProgrammeId = &it.programme) => key(programme_partition(programme), overview("TOTALS"))
 }
 
 /// How many groups lie in their programme's item: an item has at most 400 KB, and a group takes some five a
@@ -178,7 +178,7 @@ pub struct GroupTotals {
 }
 
 stored! {
-    "group-totals" GroupTotals |it| (programme: &ProgrammeId = &it.programme, group: &str = &it.group) => key(programme_partition(programme), overview(&format!("GT#{group}")));
+    GroupTotals |it| (programme: &ProgrammeId = &it.programme, group: &str = &it.group) => key(programme_partition(programme), overview(&format!("GT#{group}")));
     list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), &overview("GT#"))
 }
 
@@ -304,7 +304,7 @@ pub struct ModelDay {
 }
 
 stored! {
-    "model-day" ModelDay |it| (programme: Option<&ProgrammeId> = it.programme.as_ref(), day: Date = it.day) =>
+    ModelDay |it| (programme: Option<&ProgrammeId> = it.programme.as_ref(), day: Date = it.day) =>
         key(programme.map_or_else(|| ACCOUNT.to_owned(), programme_partition), format!("M#{day}"));
     list between(programme: Option<&ProgrammeId>, days: (Date, Date)) =>
         Range::between(ModelDay::key_of(programme, days.0), ModelDay::key_of(programme, days.1))
@@ -325,7 +325,7 @@ pub struct ModelRows {
 }
 
 stored! {
-    "model-rows" ModelRows |it| (day: Date = it.day, part: u32 = it.part) => key(format!("MODELS#{day}"), format!("R#{part:05}"));
+    ModelRows |it| (day: Date = it.day, part: u32 = it.part) => key(format!("MODELS#{day}"), format!("R#{part:05}"));
     list of_day(day: Date) => begin(format!("MODELS#{day}"), "R#");
     expires it.until
 }
@@ -423,7 +423,7 @@ pub struct Run {
 }
 
 stored! {
-    "run" Run |it| (run: Ulid = it.run) => key("RUNS", run.to_string());
+    Run |it| (run: Ulid = it.run) => key("RUNS", run.to_string());
     list all() => begin("RUNS", "");
     expires it.ended_at + RUN_KEPT
 }

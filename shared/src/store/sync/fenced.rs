@@ -175,7 +175,7 @@ pub struct Checkpoint {
 }
 
 stored! {
-    "checkpoint" Checkpoint |_| () => key(ACCOUNT, "CHECKPOINT")
+    Checkpoint |_| () => key(ACCOUNT, "CHECKPOINT")
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -212,7 +212,7 @@ pub struct CheckpointPart {
 
 stored! {
     // A part of a run's rows or progress. They are large, and one partition takes a megabyte a second, so they are spread over ten by their last digit.
-    "checkpoint-part" CheckpointPart |it| (run: Ulid = it.run, part: &str = &it.part) => {
+    CheckpointPart |it| (run: Ulid = it.run, part: &str = &it.part) => {
         let digit = part.chars().last().unwrap_or_default();
         key(format!("CP#{run}#{digit}"), part)
     };

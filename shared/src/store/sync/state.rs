@@ -34,7 +34,7 @@ pub struct SyncState {
 }
 
 stored! {
-    "sync" SyncState |_| () => key(ACCOUNT, "SYNC")
+    SyncState |_| () => key(ACCOUNT, "SYNC")
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,7 +133,7 @@ pub struct HeldMarks {
 }
 
 stored! {
-    "held-marks" HeldMarks |it| (marks: Ulid = it.marks, part: u32 = it.part) => key(format!("HELD#{marks}"), format!("P#{part:05}"));
+    HeldMarks |it| (marks: Ulid = it.marks, part: u32 = it.part) => key(format!("HELD#{marks}"), format!("P#{part:05}"));
     list of(marks: Ulid) => begin(format!("HELD#{marks}"), "P#");
     expires it.as_of + KEPT_FOR
 }
@@ -265,7 +265,7 @@ pub struct MissingKey {
 }
 
 stored! {
-    "missing-key" MissingKey |it| (hash: &KeyHash = &it.key) => key(ForeignKey::key_of(hash).item.pk, format!("MISSING#{hash}"));
+    MissingKey |it| (hash: &KeyHash = &it.key) => key(ForeignKey::key_of(hash).item.pk, format!("MISSING#{hash}"));
     expires it.as_of + MISSING_KEPT_FOR
 }
 

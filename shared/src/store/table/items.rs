@@ -10,6 +10,8 @@ use crate::store::prelude::*;
 /// The most bytes in one part of what is too large for an item, which has at most 400 KB.
 pub(crate) const MOST_IN_A_PART: usize = 380_000;
 
+pub use super::kinds::Kind;
+
 pub type Item = std::collections::HashMap<String, AttributeValue>;
 
 pub trait Stored: Serialize + DeserializeOwned {
@@ -28,10 +30,10 @@ pub trait Stored: Serialize + DeserializeOwned {
     }
 }
 
-/// Says how a type lies in the table, beside its fields: its kind; its key, by the ids that name it; the lists of several of them; and
+/// Says how a type lies in the table, beside its fields: its key, by the ids that name it; the lists of several of them; and
 /// where it has them, its expiry and its queue.
 macro_rules! stored {
-    ($kind:literal $item:ident |$it:pat_param| ($($id:ident: $of:ty = $from:expr),*) => $key:expr
+    ($item:ident |$it:pat_param| ($($id:ident: $of:ty = $from:expr),*) => $key:expr
      $(; list $list:ident ($($listed:ident: $by:ty),*) => $range:expr)* $(; expires $expires:expr)? $(; waits $waits:expr)?) => {
         impl $item {
             pub fn key_of($($id: $of),*) -> $crate::store::keys::Key<$item> {
@@ -44,7 +46,7 @@ macro_rules! stored {
         }
 
         impl $crate::store::items::Stored for $item {
-            const KIND: &'static str = $kind;
+            const KIND: &'static str = $crate::store::items::Kind::$item.as_str();
 
             fn key(&self) -> $crate::store::keys::Key<$item> {
                 let $it = self;

@@ -16,7 +16,7 @@ pub struct Meta {
 }
 
 stored! {
-    "meta" Meta |_| () => key("META", "META")
+    Meta |_| () => key("META", "META")
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,7 +92,7 @@ pub struct Lease {
 }
 
 stored! {
-    "lease" Lease |it| (name: &str = &it.lease) => key("LEASE", name)
+    Lease |it| (name: &str = &it.lease) => key("LEASE", name)
 }
 
 impl Table {

@@ -3,6 +3,7 @@
 
 pub mod items;
 pub mod keys;
+mod kinds;
 pub(super) mod meta;
 pub(super) mod write;
 

@@ -46,8 +46,7 @@ fn an_act_that_decides_which_cap_counts_moves_the_budget_though_it_costs_the_sam
     let counted = |story: &Story, change: Change| change.counted(&story.view, story.now).budget;
     let own = story.view.set_cap(Some(dollars(20)), &faculty(), None, story.now).unwrap();
     assert_eq!(counted(&story, own), BudgetChange::TakeAnyway(Usd::ZERO));
-    let line = RosterLine { person: story.view.grant.person.clone(), group: Some("A".to_owned()) };
-    let moved = story.view.describe(&line, &faculty(), story.now).unwrap();
+    let moved = story.view.move_to(Some("A"), &faculty(), story.now).unwrap();
     assert_eq!(counted(&story, moved), BudgetChange::TakeAnyway(Usd::ZERO));
     let allowed = story.view.allow(&faculty()).unwrap();
     assert_eq!(counted(&story, allowed), BudgetChange::None);
@@ -104,9 +103,7 @@ proptest! {
                     }
                 }
                 Step::Group(into) => {
-                    let group = into.then(|| "A".to_owned());
-                    let line = RosterLine { person: story.view.grant.person.clone(), group };
-                    if let Ok(change) = story.view.describe(&line, &faculty(), now) {
+                    if let Ok(change) = story.view.move_to(into.then_some("A"), &faculty(), now) {
                         story.apply(change);
                     }
                 }

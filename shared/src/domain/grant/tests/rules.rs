@@ -67,8 +67,7 @@ fn whoever_changes_the_group_is_moved_and_a_group_that_loses_its_rules_keeps_its
     group(&mut story, "own", &["a/one"]);
     story.shown(KeyRequestKind::Reveal, 'a');
     let moves = |story: &mut Story, group: Option<&str>| {
-        let line = RosterLine { person: story.view.grant.person.clone(), group: group.map(str::to_owned) };
-        story.apply(story.view.describe(&line, &faculty(), story.now).unwrap());
+        story.apply(story.view.move_to(group, &faculty(), story.now).unwrap());
         order(story).is_some()
     };
     assert!(!moves(&mut story, Some("without")), "a group without models of its own has the programme's");
