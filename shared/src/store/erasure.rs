@@ -224,7 +224,7 @@ impl Table {
                         }
                         steps.retain(|step| !step.names_somebody());
                         let part = ImportPart { bytes: ImportPart::bytes_of(&steps), ..part };
-                        self.write_alone(self.transaction().set(&part)?, deadline).await?;
+                        self.write_alone(self.single().set(&part)?, deadline).await?;
                     }
                     Kept::File | Kept::Rows => {
                         self.delete(&RosterPreview::key_of(&part.programme, part.import), deadline).await?;

@@ -269,7 +269,7 @@ impl Table {
         let values =
             [(":dead", text(Queue::DeadMail.as_str())), (":now", text(keys::due(now))), (":mail", text("mail-"))];
         let (given_up, condition) = ("SET queue = :dead, due = :now", "begins_with(queue, :mail) AND queue <> :dead");
-        let given_up = self.transaction().update(&OutboxRow::key_of(row), given_up, condition, &values)?;
+        let given_up = self.single().update(&OutboxRow::key_of(row), given_up, condition, &values)?;
         self.write_alone(given_up, deadline).await.map(drop)
     }
 

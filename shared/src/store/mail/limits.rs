@@ -87,6 +87,19 @@ impl Table {
         Ok(self.get(RosterMails::key_of(programme)).await?.unwrap_or_else(none))
     }
 
+    /// Corrects the number of people to whom a roster mail is owed.
+    pub(crate) async fn set_roster_mails_owed(
+        &self,
+        programme: &ProgrammeId,
+        owed: usize,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let set = format!("SET #kind = :kind, programme = :programme, owed = :owed ADD {CHANGES}");
+        let values = of_roster(programme, owed, [0; 5]);
+        let set = self.single().update(&RosterMails::key_of(programme), &set, "", &values)?;
+        self.write_alone(set, deadline).await.map(drop)
+    }
+
     pub async fn mail_counts(&self, day: Date) -> Result<MailCounts, StoreError> {
         Ok(self.list(MailDay::of_day(day)).await?.into_iter().map(|day| day.counts).sum())
     }
@@ -145,16 +158,6 @@ impl Transaction {
     ) -> Result<Transaction, StoreError> {
         let counted = format!("SET #kind = :kind, programme = :programme ADD owed :owed, {CHANGES}");
         self.update(&RosterMails::key_of(programme), &counted, "", &of_roster(programme, owed, changes))
-    }
-
-    /// Corrects the number of people to whom a roster mail is owed.
-    pub(crate) fn setting_roster_mails_owed(
-        self,
-        programme: &ProgrammeId,
-        owed: usize,
-    ) -> Result<Transaction, StoreError> {
-        let set = format!("SET #kind = :kind, programme = :programme, owed = :owed ADD {CHANGES}");
-        self.update(&RosterMails::key_of(programme), &set, "", &of_roster(programme, owed, [0; 5]))
     }
 }
 
