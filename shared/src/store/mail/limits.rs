@@ -3,6 +3,7 @@
 
 use crate::domain::mail::failure::{NOT_VERIFIED, QUOTA, QUOTA_UNREAD};
 use crate::domain::mail::kind::{Delivery, MailCounts, MailDay, MailKind};
+use crate::store::Facts;
 use crate::store::prelude::*;
 
 const KEPT: SignedDuration = SignedDuration::from_hours(366 * 24);
@@ -126,7 +127,7 @@ impl Transaction {
         before: Option<Delivery>,
         after: Option<Delivery>,
     ) -> Result<Transaction, StoreError> {
-        let kind = mail.kind();
+        let Facts { kind, to, .. } = mail.facts();
         let count = |fared: Option<Delivery>| {
             let mut count = MailCounts::default();
             fared.into_iter().for_each(|fared| count.count(fared));
@@ -143,8 +144,8 @@ impl Transaction {
         ]);
         let counted = format!("SET #kind = :kind, #day = :day, #mail = :mail, #ttl = :ttl ADD {CHANGES}");
         let transaction = self.update(&MailDay::key_of(day, kind), &counted, "", &values)?;
-        match mail {
-            QueuedMail::Roster { programme, .. } => transaction.counting_roster_mails(programme, 0, changes),
+        match to.programme() {
+            Some(programme) if kind == MailKind::Roster => transaction.counting_roster_mails(programme, 0, changes),
             _ => Ok(transaction),
         }
     }
