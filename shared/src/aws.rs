@@ -1,5 +1,5 @@
-//! The process's access to AWS: credentials, region and HTTP client, an endpoint for each service, and the
-//! time-outs and retries of each client. The requests belong to `store`, `mail` and `secrets`. They reduce the SDK's errors here to
+//! The process's access to AWS: credentials, region and HTTP client, an endpoint for each service, and the time-outs and retries of each
+//! client. The requests belong to [`store`](crate::store), `mail` and [`secrets`](crate::secrets). They reduce the SDK's errors here to
 //! what a log may hold, nothing of what was sent or answered, and decide themselves what they mean.
 
 use std::any::type_name;

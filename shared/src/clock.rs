@@ -1,5 +1,5 @@
 //! The product's clock: the only source of times that are stored or compared with stored ones. Time-outs and
-//! the time left in an invocation run on the monotonic clock instead (`deadline.rs`).
+//! the time left in an invocation run on the monotonic clock instead ([`deadline`](crate::deadline)).
 
 use std::ops::{Add, AddAssign, Deref, Sub};
 use std::str::FromStr;

@@ -1,5 +1,5 @@
 //! The management key: read from Secrets Manager, cached for minutes, and read again when the provider
-//! refuses it. At a rotation the pending key replaces it. `provider::management_key` decides whether a key is
+//! refuses it. At a rotation the pending key replaces it. [`management_key`](crate::provider::management_key) decides whether a key is
 //! valid; nothing here writes a key.
 
 use std::sync::{Arc, OnceLock};

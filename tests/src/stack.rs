@@ -114,11 +114,13 @@ pub struct Setup<'a> {
     pub admins: &'a [&'a str],
     /// The moment at which its clock is stopped before anything reads it.
     pub at: Moment,
+    /// The configuration set of its mails, if they have one.
+    pub mail_events: Option<&'a str>,
 }
 
 impl Default for Setup<'_> {
     fn default() -> Self {
-        Setup { waits: Waits::shortened(4), admins: &[ADMIN], at: begins() }
+        Setup { waits: Waits::shortened(4), admins: &[ADMIN], at: begins(), mail_events: Some("bursar") }
     }
 }
 
@@ -131,7 +133,8 @@ pub fn begins() -> Moment {
 pub async fn of(setup: Setup<'_>) -> Stack {
     let admins = setup.admins.iter().map(|admin| EmailAddress::parse(admin).unwrap()).collect();
     let options = Options::new(listen(0).await.unwrap(), admins);
-    Stack::start(Options { waits: setup.waits, begins_at: Some(setup.at), ..options }).await
+    let mail_events = setup.mail_events.map(str::to_owned);
+    Stack::start(Options { waits: setup.waits, begins_at: Some(setup.at), mail_events, ..options }).await
 }
 
 /// A watch on everything of a stack that can be observed.

@@ -175,6 +175,6 @@ async fn who_gets_none_keeps_nobody_else(campus: &Campus) {
     assert_eq!(tom.contents.headers["List-Unsubscribe"], format!("<{}/my#mails>", campus.ready.web));
     assert!(!tom.contents.headers.contains_key("List-Unsubscribe-Post"), "no mail carries a right");
     let dead = campus.table.dead_mails(at("2026-10-01T00:00:00Z"), 10).await.unwrap();
-    let digests = dead.newest.iter().filter(|row| row.mail.kind() == MailKind::Digest);
+    let digests = dead.newest.iter().filter(|row| row.mail.facts().kind == MailKind::Digest);
     assert_eq!(digests.count(), 1, "of Ann an admin is told");
 }

@@ -59,13 +59,13 @@ fn account(campus: &Campus) -> Vec<String> {
 /// The states of the queued mails of this kind, oldest first.
 async fn states(campus: &Campus, kind: MailKind) -> Vec<String> {
     let seen = campus.judged().await;
-    seen.outbox.iter().filter(|row| row.mail.kind() == kind).map(state).collect()
+    seen.outbox.iter().filter(|row| row.mail.facts().kind == kind).map(state).collect()
 }
 
 /// The state of somebody's last mail of this kind.
 async fn became(campus: &Campus, name: &str, kind: MailKind) -> String {
     let rows = campus.table.mails_of(&campus.programme, campus.id(name)).await.unwrap();
-    state(rows.iter().rfind(|row| row.mail.kind() == kind).unwrap())
+    state(rows.iter().rfind(|row| row.mail.facts().kind == kind).unwrap())
 }
 
 /// The state of a row: `Sent`, `Dropped`.

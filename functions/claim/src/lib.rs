@@ -1,5 +1,5 @@
 //! The students' pages: ask for a link, follow it, reveal a key, replace it, see what is left. This file lists the routes; the
-//! rooms beside it hold the handlers. The six steps of a claim are in `keys::reveal`.
+//! rooms beside it hold the handlers. The six steps of a claim are in [`keys::reveal`].
 //!
 //! # Signing in
 //!

@@ -108,7 +108,7 @@ struct Told<'a> {
 impl Told<'_> {
     async fn row(&self, row: &OutboxRow) -> Result<MailRow, AppError> {
         let mut mail = MailRow::of(row);
-        let Some(recipient) = row.mail.recipient() else { return Ok(mail) };
+        let Some(recipient) = row.mail.facts().to.staff() else { return Ok(mail) };
         let Some(person) = self.site.table.get(StaffPerson::key_of(recipient)).await? else {
             return Ok(MailRow { to: Some("somebody who was erased".to_owned()), ..mail });
         };
@@ -147,7 +147,7 @@ pub(crate) async fn resend(form: Post<Assistants>) -> Answer {
             "The form did not say which alert is to be sent again. Open the page of the alerts again.",
         )
     })?;
-    let row = site.table.get(OutboxRow::key_of(row)).await?.filter(|row| row.mail.programme() == Some(id));
+    let row = site.table.get(OutboxRow::key_of(row)).await?.filter(|row| row.mail.facts().to.programme() == Some(id));
     let Some(OutboxRow { mail, .. }) = row else { return Err(AppError::not_found()) };
     let QueuedMail::Alert { scope, threshold, of_limit, recipient, .. } = &mail else {
         return Err(AppError::not_found());

@@ -137,7 +137,7 @@ impl<'a> HelpDesk<'a> {
                 let row = |mail| MailRow { about: Some(about.clone()), ..MailRow::of(mail) };
                 let mails =
                     table.mails(table.newest(FiledMail::of(id, None), STAFF_MAILS_READ).await?, usize::MAX).await?;
-                let to_them = mails.iter().filter(|mail| mail.mail.recipient() == Some(&person));
+                let to_them = mails.iter().filter(|mail| mail.mail.facts().to.staff() == Some(&person));
                 self.mails.rows.extend(to_them.map(row));
             }
         }

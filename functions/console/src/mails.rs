@@ -1,6 +1,7 @@
 //! Mails and their states, as the console's pages show them.
 
 use bursar_core::domain::mail::failure::FailureText;
+use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::usage::crossing::RESERVED;
 use bursar_core::store::{Bounce, MailRefusal, MailState, QueuedMail};
 use futures_util::future::try_join_all;
@@ -69,13 +70,12 @@ pub(crate) fn listing(testid: &'static str, rows: Vec<MailRow>, zone: &TimeZone)
 
 impl MailRow {
     pub(crate) fn of(row: &OutboxRow) -> MailRow {
-        let threshold = match &row.mail {
-            QueuedMail::Alert { scope, threshold, of_limit, .. } => {
-                Some(Threshold { name: scope.threshold_name(*threshold), limit: *of_limit })
-            }
-            _ => None,
+        let threshold = if let QueuedMail::Alert { scope, threshold, of_limit, .. } = &row.mail {
+            Some(Threshold { name: scope.threshold_name(*threshold), limit: *of_limit })
+        } else {
+            None
         };
-        let (kind, written_at) = (row.mail.in_words(), row.written_at);
+        let (kind, written_at) = (row.mail.facts().words, row.written_at);
         MailRow { kind, about: None, threshold, to: None, written_at, outcome: MailStatus::of(row), again: None }
     }
 }
@@ -109,7 +109,7 @@ impl MailStatus {
             ),
             MailState::Dropped { at, why } => {
                 // An alert that reached nobody must be visible as failed.
-                let word = if matches!(row.mail, QueuedMail::Alert { .. }) { "failed" } else { "not sent" };
+                let word = if row.mail.facts().kind == MailKind::Alert { "failed" } else { "not sent" };
                 (word, "", *at, Some(why.clone()))
             }
             MailState::Failed { at, why } => ("failed", "wrong", *at, Some(FailureText::of(why).what)),

@@ -49,15 +49,14 @@ impl App {
 
     async fn named_in(&self, alarm: &Alarm) -> Result<NamedAccount, StoreError> {
         let mut named = NamedAccount::default();
-        match &alarm.cause {
-            Cause::RulesRefused { programme, .. } | Cause::Stuck { programme, .. } => {
-                named.programme = self.name_of(programme).await?;
-            }
-            Cause::AdminChanged { person, by, .. } => {
-                named.admins = (self.address_of(person).await?, self.address_of(by).await?);
-            }
-            Cause::Unsent { mail, code, first } => named.unsent = self.unsent(alarm.day, *mail, code, *first).await?,
-            _ => {}
+        if let Cause::RulesRefused { programme, .. } | Cause::Stuck { programme, .. } = &alarm.cause {
+            named.programme = self.name_of(programme).await?;
+        }
+        if let Cause::AdminChanged { person, by, .. } = &alarm.cause {
+            named.admins = (self.address_of(person).await?, self.address_of(by).await?);
+        }
+        if let Cause::Unsent { mail, code, first } = &alarm.cause {
+            named.unsent = self.unsent(alarm.day, *mail, code, *first).await?;
         }
         Ok(named)
     }

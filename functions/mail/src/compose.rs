@@ -1,8 +1,8 @@
 //! Decides, at the moment of sending, what a row of the outbox becomes: a mail, or none. The loader and the
 //! words of each kind of mail are left to its own module.
 
-use bursar_core::domain::mail::failure::UNDELIVERABLE;
-use bursar_core::store::{NO_ADDRESS, NOT_WANTED, Run};
+use bursar_core::domain::mail::failure::{NO_ADDRESS, NOT_WANTED, UNDELIVERABLE};
+use bursar_core::store::Run;
 
 use crate::letter::choice_at;
 use crate::prelude::*;
@@ -36,7 +36,8 @@ impl App {
         }
         let mut composed = self.of(row, now, deadline).await?;
         // A link has checked its address already, before it was made, because links are counted.
-        if matches!(row.mail, QueuedMail::Link { .. }) {
+        let facts = row.mail.facts();
+        if facts.kind == MailKind::Link {
             return Ok(composed);
         }
         let ComposedRow::Mail(letter) = &mut composed else { return Ok(composed) };
@@ -44,7 +45,7 @@ impl App {
             return Ok(ComposedRow::Nothing(NO_ADDRESS));
         }
         // A mail of a kind that the person opted out of is dropped, whether it would reach them or not.
-        if let Some(mail) = row.mail.of_choice() {
+        if let Some(mail) = facts.choice {
             if !self.table.known_address(letter.to.matched()).await?.wants(mail) {
                 return Ok(ComposedRow::Nothing("this person chose not to get such mails"));
             }
@@ -56,7 +57,7 @@ impl App {
             Some(mark) if !mark.keeps_back(row.class) => composed,
             // Another person must know that somebody responsible for programmes or the account is not
             // reached.
-            Some(_) if row.mail.is_to_staff() => ComposedRow::Unsendable(UNDELIVERABLE),
+            Some(_) if facts.to.staff().is_some() => ComposedRow::Unsendable(UNDELIVERABLE),
             Some(_) => UNWANTED,
             None => composed,
         })

@@ -106,7 +106,7 @@ impl LetterPart {
 impl Letter {
     /// Builds the bytes of the mail. `None` if an address cannot stand in a mail header.
     pub(crate) fn sealed(&self, row: &OutboxRow, now: Moment, config: &Config) -> Option<SealedLetter> {
-        let (kind, is_of_choice, row) = (row.mail.kind(), row.mail.of_choice().is_some(), row.row);
+        let (Facts { kind, choice, .. }, row) = (row.mail.facts(), row.row);
         let (from, to) = (config.mail_from.for_mail(), self.to.for_mail());
         let sender: Address = from.parse().ok()?;
         let domain = sender.domain().to_owned();
@@ -121,7 +121,7 @@ impl Letter {
             .raw_header(header("Auto-Submitted", "auto-generated"));
         // The link leads through the sign-in to a form. Unsubscribing in one click would need a credential
         // in the mail, which holds none: hence no `List-Unsubscribe-Post`.
-        if is_of_choice {
+        if choice.is_some() {
             message = message.raw_header(header("List-Unsubscribe", &format!("<{}>", choice_at(config))));
         }
         if let Some(answers_to) = self.answers_to().or_else(|| support_address(config)) {
@@ -160,26 +160,19 @@ impl Letter {
     }
 
     fn answers_to(&self) -> Option<Address> {
-        self.parts.iter().find_map(|part| match part {
-            LetterPart::ReplyTo(address) => address.for_mail().parse().ok(),
-            _ => None,
+        self.parts.iter().find_map(|part| {
+            if let LetterPart::ReplyTo(address) = part { address.for_mail().parse().ok() } else { None }
         })
     }
 
     /// The attached file; a mail has one at most.
-    fn file(&self) -> Option<&LetterFile> {
-        self.parts.iter().find_map(|part| match part {
-            LetterPart::File(file) => Some(file),
-            _ => None,
-        })
+    pub(crate) fn file(&self) -> Option<&LetterFile> {
+        self.parts.iter().find_map(|part| if let LetterPart::File(file) = part { Some(file) } else { None })
     }
 
     /// The picture; a mail has one at most.
     fn picture(&self) -> Option<&Picture> {
-        self.parts.iter().find_map(|part| match part {
-            LetterPart::Picture(picture) => Some(picture),
-            _ => None,
-        })
+        self.parts.iter().find_map(|part| if let LetterPart::Picture(picture) = part { Some(picture) } else { None })
     }
 }
 

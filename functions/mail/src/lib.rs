@@ -1,12 +1,12 @@
-//! Sends the mails of the outbox and records their delivery. `compose` decides what a row becomes; each kind of mail has a room
-//! with its loader and its words, on top of `letter`; `sending` is how mail leaves.
+//! Sends the mails of the outbox and records their delivery. [`compose`] decides what a row becomes; each kind of mail has a room
+//! with its loader and its words, on top of [`letter`]; [`sending`] is how mail leaves.
 //!
 //! # From a cause to a mail
 //!
 //! 1. The writer of a cause adds a row of the outbox to the same transaction. The row names no address, except an ask. A row
 //!    about a grant is also filed under that grant, for `/my/data`.
 //! 2. The stream delivers urgent rows at once. Each minute the drain queries the index `due` for rows that are due.
-//! 3. A lease on the row is taken first. Only then `compose` decides the recipient and the content, and `link` makes a link.
+//! 3. A lease on the row is taken first. Only then [`compose`] decides the recipient and the content, and [`link`] makes a link.
 //! 4. Some rows end without a mail, which is no failure. These are digests and reminders that the recipient has turned off, and
 //!    roster mails to a person who had a key or can no longer claim one, unless somebody asked for the mail by hand.
 //! 5. The answer of the mail server is recorded. When a sender dies, its lease runs out and another takes over. So a mail may be
@@ -46,7 +46,7 @@
 //!
 //! # Stops
 //!
-//! Bulk mail stops (`sending::breaker`), each kind by itself, when too much of a day's mail failed. The bound for bounces is two
+//! Bulk mail stops ([`App::judge`]), each kind by itself, when too much of a day's mail failed. The bound for bounces is two
 //! per cent and at least ten mails, for complaints five in ten thousand and at least two mails. It resumes on the next UTC day,
 //! which is judged by itself. Each stop raises an alarm. Urgent mail and mail asked for by hand are never stopped.
 //!
@@ -60,6 +60,8 @@
 //!
 //! Events that the function failed on stay in a queue of SQS for four days, which an erasure does not reach. Lambda stores the
 //! whole event there, with the address and subject that SES reported, and cannot redact it.
+
+#![warn(clippy::wildcard_enum_match_arm)]
 
 mod account;
 mod alert;
@@ -116,7 +118,7 @@ impl Function for App {
                 }
                 Ok(Value::Null)
             }
-            _ => bail!("this is no event for the function mail"),
+            Event::Http(_) | Event::Task(_) | Event::Scheduled => bail!("this is no event for the function mail"),
         }
     }
 }

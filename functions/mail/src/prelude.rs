@@ -14,7 +14,7 @@ pub(crate) use bursar_core::domain::values::format::{long_date, time_in};
 pub(crate) use bursar_core::domain::values::id::{GrantId, PersonId, ProgrammeId};
 pub(crate) use bursar_core::domain::values::money::Usd;
 pub(crate) use bursar_core::domain::values::window::{Reset, utc_date};
-pub(crate) use bursar_core::store::{MailState, OutboxRow, QueuedMail, StaffPerson, StoreError};
+pub(crate) use bursar_core::store::{Facts, MailState, OutboxRow, QueuedMail, StaffPerson, StoreError};
 pub(crate) use jiff::SignedDuration;
 pub(crate) use jiff::civil::Date;
 pub(crate) use jiff::tz::TimeZone;

@@ -2,8 +2,8 @@
 //! larger cap. Each says who asks and where to decide.
 
 use bursar_core::domain::grant::{MoreRequest, View};
+use bursar_core::domain::mail::failure::NO_ADDRESS;
 use bursar_core::domain::programme::request::{BUDGET, CLOSE, COPY, Wish};
-use bursar_core::store::NO_ADDRESS;
 
 use crate::prelude::*;
 

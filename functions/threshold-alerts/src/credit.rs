@@ -1,5 +1,5 @@
 //! The credit of the account: what must be bought and by when, and a balance that falls short. The rules for
-//! what is told when are `domain/credit`'s.
+//! what is told when are [`bursar_core::domain::credit`]'s.
 
 use bursar_core::domain::credit::BalanceNotice;
 use bursar_core::store::AccountDay;

@@ -3,15 +3,16 @@
 //!
 //! # Crossings
 //!
-//! A programme is checked when its totals or its budget changed. The hourly check of every programme finds what a lost stream record
-//! left out. A budget has two kinds of crossing: spending past a threshold, and a budget reserved so far that one more cap does not
-//! fit. Alert, digest and overview share the test for the latter, `Programme::is_promised_in_full`.
+//! A programme is checked when its totals or its budget changed. The hourly check of every programme finds what a lost stream record left
+//! out. A budget has two kinds of crossing: spending past a threshold, and a budget reserved so far that one more cap does not fit.
+//! Alert, digest and overview share the test for the latter,
+//! [`is_promised_in_full`](bursar_core::domain::programme::Programme::is_promised_in_full).
 //!
 //! The crossings of a limit and their mails are written in one transaction; the loser of a race reads and decides again. The
 //! recipients are checked once more when the mail is sent. A batch checks each programme once. For a programme whose check
 //! failed, the batch returns its first record as failed.
 //!
-//! A student's cap is checked when a reading of the grant changed. After each complete listing, one scan of all caps (`caps`)
+//! A student's cap is checked when a reading of the grant changed. After each complete listing, one scan of all caps ([`caps`])
 //! finds what the stream lost and what a smaller cap crossed. Nothing else changes the use of a cap, so there is no hourly scan.
 //!
 //! A cap's alert rests on use that certainly belongs to the window, since the provider may report the old window's numbers for
@@ -24,7 +25,7 @@
 //! night raises it again. It is written together with its mails and records its recipients. If they exceed one transaction, the
 //! next one to raise the alarm queues the rest. Digests are recorded in the same way.
 //!
-//! The balance has one notice (`credit`). It is reported when credit must be bought: when all programmes can still cost, with other
+//! The balance has one notice ([`credit`]). It is reported when credit must be bought: when all programmes can still cost, with other
 //! keys until the last of them ends, more than there is. It is reported again when the day for that moves by a week, when the
 //! balance no longer lasts two weeks at the recent pace, and when that shortfall grew by a tenth, at most once a day if only
 //! reservations grew. After its end it can be reported afresh.
@@ -32,15 +33,15 @@
 //! Nothing is reported when an alarm's cause is over: the account page shows what is wrong now. A cause that returns on the same
 //! day is the same alarm.
 //!
-//! An unreachable admin is reported once, and again on later days only while the report itself reached nobody (`undelivered`). An
+//! An unreachable admin is reported once, and again on later days only while the report itself reached nobody ([`undelivered`]). An
 //! alarm about mails that were given up names the first one; the others are counted when the alarm is sent.
 //!
 //! # The hourly watch
 //!
 //! It reports mail that waits too long: half an hour if urgent, else six hours. Mail that SES refused within the last two hours is
-//! reported by its own alarm. A day for which SES reported nothing is an alarm as well.
+//! reported by its own alarm. A day for which SES reported nothing is an alarm as well, where mails name a configuration set.
 //!
-//! The checks are independent (`failures`): one that fails is named at the end of the invocation and stops no other. A programme
+//! The checks are independent ([`failures`]): one that fails is named at the end of the invocation and stops no other. A programme
 //! that cannot be read is left out, except from sums, which are then not made. Each watch logs a line that an alarm of the stack
 //! expects, since the stream wakes the function too.
 //!
@@ -95,11 +96,13 @@ pub(crate) const ENOUGH_FOR_ONE: Duration = Duration::from_secs(10);
 pub struct App {
     table: Table,
     clock: Clock,
+    /// Whether mails name a configuration set, whose events report on them.
+    mail_is_reported: bool,
 }
 
 impl Function for App {
     fn new(config: Config, clock: Clock) -> App {
-        App { table: Table::new(&config), clock }
+        App { table: Table::new(&config), clock, mail_is_reported: config.mail_events.is_some() }
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
@@ -152,7 +155,7 @@ impl App {
             crossings += failures.take(format_args!("the crossings of {id}"), found);
         }
         let (table, now) = (&self.table, self.clock.now());
-        let alarms = silence::tell(table, &programmes, now, deadline, &mut failures).await;
+        let alarms = silence::tell(table, &programmes, self.mail_is_reported, now, deadline, &mut failures).await;
         let digests = Look { table, programmes: &programmes, asked: DigestTrigger::Hourly, now, deadline };
         let digests = digests.at_all().await;
         failures.failed.extend(digests.failed.iter().map(|of| format!("the digest of {of}")));

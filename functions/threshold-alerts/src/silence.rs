@@ -24,6 +24,7 @@ const ENOUGH_TO_HEAR: u64 = 20;
 pub(crate) async fn tell(
     table: &Table,
     programmes: &Programmes,
+    mail_is_reported: bool,
     now: Moment,
     deadline: Deadline,
     failures: &mut ScanFailures,
@@ -47,7 +48,9 @@ pub(crate) async fn tell(
     alarms.extend(erasure.map(|since| Alarm::now(Cause::ErasureStuck { since }, now)));
     alarms.extend(failures.take("the balance", credit::balance(table, programmes, now, deadline).await));
     alarms.extend(failures.take("mail that waits", mail_that_waits(table, now).await));
-    alarms.extend(failures.take("what SES reports", missing_events(table, now).await));
+    if mail_is_reported {
+        alarms.extend(failures.take("what SES reports", missing_events(table, now).await));
+    }
     let mut raised = 0;
     for alarm in alarms {
         let is_new = table.tell(&alarm, &people, now, deadline).await.map_err(anyhow::Error::from);

@@ -83,12 +83,9 @@ async fn is_marked(table: &Table, person: &PersonId, now: Moment) -> Result<bool
 
 impl UndeliveredAlarm {
     fn of(row: OutboxRow) -> Option<UndeliveredAlarm> {
-        match (row.mail, row.state) {
-            (QueuedMail::Account { day, alarm, recipient }, MailState::Failed { why, at }) => {
-                Some(UndeliveredAlarm { row: row.row, day, alarm, to: recipient, code: why, at })
-            }
-            _ => None,
-        }
+        let QueuedMail::Account { day, alarm, recipient } = row.mail else { return None };
+        let MailState::Failed { why, at } = row.state else { return None };
+        Some(UndeliveredAlarm { row: row.row, day, alarm, to: recipient, code: why, at })
     }
 }
 

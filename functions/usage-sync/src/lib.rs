@@ -2,7 +2,7 @@
 //!
 //! # A run
 //!
-//! A run goes through its stages in order, each a file of `stages/` with a state of its own:
+//! A run goes through its stages in order, each a file of [`stages`] with a state of its own:
 //!
 //! | stage | what it does | what it writes |
 //! | --- | --- | --- |
@@ -17,7 +17,7 @@
 //! | 9 reconcile | compares the account's money with the keys' | model use, the account's day, a cut, the sync's state |
 //!
 //! The stream carries sums and readings to `threshold-alerts`. Trouble reaches the admins as one alarm for each cause and day
-//! (`alarms.rs`). The account page shows the report of the run and the state of the sync.
+//! ([`alarms`]). The account page shows the report of the run and the state of the sync.
 //!
 //! # The scan
 //!
@@ -28,19 +28,19 @@
 //! written to several partitions in turn, and a throttled write goes to the end of the queue.
 //!
 //! A budget's counter is recomputed on condition that its version is the one read before the grants. Every reservation that is taken or
-//! given back raises the version. Otherwise a sum that read a grant with its reservation could put back a reservation given back since. The
-//! sum is for an instant before the listing, since no reading holds later use. That instant is stored with the budget, and a reservation
-//! is given back as of then at the earliest (`View::worth`). A reservation is worth less after each turn of a window, so a slow request
-//! would give back too much.
+//! given back raises the version. Otherwise a sum that read a grant with its reservation could put back a reservation given back since.
+//! The sum is for an instant before the listing, since no reading holds later use. That instant is stored with the budget, and a
+//! reservation is given back as of then at the earliest ([`counted`](bursar_core::domain::grant::Change::counted)). A reservation is
+//! worth less after each turn of a window, so a slow request would give back too much.
 //!
-//! A reading holds a key's use on each UTC day (`domain/usage/days.rs`). Each answer settles its own day and the day before. After
-//! missed nights the rest counts on the last of them, and the days between are marked as estimated. Sums of programmes, groups
-//! and the account are kept by day as well, so any span of time is a sum of days.
+//! A reading holds a key's use on each UTC day ([`days`](bursar_core::domain::usage::days)). Each answer settles its own day and the day
+//! before. After missed nights the rest counts on the last of them, and the days between are marked as estimated. Sums of programmes,
+//! groups and the account are kept by day as well, so any span of time is a sum of days.
 //!
 //! # Actions
 //!
 //! Each finding is decided again on the grant as it is by then; one that no longer holds has no effect. The safety limit
-//! (`scan/safety_limit.rs`) counts orphans, keys that a recovery would end, and live grants whose keys are gone or disabled, before any
+//! ([`scan::safety_limit`]) counts orphans, keys that a recovery would end, and live grants whose keys are gone or disabled, before any
 //! is marked. Above its bound none is touched until an admin, who sees which keys they are, lets the next run act. That consent
 //! holds for those keys alone. Each is marked in the table until it was acted on or is in order again. Readings, sums,
 //! reconciliation and the search for missing keys go on meanwhile.
@@ -55,11 +55,11 @@
 //! # Money
 //!
 //! The account's total is compared with the sum of all readings, those of deleted keys included
-//! (`domain/ledger/cut.rs`). The difference at the first complete run is the opening; the difference since then is the
+//! ([`cut`](bursar_core::domain::ledger::cut)). The difference at the first complete run is the opening; the difference since then is the
 //! residual. The account is read before the listing and at the end, and any amount between the two is explained. So the opening is
 //! known as an interval, which each run without a residual may narrow. Spending outside of all keys could hide once in its width.
 //!
-//! Each complete run leaves a cut (`domain/ledger/cut.rs`): the lifetime sums of programmes and of foreign keys, the
+//! Each complete run leaves a cut ([`cut`](bursar_core::domain::ledger::cut)): the lifetime sums of programmes and of foreign keys, the
 //! opening, the residual, and the spending during the run. Together they are the account's total, and a statement is the
 //! difference of two cuts. Admins are alerted of a residual once, and again when it changes.
 //!
@@ -74,7 +74,7 @@
 //!
 //! A checkpoint is written at the beginning and after each stage but the first, so the next invocation resumes after the last
 //! completed stage. Deadlines belong to single answers, so a listing may take as long as the invocation. A run whose invocation
-//! ran out of time is resumed within a quarter of an hour. An obstacle that may pass (`obstacle.rs`) sets a time before the next
+//! ran out of time is resumed within a quarter of an hour. An obstacle that may pass ([`obstacle`]) sets a time before the next
 //! try, ten minutes to an hour, which a request by an admin overrides. After six hours the run ends with what it has. A run that
 //! was not resumed for eight hours is begun afresh. If no run began for a day, the next quarter of an hour begins one.
 //!

@@ -117,8 +117,11 @@ fn deny(shell: &Shell) -> anyhow::Result<()> {
     }
 }
 
+/// With private items, since the head of a file may name any.
 fn docs(shell: &Shell) -> anyhow::Result<()> {
-    Ok(cmd!(shell, "cargo doc --workspace --no-deps --locked").env("RUSTDOCFLAGS", "-D warnings").run()?)
+    let flags = "-D warnings -A rustdoc::private-intra-doc-links";
+    let docs = cmd!(shell, "cargo doc --workspace --no-deps --document-private-items --locked");
+    Ok(docs.env("RUSTDOCFLAGS", flags).run()?)
 }
 
 fn unused(shell: &Shell) -> anyhow::Result<()> {

@@ -1,5 +1,5 @@
 //! Use by key, model and day as the provider reports it. An unreadable row is counted apart and never as zero.
-//! `domain/usage/models.rs` attributes the use.
+//! [`models`](crate::domain::usage::models) attributes the use.
 
 use std::ops::RangeInclusive;
 

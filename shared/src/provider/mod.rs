@@ -1,5 +1,5 @@
 //! The provider's management API, and the only place that knows it: typed requests and answers, time-outs, and which calls may be
-//! repeated (`calls`). What an answer means for a grant belongs to the functions; spending on a key is none of our business.
+//! repeated ([`calls`](wire::calls)). What an answer means for a grant belongs to the functions; spending on a key is none of our business.
 //!
 //! # What an answer proves
 //!
@@ -7,11 +7,11 @@
 //! - A 404 for one key: perhaps another account, or a stale cache. It is believed to be gone when the provider said so again
 //!   later, and no listing in between had it.
 //! - A smaller number than before: a cache. What is on record stands.
-//! - A page of a list: only that it shares a row with the page before it (`pages`). Absence means something after a whole
+//! - A page of a list: only that it shares a row with the page before it ([`pages`](wire::pages)). Absence means something after a whole
 //!   listing.
 //! - A 401 or 403: nothing was done. It is sent once more if the secret holds another key by then. Else it is believed only
 //!   when the provider refuses the key itself too: what lies in another workspace is out of the scope of a good key.
-//! - A 429 or 503: too much at once. A wait that is asked for is everybody's (`send`).
+//! - A 429 or 503: too much at once. A wait that is asked for is everybody's ([`send`](wire::send)).
 //! - A 200 to a patch: done, if the answer shows the state that was asked for. An earlier request without an answer may still
 //!   take effect after it.
 //! - Rules of a guardrail: spelled in the provider's own way, so they are held against what it answers and never against what was

@@ -127,7 +127,7 @@ impl Table {
 
     /// Records the checkpoint of a scan. To scan twice does no harm, so the last writer wins.
     pub async fn note_cap_scan(&self, look: &CapScan, deadline: Deadline) -> Result<(), StoreError> {
-        self.write_alone(self.transaction().set(look)?, deadline).await.map(drop)
+        self.write_alone(self.single().set(look)?, deadline).await.map(drop)
     }
 
     /// The amount that the balance must cover soon, given what is reserved and not spent yet.

@@ -286,7 +286,7 @@ impl Table {
         for mut entry in self.list(Entry::of_grant(at.programme, at.grant)).await? {
             if let Some(what) = entry.what.without_reason() {
                 entry.what = what;
-                self.write_alone(self.transaction().set(&entry)?, at.deadline).await?;
+                self.write_alone(self.single().set(&entry)?, at.deadline).await?;
                 after.count::<Entry>(1);
             }
         }
@@ -363,7 +363,7 @@ impl Table {
                         }
                         steps.retain(|step| !step.names_somebody());
                         let part = ImportPart { bytes: ImportPart::bytes_of(&steps), ..part };
-                        self.write_alone(self.transaction().set(&part)?, deadline).await?;
+                        self.write_alone(self.single().set(&part)?, deadline).await?;
                     }
                     Kept::File | Kept::Rows => {
                         self.delete(&RosterPreview::key_of(&part.programme, part.import), deadline).await?;
@@ -378,7 +378,7 @@ impl Table {
             if applied.contains(&import) {
                 is_all = false;
             } else if of.act.as_mut().is_some_and(GrantAct::forget_reason) {
-                self.write_alone(self.transaction().set(&of)?, deadline).await?;
+                self.write_alone(self.single().set(&of)?, deadline).await?;
                 after.count::<Import>(1);
             }
         }

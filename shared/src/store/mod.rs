@@ -23,11 +23,10 @@ pub use grants::list::GrantLine;
 pub use grants::view::{ByHand, DoneByHand, Enrolment, INVITED_AT_ONCE, NewPerson, ProgrammeShard};
 pub use ledger::{AssignOutcome, AssignedUse, CutKeys, ForeignRequest, OwnedKey};
 pub use mail::delivery::{
-    DeadMails, GIVEN_UP_SHOWN, NO_ADDRESS, NOT_WANTED, SentAgain, Undeliverable, Unreachable, UnreachableReason,
-    Waiting,
+    DeadMails, GIVEN_UP_SHOWN, SentAgain, Undeliverable, Unreachable, UnreachableReason, Waiting,
 };
 pub use mail::limits::{BulkStop, MailRefusal, MailServer, RosterMails};
-pub use mail::outbox::{Bounce, FiledMail, MailState, OUTBOX_KEPT, OutboxRow, QueuedMail, SentAs};
+pub use mail::outbox::{Bounce, Facts, FiledMail, MailState, MailTo, OUTBOX_KEPT, OutboxRow, QueuedMail, SentAs};
 pub use people::{KnownAddress, KnownPerson, Link, LoginRequest, RateCount, StaffPerson};
 pub use programmes::jobs::{GrantAct, Import, JOB_LEASE, Job, JobCreation, JobState, Pass, Step, UNDONE_WITHIN, Work};
 pub use programmes::previews::{ImportPart, Kept, PREVIEW_LASTS, RosterChanges, RosterPreview, RosterToken, WAITS_FOR};

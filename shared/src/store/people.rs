@@ -1,6 +1,6 @@
-//! People: the identity of an address, which is its rosters, its roles and the id by which the audit names the person; their sign-in,
-//! and rate limits. `domain::sign_in` decides what is valid for an address. Each decision is one conditional write, so of many
-//! requests with one link one signs in.
+//! People: the identity of an address, which is its rosters, its roles and the id by which the audit names the person; their sign-in, and
+//! rate limits. [`sign_in`](crate::domain::sign_in) decides what is valid for an address. Each decision is one conditional write, so of
+//! many requests with one link one signs in.
 
 use crate::domain::mail::kind::OptionalMail;
 use crate::domain::programme::role::Role;
@@ -296,7 +296,7 @@ impl Table {
                        mailed = if_not_exists(mailed, :list), sessions = if_not_exists(sessions, :list) \
                        ADD wrong_codes :one";
         let condition = "attribute_not_exists(pk) OR version = :version";
-        let counted = self.transaction().update(&SignIn::key_of(&before.address), counted, condition, &values)?;
+        let counted = self.single().update(&SignIn::key_of(&before.address), counted, condition, &values)?;
         self.write_alone(counted, deadline).await
     }
 
@@ -324,7 +324,7 @@ impl Table {
     pub async fn note_use(&self, session: &Session, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
         let key = Session::key_of(&session.session);
         let used =
-            self.transaction().update(&key, "SET used_at = :now", "attribute_exists(pk)", &[(":now", instant(now))])?;
+            self.single().update(&key, "SET used_at = :now", "attribute_exists(pk)", &[(":now", instant(now))])?;
         self.write_alone(used, deadline).await.map(drop)
     }
 
@@ -381,7 +381,7 @@ impl Table {
         let counted =
             "SET #kind = :kind, what = :what, begins_at = :begins_at, ends_at = :ends_at, #ttl = :ttl ADD #count :one";
         let condition = "attribute_not_exists(pk) OR #count < :most";
-        self.write_alone(self.transaction().update(&tally.key(), counted, condition, &values)?, deadline).await
+        self.write_alone(self.single().update(&tally.key(), counted, condition, &values)?, deadline).await
     }
 }
 

@@ -12,7 +12,9 @@ pub(crate) use crate::prelude::*;
 pub(crate) use crate::store::alerts::MAILS_AT_ONCE;
 pub(crate) use crate::store::items::{self, Queue, Stored};
 pub(crate) use crate::store::keys::{self, Range, SHARDS, address_partition};
-pub(crate) use crate::store::table::write::{Pauses, Round, Told, Transaction, Unaudited, instant, number, text};
+pub(crate) use crate::store::table::write::{
+    Pauses, Round, Told, Transaction, Unaudited, Writes, instant, number, text,
+};
 pub(crate) use crate::store::{
     ActContext, Author, Enrolment, Job, MailState, OutboxRow, QueuedMail, Undeliverable, Work,
 };

@@ -9,14 +9,14 @@
 //! Such a rate is one for everybody: above it the gateway turns away a part of all, with a 429 of its own. An HTTP API can tell
 //! apart no addresses; whoever needs that puts CloudFront with a web ACL before the domain.
 //!
-//! A form is read to a bound before anything is looked up (`form`): 16 fields and 8 KiB without a session, 2,048 and 512 KiB with
+//! A form is read to a bound before anything is looked up ([`form`]): 16 fields and 8 KiB without a session, 2,048 and 512 KiB with
 //! one. A roster may have 4 MB. Names of fields are told apart in linear time.
 //!
-//! What cannot become a request, such as a stray byte in a query, gets the page for it (`gateway`). A stray cookie of another
+//! What cannot become a request, such as a stray byte in a query, gets the page for it ([`gateway`]). A stray cookie of another
 //! site hides nobody's session. A panic ends its own request or event and says where, never what.
 //!
-//! What may be done so often in a while is counted first (`store::people::rate_counts`). Beyond the bound it is refused, with the
-//! time after which it may be done again.
+//! What may be done so often in a while is counted first ([`count_one`](crate::store::Table::count_one)). Beyond the bound it is refused,
+//! with the time after which it may be done again.
 
 pub mod error;
 pub mod form;

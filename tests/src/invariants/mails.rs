@@ -146,7 +146,7 @@ pub(super) fn each_is_told_once(step: &Step<'_>, wrong: &mut Vec<String>) {
                 | QueuedMail::Import { .. }
                 | QueuedMail::TestAlert { .. }
         );
-        if matches!(row.mail, QueuedMail::CapUsed { .. }) || (row.mail.is_to_staff() && !is_asked_for) {
+        if matches!(row.mail, QueuedMail::CapUsed { .. }) || (row.mail.facts().to.staff().is_some() && !is_asked_for) {
             owed.entry(format!("{:?}", row.mail)).or_default().1 += 1;
         }
     }
@@ -183,7 +183,7 @@ pub(super) fn each_mail_is_counted_once(step: &Step<'_>, wrong: &mut Vec<String>
     for row in rows {
         match (row.counted_on, row.state.delivery()) {
             (Some(day), Some(fared)) => {
-                counted.entry((day, row.mail.kind())).or_default().count(fared);
+                counted.entry((day, row.mail.facts().kind)).or_default().count(fared);
                 if let QueuedMail::Roster { programme, .. } = &row.mail {
                     of_rosters.entry(programme.clone()).or_default().count(fared);
                 }

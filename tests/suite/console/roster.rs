@@ -5,9 +5,10 @@ use std::fmt::Write;
 
 use bursar_core::domain::audit::{Act, Entry};
 use bursar_core::domain::grant::{Grant, HoldKind};
+use bursar_core::domain::mail::failure::NO_ADDRESS;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{MailState, NO_ADDRESS, OutboxRow, QueuedMail, RateCount};
+use bursar_core::store::{MailState, OutboxRow, QueuedMail, RateCount};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
 use bursar_tests::faults::{Fault, Matcher};

@@ -3,6 +3,7 @@
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{HoldKind, Notice, Rule, SwitchState};
 use bursar_core::domain::mail::kind::MailKind;
+use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::store::items::Stored;
 use bursar_core::store::keys::ItemKey;
 use bursar_core::store::{ActOutcome, Bounce, MailState, OutboxRow, SentAgain, Undeliverable, UnreachableReason};
@@ -28,7 +29,7 @@ pub(super) async fn follow(campus: &Campus, name: &str) -> Option<Rule> {
 /// The row of the last mail about a rule for somebody.
 async fn row(campus: &Campus, name: &str) -> OutboxRow {
     let rows = campus.table.mails_of(&campus.programme, campus.id(name)).await.unwrap();
-    rows.into_iter().rfind(|row| row.mail.kind() == MailKind::Student).unwrap()
+    rows.into_iter().rfind(|row| row.mail.facts().kind == MailKind::Student).unwrap()
 }
 
 /// People who do not use their keys, in a programme that holds such keys after a day, to whom this is announced.
@@ -64,15 +65,20 @@ async fn no_key_is_held_while_no_mail_leaves() {
 
 #[tokio::test]
 async fn an_announcement_counts_by_what_became_of_it() {
-    let campus = announced(&["failed", "unreachable", "bounced", "paused", "gone"]).await;
+    let campus = announced(&["failed", "unreachable", "refused", "nowhere", "bounced", "paused", "gone"]).await;
     let (table, now) = (&campus.table, campus.clock.now());
-    let dead = MailState::Failed { why: "TimedOut".to_owned(), at: now };
-    table.set_mail(&row(&campus, "failed").await, dead, soon()).await.unwrap().unwrap();
+    for (name, why) in [("failed", "TimedOut"), ("refused", "InvalidParameterValue")] {
+        let dead = MailState::Failed { why: why.to_owned(), at: now };
+        table.set_mail(&row(&campus, name).await, dead, soon()).await.unwrap().unwrap();
+    }
     campus.unreachable("unreachable").await;
+    let mut lost = campus.grant("nowhere").await;
+    lost.person.address = EmailAddress::none_of(&lost.id);
+    campus.raw().keep(&lost).await;
     let hold = table.act(campus.on("paused"), |view, now| view.hold(HoldKind::Paused, &Actor::Rule, None, now));
     hold.await.unwrap();
     campus.drain().await;
-    for name in ["unreachable", "paused"] {
+    for name in ["unreachable", "nowhere", "paused"] {
         assert!(matches!(row(&campus, name).await.state, MailState::Dropped { .. }), "{name}");
     }
     // A mail server may take three days to give up.
@@ -94,6 +100,8 @@ async fn an_announcement_counts_by_what_became_of_it() {
     for (name, rule) in [
         ("failed", None),
         ("unreachable", Some(Rule::Hold)),
+        ("refused", Some(Rule::Hold)),
+        ("nowhere", Some(Rule::Hold)),
         ("bounced", Some(Rule::Hold)),
         ("paused", ANNOUNCED),
         ("gone", ANNOUNCED),

@@ -24,7 +24,11 @@ const ROSTER: &str = "CS pilot: your LLM credit";
 
 /// People who are put on a roster, to whom no mail was sent yet.
 async fn class(names: &[&str]) -> Campus {
-    let mut campus = Campus::of(Setup { waits: Waits::shortened(100), ..Setup::default() }).await;
+    class_of(Setup { waits: Waits::shortened(100), ..Setup::default() }, names).await
+}
+
+async fn class_of(setup: Setup<'_>, names: &[&str]) -> Campus {
+    let mut campus = Campus::of(setup).await;
     campus.programme("CS pilot", |_| {}).await;
     campus.students(names).await;
     campus
@@ -232,16 +236,21 @@ async fn unreadable_rows_stop_no_other() {
 async fn a_silent_ses_is_told_once_a_week() {
     let names: Vec<String> = (0..20).map(|number| format!("s{number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    for reports in [0, 1] {
-        let campus = class(&names).await;
+    for (mail_events, reports, silent) in [
+        (Some("bursar"), 0, &["SES has reported nothing of 20 mails"][..]),
+        (Some("bursar"), 1, &[]),
+        // Where no configuration set is named, nothing is asked to report.
+        (None, 0, &[]),
+    ] {
+        let waits = Waits::shortened(100);
+        let campus = class_of(Setup { waits, mail_events, ..Setup::default() }, &names).await;
         later(&campus, 5).await;
         let mails = campus.mails("roster");
         for mail in &mails[..reports] {
             campus.report(mail, "delivery", false).await;
         }
         watched(&campus, 16).await;
-        let silent = ["SES has reported nothing of 20 mails"];
-        assert_eq!(account(&campus), silent[reports..], "{reports} reports");
+        assert_eq!(account(&campus), silent, "{mail_events:?} {reports} reports");
         watched(&campus, 24).await;
         assert_eq!(account(&campus), Vec::<String>::new());
         assert_eq!(states(&campus, MailKind::Roster).await.len(), 20);

@@ -1,5 +1,5 @@
 //! The requests of a student about an existing key: report a leak, hand the key back, refresh its usage,
-//! resume after disuse, and ask for a larger cap. Making and replacing keys is left to `reveal`.
+//! resume after disuse, and ask for a larger cap. Making and replacing keys is left to [`reveal`](super::reveal).
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use bursar_core::domain::grant::{Order, Reading};

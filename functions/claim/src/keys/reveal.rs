@@ -1,5 +1,5 @@
 //! Revealing and replacing a key: six steps that make a key once, record it, and only then show it. The
-//! rules of each step are in `domain::grant`.
+//! rules of each step are in [`grant`](bursar_core::domain::grant).
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! A grant as its student reads it: what is left, and which buttons there are. Buttons follow from the
 //! domain's rules, so the page never offers what the next request refuses. The state in words is left to
-//! `words`.
+//! [`words`].
 
 use crate::my::{Obstacle, kind_of_request, words};
 use crate::prelude::*;

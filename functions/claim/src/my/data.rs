@@ -202,6 +202,6 @@ fn mail(row: OutboxRow) -> Value {
         MailState::Dropped { why, at } => ("not owed after all", Some(at), Some(why)),
         MailState::Failed { why, at } => ("failed", Some(at), Some(why)),
     };
-    let (mail, at) = (row.mail.in_words(), at.as_deref().copied());
+    let (mail, at) = (row.mail.facts().words, at.as_deref().copied());
     json!({"mail": mail, "written_at": *row.written_at, "outcome": outcome, "outcome_at": at, "why": why})
 }

@@ -1,5 +1,5 @@
 //! The state of a grant in plain words, in the time zone of its programme. Words for a refused request are
-//! left to `refusal`.
+//! left to [`refusal`](crate::refusal).
 
 use bursar_core::domain::grant::{AnnouncedEnd, Notice};
 use bursar_core::store::{Undeliverable, UnreachableReason};

@@ -137,8 +137,9 @@ fn by_cause(dead: &DeadMails) -> Vec<GivenUpMail> {
 impl GivenUpMail {
     fn of(code: &str, newest: Moment, rows: &[&OutboxRow]) -> GivenUpMail {
         let mut kinds: BTreeMap<MailKind, usize> = BTreeMap::new();
-        rows.iter().for_each(|row| *kinds.entry(row.mail.kind()).or_default() += 1);
-        let mut programmes: Vec<ProgrammeId> = rows.iter().filter_map(|row| row.mail.programme().cloned()).collect();
+        rows.iter().for_each(|row| *kinds.entry(row.mail.facts().kind).or_default() += 1);
+        let programmes = rows.iter().filter_map(|row| row.mail.facts().to.programme().cloned());
+        let mut programmes: Vec<ProgrammeId> = programmes.collect();
         programmes.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
         programmes.dedup();
         GivenUpMail {

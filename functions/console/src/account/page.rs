@@ -1,5 +1,5 @@
 //! The page of the account: its money against what is reserved, the residual, the last syncs, and what the
-//! guard held back. Keys, mail, and the forms of each part are left to the files beside this one.
+//! safety limit held back. Keys, mail, and the forms of each part are left to the files beside this one.
 
 use bursar_core::domain::credit::{DAYS_TO_BUY, Purchase};
 use bursar_core::domain::mail::alarm::Alarm;

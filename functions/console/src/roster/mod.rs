@@ -1,5 +1,6 @@
 //! A roster file, first previewed and then applied as a job. What it would change is listed; if the roster is another when somebody
-//! presses, nothing is done and there is another preview. Parsing and comparing are left to the files below, the job to `work/import`.
+//! presses, nothing is done and there is another preview. Parsing and comparing are left to the files below, the job to
+//! [`import`](crate::work::import).
 
 mod compare;
 pub(crate) mod line;

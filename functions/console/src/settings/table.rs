@@ -1,4 +1,4 @@
-//! The table of all settings of a programme. A new setting is a row here and a field of `Settings`.
+//! The table of all settings of a programme. A new setting is a row here and a field of [`Settings`].
 
 use bursar_core::domain::programme::request;
 use bursar_core::domain::values::format::field_time;

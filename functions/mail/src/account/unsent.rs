@@ -5,6 +5,7 @@ use bursar_core::domain::grant::Notice;
 use bursar_core::domain::mail::failure::{BOUNCED, COMPLAINED, FailureText, RETURNED, SUPPRESSED};
 use bursar_core::domain::usage::crossing::Scope;
 use bursar_core::domain::values::format::named_month;
+use bursar_core::store::MailTo;
 
 use super::AlarmText;
 use crate::prelude::*;
@@ -44,9 +45,7 @@ impl App {
             (1, false)
         } else {
             let dead = self.table.dead_mails(since, MOST_COUNTED).await?;
-            let is_it = |row: &&OutboxRow| {
-                matches!(&row.state, MailState::Failed { why, .. } if why == code) && Some(row.mail.kind()) == kind
-            };
+            let is_it = |row: &&OutboxRow| row.given_up().0 == code && Some(row.mail.facts().kind) == kind;
             let count = if kind.is_none() { dead.unreadable } else { dead.newest.iter().filter(is_it).count() };
             (u64::try_from(count).unwrap_or(u64::MAX).max(1), dead.in_all > dead.newest.len() + dead.unreadable)
         };
@@ -59,7 +58,8 @@ impl App {
     }
 
     async fn described(&self, mail: &QueuedMail) -> Result<FirstUnsent, StoreError> {
-        let name = match mail.programme() {
+        let to = mail.facts().to;
+        let name = match to.programme() {
             Some(programme) => self.name_of(programme).await?,
             None => String::new(),
         };
@@ -86,10 +86,10 @@ impl App {
             QueuedMail::Statement { month, .. } => format!("the statement of {}", named_month(*month)),
             QueuedMail::Account { .. } => "what admins are told of the account".to_owned(),
         };
-        let to = match (mail, mail.recipient()) {
-            (_, Some(recipient)) => self.address_of(recipient).await?,
-            (QueuedMail::Link { .. }, None) => "somebody who asked for it".to_owned(),
-            (_, None) => format!("a student of {name}"),
+        let to = match to {
+            MailTo::Staff(_, recipient) => self.address_of(recipient).await?,
+            MailTo::Student(..) => format!("a student of {name}"),
+            MailTo::Asker => "somebody who asked for it".to_owned(),
         };
         Ok(FirstUnsent { what, to })
     }

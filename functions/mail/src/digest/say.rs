@@ -29,9 +29,10 @@ pub(super) struct Week {
 
 /// The words for these days: a week from Monday is "last week", any other seven days are the "last 7 days".
 pub(super) fn week((from, _): (Date, Date)) -> Week {
-    match from.weekday() {
-        Weekday::Monday => Week { name: "last week", during: "last week", spent: "Spent last week" },
-        _ => Week { name: "last 7 days", during: "in the last 7 days", spent: "Spent in the last 7 days" },
+    if from.weekday() == Weekday::Monday {
+        Week { name: "last week", during: "last week", spent: "Spent last week" }
+    } else {
+        Week { name: "last 7 days", during: "in the last 7 days", spent: "Spent in the last 7 days" }
     }
 }
 
@@ -40,8 +41,8 @@ pub(super) fn in_week(sum: Sum, days: (Date, Date)) -> String {
     let during = week(days).during;
     match sum.known {
         Accuracy::Partly if sum.spent == Usd::ZERO => format!("what was spent {during} is not known"),
-        _ if sum.spent == Usd::ZERO => format!("nothing spent {during}"),
-        _ => format!("{} {during}", figure(sum)),
+        Accuracy::Exactly | Accuracy::Estimated if sum.spent == Usd::ZERO => format!("nothing spent {during}"),
+        Accuracy::Exactly | Accuracy::Estimated | Accuracy::Partly => format!("{} {during}", figure(sum)),
     }
 }
 

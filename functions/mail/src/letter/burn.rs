@@ -1,5 +1,5 @@
 //! The burn of a budget as a picture, and its numbers in words: spending, forecast, budget, thresholds and
-//! the end of the term. This file decides what is drawn, `drawing` how it looks.
+//! the end of the term. This file decides what is drawn, [`drawing`] how it looks.
 
 use bursar_core::domain::usage::days::Days;
 use bursar_core::domain::usage::forecast::{Forecast, RunsOut};
@@ -109,7 +109,11 @@ impl Burn<'_> {
                 ahead: ahead.map(|(_, amount)| match self.forecast.runs_out {
                     RunsOut::OutOn(day) => format!("used up {}", short_date(day)),
                     RunsOut::KeysStopOn(day) => format!("keys stop {}", short_date(day)),
-                    _ => format!("about {} at the end", amount.to_the_dollar().to_dollars_down()),
+                    RunsOut::NotBeforeTheTermEnds
+                    | RunsOut::TooLittleData
+                    | RunsOut::PerhapsByNow
+                    | RunsOut::KeysStopped
+                    | RunsOut::Gone => format!("about {} at the end", amount.to_the_dollar().to_dollars_down()),
                 }),
                 first: short_date(first),
                 today: short_date(self.looked),

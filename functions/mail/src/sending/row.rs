@@ -129,15 +129,15 @@ impl App {
                 self.table.set_mail(&untried(row), MailState::Waiting { since }, deadline).await?;
                 if *concern == FailureScope::Account {
                     // The notice to the admins may itself be refused.
-                    let reaches_nobody = failure.code != NOT_VERIFIED || matches!(row.mail, QueuedMail::Account { .. });
+                    let reaches_nobody = failure.code != NOT_VERIFIED || row.mail.facts().kind == MailKind::Account;
                     self.note_refusal(&failure.code, reaches_nobody, now, deadline).await?;
                 }
                 Ok(if failure.code == NOT_VERIFIED { RowOutcome::NotVerified } else { RowOutcome::NotNow })
             }
-            FailureScope::Moment => match self.put_off(row, &failure.code, now, deadline).await? {
-                RowOutcome::PutOff => Ok(RowOutcome::NotAnswered),
-                became => Ok(became),
-            },
+            FailureScope::Moment => {
+                let became = self.put_off(row, &failure.code, now, deadline).await?;
+                Ok(if became == RowOutcome::PutOff { RowOutcome::NotAnswered } else { became })
+            }
         }
     }
 
@@ -168,13 +168,13 @@ impl App {
     ) -> Result<RowOutcome, StoreError> {
         // No mail can report a failure of mail to the admins. The log does, with an alarm of the stack for
         // the case that none of them is reached.
-        let is_to_admins = matches!(row.mail, QueuedMail::Account { .. });
+        let kind = row.mail.facts().kind;
+        let is_to_admins = kind == MailKind::Account;
         let reaches_nobody = is_to_admins && !(code == UNDELIVERABLE && self.an_admin_is_reached(now).await?);
         tracing::error!(row = %row.row, tries = row.tries, code, reaches_nobody, "a mail could not be sent and is given up");
         // The notice comes first: if this invocation dies after it, the next one finds the row unchanged,
         // and the alarm is raised only once.
-        if !is_to_admins && let Err(error) = self.tell_admins(Some(row.mail.kind()), code, row.row, now, deadline).await
-        {
+        if !is_to_admins && let Err(error) = self.tell_admins(Some(kind), code, row.row, now, deadline).await {
             tracing::error!(row = %row.row, %error, reaches_nobody = true, "no admin is told of a mail that was given up");
         }
         self.table.set_mail(row, MailState::Failed { why: code.to_owned(), at: now }, deadline).await?;

@@ -94,7 +94,7 @@ impl App {
                 ends.remove(at);
             }
         }
-        let code = alarm_code(&state);
+        let (_, code) = weight(&state);
         let Some(row) = self.moved(row, state, &ends, now, deadline).await? else {
             return self.table.end_mail_to(&ends, now, deadline).await;
         };
@@ -102,11 +102,11 @@ impl App {
         // The invocation that moved the row may have died before this, so a repeated event does it again.
         let admins = self.table.admins().await?;
         let is_to_admin = ends.iter().any(|mark| is_among(&mark.address, &admins));
-        if row.mail.is_to_staff() || is_to_admin {
-            self.tell_admins(Some(row.mail.kind()), code, row.row, now, deadline).await?;
+        let Facts { kind, to, .. } = row.mail.facts();
+        if to.staff().is_some() || is_to_admin {
+            self.tell_admins(Some(kind), code, row.row, now, deadline).await?;
         }
-        let kind = row.mail.kind();
-        if kind.is_bulk() {
+        if let Some(kind) = kind.class().stops_with() {
             self.judge(kind, row.counted_on.unwrap_or(utc_date(now)), now, deadline).await?;
         }
         Ok(())
@@ -124,24 +124,13 @@ impl App {
     ) -> Result<Option<OutboxRow>, StoreError> {
         loop {
             let Some(row) = self.table.get(OutboxRow::key_of(row)).await? else { return Ok(None) };
-            if rank(&row.state) >= rank(&state) {
+            if weight(&row.state).0 >= weight(&state).0 {
                 return Ok(Some(row));
             }
             if let Some(row) = self.table.record_delivery(&row, state.clone(), ends, now, deadline).await? {
                 return Ok(Some(row));
             }
         }
-    }
-}
-
-/// The code under which admins are notified of what became of a mail, if they are.
-fn alarm_code(state: &MailState) -> Option<&'static str> {
-    match state {
-        MailState::Bounced { bounce: Bounce::Soft, .. } => Some(RETURNED),
-        MailState::Bounced { bounce: Bounce::Suppressed, .. } => Some(SUPPRESSED),
-        MailState::Bounced { bounce: Bounce::Hard, .. } => Some(BOUNCED),
-        MailState::Complained { .. } => Some(COMPLAINED),
-        _ => None,
     }
 }
 
@@ -195,19 +184,20 @@ impl SesEvent {
     }
 }
 
-/// How bad it is what an event told of a mail; 0 before the first. A reply may be of a machine, and means less than a delivery.
-fn rank(state: &MailState) -> u8 {
+/// How bad it is what an event told of a mail, 0 before the first, and the code under which admins are told, if they are. A reply may
+/// be of a machine, and means less than a delivery.
+fn weight(state: &MailState) -> (u8, Option<&'static str>) {
     match state {
-        MailState::Bounced { bounce: Bounce::Reply, .. } => 1,
-        MailState::Delivered { .. } => 2,
-        MailState::Bounced { bounce: Bounce::Soft, .. } => 3,
-        MailState::Bounced { bounce: Bounce::Suppressed, .. } => 4,
-        MailState::Bounced { bounce: Bounce::Hard, .. } => 5,
-        MailState::Complained { .. } => 6,
         MailState::Waiting { .. }
         | MailState::Sending { .. }
         | MailState::Sent { .. }
         | MailState::Dropped { .. }
-        | MailState::Failed { .. } => 0,
+        | MailState::Failed { .. } => (0, None),
+        MailState::Bounced { bounce: Bounce::Reply, .. } => (1, None),
+        MailState::Delivered { .. } => (2, None),
+        MailState::Bounced { bounce: Bounce::Soft, .. } => (3, Some(RETURNED)),
+        MailState::Bounced { bounce: Bounce::Suppressed, .. } => (4, Some(SUPPRESSED)),
+        MailState::Bounced { bounce: Bounce::Hard, .. } => (5, Some(BOUNCED)),
+        MailState::Complained { .. } => (6, Some(COMPLAINED)),
     }
 }

@@ -114,10 +114,9 @@ fn login_request_of(record: &StreamRecord) -> Option<NewLoginRequest> {
 /// The urgent row in a record, and since when it is due. The event source's filter only saves invocations, so the record is checked
 /// here.
 fn urgent_of(record: &StreamRecord) -> Option<(Ulid, Moment)> {
-    match inserted::<NewRow>(record, OutboxRow::KIND)? {
-        NewRow { row, class: MailClass::Urgent, state: MailState::Waiting { since } } => Some((row, since)),
-        _ => None,
-    }
+    let NewRow { row, class, state } = inserted(record, OutboxRow::KIND)?;
+    let MailState::Waiting { since } = state else { return None };
+    (class == MailClass::Urgent).then_some((row, since))
 }
 
 /// The new item of this kind in a record.

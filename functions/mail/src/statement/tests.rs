@@ -83,10 +83,7 @@ async fn finance_reads_the_rows_of_its_programmes_the_sums_by_cost_code_and_has_
     You get this mail once a month because CS pilot, Compilers seminar, Law and 2 more name you for finance. The admins of Bursar at Example University can change that.
     Example University
     "#);
-    let file = letter.parts.iter().find_map(|part| match part {
-        LetterPart::File(file) => Some(String::from_utf8(file.bytes.clone()).unwrap()),
-        _ => None,
-    });
+    let file = String::from_utf8(letter.file().unwrap().bytes.clone());
     insta::assert_snapshot!(file.unwrap().replace("\r\n", "|\n"), @r#"
     cost_code,programme,kind,spent_usd|
     '=4711,cs-pilot,keys,312.400001|

@@ -29,7 +29,9 @@ impl App {
             }
             // The end of the term concerns every key.
             _ if view.grant.last_shown() != epoch && notice != Notice::TermEndSoon => None,
-            _ => words.of_rule(&view, notice, now),
+            Notice::Unused | Notice::TooOld | Notice::UnusedSoon | Notice::TooOldSoon | Notice::TermEndSoon => {
+                words.of_rule(&view, notice, now)
+            }
         };
         const OVER: ComposedRow =
             ComposedRow::Nothing("the key has been used, replaced or ended since, or its end was told again");

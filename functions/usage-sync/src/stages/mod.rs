@@ -1,4 +1,4 @@
-//! The stages of a run, one a file, in the order of `Stage`. Each keeps its results and its remaining work in
+//! The stages of a run, one a file, in the order of [`Stage`]. Each keeps its results and its remaining work in
 //! a state of its own, but for one that finds done what it did.
 
 use crate::prelude::*;

@@ -1,5 +1,5 @@
-//! Stage 2, models: use by model on completed days, in one query by key and model. `domain::usage::models` decides whose use it
-//! was. What the answer leaves out is the difference to the readings, which whoever reads it computes.
+//! Stage 2, models: use by model on completed days, in one query by key and model. [`models`](bursar_core::domain::usage::models) decides
+//! whose use it was. What the answer leaves out is the difference to the readings, which whoever reads it computes.
 
 use bursar_core::domain::usage::models::{Attribution, Sums, UseByDay, attribute};
 use bursar_core::store::{ModelDay, ModelRows};

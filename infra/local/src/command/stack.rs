@@ -55,6 +55,8 @@ pub struct Options {
     pub admins: Vec<EmailAddress>,
     pub provider: ProviderAt,
     pub smtp: Option<Relay>,
+    /// The configuration set of mails; without one nothing reports on them by itself.
+    pub mail_events: Option<String>,
     pub sync_every: SyncEvery,
     /// What stands between the functions and what they call.
     pub between: Option<Arc<dyn Between>>,
@@ -74,6 +76,7 @@ impl Options {
             admins,
             provider: ProviderAt::BuiltIn,
             smtp: None,
+            mail_events: None,
             sync_every: SyncEvery::Never,
             between: None,
             logs: Logs::new(usize::MAX, |_| ()),
@@ -181,6 +184,7 @@ impl Stack {
         let web_origin = options.origin.unwrap_or_else(|| served_at.clone());
         let own = format!("{aws}/{own}");
         let mut config = configuration(&web_origin, options.admins, &provider_url, &own)?;
+        config.mail_events = options.mail_events;
         config.waits = options.waits;
         let settings = Settings {
             runtime: crate::base::runtime()?.handle().clone(),
@@ -276,7 +280,7 @@ fn configuration(origin: &str, admins: Vec<EmailAddress>, provider: &str, own: &
         table: TABLE.to_owned(),
         origin: Origin::parse(origin).map_err(|why| anyhow::anyhow!("the web origin {why}"))?,
         mail_from: EmailAddress::parse("bursar@example.edu")?,
-        mail_events: Some("bursar".to_owned()),
+        mail_events: None,
         admins,
         management_key_secret: SECRET.to_owned(),
         institution: "Example University".to_owned(),

@@ -1,5 +1,5 @@
 //! What the provider shows of keys against what is recorded of them: a key that is enabled and must not be, one that is disabled
-//! or gone and should not be. The sync disables; nothing here ever enables. Limits stand in `limits`.
+//! or gone and should not be. The sync disables; nothing here ever enables. Limits stand in [`limits`].
 //!
 //! What the provider is found to say stops a grant only if its version is the one that was read before the provider was asked.
 //! What was found may be due to an act since.

@@ -5,12 +5,13 @@
 //! rule that was changed or a key that was used since is announced anew.
 //!
 //! The promise counts from the sending of the mail and not from the writing. When its day has come, the mail's row is read
-//! (`store::grants::act`); mark and row are of one instant, so only grants due that night cost a read.
+//! ([`Table::follow_rules`](crate::store::Table::follow_rules)); mark and row are of one instant, so only grants due that night cost a
+//! read.
 //!
 //! - Accepted a week before: it ends.
 //! - Waiting, or given up for a reason that is not the address's: not yet. An admin may have it sent again.
-//! - Given up because the address takes no mail: it ends, since nothing more would come of waiting.
-//! - Dropped, or its row gone after ninety days: it is announced anew.
+//! - Given up or dropped because the address takes no mail, or there is none: it ends, since nothing more would come of waiting.
+//! - Dropped for another reason, or its row gone after ninety days: it is announced again.
 //!
 //! These mails are sent whatever the programme says of mails to students. The end of the term is announced in the same way, and
 //! comes whether it was announced or not.
@@ -29,8 +30,8 @@ pub struct AnnouncedEnd {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoticeDelivery {
-    /// The mail server had accepted the mail by then, or the mail was given up because the address takes
-    /// none. Nothing further will happen to it.
+    /// The mail server had accepted the mail by then, or no mail was sent because the address takes none.
+    /// Nothing further will happen to it.
     SentBy(Moment),
     Waiting,
     Void,

@@ -1,8 +1,8 @@
 //! One person's right to one live key in one programme: what a grant and its attempts can be. What can be done to them stands
 //! beside it: each act a pure function from what was read to what is to be written.
 //!
-//! The states of a grant, an attempt and an order are drawn in `ARCHITECTURE.md`. `store::grants::act` writes what an act
-//! decides. What a grant can still cost is `reservation`, what the provider is still to be told `order`.
+//! The states of a grant, an attempt and an order are drawn in `ARCHITECTURE.md`. [`Table::act`](crate::store::Table::act) writes what an
+//! act decides. What a grant can still cost is [`reservation`], what the provider is still to be told [`order`].
 
 mod attempt;
 mod change;

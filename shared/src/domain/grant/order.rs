@@ -1,5 +1,5 @@
 //! Orders: what the provider is still to be told of a key: off, on, another limit, other rules, or a last look at what it used. Who
-//! sends them is `crate::orders`.
+//! sends them is [`crate::orders`].
 //!
 //! An order lies on its attempt and is written with the act that causes it. It is repeated until it is confirmed, and reckoned
 //! anew each time it is sent. The request that caused it sends it, and so do the work of each minute and the sync.

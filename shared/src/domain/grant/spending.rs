@@ -1,5 +1,5 @@
 //! The sums behind caps: what the keys of a grant have used, what a live key's limit should be, and what a student has surely
-//! used of their cap, as mails report it. What a grant can still cost is `reservation`, which errs on the other side.
+//! used of their cap, as mails report it. What a grant can still cost is [`reservation`], which errs on the other side.
 
 use super::*;
 

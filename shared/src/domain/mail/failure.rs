@@ -23,8 +23,12 @@ pub const RETURNED: &str = "Returned";
 pub const CORRUPT: &str = "Corrupt";
 /// No message could be made for this row and address.
 pub const NOT_A_MAIL: &str = "NotAMail";
-/// The codes with which the mail server, or the code that builds a message, rejects an address.
-const OF_THE_ADDRESS: [&str; 3] = ["InvalidParameterValue", "ValidationError", NOT_A_MAIL];
+/// The reason recorded for a mail that is dropped, since mail to the address bounced before or was complained about.
+pub const NOT_WANTED: &str = "mail to this address comes back or is not wanted";
+/// The reason recorded for a mail about a grant that has lost its address to another person, or whose person was erased.
+pub const NO_ADDRESS: &str = "the grant has no address any more";
+/// The codes with which the mail server, or the code that builds a message, rejects an address; and why none was asked to send.
+const OF_THE_ADDRESS: [&str; 5] = ["InvalidParameterValue", "ValidationError", NOT_A_MAIL, NOT_WANTED, NO_ADDRESS];
 /// The row was taken up again and again, and the outcome of its sending is not known.
 pub const GIVEN_UP: &str = "GivenUp";
 

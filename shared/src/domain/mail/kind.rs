@@ -76,10 +76,22 @@ impl MailKind {
         }
     }
 
-    /// Whether the kind is bulk: written to many people at once, and able to wait. Bulk mail is stopped when
-    /// too much of it comes back. Mail that somebody waits for, or that tells of money in time, is not.
-    pub fn is_bulk(self) -> bool {
-        matches!(self, MailKind::Roster | MailKind::Digest | MailKind::Student | MailKind::Statement)
+    /// The class in whose queue it waits, unless it was sent by hand.
+    pub fn class(self) -> MailClass {
+        match self {
+            MailKind::Roster => MailClass::Roster,
+            MailKind::Digest => MailClass::Digest,
+            MailKind::Statement => MailClass::Statement,
+            MailKind::Student => MailClass::Student,
+            MailKind::Link
+            | MailKind::KeyShown
+            | MailKind::KeyLeaked
+            | MailKind::Alert
+            | MailKind::Account
+            | MailKind::Request
+            | MailKind::Import
+            | MailKind::Test => MailClass::Urgent,
+        }
     }
 }
 
@@ -113,8 +125,8 @@ impl MailClass {
         MailClass::Roster,
     ];
 
-    /// The kind of mail with which this line stops when too much comes back. Urgent mail, and mail asked for
-    /// by hand, never stops.
+    /// The kind of bulk mail with which this line stops when too much comes back. Mail that a person waits for, or that tells of
+    /// money in time, never stops.
     pub fn stops_with(self) -> Option<MailKind> {
         match self {
             MailClass::Urgent | MailClass::ByHand => None,

@@ -1,5 +1,5 @@
-//! The rules of what keys may call, and tiers: named lists of models, kept by admins. `guardrail` says what the provider has
-//! confirmed of rules, and `provider::guardrails` translates them for the provider.
+//! The rules of what keys may call, and tiers: named lists of models, kept by admins. [`guardrail`](super::guardrail) says what the
+//! provider has confirmed of rules, and [`guardrails`](crate::provider::guardrails) translates them for the provider.
 
 use crate::prelude::*;
 

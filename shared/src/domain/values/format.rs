@@ -1,4 +1,4 @@
-//! Dates and times as people read them, on pages and in mails. `Usd` writes amounts itself; files and hooks
+//! Dates and times as people read them, on pages and in mails. [`Usd`] writes amounts itself; files and hooks
 //! carry both in full instead.
 
 use std::borrow::Borrow;

@@ -1,5 +1,5 @@
 //! A provider key as we know it: its hash, its plaintext for the length of one request, and patterns of the names that people
-//! choose by the hundred. The other attributes of a key belong to `provider`.
+//! choose by the hundred. The other attributes of a key belong to [`provider`](crate::provider).
 
 use secrecy::{ExposeSecret, SecretString};
 

@@ -1,5 +1,5 @@
 //! The windows in which a cap counts. They are the provider's: UTC days, UTC weeks from Monday, UTC calendar
-//! months, or the whole term. The dates of a term belong to `term`.
+//! months, or the whole term. The dates of a term belong to [`term`](super::term).
 
 use jiff::Zoned;
 use jiff::civil::Weekday;

@@ -1,5 +1,5 @@
 //! The provider's calls: the time-out of each, and whether it may be sent again when its answer did not come.
-//! `send` acts on it; nothing else decides about repeating.
+//! [`send`](super::send) acts on it; nothing else decides about repeating.
 
 use http::Method;
 

@@ -1,18 +1,18 @@
 //! The one way to change a grant: read it with all that decides, let a rule decide, write on condition that nothing has moved.
 //!
 //! 1. The programme, its budget, the grant with its attempts (one item) and the readings are read.
-//! 2. A rule of `domain::grant` decides on that view: a `Change`, or a refusal that says why.
+//! 2. A rule of [`grant`](crate::domain::grant) decides on that view: a [`Change`], or a refusal that says why.
 //! 3. One transaction writes the grant on condition of its version, moves the budget, and puts one audit entry and the mail that is
 //!    owed.
 //! 4. A condition that fails means that somebody was faster: it is read and decided again. A conflict is retried with jitter.
 //!
-//! A rule names what it depends on (`DependsOn`), and a lost answer is asked for again with the same token, so no act has a case of
+//! A rule names what it depends on ([`DependsOn`]), and a lost answer is asked for again with the same token, so no act has a case of
 //! its own for a race or a lost answer.
 //!
 //! The attempts lie in the grant's item because what a decision rests on must be read at one moment. Readings lie beside it
 //! because the sync writes them without asking anybody.
 //!
-//! A change says by which audit entry it is told, or which mark it leaves (`Logged`); nothing else writes a grant that is there.
+//! A change says by which audit entry it is told, or which mark it leaves ([`Logged`]); nothing else writes a grant that is there.
 
 use crate::domain::grant::{
     AnnouncedEnd, Attempt, BudgetChange, Change, ChangeRefused, DependsOn, Logged, Notice, NoticeDelivery,
@@ -22,7 +22,7 @@ use crate::domain::mail::failure::is_of_the_address;
 use crate::domain::values::window::end_of_utc_day;
 use crate::store::grants::view::{AS_READ, as_read};
 use crate::store::prelude::*;
-use crate::store::{FiledMail, KnownAddress, NO_ADDRESS, NOT_WANTED};
+use crate::store::{FiledMail, KnownAddress};
 
 /// The most readings that one transaction checks, of its hundred parts. No grant uses keys of so many
 /// attempts in one window.
@@ -189,7 +189,8 @@ pub(crate) fn transaction_of(
         transaction = transaction.check(&programme, "version = :version", &[(":version", version)])?;
     }
     transaction = with_enrolment_moved(transaction, grant, &view.grant.person.address, now)?;
-    let row = change.notice().map(|notice| OutboxRow::notice(new_ulid(now), notice, grant, now));
+    let notice = change.notice().map(|notice| QueuedMail::notice(notice, grant));
+    let row = notice.map(|notice| OutboxRow::queued(new_ulid(now), notice, now));
     if let Some(row) = row {
         transaction = transaction.owing(&row)?;
     }
@@ -314,9 +315,7 @@ impl Table {
     ) -> Result<(AnnouncedEnd, NoticeDelivery), StoreError> {
         let (programme, grant) = (&view.programme.id, &view.grant.id);
         let rows = self.mails(self.list(FiledMail::written_at(programme, grant, said.at)).await?, usize::MAX).await?;
-        let announces =
-            |row: &OutboxRow| matches!(&row.mail, QueuedMail::Notice { notice, .. } if *notice == announced);
-        let row = rows.into_iter().find(announces);
+        let row = rows.into_iter().find(|row| row.mail == QueuedMail::notice(announced, &view.grant));
         Ok((said, row.map_or(NoticeDelivery::Void, |row| row.outcome())))
     }
 }
@@ -331,9 +330,10 @@ impl OutboxRow {
             MailState::Delivered { at, .. } | MailState::Bounced { at, .. } | MailState::Complained { at, .. } => {
                 NoticeDelivery::SentBy(self.counted_on.map_or(*at, |day| end_of_utc_day(day).min(*at)))
             }
-            MailState::Dropped { why, at } if why == NOT_WANTED || why == NO_ADDRESS => NoticeDelivery::SentBy(*at),
+            MailState::Dropped { why, at } | MailState::Failed { why, at } if is_of_the_address(why) => {
+                NoticeDelivery::SentBy(*at)
+            }
             MailState::Dropped { .. } => NoticeDelivery::Void,
-            MailState::Failed { why, at } if is_of_the_address(why) => NoticeDelivery::SentBy(*at),
             // An admin was notified, and may have it sent again.
             MailState::Failed { .. } => NoticeDelivery::Waiting,
         }

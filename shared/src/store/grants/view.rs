@@ -208,7 +208,7 @@ impl Table {
         let key = Reading::key_of(programme, grant, epoch);
         let held = "SET unchanged_until = if_not_exists(unchanged_until, :listed_at)";
         let values = [(":listed_at", instant(listed_at))];
-        let held = self.transaction().update(&key, held, "attribute_exists(pk)", &values)?;
+        let held = self.single().update(&key, held, "attribute_exists(pk)", &values)?;
         self.write_alone(held, deadline).await.map(drop)
     }
 
@@ -220,7 +220,7 @@ impl Table {
         over: Option<&Reading>,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
-        let put = self.transaction();
+        let put = self.single();
         let put = match over {
             None => {
                 let not_larger = "(lifetime <= :lifetime AND byok <= :byok AND as_of <= :as_of)";
@@ -311,7 +311,7 @@ impl Table {
             grants.iter().for_each(|grant| unreserved.add(grant));
             owed += grants.len();
         }
-        self.write_alone(self.transaction().setting_roster_mails_owed(programme, owed)?, deadline).await?;
+        self.set_roster_mails_owed(programme, owed, deadline).await?;
         if unreserved == budget.unreserved {
             return Ok(());
         }
@@ -319,7 +319,7 @@ impl Table {
             [(":unreserved", attribute_of(&unreserved)?), (":version", number(budget.version)), (":one", number(1))];
         let key = Budget::key_of(programme);
         let set = "SET unreserved = :unreserved ADD version :one";
-        self.write_alone(self.transaction().update(&key, set, "version = :version", &values)?, deadline).await?;
+        self.write_alone(self.single().update(&key, set, "version = :version", &values)?, deadline).await?;
         Ok(())
     }
 

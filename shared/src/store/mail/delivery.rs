@@ -204,10 +204,7 @@ impl OutboxRow {
     /// Why it was given up, and when. A row that could not be read then says nothing of it, even if it can be
     /// read by now.
     pub fn given_up(&self) -> (&str, Moment) {
-        match &self.state {
-            MailState::Failed { why, at } => (why, *at),
-            _ => (CORRUPT, self.written_at),
-        }
+        if let MailState::Failed { why, at } = &self.state { (why, *at) } else { (CORRUPT, self.written_at) }
     }
 }
 
@@ -269,7 +266,7 @@ impl Table {
         let values =
             [(":dead", text(Queue::DeadMail.as_str())), (":now", text(keys::due(now))), (":mail", text("mail-"))];
         let (given_up, condition) = ("SET queue = :dead, due = :now", "begins_with(queue, :mail) AND queue <> :dead");
-        let given_up = self.transaction().update(&OutboxRow::key_of(row), given_up, condition, &values)?;
+        let given_up = self.single().update(&OutboxRow::key_of(row), given_up, condition, &values)?;
         self.write_alone(given_up, deadline).await.map(drop)
     }
 
@@ -280,11 +277,6 @@ impl Table {
         Ok(rows)
     }
 }
-
-/// The reason recorded for a mail that is not sent to such an address, where nobody need be notified.
-pub const NOT_WANTED: &str = "mail to this address comes back or is not wanted";
-/// The reason recorded for a mail about a grant that has lost its address to somebody else, or whose person was erased.
-pub const NO_ADDRESS: &str = "the grant has no address any more";
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undeliverable {

@@ -3,6 +3,7 @@
 
 use crate::domain::mail::failure::{NOT_VERIFIED, QUOTA, QUOTA_UNREAD};
 use crate::domain::mail::kind::{Delivery, MailCounts, MailDay, MailKind};
+use crate::store::Facts;
 use crate::store::prelude::*;
 
 const KEPT: SignedDuration = SignedDuration::from_hours(366 * 24);
@@ -87,6 +88,19 @@ impl Table {
         Ok(self.get(RosterMails::key_of(programme)).await?.unwrap_or_else(none))
     }
 
+    /// Corrects the number of people to whom a roster mail is owed.
+    pub(crate) async fn set_roster_mails_owed(
+        &self,
+        programme: &ProgrammeId,
+        owed: usize,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let set = format!("SET #kind = :kind, programme = :programme, owed = :owed ADD {CHANGES}");
+        let values = of_roster(programme, owed, [0; 5]);
+        let set = self.single().update(&RosterMails::key_of(programme), &set, "", &values)?;
+        self.write_alone(set, deadline).await.map(drop)
+    }
+
     pub async fn mail_counts(&self, day: Date) -> Result<MailCounts, StoreError> {
         Ok(self.list(MailDay::of_day(day)).await?.into_iter().map(|day| day.counts).sum())
     }
@@ -113,7 +127,7 @@ impl Transaction {
         before: Option<Delivery>,
         after: Option<Delivery>,
     ) -> Result<Transaction, StoreError> {
-        let kind = mail.kind();
+        let Facts { kind, to, .. } = mail.facts();
         let count = |fared: Option<Delivery>| {
             let mut count = MailCounts::default();
             fared.into_iter().for_each(|fared| count.count(fared));
@@ -130,8 +144,8 @@ impl Transaction {
         ]);
         let counted = format!("SET #kind = :kind, #day = :day, #mail = :mail, #ttl = :ttl ADD {CHANGES}");
         let transaction = self.update(&MailDay::key_of(day, kind), &counted, "", &values)?;
-        match mail {
-            QueuedMail::Roster { programme, .. } => transaction.counting_roster_mails(programme, 0, changes),
+        match to.programme() {
+            Some(programme) if kind == MailKind::Roster => transaction.counting_roster_mails(programme, 0, changes),
             _ => Ok(transaction),
         }
     }
@@ -145,16 +159,6 @@ impl Transaction {
     ) -> Result<Transaction, StoreError> {
         let counted = format!("SET #kind = :kind, programme = :programme ADD owed :owed, {CHANGES}");
         self.update(&RosterMails::key_of(programme), &counted, "", &of_roster(programme, owed, changes))
-    }
-
-    /// Corrects the number of people to whom a roster mail is owed.
-    pub(crate) fn setting_roster_mails_owed(
-        self,
-        programme: &ProgrammeId,
-        owed: usize,
-    ) -> Result<Transaction, StoreError> {
-        let set = format!("SET #kind = :kind, programme = :programme, owed = :owed ADD {CHANGES}");
-        self.update(&RosterMails::key_of(programme), &set, "", &of_roster(programme, owed, [0; 5]))
     }
 }
 

@@ -30,7 +30,7 @@ pub struct OutboxRow {
 
 stored! {
     OutboxRow |it| (row: Ulid = it.row) => key(format!("O#{row}"), "O");
-    expires it.written_at + it.is_kept_for();
+    expires it.written_at + it.mail.facts().kept_for;
     waits it.waits()
 }
 
@@ -231,15 +231,6 @@ pub const OUTBOX_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 const REQUEST_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 impl OutboxRow {
-    /// How long the row is kept. An ask may hold a stranger's address, so it goes soon.
-    pub(crate) fn is_kept_for(&self) -> SignedDuration {
-        match self.mail {
-            QueuedMail::Link { .. } => LOGIN_REQUEST_LASTS,
-            QueuedMail::Request { .. } | QueuedMail::FormerAddress { .. } => REQUEST_KEPT,
-            _ => OUTBOX_KEPT,
-        }
-    }
-
     pub(crate) fn waits(&self) -> Option<(Queue, Moment)> {
         let queue = Queue::Mail(self.class);
         match self.state {
@@ -247,12 +238,16 @@ impl OutboxRow {
             MailState::Sending { lease_until, .. } => Some((queue, lease_until)),
             // A dead letter waits for a person.
             MailState::Failed { at, .. } => Some((Queue::DeadMail, at)),
-            _ => None,
+            MailState::Sent { .. }
+            | MailState::Delivered { .. }
+            | MailState::Bounced { .. }
+            | MailState::Complained { .. }
+            | MailState::Dropped { .. } => None,
         }
     }
 
     pub fn queued(row: Ulid, mail: QueuedMail, now: Moment) -> OutboxRow {
-        let (class, state) = (mail.class(), MailState::Waiting { since: now });
+        let (class, state) = (mail.facts().kind.class(), MailState::Waiting { since: now });
         OutboxRow { row, class, state, written_at: now, tries: 0, version: 1, again_at: None, counted_on: None, mail }
     }
 
@@ -261,21 +256,15 @@ impl OutboxRow {
         OutboxRow { class: MailClass::ByHand, ..OutboxRow::queued(row, mail, now) }
     }
 
-    pub fn notice(row: Ulid, notice: Notice, grant: &Grant, now: Moment) -> OutboxRow {
-        OutboxRow::queued(row, QueuedMail::notice(notice, grant), now)
-    }
-
     /// The item that files it under its grant, or under its programme.
     fn filed(&self) -> Option<FiledMail> {
-        let grant = match &self.mail {
-            QueuedMail::Roster { grant, .. }
-            | QueuedMail::FormerAddress { grant, .. }
-            | QueuedMail::Notice { grant, .. }
-            | QueuedMail::CapUsed { grant, .. } => Some(grant.clone()),
-            _ => None,
+        let Facts { kind, to, .. } = self.mail.facts();
+        let grant = match to {
+            MailTo::Student(_, grant) => Some(grant.clone()),
+            MailTo::Asker | MailTo::Staff(..) => None,
         };
-        let (mail, first, written_at) = (self.mail.kind(), self.row, self.written_at);
-        Some(FiledMail { programme: self.mail.programme()?.clone(), grant, mail, first, rows: vec![first], written_at })
+        let (first, written_at) = (self.row, self.written_at);
+        Some(FiledMail { programme: to.programme()?.clone(), grant, mail: kind, first, rows: vec![first], written_at })
     }
 }
 
@@ -288,105 +277,95 @@ impl MailState {
             MailState::Bounced { bounce: Bounce::Hard, .. } => Delivery::Bounced,
             MailState::Bounced { .. } => Delivery::Returned,
             MailState::Complained { .. } => Delivery::Complained,
-            _ => return None,
+            MailState::Waiting { .. }
+            | MailState::Sending { .. }
+            | MailState::Dropped { .. }
+            | MailState::Failed { .. } => return None,
         })
     }
 }
 
-impl QueuedMail {
-    pub fn in_words(&self) -> &'static str {
-        match self {
-            QueuedMail::Link { .. } => "link to sign in",
-            QueuedMail::Roster { is_reminder: false, .. } => "roster mail",
-            QueuedMail::Roster { is_reminder: true, .. } => "reminder to claim",
-            QueuedMail::FormerAddress { .. } => "notice to the former address",
-            QueuedMail::Notice { notice, .. } => match notice {
-                Notice::KeyShown => "a key was shown",
-                Notice::KeyLeaked => "a key was reported leaked",
-                Notice::Unused | Notice::TooOld => "a rule ended a key",
-                Notice::TermEndSoon => "the term will end",
-                Notice::UnusedSoon | Notice::TooOldSoon => "a rule will end a key",
-            },
-            QueuedMail::CapUsed { .. } => "how much of a cap is used",
-            QueuedMail::Alert { .. } => "alert",
-            QueuedMail::TestAlert { .. } => "test alert",
-            QueuedMail::Request { .. } => "request to admins",
-            QueuedMail::More { .. } => "request for more",
-            QueuedMail::Import { .. } => "registrar's file",
-            QueuedMail::Digest { .. } => "digest",
-            QueuedMail::AccountDigest { .. } => "digest of the account",
-            QueuedMail::Statement { .. } => "statement",
-            QueuedMail::Account { .. } => "alarm of the account",
-        }
-    }
-
-    /// Whether it goes to staff of a programme or of the account, or to finance. The loss of such a mail must come to
-    /// somebody's notice.
-    pub fn is_to_staff(&self) -> bool {
-        self.recipient().is_some()
-    }
-
+/// What is said of a mail because of its kind.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// The value of its header `X-Bursar-Mail`.
+    pub kind: MailKind,
+    pub words: &'static str,
+    pub to: MailTo<'a>,
     /// The choice by which its recipient can opt out. Nobody can opt out of mail about their key or about a
     /// rule that will switch it off.
-    pub fn of_choice(&self) -> Option<OptionalMail> {
+    pub choice: Option<OptionalMail>,
+    pub(crate) kept_for: SignedDuration,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub enum MailTo<'a> {
+    /// The address for which a link was asked, perhaps a stranger's.
+    Asker,
+    /// The student of a grant, under which the mail is filed, or who had its address before.
+    Student(&'a ProgrammeId, &'a GrantId),
+    /// A person with a role on the programme or on the account, or finance. The loss of such a mail is told to another.
+    Staff(Option<&'a ProgrammeId>, &'a PersonId),
+}
+
+impl QueuedMail {
+    /// A new kind of mail does not compile before all of this is said of it.
+    pub fn facts(&self) -> Facts<'_> {
+        use MailTo::{Asker, Staff, Student};
+        let facts = |kind, words, to, choice, kept_for| Facts { kind, words, to, choice, kept_for };
         match self {
-            QueuedMail::Digest { .. } | QueuedMail::AccountDigest { .. } => Some(OptionalMail::Digest),
-            QueuedMail::CapUsed { .. } | QueuedMail::Notice { notice: Notice::TermEndSoon, .. } => {
-                Some(OptionalMail::Reminder)
+            QueuedMail::Link { .. } => facts(MailKind::Link, "link to sign in", Asker, None, LOGIN_REQUEST_LASTS),
+            QueuedMail::Roster { programme, grant, is_reminder } => {
+                let words = if *is_reminder { "reminder to claim" } else { "roster mail" };
+                facts(MailKind::Roster, words, Student(programme, grant), None, OUTBOX_KEPT)
             }
-            _ => None,
-        }
-    }
-
-    pub fn programme(&self) -> Option<&ProgrammeId> {
-        match self {
-            QueuedMail::Roster { programme, .. }
-            | QueuedMail::FormerAddress { programme, .. }
-            | QueuedMail::Notice { programme, .. }
-            | QueuedMail::CapUsed { programme, .. }
-            | QueuedMail::Alert { programme, .. }
-            | QueuedMail::TestAlert { programme, .. }
-            | QueuedMail::Request { programme, .. }
-            | QueuedMail::More { programme, .. }
-            | QueuedMail::Import { programme, .. }
-            | QueuedMail::Digest { programme, .. } => Some(programme),
-            _ => None,
-        }
-    }
-
-    /// Whom of the staff or of finance it goes to.
-    pub fn recipient(&self) -> Option<&PersonId> {
-        match self {
-            QueuedMail::Alert { recipient, .. }
-            | QueuedMail::TestAlert { recipient, .. }
-            | QueuedMail::Request { recipient, .. }
-            | QueuedMail::More { recipient, .. }
-            | QueuedMail::Import { recipient, .. }
-            | QueuedMail::Account { recipient, .. }
-            | QueuedMail::Digest { recipient, .. }
-            | QueuedMail::AccountDigest { recipient, .. }
-            | QueuedMail::Statement { recipient, .. } => Some(recipient),
-            _ => None,
-        }
-    }
-
-    /// The value of its header `X-Bursar-Mail`.
-    pub fn kind(&self) -> MailKind {
-        match self {
-            QueuedMail::Link { .. } => MailKind::Link,
-            QueuedMail::Roster { .. } => MailKind::Roster,
-            QueuedMail::Notice { notice: Notice::KeyShown, .. } => MailKind::KeyShown,
-            QueuedMail::Notice { notice: Notice::KeyLeaked, .. } => MailKind::KeyLeaked,
-            QueuedMail::Notice { .. } | QueuedMail::CapUsed { .. } | QueuedMail::FormerAddress { .. } => {
-                MailKind::Student
+            QueuedMail::FormerAddress { programme, grant, .. } => {
+                let words = "notice to the former address";
+                facts(MailKind::Student, words, Student(programme, grant), None, REQUEST_KEPT)
             }
-            QueuedMail::Alert { .. } => MailKind::Alert,
-            QueuedMail::TestAlert { .. } => MailKind::Test,
-            QueuedMail::Request { .. } | QueuedMail::More { .. } => MailKind::Request,
-            QueuedMail::Import { .. } => MailKind::Import,
-            QueuedMail::Account { .. } => MailKind::Account,
-            QueuedMail::Digest { .. } | QueuedMail::AccountDigest { .. } => MailKind::Digest,
-            QueuedMail::Statement { .. } => MailKind::Statement,
+            QueuedMail::Notice { programme, grant, notice, .. } => {
+                let (kind, words, choice) = match notice {
+                    Notice::KeyShown => (MailKind::KeyShown, "a key was shown", None),
+                    Notice::KeyLeaked => (MailKind::KeyLeaked, "a key was reported leaked", None),
+                    Notice::Unused | Notice::TooOld => (MailKind::Student, "a rule ended a key", None),
+                    Notice::TermEndSoon => (MailKind::Student, "the term will end", Some(OptionalMail::Reminder)),
+                    Notice::UnusedSoon | Notice::TooOldSoon => (MailKind::Student, "a rule will end a key", None),
+                };
+                facts(kind, words, Student(programme, grant), choice, OUTBOX_KEPT)
+            }
+            QueuedMail::CapUsed { programme, grant, .. } => {
+                let (words, choice) = ("how much of a cap is used", Some(OptionalMail::Reminder));
+                facts(MailKind::Student, words, Student(programme, grant), choice, OUTBOX_KEPT)
+            }
+            QueuedMail::Alert { programme, recipient, .. } => {
+                facts(MailKind::Alert, "alert", Staff(Some(programme), recipient), None, OUTBOX_KEPT)
+            }
+            QueuedMail::TestAlert { programme, recipient } => {
+                facts(MailKind::Test, "test alert", Staff(Some(programme), recipient), None, OUTBOX_KEPT)
+            }
+            QueuedMail::Request { programme, recipient, .. } => {
+                facts(MailKind::Request, "request to admins", Staff(Some(programme), recipient), None, REQUEST_KEPT)
+            }
+            QueuedMail::More { programme, recipient, .. } => {
+                facts(MailKind::Request, "request for more", Staff(Some(programme), recipient), None, OUTBOX_KEPT)
+            }
+            QueuedMail::Import { programme, recipient, .. } => {
+                facts(MailKind::Import, "registrar's file", Staff(Some(programme), recipient), None, OUTBOX_KEPT)
+            }
+            QueuedMail::Account { recipient, .. } => {
+                facts(MailKind::Account, "alarm of the account", Staff(None, recipient), None, OUTBOX_KEPT)
+            }
+            QueuedMail::Digest { programme, recipient, .. } => {
+                let to = Staff(Some(programme), recipient);
+                facts(MailKind::Digest, "digest", to, Some(OptionalMail::Digest), OUTBOX_KEPT)
+            }
+            QueuedMail::AccountDigest { recipient, .. } => {
+                let (words, choice) = ("digest of the account", Some(OptionalMail::Digest));
+                facts(MailKind::Digest, words, Staff(None, recipient), choice, OUTBOX_KEPT)
+            }
+            QueuedMail::Statement { recipient, .. } => {
+                facts(MailKind::Statement, "statement", Staff(None, recipient), None, OUTBOX_KEPT)
+            }
         }
     }
 
@@ -395,22 +374,22 @@ impl QueuedMail {
         let (programme, epoch, grant) = (grant.programme.clone(), grant.last_shown(), grant.id.clone());
         QueuedMail::Notice { programme, grant, epoch, notice }
     }
+}
 
-    /// The class in whose queue it waits, unless somebody sent it by hand.
-    pub fn class(&self) -> MailClass {
-        match self.kind() {
-            MailKind::Roster => MailClass::Roster,
-            MailKind::Digest => MailClass::Digest,
-            MailKind::Statement => MailClass::Statement,
-            MailKind::Student => MailClass::Student,
-            MailKind::Link
-            | MailKind::KeyShown
-            | MailKind::KeyLeaked
-            | MailKind::Alert
-            | MailKind::Account
-            | MailKind::Request
-            | MailKind::Import
-            | MailKind::Test => MailClass::Urgent,
+impl<'a> MailTo<'a> {
+    pub fn programme(self) -> Option<&'a ProgrammeId> {
+        match self {
+            MailTo::Asker => None,
+            MailTo::Student(programme, _) => Some(programme),
+            MailTo::Staff(programme, _) => programme,
+        }
+    }
+
+    /// Who of the staff or of finance it goes to.
+    pub fn staff(self) -> Option<&'a PersonId> {
+        match self {
+            MailTo::Asker | MailTo::Student(..) => None,
+            MailTo::Staff(_, recipient) => Some(recipient),
         }
     }
 }

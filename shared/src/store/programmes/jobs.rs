@@ -477,7 +477,7 @@ impl Table {
         self.keep_bytes(&import.part(Kept::Rows), rows, deadline).await?;
         self.keep_steps(import, steps, deadline).await?;
         let not_applied = [(":not", AttributeValue::Bool(false))];
-        let kept = self.transaction().create_or_replace(import, "applied = :not", &not_applied)?;
+        let kept = self.single().create_or_replace(import, "applied = :not", &not_applied)?;
         self.write_alone(kept, deadline).await.map(drop)
     }
 

@@ -178,7 +178,7 @@ impl Table {
             .into_iter()
             .zip(0..)
             .map(part)
-            .map(|part| async move { self.write_alone(self.transaction().set(&part)?, deadline).await });
+            .map(|part| async move { self.write_alone(self.single().set(&part)?, deadline).await });
         let mut puts = stream::iter(puts).buffer_unordered(SIDE_BY_SIDE);
         while puts.try_next().await?.is_some() {}
         Ok(())
@@ -266,14 +266,14 @@ impl Table {
         let Some(token) = &file.token else { return Ok(()) };
         let values = [(":yes", AttributeValue::Bool(true)), (":hash", text(token.as_str()))];
         let key = RosterToken::key_of(&file.programme);
-        let trusted = self.transaction().update(&key, "SET is_trusted = :yes", "#hash = :hash", &values)?;
+        let trusted = self.single().update(&key, "SET is_trusted = :yes", "#hash = :hash", &values)?;
         self.write_alone(trusted, deadline).await.map(drop)
     }
 
     /// Notes that a token is in use, unless another was made meanwhile.
     pub async fn note_token_use(&self, token: &RosterToken, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
         let values = [(":now", instant(now)), (":hash", text(token.hash.as_str()))];
-        let used = self.transaction().update(&token.key(), "SET last_used_at = :now", "#hash = :hash", &values)?;
+        let used = self.single().update(&token.key(), "SET last_used_at = :now", "#hash = :hash", &values)?;
         self.write_alone(used, deadline).await.map(drop)
     }
 }

@@ -1,5 +1,6 @@
-//! What runs of the sync read and reckoned: the account's money on each day, the foreign keys, the totals of a programme and of its groups,
-//! the use by model, and the report of each run that ended. The sync decides what is written, `domain::usage::models` whose use it is.
+//! What runs of the sync read and reckoned: the account's money on each day, the foreign keys, the totals of a programme and of its
+//! groups, the use by model, and the report of each run that ended. The sync decides what is written,
+//! [`models`](crate::domain::usage::models) whose use it is.
 
 use crate::domain::ledger::cut::LifetimeUse;
 use crate::domain::ledger::foreign::KeyOwner;

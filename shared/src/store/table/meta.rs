@@ -46,7 +46,7 @@ impl Table {
     /// Records this table, a restored copy that was recovered, as the deployment's own.
     pub async fn adopt(&self, deadline: Deadline) -> Result<(), StoreError> {
         let (names, named) = ("SET #table = :table", [(":table", text(&self.name))]);
-        let adopted = self.transaction().update(&Meta::key_of(), names, "attribute_exists(pk)", &named)?;
+        let adopted = self.single().update(&Meta::key_of(), names, "attribute_exists(pk)", &named)?;
         self.write_alone(adopted, deadline).await.map(drop)
     }
 
@@ -126,7 +126,7 @@ impl Table {
     pub async fn renew(&self, lease: &Lease, until: Moment, deadline: Deadline) -> Result<bool, StoreError> {
         let as_held = [(":holder", text(&lease.holder)), (":fence", number(lease.fence))];
         let renewed = Lease { until, ..lease.clone() };
-        let renewed = self.transaction().put(&renewed, "holder = :holder AND fence = :fence", &as_held)?;
+        let renewed = self.single().put(&renewed, "holder = :holder AND fence = :fence", &as_held)?;
         self.write_alone(renewed, deadline).await
     }
 

@@ -17,14 +17,20 @@ use crate::store::prelude::*;
 const LEFT_FOR_AN_ANSWER: Duration = Duration::from_secs(8);
 
 /// The writes of one act.
-///
-/// Conditions may be empty, which is none. A name with a `#` stands for itself without it, since it is a reserved word.
 pub(crate) struct Transaction {
     table: String,
     writes: Vec<TransactWriteItem>,
 }
 
+/// A single write. It is sent by itself, so no other can be added.
+pub(crate) struct Single(TransactWriteItem);
+
+/// A single write that is still to be built.
+pub(crate) struct Unbuilt(String);
+
 type Values<'a> = &'a [(&'a str, AttributeValue)];
+type Write = Result<TransactWriteItemBuilder, BuildError>;
+type Built<W> = Result<<W as Writes>::Built, StoreError>;
 
 /// A transaction with what tells of it later: only such a one can be committed.
 pub(crate) struct Told(Transaction);
@@ -62,23 +68,78 @@ pub(crate) struct Pauses {
     backoff: ExponentialBackoff,
 }
 
-impl Transaction {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.writes.is_empty()
-    }
+/// What writes are built with.
+///
+/// Conditions may be empty, which is none. A name with a `#` stands for itself without it, since it is a reserved word.
+pub(crate) trait Writes: Sized {
+    type Built;
 
-    pub(crate) fn create<T: Stored>(self, value: &T) -> Result<Self, StoreError> {
+    fn with(self, key: &ItemKey, write: impl FnOnce(&str) -> Write) -> Built<Self>;
+
+    fn create<T: Stored>(self, value: &T) -> Built<Self> {
         self.put(value, "attribute_not_exists(pk)", &[])
     }
 
     /// Writes an item on condition that there is none yet, or that the one that is there meets the condition.
-    pub(crate) fn create_or_replace<T: Stored>(
-        self,
-        value: &T,
-        condition: &str,
-        values: Values<'_>,
-    ) -> Result<Self, StoreError> {
+    fn create_or_replace<T: Stored>(self, value: &T, condition: &str, values: Values<'_>) -> Built<Self> {
         self.put(value, &format!("attribute_not_exists(pk) OR {condition}"), values)
+    }
+
+    fn set<T: Stored>(self, value: &T) -> Built<Self> {
+        self.put(value, "", &[])
+    }
+
+    fn put<T: Stored>(self, value: &T, condition: &str, values: Values<'_>) -> Built<Self> {
+        let put = Put::builder()
+            .set_item(Some(items::to_item(value)?))
+            .set_condition_expression(given(condition))
+            .set_expression_attribute_names(reserved(condition))
+            .set_expression_attribute_values(named(values));
+        self.with(&value.key(), |table| Ok(TransactWriteItem::builder().put(put.table_name(table).build()?)))
+    }
+
+    fn remove(self, key: &ItemKey, condition: &str, values: Values<'_>) -> Built<Self> {
+        let delete = Delete::builder()
+            .set_key(Some(key_item(key)))
+            .set_condition_expression(given(condition))
+            .set_expression_attribute_names(reserved(condition))
+            .set_expression_attribute_values(named(values));
+        self.with(key, |table| Ok(TransactWriteItem::builder().delete(delete.table_name(table).build()?)))
+    }
+
+    fn update(self, key: &ItemKey, expression: &str, condition: &str, values: Values<'_>) -> Built<Self> {
+        let update = Update::builder()
+            .set_key(Some(key_item(key)))
+            .update_expression(expression)
+            .set_condition_expression(given(condition))
+            .set_expression_attribute_names(reserved(&format!("{expression} {condition}")))
+            .set_expression_attribute_values(named(values));
+        self.with(key, |table| Ok(TransactWriteItem::builder().update(update.table_name(table).build()?)))
+    }
+}
+
+impl Writes for Unbuilt {
+    type Built = Single;
+
+    fn with(self, key: &ItemKey, write: impl FnOnce(&str) -> Write) -> Built<Self> {
+        let write = write(&self.0).map_err(|error| StoreError::corrupt(key, "write", &error))?;
+        Ok(Single(write.build()))
+    }
+}
+
+impl Writes for Transaction {
+    type Built = Transaction;
+
+    fn with(mut self, key: &ItemKey, write: impl FnOnce(&str) -> Write) -> Built<Self> {
+        let Single(write) = Unbuilt(self.table.clone()).with(key, write)?;
+        self.writes.push(write);
+        Ok(self)
+    }
+}
+
+impl Transaction {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.writes.is_empty()
     }
 
     /// Writes an item over the version that was read; over none, if that is zero.
@@ -89,60 +150,13 @@ impl Transaction {
         self.put(value, "version = :version", &[(":version", number(version))])
     }
 
-    pub(crate) fn set<T: Stored>(self, value: &T) -> Result<Self, StoreError> {
-        self.put(value, "", &[])
-    }
-
-    pub(crate) fn put<T: Stored>(self, value: &T, condition: &str, values: Values<'_>) -> Result<Self, StoreError> {
-        let put = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(items::to_item(value)?))
-            .set_condition_expression(given(condition))
-            .set_expression_attribute_names(reserved(condition))
-            .set_expression_attribute_values(named(values));
-        self.with(&value.key(), put.build().map(|put| TransactWriteItem::builder().put(put)))
-    }
-
-    pub(crate) fn remove(self, key: &ItemKey, condition: &str, values: Values<'_>) -> Result<Self, StoreError> {
-        let delete = Delete::builder()
-            .table_name(&self.table)
-            .set_key(Some(key_item(key)))
-            .set_condition_expression(given(condition))
-            .set_expression_attribute_names(reserved(condition))
-            .set_expression_attribute_values(named(values));
-        self.with(key, delete.build().map(|delete| TransactWriteItem::builder().delete(delete)))
-    }
-
-    pub(crate) fn update(
-        self,
-        key: &ItemKey,
-        expression: &str,
-        condition: &str,
-        values: Values<'_>,
-    ) -> Result<Self, StoreError> {
-        let update = Update::builder()
-            .table_name(&self.table)
-            .set_key(Some(key_item(key)))
-            .update_expression(expression)
-            .set_condition_expression(given(condition))
-            .set_expression_attribute_names(reserved(&format!("{expression} {condition}")))
-            .set_expression_attribute_values(named(values));
-        self.with(key, update.build().map(|update| TransactWriteItem::builder().update(update)))
-    }
-
     /// Requires a condition of an item and leaves it as it is.
     pub(crate) fn check(self, key: &ItemKey, condition: &str, values: Values<'_>) -> Result<Self, StoreError> {
         let check = ConditionCheck::builder()
-            .table_name(&self.table)
             .set_key(Some(key_item(key)))
             .condition_expression(condition)
             .set_expression_attribute_values(named(values));
-        self.with(key, check.build().map(|check| TransactWriteItem::builder().condition_check(check)))
-    }
-
-    fn with(mut self, key: &ItemKey, write: Result<TransactWriteItemBuilder, BuildError>) -> Result<Self, StoreError> {
-        self.writes.push(write.map_err(|error| StoreError::corrupt(key, "write", &error))?.build());
-        Ok(self)
+        self.with(key, |table| Ok(TransactWriteItem::builder().condition_check(check.table_name(table).build()?)))
     }
 
     pub(crate) fn told_by(self, entries: &[Entry]) -> Result<Told, StoreError> {
@@ -157,6 +171,10 @@ impl Transaction {
 impl Table {
     pub(crate) fn transaction(&self) -> Transaction {
         Transaction { table: self.name.clone(), writes: Vec::new() }
+    }
+
+    pub(crate) fn single(&self) -> Unbuilt {
+        Unbuilt(self.name.clone())
     }
 
     /// Carries an act through: round after round, until a write commits, nothing is left to write, or the
@@ -218,21 +236,19 @@ impl Table {
     ///
     /// An earlier try whose answer was lost may be the reason, so this is for writes of which "it is there already" and "done"
     /// are one answer; all else is a transaction.
-    pub(crate) async fn write_alone(&self, single: Transaction, deadline: Deadline) -> Result<bool, StoreError> {
+    pub(crate) async fn write_alone(&self, single: Single, deadline: Deadline) -> Result<bool, StoreError> {
         let mut pauses = Pauses::until(deadline);
-        for write in &single.writes {
-            while let Err(failure) = self.send(write).await {
-                match Verdict::of(&failure) {
-                    Verdict::Refused => return Ok(false),
-                    Verdict::Again if pauses.pause().await => {}
-                    _ => return Err(StoreError::Service(failure)),
-                }
+        while let Err(failure) = self.send(&single).await {
+            match Verdict::of(&failure) {
+                Verdict::Refused => return Ok(false),
+                Verdict::Again if pauses.pause().await => {}
+                _ => return Err(StoreError::Service(failure)),
             }
         }
         Ok(true)
     }
 
-    async fn send(&self, write: &TransactWriteItem) -> Result<(), SdkFailure> {
+    async fn send(&self, Single(write): &Single) -> Result<(), SdkFailure> {
         if let Some(put) = write.put.clone() {
             let send = self.client.put_item().table_name(put.table_name).set_item(Some(put.item));
             let send = send.set_condition_expression(put.condition_expression);
@@ -261,12 +277,12 @@ impl Table {
     /// Writes an item that must not be there yet. Returns `false` when there is one, perhaps from a try of
     /// its own whose answer was lost.
     pub(crate) async fn put_new<T: Stored>(&self, value: &T, deadline: Deadline) -> Result<bool, StoreError> {
-        self.write_alone(self.transaction().create(value)?, deadline).await
+        self.write_alone(self.single().create(value)?, deadline).await
     }
 
     /// Writes an item, unless there is one of a later instant.
     pub async fn put_later<T: Stored>(&self, value: &T, as_of: Moment, deadline: Deadline) -> Result<(), StoreError> {
-        let put = self.transaction().create_or_replace(value, "as_of <= :as_of", &[(":as_of", instant(as_of))])?;
+        let put = self.single().create_or_replace(value, "as_of <= :as_of", &[(":as_of", instant(as_of))])?;
         self.write_alone(put, deadline).await.map(drop)
     }
 
@@ -282,7 +298,7 @@ impl Table {
     }
 
     pub(crate) async fn delete(&self, key: &ItemKey, deadline: Deadline) -> Result<(), StoreError> {
-        self.write_alone(self.transaction().remove(key, "", &[])?, deadline).await.map(drop)
+        self.write_alone(self.single().remove(key, "", &[])?, deadline).await.map(drop)
     }
 }
 
