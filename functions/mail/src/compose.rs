@@ -2,7 +2,8 @@
 //! words of each kind of mail are left to its own module.
 
 use bursar_core::domain::mail::failure::{NO_ADDRESS, NOT_WANTED, UNDELIVERABLE};
-use bursar_core::store::Run;
+use bursar_core::domain::values::address::MatchedAddress;
+use bursar_core::store::{MailTo, Run};
 
 use crate::letter::choice_at;
 use crate::prelude::*;
@@ -41,7 +42,7 @@ impl App {
             return Ok(composed);
         }
         let ComposedRow::Mail(letter) = &mut composed else { return Ok(composed) };
-        if letter.to.is_none() {
+        if letter.to.is_none() || self.is_of_another(facts.to, letter.to.matched()).await? {
             return Ok(ComposedRow::Nothing(NO_ADDRESS));
         }
         // A mail of a kind that the person opted out of is dropped, whether it would reach them or not.
@@ -61,6 +62,13 @@ impl App {
             Some(_) => UNWANTED,
             None => composed,
         })
+    }
+
+    /// Whether a grant has an address that by its newest enrolment, in whatever programme, is somebody else's.
+    async fn is_of_another(&self, to: MailTo<'_>, address: &MatchedAddress) -> Result<bool, StoreError> {
+        let MailTo::Student(programme, grant) = to else { return Ok(false) };
+        let (_, others) = self.table.enrolments_by_person(address).await?;
+        Ok(others.iter().any(|of| of.programme == *programme && of.grant == *grant))
     }
 
     async fn of(&self, row: &OutboxRow, now: Moment, deadline: Deadline) -> Result<ComposedRow, StoreError> {

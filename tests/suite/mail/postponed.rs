@@ -65,9 +65,11 @@ async fn no_key_is_held_while_no_mail_leaves() {
 
 #[tokio::test]
 async fn an_announcement_counts_by_what_became_of_it() {
-    let campus = announced(&["failed", "unreachable", "refused", "nowhere", "bounced", "paused", "gone"]).await;
+    let campus =
+        announced(&["failed", "rejected", "unreachable", "refused", "nowhere", "bounced", "paused", "gone"]).await;
     let (table, now) = (&campus.table, campus.clock.now());
-    for (name, why) in [("failed", "TimedOut"), ("refused", "InvalidParameterValue")] {
+    let dead = [("failed", "TimedOut"), ("rejected", "MessageRejected"), ("refused", "InvalidParameterValue")];
+    for (name, why) in dead {
         let dead = MailState::Failed { why: why.to_owned(), at: now };
         table.set_mail(&row(&campus, name).await, dead, soon()).await.unwrap().unwrap();
     }
@@ -99,6 +101,7 @@ async fn an_announcement_counts_by_what_became_of_it() {
     campus.minutes(5 * DAY);
     for (name, rule) in [
         ("failed", None),
+        ("rejected", Some(Rule::Hold)),
         ("unreachable", Some(Rule::Hold)),
         ("refused", Some(Rule::Hold)),
         ("nowhere", Some(Rule::Hold)),

@@ -53,7 +53,7 @@ pub(crate) async fn refused(site: &Site, visitor: &Visitor, now: Moment, why: &s
 
 pub(crate) async fn grant_in(site: &Site, visitor: &Visitor, programme: &str) -> Result<View, AppError> {
     let programme = programme.parse::<ProgrammeId>().map_err(|_| AppError::not_found())?;
-    let enrolments = site.table.enrolments_of_person(&visitor.session.address).await?;
+    let (enrolments, _) = site.table.enrolments_by_person(&visitor.session.address).await?;
     let enrolment = enrolments.into_iter().find(|enrolment| enrolment.programme == programme);
     let enrolment = enrolment.ok_or_else(AppError::no_right)?;
     site.table.view(&enrolment.programme, &enrolment.grant).await?.ok_or_else(AppError::not_found)
@@ -61,7 +61,8 @@ pub(crate) async fn grant_in(site: &Site, visitor: &Visitor, programme: &str) ->
 
 pub(crate) async fn grants_of(site: &Site, visitor: &Visitor) -> Result<Vec<View>, AppError> {
     let mut views = Vec::new();
-    for enrolment in site.table.enrolments_of_person(&visitor.session.address).await? {
+    let (enrolments, _) = site.table.enrolments_by_person(&visitor.session.address).await?;
+    for enrolment in enrolments {
         views.extend(site.table.view(&enrolment.programme, &enrolment.grant).await?);
     }
     Ok(views)

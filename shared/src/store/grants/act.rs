@@ -18,7 +18,7 @@ use crate::domain::grant::{
     AnnouncedEnd, Attempt, BudgetChange, Change, ChangeRefused, DependsOn, Logged, Notice, NoticeDelivery,
     PersonChange, Reading, Rule, Unchanged,
 };
-use crate::domain::mail::failure::is_of_the_address;
+use crate::domain::mail::failure::FailureScope;
 use crate::domain::values::window::end_of_utc_day;
 use crate::store::grants::view::{AS_READ, as_read};
 use crate::store::prelude::*;
@@ -330,7 +330,10 @@ impl OutboxRow {
             MailState::Delivered { at, .. } | MailState::Bounced { at, .. } | MailState::Complained { at, .. } => {
                 NoticeDelivery::SentBy(self.counted_on.map_or(*at, |day| end_of_utc_day(day).min(*at)))
             }
-            MailState::Dropped { why, at } | MailState::Failed { why, at } if is_of_the_address(why) => {
+            // However often it were sent, the address would not take it.
+            MailState::Dropped { why, at } | MailState::Failed { why, at }
+                if FailureScope::of(why) == FailureScope::Mail =>
+            {
                 NoticeDelivery::SentBy(*at)
             }
             MailState::Dropped { .. } => NoticeDelivery::Void,

@@ -276,20 +276,26 @@ stored! {
 }
 
 impl Table {
-    /// The enrolments of the person who has an address. Of those under several ids, which are several people, only the newest's.
-    pub async fn enrolments_of_person(&self, address: &MatchedAddress) -> Result<Vec<Enrolment>, StoreError> {
+    /// The enrolments of the person who has an address, and those of others. Under several ids there are several people, and the address
+    /// is the newest's.
+    pub async fn enrolments_by_person(
+        &self,
+        address: &MatchedAddress,
+    ) -> Result<(Vec<Enrolment>, Vec<Enrolment>), StoreError> {
         let enrolments = self.list(Enrolment::of_address(address)).await?;
         if enrolments.len() < 2 {
-            return Ok(enrolments);
+            return Ok((enrolments, Vec::new()));
         }
         let grants =
             try_join_all(enrolments.iter().map(|of| self.get(Grant::key_of(&of.programme, &of.grant)))).await?;
         let ids = grants.into_iter().map(|grant| grant.and_then(|grant| grant.person.roster_id));
-        let ids: Vec<Option<String>> = ids.collect();
-        let with_id = enrolments.iter().zip(&ids).filter(|(_, id)| id.is_some());
-        let newest = with_id.max_by_key(|(of, _)| of.at).map(|(_, id)| id.clone());
-        let is_theirs = |id: &Option<String>| id.is_none() || Some(id) == newest.as_ref();
-        Ok(enrolments.into_iter().zip(&ids).filter(|(_, id)| is_theirs(id)).map(|(of, _)| of).collect())
+        let with_ids: Vec<(Enrolment, Option<String>)> = enrolments.into_iter().zip(ids).collect();
+        let newest = with_ids.iter().filter(|(_, id)| id.is_some()).max_by_key(|(of, _)| of.at);
+        let newest = newest.and_then(|(_, id)| id.clone());
+        let (theirs, others): (Vec<_>, Vec<_>) =
+            with_ids.into_iter().partition(|(_, id)| id.is_none() || *id == newest);
+        let bare = |of: Vec<(Enrolment, _)>| of.into_iter().map(|(of, _)| of).collect();
+        Ok((bare(theirs), bare(others)))
     }
 }
 
