@@ -272,6 +272,13 @@ async fn a_grants_key_follows_what_is_done_with_it() {
             "what was typed stays"
         );
     }
+    for act in ["pause", "cap", "revoke"] {
+        for reason in ["ok \u{202E}gnp.exe", "one\ntwo", &"x".repeat(501)] {
+            let refused = acts(act, &[("reason", reason)]).await.expect(422);
+            assert!(refused.alert().unwrap().starts_with("This "), "{act}: {:?}", refused.alerts());
+            assert_eq!(refused.form(&format!("{at}/{act}")).value("reason"), Some(reason));
+        }
+    }
     let page = admin.get(&at).await;
     for resent in [303, 429] {
         admin.submit(&page, &format!("{at}/allow"), &[]).await.expect(303);

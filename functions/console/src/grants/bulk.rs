@@ -5,6 +5,7 @@
 use bursar_core::domain::grant::{ChangeRefused, Hold, RosterLine, Unchanged, View};
 use bursar_core::domain::values::token::sha256_hex;
 use bursar_core::store::{GrantAct, JobCreation};
+use bursar_core::web::form::LONGEST_REASON;
 
 use super::acts::{REASON_HINT, own_cap};
 use super::list::{self, GrantRow, GrantSearch};
@@ -12,7 +13,6 @@ use crate::prelude::*;
 use crate::settings::cap;
 use crate::work::jobs;
 
-const LONGEST_REASON: usize = 500;
 const MOST_ADDRESSES: usize = 5_000;
 const GONE: &str = "That is no preview of this programme. Choose again whom you mean.";
 

@@ -5,6 +5,6 @@ pub(crate) mod bulk;
 mod grant;
 mod list;
 
-pub(crate) use acts::{REASON_HINT, act};
+pub(crate) use acts::act;
 pub(crate) use grant::page as grant;
 pub(crate) use list::{GrantRow, columns, file, named, page as list, used};
