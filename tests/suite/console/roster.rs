@@ -74,12 +74,12 @@ async fn a_roster_is_shown_and_then_applied_once() {
     assert_eq!(counts(&shown), [1, 2, 1, 0, 0, 0]);
     let csv = async |of: &str| admin.get(&format!("{of}.csv")).await.expect(200).body.replace('\r', "");
     let listed = csv(&format!("{ROSTER}/{}", shown.form(APPLY).value("import").unwrap())).await;
-    insta::assert_snapshot!(listed, @"
+    insta::assert_snapshot!(listed, @r#"
     line,change,email,name,group,id,reason
-    2,changed,ada@example.edu,Ada Lovelace,A,1,before: name Ada
-    3,changed moved,robert@example.edu,Bob,B,2,\"before: address bob@example.edu, group A\"
-    4,added,cid@example.edu,,,,
-    ");
+    2,changed,"ada@example.edu","Ada Lovelace","A","1","before: name Ada"
+    3,changed moved,"robert@example.edu","Bob","B","2","before: address bob@example.edu, group A"
+    4,added,"cid@example.edu",,,,
+    "#);
     admin.submit(&shown, APPLY, &[]).await.expect(303);
     let overview = admin.get(ID).await;
     let applied = overview.body.split('"').find(|text| text.starts_with(&format!("{ROSTER}/0"))).unwrap();

@@ -156,7 +156,7 @@ fn page(
         programme,
         preview,
         lists: Change::ALL.into_iter().map(list).collect(),
-        files: if rows.is_empty() { Vec::new() } else { csv_file::offered(&file, rows.len()) },
+        files: if rows.is_empty() { Vec::new() } else { csv_file::offered(&file, rows, PlannedRow::key) },
     })
 }
 
@@ -295,7 +295,7 @@ pub(crate) async fn kept(
         }
         compared.plan.rows
     };
-    file.answer(&format!("roster-{}", programme.id), COLUMNS, rows)
+    file.answer(&format!("roster-{}", programme.id), COLUMNS, rows, PlannedRow::key)
 }
 
 /// The steps by which one person comes onto a roster. What is empty stays as it is.
