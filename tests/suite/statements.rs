@@ -122,9 +122,12 @@ async fn each_has_the_rows_of_its_programmes_once() {
         String::from_utf8(file.bytes.clone()).unwrap().replace("\r\n", " ")
     };
     assert_eq!(fay.contents.subject, "Statement of November 2026: $5.000000");
-    assert_eq!(file(fay), "cost_code,programme,kind,spent_usd 4711,maths,keys,5.000000 ");
+    assert_eq!(file(fay), r#"cost_code,programme,kind,spent_usd "4711",maths,keys,5.000000 "#);
     assert_eq!(fin.contents.subject, "Statement of November 2026: $12.000000");
-    assert_eq!(file(fin), "cost_code,programme,kind,spent_usd 4711,maths,keys,5.000000 4712,physics,keys,7.000000 ");
+    assert_eq!(
+        file(fin),
+        r#"cost_code,programme,kind,spent_usd "4711",maths,keys,5.000000 "4712",physics,keys,7.000000 "#
+    );
     let (text, html) = (fin.contents.text.clone().unwrap(), fin.contents.html.clone().unwrap());
     for says in [&text, &html] {
         assert!(says.contains("began on 2026-11-05 00:20 UTC, so this statement begins with it"), "{says}");

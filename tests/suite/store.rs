@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::aws::AwsAccess;
 use bursar_core::config::Config;
+use bursar_core::domain::grant::{Grant, Person};
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::id::GrantId;
 use bursar_core::store::Table;
 use bursar_core::store::items::Item;
 use bursar_local::engine::{Engine, Place};
@@ -21,7 +24,7 @@ use bursar_tests::seeds::{sample, sized};
 use tokio::sync::OnceCell;
 use ulid::Ulid;
 
-use self::acts::{Act, Seen, Start};
+use self::acts::{Act, Seen, Start, programme};
 
 const WRITE: &str = "dynamodb:TransactWriteItems";
 
@@ -269,4 +272,25 @@ async fn an_act_whose_write_meets_a_fault_is_done_or_not_and_knows_which() {
         let differs = bench.picture(&seen).await.differs_from(&serially(start, &[act]).await.unwrap());
         assert!(differs.is_none(), "{start:?}: {act:?}, {fault:?}: {}", differs.unwrap_or_default());
     }
+}
+
+/// Large grants fill a page before its limit does. A walk over the programme comes to each of them all the same.
+#[tokio::test]
+async fn a_walk_leaves_no_grant_out() {
+    let bench = Bench::empty().await;
+    let ids = [1, 2, 3, 4, 5, 1 << 60].map(|number: u64| format!("{number:016x}"));
+    for id in &ids {
+        let address = EmailAddress::parse(&format!("{id}@uni.edu")).unwrap();
+        let person = Person { address, name: Some("x".repeat(300_000)), roster_id: None };
+        bench.raw.keep(&Grant::invited(programme(), id.parse().unwrap(), person, None)).await;
+    }
+    let (table, mut seen) = (bench.actor(0), Vec::new());
+    loop {
+        let next = table.grants_after(&programme(), seen.last(), 8).await.unwrap();
+        if next.is_empty() {
+            break;
+        }
+        seen.extend(next.into_iter().map(|(id, _)| id));
+    }
+    assert_eq!(seen.iter().map(GrantId::as_str).collect::<Vec<_>>(), ids);
 }

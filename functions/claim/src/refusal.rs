@@ -44,9 +44,8 @@ pub(crate) fn record(refused: RecordRefused) -> AppError {
 pub(crate) fn more(refused: MoreRefused, now: Moment) -> AppError {
     match refused {
         MoreRefused::NoKey => AppError::conflict("You have no key in this programme for which more could be asked."),
-        MoreRefused::Open { until } => {
-            let sentence =
-                "You have asked for more already. If nobody changes your cap, you can ask again a week after that.";
+        MoreRefused::Asked { until } => {
+            let sentence = "You have asked for more already. You can ask again a week after that.";
             AppError::too_fast(sentence, until.duration_since(now))
         }
     }

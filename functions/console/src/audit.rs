@@ -3,7 +3,7 @@
 
 use bursar_core::domain::audit::Entry;
 
-use crate::csv_file::CsvRequest;
+use crate::csv_file::{self, CsvRequest};
 use crate::listing;
 use crate::prelude::*;
 
@@ -63,7 +63,9 @@ pub(crate) async fn file(
     request: CsvRequest,
 ) -> Answer {
     let entries = asked.entries(&site, &programme).await?;
-    request.answer(&format!("audit-{}", programme.id), COLUMNS, AuditRow::all(&site, entries).await?)
+    request.answer(&format!("audit-{}", programme.id), COLUMNS, AuditRow::all(&site, entries).await?, |row| {
+        row.entry.entry.to_string()
+    })
 }
 
 pub(crate) async fn page_of_account(
@@ -78,7 +80,7 @@ pub(crate) async fn page_of_account(
 
 pub(crate) async fn file_of_account(State(site): State<Site>, _: AdminAccess, request: CsvRequest) -> Answer {
     let entries = site.table.list(Entry::of_account()).await?;
-    request.answer("audit-account", COLUMNS, AuditRow::all(&site, entries).await?)
+    request.answer("audit-account", COLUMNS, AuditRow::all(&site, entries).await?, |row| row.entry.entry.to_string())
 }
 
 impl AuditQuery {
@@ -100,13 +102,15 @@ impl AuditQuery {
     ) -> Result<Listing<AuditRow>, AppError> {
         let found = entries.len();
         let from = self.from.parse().unwrap_or_else(|_| found.saturating_sub(ON_A_PAGE));
+        let file = show::address(&format!("{path}.csv"), &[("grant", &self.grant)]);
+        let files = csv_file::offered(&file, &entries, |entry| entry.entry.to_string());
         let (entries, from) = listing::page_of(entries, from);
-        let address = |ending: &str, from: usize| {
-            let from = if ending.is_empty() { from.to_string() } else { String::new() };
-            show::address(&format!("{path}{ending}"), &[("grant", &self.grant), ("from", &from)])
-        };
+        let address = |from: usize| show::address(path, &[("grant", &self.grant), ("from", &from.to_string())]);
         let rows = AuditRow::all(site, entries).await?;
-        Ok(Listing::of(("Audit", "audit"), COLUMNS, rows, zone).part_of(found, from, "in the order of time", address))
+        let listing = Listing::of(("Audit", "audit"), COLUMNS, rows, zone);
+        let mut listing = listing.part_of(found, from, "in the order of time", address);
+        listing.files = files;
+        Ok(listing)
     }
 }
 

@@ -11,7 +11,6 @@ use axum::http::header::{
 };
 use axum::http::request::Parts;
 use bursar_core::domain::values::format::sheet_text;
-use csv::{Terminator, WriterBuilder};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -23,45 +22,47 @@ const MOST_BYTES: usize = 4_400_000;
 const HELD_IN_BUFFERS: usize = 200_000;
 /// The most rows of an answer that is not compressed, and of a part that a page offers: compressed, ten times as many bytes fit.
 const MOST_ROWS: usize = 20_000;
-/// The parameter with the number of rows before the first of an answer.
-const SKIP: &str = "skip";
-/// The parameter with the number of rows from that one on, where not all that follow are asked for.
-const ROWS: &str = "rows";
+/// The parameter with the key of the row before the first of an answer. The list may be another for each part, so none begins at a number.
+const AFTER: &str = "after";
+/// The parameter with the key of the last row, where not all that follow are asked for.
+const UNTIL: &str = "until";
 
 pub(crate) struct CsvRequest {
     takes_gzip: bool,
     path: String,
     /// The parameters but those that ask for a part.
     pub(crate) query: Vec<(String, String)>,
-    skip: usize,
-    rows: Option<usize>,
+    after: String,
+    until: String,
 }
 
 impl CsvRequest {
-    /// The file of this name with these columns and rows. A part ends when the answer is full: a link leads to the next, which
-    /// begins with the columns too.
+    /// The file of this name with these columns and rows, which are in the order of their keys. A part ends when the answer is full: a
+    /// link leads to the next, which begins with the columns too.
     pub(crate) fn answer<R>(
         &self,
         name: &str,
         columns: impl IntoIterator<Item = Column<R>>,
         rows: impl IntoIterator<Item = R>,
+        key: impl Fn(&R) -> String,
     ) -> Answer {
         let columns: Vec<Column<R>> = columns.into_iter().filter(|column| !column.at.file.is_empty()).collect();
-        let mut rows = rows.into_iter().skip(self.skip).take(self.rows.unwrap_or(usize::MAX)).peekable();
-        let (body, taken) = if self.takes_gzip {
+        let rows = rows.into_iter().skip_while(|row| !self.after.is_empty() && key(row) <= self.after);
+        let mut rows = rows.take_while(|row| self.until.is_empty() || key(row) <= self.until).peekable();
+        let (body, last) = if self.takes_gzip {
             let packed = GzEncoder::new(Vec::new(), Compression::default());
-            let (packed, taken) = written(packed, |packed| packed.get_ref().len(), &columns, &mut rows)?;
-            (packed.finish()?, taken)
+            let (packed, last) = written(packed, |packed| packed.get_ref().len(), &columns, &mut rows)?;
+            (packed.finish()?, last)
         } else {
             written(Vec::new(), Vec::len, &columns, &mut rows.by_ref().take(MOST_ROWS))?
         };
         let mut answer = body.into_response();
-        self.describe(&mut answer, name, rows.peek().map(|_| taken))?;
+        self.describe(&mut answer, name, rows.peek().and(last).map(|last| key(&last)))?;
         Ok(answer)
     }
 
-    /// `taken` is the number of rows in this answer, if more follow.
-    fn describe(&self, answer: &mut Response, name: &str, taken: Option<usize>) -> Result<(), AppError> {
+    /// `last` is the key of the last row in this answer, if more follow.
+    fn describe(&self, answer: &mut Response, name: &str, last: Option<String>) -> Result<(), AppError> {
         let headers = answer.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
         headers.insert(CONTENT_DISPOSITION, format!("attachment; filename=\"{name}.csv\"").parse()?);
@@ -69,32 +70,36 @@ impl CsvRequest {
         if self.takes_gzip {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        if let Some(taken) = taken {
+        if let Some(last) = last {
             let query: Vec<_> = self.query.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-            let rest = self.rows.map(|rows| rows - taken);
-            let next = part(&show::address(&self.path, &query), self.skip + taken, rest);
+            let next = part(&show::address(&self.path, &query), &last, &self.until);
             headers.insert(LINK, format!("<{next}>; rel=\"next\"").parse()?);
         }
         Ok(())
     }
 }
 
-/// The address of a part of the file at this address.
-fn part(file: &str, skip: usize, rows: Option<usize>) -> String {
-    let joint = if file.contains('?') { '&' } else { '?' };
-    let rows = rows.map(|rows| format!("&{ROWS}={rows}")).unwrap_or_default();
-    format!("{file}{joint}{SKIP}={skip}{rows}")
+/// The address of a part of the file at this address; an empty key is none.
+fn part(file: &str, after: &str, until: &str) -> String {
+    let query = show::address("", &[(AFTER, after), (UNTIL, until)]);
+    let query = if file.contains('?') { query.replacen('?', "&", 1) } else { query };
+    format!("{file}{query}")
 }
 
 /// What a page offers of the file at this address: all of it, or where it has more rows than that each part, in words with its address.
-pub(crate) fn offered(file: &str, rows: usize) -> Vec<(String, String)> {
-    if rows <= MOST_ROWS {
+/// The rows are in the order of their keys. What is added meanwhile comes with its neighbours, and at the end with the last part.
+pub(crate) fn offered<R>(file: &str, rows: &[R], key: impl Fn(&R) -> String) -> Vec<(String, String)> {
+    if rows.len() <= MOST_ROWS {
         return vec![("Download as CSV".to_owned(), file.to_owned())];
     }
-    let each = (0..rows).step_by(MOST_ROWS).map(|skip| {
-        let until = (skip + MOST_ROWS).min(rows);
-        let words = format!("CSV, rows {} to {}", show::count(skip as u64 + 1), show::count(until as u64));
-        (words, part(file, skip, Some(MOST_ROWS)))
+    let mut after = String::new();
+    let each = (0..rows.len()).step_by(MOST_ROWS).map(|first| {
+        let end = (first + MOST_ROWS).min(rows.len());
+        let until = if end < rows.len() { key(&rows[end - 1]) } else { String::new() };
+        let words = format!("CSV, rows {} to {}", show::count(first as u64 + 1), show::count(end as u64));
+        let address = part(file, &after, &until);
+        after = until;
+        (words, address)
     });
     each.collect()
 }
@@ -105,41 +110,45 @@ impl<S: Send + Sync> FromRequestParts<S> for CsvRequest {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<CsvRequest, Infallible> {
         let query = parts.uri.query().unwrap_or_default();
         let (of_part, query): (Vec<_>, Vec<_>) =
-            form_urlencoded::parse(query.as_bytes()).into_owned().partition(|(name, _)| name == SKIP || name == ROWS);
-        let number = |name: &str| of_part.iter().find(|(known, _)| known == name)?.1.parse().ok();
+            form_urlencoded::parse(query.as_bytes()).into_owned().partition(|(name, _)| name == AFTER || name == UNTIL);
+        let key = |name: &str| {
+            let found = of_part.iter().find(|(known, _)| known == name);
+            found.map(|(_, key)| key.clone()).unwrap_or_default()
+        };
         Ok(CsvRequest {
             takes_gzip: takes_gzip(&parts.headers),
             path: parts.uri.path().to_owned(),
             query,
-            skip: number(SKIP).unwrap_or(0),
-            rows: number(ROWS),
+            after: key(AFTER),
+            until: key(UNTIL),
         })
     }
 }
 
-/// Writes rows until there are no more or the answer is full, by the size of what was written so far. Returns how many were.
+/// Writes rows until there are no more or the answer is full, by the size of what was written so far. Returns the last that was.
 fn written<W: Write, R>(
-    to: W,
+    mut to: W,
     size: impl Fn(&W) -> usize,
     columns: &[Column<R>],
     rows: &mut dyn Iterator<Item = R>,
-) -> Result<(W, usize), AppError> {
-    let mut csv = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(to);
-    csv.write_record(columns.iter().map(|column| column.at.file))?;
-    let mut taken = 0;
-    while size(csv.get_ref()) < MOST_BYTES - HELD_IN_BUFFERS
+) -> Result<(W, Option<R>), AppError> {
+    let names: Vec<&str> = columns.iter().map(|column| column.at.file).collect();
+    write!(to, "{}\r\n", names.join(","))?;
+    let mut last = None;
+    while size(&to) < MOST_BYTES - HELD_IN_BUFFERS
         && let Some(row) = rows.next()
     {
-        csv.write_record(columns.iter().map(|column| written_out((column.cell)(&row))))?;
-        taken += 1;
+        let cells: Vec<String> = columns.iter().map(|column| written_out((column.cell)(&row))).collect();
+        write!(to, "{}\r\n", cells.join(","))?;
+        last = Some(row);
     }
-    Ok((csv.into_inner().map_err(|error| AppError::from(error.into_error()))?, taken))
+    Ok((to, last))
 }
 
 fn written_out(cell: Cell) -> String {
-    let is_chosen = matches!(cell, Cell::Text(_) | Cell::Shown(..));
+    let is_chosen = matches!(cell, Cell::Text(_));
     let text = cell.in_full().unwrap_or_default();
-    if is_chosen { sheet_text(&text) } else { text }
+    if is_chosen || text.contains([',', '"', '\r', '\n']) { sheet_text(&text) } else { text }
 }
 
 /// Whether the client takes gzip: it is named and not refused with a weight of zero.
@@ -166,7 +175,7 @@ mod tests {
     const COLUMNS: [Column<String>; 1] = [column("").file("x").of(|row: &String| Cell::exact(Some(row)))];
 
     fn numbers(count: usize) -> Vec<String> {
-        (0..count).map(|number| number.to_string()).collect()
+        (0..count).map(|number| format!("{number:05}")).collect()
     }
 
     /// Rows of four thousand hex digits that do not repeat themselves, which no compression makes shorter than half.
@@ -178,7 +187,7 @@ mod tests {
             state ^= state << 17;
             format!("{state:016x}")
         };
-        (0..count).map(|_| (0..250).map(&mut next).collect()).collect()
+        (0..count).map(|row| format!("{row:05}") + &(0..250).map(&mut next).collect::<String>()).collect()
     }
 
     async fn asked(path: &str, takes: &str) -> CsvRequest {
@@ -194,9 +203,11 @@ mod tests {
 
     /// The rows of a file, part by part as the links lead.
     async fn parts(path: &str, takes: &str, rows: &[String]) -> Vec<Vec<String>> {
-        let (mut path, mut parts) = (path.to_owned(), Vec::new());
+        let (mut path, mut rows, mut parts) = (path.to_owned(), rows.to_vec(), Vec::new());
         loop {
-            let answer = asked(&path, takes).await.answer("x", COLUMNS, rows.to_vec()).unwrap();
+            let answer = asked(&path, takes).await.answer("x", COLUMNS, rows.clone(), String::clone).unwrap();
+            // Another row is there by the next part.
+            rows.insert(0, "!".to_owned());
             let next = answer.headers().get(LINK).map(|link| link.to_str().unwrap().to_owned());
             let body = bytes(answer).await;
             assert!(body.len() <= MOST_BYTES, "{}", body.len());
@@ -209,25 +220,36 @@ mod tests {
             parts.push(text.lines().skip(1).map(str::to_owned).collect());
             let Some(next) = next else { return parts };
             path = next.split_once('<').unwrap().1.split_once('>').unwrap().0.to_owned();
-            assert!(path.starts_with("/x?from=1&by=day&by=group&skip="), "{path}");
+            assert!(path.starts_with("/x?from=1&by=day&by=group&after="), "{path}");
         }
     }
 
     #[tokio::test]
     async fn a_text_is_never_run_by_a_spreadsheet_and_an_amount_is_never_touched() {
-        let texts = ["=1", "+1", "-1", "@a", "\ta", "\ra", "a=1", "a, \"b\"", "Zoë"];
+        let cells = [
+            ("=1", "'=1"),
+            ("+1", "'+1"),
+            ("-1", "'-1"),
+            ("@a", "'@a"),
+            ("\ta", "'\ta"),
+            ("\ra", "'\ra"),
+            ("a=1;b", "a=1;b"),
+            ("a, \"b\"", "a, \"\"b\"\""),
+            ("Zoë", "Zoë"),
+            // Where the separator is another, what follows it is a cell.
+            ("a;=1", "a;'=1"),
+            ("a; \"-1\"", "a;' \"\"-1\"\""),
+            ("a\t@b\n+1", "a\t'@b\n'+1"),
+        ];
         let columns = [
-            column("").file("text").of(|text: &&str| Cell::text(Some(*text))),
+            column("").file("text").of(|(text, _): &(&str, &str)| Cell::text(Some(*text))),
             column("").file("usd").of(|_| Cell::exact(Some("-0.000002"))),
             column("Not in the file").of(|_| Cell::At(None)),
         ];
-        let answer = asked("/x", "").await.answer("x", columns, texts).unwrap();
+        let answer = asked("/x", "").await.answer("x", columns, cells, |(text, _)| (*text).to_owned()).unwrap();
         assert_eq!(answer.headers()[CONTENT_DISPOSITION], "attachment; filename=\"x.csv\"");
-        assert_eq!(
-            String::from_utf8(bytes(answer).await).unwrap(),
-            "text,usd\r\n'=1,-0.000002\r\n'+1,-0.000002\r\n'-1,-0.000002\r\n'@a,-0.000002\r\n'\ta,-0.000002\r\n\
-             \"'\ra\",-0.000002\r\na=1,-0.000002\r\n\"a, \"\"b\"\"\",-0.000002\r\nZoë,-0.000002\r\n"
-        );
+        let lines = cells.map(|(_, cell)| format!("\"{cell}\",-0.000002\r\n"));
+        assert_eq!(String::from_utf8(bytes(answer).await).unwrap(), format!("text,usd\r\n{}", lines.concat()));
     }
 
     #[tokio::test]
@@ -243,15 +265,18 @@ mod tests {
             let all = parts(PATH, takes, &long).await;
             assert!(all.concat() == long && all[0].len() <= most && all[0].len() > most / 2, "{:?}", lengths(&all));
         }
-        let some = parts(&format!("{PATH}&skip=100&rows=2000"), "", &long).await;
-        assert!(some.len() == 2 && some.concat() == long[100..2100], "{:?}", lengths(&some));
+        let some = parts(&format!("{PATH}&after=00099&until=02100"), "", &long).await;
+        assert!(some.len() == 2 && some.concat() == long[99..2100], "{:?}", lengths(&some));
     }
 
     #[test]
     fn a_page_offers_each_part_by_itself() {
-        assert_eq!(offered("/x", MOST_ROWS).len(), 1);
-        let each: Vec<String> = offered("/x?q=a", 50_000).into_iter().map(|(_, address)| address).collect();
-        assert_eq!(each, [0, 20_000, 40_000].map(|skip| format!("/x?q=a&skip={skip}&rows=20000")));
+        assert_eq!(offered("/x", &numbers(MOST_ROWS), String::clone).len(), 1);
+        let each = offered("/x?q=a", &numbers(50_000), String::clone).into_iter().map(|(_, address)| address);
+        assert_eq!(
+            each.collect::<Vec<_>>(),
+            ["until=19999", "after=19999&until=39999", "after=39999"].map(|part| format!("/x?q=a&{part}"))
+        );
     }
 
     #[tokio::test]

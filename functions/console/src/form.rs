@@ -3,7 +3,7 @@
 
 use bursar_core::domain::audit::AuditDetail;
 use bursar_core::domain::programme::request::Wish;
-use bursar_core::domain::values::address::is_invisible;
+use bursar_core::web::form;
 use data_encoding::HEXLOWER;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -258,6 +258,10 @@ impl<T: FormValue> Form<T> {
         self.shown(|_| true)
     }
 
+    pub(crate) fn only(&self, id: &str) -> Vec<ShownField<'_>> {
+        self.shown(|field| field.id == id)
+    }
+
     /// What is wrong with fields that the page does not show.
     pub(crate) fn other_errors(&self, shown: &[&str]) -> impl Iterator<Item = &str> {
         let others = self.entries.iter().filter(|(id, _)| !shown.contains(*id));
@@ -386,18 +390,11 @@ impl<T: FormValue> Text<'_, T> {
 
     /// A text of one line; `None` when empty.
     pub(crate) fn line(&self, most: usize) -> Result<Option<String>, String> {
-        if self.text().chars().any(is_invisible) {
-            return Err("This contains invisible or control characters.".to_owned());
-        }
-        self.lines(most)
+        form::line(self.text(), most)
     }
 
     pub(crate) fn lines(&self, most: usize) -> Result<Option<String>, String> {
-        match self.text() {
-            "" => Ok(None),
-            text if text.chars().count() > most => Err(format!("This is longer than {most} characters.")),
-            text => Ok(Some(text.to_owned())),
-        }
+        form::lines(self.text(), most)
     }
 
     pub(crate) fn number(&self, least: u16, most: u16) -> Result<Option<u16>, String> {

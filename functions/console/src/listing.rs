@@ -1,7 +1,6 @@
 //! Lists: one description of the columns gives a page's table with the hooks of its rows, and the file. What a new column says is one
 //! line of its list's table; how it looks is the macro `list` of `parts.html`.
 
-use crate::csv_file;
 use crate::prelude::*;
 
 /// The most rows on a page.
@@ -23,7 +22,7 @@ pub(crate) struct Column<R> {
 }
 
 pub(crate) enum Cell {
-    /// A text that somebody chose. One that a spreadsheet would run gets an apostrophe before it.
+    /// A text that somebody chose, which a file keeps spreadsheets from running.
     Text(Option<String>),
     /// A number, an id or a word of ours.
     Exact(Option<String>),
@@ -166,20 +165,19 @@ impl<R> Listing<R> {
     }
 
     /// The table as a part of a list of so many rows, which begins after the first `from`. `address` is that of the page from another
-    /// row on, and with an ending that of the file; `order` says how they are sorted.
+    /// row on; `order` says how they are sorted.
     pub(crate) fn part_of(
         self,
         found: usize,
         from: usize,
         order: &str,
-        address: impl Fn(&str, usize) -> String,
+        address: impl Fn(usize) -> String,
     ) -> Listing<R> {
         let until = from + self.rows.len();
         Listing {
             caption: format!("{} to {until} of {found}, {order}", from + 1),
-            previous: (from > 0).then(|| address("", from.saturating_sub(ON_A_PAGE))),
-            next: (until < found).then(|| address("", until)),
-            files: csv_file::offered(&address(".csv", 0), found),
+            previous: (from > 0).then(|| address(from.saturating_sub(ON_A_PAGE))),
+            next: (until < found).then(|| address(until)),
             ..self
         }
     }

@@ -111,7 +111,7 @@ impl StatementPage<'_> {
         let path = format!("{}.csv?from={}&to={}", paths::STATEMENT, statement.days.from, statement.days.to);
         let mut listing = Listing::of(("Statement", "statement-row"), COLUMNS, rows, &TimeZone::UTC);
         listing.caption = "By cost code and programme".to_owned();
-        listing.files = csv_file::offered(&path, statement.rows.len());
+        listing.files = csv_file::offered(&path, &statement.rows, key);
         listing
     }
 }
@@ -124,6 +124,14 @@ fn cell(what: &ChangedCell) -> (&'static str, String, String) {
         ChangedCell::CostCode(was, is) => ("cost code", text(was), text(is)),
         ChangedCell::Spent(was, is) => ("spent", was.to_string(), is.to_string()),
     }
+}
+
+/// A text by which the rows are in the order in which they are.
+fn key(row: &StatementRow) -> String {
+    let code = row.cost_code.as_deref().unwrap_or_default();
+    let programme = row.programme.as_ref().map_or("", ProgrammeId::as_str);
+    let is_last = (row.programme.is_none(), row.cost_code.is_none());
+    format!("{is_last:?}\t{code}\t{programme}\t{}", row.kind as u8)
 }
 
 /// A row with the name of its programme.
@@ -153,5 +161,6 @@ pub(crate) async fn csv(
     let none = || AppError::conflict("No sync has been complete yet, so there is nothing to make a statement of.");
     let statement = site.table.statement(days).await?.0.ok_or_else(none)?;
     let name = format!("statement-{}-{}", days.from, days.to);
-    file.answer(&name, COLUMNS, statement.rows.into_iter().map(|row| (row, String::new())))
+    let rows = statement.rows.into_iter().map(|row| (row, String::new()));
+    file.answer(&name, COLUMNS, rows, |(row, _)| key(row))
 }

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use bursar_core::domain::ledger::mailed::{MailedRow, MailedStatement};
 use bursar_core::domain::ledger::statement::{RowKind, Statement};
 use bursar_core::domain::values::format::{named_month, sheet_text};
-use csv::{Terminator, WriterBuilder};
 
 use crate::letter::{LetterFile, LetterRow, LetterTable};
 use crate::prelude::*;
@@ -29,7 +28,7 @@ impl App {
         }
         let named = programmes.iter().filter(|one| is_among(person.address.matched(), &one.settings.people.finance));
         let named: Vec<&Programme> = named.collect();
-        let Some(file) = file(&statement, &rows) else { return Ok(ComposedRow::Unsendable("UnwritableFile")) };
+        let file = file(&statement, &rows);
         Ok(self.to(&person.address, |words| words.statement(&statement, &rows, &named, file)))
     }
 }
@@ -105,21 +104,20 @@ fn sums(statement: &Statement) -> Vec<LetterPart> {
     vec![LetterPart::Heading("By cost code"), LetterPart::Table(LetterTable::new(["Cost code", "spent"], lines))]
 }
 
-/// The rows as the console's file has them; `None` if they cannot be written.
-fn file(mailed: &MailedStatement, rows: &[&MailedRow]) -> Option<LetterFile> {
-    let mut file = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(Vec::new());
-    file.write_record(["cost_code", "programme", "kind", "spent_usd"]).ok()?;
-    for MailedRow { row, .. } in rows {
+/// The rows as the console's file has them.
+fn file(mailed: &MailedStatement, rows: &[&MailedRow]) -> LetterFile {
+    let line = |MailedRow { row, .. }: &&MailedRow| {
         let code = sheet_text(row.cost_code.as_deref().unwrap_or_default());
-        let programme = row.programme.as_ref().map(ToString::to_string).unwrap_or_default();
-        file.write_record([&code, &programme, row.kind.as_str(), &row.spent.to_string()]).ok()?;
-    }
+        let programme = row.programme.as_ref().map_or("", ProgrammeId::as_str);
+        format!("{code},{programme},{},{}\r\n", row.kind.as_str(), row.spent)
+    };
+    let lines: String = rows.iter().map(line).collect();
     let days = mailed.days();
-    Some(LetterFile {
+    LetterFile {
         name: format!("statement-{}-{}.csv", days.from, days.to),
         media_type: "text/csv; charset=utf-8",
-        bytes: file.into_inner().ok()?,
-    })
+        bytes: format!("cost_code,programme,kind,spent_usd\r\n{lines}").into_bytes(),
+    }
 }
 
 fn named(row: &MailedRow) -> String {

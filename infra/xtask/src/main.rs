@@ -30,7 +30,7 @@ const RECIPES: &[(&str, &str, Run)] = &[
     ("check", "the quick loop: format, lints, unit tests", Alone(check)),
     ("ci", "what CI runs: format, lints, template.yaml expanded and linted, all tests", Alone(ci)),
     ("long", "[PART…]: what takes too long for CI, all of it or these parts; a table at the end", With(long::long)),
-    ("size", "lines of Rust by folder, beside their bounds", Alone(size::size)),
+    ("size", "lines and bytes of Rust by folder, beside their bounds", Alone(size::size)),
     ("template", "expand template.yaml and lint the result", Alone(template)),
     ("screenshots", "the pictures of the README, in docs/screenshots", Alone(screenshots)),
     (

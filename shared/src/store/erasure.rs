@@ -45,7 +45,7 @@ impl Kind {
             // Of grants and programmes.
             Kind::Reading | Kind::DoneByHand | Kind::Crossing | Kind::Budget | Kind::Totals => AtErasure::Stays,
             Kind::GroupTotals | Kind::Digest | Kind::Job | Kind::RosterToken | Kind::RateCount => AtErasure::Stays,
-            Kind::Guardrail | Kind::RulesDue | Kind::Tier => AtErasure::Stays,
+            Kind::Guardrail | Kind::RulesDue | Kind::Tier | Kind::HourlyUses => AtErasure::Stays,
             // Of mail.
             Kind::FiledMail | Kind::SentAs | Kind::MailDay | Kind::RosterMails => AtErasure::Stays,
             Kind::BulkStop | Kind::MailServer | Kind::MailRefusal | Kind::Alarm => AtErasure::Stays,

@@ -27,7 +27,7 @@ pub use mail::delivery::{
 };
 pub use mail::limits::{BulkStop, MailRefusal, MailServer, RosterMails};
 pub use mail::outbox::{Bounce, Facts, FiledMail, MailState, MailTo, OUTBOX_KEPT, OutboxRow, QueuedMail, SentAs};
-pub use people::{KnownAddress, KnownPerson, Link, LoginRequest, RateCount, StaffPerson};
+pub use people::{HourlyUses, KnownAddress, KnownPerson, Link, LoginRequest, RateCount, StaffPerson};
 pub use programmes::jobs::{GrantAct, Import, JOB_LEASE, Job, JobCreation, JobState, Pass, Step, UNDONE_WITHIN, Work};
 pub use programmes::previews::{ImportPart, Kept, PREVIEW_LASTS, RosterChanges, RosterPreview, RosterToken, WAITS_FOR};
 pub use programmes::programme::{BudgetSums, CopiedProgramme, Edit, EditOutcome, NewProgramme};

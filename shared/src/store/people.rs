@@ -76,6 +76,26 @@ stored! {
     expires it.at + LOGIN_REQUEST_LASTS
 }
 
+/// The uses in the last hour of what may be done only so often in any hour.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HourlyUses {
+    pub what: String,
+    pub uses: Vec<Moment>,
+    /// Every change increases it; zero before the first.
+    pub version: u64,
+}
+
+stored! {
+    HourlyUses |it| (what: &str = &it.what) => key(format!("RATE#{what}"), "HOUR");
+    expires it.uses.iter().max().map(|last| *last + AN_HOUR)
+}
+
+impl HourlyUses {
+    pub fn none(what: &str, programme: &ProgrammeId) -> HourlyUses {
+        HourlyUses { what: format!("{what}#{programme}"), uses: Vec::new(), version: 0 }
+    }
+}
+
 /// The uses of something with a rate limit in one interval.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RateCount {
@@ -92,21 +112,9 @@ stored! {
 
 impl RateCount {
     pub fn of_links(now: Moment) -> RateCount {
-        RateCount::of("links".to_owned(), A_MINUTE, now)
-    }
-
-    pub fn of_previews(programme: &ProgrammeId, now: Moment) -> RateCount {
-        RateCount::of(format!("previews#{programme}"), AN_HOUR, now)
-    }
-
-    pub fn of_registrars_files(programme: &ProgrammeId, now: Moment) -> RateCount {
-        RateCount::of(format!("registrar#{programme}"), AN_HOUR, now)
-    }
-
-    fn of(what: String, lasts: SignedDuration, now: Moment) -> RateCount {
-        let begins = now.as_second().div_euclid(lasts.as_secs()) * lasts.as_secs();
+        let begins = now.as_second().div_euclid(A_MINUTE.as_secs()) * A_MINUTE.as_secs();
         let begins = Moment::from_second(begins).unwrap_or(now);
-        RateCount { what, begins_at: begins, ends_at: begins.checked_add(lasts).unwrap_or(Moment::MAX), count: 0 }
+        RateCount { what: "links".to_owned(), begins_at: begins, ends_at: begins + A_MINUTE, count: 0 }
     }
 }
 
@@ -367,8 +375,31 @@ impl Table {
         transaction.without_ended(&sign_in, &SignIn::none(address.clone()))
     }
 
+    /// Notes one more use of what is allowed so often in any hour. Where it is too early, returns the time from which it is not.
+    pub async fn use_hourly(
+        &self,
+        of: &HourlyUses,
+        most: usize,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<Result<(), Moment>, StoreError> {
+        self.carry_through(deadline, || async {
+            let mut of = self.get(of.key()).await?.unwrap_or_else(|| of.clone());
+            of.uses.retain(|at| now < *at + AN_HOUR);
+            if of.uses.len() >= most {
+                let first = of.uses.iter().min().copied().unwrap_or(now);
+                return Ok(Round::Over(Err(first + AN_HOUR)));
+            }
+            of.uses.push(now);
+            let version = of.version;
+            of.version += 1;
+            Ok(Round::Write(self.transaction().replace(&of, version)?.unaudited(Unaudited::Rate), Ok(())))
+        })
+        .await
+    }
+
     /// Counts one more use of something with a rate limit. Returns `false` when there have been `most` already.
-    pub async fn count_one(&self, tally: &RateCount, most: u32, deadline: Deadline) -> Result<bool, StoreError> {
+    async fn count_one(&self, tally: &RateCount, most: u32, deadline: Deadline) -> Result<bool, StoreError> {
         let values = [
             (":kind", text(RateCount::KIND)),
             (":what", text(&tally.what)),

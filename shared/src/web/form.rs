@@ -7,8 +7,11 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 
 use super::AppError;
-use crate::domain::values::address::nfc;
+use crate::domain::values::address::{is_invisible, nfc};
 use crate::prelude::*;
+
+/// The longest reason, in characters.
+pub const LONGEST_REASON: usize = 500;
 
 /// Names and values in the order in which they were sent. As an extractor it reads the form of somebody who
 /// is not signed in, and refuses what none of our forms sends.
@@ -90,6 +93,23 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
 impl fmt::Debug for Fields {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+/// The text of a field of one line, or the sentence that refuses it. `None` if it is empty.
+pub fn line(text: &str, most: usize) -> Result<Option<String>, String> {
+    if text.chars().any(is_invisible) {
+        return Err("This contains invisible or control characters.".to_owned());
+    }
+    lines(text, most)
+}
+
+/// The same of several lines.
+pub fn lines(text: &str, most: usize) -> Result<Option<String>, String> {
+    match text {
+        "" => Ok(None),
+        text if text.chars().count() > most => Err(format!("This is longer than {most} characters.")),
+        text => Ok(Some(text.to_owned())),
     }
 }
 

@@ -22,10 +22,10 @@ use bursar_core::domain::usage::reading::Reading;
 use bursar_core::store::items::{self, Item, Kind};
 use bursar_core::store::{
     Account, AccountDay, AddedAdmins, AssignedUse, AtErasure, BulkStop, CapScan, Checkpoint, CheckpointPart, CutKeys,
-    DoneByHand, Enrolment, Erasure, FiledMail, ForeignKey, GroupTotals, HeldMarks, Import, ImportPart, Job, KeptTotals,
-    KnownAddress, Lease, Link, LoginRequest, MailRefusal, MailServer, Meta, MissingKey, ModelDay, ModelRows, OutboxRow,
-    RateCount, RosterMails, RosterPreview, RosterToken, RulesDue, RulesSource, Run, SentAs, StaffPerson, SyncState,
-    Undeliverable, Work,
+    DoneByHand, Enrolment, Erasure, FiledMail, ForeignKey, GroupTotals, HeldMarks, HourlyUses, Import, ImportPart, Job,
+    KeptTotals, KnownAddress, Lease, Link, LoginRequest, MailRefusal, MailServer, Meta, MissingKey, ModelDay,
+    ModelRows, OutboxRow, RateCount, RosterMails, RosterPreview, RosterToken, RulesDue, RulesSource, Run, SentAs,
+    StaffPerson, SyncState, Undeliverable, Work,
 };
 
 use super::Step;
@@ -49,7 +49,7 @@ pub(super) fn items_are_whole(step: &Step<'_>, wrong: &mut Vec<String>) {
         let again: Result<Item, String> = rewritten!(item as
             Meta Lease AddedAdmins Programme Guardrail RulesDue Tier Budget Job Import Erasure Grant Reading
             DoneByHand Enrolment Entry StaffPerson Roles KnownAddress
-            SignIn LoginRequest Link Session RateCount OutboxRow FiledMail SentAs Undeliverable MailDay RosterMails
+            SignIn LoginRequest Link Session RateCount HourlyUses OutboxRow FiledMail SentAs Undeliverable MailDay RosterMails
             MailServer BulkStop MailRefusal Crossing CapScan Alarm Digest AccountDigest MailedStatement BalanceNotice
             SyncState Run Checkpoint CheckpointPart HeldMarks MissingKey ForeignKey KeyOwner KeptTotals GroupTotals
             AssignedUse Account AccountDay AccountCut CutKeys ForeignAct ModelDay ModelRows RosterPreview ImportPart RosterToken);

@@ -24,7 +24,7 @@ async fn faculty_read_a_request_for_more_and_answer_it() {
     let faye = campus.student("faye").await;
     faye.submit(&faye.get("/my").await, "/my/mails", &[("digest", "off"), ("reminders", "off")]).await.expect(303);
     let form = ada.get("/my").await;
-    for wrong in ["", " \u{200B}\r\n", &"é".repeat(501)] {
+    for wrong in ["", " \u{200B}\r\n", "ten \u{202E}gnp.exe", &"é".repeat(501)] {
         let page = ada.submit(&form, &more, &[("reason", wrong)]).await.expect(422);
         let typed = page.form(&more).value("reason").unwrap().to_owned();
         assert_eq!((typed, page.alerts().len()), (wrong.replace("\r\n", "\n"), 1));
@@ -33,7 +33,7 @@ async fn faculty_read_a_request_for_more_and_answer_it() {
     assert_eq!(ada.submit(&form, &more, &[("reason", REASON)]).await.expect(303).location(), Some("/my"));
     let my = ada.get("/my").await;
     assert!(my.readable().contains("You asked for more on ") && !my.offers(&more), "{}", my.readable());
-    assert!(ada.get("/my/data").await.body.contains("The last exercise"));
+    assert!(ada.get("/my/data").await.body.contains("The last exercise compares two models. It needs"));
     let again = ada.submit(&form, &more, &[("reason", "still")]).await.expect(429);
     assert_eq!(again.header("retry-after"), Some("604800"));
 
@@ -57,7 +57,14 @@ async fn faculty_read_a_request_for_more_and_answer_it() {
     let my = ada.get("/my").await;
     assert!(my.readable().contains("Your cap has been changed since: it is $30 now."), "{}", my.readable());
 
+    assert!(!my.offers(&more), "once a week, whatever became of it");
+    let again = ada.submit(&form, &more, &[("reason", "More runs.")]).await.expect(429);
+    assert_eq!(again.header("retry-after"), Some("604800"));
+
     // Nobody answers the next one, and nobody looks after the programme but the admin.
+    campus.hours(7 * 24);
+    let ada = campus.student("ada").await;
+    let my = ada.get("/my").await;
     campus.set(|settings| settings.people.faculty.clear()).await;
     ada.submit(&my, &more, &[("reason", "More runs.")]).await.expect(303);
     campus.settle().await;

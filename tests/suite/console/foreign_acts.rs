@@ -106,7 +106,7 @@ async fn a_foreign_key_is_changed_once_and_on_record() {
 async fn other_keys_are_not_touched() {
     let campus = Campus::with_keys(&["ada"]).await;
     let (ours, labs) = (campus.key("ada").hash, campus.foreign("labs"));
-    let elsewhere = campus.foreign("bursar/fedcba9876/maths/0123456789abcdef/1-0123456789abcdef");
+    let elsewhere = campus.foreign("bursar/other/maths/0123456789abcdef/1-0123456789abcdef");
     campus.sync().await;
     let unseen = campus.foreign("made today");
     let admin = campus.admin().await;
@@ -125,7 +125,9 @@ async fn other_keys_are_not_touched() {
         let why = refused.alerts().join(" ").replace('\'', "’");
         assert!(why.contains(sentence), "{sentence}: {why}");
     }
-    let form = admin.get(ACCOUNT).await.form(&path(&labs));
+    let page = admin.get(ACCOUNT).await;
+    let form = page.form(&path(&labs));
+    assert!(!page.offers(&path(&elsewhere)) && page.body.contains(&elsewhere));
     let disables = async |hash: &str, name: &str| {
         let sent = [("csrf", form.value("csrf").unwrap()), ("act", "disable"), ("name", name)];
         admin.post(&path(hash), &sent).await.status

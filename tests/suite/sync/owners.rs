@@ -80,7 +80,7 @@ async fn keys_count_for_their_owner_from_a_day_on() {
     assert_eq!([amounts(&office, "spent"), amounts(&office, "reserved")], [["3.750000"]; 2]);
     let days = format!("from={}&to={}&by=model", date(0), date(2));
     let report = admin.get(&format!("{OFFICE}/report.csv?{days}")).await.expect(200);
-    assert!(report.body.contains(",office,,,a/model,,3,3.750000"), "by the keys' names: {}", report.body);
+    assert!(report.body.contains(",office,,,\"a/model\",,3,3.750000"), "by the keys' names: {}", report.body);
     let late = admin.get(&format!("{OFFICE}/report.csv?from={0}&to={0}&by=day", date(1))).await.expect(200);
     assert!(late.body.contains(",3.750000"), "what was used before its first listing is of its day: {}", late.body);
     let account = admin.get(ACCOUNT).await.expect(200);

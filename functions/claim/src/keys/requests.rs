@@ -3,7 +3,7 @@
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use bursar_core::domain::grant::{Order, Reading};
-use bursar_core::domain::values::address::is_invisible;
+use bursar_core::web::form::{self, LONGEST_REASON};
 use jiff::SignedDuration;
 
 use crate::my::card::MoreForm;
@@ -48,7 +48,6 @@ impl KeyForm {
 }
 
 const BETWEEN_READINGS: SignedDuration = SignedDuration::from_mins(1);
-const LONGEST_REASON: usize = 500;
 const NOT_ON_YET: &str =
     "The provider did not switch your key on yet. It is asked again each minute; you need do nothing more.";
 
@@ -154,22 +153,19 @@ pub(crate) async fn ask_for_more(form: KeyForm) -> Answer {
     view.may_ask_for_more(*now).map_err(|refused| refusal::more(refused, *now))?;
     // Browsers send line breaks as two characters, and count one.
     let typed = fields.get("reason").unwrap_or_default().replace("\r\n", "\n");
-    let reason = typed.trim();
-    let error = if reason.chars().all(|c| c == ' ' || is_invisible(c)) {
-        Some("Say in a sentence what you need more for.")
-    } else if reason.chars().count() > LONGEST_REASON {
-        Some("Say it in at most 500 characters.")
-    } else {
-        None
+    let in_a_line = typed.split_whitespace().collect::<Vec<_>>().join(" ");
+    let nothing = || "Say in a sentence what you need more for.".to_owned();
+    let reason = match form::line(&in_a_line, LONGEST_REASON).and_then(|reason| reason.ok_or_else(nothing)) {
+        Ok(reason) => reason,
+        Err(error) => {
+            let again = MoreForm { reason: typed, error: Some(error) };
+            let page = my::show(site, visitor, *now, None, Some((&view.programme.id, again))).await;
+            return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
+        }
     };
-    if error.is_some() {
-        let again = MoreForm { reason: typed, error };
-        let page = my::show(site, visitor, *now, None, Some((&view.programme.id, again))).await;
-        return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
-    }
     let in_charge = site.table.in_charge(&view.programme.settings).await?;
     let people = site.table.people_of(&in_charge, *deadline).await?;
-    match site.table.act(form.at(), |view, now| view.ask_for_more(reason, &people, now)).await? {
+    match site.table.act(form.at(), |view, now| view.ask_for_more(&reason, &people, now)).await? {
         ActOutcome::Done(_) => Ok(to_my()),
         ActOutcome::Refused(refused) => Err(refusal::more(refused, *now)),
         ActOutcome::NoSuchGrant => Err(AppError::not_found()),

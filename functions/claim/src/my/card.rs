@@ -40,7 +40,7 @@ pub(crate) struct Card<'a> {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct MoreForm {
     pub(crate) reason: String,
-    pub(crate) error: Option<&'static str>,
+    pub(crate) error: Option<String>,
 }
 
 pub(crate) struct TermsOfUse<'a> {

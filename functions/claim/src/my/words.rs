@@ -1,7 +1,7 @@
 //! The state of a grant in plain words, in the time zone of its programme. Words for a refused request are
 //! left to [`refusal`](crate::refusal).
 
-use bursar_core::domain::grant::{AnnouncedEnd, Notice};
+use bursar_core::domain::grant::{AnnouncedEnd, MORE_REQUEST_LASTS, Notice};
 use bursar_core::store::{Undeliverable, UnreachableReason};
 
 use crate::my::Obstacle;
@@ -160,7 +160,8 @@ pub(crate) fn asked(view: &View, now: Moment) -> Option<String> {
     let then = if view.open_request(now).is_some() {
         "The people who run this programme have your reason and decide about it.".to_owned()
     } else if asked.cap != cap {
-        format!("Your cap has been changed since: it is {} now.", cap.to_dollars_down())
+        let again = time_in(asked.at + MORE_REQUEST_LASTS, settings.term.zone());
+        format!("Your cap has been changed since: it is {} now. You can ask again from {again}.", cap.to_dollars_down())
     } else {
         "Nobody has changed your cap within a week. You can ask again.".to_owned()
     };

@@ -57,7 +57,7 @@ pub(crate) async fn act_on_foreign_key(Path(hash): Path<String>, post: Post<Admi
     let patience = deadline.earlier_by(LEFT_FOR_THE_TABLE);
     let found = read(site, &key, patience).await.map_err(|error| not_confirmed(NOTHING).caused_by(&error))?;
     let (found, before) = found.ok_or_else(|| unknown("The provider has no such key."))?;
-    if found.name.parse::<KeyName>().is_ok() {
+    if KeyName::is_bursars(&found.name) {
         let sentence = "Bursar made this key, here or in another deployment, and changes it by its grant alone.";
         return Err(AppError::conflict(sentence));
     }

@@ -4,14 +4,13 @@
 use bursar_core::domain::grant::{ChangeRefused, Hold, OrderKind, View};
 use bursar_core::orders::NotCarriedOut;
 use bursar_core::store::{ActOutcome, Enrolment};
+use bursar_core::web::form::LONGEST_REASON;
 
 use super::grant;
 use crate::access::Assistants;
 use crate::overview::TypedPerson;
 use crate::prelude::*;
 use crate::settings;
-
-const LONGEST_REASON: usize = 500;
 
 struct GrantRequest<'a> {
     site: &'a Site,
@@ -48,7 +47,13 @@ pub(crate) async fn act(Path((_, grant, act)): Path<(String, String, String)>, p
 
 impl GrantRequest<'_> {
     async fn pause(&self) -> Result<(), AppError> {
-        match self.site.table.act(self.at, |view, now| view.hold(self.paused(), self.by, self.reason(), now)).await? {
+        let mut forms = self.forms();
+        forms.pause = forms.pause.typed_only(|id| id == "reason", &self.post.fields);
+        let Some(TypedAct { reason, .. }) = forms.pause.read() else {
+            return Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, forms).await);
+        };
+        let hold = |view: &View, now| view.hold(self.paused(), self.by, reason.as_deref(), now);
+        match self.site.table.act(self.at, hold).await? {
             ActOutcome::NoSuchGrant => return Err(AppError::not_found()),
             // A second request repeats a disable that failed.
             ActOutcome::Done(_) | ActOutcome::Refused(ChangeRefused::Unchanged) => {}
@@ -84,8 +89,13 @@ impl GrantRequest<'_> {
     }
 
     async fn revoke(&self) -> Result<(), AppError> {
-        let revoked = self.site.table.act(self.at, |view, now| view.revoke(self.by, self.reason(), now)).await?;
-        if revoked == ActOutcome::NoSuchGrant {
+        let mut forms = self.forms();
+        forms.revoke = forms.revoke.typed_only(|id| id == "reason", &self.post.fields);
+        let Some(TypedAct { reason, .. }) = forms.revoke.read() else {
+            return Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, forms).await);
+        };
+        let revoke = |view: &View, now| view.revoke(self.by, reason.as_deref(), now);
+        if self.site.table.act(self.at, revoke).await? == ActOutcome::NoSuchGrant {
             return Err(AppError::not_found());
         }
         self.site.orders().now_or_later(self.at).await;
@@ -107,12 +117,12 @@ impl GrantRequest<'_> {
     }
 
     async fn cap(&self) -> Result<(), AppError> {
-        let View { programme, grant, .. } = self.view;
-        let mut form = cap_form(grant, &programme.settings).typed(&self.post.fields);
-        let Some(OwnCap { cap }) = form.read() else {
-            return Err(self.cap_refused(StatusCode::UNPROCESSABLE_ENTITY, form).await);
+        let mut forms = self.forms();
+        forms.cap = forms.cap.typed(&self.post.fields);
+        let Some(TypedAct { cap, reason }) = forms.cap.read() else {
+            return Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, forms).await);
         };
-        let set = |view: &View, now| view.set_cap(own_cap(cap, view), self.by, self.reason(), now);
+        let set = |view: &View, now| view.set_cap(own_cap(cap, view), self.by, reason.as_deref(), now);
         match self.site.table.act(self.at, set).await? {
             ActOutcome::NoSuchGrant => Err(AppError::not_found()),
             ActOutcome::Refused(ChangeRefused::BudgetExhausted) => {
@@ -123,8 +133,8 @@ impl GrantRequest<'_> {
                     budget.limit.to_cents_down(),
                     budget.reserved.to_cents_up()
                 );
-                form.refuse("cap_usd", why);
-                Err(self.cap_refused(StatusCode::CONFLICT, form).await)
+                forms.cap.refuse("cap_usd", why);
+                Err(self.refused(StatusCode::CONFLICT, forms).await)
             }
             ActOutcome::Done(_) | ActOutcome::Refused(ChangeRefused::Unchanged) => {
                 self.site.orders().now_or_later(self.at).await;
@@ -134,15 +144,20 @@ impl GrantRequest<'_> {
         }
     }
 
-    async fn cap_refused(&self, status: StatusCode, cap: Form<OwnCap>) -> AppError {
-        AppError::page(status, grant::show(self.site, &self.post.access, self.view, cap, address_form()).await)
+    fn forms(&self) -> ActForms {
+        ActForms::new(&self.view.grant, &self.view.programme.settings)
+    }
+
+    async fn refused(&self, status: StatusCode, forms: ActForms) -> AppError {
+        AppError::page(status, grant::show(self.site, &self.post.access, self.view, forms).await)
     }
 
     async fn address(&self) -> Result<(), AppError> {
         let (table, at) = (&self.site.table, self.at);
-        let mut form = address_form().typed_only(|id| id == "email", &self.post.fields);
+        let mut forms = self.forms();
+        forms.address = forms.address.typed_only(|id| id == "email", &self.post.fields);
         let mut status = StatusCode::UNPROCESSABLE_ENTITY;
-        if let Some(TypedPerson { address: Some(address), .. }) = form.read() {
+        if let Some(TypedPerson { address: Some(address), .. }) = forms.address.read() {
             let enrolled = table.get(Enrolment::key_of(address.matched(), at.programme)).await?;
             if enrolled.is_none_or(|enrolled| enrolled.grant == *at.grant) {
                 return match table.act(at, |view, _| view.correct_address(&address, self.by)).await? {
@@ -151,11 +166,10 @@ impl GrantRequest<'_> {
                     ActOutcome::Refused(_) => Err(over()),
                 };
             }
-            form.refuse("email", "Somebody else on the roster has this address.".to_owned());
+            forms.address.refuse("email", "Somebody else on the roster has this address.".to_owned());
             status = StatusCode::CONFLICT;
         }
-        let cap = cap_form(&self.view.grant, &self.view.programme.settings);
-        Err(AppError::page(status, grant::show(self.site, &self.post.access, self.view, cap, form).await))
+        Err(self.refused(status, forms).await)
     }
 
     async fn resend(&self) -> Result<(), AppError> {
@@ -212,12 +226,6 @@ impl GrantRequest<'_> {
             Err(error) => Err(AppError::refused(StatusCode::BAD_GATEWAY, why).because(error.to_string())),
         }
     }
-
-    fn reason(&self) -> Option<&str> {
-        let reason = self.post.fields.filled("reason")?;
-        let end = reason.char_indices().nth(LONGEST_REASON).map_or(reason.len(), |(end, _)| end);
-        Some(&reason[..end])
-    }
 }
 
 fn over() -> AppError {
@@ -230,14 +238,35 @@ pub(super) fn own_cap(cap: Option<Usd>, view: &View) -> Option<Usd> {
     cap.filter(|cap| *cap != settings.allowance.cap_of(group))
 }
 
-/// The cap of one person.
-pub(crate) struct OwnCap {
-    /// Without one the group's or programme's holds again.
-    cap: Option<Usd>,
+/// The forms of a grant's page, one of which may have been refused. Of those for an address and of those for a reason, only that field is shown.
+pub(super) struct ActForms {
+    pub(super) pause: Form<TypedAct>,
+    pub(super) cap: Form<TypedAct>,
+    pub(super) address: Form<TypedPerson>,
+    pub(super) revoke: Form<TypedAct>,
 }
 
-impl FormValue for OwnCap {
-    const FIELDS: &'static [Field<OwnCap>] = &[
+impl ActForms {
+    pub(super) fn new(grant: &Grant, settings: &Settings) -> ActForms {
+        let cap = TypedAct { cap: Some(grant.cap(settings)), reason: None };
+        ActForms {
+            pause: Form::blank().apart("pause-", ""),
+            cap: Form::of(cap).apart("cap-", ""),
+            address: Form::blank().apart("corrected-", ""),
+            revoke: Form::blank().apart("revoke-", ""),
+        }
+    }
+}
+
+/// A person's cap with the reason for it, or the reason alone for another act.
+pub(super) struct TypedAct {
+    /// Without one the group's or programme's holds again.
+    cap: Option<Usd>,
+    reason: Option<String>,
+}
+
+impl FormValue for TypedAct {
+    const FIELDS: &'static [Field<TypedAct>] = &[
         Field {
             id: "cap_usd",
             label: "Cap in dollars",
@@ -250,19 +279,15 @@ impl FormValue for OwnCap {
             },
             ..Field::OPTIONAL
         },
-        Field { id: "reason", label: "Why", ..Field::OPTIONAL },
+        Field {
+            id: "reason",
+            label: "Why",
+            read: |form, to| form.line(LONGEST_REASON).map(|reason| to.reason = reason),
+            ..Field::OPTIONAL
+        },
     ];
 
-    fn start(_: Option<&OwnCap>) -> OwnCap {
-        OwnCap { cap: None }
+    fn start(_: Option<&TypedAct>) -> TypedAct {
+        TypedAct { cap: None, reason: None }
     }
-}
-
-/// The form of a corrected address: that field of the form for one person.
-pub(super) fn address_form() -> Form<TypedPerson> {
-    Form::blank().apart("corrected-", "")
-}
-
-pub(super) fn cap_form(grant: &Grant, settings: &Settings) -> Form<OwnCap> {
-    Form::of(OwnCap { cap: Some(grant.cap(settings)) }).apart("cap-", "")
 }

@@ -5,6 +5,7 @@
 use bursar_core::domain::grant::{ChangeRefused, Hold, Unchanged, View};
 use bursar_core::domain::values::token::sha256_hex;
 use bursar_core::store::{GrantAct, JobCreation};
+use bursar_core::web::form::LONGEST_REASON;
 
 use super::acts::own_cap;
 use super::list::{self, GrantRow, GrantSearch};
@@ -13,7 +14,6 @@ use crate::roster;
 use crate::settings::cap;
 use crate::work::jobs;
 
-const LONGEST_REASON: usize = 500;
 const MOST_ADDRESSES: usize = 5_000;
 const GONE: &str = "That is no preview of this programme. Choose again whom you mean.";
 

@@ -3,13 +3,11 @@
 use bursar_core::domain::audit::Entry;
 use bursar_core::domain::grant::{KeyAbsence, Reading, Spending, SwitchState, View};
 
-use super::acts::{OwnCap, address_form, cap_form};
+use super::acts::ActForms;
 use super::list;
 use crate::audit::AuditRow;
 use crate::erase::EraseForm;
-use crate::form::ShownField;
 use crate::mails::{self, MailRow};
-use crate::overview::TypedPerson;
 use crate::prelude::*;
 use crate::spending::spans;
 
@@ -34,15 +32,8 @@ struct GrantPage<'a> {
     may: GrantForms,
     /// When the student asked for more and why, while that is open.
     asked: Option<(String, &'a str)>,
-    cap: Form<OwnCap>,
-    address: Form<TypedPerson>,
+    forms: ActForms,
     erase: Option<EraseForm>,
-}
-
-impl GrantPage<'_> {
-    fn address_field(&self) -> Vec<ShownField<'_>> {
-        self.address.shown(|field| field.id == "email")
-    }
 }
 
 struct GrantForms {
@@ -76,8 +67,8 @@ pub(crate) async fn page(
     Path((_, grant)): Path<(String, String)>,
 ) -> Answer {
     let view = view(&site, &access, &grant).await?;
-    let cap = cap_form(&view.grant, &access.programme.settings);
-    show(&site, &access, &view, cap, address_form()).await
+    let forms = ActForms::new(&view.grant, &access.programme.settings);
+    show(&site, &access, &view, forms).await
 }
 
 /// The grant of this id, if the programme has it.
@@ -86,14 +77,7 @@ pub(crate) async fn view(site: &Site, access: &ProgrammeAccess, grant: &str) -> 
     site.table.view(&access.programme.id, &grant).await?.ok_or_else(AppError::not_found)
 }
 
-/// The page with these forms, one of which may have been refused.
-pub(crate) async fn show(
-    site: &Site,
-    access: &ProgrammeAccess,
-    view: &View,
-    cap: Form<OwnCap>,
-    address: Form<TypedPerson>,
-) -> Answer {
+pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, forms: ActForms) -> Answer {
     let View { programme, grant, readings, .. } = view;
     let now = site.clock.now();
     let zone = programme.settings.term.zone();
@@ -167,8 +151,7 @@ pub(crate) async fn show(
         notes: spans::notes(spans.iter().map(|(_, figure)| figure)),
         spans,
         row: &row,
-        cap,
-        address,
+        forms,
         erase,
     };
     Ok(site.page(&page))

@@ -10,7 +10,7 @@ use bursar_core::domain::values::id::KeyName;
 use bursar_core::store::{Enrolment, GrantLine, Unreachable};
 
 use super::bulk::TypedBulk;
-use crate::csv_file::CsvRequest;
+use crate::csv_file::{self, CsvRequest};
 use crate::listing::{self, Part};
 use crate::prelude::*;
 use crate::spending::spans::{self, SpanLink};
@@ -115,6 +115,8 @@ pub(crate) async fn page(
         _ => rows.sort_by_cached_key(|row| (Reverse((row.spent.spent, row.lifetime)), row.address())),
     }
     let found = rows.len();
+    let mut keys: Vec<String> = rows.iter().map(GrantRow::key).collect();
+    keys.sort_unstable();
     let (rows, from) = listing::page_of(rows, sought.from.parse().unwrap_or(0));
     let notes = spans::notes(&rows.iter().map(GrantRow::figure).collect::<Vec<_>>());
     let zone = programme.settings.term.zone();
@@ -124,7 +126,10 @@ pub(crate) async fn page(
         None => "no sync has read it yet".to_owned(),
     };
     let path = paths::grants(&programme.id);
+    let order_as_of = format!("{}; spent {spent}, {as_of}", order.1);
     let grants = Listing::of(("Grants", "grant"), columns(false), rows, zone);
+    let mut grants = grants.part_of(found, from, &order_as_of, |from| sought.address(&path, from));
+    grants.files = csv_file::offered(&sought.address(&format!("{path}.csv"), 0), &keys, String::clone);
     let choices = |of: &[_]| [&[("", "any")], of].concat();
     let page = GrantListPage {
         frame: PageFrame::of(&site, &access.visitor),
@@ -141,9 +146,7 @@ pub(crate) async fn page(
             ("mail", "Mail", &sought.mail, choices(&[("unreachable", "comes back"), ("unwanted", "links only")])),
             ("sort", "Order", &sought.sort, SORTS.to_vec()),
         ],
-        grants: grants.part_of(found, from, &format!("{}; spent {spent}, {as_of}", order.1), |ending, from| {
-            sought.address(&format!("{path}{ending}"), from)
-        }),
+        grants,
         bulk: (access.is_faculty() && programme.closed_at.is_none()).then(|| Form::blank().apart("bulk-", "")),
         spans: spans::choices(&path, &sought.query(), &Span::EACH, |span| span == asked.unwrap_or(Span::Window)),
         notes,
@@ -151,7 +154,7 @@ pub(crate) async fn page(
     Ok(site.page(&page))
 }
 
-/// The file of the grants that are found, in the order of their addresses, which does not change from one part to the next.
+/// The file of the grants that are found, in the order of their ids, which no correction of an address changes between two parts.
 pub(crate) async fn file(
     State(site): State<Site>,
     access: ProgrammeAccess,
@@ -161,10 +164,10 @@ pub(crate) async fn file(
     let (programme, sought) = (&access.programme, sought.composed());
     let listed_at = site.table.sync_state().await?.listed_at;
     let (mut rows, _) = sought.rows(&site, programme, listed_at, true).await?;
-    rows.sort_by_cached_key(GrantRow::address);
+    rows.sort_by_cached_key(GrantRow::key);
     let span = sought.asked.span().map(|span| format!("-{}", span.as_str())).unwrap_or_default();
     let as_of = listed_at.map(|at| format!("-as-of-{}", utc_date(at))).unwrap_or_default();
-    request.answer(&format!("grants-{}{span}{as_of}", programme.id), columns(false), rows)
+    request.answer(&format!("grants-{}{span}{as_of}", programme.id), columns(false), rows, GrantRow::key)
 }
 
 pub(crate) fn used(readings: &[Reading]) -> DailyUse {
@@ -213,6 +216,10 @@ impl<'a> GrantRow<'a> {
     /// Whether this person has not claimed and is to, and mail reaches them.
     pub(super) fn may_be_reminded(&self) -> bool {
         self.state == "invited" && self.not_mailed.is_none() && !self.line.person.address.is_none()
+    }
+
+    fn key(&self) -> String {
+        self.line.id.to_string()
     }
 
     pub(crate) fn address(&self) -> String {

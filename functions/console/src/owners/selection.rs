@@ -103,7 +103,7 @@ impl KeySelection {
             (Purpose::Give { .. }, Some(has)) => {
                 Some(format!("{} has it, from {} on: take it back first", has.owner, has.from))
             }
-            (Purpose::Give { .. }, None) if key.name.parse::<KeyName>().is_ok() => {
+            (Purpose::Give { .. }, None) if KeyName::is_bursars(&key.name) => {
                 Some("a deployment of Bursar made it".to_owned())
             }
             (Purpose::TakeBack, None) => Some("nobody has it".to_owned()),

@@ -8,7 +8,7 @@ use futures_util::stream::{StreamExt, TryStreamExt, iter};
 
 use super::collect::collected;
 use super::query::{ProgrammeChoice, ReportScope};
-use crate::csv_file::CsvRequest;
+use crate::csv_file::{self, CsvRequest};
 use crate::listing::Part;
 use crate::prelude::*;
 use crate::spending::by_model::words;
@@ -99,19 +99,23 @@ impl<'a> ReportResults<'a> {
         scope: &'a ReportScope,
         report: &'a SpendingReport,
     ) -> Result<ReportResults<'a>, AppError> {
-        let lines = report.lines();
+        let mut lines = report.lines();
         let from = scope.query.skip.min(lines.len());
         let on_page = &lines[from..lines.len().min(from + ON_A_PAGE)];
         let people = people(site, scope, on_page).await?;
         let rows = on_page.iter().map(|line| ReportRow::of(*line, scope, &people));
         let columns = columns(report.by, scope.choices.is_some());
         let order = if report.by.day { "day after day, the largest first" } else { "the largest first" };
-        let address = |ending: &str, from| scope.query.address(&format!("{}{ending}", scope.path), report.range, from);
+        let address = |from| scope.query.address(&scope.path, report.range, from);
         let listing = Listing::of(("Spending", "report-row"), columns, rows, &TimeZone::UTC);
+        let mut listing = listing.part_of(lines.len(), from, order, address);
+        lines.sort_unstable_by_key(place);
+        let file = scope.query.address(&format!("{}.csv", scope.path), report.range, 0);
+        listing.files = csv_file::offered(&file, &lines, |line| key(scope, line));
         Ok(ReportResults {
             days: words(&[report.range]).unwrap_or_default(),
             total: report.total(),
-            lines: listing.part_of(lines.len(), from, order, address),
+            lines: listing,
             notes: notes(report, &lines, site.table.sync_state().await?.listed_at, site.clock.now()),
         })
     }
@@ -221,7 +225,21 @@ fn columns<'a>(by: Grouping, is_of_several: bool) -> [Column<ReportRow<'a>>; 10]
 
 /// A name, or what stands on the page without one.
 fn name_or(known: Option<&str>, none: &str) -> Cell {
-    Cell::shown(known, known.unwrap_or(none))
+    known.map_or_else(|| Cell::shown(None::<&str>, none), |name| Cell::text(Some(name)))
+}
+
+/// By what the lines of the file are sorted: not by what was spent, which moves while somebody fetches it part by part.
+fn place<'a>(line: &ReportLine<'a>) -> (Option<Date>, u16, Option<&'a str>, Option<&'a str>, Option<GrantBytes>) {
+    (line.day, line.programme, line.group, line.model, line.grant)
+}
+
+/// The same as a text. Programmes are in the order of their ids, and no name has a character below the one between them.
+fn key(scope: &ReportScope, line: &ReportLine<'_>) -> String {
+    let (programme, _) = &scope.programmes[usize::from(line.programme)];
+    let day = line.day.map(|day| day.to_string()).unwrap_or_default();
+    let grant = line.grant.as_ref().map(|grant| GrantId::of_bytes(grant).to_string()).unwrap_or_default();
+    let [group, model] = [line.group, line.model].map(Option::unwrap_or_default);
+    [&*day, programme.id.as_str(), group, model, &grant].join("\t")
 }
 
 /// The file, or the page with the refusal where there is none.
@@ -236,6 +254,8 @@ pub(crate) async fn file(State(site): State<Site>, scope: ReportScope, request: 
         _ => format!("report-{from}-{to}"),
     };
     let people = People::new();
-    let rows = report.lines().into_iter().map(|line| ReportRow::of(line, &scope, &people));
-    request.answer(&name, columns(report.by, true), rows)
+    let mut lines = report.lines();
+    lines.sort_unstable_by_key(place);
+    let rows = lines.into_iter().map(|line| ReportRow::of(line, &scope, &people));
+    request.answer(&name, columns(report.by, true), rows, |row| key(&scope, &row.line))
 }

@@ -157,6 +157,12 @@ impl PlannedRow {
         let RosterRow { line, address, name, group, id } = row.clone();
         PlannedRow { line: Some(line), changes, address: Some(address), name, group, id, reason }
     }
+
+    /// Its place in the file of all rows, whatever the roster is by the next part.
+    pub(super) fn key(&self) -> String {
+        let address = self.address.as_ref().map_or("", |address| address.matched().as_str());
+        self.line.map_or_else(|| format!("dropped {address}"), |line| format!("{line:08}"))
+    }
 }
 
 pub(super) fn plan(file: RosterFile, grants: &[Grant], mode: AbsentRows) -> ImportPlan {

@@ -9,7 +9,7 @@ pub(crate) mod registrar;
 mod waits;
 
 use bursar_core::domain::values::token::sha256_hex;
-use bursar_core::store::{ImportPart, JobCreation, Kept, PREVIEW_LASTS, RateCount, RosterChanges, RosterPreview};
+use bursar_core::store::{HourlyUses, ImportPart, JobCreation, Kept, PREVIEW_LASTS, RosterChanges, RosterPreview};
 use compare::{AbsentRows, Change, ImportPlan, PlannedRow};
 use parse::{FileError, RosterFile, RosterRow};
 
@@ -21,7 +21,7 @@ use crate::work::jobs;
 /// The most groups of a programme. Each has sums of its own, and more would be unreadable.
 const MOST_GROUPS: usize = 500;
 /// The most previews of a programme in an hour, since each is stored for a day.
-const PREVIEWS_AN_HOUR: u32 = 100;
+const PREVIEWS_AN_HOUR: usize = 100;
 const BUSY: &str = "Another roster of this programme is being applied. Wait until it is done, then try again.";
 const GONE: &str =
     "A preview can be applied for a day, and a registrar's file until the next comes. Upload the file again.";
@@ -153,7 +153,7 @@ fn page(
         programme,
         preview,
         lists: Change::ALL.into_iter().map(list).collect(),
-        files: if rows.is_empty() { Vec::new() } else { csv_file::offered(&file, rows.len()) },
+        files: if rows.is_empty() { Vec::new() } else { csv_file::offered(&file, rows, PlannedRow::key) },
     })
 }
 
@@ -165,10 +165,10 @@ pub(crate) async fn preview(Upload { form, file }: Upload) -> Answer {
     let mode = AbsentRows::of(fields.filled("mode"));
     let mode = mode.ok_or_else(|| AppError::unprocessable("The mode is either add or replace."))?;
     let compared = Compared::of(site, programme, &file, mode).await?;
-    let this_hour = RateCount::of_previews(&programme.id, *now);
-    if !site.table.count_one(&this_hour, PREVIEWS_AN_HOUR, *deadline).await? {
-        let why = "So many files were uploaded for this programme within this hour that no more are taken. Nothing was changed; upload the file again when the hour is over.";
-        return Err(AppError::too_fast(why, this_hour.ends_at.duration_since(*now)));
+    let uses = HourlyUses::none("previews", &programme.id);
+    if let Err(until) = site.table.use_hourly(&uses, PREVIEWS_AN_HOUR, *now, *deadline).await? {
+        let why = "A hundred files were uploaded for this programme within an hour. Nothing was changed; upload the file again later.";
+        return Err(AppError::too_fast(why, until.duration_since(*now)));
     }
     let preview = compared.preview(programme, *now + PREVIEW_LASTS, *now);
     if !compared.plan.rows.is_empty() {
@@ -297,7 +297,7 @@ pub(crate) async fn kept(
         }
         compared.plan.rows
     };
-    file.answer(&format!("roster-{}", programme.id), COLUMNS, rows)
+    file.answer(&format!("roster-{}", programme.id), COLUMNS, rows, PlannedRow::key)
 }
 
 /// The steps by which one person comes onto a roster, or why they do not. What is empty stays as it is.

@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::request::Parts;
 use bursar_core::domain::values::token::RegistrarToken;
-use bursar_core::store::{RateCount, RosterPreview, RosterToken, WAITS_FOR};
+use bursar_core::store::{HourlyUses, RosterPreview, RosterToken, WAITS_FOR};
 use bursar_core::web::RequestDeadline;
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ use crate::prelude::*;
 /// How a token begins, so that it is recognised where it should not be.
 const PREFIX: &str = "bursar-roster-";
 /// The most files of a programme in an hour.
-const FILES_AN_HOUR: u32 = 12;
+const FILES_AN_HOUR: usize = 12;
 
 pub(crate) async fn put(
     State(site): State<Site>,
@@ -30,10 +30,10 @@ pub(crate) async fn put(
     let now = site.clock.now();
     let (programme, token) = programme_of(&site, &id, request.headers(), now, deadline).await?;
     site.table.note_token_use(&token, now, deadline).await?;
-    let this_hour = RateCount::of_registrars_files(&programme.id, now);
-    if !site.table.count_one(&this_hour, FILES_AN_HOUR, deadline).await? {
-        let why = "Twelve files were put within this hour. Nothing was changed; put it again when the hour is over.";
-        return Err(AppError::too_fast(why, this_hour.ends_at.duration_since(now)));
+    let uses = HourlyUses::none("registrar", &programme.id);
+    if let Err(until) = site.table.use_hourly(&uses, FILES_AN_HOUR, now, deadline).await? {
+        let why = "Twelve files were put within an hour. Nothing was changed; put it again when Retry-After says.";
+        return Err(AppError::too_fast(why, until.duration_since(now)));
     }
     has_open_roster(&programme)?;
     let mode = mode(request.uri().query().unwrap_or_default())?;

@@ -3,7 +3,7 @@
 
 use super::*;
 
-/// How long a request stands where nobody changes the cap; then it may be made again.
+/// How long a request stands where nobody changes the cap. It may be made again only then, whatever became of it.
 pub const MORE_REQUEST_LASTS: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,8 +26,8 @@ impl fmt::Debug for MoreRequest {
 pub enum MoreRefused {
     /// There is no key that a larger cap would be for: none was made yet, the grant is held, or it is over.
     NoKey,
-    /// The last request is open until then.
-    Open { until: Moment },
+    /// There was a request within a week, and there may be another from then on.
+    Asked { until: Moment },
 }
 
 impl View {
@@ -44,9 +44,9 @@ impl View {
         if !has_key || !self.grant.holds.is_empty() || self.programme.is_over(now) {
             return Err(MoreRefused::NoKey);
         }
-        match self.open_request(now) {
-            Some(request) => Err(MoreRefused::Open { until: request.at + MORE_REQUEST_LASTS }),
-            None => Ok(()),
+        match self.grant.more.as_ref().map(|request| request.at + MORE_REQUEST_LASTS) {
+            Some(until) if now < until => Err(MoreRefused::Asked { until }),
+            _ => Ok(()),
         }
     }
 
@@ -67,7 +67,7 @@ mod tests {
     use crate::domain::testing::{a_view, at};
 
     #[test]
-    fn a_request_is_open_for_a_week_or_until_another_cap_holds() {
+    fn a_request_is_open_for_a_week_or_until_another_cap_holds_and_made_once_a_week() {
         let (mut view, now) = (a_view(), at("2026-02-02T08:00:00Z"));
         let ask = |view: &View, now| view.ask_for_more("for the project", &[PersonId::random()], now);
         assert_eq!(ask(&view, now), Err(MoreRefused::NoKey), "no key was made yet");
@@ -79,7 +79,7 @@ mod tests {
 
         let week = now + MORE_REQUEST_LASTS;
         let last = week - SignedDuration::from_millis(1);
-        assert_eq!(ask(&view, last), Err(MoreRefused::Open { until: week }));
+        assert_eq!(ask(&view, last), Err(MoreRefused::Asked { until: week }));
         assert_eq!((view.open_request(last).is_some(), view.open_request(week)), (true, None));
         ask(&view, week).unwrap();
         let mut of_programme = view.clone();
@@ -87,7 +87,8 @@ mod tests {
         let own = view.set_cap(Some(Usd::CENT), &Actor::Rule, None, now).unwrap();
         for answered in [of_programme, View { grant: own.grant().clone(), ..view.clone() }] {
             assert_eq!(answered.open_request(last), None);
-            ask(&answered, last).unwrap();
+            assert_eq!(ask(&answered, last), Err(MoreRefused::Asked { until: week }));
+            ask(&answered, week).unwrap();
         }
         view.grant.holds.dropped = Some(now);
         assert_eq!(ask(&view, week), Err(MoreRefused::NoKey));

@@ -41,10 +41,18 @@ pub fn named_month(date: Date) -> String {
     date.strftime("%B %Y").to_string()
 }
 
-/// A text for a cell of a file that spreadsheets open. One that they would run gets an apostrophe before it.
+/// A text that somebody chose, as a cell of a CSV file that spreadsheets open: in quotes, and with an apostrophe before what they would
+/// run. One whose separator is the semicolon or the tab takes quotes in the middle of its own cell for text, and begins another cell
+/// behind each separator in ours. So there is an apostrophe there too, whatever quotes and spaces come first.
 pub fn sheet_text(text: &str) -> String {
-    let quote = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
-    format!("{quote}{text}")
+    let mut cell = String::new();
+    for part in text.split_inclusive([';', '\t', '\r', '\n']) {
+        if part.trim_start_matches([' ', '"']).starts_with(['=', '+', '-', '@', '\t', '\r']) {
+            cell.push('\'');
+        }
+        cell += &part.replace('"', "\"\"");
+    }
+    if cell.is_empty() { cell } else { format!("\"{cell}\"") }
 }
 
 /// A time in a sentence: `20 November 2026, 14:05 (Europe/Berlin)`.

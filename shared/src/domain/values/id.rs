@@ -114,6 +114,13 @@ impl Epoch {
     }
 }
 
+impl KeyName {
+    /// Whether the key of this name is taken for one that Bursar made, in whatever deployment, version and form.
+    pub fn is_bursars(name: &str) -> bool {
+        name.starts_with("bursar/")
+    }
+}
+
 impl fmt::Display for KeyName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let KeyName { deployment, programme, grant, epoch, nonce } = self;

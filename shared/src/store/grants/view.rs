@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use aws_sdk_dynamodb::types::Select;
 use futures_util::stream::{Stream, StreamExt, iter};
 
-use crate::aws::reduce;
 use crate::domain::grant::{Person, Urgency};
 use crate::domain::usage::reading::Reading;
 use crate::store::keys::grant_partition_of;
@@ -41,8 +40,13 @@ impl Table {
             if left <= 0 {
                 break;
             }
+            let page = Self::page(self.query(&range).limit(left)).await?;
             let named = |item: items::Item| Some((keys::grant_of(&items::key_of(&item))?.1, items::from_item(item)));
-            found.extend(Self::page(self.query(&range).limit(left)).await?.into_iter().filter_map(named));
+            found.extend(page.items.unwrap_or_default().into_iter().filter_map(named));
+            // Large ones fill a page before the limit does, and the rest of the shard comes first.
+            if page.last_evaluated_key.is_some() {
+                break;
+            }
         }
         Ok(found)
     }
@@ -55,8 +59,7 @@ impl Table {
     async fn count(&self, grants: Range<Grant>) -> Result<u32, StoreError> {
         let (mut count, mut from) = (0, None);
         loop {
-            let page = self.query(&grants).select(Select::Count).set_exclusive_start_key(from).send().await;
-            let page = page.map_err(|error| StoreError::Service(reduce(&error)))?;
+            let page = Self::page(self.query(&grants).select(Select::Count).set_exclusive_start_key(from)).await?;
             count += page.count.unsigned_abs();
             from = page.last_evaluated_key;
             if from.is_none() {

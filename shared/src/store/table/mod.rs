@@ -10,6 +10,7 @@ pub(super) mod write;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use items::{Item, Queue, Stored};
 use keys::{ItemKey, Key, Range};
@@ -103,11 +104,12 @@ impl Table {
 
     pub async fn newest<T: Stored>(&self, range: Range<T>, limit: i32) -> Result<Vec<T>, StoreError> {
         let page = Self::page(self.query(&range).scan_index_forward(false).limit(limit)).await?;
-        page.into_iter().map(items::from_item).collect()
+        page.items.unwrap_or_default().into_iter().map(items::from_item).collect()
     }
 
     pub async fn oldest<T: Stored>(&self, range: Range<T>) -> Result<Option<T>, StoreError> {
-        Self::page(self.query(&range).limit(1)).await?.pop().map(items::from_item).transpose()
+        let page = Self::page(self.query(&range).limit(1)).await?;
+        page.items.unwrap_or_default().pop().map(items::from_item).transpose()
     }
 
     pub(crate) fn query<T>(&self, range: &Range<T>) -> QueryFluentBuilder {
@@ -119,9 +121,9 @@ impl Table {
             .expression_attribute_values(":last", text(&range.last))
     }
 
-    pub(crate) async fn page(query: QueryFluentBuilder) -> Result<Vec<Item>, StoreError> {
-        let page = query.send().await.map_err(|error| StoreError::Service(reduce(&error)))?;
-        Ok(page.items.unwrap_or_default())
+    /// One page, which ends at the query's limit, or at a megabyte before.
+    pub(crate) async fn page(query: QueryFluentBuilder) -> Result<QueryOutput, StoreError> {
+        query.send().await.map_err(|error| StoreError::Service(reduce(&error)))
     }
 
     /// Passes every item to a function, page after page: as attributes they take many times the room of their
@@ -132,8 +134,7 @@ impl Table {
     ) -> Result<(), StoreError> {
         let mut from = None;
         loop {
-            let page = query.clone().set_exclusive_start_key(from).send().await;
-            let page = page.map_err(|error| StoreError::Service(reduce(&error)))?;
+            let page = Self::page(query.clone().set_exclusive_start_key(from)).await?;
             page.items.unwrap_or_default().into_iter().try_for_each(&mut take)?;
             from = page.last_evaluated_key;
             if from.is_none() {
@@ -145,7 +146,7 @@ impl Table {
     /// The items of a queue that are due, longest due first; at most `limit`. The index is a moment behind.
     pub(crate) async fn due(&self, queue: Queue, now: Moment, limit: i32) -> Result<Vec<ItemKey>, StoreError> {
         let page = Self::page(self.waiting_in(queue, "due <= :when", keys::due(now)).limit(limit)).await?;
-        Ok(page.iter().map(items::key_of).collect())
+        Ok(page.items().iter().map(items::key_of).collect())
     }
 
     /// Every entry of a queue that is due from then on, or at all, first due first.

@@ -112,7 +112,7 @@ fn what_became_of_a_request_for_more() {
     insta::assert_snapshot!(told(asked()), @"You asked for more on 20 November 2026, 14:05 (Europe/Berlin). The people who run this programme have your reason and decide about it. false");
     insta::assert_snapshot!(told(asked().after((7 * 24).hours())), @"You asked for more on 20 November 2026, 14:05 (Europe/Berlin). Nobody has changed your cap within a week. You can ask again. true");
     let larger = asked().set(|view| view.grant.own_cap = Some(Usd::from_dollars(30)));
-    insta::assert_snapshot!(told(larger), @"You asked for more on 20 November 2026, 14:05 (Europe/Berlin). Your cap has been changed since: it is $30 now. true");
+    insta::assert_snapshot!(told(larger), @"You asked for more on 20 November 2026, 14:05 (Europe/Berlin). Your cap has been changed since: it is $30 now. You can ask again from 27 November 2026, 14:05 (Europe/Berlin). false");
 }
 
 #[test]
