@@ -67,7 +67,7 @@ mod tests {
     use crate::domain::testing::{a_view, at};
 
     #[test]
-    fn a_request_is_open_for_a_week_or_until_another_cap_holds_and_made_once_a_week() {
+    fn a_request_is_made_once_a_week_and_open_until_another_cap_holds() {
         let (mut view, now) = (a_view(), at("2026-02-02T08:00:00Z"));
         let ask = |view: &View, now| view.ask_for_more("for the project", &[PersonId::random()], now);
         assert_eq!(ask(&view, now), Err(MoreRefused::NoKey), "no key was made yet");
