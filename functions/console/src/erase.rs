@@ -22,6 +22,8 @@ pub(crate) struct EraseForm {
     pub(crate) erasure: Ulid,
     /// The grant whose person it erases, as a form names it, where that has no address.
     pub(crate) grant: Option<String>,
+    /// The grant on whose page it is, where that has one.
+    pub(crate) of: Option<String>,
     /// Grants that may be theirs too, each with a field to tick and what is known of it.
     pub(crate) others: Vec<(String, String)>,
 }
@@ -37,7 +39,12 @@ impl EraseForm {
         let in_words = |of: &Grant| {
             let has_id =
                 |grant: &Grant| grant.person.roster_id.is_some() && grant.person.roster_id == of.person.roster_id;
-            let why = if grants.iter().any(has_id) { "the same id" } else { "it lost this address to another id" };
+            let has_address = address.is_some_and(|address| of.person.address.matched() == address);
+            let why = match (grants.iter().any(has_id), has_address) {
+                (true, _) => "the same id",
+                (false, true) => "this address under another id",
+                (false, false) => "it lost this address to another id",
+            };
             let Person { name, roster_id, address } = &of.person;
             let address = if address.is_none() { "no address" } else { address.as_written() };
             let known: Vec<&str> = name.iter().chain(roster_id).map(String::as_str).chain([address]).collect();
@@ -46,6 +53,7 @@ impl EraseForm {
         Ok(EraseForm {
             erasure: new_ulid(site.clock.now()),
             grant: grants.first().filter(|_| address.is_none()).map(field_of),
+            of: grants.first().filter(|_| address.is_some()).map(field_of),
             others: others.iter().map(|of| (format!("{ALSO}{}", field_of(of)), in_words(of))).collect(),
         })
     }
@@ -54,7 +62,7 @@ impl EraseForm {
 /// How the fields begin that are ticked for further grants.
 const ALSO: &str = "also.";
 
-fn field_of(grant: &Grant) -> String {
+pub(crate) fn field_of(grant: &Grant) -> String {
     format!("{}/{}", grant.programme, grant.id)
 }
 
@@ -68,12 +76,17 @@ pub(crate) async fn press(post: Post<Admins>) -> Answer {
         Some(address.map_err(|error| AppError::unprocessable(format!("Nobody was erased: {error}.")))?)
     };
     let form = fields.filled("erasure").and_then(|id| id.parse().ok()).unwrap_or_else(|| new_ulid(*now));
-    let id = ulid_for(form, address.as_ref().map(|address| address.matched().as_str()).or(named).unwrap_or_default());
+    let ticked: String = fields.iter().map(|(name, _)| name).filter(|name| name.starts_with(ALSO)).collect();
+    let whom = address.as_ref().map(|address| address.matched().as_str()).or(named).unwrap_or_default();
+    let id = ulid_for(form, &format!("{whom}{ticked}"));
     if site.table.get(Erasure::key_of(id)).await?.is_some() {
         return Ok(Redirect::to(&paths::erased(id)).into_response());
     }
     let mut grants = match &address {
-        Some(address) => site.table.grants_of_address(address.matched()).await?,
+        Some(address) => {
+            let grants = site.table.grants_of_address(address.matched()).await?;
+            one_persons(site, address.matched(), grants, fields.filled("of")).await?
+        }
         None => {
             let grant = without_address(site, named.unwrap_or_default()).await?.ok_or_else(AppError::not_found)?;
             if grant.person.roster_id.as_deref() != fields.filled("id") {
@@ -84,7 +97,7 @@ pub(crate) async fn press(post: Post<Admins>) -> Answer {
         }
     };
     let address = address.as_ref().map(EmailAddress::matched);
-    if fields.iter().any(|(name, _)| name.starts_with(ALSO)) {
+    if !ticked.is_empty() {
         let others = site.table.perhaps_theirs(address, &grants).await?;
         grants.extend(others.into_iter().filter(|of| fields.get(&format!("{ALSO}{}", field_of(of))) == Some("on")));
     }
@@ -101,6 +114,25 @@ pub(crate) async fn press(post: Post<Admins>) -> Answer {
     };
     carry_on(site, id, JobDeadlines::of_a_request(*deadline)).await;
     Ok(Redirect::to(&paths::erased(id)).into_response())
+}
+
+/// Of the grants under an address those of one person: whose page it is, as the form names it, or else whose the address is by now. The
+/// others are named to be ticked.
+pub(crate) async fn one_persons(
+    site: &Site,
+    address: &MatchedAddress,
+    mut grants: Vec<Grant>,
+    of: Option<&str>,
+) -> Result<Vec<Grant>, AppError> {
+    let of =
+        grants.iter().find(|grant| Some(field_of(grant).as_str()) == of).map(|grant| grant.person.roster_id.clone());
+    if let Some(Some(id)) = of {
+        grants.retain(|grant| grant.person.roster_id.as_ref().is_none_or(|other| *other == id));
+    } else {
+        let (_, others) = site.table.enrolments_by_person(address).await?;
+        grants.retain(|grant| others.iter().all(|of| of.grant != grant.id || of.programme != grant.programme));
+    }
+    Ok(grants)
 }
 
 /// The grant that a form names by its programme and id, which has no address but belongs to somebody.

@@ -99,32 +99,22 @@ impl Table {
             let entry = Entry::on_account(&Actor::Person(by.clone()), now, what);
             let alarm = Alarm::now(Cause::AdminChanged { person, is_admin, by: by.clone(), version }, now);
             let transaction = self.begin_telling(&alarm, self.people_of(&told, deadline).await?, now)?;
-            let after = AddedAdmins { added, version };
-            let mut transaction = transaction.replace(&after, version - 1)?;
-            let mut entries = vec![entry];
+            let mut transaction = transaction.replace(&AddedAdmins { added, version }, version - 1)?;
             if !is_admin {
                 transaction = self.signing_out(transaction, matched).await?;
-                let by = Author { actor: &Actor::Person(by.clone()), now, deadline };
-                for token in self.tokens_without_maker(&self.with_added(after)).await? {
-                    transaction = transaction.ending(&token)?;
-                    entries.push(token.ended(by));
-                }
             }
-            Ok(Round::Write(transaction.told_by(&entries)?, ()))
+            Ok(Round::Write(transaction.told_by(&[entry])?, ()))
         })
-        .await
-    }
-
-    /// The registrar's tokens whose makers may not make one if these are the admins.
-    async fn tokens_without_maker(&self, admins: &[EmailAddress]) -> Result<Vec<RosterToken>, StoreError> {
-        let mut ended = Vec::new();
+        .await?;
+        // There may be more than fit into the transaction, and from it on none of them is good.
+        let admins = self.admins().await?;
         for programme in self.list(Programme::all()).await? {
             if let Some(token) = self.get(RosterToken::key_of(&programme.id)).await?
-                && !self.is_makers(&token, &programme.settings, admins).await?
+                && !self.is_makers(&token, &programme.settings, &admins).await?
             {
-                ended.push(token);
+                self.end_roster_token(&token, Author { actor: &Actor::Person(by.clone()), now, deadline }).await?;
             }
         }
-        Ok(ended)
+        Ok(())
     }
 }

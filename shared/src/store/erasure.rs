@@ -60,6 +60,8 @@ impl Kind {
     }
 }
 
+/// How many mails of a grant are changed in one transaction, with up to as many addresses.
+const ROWS_AT_ONCE: usize = 12;
 /// How long the backups of the table keep what was erased.
 const IN_BACKUPS: SignedDuration = SignedDuration::from_hours(35 * 24);
 
@@ -135,9 +137,13 @@ impl Erasure {
         self.again_at.is_some()
     }
 
-    /// Whether a grant of the address is this person's. Under another id it is somebody else's.
-    fn is_of(&self, person: &Person) -> bool {
-        person.roster_id.as_ref().is_none_or(|id| self.ids.is_empty() || self.ids.contains(id))
+    /// Whether a grant of the typed address, or of a former one, is this person's. Under another id it is somebody else's, and without one
+    /// nobody knows of whom a former address is.
+    fn is_of(&self, person: &Person, is_typed: bool) -> bool {
+        match &person.roster_id {
+            Some(id) => self.ids.contains(id) || (is_typed && self.ids.is_empty()),
+            None => is_typed,
+        }
     }
 
     /// The day on which the last backup that has it is gone.
@@ -214,7 +220,8 @@ impl Table {
         Ok(try_join_all(grants).await?.into_iter().flatten().collect())
     }
 
-    /// Other grants that may be the same person's as these: they lost the address to somebody else, or bear the same id.
+    /// Other grants that may be the same person's as these: they have the address under another id, lost it to somebody else, or bear the
+    /// same id.
     pub async fn perhaps_theirs(
         &self,
         address: Option<&MatchedAddress>,
@@ -233,7 +240,10 @@ impl Table {
             let query = query.filter_expression(condition.join(" OR "));
             values.iter().fold(query, |query, (name, value)| query.expression_attribute_values(name, text(*value)))
         };
-        let mut found: Vec<Grant> = Vec::new();
+        let mut found: Vec<Grant> = match address {
+            Some(address) => self.grants_of_address(address).await?,
+            None => Vec::new(),
+        };
         let programmes = if values.is_empty() { Vec::new() } else { self.list(Programme::all()).await? };
         for programme in programmes.iter().filter(|programme| programme.erased_at.is_none()) {
             let shards = SHARDS.into_iter().map(|shard| async move {
@@ -247,8 +257,9 @@ impl Table {
             });
             found.extend(try_join_all(shards).await?.into_iter().flatten());
         }
-        let is_known = |of: &Grant| grants.iter().any(|grant| grant.id == of.id && grant.programme == of.programme);
-        found.retain(|of| !is_known(of) && !of.person.address.is_erased());
+        let mut known: HashSet<(ProgrammeId, GrantId)> = HashSet::new();
+        known.extend(grants.iter().map(|grant| (grant.programme.clone(), grant.id.clone())));
+        found.retain(|of| !of.person.address.is_erased() && known.insert((of.programme.clone(), of.id.clone())));
         Ok(found)
     }
 
@@ -261,8 +272,8 @@ impl Table {
         let mut addresses = BTreeSet::new();
         if !had.is_none() {
             addresses.insert(had.matched().clone());
-            after.count::<Enrolment>(1);
         }
+        let (mut rows, mut are_all) = (0, true);
         for row in self.mails_of(at.programme, at.grant).await? {
             let mut becomes = OutboxRow { version: row.version + 1, ..row.clone() };
             if let QueuedMail::FormerAddress { address, .. } = &mut becomes.mail {
@@ -275,6 +286,11 @@ impl Table {
             if becomes.mail != row.mail || becomes.state != row.state {
                 transaction = transaction.replace(&becomes, row.version)?;
                 after.count::<OutboxRow>(1);
+                rows += 1;
+            }
+            if rows == ROWS_AT_ONCE {
+                are_all = false;
+                break;
             }
         }
         for address in &addresses {
@@ -283,6 +299,11 @@ impl Table {
         if erasure.programme.is_none() {
             after.former.extend(addresses);
         }
+        if !are_all {
+            // The rest of them, and the grant, come with the next minutes.
+            let transaction = transaction.replace(&after, erasure.version)?.unaudited(Unaudited::Erasure);
+            return Ok(self.commit_once(transaction, at.deadline).await?.then_some(after));
+        }
         for mut entry in self.list(Entry::of_grant(at.programme, at.grant)).await? {
             if let Some(what) = entry.what.without_reason() {
                 entry.what = what;
@@ -290,6 +311,7 @@ impl Table {
                 after.count::<Entry>(1);
             }
         }
+        after.count::<Enrolment>(usize::from(!had.is_none()));
         after.count::<Grant>(1);
         (after.done, after.advanced_at) = (after.done + 1, at.now);
         let transaction = transaction.replace(&after, erasure.version)?;
@@ -308,9 +330,13 @@ impl Table {
         let (mut after, mut transaction) = (erasure.next(), self.transaction());
         let mut is_done = self.grants_to_erase(erasure).await?.is_empty()
             && self.without_files(&mut after, by.now, by.deadline).await?;
-        if is_done && let Some(address) = &erasure.address {
-            let grants = self.grants_of_address(address).await?;
-            grants.iter().filter(|grant| erasure.is_of(&grant.person)).for_each(|grant| after.join(grant));
+        if is_done {
+            for address in erasure.former.iter().chain(&erasure.address) {
+                let is_typed = erasure.address.as_ref() == Some(address);
+                let grants = self.grants_of_address(address).await?;
+                let theirs = grants.iter().filter(|grant| erasure.is_of(&grant.person, is_typed));
+                theirs.for_each(|grant| after.join(grant));
+            }
             is_done = after.grants == erasure.grants;
         }
         (after.again_at, after.done_at) =
@@ -319,7 +345,13 @@ impl Table {
             let mut addresses = std::mem::take(&mut after.former);
             addresses.extend(after.address.take());
             after.ids = BTreeSet::new();
-            self.without_requests(&mut after, &addresses, by.deadline).await?;
+            let mut nobodys = BTreeSet::new();
+            for address in &addresses {
+                if !self.is_anybodys(address, None).await? {
+                    nobodys.insert(address.clone());
+                }
+            }
+            self.without_requests(&mut after, &nobodys, by.deadline).await?;
             for address in &addresses {
                 transaction = self.without_address(transaction, &mut after, address, (None, by.deadline)).await?;
             }
@@ -378,7 +410,9 @@ impl Table {
             if applied.contains(&import) {
                 is_all = false;
             } else if of.act.as_mut().is_some_and(GrantAct::forget_reason) {
-                self.write_alone(self.single().set(&of)?, deadline).await?;
+                // It may be pressed at this moment.
+                let as_read = [(":applied", AttributeValue::Bool(of.applied))];
+                is_all &= self.write_alone(self.single().put(&of, "applied = :applied", &as_read)?, deadline).await?;
                 after.count::<Import>(1);
             }
         }

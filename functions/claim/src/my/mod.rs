@@ -6,7 +6,7 @@ pub(crate) mod example;
 pub(crate) mod rules;
 mod words;
 
-use bursar_core::store::KnownAddress;
+use bursar_core::store::{Enrolment, KnownAddress};
 
 use crate::my::card::{Card, MoreForm};
 use crate::my::example::Example;
@@ -51,9 +51,18 @@ pub(crate) async fn refused(site: &Site, visitor: &Visitor, now: Moment, why: &s
     AppError::page(StatusCode::UNPROCESSABLE_ENTITY, show(site, visitor, now, Some(why), None).await)
 }
 
+/// The enrolments of the visitor. Who signed in before the address passed to another person is shown nothing of that one's.
+async fn enrolments_of(site: &Site, visitor: &Visitor) -> Result<Vec<Enrolment>, AppError> {
+    let (mut theirs, others) = site.table.enrolments_by_person(&visitor.session.address).await?;
+    if !others.is_empty() {
+        theirs.retain(|of| of.at <= visitor.session.begun_at);
+    }
+    Ok(theirs)
+}
+
 pub(crate) async fn grant_in(site: &Site, visitor: &Visitor, programme: &str) -> Result<View, AppError> {
     let programme = programme.parse::<ProgrammeId>().map_err(|_| AppError::not_found())?;
-    let (enrolments, _) = site.table.enrolments_by_person(&visitor.session.address).await?;
+    let enrolments = enrolments_of(site, visitor).await?;
     let enrolment = enrolments.into_iter().find(|enrolment| enrolment.programme == programme);
     let enrolment = enrolment.ok_or_else(AppError::no_right)?;
     site.table.view(&enrolment.programme, &enrolment.grant).await?.ok_or_else(AppError::not_found)
@@ -61,8 +70,7 @@ pub(crate) async fn grant_in(site: &Site, visitor: &Visitor, programme: &str) ->
 
 pub(crate) async fn grants_of(site: &Site, visitor: &Visitor) -> Result<Vec<View>, AppError> {
     let mut views = Vec::new();
-    let (enrolments, _) = site.table.enrolments_by_person(&visitor.session.address).await?;
-    for enrolment in enrolments {
+    for enrolment in enrolments_of(site, visitor).await? {
         views.extend(site.table.view(&enrolment.programme, &enrolment.grant).await?);
     }
     Ok(views)

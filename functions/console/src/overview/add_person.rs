@@ -75,7 +75,7 @@ pub(crate) async fn add_person(post: Post<Faculty>) -> Answer {
 /// Takes the steps one after the other, which a second request finds taken. What may find no room comes first: then nothing was done.
 async fn apply(post: &Post<Faculty>, mut steps: Vec<Step>) -> Answer {
     let programme = &post.access.programme.id;
-    steps.sort_by_key(|step| !matches!(step, Step::Move { .. }));
+    steps.sort_by_key(|step| !matches!(step, Step::Move { .. } | Step::Return { .. }));
     for step in steps.chunks(1) {
         if let Some(why) = import::apply(&post.site, programme, None, step, post.author()).await?.first() {
             return Err(AppError::conflict(refused(*why)));

@@ -60,7 +60,7 @@ struct Compared {
     encoding: &'static str,
     /// Some names by which a reader sees whether that is right.
     names_beyond_ascii: Vec<String>,
-    /// The line of a refused row that goes over several.
+    /// The line of a row that goes over several.
     broken: Option<u64>,
 }
 

@@ -44,7 +44,7 @@ pub(super) struct RosterFile {
     pub(super) has_group: bool,
     pub(super) has_id: bool,
     pub(super) encoding: &'static str,
-    /// The first refused row with a line break in it: a quote may be closed in the wrong place, and the rows between are its cell.
+    /// The first row with a line break in it: a quote may be closed in the wrong place, and the rows between are its cell.
     pub(super) broken: Option<u64>,
 }
 
@@ -147,12 +147,10 @@ pub(super) fn file(bytes: &[u8]) -> Result<RosterFile, FileError> {
         line = lines.of(&record).saturating_sub(header_at) + 1;
         match columns.row(&record, line) {
             Ok(row) => file.rows.push(row),
-            Err(refused) => {
-                let is_broken = record.iter().any(|cell| cell.contains(&b'\n') || cell.contains(&b'\r'));
-                file.broken = file.broken.or(is_broken.then_some(line));
-                file.refused.push(*refused);
-            }
+            Err(refused) => file.refused.push(*refused),
         }
+        let is_broken = record.iter().any(|cell| cell.contains(&b'\n') || cell.contains(&b'\r'));
+        file.broken = file.broken.or(is_broken.then_some(line));
         if file.rows.len() + file.refused.len() > MOST_ROWS {
             return Err(FileError::TooMany);
         }

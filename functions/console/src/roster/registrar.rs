@@ -53,7 +53,7 @@ pub(crate) async fn put(
     let preview = compared.preview(&programme, now + WAITS_FOR, now);
     let mut preview = RosterPreview { why, token: Some(token.hash.clone()), ..preview };
     let waiting = site.table.list(RosterPreview::of_programme(&programme.id)).await?;
-    let again = |of: &RosterPreview| (of.rows.clone(), of.replaces, of.why.clone());
+    let again = |of: &RosterPreview| (of.rows.clone(), of.replaces, of.why.clone(), of.token.clone());
     let again = waiting.into_iter().find(|of| of.waits() && now < of.until && again(of) == again(&preview));
     let changes = compared.changes();
     let mut said = serde_json::to_value(changes)?;

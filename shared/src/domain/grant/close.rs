@@ -31,7 +31,7 @@ impl View {
 
     /// Ends the grant for good. Returns `Unchanged` if it is revoked already.
     pub fn revoke(&self, by: &Actor, why: Option<&str>, now: Moment) -> Result<Change, Unchanged> {
-        if self.grant.state == GrantState::Revoked {
+        if self.grant.state == GrantState::Revoked || self.grant.person.address.is_erased() {
             return Err(Unchanged);
         }
         let mut change = self.change(by, DependsOn::GrantAlone).ordering_all_off(now).ordering_readings(now);
