@@ -11,7 +11,6 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use bursar_core::config::Config;
 use bursar_core::start::Function;
-use bursar_local::base::runtime;
 use bursar_tests::aws;
 use bursar_tests::stack::Stack;
 use lambda_runtime::{Context, LambdaEvent};
@@ -30,7 +29,7 @@ type Bend = Box<dyn FnMut(&str, Told) -> Told + Send>;
 
 /// A sync with a changed provider, besides the stack's own.
 pub(crate) struct Crooked {
-    app: Arc<usage_sync::App>,
+    app: usage_sync::App,
     bend: Arc<Mutex<Bend>>,
 }
 
@@ -49,7 +48,7 @@ impl Crooked {
         let router = Router::new().fallback(answer).with_state(Arc::new(way));
         tokio::spawn(async move { axum::serve(listener, router).await });
         let config = Config { provider, ..stack.config.clone() };
-        Crooked { app: Arc::new(usage_sync::App::new(config, stack.clock.as_clock())), bend }
+        Crooked { app: usage_sync::App::new(config, stack.clock.as_clock()), bend }
     }
 
     /// Changes every answer from now on, by its path and query.
@@ -71,9 +70,7 @@ impl Crooked {
         let mut context = Context::default();
         context.request_id = format!("{now:?}");
         context.deadline = u64::try_from((now + time).as_millis()).unwrap();
-        let app = self.app.clone();
-        let run = async move { app.handle(LambdaEvent::new(event, context)).await };
-        runtime().unwrap().spawn(run).await.unwrap()
+        self.app.handle(LambdaEvent::new(event, context)).await
     }
 }
 

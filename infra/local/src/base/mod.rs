@@ -8,7 +8,7 @@ pub mod serve;
 pub mod state_file;
 
 use std::io;
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -16,11 +16,9 @@ use tokio::sync::watch;
 /// The stack of a thread on which functions run: unoptimised, their futures need more than the two megabytes that one has by itself.
 const STACK: usize = 16 << 20;
 
-/// The one runtime of `bursar`. In a test functions alone run on it, since the test harness makes the thread of the test.
-pub fn runtime() -> io::Result<&'static Runtime> {
-    static RUNTIME: LazyLock<io::Result<Runtime>> =
-        LazyLock::new(|| Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build());
-    RUNTIME.as_ref().map_err(|error| io::Error::new(error.kind(), error.to_string()))
+/// The runtime of `bursar`, on which functions run too.
+pub fn runtime() -> io::Result<Runtime> {
+    Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build()
 }
 
 /// Nothing is left half changed where a holder panics.

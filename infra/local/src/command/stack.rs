@@ -187,7 +187,6 @@ impl Stack {
         config.mail_events = options.mail_events;
         config.waits = options.waits;
         let settings = Settings {
-            runtime: crate::base::runtime()?.handle().clone(),
             config: config.clone(),
             region: REGION.to_owned(),
             aws: own,

@@ -14,7 +14,6 @@ use bursar_core::start::{self, Function};
 use futures_util::future::BoxFuture;
 use lambda_runtime::{Context, Diagnostic, LambdaEvent};
 use serde_json::Value;
-use tokio::runtime::Handle;
 use tracing::instrument::WithSubscriber;
 use uuid::Uuid;
 
@@ -24,8 +23,6 @@ use crate::aws::wiring::time_out;
 use crate::base::lock;
 
 pub struct Settings {
-    /// Where the functions run.
-    pub runtime: Handle,
     /// The deployment's configuration. Each instance replaces the URLs of AWS by its own, and that of the provider if
     /// something stands between.
     pub config: Config,
@@ -88,7 +85,7 @@ impl Invoke for InProcess {
                 |between| between.invocation(function, worker.instance),
             );
             // The function runs in a task of its own, since it continues when its caller is dropped.
-            let task = self.0.settings.runtime.spawn(self.0.clone().run(worker, killed, event));
+            let task = tokio::spawn(self.0.clone().run(worker, killed, event));
             task.await.unwrap_or_else(|error| Err(InvokeError::Failed(error.to_string())))
         })
     }
