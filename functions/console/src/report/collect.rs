@@ -1,7 +1,7 @@
 //! What a report is made of, read from the table: the readings of every key of its programmes, and the use by
 //! model that divides them.
 
-use bursar_core::domain::usage::report::{SpendingReport, UseSource};
+use bursar_core::domain::usage::report::{Grouping, SpendingReport, UseSource};
 use bursar_core::domain::values::id::GrantBytes;
 use bursar_core::store::{ModelDay, SyncState};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
@@ -22,7 +22,7 @@ const TOO_MANY_LINES: &str =
 
 /// The numbers of the report's programmes.
 type Numbers<'a> = BTreeMap<&'a ProgrammeId, u16>;
-/// The groups of grants; empty unless a report is by person and group.
+/// The groups of grants; empty unless a report is by group.
 type Groups = HashMap<GrantBytes, String>;
 
 /// The report, or the sentence that refuses it.
@@ -41,7 +41,7 @@ pub(super) async fn collected(site: &Site, scope: &ReportScope) -> Result<Result
         for (grant, readings) in grants {
             let source = UseSource::of_grant(programme, grant.group.as_deref(), &grant.id);
             readings.iter().for_each(|reading| report.add(source, &reading.used));
-            if by.person && by.group {
+            if by.group {
                 groups.extend(grant.group.map(|group| (grant.id.to_bytes(), group)));
             }
         }
@@ -56,9 +56,9 @@ pub(super) async fn collected(site: &Site, scope: &ReportScope) -> Result<Result
         }
     }
     if let Some(range) = report.known.first().copied().zip(report.known.last().copied()) {
-        let used_on = divide_by_group(&mut report, site, &ids, range).await?;
-        if by.person {
-            divide_by_person(&mut report, site, &numbers, &groups, &used_on).await?;
+        let used_on = divide_by_programme(&mut report, site, &ids, range).await?;
+        if is_by_grant(by) {
+            divide_by_grant(&mut report, site, &numbers, &groups, &used_on).await?;
         }
         let foreign = if owned.is_empty() { Vec::new() } else { site.table.foreign_models(range).await?.owned };
         for (owner, day, used) in foreign {
@@ -77,23 +77,28 @@ fn known_by_model(sync: &SyncState, (from, to): (Date, Date)) -> BTreeSet<Date> 
     days.filter(|day| sync.knows_models_of(*day)).collect()
 }
 
-/// Divides by the sums of programmes and groups, which are kept for ever, unless the report is by person. A
-/// group is that of the night. Returns the days on which a programme used any model.
-async fn divide_by_group(
+/// Whether models are divided by the rows of grants. Money is put with the group that a person is in today, and so are models then.
+fn is_by_grant(by: Grouping) -> bool {
+    by.person || by.group
+}
+
+/// Divides by the sums of programmes, which are kept for ever, unless that is done by grants. Returns the days on which a programme
+/// used any model.
+async fn divide_by_programme(
     report: &mut SpendingReport,
     site: &Site,
     ids: &[ProgrammeId],
     range: (Date, Date),
 ) -> Result<BTreeSet<Date>, AppError> {
-    let by_person = report.by.person;
+    let by_grant = is_by_grant(report.by);
     let mut used_on = BTreeSet::new();
     let each: Vec<_> = ids.iter().map(|id| site.table.list(ModelDay::between(Some(id), range))).collect();
     let mut read = iter(each).buffered(PROGRAMMES_AT_ONCE).zip(iter(0..));
     while let Some((days, programme)) = read.next().await {
         for ModelDay { day, by, .. } in days? {
             used_on.insert(day);
-            for used in by.iter().filter(|_| !by_person) {
-                let source = UseSource { programme, group: used.whose.as_deref(), grant: None };
+            for used in by.iter().filter(|_| !by_grant) {
+                let source = UseSource { programme, group: None, grant: None };
                 report.divide(source, day, &used.model, used.used);
             }
         }
@@ -103,7 +108,7 @@ async fn divide_by_group(
 
 /// Divides by the rows of each grant, which expire with the retention: days that are not kept any more are not
 /// known.
-async fn divide_by_person(
+async fn divide_by_grant(
     report: &mut SpendingReport,
     site: &Site,
     numbers: &Numbers<'_>,

@@ -176,8 +176,8 @@ fn notes(report: &SpendingReport, lines: &[ReportLine<'_>], listed_at: Option<Mo
     notes.extend(missing.map(|days| format!("Models and numbers of requests are not known of {days}.")));
     if lines.iter().any(|line| Usd::ZERO - line.spent >= Usd::CENT) {
         notes.push(
-            "A sum below zero without a model sets off models of which more is known than the keys used on that day or in \
-             that group. Over more days and all groups it evens out."
+            "A sum below zero without a model sets off models of which more is known than the keys used on that day. Over more days \
+             it evens out."
                 .to_owned(),
         );
     }

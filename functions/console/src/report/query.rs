@@ -117,9 +117,9 @@ impl FromRequestParts<Site> for ReportScope {
         let last = today.yesterday().unwrap_or(today);
         if access::programme_in(parts).await.is_some() {
             let ProgrammeAccess { visitor, programme, role } = ProgrammeAccess::from_request_parts(parts, site).await?;
-            let term = &programme.settings.term;
-            let last = last.min(utc_date(term.ends_at()));
-            let usual = (term.starts_on().min(last), last);
+            let (first, end) = programme.settings.term.utc_days();
+            let last = last.min(end);
+            let usual = (first.min(last), last);
             let path = paths::report(&programme.id);
             return Ok(ReportScope { visitor, query, path, programmes: vec![(programme, role)], choices: None, usual });
         }

@@ -50,8 +50,10 @@ impl Span {
             Span::Week => completed(7),
             Span::Month => completed(30),
             Span::Window => (reset.window_at(now).begins().unwrap_or(Date::MIN), today),
-            Span::Term => term
-                .map_or((Date::MIN, today), |term| (utc_date(term.starts_at()), utc_date(term.ends_at()).min(today))),
+            Span::Term => term.map_or((Date::MIN, today), |term| {
+                let (first, last) = term.utc_days();
+                (first, last.min(today))
+            }),
             Span::All => (Date::MIN, today),
         }
     }

@@ -101,6 +101,11 @@ impl Term {
         self.ends_at
     }
 
+    /// The first and the last UTC day that any of the term lies in: money is known by UTC days.
+    pub fn utc_days(&self) -> (Date, Date) {
+        (utc_date(self.starts_at), utc_date(self.ends_at - 1.nanosecond()))
+    }
+
     /// The time at which a key made now expires, which cannot be changed later. A cap for the whole term leaves two
     /// weeks in which the end may still be moved. With a reset those weeks would be windows beyond what was promised.
     pub fn keys_expire_at(&self, reset: Reset) -> Moment {
