@@ -14,7 +14,7 @@ use bursar_tests::office::soon;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-/// Two faculty, a budget and a cap of a hundred dollars, and Ada with a key. The stream is not delivered, so what runs is what a test calls.
+/// Two faculty, a budget and a cap of a hundred dollars, Ada with a key and Bob who waits for one. The stream is not delivered, so what runs is what a test calls.
 async fn class() -> Campus {
     let mut campus = Campus::open().await;
     campus.pump.stop().await;
@@ -32,6 +32,7 @@ async fn programme(campus: &mut Campus, name: &str) {
     campus.budget(100).await;
     campus.students(&["ada"]).await;
     campus.keys().await;
+    campus.students(&["bob"]).await;
 }
 
 /// Ada spends, and a sync records it.
@@ -257,21 +258,68 @@ async fn a_promised_budget_is_told_once_for_each_amount() {
     // A cap is $20, so two reservations fit and a third does not.
     campus.budget(59).await;
     campus.students(&["ada"]).await;
-    for (name, budget, promised) in [
-        ("ada", 59, &[][..]),
-        ("bob", 59, &["promised $59"]),
-        ("cyd", 60, &["promised $59", "promised $60"]),
-        ("cyd", 80, &["promised $59", "promised $60"]),
-        ("cyd", 60, &["promised $59", "promised $60"]),
+    // Who waits has no key; who has one, and nobody after them, is no reason for an alert.
+    for (claims, waits, budget, promised) in [
+        ("ada", None, 20, &[][..]),
+        ("bob", None, 40, &[]),
+        ("bob", Some("cyd"), 59, &["promised $59"]),
+        ("bob", Some("cyd"), 60, &["promised $59"]),
+        ("cyd", Some("dan"), 79, &["promised $59", "promised $79"]),
     ] {
         campus.budget(budget).await;
-        campus.students(&[name]).await;
+        campus.students(&[claims]).await;
         campus.keys().await;
+        campus.students(waits.as_slice()).await;
         for _ in 0..2 {
             told(&campus).await;
-            assert_eq!(owed(&campus).await, promised, "{name} with {budget}");
+            assert_eq!(owed(&campus).await, promised, "{claims} with {budget}");
         }
     }
+    for budget in [100, 79] {
+        campus.budget(budget).await;
+        told(&campus).await;
+        assert_eq!(owed(&campus).await.len(), 2, "{budget}");
+    }
+    campus.finish().await;
+}
+
+/// A key takes the cap of each window to come, and of its person's group: what decides is the dearest that somebody waits for.
+#[tokio::test]
+async fn a_budget_is_promised_by_what_keys_take() {
+    let mut campus = Campus::open().await;
+    campus.pump.stop().await;
+    campus
+        .programme("weekly", |settings| {
+            settings.allowance.cap = Usd::from_dollars(5);
+            settings.basis.reset = Reset::Weekly;
+        })
+        .await;
+    campus.students(&["ada"]).await;
+    let settings = campus.settings().await;
+    let key = settings.cost_of_a_key(settings.allowance.cap, campus.clock.now());
+    assert!(key > Usd::from_dollars(50), "{key}");
+    campus.budget(i32::try_from(key.micros() / 1_000_000).unwrap() + 20).await;
+    campus.keys().await;
+    campus.students(&["bob"]).await;
+    told(&campus).await;
+    assert_eq!(owed(&campus).await.len(), 1);
+
+    campus
+        .programme("groups", |settings| {
+            settings.allowance.group_caps.insert("lab".to_owned(), Usd::from_dollars(5));
+        })
+        .await;
+    campus.budget(29).await;
+    for name in ["ada", "bob"] {
+        campus.student_in(name, Some("lab")).await;
+    }
+    campus.keys().await;
+    campus.student_in("cyd", Some("lab")).await;
+    told(&campus).await;
+    assert!(owed(&campus).await.is_empty(), "19 are left, and a key of the lab takes 5");
+    campus.students(&["dan"]).await;
+    told(&campus).await;
+    assert_eq!(owed(&campus).await, ["promised $29"]);
     campus.finish().await;
 }
 

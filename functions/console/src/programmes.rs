@@ -2,7 +2,6 @@
 //! ask the admins for both.
 
 use bursar_core::domain::audit::AuditDetail;
-use bursar_core::domain::grant::GrantState;
 use bursar_core::domain::programme::request::{BUDGET, CLOSE, COPY, Request, Wish};
 use bursar_core::domain::programme::rules::Tiers;
 use bursar_core::domain::values::format::field_time;
@@ -150,8 +149,7 @@ async fn keep_roster(
     let stays = |grant: &Grant| {
         let named = (grant.programme.clone(), grant.id.clone());
         let is_erased = erased.iter().any(|of| of.grants.contains(&named));
-        let is_on_roster = grant.state != GrantState::Revoked && grant.holds.dropped.is_none();
-        is_on_roster && !is_erased && !grant.person.address.is_none()
+        grant.is_student() && !is_erased && !grant.person.address.is_none()
     };
     let grants = site.table.grants(&programme.id).await?.into_iter().filter(stays);
     let steps: Vec<Step> = grants.map(|grant| Step::Add { person: grant.person, group: grant.group }).collect();

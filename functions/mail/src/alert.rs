@@ -3,8 +3,8 @@
 //! spending.
 
 use bursar_core::domain::audit::{Act, Entry};
-use bursar_core::domain::programme::Budget;
 use bursar_core::domain::programme::role::Role;
+use bursar_core::domain::programme::{Budget, RefusedForRoom};
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
 use bursar_core::domain::usage::forecast::{Forecast, RunsOut, SpendingLimits};
 use bursar_core::domain::values::window::Window;
@@ -22,8 +22,9 @@ struct AlertSpending {
     /// Whether somebody lowered the budget below what had been spent.
     was_lowered: bool,
     is_for_admin: bool,
-    /// The number of students who have had a key, and of all students.
+    /// The number of students who have had a key, and of all students; `None` without a roster, and where the budget changed.
     students: Option<(u32, u32)>,
+    refused: Option<RefusedForRoom>,
     /// The cost of the programme if everybody on the roster takes a key.
     implied: Option<Usd>,
     forecast: Forecast,
@@ -85,7 +86,7 @@ impl App {
         if Role::of(person.address.matched(), &programme.settings, is_for_admin).is_none() {
             return Ok(ComposedRow::Nothing("this person has no role in the programme any more"));
         }
-        let as_of = used.own.as_ref().map_or(now, |totals| totals.as_of);
+        let as_of = sync.listed_at.unwrap_or(now);
         let spent = used.used().days(programme.settings.basis.byok).total();
         let found = (budget.limit, spent, as_of);
         let spending = AlertSpending::of(found, &programme, &budget, &used, sync.listed_at, now);
@@ -116,23 +117,25 @@ impl AlertSpending {
             was_lowered: false,
             is_for_admin: false,
             students: None,
+            refused: programme.refused_for_room(budget, now),
             implied: None,
             forecast: Forecast { runs_out, limits, looked: None, pace: None },
             picture: None,
         };
         let Some(totals) = used.own.as_ref().filter(|_| budget.limit == limit) else { return found };
-        let (spent, students) = (used.used().days(settings.basis.byok), Some((totals.claimed, totals.people.all())));
+        let spent = used.used().days(settings.basis.byok);
+        let students = settings.roster.then_some((totals.people.claimed, totals.people.students));
         if spent.total() < spent_then {
             return AlertSpending { students, ..found };
         }
         let listed_at = totals.as_of.max(listed_at.unwrap_or(totals.as_of));
         let looked = utc_date(listed_at);
-        let limits = SpendingLimits::of(settings, (limit, budget.reserved), &spent);
+        let limits = SpendingLimits::of(settings, budget, &spent);
         let forecast = Forecast::of(&spent, limits, &settings.term, Some(listed_at), now);
         let (thresholds, term) = (&settings.mails.thresholds[..], &settings.term);
         let picture = Burn { spent: &spent, limit, thresholds, term, looked, forecast }.picture();
-        let (spent, as_of, implied) = (spent.total(), totals.as_of, Some(budget.implied(settings, now)));
-        AlertSpending { spent, as_of, students, implied, forecast, picture, ..found }
+        let implied = Some(budget.implied(settings, now));
+        AlertSpending { spent: spent.total(), as_of: listed_at, students, implied, forecast, picture, ..found }
     }
 
     /// The money that live keys can still spend.
@@ -192,22 +195,20 @@ impl Words<'_> {
             ("Spent", spending.spent.to_dollars_up()),
             held_for_keys(budget),
             ("Left for further keys", (budget.limit - budget.reserved).or_zero().to_dollars_down()),
-            ("One more key takes", settings.allowance.cap.to_dollars_down()),
         ];
+        facts.extend(spending.refused.map(|refused| ("One more key takes", refused.dearest.to_dollars_up())));
         facts.extend(common_facts(settings, &spending));
-        let next = if budget.has_room_for(settings.allowance.cap) {
-            let changed = changed(budget, &spending).unwrap_or_default();
-            format!("{changed}By now there is money for another key again.")
-        } else {
-            format!(
-                "{}{} Keys that are out go on, each up to its own cap. {} {}",
-                changed(budget, &spending).unwrap_or_default(),
-                who_is_refused(&spending),
-                "You hear of this once for a budget of this amount.",
-                self.how_to_raise(settings, spending.is_for_admin)
-            )
-        };
-        self.about_money(programme, subject, facts, spending, next)
+        let mut next: Vec<String> = changed(budget, &spending).into_iter().collect();
+        match spending.refused {
+            None => next.push("By now nobody is refused a key.".to_owned()),
+            Some(refused) => {
+                next.push(refused.in_words());
+                next.extend(needed_for_everybody(&spending));
+                next.push("Keys that are out go on, each up to its own cap. You hear of this once for a budget of this amount.".to_owned());
+                next.push(self.how_to_raise(settings, spending.is_for_admin));
+            }
+        }
+        self.about_money(programme, subject, facts, spending, next.join(" "))
     }
 
     fn about_money(
@@ -288,64 +289,47 @@ fn common_facts(settings: &Settings, spending: &AlertSpending) -> Vec<(&'static 
 /// The sentence that the budget has changed since the crossing.
 fn changed(budget: &Budget, spending: &AlertSpending) -> Option<String> {
     (budget.limit != spending.limit)
-        .then(|| format!("The budget was changed since this was found: it is {} now. ", budget.limit.to_dollars_down()))
+        .then(|| format!("The budget was changed since this was found: it is {} now.", budget.limit.to_dollars_down()))
 }
 
-fn who_is_refused(spending: &AlertSpending) -> String {
-    let (had, all) = spending.students.unwrap_or_default();
-    let refused = match all.saturating_sub(had) {
-        0 if all > 0 => "Everybody on the roster has had a key; whoever is added now gets none.".to_owned(),
-        0 => "Whoever asks for a key now gets none.".to_owned(),
-        1 => "Whoever asks for a key now gets none: one on the roster has not had theirs.".to_owned(),
-        left => format!("Whoever asks for a key now gets none: {left} on the roster have not had theirs."),
-    };
-    match spending.implied.filter(|implied| *implied > spending.limit) {
-        Some(implied) => format!(
-            "{refused} For everybody on the roster the budget has to be {}, which is {} more.",
-            implied.to_dollars_up(),
-            (implied - spending.limit).to_dollars_up()
-        ),
-        None => refused,
-    }
+fn needed_for_everybody(spending: &AlertSpending) -> Option<String> {
+    let implied = spending.implied.filter(|implied| *implied > spending.limit)?;
+    Some(format!(
+        "For everybody on the roster the budget has to be {}, which is {} more.",
+        implied.to_dollars_up(),
+        (implied - spending.limit).to_dollars_up()
+    ))
 }
+
+/// What nothing of a budget stops: keys that were made elsewhere and count for the programme.
+const NOT_STOPPED: &str =
+    "Nothing stops the keys made elsewhere: an admin can limit or disable them on the account page.";
 
 fn what_next(settings: &Settings, budget: &Budget, spending: &AlertSpending, used: i64) -> String {
-    if let Some(changed) = changed(budget, spending) {
-        let now = if budget.has_room_for(settings.allowance.cap) {
-            "There is money for further keys."
-        } else {
-            "Nobody gets a new key; keys that are out go on, each up to its own cap."
-        };
-        return format!("{changed}{now}");
+    let mut sentences: Vec<String> = changed(budget, spending).into_iter().collect();
+    let is_changed = !sentences.is_empty();
+    if settings.roster {
+        sentences.push(match spending.refused {
+            _ if used >= 100 && !is_changed => format!(
+                "Nobody gets a new key. Keys that are out go on: their caps were counted before, and together they can still spend {}.",
+                match spending.left_to_keys(budget) {
+                    Usd::ZERO => "nothing more".to_owned(),
+                    held => format!("{} at most", held.to_dollars_up()),
+                }
+            ),
+            None if is_changed => "There is money for further keys.".to_owned(),
+            None => "Nothing changes for students now: each key works up to its own cap.".to_owned(),
+            Some(refused) => {
+                format!("{} Keys that are out go on, each up to its own cap.", refused.in_words())
+            }
+        });
     }
-    let held = spending.left_to_keys(budget);
-    if used >= 100 {
-        let still = match held {
-            Usd::ZERO => "nothing more".to_owned(),
-            held => format!("{} at most", held.to_dollars_up()),
-        };
-        return format!(
-            "Nobody gets a new key. Keys that are out go on: their caps were counted before, and together they can still spend {still}."
-        );
+    if !settings.roster || budget.assigned > Usd::ZERO {
+        sentences.push(NOT_STOPPED.to_owned());
     }
     let next = settings.mails.thresholds.iter().copied().filter(|threshold| i64::from(*threshold) > used).min();
-    let further = match next {
-        Some(next) => format!("You hear again at {next}%."),
-        None => "There is no further threshold at which you would hear.".to_owned(),
-    };
-    if budget.has_room_for(settings.allowance.cap) {
-        return format!("Nothing changes for students now: each key works up to its own cap. {further}");
-    }
-    let left = (spending.limit - spending.spent).or_zero();
-    let waiting = match spending.students {
-        Some((had, all)) if all > had => format!("; {} on the roster have not had theirs", all - had),
-        _ => String::new(),
-    };
-    format!(
-        "Of the {} that are left, keys that are out may still spend {}, so nobody gets a new one{waiting}. Keys that are out go on, each up to its own cap. {further}",
-        left.to_dollars_down(),
-        held.min(left).to_dollars_up()
-    )
+    sentences.extend(next.filter(|_| !is_changed).map(|next| format!("You hear again at {next}%.")));
+    sentences.join(" ")
 }
 
 #[cfg(test)]

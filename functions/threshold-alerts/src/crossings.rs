@@ -69,7 +69,7 @@ async fn usages(table: &Table, limit: Limit<'_>, now: Moment) -> Result<Option<(
                 return Ok(None);
             };
             let spent = table.programme_use(id).await?.counted(programme.settings.basis.byok);
-            let is_promised = programme.is_promised_in_full(budget.limit, budget.reserved, spent, now);
+            let is_promised = spent < budget.limit && programme.refused_for_room(&budget, now).is_some();
             let scopes = [(Scope::Budget, spent > Usd::ZERO), (Scope::Reserved, is_promised)];
             let usage = |scope| Usage { scope, window: Window::WHOLE_TERM, limit: budget.limit, spent };
             let of_interest = scopes.into_iter().filter(|(_, is_of_interest)| *is_of_interest);

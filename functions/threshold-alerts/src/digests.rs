@@ -7,6 +7,7 @@ use bursar_core::domain::audit::Entry;
 use bursar_core::domain::mail::digest::{self, Class, Digest, DigestMoney, DigestTrigger, Due, Health, LastListing};
 use bursar_core::domain::usage::models::{self, ModelUse};
 use bursar_core::domain::usage::span::stretches;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::store::SyncState;
 use futures_util::stream::TryStreamExt;
 use serde::Serialize;
@@ -97,7 +98,6 @@ impl Look<'_> {
             table.unreachable(self.now),
         )?;
         let mut class = Class::new(settings, weeks[0], sync.listed_at, self.now);
-        let mut had_a_key = false;
         let ids = [id.clone()];
         let mut shards = pin!(table.shards_of_programmes(&ids));
         while let Some((_, grants)) = shards.try_next().await? {
@@ -105,14 +105,14 @@ impl Look<'_> {
                 return Ok(None);
             }
             for (grant, readings) in grants {
-                had_a_key |= grant.ever_shown;
                 class.add(&grant, &readings, unreachable.get(grant.person.address.matched()).copied());
             }
         }
         let used = of_programme.used();
         let spent = used.days(settings.basis.byok);
-        let looked = last_listing(&sync, had_a_key || of_programme.has_keys());
-        let budget = budget.map(|budget| (budget.limit, budget.reserved)).unwrap_or_default();
+        let budget = budget.unwrap_or_else(|| Budget::new(id.clone(), Usd::ZERO));
+        let had_a_key = budget.shown;
+        let looked = last_listing(&sync, of_programme.has_keys(&budget));
         let money = DigestMoney::of(spent, budget, weeks, looked);
         let by_group = of_programme.own.iter().flat_map(|own| &own.by_group);
         let uses = table.models_of(id, of_programme.assigned_keys > 0, weeks[0]).await?;

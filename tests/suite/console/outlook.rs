@@ -47,7 +47,7 @@ async fn recorded(campus: &Campus, cents: &[(&str, [i64; 28])]) {
     let (programme, by_group) = (campus.programme.clone(), BTreeMap::new());
     let standing_out = StandingOut::of(&weeks);
     let people = PeopleCounts::default();
-    let totals = Totals { programme, as_of: now, used: all, by_group, claimed: 3, people, standing_out };
+    let totals = Totals { programme, as_of: now, used: all, by_group, people, standing_out };
     let state = campus.table.sync_state().await.unwrap();
     let state = SyncState { listed_at: Some(now), completed_at: Some(now), ..state };
     let write = async |sync: bursar_core::store::FencedTable<'_>| {
@@ -129,7 +129,7 @@ async fn a_budget_without_room_is_told_to_each_reader() {
     let short = "If everybody on the roster claims their key, the budget is short by $20.00, and those who come last get none. Raise the budget below.";
     assert_eq!(overview.texts("warning"), [short]);
     campus.budget(59).await;
-    let says = "The budget is promised in full: $40.00 of $59.00 is held for keys, what is spent included, so there is no room for one more key of $20.00. 4 people on the roster have none, and get none now.";
+    let says = "The budget is promised in full: $40.00 of $59.00 is held for keys, what is spent included, so there is no room for one more key of $20.00. 4 students on the roster have no key yet, and get none now.";
     for (visitor, what_to_do) in [
         (&admin, "Raise the budget below."),
         (&faye, "Save the budget that you need below: the admins get it as a request."),

@@ -23,7 +23,7 @@ impl Outlook {
             return None;
         }
         let settings = &programme.settings;
-        let limits = SpendingLimits::of(settings, (budget.limit, budget.reserved), spent);
+        let limits = SpendingLimits::of(settings, budget, spent);
         let forecast = Forecast::of(spent, limits, &settings.term, listed_at, now);
         Some(Outlook { sentence: forecast.in_words(), is_short: forecast.is_short() })
     }

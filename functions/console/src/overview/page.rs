@@ -115,7 +115,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
     let Overview { budget, used: of_programme, jobs, guardrails, token, previews, imports } =
         known.ok_or_else(AppError::not_found)?;
     let spent = of_programme.used().days(settings.basis.byok);
-    let had_a_key = of_programme.assigned_keys > 0 || budget.shown;
+    let had_a_key = of_programme.has_keys(&budget);
     let context = SpanContext::of(settings, sync.listed_at, now);
     let span = state.span.unwrap_or(Span::All);
     let groups = by_group(&of_programme, settings, context);
@@ -160,7 +160,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         may_edit: access.is_faculty() && programme.closed_at.is_none(),
         claim_window: [time(settings.claim_opens_at()), time(settings.claim_closes_at())],
         people: own.map(|own| own.people.clone()).unwrap_or_default(),
-        claimed: own.map(|own| own.claimed),
+        claimed: own.map(|own| own.people.claimed),
         roster_mails,
         unreserved: budget.unreserved.people(),
         enough_for: budget.unreserved.enough_for(budget.limit - budget.reserved, settings, now),

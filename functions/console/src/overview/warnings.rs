@@ -20,7 +20,6 @@ impl BudgetRoom<'_> {
     /// The most pressing reason why money for a key is or will be missing, with what the visitor can do.
     pub(super) fn warning(&self, access: &ProgrammeAccess, now: Moment) -> Option<String> {
         let BudgetRoom { budget, spent, implied } = *self;
-        let settings = &access.programme.settings;
         let ask = match access.role {
             Role::Admin => "Raise the budget below.",
             Role::Faculty => "Save the budget that you need below: the admins get it as a request.",
@@ -31,19 +30,13 @@ impl BudgetRoom<'_> {
                 "More is held for keys than there is in the budget. Nobody else gets a key until it is raised. {ask}"
             ));
         }
-        let waiting = budget.unreserved.people();
-        let may_claim = now < settings.claim_closes_at();
-        let is_full = access.programme.is_promised_in_full(budget.limit, budget.reserved, spent, now);
-        if is_full && waiting > 0 && may_claim {
-            let who = match waiting {
-                1 => "One person on the roster has none, and gets none now.".to_owned(),
-                waiting => format!("{waiting} people on the roster have none, and get none now."),
-            };
+        if let Some(refused) = access.programme.refused_for_room(budget, now).filter(|_| spent < budget.limit) {
             return Some(format!(
-                "The budget is promised in full: {} of {} is held for keys, what is spent included, so there is no room for one more key of {}. {who} {ask} A lower cap, or keys taken back that nobody needs, make room as well.",
+                "The budget is promised in full: {} of {} is held for keys, what is spent included, so there is no room for one more key of {}. {} {ask} A lower cap, or keys taken back that nobody needs, make room as well.",
                 budget.reserved.to_cents_up(),
                 budget.limit.to_cents_down(),
-                settings.allowance.cap.to_cents_down(),
+                refused.dearest.to_cents_up(),
+                refused.in_words(),
             ));
         }
         (implied > budget.limit).then(|| {

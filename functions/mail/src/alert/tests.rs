@@ -36,9 +36,9 @@ fn found(threshold: u8, days: Days) -> Found {
     let (programme, spent) = (programme(), days.total());
     let used = DailyUse { credits: days, ..DailyUse::default() };
     let (by_group, id) = (BTreeMap::new(), programme.id.clone());
-    let people = PeopleCounts { by_state: BTreeMap::from([("live".to_owned(), 200)]), ..PeopleCounts::default() };
+    let people = PeopleCounts { students: 200, claimed: 161, ..PeopleCounts::default() };
     let standing_out = StandingOut::default();
-    let totals = Totals { programme: id, as_of: now(), used, by_group, claimed: 161, people, standing_out };
+    let totals = Totals { programme: id, as_of: now(), used, by_group, people, standing_out };
     let budget = Budget::new(programme.id.clone(), LIMIT);
     let crossing = Crossing {
         programme: programme.id.clone(),
@@ -156,9 +156,10 @@ async fn alert_of_a_budget_that_is_passed_says_whether_it_was_lowered() {
 async fn alert_of_a_budget_that_was_changed_tells_what_was_found() {
     let mut changed = found(80, steadily(1, 336_000));
     (changed.budget.limit, changed.budget.reserved) = (Usd::from_dollars(30), Usd::from_dollars(20));
+    changed.budget.unreserved = serde_json::from_value(json!({"programme": 39})).unwrap();
     let text = changed.told().await;
     assert!(text.contains("Spent: $3,360\nBudget: $4,000\n"), "{text}");
-    let says = "The budget was changed since this was found: it is $30 now. Nobody gets a new key;";
+    let says = "The budget was changed since this was found: it is $30 now. 39 students on the roster have no key yet, and get none now.";
     assert!(text.contains(says), "{text}");
 }
 
@@ -168,8 +169,7 @@ async fn alert_of_a_budget_that_is_promised() {
     (found.crossing.limit, found.budget.limit, found.budget.reserved) =
         (Usd::from_dollars(25), Usd::from_dollars(25), Usd::from_dollars(20));
     let totals = found.used.own.as_mut().unwrap();
-    totals.claimed = 1;
-    totals.people.by_state.insert("live".to_owned(), 3);
+    (totals.people.students, totals.people.claimed) = (3, 1);
     found.budget.unreserved = serde_json::from_value(json!({"programme": 2})).unwrap();
     insta::assert_snapshot!(found.promised().await, @"
     CS pilot has promised all of $25 (20% used)
@@ -183,13 +183,28 @@ async fn alert_of_a_budget_that_is_promised() {
     Term ends: 6 February 2027
     As of: 20 November 2026, 11:00 (Europe/Berlin)
     There is too little data to say when the budget will be used up.
-    Whoever asks for a key now gets none: 2 on the roster have not had theirs. For everybody on the roster the budget has to be $60, which is $35 more. Keys that are out go on, each up to its own cap. You hear of this once for a budget of this amount. If more is needed, tell the faculty, who can ask for it: frida@example.edu.
+    2 students on the roster have no key yet, and get none now. For everybody on the roster the budget has to be $60, which is $35 more. Keys that are out go on, each up to its own cap. You hear of this once for a budget of this amount. If more is needed, tell the faculty, who can ask for it: frida@example.edu.
     See the programme: https://bursar.example.edu/console/programmes/cs-pilot
     You get this mail because you are among those who hear about the money of CS pilot.
     ");
     found.used.own = None;
     let text = found.promised().await;
-    assert!(text.contains("\nWhoever asks for a key now gets none. Keys that are out go on"), "{text}");
+    assert!(
+        text.contains("\n2 students on the roster have no key yet, and get none now. Keys that are out go on"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn keys_made_elsewhere_are_not_said_to_stop() {
+    let mut found = found(100, steadily(1, 406_000));
+    (found.budget.reserved, found.budget.assigned) = (Usd::from_dollars(4_100), Usd::from_dollars(1_000));
+    let next = |text: String| text.lines().find(|line| line.contains("made elsewhere")).unwrap().to_owned();
+    insta::assert_snapshot!(next(found.told().await), @"Nobody gets a new key. Keys that are out go on: their caps were counted before, and together they can still spend $40 at most. Nothing stops the keys made elsewhere: an admin can limit or disable them on the account page. If more is needed, tell the faculty, who can ask for it: frida@example.edu.");
+    found.programme.settings.roster = false;
+    let text = found.told().await;
+    assert!(!text.contains("Students:"), "{text}");
+    insta::assert_snapshot!(next(text), @"Nothing stops the keys made elsewhere: an admin can limit or disable them on the account page. If more is needed, tell the faculty, who can ask for it: frida@example.edu.");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The digest of a programme: to faculty with names, to assistants with counts.
 
 use bursar_core::domain::mail::digest::{Block, Digest, DigestLine, LineSubject, MOST_LINES, PeopleSample, Spender};
-use bursar_core::domain::programme::{Byok, Weekday};
+use bursar_core::domain::programme::{Budget, Byok, Weekday};
 use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::usage::forecast::{Forecast, SpendingLimits};
 use bursar_core::domain::usage::models::{ModelUse, cost_in_words};
@@ -20,7 +20,7 @@ impl Words<'_> {
         let used = if is_unseen(digest) {
             String::new()
         } else {
-            format!(", {}% of the budget used", per_cent(money.spent.total(), money.budget))
+            format!(", {}% of the budget used", per_cent(money.spent.total(), money.budget.limit))
         };
         let subject = format!("{name}: {}{used}", say::in_week(money.this_week, digest.days));
         let mut parts = vec![LetterPart::facts(figures(digest))];
@@ -32,10 +32,10 @@ impl Words<'_> {
                 parts.extend(models(digest, settings.basis.byok));
                 parts.extend(spenders(digest, settings.basis.reset, names));
                 let tell = |few: &PeopleSample| say::people(few, names);
-                parts.extend(who_needs_a_look(digest, settings, tell, Some(names), now));
+                parts.extend(who_needs_a_look(digest, programme, tell, Some(names), now));
             }
             DigestReader::Assistant => {
-                parts.extend(who_needs_a_look(digest, settings, |few| few.count.to_string(), None, now));
+                parts.extend(who_needs_a_look(digest, programme, |few| few.count.to_string(), None, now));
             }
         }
         let looked = digest.health.listed_at.map_or("not yet".to_owned(), |at| time_in(at, settings.term.zone()));
@@ -69,7 +69,7 @@ fn is_unseen(digest: &Digest) -> bool {
 
 fn figures(digest: &Digest) -> Vec<(&'static str, String)> {
     let (money, people) = (&digest.money, &digest.people);
-    let (spent, budget) = (money.spent.total(), money.budget);
+    let (spent, budget) = (money.spent.total(), money.budget.limit);
     let week = say::week(digest.days);
     let of_it = format!("of the budget of {}", budget.to_dollars_down());
     let so_far = if is_unseen(digest) {
@@ -85,7 +85,7 @@ fn figures(digest: &Digest) -> Vec<(&'static str, String)> {
         (week.spent, format!("{} ({}, days in UTC)", say::figure(money.this_week), date_range(digest.days))),
         ("Spent the week before", say::figure(money.week_before)),
         ("Spent so far", so_far),
-        ("Held for keys", format!("{}, what is spent included", money.reserved.to_cents_up())),
+        ("Held for keys", format!("{}, what is spent included", money.budget.reserved.to_cents_up())),
         ("Students", students),
     ]
 }
@@ -100,11 +100,11 @@ fn outlook(programme: &Programme, digest: &Digest, now: Moment) -> Vec<LetterPar
         return vec![LetterPart::Sentences(format!("The term ended on {}.", long_date(term.ends_on())))];
     }
     let looked = digest.health.listed_at.map(utc_date);
-    let limits = SpendingLimits::of(&programme.settings, (money.budget, money.reserved), &money.spent);
+    let limits = SpendingLimits::of(&programme.settings, &money.budget, &money.spent);
     let forecast = Forecast::of(&money.spent, limits, term, digest.health.listed_at, now);
     let burn = Burn {
         spent: &money.spent,
-        limit: money.budget,
+        limit: money.budget.limit,
         thresholds: &programme.settings.mails.thresholds,
         term,
         looked: looked.unwrap_or(utc_date(digest.found_at)),
@@ -117,18 +117,13 @@ fn outlook(programme: &Programme, digest: &Digest, now: Moment) -> Vec<LetterPar
 /// The notice that no further key fits into the budget, with what can be done.
 fn promised_in_full(programme: &Programme, digest: &Digest, now: Moment) -> Option<LetterPart> {
     let money = &digest.money;
-    if !programme.is_promised_in_full(money.budget, money.reserved, money.spent.total(), now) {
-        return None;
-    }
-    let without = match digest.people.unclaimed.count {
-        0 => String::new(),
-        1 => ", and 1 student has none yet".to_owned(),
-        count => format!(", and {count} students have none yet"),
-    };
+    let budget = &money.budget;
+    let refused = programme.refused_for_room(budget, now).filter(|_| money.spent.total() < budget.limit)?;
     Some(LetterPart::Sentences(format!(
-        "The budget is promised in full: {} of {} is held for keys, what is spent included, so nobody new gets a key{without}. An admin can raise the budget; faculty can lower the cap or take keys back that nobody needs.",
-        money.reserved.to_cents_up(),
-        money.budget.to_dollars_down()
+        "The budget is promised in full: {} of {} is held for keys, what is spent included. {} An admin can raise the budget; faculty can lower the cap or take keys back that nobody needs.",
+        budget.reserved.to_cents_up(),
+        budget.limit.to_dollars_down(),
+        refused.in_words()
     )))
 }
 
@@ -254,12 +249,12 @@ fn spenders(digest: &Digest, reset: Reset, names: &DigestNames) -> Vec<LetterPar
 
 fn who_needs_a_look(
     digest: &Digest,
-    settings: &Settings,
+    programme: &Programme,
     tell: impl Fn(&PeopleSample) -> String,
     names: Option<&DigestNames>,
     now: Moment,
 ) -> Vec<LetterPart> {
-    let (people, reset) = (&digest.people, settings.basis.reset);
+    let (people, reset) = (&digest.people, programme.settings.basis.reset);
     let mut notes = Vec::new();
     if people.stand_out > 0 {
         let named = names.map(|names| {
@@ -281,7 +276,7 @@ fn who_needs_a_look(
         }
         notes.push((label, format!("{who}. {to_do}")));
     }
-    let unclaimed = about_unclaimed(settings, now);
+    let unclaimed = about_unclaimed(programme, &digest.money.budget, now);
     let others = [
         ("Never used their key", &people.unused, "Remind them that it is there."),
         ("No key claimed yet", &people.unclaimed, &unclaimed),
@@ -301,10 +296,14 @@ const UNREACHED: &str = "Their mail comes back, so nothing is sent to them, not 
 const COMPLAINED: &str = "They still get links to sign in; they get no roster mail, no reminders, and no word before a rule switches off their key. If they want mail after all, let it be tried once more on the student's page.";
 
 /// The advice about students without a key; it is a reminder only while keys can be claimed.
-fn about_unclaimed(settings: &Settings, now: Moment) -> String {
+fn about_unclaimed(programme: &Programme, budget: &Budget, now: Moment) -> String {
+    let settings = &programme.settings;
     let (opens, closes, term) = (settings.claim_opens_at(), settings.claim_closes_at(), &settings.term);
     if now < opens {
         return format!("Keys can be had from {}.", time_in(opens, term.zone()));
+    }
+    if programme.refused_for_room(budget, now).is_some() {
+        return "The budget has no room for their keys, so a reminder helps once it is raised.".to_owned();
     }
     if now < closes {
         return "Remind them; the student's page sends the mail again.".to_owned();

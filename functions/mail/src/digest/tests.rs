@@ -10,6 +10,7 @@ use bursar_core::domain::mail::digest::{
     AccountDigest, Block, Digest, DigestLine, DigestMoney, Health, LineSubject, People, PeopleSample, ProgrammeLine,
     Spender, UnownedKey,
 };
+use bursar_core::domain::programme::Budget;
 use bursar_core::domain::usage::days::{Accuracy, Days, Sum};
 use bursar_core::domain::usage::forecast::RunsOut;
 use bursar_core::domain::usage::models::{ModelUse, NOT_BY_MODEL, Sums};
@@ -17,6 +18,7 @@ use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use jiff::ToSpan;
 use jiff::civil::{Date, date};
+use serde_json::json;
 
 use super::{DigestNames, DigestReader};
 use crate::letter::{Letter, LetterPart};
@@ -72,8 +74,11 @@ fn a_full_digest() -> Digest {
         found_at: at("2026-11-16T06:00:00Z"),
         days: WEEK,
         money: DigestMoney {
-            budget: Usd::from_dollars(4000),
-            reserved: Usd::from_dollars(3220),
+            budget: Budget {
+                reserved: Usd::from_dollars(3220),
+                unreserved: serde_json::from_value(json!({"programme": 39})).unwrap(),
+                ..Budget::new(programme().id, Usd::from_dollars(4000))
+            },
             this_week: exactly(31_240),
             week_before: exactly(28_010),
             spent: steadily(4_700),

@@ -106,17 +106,16 @@ impl Look<'_> {
     async fn line(&self, programme: &Programme, sync: &SyncState, week: (Date, Date)) -> Result<ProgrammeLine> {
         let (id, settings) = (&programme.id, &programme.settings);
         let (budget, used) = tokio::try_join!(self.table.get(Budget::key_of(id)), self.table.programme_use(id))?;
-        let had_a_key = used.has_keys();
+        let budget = budget.unwrap_or_else(|| Budget::new(id.clone(), Usd::ZERO));
         let spent = used.used().days(settings.basis.byok);
-        let looked = super::last_listing(sync, had_a_key || sync.listed_at.is_none());
-        let money = budget.map(|budget| (budget.limit, budget.reserved)).unwrap_or_default();
-        let limits = SpendingLimits::of(settings, money, &spent);
+        let looked = super::last_listing(sync, used.has_keys(&budget) || sync.listed_at.is_none());
+        let limits = SpendingLimits::of(settings, &budget, &spent);
         let forecast = || Forecast::of(&spent, limits, &settings.term, sync.listed_at, self.now).runs_out;
         Ok(ProgrammeLine {
             programme: id.clone(),
             this_week: looked.sum(&spent, week),
             spent: spent.total(),
-            budget: money.0,
+            budget: budget.limit,
             runs_out: (!programme.is_over(self.now)).then(forecast),
         })
     }

@@ -20,7 +20,6 @@ pub(crate) struct ProgrammeSums {
     moved: bool,
     people: PeopleCounts,
     weeks: Vec<(GrantId, Weeks)>,
-    claimed: u32,
 }
 
 impl ProgrammeSums {
@@ -35,7 +34,6 @@ impl ProgrammeSums {
             moved: false,
             people: PeopleCounts::default(),
             weeks: Vec::new(),
-            claimed: 0,
         }
     }
 
@@ -61,7 +59,6 @@ impl ProgrammeSums {
         self.people.add(grant, &runner.unreachable);
         self.reserved += cost;
         self.moved |= cost != view.reservation().cost(at);
-        self.claimed += u32::from(grant.ever_shown);
     }
 
     /// The budget as it was before the grants were read.
@@ -88,7 +85,6 @@ impl ProgrammeSums {
             by_group: self.by_group.clone(),
             people: self.people.clone(),
             standing_out: StandingOut::of(&self.weeks),
-            claimed: self.claimed,
         };
         let known = runner.table.totals(id).await?;
         if known.is_none_or(|known| Totals { as_of: at, ..known } != totals) {

@@ -224,6 +224,11 @@ impl Grant {
         self.state.is_over()
     }
 
+    /// Whether its person counts among the students: neither revoked nor dropped from the roster.
+    pub fn is_student(&self) -> bool {
+        self.state != GrantState::Revoked && self.holds.dropped.is_none()
+    }
+
     /// The state as pages name it; any hold counts as paused.
     pub fn shown_state(&self) -> &'static str {
         self.state.shown_with(&self.holds)

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 
 use crate::domain::credit::BalanceNeed;
-use crate::domain::programme::Byok;
+use crate::domain::programme::{Budget, Byok};
 use crate::domain::usage::days::{Accuracy, Sum};
 use crate::domain::usage::forecast::RunsOut;
 use crate::domain::usage::models::ModelUse;
@@ -46,8 +46,7 @@ stored! {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DigestMoney {
-    pub budget: Usd,
-    pub reserved: Usd,
+    pub budget: Budget,
     pub this_week: Sum,
     pub week_before: Sum,
     pub spent: Days,
@@ -184,14 +183,9 @@ pub struct ProgrammeLine {
 
 impl DigestMoney {
     /// The money of a programme that has totals on record or, where no key was ever shown, certainly spent nothing.
-    pub fn of(
-        spent: Days,
-        (budget, reserved): (Usd, Usd),
-        weeks: [(Date, Date); 2],
-        known: LastListing,
-    ) -> DigestMoney {
+    pub fn of(spent: Days, budget: Budget, weeks: [(Date, Date); 2], known: LastListing) -> DigestMoney {
         let [this_week, week_before] = weeks.map(|week| known.sum(&spent, week));
-        DigestMoney { budget, reserved, this_week, week_before, spent }
+        DigestMoney { budget, this_week, week_before, spent }
     }
 }
 

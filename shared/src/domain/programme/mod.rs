@@ -179,6 +179,31 @@ stored! {
     Budget |it| (programme: &ProgrammeId = &it.programme) => key(programme_partition(programme), overview("BUDGET"))
 }
 
+/// Students without a reservation whose key the budget has no room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RefusedForRoom {
+    /// What the dearest of their keys would take.
+    pub dearest: Usd,
+    pub students: u64,
+    /// All who may still take a key; for the others the room is enough, as long as nobody comes before them.
+    pub without_key: u64,
+}
+
+impl RefusedForRoom {
+    /// The sentence for pages and mails.
+    pub fn in_words(&self) -> String {
+        match (self.without_key, self.students) {
+            (1, _) => "One student on the roster has no key yet, and gets none now.".to_owned(),
+            (all, refused) if all == refused => {
+                format!("{all} students on the roster have no key yet, and get none now.")
+            }
+            (all, refused) => {
+                format!("{all} students on the roster have no key yet, and {refused} of them get none now.")
+            }
+        }
+    }
+}
+
 impl Settings {
     /// Settings with defaults for everything that has one.
     pub fn new(name: &str, term: Term, cap: Usd) -> Settings {
@@ -256,12 +281,18 @@ impl Programme {
         self.closed_at.is_some() || now >= self.settings.term.ends_at()
     }
 
-    /// Whether the next student who asks for a key is refused although money is left, because the rest is
-    /// promised to other keys.
-    pub fn is_promised_in_full(&self, budget: Usd, reserved: Usd, spent: Usd, now: Moment) -> bool {
-        let has_keys_to_give = self.settings.roster && !self.is_over(now);
-        let is_full = reserved > Usd::ZERO && reserved + self.settings.allowance.cap > budget;
-        has_keys_to_give && is_full && spent < budget
+    /// The students who may claim a key now and would be refused, because the budget has no room for it.
+    pub fn refused_for_room(&self, budget: &Budget, now: Moment) -> Option<RefusedForRoom> {
+        let may_claim = self.settings.claim_opens_at() <= now && now < self.settings.claim_closes_at();
+        let costs = budget.unreserved.costs(&self.settings, now);
+        let is_refused = |(cost, students): &(Usd, u32)| *students > 0 && !budget.has_room_for(*cost);
+        let refused: Vec<(Usd, u32)> = costs.into_iter().filter(is_refused).collect();
+        let students = refused.iter().map(|(_, students)| u64::from(*students)).sum();
+        (may_claim && !self.is_over(now) && students > 0).then(|| RefusedForRoom {
+            dearest: refused.iter().map(|(cost, _)| *cost).max().unwrap_or_default(),
+            students,
+            without_key: budget.unreserved.people(),
+        })
     }
 
     pub fn over_since(&self) -> Moment {

@@ -70,15 +70,16 @@ impl Forecast {
     /// use up to then is known.
     pub fn of(spent: &Days, limits: SpendingLimits, term: &Term, listed_at: Option<Moment>, now: Moment) -> Forecast {
         let looked = listed_at.map(utc_date);
-        let pace = looked.and_then(|looked| SpendingPace::of(spent, utc_date(term.starts_at()), looked));
+        let (first_day, last_day) = term.utc_days();
+        let pace = looked.and_then(|looked| SpendingPace::of(spent, first_day, looked));
         let total = spent.total();
         let can_spend = limits.keys_stop_at.unwrap_or(limits.budget) - total;
         let runs_out = match (looked, pace) {
             _ if total >= limits.budget => RunsOut::Gone,
-            (Some(looked), _) if looked > last_day(term) => RunsOut::NotBeforeTheTermEnds,
+            (Some(looked), _) if looked > last_day => RunsOut::NotBeforeTheTermEnds,
             (Some(_), _) if can_spend <= Usd::ZERO && total > Usd::ZERO => RunsOut::KeysStopped,
             (Some(looked), Some(pace)) => match pace.empties(can_spend, spent.on(looked), looked) {
-                Some(day) if day > last_day(term) => RunsOut::NotBeforeTheTermEnds,
+                Some(day) if day > last_day => RunsOut::NotBeforeTheTermEnds,
                 None => RunsOut::NotBeforeTheTermEnds,
                 Some(day) if day < utc_date(now) => RunsOut::PerhapsByNow,
                 Some(day) if limits.keys_stop_at.is_some() => RunsOut::KeysStopOn(day),
@@ -133,11 +134,12 @@ impl Forecast {
 
 impl SpendingLimits {
     /// The money of a programme. Live keys can spend no more than is reserved. There is no such bound for the
-    /// foreign keys of a programme without a roster. Nor is there one while more was spent than is reserved,
-    /// since the counter is behind then.
-    pub fn of(settings: &Settings, (budget, reserved): (Usd, Usd), spent: &Days) -> SpendingLimits {
-        let is_bound = settings.roster && spent.total() <= reserved && reserved < budget;
-        SpendingLimits { budget, keys_stop_at: is_bound.then_some(reserved) }
+    /// foreign keys that a programme owns. Nor is there one while more was spent than is reserved, since the
+    /// counter is behind then.
+    pub fn of(settings: &Settings, budget: &Budget, spent: &Days) -> SpendingLimits {
+        let owns_keys = !settings.roster || budget.assigned > Usd::ZERO;
+        let is_bound = !owns_keys && spent.total() <= budget.reserved && budget.reserved < budget.limit;
+        SpendingLimits { budget: budget.limit, keys_stop_at: is_bound.then_some(budget.reserved) }
     }
 }
 
@@ -222,11 +224,6 @@ impl SpendingPace {
 fn rounded(pace: Usd) -> String {
     let rounded = pace.to_the_dollar();
     if rounded < Usd::from_dollars(10) { pace.to_dollars_up() } else { rounded.to_dollars_up() }
-}
-
-/// The UTC day in which the term's last moment lies.
-fn last_day(term: &Term) -> Date {
-    utc_date(term.ends_at() - 1.nanosecond())
 }
 
 fn number(day: Date) -> usize {

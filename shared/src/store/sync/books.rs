@@ -111,8 +111,6 @@ pub struct Totals {
     pub used: DailyUse,
     /// The use by group; people without a group are not in it.
     pub by_group: BTreeMap<String, DailyUse>,
-    /// The grants whose key was ever shown.
-    pub claimed: u32,
     pub people: PeopleCounts,
     pub standing_out: StandingOut,
 }
@@ -120,6 +118,9 @@ pub struct Totals {
 /// The people of a programme, as the sync counted them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeopleCounts {
+    pub students: u32,
+    /// The students who have had a key.
+    pub claimed: u32,
     pub by_state: BTreeMap<String, u32>,
     pub by_group: BTreeMap<String, u32>,
     /// Those whose mail comes back.
@@ -130,6 +131,8 @@ pub struct PeopleCounts {
 
 impl PeopleCounts {
     pub fn add(&mut self, grant: &Grant, unreachable: &Unreachable) {
+        self.students += u32::from(grant.is_student());
+        self.claimed += u32::from(grant.is_student() && grant.ever_shown);
         *self.by_state.entry(grant.shown_state().to_owned()).or_default() += 1;
         if let Some(group) = &grant.group {
             *self.by_group.entry(group.clone()).or_default() += 1;
@@ -200,8 +203,9 @@ impl ProgrammeUse {
         used
     }
 
-    pub fn has_keys(&self) -> bool {
-        self.own.as_ref().is_some_and(|own| own.claimed > 0) || self.assigned_keys > 0
+    /// Whether there was ever a key whose use counts for the programme with this budget.
+    pub fn has_keys(&self, budget: &Budget) -> bool {
+        budget.shown || self.assigned_keys > 0
     }
 
     pub fn counted(&self, byok: Byok) -> Usd {

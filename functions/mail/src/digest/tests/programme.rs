@@ -179,10 +179,16 @@ async fn the_largest_digest_there_can_be_is_a_small_mail() {
 #[tokio::test]
 async fn a_budget_that_is_promised_in_full_is_said_with_who_goes_without_and_what_can_be_done() {
     let mut digest = a_full_digest();
-    digest.money.reserved = usd(398_001);
+    digest.money.budget.reserved = usd(398_001);
     let (text, ..) = of_programme(&digest, DigestReader::Assistant).await;
-    insta::assert_snapshot!(text.lines().find(|line| line.contains("promised in full")).unwrap(), @"The budget is promised in full: $3,980.01 of $4,000 is held for keys, what is spent included, so nobody new gets a key, and 39 students have none yet. An admin can raise the budget; faculty can lower the cap or take keys back that nobody needs.");
-    digest.money.reserved = usd(398_000);
+    insta::assert_snapshot!(text.lines().find(|line| line.contains("promised in full")).unwrap(), @"The budget is promised in full: $3,980.01 of $4,000 is held for keys, what is spent included. 39 students on the roster have no key yet, and get none now. An admin can raise the budget; faculty can lower the cap or take keys back that nobody needs.");
+    assert!(
+        text.contains(
+            "No key claimed yet: 39. The budget has no room for their keys, so a reminder helps once it is raised."
+        ),
+        "{text}"
+    );
+    digest.money.budget.reserved = usd(398_000);
     let (text, ..) = of_programme(&digest, DigestReader::Assistant).await;
     assert!(!text.contains("promised in full"), "one more cap fits: {text}");
 }

@@ -63,7 +63,7 @@ impl<'a> Class<'a> {
         readings.iter().for_each(|reading| days.add(&reading.used.days(self.settings.basis.byok)));
         let of_cap = self.of_cap(&days, &spending);
         let has_spent = self.add_spending(grant, &days, of_cap.spent);
-        if grant.state == GrantState::Revoked || grant.holds.dropped.is_some() {
+        if !grant.is_student() {
             return;
         }
         self.people.students += 1;
