@@ -48,5 +48,6 @@ mod sweeps;
 mod sync;
 #[cfg(test)]
 mod template;
+mod term;
 #[cfg(test)]
 mod watch;

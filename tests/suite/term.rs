@@ -1,0 +1,294 @@
+//! One drawn term of three programmes, as everybody reads it: overview, grants, report, close-out, statement, digest, alert and their files
+//! tell one figure for one thing. There are weekly caps and groups, a key made elsewhere, a cost centre, a break of four weeks, a programme
+//! that is closed, and two time zones.
+
+use std::collections::BTreeMap;
+
+use bursar_core::domain::programme::Settings;
+use bursar_core::domain::usage::crossing::{Crossing, Scope};
+use bursar_core::domain::values::id::ProgrammeId;
+use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::term::Term;
+use bursar_core::domain::values::window::{Reset, utc_date};
+use bursar_core::store::{AssignOutcome, Author};
+use bursar_local::provider::Nano;
+use bursar_tests::campus::{Campus, Got, address};
+use bursar_tests::visitor::{Page, Visitor};
+use fastrand::Rng;
+use jiff::civil::{Date, date};
+
+const FIRST: Date = date(2026, 11, 29);
+/// The days on which keys are used; before one of them are four weeks without use, and before another the second programme is closed.
+const WORKING_DAYS: i64 = 14;
+const BREAK: i64 = 9;
+const CLOSED: i64 = 12;
+
+struct Story {
+    campus: Campus,
+    dice: Rng,
+    programmes: Vec<(ProgrammeId, Settings)>,
+    /// Each key with the programme that its use counts for; the last was given to nobody.
+    keys: Vec<(String, Option<usize>)>,
+    spent: Vec<i64>,
+    /// What each programme had spent a night ago.
+    spent_before: Vec<i64>,
+    /// What all keys spent, whoever owns them.
+    in_all: i64,
+    /// What the key that the second programme owns spent on this day.
+    assigned_tonight: i64,
+    /// How many alerts each programme's faculty got, and how many mails students got about their caps.
+    alerts: BTreeMap<usize, usize>,
+    cap_mails: usize,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_term_is_told_alike_everywhere() {
+    let mut story = Story::begun().await;
+    for day in 0..WORKING_DAYS {
+        if day == BREAK {
+            for _ in 0..4 {
+                story.campus.pass(7 * 24).await;
+                story.night().await;
+            }
+            story.agree().await;
+        }
+        if day == CLOSED {
+            let (admin, path) = (story.campus.admin().await, format!("/console/programmes/{}", story.programmes[1].0));
+            admin.submit(&admin.get(&path).await, &format!("{path}/close"), &[]).await.expect(303);
+        }
+        story.campus.pass(12).await;
+        story.mails();
+        story.spends();
+        story.campus.pass(12).await;
+        story.night().await;
+        if day % 4 == 1 {
+            story.agree().await;
+        }
+    }
+    story.statements().await;
+    story.crossings().await;
+    story.campus.finish().await;
+}
+
+impl Story {
+    async fn begun() -> Story {
+        let mut campus = Campus::at("2026-11-29T11:30:00Z").await;
+        campus.provider().set_credits(Nano::usd(2_000)).unwrap();
+        campus.provider().spend_elsewhere(Nano::usd(10)).unwrap();
+        let (mut programmes, mut keys) = (Vec::new(), Vec::new());
+        for (name, zone, reset, budget) in [
+            ("Maths", "Pacific/Auckland", Reset::Weekly, 90),
+            ("Physics", "Europe/Berlin", Reset::None, 40),
+            ("Office", "Pacific/Auckland", Reset::None, 2),
+        ] {
+            let id = campus
+                .programme(name, |settings| {
+                    settings.term = Term::new(date(2026, 11, 30), date(2027, 1, 17), zone).unwrap();
+                    (settings.basis.reset, settings.roster) = (reset, name != "Office");
+                    settings.claims.claim_opens_at = Some("2026-11-29T11:00:00Z".parse().unwrap());
+                    settings.allowance.cap = Usd::from_dollars(if name == "Maths" { 5 } else { 20 });
+                    settings.allowance.group_caps.insert("lab".to_owned(), Usd::from_dollars(3));
+                    settings.people.faculty = vec![address("fay")];
+                    settings.mails.thresholds = vec![5, 10, 50, 100];
+                    settings.texts.cost_code = Some(name.to_owned());
+                })
+                .await;
+            campus.budget(budget).await;
+            if name != "Office" {
+                campus.student_in("ada", Some("lab")).await;
+                campus.students(&["bob"]).await;
+                campus.keys().await;
+                keys.extend(["ada", "bob"].map(|name| (campus.key(name).hash, Some(programmes.len()))));
+                campus.students(&["cyd"]).await;
+            }
+            programmes.push((id, campus.settings().await));
+        }
+        let foreign = ["owned", "office", "nobody's"].map(|name| campus.foreign(name));
+        campus.sync().await;
+        for (hash, owner) in foreign.into_iter().zip([Some(1), Some(2), None]) {
+            if let Some(owner) = owner {
+                let (by, today) = (campus.by(), utc_date(campus.clock.now()));
+                let by = Author { deadline: bursar_tests::office::soon(), ..by };
+                let given = campus.table.assign_keys(&programmes[owner].0, &[hash.parse().unwrap()], today, by).await;
+                assert_eq!(given.unwrap(), AssignOutcome::Done);
+            }
+            keys.push((hash, owner));
+        }
+        let (dice, spent) = (Rng::with_seed(59), vec![0; programmes.len()]);
+        let spent_before = spent.clone();
+        let mut story = Story {
+            campus,
+            dice,
+            programmes,
+            keys,
+            spent,
+            spent_before,
+            in_all: 0,
+            assigned_tonight: 0,
+            alerts: BTreeMap::new(),
+            cap_mails: 0,
+        };
+        story.campus.settle().await;
+        story.mails();
+        // In Auckland the term has begun.
+        story.spends();
+        story.campus.clock.stop_at("2026-11-30T00:20:00Z".parse().unwrap()).unwrap();
+        story.campus.sync().await;
+        story.spent_before.clone_from(&story.spent);
+        story
+    }
+
+    /// Each key spends up to half a dollar, to the micro-dollar.
+    fn spends(&mut self) {
+        for (number, (key, owner)) in self.keys.iter().enumerate() {
+            let micros = self.dice.i64(1..500_000);
+            let now = self.campus.clock.now();
+            if self.campus.is_on(key) {
+                self.campus.provider().spend(key, Nano::micros(micros), now, "a/model").unwrap();
+                self.in_all += micros;
+                owner.iter().for_each(|owner| self.spent[*owner] += micros);
+                if number == 4 {
+                    self.assigned_tonight = micros;
+                }
+            }
+        }
+    }
+
+    /// The sync, and what it causes.
+    async fn night(&mut self) {
+        assert_eq!(self.campus.sync().await["complete"], true);
+        self.campus.settle().await;
+        self.mails();
+        self.spent_before.clone_from(&self.spent);
+    }
+
+    /// What alerts and digests of this night say of what is spent.
+    fn mails(&mut self) {
+        let name = |mail: &Got| {
+            let named = |(_, settings): &(ProgrammeId, Settings)| mail.contents.subject.starts_with(&settings.name);
+            self.programmes.iter().position(named)
+        };
+        for mail in self.campus.mails("alert") {
+            let programme = name(&mail).unwrap();
+            *self.alerts.entry(programme).or_default() += 1;
+            // The keys made elsewhere are read after the programme's own, which wake the alert.
+            let whole = self.spent[programme];
+            let own = if programme == 1 { whole - self.assigned_tonight } else { whole };
+            says_one_of(
+                &mail,
+                [own, whole].map(|spent| format!("Spent: {}\n", Usd::from_micros(spent).to_dollars_up())),
+            );
+        }
+        let of_caps = self.campus.mails("student").into_iter().filter(|mail| mail.contents.subject.contains("% of"));
+        self.cap_mails += of_caps.count();
+        for mail in self.campus.mails("digest") {
+            if let Some(programme) = name(&mail) {
+                // In Auckland it is Monday morning before the night's sync.
+                let listed = if programme == 1 { &self.spent } else { &self.spent_before };
+                let spent = Usd::from_micros(listed[programme]);
+                says(&mail, &format!("Spent so far: {} of the budget", spent.to_cents_up()));
+            }
+        }
+    }
+
+    /// Every page and file tells the same of each programme.
+    async fn agree(&mut self) {
+        let admin = self.campus.admin().await;
+        let yesterday = utc_date(self.campus.clock.now()).yesterday().unwrap();
+        let statement = admin.get(&format!("/console/account/statement?from={FIRST}&to={yesterday}")).await.expect(200);
+        for (programme, (id, settings)) in self.programmes.iter().enumerate() {
+            let path = format!("/console/programmes/{id}");
+            let truth = usd(self.spent[programme]);
+            let overview = admin.get(&path).await.expect(200);
+            assert_eq!(overview.one("spent").get("data-usd"), truth, "{id}");
+            let grants = admin.get(&format!("{path}/grants?window=all")).await.expect(200);
+            let of_grants = sum(&grants.attributes("grant", "data-spent-usd"));
+            assert_eq!(of_grants + self.owned(programme).await, self.spent[programme], "{id}");
+            let report = admin.get(&format!("{path}/report")).await.expect(200);
+            assert_eq!(report.one("report-total").get("data-usd"), truth, "{id}");
+            let file = admin.get(&format!("{path}/report.csv?by=day&by=group&by=model")).await.expect(200);
+            assert_eq!(usd(in_file(&file)), truth, "{id}");
+            let closeout = admin.get(&format!("{path}/closeout")).await.expect(200);
+            assert_eq!(closeout.one("closeout-spent").get("data-usd"), truth, "{id}");
+            let (_, link) = closeout.body.split_once("button secondary\" href=\"").unwrap();
+            let file = link.split('"').next().unwrap().replace("&#38;", "&");
+            assert_eq!(usd(in_file(&admin.get(&file).await.expect(200))), truth, "{id}: {file}");
+            let rows = statement.all("statement-row");
+            let of_it: Vec<String> = rows
+                .iter()
+                .filter(|row| row.get("data-programme") == id.as_str())
+                .map(|row| row.get("data-usd").to_owned())
+                .collect();
+            assert_eq!(usd(sum(&of_it)), truth, "the statement of {id}");
+            self.test_alert(&admin, &path, settings, programme).await;
+        }
+    }
+
+    /// The part of a programme's spending that keys made elsewhere had.
+    async fn owned(&self, programme: usize) -> i64 {
+        let owned = self.campus.table.owned_keys().await.unwrap();
+        let of_it = owned.iter().filter(|owned| owned.owner.owner == self.programmes[programme].0);
+        of_it.map(|owned| owned.counted().counted.credits.total().micros()).sum()
+    }
+
+    async fn test_alert(&self, admin: &Visitor, path: &str, settings: &Settings, programme: usize) {
+        let page = admin.get(&format!("{path}/alerts")).await.expect(200);
+        admin.submit(&page, &format!("{path}/alerts/test"), &[]).await.expect(303);
+        self.campus.settle().await;
+        let mails = self.campus.mails("test");
+        let [mail] = &mails[..] else { panic!("{} mails", mails.len()) };
+        let spent = Usd::from_micros(self.spent[programme]);
+        says(mail, &format!("Spent: {}\n", spent.to_dollars_up()));
+        if settings.roster {
+            says(mail, "Students: 2 of 3 have had a key\n");
+        }
+        self.campus.minutes(2);
+    }
+
+    /// All statements together are the account's change since before the first key.
+    async fn statements(&self) {
+        let admin = self.campus.admin().await;
+        let mut total = 0;
+        for (from, to) in [("2026-11-01", "2026-11-30"), ("2026-12-01", "2026-12-31"), ("2027-01-01", "2027-01-31")] {
+            let page = admin.get(&format!("/console/account/statement?from={from}&to={to}")).await.expect(200);
+            let rows = page.all("statement-row");
+            let sums = rows.iter().filter(|row| row.get("data-kind") != "byok");
+            total += sum(&sums.map(|row| row.get("data-usd").to_owned()).collect::<Vec<_>>());
+        }
+        assert_eq!(usd(total), usd(self.in_all));
+    }
+
+    /// Each crossing that is to be told was mailed to who hears.
+    async fn crossings(&self) {
+        let seen = self.campus.judged().await;
+        let is_of_cap = |crossing: &&Crossing| matches!(crossing.scope, Scope::Cap(_));
+        let (of_caps, of_programmes): (Vec<_>, Vec<_>) =
+            seen.crossings.iter().filter(|crossing| crossing.is_mailed).partition(is_of_cap);
+        assert_eq!((of_caps.len(), of_programmes.len()), (self.cap_mails, self.alerts.values().sum()));
+        assert!(!of_caps.is_empty() && self.alerts.len() == 3, "{:?}", self.alerts);
+    }
+}
+
+fn says_one_of(mail: &Got, words: [String; 2]) {
+    let text = mail.contents.text.as_ref().unwrap();
+    assert!(words.iter().any(|words| text.contains(words)), "{words:?}: {text}");
+}
+
+fn says(mail: &Got, words: &str) {
+    let text = mail.contents.text.as_ref().unwrap();
+    assert!(text.contains(words), "{words}: {}\n{text}", mail.contents.subject);
+}
+
+fn usd(micros: i64) -> String {
+    Usd::from_micros(micros).to_string()
+}
+
+fn sum(amounts: &[String]) -> i64 {
+    amounts.iter().map(|amount| Usd::from_form(amount).unwrap().micros()).sum()
+}
+
+fn in_file(file: &Page) -> i64 {
+    let mut rows = csv::Reader::from_reader(file.body.as_bytes());
+    let rows = rows.deserialize().map(|row: Result<BTreeMap<String, String>, _>| row.unwrap()["spent_usd"].clone());
+    sum(&rows.collect::<Vec<_>>())
+}
