@@ -4,15 +4,18 @@
 
 use std::collections::BTreeMap;
 
+use bursar_core::domain::audit::Actor;
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
-use bursar_core::domain::values::id::ProgrammeId;
+use bursar_core::domain::values::format::time_in;
+use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::{Reset, utc_date};
-use bursar_core::store::{AssignOutcome, Author};
+use bursar_core::store::{ActContext, AssignOutcome, Author};
 use bursar_local::provider::Nano;
 use bursar_tests::campus::{Campus, Got, address};
+use bursar_tests::office::soon;
 use bursar_tests::visitor::{Page, Visitor};
 use fastrand::Rng;
 use jiff::civil::{Date, date};
@@ -22,11 +25,15 @@ const FIRST: Date = date(2026, 11, 29);
 const WORKING_DAYS: i64 = 14;
 const BREAK: i64 = 9;
 const CLOSED: i64 = 12;
+/// The day on which somebody gets another group.
+const REGROUPED: i64 = 5;
 
 struct Story {
     campus: Campus,
     dice: Rng,
     programmes: Vec<(ProgrammeId, Settings)>,
+    /// Somebody of the first programme, who moves to its group.
+    bob: GrantId,
     /// Each key with the programme that its use counts for; the last was given to nobody.
     keys: Vec<(String, Option<usize>)>,
     spent: Vec<i64>,
@@ -61,6 +68,11 @@ async fn a_term_is_told_alike_everywhere() {
         story.spends();
         story.campus.pass(12).await;
         story.night().await;
+        if day == REGROUPED {
+            let (campus, now) = (&story.campus, story.campus.clock.now());
+            let at = ActContext { programme: &story.programmes[0].0, grant: &story.bob, now, deadline: soon() };
+            campus.table.act(at, |view, now| view.move_to(Some("lab"), &Actor::Rule, now)).await.unwrap();
+        }
         if day % 4 == 1 {
             story.agree().await;
         }
@@ -75,7 +87,7 @@ impl Story {
         let mut campus = Campus::at("2026-11-29T11:30:00Z").await;
         campus.provider().set_credits(Nano::usd(2_000)).unwrap();
         campus.provider().spend_elsewhere(Nano::usd(10)).unwrap();
-        let (mut programmes, mut keys) = (Vec::new(), Vec::new());
+        let (mut programmes, mut keys, mut bob) = (Vec::new(), Vec::new(), None);
         for (name, zone, reset, budget) in [
             ("Maths", "Pacific/Auckland", Reset::Weekly, 90),
             ("Physics", "Europe/Berlin", Reset::None, 40),
@@ -99,7 +111,9 @@ impl Story {
                 campus.students(&["bob"]).await;
                 campus.keys().await;
                 keys.extend(["ada", "bob"].map(|name| (campus.key(name).hash, Some(programmes.len()))));
-                campus.students(&["cyd"]).await;
+                campus.students(&["cyd", "dan"]).await;
+                campus.revoke("dan").await;
+                bob.get_or_insert(campus.id("bob").clone());
             }
             programmes.push((id, campus.settings().await));
         }
@@ -108,7 +122,7 @@ impl Story {
         for (hash, owner) in foreign.into_iter().zip([Some(1), Some(2), None]) {
             if let Some(owner) = owner {
                 let (by, today) = (campus.by(), utc_date(campus.clock.now()));
-                let by = Author { deadline: bursar_tests::office::soon(), ..by };
+                let by = Author { deadline: soon(), ..by };
                 let given = campus.table.assign_keys(&programmes[owner].0, &[hash.parse().unwrap()], today, by).await;
                 assert_eq!(given.unwrap(), AssignOutcome::Done);
             }
@@ -120,6 +134,7 @@ impl Story {
             campus,
             dice,
             programmes,
+            bob: bob.unwrap(),
             keys,
             spent,
             spent_before,
@@ -242,6 +257,8 @@ impl Story {
         if settings.roster {
             says(mail, "Students: 2 of 3 have had a key\n");
         }
+        let listed_at = self.campus.table.sync_state().await.unwrap().listed_at.unwrap();
+        says(mail, &format!("As of: {}\n", time_in(listed_at, settings.term.zone())));
         self.campus.minutes(2);
     }
 
