@@ -1,6 +1,9 @@
 //! Admins whom an admin adds: with every right from the next request on, and out of their sessions with the press that removes them.
 
 use bursar_core::domain::audit::{Act, Entry};
+use bursar_core::domain::programme::Programme;
+use bursar_core::domain::values::token::RegistrarToken;
+use bursar_core::store::RosterToken;
 use bursar_tests::campus::ADMIN;
 use bursar_tests::visitor::{Page, Visitor};
 
@@ -65,6 +68,15 @@ async fn an_admin_is_added_and_removed_at_once() {
     let again = campus.student("eve").await;
     campus.minutes(40);
     change(&again, "remove", ADMIN).await.expect(409);
+    // More registrar's tokens of hers than fit one transaction.
+    let by = campus.table.person_of(&address("eve"), campus.by().deadline).await.unwrap();
+    for number in 0..105 {
+        let programme = campus.programme(&format!("P{number}"), |_| {}).await;
+        let hash = RegistrarToken::generate().hash();
+        let (made_by, made_at) = (by.clone(), campus.clock.now());
+        let token = RosterToken { programme, hash, made_by, made_at, last_used_at: None, is_trusted: false };
+        campus.table.set_roster_token(&token, campus.by()).await.unwrap();
+    }
     for _ in 0..2 {
         change(&campus.admin().await, "remove", "Eve@example.edu").await.expect(303);
     }
@@ -73,6 +85,9 @@ async fn an_admin_is_added_and_removed_at_once() {
     let [one, two, three] = &told(&campus).await[..] else { panic!("three are told") };
     assert!([one, two, three].iter().all(|mail| mail.1 == subject));
     campus.student("eve").await.get(ACCOUNT).await.expect(404);
+    for programme in campus.table.list(Programme::all()).await.unwrap() {
+        assert_eq!(campus.table.get(RosterToken::key_of(&programme.id)).await.unwrap(), None, "{}", programme.id);
+    }
     campus.student("faye").await.get(ACCOUNT).await.expect(200);
 
     let entries = campus.table.list(Entry::of_account()).await.unwrap();

@@ -205,6 +205,8 @@ async fn the_guard_is_not_walked_around() {
     let token = make(&faye).await;
     assert!(put(&campus, &token, 0..19).await.contains("first file"));
     assert!(put(&campus, &token, 0..19).await.contains("waiting"), "so does the next");
+    let token = make(&faye).await;
+    assert!(put(&campus, &token, 0..19).await.contains("waiting"), "and it is the next token's file");
     let kept =
         faye.get(ID).await.body.split('"').find(|text| text.starts_with(&format!("{ROSTER}/0"))).unwrap().to_owned();
     apply(&faye.get(&kept).await).await;

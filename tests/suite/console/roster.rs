@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use bursar_core::domain::audit::{Act, Entry};
-use bursar_core::domain::grant::{Grant, HoldKind};
+use bursar_core::domain::audit::{Act, Actor, Entry};
+use bursar_core::domain::grant::{Grant, HoldKind, Stopped, View};
 use bursar_core::domain::mail::failure::NO_ADDRESS;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::money::Usd;
@@ -242,6 +242,19 @@ async fn a_move_without_room_carries_no_address() {
         "the address is who somebody is, the group is refused"
     );
     assert!(admin.get(ID).await.readable().contains("1 could not be done"), "{}", admin.get(ID).await.readable());
+    // Nor by a return, for which the reservation was given back since.
+    let leaked = |view: &View, now| view.stop(Stopped::Leaked, &Actor::Student, now);
+    campus.table.act(campus.on("ada"), leaked).await.unwrap();
+    let shown = preview(&admin, "replace", "email,id\nada@example.edu,s2\n").await;
+    admin.submit(&shown, APPLY, &[("confirm_dropped", "1")]).await.expect(303);
+    campus.minutes(9 * 24 * 60);
+    campus.sync().await;
+    campus.budget(20).await;
+    let admin = campus.admin().await;
+    let fields = [("email", "ada@example.edu"), ("id", "s1")];
+    let refused = admin.submit(&admin.get(ID).await, PEOPLE, &fields).await.expect(409);
+    assert!(refused.alert().unwrap().contains("no room"), "{:?}", refused.alerts());
+    assert_eq!(people(&campus).await, ["ada - A", "no-address - A dropped"]);
     campus.finish().await;
 }
 

@@ -184,6 +184,7 @@ mod tests {
         const LATELY: &str =
             "It drops 6 of the 30 people on the roster, with the 2 of the last seven days more than a fifth.";
         const BROKEN: &str = "q@uni.edu,\"x\nr@uni.edu\",,,too many\n";
+        const ACCEPTED: &str = "q@uni.edu,20,\"A\nr@uni.edu\"\n";
         let readdressed = |count: u64| {
             let others: String = (0..count).map(|number| format!("q{number}@uni.edu,{number},\n")).collect();
             others + &file(count..20, "")
@@ -224,6 +225,7 @@ mod tests {
                 "It moves to another group 6 of the 20 people on the roster, more than a fifth.",
             ),
             (20, 0, file(0..21, "") + BROKEN, "The row of line 23 goes over several lines: look at its quotes."),
+            (20, 0, file(0..20, "") + ACCEPTED, "The row of line 22 goes over several lines: look at its quotes."),
             (20, 0, taken, "Addresses that belong to another id on the roster: 1."),
             (50, 0, refused(2), ""),
             (200, 0, file(0..200, "") + &"nobody,,\n".repeat(3), ""),
