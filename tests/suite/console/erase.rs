@@ -221,14 +221,13 @@ async fn what_names_a_person_in_words_goes() {
     let grant = format!("{GRANTS}/{}", campus.id("canary"));
     let reason = [("reason", "Canary asked for it")];
     faye.submit(&faye.get(&grant).await, &format!("{grant}/pause"), &reason).await.expect(303);
-    let bulk = campus.console("/grants/bulk");
-    let many = [("act", "cap"), ("cap_usd", "7"), ("reason", "as Canary said"), ("addresses", "canary@example.edu")];
-    let shown = faye.submit(&faye.get(GRANTS).await, &bulk, &many).await.expect(200);
-    faye.submit(&shown, &bulk, &[]).await.expect(303);
+    let cap = [("cap_usd", "7"), ("reason", "as Canary said")];
+    faye.submit(&faye.get(&grant).await, &format!("{grant}/cap"), &cap).await.expect(303);
     campus.settle().await;
     assert!(admin.get(&grant).await.body.contains("as Canary said"));
-    // A further act, whose press died, is pressed again at the moment when its reason goes.
-    let many = [("act", "pause"), ("reason", "Canary again"), ("group", "A")];
+    // An act on many, whose press died, is pressed again at the moment when its reason goes.
+    let bulk = campus.console("/grants/bulk");
+    let many = [("act", "cap"), ("cap_usd", "8"), ("reason", "Canary again"), ("group", "A")];
     let shown = faye.submit(&faye.get(GRANTS).await, &bulk, &many).await.expect(200);
     let start = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console);
     campus.gate.at(start, Fault::KillBefore);
