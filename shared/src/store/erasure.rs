@@ -5,60 +5,16 @@
 //! takes away what lies under the address, unless a role or another grant needs it, and counts that in the erasure, which becomes the
 //! receipt. So every step may be done again and by two runners, and counts once. At last the roster files that are kept go, since any may
 //! name the person, and the names in the steps of imports and in requests to admins. Whatever a copy or a file adds meanwhile joins the
-//! erasure before it ends. What it does with each kind of item says [`Kind::at_erasure`].
-
-use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+//! erasure before it ends. What it does with each kind of item says [`Kind::at_erasure`](crate::store::items::Kind::at_erasure).
 
 use crate::domain::grant::Person;
 use crate::domain::mail::kind::MailKind;
 use crate::domain::sign_in::{Session, SignIn};
 use crate::store::grants::act::transaction_of;
-use crate::store::items::Kind;
 use crate::store::prelude::*;
 use crate::store::{
     FiledMail, GrantAct, Import, ImportPart, Kept, KnownAddress, Link, LoginRequest, RosterPreview, StaffPerson, Step,
 };
-
-/// What an erasure of a person does with the items of a kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AtErasure {
-    /// Nothing: they hold ids, sums and what was decided, and never an address.
-    Stays,
-    /// Nothing, since no erasure begins while one of them names the person.
-    Refuses,
-    /// Those of the person's grants stay, without who they were.
-    LosesTheName,
-    /// Those of the person's addresses go.
-    Goes,
-    /// All are looked through, in every programme: any may name the person.
-    IsSearched,
-}
-
-impl Kind {
-    pub fn at_erasure(self) -> AtErasure {
-        match self {
-            Kind::Grant | Kind::Entry | Kind::Erasure => AtErasure::LosesTheName,
-            Kind::Enrolment | Kind::KnownAddress | Kind::StaffPerson | Kind::Undeliverable => AtErasure::Goes,
-            Kind::SignIn | Kind::Session | Kind::Link | Kind::LoginRequest => AtErasure::Goes,
-            Kind::OutboxRow | Kind::Import | Kind::ImportPart | Kind::RosterPreview => AtErasure::IsSearched,
-            Kind::AddedAdmins | Kind::Roles | Kind::Programme => AtErasure::Refuses,
-            // Of grants and programmes.
-            Kind::Reading | Kind::DoneByHand | Kind::Crossing | Kind::Budget | Kind::Totals => AtErasure::Stays,
-            Kind::GroupTotals | Kind::Digest | Kind::Job | Kind::RosterToken | Kind::RateCount => AtErasure::Stays,
-            Kind::Guardrail | Kind::RulesDue | Kind::Tier | Kind::HourlyUses => AtErasure::Stays,
-            // Of mail.
-            Kind::FiledMail | Kind::SentAs | Kind::MailDay | Kind::RosterMails => AtErasure::Stays,
-            Kind::BulkStop | Kind::MailServer | Kind::MailRefusal | Kind::Alarm => AtErasure::Stays,
-            // Of the account, its keys and its syncs.
-            Kind::Meta | Kind::Lease | Kind::Run | Kind::SyncState | Kind::CapScan => AtErasure::Stays,
-            Kind::MissingKey | Kind::HeldMarks | Kind::Checkpoint | Kind::CheckpointPart => AtErasure::Stays,
-            Kind::Account | Kind::AccountDay | Kind::AccountCut | Kind::CutKeys => AtErasure::Stays,
-            Kind::AccountDigest | Kind::MailedStatement | Kind::BalanceNotice => AtErasure::Stays,
-            Kind::ModelDay | Kind::ModelRows | Kind::KeyOwner | Kind::AssignedUse => AtErasure::Stays,
-            Kind::ForeignAct | Kind::ForeignKey => AtErasure::Stays,
-        }
-    }
-}
 
 /// How many mails of a grant are changed in one transaction, with up to as many addresses.
 const ROWS_AT_ONCE: usize = 12;
@@ -227,33 +183,24 @@ impl Table {
         address: Option<&MatchedAddress>,
         grants: &[Grant],
     ) -> Result<Vec<Grant>, StoreError> {
-        let ids: BTreeSet<&String> = grants.iter().filter_map(|grant| grant.person.roster_id.as_ref()).collect();
-        let mut lost: BTreeSet<String> = grants.iter().flat_map(|grant| grant.lost.clone()).collect();
-        lost.extend(address.map(MatchedAddress::digest));
-        let by_id = (0..ids.len()).map(|number| format!("roster_id = :id{number}"));
-        let by_hash = (0..lost.len()).map(|number| format!("contains(lost, :lost{number})"));
-        let condition: Vec<String> = by_id.chain(by_hash).collect();
-        let values = ids.iter().enumerate().map(|(number, id)| (format!(":id{number}"), id.as_str()));
-        let hashes = lost.iter().enumerate().map(|(number, hash)| (format!(":lost{number}"), hash.as_str()));
-        let values: Vec<_> = values.chain(hashes).collect();
-        let filtered = |query: QueryFluentBuilder| {
-            let query = query.filter_expression(condition.join(" OR "));
-            values.iter().fold(query, |query, (name, value)| query.expression_attribute_values(name, text(*value)))
-        };
+        // An id and the hash of an address are never alike.
+        let mut sought: BTreeSet<String> = grants.iter().flat_map(|grant| grant.lost.clone()).collect();
+        sought.extend(grants.iter().filter_map(|grant| grant.person.roster_id.clone()));
+        sought.extend(address.map(MatchedAddress::digest));
+        let names: Vec<String> = (0..sought.len()).map(|number| format!(":sought{number}")).collect();
+        let is_such: Vec<String> =
+            names.iter().map(|name| format!("roster_id = {name} OR contains(lost, {name})")).collect();
         let mut found: Vec<Grant> = match address {
             Some(address) => self.grants_of_address(address).await?,
             None => Vec::new(),
         };
-        let programmes = if values.is_empty() { Vec::new() } else { self.list(Programme::all()).await? };
+        let programmes = if sought.is_empty() { Vec::new() } else { self.list(Programme::all()).await? };
         for programme in programmes.iter().filter(|programme| programme.erased_at.is_none()) {
-            let shards = SHARDS.into_iter().map(|shard| async move {
-                let mut grants = Vec::new();
-                Self::each(filtered(self.query(&Grant::of_shard(&programme.id, shard))), |item| {
-                    grants.push(items::from_item::<Grant>(item)?);
-                    Ok(())
-                })
-                .await?;
-                Ok::<_, StoreError>(grants)
+            let shards = SHARDS.into_iter().map(|shard| {
+                let all = self.query(&Grant::of_shard(&programme.id, shard)).filter_expression(is_such.join(" OR "));
+                let values = names.iter().zip(&sought);
+                let query = values.fold(all, |query, (name, of)| query.expression_attribute_values(name, text(of)));
+                Self::all_of(query)
             });
             found.extend(try_join_all(shards).await?.into_iter().flatten());
         }

@@ -17,7 +17,7 @@ mod tests;
 
 pub use admins::{AddedAdmins, MOST_ADMINS};
 pub use alerts::{BETWEEN_TESTS, Broadcast, CapScan, CapScanPosition};
-pub use erasure::{AtErasure, Erasure};
+pub use erasure::Erasure;
 pub use grants::act::{ActOutcome, Decision};
 pub use grants::list::GrantLine;
 pub use grants::view::{ByHand, DoneByHand, Enrolment, INVITED_AT_ONCE, NewPerson, ProgrammeShard};

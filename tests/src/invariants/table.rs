@@ -19,13 +19,13 @@ use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::sign_in::{Session, SignIn};
 use bursar_core::domain::usage::crossing::Crossing;
 use bursar_core::domain::usage::reading::Reading;
-use bursar_core::store::items::{self, Item, Kind};
+use bursar_core::store::items::{self, AtErasure, Item, Kind};
 use bursar_core::store::{
-    Account, AccountDay, AddedAdmins, AssignedUse, AtErasure, BulkStop, CapScan, Checkpoint, CheckpointPart, CutKeys,
-    DoneByHand, Enrolment, Erasure, FiledMail, ForeignKey, GroupTotals, HeldMarks, HourlyUses, Import, ImportPart, Job,
-    KeptTotals, KnownAddress, Lease, Link, LoginRequest, MailRefusal, MailServer, Meta, MissingKey, ModelDay,
-    ModelRows, OutboxRow, RateCount, RosterMails, RosterPreview, RosterToken, RulesDue, RulesSource, Run, SentAs,
-    StaffPerson, SyncState, Undeliverable, Work,
+    Account, AccountDay, AddedAdmins, AssignedUse, BulkStop, CapScan, Checkpoint, CheckpointPart, CutKeys, DoneByHand,
+    Enrolment, Erasure, FiledMail, ForeignKey, GroupTotals, HeldMarks, HourlyUses, Import, ImportPart, Job, KeptTotals,
+    KnownAddress, Lease, Link, LoginRequest, MailRefusal, MailServer, Meta, MissingKey, ModelDay, ModelRows, OutboxRow,
+    RateCount, RosterMails, RosterPreview, RosterToken, RulesDue, RulesSource, Run, SentAs, StaffPerson, SyncState,
+    Undeliverable, Work,
 };
 
 use super::Step;

@@ -10,7 +10,7 @@ use crate::store::prelude::*;
 /// The most bytes in one part of what is too large for an item, which has at most 400 KB.
 pub(crate) const MOST_IN_A_PART: usize = 380_000;
 
-pub use super::kinds::Kind;
+pub use super::kinds::{AtErasure, Kind};
 
 pub type Item = std::collections::HashMap<String, AttributeValue>;
 

@@ -1,18 +1,40 @@
-//! The kinds of items in the table, each named by its type, with the value of its attribute `kind`.
+//! The kinds of items in the table, each named by its type, with the value of its attribute `kind` and what an erasure of a person does
+//! with them.
+
+/// What an erasure of a person does with the items of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AtErasure {
+    /// Nothing: they hold ids, sums and what was decided, and never an address.
+    Stays,
+    /// Nothing, since no erasure begins while one of them names the person.
+    Refuses,
+    /// Those of the person's grants stay, without who they were.
+    LosesTheName,
+    /// Those of the person's addresses go.
+    Goes,
+    /// All are looked through, in every programme: any may name the person.
+    IsSearched,
+}
 
 macro_rules! kinds {
-    ($($item:ident = $name:literal,)*) => {
+    ($($at_erasure:ident: $($item:ident = $name:literal),*;)*) => {
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Kind {
-            $($item),*
+            $($($item,)*)*
         }
 
         impl Kind {
-            pub const ALL: &'static [Kind] = &[$(Kind::$item),*];
+            pub const ALL: &'static [Kind] = &[$($(Kind::$item,)*)*];
 
             pub const fn as_str(self) -> &'static str {
                 match self {
-                    $(Kind::$item => $name),*
+                    $($(Kind::$item => $name,)*)*
+                }
+            }
+
+            pub fn at_erasure(self) -> AtErasure {
+                match self {
+                    $($(Kind::$item)|* => AtErasure::$at_erasure,)*
                 }
             }
         }
@@ -20,19 +42,23 @@ macro_rules! kinds {
 }
 
 kinds! {
-    Account = "account", AccountCut = "cut", AccountDay = "account-day", AccountDigest = "account-digest",
-    AddedAdmins = "admins", Alarm = "alarm", AssignedUse = "assigned-use", BalanceNotice = "balance-notice",
-    Budget = "budget", BulkStop = "bulk-stop", CapScan = "cap-scan", Checkpoint = "checkpoint",
-    CheckpointPart = "checkpoint-part", Crossing = "crossing", CutKeys = "cut-keys", Digest = "digest",
-    DoneByHand = "done-by-hand", Enrolment = "enrolment", Entry = "audit", Erasure = "erasure",
-    FiledMail = "filed-mail", ForeignAct = "foreign-act", ForeignKey = "foreign-key", Grant = "grant",
-    GroupTotals = "group-totals", Guardrail = "guardrail", HeldMarks = "held-marks", HourlyUses = "hourly-uses",
-    Import = "import", ImportPart = "import-part", Job = "job", KeyOwner = "key-owner", KnownAddress = "address", Lease = "lease",
-    Link = "link", LoginRequest = "login-request", MailDay = "mail-day", MailRefusal = "mail-refusal",
-    MailServer = "mail-server", MailedStatement = "mailed-statement", Meta = "meta", MissingKey = "missing-key",
-    ModelDay = "model-day", ModelRows = "model-rows", OutboxRow = "outbox", Programme = "programme",
-    RateCount = "rate-count", Reading = "reading", Roles = "roles", RosterMails = "roster-mails",
-    RosterPreview = "roster-preview", RosterToken = "roster-token", RulesDue = "rules-due", Run = "run",
-    SentAs = "sent-as", Session = "session", SignIn = "sign-in", StaffPerson = "person", SyncState = "sync",
-    Tier = "tier", Totals = "totals", Undeliverable = "undeliverable",
+    LosesTheName: Grant = "grant", Entry = "audit", Erasure = "erasure";
+    Goes: Enrolment = "enrolment", KnownAddress = "address", StaffPerson = "person", Undeliverable = "undeliverable",
+    SignIn = "sign-in", Session = "session", Link = "link", LoginRequest = "login-request";
+    IsSearched: OutboxRow = "outbox", Import = "import", ImportPart = "import-part", RosterPreview = "roster-preview";
+    Refuses: AddedAdmins = "admins", Roles = "roles", Programme = "programme";
+    // Of grants and programmes.
+    Stays: Reading = "reading", DoneByHand = "done-by-hand", Crossing = "crossing", Budget = "budget", Totals = "totals",
+    GroupTotals = "group-totals", Digest = "digest", Job = "job", RosterToken = "roster-token", RateCount = "rate-count",
+    Guardrail = "guardrail", RulesDue = "rules-due", Tier = "tier", HourlyUses = "hourly-uses",
+    // Of mail.
+    FiledMail = "filed-mail", SentAs = "sent-as", MailDay = "mail-day", RosterMails = "roster-mails",
+    BulkStop = "bulk-stop", MailServer = "mail-server", MailRefusal = "mail-refusal", Alarm = "alarm",
+    // Of the account, its keys and its syncs.
+    Meta = "meta", Lease = "lease", Run = "run", SyncState = "sync", CapScan = "cap-scan", MissingKey = "missing-key",
+    HeldMarks = "held-marks", Checkpoint = "checkpoint", CheckpointPart = "checkpoint-part", Account = "account",
+    AccountDay = "account-day", AccountCut = "cut", CutKeys = "cut-keys", AccountDigest = "account-digest",
+    MailedStatement = "mailed-statement", BalanceNotice = "balance-notice", ModelDay = "model-day",
+    ModelRows = "model-rows", KeyOwner = "key-owner", AssignedUse = "assigned-use", ForeignAct = "foreign-act",
+    ForeignKey = "foreign-key";
 }

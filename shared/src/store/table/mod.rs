@@ -91,14 +91,17 @@ impl Table {
 
     /// All items of a range, in the order of their sort keys.
     pub async fn list<T: Stored>(&self, range: Range<T>) -> Result<Vec<T>, StoreError> {
+        if range.first <= range.last { Self::all_of(self.query(&range)).await } else { Ok(Vec::new()) }
+    }
+
+    /// All items that a query finds.
+    pub(crate) async fn all_of<T: Stored>(query: QueryFluentBuilder) -> Result<Vec<T>, StoreError> {
         let mut found = Vec::new();
         let each = |item| {
             found.push(items::from_item(item)?);
             Ok(())
         };
-        if range.first <= range.last {
-            Self::each(self.query(&range), each).await?;
-        }
+        Self::each(query, each).await?;
         Ok(found)
     }
 
