@@ -20,22 +20,26 @@ struct ErasedPage<'a> {
 pub(crate) struct EraseForm {
     /// The id of the erasure that it begins, so that pressed twice for the same person it is one.
     pub(crate) erasure: Ulid,
-    /// The grant whose person it erases, as a form names it, where that has no address.
-    pub(crate) grant: Option<String>,
-    /// The grant on whose page it is, where that has one.
+    /// The grant on whose page it is, or one of those that were found, by which the person is known.
     pub(crate) of: Option<String>,
+    /// Whether they have an address, which is typed to confirm it; else it is the id of that grant.
+    pub(crate) has_address: bool,
     /// Grants that may be theirs too, each with a field to tick and what is known of it.
     pub(crate) others: Vec<(String, String)>,
 }
 
 impl EraseForm {
-    /// The form for the person who has these grants.
+    /// The form for the person who has this address, or this grant.
     pub(crate) async fn of(
         site: &Site,
         address: Option<&MatchedAddress>,
-        grants: &[Grant],
+        grant: Option<&Grant>,
     ) -> Result<EraseForm, AppError> {
-        let others = site.table.perhaps_theirs(address, grants).await?;
+        let mut grants: Vec<Grant> = grant.cloned().into_iter().collect();
+        if let Some(address) = address {
+            grants.extend(one_persons(site, address, grant.map(field_of).as_deref()).await?);
+        }
+        let others = site.table.perhaps_theirs(address, &grants).await?;
         let in_words = |of: &Grant| {
             let has_id =
                 |grant: &Grant| grant.person.roster_id.is_some() && grant.person.roster_id == of.person.roster_id;
@@ -52,8 +56,8 @@ impl EraseForm {
         };
         Ok(EraseForm {
             erasure: new_ulid(site.clock.now()),
-            grant: grants.first().filter(|_| address.is_none()).map(field_of),
-            of: grants.first().filter(|_| address.is_some()).map(field_of),
+            of: grants.first().map(field_of),
+            has_address: address.is_some(),
             others: others.iter().map(|of| (format!("{ALSO}{}", field_of(of)), in_words(of))).collect(),
         })
     }
@@ -62,17 +66,17 @@ impl EraseForm {
 /// How the fields begin that are ticked for further grants.
 const ALSO: &str = "also.";
 
-pub(crate) fn field_of(grant: &Grant) -> String {
+fn field_of(grant: &Grant) -> String {
     format!("{}/{}", grant.programme, grant.id)
 }
 
 pub(crate) async fn press(post: Post<Admins>) -> Answer {
     let Post { site, fields, now, deadline, .. } = &post;
-    let (by, named) = (post.author(), fields.filled("grant"));
-    let address = if named.is_some() {
+    let (by, named, typed) = (post.author(), fields.filled("of"), fields.filled("email"));
+    let address = if typed.is_none() && named.is_some() {
         None
     } else {
-        let address = EmailAddress::parse(fields.filled("email").unwrap_or_default());
+        let address = EmailAddress::parse(typed.unwrap_or_default());
         Some(address.map_err(|error| AppError::unprocessable(format!("Nobody was erased: {error}.")))?)
     };
     let form = fields.filled("erasure").and_then(|id| id.parse().ok()).unwrap_or_else(|| new_ulid(*now));
@@ -83,10 +87,7 @@ pub(crate) async fn press(post: Post<Admins>) -> Answer {
         return Ok(Redirect::to(&paths::erased(id)).into_response());
     }
     let mut grants = match &address {
-        Some(address) => {
-            let grants = site.table.grants_of_address(address.matched()).await?;
-            one_persons(site, address.matched(), grants, fields.filled("of")).await?
-        }
+        Some(address) => one_persons(site, address.matched(), named).await?,
         None => {
             let grant = without_address(site, named.unwrap_or_default()).await?.ok_or_else(AppError::not_found)?;
             if grant.person.roster_id.as_deref() != fields.filled("id") {
@@ -118,12 +119,8 @@ pub(crate) async fn press(post: Post<Admins>) -> Answer {
 
 /// Of the grants under an address those of one person: whose page it is, as the form names it, or else whose the address is by now. The
 /// others are named to be ticked.
-pub(crate) async fn one_persons(
-    site: &Site,
-    address: &MatchedAddress,
-    mut grants: Vec<Grant>,
-    of: Option<&str>,
-) -> Result<Vec<Grant>, AppError> {
+async fn one_persons(site: &Site, address: &MatchedAddress, of: Option<&str>) -> Result<Vec<Grant>, AppError> {
+    let mut grants = site.table.grants_of_address(address).await?;
     let of =
         grants.iter().find(|grant| Some(field_of(grant).as_str()) == of).map(|grant| grant.person.roster_id.clone());
     if let Some(Some(id)) = of {

@@ -13,7 +13,7 @@ use bursar_core::store::{
 };
 use futures_util::stream::{StreamExt, iter};
 
-use crate::erase::{self, EraseForm};
+use crate::erase::EraseForm;
 use crate::grants::{self, GrantRow};
 use crate::mails::{self, MailRow, MailStatus};
 use crate::prelude::*;
@@ -157,9 +157,7 @@ impl<'a> HelpDesk<'a> {
         }
         let refused = sign_in.link_refused(new_ulid(now), now);
         if self.frame.is_admin {
-            let grants = table.grants_of_address(address).await?;
-            let grants = erase::one_persons(self.site, address, grants, None).await?;
-            self.erase = Some(EraseForm::of(self.site, Some(address), &grants).await?);
+            self.erase = Some(EraseForm::of(self.site, Some(address), None).await?);
         }
         self.address = Some(AddressFacts { known, requests, mark, refused, stops, refusals });
         Ok(())

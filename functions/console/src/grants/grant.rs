@@ -6,7 +6,7 @@ use bursar_core::domain::grant::{KeyAbsence, Reading, Spending, SwitchState, Vie
 use super::acts::ActForms;
 use super::list;
 use crate::audit::AuditRow;
-use crate::erase::{self, EraseForm};
+use crate::erase::EraseForm;
 use crate::mails::{self, MailRow};
 use crate::prelude::*;
 use crate::spending::spans;
@@ -91,12 +91,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
     let mut form = None;
     if access.is_admin() && !grant.person.address.is_erased() {
         let address = Some(&grant.person.address).filter(|address| !address.is_none()).map(EmailAddress::matched);
-        let mut grants = vec![grant.clone()];
-        if let Some(address) = address {
-            let all = site.table.grants_of_address(address).await?;
-            grants.extend(erase::one_persons(site, address, all, Some(&erase::field_of(grant))).await?);
-        }
-        form = Some(EraseForm::of(site, address, &grants).await?);
+        form = Some(EraseForm::of(site, address, Some(grant)).await?);
     }
     let mut timeline = AuditRow::all(site, entries).await?;
     timeline.reverse();
