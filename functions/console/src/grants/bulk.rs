@@ -42,10 +42,8 @@ impl FormValue for TypedBulk {
                 ("group", "move to the group below"),
             ]),
             read: |form, to| {
-                let acts = ["pause", "resume", "revoke", "resend", "remind", "cap", "allow", "group"];
-                let known = acts.into_iter().find(|act| *act == form.text());
-                to.act = known.ok_or("Choose one of the list.")?.to_owned();
-                Ok(())
+                form.text().clone_into(&mut to.act);
+                to.act().map(drop).ok_or_else(|| "Choose one of the list.".to_owned())
             },
             ..Field::REQUIRED
         },
@@ -119,32 +117,20 @@ struct Found<'a> {
 }
 
 impl TypedBulk {
-    fn act(&self) -> GrantAct {
+    /// What is done, and the words of the button that does it.
+    fn act(&self) -> Option<(GrantAct, &'static str)> {
         let reason = self.reason.clone();
-        match self.act.as_str() {
-            "pause" => GrantAct::Pause { reason },
-            "resume" => GrantAct::Resume,
-            "revoke" => GrantAct::Revoke { reason },
-            "cap" => GrantAct::Cap { cap: self.cap, reason },
-            "allow" => GrantAct::Allow,
-            "group" => GrantAct::Group { group: self.group.clone() },
-            "remind" => GrantAct::Remind,
-            _ => GrantAct::Resend,
-        }
-    }
-
-    fn words(&self) -> &'static str {
-        match self.act.as_str() {
-            "pause" => "Pause them",
-            "resume" => "Resume them",
-            "revoke" => "Revoke them for good",
-            "cap" => "Set their cap",
-            "allow" => "Allow each one more replacement",
-            "group" => "Move them to the group",
-            "resend" => "Send the roster mail again",
-            "remind" => "Remind those who have not claimed",
-            _ => "Many grants",
-        }
+        Some(match self.act.as_str() {
+            "pause" => (GrantAct::Pause { reason }, "Pause them"),
+            "resume" => (GrantAct::Resume, "Resume them"),
+            "revoke" => (GrantAct::Revoke { reason }, "Revoke them for good"),
+            "cap" => (GrantAct::Cap { cap: self.cap, reason }, "Set their cap"),
+            "allow" => (GrantAct::Allow, "Allow each one more replacement"),
+            "group" => (GrantAct::Group { group: self.group.clone() }, "Move them to the group"),
+            "resend" => (GrantAct::Resend, "Send the roster mail again"),
+            "remind" => (GrantAct::Remind, "Remind those who have not claimed"),
+            _ => return None,
+        })
     }
 }
 
@@ -179,7 +165,7 @@ pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
         frame: PageFrame::of(site, &access.visitor),
         programme,
         sought: &sought,
-        words: typed.as_ref().map_or("Many grants", TypedBulk::words),
+        words: typed.as_ref().and_then(TypedBulk::act).map_or("Many grants", |(_, words)| words),
         is_final: typed.as_ref().is_some_and(|typed| typed.act == "revoke"),
         is_other: false,
         found: None,
@@ -213,8 +199,8 @@ pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
     {
         let step = |row: &GrantRow<'_>| Step::Act { grant: row.line.id.clone(), allowed: row.line.allowed };
         let steps: Vec<Step> = rows.iter().map(step).collect();
-        let import =
-            Import { import: bulk_of(&bulk), act: Some(typed.act()), ..Import::of(&programme.id, &steps, *now) };
+        let act = typed.act().map(|(act, _)| act);
+        let import = Import { import: bulk_of(&bulk), act, ..Import::of(&programme.id, &steps, *now) };
         site.table.keep_import(&import, &steps, &[], *deadline).await?;
         return start(&post, import).await;
     }

@@ -240,12 +240,9 @@ pub(super) fn plan(file: RosterFile, grants: &[Grant], mode: AbsentRows) -> Impo
     plan.rows.sort_by_key(|row| row.line);
     plan.groups = groups_after(grants, &plan.steps);
     if mode == AbsentRows::Replace {
-        let stays_dropped =
-            |grant: &&Grant| !grant.is_over() && grant.holds.dropped.is_some() && !named.contains(&grant.id);
-        let absent = |grant: &Grant| Step::Absent { grant: grant.id.clone() };
-        plan.absent = grants.iter().filter(stays_dropped).map(absent).collect();
-        let stays = |grant: &&Grant| grant.is_over() || grant.holds.dropped.is_some() || named.contains(&grant.id);
-        let mut dropped: Vec<&Grant> = grants.iter().filter(|grant| !stays(grant)).collect();
+        let absent = grants.iter().filter(|grant| !grant.is_over() && !named.contains(&grant.id));
+        let (absent, mut dropped): (Vec<_>, Vec<_>) = absent.partition(|grant| grant.holds.dropped.is_some());
+        plan.absent = absent.iter().map(|grant| Step::Absent { grant: grant.id.clone() }).collect();
         dropped.sort_by_key(|grant| grant.person.address.matched().as_str());
         for grant in dropped {
             plan.steps.push(Step::Drop { grant: grant.id.clone() });
