@@ -293,15 +293,13 @@ impl Table {
             addresses.extend(after.address.take());
             after.ids = BTreeSet::new();
             let mut nobodys = BTreeSet::new();
-            for address in &addresses {
-                if !self.is_anybodys(address, None).await? {
-                    nobodys.insert(address.clone());
+            for address in addresses {
+                if !self.is_anybodys(&address, None).await? {
+                    transaction = self.without_address(transaction, &mut after, &address, (None, by.deadline)).await?;
+                    nobodys.insert(address);
                 }
             }
             self.without_requests(&mut after, &nobodys, by.deadline).await?;
-            for address in &addresses {
-                transaction = self.without_address(transaction, &mut after, address, (None, by.deadline)).await?;
-            }
         }
         let transaction = transaction.replace(&after, erasure.version)?.unaudited(Unaudited::Erasure);
         // Another runner may be further.
@@ -326,11 +324,8 @@ impl Table {
                 match part.kept {
                     Kept::Steps => {
                         let mut steps = part.steps()?;
-                        let is_theirs = |step: &Step| match step {
-                            Step::Act { grant, .. } => after.grants.contains(&(part.programme.clone(), grant.clone())),
-                            _ => false,
-                        };
-                        if steps.iter().any(is_theirs) {
+                        let is_in_it = |theirs: &GrantId| steps.iter().any(|step| step.grant() == Some(theirs));
+                        if after.grants.iter().any(|(of, theirs)| *of == part.programme && is_in_it(theirs)) {
                             acted.insert(part.import, part.programme.clone());
                         }
                         if !steps.iter().any(Step::names_somebody) {
