@@ -8,6 +8,7 @@ pub mod deadline;
 pub mod domain;
 pub mod event;
 pub mod log;
+mod named;
 pub mod orders;
 mod prelude;
 pub mod provider;

@@ -71,120 +71,71 @@ pub struct AuditDetail {
 /// What is in the place of a reason that went with the person of its grant.
 const ERASED_REASON: &str = "a reason was given, and was erased";
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Act {
-    Created,
-    Edited,
-    BudgetChanged,
-    Closed,
-    Invited,
-    Begun,
-    Shown,
-    Refused,
-    Unknown,
-    Lost,
-    Swept,
-    Held,
-    Released,
-    Stopped,
-    Revoked,
-    Ended,
-    CapChanged,
-    ReplacementAllowed,
-    ReservationGivenBack,
-    /// Another name, address or id on the roster.
-    Described,
-    Moved,
-    /// The provider confirmed the rules of a guardrail, or lost it.
-    GuardrailSet,
-    /// An admin changed the models of a tier.
-    TierEdited,
-    /// Another limit was sent to the provider for the live key.
-    LimitSent,
-    /// The key was put under other rules at the provider.
-    RulesSent,
-    /// Keys that the provider had and the table did not were recorded.
-    Recovered,
-    Purged,
-    /// Faculty asked the admins for a change, which by itself changes nothing.
-    Asked,
-    /// A student asked faculty for a larger cap, which by itself changes nothing.
-    MoreAsked,
-    /// An admin let the next sync do what its safety limit had held back.
-    SafetyLimitReleased,
-    /// An admin gave a programme keys that Bursar did not make, or took them back.
-    KeysAssigned,
-    KeysTakenBack,
-    /// An admin pressed to disable or limit a key that nobody here made; the provider is asked after this.
-    ForeignActBegun,
-    /// The provider answered what came of that.
-    ForeignActConcluded,
-    /// An admin confirmed that another management key is of this deployment's account, although it finds none
-    /// of the keys that were listed before.
-    AccountConfirmed,
-    MailSentAgain,
-    /// Mail to an address with bounces was allowed again.
-    MailAllowed,
-    AlertResent,
-    RosterTokenMade,
-    RosterTokenEnded,
-    AdminAdded,
-    AdminRemoved,
-    /// Somebody, or everybody of a programme that is long over, is to be forgotten.
-    ErasureBegun,
-    /// Who a grant was for was forgotten.
-    Erased,
-}
-
-impl Act {
-    pub fn in_words(self) -> &'static str {
-        match self {
-            Act::Created => "created",
-            Act::Edited => "edited",
-            Act::BudgetChanged => "budget changed",
-            Act::Closed => "closed",
-            Act::Invited => "put on the roster",
-            Act::Begun => "asked for a key",
-            Act::Shown => "was shown a key",
-            Act::Refused => "an attempt was refused",
-            Act::Unknown => "nobody knows what became of an attempt",
-            Act::Lost => "an attempt was overtaken",
-            Act::Swept => "an attempt was swept",
-            Act::Held => "held",
-            Act::Released => "a hold was taken off",
-            Act::Stopped => "the key was stopped",
-            Act::Revoked => "revoked",
-            Act::Ended => "ended",
-            Act::CapChanged => "cap changed",
-            Act::ReplacementAllowed => "one more replacement allowed",
-            Act::ReservationGivenBack => "the reservation in the budget was given back",
-            Act::Described => "the roster's line changed",
-            Act::Moved => "moved to another group",
-            Act::TierEdited => "tier edited",
-            Act::GuardrailSet => "guardrail set",
-            Act::RulesSent => "the key was put under other rules at the provider",
-            Act::LimitSent => "another limit was set at the provider",
-            Act::Recovered => "keys that the provider had were recorded again",
-            Act::Purged => "a key was deleted at the provider",
-            Act::Asked => "asked of the admins",
-            Act::MoreAsked => "asked for more",
-            Act::SafetyLimitReleased => "what the safety limit held back was released",
-            Act::KeysAssigned => "keys made elsewhere were given to the programme",
-            Act::KeysTakenBack => "keys made elsewhere were taken back from the programme",
-            Act::ForeignActBegun => "an admin pressed to change a key that nobody here made",
-            Act::ForeignActConcluded => "the provider answered that",
-            Act::AccountConfirmed => "another management key is of the account",
-            Act::MailSentAgain => "mail that was given up was sent again",
-            Act::MailAllowed => "mail to the address is tried again",
-            Act::AlertResent => "an alert was sent again",
-            Act::RosterTokenMade => "the registrar's token was made",
-            Act::RosterTokenEnded => "the registrar's token was ended",
-            Act::AdminAdded => "an admin was added",
-            Act::AdminRemoved => "an admin was removed",
-            Act::ErasureBegun => "people began to be erased",
-            Act::Erased => "whose it was is erased",
-        }
+crate::named! {
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum Act: in_words {
+        Created = "created",
+        Edited = "edited",
+        BudgetChanged = "budget changed",
+        Closed = "closed",
+        Invited = "put on the roster",
+        Begun = "asked for a key",
+        Shown = "was shown a key",
+        Refused = "an attempt was refused",
+        Unknown = "nobody knows what became of an attempt",
+        Lost = "an attempt was overtaken",
+        Swept = "an attempt was swept",
+        Held = "held",
+        Released = "a hold was taken off",
+        Stopped = "the key was stopped",
+        Revoked = "revoked",
+        Ended = "ended",
+        CapChanged = "cap changed",
+        ReplacementAllowed = "one more replacement allowed",
+        ReservationGivenBack = "the reservation in the budget was given back",
+        /// Another name, address or id on the roster.
+        Described = "the roster's line changed",
+        Moved = "moved to another group",
+        /// The provider confirmed the rules of a guardrail, or lost it.
+        GuardrailSet = "guardrail set",
+        /// An admin changed the models of a tier.
+        TierEdited = "tier edited",
+        /// Another limit was sent to the provider for the live key.
+        LimitSent = "another limit was set at the provider",
+        /// The key was put under other rules at the provider.
+        RulesSent = "the key was put under other rules at the provider",
+        /// Keys that the provider had and the table did not were recorded.
+        Recovered = "keys that the provider had were recorded again",
+        Purged = "a key was deleted at the provider",
+        /// Faculty asked the admins for a change, which by itself changes nothing.
+        Asked = "asked of the admins",
+        /// A student asked faculty for a larger cap, which by itself changes nothing.
+        MoreAsked = "asked for more",
+        /// An admin let the next sync do what its safety limit had held back.
+        SafetyLimitReleased = "what the safety limit held back was released",
+        /// An admin gave a programme keys that Bursar did not make, or took them back.
+        KeysAssigned = "keys made elsewhere were given to the programme",
+        KeysTakenBack = "keys made elsewhere were taken back from the programme",
+        /// An admin pressed to disable or limit a key that nobody here made; the provider is asked after this.
+        ForeignActBegun = "an admin pressed to change a key that nobody here made",
+        /// The provider answered what came of that.
+        ForeignActConcluded = "the provider answered that",
+        /// An admin confirmed that another management key is of this deployment's account, although it finds none
+        /// of the keys that were listed before.
+        AccountConfirmed = "another management key is of the account",
+        MailSentAgain = "mail that was given up was sent again",
+        /// Mail to an address with bounces was allowed again.
+        MailAllowed = "mail to the address is tried again",
+        AlertResent = "an alert was sent again",
+        RosterTokenMade = "the registrar's token was made",
+        RosterTokenEnded = "the registrar's token was ended",
+        AdminAdded = "an admin was added",
+        AdminRemoved = "an admin was removed",
+        /// Somebody, or everybody of a programme that is long over, is to be forgotten.
+        ErasureBegun = "people began to be erased",
+        /// Who a grant was for was forgotten.
+        Erased = "whose it was is erased",
     }
 }
 

@@ -45,43 +45,18 @@ pub(super) struct PlannedRow {
     pub(super) reason: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Change {
-    Added,
-    /// The name, the id or the address.
-    Changed,
-    /// The group.
-    Moved,
-    /// They were dropped before.
-    Returned,
-    Dropped,
-    Refused,
-}
-
-impl Change {
-    pub(super) const ALL: [Change; 6] =
-        [Change::Added, Change::Changed, Change::Moved, Change::Returned, Change::Dropped, Change::Refused];
-
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Change::Added => "added",
-            Change::Changed => "changed",
-            Change::Moved => "moved",
-            Change::Returned => "returned",
-            Change::Dropped => "dropped",
-            Change::Refused => "refused",
-        }
-    }
-
-    pub(super) fn in_words(self) -> &'static str {
-        match self {
-            Change::Added => "each gets a mail",
-            Change::Changed => "name, id or address",
-            Change::Moved => "another group",
-            Change::Returned => "dropped before",
-            Change::Dropped => "keys are switched off at once",
-            Change::Refused => "rows that change nothing",
-        }
+bursar_core::named! {
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+    pub(super) enum Change: as_str, in_words {
+        Added = "added", "each gets a mail";
+        /// The name, the id or the address.
+        Changed = "changed", "name, id or address";
+        /// The group.
+        Moved = "moved", "another group";
+        /// They were dropped before.
+        Returned = "returned", "dropped before";
+        Dropped = "dropped", "keys are switched off at once";
+        Refused = "refused", "rows that change nothing";
     }
 }
 

@@ -120,18 +120,20 @@ pub enum GrantState {
     Ended,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Stopped {
-    Leaked,
-    UsedUp,
-    TooOld,
-    /// The student handed the key back, together with the reservation.
-    Returned,
-    /// The person came back to the roster after the reservation had been given back.
-    OffRoster,
-    ReplacementFailed,
-    GoneAtProvider,
+crate::named! {
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum Stopped: as_str {
+        Leaked = "leaked",
+        UsedUp = "used-up",
+        TooOld = "too-old",
+        /// The student handed the key back, together with the reservation.
+        Returned = "returned",
+        /// The person came back to the roster after the reservation had been given back.
+        OffRoster = "off-roster",
+        ReplacementFailed = "replacement-failed",
+        GoneAtProvider = "gone-at-provider",
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -321,21 +323,6 @@ impl SwitchState {
     /// Whether the key is to be disabled, confirmed or not.
     pub fn is_wanted(self) -> bool {
         matches!(self, SwitchState::OffOrdered { .. } | SwitchState::Off { .. })
-    }
-}
-
-impl Stopped {
-    /// The state's name, as the table spells it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Stopped::Leaked => "leaked",
-            Stopped::UsedUp => "used-up",
-            Stopped::TooOld => "too-old",
-            Stopped::Returned => "returned",
-            Stopped::OffRoster => "off-roster",
-            Stopped::ReplacementFailed => "replacement-failed",
-            Stopped::GoneAtProvider => "gone-at-provider",
-        }
     }
 }
 

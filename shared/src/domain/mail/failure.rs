@@ -54,14 +54,16 @@ const OF_THE_ACCOUNT: [&str; 16] = [
 ];
 const TOO_FAST: [&str; 3] = ["Throttling", "ThrottlingException", "TooManyRequestsException"];
 
-/// The reason that no mail is sent to an address; the later variants weigh more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum UnreachableReason {
-    /// The address is on the mail server's suppression list, which drops it after some days.
-    Suppressed,
-    Bounced,
-    Complained,
+crate::named! {
+    /// The reason that no mail is sent to an address; the later variants weigh more.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum UnreachableReason: as_str {
+        /// The address is on the mail server's suppression list, which drops it after some days.
+        Suppressed = "suppressed",
+        Bounced = "bounced",
+        Complained = "complained",
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,16 +76,6 @@ pub enum FailureScope {
     Rate,
     /// A failure of this moment only, or of an unknown scope.
     Moment,
-}
-
-impl UnreachableReason {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            UnreachableReason::Bounced => "bounced",
-            UnreachableReason::Suppressed => "suppressed",
-            UnreachableReason::Complained => "complained",
-        }
-    }
 }
 
 /// Whether every mail to this address would fail alike, since it takes none.

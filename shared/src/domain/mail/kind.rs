@@ -5,77 +5,30 @@ use std::ops::AddAssign;
 
 use crate::prelude::*;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum MailKind {
-    Link,
-    Roster,
-    KeyShown,
-    KeyLeaked,
-    Alert,
-    Account,
-    Digest,
-    /// Notices to a student about their cap, and about the rules of a programme.
-    Student,
-    Request,
-    /// What became of a registrar's file.
-    Import,
-    /// The statement of a month, to the finance addresses of programmes.
-    Statement,
-    /// An alert that its reader asked for, to see one.
-    Test,
+crate::named! {
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum MailKind: as_str, in_words {
+        Link = "link", "links to sign in";
+        Roster = "roster", "roster mails";
+        KeyShown = "key-shown", "notices of a new key";
+        KeyLeaked = "key-leaked", "notices of a leaked key";
+        Alert = "alert", "alerts";
+        Account = "account", "mails to admins about the account";
+        Digest = "digest", "digests";
+        /// Notices to a student about their cap, and about the rules of a programme.
+        Student = "student", "notices to students about caps and rules";
+        Request = "request", "requests to faculty and admins";
+        /// What became of a registrar's file.
+        Import = "import", "mails about a registrar's file";
+        /// The statement of a month, to the finance addresses of programmes.
+        Statement = "statement", "statements to finance";
+        /// An alert that its reader asked for, to see one.
+        Test = "test", "test alerts";
+    }
 }
 
 impl MailKind {
-    pub const ALL: [MailKind; 12] = [
-        MailKind::Link,
-        MailKind::Roster,
-        MailKind::KeyShown,
-        MailKind::KeyLeaked,
-        MailKind::Alert,
-        MailKind::Account,
-        MailKind::Digest,
-        MailKind::Student,
-        MailKind::Request,
-        MailKind::Import,
-        MailKind::Statement,
-        MailKind::Test,
-    ];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            MailKind::Link => "link",
-            MailKind::Roster => "roster",
-            MailKind::KeyShown => "key-shown",
-            MailKind::KeyLeaked => "key-leaked",
-            MailKind::Alert => "alert",
-            MailKind::Account => "account",
-            MailKind::Digest => "digest",
-            MailKind::Student => "student",
-            MailKind::Request => "request",
-            MailKind::Import => "import",
-            MailKind::Statement => "statement",
-            MailKind::Test => "test",
-        }
-    }
-
-    pub fn in_words(self) -> &'static str {
-        match self {
-            MailKind::Link => "links to sign in",
-            MailKind::Roster => "roster mails",
-            MailKind::KeyShown => "notices of a new key",
-            MailKind::KeyLeaked => "notices of a leaked key",
-            MailKind::Alert => "alerts",
-            MailKind::Account => "mails to admins about the account",
-            MailKind::Digest => "digests",
-            MailKind::Student => "notices to students about caps and rules",
-            MailKind::Request => "requests to faculty and admins",
-            MailKind::Import => "mails about a registrar's file",
-            MailKind::Statement => "statements to finance",
-            MailKind::Test => "test alerts",
-        }
-    }
-
     /// The class in whose queue it waits, unless it was sent by hand.
     pub fn class(self) -> MailClass {
         match self {
@@ -101,30 +54,23 @@ impl std::fmt::Display for MailKind {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum MailClass {
-    /// Mail that the stream wakes, sent at once.
-    Urgent,
-    /// Mail that a person asked for by hand, and would otherwise wait behind thousands.
-    ByHand,
-    Digest,
-    Statement,
-    Student,
-    /// Mail sent behind everything else, since thousands are queued at once.
-    Roster,
+crate::named! {
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum MailClass: queue {
+        /// Mail that the stream wakes, sent at once.
+        Urgent = "mail-urgent",
+        /// Mail that a person asked for by hand, and would otherwise wait behind thousands.
+        ByHand = "mail-by-hand",
+        Digest = "mail-digest",
+        Statement = "mail-statement",
+        Student = "mail-student",
+        /// Mail sent behind everything else, since thousands are queued at once.
+        Roster = "mail-roster",
+    }
 }
 
 impl MailClass {
-    pub const ALL: [MailClass; 6] = [
-        MailClass::Urgent,
-        MailClass::ByHand,
-        MailClass::Digest,
-        MailClass::Statement,
-        MailClass::Student,
-        MailClass::Roster,
-    ];
-
     /// The kind of bulk mail with which this line stops when too much comes back. Mail that a person waits for, or that tells of
     /// money in time, never stops.
     pub fn stops_with(self) -> Option<MailKind> {

@@ -1,0 +1,34 @@
+//! Enums of which each value has a name, or a name and words for people. They stand beside the value, so that none is without.
+
+#[macro_export]
+macro_rules! named {
+    ($(#[$meta:meta])* $vis:vis enum $enum:ident: $name:ident { $($(#[$doc:meta])* $value:ident = $is:literal,)* }) => {
+        $(#[$meta])*
+        $vis enum $enum {
+            $($(#[$doc])* $value,)*
+        }
+
+        impl $enum {
+            $vis const ALL: [$enum; [$($is),*].len()] = [$($enum::$value),*];
+
+            $vis fn $name(self) -> &'static str {
+                match self {
+                    $($enum::$value => $is,)*
+                }
+            }
+        }
+    };
+    ($(#[$meta:meta])* $vis:vis enum $enum:ident: $name:ident, $words:ident {
+        $($(#[$doc:meta])* $value:ident = $is:literal, $reads:literal;)*
+    }) => {
+        $crate::named! { $(#[$meta])* $vis enum $enum: $name { $($(#[$doc])* $value = $is,)* } }
+
+        impl $enum {
+            $vis fn $words(self) -> &'static str {
+                match self {
+                    $($enum::$value => $reads,)*
+                }
+            }
+        }
+    };
+}
