@@ -108,20 +108,21 @@ impl<S: Send + Sync> FromRequestParts<S> for CsvRequest {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<CsvRequest, Infallible> {
-        let query = parts.uri.query().unwrap_or_default();
-        let (of_part, query): (Vec<_>, Vec<_>) =
-            form_urlencoded::parse(query.as_bytes()).into_owned().partition(|(name, _)| name == AFTER || name == UNTIL);
-        let key = |name: &str| {
-            let found = of_part.iter().find(|(known, _)| known == name);
-            found.map(|(_, key)| key.clone()).unwrap_or_default()
-        };
-        Ok(CsvRequest {
+        let mut request = CsvRequest {
             takes_gzip: takes_gzip(&parts.headers),
             path: parts.uri.path().to_owned(),
-            query,
-            after: key(AFTER),
-            until: key(UNTIL),
-        })
+            query: Vec::new(),
+            after: String::new(),
+            until: String::new(),
+        };
+        for (name, value) in form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned() {
+            match name.as_str() {
+                AFTER => request.after = value,
+                UNTIL => request.until = value,
+                _ => request.query.push((name, value)),
+            }
+        }
+        Ok(request)
     }
 }
 
