@@ -80,7 +80,7 @@ async fn many_are_acted_on_at_once() {
     admin.submit(&admin.get(&eva).await, &format!("{eva}/revoke"), &[]).await.expect(303);
     let shown = preview(&format!("{GRANTS}?state=live&q=a"), &[("act", "pause"), ("reason", "exam")]).await;
     assert_eq!(shown.texts("bulk-count"), ["3"], "every address has an a");
-    let shown = preview(&format!("{GRANTS}?state=live&q=ada"), &[("act", "pause"), ("reason", "exam")]).await;
+    let shown = preview(&format!("{GRANTS}?state=live&q=ada%40"), &[("act", "pause"), ("reason", "exam")]).await;
     assert_eq!(
         (shown.texts("bulk-count"), states().await.as_str()),
         (vec!["1".to_owned()], "live live live invited revoked")
