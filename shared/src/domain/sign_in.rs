@@ -385,14 +385,6 @@ mod tests {
     }
 
     #[test]
-    fn a_code_for_an_address_of_which_nothing_is_known_is_counted_as_any_other() {
-        let wrong = Code::generate().hash(&ada());
-        assert_eq!(SignIn::none(ada()).type_code(&wrong, at(0)), None);
-        let after = SignIn::none(ada()).with_wrong_code(at(0));
-        assert_eq!((after.wrong_codes, after.ends_at()), (1, at(30)));
-    }
-
-    #[test]
     fn a_role_ends_with_its_session_after_an_hour_of_disuse_and_a_student_stays_for_half_an_hour() {
         let hash = || SessionToken::generate().hash();
         let student = Session::begun(hash(), ada(), None, at(0));

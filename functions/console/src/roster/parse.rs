@@ -398,24 +398,6 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_in_the_encoding_of_its_mark_or_else_one_that_fits() {
-        let text = "email,name\na@uni.edu,Müller Žižek\nb@uni.edu,Bob\n";
-        let utf16 =
-            |bytes: fn(u16) -> [u8; 2]| "\u{FEFF}".encode_utf16().chain(text.encode_utf16()).flat_map(bytes).collect();
-        for (bytes, encoding) in [
-            (text.as_bytes().to_vec(), "UTF-8"),
-            (["\u{FEFF}", text].concat().into_bytes(), "UTF-8"),
-            (utf16(u16::to_le_bytes), "UTF-16LE"),
-            (utf16(u16::to_be_bytes), "UTF-16BE"),
-            (WINDOWS_1252.encode(text).0.into_owned(), "windows-1252"),
-        ] {
-            let file = file(&bytes).unwrap();
-            assert_eq!((file.encoding, file.rows.len()), (encoding, 2));
-            assert_eq!(file.names_beyond_ascii(), ["Müller Žižek"], "{encoding}");
-        }
-    }
-
-    #[test]
     fn what_is_no_roster_is_refused_with_a_sentence() {
         for (bytes, why) in [
             (&b""[..], FileError::Empty),
