@@ -11,8 +11,10 @@ use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use bursar_core::store::Author;
+use bursar_local::invoke::FunctionName;
 use bursar_local::ses::{Fault as MailFault, Quota};
 use bursar_tests::campus::{Campus, Got};
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::{new_programme, soon};
 use bursar_tests::visitor::Page;
 use futures_util::future::join_all;
@@ -121,19 +123,19 @@ async fn each_has_the_rows_of_its_programmes_once() {
         );
         String::from_utf8(file.bytes.clone()).unwrap().replace("\r\n", " ")
     };
-    assert_eq!(fay.contents.subject, "Statement of November 2026: $5.000000");
-    assert_eq!(file(fay), r#"cost_code,programme,kind,spent_usd "4711",maths,keys,5.000000 "#);
-    assert_eq!(fin.contents.subject, "Statement of November 2026: $12.000000");
+    assert_eq!(fay.contents.subject, "Statement of November 2026: $15.000000");
+    assert_eq!(file(fay), r#"cost_code,programme,kind,spent_usd "4711",maths,keys,15.000000 "#);
+    assert_eq!(fin.contents.subject, "Statement of November 2026: $42.000000");
     assert_eq!(
         file(fin),
-        r#"cost_code,programme,kind,spent_usd "4711",maths,keys,5.000000 "4712",physics,keys,7.000000 "#
+        r#"cost_code,programme,kind,spent_usd "4711",maths,keys,15.000000 "4712",physics,keys,27.000000 "#
     );
     let (text, html) = (fin.contents.text.clone().unwrap(), fin.contents.html.clone().unwrap());
     for says in [&text, &html] {
-        assert!(says.contains("began on 2026-11-05 00:20 UTC, so this statement begins with it"), "{says}");
-        assert!(!says.contains("Law") && !says.contains("4713") && !says.contains("60.000000"), "{says}");
+        assert!(says.contains("begins with the first complete sync, of 2026-11-05 00:20 UTC."), "{says}");
+        assert!(!says.contains("Law") && !says.contains("4713") && !says.contains("90.000000"), "{says}");
     }
-    assert!(text.contains("\nPhysics: cost code 4712, used by keys of students, spent 7.000000\n"), "{text}");
+    assert!(text.contains("\nPhysics: cost code 4712, used by keys of students, spent 27.000000\n"), "{text}");
     the_page_says_what_differs_since_the_mail(&mut campus, [&maths, &physics, &law]).await;
     for hours in [0, 1, 40, 400] {
         campus.hours(hours);
@@ -178,7 +180,7 @@ async fn the_page_says_what_differs_since_the_mail(campus: &mut Campus, [maths, 
     let told: Vec<_> = lines.iter().map(|line| (line.get("data-programme"), line.get("data-cell"))).collect();
     assert_eq!(told, [("maths", "programme's name"), ("physics", "cost code"), ("law", "spent")]);
     let text: String = lines.iter().map(|line| format!("{}|", line.text)).collect();
-    for says in ["60.000000", "50.000000", "Mathematics", "4712", "none"] {
+    for says in ["90.000000", "80.000000", "Mathematics", "4712", "none"] {
         assert!(text.contains(says), "{text}");
     }
     assert!(!page.one("statement-mailed").text.contains("Nothing on it differs"));
@@ -274,5 +276,73 @@ async fn complaints_and_refusals_are_warnings() {
     let page = admin.get(ACCOUNT).await.expect(200);
     admin.submit(&page, "/console/account/mail", &[]).await.expect(303);
     assert!(sent(&campus).await.is_empty());
+    campus.finish_faulted().await;
+}
+
+/// No sync of the first nights is complete. What students spent in them is on the statement of the first that is, and on no other.
+#[tokio::test]
+async fn the_first_statement_begins_with_the_first_key() {
+    let mut campus = Campus::at("2026-10-28T12:00:00Z").await;
+    campus.pump.stop().await;
+    let old = campus.foreign("old");
+    campus.spend_on(&old, "5");
+    campus.programme("CS pilot", |_| {}).await;
+    campus.students(&["ada"]).await;
+    campus.keys().await;
+    let credits = Matcher::call("provider:GET /credits").of(FunctionName::UsageSync).every();
+    let unread = campus.gate.at(credits, Fault::Status(400));
+    let nights = [
+        ("10-29", "4", "0"),
+        ("11-01", "0.000001", "0"),
+        ("11-05", "2", "0"),
+        ("12-01", "1", "3"),
+        ("01-01", "0.5", "0"),
+    ];
+    for (night, of_ada, of_old) in nights {
+        let year = if night == "01-01" { 2027 } else { 2026 };
+        campus.spend("ada", of_ada);
+        campus.spend_on(&old, of_old);
+        campus.clock.stop_at(at(&format!("{year}-{night}T00:20:00Z"))).unwrap();
+        if night == "11-05" {
+            campus.gate.lift(unread);
+        }
+        assert_eq!(campus.sync().await["complete"], !night.starts_with("10") && night != "11-01");
+    }
+    let admin = campus.admin().await;
+    let mut keys = Vec::new();
+    for days in ["from=2026-10-01&to=2026-10-31", "from=2026-11-01&to=2026-11-30", "from=2026-12-01&to=2026-12-31"] {
+        let page = admin.get(&format!("/console/account/statement?{days}")).await.expect(200);
+        let sums = ["statement-total", "account-change"].map(|hook| page.one(hook).get("data-usd").to_owned());
+        assert_eq!(sums[0], sums[1], "{}", page.readable());
+        let of_keys = page.all("statement-row").into_iter().filter(|row| row.get("data-kind") == "keys");
+        keys.push((of_keys.map(|row| row.get("data-usd").to_owned()).collect::<Vec<_>>().join(" "), sums[0].clone()));
+        if days.contains("2026-11-01") {
+            assert!(page.readable().contains("Keys of students count from their first use"), "{}", page.readable());
+        }
+    }
+    // All that the account spent since the first key of ours: $7.50 and a millionth of Ada's, and $3 of the old key's.
+    let told = [("0.000000", "0.000000"), ("7.000001", "10.000001"), ("0.500000", "0.500000")];
+    assert_eq!(keys.iter().map(|(keys, sum)| (&**keys, &**sum)).collect::<Vec<_>>(), told);
+    campus.finish_faulted().await;
+}
+
+#[tokio::test]
+async fn a_cost_code_that_changed_is_said() {
+    let mut campus = Campus::at("2026-11-20T10:00:00Z").await;
+    campus.pump.stop().await;
+    let maths = programme(&campus, "Maths", "4711", &["fin"]).await;
+    cut(&campus, "2026-10-05T00:20:00Z", &[]).await;
+    cut(&campus, "2026-11-01T00:20:00Z", &[(&maths, 10)]).await;
+    campus.programme = maths.clone();
+    campus.edit(&campus.admin().await, &[("cost_code", "4712")]).await.expect(303);
+    campus.clock.stop_at(at("2026-12-03T00:00:00Z")).unwrap();
+    cut(&campus, "2026-12-01T00:20:00Z", &[(&maths, 15)]).await;
+    look(&campus).await;
+    let says = "The cost code of maths was 4711 until 2026-11-20, and is 4712 now. All of these rows stand under 4712.";
+    let mails = sent(&campus).await;
+    let november = mails.iter().find(|mail| mail.contents.subject.contains("November")).unwrap();
+    assert!(november.contents.text.as_ref().unwrap().contains(says), "{:?}", november.contents.text);
+    let page = campus.admin().await.get(STATEMENT).await.expect(200);
+    assert!(page.readable().contains(says), "{}", page.readable());
     campus.finish_faulted().await;
 }

@@ -95,10 +95,6 @@ pub(crate) async fn page(
 }
 
 impl StatementPage<'_> {
-    fn notes(&self, statement: &Statement) -> Vec<String> {
-        statement.notes().into_iter().map(|note| note.in_words(statement.days)).collect()
-    }
-
     /// The name of a programme; the id where there is none of it any more.
     fn name<'a>(&'a self, programme: &'a Option<ProgrammeId>) -> &'a str {
         let Some(id) = programme else { return "of no programme" };

@@ -49,7 +49,7 @@ impl Words<'_> {
             )),
             LetterPart::facts(figures(&statement)),
         ];
-        parts.extend(statement.notes().into_iter().map(|note| LetterPart::Sentences(note.in_words(statement.days))));
+        parts.extend(statement.in_words().into_iter().map(|note| LetterPart::Sentences(plain(&note))));
         parts.push(LetterPart::Table(table(rows)));
         if statement.rows.iter().any(|row| !row.kind.counts()) {
             parts.push(said(

@@ -157,6 +157,14 @@ impl AuditDetail {
         self
     }
 
+    /// The value of a setting before the change and after it, if the change names it.
+    pub fn of_setting(&self, name: &str) -> Option<(&str, &str)> {
+        let (from, to) = (self.from.as_deref()?, self.to.as_deref()?);
+        let [from, to] =
+            [from, to].map(|values| values.split("; ").find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')));
+        from.zip(to)
+    }
+
     /// The remark, or the reason.
     pub fn words(&self) -> Option<&str> {
         self.note.as_deref().or(self.reason.as_deref())

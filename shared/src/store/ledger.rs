@@ -6,7 +6,7 @@ use crate::domain::ledger::cut::{AccountCut, KeyChange, LifetimeUse};
 use crate::domain::ledger::foreign::{
     AnsweredKey, ForeignAct, ForeignActState, ForeignChange, KeyOwner, KeyShare, KeyShares, OwnedUse,
 };
-use crate::domain::ledger::statement::{Statement, StatementDays};
+use crate::domain::ledger::statement::{CodeChange, Statement, StatementDays};
 use crate::store::keys::due;
 use crate::store::prelude::*;
 use crate::store::{FencedTable, ForeignKey};
@@ -76,7 +76,21 @@ impl Table {
         let Some(first) = first else { return Ok((None, programmes)) };
         let cuts = days.cuts(&cuts);
         let changes = self.key_changes(cuts).await?;
-        Ok((Statement::of(days, cuts, &changes, &shares, first.as_of, &programmes), programmes))
+        let mut statement = Statement::of(days, cuts, &changes, &shares, first.as_of, &programmes);
+        if let Some(statement) = &mut statement {
+            statement.code_changes = self.code_changes(statement).await?;
+        }
+        Ok((statement, programmes))
+    }
+
+    async fn code_changes(&self, statement: &Statement) -> Result<Vec<CodeChange>, StoreError> {
+        let programmes: BTreeSet<&ProgrammeId> =
+            statement.rows.iter().filter_map(|row| row.programme.as_ref()).collect();
+        let each = programmes.into_iter().map(async |id| {
+            let audit = self.list(Entry::of_programme(id)).await?;
+            Ok::<_, StoreError>(CodeChange::since(statement.from, id, &audit))
+        });
+        Ok(try_join_all(each).await?.into_iter().flatten().collect())
     }
 
     /// The cuts since an instant, oldest first; where there is none, the newest.

@@ -30,6 +30,7 @@ fn november(rows: Vec<MailedRow>) -> MailedStatement {
         bought: Usd::from_dollars(500),
         is_the_first: false,
         rows,
+        code_changes: Vec::new(),
         recipients: Vec::new(),
         queued: 0,
     }

@@ -30,6 +30,15 @@ stored! {
     list all() => begin(ACCOUNT, "CUT#")
 }
 
+impl AccountCut {
+    /// The cut as it would have been before the first key of ours: our keys have used nothing, and the account as much less.
+    pub(super) fn before_our_keys(&self) -> AccountCut {
+        let ours: Usd = self.programmes.iter().map(|programme| programme.used.credits).sum();
+        let spent = AccountSpending { before: self.spent.before - ours, after: self.spent.after - ours };
+        AccountCut { spent, programmes: Vec::new(), ..self.clone() }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgrammeCut {
     pub programme: ProgrammeId,

@@ -1,7 +1,7 @@
 //! The statement of a month as it was mailed to finance: which months are due, which rows are whose, and what differs since.
 //! The store keeps it, and the mail function words it.
 
-use super::statement::{RowKind, Statement, StatementDays, StatementRow};
+use super::statement::{CodeChange, RowKind, Statement, StatementDays, StatementRow};
 use crate::domain::programme::role::is_among;
 use crate::prelude::*;
 
@@ -22,6 +22,7 @@ pub struct MailedStatement {
     pub is_the_first: bool,
     /// All rows, also those of no programme, which nobody was mailed.
     pub rows: Vec<MailedRow>,
+    pub code_changes: Vec<CodeChange>,
     /// The finance people who get their rows of it; the store fills them in, with how many have a mail queued.
     pub recipients: Vec<PersonId>,
     pub queued: u32,
@@ -88,6 +89,7 @@ impl MailedStatement {
             bought: statement.bought,
             is_the_first: statement.is_the_first,
             rows: statement.rows.iter().map(row).collect(),
+            code_changes: statement.code_changes.clone(),
             recipients: Vec::new(),
             queued: 0,
         }
@@ -112,6 +114,8 @@ impl MailedStatement {
 
     /// The statement that these rows, or some of them, make.
     pub fn statement(&self, rows: &[&MailedRow]) -> Statement {
+        let is_theirs =
+            |change: &CodeChange| rows.iter().any(|row| row.row.programme.as_ref() == Some(&change.programme));
         Statement {
             days: self.days(),
             from: self.from,
@@ -120,6 +124,7 @@ impl MailedStatement {
             change: self.change,
             bought: self.bought,
             is_the_first: self.is_the_first,
+            code_changes: self.code_changes.iter().filter(|change| is_theirs(change)).cloned().collect(),
         }
     }
 

@@ -1,10 +1,12 @@
 //! The statement of an account: what it spent between two cuts, by cost code and programme, and what no key explains.
 //!
-//! Each cut's parts add up to what the account had spent, so their differences add up to what it spent in between. Cost codes are
-//! those of today.
+//! Each cut's parts add up to what the account had spent, so their differences add up to what it spent in between. The days in which
+//! the first cut lies have, besides, what our own keys had used by then, so that all of it is on one statement. Cost codes are those of
+//! today.
 
 use super::cut::{AccountCut, KeyChange, LifetimeUse, ProgrammeCut};
 use super::foreign::KeyShares;
+use crate::domain::audit::Entry;
 use crate::domain::values::format::utc;
 use crate::domain::values::window::{end_of_utc_day, utc_midnight};
 use crate::prelude::*;
@@ -22,10 +24,23 @@ pub struct Statement {
     pub from: Moment,
     pub to: Moment,
     pub rows: Vec<StatementRow>,
-    /// What the account spent from the first cut to the second, as the provider reports it.
+    /// What the account spent from the first cut to the second, as the provider reports it, with what our keys had used before the
+    /// first of all.
     pub change: Usd,
     pub bought: Usd,
+    /// Whether it begins with the first cut of all.
     pub is_the_first: bool,
+    /// The store fills them in.
+    pub code_changes: Vec<CodeChange>,
+}
+
+/// A cost code that was changed after the beginning of a statement, whose rows all stand under the one of today.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeChange {
+    pub programme: ProgrammeId,
+    pub before: String,
+    pub after: String,
+    pub on: Date,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,8 +71,10 @@ pub enum RowKind {
 pub enum EdgeNote {
     /// No complete sync began on the first day; the statement begins with this later cut.
     BeginsLate(Moment),
-    /// The statement begins with the first cut of the account, which is later than its first day.
-    BeginsWithTheFirst(Moment),
+    /// The first cut of the account lies in these days, so the statement begins with it, and with the first key of ours.
+    TheFirst(Moment),
+    /// The first cut of the account is later than these days.
+    BeforeTheFirst(Moment),
     /// No complete sync began on the day after the last; the statement ends with this later cut.
     EndsLate(Moment),
     /// No complete sync has begun since the last day was over; the statement ends with the newest cut.
@@ -79,6 +96,10 @@ impl StatementDays {
     pub fn cuts(self, since_begin: &[AccountCut]) -> &[AccountCut] {
         let last = since_begin.iter().position(|cut| cut.as_of >= self.end());
         &since_begin[..last.map_or(since_begin.len(), |last| last + 1)]
+    }
+
+    fn have(self, at: Moment) -> bool {
+        self.begin() <= at && at < self.end()
     }
 
     pub fn begin(self) -> Moment {
@@ -131,7 +152,9 @@ impl Statement {
         first_cut: Moment,
         known: &[Programme],
     ) -> Option<Statement> {
-        let (from, to) = (cuts.first()?, cuts.last()?);
+        let (first, to) = (cuts.first()?, cuts.last()?);
+        let has_the_first = days.have(first_cut);
+        let from = &if has_the_first { first.before_our_keys() } else { first.clone() };
         let mut programmes = used_between(from, to);
         let (unowned, owned) = divide(changes, shares);
         for (owner, assigned) in owned {
@@ -177,6 +200,7 @@ impl Statement {
             change,
             bought,
             is_the_first: from.as_of == first_cut,
+            code_changes: Vec::new(),
         })
     }
 
@@ -189,10 +213,18 @@ impl Statement {
         self.rows.iter().filter(|row| row.kind == kind).map(|row| row.spent).sum()
     }
 
-    pub fn notes(&self) -> Vec<EdgeNote> {
+    /// What has to be known of its edges and cost codes.
+    pub fn in_words(&self) -> Vec<String> {
+        let edges = self.notes().into_iter().map(|note| note.in_words(self.days));
+        edges.chain(self.code_changes.iter().map(CodeChange::in_words)).collect()
+    }
+
+    fn notes(&self) -> Vec<EdgeNote> {
         let mut notes = Vec::new();
-        if self.from >= end_of_utc_day(self.days.from) {
-            let note = if self.is_the_first { EdgeNote::BeginsWithTheFirst } else { EdgeNote::BeginsLate };
+        if self.is_the_first && self.days.have(self.from) {
+            notes.push(EdgeNote::TheFirst(self.from));
+        } else if self.from >= end_of_utc_day(self.days.from) {
+            let note = if self.is_the_first { EdgeNote::BeforeTheFirst } else { EdgeNote::BeginsLate };
             notes.push(note(self.from));
         }
         if self.to < self.days.end() {
@@ -233,16 +265,39 @@ fn divide(changes: &[KeyChange], shares: &KeyShares) -> (Usd, BTreeMap<Programme
     (unowned, assigned)
 }
 
+impl CodeChange {
+    /// The change from what held at the beginning to what holds now, by the audit of the programme.
+    pub fn since(begin: Moment, programme: &ProgrammeId, audit: &[Entry]) -> Option<CodeChange> {
+        let later = audit.iter().filter(|entry| entry.at >= begin);
+        let changes: Vec<_> = later.filter_map(|entry| Some((entry, entry.what.of_setting("cost_code")?))).collect();
+        let ((first, (before, _)), (_, (_, after))) = (changes.first()?, changes.last()?);
+        let [before, after] = [before, after].map(|code| if code.is_empty() { "none" } else { code }.to_owned());
+        let on = utc_date(first.at);
+        (before != after).then(|| CodeChange { programme: programme.clone(), before, after, on })
+    }
+
+    fn in_words(&self) -> String {
+        let CodeChange { programme, before, after, on } = self;
+        format!(
+            "The cost code of {programme} was {before} until {on}, and is {after} now. All of these rows stand under {after}."
+        )
+    }
+}
+
 impl EdgeNote {
-    pub fn in_words(self, days: StatementDays) -> String {
+    fn in_words(self, days: StatementDays) -> String {
         match self {
             EdgeNote::BeginsLate(at) => format!(
                 "No complete sync began on {}, so this statement begins with the next one, of {}. What was spent in between is in the statement before.",
                 days.from,
                 utc(at)
             ),
-            EdgeNote::BeginsWithTheFirst(at) => format!(
-                "The first complete sync of all began on {}, so this statement begins with it. What was spent before is in no statement.",
+            EdgeNote::TheFirst(at) => format!(
+                "This is the first statement: it begins with the first complete sync, of {}. Keys of students count from their first use, in these rows and in what the account spent; what other keys had spent by then is in no statement.",
+                utc(at)
+            ),
+            EdgeNote::BeforeTheFirst(at) => format!(
+                "The first complete sync began on {}, after these days. What keys of students had spent by then is in the statement of that day.",
                 utc(at)
             ),
             EdgeNote::EndsLate(at) => format!(
@@ -299,8 +354,12 @@ mod tests {
 
     /// The statement of cuts since the beginning of the days, where no foreign key has an owner.
     fn of_cuts(days: StatementDays, cuts: &[AccountCut]) -> Option<Statement> {
+        of_later_cuts(days, cuts, cuts.first()?.as_of)
+    }
+
+    fn of_later_cuts(days: StatementDays, cuts: &[AccountCut], first_cut: Moment) -> Option<Statement> {
         let between = days.cuts(cuts);
-        Statement::of(days, between, &changes(between), &KeyShares::new(), cuts.first()?.as_of, &programmes())
+        Statement::of(days, between, &changes(between), &KeyShares::new(), first_cut, &programmes())
     }
 
     /// A programme that runs for years, with a cost code but for the seminar; the office is a cost centre, and the old one is over.
@@ -324,7 +383,8 @@ mod tests {
             cut(at("2026-10-20T02:00:00Z"), &[("cs", 11, 1)], [5, 3, 0, 1]),
             cut(at("2026-11-01T02:00:00Z"), &last, [9, 4, 2, 0]),
         ];
-        let made = of_cuts(days("2026-10-01", "2026-10-31"), &cuts).unwrap();
+        let october = days("2026-10-01", "2026-10-31");
+        let made = of_later_cuts(october, &cuts, at("2026-09-30T02:00:00Z")).unwrap();
         assert_eq!((made.from, made.to, made.notes()), (cuts[0].as_of, cuts[2].as_of, Vec::new()));
         let rows = made.rows.iter().map(|row| {
             let programme = row.programme.as_ref().map(ProgrammeId::as_str);
@@ -341,6 +401,15 @@ mod tests {
         ];
         assert_eq!(rows.collect::<Vec<_>>(), expected);
         assert_eq!((made.total(), made.change), (usd(33), usd(33)));
+        // In the first statement of all, what our keys used before counts too.
+        let first = of_cuts(october, &cuts).unwrap();
+        assert_eq!((first.of_kind(RowKind::Keys), first.of_kind(RowKind::Byok)), (usd(37), usd(4)));
+        assert_eq!((first.total(), first.change), (usd(43), usd(43)));
+        assert_eq!(
+            of_cuts(days("2026-09-01", "2026-09-30"), &cuts).unwrap().total(),
+            usd(0),
+            "not in the month before"
+        );
     }
 
     #[test]
@@ -349,9 +418,10 @@ mod tests {
         let of = |cuts: &[AccountCut]| of_cuts(days("2026-10-01", "2026-10-31"), cuts).unwrap();
         let (first, late, end) = ("2026-10-01T23:59:00Z", "2026-10-03T00:00:00Z", "2026-11-02T00:00:00Z");
         let notes = |cuts: &[&str]| of(&cuts.iter().map(|text| quiet(text)).collect::<Vec<_>>()).notes();
-        assert_eq!(notes(&[first, "2026-11-01T00:00:00Z"]), []);
-        assert_eq!(notes(&[late, end]), [EdgeNote::BeginsWithTheFirst(at(late)), EdgeNote::EndsLate(at(end))]);
-        assert_eq!(notes(&[first, late]), [EdgeNote::NotOver(at(late))]);
+        assert_eq!(notes(&[first, "2026-11-01T00:00:00Z"]), [EdgeNote::TheFirst(at(first))]);
+        assert_eq!(notes(&[late, end]), [EdgeNote::TheFirst(at(late)), EdgeNote::EndsLate(at(end))]);
+        assert_eq!(notes(&[first, late]), [EdgeNote::TheFirst(at(first)), EdgeNote::NotOver(at(late))]);
+        assert_eq!(notes(&[end]), [EdgeNote::BeforeTheFirst(at(end)), EdgeNote::EndsLate(at(end))]);
         let second = Statement { is_the_first: false, ..of(&[quiet(late), quiet(end)]) };
         assert_eq!(second.notes()[0], EdgeNote::BeginsLate(at(late)), "what was before is in the statement before");
         let one = of(&[quiet(late)]);
