@@ -3,6 +3,7 @@
 //! students. Its sums add up to the cent.
 
 use bursar_core::domain::grant::GrantState;
+use bursar_core::domain::programme::Byok;
 use bursar_core::domain::usage::pilot::{PilotFigures, Projection};
 use bursar_core::domain::values::format::time_in;
 use bursar_core::domain::values::money::each_in_cents;
@@ -36,6 +37,10 @@ struct CloseoutPage<'a> {
     spent: Usd,
     spent_in_cents: Usd,
     byok: Usd,
+    /// The part of `byok` that counts in the budget.
+    byok_in_budget: Usd,
+    /// The part of `spent` from before the first day on record, which the file of days has not.
+    undated: Usd,
     people: usize,
     claimed: usize,
     /// The caps of those who never claimed.
@@ -46,7 +51,8 @@ struct CloseoutPage<'a> {
     assigned: Option<(u32, Usd)>,
     /// The first persons, each with what they spent in cents.
     persons: Vec<(&'a ClosingPerson, Usd)>,
-    file: String,
+    /// The file of these sums, once there is a day on record.
+    file: Option<String>,
     figures: PilotFigures,
     /// The number of students as it was typed, or the roster's size.
     students: String,
@@ -91,9 +97,8 @@ pub(crate) async fn closeout(
         typed => typed.parse().ok().filter(|students| (1..=MOST_STUDENTS).contains(students)),
     };
     let term = &programme.settings.term;
-    // The file is of UTC days, and has what was used after the term as well.
-    let [from, to] = [term.starts_at(), now].map(|at| utc_date(at).to_string());
-    let of_term = [("from", from.as_str()), ("to", to.as_str()), ("by", "person")];
+    let used: Vec<&DailyUse> = persons.iter().map(|person| &person.used).chain([&assigned.used]).collect();
+    let byok: Usd = used.iter().map(|used| used.byok.total()).sum();
     let page = CloseoutPage {
         frame: PageFrame::of(&site, &access.visitor),
         programme,
@@ -103,7 +108,9 @@ pub(crate) async fn closeout(
         budget: budget.limit,
         spent: spent.iter().copied().sum(),
         spent_in_cents: cents.iter().copied().sum(),
-        byok: persons.iter().map(|person| person.used.byok.total()).sum::<Usd>() + assigned.used.byok.total(),
+        byok,
+        byok_in_budget: if programme.settings.basis.byok == Byok::Inside { byok } else { Usd::ZERO },
+        undated: used.iter().map(|used| used.credits.opening()).sum(),
         people: persons.len(),
         claimed: persons.iter().filter(|person| person.claimed_on.is_some()).count(),
         unclaimed_caps: unclaimed.map(|person| person.cap).sum(),
@@ -111,7 +118,7 @@ pub(crate) async fn closeout(
         groups: groups(&persons, &cents),
         assigned: (assigned.keys > 0).then_some((assigned.keys, of_foreign_keys)),
         persons: persons.iter().zip(cents.iter().copied()).take(MOST_PERSONS).collect(),
-        file: show::address(&format!("{}.csv", paths::report(&programme.id)), &of_term),
+        file: file(&programme.id, &used, utc_date(now)),
         students: students.map_or_else(|| typed.to_owned(), |students| students.to_string()),
         refusal: students.is_none().then_some("Write a number of students from 1 to 1,000,000."),
         projection: students.and_then(|students| figures.projection(students)),
@@ -131,6 +138,13 @@ impl CloseoutPage<'_> {
             None => "–".to_owned(),
         }
     }
+}
+
+/// The address of the report by person from the first UTC day on which anything is on record until today.
+fn file(programme: &ProgrammeId, used: &[&DailyUse], today: Date) -> Option<String> {
+    let from = used.iter().filter_map(|used| used.credits.each().next()).map(|(day, ..)| day).min()?;
+    let days = [("from", &*from.to_string()), ("to", &*today.to_string()), ("by", "person")];
+    Some(show::address(&format!("{}.csv", paths::report(programme)), &days))
 }
 
 /// The reason why the figures may still change: the programme goes on, a key may still spend, or no sync has

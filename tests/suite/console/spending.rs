@@ -1,9 +1,11 @@
 //! What was spent, wherever it is told: the overview, the list, reports and the close-out, on the page and in the file.
 
 use bursar_core::domain::programme::Byok;
+use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::utc_date;
 use bursar_local::provider::Nano;
 use bursar_tests::visitor::Page;
+use jiff::civil::date;
 
 use super::*;
 
@@ -148,11 +150,13 @@ async fn every_page_tells_the_same_and_what_is_not_known() {
         "Not spent $91.96 Never claimed 1 of 3 whose caps come to $20.00",
         "without a group 1 1 0 $4.04 =B 1 0 1 $0.00 A 1 1 0 $4.00 Together 3 2 1 $8.04",
         "Claimed a key 2 of 3 , 66 % of the roster Used it 2 of 3",
-        "An active week $2.01",
+        "An active week $2.01 , the mean of 2 weeks",
         "200 students in a term like this one would cost between $535.78 and $806.66",
     ] {
         assert!(text.contains(words), "{words}: {text}");
     }
+    // Of Bob's weeks nobody knows in which he spent what, since nights were missed.
+    assert_eq!(page.attribute("pilot-cost-per-active-week", "data-usd").as_deref(), Some("2.001650"));
     let file = format!("{REPORT}.csv?from=2026-11-02&to={}&by=person", utc_date(campus.clock.now()));
     assert!(page.body.contains(&file.replace('&', "&#38;")), "its file is the report by person until now");
     let rows = named(&campus, &faye.get(&file).await.expect(200).body);
@@ -176,5 +180,42 @@ async fn every_page_tells_the_same_and_what_is_not_known() {
     campus.minutes(90 * A_DAY);
     let page = campus.student("faye").await.get(CLOSEOUT).await.expect(200);
     assert!(page.readable().contains("Some keys have not been ended yet."), "{}", page.readable());
+    campus.finish().await;
+}
+
+/// Claims open before the term, keys of the users' own count in the budget, and a key that was made elsewhere had used something before
+/// anybody saw it.
+#[tokio::test]
+async fn the_close_out_and_its_file_agree() {
+    let mut campus = Campus::at("2026-12-01T12:00:00Z").await;
+    campus
+        .programme("CS pilot", |settings| {
+            staff(settings);
+            settings.term = Term::new(date(2026, 12, 13), date(2027, 3, 1), "Pacific/Auckland").unwrap();
+            settings.claims.claim_opens_at = Some("2026-12-01T00:00:00Z".parse().unwrap());
+        })
+        .await;
+    campus.budget(100).await;
+    let page = campus.student("faye").await.get(CLOSEOUT).await.expect(200);
+    assert!(!page.body.contains("report.csv"), "there is no day on record yet");
+    campus.students(&["ada"]).await;
+    campus.keys().await;
+    let old = campus.foreign("old");
+    campus.spend_on(&old, "7");
+    nights(&campus, 1).await;
+    campus.table.assign_keys(&campus.programme, &[old.parse().unwrap()], date(2026, 11, 1), campus.by()).await.unwrap();
+    campus.spend("ada", "1.25");
+    campus.spend_on(&old, "0.50");
+    campus.provider().spend_byok(&campus.key("ada").hash, Nano::usd(3), campus.clock.now(), "a/small").unwrap();
+    nights(&campus, 1).await;
+    let faye = campus.student("faye").await;
+    let page = faye.get(CLOSEOUT).await.expect(200);
+    let [all, undated] = ["closeout-spent", "closeout-undated"].map(|hook| page.one(hook).get("data-usd").to_owned());
+    assert_eq!((&*all, &*undated), ("8.750000", "7.000000"));
+    assert!(page.readable().contains("Not spent $88.25"), "{}", page.readable());
+    let link = page.body.split('"').find(|text| text.contains("report.csv")).unwrap().replace("&#38;", "&");
+    let rows = faye.get(&link).await.expect(200);
+    let spent: Vec<&str> = rows.body.lines().skip(1).map(|row| row.rsplit(',').next().unwrap()).collect();
+    assert_eq!(spent, ["0.500000", "1.250000"], "{link}");
     campus.finish().await;
 }

@@ -9,8 +9,10 @@ pub struct PilotFigures {
     pub people: u64,
     pub claimed: u64,
     pub spent: Usd,
-    /// The weeks of all people in which they spent something.
+    /// The weeks of all people in which they spent something, and what they spent in them. A week of which only a sum of several days
+    /// is known is left out: nobody knows whether that is one week's or two.
     pub active_weeks: u64,
+    spent_in_weeks: Usd,
     /// What each of those spent who spent anything.
     each_spent: Vec<Usd>,
 }
@@ -33,9 +35,15 @@ impl PilotFigures {
         }
         self.spent += spent;
         self.each_spent.push(spent);
-        let days = used.each().filter(|(_, spent, _)| *spent > Usd::ZERO).map(|(day, ..)| day);
-        let weeks: BTreeSet<Date> = days.map(monday_of).collect();
+        let mut weeks: BTreeMap<Date, Usd> = BTreeMap::new();
+        for (day, spent, _) in used.each().filter(|(_, spent, _)| *spent > Usd::ZERO) {
+            *weeks.entry(monday_of(day)).or_default() += spent;
+        }
+        for (from, to) in used.estimated() {
+            weeks.retain(|monday, _| *monday < monday_of(from) || to < *monday);
+        }
         self.active_weeks += u64::try_from(weeks.len()).unwrap_or(u64::MAX);
+        self.spent_in_weeks += weeks.into_values().sum();
     }
 
     pub fn used(&self) -> u64 {
@@ -44,12 +52,12 @@ impl PilotFigures {
 
     /// What a week cost in which somebody spent something, rounded up.
     pub fn cost_per_active_week(&self) -> Option<Usd> {
-        self.spent_over(self.active_weeks)
+        over(self.spent_in_weeks, self.active_weeks)
     }
 
     /// The mean of those who spent something, rounded up.
     pub fn mean_spent(&self) -> Option<Usd> {
-        self.spent_over(self.used())
+        over(self.spent, self.used())
     }
 
     /// The median of those who spent something, rounded up where it lies between two.
@@ -76,16 +84,17 @@ impl PilotFigures {
         Some(Projection { low: Usd::from_micros(low).min(Usd::MAX), high: highest.times(students) })
     }
 
-    fn spent_over(&self, count: u64) -> Option<Usd> {
-        let micros = u64::try_from(self.spent.micros()).ok().filter(|_| count > 0)?;
-        i64::try_from(micros.div_ceil(count)).ok().map(Usd::from_micros)
-    }
-
     fn sorted(&self) -> Vec<Usd> {
         let mut sorted = self.each_spent.clone();
         sorted.sort_unstable();
         sorted
     }
+}
+
+/// The mean, rounded up.
+fn over(spent: Usd, count: u64) -> Option<Usd> {
+    let micros = u64::try_from(spent.micros()).ok().filter(|_| count > 0)?;
+    i64::try_from(micros.div_ceil(count)).ok().map(Usd::from_micros)
 }
 
 #[cfg(test)]
