@@ -12,6 +12,7 @@ use bursar_local::ses::Quota;
 use bursar_tests::campus::{ADMIN, Campus, Got, address};
 use bursar_tests::office::soon;
 use futures_util::future::join_all;
+use jiff::civil::date;
 use serde_json::{Value, json};
 
 /// A Monday, an hour before digests are due: two faculty and an assistant, three students with keys and one without, and a week of
@@ -177,4 +178,33 @@ async fn who_gets_none_keeps_nobody_else(campus: &Campus) {
     let dead = campus.table.dead_mails(at("2026-10-01T00:00:00Z"), 10).await.unwrap();
     let digests = dead.newest.iter().filter(|row| row.mail.facts().kind == MailKind::Digest);
     assert_eq!(digests.count(), 1, "of Ann an admin is told");
+}
+
+/// In the first week old keys are no news, a key that has an owner is not said to have none, and all of the residual is new.
+#[tokio::test]
+async fn the_first_digest_of_the_account() {
+    let mut campus = Campus::at("2026-11-11T12:00:00Z").await;
+    campus.pump.stop().await;
+    let maths = campus.programme("Maths", |_| {}).await;
+    campus.foreign("old one");
+    campus.clock.stop_at(at("2026-11-12T00:20:00Z")).unwrap();
+    campus.sync().await;
+    let [office, _] = ["office", "prof-laptop"].map(|name| campus.foreign(name));
+    campus.provider().spend_elsewhere(Nano::usd(5)).unwrap();
+    for day in [13, 16] {
+        campus.clock.stop_at(at(&format!("2026-11-{day}T00:20:00Z"))).unwrap();
+        assert_eq!(campus.sync().await["residual_usd"], "5.000000");
+    }
+    campus.table.assign_keys(&maths, &[office.parse().unwrap()], date(2026, 11, 16), campus.by()).await.unwrap();
+    campus.hours(8);
+    digests(&campus).await;
+    let mails = sent(&campus).await;
+    let text = mails[0].contents.text.as_ref().unwrap();
+    for says in
+        ["\nprof-laptop: ", "$5.00 in all, $5.00 of it new", "found 1 key without an owner that is older than Bursar"]
+    {
+        assert!(text.contains(says), "{says}: {text}");
+    }
+    assert!(!text.contains("office") && !text.contains("old one"), "{text}");
+    campus.finish().await;
 }

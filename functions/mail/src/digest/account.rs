@@ -26,6 +26,7 @@ impl Words<'_> {
         parts.extend(what_is_wrong(digest).into_iter().map(LetterPart::Sentences));
         parts.extend(programmes(digest, names));
         parts.extend(new_keys(digest, keys));
+        parts.extend(old_keys(digest.old_keys));
         parts.extend([LetterPart::Heading("How far this can be relied on"), LetterPart::facts(reliance(digest))]);
         let unknown = say::unknown(&digest.health, [digest.this_week, digest.week_before], utc);
         parts.extend(unknown.into_iter().map(LetterPart::Sentences));
@@ -81,18 +82,17 @@ fn what_is_wrong(digest: &AccountDigest) -> Vec<String> {
 /// The facts that say how reliable the figures are.
 fn reliance(digest: &AccountDigest) -> Vec<(&'static str, String)> {
     let mut facts = vec![("Last complete sync", digest.health.completed_at.map_or("none yet".to_owned(), utc))];
-    if let Some(residual) = digest.residual {
-        let unmatched = match digest.residual_grew.filter(|grew| *grew > Usd::ZERO) {
-            _ if residual.is_zero() => "none, all spending could be matched to keys".to_owned(),
-            Some(grew) => format!(
-                "{} in all, {} of it new. The account page shows it day by day; once you know what it was, say so there.",
-                residual.to_cents_up(),
-                grew.to_cents_up()
-            ),
-            None => format!("{} in all, nothing of it new", residual.to_cents_up()),
-        };
-        facts.push(("Spending not matched to a key", unmatched));
-    }
+    let unmatched = match (digest.residual, digest.residual_grew) {
+        (None, _) => "not known yet".to_owned(),
+        (Some(Usd::ZERO), _) => "none, all spending could be matched to keys".to_owned(),
+        (Some(residual), grew) if grew > Usd::ZERO => format!(
+            "{} in all, {} of it new. The account page shows it day by day; once you know what it was, say so there.",
+            residual.to_cents_up(),
+            grew.to_cents_up()
+        ),
+        (Some(residual), _) => format!("{} in all, nothing of it new", residual.to_cents_up()),
+    };
+    facts.push(("Spending not matched to a key", unmatched));
     facts
 }
 
@@ -142,4 +142,15 @@ fn new_keys(digest: &AccountDigest, names: &[String]) -> Vec<LetterPart> {
     let to_do = format!("{more}Nobody here made these keys. Find out who did; the account page lists all of them.");
     let table = LetterTable::new(["Key", "spent so far", "limit"], rows);
     vec![LetterPart::Heading("New keys without an owner"), LetterPart::Table(table), LetterPart::Sentences(to_do)]
+}
+
+/// The keys that are no news, found by the first syncs.
+fn old_keys(count: u32) -> Vec<LetterPart> {
+    let found = match count {
+        0 => return Vec::new(),
+        1 => "A sync found 1 key without an owner that is older than Bursar".to_owned(),
+        count => format!("A sync found {count} keys without an owner that are older than Bursar"),
+    };
+    let to_do = format!("{found}. The account page lists all keys, and gives them owners.");
+    vec![LetterPart::Heading("Keys from before Bursar"), LetterPart::Sentences(to_do)]
 }

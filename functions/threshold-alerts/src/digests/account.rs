@@ -2,10 +2,13 @@
 //! and new foreign keys.
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 
+use bursar_core::domain::ledger::foreign::KeyOwner;
 use bursar_core::domain::mail::digest::{self, AccountDigest, Due, LastListing, ProgrammeLine, UnownedKey};
 use bursar_core::domain::usage::days::Days;
 use bursar_core::domain::usage::forecast::{Forecast, SpendingLimits};
+use bursar_core::domain::values::id::KeyHash;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{Account, AccountDay, ForeignKey, HeldBack, SyncState};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
@@ -28,7 +31,8 @@ impl Look<'_> {
         if due_since(Moment::MIN).is_none() {
             return Ok(());
         }
-        let Some(due) = due_since(self.table.meta(self.now).await?.born) else { return Ok(()) };
+        let born = self.table.meta(self.now).await?.born;
+        let Some(due) = due_since(born) else { return Ok(()) };
         let digest = match self.table.get(AccountDigest::key_of(due.week)).await? {
             Some(known) if known.is_queued() => return Ok(()),
             Some(known) => known,
@@ -36,22 +40,23 @@ impl Look<'_> {
                 report.left += 1;
                 return Ok(());
             }
-            None => self.compute_account(self.programmes.all()?, due).await?,
+            None => self.compute_account(self.programmes.all()?, due, born).await?,
         };
         let is_new = self.table.tell_admins(&digest, self.now, self.deadline).await?;
         report.digests += usize::from(is_new);
         Ok(())
     }
 
-    async fn compute_account(&self, programmes: &[Programme], due: Due) -> Result<AccountDigest> {
+    async fn compute_account(&self, programmes: &[Programme], due: Due, born: Moment) -> Result<AccountDigest> {
         let (table, weeks) = (self.table, due.weeks);
         let need = table.need(table.budget_sums(programmes).await?.to_come).await?;
-        let (days, account, sync, promised, foreign) = tokio::try_join!(
+        let (days, account, sync, promised, foreign, owners) = tokio::try_join!(
             table.newest(AccountDay::all(), DAYS_READ),
             table.get(Account::key_of()),
             table.sync_state(),
             table.budget_sums(programmes),
             table.foreign_keys(),
+            table.key_owners(),
         )?;
         let mut spent = Days::default();
         for used in account.iter().flat_map(|account| [&account.ours, &account.foreign]) {
@@ -59,7 +64,9 @@ impl Look<'_> {
         }
         let looked = sync.listed_at.map_or(LastListing::Never, |at| LastListing::On(utc_date(at)));
         let [this_week, week_before] = weeks.map(|week| looked.sum(&spent, week));
-        let (new_keys, first_new_keys) = new_keys(&foreign, due.mornings);
+        let found = unowned_since(foreign, &owners, due.mornings);
+        let (old, new): (Vec<_>, Vec<_>) =
+            found.into_iter().partition(|key| key.created_at.is_some_and(|made| made <= born));
         let (programmes, further) = self.lines(&sync, weeks[0]).await?;
         let (residual, residual_grew) = residual(&days, weeks[0]);
         let held_back = sync.held_back.as_ref().filter(|held| held.released_by.is_none());
@@ -73,8 +80,9 @@ impl Look<'_> {
             need,
             this_week,
             week_before,
-            new_keys,
-            first_new_keys,
+            new_keys: count(&new),
+            first_new_keys: first_by_use(new),
+            old_keys: count(&old),
             programmes,
             further,
             held_back: held_back.map_or(0, HeldBack::count),
@@ -121,23 +129,29 @@ impl Look<'_> {
     }
 }
 
-/// Foreign keys first seen since the digest before.
-fn new_keys(foreign: &[ForeignKey], (before, this): (Moment, Moment)) -> (u32, Vec<UnownedKey>) {
-    let mut new: Vec<&ForeignKey> =
-        foreign.iter().filter(|key| before <= key.first_seen_at && key.first_seen_at < this).collect();
-    new.sort_by_cached_key(|key| (Reverse(key.used.credits.total()), key.name.clone(), key.key.clone()));
-    let count = u32::try_from(new.len()).unwrap_or(u32::MAX);
-    let told =
-        |key: &&ForeignKey| UnownedKey { key: key.key.clone(), spent: key.used.credits.total(), limit: key.limit };
-    (count, new.iter().take(MOST_KEYS).map(told).collect())
+/// Foreign keys without an owner that were first seen since the digest before.
+fn unowned_since(foreign: Vec<ForeignKey>, owners: &[KeyOwner], (before, this): (Moment, Moment)) -> Vec<ForeignKey> {
+    let owned: HashSet<&KeyHash> = owners.iter().map(|known| &known.key).collect();
+    let is_found = |key: &ForeignKey| before <= key.first_seen_at && key.first_seen_at < this;
+    foreign.into_iter().filter(|key| is_found(key) && !owned.contains(&key.key)).collect()
+}
+
+fn first_by_use(mut keys: Vec<ForeignKey>) -> Vec<UnownedKey> {
+    keys.sort_by_cached_key(|key| (Reverse(key.used.credits.total()), key.name.clone(), key.key.clone()));
+    let told = |key: ForeignKey| UnownedKey { spent: key.used.credits.total(), key: key.key, limit: key.limit };
+    keys.into_iter().take(MOST_KEYS).map(told).collect()
+}
+
+fn count(keys: &[ForeignKey]) -> u32 {
+    u32::try_from(keys.len()).unwrap_or(u32::MAX)
 }
 
 /// The residual, and how much of it arose in the week. `days` are the newest of the account, newest first.
-fn residual(days: &[AccountDay], (from, to): (Date, Date)) -> (Option<Usd>, Option<Usd>) {
+fn residual(days: &[AccountDay], (from, to): (Date, Date)) -> (Option<Usd>, Usd) {
     // Spending of the last day is in the sums of the sync of the next night.
-    let newest = days.iter().find(|day| day.day <= to.tomorrow().unwrap_or(to));
-    // A day holds the sums of its last sync, so those of the week's beginning are on the newest day up to `from`.
-    let before = days.iter().find(|day| day.day <= from);
-    let grew = newest.zip(before).map(|(newest, before)| newest.residual - before.residual);
-    (newest.map(|day| day.residual), grew)
+    let newest = days.iter().find(|day| day.day <= to.tomorrow().unwrap_or(to)).map(|day| day.residual);
+    // A day holds the sums of its last sync, so those of the week's beginning are on the newest day up to `from`. The first
+    // reconciliation leaves no residual.
+    let before = days.iter().find(|day| day.day <= from).map_or(Usd::ZERO, |day| day.residual);
+    (newest, newest.unwrap_or(before) - before)
 }

@@ -143,16 +143,18 @@ pub struct AccountDigest {
     /// The spending of all keys of the account, with the account's money.
     pub this_week: Sum,
     pub week_before: Sum,
-    /// The number of foreign keys seen for the first time in the week; `keys` has those that used most.
+    /// The number of foreign keys without an owner seen for the first time in the week, and those of them that used most.
     pub new_keys: u32,
     pub first_new_keys: Vec<UnownedKey>,
+    /// The number of others that were made before the deployment.
+    pub old_keys: u32,
     /// The programmes that spent most, and the number of the others.
     pub programmes: Vec<ProgrammeLine>,
     pub further: u32,
     pub held_back: u32,
     /// The account's residual, and the part of it that arose in the week.
     pub residual: Option<Usd>,
-    pub residual_grew: Option<Usd>,
+    pub residual_grew: Usd,
     pub health: Health,
     pub recipients: Vec<PersonId>,
     pub queued: u32,
