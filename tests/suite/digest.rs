@@ -2,6 +2,7 @@
 //! faculty get names, and no digest has a key. Their words are tested in `functions/mail`, and faults at each call in `sweeps`.
 
 use bursar_core::clock::Moment;
+use bursar_core::domain::mail::digest::Digest;
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::programme::Weekday;
 use bursar_core::domain::values::id::{PersonId, ProgrammeId};
@@ -156,6 +157,12 @@ async fn each_hears_once_a_week_what_is_theirs() {
         digests(&campus).await;
         assert_eq!(owed(&campus, &maths).await.len(), 8);
     }
+    // The next begins where the last one ended.
+    campus.set(|settings| settings.mails.digest = Some(Weekday::Wednesday)).await;
+    campus.hours(3 * 24);
+    digests(&campus).await;
+    let next = campus.table.get(Digest::key_of(&maths, date(2026, 11, 30))).await.unwrap().unwrap();
+    assert_eq!(next.days, (date(2026, 11, 23), date(2026, 12, 1)));
     campus.finish_faulted().await;
 }
 

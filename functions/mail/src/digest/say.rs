@@ -4,6 +4,7 @@
 use bursar_core::domain::mail::digest::{Block, Health, PeopleSample};
 use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::values::format::{date_range, month, short_date};
+use jiff::ToSpan;
 use jiff::civil::Weekday;
 
 use super::DigestNames;
@@ -27,9 +28,12 @@ pub(super) struct Week {
     pub(super) spent: &'static str,
 }
 
-/// The words for these days: a week from Monday is "last week", any other seven days are the "last 7 days".
-pub(super) fn week((from, _): (Date, Date)) -> Week {
-    if from.weekday() == Weekday::Monday {
+/// The words for these days: a week from Monday is "last week", any other seven days are the "last 7 days". More days are those since the
+/// digest before, whose day was moved.
+pub(super) fn week((from, to): (Date, Date)) -> Week {
+    if from.checked_add(6.days()).is_ok_and(|last| last < to) {
+        Week { name: "since the last digest", during: "since the last digest", spent: "Spent since the last digest" }
+    } else if from.weekday() == Weekday::Monday {
         Week { name: "last week", during: "last week", spent: "Spent last week" }
     } else {
         Week { name: "last 7 days", during: "in the last 7 days", spent: "Spent in the last 7 days" }

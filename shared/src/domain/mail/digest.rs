@@ -41,6 +41,7 @@ pub struct Digest {
 stored! {
     // The digest of a programme for one calendar week, by its Monday. There is one key, so there is one digest.
     Digest |it| (programme: &ProgrammeId = &it.programme, week: Date = it.week) => key(programme_partition(programme), format!("DIGEST#{week}"));
+    list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), "DIGEST#");
     expires it.found_at + OUTBOX_KEPT
 }
 

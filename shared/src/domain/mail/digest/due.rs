@@ -14,8 +14,6 @@ const HOUR: i8 = 7;
 const MADE_UP_FOR: SignedDuration = SignedDuration::from_hours(48);
 /// The time after midnight UTC by which the nightly sync has read the day that is over.
 const LOOKED_BACK_AFTER: SignedDuration = SignedDuration::from_hours(2);
-/// The time after a programme's end within which a digest still has a week of it to report.
-const TOLD_AFTER_THE_END: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DigestTrigger {
@@ -35,13 +33,32 @@ pub struct Due {
     pub mornings: (Moment, Moment),
 }
 
-/// The programme's digest that is due now. `made_at` is when the programme was made.
+/// The programme's digest that is due now, if it has days to tell of after the last one. `made_at` is when the programme was made.
 pub fn of_programme(programme: &Programme, made_at: Moment, asked: DigestTrigger, now: Moment) -> Option<Due> {
     let settings = &programme.settings;
     let begins = settings.term.starts_at().min(settings.claim_opens_at()).max(made_at);
-    let ends = programme.over_since() + TOLD_AFTER_THE_END;
     let day = settings.mails.digest.filter(|_| settings.roster)?;
-    on_its_day(day, settings.term.zone(), asked, now, |moment| begins <= moment && moment < ends)
+    let due = on_its_day(day, settings.term.zone(), asked, now, |moment| begins <= moment)?;
+    Some(due).filter(|due| due.weeks[1].0 <= last_day(programme))
+}
+
+/// The UTC day in which a programme's last moment lies.
+fn last_day(programme: &Programme) -> Date {
+    utc_date(programme.over_since() - 1.nanosecond())
+}
+
+impl Due {
+    /// The digest that begins where the one before ended, if its day was moved so that days between them would be in none. `None` if
+    /// the programme was over before its days.
+    pub fn after(self, told_until: Option<Date>, programme: &Programme) -> Option<Due> {
+        let [(from, to), before] = self.weeks;
+        let next = told_until.and_then(|last| last.tomorrow().ok());
+        let weeks = match next.filter(|next| before.0 <= *next && *next < from) {
+            Some(next) => [(next, to), (next.checked_sub(7.days()).ok()?, next.yesterday().ok()?)],
+            None => self.weeks,
+        };
+        (weeks[0].0 <= last_day(programme)).then_some(Due { weeks, ..self })
+    }
 }
 
 /// The account's digest that is due now. It comes on Mondays, in the morning of most programmes, since an
@@ -92,7 +109,7 @@ mod tests {
     }
 
     fn hourly(programme: &Programme, now: &str) -> Option<Due> {
-        of_programme(programme, Moment::UNIX_EPOCH, DigestTrigger::Hourly, at(now))
+        of_programme(programme, Moment::UNIX_EPOCH, DigestTrigger::Hourly, at(now))?.after(None, programme)
     }
 
     fn week(due: Option<Due>) -> Option<String> {
@@ -161,6 +178,35 @@ mod tests {
         programme.settings.roster = true;
         programme.settings.mails.digest = None;
         assert_eq!(due(&programme, "2026-11-16T07:00:00Z"), None);
+    }
+
+    #[test]
+    fn no_days_are_in_no_digest() {
+        // Sunday, the last day of the term, is told by a second digest where its last hours are after the first one's days.
+        for (zone, first, second) in [
+            ("Pacific/Auckland", "2026-12-13T18:00:00Z", Some("2026-12-20T18:00:00Z")),
+            ("Pacific/Honolulu", "2026-12-14T17:00:00Z", Some("2026-12-21T17:00:00Z")),
+            ("Europe/Berlin", "2026-12-14T06:00:00Z", None),
+        ] {
+            let programme = digest(Weekday::Monday, zone);
+            let told: Vec<Due> =
+                [Some(first), second].into_iter().flatten().filter_map(|now| hourly(&programme, now)).collect();
+            assert_eq!(told.len(), 1 + usize::from(second.is_some()), "{zone}");
+            let until = told.last().unwrap().weeks[0].1;
+            assert!(last_day(&programme) <= until, "{zone}");
+            let next = at("2026-12-28T20:00:00Z");
+            let next = of_programme(&programme, Moment::UNIX_EPOCH, DigestTrigger::Hourly, next);
+            assert_eq!(next.and_then(|due| due.after(Some(until), &programme)), None, "{zone}");
+        }
+        // The day was Monday when the last digest was made, and is Wednesday.
+        let programme = digest(Weekday::Wednesday, "UTC");
+        let due = hourly(&programme, "2026-11-25T07:00:00Z").unwrap();
+        let days =
+            |until: Option<&str>| due.after(until.map(date), &programme).unwrap().weeks.map(|week| week.0.to_string());
+        assert_eq!(days(Some("2026-11-15")), ["2026-11-16", "2026-11-09"]);
+        for until in [None, Some("2026-11-17"), Some("2026-11-22"), Some("2026-10-01")] {
+            assert_eq!(days(until), ["2026-11-18", "2026-11-11"], "{until:?}");
+        }
     }
 
     #[test]
