@@ -15,14 +15,22 @@ impl AlarmText {
                 switched_off([*sweeps, *recoveries, *stops], *bound, keys)
             }
             Cause::Residual { residual, news, tolerance } => {
-                let (subject, what) = if *news < Usd::ZERO {
+                // What is new of it, or all that is left of it if it shrank.
+                let has_grown = (*news < Usd::ZERO) == (*residual < Usd::ZERO);
+                let amount = if has_grown { news.abs().min(residual.abs()) } else { residual.abs() }.to_dollars_up();
+                let (subject, what) = if residual.abs() <= *tolerance {
                     (
-                        format!("Keys spent {} more than the account did", news.abs().to_dollars_up()),
+                        "What no key explained is explained now".to_owned(),
+                        "The account and all keys together spent the same again. A late answer of the provider is the usual reason.",
+                    )
+                } else if *residual < Usd::ZERO {
+                    (
+                        format!("Keys spent {amount} more than the account did"),
                         "All keys together spent more than the account. A refund is the usual reason.",
                     )
                 } else {
                     (
-                        format!("No key explains {} that the account spent", news.to_dollars_up()),
+                        format!("No key explains {amount} that the account spent"),
                         "The account spent more than all keys together. A key that somebody made and deleted between two syncs and \
                          the provider's own chat page are usual reasons; a management key in the wrong hands is another.",
                     )
