@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use anyhow::Context;
 use bursar_core::domain::grant::CapUse;
-use bursar_core::domain::usage::crossing::{Crossing, OF_A_CAP, Scope, newly_passed};
+use bursar_core::domain::usage::crossing::{Crossing, OF_A_CAP, Scope, newly_passed_of_cap};
 use bursar_core::store::{CapScan, CapScanPosition, keys};
 
 use crate::crossings::{self, Limit, has_crossed};
@@ -83,7 +83,7 @@ async fn find_in_shard(
     for (grant, CapUse { window, cap, spent, .. }) in crossed {
         let is_known = |threshold: &u8| on_record.contains(&(Scope::Cap(grant.clone()), window, cap, *threshold));
         let known: Vec<u8> = OF_A_CAP.into_iter().filter(is_known).collect();
-        if !newly_passed(&OF_A_CAP, cap, spent, &known).is_empty() {
+        if !newly_passed_of_cap(cap, spent, &known).is_empty() {
             let one = crossings::find(table, Limit::Cap(&programme.id, &grant), now, deadline).await;
             found += one.with_context(|| format!("the grant {grant}"))?;
         }

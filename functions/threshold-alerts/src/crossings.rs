@@ -2,7 +2,7 @@
 //! student's cap.
 
 use bursar_core::domain::grant::CapUse;
-use bursar_core::domain::usage::crossing::{ALL, Crossing, OF_A_CAP, Scope, newly_passed};
+use bursar_core::domain::usage::crossing::{ALL, Crossing, Scope, newly_passed, newly_passed_of_cap};
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Window;
@@ -56,7 +56,7 @@ pub(crate) async fn find(table: &Table, limit: Limit<'_>, now: Moment, deadline:
 
 /// Whether any threshold of a cap was passed.
 pub(crate) fn has_crossed(used: &CapUse) -> bool {
-    !newly_passed(&OF_A_CAP, used.cap, used.spent, &[]).is_empty()
+    !newly_passed_of_cap(used.cap, used.spent, &[]).is_empty()
 }
 
 /// The use of a limit in each scope that matters. `None` where the programme or grant does not exist.
@@ -101,7 +101,7 @@ async fn new_crossings(
     let known: Vec<u8> = known.into_iter().map(|crossing| crossing.threshold).collect();
     let crossed = match scope {
         Scope::Budget => newly_passed(&programme.settings.mails.thresholds, *limit, *spent, &known),
-        Scope::Cap(_) => newly_passed(&OF_A_CAP, *limit, *spent, &known),
+        Scope::Cap(_) => newly_passed_of_cap(*limit, *spent, &known),
         Scope::Reserved if known.is_empty() => vec![(ALL, true)],
         Scope::Reserved => Vec::new(),
     };

@@ -180,6 +180,8 @@ pub(super) fn crossings_were_reached(step: &Step<'_>, wrong: &mut Vec<String>) {
         // What was reserved at that time is not on record; the budget itself must have had money left.
         let is_reached = match scope {
             Scope::Reserved => spent < limit,
+            // A cap is used up with less than a cent left of it.
+            Scope::Cap(_) if *threshold == 100 => *limit - *spent < Usd::CENT,
             _ => *spent > Usd::ZERO && per_cent(spent, 100) >= per_cent(limit, *threshold),
         };
         if !is_reached {

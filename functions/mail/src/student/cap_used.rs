@@ -2,7 +2,7 @@
 //! error that their program sees, and whom to ask. Whether it is still due is decided when it is sent.
 
 use bursar_core::domain::grant::{CapUse, GrantState, HoldKind, Stopped};
-use bursar_core::domain::usage::crossing::{Crossing, Scope};
+use bursar_core::domain::usage::crossing::{Crossing, Scope, is_used_up};
 use bursar_core::domain::values::window::Window;
 
 use crate::letter::words::people;
@@ -67,8 +67,9 @@ impl CapUseFacts {
 
 impl Words<'_> {
     fn cap_used(self, programme: &Programme, used: &CapUseFacts) -> Letter {
-        let (settings, share) = (&programme.settings, per_cent(used.spent, used.limit));
-        let name = &settings.name;
+        let settings = &programme.settings;
+        let (name, is_used_up) = (&settings.name, is_used_up(used.limit, used.spent));
+        let share = per_cent(used.spent, used.limit).max(if is_used_up { 100 } else { 0 });
         let mut facts = vec![
             ("Used", used.spent.to_dollars_up()),
             ("Cap", format!("{} {}", used.limit.to_dollars_down(), of_this_window(settings.basis.reset))),
@@ -77,8 +78,8 @@ impl Words<'_> {
         facts.extend(used.cap_since.map(|cap| ("Cap since then", cap.to_dollars_down())));
         facts.extend(used.starts_anew.map(|at| ("Starts anew", time_in(at, settings.term.zone()))));
         facts.push(("As of", time_in(used.as_of, settings.term.zone())));
-        let is_refused = share >= 100 && used.cap_since.is_none() && used.stopped.is_none();
-        let sentences = [Some(what_next(share, used)), is_refused.then_some(REFUSED), never_anew(settings, used)];
+        let is_refused = is_used_up && used.cap_since.is_none() && used.stopped.is_none();
+        let sentences = [Some(what_next(is_used_up, used)), is_refused.then_some(REFUSED), never_anew(settings, used)];
         let sentences: Vec<&str> = sentences.into_iter().flatten().collect();
         let explained = if is_refused { HELP } else { "" };
         Letter {
@@ -105,8 +106,8 @@ pub(crate) fn of_this_window(reset: Reset) -> &'static str {
     }
 }
 
-fn what_next(share: i64, used: &CapUseFacts) -> &'static str {
-    match (used.stopped, share >= 100, used.starts_anew) {
+fn what_next(is_used_up: bool, used: &CapUseFacts) -> &'static str {
+    match (used.stopped, is_used_up, used.starts_anew) {
         (Some(stopped), ..) => stopped,
         _ if used.cap_since.is_some() => "Your cap has been changed since: your page says what is left of it.",
         (None, true, Some(_)) => "Requests with your key are refused until the cap starts anew.",

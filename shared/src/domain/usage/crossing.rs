@@ -97,6 +97,16 @@ pub fn per_cent(spent: Usd, limit: Usd) -> i64 {
     i64::try_from(spent * 100 / limit).unwrap_or(i64::MAX)
 }
 
+/// The thresholds of a student's cap that were newly passed. Who has less than a cent left has used it up.
+pub fn newly_passed_of_cap(cap: Usd, spent: Usd, known: &[u8]) -> Vec<(u8, bool)> {
+    newly_passed(&OF_A_CAP, cap, if is_used_up(cap, spent) { spent.max(cap) } else { spent }, known)
+}
+
+/// Whether nothing can be spent of a cap any more: limits are whole cents.
+pub fn is_used_up(cap: Usd, spent: Usd) -> bool {
+    spent > Usd::ZERO && cap - spent < Usd::CENT
+}
+
 fn is_crossed(threshold: u8, limit: Usd, spent: Usd) -> bool {
     spent > Usd::ZERO && i128::from(spent.micros()) * 100 >= i128::from(limit.micros()) * i128::from(threshold)
 }
@@ -118,6 +128,14 @@ mod tests {
         assert_eq!(found(120, &[50]), [(80, false), (95, false), (100, true)]);
         assert_eq!(found(96, &[50, 95]), [(80, false)], "95 was told before");
         assert_eq!(found(97, &[50, 80, 95]), []);
+    }
+
+    #[test]
+    fn a_cap_but_for_less_than_a_cent_is_used_up() {
+        let cap = Usd::from_dollars(1);
+        let passed = |micros| newly_passed_of_cap(cap, Usd::from_micros(micros), &[80]);
+        assert_eq!([passed(990_000), passed(990_001)], [vec![], vec![(100, true)]]);
+        assert!(!is_used_up(Usd::ZERO, Usd::ZERO));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::cmp::Reverse;
 use super::{Block, People, PeopleSample, Spender};
 use crate::domain::grant::{Reading, Spending, Stopped};
 use crate::domain::mail::failure::UnreachableReason;
+use crate::domain::usage::crossing::is_used_up;
 use crate::domain::usage::days::{Accuracy, Sum};
 use crate::domain::usage::forecast::{Weeks, usual_week};
 use crate::prelude::*;
@@ -145,7 +146,7 @@ impl<'a> Class<'a> {
     /// The reason that the grant's person has no key to use. A cap may be used up before a sync has ended the
     /// key, and is free again when its window is over.
     fn block(&self, grant: &Grant, of_cap: Sum) -> Option<Block> {
-        let is_used_up = of_cap.known == Accuracy::Exactly && grant.cap(self.settings) - of_cap.spent < Usd::CENT;
+        let is_used_up = of_cap.known == Accuracy::Exactly && is_used_up(grant.cap(self.settings), of_cap.spent);
         match grant.state {
             _ if grant.holds.paused.is_some() => Some(Block::Paused),
             _ if grant.holds.unused => Some(Block::Unused),
