@@ -251,15 +251,17 @@ async fn a_check_out_of_time_goes_on_and_a_failed_one_restarts() {
     spends(&campus, "83").await;
     let listed_at = campus.table.sync_state().await.unwrap().listed_at.unwrap();
     let next = Some(CapScanPosition { programme: campus.programme.clone(), shard: 0 });
-    campus.table.note_cap_scan(&CapScan { listed_at, next }, soon()).await.unwrap();
+    campus.table.note_cap_scan(&CapScan { listed_at, next: next.clone(), has_failed: false }, soon()).await.unwrap();
     campus.look().await;
     assert_eq!((of_cap(&campus, &maths, &ada).await, owed(&campus).await.len()), (0, 5));
-    assert_eq!(campus.table.get(CapScan::key_of()).await.unwrap(), Some(CapScan { listed_at, next: None }));
+    assert_eq!(
+        campus.table.get(CapScan::key_of()).await.unwrap(),
+        Some(CapScan { listed_at, next: None, has_failed: false })
+    );
 
-    // After the next listing one grant is corrupt: the others are checked, and the invocation fails.
-    campus.minutes(60);
-    campus.sync().await;
-    let lost = Grant::key_of(&maths, &ada).item;
+    // Of a scan that goes on, one grant is corrupt: the invocation fails, and the next begins with the first programme.
+    campus.table.note_cap_scan(&CapScan { listed_at, next, has_failed: false }, soon()).await.unwrap();
+    let lost = Grant::key_of(&campus.programme, campus.id("ada")).item;
     let whole = campus.judged().await.items[&(lost.pk, lost.sk)].clone();
     let mut broken = whole.clone();
     broken.remove("epoch");

@@ -15,10 +15,10 @@ use crate::prelude::*;
 pub(crate) async fn look(table: &Table, programmes: &Programmes, now: Moment, deadline: Deadline) -> Result<usize> {
     let known = table.get(CapScan::key_of()).await?;
     let left = known.as_ref().and_then(|known| known.next.clone());
-    let listed_at = match &known {
-        Some(known) if left.is_some() => known.listed_at,
+    let (listed_at, had_failed) = match &known {
+        Some(known) if left.is_some() => (known.listed_at, known.has_failed),
         _ => match table.sync_state().await?.listed_at {
-            Some(listed_at) if known.is_none_or(|known| known.listed_at < listed_at) => listed_at,
+            Some(listed_at) if known.is_none_or(|known| known.listed_at < listed_at) => (listed_at, false),
             _ => return Ok(0),
         },
     };
@@ -48,11 +48,13 @@ pub(crate) async fn look(table: &Table, programmes: &Programmes, now: Moment, de
             }
         }
     }
-    // A scan with a failure begins again within the hour. If it were resumed instead, it would leave out what
-    // failed.
-    if failed.is_empty() || left.is_some() || next.is_some() {
-        table.note_cap_scan(&CapScan { listed_at, next }, deadline).await?;
+    let mut has_failed = had_failed || !failed.is_empty();
+    if has_failed && next.is_none() {
+        // A scan with a failure begins again within the hour. If it were done, it would leave out what failed.
+        next = programmes.read.first().map(|first| CapScanPosition { programme: first.id.clone(), shard: 0 });
+        has_failed = false;
     }
+    table.note_cap_scan(&CapScan { listed_at, next, has_failed }, deadline).await?;
     match failed.into_iter().next() {
         Some(error) => Err(error),
         None => Ok(found),

@@ -59,6 +59,8 @@ pub struct CapScan {
     /// The listing of every key after which it scans.
     pub listed_at: Moment,
     pub next: Option<CapScanPosition>,
+    /// Whether something before that place could not be read.
+    pub has_failed: bool,
 }
 
 stored! {
