@@ -75,6 +75,12 @@ async fn the_overview_looks_ahead() {
     assert_eq!(said().await, (Some(lasts.to_owned()), Vec::new()));
     assert_eq!(faye.get(ID).await.text("stands-out"), None);
 
+    // Bob begins, with more in his first week than others use in a month.
+    let mut first = [0; 28];
+    first[0] = 900;
+    recorded(&campus, &[&steady[..], &[("bob", first)]].concat()).await;
+    assert_eq!(faye.get(ID).await.text("stands-out"), None, "nothing is usual for him yet");
+
     // One of Bob's programs ran over a weekend.
     let mut much = [20; 28];
     much[..2].fill(450);

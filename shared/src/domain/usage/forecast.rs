@@ -285,11 +285,12 @@ impl Weeks {
     }
 
     /// The use of the last week, if it is far above what is usual in the class and in the person's own
-    /// earlier weeks, if any.
+    /// earlier weeks. In somebody's first week nothing is usual for them yet.
     pub fn stands_out(self, usual_week: Usd) -> Option<Usd> {
         let Weeks([last, earlier @ ..]) = self;
         let own_usual = median(earlier.into_iter());
-        let is_far = last >= SMALL && last > usual_week.times(FAR) && last > own_usual.times(FAR);
+        let has_usual = own_usual > Usd::ZERO;
+        let is_far = has_usual && last >= SMALL && last > usual_week.times(FAR) && last > own_usual.times(FAR);
         is_far.then_some(last)
     }
 

@@ -200,13 +200,13 @@ fn who_uses_far_more_than_they_and_the_class_usually_do_stands_out() {
     let out: Vec<_> = class.iter().map(|own| weeks(own).stands_out(usual)).collect();
     let named = Some(usd(9_000_000));
     assert_eq!(out, [None, None, Some(usd(40_000_000)), None, named, None]);
-    // A person who always uses much does what is usual for them; alone in a class nobody is unusual.
+    // A person who always uses much does what is usual for them, and in a first week nothing is.
     assert_eq!(weeks(&dollars([80, 80, 80, 90])).stands_out(usual), None);
-    let alone = weeks(&dollars([0, 0, 0, 90]));
-    assert_eq!(alone.stands_out(usual_week([&alone])), None);
-    assert!(weeks(&class[3]).are_idle() && !alone.are_idle());
-    // Where no use is usual, a small amount does not stand out.
-    assert_eq!(weeks(&dollars([0, 0, 0, 9])).stands_out(Usd::ZERO), None);
+    let first = weeks(&dollars([0, 0, 0, 90]));
+    assert_eq!(first.stands_out(usual), None);
+    assert!(weeks(&class[3]).are_idle() && !first.are_idle());
+    // A small amount does not stand out, however little is usual.
+    assert_eq!(weeks(&dollars([1, 0, 0, 9])).stands_out(Usd::ZERO), None);
     // The day that is not over counts for nothing.
     assert_eq!(Weeks::of(&class[4], day(24)).stands_out(usual), None);
 }
