@@ -338,7 +338,8 @@ async fn a_cost_code_that_changed_is_said() {
     campus.clock.stop_at(at("2026-12-03T00:00:00Z")).unwrap();
     cut(&campus, "2026-12-01T00:20:00Z", &[(&maths, 15)]).await;
     look(&campus).await;
-    let says = "The cost code of maths was 4711 until 2026-11-20, and is 4712 now. All of these rows stand under 4712.";
+    let says =
+        "The cost code of maths was 4711 until 2026-11-20, and is 4712 now. All of its rows here stand under 4712.";
     let mails = sent(&campus).await;
     let november = mails.iter().find(|mail| mail.contents.subject.contains("November")).unwrap();
     assert!(november.contents.text.as_ref().unwrap().contains(says), "{:?}", november.contents.text);

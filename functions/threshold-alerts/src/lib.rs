@@ -56,7 +56,8 @@
 //!
 //! The item holds grants and keys and no names. Names are looked up when the mail is sent, and only for a reader who is faculty
 //! at that time. So assistants get counts, and an erased person appears in no digest. A digest covers the seven complete days
-//! before its morning; for a cap it shows the use in the window that contains the last of them.
+//! before its morning, or all since the digest before where its weekday was moved; for a cap it shows the use in the window that
+//! contains the last of them.
 //!
 //! # Statements
 //!

@@ -279,7 +279,7 @@ impl CodeChange {
     fn in_words(&self) -> String {
         let CodeChange { programme, before, after, on } = self;
         format!(
-            "The cost code of {programme} was {before} until {on}, and is {after} now. All of these rows stand under {after}."
+            "The cost code of {programme} was {before} until {on}, and is {after} now. All of its rows here stand under {after}."
         )
     }
 }
