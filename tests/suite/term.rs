@@ -12,7 +12,7 @@ use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::{Reset, utc_date};
-use bursar_core::store::{ActContext, AssignOutcome, Author};
+use bursar_core::store::{ActContext, AssignOutcome};
 use bursar_local::provider::Nano;
 use bursar_tests::campus::{Campus, Got, address};
 use bursar_tests::office::soon;
@@ -118,31 +118,34 @@ impl Story {
             programmes.push((id, campus.settings().await));
         }
         let foreign = ["owned", "office", "nobody's"].map(|name| campus.foreign(name));
-        campus.sync().await;
-        for (hash, owner) in foreign.into_iter().zip([Some(1), Some(2), None]) {
-            if let Some(owner) = owner {
-                let (by, today) = (campus.by(), utc_date(campus.clock.now()));
-                let by = Author { deadline: soon(), ..by };
-                let given = campus.table.assign_keys(&programmes[owner].0, &[hash.parse().unwrap()], today, by).await;
-                assert_eq!(given.unwrap(), AssignOutcome::Done);
-            }
-            keys.push((hash, owner));
-        }
-        let (dice, spent) = (Rng::with_seed(59), vec![0; programmes.len()]);
-        let spent_before = spent.clone();
+        let spent = vec![0; programmes.len()];
         let mut story = Story {
-            campus,
-            dice,
-            programmes,
+            dice: Rng::with_seed(59),
             bob: bob.unwrap(),
             keys,
+            spent_before: spent.clone(),
             spent,
-            spent_before,
             in_all: 0,
             assigned_tonight: 0,
             alerts: BTreeMap::new(),
             cap_mails: 0,
+            campus,
+            programmes,
         };
+        story.campus.settle().await;
+        story.mails();
+        // No sync has read the account yet.
+        story.spends();
+        story.campus.sync().await;
+        for (hash, owner) in foreign.into_iter().zip([Some(1), Some(2), None]) {
+            if let Some(owner) = owner {
+                let (table, today) = (&story.campus.table, utc_date(story.campus.clock.now()));
+                let (id, by) = (&story.programmes[owner].0, story.campus.by());
+                let given = table.assign_keys(id, &[hash.parse().unwrap()], today, by).await;
+                assert_eq!(given.unwrap(), AssignOutcome::Done);
+            }
+            story.keys.push((hash, owner));
+        }
         story.campus.settle().await;
         story.mails();
         // In Auckland the term has begun.
