@@ -55,8 +55,8 @@ impl App {
         if let Cause::AdminChanged { person, by, .. } = &alarm.cause {
             named.admins = (self.address_of(person).await?, self.address_of(by).await?);
         }
-        if let Cause::Unsent { mail, code, first } = &alarm.cause {
-            named.unsent = self.unsent(alarm.day, *mail, code, *first).await?;
+        if let Cause::Unsent { mail, programme, code, first } = &alarm.cause {
+            named.unsent = self.unsent(alarm.day, (*mail, programme.as_ref()), code, *first).await?;
         }
         Ok(named)
     }

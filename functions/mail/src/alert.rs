@@ -3,6 +3,7 @@
 //! spending.
 
 use bursar_core::domain::audit::{Act, Entry};
+use bursar_core::domain::mail::failure::PASSED_OVER;
 use bursar_core::domain::programme::role::Role;
 use bursar_core::domain::programme::{Budget, RefusedForRoom};
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
@@ -32,22 +33,26 @@ struct AlertSpending {
 }
 
 impl App {
-    /// The mail of a crossing, if its recipient still gets the programme's alerts.
+    /// The mail of a crossing, if its recipient still gets the programme's alerts. If not, those are told who do.
     pub(crate) async fn alert(
         &self,
         programme: &ProgrammeId,
         (scope, threshold, limit): (&Scope, u8, Usd),
         recipient: &PersonId,
         now: Moment,
+        deadline: Deadline,
     ) -> Result<ComposedRow, StoreError> {
         let Some(programme) = self.table.get(Programme::key_of(programme)).await? else { return Ok(GONE) };
-        let Some(person) = self.table.get(StaffPerson::key_of(recipient)).await? else { return Ok(NO_SUCH_PERSON) };
-        if !is_among(person.address.matched(), &self.table.hear_of_alerts(&programme.settings).await?) {
-            return Ok(ComposedRow::Nothing("this person does not hear of this programme's alerts any more"));
-        }
         let crossings = self.table.list(Crossing::of_limit(&programme.id, scope, Window::WHOLE_TERM, limit)).await?;
         let Some(crossing) = crossings.into_iter().find(|crossing| crossing.threshold == threshold) else {
             return Ok(ComposedRow::Unsendable("NoSuchCrossing"));
+        };
+        let hear = self.table.hear_of_alerts(&programme.settings).await?;
+        let person = self.table.get(StaffPerson::key_of(recipient)).await?;
+        let Some(person) = person.filter(|person| is_among(person.address.matched(), &hear)) else {
+            let hear = self.table.people_of(&hear, deadline).await?;
+            self.table.tell_also(&crossing, &hear, now, deadline).await?;
+            return Ok(ComposedRow::Nothing(PASSED_OVER));
         };
         let (budget, used, sync) = tokio::try_join!(
             self.table.get(Budget::key_of(&programme.id)),

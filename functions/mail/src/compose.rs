@@ -87,7 +87,7 @@ impl App {
                 self.cap_used((programme, grant), *window, *threshold, *of_limit, now).await
             }
             QueuedMail::Alert { programme, scope, threshold, of_limit, recipient } => {
-                self.alert(programme, (scope, *threshold, *of_limit), recipient, now).await
+                self.alert(programme, (scope, *threshold, *of_limit), recipient, now, deadline).await
             }
             QueuedMail::TestAlert { programme, recipient } => self.test_alert(programme, recipient, now).await,
             QueuedMail::Request { programme, by, wishes, recipient } => {

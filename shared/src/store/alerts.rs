@@ -5,6 +5,8 @@ use crate::domain::credit::{BalanceNeed, BalanceNotice, CreditFacts, Purchase};
 use crate::domain::ledger::mailed::MailedStatement;
 use crate::domain::mail::digest::{AccountDigest, Digest};
 use crate::domain::usage::crossing::{Crossing, Scope};
+use crate::domain::values::id::ulid_for;
+use crate::store::keys::ItemKey;
 use crate::store::mail::outbox::BETWEEN_RESENT;
 use crate::store::prelude::*;
 use crate::store::{Account, RateCount};
@@ -191,13 +193,43 @@ impl Table {
                     transaction = transaction.owing(&OutboxRow::queued(new_ulid(now), mail, now))?;
                 }
                 Scope::Budget | Scope::Reserved => {
-                    let alert = |recipient| OutboxRow::queued(new_ulid(now), crossing.alert_to(recipient), now);
+                    let alert = |recipient| crossing.alert_to(recipient, now);
                     transaction = transaction.owing_to_all(&recipients.iter().map(alert).collect::<Vec<_>>())?;
                 }
             }
             transaction = transaction.create(crossing)?;
         }
         self.commit_once(transaction.unaudited(Unaudited::Notification), deadline).await
+    }
+
+    /// Has these people told of a crossing: each who has no alert of it gets one, and who was passed over gets theirs again.
+    pub async fn tell_also(
+        &self,
+        crossing: &Crossing,
+        hear: &[PersonId],
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        self.carry_through(deadline, || async {
+            let (mut transaction, mut new) = (self.transaction(), Vec::new());
+            for recipient in hear {
+                let row = crossing.alert_to(recipient, now);
+                match self.get(row.key()).await? {
+                    None => new.push(row),
+                    Some(known) if known.is_passed_over() => {
+                        let again = OutboxRow { version: known.version + 1, ..row };
+                        transaction = transaction.replace(&again, known.version)?;
+                    }
+                    Some(_) => {}
+                }
+            }
+            let transaction = transaction.owing_to_all(&new)?;
+            if transaction.is_empty() {
+                return Ok(Round::Over(()));
+            }
+            Ok(Round::Write(transaction.unaudited(Unaudited::Delivery), ()))
+        })
+        .await
     }
 
     /// Queues an alert once more, at most once an hour; otherwise returns `false`. `name` tells it from others. An address to which mail
@@ -240,13 +272,17 @@ impl Table {
 }
 
 impl Crossing {
-    fn alert_to(&self, recipient: &PersonId) -> QueuedMail {
-        QueuedMail::Alert {
+    /// The alert to a person, of which there is one row, whoever writes it.
+    fn alert_to(&self, recipient: &PersonId, now: Moment) -> OutboxRow {
+        let mail = QueuedMail::Alert {
             programme: self.programme.clone(),
             scope: self.scope.clone(),
             threshold: self.threshold,
             of_limit: self.limit,
             recipient: recipient.clone(),
-        }
+        };
+        let found_at = Ulid::from_parts(u64::try_from(self.found_at.as_millisecond()).unwrap_or_default(), 0);
+        let ItemKey { pk, sk } = &*self.key();
+        OutboxRow::queued(ulid_for(found_at, &format!("{pk} {sk} {recipient}")), mail, now)
     }
 }

@@ -14,7 +14,7 @@ use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
 use bursar_core::domain::values::id::{PersonId, ProgrammeId};
 use bursar_core::domain::values::token::{Code, LinkToken};
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{Link, OUTBOX_KEPT, OutboxRow, QueuedMail, RosterMails};
+use bursar_core::store::{Bounce, Link, MailState, OUTBOX_KEPT, OutboxRow, QueuedMail, RosterMails};
 use bursar_local::inbox::Contents;
 use bursar_local::ses::Mail;
 use jiff::civil::Date;
@@ -100,8 +100,11 @@ pub(super) fn each_is_told_once(step: &Step<'_>, wrong: &mut Vec<String>) {
             owed.entry(format!("{mail:?}")).or_default().0 = 1;
         }
     };
-    // A person may have an alert sent again, as another row.
-    let is_again = |row: &OutboxRow| matches!(row.mail, QueuedMail::Alert { .. }) && row.again_at.is_some();
+    // An alert may be sent again, by a person or because it was returned, as another row.
+    let is_again = |row: &OutboxRow| {
+        let is_returned = matches!(row.state, MailState::Bounced { bounce: Bounce::Soft, .. });
+        matches!(row.mail, QueuedMail::Alert { .. }) && (row.again_at.is_some() || is_returned)
+    };
     let told = |of: Vec<PersonId>, queued: u32| of.into_iter().take(queued as usize);
     for of in now.crossings.iter().filter(|of| of.is_mailed) {
         let (programme, threshold, of_limit) = (&of.programme, of.threshold, of.limit);

@@ -6,11 +6,14 @@ use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::values::window::Reset;
 use bursar_core::store::Meta;
 use bursar_local::invoke::FunctionName;
+use bursar_local::ses::Fault as MailFault;
 use bursar_tests::campus::{Campus, address};
-use bursar_tests::faults::Matcher;
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::soon;
 
-use super::{became, kinds, postponed::follow, states};
+use serde_json::json;
+
+use super::{became, kinds, later, postponed::follow, states};
 
 /// Somebody with a key, of which so much is used that a mail about the cap waits.
 async fn spends(campus: &mut Campus, names: &[&str]) {
@@ -115,23 +118,55 @@ async fn roster_mails_unless_sent_by_hand() {
     campus.finish().await;
 }
 
+/// The mail server takes nothing while faculty changes, even back; then it does, and who hears now is told once, whatever is repeated or
+/// killed.
 #[tokio::test]
-async fn alerts_to_who_lost_the_role() {
+async fn an_alert_goes_to_who_hears_when_it_is_sent() {
     let mut campus = Campus::open().await;
-    campus.programme("CS pilot", |settings| settings.people.faculty = vec![address("frida")]).await;
-    let held = campus.gate.hold(Matcher::call("*").of(FunctionName::Mail).every());
-    campus.budget(20).await;
+    campus
+        .programme("CS pilot", |settings| {
+            settings.people.faculty = ["frida", "gus"].map(address).to_vec();
+            settings.mails.thresholds = vec![25];
+        })
+        .await;
+    campus.budget(60).await;
     campus.students(&["ada"]).await;
-    campus.reveal(&campus.student("ada").await).await;
+    campus.keys().await;
     campus.spend("ada", "17");
     campus.minutes(20);
+    campus.ses.fail_next(MailFault::Throttle, 1_000, None);
     campus.sync().await;
-    campus.set(|settings| settings.people.faculty = vec![address("ben")]).await;
-    drop(held);
     campus.settle().await;
-    assert!(campus.mails("alert").iter().all(|mail| mail.to == "ben@example.edu"));
-    assert!(states(&campus, MailKind::Alert).await.contains(&"Dropped".to_owned()));
-    campus.finish().await;
+    let admin = campus.admin().await;
+    let alerts = async || {
+        let page = admin.get(&campus.console("/alerts")).await;
+        let [whom, outcomes] = ["data-recipient", "data-outcome"].map(|name| page.attributes("alert", name));
+        let mut alerts: Vec<_> = whom.iter().zip(outcomes).map(|(to, outcome)| format!("{to} {outcome}")).collect();
+        alerts.sort();
+        alerts.join(", ").replace("@example.edu", "")
+    };
+    assert_eq!(alerts().await, "frida waiting, gus waiting");
+    for (faculty, expected) in [
+        (&["ben"][..], "ben waiting, frida failed, gus failed"),
+        (&["frida"], "ben failed, frida waiting, gus failed"),
+        (&[], "admin waiting, ben failed, frida failed, gus failed"),
+        (&["ben", "cat"], "admin failed, ben waiting, cat waiting, frida failed, gus failed"),
+    ] {
+        campus.set(|settings| settings.people.faculty = faculty.iter().map(|name| address(name)).collect()).await;
+        let write = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Mail);
+        campus.gate.at(write, Fault::KillAfter);
+        campus.minutes(16);
+        assert!(campus.run(FunctionName::Mail, json!({"task": "drain"})).await.is_err());
+        later(&campus, 16).await;
+        assert_eq!(alerts().await, expected);
+    }
+    campus.ses.lift_faults(None);
+    later(&campus, 16).await;
+    let to: Vec<_> = campus.mails("alert").into_iter().map(|mail| mail.to).collect();
+    assert_eq!(to, ["ben@example.edu", "cat@example.edu"]);
+    let page = admin.get(&campus.console("/alerts")).await;
+    assert!(page.body.contains("hear of this programme&#39;s alerts any more"), "{}", page.body);
+    campus.finish_faulted().await;
 }
 
 /// A restored table: what it owes from before its last run may have been sent since.

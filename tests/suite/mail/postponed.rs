@@ -90,7 +90,7 @@ async fn an_announcement_counts_by_what_became_of_it() {
     let bounced = MailState::Bounced { message, at: at + 72.hours(), bounce: Bounce::Hard };
     let (whose, why) = (address("bounced").matched().clone(), UnreachableReason::Bounced);
     let mark = Undeliverable { address: whose, why, at: campus.clock.now() };
-    table.record_delivery(&sent, bounced, &[mark], campus.clock.now(), soon()).await.unwrap().unwrap();
+    table.record_delivery(&sent, bounced, &[mark], None, campus.clock.now(), soon()).await.unwrap().unwrap();
     // Somebody is released again, and a row has expired.
     let mut released = campus.grant("paused").await;
     (released.holds.paused, released.attempts[0].switch) = (None, SwitchState::On);

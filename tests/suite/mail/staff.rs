@@ -8,7 +8,7 @@ use bursar_tests::office::soon;
 use bursar_tests::stack::Setup;
 
 use super::outcomes::say;
-use super::{account, states, watched};
+use super::{account, later, states, watched};
 
 #[tokio::test]
 async fn admins_hear_of_each_way_in_which_an_alert_is_lost() {
@@ -47,6 +47,65 @@ async fn admins_hear_of_each_way_in_which_an_alert_is_lost() {
     To: ben@example.edu, Why: it came back for good (Bounced)
     To: cat@example.edu, Why: it came back (Returned)
     ");
+    campus.finish_faulted().await;
+}
+
+/// Two mailboxes are full: one takes the alert an hour later, the other never does.
+#[tokio::test]
+async fn a_returned_alert_is_tried_again_until_it_is_given_up() {
+    let mut campus = Campus::open().await;
+    for (name, faculty) in [("Pone", "pia"), ("Qtwo", "quin")] {
+        campus
+            .programme(name, |settings| {
+                settings.people.faculty = vec![address(faculty)];
+                settings.mails.thresholds = vec![25];
+            })
+            .await;
+        campus.budget(60).await;
+        campus.students(&["ada"]).await;
+        campus.keys().await;
+        campus.spend("ada", "17");
+    }
+    campus.minutes(20);
+    campus.sync().await;
+    campus.settle().await;
+    let both = campus.mails("alert");
+    assert_eq!(both.len(), 2);
+    for alert in [&both[0], &both[1], &both[1]] {
+        say(&campus, "full", alert).await.unwrap();
+    }
+    campus.settle().await;
+    let not_arrived = ["Pone", "Qtwo"].map(|name| format!("A mail did not arrive: the alert of {name} at 25 %"));
+    assert_eq!(account(&campus), not_arrived, "each programme's is told");
+    let admin = campus.admin().await;
+    let page = admin.get(&campus.console("/alerts")).await;
+    assert_eq!(page.attributes("alert", "data-outcome"), ["waiting"]);
+
+    // An hour later both are sent again, and one arrives.
+    later(&campus, 60).await;
+    let mut returned = campus.mails("alert");
+    say(&campus, "delivered", &returned.remove(0)).await.unwrap();
+    let mut tries = 2;
+    while let Some(alert) = returned.pop() {
+        for event in ["full", "full", "delivered"] {
+            say(&campus, event, &alert).await.unwrap();
+        }
+        later(&campus, 80).await;
+        campus.look().await;
+        campus.settle().await;
+        returned = campus.mails("alert");
+        tries += returned.len();
+    }
+    assert_eq!(tries, 16);
+    assert_eq!(account(&campus), [&*not_arrived[1]; 2], "once on the next day, and when it is given up");
+
+    let admin = campus.admin().await;
+    let page = admin.get("/console/account").await;
+    let given_up = page.texts("dead-letter").join(", ");
+    assert!(given_up.contains("it came back each time") && given_up.contains("qtwo"), "{given_up}");
+    admin.send_form(&page.form("/console/account/mail")).await.expect(303);
+    campus.settle().await;
+    assert_eq!(campus.mails("alert")[0].to, "quin@example.edu");
     campus.finish_faulted().await;
 }
 

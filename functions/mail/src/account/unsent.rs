@@ -31,12 +31,12 @@ struct FirstUnsent {
 }
 
 impl App {
-    /// Counts the dead letters of this kind and reason since the alarm's day began. A returned mail is no
-    /// dead letter, so there only the first is known.
+    /// Counts the dead letters of this kind, programme and reason since the alarm's day began. A returned mail is
+    /// no dead letter, so there only the first is known.
     pub(super) async fn unsent(
         &self,
         day: Date,
-        kind: Option<MailKind>,
+        (kind, programme): (Option<MailKind>, Option<&ProgrammeId>),
         code: &str,
         first: Ulid,
     ) -> Result<UnsentMails, StoreError> {
@@ -45,7 +45,11 @@ impl App {
             (1, false)
         } else {
             let dead = self.table.dead_mails(since, MOST_COUNTED).await?;
-            let is_it = |row: &&OutboxRow| row.given_up().0 == code && Some(row.mail.facts().kind) == kind;
+            let is_it = |row: &&OutboxRow| {
+                let Facts { kind: of, to, .. } = row.mail.facts();
+                let is_of_programme = programme.is_none() || to.programme() == programme;
+                row.given_up().0 == code && Some(of) == kind && is_of_programme
+            };
             let count = if kind.is_none() { dead.unreadable } else { dead.newest.iter().filter(is_it).count() };
             (u64::try_from(count).unwrap_or(u64::MAX).max(1), dead.in_all > dead.newest.len() + dead.unreadable)
         };

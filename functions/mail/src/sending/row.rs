@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use bursar_core::domain::mail::failure::{
-    CORRUPT, FailureScope, GIVEN_UP, NOT_A_MAIL, NOT_VERIFIED, QUOTA_UNREAD, UNDELIVERABLE,
+    CORRUPT, FailureScope, GIVEN_UP, NOT_A_MAIL, NOT_VERIFIED, QUOTA_UNREAD, RETURNED_EACH_TIME, UNDELIVERABLE,
 };
+use bursar_core::domain::values::id::new_ulid;
 
 use super::ses::SesRefusal;
 use crate::prelude::*;
@@ -18,6 +19,9 @@ pub(crate) const TIME_FOR_ONE: Duration = Duration::from_secs(20);
 const PAUSES: [i64; 5] = [1, 5, 30, 120, 360];
 /// The minutes for urgent mail, which must go soon after the server accepts mail again.
 const URGENT_PAUSES: [i64; 15] = [1, 2, 5, 10, 15, 15, 30, 30, 30, 60, 60, 60, 60, 60, 60];
+
+/// The shortest pause after an alert came back: a mailbox that is full is not emptied at once.
+const LEAST_AFTER_RETURN: SignedDuration = SignedDuration::from_hours(1);
 
 /// The shortest pause after a failure that is not the mail's own.
 const SHORTEST_WAIT: SignedDuration = SignedDuration::from_mins(1);
@@ -168,13 +172,12 @@ impl App {
     ) -> Result<RowOutcome, StoreError> {
         // No mail can report a failure of mail to the admins. The log does, with an alarm of the stack for
         // the case that none of them is reached.
-        let kind = row.mail.facts().kind;
-        let is_to_admins = kind == MailKind::Account;
+        let is_to_admins = row.mail.facts().kind == MailKind::Account;
         let reaches_nobody = is_to_admins && !(code == UNDELIVERABLE && self.an_admin_is_reached(now).await?);
         tracing::error!(row = %row.row, tries = row.tries, code, reaches_nobody, "a mail could not be sent and is given up");
         // The notice comes first: if this invocation dies after it, the next one finds the row unchanged,
         // and the alarm is raised only once.
-        if !is_to_admins && let Err(error) = self.tell_admins(Some(kind), code, row.row, now, deadline).await {
+        if !is_to_admins && let Err(error) = self.tell_admins(Some(&row.mail), code, row.row, now, deadline).await {
             tracing::error!(row = %row.row, %error, reaches_nobody = true, "no admin is told of a mail that was given up");
         }
         self.table.set_mail(row, MailState::Failed { why: code.to_owned(), at: now }, deadline).await?;
@@ -199,17 +202,20 @@ impl App {
         Ok(false)
     }
 
-    /// Raises the alarm for a dead letter: once a day for each reason and kind of mail. `kind` is `None`
-    /// for an unreadable row.
+    /// Raises the alarm for a dead letter: once a day for each reason and kind of mail, and for each programme whose
+    /// alert it is. `mail` is `None` for an unreadable row.
     pub(crate) async fn tell_admins(
         &self,
-        kind: Option<MailKind>,
+        mail: Option<&QueuedMail>,
         code: &str,
         first: Ulid,
         now: Moment,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        let cause = Cause::Unsent { mail: kind, code: code.to_owned(), first };
+        let facts = mail.map(QueuedMail::facts);
+        let programme = facts.filter(|facts| facts.kind == MailKind::Alert).and_then(|facts| facts.to.programme());
+        let (mail, programme, code) = (facts.map(|facts| facts.kind), programme.cloned(), code.to_owned());
+        let cause = Cause::Unsent { mail, programme, code, first };
         self.table.tell_admins(&Alarm::now(cause, now), now, deadline).await.map(drop)
     }
 }
@@ -223,6 +229,21 @@ fn untried(row: &OutboxRow) -> OutboxRow {
 fn pause_after(row: &OutboxRow) -> Option<SignedDuration> {
     let minutes = pauses(row.class).get(usize::from(row.tries).checked_sub(1)?)?;
     Some(with_jitter(SignedDuration::from_mins(*minutes), row))
+}
+
+/// The row by which a returned alert is sent again: after an hour or more, or by a person once it was tried often
+/// enough. The events of each row's mail stay with that row. `None` for other mail.
+pub(crate) fn after_return(row: &OutboxRow, now: Moment) -> Option<OutboxRow> {
+    let QueuedMail::Alert { .. } = row.mail else { return None };
+    let (due, state) = match pause_after(row) {
+        Some(pause) => {
+            let since = now + pause.max(LEAST_AFTER_RETURN);
+            (since, MailState::Waiting { since })
+        }
+        None => (now, MailState::Failed { why: RETURNED_EACH_TIME.to_owned(), at: now }),
+    };
+    // A row that waits on purpose is as old as it is due.
+    Some(OutboxRow { tries: row.tries, state, ..OutboxRow::queued(new_ulid(due), row.mail.clone(), now) })
 }
 
 /// The pause after a failure that is not the mail's own, which uses up no try. It grows with the time that

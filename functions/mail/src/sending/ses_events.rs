@@ -1,12 +1,13 @@
 //! The events by which SES reports on a mail, found by the mail's id. They may come twice, late and in any
-//! order: a row only moves to a worse state. One transaction writes the row, its day's count and the
-//! address's mark.
+//! order: a row only moves to a worse state. One transaction writes the row, its day's count, the address's mark, and
+//! the row by which a returned alert is sent again.
 
-use bursar_core::domain::mail::failure::{BOUNCED, COMPLAINED, RETURNED, SUPPRESSED};
+use bursar_core::domain::mail::failure::{BOUNCED, COMPLAINED, RETURNED, RETURNED_EACH_TIME, SUPPRESSED};
 use bursar_core::store::SentAs;
 use bursar_core::store::{Bounce, Undeliverable, UnreachableReason};
 use serde::Deserialize;
 
+use super::row::after_return;
 use crate::letter::ROW_HEADER;
 use crate::prelude::*;
 
@@ -98,13 +99,17 @@ impl App {
         let Some(row) = self.moved(row, state, &ends, now, deadline).await? else {
             return self.table.end_mail_to(&ends, now, deadline).await;
         };
-        let Some(code) = code else { return Ok(()) };
+        let Some(mut code) = code else { return Ok(()) };
+        let is_given_up = |next: OutboxRow| matches!(next.state, MailState::Failed { .. });
+        if code == RETURNED && after_return(&row, now).is_some_and(is_given_up) {
+            code = RETURNED_EACH_TIME;
+        }
         // The invocation that moved the row may have died before this, so a repeated event does it again.
         let admins = self.table.admins().await?;
         let is_to_admin = ends.iter().any(|mark| is_among(&mark.address, &admins));
         let Facts { kind, to, .. } = row.mail.facts();
         if to.staff().is_some() || is_to_admin {
-            self.tell_admins(Some(kind), code, row.row, now, deadline).await?;
+            self.tell_admins(Some(&row.mail), code, row.row, now, deadline).await?;
         }
         if let Some(kind) = kind.class().stops_with() {
             self.judge(kind, row.counted_on.unwrap_or(utc_date(now)), now, deadline).await?;
@@ -127,7 +132,9 @@ impl App {
             if weight(&row.state).0 >= weight(&state).0 {
                 return Ok(Some(row));
             }
-            if let Some(row) = self.table.record_delivery(&row, state.clone(), ends, now, deadline).await? {
+            let is_returned = matches!(state, MailState::Bounced { bounce: Bounce::Soft, .. });
+            let next = if is_returned { after_return(&row, now) } else { None };
+            if let Some(row) = self.table.record_delivery(&row, state.clone(), ends, next, now, deadline).await? {
                 return Ok(Some(row));
             }
         }

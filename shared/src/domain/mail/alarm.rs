@@ -54,9 +54,9 @@ pub enum Cause {
     MailWaits { urgent: bool, mails: u64, since: Moment },
     /// No delivery event arrived of any mail sent on this day.
     NothingHeard { of: Date, sent: u64 },
-    /// Mails of a kind that were given up or came back, with the code and the first of them. Without a kind
-    /// they are mails that cannot be read.
-    Unsent { mail: Option<MailKind>, code: String, first: Ulid },
+    /// Mails of a kind that were given up or came back, with the code and the first of them; of alerts those of
+    /// one programme. Without a kind they are mails that cannot be read.
+    Unsent { mail: Option<MailKind>, programme: Option<ProgrammeId>, code: String, first: Ulid },
     /// Bulk mail of one kind was stopped, since too much of the day's came back or was complained about.
     BulkStopped { mail_day: MailDay },
     /// The provider refuses rules of a programme, for the reason that it gives.
@@ -107,8 +107,9 @@ impl Cause {
             Cause::MailWaits { urgent: true, .. } => "urgent-mail-waits".to_owned(),
             Cause::MailWaits { urgent: false, .. } => "mail-waits".to_owned(),
             Cause::NothingHeard { .. } => "nothing-heard".to_owned(),
-            Cause::Unsent { mail, code, .. } => {
-                format!("unsent-{}-{code}", mail.map_or("unreadable", MailKind::as_str))
+            Cause::Unsent { mail, programme, code, .. } => {
+                let of_programme = programme.as_ref().map(|programme| format!("-{programme}")).unwrap_or_default();
+                format!("unsent-{}{of_programme}-{code}", mail.map_or("unreadable", MailKind::as_str))
             }
             Cause::BulkStopped { mail_day } => format!("bulk-stopped-{}", mail_day.mail),
             Cause::RulesRefused { programme, group, .. } => {

@@ -19,10 +19,14 @@ pub const SUPPRESSED: &str = "Suppressed";
 pub const COMPLAINED: &str = "Complained";
 /// A temporary bounce; the next mail may get through.
 pub const RETURNED: &str = "Returned";
+/// An alert that was returned each time it was tried.
+pub const RETURNED_EACH_TIME: &str = "ReturnedEachTime";
 /// The row of the outbox, or the item it is about, cannot be read.
 pub const CORRUPT: &str = "Corrupt";
 /// No message could be made for this row and address.
 pub const NOT_A_MAIL: &str = "NotAMail";
+/// The reason recorded for an alert whose recipient lost the role while it waited.
+pub const PASSED_OVER: &str = "this person does not hear of this programme's alerts any more; who does is told";
 /// The reason recorded for a mail that is dropped, since mail to the address bounced before or was complained about.
 pub const NOT_WANTED: &str = "mail to this address comes back or is not wanted";
 /// The reason recorded for a mail about a grant that has lost its address to another person, or whose person was erased.
@@ -170,7 +174,11 @@ fn known(code: &str) -> (&'static str, &'static str) {
         ),
         RETURNED => (
             "it came back",
-            "The recipient's server took it from nobody just now: a full mailbox, a size, or a content that it does not like. Mail to that address goes on. If more of it comes back, ask the person, and whoever runs their mail.",
+            "The recipient's server took it from nobody just now: a full mailbox, a size, or a content that it does not like. Mail to that address goes on, and an alert is sent again each hour for half a day. If more of it comes back, ask the person, and whoever runs their mail.",
+        ),
+        RETURNED_EACH_TIME => (
+            "it came back each time",
+            "The recipient's server did not take it for half a day: a full mailbox, a size, or a content that it does not like. Tell the person what the programme's page of alerts says, and ask for another address or for room in the mailbox. Then press \"Send again\" in the section \"Mail\" of the account page.",
         ),
         SUPPRESSED => (
             "SES did not try to deliver it",

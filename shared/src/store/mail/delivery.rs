@@ -34,12 +34,13 @@ pub type Unreachable = BTreeMap<MatchedAddress, UnreachableReason>;
 
 impl Table {
     /// Records a delivery event for a mail as it was read, counts it in the day on which the server accepted
-    /// it, and marks these addresses. Returns `None` when another writer was faster.
+    /// it, marks these addresses, and adds the row by which it is sent again. Returns `None` when another writer was faster.
     pub async fn record_delivery(
         &self,
         row: &OutboxRow,
         state: MailState,
         ends: &[Undeliverable],
+        next: Option<OutboxRow>,
         now: Moment,
         deadline: Deadline,
     ) -> Result<Option<OutboxRow>, StoreError> {
@@ -48,6 +49,7 @@ impl Table {
         let after = OutboxRow { state, counted_on: Some(day), version: row.version + 1, ..row.clone() };
         let transaction = self.transaction().replace(&after, row.version)?;
         let transaction = transaction.counting((day, &row.mail), before, counted)?;
+        let transaction = next.iter().try_fold(transaction, Transaction::owing)?;
         let transaction = self.marking(transaction, ends, now).await?.unaudited(Unaudited::Delivery);
         Ok((self.commit_once(transaction, deadline).await?).then_some(after))
     }

@@ -2,6 +2,7 @@
 //! link, whom a request to the admins is about, and a former address; every other recipient is looked up when it is sent.
 
 use crate::domain::grant::Notice;
+use crate::domain::mail::failure::PASSED_OVER;
 use crate::domain::mail::kind::{Delivery, MailKind, OptionalMail};
 use crate::domain::programme::request::Wish;
 use crate::domain::sign_in::LOGIN_REQUEST_LASTS;
@@ -208,7 +209,8 @@ stored! {
 fn home(programme: &ProgrammeId, grant: Option<&GrantId>) -> (String, String) {
     match grant {
         Some(grant) => (grant_partition_of(programme, grant), mails_of(grant)),
-        None => (programme_partition(programme), "V#".to_owned()),
+        // Beside the outbox, where the function that sends mail may write.
+        None => (format!("O#{}", programme_partition(programme)), "V#".to_owned()),
     }
 }
 
@@ -254,6 +256,11 @@ impl OutboxRow {
     /// A mail that somebody sends by hand; it does not queue behind a whole roster.
     pub fn queued_by_hand(row: Ulid, mail: QueuedMail, now: Moment) -> OutboxRow {
         OutboxRow { class: MailClass::ByHand, ..OutboxRow::queued(row, mail, now) }
+    }
+
+    /// Whether it went to nobody, since its recipient had lost the role.
+    pub(crate) fn is_passed_over(&self) -> bool {
+        matches!(&self.state, MailState::Dropped { why, .. } if why == PASSED_OVER)
     }
 
     /// The item that files it under its grant, or under its programme.
