@@ -17,6 +17,7 @@ use bursar_tests::campus::{Campus, address};
 use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::as_sync;
 use bursar_tests::permissions::TEMPLATE;
+use jiff::civil::date;
 use jiff::{SignedDuration, ToSpan};
 use serde_json::{Value, json};
 use ulid::Ulid;
@@ -31,16 +32,21 @@ async fn told(campus: &Campus) -> Vec<String> {
 }
 
 /// A complete sync now that finds this balance, and what our and foreign keys used on each of the last 28 days.
-pub(crate) async fn found(campus: &Campus, balance: Usd, [ours_a_day, foreign_a_day]: [Usd; 2]) {
+pub(crate) async fn found(campus: &Campus, balance: Usd, a_day: [Usd; 2]) {
+    let today = utc_date(campus.clock.now());
+    let [ours, foreign] = a_day.map(|used| {
+        let mut days = DailyUse::default();
+        (1..=28).for_each(|ago: i64| days.add(&DailyUse::on_one(today.saturating_sub(ago.days()), used)));
+        days
+    });
+    found_used(campus, balance, ours, foreign).await;
+}
+
+/// A complete sync now that finds this balance, and what our and foreign keys used.
+async fn found_used(campus: &Campus, balance: Usd, ours: DailyUse, foreign: DailyUse) {
     let now = campus.clock.now();
     let state = campus.table.sync_state().await.unwrap();
     let state = SyncState { completed_at: Some(now), listed_at: Some(now), ..state };
-    let (mut ours, mut foreign) = (DailyUse::default(), DailyUse::default());
-    for ago in 1..=28 {
-        let day = utc_date(now).saturating_sub(ago.days());
-        ours.add(&DailyUse::on_one(day, ours_a_day));
-        foreign.add(&DailyUse::on_one(day, foreign_a_day));
-    }
     let day = AccountDay {
         day: utc_date(now),
         as_of: now,
@@ -96,6 +102,36 @@ async fn a_silent_sync_is_told_once_a_day() {
     assert_eq!((&metric["MetricName"], &metric["MetricNamespace"]), (&alarm["MetricName"], &alarm["Namespace"]));
     assert_eq!(silent["MetricTransformations"][0]["MetricValue"], "$.hours_without_sync");
     campus.finish().await;
+}
+
+/// From mid-December a class uses nothing for four weeks, and then as much as before. It still may use more than the balance.
+#[tokio::test]
+async fn a_break_is_told_to_nobody() {
+    let campus = Campus::with_keys(&["ada"]).await;
+    campus.hours(14 * 24);
+    let (mut ours, mut day, mut balance) = (DailyUse::default(), date(2026, 10, 27), cents(2_200));
+    let mut told = Vec::new();
+    for _ in 0..35 {
+        let today = utc_date(campus.clock.now());
+        while day < today {
+            if !(date(2026, 12, 15)..date(2027, 1, 12)).contains(&day) {
+                ours.add(&DailyUse::on_one(day, cents(25)));
+                balance = balance - cents(25);
+            }
+            day = day.tomorrow().unwrap();
+        }
+        found_used(&campus, balance, ours.clone(), DailyUse::default()).await;
+        campus.look().await;
+        campus.settle().await;
+        told.extend(campus.subjects("account").into_iter().map(|subject| format!("{today}: {subject}")));
+        campus.hours(48);
+    }
+    told.retain(|mail| mail.contains("credit") || mail.contains("balance"));
+    assert_eq!(told, ["2026-11-24: Buy $100 of credit by 24 December 2026"]);
+    let admin = campus.admin().await;
+    let page = admin.get("/console/account").await.readable();
+    assert!(page.contains("no day the balance outlasts what is reckoned"), "{page}");
+    campus.finish_unjudged().await;
 }
 
 /// A check dies after it has noted what it found, and before it has raised the alarm.

@@ -17,11 +17,9 @@ pub(crate) async fn balance(
     let programmes = programmes.all()?;
     let Some(day) = table.newest(AccountDay::all(), 1).await?.pop() else { return Ok(None) };
     let to_come = table.budget_sums(programmes).await?.to_come;
-    let (need, purchase, known) = tokio::try_join!(
-        table.need(to_come),
-        table.purchase(programmes, to_come, day.bought - day.spent, now),
-        table.get(BalanceNotice::key_of())
-    )?;
+    let facts = table.credit_facts(programmes, to_come, now).await?;
+    let (need, purchase) = (facts.need(), facts.purchase(day.bought - day.spent));
+    let known = table.get(BalanceNotice::key_of()).await?;
     let last = match BalanceNotice::after(known.as_ref(), need, purchase, now) {
         Some(next) if table.note_balance(&next, deadline).await? => Some(next),
         // Another invocation was faster, and raises it.

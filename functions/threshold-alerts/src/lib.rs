@@ -26,7 +26,7 @@
 //! next one to raise the alarm queues the rest. Digests are recorded in the same way.
 //!
 //! The balance has one notice ([`credit`]). It is reported when credit must be bought: when all programmes can still cost, with other
-//! keys until the last of them ends, more than there is. It is reported again when the day for that moves by a week, when the
+//! keys until the last of them ends, more than there is. It is reported again when the day for that comes a week nearer, when the
 //! balance no longer lasts two weeks at the recent pace, and when that shortfall grew by a tenth, at most once a day if only
 //! reservations grew. After its end it can be reported afresh.
 //!

@@ -1,6 +1,6 @@
 //! The account's credit: what to buy and by when, the need that the balance must cover soon, and when the admins hear of
-//! it: when credit must be bought, when the day for that moves by a week, when the balance falls short of the need, and when
-//! the shortfall grows by a tenth. The functions provide the numbers and the recipients.
+//! it: when credit must be bought, when the day for that comes a week nearer, when the balance falls short of the need, and
+//! when the shortfall grows by a tenth. The functions provide the numbers and the recipients.
 
 use jiff::Span;
 
@@ -14,19 +14,21 @@ pub const PACE_DAYS: u32 = 28;
 pub const DAYS_TO_BUY: u32 = 30;
 /// The unit in which credit is bought.
 const UNIT: Usd = Usd::from_dollars(100);
-/// The least move of the day that is told again.
-const MOVE_TOLD: i32 = 7;
+/// The least number of days by which a day for buying that comes nearer is told again.
+const NEARER_TOLD: i32 = 7;
+/// How far ahead is reckoned at most, since a cost centre may be open for ten years.
+const MOST_AHEAD: u32 = 365;
 
-/// The facts that a purchase is reckoned from.
-#[derive(Debug, Clone, Copy)]
-pub struct CreditFacts<'a> {
-    pub balance: Usd,
+/// The facts that credit is reckoned from.
+#[derive(Debug, Clone)]
+pub struct CreditFacts {
     /// What all programmes can still cost: reserved, less spent.
     pub to_come: Usd,
     /// The use of the keys of grants, and of foreign keys.
-    pub ours: &'a Days,
-    pub foreign: &'a Days,
+    pub ours: Days,
+    pub foreign: Days,
     pub listed_at: Option<Moment>,
+    /// The end of the last programme that is not over.
     pub ends_at: Option<Moment>,
 }
 
@@ -36,38 +38,43 @@ pub struct Purchase {
     pub amount: Usd,
     pub balance: Usd,
     pub to_come: Usd,
-    /// The use of foreign keys in the last 28 days, and what they use until the last programme ends if they
-    /// go on like that.
+    /// The last day that is reckoned with: the end of the last programme, at most a year ahead.
+    pub until: Option<Date>,
+    /// The use of foreign keys in the last 28 days, and what they use until that day if they go on like that.
     pub foreign: Usd,
     pub foreign_to_come: Usd,
     /// The use of all keys in the last 28 days.
     pub pace: Usd,
     /// Whether some of these days lie before the first sync, so that the pace may be larger.
     pub is_partial: bool,
-    /// The day on which the balance is gone at this pace; `None` if nothing is used.
+    /// The day on which the balance is gone at this pace; `None` if it lasts longer than is reckoned.
     pub gone_on: Option<Date>,
     /// The day by which the purchase must begin.
     pub buy_by: Option<Date>,
 }
 
-impl Purchase {
-    pub fn of(facts: &CreditFacts<'_>) -> Purchase {
-        let looked = facts.listed_at.map(utc_date);
+impl CreditFacts {
+    pub fn purchase(&self, balance: Usd) -> Purchase {
+        let looked = self.listed_at.map(utc_date);
         let completed = looked.and_then(|looked| Some((before(looked, PACE_DAYS)?, looked.yesterday().ok()?)));
         let used = |days: &Days| completed.map(|(from, to)| days.between(from, to, Some(to)));
         let spent = |days: &Days| used(days).map_or(Usd::ZERO, |sum| sum.spent);
         let is_partial =
-            [facts.ours, facts.foreign].map(used).iter().flatten().any(|sum| sum.known == Accuracy::Partly);
-        let foreign = spent(facts.foreign);
-        let pace = spent(facts.ours) + foreign;
-        let days_left =
-            looked.zip(facts.ends_at).map_or(0, |(looked, ends_at)| days_between(looked, utc_date(ends_at)));
-        let foreign_to_come = parts_of(foreign, i64::from(days_left.max(0)), i64::from(PACE_DAYS));
-        let gone_on = looked.and_then(|looked| gone_on(facts.balance, pace, looked));
+            [&self.ours, &self.foreign].map(used).iter().flatten().any(|sum| sum.known == Accuracy::Partly);
+        let foreign = spent(&self.foreign);
+        let pace = spent(&self.ours) + foreign;
+        let until = looked.map(|looked| {
+            let ends_on = self.ends_at.map_or(looked, utc_date);
+            ends_on.clamp(looked, looked.saturating_add(i64::from(MOST_AHEAD).days()))
+        });
+        let days_left = looked.zip(until).map_or(0, |(looked, until)| days_between(looked, until));
+        let foreign_to_come = parts_of(foreign, i64::from(days_left), i64::from(PACE_DAYS));
+        let gone_on = looked.and_then(|looked| gone_on(balance, pace, looked)).filter(|gone| Some(*gone) <= until);
         Purchase {
-            amount: rounded_up((facts.to_come + foreign_to_come - facts.balance).or_zero()),
-            balance: facts.balance,
-            to_come: facts.to_come,
+            amount: rounded_up((self.to_come + foreign_to_come - balance).or_zero()),
+            balance,
+            to_come: self.to_come,
+            until,
             foreign,
             foreign_to_come,
             pace,
@@ -77,17 +84,26 @@ impl Purchase {
         }
     }
 
+    /// The need of the account. Keys made here use no more than is promised to them, whatever their pace;
+    /// foreign keys live on the same balance.
+    pub fn need(&self) -> BalanceNeed {
+        let two_weeks = |days: &Days| {
+            let pace = self.listed_at.and_then(|at| SpendingPace::of(days, Date::MIN, utc_date(at)));
+            pace.map(|pace| pace.in_days(DAYS_AHEAD))
+        };
+        match two_weeks(&self.ours) {
+            Some(soon) => {
+                let foreign = two_weeks(&self.foreign).unwrap_or_default();
+                BalanceNeed { amount: soon.min(self.to_come) + foreign, basis: Basis::TwoWeeks }
+            }
+            None => BalanceNeed { amount: self.to_come, basis: Basis::Promised },
+        }
+    }
+}
+
+impl Purchase {
     pub fn is_due(&self) -> bool {
         self.amount > Usd::ZERO
-    }
-
-    /// Whether the day is a week or more from the one that was told, or can be named for the first time.
-    pub fn has_moved_since(&self, told: &Purchase) -> bool {
-        match (told.buy_by, self.buy_by) {
-            (Some(was), Some(is)) => days_between(was, is).abs() >= MOVE_TOLD,
-            (None, Some(_)) => true,
-            (_, None) => false,
-        }
     }
 }
 
@@ -153,22 +169,6 @@ stored! {
 }
 
 impl BalanceNeed {
-    /// The need of the account. Keys made here use no more than is promised to them, whatever their pace;
-    /// foreign keys live on the same balance.
-    pub fn of(ours: &Days, foreign: &Days, promised: Usd, listed_at: Option<Moment>) -> BalanceNeed {
-        let two_weeks = |days: &Days| {
-            let pace = listed_at.and_then(|at| SpendingPace::of(days, Date::MIN, utc_date(at)));
-            pace.map(|pace| pace.in_days(DAYS_AHEAD)).filter(|soon| *soon > Usd::ZERO)
-        };
-        match two_weeks(ours) {
-            Some(soon) => {
-                let foreign = two_weeks(foreign).unwrap_or_default();
-                BalanceNeed { amount: soon.min(promised) + foreign, basis: Basis::TwoWeeks }
-            }
-            None => BalanceNeed { amount: promised, basis: Basis::Promised },
-        }
-    }
-
     /// The amount by which a balance falls short, if it does.
     pub fn beyond(&self, balance: Usd) -> Option<Usd> {
         Some(self.amount - balance).filter(|short| *short > Usd::ZERO)
@@ -194,14 +194,25 @@ impl BalanceNotice {
             return Some(BalanceNotice { is_short: false, is_over: true, version, ..told.clone() });
         }
         let is_first = purchase.is_due() && !told.purchase.is_due();
-        let has_moved = purchase.is_due() && purchase.has_moved_since(&told.purchase);
+        let is_sooner = purchase.is_due() && told.is_overtaken_by(purchase.buy_by, utc_date(now));
         let is_shorter = short.is_some_and(|short| !told.is_short || told.is_worse(short, purchase.balance, now));
         match (told.is_short, short) {
-            _ if is_first || has_moved || is_shorter => Some(fresh),
+            _ if is_first || is_sooner || is_shorter => Some(fresh),
             // The next shortfall is told afresh.
             (true, None) => Some(BalanceNotice { is_short: false, version, ..told.clone() }),
             _ => None,
         }
+    }
+
+    /// Whether a day for buying is news: it can be named at last, it is a week nearer than the one that was told, or it has
+    /// come though a sooner one was told and passed. Only what was told is compared with, since the day moves away in each
+    /// break and back after it.
+    fn is_overtaken_by(&self, buy_by: Option<Date>, today: Date) -> bool {
+        let Some(buy_by) = buy_by else { return false };
+        let Some(told) = self.purchase.buy_by else { return true };
+        let told_last = told.max(utc_date(self.alerted_at));
+        let has_come = buy_by <= today && days_between(told_last, buy_by) >= NEARER_TOLD;
+        days_between(buy_by, told) >= NEARER_TOLD || has_come
     }
 
     /// Whether a shortfall has grown by a tenth since it was told. A growth through promises alone counts once a day.
@@ -238,9 +249,8 @@ mod tests {
 
     #[test]
     fn where_a_pace_is_known_two_weeks_of_it_are_needed_and_never_more_than_is_promised() {
-        let looked = Some("2026-11-16T00:20:00Z".parse().unwrap());
         let of = |ours: &Days, foreign: &Days, promised| {
-            let need = BalanceNeed::of(ours, foreign, usd(promised), looked);
+            let need = facts(promised, ours, foreign, 70).need();
             (need.amount, need.basis)
         };
         let nothing = Days::default();
@@ -250,17 +260,17 @@ mod tests {
         let promised = (usd(4000), Basis::Promised);
         assert_eq!(of(&steadily(3, 10), &nothing, 4000), promised, "so few days are no pace");
         let idle = Days::on_one(day(60), usd(10));
-        assert_eq!(of(&idle, &nothing, 4000), promised, "nothing used is none either");
-        assert_eq!(BalanceNeed::of(&steadily(28, 10), &nothing, usd(4000), None).basis, Basis::Promised);
+        assert_eq!(of(&idle, &nothing, 4000), (usd(0), Basis::TwoWeeks), "a break needs nothing");
+        assert_eq!(of(&idle, &steadily(28, 1), 4000), (usd(14), Basis::TwoWeeks));
+        let unlisted = CreditFacts { listed_at: None, ..facts(4000, &steadily(28, 10), &nothing, 70) };
+        assert_eq!(unlisted.need().basis, Basis::Promised);
     }
 
     /// A purchase of what is missing to an amount, by a day so many days ahead.
     fn purchase(balance: i32, to_come: i32, ahead: Option<i64>) -> Purchase {
         let nothing = Days::default();
-        let (balance, to_come) = (usd(balance), usd(to_come));
-        let facts = CreditFacts { balance, to_come, ours: &nothing, foreign: &nothing, listed_at: None, ends_at: None };
         let buy_by = ahead.map(|days| day(-days));
-        Purchase { buy_by, ..Purchase::of(&facts) }
+        Purchase { buy_by, ..facts(to_come, &nothing, &nothing, 0).purchase(usd(balance)) }
     }
 
     /// What the admins hear of one look an hour, each at a need and a purchase: the hour, and whether it is a shortfall.
@@ -293,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_purchase_is_told_when_it_is_first_due_and_again_when_its_day_moves_by_a_week() {
+    fn a_purchase_is_told_when_it_is_first_due_and_again_when_its_day_comes_a_week_nearer() {
         let looks = [
             (1000, Some(20)),
             (900, Some(20)),
@@ -304,12 +314,14 @@ mod tests {
             // Bought, and due again.
             (1000, Some(20)),
             (999, Some(20)),
-            // Spending ceases, and begins again on another day.
+            // Spending ceases, and begins again.
             (999, None),
             (999, Some(40)),
+            (999, Some(14)),
+            (999, Some(13)),
         ];
         let told = told(looks.map(|(balance, ahead)| (0, purchase(balance, 1000, ahead))));
-        assert_eq!(told, [2, 5, 6, 8, 10].map(|hour| (hour, false)));
+        assert_eq!(told, [2, 5, 8, 12].map(|hour| (hour, false)));
     }
 
     #[test]
@@ -318,11 +330,72 @@ mod tests {
         assert_eq!(told(looks), [(1, false), (3, true), (4, true), (6, true)]);
     }
 
+    /// After fifty dollars a day nothing is used for four weeks, and then as much as before. There is balance for sixty days, so the
+    /// day for buying is the thirtieth at first, and the fifty-eighth in the end.
+    #[test]
+    fn a_break_tells_nobody_and_a_later_day_is_told_when_it_comes() {
+        let (mut known, mut told, mut used, mut balance) = (None, Vec::new(), steadily(28, 50), usd(3000));
+        for ahead in 0..70 {
+            let listed_at = utc_midnight(day(-ahead)) + 20.minutes();
+            let facts = CreditFacts {
+                to_come: balance + usd(100),
+                listed_at: Some(listed_at),
+                ..facts(0, &used, &Days::default(), 200)
+            };
+            let next = BalanceNotice::after(known.as_ref(), facts.need(), facts.purchase(balance), listed_at);
+            if next.as_ref().is_some_and(|next| next.alerted_at == listed_at) {
+                told.push(ahead);
+            }
+            known = next.or(known);
+            if ahead >= 28 {
+                used.add(&Days::on_one(day(-ahead), usd(50)));
+                balance = balance - usd(50);
+            }
+        }
+        assert_eq!(told, [0, 58]);
+    }
+
+    /// What is known on the Monday, the last programme's end so many days ahead.
+    fn facts(to_come: i32, ours: &Days, foreign: &Days, days_left: i64) -> CreditFacts {
+        CreditFacts {
+            to_come: usd(to_come),
+            ours: ours.clone(),
+            foreign: foreign.clone(),
+            listed_at: Some(utc_midnight(MONDAY) + 20.minutes()),
+            ends_at: Some(utc_midnight(MONDAY) + (24 * days_left).hours()),
+        }
+    }
+
     fn purchase_of(balance: i32, to_come: i32, ours: &Days, foreign: &Days, days_left: i64) -> Purchase {
-        let (balance, to_come) = (usd(balance), usd(to_come));
-        let listed_at = Some(utc_midnight(MONDAY) + 20.minutes());
-        let ends_at = Some(utc_midnight(MONDAY) + (24 * days_left).hours());
-        Purchase::of(&CreditFacts { balance, to_come, ours, foreign, listed_at, ends_at })
+        facts(to_come, ours, foreign, days_left).purchase(usd(balance))
+    }
+
+    #[test]
+    fn no_day_is_after_the_last_programme_and_nothing_is_reckoned_beyond_a_year() {
+        let cents = |cents: i64| Usd::from_micros(cents * 10_000);
+        let nothing = cents(0);
+        for (balance, to_come, [ours, foreign], days_left, amount, ahead) in [
+            (usd(3000), 3100, [usd(1400), nothing], 60, 100, Some(30)),
+            (usd(3000), 3100, [usd(1400), nothing], 59, 100, None),
+            // Two cents in four weeks: the balance would be gone in the year 5718.
+            (cents(96_298), 2062, [cents(2), nothing], 90, 1100, None),
+            // $35.36 of other keys in ninety days; a cost centre is open for nine years, and $143.39 of one count.
+            (cents(96_298), 2100, [nothing, usd(11)], 90, 1200, None),
+            (cents(96_298), 2100, [nothing, usd(11)], 3331, 1300, None),
+            (usd(1300), 0, [nothing, usd(100)], 3331, 100, Some(334)),
+            (usd(1308), 0, [nothing, usd(100)], 3331, 0, None),
+            // No programme is left.
+            (usd(10), 0, [nothing, usd(100)], -30, 0, None),
+        ] {
+            let [ours, foreign] = [ours, foreign].map(|used| Days::on_one(day(7), used));
+            let found = facts(to_come, &ours, &foreign, days_left).purchase(balance);
+            let buy_by = ahead.map(|days| day(-days));
+            assert_eq!(
+                (found.amount, found.buy_by),
+                (usd(amount), buy_by),
+                "{balance} of {to_come}, {days_left} days left"
+            );
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Notifications that nobody asked for, each sent once: alarms, digests and statements, crossings of budgets and of students' own caps,
 //! and what the admins were told of the balance. Their texts belong to the mail function.
 
-use crate::domain::credit::{BalanceNeed, BalanceNotice, CreditFacts, Purchase};
+use crate::domain::credit::{BalanceNotice, CreditFacts};
 use crate::domain::ledger::mailed::MailedStatement;
 use crate::domain::mail::digest::{AccountDigest, Digest};
 use crate::domain::usage::crossing::{Crossing, Scope};
@@ -134,33 +134,19 @@ impl Table {
         self.write_alone(self.single().set(look)?, deadline).await.map(drop)
     }
 
-    /// The amount that the balance must cover soon, given what is reserved and not spent yet.
-    pub async fn need(&self, to_come: Usd) -> Result<BalanceNeed, StoreError> {
-        let (ours, foreign, listed_at) = self.spent_by_day().await?;
-        Ok(BalanceNeed::of(&ours, &foreign, to_come, listed_at))
-    }
-
-    /// The credit that must be bought for all programmes, given what is reserved and not spent yet.
-    pub async fn purchase(
+    /// What is known of the account's credit, given what is reserved for all programmes and not spent yet.
+    pub async fn credit_facts(
         &self,
         programmes: &[Programme],
         to_come: Usd,
-        balance: Usd,
         now: Moment,
-    ) -> Result<Purchase, StoreError> {
-        let (ours, foreign, listed_at) = self.spent_by_day().await?;
-        let going_on = programmes.iter().filter(|programme| !programme.is_over(now));
-        let ends_at = going_on.map(|programme| programme.settings.term.ends_at()).max();
-        let facts = CreditFacts { balance, to_come, ours: &ours, foreign: &foreign, listed_at, ends_at };
-        Ok(Purchase::of(&facts))
-    }
-
-    /// The credit that our keys and others spent, and when all keys were last listed.
-    async fn spent_by_day(&self) -> Result<(Days, Days, Option<Moment>), StoreError> {
+    ) -> Result<CreditFacts, StoreError> {
         let (account, sync) = tokio::try_join!(self.get(Account::key_of()), self.sync_state())?;
         let spent = account.map(|account| (account.ours.credits, account.foreign.credits));
         let (ours, foreign) = spent.unwrap_or_default();
-        Ok((ours, foreign, sync.listed_at))
+        let going_on = programmes.iter().filter(|programme| !programme.is_over(now));
+        let ends_at = going_on.map(|programme| programme.settings.term.ends_at()).max();
+        Ok(CreditFacts { to_come, ours, foreign, listed_at: sync.listed_at, ends_at })
     }
 
     /// Records what the admins are told, on condition of its version. Returns `false` when another writer was

@@ -116,14 +116,12 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut 
     let syncs: Vec<SyncRun> = runs.into_iter().map(SyncRun::of).collect();
     let balance = balance(days.first(), &syncs);
     let balance_now = balance.map(|(balance, _)| balance);
-    let purchase = match balance_now {
-        Some(balance) => Some(table.purchase(&programmes, promised.to_come, balance, now).await?),
-        None => None,
-    };
+    let credit = table.credit_facts(&programmes, promised.to_come, now).await?;
+    let purchase = balance_now.map(|balance| credit.purchase(balance));
     let known = warnings::AccountFacts {
         purchase: purchase.as_ref(),
         state: &state,
-        need: table.need(promised.to_come).await?,
+        need: credit.need(),
         balance: balance_now,
         runs: &syncs,
         left: left.as_ref(),

@@ -268,8 +268,8 @@ fn balance(need: BalanceNeed, purchase: &Purchase, found_on: Date) -> AlarmText 
     let next = format!(
         "{reckoned}When the balance is gone every key of the account is refused, for free models too. Buy credit at the provider; if it \
          is bought by itself as it is used, look whether that still works and is enough. If nobody can buy more, lower budgets and \
-         caps. You hear of it again when the day for buying moves by a week, when the balance does not last two weeks, and when that \
-         is worse by a tenth."
+         caps. You hear of it again when the day for buying comes a week nearer or a later one has come, when the balance does not \
+         last two weeks, and when that is worse by a tenth."
     );
     AlarmText { subject, facts, next }
 }
@@ -277,9 +277,9 @@ fn balance(need: BalanceNeed, purchase: &Purchase, found_on: Date) -> AlarmText 
 /// The numbers of a purchase.
 fn figures(purchase: &Purchase) -> Vec<(&'static str, String)> {
     let mut figures = vec![("Programmes can still cost", purchase.to_come.to_dollars_up())];
-    if purchase.foreign > Usd::ZERO {
+    if let Some(until) = purchase.until.filter(|_| purchase.foreign > Usd::ZERO) {
         let (so_far, to_come) = (purchase.foreign.to_dollars_up(), purchase.foreign_to_come.to_dollars_up());
-        let both = format!("{to_come} until the last programme ends, after {so_far} in the last {PACE_DAYS} days");
+        let both = format!("{to_come} until {}, after {so_far} in the last {PACE_DAYS} days", long_date(until));
         figures.push(("Other keys may use", both));
     }
     figures.push(("To be bought, in whole hundreds", purchase.amount.to_dollars_up()));
@@ -295,12 +295,17 @@ fn how_it_is_reckoned(purchase: &Purchase) -> String {
     let amount =
         format!("What programmes can still cost{others} is more than the balance; credit is bought in whole hundreds.");
     let pace = purchase.pace.to_dollars_up();
-    let day = match purchase.buy_by {
-        Some(_) => format!(
+    let day = match (purchase.buy_by, purchase.until) {
+        (Some(_), _) => format!(
             "The day is the one on which the balance is gone at the pace of the last {PACE_DAYS} days, {pace} in all, less the \
              {DAYS_TO_BUY} days that a purchase may take."
         ),
-        None => format!("No day can be named, since no key used anything in the last {PACE_DAYS} days."),
+        (None, Some(until)) if purchase.pace > Usd::ZERO => format!(
+            "There is no hurry: at the pace of the last {PACE_DAYS} days, {pace} in all, the balance lasts beyond {}, the end of the \
+             last programme or a year ahead.",
+            long_date(until)
+        ),
+        (None, _) => format!("No day can be named, since no key used anything in the last {PACE_DAYS} days."),
     };
     let partly =
         if purchase.is_partial { " Not all of these days were synced, so the pace may be larger." } else { "" };

@@ -145,6 +145,7 @@ fn purchase() -> Purchase {
         amount: dollars(300),
         balance: dollars(1_200),
         to_come: dollars(1_000),
+        until: Some(date(2027, 2, 19)),
         foreign: dollars(140),
         foreign_to_come: dollars(455),
         pace: dollars(560),
@@ -165,12 +166,12 @@ async fn credit_is_to_be_bought() {
     Buy $300 of credit by 20 December 2026
     Balance at the provider: $1,200
     Programmes can still cost: $1,000
-    Other keys may use: $455 until the last programme ends, after $140 in the last 28 days
+    Other keys may use: $455 until 19 February 2027, after $140 in the last 28 days
     To be bought, in whole hundreds: $300
     Balance gone at the present pace: 19 January 2027
     Begin to buy by: 20 December 2026
     Found: 20 November 2026, 10:00 (UTC)
-    What programmes can still cost, with what other keys may use, is more than the balance; credit is bought in whole hundreds. The day is the one on which the balance is gone at the pace of the last 28 days, $560 in all, less the 30 days that a purchase may take. When the balance is gone every key of the account is refused, for free models too. Buy credit at the provider; if it is bought by itself as it is used, look whether that still works and is enough. If nobody can buy more, lower budgets and caps. You hear of it again when the day for buying moves by a week, when the balance does not last two weeks, and when that is worse by a tenth.
+    What programmes can still cost, with what other keys may use, is more than the balance; credit is bought in whole hundreds. The day is the one on which the balance is gone at the pace of the last 28 days, $560 in all, less the 30 days that a purchase may take. When the balance is gone every key of the account is refused, for free models too. Buy credit at the provider; if it is bought by itself as it is used, look whether that still works and is enough. If nobody can buy more, lower budgets and caps. You hear of it again when the day for buying comes a week nearer or a later one has come, when the balance does not last two weeks, and when that is worse by a tenth.
     See the account: https://bursar.example.edu/console/account
     ");
     let late = Purchase { buy_by: Some(date(2026, 11, 20)), is_partial: true, ..purchase() };
@@ -180,6 +181,11 @@ async fn credit_is_to_be_bought() {
     let unused = balance(280, Basis::TwoWeeks, unused).await;
     assert!(unused.starts_with("Buy $300 of credit\n") && unused.contains("No day can be named"), "{unused}");
     assert!(!unused.contains("Other keys"), "{unused}");
+    let slow = Purchase { gone_on: None, buy_by: None, ..purchase() };
+    let slow = balance(280, Basis::TwoWeeks, slow).await;
+    let lasts =
+        "There is no hurry: at the pace of the last 28 days, $560 in all, the balance lasts beyond 19 February 2027,";
+    assert!(slow.starts_with("Buy $300 of credit\n") && slow.contains(lasts), "{slow}");
 }
 
 #[tokio::test]

@@ -49,7 +49,6 @@ impl Look<'_> {
 
     async fn compute_account(&self, programmes: &[Programme], due: Due, born: Moment) -> Result<AccountDigest> {
         let (table, weeks) = (self.table, due.weeks);
-        let need = table.need(table.budget_sums(programmes).await?.to_come).await?;
         let (days, account, sync, promised, foreign, owners) = tokio::try_join!(
             table.newest(AccountDay::all(), DAYS_READ),
             table.get(Account::key_of()),
@@ -58,6 +57,7 @@ impl Look<'_> {
             table.foreign_keys(),
             table.key_owners(),
         )?;
+        let need = table.credit_facts(programmes, promised.to_come, self.now).await?.need();
         let mut spent = Days::default();
         for used in account.iter().flat_map(|account| [&account.ours, &account.foreign]) {
             spent.add(&used.credits);

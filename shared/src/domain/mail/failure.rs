@@ -174,11 +174,11 @@ fn known(code: &str) -> (&'static str, &'static str) {
         ),
         RETURNED => (
             "it came back",
-            "The recipient's server took it from nobody just now: a full mailbox, a size, or a content that it does not like. Mail to that address goes on, and an alert is sent again each hour for half a day. If more of it comes back, ask the person, and whoever runs their mail.",
+            "The recipient's server took it from nobody just now: a full mailbox, a size, or a content that it does not like. Mail to that address goes on, and an alert is sent again each hour, fifteen times at most. If more of it comes back, ask the person, and whoever runs their mail.",
         ),
         RETURNED_EACH_TIME => (
             "it came back each time",
-            "The recipient's server did not take it for half a day: a full mailbox, a size, or a content that it does not like. Tell the person what the programme's page of alerts says, and ask for another address or for room in the mailbox. Then press \"Send again\" in the section \"Mail\" of the account page.",
+            "The recipient's server did not take it in sixteen hours: a full mailbox, a size, or a content that it does not like. Tell the person what the programme's page of alerts says, and ask for another address or for room in the mailbox. Then press \"Send again\" in the section \"Mail\" of the account page.",
         ),
         SUPPRESSED => (
             "SES did not try to deliver it",
