@@ -56,7 +56,7 @@ impl App {
             named.admins = (self.address_of(person).await?, self.address_of(by).await?);
         }
         if let Cause::Unsent { mail, programme, code, first } = &alarm.cause {
-            named.unsent = self.unsent(alarm.day, (*mail, programme.as_ref()), code, *first).await?;
+            named.unsent = self.unsent(alarm.day, *mail, programme.as_ref(), code, *first).await?;
         }
         Ok(named)
     }

@@ -52,8 +52,8 @@
 //!
 //! A mail to a person with a role that fails or bounces, a full mailbox included, is reported to the admins. There is one alarm a
 //! day for each kind and reason, and of alerts for each programme. An alert that came back for now is sent again by another row, and
-//! is a dead letter in the end. Where its recipient lost the role, those who hear now get it. A failed mail to an admin is logged, and when it reaches none of them, an alarm of the stack
-//! finds the mark `reaches_nobody` in the log.
+//! is a dead letter in the end. Where its recipient lost the role, those who hear now get it. A failed mail to an admin is logged,
+//! and when it reaches none of them, an alarm of the stack finds the mark `reaches_nobody` in the log.
 //!
 //! Mails that were given up, and addresses that get no more mail, have queues of their own in the index `due`, so pages list them
 //! without a scan. Bounced addresses and complaints have separate queues, since the latter still get links. Only a person takes a

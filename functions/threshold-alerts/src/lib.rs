@@ -26,9 +26,9 @@
 //! next one to raise the alarm queues the rest. Digests are recorded in the same way.
 //!
 //! The balance has one notice ([`credit`]). It is reported when credit must be bought: when all programmes can still cost, with other
-//! keys until the last of them ends, more than there is. It is reported again when the day for that comes a week nearer, when the
-//! balance no longer lasts two weeks at the recent pace, and when that shortfall grew by a tenth, at most once a day if only
-//! reservations grew. After its end it can be reported afresh.
+//! keys until the last of them ends or for a year, more than there is. It is reported again when the day for that comes a week
+//! nearer, or has come though a sooner one was told, when the balance no longer lasts two weeks at the recent pace, and when that
+//! shortfall grew by a tenth, at most once a day if only reservations grew. After its end it can be reported afresh.
 //!
 //! Nothing is reported when an alarm's cause is over: the account page shows what is wrong now. A cause that returns on the same
 //! day is the same alarm.

@@ -73,8 +73,7 @@ fn due_alarm(dead: &[UndeliveredAlarm], known: &[Alarm], admins: &[PersonId], no
     };
     let recent = dead.iter().filter(|one| now < one.at + TOLD_FOR && admins.contains(&one.to));
     let newest = recent.filter(is_unknown).max_by_key(|one| one.at)?;
-    let (mail, code) = (Some(MailKind::Account), newest.code.clone());
-    Some(Cause::Unsent { mail, programme: None, code, first: newest.row })
+    Some(Cause::Unsent { mail: Some(MailKind::Account), programme: None, code: newest.code.clone(), first: newest.row })
 }
 
 async fn is_marked(table: &Table, person: &PersonId, now: Moment) -> Result<bool> {

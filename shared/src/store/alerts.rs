@@ -197,7 +197,8 @@ impl Table {
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         self.carry_through(deadline, || async {
-            let (mut transaction, mut new) = (self.transaction(), Vec::new());
+            let mut transaction = self.transaction();
+            let mut new = Vec::new();
             for recipient in hear {
                 let row = crossing.alert_to(recipient, now);
                 match self.get(row.key()).await? {

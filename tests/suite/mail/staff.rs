@@ -3,7 +3,9 @@
 
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::kind::MailKind;
+use bursar_local::invoke::FunctionName;
 use bursar_tests::campus::{ADMIN, Campus, address};
+use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::soon;
 use bursar_tests::stack::Setup;
 
@@ -71,9 +73,12 @@ async fn a_returned_alert_is_tried_again_until_it_is_given_up() {
     campus.settle().await;
     let both = campus.mails("alert");
     assert_eq!(both.len(), 2);
-    for alert in [&both[0], &both[1], &both[1]] {
-        say(&campus, "full", alert).await.unwrap();
-    }
+    say(&campus, "full", &both[0]).await.unwrap();
+    campus.settle().await;
+    // What records it is killed, and hears of it again.
+    campus.gate.at(Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Mail), Fault::KillAfter);
+    assert!(say(&campus, "full", &both[1]).await.is_err());
+    say(&campus, "full", &both[1]).await.unwrap();
     campus.settle().await;
     let not_arrived = ["Pone", "Qtwo"].map(|name| format!("A mail did not arrive: the alert of {name} at 25 %"));
     assert_eq!(account(&campus), not_arrived, "each programme's is told");

@@ -36,7 +36,8 @@ impl App {
     pub(super) async fn unsent(
         &self,
         day: Date,
-        (kind, programme): (Option<MailKind>, Option<&ProgrammeId>),
+        kind: Option<MailKind>,
+        programme: Option<&ProgrammeId>,
         code: &str,
         first: Ulid,
     ) -> Result<UnsentMails, StoreError> {

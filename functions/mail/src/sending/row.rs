@@ -214,8 +214,12 @@ impl App {
     ) -> Result<(), StoreError> {
         let facts = mail.map(QueuedMail::facts);
         let programme = facts.filter(|facts| facts.kind == MailKind::Alert).and_then(|facts| facts.to.programme());
-        let (mail, programme, code) = (facts.map(|facts| facts.kind), programme.cloned(), code.to_owned());
-        let cause = Cause::Unsent { mail, programme, code, first };
+        let cause = Cause::Unsent {
+            mail: facts.map(|facts| facts.kind),
+            programme: programme.cloned(),
+            code: code.to_owned(),
+            first,
+        };
         self.table.tell_admins(&Alarm::now(cause, now), now, deadline).await.map(drop)
     }
 }
