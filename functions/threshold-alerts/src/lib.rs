@@ -4,9 +4,9 @@
 //! # Crossings
 //!
 //! A programme is checked when its totals or its budget changed. The hourly check of every programme finds what a lost stream record left
-//! out. A budget has two kinds of crossing: spending past a threshold, and a budget reserved so far that one more cap does not fit.
+//! out. A budget has two kinds of crossing: spending past a threshold, and a budget reserved so far that some student's key does not fit.
 //! Alert, digest and overview share the test for the latter,
-//! [`is_promised_in_full`](bursar_core::domain::programme::Programme::is_promised_in_full).
+//! [`refused_for_room`](bursar_core::domain::programme::Programme::refused_for_room).
 //!
 //! The crossings of a limit and their mails are written in one transaction; the loser of a race reads and decides again. The
 //! recipients are checked once more when the mail is sent. A batch checks each programme once. For a programme whose check
