@@ -3,7 +3,7 @@
 
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::Grant;
-use bursar_core::domain::usage::crossing::Scope;
+use bursar_core::domain::usage::crossing::{ALL, Scope};
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
@@ -75,7 +75,8 @@ async fn owed(campus: &Campus) -> Vec<String> {
     let of = |mail: &QueuedMail| match mail {
         QueuedMail::Alert { programme, scope, threshold, of_limit, .. } if *programme == campus.programme => {
             match scope {
-                Scope::Reserved => Some(format!("promised {}", of_limit.to_dollars_down())),
+                Scope::Reserved if *threshold == ALL => Some(format!("promised {}", of_limit.to_dollars_down())),
+                Scope::Reserved => Some(format!("some of {}", of_limit.to_dollars_down())),
                 _ => Some(format!("budget {threshold} of {}", of_limit.to_dollars_down())),
             }
         }
@@ -342,7 +343,27 @@ async fn a_budget_is_promised_by_what_keys_take() {
     assert!(owed(&campus).await.is_empty(), "19 are left, and a key of the lab takes 5");
     campus.students(&["dan"]).await;
     told(&campus).await;
-    assert_eq!(owed(&campus).await, ["promised $29"]);
+    assert_eq!(owed(&campus).await, ["some of $29"]);
+    for name in ["eve", "fay"] {
+        campus.student_in(name, Some("lab")).await;
+    }
+    for name in ["cyd", "eve", "fay"] {
+        campus.reveal(&campus.student(name).await).await;
+    }
+    told(&campus).await;
+    assert_eq!(owed(&campus).await, ["promised $29", "some of $29"]);
+
+    // Who hands a key back takes what is left of it again.
+    campus.programme("tidy", |_| {}).await;
+    campus.budget(40).await;
+    campus.students(&["ada", "bob"]).await;
+    campus.keys().await;
+    campus.spend("bob", "0.50");
+    campus.press(&campus.student("bob").await, "return").await.expect(303);
+    campus.hours(1);
+    campus.sync().await;
+    told(&campus).await;
+    assert!(owed(&campus).await.is_empty());
     campus.finish().await;
 }
 

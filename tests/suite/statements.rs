@@ -339,7 +339,7 @@ async fn a_cost_code_that_changed_is_said() {
     cut(&campus, "2026-12-01T00:20:00Z", &[(&maths, 15)]).await;
     look(&campus).await;
     let says =
-        "The cost code of maths was 4711 until 2026-11-20, and is 4712 now. All of its rows here stand under 4712.";
+        "The cost code of maths changed on 2026-11-20, from 4711 to 4712. Its rows here stand under the new one.";
     let mails = sent(&campus).await;
     let november = mails.iter().find(|mail| mail.contents.subject.contains("November")).unwrap();
     assert!(november.contents.text.as_ref().unwrap().contains(says), "{:?}", november.contents.text);

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use bursar_core::clock::Moment;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
@@ -64,7 +65,7 @@ async fn a_term_is_told_alike_everywhere() {
             admin.submit(&admin.get(&path).await, &format!("{path}/close"), &[]).await.expect(303);
         }
         story.campus.pass(12).await;
-        story.mails();
+        story.mails(None);
         story.spends();
         story.campus.pass(12).await;
         story.night().await;
@@ -133,7 +134,7 @@ impl Story {
             programmes,
         };
         story.campus.settle().await;
-        story.mails();
+        story.mails(None);
         // No sync has read the account yet.
         story.spends();
         story.campus.sync().await;
@@ -147,7 +148,7 @@ impl Story {
             story.keys.push((hash, owner));
         }
         story.campus.settle().await;
-        story.mails();
+        story.mails(None);
         // In Auckland the term has begun.
         story.spends();
         story.campus.clock.stop_at("2026-11-30T00:20:00Z".parse().unwrap()).unwrap();
@@ -176,12 +177,13 @@ impl Story {
     async fn night(&mut self) {
         assert_eq!(self.campus.sync().await["complete"], true);
         self.campus.settle().await;
-        self.mails();
+        let listed_at = self.campus.table.sync_state().await.unwrap().listed_at;
+        self.mails(listed_at);
         self.spent_before.clone_from(&self.spent);
     }
 
     /// What alerts and digests of this night say of what is spent.
-    fn mails(&mut self) {
+    fn mails(&mut self, listed_at: Option<Moment>) {
         let name = |mail: &Got| {
             let named = |(_, settings): &(ProgrammeId, Settings)| mail.contents.subject.starts_with(&settings.name);
             self.programmes.iter().position(named)
@@ -189,6 +191,10 @@ impl Story {
         for mail in self.campus.mails("alert") {
             let programme = name(&mail).unwrap();
             *self.alerts.entry(programme).or_default() += 1;
+            if let Some(at) = listed_at {
+                let zone = self.programmes[programme].1.term.zone();
+                says(&mail, &format!("As of: {}\n", time_in(at, zone)));
+            }
             // The keys made elsewhere are read after the programme's own, which wake the alert.
             let whole = self.spent[programme];
             let own = if programme == 1 { whole - self.assigned_tonight } else { whole };

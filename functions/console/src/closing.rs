@@ -202,7 +202,7 @@ impl ClosingPerson {
         let mut found = Vec::new();
         let mut shards = std::pin::pin!(site.table.shards_of_programmes(&ids));
         while let Some((_, grants)) = shards.try_next().await? {
-            let on_roster = grants.into_iter().filter(|(grant, _)| grant.ever_shown || is_expected(grant));
+            let on_roster = grants.into_iter().filter(|(grant, _)| grant.ever_shown || grant.is_student());
             found.extend(on_roster.map(|(grant, readings)| {
                 ClosingPerson::of(grant, grants::used(&readings), settings, access.is_faculty())
             }));
@@ -235,8 +235,4 @@ impl ClosingPerson {
     fn label(&self) -> &str {
         self.address.as_deref().unwrap_or(self.grant.as_str())
     }
-}
-
-fn is_expected(grant: &Grant) -> bool {
-    grant.state != GrantState::Revoked && grant.holds.dropped.is_none()
 }

@@ -83,7 +83,11 @@ impl MailRow {
 impl Threshold {
     pub(crate) fn in_words(&self) -> String {
         let limit = self.limit.to_cents_down();
-        if self.name == RESERVED { format!("all of {limit} promised") } else { format!("{} % of {limit}", self.name) }
+        if self.name == RESERVED {
+            format!("no room for more keys in {limit}")
+        } else {
+            format!("{} % of {limit}", self.name)
+        }
     }
 }
 

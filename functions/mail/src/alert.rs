@@ -6,7 +6,7 @@ use bursar_core::domain::audit::{Act, Entry};
 use bursar_core::domain::mail::failure::PASSED_OVER;
 use bursar_core::domain::programme::role::Role;
 use bursar_core::domain::programme::{Budget, RefusedForRoom};
-use bursar_core::domain::usage::crossing::{Crossing, Scope};
+use bursar_core::domain::usage::crossing::{ALL, Crossing, Scope};
 use bursar_core::domain::usage::forecast::{Forecast, RunsOut, SpendingLimits};
 use bursar_core::domain::values::window::Window;
 use bursar_core::store::ProgrammeUse;
@@ -26,6 +26,8 @@ struct AlertSpending {
     /// The number of students who have had a key, and of all students; `None` without a roster, and where the budget changed.
     students: Option<(u32, u32)>,
     refused: Option<RefusedForRoom>,
+    /// Whether keys made elsewhere count.
+    owns_keys: bool,
     /// The cost of the programme if everybody on the roster takes a key.
     implied: Option<Usd>,
     forecast: Forecast,
@@ -67,7 +69,7 @@ impl App {
             spending.was_lowered = was_lowered(&self.table.list(Entry::of_programme(&programme.id)).await?, &crossing);
         }
         Ok(self.to(&person.address, |words| match scope {
-            Scope::Reserved => words.promised(&programme, &budget, spending),
+            Scope::Reserved => words.promised(&programme, &budget, spending, threshold),
             Scope::Budget | Scope::Cap(_) => words.spent(&programme, &budget, spending),
         }))
     }
@@ -123,6 +125,7 @@ impl AlertSpending {
             is_for_admin: false,
             students: None,
             refused: programme.refused_for_room(budget, now),
+            owns_keys: used.owns_keys(),
             implied: None,
             forecast: Forecast { runs_out, limits, looked: None, pace: None },
             picture: None,
@@ -133,9 +136,9 @@ impl AlertSpending {
         if spent.total() < spent_then {
             return AlertSpending { students, ..found };
         }
-        let listed_at = totals.as_of.max(listed_at.unwrap_or(totals.as_of));
+        let listed_at = listed_at.max(used.assigned_as_of).map_or(totals.as_of, |at| at.max(totals.as_of));
         let looked = utc_date(listed_at);
-        let limits = SpendingLimits::of(settings, budget, &spent);
+        let limits = SpendingLimits::of(budget, used.owns_keys(), &spent);
         let forecast = Forecast::of(&spent, limits, &settings.term, Some(listed_at), now);
         let (thresholds, term) = (&settings.mails.thresholds[..], &settings.term);
         let picture = Burn { spent: &spent, limit, thresholds, term, looked, forecast }.picture();
@@ -191,10 +194,13 @@ impl Words<'_> {
     }
 
     /// The alert that all of the budget is reserved, before a student is refused a key.
-    fn promised(self, programme: &Programme, budget: &Budget, spending: AlertSpending) -> Letter {
+    fn promised(self, programme: &Programme, budget: &Budget, spending: AlertSpending, threshold: u8) -> Letter {
         let (settings, used) = (&programme.settings, per_cent(spending.spent, spending.limit));
         let limit = spending.limit.to_dollars_down();
-        let subject = format!("{} has promised all of {limit} ({used}% used)", settings.name);
+        let subject = match threshold {
+            ALL => format!("{} has promised all of {limit} ({used}% used)", settings.name),
+            _ => format!("{} has no room for some keys in its {limit} ({used}% used)", settings.name),
+        };
         let mut facts = vec![
             ("Budget", limit),
             ("Spent", spending.spent.to_dollars_up()),
@@ -207,9 +213,9 @@ impl Words<'_> {
         match spending.refused {
             None => next.push("By now nobody is refused a key.".to_owned()),
             Some(refused) => {
-                next.push(refused.in_words());
+                next.push(refused.who());
                 next.extend(needed_for_everybody(&spending));
-                next.push("Keys that are out go on, each up to its own cap. You hear of this once for a budget of this amount.".to_owned());
+                next.push("Keys that are out go on, each up to its own cap. You hear of this once for a budget of this amount, and once more when there is room for no key.".to_owned());
                 next.push(self.how_to_raise(settings, spending.is_for_admin));
             }
         }
@@ -308,7 +314,7 @@ fn needed_for_everybody(spending: &AlertSpending) -> Option<String> {
 
 /// What nothing of a budget stops: keys that were made elsewhere and count for the programme.
 const NOT_STOPPED: &str =
-    "Nothing stops the keys made elsewhere: an admin can limit or disable them on the account page.";
+    "Bursar does not stop keys made elsewhere: an admin can limit or disable them on the account page.";
 
 fn what_next(settings: &Settings, budget: &Budget, spending: &AlertSpending, used: i64) -> String {
     let mut sentences: Vec<String> = changed(budget, spending).into_iter().collect();
@@ -322,14 +328,13 @@ fn what_next(settings: &Settings, budget: &Budget, spending: &AlertSpending, use
                     held => format!("{} at most", held.to_dollars_up()),
                 }
             ),
-            None if is_changed => "There is money for further keys.".to_owned(),
             None => "Nothing changes for students now: each key works up to its own cap.".to_owned(),
             Some(refused) => {
-                format!("{} Keys that are out go on, each up to its own cap.", refused.in_words())
+                format!("{} Keys that are out go on, each up to its own cap.", refused.who())
             }
         });
     }
-    if !settings.roster || budget.assigned > Usd::ZERO {
+    if spending.owns_keys {
         sentences.push(NOT_STOPPED.to_owned());
     }
     let next = settings.mails.thresholds.iter().copied().filter(|threshold| i64::from(*threshold) > used).min();

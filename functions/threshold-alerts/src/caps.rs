@@ -13,6 +13,8 @@ use crate::prelude::*;
 
 /// Scans every cap if all keys were listed since the last scan, and resumes a scan whose time was up.
 pub(crate) async fn look(table: &Table, programmes: &Programmes, now: Moment, deadline: Deadline) -> Result<usize> {
+    let mut unreadable = programmes.unreadable.iter().map(|id| anyhow!("the programme {id} cannot be read"));
+    let Some(first) = programmes.read.first() else { return unreadable.next().map_or(Ok(0), Err) };
     let known = table.get(CapScan::key_of()).await?;
     let left = known.as_ref().and_then(|known| known.next.clone());
     let (listed_at, had_failed) = match &known {
@@ -22,7 +24,6 @@ pub(crate) async fn look(table: &Table, programmes: &Programmes, now: Moment, de
             _ => return Ok(0),
         },
     };
-    let unreadable = programmes.unreadable.iter().map(|id| anyhow!("the programme {id} cannot be read"));
     let (mut found, mut failed, mut next) = (0, unreadable.collect::<Vec<_>>(), None);
     'all: for programme in &programmes.read {
         for (number, shard) in keys::SHARDS.into_iter().enumerate() {
@@ -51,7 +52,7 @@ pub(crate) async fn look(table: &Table, programmes: &Programmes, now: Moment, de
     let mut has_failed = had_failed || !failed.is_empty();
     if has_failed && next.is_none() {
         // A scan with a failure begins again within the hour. If it were done, it would leave out what failed.
-        next = programmes.read.first().map(|first| CapScanPosition { programme: first.id.clone(), shard: 0 });
+        next = Some(CapScanPosition { programme: first.id.clone(), shard: 0 });
         has_failed = false;
     }
     table.note_cap_scan(&CapScan { listed_at, next, has_failed }, deadline).await?;

@@ -2,7 +2,8 @@
 //! student's cap.
 
 use bursar_core::domain::grant::CapUse;
-use bursar_core::domain::usage::crossing::{ALL, Crossing, Scope, newly_passed, newly_passed_of_cap};
+use bursar_core::domain::programme::RefusedForRoom;
+use bursar_core::domain::usage::crossing::{ALL, Crossing, SOME, Scope, newly_passed, newly_passed_of_cap};
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Window;
@@ -23,6 +24,8 @@ struct Usage {
     window: Window,
     limit: Usd,
     spent: Usd,
+    /// Who is refused a key, of a budget that is reserved.
+    refused: Option<RefusedForRoom>,
 }
 
 /// Records the thresholds that were newly passed, with a mail for the highest to each recipient. Returns
@@ -69,11 +72,16 @@ async fn usages(table: &Table, limit: Limit<'_>, now: Moment) -> Result<Option<(
                 return Ok(None);
             };
             let spent = table.programme_use(id).await?.counted(programme.settings.basis.byok);
-            let is_promised = spent < budget.limit && programme.refused_for_room(&budget, now).is_some();
-            let scopes = [(Scope::Budget, spent > Usd::ZERO), (Scope::Reserved, is_promised)];
-            let usage = |scope| Usage { scope, window: Window::WHOLE_TERM, limit: budget.limit, spent };
-            let of_interest = scopes.into_iter().filter(|(_, is_of_interest)| *is_of_interest);
-            let usages = of_interest.map(|(scope, _)| usage(scope)).collect();
+            let refused = programme.refused_for_room(&budget, now).filter(|_| spent < budget.limit);
+            let usage =
+                |scope, refused| Usage { scope, window: Window::WHOLE_TERM, limit: budget.limit, spent, refused };
+            let mut usages = Vec::new();
+            if spent > Usd::ZERO {
+                usages.push(usage(Scope::Budget, None));
+            }
+            if refused.is_some() {
+                usages.push(usage(Scope::Reserved, refused));
+            }
             Ok(Some((programme, usages)))
         }
         Limit::Cap(programme, grant) => {
@@ -81,7 +89,7 @@ async fn usages(table: &Table, limit: Limit<'_>, now: Moment) -> Result<Option<(
             let used = CapUse::of(&view.programme, &view.grant, &view.readings, now).filter(has_crossed);
             let usage = |used: CapUse| {
                 let scope = Scope::Cap(view.grant.id.clone());
-                Usage { scope, window: used.window, limit: used.cap, spent: used.spent }
+                Usage { scope, window: used.window, limit: used.cap, spent: used.spent, refused: None }
             };
             let usages = used.into_iter().map(usage).collect();
             Ok(Some((view.programme, usages)))
@@ -96,14 +104,17 @@ async fn new_crossings(
     usage: &Usage,
     now: Moment,
 ) -> Result<Vec<Crossing>, StoreError> {
-    let Usage { scope, window, limit, spent } = usage;
+    let Usage { scope, window, limit, spent, refused } = usage;
     let known = table.list(Crossing::of_limit(&programme.id, scope, *window, *limit)).await?;
     let known: Vec<u8> = known.into_iter().map(|crossing| crossing.threshold).collect();
     let crossed = match scope {
         Scope::Budget => newly_passed(&programme.settings.mails.thresholds, *limit, *spent, &known),
         Scope::Cap(_) => newly_passed_of_cap(*limit, *spent, &known),
-        Scope::Reserved if known.is_empty() => vec![(ALL, true)],
-        Scope::Reserved => Vec::new(),
+        Scope::Reserved => {
+            let threshold = refused.map(|refused| if refused.is_everybody() { ALL } else { SOME });
+            let is_news = |threshold: &u8| known.iter().all(|known| known < threshold);
+            threshold.filter(is_news).map(|threshold| (threshold, true)).into_iter().collect()
+        }
     };
     let crossing = |(threshold, told)| Crossing {
         programme: programme.id.clone(),

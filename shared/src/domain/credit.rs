@@ -63,18 +63,15 @@ impl CreditFacts {
             [&self.ours, &self.foreign].map(used).iter().flatten().any(|sum| sum.known == Accuracy::Partly);
         let foreign = spent(&self.foreign);
         let pace = spent(&self.ours) + foreign;
-        let until = looked.map(|looked| {
-            let ends_on = self.ends_at.map_or(looked, utc_date);
-            ends_on.clamp(looked, looked.saturating_add(i64::from(MOST_AHEAD).days()))
-        });
-        let days_left = looked.zip(until).map_or(0, |(looked, until)| days_between(looked, until));
+        let days_left = self.days_left();
+        let ends_on = looked.map(|looked| looked.saturating_add(i64::from(days_left).days()));
         let foreign_to_come = parts_of(foreign, i64::from(days_left), i64::from(PACE_DAYS));
-        let gone_on = looked.and_then(|looked| gone_on(balance, pace, looked)).filter(|gone| Some(*gone) <= until);
+        let gone_on = looked.and_then(|looked| gone_on(balance, pace, looked)).filter(|gone| Some(*gone) <= ends_on);
         Purchase {
             amount: rounded_up((self.to_come + foreign_to_come - balance).or_zero()),
             balance,
             to_come: self.to_come,
-            until,
+            until: ends_on.and_then(|day| day.yesterday().ok()),
             foreign,
             foreign_to_come,
             pace,
@@ -82,6 +79,12 @@ impl CreditFacts {
             gone_on,
             buy_by: gone_on.and_then(|day| before(day, DAYS_TO_BUY)),
         }
+    }
+
+    /// The days from the last listing to the end of the last programme, and a year at most.
+    fn days_left(&self) -> u32 {
+        let left = self.listed_at.zip(self.ends_at).map_or(0, |(at, end)| days_between(utc_date(at), utc_date(end)));
+        u32::try_from(left).unwrap_or(0).min(MOST_AHEAD)
     }
 
     /// The need of the account. Keys made here use no more than is promised to them, whatever their pace;
@@ -194,10 +197,13 @@ impl BalanceNotice {
             return Some(BalanceNotice { is_short: false, is_over: true, version, ..told.clone() });
         }
         let is_first = purchase.is_due() && !told.purchase.is_due();
+        let has_grown = told.alerted_at + BETWEEN_PROMISES <= now
+            && purchase.amount >= told.purchase.amount + UNIT
+            && purchase.amount.times(10) >= told.purchase.amount.times(11);
         let is_sooner = purchase.is_due() && told.is_overtaken_by(purchase.buy_by, utc_date(now));
         let is_shorter = short.is_some_and(|short| !told.is_short || told.is_worse(short, purchase.balance, now));
         match (told.is_short, short) {
-            _ if is_first || is_sooner || is_shorter => Some(fresh),
+            _ if is_first || is_sooner || is_shorter || has_grown => Some(fresh),
             // The next shortfall is told afresh.
             (true, None) => Some(BalanceNotice { is_short: false, version, ..told.clone() }),
             _ => None,
@@ -322,6 +328,12 @@ mod tests {
         ];
         let told = told(looks.map(|(balance, ahead)| (0, purchase(balance, 1000, ahead))));
         assert_eq!(told, [2, 5, 8, 12].map(|hour| (hour, false)));
+    }
+
+    #[test]
+    fn a_purchase_that_grows_is_told_once_a_day() {
+        let looks = (1..60).map(|hour| (0, purchase(900, 1000 + 200 * hour, None)));
+        assert_eq!(told(looks), [1, 25, 49].map(|hour| (hour, false)));
     }
 
     #[test]

@@ -125,6 +125,8 @@ pub struct AssignedUse {
     pub programme: ProgrammeId,
     pub used: DailyUse,
     pub keys: u32,
+    /// When the newest of them was read that used anything since it was read before.
+    pub as_of: Option<Moment>,
     /// Every change of an owner and every recount increases it; zero before the first.
     pub version: u64,
 }
@@ -152,7 +154,7 @@ pub enum AssignOutcome {
 
 impl AssignedUse {
     pub(crate) fn none(programme: &ProgrammeId) -> AssignedUse {
-        AssignedUse { programme: programme.clone(), used: DailyUse::default(), keys: 0, version: 0 }
+        AssignedUse { programme: programme.clone(), used: DailyUse::default(), keys: 0, as_of: None, version: 0 }
     }
 
     /// The sum over these keys, the next after this one.
@@ -161,6 +163,7 @@ impl AssignedUse {
         for key in owned {
             next.used.add(&key.counted().counted);
             next.keys += 1;
+            next.as_of = next.as_of.max(Some(key.key.as_of));
         }
         next
     }

@@ -137,7 +137,7 @@ async fn the_page_says_what_to_buy_by_when() {
     let page = admin.get(ACCOUNT).await.readable();
     for sentence in [
         "Programmes can still cost $20.00",
-        "Foreign keys may use $182.00 until 9 February 2027, the end of the last programme or a year ahead, if they go on like the $56.00 of",
+        "Foreign keys may use $182.00 until 8 February 2027 (the end of the last programme, but at most a year ahead) if they go on like the $56.00 of",
         "if all keys go on like the $84.00 of the last 28 days, and a purchase may take 30 days",
     ] {
         assert!(page.contains(sentence), "{sentence}: {page}");

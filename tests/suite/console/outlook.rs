@@ -135,7 +135,7 @@ async fn a_budget_without_room_is_told_to_each_reader() {
     let short = "If everybody on the roster claims their key, the budget is short by $20.00, and those who come last get none. Raise the budget below.";
     assert_eq!(overview.texts("warning"), [short]);
     campus.budget(59).await;
-    let says = "The budget is promised in full: $40.00 of $59.00 is held for keys, what is spent included, so there is no room for one more key of $20.00. 4 students on the roster have no key yet, and get none now.";
+    let says = "Too little of the budget is left for a key that takes $20.00: $40.00 of $59.00 is held for keys, what is spent included. 4 students on the roster have no key, and get none now.";
     for (visitor, what_to_do) in [
         (&admin, "Raise the budget below."),
         (&faye, "Save the budget that you need below: the admins get it as a request."),
@@ -148,6 +148,6 @@ async fn a_budget_without_room_is_told_to_each_reader() {
     // Once the claim window is closed, a full budget keeps no student from a key.
     let now = campus.clock.now();
     campus.set(|settings| settings.claims.claim_closes_at = Some(now - 1.hour())).await;
-    assert!(!admin.get(ID).await.texts("warning").iter().any(|text| text.contains("promised in full")));
+    assert!(!admin.get(ID).await.texts("warning").iter().any(|text| text.contains("Too little of the budget")));
     campus.finish().await;
 }

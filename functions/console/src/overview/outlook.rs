@@ -15,6 +15,7 @@ impl Outlook {
     pub(crate) fn of(
         programme: &Programme,
         budget: &Budget,
+        owns_keys: bool,
         spent: &Days,
         listed_at: Option<Moment>,
         now: Moment,
@@ -23,7 +24,7 @@ impl Outlook {
             return None;
         }
         let settings = &programme.settings;
-        let limits = SpendingLimits::of(settings, budget, spent);
+        let limits = SpendingLimits::of(budget, owns_keys, spent);
         let forecast = Forecast::of(spent, limits, &settings.term, listed_at, now);
         Some(Outlook { sentence: forecast.in_words(), is_short: forecast.is_short() })
     }

@@ -7,7 +7,7 @@ use bursar_core::store::{Overview, PeopleCounts, ProgrammeUse, RosterMails, Rost
 use super::add_person::TypedPerson;
 use super::edit;
 use super::outlook::{Chart, Outlook};
-use super::warnings::{self, BudgetRoom};
+use super::warnings;
 use crate::form::ShownField;
 use crate::job_line::JobLine;
 use crate::prelude::*;
@@ -127,8 +127,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
     let (models, groups_models) = by_model::of_programme(uses, &of_own_keys, settings.basis.byok, &coverage);
     let time = |at| column_time(at, settings.term.zone());
     let implied = budget.implied(settings, now);
-    let room = BudgetRoom { budget: &budget, spent: spent.total(), implied };
-    let mut warnings: Vec<String> = room.warning(access, now).into_iter().collect();
+    let mut warnings: Vec<String> = warnings::room(access, &budget, spent.total(), now).into_iter().collect();
     warnings.extend(warnings::others(&budget, sync.listed_at, &jobs, now));
     warnings.extend(warnings::refused_rules(site, programme, guardrails, now).await?);
     warnings.extend(warnings::unreachable_people(&settings.people, &unreachable));
@@ -165,7 +164,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         unreserved: budget.unreserved.people(),
         enough_for: budget.unreserved.enough_for(budget.limit - budget.reserved, settings, now),
         warnings,
-        outlook: Outlook::of(programme, &budget, &spent, sync.listed_at, now),
+        outlook: Outlook::of(programme, &budget, of_programme.owns_keys(), &spent, sync.listed_at, now),
         standing_out: own.filter(|_| !programme.is_over(now)).map(|own| own.standing_out.clone()).unwrap_or_default(),
         chart: Chart::of(&spent, budget.limit),
         waiting: waiting(previews, now).map(|file| (time(file.until), file)),
@@ -234,7 +233,7 @@ fn by_group(
     if rest.iter().any(|rest| rest.spent > Usd::ZERO) {
         groups.push(("without a group".to_owned(), rest));
     }
-    if of_programme.assigned_keys > 0 {
+    if of_programme.owns_keys() {
         groups.push(("keys made elsewhere".to_owned(), of(&of_programme.assigned)));
     }
     let figures = |sums: [Sum; 6]| Span::EACH.map(spans::name).into_iter().zip(sums.map(Figure::of)).collect();

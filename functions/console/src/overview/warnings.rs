@@ -9,43 +9,29 @@ use crate::prelude::*;
 /// The longest time without new figures that needs no warning.
 const SYNCED_WITHIN: SignedDuration = SignedDuration::from_hours(26);
 
-/// The budget's amounts that decide whether another key fits.
-pub(super) struct BudgetRoom<'a> {
-    pub(super) budget: &'a Budget,
-    pub(super) spent: Usd,
-    pub(super) implied: Usd,
-}
-
-impl BudgetRoom<'_> {
-    /// The most pressing reason why money for a key is or will be missing, with what the visitor can do.
-    pub(super) fn warning(&self, access: &ProgrammeAccess, now: Moment) -> Option<String> {
-        let BudgetRoom { budget, spent, implied } = *self;
-        let ask = match access.role {
-            Role::Admin => "Raise the budget below.",
-            Role::Faculty => "Save the budget that you need below: the admins get it as a request.",
-            Role::Assistant => "Faculty can ask the admins for more.",
-        };
-        if budget.reserved > budget.limit {
-            return Some(format!(
-                "More is held for keys than there is in the budget. Nobody else gets a key until it is raised. {ask}"
-            ));
-        }
-        if let Some(refused) = access.programme.refused_for_room(budget, now).filter(|_| spent < budget.limit) {
-            return Some(format!(
-                "The budget is promised in full: {} of {} is held for keys, what is spent included, so there is no room for one more key of {}. {} {ask} A lower cap, or keys taken back that nobody needs, make room as well.",
-                budget.reserved.to_cents_up(),
-                budget.limit.to_cents_down(),
-                refused.dearest.to_cents_up(),
-                refused.in_words(),
-            ));
-        }
-        (implied > budget.limit).then(|| {
+/// The most pressing reason why money for a key is or will be missing, with what the visitor can do.
+pub(super) fn room(access: &ProgrammeAccess, budget: &Budget, spent: Usd, now: Moment) -> Option<String> {
+    let implied = budget.implied(&access.programme.settings, now);
+    let ask = match access.role {
+        Role::Admin => "Raise the budget below.",
+        Role::Faculty => "Save the budget that you need below: the admins get it as a request.",
+        Role::Assistant => "Faculty can ask the admins for more.",
+    };
+    if budget.reserved > budget.limit {
+        return Some(format!(
+            "More is held for keys than there is in the budget. Nobody else gets a key until it is raised. {ask}"
+        ));
+    }
+    if let Some(refused) = access.programme.refused_for_room(budget, now).filter(|_| spent < budget.limit) {
+        let why = refused.in_words(budget);
+        return Some(format!("{why} {ask} A lower cap, or keys taken back that nobody needs, make room as well."));
+    }
+    (implied > budget.limit).then(|| {
             format!(
                 "If everybody on the roster claims their key, the budget is short by {}, and those who come last get none. {ask}",
                 (implied - budget.limit).to_cents_up()
             )
         })
-    }
 }
 
 /// The other warnings: of missing syncs, and of the last roster.

@@ -18,21 +18,26 @@ impl AlarmText {
                 // What is new of it, or all that is left of it if it shrank.
                 let has_grown = (*news < Usd::ZERO) == (*residual < Usd::ZERO);
                 let amount = if has_grown { news.abs().min(residual.abs()) } else { residual.abs() }.to_dollars_up();
-                let (subject, what) = if residual.abs() <= *tolerance {
+                let less = if has_grown { "" } else { ", less than before" };
+                let to_look = " The account page shows it day by day, and the provider's activity page what was called.";
+                let (subject, what, where_to_look) = if residual.abs() <= *tolerance {
                     (
                         "What no key explained is explained now".to_owned(),
                         "The account and all keys together spent the same again. A late answer of the provider is the usual reason.",
+                        "",
                     )
                 } else if *residual < Usd::ZERO {
                     (
-                        format!("Keys spent {amount} more than the account did"),
+                        format!("Keys spent {amount} more than the account did{less}"),
                         "All keys together spent more than the account. A refund is the usual reason.",
+                        to_look,
                     )
                 } else {
                     (
-                        format!("No key explains {amount} that the account spent"),
+                        format!("No key explains {amount} that the account spent{less}"),
                         "The account spent more than all keys together. A key that somebody made and deleted between two syncs and \
                          the provider's own chat page are usual reasons; a management key in the wrong hands is another.",
+                        to_look,
                     )
                 };
                 let facts = vec![
@@ -41,10 +46,7 @@ impl AlarmText {
                     ("Spending not matched to a key, in all", exact(*residual)),
                     ("Rounding may come to", exact(*tolerance)),
                 ];
-                let next = format!(
-                    "{what} The account page shows it day by day, and the provider's activity page what was called. You hear of \
-                     it again only when it changes."
-                );
+                let next = format!("{what}{where_to_look} You hear of it again only when it changes.");
                 AlarmText { subject, facts, next }
             }
             Cause::AdminChanged { is_admin, .. } => {
@@ -263,19 +265,20 @@ fn balance(need: BalanceNeed, purchase: &Purchase, found_on: Date) -> AlarmText 
     };
     let mut facts = vec![("Balance at the provider", purchase.balance.to_dollars_down())];
     facts.extend(short.is_some().then(|| (needed, need.amount.to_dollars_up())));
-    facts.extend(purchase.is_due().then(|| figures(purchase)).into_iter().flatten());
-    let reckoned = if purchase.is_due() { format!("{} ", how_it_is_reckoned(purchase)) } else { String::new() };
+    facts.extend(purchase.is_due().then(|| figures(purchase, found_on)).into_iter().flatten());
+    let reckoned =
+        if purchase.is_due() { format!("{} ", how_it_is_reckoned(purchase, need.basis)) } else { String::new() };
     let next = format!(
         "{reckoned}When the balance is gone every key of the account is refused, for free models too. Buy credit at the provider; if it \
          is bought by itself as it is used, look whether that still works and is enough. If nobody can buy more, lower budgets and \
-         caps. You hear of it again when the day for buying comes a week nearer or a later one has come, when the balance does not \
-         last two weeks, and when that is worse by a tenth."
+         caps. You hear of it again when the day for buying moves a week nearer, when a day that had moved later comes, when the \
+         balance does not last two weeks, and when either is worse by a tenth."
     );
     AlarmText { subject, facts, next }
 }
 
 /// The numbers of a purchase.
-fn figures(purchase: &Purchase) -> Vec<(&'static str, String)> {
+fn figures(purchase: &Purchase, found_on: Date) -> Vec<(&'static str, String)> {
     let mut figures = vec![("Programmes can still cost", purchase.to_come.to_dollars_up())];
     if let Some(until) = purchase.until.filter(|_| purchase.foreign > Usd::ZERO) {
         let (so_far, to_come) = (purchase.foreign.to_dollars_up(), purchase.foreign_to_come.to_dollars_up());
@@ -285,12 +288,12 @@ fn figures(purchase: &Purchase) -> Vec<(&'static str, String)> {
     figures.push(("To be bought, in whole hundreds", purchase.amount.to_dollars_up()));
     if let Some((gone_on, buy_by)) = purchase.gone_on.zip(purchase.buy_by) {
         figures.push(("Balance gone at the present pace", long_date(gone_on)));
-        figures.push(("Begin to buy by", long_date(buy_by)));
+        figures.push(("Begin to buy by", if buy_by <= found_on { "now".to_owned() } else { long_date(buy_by) }));
     }
     figures
 }
 
-fn how_it_is_reckoned(purchase: &Purchase) -> String {
+fn how_it_is_reckoned(purchase: &Purchase, basis: Basis) -> String {
     let others = if purchase.foreign > Usd::ZERO { ", with what other keys may use," } else { "" };
     let amount =
         format!("What programmes can still cost{others} is more than the balance; credit is bought in whole hundreds.");
@@ -300,9 +303,12 @@ fn how_it_is_reckoned(purchase: &Purchase) -> String {
             "The day is the one on which the balance is gone at the pace of the last {PACE_DAYS} days, {pace} in all, less the \
              {DAYS_TO_BUY} days that a purchase may take."
         ),
+        (None, _) if basis == Basis::Promised => {
+            "No day can be named, since keys were used too few weeks to know a pace.".to_owned()
+        }
         (None, Some(until)) if purchase.pace > Usd::ZERO => format!(
-            "There is no hurry: at the pace of the last {PACE_DAYS} days, {pace} in all, the balance lasts beyond {}, the end of the \
-             last programme or a year ahead.",
+            "At the pace of the last {PACE_DAYS} days, {pace} in all, the balance lasts beyond {} (the end of the \
+             last programme, but at most a year ahead).",
             long_date(until)
         ),
         (None, _) => format!("No day can be named, since no key used anything in the last {PACE_DAYS} days."),

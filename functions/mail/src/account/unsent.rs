@@ -79,7 +79,7 @@ impl App {
                 format!("the notice that {threshold} % of a cap is used of {name}")
             }
             QueuedMail::Alert { scope: Scope::Reserved, .. } => {
-                format!("the alert that all money of {name} is promised")
+                format!("the alert that {name} has no room for more keys")
             }
             QueuedMail::Alert { threshold, .. } => format!("the alert of {name} at {threshold} %"),
             QueuedMail::TestAlert { .. } => format!("a test alert of {name}"),

@@ -50,7 +50,8 @@ fn found(threshold: u8, days: Days) -> Found {
         found_at: now(),
         is_mailed: true,
     };
-    let used = ProgrammeUse { own: Some(totals), assigned: DailyUse::default(), assigned_keys: 0 };
+    let used =
+        ProgrammeUse { own: Some(totals), assigned: DailyUse::default(), assigned_keys: 0, assigned_as_of: None };
     Found { programme, budget, crossing, used }
 }
 
@@ -69,7 +70,7 @@ impl Found {
     }
 
     async fn promised(&self) -> String {
-        told(|words| words.promised(&self.programme, &self.budget, self.spending())).await
+        told(|words| words.promised(&self.programme, &self.budget, self.spending(), ALL)).await
     }
 
     async fn html(&self, was_lowered: bool) -> String {
@@ -159,7 +160,7 @@ async fn alert_of_a_budget_that_was_changed_tells_what_was_found() {
     changed.budget.unreserved = serde_json::from_value(json!({"programme": 39})).unwrap();
     let text = changed.told().await;
     assert!(text.contains("Spent: $3,360\nBudget: $4,000\n"), "{text}");
-    let says = "The budget was changed since this was found: it is $30 now. 39 students on the roster have no key yet, and get none now.";
+    let says = "The budget was changed since this was found: it is $30 now. 39 students on the roster have no key, and get none now.";
     assert!(text.contains(says), "{text}");
 }
 
@@ -183,14 +184,14 @@ async fn alert_of_a_budget_that_is_promised() {
     Term ends: 6 February 2027
     As of: 20 November 2026, 11:00 (Europe/Berlin)
     There is too little data to say when the budget will be used up.
-    2 students on the roster have no key yet, and get none now. For everybody on the roster the budget has to be $60, which is $35 more. Keys that are out go on, each up to its own cap. You hear of this once for a budget of this amount. If more is needed, tell the faculty, who can ask for it: frida@example.edu.
+    2 students on the roster have no key, and get none now. For everybody on the roster the budget has to be $60, which is $35 more. Keys that are out go on, each up to its own cap. You hear of this once for a budget of this amount, and once more when there is room for no key. If more is needed, tell the faculty, who can ask for it: frida@example.edu.
     See the programme: https://bursar.example.edu/console/programmes/cs-pilot
     You get this mail because you are among those who hear about the money of CS pilot.
     ");
     found.used.own = None;
     let text = found.promised().await;
     assert!(
-        text.contains("\n2 students on the roster have no key yet, and get none now. Keys that are out go on"),
+        text.contains("\n2 students on the roster have no key, and get none now. Keys that are out go on"),
         "{text}"
     );
 }
@@ -198,13 +199,13 @@ async fn alert_of_a_budget_that_is_promised() {
 #[tokio::test]
 async fn keys_made_elsewhere_are_not_said_to_stop() {
     let mut found = found(100, steadily(1, 406_000));
-    (found.budget.reserved, found.budget.assigned) = (Usd::from_dollars(4_100), Usd::from_dollars(1_000));
+    (found.budget.reserved, found.used.assigned_keys) = (Usd::from_dollars(4_100), 1);
     let next = |text: String| text.lines().find(|line| line.contains("made elsewhere")).unwrap().to_owned();
-    insta::assert_snapshot!(next(found.told().await), @"Nobody gets a new key. Keys that are out go on: their caps were counted before, and together they can still spend $40 at most. Nothing stops the keys made elsewhere: an admin can limit or disable them on the account page. If more is needed, tell the faculty, who can ask for it: frida@example.edu.");
+    insta::assert_snapshot!(next(found.told().await), @"Nobody gets a new key. Keys that are out go on: their caps were counted before, and together they can still spend $40 at most. Bursar does not stop keys made elsewhere: an admin can limit or disable them on the account page. If more is needed, tell the faculty, who can ask for it: frida@example.edu.");
     found.programme.settings.roster = false;
     let text = found.told().await;
     assert!(!text.contains("Students:"), "{text}");
-    insta::assert_snapshot!(next(text), @"Nothing stops the keys made elsewhere: an admin can limit or disable them on the account page. If more is needed, tell the faculty, who can ask for it: frida@example.edu.");
+    insta::assert_snapshot!(next(text), @"Bursar does not stop keys made elsewhere: an admin can limit or disable them on the account page. If more is needed, tell the faculty, who can ask for it: frida@example.edu.");
 }
 
 #[tokio::test]

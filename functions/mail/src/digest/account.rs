@@ -146,11 +146,13 @@ fn new_keys(digest: &AccountDigest, names: &[String]) -> Vec<LetterPart> {
 
 /// The keys that are no news, found by the first syncs.
 fn old_keys(count: u32) -> Vec<LetterPart> {
-    let found = match count {
+    let to_do = match count {
         0 => return Vec::new(),
-        1 => "A sync found 1 key without an owner that is older than Bursar".to_owned(),
-        count => format!("A sync found {count} keys without an owner that are older than Bursar"),
+        1 => "A sync found one key without an owner that is older than Bursar. Give it an owner on the account page."
+            .to_owned(),
+        count => format!(
+            "A sync found {count} keys without an owner that are older than Bursar. Give them owners on the account page."
+        ),
     };
-    let to_do = format!("{found}. The account page lists all keys, and gives them owners.");
     vec![LetterPart::Heading("Keys from before Bursar"), LetterPart::Sentences(to_do)]
 }

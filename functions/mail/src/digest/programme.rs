@@ -100,7 +100,7 @@ fn outlook(programme: &Programme, digest: &Digest, now: Moment) -> Vec<LetterPar
         return vec![LetterPart::Sentences(format!("The term ended on {}.", long_date(term.ends_on())))];
     }
     let looked = digest.health.listed_at.map(utc_date);
-    let limits = SpendingLimits::of(&programme.settings, &money.budget, &money.spent);
+    let limits = SpendingLimits::of(&money.budget, money.owns_keys, &money.spent);
     let forecast = Forecast::of(&money.spent, limits, term, digest.health.listed_at, now);
     let burn = Burn {
         spent: &money.spent,
@@ -119,12 +119,8 @@ fn promised_in_full(programme: &Programme, digest: &Digest, now: Moment) -> Opti
     let money = &digest.money;
     let budget = &money.budget;
     let refused = programme.refused_for_room(budget, now).filter(|_| money.spent.total() < budget.limit)?;
-    Some(LetterPart::Sentences(format!(
-        "The budget is promised in full: {} of {} is held for keys, what is spent included. {} An admin can raise the budget; faculty can lower the cap or take keys back that nobody needs.",
-        budget.reserved.to_cents_up(),
-        budget.limit.to_dollars_down(),
-        refused.in_words()
-    )))
+    let to_do = "An admin can raise the budget; faculty can lower the cap or take keys back that nobody needs.";
+    Some(LetterPart::Sentences(format!("{} {to_do}", refused.in_words(budget))))
 }
 
 fn groups(digest: &Digest) -> Vec<LetterPart> {
@@ -303,7 +299,7 @@ fn about_unclaimed(programme: &Programme, budget: &Budget, now: Moment) -> Strin
         return format!("Keys can be had from {}.", time_in(opens, term.zone()));
     }
     if programme.refused_for_room(budget, now).is_some() {
-        return "The budget has no room for their keys, so a reminder helps once it is raised.".to_owned();
+        return "The budget has no room for all of their keys: remind them once it is raised.".to_owned();
     }
     if now < closes {
         return "Remind them; the student's page sends the mail again.".to_owned();

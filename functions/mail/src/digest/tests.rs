@@ -79,6 +79,7 @@ fn a_full_digest() -> Digest {
                 unreserved: serde_json::from_value(json!({"programme": 39})).unwrap(),
                 ..Budget::new(programme().id, Usd::from_dollars(4000))
             },
+            owns_keys: false,
             this_week: exactly(31_240),
             week_before: exactly(28_010),
             spent: steadily(4_700),

@@ -247,7 +247,12 @@ pub(crate) fn after_return(row: &OutboxRow, now: Moment) -> Option<OutboxRow> {
         None => (now, MailState::Failed { why: RETURNED_EACH_TIME.to_owned(), at: now }),
     };
     // A row that waits on purpose is as old as it is due.
-    Some(OutboxRow { tries: row.tries, state, ..OutboxRow::queued(new_ulid(due), row.mail.clone(), now) })
+    Some(OutboxRow {
+        tries: row.tries,
+        again_at: row.again_at,
+        state,
+        ..OutboxRow::queued(new_ulid(due), row.mail.clone(), now)
+    })
 }
 
 /// The pause after a failure that is not the mail's own, which uses up no try. It grows with the time that

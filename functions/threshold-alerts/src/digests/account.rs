@@ -117,7 +117,7 @@ impl Look<'_> {
         let budget = budget.unwrap_or_else(|| Budget::new(id.clone(), Usd::ZERO));
         let spent = used.used().days(settings.basis.byok);
         let looked = super::last_listing(sync, used.has_keys(&budget) || sync.listed_at.is_none());
-        let limits = SpendingLimits::of(settings, &budget, &spent);
+        let limits = SpendingLimits::of(&budget, used.owns_keys(), &spent);
         let forecast = || Forecast::of(&spent, limits, &settings.term, sync.listed_at, self.now).runs_out;
         Ok(ProgrammeLine {
             programme: id.clone(),

@@ -52,33 +52,19 @@ pub struct StatementRow {
     pub spent: Usd,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RowKind {
-    /// The use of keys that people got here.
-    Keys,
-    /// The provider's estimate of what people's own provider keys were billed elsewhere. It is in no sum.
-    Byok,
-    Assigned,
-    Unowned,
-    /// The spending while the last listing was under way.
-    Unsettled,
-    Residual,
-    Opening,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EdgeNote {
-    /// No complete sync began on the first day; the statement begins with this later cut.
-    BeginsLate(Moment),
-    /// The first cut of the account lies in these days, so the statement begins with it, and with the first key of ours.
-    TheFirst(Moment),
-    /// The first cut of the account is later than these days.
-    BeforeTheFirst(Moment),
-    /// No complete sync began on the day after the last; the statement ends with this later cut.
-    EndsLate(Moment),
-    /// No complete sync has begun since the last day was over; the statement ends with the newest cut.
-    NotOver(Moment),
+crate::named! {
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum RowKind: as_str, in_words {
+        Keys = "keys", "keys of students";
+        /// It is in no sum.
+        Byok = "byok", "with people's own provider keys: an estimate of another bill, in no sum";
+        Assigned = "assigned", "keys made elsewhere that the programme owns";
+        Unowned = "unowned", "foreign keys without an owner";
+        Unsettled = "unsettled", "spent while the last sync listed the keys";
+        Residual = "residual", "what no known key explains";
+        Opening = "opening", "from before the first complete sync";
+    }
 }
 
 impl StatementDays {
@@ -112,30 +98,6 @@ impl StatementDays {
 }
 
 impl RowKind {
-    pub fn in_words(self) -> &'static str {
-        match self {
-            RowKind::Keys => "keys of students",
-            RowKind::Byok => "with people's own provider keys: an estimate of another bill, in no sum",
-            RowKind::Assigned => "keys made elsewhere that the programme owns",
-            RowKind::Unowned => "foreign keys without an owner",
-            RowKind::Unsettled => "spent while the last sync listed the keys",
-            RowKind::Residual => "what no known key explains",
-            RowKind::Opening => "from before the first complete sync",
-        }
-    }
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            RowKind::Keys => "keys",
-            RowKind::Byok => "byok",
-            RowKind::Assigned => "assigned",
-            RowKind::Unowned => "unowned",
-            RowKind::Unsettled => "unsettled",
-            RowKind::Residual => "residual",
-            RowKind::Opening => "opening",
-        }
-    }
-
     pub fn counts(self) -> bool {
         self != RowKind::Byok
     }
@@ -215,23 +177,26 @@ impl Statement {
 
     /// What has to be known of its edges and cost codes.
     pub fn in_words(&self) -> Vec<String> {
-        let edges = self.notes().into_iter().map(|note| note.in_words(self.days));
-        edges.chain(self.code_changes.iter().map(CodeChange::in_words)).collect()
-    }
-
-    fn notes(&self) -> Vec<EdgeNote> {
+        let (StatementDays { from, to }, begun, ended) = (self.days, utc(self.from), utc(self.to));
         let mut notes = Vec::new();
         if self.is_the_first && self.days.have(self.from) {
-            notes.push(EdgeNote::TheFirst(self.from));
-        } else if self.from >= end_of_utc_day(self.days.from) {
-            let note = if self.is_the_first { EdgeNote::BeforeTheFirst } else { EdgeNote::BeginsLate };
-            notes.push(note(self.from));
+            notes.push(format!("This is the first statement: it begins with the first complete sync, of {begun}. Keys of students count from their first use, in these rows and in what the account spent; what other keys had spent by then is in no statement."));
+        } else if self.is_the_first && self.from >= end_of_utc_day(from) {
+            notes.push(format!("The first complete sync began on {begun}, after these days. What keys of students had spent by then is in the statement that has that day."));
+        } else if self.from >= end_of_utc_day(from) {
+            notes.push(format!("No complete sync began on {from}, so this statement begins with the next one, of {begun}. What was spent in between is in the statement before."));
         }
         if self.to < self.days.end() {
-            notes.push(EdgeNote::NotOver(self.to));
-        } else if self.to >= self.days.end() + 24.hours() {
-            notes.push(EdgeNote::EndsLate(self.to));
+            notes.push(format!("No complete sync has begun since {to} was over, so this statement ends with the last one, of {ended}, and will change."));
+        } else if self.to >= self.days.end() + 24.hours() && self.to > self.from {
+            notes.push(format!(
+                "No complete sync began on the day after {to}, so this statement ends with the next one, of {ended}."
+            ));
         }
+        let has_spent =
+            |id: &ProgrammeId| self.rows.iter().any(|row| row.programme.as_ref() == Some(id) && row.spent != Usd::ZERO);
+        let of_rows = self.code_changes.iter().filter(|change| has_spent(&change.programme));
+        notes.extend(of_rows.map(CodeChange::in_words));
         notes
     }
 }
@@ -279,38 +244,8 @@ impl CodeChange {
     fn in_words(&self) -> String {
         let CodeChange { programme, before, after, on } = self;
         format!(
-            "The cost code of {programme} was {before} until {on}, and is {after} now. All of its rows here stand under {after}."
+            "The cost code of {programme} changed on {on}, from {before} to {after}. Its rows here stand under the new one."
         )
-    }
-}
-
-impl EdgeNote {
-    fn in_words(self, days: StatementDays) -> String {
-        match self {
-            EdgeNote::BeginsLate(at) => format!(
-                "No complete sync began on {}, so this statement begins with the next one, of {}. What was spent in between is in the statement before.",
-                days.from,
-                utc(at)
-            ),
-            EdgeNote::TheFirst(at) => format!(
-                "This is the first statement: it begins with the first complete sync, of {}. Keys of students count from their first use, in these rows and in what the account spent; what other keys had spent by then is in no statement.",
-                utc(at)
-            ),
-            EdgeNote::BeforeTheFirst(at) => format!(
-                "The first complete sync began on {}, after these days. What keys of students had spent by then is in the statement of that day.",
-                utc(at)
-            ),
-            EdgeNote::EndsLate(at) => format!(
-                "No complete sync began on the day after {}, so this statement ends with the next one, of {}.",
-                days.to,
-                utc(at)
-            ),
-            EdgeNote::NotOver(at) => format!(
-                "No complete sync has begun since {} was over, so this statement ends with the last one, of {}, and will change.",
-                days.to,
-                utc(at)
-            ),
-        }
     }
 }
 
@@ -385,7 +320,7 @@ mod tests {
         ];
         let october = days("2026-10-01", "2026-10-31");
         let made = of_later_cuts(october, &cuts, at("2026-09-30T02:00:00Z")).unwrap();
-        assert_eq!((made.from, made.to, made.notes()), (cuts[0].as_of, cuts[2].as_of, Vec::new()));
+        assert_eq!((made.from, made.to, made.in_words()), (cuts[0].as_of, cuts[2].as_of, Vec::new()));
         let rows = made.rows.iter().map(|row| {
             let programme = row.programme.as_ref().map(ProgrammeId::as_str);
             (row.cost_code.as_deref(), programme, row.kind.as_str(), row.spent.micros())
@@ -417,13 +352,20 @@ mod tests {
         let quiet = |text: &str| cut(at(text), &[], [0; 4]);
         let of = |cuts: &[AccountCut]| of_cuts(days("2026-10-01", "2026-10-31"), cuts).unwrap();
         let (first, late, end) = ("2026-10-01T23:59:00Z", "2026-10-03T00:00:00Z", "2026-11-02T00:00:00Z");
-        let notes = |cuts: &[&str]| of(&cuts.iter().map(|text| quiet(text)).collect::<Vec<_>>()).notes();
-        assert_eq!(notes(&[first, "2026-11-01T00:00:00Z"]), [EdgeNote::TheFirst(at(first))]);
-        assert_eq!(notes(&[late, end]), [EdgeNote::TheFirst(at(late)), EdgeNote::EndsLate(at(end))]);
-        assert_eq!(notes(&[first, late]), [EdgeNote::TheFirst(at(first)), EdgeNote::NotOver(at(late))]);
-        assert_eq!(notes(&[end]), [EdgeNote::BeforeTheFirst(at(end)), EdgeNote::EndsLate(at(end))]);
-        let second = Statement { is_the_first: false, ..of(&[quiet(late), quiet(end)]) };
-        assert_eq!(second.notes()[0], EdgeNote::BeginsLate(at(late)), "what was before is in the statement before");
+        let says = |made: Statement, beginnings: &[&str]| {
+            let notes = made.in_words();
+            let is_said = notes.iter().zip(beginnings).all(|(note, beginning)| note.starts_with(beginning));
+            assert!(is_said && notes.len() == beginnings.len(), "{notes:?}");
+        };
+        let between = |cuts: [&str; 2]| of(&cuts.map(quiet));
+        let first_of_all = "This is the first statement";
+        says(between([first, "2026-11-01T00:00:00Z"]), &[first_of_all]);
+        says(between([late, end]), &[first_of_all, "No complete sync began on the day after 2026-10-31"]);
+        says(between([first, late]), &[first_of_all, "No complete sync has begun since 2026-10-31 was over"]);
+        says(of(&[quiet(end)]), &["The first complete sync began on 2026-11-02"]);
+        // What was before is in the statement before.
+        let second = Statement { is_the_first: false, ..between([late, "2026-11-01T00:00:00Z"]) };
+        says(second, &["No complete sync began on 2026-10-01"]);
         let one = of(&[quiet(late)]);
         assert_eq!((one.from, one.to, one.total()), (at(late), at(late), usd(0)));
         assert_eq!(of_cuts(days("2026-10-01", "2026-10-31"), &[]), None);

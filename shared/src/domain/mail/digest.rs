@@ -48,6 +48,8 @@ stored! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DigestMoney {
     pub budget: Budget,
+    /// Whether keys made elsewhere count.
+    pub owns_keys: bool,
     pub this_week: Sum,
     pub week_before: Sum,
     pub spent: Days,
@@ -186,9 +188,15 @@ pub struct ProgrammeLine {
 
 impl DigestMoney {
     /// The money of a programme that has totals on record or, where no key was ever shown, certainly spent nothing.
-    pub fn of(spent: Days, budget: Budget, weeks: [(Date, Date); 2], known: LastListing) -> DigestMoney {
+    pub fn of(
+        spent: Days,
+        budget: Budget,
+        owns_keys: bool,
+        weeks: [(Date, Date); 2],
+        known: LastListing,
+    ) -> DigestMoney {
         let [this_week, week_before] = weeks.map(|week| known.sum(&spent, week));
-        DigestMoney { budget, this_week, week_before, spent }
+        DigestMoney { budget, owns_keys, this_week, week_before, spent }
     }
 }
 

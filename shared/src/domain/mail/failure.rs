@@ -26,7 +26,8 @@ pub const CORRUPT: &str = "Corrupt";
 /// No message could be made for this row and address.
 pub const NOT_A_MAIL: &str = "NotAMail";
 /// The reason recorded for an alert whose recipient lost the role while it waited.
-pub const PASSED_OVER: &str = "this person does not hear of this programme's alerts any more; who does is told";
+pub const PASSED_OVER: &str =
+    "this person does not hear of this programme's alerts any more; those who do get it instead";
 /// The reason recorded for a mail that is dropped, since mail to the address bounced before or was complained about.
 pub const NOT_WANTED: &str = "mail to this address comes back or is not wanted";
 /// The reason recorded for a mail about a grant that has lost its address to another person, or whose person was erased.
@@ -174,11 +175,11 @@ fn known(code: &str) -> (&'static str, &'static str) {
         ),
         RETURNED => (
             "it came back",
-            "The recipient's server took it from nobody just now: a full mailbox, a size, or a content that it does not like. Mail to that address goes on, and an alert is sent again each hour, fifteen times at most. If more of it comes back, ask the person, and whoever runs their mail.",
+            "The recipient's server took it from nobody just now: a full mailbox, a size, or a content that it does not like. Mail to that address goes on, and an alert is sent again for some hours. If more of it comes back, ask the person, and those who run their mail.",
         ),
         RETURNED_EACH_TIME => (
             "it came back each time",
-            "The recipient's server did not take it in sixteen hours: a full mailbox, a size, or a content that it does not like. Tell the person what the programme's page of alerts says, and ask for another address or for room in the mailbox. Then press \"Send again\" in the section \"Mail\" of the account page.",
+            "The recipient's server did not take it at any try, for many hours: a full mailbox, a size, or a content that it does not like. Tell the person what the programme's page of alerts says, and ask for another address or for room in the mailbox. Then press \"Send again\" in the section \"Mail\" of the account page.",
         ),
         SUPPRESSED => (
             "SES did not try to deliver it",

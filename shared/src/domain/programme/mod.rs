@@ -14,7 +14,7 @@ use jiff::civil;
 use sha2::{Digest, Sha256};
 
 use crate::domain::programme::rules::Rules;
-use crate::domain::programme::unreserved::Unreserved;
+use crate::domain::programme::unreserved::{KeyCost, Unreserved};
 use crate::domain::values::term::Term;
 use crate::prelude::*;
 use crate::store::items::Queue;
@@ -184,23 +184,35 @@ stored! {
 pub struct RefusedForRoom {
     /// What the dearest of their keys would take.
     pub dearest: Usd,
-    pub students: u64,
-    /// All who may still take a key; for the others the room is enough, as long as nobody comes before them.
-    pub without_key: u64,
+    pub students: u32,
+    /// All who have had no key; for the others there is room, as long as nobody comes before them.
+    pub without_key: u32,
 }
 
 impl RefusedForRoom {
-    /// The sentence for pages and mails.
-    pub fn in_words(&self) -> String {
+    pub fn is_everybody(&self) -> bool {
+        self.students == self.without_key
+    }
+
+    /// Who is refused, as pages and mails say it.
+    pub fn who(&self) -> String {
         match (self.without_key, self.students) {
-            (1, _) => "One student on the roster has no key yet, and gets none now.".to_owned(),
-            (all, refused) if all == refused => {
-                format!("{all} students on the roster have no key yet, and get none now.")
-            }
-            (all, refused) => {
-                format!("{all} students on the roster have no key yet, and {refused} of them get none now.")
-            }
+            (1, _) => "One student on the roster has no key, and gets none now.".to_owned(),
+            (all, _) if self.is_everybody() => format!("{all} students on the roster have no key, and get none now."),
+            (all, 1) => format!("{all} students on the roster have no key, and one of them gets none now."),
+            (all, refused) => format!("{all} students on the roster have no key, and {refused} of them get none now."),
         }
+    }
+
+    /// The same with the reason.
+    pub fn in_words(&self, budget: &Budget) -> String {
+        format!(
+            "Too little of the budget is left for a key that takes {}: {} of {} is held for keys, what is spent included. {}",
+            self.dearest.to_cents_up(),
+            budget.reserved.to_cents_up(),
+            budget.limit.to_cents_down(),
+            self.who()
+        )
     }
 }
 
@@ -281,18 +293,15 @@ impl Programme {
         self.closed_at.is_some() || now >= self.settings.term.ends_at()
     }
 
-    /// The students who may claim a key now and would be refused, because the budget has no room for it.
+    /// The students who may claim their first key now and would be refused, because the budget has no room for it.
     pub fn refused_for_room(&self, budget: &Budget, now: Moment) -> Option<RefusedForRoom> {
         let may_claim = self.settings.claim_opens_at() <= now && now < self.settings.claim_closes_at();
         let costs = budget.unreserved.costs(&self.settings, now);
-        let is_refused = |(cost, students): &(Usd, u32)| *students > 0 && !budget.has_room_for(*cost);
-        let refused: Vec<(Usd, u32)> = costs.into_iter().filter(is_refused).collect();
-        let students = refused.iter().map(|(_, students)| u64::from(*students)).sum();
-        (may_claim && !self.is_over(now) && students > 0).then(|| RefusedForRoom {
-            dearest: refused.iter().map(|(cost, _)| *cost).max().unwrap_or_default(),
-            students,
-            without_key: budget.unreserved.people(),
-        })
+        let waiting: Vec<_> = costs.into_iter().filter(|of| of.people > 0 && !of.had_a_key).collect();
+        let is_refused = |of: &&KeyCost| !budget.has_room_for(of.cost);
+        let dearest = waiting.first().filter(is_refused).filter(|_| may_claim && !self.is_over(now))?.cost;
+        let students = waiting.iter().filter(is_refused).map(|of| of.people).sum();
+        Some(RefusedForRoom { dearest, students, without_key: waiting.iter().map(|of| of.people).sum() })
     }
 
     pub fn over_since(&self) -> Moment {

@@ -13,17 +13,29 @@ use crate::prelude::*;
 #[serde(transparent)]
 pub struct Unreserved(BTreeMap<String, i64>);
 
+/// Before the name of the cap of those who had a key: another one takes what is left of it at most.
+const AGAIN: &str = "again_";
+
+/// People whose key costs alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeyCost {
+    pub cost: Usd,
+    pub people: u32,
+    pub had_a_key: bool,
+}
+
 impl Unreserved {
     /// Under what a grant is counted, as a name in an expression; nothing where it has a reservation, or cannot take one now.
     pub fn cap_of(grant: &Grant) -> Option<String> {
         if grant.has_reservation || !grant.holds.is_empty() || grant.is_over() {
             return None;
         }
-        Some(match (grant.own_cap, &grant.group) {
+        let cap = match (grant.own_cap, &grant.group) {
             (Some(cap), _) => format!("own_{}", cap.micros()),
             (None, Some(group)) => of_group(group),
             (None, None) => "programme".to_owned(),
-        })
+        };
+        Some(if grant.ever_shown { format!("{AGAIN}{cap}") } else { cap })
     }
 
     pub fn add(&mut self, grant: &Grant) {
@@ -36,28 +48,31 @@ impl Unreserved {
         self.0.values().map(|people| u64::try_from(*people).unwrap_or(0)).sum()
     }
 
-    /// The cost of a key under each cap, with the number of people, the dearest first.
-    pub fn costs(&self, settings: &Settings, now: Moment) -> Vec<(Usd, u32)> {
+    /// The cost of a key under each cap, at most, with the number of people, the dearest first.
+    pub fn costs(&self, settings: &Settings, now: Moment) -> Vec<KeyCost> {
         let caps = &settings.allowance.group_caps;
         let of_groups: HashMap<String, Usd> = caps.iter().map(|(group, cap)| (of_group(group), *cap)).collect();
         let cost = |(name, people): (&String, &i64)| {
+            let had_a_key = name.starts_with(AGAIN);
+            let name = name.trim_start_matches(AGAIN);
             let own = name.strip_prefix("own_").and_then(|micros| micros.parse().ok()).map(Usd::from_micros);
             let cap = own.or_else(|| of_groups.get(name).copied()).unwrap_or(settings.allowance.cap);
-            (settings.cost_of_a_key(cap, now), u32::try_from(*people).unwrap_or(0))
+            let people = u32::try_from(*people).unwrap_or(0);
+            KeyCost { cost: settings.cost_of_a_key(cap, now), people, had_a_key }
         };
-        let mut costs: Vec<(Usd, u32)> = self.0.iter().map(cost).collect();
+        let mut costs: Vec<KeyCost> = self.0.iter().map(cost).collect();
         costs.sort_unstable_by(|one, other| other.cmp(one));
         costs
     }
 
     pub fn cost(&self, settings: &Settings, now: Moment) -> Usd {
-        self.costs(settings, now).into_iter().map(|(cost, people)| cost.times(people)).sum()
+        self.costs(settings, now).into_iter().map(|of| of.cost.times(of.people)).sum()
     }
 
     /// How many of these people this much money is enough for, whoever of them comes first.
     pub fn enough_for(&self, mut room: Usd, settings: &Settings, now: Moment) -> u64 {
         let mut fit = 0;
-        for (cost, people) in self.costs(settings, now) {
+        for KeyCost { cost, people, .. } in self.costs(settings, now) {
             for _ in 0..people {
                 room = room - cost;
                 if room < Usd::ZERO {

@@ -51,15 +51,17 @@ fn home<'a>(programme: &ProgrammeId, scope: &'a Scope) -> (String, &'a str) {
 pub enum Scope {
     /// The programme's budget, by what was spent of it.
     Budget,
-    /// The programme's budget, by what is reserved of it; crossed when there is no room for one more key.
+    /// The programme's budget, by what is reserved of it; crossed when there is no room for the keys of some who wait, and of all.
     Reserved,
     Cap(GrantId),
 }
 
 /// The threshold name of a budget that is reserved in full, which keeps it apart from spending.
 pub const RESERVED: &str = "reserved";
-/// The threshold under which a fully reserved budget is recorded: all of the budget.
+/// The threshold under which a budget is recorded that has no room for the key of anybody who waits.
 pub const ALL: u8 = 100;
+/// The one under which it is recorded before that, when it has none for the dearest of their keys.
+pub const SOME: u8 = 1;
 
 impl Scope {
     pub fn threshold_name(&self, threshold: u8) -> String {

@@ -136,8 +136,7 @@ impl SpendingLimits {
     /// The money of a programme. Live keys can spend no more than is reserved. There is no such bound for the
     /// foreign keys that a programme owns. Nor is there one while more was spent than is reserved, since the
     /// counter is behind then.
-    pub fn of(settings: &Settings, budget: &Budget, spent: &Days) -> SpendingLimits {
-        let owns_keys = !settings.roster || budget.assigned > Usd::ZERO;
+    pub fn of(budget: &Budget, owns_keys: bool, spent: &Days) -> SpendingLimits {
         let is_bound = !owns_keys && spent.total() <= budget.reserved && budget.reserved < budget.limit;
         SpendingLimits { budget: budget.limit, keys_stop_at: is_bound.then_some(budget.reserved) }
     }

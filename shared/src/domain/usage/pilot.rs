@@ -9,8 +9,8 @@ pub struct PilotFigures {
     pub people: u64,
     pub claimed: u64,
     pub spent: Usd,
-    /// The weeks of all people in which they spent something, and what they spent in them. A week of which only a sum of several days
-    /// is known is left out: nobody knows whether that is one week's or two.
+    /// The weeks of all people in which they spent something, and what they spent in them. A week with missed nights is left out:
+    /// what was spent in them may be of another week.
     pub active_weeks: u64,
     spent_in_weeks: Usd,
     /// What each of those spent who spent anything.

@@ -194,13 +194,24 @@ pub struct ProgrammeUse {
     pub assigned: DailyUse,
     /// The number of those foreign keys.
     pub assigned_keys: u32,
+    pub assigned_as_of: Option<Moment>,
 }
 
 impl ProgrammeUse {
+    fn of(own: Option<Totals>, assigned: AssignedUse) -> ProgrammeUse {
+        let AssignedUse { used, keys, as_of, .. } = assigned;
+        ProgrammeUse { own, assigned: used, assigned_keys: keys, assigned_as_of: as_of }
+    }
+
     pub fn used(&self) -> DailyUse {
         let mut used = self.own.as_ref().map(|own| own.used.clone()).unwrap_or_default();
         used.add(&self.assigned);
         used
+    }
+
+    /// Whether foreign keys count, of which nobody knows what they may still use.
+    pub fn owns_keys(&self) -> bool {
+        self.assigned_keys > 0
     }
 
     /// Whether there was ever a key whose use counts for the programme with this budget.
@@ -286,14 +297,14 @@ impl Table {
                 if groups_apart { Totals { by_group: groups, ..totals } } else { totals }
             },
         );
-        let used = ProgrammeUse { own, assigned: assigned.used, assigned_keys: assigned.keys };
+        let used = ProgrammeUse::of(own, assigned);
         jobs.sort_by_key(|job: &Job| (job.started_at, job.job));
         Ok(budget.map(|budget| Overview { budget, used, jobs, guardrails, token, previews, imports }))
     }
 
     pub async fn programme_use(&self, programme: &ProgrammeId) -> Result<ProgrammeUse, StoreError> {
         let (own, assigned) = tokio::try_join!(self.totals(programme), self.assigned_use(programme))?;
-        Ok(ProgrammeUse { own, assigned: assigned.used, assigned_keys: assigned.keys })
+        Ok(ProgrammeUse::of(own, assigned))
     }
 }
 

@@ -79,7 +79,7 @@ async fn admins_read_of_the_account() {
 
     == Keys from before Bursar ==
 
-    A sync found 37 keys without an owner that are older than Bursar. The account page lists all keys, and gives them owners.
+    A sync found 37 keys without an owner that are older than Bursar. Give them owners on the account page.
 
     == How far this can be relied on ==
 

@@ -181,16 +181,16 @@ async fn a_budget_that_is_promised_in_full_is_said_with_who_goes_without_and_wha
     let mut digest = a_full_digest();
     digest.money.budget.reserved = usd(398_001);
     let (text, ..) = of_programme(&digest, DigestReader::Assistant).await;
-    insta::assert_snapshot!(text.lines().find(|line| line.contains("promised in full")).unwrap(), @"The budget is promised in full: $3,980.01 of $4,000 is held for keys, what is spent included. 39 students on the roster have no key yet, and get none now. An admin can raise the budget; faculty can lower the cap or take keys back that nobody needs.");
+    insta::assert_snapshot!(text.lines().find(|line| line.contains("Too little of the budget")).unwrap(), @"Too little of the budget is left for a key that takes $20.00: $3,980.01 of $4,000.00 is held for keys, what is spent included. 39 students on the roster have no key, and get none now. An admin can raise the budget; faculty can lower the cap or take keys back that nobody needs.");
     assert!(
         text.contains(
-            "No key claimed yet: 39. The budget has no room for their keys, so a reminder helps once it is raised."
+            "No key claimed yet: 39. The budget has no room for all of their keys: remind them once it is raised."
         ),
         "{text}"
     );
     digest.money.budget.reserved = usd(398_000);
     let (text, ..) = of_programme(&digest, DigestReader::Assistant).await;
-    assert!(!text.contains("promised in full"), "one more cap fits: {text}");
+    assert!(!text.contains("Too little of the budget"), "one more cap fits: {text}");
 }
 
 #[tokio::test]

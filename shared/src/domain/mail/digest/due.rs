@@ -252,20 +252,4 @@ mod tests {
             }
         }
     }
-
-    proptest! {
-        #[test]
-        fn no_term_that_is_taken_ends_too_late_for_what_is_reckoned_from_its_end(
-            first in 0_i32..73_100, days in 0_i32..3_660, zone in prop::sample::select(ZONES.to_vec()), now in 946_684_800_i64..7_289_654_400,
-        ) {
-            let starts_on = jiff::civil::date(1999, 12, 25).checked_add(first.days()).unwrap();
-            let Ok(term) = Term::new(starts_on, starts_on.checked_add(days.days()).unwrap(), zone) else { return Ok(()) };
-            let mut programme = digest(Weekday::Monday, zone);
-            programme.settings.term = term;
-            let now = Moment::from_second(now).unwrap();
-            for asked in [DigestTrigger::Hourly, DigestTrigger::ByHand] {
-                of_programme(&programme, Moment::UNIX_EPOCH, asked, now);
-            }
-        }
-    }
 }
