@@ -48,6 +48,7 @@ mod sweeps;
 mod sync;
 #[cfg(test)]
 mod template;
+#[cfg(test)]
 mod term;
 #[cfg(test)]
 mod watch;

@@ -200,7 +200,7 @@ impl Story {
             let own = if programme == 1 { whole - self.assigned_tonight } else { whole };
             says_one_of(
                 &mail,
-                [own, whole].map(|spent| format!("Spent: {}\n", Usd::from_micros(spent).to_dollars_up())),
+                &[own, whole].map(|spent| format!("Spent: {}\n", Usd::from_micros(spent).to_dollars_up())),
             );
         }
         let of_caps = self.campus.mails("student").into_iter().filter(|mail| mail.contents.subject.contains("% of"));
@@ -295,7 +295,7 @@ impl Story {
     }
 }
 
-fn says_one_of(mail: &Got, words: [String; 2]) {
+fn says_one_of(mail: &Got, words: &[String; 2]) {
     let text = mail.contents.text.as_ref().unwrap();
     assert!(words.iter().any(|words| text.contains(words)), "{words:?}: {text}");
 }
