@@ -254,7 +254,7 @@ impl Season {
 
     /// What pages show over each span: of programmes, of people, and of the account.
     async fn read_spans(&self, admin: &Visitor) {
-        for span in Span::EACH {
+        for span in Span::ALL {
             for (programme, (id, settings)) in self.programmes.iter().enumerate() {
                 let range = self.range(span, settings.basis.reset, Some(&settings.term));
                 let counts = |used: &Use| !used.is_byok || settings.basis.byok == Byok::Inside;

@@ -148,7 +148,7 @@ pub(crate) async fn page(
         ],
         grants,
         bulk: (access.is_faculty() && programme.closed_at.is_none()).then(|| Form::blank().apart("bulk-", "")),
-        spans: spans::choices(&path, &sought.query(), &Span::EACH, |span| span == asked.unwrap_or(Span::Window)),
+        spans: spans::choices(&path, &sought.query(), &Span::ALL, |span| span == asked.unwrap_or(Span::Window)),
         notes,
     };
     Ok(site.page(&page))

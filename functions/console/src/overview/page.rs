@@ -149,7 +149,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         programme,
         budget: &budget,
         phrase: spans::phrase(span),
-        spans: spans::choices(&paths::programme(&programme.id), &[], &Span::EACH, |one| one == span),
+        spans: spans::choices(&paths::programme(&programme.id), &[], &Span::ALL, |one| one == span),
         notes: spans::notes(groups.iter().flat_map(|(_, spans)| spans.iter().map(|(_, figure)| figure))),
         groups,
         models,
@@ -221,7 +221,7 @@ fn by_group(
     settings: &Settings,
     context: SpanContext<'_>,
 ) -> Vec<(String, Vec<(&'static str, Figure)>)> {
-    let of = |used: &DailyUse| Span::EACH.map(|span| context.sum(&used.days(settings.basis.byok), span));
+    let of = |used: &DailyUse| Span::ALL.map(|span| context.sum(&used.days(settings.basis.byok), span));
     let Some(own) = of_programme.own.as_ref().filter(|own| !own.by_group.is_empty()) else { return Vec::new() };
     let mut groups: Vec<(String, [Sum; 6])> =
         own.by_group.iter().map(|(group, used)| (group.clone(), of(used))).collect();
@@ -236,6 +236,6 @@ fn by_group(
     if of_programme.owns_keys() {
         groups.push(("keys made elsewhere".to_owned(), of(&of_programme.assigned)));
     }
-    let figures = |sums: [Sum; 6]| Span::EACH.map(spans::name).into_iter().zip(sums.map(Figure::of)).collect();
+    let figures = |sums: [Sum; 6]| Span::ALL.map(Span::name).into_iter().zip(sums.map(Figure::of)).collect();
     groups.into_iter().map(|(group, sums)| (group, figures(sums))).collect()
 }

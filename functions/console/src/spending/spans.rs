@@ -71,7 +71,7 @@ impl<'a> SpanContext<'a> {
 
     /// The spending over each span, with the span's name.
     pub(crate) fn each(self, days: &Days, had_a_key: bool) -> Vec<(&'static str, Figure)> {
-        Span::EACH.into_iter().map(|span| (name(span), self.figure(days, span, had_a_key))).collect()
+        Span::ALL.into_iter().map(|span| (span.name(), self.figure(days, span, had_a_key))).collect()
     }
 }
 
@@ -113,23 +113,11 @@ pub(crate) fn choices(
     chosen: impl Fn(Span) -> bool,
 ) -> Vec<SpanLink> {
     let choice = |span: &Span| SpanLink {
-        name: name(*span),
+        name: span.name(),
         address: show::address(path, &[rest, &[("window", span.as_str())]].concat()),
         is_chosen: chosen(*span),
     };
     offered.iter().map(choice).collect()
-}
-
-/// The name of a span.
-pub(crate) fn name(span: Span) -> &'static str {
-    match span {
-        Span::Day => "1 day",
-        Span::Week => "7 days",
-        Span::Month => "30 days",
-        Span::Window => "this window",
-        Span::Term => "the term",
-        Span::All => "in all",
-    }
 }
 
 /// The name of a span as it follows "spent".

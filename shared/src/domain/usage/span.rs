@@ -5,39 +5,26 @@ use crate::domain::usage::days::{Accuracy, Sum};
 use crate::domain::values::term::Term;
 use crate::prelude::*;
 
-/// A span of time, as `?window=` asks for it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Span {
-    /// The last completed UTC day.
-    Day,
-    /// The last seven completed UTC days.
-    Week,
-    /// The last thirty completed UTC days.
-    Month,
-    /// The window of the cap up to today.
-    Window,
-    /// The term up to today.
-    Term,
-    #[default]
-    All,
+crate::named! {
+    /// A span of time, as `?window=` asks for it.
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+    pub enum Span: as_str, name {
+        /// The last completed UTC day; of a week and a month likewise.
+        Day = "1d", "1 day";
+        Week = "7d", "7 days";
+        Month = "30d", "30 days";
+        /// The window of the cap up to today.
+        Window = "window", "this window";
+        /// The term up to today.
+        Term = "term", "the term";
+        #[default]
+        All = "all", "in all";
+    }
 }
 
 impl Span {
-    pub const EACH: [Span; 6] = [Span::Day, Span::Week, Span::Month, Span::Window, Span::Term, Span::All];
-
     pub fn from_form(text: &str) -> Option<Span> {
-        Span::EACH.into_iter().find(|span| span.as_str() == text)
-    }
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Span::Day => "1d",
-            Span::Week => "7d",
-            Span::Month => "30d",
-            Span::Window => "window",
-            Span::Term => "term",
-            Span::All => "all",
-        }
+        Span::ALL.into_iter().find(|span| span.as_str() == text)
     }
 
     /// The first and the last UTC day of this span. Spans of completed days end yesterday, the others today.
