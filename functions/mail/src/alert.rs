@@ -197,10 +197,12 @@ impl Words<'_> {
     fn promised(self, programme: &Programme, budget: &Budget, spending: AlertSpending, threshold: u8) -> Letter {
         let (settings, used) = (&programme.settings, per_cent(spending.spent, spending.limit));
         let limit = spending.limit.to_dollars_down();
-        let subject = match threshold {
-            ALL => format!("{} has promised all of {limit} ({used}% used)", settings.name),
-            _ => format!("{} has no room for some keys in its {limit} ({used}% used)", settings.name),
+        let (what, again) = if threshold == ALL {
+            ("has promised all of", "You hear of this once for a budget of this amount.")
+        } else {
+            ("has no room for some keys in its", "You hear again when there is room for no key.")
         };
+        let subject = format!("{} {what} {limit} ({used}% used)", settings.name);
         let mut facts = vec![
             ("Budget", limit),
             ("Spent", spending.spent.to_dollars_up()),
@@ -215,7 +217,7 @@ impl Words<'_> {
             Some(refused) => {
                 next.push(refused.who());
                 next.extend(needed_for_everybody(&spending));
-                next.push("Keys that are out go on, each up to its own cap. You hear of this once for a budget of this amount, and once more when there is room for no key.".to_owned());
+                next.push(format!("Keys that are out go on, each up to its own cap. {again}"));
                 next.push(self.how_to_raise(settings, spending.is_for_admin));
             }
         }

@@ -111,6 +111,17 @@ async fn a_returned_alert_is_tried_again_until_it_is_given_up() {
     admin.send_form(&page.form("/console/account/mail")).await.expect(303);
     campus.settle().await;
     assert_eq!(campus.mails("alert")[0].to, "quin@example.edu");
+
+    // Sent again by hand it comes back once more, and the page tells of the try that arrived.
+    campus.hours(2);
+    let (admin, alerts) = (campus.admin().await, campus.console("/alerts"));
+    admin.submit(&admin.get(&alerts).await, &alerts, &[]).await.expect(303);
+    for event in ["full", "delivered"] {
+        campus.settle().await;
+        say(&campus, event, &campus.mails("alert")[0]).await.unwrap();
+        later(&campus, 80).await;
+    }
+    assert_eq!(campus.admin().await.get(&alerts).await.attributes("alert", "data-outcome"), ["delivered"]);
     campus.finish_faulted().await;
 }
 

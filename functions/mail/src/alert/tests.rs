@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bursar_core::domain::audit::{Actor, AuditDetail};
+use bursar_core::domain::usage::crossing::SOME;
 use bursar_core::domain::usage::days::Days;
 use bursar_core::domain::usage::forecast::StandingOut;
 use bursar_core::domain::usage::reading::DailyUse;
@@ -70,7 +71,7 @@ impl Found {
     }
 
     async fn promised(&self) -> String {
-        told(|words| words.promised(&self.programme, &self.budget, self.spending(), ALL)).await
+        told(|words| words.promised(&self.programme, &self.budget, self.spending(), self.crossing.threshold)).await
     }
 
     async fn html(&self, was_lowered: bool) -> String {
@@ -166,7 +167,7 @@ async fn alert_of_a_budget_that_was_changed_tells_what_was_found() {
 
 #[tokio::test]
 async fn alert_of_a_budget_that_is_promised() {
-    let mut found = found(0, steadily(1, 500));
+    let mut found = found(ALL, steadily(1, 500));
     (found.crossing.limit, found.budget.limit, found.budget.reserved) =
         (Usd::from_dollars(25), Usd::from_dollars(25), Usd::from_dollars(20));
     let totals = found.used.own.as_mut().unwrap();
@@ -184,10 +185,14 @@ async fn alert_of_a_budget_that_is_promised() {
     Term ends: 6 February 2027
     As of: 20 November 2026, 11:00 (Europe/Berlin)
     There is too little data to say when the budget will be used up.
-    2 students on the roster have no key, and get none now. For everybody on the roster the budget has to be $60, which is $35 more. Keys that are out go on, each up to its own cap. You hear of this once for a budget of this amount, and once more when there is room for no key. If more is needed, tell the faculty, who can ask for it: frida@example.edu.
+    2 students on the roster have no key, and get none now. For everybody on the roster the budget has to be $60, which is $35 more. Keys that are out go on, each up to its own cap. You hear of this once for a budget of this amount. If more is needed, tell the faculty, who can ask for it: frida@example.edu.
     See the programme: https://bursar.example.edu/console/programmes/cs-pilot
     You get this mail because you are among those who hear about the money of CS pilot.
     ");
+    found.crossing.threshold = SOME;
+    let text = found.promised().await;
+    assert!(text.starts_with("CS pilot has no room for some keys in its $25 (20% used)\n"), "{text}");
+    assert!(text.contains(" You hear again when there is room for no key."), "{text}");
     found.used.own = None;
     let text = found.promised().await;
     assert!(
