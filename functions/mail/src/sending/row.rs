@@ -235,6 +235,11 @@ fn pause_after(row: &OutboxRow) -> Option<SignedDuration> {
     Some(with_jitter(SignedDuration::from_mins(*minutes), row))
 }
 
+/// Whether an alert that comes back now is not sent again by itself.
+pub(crate) fn is_last_try(row: &OutboxRow) -> bool {
+    row.mail.facts().kind == MailKind::Alert && pause_after(row).is_none()
+}
+
 /// The row by which a returned alert is sent again: after an hour or more, or by a person once it was tried often
 /// enough. The events of each row's mail stay with that row. `None` for other mail.
 pub(crate) fn after_return(row: &OutboxRow, now: Moment) -> Option<OutboxRow> {

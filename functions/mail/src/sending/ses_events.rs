@@ -7,7 +7,7 @@ use bursar_core::store::SentAs;
 use bursar_core::store::{Bounce, Undeliverable, UnreachableReason};
 use serde::Deserialize;
 
-use super::row::after_return;
+use super::row::{after_return, is_last_try};
 use crate::letter::ROW_HEADER;
 use crate::prelude::*;
 
@@ -100,8 +100,7 @@ impl App {
             return self.table.end_mail_to(&ends, now, deadline).await;
         };
         let Some(mut code) = code else { return Ok(()) };
-        let is_given_up = |next: OutboxRow| matches!(next.state, MailState::Failed { .. });
-        if code == RETURNED && after_return(&row, now).is_some_and(is_given_up) {
+        if code == RETURNED && is_last_try(&row) {
             code = RETURNED_EACH_TIME;
         }
         // The invocation that moved the row may have died before this, so a repeated event does it again.
