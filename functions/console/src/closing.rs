@@ -2,7 +2,7 @@
 //! person and group spent, what nobody claimed, what of the account no key explains, and what that means for another number of
 //! students. Its sums add up to the cent.
 
-use bursar_core::domain::grant::GrantState;
+use bursar_core::domain::grant::{GrantState, ShownState};
 use bursar_core::domain::programme::Byok;
 use bursar_core::domain::usage::pilot::{PilotFigures, Projection};
 use bursar_core::domain::values::format::time_in;
@@ -184,7 +184,7 @@ struct ClosingPerson {
     address: Option<String>,
     name: Option<String>,
     group: Option<String>,
-    state: &'static str,
+    state: ShownState,
     cap: Usd,
     /// The day of the first key, in the programme's time zone.
     claimed_on: Option<Date>,

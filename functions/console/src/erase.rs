@@ -52,7 +52,7 @@ impl EraseForm {
             let Person { name, roster_id, address } = &of.person;
             let address = if address.is_none() { "no address" } else { address.as_written() };
             let known: Vec<&str> = name.iter().chain(roster_id).map(String::as_str).chain([address]).collect();
-            format!("{}, {} in {}: {why}", known.join(", "), of.shown_state(), of.programme)
+            format!("{}, {} in {}: {why}", known.join(", "), of.shown_state().in_words(None), of.programme)
         };
         Ok(EraseForm {
             erasure: new_ulid(site.clock.now()),

@@ -1,5 +1,6 @@
 //! The format of counts, instants of the account, URLs and people on the console's pages.
 
+use bursar_core::domain::grant::ShownState;
 pub(crate) use bursar_core::domain::values::format::utc;
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::money::grouped;
@@ -24,9 +25,27 @@ pub(crate) fn address(path: &str, query: &[(&str, &str)]) -> String {
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
-pub(crate) const STATES: [&str; 7] = ["invited", "minting", "live", "paused", "stopped", "revoked", "ended"];
+/// The class of a state's badge and its words, with what is left of the cap.
+pub(crate) fn badge(state: ShownState, left: Usd) -> (&'static str, &'static str) {
+    match state.in_words(Some(left)) {
+        ShownState::USED_UP => ("warning", ShownState::USED_UP),
+        words => (state.as_str(), words),
+    }
+}
 
 pub(crate) async fn person(table: &Table, person: &PersonId) -> Result<String, AppError> {
     let known = table.get(StaffPerson::key_of(person)).await?;
     Ok(known.map_or("somebody who was erased".to_owned(), |known| known.address.as_written().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_works_until_its_cap_is_used_up() {
+        assert_eq!(badge(ShownState::Live, Usd::CENT), ("live", "working"));
+        assert_eq!(badge(ShownState::Live, Usd::CENT - Usd::from_micros(1)), ("warning", "used up"));
+        assert_eq!(badge(ShownState::Paused, Usd::ZERO), ("paused", "paused"));
+    }
 }

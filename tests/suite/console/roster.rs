@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use bursar_core::domain::audit::{Act, Actor, Entry};
-use bursar_core::domain::grant::{Grant, HoldKind, Stopped, View};
+use bursar_core::domain::grant::{Grant, HoldKind, ShownState, Stopped, View};
 use bursar_core::domain::mail::failure::NO_ADDRESS;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::money::Usd;
@@ -463,7 +463,7 @@ async fn who_returns_late_takes_another_reservation() {
     assert_eq!(counts(&shown), [0, 0, 0, 0, 2, 0]);
     admin.submit(&shown, APPLY, &[]).await.expect(303);
     let states = [campus.grant("ada").await.shown_state(), campus.grant("bob").await.shown_state()];
-    assert_eq!(states, ["stopped", "invited"]);
+    assert_eq!(states, [ShownState::Stopped, ShownState::Invited]);
     assert!(campus.enabled().is_empty());
     let ada = campus.student("ada").await;
     let replace = campus.my("replace");

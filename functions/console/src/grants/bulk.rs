@@ -2,7 +2,7 @@
 //! on what the preview named, and only writes. If other grants are meant by then, there is another preview. What the provider must be told
 //! is sent by the work of each minute.
 
-use bursar_core::domain::grant::{ChangeRefused, Hold, Unchanged, View};
+use bursar_core::domain::grant::{ChangeRefused, Hold, ShownState, Unchanged, View};
 use bursar_core::domain::values::token::sha256_hex;
 use bursar_core::store::{GrantAct, JobCreation};
 use bursar_core::web::form::LONGEST_REASON;
@@ -276,7 +276,7 @@ pub(crate) async fn act_on(
             (!is_sent).then_some(ChangeRefused::NotMailed)
         }
         GrantAct::Remind => {
-            let is_waiting = mailed(site, at).await?.is_some_and(|grant| grant.shown_state() == "invited");
+            let is_waiting = mailed(site, at).await?.is_some_and(|grant| grant.shown_state() == ShownState::Invited);
             let is_sent = is_waiting && table.remind(at).await?;
             (!is_sent).then_some(ChangeRefused::NotMailed)
         }

@@ -1,7 +1,7 @@
 //! The page of one grant: its state, its history with who acted, and the forms for further acts.
 
 use bursar_core::domain::audit::Entry;
-use bursar_core::domain::grant::{KeyAbsence, Reading, Spending, SwitchState, View};
+use bursar_core::domain::grant::{KeyAbsence, Reading, ShownState, Spending, SwitchState, View};
 
 use super::acts::ActForms;
 use super::list;
@@ -45,7 +45,7 @@ struct GrantForms {
 
 struct GrantRow {
     grant: Grant,
-    state: &'static str,
+    state: ShownState,
     cap: Usd,
     /// What was spent in the window of now, and what is left in it.
     spent: Usd,
@@ -183,5 +183,9 @@ impl GrantRow {
             lifetime: spending.lifetime,
             grant,
         }
+    }
+
+    fn badge(&self) -> (&'static str, &'static str) {
+        show::badge(self.state, self.left)
     }
 }

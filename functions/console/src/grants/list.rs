@@ -3,7 +3,7 @@
 
 use std::cmp::Reverse;
 
-use bursar_core::domain::grant::Reading;
+use bursar_core::domain::grant::{Reading, ShownState};
 use bursar_core::domain::usage::days::Accuracy;
 use bursar_core::domain::values::address::nfc;
 use bursar_core::domain::values::id::KeyName;
@@ -59,7 +59,7 @@ struct GrantListPage<'a> {
 pub(crate) struct GrantRow<'a> {
     pub(crate) programme: &'a Programme,
     pub(crate) line: GrantLine,
-    state: &'static str,
+    state: ShownState,
     cap: Usd,
     /// The spending in the requested span; without one in the current window, and in a file in all.
     spent: Sum,
@@ -81,7 +81,7 @@ pub(crate) fn columns<'a>(of_several: bool) -> [Column<GrantRow<'a>>; 18] {
             .of(|row| Cell::link(paths::programme(&row.programme.id), &row.programme.settings.name)),
         column("").file("name").of(|row| Cell::text(row.line.person.name.as_deref())),
         column("Group").file("group").of(|row| Cell::text(row.line.group.as_deref())),
-        column("State").file("state").hook("state").of(|row| Cell::badge(row.state, row.state)),
+        column("State").file("state").hook("state").of(GrantRow::badge),
         column("Cap").class("money").file("cap_usd").hook("cap-usd").of(|row| Cell::Down(row.cap)),
         column("Spent")
             .class("money")
@@ -136,7 +136,12 @@ pub(crate) async fn page(
         programme,
         sought: &sought,
         filters: [
-            ("state", "State", &sought.state, choices(&show::STATES.map(|state| (state, state)))),
+            (
+                "state",
+                "State",
+                &sought.state,
+                choices(&ShownState::ALL.map(|state| (state.as_str(), state.in_words(None)))),
+            ),
             (
                 "group",
                 "Group",
@@ -215,7 +220,7 @@ impl<'a> GrantRow<'a> {
 
     /// Whether this person has not claimed and is to, and mail reaches them.
     pub(super) fn may_be_reminded(&self) -> bool {
-        self.state == "invited" && self.not_mailed.is_none() && !self.line.person.address.is_none()
+        self.state == ShownState::Invited && self.not_mailed.is_none() && !self.line.person.address.is_none()
     }
 
     fn key(&self) -> String {
@@ -233,6 +238,11 @@ impl<'a> GrantRow<'a> {
 
     fn figure(&self) -> Figure {
         Figure::of(self.spent)
+    }
+
+    fn badge(&self) -> Cell {
+        let (class, words) = show::badge(self.state, self.left);
+        Cell::Shown(Some(self.state.as_str().to_owned()), vec![Part::Badge(class, words.to_owned())])
     }
 
     fn person(&self) -> Cell {
@@ -322,7 +332,7 @@ impl GrantSearch {
 
     fn lets_by(&self, row: &GrantRow<'_>) -> bool {
         let is = |wanted: &str, value: Option<&str>| wanted.is_empty() || value == Some(wanted);
-        is(&self.state, Some(row.state))
+        is(&self.state, Some(row.state.as_str()))
             && is(&self.group, row.line.group.as_deref())
             && is(&self.mail, row.not_mailed.map(|(name, _)| name))
     }

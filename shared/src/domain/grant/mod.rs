@@ -121,6 +121,21 @@ pub enum GrantState {
 }
 
 crate::named! {
+    /// A state with the holds beside it, as attributes, files and URLs spell it. Any hold counts as paused.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum ShownState: as_str {
+        Invited = "invited",
+        Minting = "minting",
+        Live = "live",
+        Paused = "paused",
+        Stopped = "stopped",
+        Revoked = "revoked",
+        Ended = "ended",
+    }
+}
+
+crate::named! {
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
     #[serde(rename_all = "kebab-case")]
     pub enum Stopped: as_str {
@@ -231,8 +246,7 @@ impl Grant {
         self.state != GrantState::Revoked && self.holds.dropped.is_none()
     }
 
-    /// The state as pages name it; any hold counts as paused.
-    pub fn shown_state(&self) -> &'static str {
+    pub fn shown_state(&self) -> ShownState {
         self.state.shown_with(&self.holds)
     }
 
@@ -331,9 +345,16 @@ impl GrantState {
         matches!(self, GrantState::Revoked | GrantState::Ended)
     }
 
-    /// The state as pages name it; any hold counts as paused.
-    pub fn shown_with(&self, holds: &Holds) -> &'static str {
-        if self.is_over() || holds.is_empty() { self.as_str() } else { "paused" }
+    pub fn shown_with(&self, holds: &Holds) -> ShownState {
+        match self {
+            GrantState::Revoked => ShownState::Revoked,
+            GrantState::Ended => ShownState::Ended,
+            _ if !holds.is_empty() => ShownState::Paused,
+            GrantState::Invited => ShownState::Invited,
+            GrantState::Minting { .. } => ShownState::Minting,
+            GrantState::Live { .. } => ShownState::Live,
+            GrantState::Stopped { .. } => ShownState::Stopped,
+        }
     }
 
     pub fn as_str(&self) -> &'static str {
@@ -344,6 +365,24 @@ impl GrantState {
             GrantState::Stopped { .. } => "stopped",
             GrantState::Revoked => "revoked",
             GrantState::Ended => "ended",
+        }
+    }
+}
+
+impl ShownState {
+    pub const USED_UP: &str = "used up";
+
+    /// The state for people, with what is left of the cap where that is known.
+    pub fn in_words(self, left: Option<Usd>) -> &'static str {
+        match self {
+            ShownState::Invited => "not claimed yet",
+            ShownState::Minting => "being made",
+            ShownState::Live if left.is_some_and(|left| left < Usd::CENT) => ShownState::USED_UP,
+            ShownState::Live => "working",
+            ShownState::Paused => "paused",
+            ShownState::Stopped => "no key now",
+            ShownState::Revoked => "removed",
+            ShownState::Ended => "ended",
         }
     }
 }

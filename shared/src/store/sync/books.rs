@@ -2,6 +2,7 @@
 //! groups, the use by model, and the report of each run that ended. The sync decides what is written,
 //! [`models`](crate::domain::usage::models) whose use it is.
 
+use crate::domain::grant::ShownState;
 use crate::domain::ledger::cut::LifetimeUse;
 use crate::domain::ledger::foreign::KeyOwner;
 use crate::domain::programme::guardrail::Guardrail;
@@ -121,7 +122,7 @@ pub struct PeopleCounts {
     pub students: u32,
     /// The students who have had a key.
     pub claimed: u32,
-    pub by_state: BTreeMap<String, u32>,
+    pub by_state: BTreeMap<ShownState, u32>,
     pub by_group: BTreeMap<String, u32>,
     /// Those whose mail comes back.
     pub unreachable: u32,
@@ -133,7 +134,7 @@ impl PeopleCounts {
     pub fn add(&mut self, grant: &Grant, unreachable: &Unreachable) {
         self.students += u32::from(grant.is_student());
         self.claimed += u32::from(grant.is_student() && grant.ever_shown);
-        *self.by_state.entry(grant.shown_state().to_owned()).or_default() += 1;
+        *self.by_state.entry(grant.shown_state()).or_default() += 1;
         if let Some(group) = &grant.group {
             *self.by_group.entry(group.clone()).or_default() += 1;
         }

@@ -117,7 +117,7 @@ fn a_leak_and_a_pause_give_nothing_back_and_a_drop_only_after_its_week() {
         assert_eq!(held.counted().view.budget.reserved, after, "{kind:?}");
         held.view.budget.limit = dollars(19);
         let change = held.view.release(kind, &faculty(), held.now).unwrap();
-        let state = if kind == HoldKind::Paused { "live" } else { "stopped" };
+        let state = if kind == HoldKind::Paused { ShownState::Live } else { ShownState::Stopped };
         assert_eq!((change.budget, change.grant.shown_state()), (BudgetChange::None, state));
         assert_eq!(held.apply(change).view.budget.reserved, after, "the next key takes what was given back");
     }
