@@ -112,7 +112,13 @@ async fn a_test_alert_goes_to_the_person_who_asks_for_it() {
     let asta = campus.student("asta").await;
     let (alerts, test) = (campus.console("/alerts"), campus.console("/alerts/test"));
     let page = asta.get(&alerts).await;
-    assert_eq!(asta.submit(&page, &test, &[]).await.expect(303).location(), Some(&*alerts));
+    let sent = asta.submit(&page, &test, &[]).await.expect(303);
+    assert_eq!(sent.location(), Some(&*alerts));
+    // A page that is refused says nothing of it, the next one does, and only that.
+    assert!(asta.get("/console/account").await.expect(404).all("notice").is_empty());
+    let said = asta.get(&alerts).await.text("notice");
+    assert_eq!(said.as_deref(), Some("A test alert is on its way to you. Nobody else gets it."));
+    assert!(asta.get(&alerts).await.all("notice").is_empty());
     assert_eq!(asta.submit(&page, &test, &[]).await.expect(429).header("retry-after"), Some("60"));
     campus.settle().await;
     let mails = campus.mails("test");

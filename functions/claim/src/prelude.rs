@@ -3,7 +3,7 @@
 pub(crate) use askama::Template;
 pub(crate) use axum::extract::State;
 pub(crate) use axum::http::StatusCode;
-pub(crate) use axum::response::{IntoResponse, Redirect, Response};
+pub(crate) use axum::response::IntoResponse;
 pub(crate) use bursar_core::clock::Moment;
 pub(crate) use bursar_core::deadline::Deadline;
 pub(crate) use bursar_core::domain::audit::Actor;
@@ -22,7 +22,9 @@ pub(crate) use bursar_core::domain::values::window::{Reset, utc_date};
 pub(crate) use bursar_core::orders::NotCarriedOut;
 pub(crate) use bursar_core::provider::ProviderError;
 pub(crate) use bursar_core::store::{ActContext, ActOutcome, StoreError};
-pub(crate) use bursar_core::web::{Answer, AppError, Fields, Frame, Posted, RequestDeadline, Site, Visitor};
+pub(crate) use bursar_core::web::{
+    Answer, AppError, Fields, Frame, Notice, Posted, Reply, RequestDeadline, Site, Visitor,
+};
 
 pub(crate) use crate::my;
 pub(crate) use crate::my::rules::{KeyRules, NextGuardrail};

@@ -1,7 +1,6 @@
 //! Asking for a link, signing in by it or by a code, and signing out. The domain decides whether a link or code is valid;
 //! this file turns requests into that question and a good answer into a session.
 
-use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, Uri};
 use bursar_core::domain::sign_in::{Proof, Session, SignIn};
 use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
@@ -35,7 +34,7 @@ struct NotSignedInPage<'a> {
 }
 
 /// The page of a link. It changes nothing and looks nothing up, since mail scanners open links.
-pub(crate) async fn link(State(site): State<Site>) -> Response {
+pub(crate) async fn link(State(site): State<Site>) -> Reply {
     site.page(&LinkPage { frame: &site.frame })
 }
 
@@ -100,11 +99,13 @@ pub(crate) async fn sign_out(
     posted: Posted,
 ) -> Answer {
     let session = &posted.visitor.session;
-    match posted.fields.get("everywhere") {
-        Some("on") => site.table.sign_out_everywhere(session, site.clock.now(), deadline).await?,
-        _ => site.table.sign_out(session, deadline).await?,
+    let everywhere = posted.fields.get("everywhere") == Some("on");
+    if everywhere {
+        site.table.sign_out_everywhere(session, site.clock.now(), deadline).await?;
+    } else {
+        site.table.sign_out(session, deadline).await?;
     }
-    Ok(([(SET_COOKIE, site.cookies.end_session())], Redirect::to("/")).into_response())
+    Ok(site.done("/", &Notice::SignedOut { everywhere }).setting(site.cookies.end_session()))
 }
 
 /// The only place where a session begins, with the lifetime of the person's role. `None` when the address's
@@ -115,7 +116,7 @@ async fn begin_session(
     by: SignInMethod,
     now: Moment,
     deadline: Deadline,
-) -> Result<Option<Response>, AppError> {
+) -> Result<Option<Reply>, AppError> {
     let known = site.table.known(&after.address).await?;
     let person = match known.filter(|known| known.has_role) {
         Some(known) => Some(site.table.person_of(&known.address, deadline).await?),
@@ -123,12 +124,11 @@ async fn begin_session(
     };
     let token = SessionToken::generate();
     let session = Session::begun(token.hash(), after.address.clone(), person, now);
-    let cookie = [(SET_COOKIE, site.cookies.set_session(&token))];
     if !site.table.sign_in(before, after, &session, deadline).await? {
         return Ok(None);
     }
     tracing::info!(signed_in = by.as_str(), has_role = session.person.is_some(), "somebody signed in");
-    Ok(Some((cookie, Redirect::to(home(&session))).into_response()))
+    Ok(Some(to_home(site, &session).setting(site.cookies.set_session(&token))))
 }
 
 /// The answer to a used link or code. The browser that used it is redirected as before, without a second
@@ -136,7 +136,7 @@ async fn begin_session(
 async fn again(site: &Site, headers: &HeaderMap, address: &MatchedAddress, by: SignInMethod) -> Answer {
     let visitor = Visitor::of(site, headers).await?.filter(|visitor| visitor.session.address == *address);
     let visitor = visitor.ok_or_else(|| refused(site, by))?;
-    Ok(Redirect::to(home(&visitor.session)).into_response())
+    Ok(to_home(site, &visitor.session))
 }
 
 impl SignInMethod {
@@ -148,8 +148,9 @@ impl SignInMethod {
     }
 }
 
-fn home(session: &Session) -> &'static str {
-    if session.person.is_some() { "/console" } else { "/my" }
+fn to_home(site: &Site, session: &Session) -> Reply {
+    let has_role = session.person.is_some();
+    site.done(if has_role { "/console" } else { "/my" }, &Notice::SignedIn { has_role })
 }
 
 /// One and the same page, whatever is wrong.
@@ -187,7 +188,7 @@ struct LinkSentPage<'a> {
     frame: &'a Frame,
 }
 
-pub(crate) async fn start(State(site): State<Site>) -> Response {
+pub(crate) async fn start(State(site): State<Site>) -> Reply {
     site.page(&StartPage { frame: &site.frame })
 }
 
@@ -205,8 +206,8 @@ pub(crate) async fn request_link(
     if let Ok(address) = EmailAddress::parse(text) {
         site.table.request_link(address.matched(), &browser.hash(), site.clock.now(), deadline).await?;
     }
-    let cookie = [(SET_COOKIE, site.cookies.set_asking(&browser))];
-    Ok((StatusCode::ACCEPTED, cookie, site.page(&LinkSentPage { frame: &site.frame })).into_response())
+    let page = site.page(&LinkSentPage { frame: &site.frame });
+    Ok(page.with_status(StatusCode::ACCEPTED).setting(site.cookies.set_asking(&browser)))
 }
 
 #[cfg(test)]

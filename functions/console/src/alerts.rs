@@ -171,7 +171,7 @@ pub(crate) async fn resend(form: Post<Assistants>) -> Answer {
         let why = "It was sent again within the last hour, and mail has come back since. Try again in an hour.";
         return Err(AppError::conflict(why));
     }
-    Ok(Redirect::to(&paths::alerts(id)).into_response())
+    Ok(site.done(&paths::alerts(id), &Notice::AlertSentAgain))
 }
 
 /// Mails a test alert to the sender of the form alone.
@@ -182,5 +182,5 @@ pub(crate) async fn test(post: Post<Assistants>) -> Answer {
         let sentence = "A test alert was sent to you within the last minute. Try again in a minute.";
         return Err(AppError::too_fast(sentence, BETWEEN_TESTS));
     }
-    Ok(Redirect::to(&paths::alerts(programme)).into_response())
+    Ok(site.done(&paths::alerts(programme), &Notice::TestAlertSent))
 }

@@ -56,14 +56,13 @@ impl CsvRequest {
         } else {
             written(Vec::new(), Vec::len, &columns, &mut rows.by_ref().take(MOST_ROWS))?
         };
-        let mut answer = body.into_response();
-        self.describe(&mut answer, name, rows.peek().and(last).map(|last| key(&last)))?;
-        Ok(answer)
+        let headers = self.headers(name, rows.peek().and(last).map(|last| key(&last)))?;
+        Ok(Reply::file(headers, body))
     }
 
     /// `last` is the key of the last row in this answer, if more follow.
-    fn describe(&self, answer: &mut Response, name: &str, last: Option<String>) -> Result<(), AppError> {
-        let headers = answer.headers_mut();
+    fn headers(&self, name: &str, last: Option<String>) -> Result<HeaderMap, AppError> {
+        let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
         headers.insert(CONTENT_DISPOSITION, format!("attachment; filename=\"{name}.csv\"").parse()?);
         headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
@@ -75,7 +74,7 @@ impl CsvRequest {
             let next = part(&show::address(&self.path, &query), &last, &self.until);
             headers.insert(LINK, format!("<{next}>; rel=\"next\"").parse()?);
         }
-        Ok(())
+        Ok(headers)
     }
 }
 
@@ -209,6 +208,7 @@ mod tests {
             let answer = asked(&path, takes).await.answer("x", COLUMNS, rows.clone(), String::clone).unwrap();
             // Another row is there by the next part.
             rows.insert(0, "!".to_owned());
+            let answer = answer.into_response();
             let next = answer.headers().get(LINK).map(|link| link.to_str().unwrap().to_owned());
             let body = bytes(answer).await;
             assert!(body.len() <= MOST_BYTES, "{}", body.len());
@@ -247,7 +247,8 @@ mod tests {
             column("").file("usd").of(|_| Cell::exact(Some("-0.000002"))),
             column("Not in the file").of(|_| Cell::At(None)),
         ];
-        let answer = asked("/x", "").await.answer("x", columns, cells, |(text, _)| (*text).to_owned()).unwrap();
+        let answer =
+            asked("/x", "").await.answer("x", columns, cells, |(text, _)| (*text).to_owned()).unwrap().into_response();
         assert_eq!(answer.headers()[CONTENT_DISPOSITION], "attachment; filename=\"x.csv\"");
         let lines = cells.map(|(_, cell)| format!("\"{cell}\",-0.000002\r\n"));
         assert_eq!(String::from_utf8(bytes(answer).await).unwrap(), format!("text,usd\r\n{}", lines.concat()));

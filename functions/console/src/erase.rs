@@ -84,7 +84,7 @@ pub(crate) async fn press(post: Post<Admins>) -> Answer {
     let whom = address.as_ref().map(|address| address.matched().as_str()).or(named).unwrap_or_default();
     let id = ulid_for(form, &format!("{whom}{ticked}"));
     if site.table.get(Erasure::key_of(id)).await?.is_some() {
-        return Ok(Redirect::to(&paths::erased(id)).into_response());
+        return Ok(site.done(&paths::erased(id), &Notice::Already));
     }
     let mut grants = match &address {
         Some(address) => one_persons(site, address.matched(), named).await?,
@@ -114,7 +114,7 @@ pub(crate) async fn press(post: Post<Admins>) -> Answer {
         return Err(AppError::refused(StatusCode::NOT_FOUND, sentence));
     };
     carry_on(site, id, JobDeadlines::of_a_request(*deadline)).await;
-    Ok(Redirect::to(&paths::erased(id)).into_response())
+    Ok(site.done(&paths::erased(id), &Notice::ErasureBegun))
 }
 
 /// Of the grants under an address those of one person: whose page it is, as the form names it, or else whose the address is by now. The

@@ -95,7 +95,7 @@ pub(crate) async fn save(post: Post<Faculty>) -> Answer {
     let changes: Vec<Difference> = changes.collect();
     let what = changes.iter().cloned().fold(Difference::default(), Difference::and);
     if what.is_empty() {
-        return Ok(to_groups(programme));
+        return Ok(site.done(&paths::groups(&programme.id), &Notice::Already));
     }
     let settings = with(&programme.settings, wanted);
     if what.has("models") && has_too_many_models(&settings) {
@@ -115,7 +115,7 @@ pub(crate) async fn save(post: Post<Faculty>) -> Answer {
         EditOutcome::Done => {
             guardrails::in_a_request(site, RulesSource::Programme(programme.id.clone()), *deadline).await;
             jobs::in_a_request(site, &programme.id, *deadline).await;
-            Ok(to_groups(programme))
+            Ok(site.done(&paths::groups(&programme.id), &Notice::GroupsSaved))
         }
         EditOutcome::NoSuchProgramme => Err(AppError::not_found()),
         EditOutcome::BudgetTooSmall { budget, reserved } => {
@@ -195,7 +195,7 @@ fn has_too_many_models(settings: &Settings) -> bool {
     settings.rules.group_models.values().flatten().map(String::len).sum::<usize>() > MOST_BYTES
 }
 
-fn show(site: &Site, access: &ProgrammeAccess, groups: Vec<GroupForm>, refusal: Option<&'static str>) -> Response {
+fn show(site: &Site, access: &ProgrammeAccess, groups: Vec<GroupForm>, refusal: Option<&'static str>) -> Reply {
     let marks: Vec<String> = groups.iter().map(|group| group.form.made_from()).collect();
     let page = GroupsPage {
         frame: PageFrame::of(site, &access.visitor),
@@ -207,8 +207,4 @@ fn show(site: &Site, access: &ProgrammeAccess, groups: Vec<GroupForm>, refusal: 
         groups,
     };
     site.page(&page)
-}
-
-fn to_groups(programme: &Programme) -> Response {
-    Redirect::to(&paths::groups(&programme.id)).into_response()
 }

@@ -7,7 +7,7 @@ pub(crate) use std::time::Duration;
 pub(crate) use askama::Template;
 pub(crate) use axum::extract::{Path, Query, State};
 pub(crate) use axum::http::StatusCode;
-pub(crate) use axum::response::{IntoResponse, Redirect, Response};
+pub(crate) use axum::response::IntoResponse;
 pub(crate) use bursar_core::clock::Moment;
 pub(crate) use bursar_core::deadline::Deadline;
 pub(crate) use bursar_core::domain::audit::{Act, Actor};
@@ -26,7 +26,7 @@ pub(crate) use bursar_core::store::{
     AccountDay, ActContext, Author, Import, Job, JobState, OutboxRow, RulesSource, Step, StoreError, Undeliverable,
     UnreachableReason, Work,
 };
-pub(crate) use bursar_core::web::{Answer, AppError, Fields, Site, Visitor};
+pub(crate) use bursar_core::web::{Answer, AppError, Fields, Notice, Reply, Site, Visitor};
 pub(crate) use jiff::SignedDuration;
 pub(crate) use jiff::civil::Date;
 pub(crate) use jiff::tz::TimeZone;

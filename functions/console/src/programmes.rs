@@ -56,13 +56,17 @@ fn role_name(role: Role) -> &'static str {
 pub(crate) async fn close(post: Post<Faculty>) -> Answer {
     let Post { site, access, deadline, .. } = &post;
     let id = &access.programme.id;
-    if access.is_admin() {
+    let notice = if access.is_admin() {
         site.table.close(id, post.author()).await?;
         jobs::in_a_request(site, id, *deadline).await;
+        Notice::Closed
     } else if access.programme.closed_at.is_none() {
         ask(&post, CLOSE, "Close the programme", "now, which ends every key".to_owned()).await?;
-    }
-    Ok(Redirect::to(&paths::programme(id)).into_response())
+        Notice::CloseAsked
+    } else {
+        Notice::Already
+    };
+    Ok(site.done(&paths::programme(id), &notice))
 }
 
 /// Asks the admins for what only they may do, once a day for the same.
@@ -101,7 +105,7 @@ pub(crate) async fn copy(post: Post<Faculty>) -> Answer {
     };
     if !access.is_admin() {
         ask(&post, COPY, "Copy the programme", in_words(&draft, with_roster)).await?;
-        return Ok(Redirect::to(&paths::programme(&programme.id)).into_response());
+        return Ok(site.done(&paths::programme(&programme.id), &Notice::CopyAsked));
     }
     if let Some(tier) = gone_tier(&draft.settings, &site.table.tiers().await?) {
         let why = format!(

@@ -110,7 +110,7 @@ pub(crate) async fn save(post: Post<Admins>) -> Answer {
     match site.table.edit_tier(&name, &models, version, post.author()).await? {
         TierOutcome::Done => {
             guardrails::in_a_request(site, RulesSource::Tier(name), post.deadline).await;
-            Ok(Redirect::to(paths::TIERS).into_response())
+            Ok(site.done(paths::TIERS, &Notice::TierSaved { is_removed: models.is_empty() }))
         }
         TierOutcome::Stale(now) => {
             let form = Form::of(TypedTier { name, models: now.models }).typed(fields).beside().refused(STALE);

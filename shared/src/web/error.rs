@@ -6,11 +6,10 @@ use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
 
+use super::Answer;
 use crate::domain::mail::alarm::Cause;
 use crate::prelude::*;
 use crate::provider::ProviderError;
-
-pub type Answer = Result<Response, AppError>;
 
 /// The `Retry-After` of 503 where nothing else says when.
 const SOON: Duration = Duration::from_secs(10);
@@ -56,10 +55,7 @@ impl AppError {
     /// A refusal by a page of the handler's own, such as the form again, with another status.
     pub fn page(status: StatusCode, page: Answer) -> AppError {
         match page {
-            Ok(mut page) => {
-                *page.status_mut() = status;
-                AppError::answer(page)
-            }
+            Ok(page) => AppError::answer(page.with_status(status).into_response()),
             Err(error) => error,
         }
     }

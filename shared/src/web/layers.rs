@@ -2,17 +2,20 @@
 //! for every refusal; and the guard against other sites' forms, since a request that changes something must come from our own pages, as
 //! far as the browser says.
 
+use askama::Template;
 use axum::Router;
+use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, ORIGIN, REFERRER_POLICY,
-    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN,
+    REFERRER_POLICY, SET_COOKIE, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 
-use super::{Answer, AppError, Site, page};
+use super::session::Cookies;
+use super::{AppError, Site, page};
 use crate::config::Origin;
 
 /// Adds to these routes what every page of ours has.
@@ -20,6 +23,7 @@ pub(super) fn dressed(routes: Router, site: &Site) -> Router {
     routes
         .layer(from_fn_with_state(site.origin.clone(), guard))
         .layer(from_fn_with_state(site.clone(), page::with_page))
+        .layer(from_fn_with_state(site.cookies, with_notice))
         .layer(from_fn_with_state(site.origin.is_secure(), with_headers))
 }
 
@@ -54,8 +58,32 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
     headers.entry(name).or_insert(HeaderValue::from_static(value));
 }
 
+#[derive(Template)]
+#[template(source = r#"<p class="notice good" role="status" data-testid="notice">{{ sentence }}</p>"#, ext = "html")]
+struct NoticeLine {
+    sentence: String,
+}
+
+/// Where the frame of every page begins what is its own, before anything that a person wrote.
+const CONTENT: &str = "<main id=\"main\">\n";
+
+/// Puts the sentence that a form left behind above the next page, once.
+async fn with_notice(State(cookies): State<Cookies>, request: Request, next: Next) -> Response {
+    let notice = if request.method() == Method::GET { cookies.notice(request.headers()) } else { None };
+    let response = next.run(request).await;
+    let is_page = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    let Some(notice) = notice.filter(|_| is_page && response.status().is_success()) else { return response };
+    let (mut parts, body) = response.into_parts();
+    let Ok(page) = to_bytes(body, usize::MAX).await else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
+    let line = NoticeLine { sentence: notice.in_words() }.render().unwrap_or_default();
+    let page = String::from_utf8_lossy(&page).replacen(CONTENT, &format!("{CONTENT}{line}\n"), 1);
+    parts.headers.remove(CONTENT_LENGTH);
+    parts.headers.append(SET_COOKIE, cookies.end_notice());
+    Response::from_parts(parts, page.into())
+}
+
 /// Refuses requests from other sites before a route sees them.
-async fn guard(State(origin): State<Origin>, request: Request, next: Next) -> Answer {
+async fn guard(State(origin): State<Origin>, request: Request, next: Next) -> Result<Response, AppError> {
     // What is put has a token of its own, which no page of another site knows.
     let is_safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT);
     if is_safe || is_ours(request.headers(), &origin) {

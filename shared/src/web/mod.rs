@@ -22,13 +22,17 @@ pub mod error;
 pub mod form;
 mod gateway;
 mod layers;
+pub mod notice;
 mod page;
+mod reply;
 pub mod session;
 pub mod site;
 
-pub use error::{Answer, AppError};
+pub use error::AppError;
 pub use form::Fields;
 pub use gateway::Pages;
+pub use notice::Notice;
 pub use page::{Frame, forms_script, stylesheet};
+pub use reply::{Answer, Reply};
 pub use session::{Posted, Visitor};
 pub use site::{RequestDeadline, Site};

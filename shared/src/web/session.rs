@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Redirect};
 use cookie::{Cookie, SameSite};
 
 use super::form::{Fields, FormBounds};
-use super::{AppError, Site};
+use super::{AppError, Notice, Site};
 use crate::config::Origin;
 use crate::domain::programme::role::is_among;
 use crate::domain::sign_in::Session;
@@ -125,12 +125,28 @@ impl Cookies {
         self.set(self.asking_name(), token.reveal(), SameSite::Strict, None)
     }
 
+    pub(super) fn notice(self, headers: &HeaderMap) -> Option<Notice> {
+        self.read(headers, self.notice_name()).and_then(|value| Notice::from_cookie(&value))
+    }
+
+    pub(super) fn set_notice(self, notice: &Notice) -> HeaderValue {
+        self.set(self.notice_name(), &notice.to_cookie(), SameSite::Lax, Some(cookie::time::Duration::minutes(2)))
+    }
+
+    pub(super) fn end_notice(self) -> HeaderValue {
+        self.set(self.notice_name(), "", SameSite::Lax, Some(cookie::time::Duration::ZERO))
+    }
+
     fn session_name(self) -> &'static str {
         if self.secure { "__Host-bursar" } else { "bursar" }
     }
 
     fn asking_name(self) -> &'static str {
         if self.secure { "__Host-bursar-ask" } else { "bursar-ask" }
+    }
+
+    fn notice_name(self) -> &'static str {
+        if self.secure { "__Host-bursar-notice" } else { "bursar-notice" }
     }
 
     /// Reads the cookie of this name alone, as bytes: another site of the domain may set any others, with any

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::response::Response;
 use lambda_http::RequestExt;
 use lambda_runtime::Context;
 
 use super::page::Frame;
 use super::session::Cookies;
+use super::{Notice, Reply};
 use crate::config::{Config, Origin};
 use crate::deadline::Waits;
 use crate::domain::mail::alarm::{Alarm, Cause};
@@ -64,8 +64,13 @@ impl Site {
         Orders { table: &self.table, provider: &self.provider, clock: &self.clock }
     }
 
-    pub fn page(&self, page: &impl Template) -> Response {
-        Frame::page(page)
+    pub fn page(&self, page: &impl Template) -> Reply {
+        Reply::page(Frame::page(page))
+    }
+
+    /// The answer to a form that did what it is for: the page to look at next, which says this.
+    pub fn done(&self, path: &str, notice: &Notice) -> Reply {
+        Reply::done(self.cookies, path, notice)
     }
 
     /// Raises the alarm of a request or a round of work that met a fault of the management key. If that fails, the

@@ -47,6 +47,8 @@ impl KeyForm {
     }
 }
 
+/// Where all of these requests lead.
+const MY: &str = "/my";
 const BETWEEN_READINGS: SignedDuration = SignedDuration::from_mins(1);
 const NOT_ON_YET: &str =
     "The provider did not switch your key on yet. It is asked again each minute; you need do nothing more.";
@@ -62,7 +64,7 @@ pub(crate) async fn leaked(form: KeyForm) -> Answer {
         ActOutcome::Done(grant) => grant,
         ActOutcome::Refused(_) if was_reported => view.grant.clone(),
         // Another attempt has replaced the key of this page, which ended that key.
-        ActOutcome::Refused(_) if epoch < view.grant.epoch => return Ok(to_my()),
+        ActOutcome::Refused(_) if epoch < view.grant.epoch => return Ok(site.done(MY, &Notice::Already)),
         ActOutcome::Refused(_) => {
             return Err(AppError::conflict("You have no working key in this programme that could be ended."));
         }
@@ -77,7 +79,7 @@ pub(crate) async fn leaked(form: KeyForm) -> Answer {
         // A final reading taken now spares the next claim one.
         read_and_note(site, view, &order, *deadline).await;
     }
-    Ok(to_my())
+    Ok(site.done(MY, &Notice::KeyLeaked))
 }
 
 /// Hands the key back: it ends, and the unspent rest of its reservation returns to the budget after the final
@@ -97,7 +99,7 @@ pub(crate) async fn hand_back(form: KeyForm) -> Answer {
         }
         ActOutcome::NoSuchGrant => return Err(AppError::not_found()),
     }
-    Ok(to_my())
+    Ok(site.done(MY, &Notice::KeyHandedBack))
 }
 
 pub(crate) async fn refresh(form: KeyForm) -> Answer {
@@ -122,7 +124,7 @@ pub(crate) async fn refresh(form: KeyForm) -> Answer {
     let found = read(site, view, live, key, *deadline).await.map_err(|error| AppError::provider(&error, silent))?;
     let KeyLookup::Reading(reading) = found else { return Err(AppError::later(silent)) };
     site.table.note_reading(&reading, *deadline).await?;
-    Ok(to_my())
+    Ok(site.done(MY, &Notice::KeyRead))
 }
 
 /// Ends a hold for disuse. Enabling the key is the last step; if it fails, the console's work or another
@@ -140,7 +142,7 @@ pub(crate) async fn resume(form: KeyForm) -> Answer {
     }
     // A limit that has changed meanwhile is sent before the enable.
     match site.orders().carry_out(at, |order| order.kind != OrderKind::Read).await {
-        Ok(_) => Ok(to_my()),
+        Ok(_) => Ok(site.done(MY, &Notice::KeyResumed)),
         Err(NotCarriedOut::Table(error)) => Err(error.into()),
         Err(NotCarriedOut::Provider(error)) => Err(AppError::provider(&error, NOT_ON_YET)),
         Err(_) => Err(AppError::later(NOT_ON_YET)),
@@ -166,14 +168,10 @@ pub(crate) async fn ask_for_more(form: KeyForm) -> Answer {
     let in_charge = site.table.in_charge(&view.programme.settings).await?;
     let people = site.table.people_of(&in_charge, *deadline).await?;
     match site.table.act(form.at(), |view, now| view.ask_for_more(&reason, &people, now)).await? {
-        ActOutcome::Done(_) => Ok(to_my()),
+        ActOutcome::Done(_) => Ok(site.done(MY, &Notice::MoreAsked)),
         ActOutcome::Refused(refused) => Err(refusal::more(refused, *now)),
         ActOutcome::NoSuchGrant => Err(AppError::not_found()),
     }
-}
-
-fn to_my() -> Response {
-    Redirect::to("/my").into_response()
 }
 
 pub(super) enum KeyLookup {

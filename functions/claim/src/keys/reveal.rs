@@ -135,7 +135,7 @@ impl Claim<'_> {
     }
 
     /// The steps from the begun attempt to the page that shows its key.
-    async fn make(&self, begun: &OpenAttempt) -> Result<Response, FailedAttempt> {
+    async fn make(&self, begun: &OpenAttempt) -> Result<Reply, FailedAttempt> {
         self.retire(begun).await?;
         let view = self.view().await?;
         let guardrail = match NextGuardrail::of(&self.site.table, &view).await? {

@@ -67,7 +67,7 @@ pub(crate) async fn data(State(site): State<Site>, visitor: Visitor) -> Answer {
         "grants": grants,
         "notes": NOTES,
     });
-    Ok(([(CONTENT_TYPE, "application/json")], serde_json::to_string_pretty(&data)?).into_response())
+    Ok(Reply::file([(CONTENT_TYPE, "application/json")], serde_json::to_string_pretty(&data)?))
 }
 
 fn each<T>(list: impl IntoIterator<Item = T>, one: impl Fn(T) -> Value) -> Vec<Value> {

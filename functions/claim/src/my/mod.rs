@@ -128,7 +128,7 @@ pub(crate) async fn choose_mails(
         return Err(refused(&site, &posted.visitor, site.clock.now(), sentence).await);
     };
     site.table.choose_mails(&posted.visitor.session.address, digest, reminders, deadline).await?;
-    Ok(Redirect::to("/my#mails").into_response())
+    Ok(site.done("/my", &Notice::MailsChosen))
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -66,9 +66,9 @@ pub(crate) async fn change_admins(post: Post<Admins>) -> Answer {
             return Err(refused(form).await);
         }
         if visitor.session.begun_at + FRESH_FOR <= *now {
-            return Ok(Redirect::to("/").into_response());
+            return Ok(site.done("/", &Notice::SignInAgain));
         }
     }
     site.table.set_admin(&address, is_to_be, person, *now, *deadline).await?;
-    Ok(Redirect::to(&format!("{}#admins", paths::ACCOUNT)).into_response())
+    Ok(site.done(paths::ACCOUNT, &if is_to_be { Notice::AdminAdded } else { Notice::AdminRemoved }))
 }

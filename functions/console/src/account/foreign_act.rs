@@ -74,7 +74,7 @@ pub(crate) async fn act_on_foreign_key(Path(hash): Path<String>, post: Post<Admi
     };
     if before.has(change) {
         conclude_earlier(site, &key, change, before, *deadline).await?;
-        return Ok(Redirect::to(paths::ACCOUNT).into_response());
+        return Ok(site.done(paths::ACCOUNT, &Notice::Already));
     }
 
     let request = ForeignRequest { key: &key, name: &found.name, change, before, by: person, now: site.clock.now() };
@@ -87,7 +87,13 @@ pub(crate) async fn act_on_foreign_key(Path(hash): Path<String>, post: Post<Admi
         site.table.conclude_foreign_act(&act, answered, site.clock.now(), *deadline).await?;
     }
     match answered {
-        Ok(Some(_)) => Ok(Redirect::to(paths::ACCOUNT).into_response()),
+        Ok(Some(_)) => {
+            let notice = match change {
+                ForeignChange::Disable => Notice::KeyDisabled,
+                ForeignChange::Limit(limit) => Notice::KeyLimited { limit },
+            };
+            Ok(site.done(paths::ACCOUNT, &notice))
+        }
         Ok(None) => Err(not_confirmed(NOTHING).because("the provider does not find the key any more")),
         Err(error) if is_certain => Err(not_confirmed(NOTHING).caused_by(&error)),
         Err(error) => Err(not_confirmed("It is not known whether the key was changed.").caused_by(&error)),

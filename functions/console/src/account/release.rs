@@ -25,23 +25,24 @@ pub(crate) async fn release(form: Post<Admins>) -> Answer {
         let sentence = "What was held back is something else by now. Open the page of the account again.";
         return Err(AppError::conflict(sentence));
     }
-    Ok(Redirect::to(paths::ACCOUNT).into_response())
+    Ok(site.done(paths::ACCOUNT, &Notice::Released))
 }
 
 /// Takes the mark off a person with a role, or a finance address, whose mail came back, so that mail is tried again.
 async fn try_again(form: &Post<Admins>, address: &EmailAddress) -> Answer {
     let Post { site, now, deadline, .. } = form;
-    let done = Redirect::to(paths::ACCOUNT).into_response();
     let (known, roles) =
         tokio::try_join!(site.table.known(address.matched()), site.table.list(Roles::of_address(address.matched())))?;
     // The console has nothing for finance, so finance alone is no role of it.
     if known.is_none_or(|known| !known.has_role) && !roles.iter().any(|roles| roles.finance) {
         return Err(AppError::not_found());
     }
-    let Some(mark) = site.table.undeliverable(address.matched(), *now).await? else { return Ok(done) };
+    let Some(mark) = site.table.undeliverable(address.matched(), *now).await? else {
+        return Ok(site.done(paths::ACCOUNT, &Notice::Already));
+    };
     let whom = site.table.person_of(address, *deadline).await?;
     site.table.allow_mail_to(&mark, &whom, form.author()).await?;
-    Ok(done)
+    Ok(site.done(paths::ACCOUNT, &Notice::MailTriedAgain))
 }
 
 /// A management key of another account, as the page shows it.
@@ -101,7 +102,7 @@ pub(super) async fn confirm(form: &Post<Admins>, shown: &str) -> Answer {
     let key = [in_secret.current, in_secret.pending].into_iter().flatten().find(|key| key.as_str() == shown);
     let key = key.ok_or_else(|| AppError::conflict(sentence))?;
     site.table.confirm_account(&key, form.author()).await?;
-    Ok(Redirect::to(paths::ACCOUNT).into_response())
+    Ok(site.done(paths::ACCOUNT, &Notice::AccountConfirmed))
 }
 
 /// The fingerprints of the management keys in the secret; `None` for one that cannot be read.

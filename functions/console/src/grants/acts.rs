@@ -33,7 +33,7 @@ pub(crate) async fn act(Path((_, grant, act)): Path<(String, String, String)>, p
     let view = grant::view(site, access, &grant).await?;
     let at = ActContext { programme: &access.programme.id, grant: &view.grant.id, now: *now, deadline: *deadline };
     let request = GrantRequest { site, post: &post, view: &view, at, by: actor };
-    match act.as_str() {
+    let notice = match act.as_str() {
         "pause" => request.pause().await?,
         "resume" => request.resume().await?,
         "resend" => request.resend().await?,
@@ -41,12 +41,12 @@ pub(crate) async fn act(Path((_, grant, act)): Path<(String, String, String)>, p
         "allow" => request.allow().await?,
         "address" => request.address().await?,
         _ => request.cap().await?,
-    }
-    Ok(Redirect::to(&paths::grant(at.programme, at.grant)).into_response())
+    };
+    Ok(site.done(&paths::grant(at.programme, at.grant), &notice))
 }
 
 impl GrantRequest<'_> {
-    async fn pause(&self) -> Result<(), AppError> {
+    async fn pause(&self) -> Result<Notice, AppError> {
         let mut forms = self.forms();
         forms.pause = forms.pause.typed_only(|id| id == "reason", &self.post.fields);
         let Some(TypedAct { reason, .. }) = forms.pause.read() else {
@@ -60,10 +60,10 @@ impl GrantRequest<'_> {
             ActOutcome::Refused(_) => return Err(over()),
         }
         self.site.orders().now_or_later(self.at).await;
-        Ok(())
+        Ok(Notice::Paused)
     }
 
-    async fn resume(&self) -> Result<(), AppError> {
+    async fn resume(&self) -> Result<Notice, AppError> {
         let is_dropped = self.view.grant.holds.dropped.is_some();
         let why = match self.site.table.act(self.at, |view, now| view.release(self.paused(), self.by, now)).await? {
             ActOutcome::NoSuchGrant => return Err(AppError::not_found()),
@@ -88,7 +88,7 @@ impl GrantRequest<'_> {
         Hold::Paused(self.post.access.role.min(Role::Faculty))
     }
 
-    async fn revoke(&self) -> Result<(), AppError> {
+    async fn revoke(&self) -> Result<Notice, AppError> {
         let mut forms = self.forms();
         forms.revoke = forms.revoke.typed_only(|id| id == "reason", &self.post.fields);
         let Some(TypedAct { reason, .. }) = forms.revoke.read() else {
@@ -99,24 +99,24 @@ impl GrantRequest<'_> {
             return Err(AppError::not_found());
         }
         self.site.orders().now_or_later(self.at).await;
-        Ok(())
+        Ok(Notice::Revoked)
     }
 
-    async fn allow(&self) -> Result<(), AppError> {
+    async fn allow(&self) -> Result<Notice, AppError> {
         // The form carries the number allowed when it was made, so that a second request does not allow one
         // more.
         let seen = self.post.fields.filled("allowed").and_then(|allowed| allowed.parse::<u32>().ok());
         if seen.is_some_and(|seen| seen != self.view.grant.allowed) {
-            return Ok(());
+            return Ok(Notice::Already);
         }
         match self.site.table.act(self.at, |view, _| view.allow(self.by)).await? {
             ActOutcome::NoSuchGrant => Err(AppError::not_found()),
             ActOutcome::Refused(_) => Err(over()),
-            ActOutcome::Done(_) => Ok(()),
+            ActOutcome::Done(_) => Ok(Notice::ReplacementAllowed),
         }
     }
 
-    async fn cap(&self) -> Result<(), AppError> {
+    async fn cap(&self) -> Result<Notice, AppError> {
         let mut forms = self.forms();
         forms.cap = forms.cap.typed(&self.post.fields);
         let Some(TypedAct { cap, reason }) = forms.cap.read() else {
@@ -138,7 +138,8 @@ impl GrantRequest<'_> {
             }
             ActOutcome::Done(_) | ActOutcome::Refused(ChangeRefused::Unchanged) => {
                 self.site.orders().now_or_later(self.at).await;
-                Ok(())
+                let (settings, group) = (&self.view.programme.settings, self.view.grant.group.as_deref());
+                Ok(Notice::CapSet { cap: cap.unwrap_or_else(|| settings.allowance.cap_of(group)) })
             }
             ActOutcome::Refused(_) => Err(over()),
         }
@@ -152,7 +153,7 @@ impl GrantRequest<'_> {
         AppError::page(status, grant::show(self.site, &self.post.access, self.view, forms).await)
     }
 
-    async fn address(&self) -> Result<(), AppError> {
+    async fn address(&self) -> Result<Notice, AppError> {
         let (table, at) = (&self.site.table, self.at);
         let mut forms = self.forms();
         forms.address = forms.address.typed_only(|id| id == "email", &self.post.fields);
@@ -162,7 +163,8 @@ impl GrantRequest<'_> {
             if enrolled.is_none_or(|enrolled| enrolled.grant == *at.grant) {
                 return match table.act(at, |view, _| view.correct_address(&address, self.by)).await? {
                     ActOutcome::NoSuchGrant => Err(AppError::not_found()),
-                    ActOutcome::Done(_) | ActOutcome::Refused(ChangeRefused::Unchanged) => Ok(()),
+                    ActOutcome::Done(_) => Ok(Notice::AddressCorrected),
+                    ActOutcome::Refused(ChangeRefused::Unchanged) => Ok(Notice::Already),
                     ActOutcome::Refused(_) => Err(over()),
                 };
             }
@@ -172,7 +174,7 @@ impl GrantRequest<'_> {
         Err(self.refused(status, forms).await)
     }
 
-    async fn resend(&self) -> Result<(), AppError> {
+    async fn resend(&self) -> Result<Notice, AppError> {
         if self.view.grant.holds.dropped.is_some() {
             return Err(AppError::conflict("It was dropped from the roster, so no mail is sent."));
         }
@@ -185,7 +187,7 @@ impl GrantRequest<'_> {
         }
         let table = &self.site.table;
         match table.resend_roster_mail(self.at).await? {
-            None => Ok(()),
+            None => Ok(Notice::InvitationSent),
             Some(at) => {
                 let sentence = "The roster mail was sent again within the last hour. Try again when the hour is over.";
                 Err(AppError::too_fast(sentence, at.duration_since(self.at.now)))
@@ -195,7 +197,7 @@ impl GrantRequest<'_> {
 
     /// Takes the mark off an address whose mail came back or was complained about. The next mail that comes
     /// back sets it again.
-    async fn try_again(&self, mark: &Undeliverable) -> Result<(), AppError> {
+    async fn try_again(&self, mark: &Undeliverable) -> Result<Notice, AppError> {
         let (table, grant) = (&self.site.table, &self.view.grant);
         if !self.post.access.is_faculty() {
             let why = "Mail to this address came back or is not wanted. Faculty can have it tried once more.";
@@ -208,17 +210,17 @@ impl GrantRequest<'_> {
         if table.allow_mail(self.at, grant, mark, self.by).await?
             || table.undeliverable(&mark.address, self.at.now).await?.is_none()
         {
-            return Ok(());
+            return Ok(Notice::MailTriedAgain);
         }
         let why = "The roster mail was sent by hand within the last hour, and mail has come back since. Try again in an hour.";
         Err(AppError::conflict(why))
     }
 
-    async fn enable(&self) -> Result<(), AppError> {
+    async fn enable(&self) -> Result<Notice, AppError> {
         let why = "It is resumed here, but the provider did not switch the key on yet. It is asked again each minute; you need do nothing more.";
         // A limit that has changed meanwhile is sent before the enable.
         match self.site.orders().carry_out(self.at, |order| order.kind != OrderKind::Read).await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(Notice::Resumed),
             Err(NotCarriedOut::Table(error)) => Err(error.into()),
             Err(NotCarriedOut::Provider(error)) => {
                 Err(AppError::refused(StatusCode::BAD_GATEWAY, why).caused_by(&error))

@@ -147,7 +147,7 @@ pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
     if let Some((bulk, _)) = &previewed
         && site.table.get(Import::key_of(&programme.id, bulk_of(bulk))).await?.is_some_and(|import| import.applied)
     {
-        return Ok(Redirect::to(&paths::programme(&programme.id)).into_response());
+        return Ok(site.done(&paths::programme(&programme.id), &Notice::Already));
     }
     let sought = GrantSearch::of(fields);
     let mut form = Form::<TypedBulk>::blank().apart("bulk-", "").typed(fields);
@@ -233,10 +233,10 @@ async fn start(post: &Post<Faculty>, import: Import) -> Answer {
         JobCreation::Busy => {
             Err(AppError::conflict("Another change of many is under way. Wait until it is done, then press again."))
         }
-        JobCreation::Already => Ok(Redirect::to(&paths::programme(id)).into_response()),
+        JobCreation::Already => Ok(site.done(&paths::programme(id), &Notice::Already)),
         JobCreation::Yes => {
             jobs::in_a_request(site, id, *deadline).await;
-            Ok(Redirect::to(&paths::programme(id)).into_response())
+            Ok(site.done(&paths::programme(id), &Notice::ManyBegun { students: import.steps.into() }))
         }
     }
 }

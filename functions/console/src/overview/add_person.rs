@@ -76,12 +76,17 @@ pub(crate) async fn add_person(post: Post<Faculty>) -> Answer {
 async fn apply(post: &Post<Faculty>, mut steps: Vec<Step>) -> Answer {
     let programme = &post.access.programme.id;
     steps.sort_by_key(|step| !matches!(step, Step::Move { .. } | Step::Return { .. }));
+    let notice = match steps.as_slice() {
+        [] => Notice::Already,
+        steps if steps.iter().any(|step| matches!(step, Step::Add { .. })) => Notice::PersonAdded,
+        _ => Notice::PersonChanged,
+    };
     for step in steps.chunks(1) {
         if let Some(why) = import::apply(&post.site, programme, None, step, post.author()).await?.first() {
             return Err(AppError::conflict(refused(*why)));
         }
     }
-    Ok(Redirect::to(&paths::programme(programme)).into_response())
+    Ok(post.site.done(&paths::programme(programme), &notice))
 }
 
 fn refused(why: ChangeRefused) -> &'static str {

@@ -1,7 +1,7 @@
 //! Editing a programme: saves the fields of the form, provided that nobody has edited the programme since
 //! the form was made. Faculty's changes of an admin's settings become a request.
 
-use bursar_core::domain::programme::request::{BUDGET, Request};
+use bursar_core::domain::programme::request::{BUDGET, Request, Wish};
 use bursar_core::store::{self, EditOutcome};
 
 use super::page::{self, PageState};
@@ -31,12 +31,12 @@ pub(crate) async fn edit(post: Post<Faculty>) -> Answer {
     let before = Draft { settings: programme.settings.clone(), budget: budget.limit };
     let is_stale = fields.filled("version").is_some_and(|sent| sent != version(programme, budget.limit));
     let form = Form::of(before.clone()).typed(fields);
-    Edit { post: &post, before, form, is_stale }.carry_out().await?;
-    Ok(Redirect::to(&paths::programme(&programme.id)).into_response())
+    let notice = Edit { post: &post, before, form, is_stale }.carry_out().await?;
+    Ok(site.done(&paths::programme(&programme.id), &notice))
 }
 
 impl Edit<'_> {
-    async fn carry_out(mut self) -> Result<(), AppError> {
+    async fn carry_out(mut self) -> Result<Notice, AppError> {
         let post = self.post;
         let Post { site, access, person, fields, now, deadline, .. } = post;
         let programme = &access.programme;
@@ -53,7 +53,7 @@ impl Edit<'_> {
         }
         let saved = self.form.changes(&after);
         if saved.is_empty() && wished.is_empty() {
-            return Ok(());
+            return Ok(Notice::Already);
         }
         // Models and providers which were not named before have to exist.
         if let Some(status) = refuse_unlisted(site, &mut self.form, &after.settings, *deadline).await? {
@@ -61,8 +61,10 @@ impl Edit<'_> {
             return Err(self.refused(status, why).await);
         }
         let request = Request::of(programme.id.clone(), person.clone(), wished.wishes(), *now);
+        let asked =
+            Notice::Asked { wishes: request.wishes.iter().map(in_words).collect(), is_rest_saved: !saved.is_empty() };
         if saved.is_empty() && site.table.get(OutboxRow::key_of(request.form)).await?.is_some() {
-            return Ok(());
+            return Ok(asked);
         }
         if fields.filled("version").is_none() {
             return Err(AppError::unprocessable(NO_VERSION));
@@ -74,10 +76,11 @@ impl Edit<'_> {
             return Err(self.refused(StatusCode::CONFLICT, STALE).await);
         }
         self.save(after, &saved).await?;
-        if !wished.is_empty() {
-            site.table.ask_admins(&request, wished.entry(Act::Asked), post.author()).await?;
+        if wished.is_empty() {
+            return Ok(Notice::Saved);
         }
-        Ok(())
+        site.table.ask_admins(&request, wished.entry(Act::Asked), post.author()).await?;
+        Ok(asked)
     }
 
     async fn save(mut self, after: Draft, saved: &Difference) -> Result<(), AppError> {
@@ -139,6 +142,11 @@ impl Edit<'_> {
         let form = if self.is_stale { form.beside() } else { form };
         again(&self.post.site, status, &self.post.access, form).await
     }
+}
+
+/// A wish as the next page names it: the budget with its amounts, any other by its label.
+fn in_words(wish: &Wish) -> String {
+    if wish.setting == BUDGET { format!("a budget of {}", wish.words) } else { wish.label.clone() }
 }
 
 async fn again(site: &Site, status: StatusCode, access: &ProgrammeAccess, form: Form<Draft>) -> AppError {

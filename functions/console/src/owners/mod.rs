@@ -11,9 +11,6 @@ use self::selection::{KeySelection, Purpose, Wanted};
 use crate::account;
 use crate::prelude::*;
 
-/// Where the account's page shows the owners.
-const DONE: &str = "/console/account#owners";
-
 const CHANGED: &str = "Something changed since you looked. This is how it stands now; what is not listed was given.";
 const OUT_OF_TIME: &str =
     "So many keys take longer than one page may. Some are done; press again for those that are listed here.";
@@ -68,7 +65,13 @@ pub(crate) async fn assign(post: Post<Admins>) -> Answer {
             }
         },
     }
-    Ok(Redirect::to(DONE).into_response())
+    let keys = keys.len() as u64;
+    let notice = match &asked.purpose {
+        Purpose::TakeBack => Notice::KeysTakenBack { keys },
+        Purpose::Give { .. } if is_given => Notice::Already,
+        Purpose::Give { .. } => Notice::KeysGiven { keys },
+    };
+    Ok(site.done(paths::ACCOUNT, &notice))
 }
 
 /// Whether a request before this one gave all these keys.

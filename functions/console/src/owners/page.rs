@@ -162,7 +162,7 @@ pub(super) fn preview(
     asked: &Asked,
     selection: &KeySelection,
     why: Option<&'static str>,
-) -> Response {
+) -> Reply {
     let (to, from) = match &asked.purpose {
         Purpose::Give { owner, from, .. } => (Some(&**owner), from.to_string()),
         Purpose::TakeBack => (None, String::new()),

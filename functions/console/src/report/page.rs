@@ -90,7 +90,7 @@ pub(super) async fn show(site: &Site, scope: &ReportScope, report: Result<Spendi
         (None, Some((programme, _))) => site.page(&ReportPage { frame, programme, form, results }),
         _ => site.page(&ReportPageOfSeveral { frame, form, results }),
     };
-    Ok((status, page).into_response())
+    Ok(page.with_status(status))
 }
 
 impl<'a> ReportResults<'a> {

@@ -121,7 +121,7 @@ impl Compared {
         }
     }
 
-    fn page(&self, site: &Site, access: &ProgrammeAccess, of: &RosterPreview, refused: Option<&str>) -> Response {
+    fn page(&self, site: &Site, access: &ProgrammeAccess, of: &RosterPreview, refused: Option<&str>) -> Reply {
         let preview = Preview { compared: self, import: of.import, why: &of.why, refused };
         page(site, access, of.import, &self.plan.rows, Some(preview))
     }
@@ -134,7 +134,7 @@ fn page(
     import: Ulid,
     rows: &[PlannedRow],
     preview: Option<Preview<'_>>,
-) -> Response {
+) -> Reply {
     let programme = &access.programme;
     let list = |change: Change| {
         let testid = if change == Change::Refused { "refused-row" } else { "row" };
@@ -186,7 +186,7 @@ pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
     // For another version of the roster it has other steps, so it is another import.
     let import = fields.filled("roster").map_or(previewed, |roster| ulid_for(previewed, roster));
     if site.table.get(Import::key_of(&programme.id, import)).await?.is_some_and(|import| import.applied) {
-        return applied(site, programme, previewed, *deadline).await;
+        return applied(site, programme, previewed, &Notice::Already, *deadline).await;
     }
     let (preview, file) = site.table.preview(&programme.id, previewed, *now).await?.ok_or_else(gone)?;
     let before = last_import(site, programme).await?;
@@ -207,17 +207,23 @@ pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
     }
     let import = compared.import(programme, import, site.clock.now());
     start(site, &import, &compared.plan, before, &[], form.author()).await?;
-    applied(site, programme, previewed, *deadline).await
+    let count = |changes: &[Change]| changes.iter().map(|change| compared.plan.count(*change) as u64).sum();
+    let notice = Notice::RosterApplied {
+        added: count(&[Change::Added]),
+        dropped: count(&[Change::Dropped]),
+        others: count(&[Change::Changed, Change::Moved, Change::Returned]),
+    };
+    applied(site, programme, previewed, &notice, *deadline).await
 }
 
 /// After an import was started: a registrar's file waits no longer.
-async fn applied(site: &Site, programme: &Programme, previewed: Ulid, deadline: Deadline) -> Answer {
+async fn applied(site: &Site, programme: &Programme, previewed: Ulid, notice: &Notice, deadline: Deadline) -> Answer {
     let preview = site.table.get(RosterPreview::key_of(&programme.id, previewed)).await?;
     if let Some(preview) = preview.filter(RosterPreview::waits) {
         site.table.trust_token(&preview, deadline).await?;
         site.table.remove_waiting_files(&preview, false, deadline).await?;
     }
-    Ok(Redirect::to(&paths::programme(&programme.id)).into_response())
+    Ok(site.done(&paths::programme(&programme.id), notice))
 }
 
 /// The last job that applied a roster here, which has ended. What is compared after it is compared with what it left.
@@ -237,13 +243,14 @@ pub(crate) async fn undo(form: Post<Faculty>) -> Answer {
     let import = fields.filled("import").and_then(|import| import.parse().ok()).ok_or_else(gone)?;
     let undo = site.table.get(Import::key_of(&access.programme.id, Import::undo(import))).await?;
     if undo.is_some_and(|undo| undo.applied) {
-        return Ok(Redirect::to(&paths::programme(&access.programme.id)).into_response());
+        return Ok(site.done(&paths::programme(&access.programme.id), &Notice::Already));
     }
     let before = last_import(site, &access.programme).await?;
     let (undo, steps) = site.table.undo_of(&access.programme.id, import, *now).await?.ok_or_else(gone)?;
+    let notice = Notice::DropsUndone { people: steps.len() as u64 };
     let plan = ImportPlan { steps, ..ImportPlan::default() };
     start(site, &undo, &plan, before, &[], form.author()).await?;
-    Ok(Redirect::to(&paths::programme(&access.programme.id)).into_response())
+    Ok(site.done(&paths::programme(&access.programme.id), &notice))
 }
 
 /// Starts the job that does what is planned, with the mails that tell of it.

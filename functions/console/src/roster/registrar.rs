@@ -148,8 +148,8 @@ async fn file(request: Request) -> Result<Vec<u8>, AppError> {
     Ok(file.into())
 }
 
-fn answer(status: StatusCode, said: &Value) -> Response {
-    (status, [(CONTENT_TYPE, "application/json")], said.to_string()).into_response()
+fn answer(status: StatusCode, said: &Value) -> Reply {
+    Reply::file([(CONTENT_TYPE, "application/json")], said.to_string()).with_status(status)
 }
 
 /// What the overview says of a token.
@@ -188,7 +188,7 @@ pub(crate) async fn change_token(form: Post<Faculty>) -> Answer {
             if let Some(token) = site.table.get(RosterToken::key_of(&programme.id)).await? {
                 site.table.end_roster_token(&token, form.author()).await?;
             }
-            Ok(Redirect::to(&paths::programme(&programme.id)).into_response())
+            Ok(site.done(&paths::programme(&programme.id), &Notice::TokenEnded))
         }
         Some("make") => {
             let token = RegistrarToken::generate();

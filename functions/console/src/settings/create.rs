@@ -36,16 +36,20 @@ pub(crate) async fn create(post: Post<Admins>) -> Answer {
 pub(crate) async fn make<A: Admission>(post: &Post<A>, draft: Draft, copied: Option<CopiedProgramme>) -> Answer {
     let Draft { settings, budget } = draft;
     let form = post.fields.filled("form").and_then(|id| id.parse().ok());
+    let notice = match &copied {
+        Some(copied) => Notice::CopyMade { with_roster: copied.roster.is_some() },
+        None => Notice::ProgrammeMade { has_roster: settings.roster },
+    };
     let is_copy = copied.is_some();
     let new = NewProgramme { settings, budget, form, copied };
     let id = post.site.table.create(new, post.author()).await?;
     if is_copy {
         jobs::in_a_request(&post.site, &id, post.deadline).await;
     }
-    Ok(Redirect::to(&paths::programme(&id)).into_response())
+    Ok(post.site.done(&paths::programme(&id), &notice))
 }
 
-fn page(site: &Site, visitor: &Visitor, form: &Form<Draft>) -> Response {
+fn page(site: &Site, visitor: &Visitor, form: &Form<Draft>) -> Reply {
     let fields = SettingFields::of_new(form);
     site.page(&NewProgrammePage {
         frame: PageFrame::of(site, visitor),

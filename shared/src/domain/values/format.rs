@@ -3,6 +3,7 @@
 
 use std::borrow::Borrow;
 
+use crate::domain::values::money::grouped;
 use crate::prelude::*;
 
 /// `20 November 2026`; templates pass a reference.
@@ -39,6 +40,11 @@ pub fn month(date: Date) -> String {
 /// `November 2026`
 pub fn named_month(date: Date) -> String {
     date.strftime("%B %Y").to_string()
+}
+
+/// A number with what it counts: `1 student`, `1,200 students`.
+pub fn counted(number: u64, one: &str, several: &str) -> String {
+    format!("{} {}", grouped(number), if number == 1 { one } else { several })
 }
 
 /// A text that somebody chose, as a cell of a CSV file that spreadsheets open: in quotes, and with an apostrophe before what they would

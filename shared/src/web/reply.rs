@@ -1,0 +1,48 @@
+//! What a handler answers where nothing is wrong: a page, a file, or, after a form, the way to a page with the sentence that it says.
+//! There is no other way to make one, so a form's handler without its sentence does not compile.
+
+use axum::body::Body;
+use axum::http::header::SET_COOKIE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, IntoResponseParts, Redirect, Response};
+
+use super::session::Cookies;
+use super::{AppError, Notice};
+
+pub type Answer = Result<Reply, AppError>;
+
+#[derive(Debug)]
+pub struct Reply(Response);
+
+impl Reply {
+    /// A file, or what a program reads.
+    pub fn file(headers: impl IntoResponseParts, content: impl Into<Body>) -> Reply {
+        Reply((headers, content.into()).into_response())
+    }
+
+    pub(super) fn page(page: Response) -> Reply {
+        Reply(page)
+    }
+
+    pub(super) fn done(cookies: Cookies, path: &str, notice: &Notice) -> Reply {
+        Reply(Redirect::to(path).into_response()).setting(cookies.set_notice(notice))
+    }
+
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Reply {
+        *self.0.status_mut() = status;
+        self
+    }
+
+    #[must_use]
+    pub fn setting(mut self, cookie: HeaderValue) -> Reply {
+        self.0.headers_mut().append(SET_COOKIE, cookie);
+        self
+    }
+}
+
+impl IntoResponse for Reply {
+    fn into_response(self) -> Response {
+        self.0
+    }
+}
