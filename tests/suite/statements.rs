@@ -132,7 +132,7 @@ async fn each_has_the_rows_of_its_programmes_once() {
     );
     let (text, html) = (fin.contents.text.clone().unwrap(), fin.contents.html.clone().unwrap());
     for says in [&text, &html] {
-        assert!(says.contains("begins with the first complete sync, of 2026-11-05 00:20 UTC."), "{says}");
+        assert!(says.contains("begins with the first complete sync, of 5 Nov 2026, 00:20 UTC."), "{says}");
         assert!(!says.contains("Law") && !says.contains("4713") && !says.contains("90.000000"), "{says}");
     }
     assert!(text.contains("\nPhysics: cost code 4712, used by keys of students, spent 27.000000\n"), "{text}");
@@ -152,7 +152,7 @@ async fn each_has_the_rows_of_its_programmes_once() {
     let mails = sent(&campus).await;
     let subjects: Vec<_> = mails.iter().map(|mail| mail.contents.subject.as_str()).collect();
     assert_eq!(subjects, ["Statement of December 2026: $1.000000"; 2]);
-    assert!(mails[0].contents.text.as_ref().unwrap().contains("ends with the next one, of 2027-01-03 08:20 UTC"));
+    assert!(mails[0].contents.text.as_ref().unwrap().contains("ends with the next one, of 3 Jan 2027, 08:20 UTC"));
     campus.finish().await;
 }
 
@@ -339,7 +339,7 @@ async fn a_cost_code_that_changed_is_said() {
     cut(&campus, "2026-12-01T00:20:00Z", &[(&maths, 15)]).await;
     look(&campus).await;
     let says =
-        "The cost code of maths changed on 2026-11-20, from 4711 to 4712. Its rows here stand under the new one.";
+        "The cost code of maths changed on 20 Nov 2026, from 4711 to 4712. Its rows here stand under the new one.";
     let mails = sent(&campus).await;
     let november = mails.iter().find(|mail| mail.contents.subject.contains("November")).unwrap();
     assert!(november.contents.text.as_ref().unwrap().contains(says), "{:?}", november.contents.text);

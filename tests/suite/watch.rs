@@ -127,10 +127,10 @@ async fn a_break_is_told_to_nobody() {
         campus.hours(48);
     }
     told.retain(|mail| mail.contains("credit") || mail.contains("balance"));
-    assert_eq!(told, ["2026-11-24: Buy $100 of credit by 24 December 2026"]);
+    assert_eq!(told, ["2026-11-24: Buy $100 of credit by 24 Dec 2026"]);
     let admin = campus.admin().await;
     let page = admin.get("/console/account").await.readable();
-    assert!(page.contains("no day the balance lasts beyond 8 February 2027 if all keys"), "{page}");
+    assert!(page.contains("no day the balance lasts beyond 8 Feb 2027 if all keys"), "{page}");
     campus.finish_unjudged().await;
 }
 

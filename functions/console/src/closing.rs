@@ -5,7 +5,6 @@
 use bursar_core::domain::grant::{GrantState, ShownState};
 use bursar_core::domain::programme::Byok;
 use bursar_core::domain::usage::pilot::{PilotFigures, Projection};
-use bursar_core::domain::values::format::time_in;
 use bursar_core::domain::values::money::each_in_cents;
 use futures_util::TryStreamExt;
 
@@ -88,7 +87,7 @@ pub(crate) async fn closeout(
     let zone = programme.settings.term.zone();
     let is_open = persons.iter().any(|person| person.is_open);
     let unclaimed = persons.iter().filter(|person| person.claimed_on.is_none());
-    let residual = days.first().map(|day| (day.residual, day.day.to_string()));
+    let residual = days.first().map(|day| (day.residual, long_date(day.day)));
     let mut figures = PilotFigures::default();
     persons.iter().for_each(|person| figures.add(person.claimed_on.is_some(), &person.used.credits));
     let typed = asked.students.trim();
@@ -103,8 +102,8 @@ pub(crate) async fn closeout(
         frame: PageFrame::of(&site, &access.visitor),
         programme,
         preliminary: preliminary(programme, sync.listed_at, is_open, now),
-        as_of: sync.listed_at.map(|at| time_in(at, zone)),
-        term: format!("{} to {}", term.starts_on(), term.ends_on()),
+        as_of: sync.listed_at.map(|at| column_time(at, zone)),
+        term: format!("{} to {}", long_date(term.starts_on()), long_date(term.ends_on())),
         budget: budget.limit,
         spent: spent.iter().copied().sum(),
         spent_in_cents: cents.iter().copied().sum(),

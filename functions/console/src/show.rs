@@ -1,7 +1,7 @@
 //! The format of counts, instants of the account, URLs and people on the console's pages.
 
 use bursar_core::domain::grant::ShownState;
-pub(crate) use bursar_core::domain::values::format::utc;
+pub(crate) use bursar_core::domain::values::format::{long_date, utc};
 use bursar_core::domain::values::id::PersonId;
 use bursar_core::domain::values::money::grouped;
 use bursar_core::store::{StaffPerson, Table};

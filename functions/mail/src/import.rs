@@ -142,7 +142,7 @@ mod tests {
         A registrar's file for CS pilot waits for you, and changes nothing until then. It adds 12 people to the 40 on the roster, more than a fifth. Of its 50 rows 3 are refused.
         Added: 12
         Rows that were refused: 3
-        Look at what it would change, and apply it if that is right: a warning on the programme's page leads to it. It waits until 30 November 2026, 04:00 (Europe/Berlin), or until the next file comes.
+        Look at what it would change, and apply it if that is right: a warning on the programme's page leads to it. It waits until 30 Nov 2026, 04:00 (Europe/Berlin), or until the next file comes.
         Open the programme: https://bursar.example.edu/console/programmes/cs-pilot
         You get this mail because you decide about the roster of CS pilot.
         ");

@@ -10,7 +10,7 @@ pub(crate) use bursar_core::domain::programme::role::is_among;
 pub(crate) use bursar_core::domain::programme::{Programme, Settings};
 pub(crate) use bursar_core::domain::usage::crossing::per_cent;
 pub(crate) use bursar_core::domain::values::address::EmailAddress;
-pub(crate) use bursar_core::domain::values::format::{long_date, time_in};
+pub(crate) use bursar_core::domain::values::format::{end_time_in, long_date, time_in, utc};
 pub(crate) use bursar_core::domain::values::id::{GrantId, PersonId, ProgrammeId};
 pub(crate) use bursar_core::domain::values::money::Usd;
 pub(crate) use bursar_core::domain::values::window::{Reset, utc_date};
@@ -22,5 +22,5 @@ pub(crate) use ulid::Ulid;
 
 pub(crate) use crate::App;
 pub(crate) use crate::compose::{ComposedRow, GONE, NO_SUCH_PERSON};
-pub(crate) use crate::letter::words::{Words, said, utc};
+pub(crate) use crate::letter::words::{Words, said};
 pub(crate) use crate::letter::{Letter, LetterPart, plain};

@@ -157,7 +157,7 @@ mod tests {
         Programme: CS pilot
         Asked by: frida@example.edu
         Cost code: 4711 instead of nothing
-        Asked: 20 November 2026, 11:00 (Europe/Berlin)
+        Asked: 20 Nov 2026, 11:00 (Europe/Berlin)
         If you agree, open the settings, put in what is asked for, and press "Save". If you do not, answer this mail and say why. All admins got it.
         Open the settings: https://bursar.example.edu/console/programmes/cs-pilot#edit
         An answer to this mail goes to frida@example.edu.
@@ -179,8 +179,8 @@ mod tests {
         ada@example.edu asks for a larger cap in CS pilot. Nothing is changed by asking.
         Name: Ada Lovelace
         Cap: $20 for the whole term
-        Used: $16.40, as of 20 November 2026, 11:00 (Europe/Berlin)
-        Asked: 20 November 2026, 11:00 (Europe/Berlin)
+        Used: $16.40, as of 20 Nov 2026, 11:00 (Europe/Berlin)
+        Asked: 20 Nov 2026, 11:00 (Europe/Berlin)
         Reason: The last exercise needs a larger model.
         If you agree, set another cap on the page of the grant, where the request stands for a week. If you do not, answer this mail and say why. All who decide about the programme got it.
         Open the grant: https://bursar.example.edu/console/programmes/cs-pilot/grants/0123456789abcdef

@@ -63,7 +63,7 @@ async fn whom_mail_does_not_reach_reads_why() {
         let mark = Undeliverable { address: address.matched().clone(), why, at: now };
         campus.table.end_mail_to(&[mark], now, soon()).await.unwrap();
         let my = ada.get("/my").await.expect(200).readable();
-        assert!(my.contains(says) && my.contains(&now.strftime("%-d %B %Y").to_string()), "{my}");
+        assert!(my.contains(says) && my.contains(&now.strftime("%-d %b %Y").to_string()), "{my}");
     }
     campus.finish().await;
 }

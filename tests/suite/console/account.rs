@@ -68,8 +68,8 @@ async fn the_account_shows_what_syncs_found() {
         "Usual reasons of a residual are",
         "2 of them are enabled and have no limit",
         "gone $90.00 no limit",
-        "2026-11-13 2 days $160.00 +$5.00 $3.00 +$1.00 $60.00 $0.00 $90.00 $4.00 +$4.00",
-        "2026-11-11 $155.00 +$3.00 $2.00 +$2.00 $60.00 -$89.00 $0.00 $90.00 +$90.00 $0.00",
+        "13 Nov 2026 2 days $160.00 +$5.00 $3.00 +$1.00 $60.00 $0.00 $90.00 $4.00 +$4.00",
+        "11 Nov 2026 $155.00 +$3.00 $2.00 +$2.00 $60.00 -$89.00 $0.00 $90.00 +$90.00 $0.00",
         "6 1 0 0 $4.00 $840.00 yes 1 problem",
     ] {
         assert!(text.contains(words), "{words}: {text}");
@@ -109,7 +109,7 @@ async fn each_thing_that_is_wrong_is_one_warning() {
     campus.gate.at(Matcher::call("provider:GET /credits").of(FunctionName::UsageSync).every(), Fault::Status(400));
     assert_eq!(campus.sync().await["complete"], false);
     insta::assert_snapshot!(warnings().await.join("\n"), @"
-    No sync was complete for more than 26 hours. The last that was began at 2026-11-10 09:30 UTC. The table of the last syncs below says why.
+    No sync was complete for more than 26 hours. The last that was began at 10 Nov 2026, 09:30 UTC. The table of the last syncs below says why.
     The last sync was not complete: this run is not complete: the sums could not be held against the account
     ");
     campus.finish_faulted().await;
@@ -124,7 +124,7 @@ async fn the_page_says_what_to_buy_by_when() {
     let dollars = Usd::from_dollars;
     // The programme ends in 91 days: $182 of other keys, $20 of its own. Three dollars a day leave forty days, less thirty.
     for (balance, buys, by, warns) in [
-        (120, "100.000000", "2026-11-20", "Buy $100 of credit, and begin by 20 November 2026"),
+        (120, "100.000000", "2026-11-20", "Buy $100 of credit, and begin by 20 Nov 2026"),
         (80, "200.000000", "2026-11-06", "Buy $200 of credit now"),
         (10, "200.000000", "2026-10-14", "The balance is $32.00 below what two weeks use"),
     ] {
@@ -137,7 +137,7 @@ async fn the_page_says_what_to_buy_by_when() {
     let page = admin.get(ACCOUNT).await.readable();
     for sentence in [
         "Programmes can still cost $20.00",
-        "Foreign keys may use $182.00 until 8 February 2027 (the end of the last programme, but at most a year ahead) if they go on like the $56.00 of",
+        "Foreign keys may use $182.00 until 8 Feb 2027 (the end of the last programme, but at most a year ahead) if they go on like the $56.00 of",
         "if all keys go on like the $84.00 of the last 28 days, and a purchase may take 30 days",
     ] {
         assert!(page.contains(sentence), "{sentence}: {page}");

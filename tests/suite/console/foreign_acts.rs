@@ -85,7 +85,7 @@ async fn a_foreign_key_is_changed_once_and_on_record() {
     assert!(!page.body.contains("<script>alert") && page.body.contains("&#60;script&#62;alert"), "names are text");
     let told = page.texts("foreign-act").join("\n");
     assert!(
-        told.contains("admin@example.edu pressed to limit it to $2.50 at 2026-11-10 09:31 UTC, and the provider did"),
+        told.contains("admin@example.edu pressed to limit it to $2.50 at 10 Nov 2026, 09:31 UTC, and the provider did"),
         "{told}"
     );
     assert!(row(&page, &labs).contains("$2.50") && row(&page, &other).contains("disabled"), "before the next sync");

@@ -107,9 +107,9 @@ async fn every_page_tells_the_same_and_what_is_not_known() {
     let page = faye.get(&format!("{REPORT}?by=model&to=2026-11-15")).await.expect(200);
     assert_eq!(page.one("report-total").get("data-usd"), "8.036600");
     insta::assert_snapshot!(page.texts("report-note").join("\n"), @"
-    No sync has read these days to their end yet: 2026-11-15.
-    Nights without a sync: only the sum is known of 2026-11-04 to 2026-11-13, so some of it may belong to a day beside.
-    Models and numbers of requests are not known of 2026-11-04 to 2026-11-06, 2026-11-15.
+    No sync has read these days to their end yet: 15 Nov 2026.
+    Nights without a sync: only the sum is known of 4–13 Nov 2026, so some of it may belong to a day beside.
+    Models and numbers of requests are not known of 4–6 Nov 2026, 15 Nov 2026.
     $3 more was spent with provider keys of the users' own. That is another bill, and in no sum here.
     ");
     let file = faye.get(&format!("{REPORT}.csv?by=day&by=group&by=model&by=person")).await.expect(200);

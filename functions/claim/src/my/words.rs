@@ -77,7 +77,7 @@ pub(crate) fn window(view: &View, now: Moment) -> String {
 
 fn not_made_yet(view: &View) -> String {
     let settings = &view.programme.settings;
-    let until = settings.claims.claim_closes_at.map(|closes| time_in(closes, settings.term.zone()));
+    let until = settings.claims.claim_closes_at.map(|closes| end_time_in(closes, settings.term.zone()));
     let until = until.map_or(String::new(), |until| format!(" You can do that until {until}."));
     format!("Your key is made when you press the button, and shown to you once.{until}")
 }

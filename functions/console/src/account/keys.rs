@@ -130,5 +130,5 @@ fn state(key: &ForeignKey) -> &'static str {
 }
 
 fn day(at: Moment) -> String {
-    utc_date(at).to_string()
+    long_date(utc_date(at))
 }

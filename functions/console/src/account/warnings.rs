@@ -3,7 +3,6 @@
 
 use bursar_core::domain::credit::{BalanceNeed, Basis, DAYS_TO_BUY, Purchase};
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
-use bursar_core::domain::values::format::long_date;
 use bursar_core::store::{Checkpoint, SyncState};
 
 use super::syncs::SyncRun;

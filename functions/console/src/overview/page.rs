@@ -2,6 +2,7 @@
 
 use bursar_core::domain::usage::forecast::StandingOut;
 use bursar_core::domain::usage::models::ModelUse;
+use bursar_core::domain::values::format::end_time;
 use bursar_core::store::{Overview, PeopleCounts, ProgrammeUse, RosterMails, RosterPreview};
 
 use super::add_person::TypedPerson;
@@ -157,7 +158,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         coverage,
         may_remind: access.is_faculty() && programme.closed_at.is_none() && now < settings.claim_closes_at(),
         may_edit: access.is_faculty() && programme.closed_at.is_none(),
-        claim_window: [time(settings.claim_opens_at()), time(settings.claim_closes_at())],
+        claim_window: [time(settings.claim_opens_at()), end_time(settings.claim_closes_at(), settings.term.zone())],
         people: own.map(|own| own.people.clone()).unwrap_or_default(),
         claimed: own.map(|own| own.people.claimed),
         roster_mails,

@@ -89,7 +89,7 @@ struct AssignPreview<'a> {
     why: Option<&'static str>,
     /// The owner; `None` when keys are taken back.
     to: Option<&'a Programme>,
-    from: String,
+    from: Option<Date>,
     wanted: &'a Wanted,
     selection: &'a KeySelection,
 }
@@ -132,7 +132,7 @@ impl OwnerWords {
         OwnerWords {
             name: named.map_or_else(|| owner.to_string(), |programme| programme.settings.name.clone()),
             link: paths::programme(owner),
-            from: owned.owner.from.to_string(),
+            from: long_date(owned.owner.from),
             counts: owned
                 .counted()
                 .counted
@@ -164,8 +164,8 @@ pub(super) fn preview(
     why: Option<&'static str>,
 ) -> Reply {
     let (to, from) = match &asked.purpose {
-        Purpose::Give { owner, from, .. } => (Some(&**owner), from.to_string()),
-        Purpose::TakeBack => (None, String::new()),
+        Purpose::Give { owner, from, .. } => (Some(&**owner), Some(*from)),
+        Purpose::TakeBack => (None, None),
     };
     site.page(&AssignPreview { frame: PageFrame::of(site, visitor), why, to, from, wanted: &asked.wanted, selection })
 }

@@ -201,7 +201,7 @@ fn columns<'a>(by: Grouping, is_of_several: bool) -> [Column<ReportRow<'a>>; 10]
     let of_several = |heading| column(heading).shown_if(is_of_several);
     let day = column("Day (UTC)").class("date").file("date").hook("date").shown_if(by.day);
     [
-        day.of(|row: &ReportRow<'a>| Cell::exact(row.line.day)),
+        day.of(|row: &ReportRow<'a>| Cell::shown(row.line.day, row.line.day.map_or_else(String::new, long_date))),
         of_several("Programme").of(|row| Cell::link(paths::programme(&row.programme.id), &row.programme.settings.name)),
         column("").file("programme").hook("programme").of(|row| Cell::exact(Some(&row.programme.id))),
         of_several("Cost code")

@@ -52,7 +52,11 @@ impl ReportQuery {
         let from = from.unwrap_or_else(|| to.map_or(usual.0, |to| usual.0.min(to)));
         let to = to.unwrap_or_else(|| usual.1.max(from));
         if to < from {
-            return Err(format!("The last day, {to}, is before the first, {from}. Swap them."));
+            return Err(format!(
+                "The last day, {}, is before the first, {}. Swap them.",
+                long_date(to),
+                long_date(from)
+            ));
         }
         Ok((from, to))
     }

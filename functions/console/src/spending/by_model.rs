@@ -100,8 +100,7 @@ pub(crate) fn per_request(line: &ModelUse) -> String {
 
 /// Ranges of days in words, unless there are none.
 pub(crate) fn words(stretches: &[(Date, Date)]) -> Option<String> {
-    let stretch = |(from, to): &(Date, Date)| if from == to { from.to_string() } else { format!("{from} to {to}") };
-    let all: Vec<String> = stretches.iter().map(stretch).collect();
+    let all: Vec<String> = stretches.iter().copied().map(date_range).collect();
     (!all.is_empty()).then(|| all.join(", "))
 }
 
@@ -128,10 +127,10 @@ mod tests {
     fn days_that_nobody_asked_for_are_named_and_never_nothing() {
         let missing = |from, to| coverage(from, to).missing;
         assert_eq!(missing("08", "20"), None);
-        assert_eq!(missing("01", "20").as_deref(), Some("2026-11-01, 2026-11-06 to 2026-11-07"));
+        assert_eq!(missing("01", "20").as_deref(), Some("1 Nov 2026, 6–7 Nov 2026"));
         assert_eq!(coverage("19", "20").days, (date("19"), date("19")), "today is not looked at");
         let behind = ModelCoverage::of(&state(), (date("19"), date("21")), Date::MIN, date("22"));
-        assert_eq!(behind.missing.as_deref(), Some("2026-11-20 to 2026-11-21"));
+        assert_eq!(behind.missing.as_deref(), Some("20–21 Nov 2026"));
         let never = ModelCoverage::of_account(&SyncState::default(), Span::All, (Date::MIN, date("20")), date("20"));
         assert_eq!((never.until, never.missing.clone(), never.why_empty("nothing")), (None, None, None));
         assert_eq!(coverage("20", "20").why_empty("nothing"), Some("No day of it is over yet."));

@@ -58,67 +58,67 @@ async fn alarms() {
     30 keys would have been switched off; we did not
     Keys that nobody was shown: 30
     Most that a sync switches off by itself: 5
-    Found: 20 November 2026, 10:00 (UTC)
+    Found: 20 Nov 2026, 10:00 UTC
     The sync left all of them as they are: so many at once can mean that the table was restored from an earlier moment. The account page names the keys. Find out why it is so. If it is right, press there to let the next sync do it; as long as nobody presses, nothing happens to them.
     See the account: https://bursar.example.edu/console/account
 
     No key explains $4.13 that the account spent
-    Day: 20 November 2026
+    Day: 20 Nov 2026
     New: $4.120003
     Spending not matched to a key, in all: $6.120003
     Rounding may come to: $0.000214
-    Found: 20 November 2026, 10:00 (UTC)
+    Found: 20 Nov 2026, 10:00 UTC
     The account spent more than all keys together. A key that somebody made and deleted between two syncs and the provider's own chat page are usual reasons; a management key in the wrong hands is another. The account page shows it day by day, and the provider's activity page what was called. You hear of it again only when it changes.
     See the account: https://bursar.example.edu/console/account
 
     The management key does not work
-    Day: 20 November 2026
-    Found: 20 November 2026, 10:00 (UTC)
+    Day: 20 Nov 2026
+    Found: 20 Nov 2026, 10:00 UTC
     The provider refuses it. Nobody gets a new key, no key can be switched off, and nothing that is spent is read, until it works again; keys that students have go on. Make another management key at the provider, and put it into the secret: it is read again within minutes.
     See the account: https://bursar.example.edu/console/account
 
     The management key is of another account
-    Day: 20 November 2026
+    Day: 20 Nov 2026
     Fingerprint of the management key: dc7225b48acf
-    Found: 20 November 2026, 10:00 (UTC)
+    Found: 20 Nov 2026, 10:00 UTC
     It finds none of the keys that are on record. Nothing is made, changed or recorded with it, and students are asked to come back later; keys that they have go on. Put the management key of the right account into the secret: it is read again within minutes. If the account was changed on purpose, say so with one button on the account page.
     See the account: https://bursar.example.edu/console/account
 
-    The sync of 20 November 2026 is not complete: 2 problems
+    The sync of 20 Nov 2026 is not complete: 2 problems
     First problem: the keys could not all be listed: status 503
-    Found: 20 November 2026, 10:00 (UTC)
+    Found: 20 Nov 2026, 10:00 UTC
     What it could read is recorded; of the rest the last figures stand. The next sync tries again by itself. If that is not complete either, the account page lists the problems of each under "The last syncs".
     See the account: https://bursar.example.edu/console/account
 
     The provider refuses rules of CS pilot
     Programme: CS pilot
     For: Everybody without models of their own
-    Refused since: 20 November 2026, 09:00 (UTC)
+    Refused since: 20 Nov 2026, 09:00 UTC
     The provider says: no such model: openai/gpt-40
-    Found: 20 November 2026, 10:00 (UTC)
+    Found: 20 Nov 2026, 10:00 UTC
     Keys may use what the provider confirmed last, and go on being made; where it never confirmed any, nobody gets a key until it does. A model that is misspelled or was withdrawn is the usual reason: open the programme's settings, mend the models, the data policy, the providers or the regions, and save.
     See the programme: https://bursar.example.edu/console/programmes/cs-pilot#edit
 
     Work on CS pilot stands still
     Programme: CS pilot
-    Nothing was done since: 20 November 2026, 09:00 (UTC)
-    Found: 20 November 2026, 10:00 (UTC)
+    Nothing was done since: 20 Nov 2026, 09:00 UTC
+    Found: 20 Nov 2026, 10:00 UTC
     Somebody began it: a roster, other limits, other models, the close of the programme. Part of it is done, and its page says which. If the provider is out of reach, it goes on by itself. Otherwise look into the log of the function console: its work runs each minute, and says what fails.
     See the programme: https://bursar.example.edu/console/programmes/cs-pilot
 
     An erasure stands still
-    Nothing was erased since: 20 November 2026, 04:00 (UTC)
-    Found: 20 November 2026, 10:00 (UTC)
+    Nothing was erased since: 20 Nov 2026, 04:00 UTC
+    Found: 20 Nov 2026, 10:00 UTC
     It waits until the keys are off at the provider and read for the last time, and until a roster that is being applied is done. If the provider is out of reach, it goes on by itself. Otherwise look into the log of the function console: its work runs each minute, and says what fails.
     See the account: https://bursar.example.edu/console/account
 
     So much came back that roster mails are stopped
     Kind: roster mails
-    Sent on: 20 November 2026
+    Sent on: 20 Nov 2026
     Sent: 400
     Came back for good: 12
     Complained about: 0
-    Found: 20 November 2026, 10:00 (UTC)
+    Found: 20 Nov 2026, 10:00 UTC
     Only these wait; links, alerts and all other mail go on. AWS stops all mail of an account of which more than a tenth comes back, or one in two hundred is complained about. Look on the programmes' pages whose mail came back: an old roster is the usual reason. The roster mails go on by themselves at midnight UTC.
     See the mail of the account: https://bursar.example.edu/console/account#mail
     "#);
@@ -163,14 +163,14 @@ async fn balance(needed: i32, basis: Basis, purchase: Purchase) -> String {
 #[tokio::test]
 async fn credit_is_to_be_bought() {
     insta::assert_snapshot!(balance(280, Basis::TwoWeeks, purchase()).await, @"
-    Buy $300 of credit by 20 December 2026
+    Buy $300 of credit by 20 Dec 2026
     Balance at the provider: $1,200
     Programmes can still cost: $1,000
-    Other keys may use: $455 until 19 February 2027, after $140 in the last 28 days
+    Other keys may use: $455 until 19 Feb 2027, after $140 in the last 28 days
     To be bought, in whole hundreds: $300
-    Balance gone at the present pace: 19 January 2027
-    Begin to buy by: 20 December 2026
-    Found: 20 November 2026, 10:00 (UTC)
+    Balance gone at the present pace: 19 Jan 2027
+    Begin to buy by: 20 Dec 2026
+    Found: 20 Nov 2026, 10:00 UTC
     What programmes can still cost, with what other keys may use, is more than the balance; credit is bought in whole hundreds. The day is the one on which the balance is gone at the pace of the last 28 days, $560 in all, less the 30 days that a purchase may take. When the balance is gone every key of the account is refused, for free models too. Buy credit at the provider; if it is bought by itself as it is used, look whether that still works and is enough. If nobody can buy more, lower budgets and caps. You hear of it again when the day for buying moves a week nearer, when a day that had moved later comes, when the balance does not last two weeks, and when either is worse by a tenth.
     See the account: https://bursar.example.edu/console/account
     ");
@@ -183,7 +183,7 @@ async fn credit_is_to_be_bought() {
     assert!(!unused.contains("Other keys"), "{unused}");
     let slow = Purchase { gone_on: None, buy_by: None, ..purchase() };
     let slow = balance(280, Basis::TwoWeeks, slow).await;
-    let lasts = "At the pace of the last 28 days, $560 in all, the balance lasts beyond 19 February 2027 (the end";
+    let lasts = "At the pace of the last 28 days, $560 in all, the balance lasts beyond 19 Feb 2027 (the end";
     assert!(slow.starts_with("Buy $300 of credit\n") && slow.contains(lasts), "{slow}");
 }
 

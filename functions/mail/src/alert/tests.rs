@@ -91,8 +91,8 @@ async fn test() {
     Budget: $4,000
     Left: $4,000
     Students: 161 of 200 have had a key
-    Term ends: 6 February 2027
-    As of: 20 November 2026, 11:00 (Europe/Berlin)
+    Term ends: 6 Feb 2027
+    As of: 20 Nov 2026, 11:00 (Europe/Berlin)
     Nothing changes for students now: each key works up to its own cap. You hear again at 50%. If more is needed, tell the faculty, who can ask for it: frida@example.edu.
     See the programme: https://bursar.example.edu/console/programmes/cs-pilot
     You get this mail because you asked for a test alert. Nobody else got it.
@@ -108,8 +108,8 @@ async fn alert() {
     Budget: $4,000
     Left: $640.01
     Students: 161 of 200 have had a key
-    Term ends: 6 February 2027
-    As of: 20 November 2026, 11:00 (Europe/Berlin)
+    Term ends: 6 Feb 2027
+    As of: 20 Nov 2026, 11:00 (Europe/Berlin)
     There is too little data to say when the budget will be used up.
     Nothing changes for students now: each key works up to its own cap. You hear again at 95%. If more is needed, tell the faculty, who can ask for it: frida@example.edu.
     See the programme: https://bursar.example.edu/console/programmes/cs-pilot
@@ -127,7 +127,7 @@ async fn alert_forecasts_when_the_budget_is_gone() {
         lines.extend(text.lines().filter(|it| line(it) || it.starts_with("Nobody gets")).map(str::to_owned));
     }
     insta::assert_snapshot!(lines.join("\n"), @"
-    At the pace of the last weeks, about $490 a week, the budget will be used up around 8 December 2026.
+    At the pace of the last weeks, about $490 a week, the budget will be used up around 8 Dec 2026.
     At the pace of the last weeks, about $70 a week, the budget lasts beyond the end of the term.
     More was spent than the budget of $4,000.
     Nobody gets a new key. Keys that are out go on: their caps were counted before, and together they can still spend nothing more. If more is needed, tell the faculty, who can ask for it: frida@example.edu.
@@ -182,8 +182,8 @@ async fn alert_of_a_budget_that_is_promised() {
     Left for further keys: $5
     One more key takes: $20
     Students: 1 of 3 have had a key
-    Term ends: 6 February 2027
-    As of: 20 November 2026, 11:00 (Europe/Berlin)
+    Term ends: 6 Feb 2027
+    As of: 20 Nov 2026, 11:00 (Europe/Berlin)
     There is too little data to say when the budget will be used up.
     2 students on the roster have no key, and get none now. For everybody on the roster the budget has to be $60, which is $35 more. Keys that are out go on, each up to its own cap. You hear of this once for a budget of this amount. If more is needed, tell the faculty, who can ask for it: frida@example.edu.
     See the programme: https://bursar.example.edu/console/programmes/cs-pilot

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bursar_core::domain::credit::Basis;
 use bursar_core::domain::mail::digest::{AccountDigest, ProgrammeLine, UnownedKey};
 use bursar_core::domain::usage::forecast::RunsOut;
-use bursar_core::domain::values::format::{date_range, medium_date};
+use bursar_core::domain::values::format::date_range;
 
 use super::say;
 use crate::letter::{LetterRow, LetterTable};
@@ -104,8 +104,8 @@ fn programmes(digest: &AccountDigest, names: &HashMap<ProgrammeId, String>) -> V
             format!("{}% of {}", per_cent(line.spent, line.budget), line.budget.to_dollars_down()),
             match line.runs_out {
                 None => "closed, the programme is over".to_owned(),
-                Some(RunsOut::OutOn(day)) => format!("used up around {}", medium_date(day)),
-                Some(RunsOut::KeysStopOn(day)) => format!("not used up: its keys stop around {}", medium_date(day)),
+                Some(RunsOut::OutOn(day)) => format!("used up around {}", long_date(day)),
+                Some(RunsOut::KeysStopOn(day)) => format!("not used up: its keys stop around {}", long_date(day)),
                 Some(RunsOut::NotBeforeTheTermEnds) => "lasts to the end of the term".to_owned(),
                 Some(RunsOut::TooLittleData) => "without a forecast: too little data".to_owned(),
                 Some(RunsOut::PerhapsByNow) => "perhaps used up by now".to_owned(),

@@ -306,7 +306,7 @@ fn about_unclaimed(programme: &Programme, budget: &Budget, now: Moment) -> Strin
     }
     format!(
         "Keys could be had until {}, so no reminder helps. If they still should have one, faculty set a later time for “Keys can be claimed until” on the programme's page.",
-        time_in(closes, term.zone())
+        end_time_in(closes, term.zone())
     )
 }
 

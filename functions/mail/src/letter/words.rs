@@ -20,11 +20,6 @@ impl Words<'_> {
     }
 }
 
-/// A moment of the account, which is in no programme's time zone.
-pub(crate) fn utc(at: Moment) -> String {
-    time_in(at, &TimeZone::UTC)
-}
-
 pub(crate) fn said(sentences: &str) -> LetterPart {
     LetterPart::Sentences(sentences.to_owned())
 }

@@ -61,8 +61,8 @@ async fn finance_reads_the_rows_of_its_programmes_the_sums_by_cost_code_and_has_
     What the programmes below spent at OpenRouter in November 2026, by cost code. Amounts are US dollars; days are those of UTC.
 
     Sum: $417.400001
-    From: 1 November 2026, 00:20 (UTC)
-    To: 1 December 2026, 00:20 (UTC)
+    From: 1 Nov 2026, 00:20 UTC
+    To: 1 Dec 2026, 00:20 UTC
 
     CS pilot: cost code =4711, used by keys of students, spent 312.400001
     CS pilot: cost code =4711, used by own provider keys, spent 9.990000
@@ -108,8 +108,8 @@ async fn a_statement_with_late_edges_says_so_and_one_programme_is_named_alone() 
     };
     let (text, ..) = mailed(&statement, &[programme("CS pilot")]).await;
     insta::assert_snapshot!(text.lines().filter(|line| line.starts_with("No complete")).collect::<Vec<_>>().join("\n"), @"
-    No complete sync began on 2026-11-01, so this statement begins with the next one, of 2026-11-04 00:20 UTC. What was spent in between is in the statement before.
-    No complete sync began on the day after 2026-11-30, so this statement ends with the next one, of 2026-12-02 06:20 UTC.
+    No complete sync began on 1 Nov 2026, so this statement begins with the next one, of 4 Nov 2026, 00:20 UTC. What was spent in between is in the statement before.
+    No complete sync began on the day after 30 Nov 2026, so this statement ends with the next one, of 2 Dec 2026, 06:20 UTC.
     ");
     assert!(text.contains("You get this mail once a month because CS pilot names you for finance."), "{text}");
 }

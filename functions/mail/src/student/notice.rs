@@ -192,7 +192,7 @@ impl CapLeft {
 
     fn in_words(self, settings: &Settings) -> String {
         let Settings { name, term, basis: Basis { reset, .. }, .. } = settings;
-        let until = format!("{}, 24:00 ({})", long_date(term.ends_on()), term.timezone());
+        let until = end_time_in(term.ends_at(), term.zone());
         let [amount, cap] = [self.amount, self.cap].map(Usd::to_dollars_down);
         let left = format!("You have {amount} left of your {cap} {}", of_this_window(*reset));
         let Some(starts_anew) = self.starts_anew else {
@@ -209,7 +209,7 @@ impl CapLeft {
             Reset::Monthly => ", and so each month after that",
         };
         format!(
-            "{left}. On {} it starts anew: you have {cap} again{again}. On {until} your key for {name} stops, and what is left then \
+            "{left}. On {} it starts anew: you have {cap} again{again}. At {until} your key for {name} stops, and what is left then \
              cannot be used any more.",
             time_in(starts_anew, term.zone())
         )

@@ -80,7 +80,7 @@ impl Words<'_> {
             facts.push(("Keys from", time_in(opens, term.zone())));
         }
         if may_get_one && closes < term.ends_at() {
-            facts.push(("Keys until", time_in(closes, term.zone())));
+            facts.push(("Keys until", end_time_in(closes, term.zone())));
         }
         facts.extend(faculty(settings).map(|faculty| ("Run by", faculty)));
         facts.extend(settings.texts.contact.clone().map(|contact| ("Questions", contact)));
@@ -89,7 +89,7 @@ impl Words<'_> {
         } else if now >= closes {
             format!(
                 "Keys could be had until {}. If you need one, ask {}.",
-                time_in(closes, term.zone()),
+                end_time_in(closes, term.zone()),
                 people(settings)
             )
         } else {

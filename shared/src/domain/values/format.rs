@@ -1,19 +1,16 @@
-//! Dates and times as people read them, on pages and in mails. [`Usd`] writes amounts itself; files and hooks
-//! carry both in full instead.
+//! Dates and times as people read them, on pages and in mails: `20 Nov 2026`, and `20 Nov 2026, 14:05` with the time zone once on a
+//! page. [`Usd`] writes amounts itself; files, hooks and forms' fields carry both in full instead.
 
 use std::borrow::Borrow;
+
+use jiff::civil::Time;
 
 use crate::domain::values::money::grouped;
 use crate::prelude::*;
 
-/// `20 November 2026`; templates pass a reference.
+/// `20 Nov 2026`; templates pass a reference.
 pub fn long_date(date: impl Borrow<Date>) -> String {
-    date.borrow().strftime("%-d %B %Y").to_string()
-}
-
-/// `20 Nov 2026`
-pub fn medium_date(date: Date) -> String {
-    date.strftime("%-d %b %Y").to_string()
+    date.borrow().strftime("%-d %b %Y").to_string()
 }
 
 /// `20 Nov`, where the year is plain.
@@ -27,9 +24,9 @@ pub fn date_range((first, last): (Date, Date)) -> String {
         _ if first == last => String::new(),
         (true, true) => first.strftime("%-d–").to_string(),
         (true, false) => format!("{} – ", short_date(first)),
-        (false, _) => format!("{} – ", medium_date(first)),
+        (false, _) => format!("{} – ", long_date(first)),
     };
-    format!("{from}{}", medium_date(last))
+    format!("{from}{}", long_date(last))
 }
 
 /// `November`
@@ -61,10 +58,18 @@ pub fn sheet_text(text: &str) -> String {
     if cell.is_empty() { cell } else { format!("\"{cell}\"") }
 }
 
-/// A time in a sentence: `20 November 2026, 14:05 (Europe/Berlin)`.
+/// A time with its zone: `20 Nov 2026, 14:05 (Europe/Berlin)`.
 pub fn time_in(at: Moment, zone: &TimeZone) -> String {
-    let there = at.to_zoned(zone.clone());
-    format!("{} ({})", there.strftime("%-d %B %Y, %H:%M"), zone.iana_name().unwrap_or("UTC"))
+    in_zone(&column_time(at, zone), zone)
+}
+
+/// A time that ends something with its zone: `the end of 20 Nov 2026 (Europe/Berlin)`.
+pub fn end_time_in(at: Moment, zone: &TimeZone) -> String {
+    in_zone(&end_time(at, zone), zone)
+}
+
+fn in_zone(time: &str, zone: &TimeZone) -> String {
+    format!("{time} ({})", zone.iana_name().unwrap_or("UTC"))
 }
 
 /// An instant in UTC, where it is of no programme's time zone.
@@ -72,9 +77,18 @@ pub fn utc(at: impl Borrow<Moment>) -> String {
     format!("{} UTC", column_time(*at.borrow(), &TimeZone::UTC))
 }
 
-/// A time in a table column whose heading names the time zone: `2026-11-20 14:05`.
+/// A time where the page or the heading names the zone: `20 Nov 2026, 14:05`.
 pub fn column_time(at: Moment, zone: &TimeZone) -> String {
-    at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string()
+    at.to_zoned(zone.clone()).strftime("%-d %b %Y, %H:%M").to_string()
+}
+
+/// A time that ends something, as [`column_time`]; midnight is `the end of 20 Nov 2026`.
+pub fn end_time(at: Moment, zone: &TimeZone) -> String {
+    let there = at.to_zoned(zone.clone()).datetime();
+    match there.date().yesterday() {
+        Ok(last) if there.time() == Time::midnight() => format!("the end of {}", long_date(last)),
+        _ => column_time(at, zone),
+    }
 }
 
 /// A time in a form's field: `2026-11-20T14:05`.
@@ -95,5 +109,13 @@ mod tests {
         assert_eq!(range(date(2026, 10, 26), date(2026, 11, 1)), "26 Oct – 1 Nov 2026");
         assert_eq!(range(date(2026, 12, 28), date(2027, 1, 3)), "28 Dec 2026 – 3 Jan 2027");
         assert_eq!(range(date(2026, 11, 9), date(2026, 11, 9)), "9 Nov 2026");
+    }
+
+    #[test]
+    fn what_ends_at_midnight_ends_with_the_day_before() {
+        let berlin = TimeZone::get("Europe/Berlin").unwrap();
+        let end = |at: &str| end_time(at.parse().unwrap(), &berlin);
+        assert_eq!(end("2027-03-02T23:00:00Z"), "the end of 2 Mar 2027");
+        assert_eq!(end("2027-03-02T17:00:00Z"), "2 Mar 2027, 18:00");
     }
 }

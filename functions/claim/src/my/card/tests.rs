@@ -18,8 +18,8 @@ fn before_the_claim_window_in_it_and_after_it() {
         view.programme.settings.claims.claim_closes_at = Some(at("2026-11-30T23:00:00Z"));
         view.programme.settings.texts.contact = Some("Room 12".to_owned());
     };
-    insta::assert_snapshot!(Story::new().set(window).brief(), @"no key yet: Keys can be claimed from 21 November 2026, 09:00 (Europe/Berlin).");
-    insta::assert_snapshot!(Story::new().set(window).after(48.hours()).brief(), @"no key yet: Your key is made when you press the button, and shown to you once. You can do that until 1 December 2026, 00:00 (Europe/Berlin). [Reveal my key]");
+    insta::assert_snapshot!(Story::new().set(window).brief(), @"no key yet: Keys can be claimed from 21 Nov 2026, 09:00 (Europe/Berlin).");
+    insta::assert_snapshot!(Story::new().set(window).after(48.hours()).brief(), @"no key yet: Your key is made when you press the button, and shown to you once. You can do that until 1 Dec 2026, 00:00 (Europe/Berlin). [Reveal my key]");
     let late = Story::new().set(window).after(480.hours());
     assert!(late.reads().ends_with("Questions: Room 12") && late.money().is_empty(), "{}", late.reads());
     insta::assert_snapshot!(late.brief(), @"no key yet: The time to claim a key in this programme is over. Ask the people who run it.");
@@ -29,7 +29,7 @@ fn before_the_claim_window_in_it_and_after_it() {
     Your key is made when you press the button, and shown to you once.
     Left: $20
     Used: $0
-    Cap: $20 for the whole term, until the end of 6 February 2027
+    Cap: $20 for the whole term, until the end of 6 Feb 2027
     [Reveal my key]
     It is shown once. Have a place for it at hand.
     ");
@@ -58,10 +58,10 @@ fn a_key_that_works_before_anything_was_read_and_after_and_with_a_cap_that_reset
     insta::assert_snapshot!(Story::new().shown().reads(), @"
     CS pilot
     working
-    Your key works. It was shown on 20 November 2026, 14:05 (Europe/Berlin), and nobody can show it again.
+    Your key works. It was shown on 20 Nov 2026, 14:05 (Europe/Berlin), and nobody can show it again.
     Left: $20
     Used: $0; nothing has been read from the provider yet
-    Cap: $20 for the whole term, until the end of 6 February 2027
+    Cap: $20 for the whole term, until the end of 6 Feb 2027
     [Read what I used now]
     I need more than this
     What you need more for
@@ -77,11 +77,11 @@ fn a_key_that_works_before_anything_was_read_and_after_and_with_a_cap_that_reset
     [My key has leaked: end it]
     ");
     let spent = Story::new().shown().after(1.hour()).used(4_990_001);
-    insta::assert_snapshot!(spent.brief(), @"working: Your key works. It was shown on 20 November 2026, 14:05 (Europe/Berlin), and nobody can show it again. [Read what I used now] [Ask for more] [Hand my key back] [Replace my key] [My key has leaked: end it]");
+    insta::assert_snapshot!(spent.brief(), @"working: Your key works. It was shown on 20 Nov 2026, 14:05 (Europe/Berlin), and nobody can show it again. [Read what I used now] [Ask for more] [Hand my key back] [Replace my key] [My key has leaked: end it]");
     let weekly =
         || Story::new().set(|view| view.programme.settings.basis.reset = Reset::Weekly).shown().used(12_000_000);
-    insta::assert_snapshot!(spent.money(), @"Left: $15 Used: $5, as of 20 November 2026, 15:05 (Europe/Berlin) Cap: $20 for the whole term, until the end of 6 February 2027");
-    insta::assert_snapshot!(weekly().money(), @"Left: $8 Used: $12, as of 20 November 2026, 14:05 (Europe/Berlin) Cap: $20 a week; it starts anew on 23 November 2026, 01:00 (Europe/Berlin)");
+    insta::assert_snapshot!(spent.money(), @"Left: $15 Used: $5, as of 20 Nov 2026, 15:05 (Europe/Berlin) Cap: $20 for the whole term, until the end of 6 Feb 2027");
+    insta::assert_snapshot!(weekly().money(), @"Left: $8 Used: $12, as of 20 Nov 2026, 14:05 (Europe/Berlin) Cap: $20 a week; it starts anew on 23 Nov 2026, 01:00 (Europe/Berlin)");
     let no_more = weekly().set(|view| view.programme.settings.claims.replacements = 0).after(20.minutes());
     assert!(no_more.reads().contains("It cannot be replaced now. You have replaced your key as often as"));
 }
@@ -91,7 +91,7 @@ fn a_key_that_has_used_up_its_cap() {
     assert!(Story::new().shown().used(20_050_000).money().starts_with("Left: $0 Used: $20.05, as of"));
     insta::assert_snapshot!(Story::new().shown().used(20_050_000).brief(), @"used up: Your cap is used up, and it is for the whole term. Ask the people who run the programme if you need more. Requests with your key are refused until there is more. [Read what I used now] [Ask for more] [Hand my key back] [My key has leaked: end it]");
     let daily = Story::new().set(|view| view.programme.settings.basis.reset = Reset::Daily).shown().used(19_995_000);
-    insta::assert_snapshot!(daily.words(), @"Your cap is used up. It starts anew on 21 November 2026, 01:00 (Europe/Berlin). Requests with your key are refused until there is more.");
+    insta::assert_snapshot!(daily.words(), @"Your cap is used up. It starts anew on 21 Nov 2026, 01:00 (Europe/Berlin). Requests with your key are refused until there is more.");
     // From here on, the last day of the term.
     let last = || Story::new().after((78 * 24).hours()).set(|view| view.programme.settings.basis.reset = Reset::Daily);
     insta::assert_snapshot!(last().shown().used(20_000_000).words(), @"Your cap is used up, and it does not start anew before the term ends. Requests with your key are refused until there is more.");
@@ -109,10 +109,10 @@ fn what_became_of_a_request_for_more() {
         let offers = text.contains("[Ask for more]");
         format!("{} {offers}", text.lines().find(|line| line.starts_with("You asked for more")).unwrap())
     };
-    insta::assert_snapshot!(told(asked()), @"You asked for more on 20 November 2026, 14:05 (Europe/Berlin). The people who run this programme have your reason and decide about it. false");
-    insta::assert_snapshot!(told(asked().after((7 * 24).hours())), @"You asked for more on 20 November 2026, 14:05 (Europe/Berlin). Nobody has changed your cap within a week. You can ask again. true");
+    insta::assert_snapshot!(told(asked()), @"You asked for more on 20 Nov 2026, 14:05 (Europe/Berlin). The people who run this programme have your reason and decide about it. false");
+    insta::assert_snapshot!(told(asked().after((7 * 24).hours())), @"You asked for more on 20 Nov 2026, 14:05 (Europe/Berlin). Nobody has changed your cap within a week. You can ask again. true");
     let larger = asked().set(|view| view.grant.own_cap = Some(Usd::from_dollars(30)));
-    insta::assert_snapshot!(told(larger), @"You asked for more on 20 November 2026, 14:05 (Europe/Berlin). Your cap has been changed since: it is $30 now. You can ask again from 27 November 2026, 14:05 (Europe/Berlin). false");
+    insta::assert_snapshot!(told(larger), @"You asked for more on 20 Nov 2026, 14:05 (Europe/Berlin). Your cap has been changed since: it is $30 now. You can ask again from 27 Nov 2026, 14:05 (Europe/Berlin). false");
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn each_reason_for_which_there_is_no_key_now() {
         story.apply(&change.unwrap())
     };
     insta::assert_snapshot!(paid(stopped(Stopped::Leaked)).words(), @"You reported your key leaked, and it is ended. Get a new one: it has what is left of your cap.");
-    insta::assert_snapshot!(stopped(Stopped::TooOld).words(), @"Your key was ended on 20 November 2026, 14:05 (Europe/Berlin), since it had become too old. Get a new one: it has what is left of your cap.");
+    insta::assert_snapshot!(stopped(Stopped::TooOld).words(), @"Your key was ended on 20 Nov 2026, 14:05 (Europe/Berlin), since it had become too old. Get a new one: it has what is left of your cap.");
     insta::assert_snapshot!(stopped(Stopped::GoneAtProvider).words(), @"Your key does not work any more: it was ended at the provider, not here. Get a new one: it has what is left of your cap.");
     insta::assert_snapshot!(stopped(Stopped::ReplacementFailed).words(), @"Your old key is ended, and the last attempt to make a new one failed. No money was lost. Get a new one: it has what is left of your cap.");
     insta::assert_snapshot!(stopped(Stopped::UsedUp).words(), @"Your key was ended because your cap was used up. Get a new one: it has what is left of your cap.");
@@ -146,7 +146,7 @@ fn each_hold() {
     insta::assert_snapshot!(Story::new().shown().held(HoldKind::Paused).brief(), @"paused: Your access is paused by the people who run this programme. Ask them; nothing is lost. [Read what I used now] [My key has leaked: end it]");
     insta::assert_snapshot!(Story::new().held(HoldKind::Dropped).words(), @"You are no longer on the roster of this programme. If that is a mistake, ask the people who run it.");
     let unused = || Story::new().shown().held(HoldKind::Unused);
-    insta::assert_snapshot!(unused().brief(), @"switched off: Your key was switched off on 20 November 2026, 14:05 (Europe/Berlin) because it was not used. Press “Resume my key”, and it works again. [Resume my key] [Read what I used now] [My key has leaked: end it]");
+    insta::assert_snapshot!(unused().brief(), @"switched off: Your key was switched off on 20 Nov 2026, 14:05 (Europe/Berlin) because it was not used. Press “Resume my key”, and it works again. [Resume my key] [Read what I used now] [My key has leaked: end it]");
     let without_room = unused().set(|view| {
         // The key is off; the sync has read it and recounted the budget.
         let off_at = view.grant.attempts[0].begun_at;
@@ -154,7 +154,7 @@ fn each_hold() {
         view.budget.counted_at = Some(off_at + bursar_core::domain::grant::SETTLING);
         view.budget.reserved = view.budget.limit;
     });
-    insta::assert_snapshot!(without_room.words(), @"Your key was switched off on 20 November 2026, 14:05 (Europe/Berlin) because it was not used. All of the programme's budget is held for other keys now. Ask the people who run it.");
+    insta::assert_snapshot!(without_room.words(), @"Your key was switched off on 20 Nov 2026, 14:05 (Europe/Berlin) because it was not used. All of the programme's budget is held for other keys now. Ask the people who run it.");
     assert!(!Card::of(&without_room.view, &without_room.rules, None, without_room.now).offers.resume);
     let twice = Card::of(&unused().held(HoldKind::Paused).view, &KeyRules::default(), None, unused().now).offers;
     assert!(!twice.resume, "it would stay paused");

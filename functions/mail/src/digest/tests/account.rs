@@ -83,7 +83,7 @@ async fn admins_read_of_the_account() {
 
     == How far this can be relied on ==
 
-    Last complete sync: 16 November 2026, 00:20 (UTC)
+    Last complete sync: 16 Nov 2026, 00:20 UTC
     Spending not matched to a key: $4.12 in all, $0.12 of it new. The account page shows it day by day; once you know what it was, say so there.
 
     See the account:

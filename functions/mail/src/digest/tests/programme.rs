@@ -19,7 +19,7 @@ async fn faculty_read_who_and_what() {
     Held for keys: $3,220.00, what is spent included
     Students: 161 of 200 have had a key; 120 of them spent something last week
 
-    At the pace of the last weeks, about $329 a week, the keys that are out will stop around 19 December 2026: together they may spend $3,220, and then they stand still before the budget of $4,000 is used up.
+    At the pace of the last weeks, about $329 a week, the keys that are out will stop around 19 Dec 2026: together they may spend $3,220, and then they stand still before the budget of $4,000 is used up.
 
     == By group ==
 
@@ -57,7 +57,7 @@ async fn faculty_read_who_and_what() {
 
     == How far this can be relied on ==
 
-    Every key was last looked at: 16 November 2026, 01:20 (Europe/Berlin)
+    Every key was last looked at: 16 Nov 2026, 01:20 (Europe/Berlin)
 
     See the programme:
     https://bursar.example.edu/console/programmes/cs-pilot
@@ -134,7 +134,7 @@ async fn a_missed_night_and_a_sync_that_is_behind_are_said_in_words() {
     for said in [
         "CS pilot: at least $312.40 last week, 41% of the budget used",
         "Spent the week before: about $312.40",
-        "every key was last looked at on 16 November 2026, 01:20 (Europe/Berlin)",
+        "every key was last looked at on 16 Nov 2026, 01:20 (Europe/Berlin)",
         "a night was missed",
     ] {
         assert!(text.contains(said), "{said:?} is not in {text}");
@@ -152,11 +152,11 @@ async fn a_programme_that_is_over_leads_nowhere() {
     let digest = a_full_digest();
     let (text, letter, _) =
         written(|words| words.digest(&closed, &digest, &DigestReader::Assistant, digest.found_at)).await;
-    assert!(text.contains("\nThe programme was closed on 13 November 2026, 13:00 (Europe/Berlin).\n"), "{text}");
+    assert!(text.contains("\nThe programme was closed on 13 Nov 2026, 13:00 (Europe/Berlin).\n"), "{text}");
     assert!(!letter.parts.iter().any(|part| matches!(part, LetterPart::Picture(_))));
     let later = at("2027-02-08T06:00:00Z");
     let (text, ..) = written(|words| words.digest(&programme(), &digest, &DigestReader::Assistant, later)).await;
-    assert!(text.contains("\nThe term ended on 6 February 2027.\n"), "{text}");
+    assert!(text.contains("\nThe term ended on 6 Feb 2027.\n"), "{text}");
 }
 
 #[tokio::test]

@@ -66,7 +66,7 @@ fn by(day: i64) -> Date {
 fn a_budget_that_will_be_empty_is_drawn_with_the_day_and_told_in_words() {
     let spent = spent(39, |day| if day % 7 > 4 { 10 } else { 70 });
     let drawn = drawn(&spent, (4000, None), by(39));
-    insta::assert_snapshot!(drawn.picture.words, @"A line from 12 October 2026 to 20 November 2026: $2,130 spent of the budget of $4,000, 53%. Thresholds: 50%, 80%, 95%, 100%. At the pace of the last weeks, about $370 a week, the budget will be used up around 25 December 2026. The term ends on 6 February 2027.");
+    insta::assert_snapshot!(drawn.picture.words, @"A line from 12 Oct 2026 to 20 Nov 2026: $2,130 spent of the budget of $4,000, 53%. Thresholds: 50%, 80%, 95%, 100%. At the pace of the last weeks, about $370 a week, the budget will be used up around 25 Dec 2026. The term ends on 6 Feb 2027.");
     // The corners are paper; the spending is the lower left, the budget's line runs across at the top.
     for (x, y) in [(0, 0), (WIDTH - 1, 0), (0, HEIGHT - 1), (WIDTH - 1, HEIGHT - 1), (700, 400)] {
         assert_eq!(drawn.at(x, y), WHITE, "{x} {y}");

@@ -31,8 +31,8 @@ async fn most_of_a_cap_is_used() {
     Used: $16.80
     Cap: $20 for this month
     Left: $3.20
-    Starts anew: 1 December 2026, 01:00 (Europe/Berlin)
-    As of: 20 November 2026, 11:00 (Europe/Berlin)
+    Starts anew: 1 Dec 2026, 01:00 (Europe/Berlin)
+    As of: 20 Nov 2026, 11:00 (Europe/Berlin)
     Your key works until the cap is used up; then requests are refused until it starts anew. If you need more, ask the tutors, room 101.
     Look at my keys: https://bursar.example.edu/my
     You get this mail because you have a key for CS pilot.
@@ -47,7 +47,7 @@ async fn more_than_a_cap_is_used() {
     Used: $24
     Cap: $20 for the whole term
     Left: $0
-    As of: 20 November 2026, 11:00 (Europe/Berlin)
+    As of: 20 Nov 2026, 11:00 (Europe/Berlin)
     Requests with your key are refused from now on. Your program sees the error 403, “Key limit exceeded”, which your page explains. This is for the whole term; it does not start anew. If you need more, ask the tutors, room 101.
     Look at my keys: https://bursar.example.edu/my#refused
     You get this mail because you have a key for CS pilot.

@@ -26,7 +26,7 @@ async fn shown_key() {
     insta::assert_snapshot!(told(|words| words.key_shown(&view, now())).await, @"
     CS pilot: you took a new key
     You took a new key
-    You (or somebody signed in as you) took a new key for CS pilot on 20 November 2026, 11:00 (Europe/Berlin).
+    You (or somebody signed in as you) took a new key for CS pilot on 20 Nov 2026, 11:00 (Europe/Berlin).
     If it was you, there is nothing to do. If it was not, report the key as leaked on your page: it is switched off, usually within a minute, and you can get another.
     Look at my keys: https://bursar.example.edu/my
     You get this mail each time a key of yours is shown.
@@ -43,7 +43,7 @@ async fn leaked_key() {
     insta::assert_snapshot!(told(|words| words.key_leaked(&view, reported_at)).await, @"
     CS pilot: your key was reported leaked
     Your key was reported leaked
-    You (or somebody signed in as you) reported your key for CS pilot as leaked on 20 November 2026, 12:00 (Europe/Berlin). It is switched off at once. Until the provider has done that, usually within a minute, it can still be spent on. By the last reading, of 20 November 2026, 11:00 (Europe/Berlin), it had used $3.10.
+    You (or somebody signed in as you) reported your key for CS pilot as leaked on 20 Nov 2026, 12:00 (Europe/Berlin). It is switched off at once. Until the provider has done that, usually within a minute, it can still be spent on. By the last reading, of 20 Nov 2026, 11:00 (Europe/Berlin), it had used $3.10.
     Your page says whether it is off, and what was spent by then. The rest of your credit is yours: get a new key there.
     Look at my keys: https://bursar.example.edu/my
     You get this mail because a key of yours was reported leaked.
@@ -67,9 +67,9 @@ async fn rules_of_a_programme() {
         mails.push(of_rule(view, notice, now()).await);
     }
     insta::assert_snapshot!(mails.join("\n\n"), @"
-    CS pilot: your key stops on 27 November 2026 unless you use it
+    CS pilot: your key stops on 27 Nov 2026 unless you use it
     Your key is not being used
-    Your key for CS pilot has not been used for some time. It stops on 27 November 2026, 11:00 (Europe/Berlin), unless you use it before: one request is enough. A key that has stopped can be switched on again on your page, while the programme has money.
+    Your key for CS pilot has not been used for some time. It stops on 27 Nov 2026, 11:00 (Europe/Berlin), unless you use it before: one request is enough. A key that has stopped can be switched on again on your page, while the programme has money.
     Questions: frida@example.edu
     The link leads to the usual sign-in.
     Look at my keys: https://bursar.example.edu/my
@@ -83,9 +83,9 @@ async fn rules_of_a_programme() {
     Look at my keys: https://bursar.example.edu/my
     You get this mail because CS pilot switches off keys that are not used for 1 day.
 
-    CS pilot: replace your key before 5 December 2026
+    CS pilot: replace your key before 5 Dec 2026
     Your key is getting old
-    Your key for CS pilot stops on 5 December 2026, 11:00 (Europe/Berlin). Press “Replace my key” on your page before then: you keep what is left of your credit, and it does not count as a replacement.
+    Your key for CS pilot stops on 5 Dec 2026, 11:00 (Europe/Berlin). Press “Replace my key” on your page before then: you keep what is left of your credit, and it does not count as a replacement.
     Questions: frida@example.edu
     The link leads to the usual sign-in.
     Look at my keys: https://bursar.example.edu/my
@@ -100,7 +100,7 @@ async fn rules_of_a_programme() {
     You get this mail because CS pilot wants keys replaced after 15 days.
     ");
     let late = of_rule(&unused_soon, Notice::UnusedSoon, at("2026-11-30T10:00:00Z")).await;
-    assert!(late.contains("It stops on 7 December 2026, 11:00"), "a week after it leaves: {late}");
+    assert!(late.contains("It stops on 7 Dec 2026, 11:00"), "a week after it leaves: {late}");
 }
 
 /// What a key whose term ends has left at this moment, read on the last Sunday of January.
@@ -114,10 +114,10 @@ async fn term_end(reset: Reset, now: &str) -> String {
 #[tokio::test]
 async fn term_end_is_announced() {
     insta::assert_snapshot!(term_end(Reset::None, "2027-01-31T00:20:00Z").await, @"
-    CS pilot: your key stops on 6 February 2027
+    CS pilot: your key stops on 6 Feb 2027
     Your key stops soon
-    You have $7.20 left of your $20 for the whole term, until 6 February 2027, 24:00 (Europe/Berlin). Then your key for CS pilot stops, and what is left cannot be used any more.
-    As of: 31 January 2027, 01:20 (Europe/Berlin)
+    You have $7.20 left of your $20 for the whole term, until the end of 6 Feb 2027 (Europe/Berlin). Then your key for CS pilot stops, and what is left cannot be used any more.
+    As of: 31 Jan 2027, 01:20 (Europe/Berlin)
     Questions: frida@example.edu
     The link leads to the usual sign-in.
     Look at my keys: https://bursar.example.edu/my
@@ -157,13 +157,13 @@ async fn term_end_tells_whether_the_cap_starts_anew() {
         told.extend(lines.map(str::to_owned));
     }
     insta::assert_snapshot!(told.join("\n"), @"
-    You have $7.20 left of your $20 for this day. On 1 February 2027, 01:00 (Europe/Berlin) it starts anew: you have $20 again, and so each day after that. On 6 February 2027, 24:00 (Europe/Berlin) your key for CS pilot stops, and what is left then cannot be used any more.
-    As of: 31 January 2027, 01:20 (Europe/Berlin)
-    You have $7.20 left of your $20 for this week. On 1 February 2027, 01:00 (Europe/Berlin) it starts anew: you have $20 again. On 6 February 2027, 24:00 (Europe/Berlin) your key for CS pilot stops, and what is left then cannot be used any more.
-    As of: 31 January 2027, 01:20 (Europe/Berlin)
-    You have $7.20 left of your $20 for this month. On 1 February 2027, 01:00 (Europe/Berlin) it starts anew: you have $20 again. On 6 February 2027, 24:00 (Europe/Berlin) your key for CS pilot stops, and what is left then cannot be used any more.
-    As of: 31 January 2027, 01:20 (Europe/Berlin)
-    You have $20 left of your $20 for this week, until 6 February 2027, 24:00 (Europe/Berlin). It does not start anew before then. Then your key for CS pilot stops, and what is left cannot be used any more.
-    As of: 1 February 2027, 01:00 (Europe/Berlin)
+    You have $7.20 left of your $20 for this day. On 1 Feb 2027, 01:00 (Europe/Berlin) it starts anew: you have $20 again, and so each day after that. At the end of 6 Feb 2027 (Europe/Berlin) your key for CS pilot stops, and what is left then cannot be used any more.
+    As of: 31 Jan 2027, 01:20 (Europe/Berlin)
+    You have $7.20 left of your $20 for this week. On 1 Feb 2027, 01:00 (Europe/Berlin) it starts anew: you have $20 again. At the end of 6 Feb 2027 (Europe/Berlin) your key for CS pilot stops, and what is left then cannot be used any more.
+    As of: 31 Jan 2027, 01:20 (Europe/Berlin)
+    You have $7.20 left of your $20 for this month. On 1 Feb 2027, 01:00 (Europe/Berlin) it starts anew: you have $20 again. At the end of 6 Feb 2027 (Europe/Berlin) your key for CS pilot stops, and what is left then cannot be used any more.
+    As of: 31 Jan 2027, 01:20 (Europe/Berlin)
+    You have $20 left of your $20 for this week, until the end of 6 Feb 2027 (Europe/Berlin). It does not start anew before then. Then your key for CS pilot stops, and what is left cannot be used any more.
+    As of: 1 Feb 2027, 01:00 (Europe/Berlin)
     ");
 }

@@ -26,8 +26,8 @@ async fn roster_mail() {
     You are on the roster of CS pilot at Example University, which has a key for you. With it, your programs and your editor can use large language models (LLMs), such as those behind ChatGPT, Claude and Gemini. What that costs is paid from your credit, and not by you.
     Programme: CS pilot
     Credit: $20 for the whole term
-    Term: 12 October 2026 to 6 February 2027
-    Keys until: 25 November 2026, 11:00 (Europe/Berlin)
+    Term: 12 Oct 2026 to 6 Feb 2027
+    Keys until: 25 Nov 2026, 11:00 (Europe/Berlin)
     Run by: frida@example.edu
     To get your key, open this page, enter your university address, and follow the link that comes by mail. It takes less than a minute. This mail has no password and asks for none.
     Get my key: https://bursar.example.edu/
@@ -62,8 +62,7 @@ async fn roster_mail_names_three_and_counts_the_others() {
 async fn late_roster_mail_promises_no_key() {
     let text = mailed(|_, _| {}, too_late()).await;
     assert!(!text.contains("Keys until") && !text.contains("Get my key"), "{text}");
-    let says =
-        "Keys could be had until 25 November 2026, 11:00 (Europe/Berlin). If you need one, ask frida@example.edu.";
+    let says = "Keys could be had until 25 Nov 2026, 11:00 (Europe/Berlin). If you need one, ask frida@example.edu.";
     assert!(text.contains(says), "{text}");
 }
 

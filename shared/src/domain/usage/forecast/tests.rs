@@ -175,7 +175,7 @@ fn a_day_that_is_past_is_never_named() {
         [of(Some(160_000_000), 15), of(Some(160_000_000), 16)].map(|now| now.runs_out),
         [RunsOut::KeysStopOn(day(15)), RunsOut::PerhapsByNow,]
     );
-    insta::assert_snapshot!(past.in_words(), @"At the pace of the last weeks, about $70 a week, there may be nothing left to spend by now. What was spent since 16 March 2026 is not known.");
+    insta::assert_snapshot!(past.in_words(), @"At the pace of the last weeks, about $70 a week, there may be nothing left to spend by now. What was spent since 16 Mar 2026 is not known.");
 }
 
 #[test]
