@@ -19,7 +19,7 @@ fn before_the_claim_window_in_it_and_after_it() {
         view.programme.settings.texts.contact = Some("Room 12".to_owned());
     };
     insta::assert_snapshot!(Story::new().set(window).brief(), @"no key yet: Keys can be claimed from 21 Nov 2026, 09:00 (Europe/Berlin).");
-    insta::assert_snapshot!(Story::new().set(window).after(48.hours()).brief(), @"no key yet: Your key is made when you press the button, and shown to you once. You can do that until 1 Dec 2026, 00:00 (Europe/Berlin). [Reveal my key]");
+    insta::assert_snapshot!(Story::new().set(window).after(48.hours()).brief(), @"no key yet: Your key is made when you press the button, and shown to you once. You can do that until the end of 30 Nov 2026 (Europe/Berlin). [Reveal my key]");
     let late = Story::new().set(window).after(480.hours());
     assert!(late.reads().ends_with("Questions: Room 12") && late.money().is_empty(), "{}", late.reads());
     insta::assert_snapshot!(late.brief(), @"no key yet: The time to claim a key in this programme is over. Ask the people who run it.");
