@@ -53,12 +53,12 @@ async fn lecturer(lecturer: &Browser, campus: &Campus) {
     lecturer.reads("Programmes", "").await;
     chooses(lecturer, "CS pilot", ENTER).await;
     lecturer.reads("CS pilot", "").await;
-    chooses(lecturer, "Grants", ENTER).await;
+    chooses(lecturer, "Students", ENTER).await;
     types(lecturer, "q", &format!("kim{ENTER}")).await;
     chooses(lecturer, "kim@example.edu", ENTER).await;
     types(lecturer, "pause-reason", &format!("a question{ENTER}")).await;
     lecturer.one("[data-testid='grant'][data-state='paused']").await;
-    chooses(lecturer, "Grants", ENTER).await;
+    chooses(lecturer, "Students", ENTER).await;
     types(lecturer, "state", "pau").await;
     chooses(lecturer, "Find", SPACE).await;
     lecturer.one("#state [value='paused'][selected]").await;

@@ -38,13 +38,14 @@ pub(crate) async fn screenshots(driver: &Driver, into: &Path) {
     let end = desk.run("return document.querySelector('.chart').closest('.card').getBoundingClientRect().bottom").await;
     keep(into, "overview", &desk, end.as_f64().map(|end| end + 16.0)).await;
 
-    let overview = desk.address().await;
+    let roster = format!("{}{ROSTER}", stack.ready.web);
+    desk.go(&roster).await;
     fill_and_send(&desk, ROSTER, &[("mode", "replace"), ("file", FILE)]).await;
     keep(into, "roster", &desk, None).await;
-    desk.go(&overview).await;
+    desk.go(&roster).await;
     fill_and_send(&desk, &format!("{ROSTER}/token"), &[("act", "make")]).await;
     let token = desk.one("[data-testid='token']").await.text().await;
-    let put = aws::http().put(format!("{}{ROSTER}", stack.ready.web)).bearer_auth(token);
+    let put = aws::http().put(&roster).bearer_auth(token);
     let put = put.header("content-type", "text/csv").body(FILE.replace('/', "\n")).send().await.unwrap();
     assert_eq!(put.status(), 202);
 

@@ -299,7 +299,7 @@ impl Campus {
 
     /// Edits the programme's settings on its page.
     pub async fn edit(&self, editor: &Visitor, fields: &[(&str, &str)]) -> Page {
-        editor.submit(&editor.get(&self.console("")).await, &self.console(""), fields).await
+        editor.submit(&editor.get(&self.console("/settings")).await, &self.console(""), fields).await
     }
 
     pub fn provider(&self) -> &Provider {

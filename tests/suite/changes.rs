@@ -19,6 +19,7 @@ use bursar_tests::visitor::{Page, Visitor};
 use serde_json::json;
 
 const ID: &str = "/console/programmes/cs-pilot";
+const SETTINGS: &str = "/console/programmes/cs-pilot/settings";
 
 /// What a provider that is down answers. Nobody waits for as long as it asks to.
 const DOWN: Fault = Fault::RetryAfter(503, 60);

@@ -19,6 +19,8 @@ use bursar_tests::campus::{Campus, address};
 
 const ID: &str = "/console/programmes/cs-pilot";
 const GRANTS: &str = "/console/programmes/cs-pilot/grants";
+const ROSTER: &str = "/console/programmes/cs-pilot/roster";
+const SETTINGS: &str = "/console/programmes/cs-pilot/settings";
 const ACCOUNT: &str = "/console/account";
 
 /// A campus whose programme has Faye as faculty and Asta as an assistant.

@@ -60,7 +60,7 @@ fn under(campus: &Campus) -> BTreeSet<Option<String>> {
 async fn a_machines_note_makes_no_form_stale() {
     let (campus, admin) = class().await;
     // The edit is read before the note of the confirmation, and written after it.
-    let form = admin.get(ID).await;
+    let form = admin.get(&campus.console("/settings")).await;
     let held = campus.gate.hold(Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console));
     let noted = async {
         held.arrived().await;
@@ -127,7 +127,7 @@ async fn rules_that_are_taken_back_are_told_again() {
     let (mut campus, admin) = class().await;
     campus.work().await;
     claims(&mut campus, "ada").await;
-    let page = admin.get(ID).await;
+    let page = admin.get(&campus.console("/settings")).await;
     campus.gate.at(Matcher::call(PATCH).of(FunctionName::Console), Fault::KillAfter);
     admin.submit(&page, ID, &[("models", LARGE)]).await;
     campus.judged().await;

@@ -32,7 +32,7 @@ use Whose::{Admins, Anybodys, Assistants, Facultys, Programs, Staffs, Students, 
 const ERASURE: &str = "01KDVDNA00000000000000001A";
 const PROGRAMME: &str = "/console/programmes/{id}";
 
-const TABLE: [(&str, &str, Whose); 73] = [
+const TABLE: [(&str, &str, Whose); 75] = [
     ("GET", "/", Anybodys),
     ("POST", "/link", Anybodys),
     ("GET", "/c/{*anything}", Anybodys),
@@ -57,6 +57,8 @@ const TABLE: [(&str, &str, Whose); 73] = [
     ("POST", "/console/programmes", Admins),
     ("GET", PROGRAMME, Assistants),
     ("POST", PROGRAMME, Facultys),
+    ("GET", "/console/programmes/{id}/settings", Assistants),
+    ("GET", "/console/programmes/{id}/roster", Assistants),
     ("POST", "/console/programmes/{id}/people", Facultys),
     ("POST", "/console/programmes/{id}/roster", Facultys),
     ("PUT", "/console/programmes/{id}/roster", Programs),

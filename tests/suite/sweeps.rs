@@ -23,6 +23,7 @@ use crate::sync::{busy, owners};
 const ID: &str = "/console/programmes/cs-pilot";
 const CLOSE: &str = "/console/programmes/cs-pilot/close";
 const COPY: &str = "/console/programmes/cs-pilot/copy";
+const SETTINGS: &str = "/console/programmes/cs-pilot/settings";
 const TIERS: &str = "/console/tiers";
 const MINI: &str = "openai/gpt-4o-mini";
 const SONNET: &str = "anthropic/claude-sonnet-4.5";
@@ -180,17 +181,17 @@ async fn edited(campus: &Campus) -> impl PartialEq + std::fmt::Debug + use<> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cap_edit_reaches_every_key_or_none() {
-    form("cap edit", false, async || filled(ID, ID, &[("cap_usd", "8")]).await, edited).await;
+    form("cap edit", false, async || filled(SETTINGS, ID, &[("cap_usd", "8")]).await, edited).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rules_edit_reaches_every_key_or_none() {
-    form("rules edit", false, async || filled(ID, ID, &[("models", MINI)]).await, edited).await;
+    form("rules edit", false, async || filled(SETTINGS, ID, &[("models", MINI)]).await, edited).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn close_ends_every_key_or_none() {
-    form("close", false, async || filled(ID, CLOSE, &[]).await, edited).await;
+    form("close", false, async || filled(SETTINGS, CLOSE, &[]).await, edited).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -242,11 +243,11 @@ async fn erasure_ends_erased() {
             let (campus, (admin, form)) =
                 filled("/console?q=ada%40example.edu", ERASE, &[("email", "ada@example.edu")]).await;
             campus.table.create(new_programme(campus.settings().await, 100), campus.by()).await.unwrap();
-            let (page, roster) =
-                (admin.get("/console/programmes/cs-pilot-2").await, "/console/programmes/cs-pilot-2/roster");
+            let roster = "/console/programmes/cs-pilot-2/roster";
+            let page = admin.get(roster).await;
             let shown = admin.upload(&page, roster, &[("mode", "add")], "r.csv", b"email\nada@example.edu\n").await;
             let file = shown.form(&format!("{roster}/apply"));
-            let copy = admin.get(ID).await.form(COPY).filled(&[("roster", "on"), ("name", "Next")]);
+            let copy = admin.get(SETTINGS).await.form(COPY).filled(&[("roster", "on"), ("name", "Next")]);
             (campus, (admin, [form, file, copy]))
         },
         act: async |campus: &Campus, (admin, [press, file, copy]): &(Visitor, [Form; 3])| {
@@ -284,7 +285,7 @@ async fn copy_is_made_once() {
     form(
         "copy",
         true,
-        async || filled(ID, COPY, &FIELDS).await,
+        async || filled(SETTINGS, COPY, &FIELDS).await,
         async |campus| {
             let seen = campus.judged().await;
             let mut people: Vec<String> = seen.grants.values().map(|grant| grant.programme.to_string()).collect();

@@ -62,7 +62,10 @@ async fn a_term_is_told_alike_everywhere() {
         }
         if day == CLOSED {
             let (admin, path) = (story.campus.admin().await, format!("/console/programmes/{}", story.programmes[1].0));
-            admin.submit(&admin.get(&path).await, &format!("{path}/close"), &[]).await.expect(303);
+            admin
+                .submit(&admin.get(&format!("{path}/settings")).await, &format!("{path}/close"), &[])
+                .await
+                .expect(303);
         }
         story.campus.pass(12).await;
         story.mails(None);

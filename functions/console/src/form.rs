@@ -14,6 +14,8 @@ use crate::prelude::*;
 pub(crate) struct Field<T: FormValue> {
     /// The name of the field, also used in audit entries and requests.
     pub(crate) id: &'static str,
+    /// What a long form has above the fields that belong together.
+    pub(crate) heading: &'static str,
     pub(crate) label: &'static str,
     pub(crate) hint: &'static str,
     pub(crate) kind: Kind,
@@ -70,6 +72,7 @@ impl<T: FormValue> Field<T> {
     /// The row that most fields share.
     pub(crate) const OPTIONAL: Field<T> = Field {
         id: "",
+        heading: "",
         label: "",
         hint: "",
         kind: Kind::Text,
@@ -91,6 +94,8 @@ pub(crate) struct Form<T: FormValue> {
     apart: (String, String),
     /// Whether what is saved by now is shown beside what was typed.
     is_beside: bool,
+    /// Whether an admin is asked for what is an admin's.
+    is_requesting: bool,
     /// Why nothing of it was done.
     pub(crate) refusal: Option<&'static str>,
 }
@@ -128,7 +133,14 @@ impl<T: FormValue> Form<T> {
             let text = text(field);
             (field.id, Entry { saved: text.clone(), text, ..Entry::default() })
         });
-        Form { before: None, entries: entries.collect(), apart: Default::default(), is_beside: false, refusal: None }
+        Form {
+            before: None,
+            entries: entries.collect(),
+            apart: Default::default(),
+            is_beside: false,
+            is_requesting: false,
+            refusal: None,
+        }
     }
 
     /// One of several forms on a page. `suffix` is behind the names of its fields, where one request posts several.
@@ -232,6 +244,10 @@ impl<T: FormValue> Form<T> {
         Form { is_beside: true, ..self }
     }
 
+    pub(crate) fn requesting(self, is_requesting: bool) -> Form<T> {
+        Form { is_requesting, ..self }
+    }
+
     /// The fields as the template shows them.
     pub(crate) fn shown(&self, which: impl Fn(&Field<T>) -> bool) -> Vec<ShownField<'_>> {
         let shown = |field: &'static Field<T>| {
@@ -245,6 +261,7 @@ impl<T: FormValue> Form<T> {
                 hint: field.hint,
                 kind: field.kind,
                 is_required: field.is_required,
+                is_requested: self.is_requesting && field.owner == Owner::Admins,
                 value: &entry.text,
                 choices: &entry.choices,
                 error: entry.error.as_deref(),
@@ -295,6 +312,7 @@ pub(crate) struct ShownField<'a> {
     pub(crate) hint: &'static str,
     kind: Kind,
     pub(crate) is_required: bool,
+    pub(crate) is_requested: bool,
     pub(crate) value: &'a str,
     choices: &'a [(String, String)],
     pub(crate) error: Option<&'a str>,
@@ -338,6 +356,12 @@ impl ShownField<'_> {
             Kind::Select => Some(self.choices.iter().map(|(value, words)| (value.as_str(), words.as_str())).collect()),
             _ => None,
         }
+    }
+
+    /// The value on a page without a form.
+    pub(crate) fn in_words(&self) -> String {
+        let chosen = self.choices().into_iter().flatten().find(|(value, _)| *value == self.value);
+        chosen.map_or_else(|| self.kind.in_words(self.value), |(_, words)| words.to_owned())
     }
 
     /// The ids of what describes the field.

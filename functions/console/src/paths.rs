@@ -20,8 +20,16 @@ pub(crate) fn programme(programme: &ProgrammeId) -> String {
     format!("/console/programmes/{programme}")
 }
 
-pub(crate) fn roster(programme: &ProgrammeId, import: ulid::Ulid) -> String {
+pub(crate) fn roster(programme: &ProgrammeId) -> String {
+    format!("/console/programmes/{programme}/roster")
+}
+
+pub(crate) fn roster_file(programme: &ProgrammeId, import: ulid::Ulid) -> String {
     format!("/console/programmes/{programme}/roster/{import}")
+}
+
+pub(crate) fn settings(programme: &ProgrammeId) -> String {
+    format!("/console/programmes/{programme}/settings")
 }
 
 pub(crate) fn alerts(programme: &ProgrammeId) -> String {

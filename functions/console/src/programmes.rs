@@ -10,9 +10,8 @@ use bursar_core::web::RequestDeadline;
 use jiff::ToSpan;
 
 use crate::help_desk;
-use crate::overview::{self, PageState};
 use crate::prelude::*;
-use crate::settings::{Draft, make, read};
+use crate::settings::{self, Draft, make, read};
 use crate::work::jobs;
 
 #[derive(Template)]
@@ -99,13 +98,13 @@ pub(crate) async fn copy(post: Post<Faculty>) -> Answer {
     let with_roster = fields.get("roster") == Some("on") && programme.settings.roster;
     let mut form = copying(programme, budget.limit).typed_only(|id| CARRIED.contains(&id), fields);
     let Some(draft) = copied(programme, &mut form) else {
-        let state = PageState { copying: Some((form, with_roster)), ..PageState::default() };
-        let page = overview::show(site, access, state).await;
+        let state = settings::PageState { copying: Some((form, with_roster)), ..Default::default() };
+        let page = settings::show(site, access, state).await;
         return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
     };
     if !access.is_admin() {
         ask(&post, COPY, "Copy the programme", in_words(&draft, with_roster)).await?;
-        return Ok(site.done(&paths::programme(&programme.id), &Notice::CopyAsked));
+        return Ok(site.done(&paths::settings(&programme.id), &Notice::CopyAsked));
     }
     if let Some(tier) = gone_tier(&draft.settings, &site.table.tiers().await?) {
         let why = format!(

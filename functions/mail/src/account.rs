@@ -104,7 +104,9 @@ fn where_to_act(cause: &Cause) -> (&'static str, String) {
         Cause::RulesRefused { programme, group: Some(_), .. } => {
             ("See the groups", format!("/console/programmes/{programme}/groups"))
         }
-        Cause::RulesRefused { programme, .. } => ("See the programme", format!("/console/programmes/{programme}#edit")),
+        Cause::RulesRefused { programme, .. } => {
+            ("See the programme", format!("/console/programmes/{programme}/settings#edit"))
+        }
         Cause::Stuck { programme, .. } => ("See the programme", format!("/console/programmes/{programme}")),
         Cause::ErasureStuck { .. } => ("See the account", "/console/account".to_owned()),
         Cause::MailRefused { .. }

@@ -41,16 +41,17 @@ impl Words<'_> {
         waiting: Option<&RosterPreview>,
     ) -> Letter {
         let name = plain(&programme.settings.name);
-        let (subject, heading, first, last) = match waiting {
+        let (subject, heading, first, last, link) = match waiting {
             None => (
                 "the registrar's file changed the roster",
                 "The roster has changed",
                 format!("The registrar's file has changed the roster of {name}."),
                 if changes.dropped > 0 {
-                    "Who was dropped can be taken back on the programme's page within seven days. The next file must name them too.".to_owned()
+                    "Who was dropped can be taken back on the roster's page within seven days. The next file must name them too.".to_owned()
                 } else {
                     "There is nothing that you need to do.".to_owned()
                 },
+                "See who and what",
             ),
             Some(RosterPreview { why, until, .. }) => (
                 "a registrar's file waits for you",
@@ -60,10 +61,10 @@ impl Words<'_> {
                     plain(&why.join(" "))
                 ),
                 format!(
-                    "Look at what it would change, and apply it if that is right: a warning on the programme's page leads to it. It waits \
-                     until {}, or until the next file comes.",
+                    "Look at what it would change, and apply it if that is right. It waits until {}, or until the next file comes.",
                     time_in(*until, programme.settings.term.zone())
                 ),
+                "See what it would change",
             ),
         };
         Letter {
@@ -73,12 +74,7 @@ impl Words<'_> {
                 LetterPart::Sentences(first),
                 facts(changes),
                 LetterPart::Sentences(last),
-                match waiting {
-                    Some(_) => self.page("Open the programme", &format!("/console/programmes/{}", programme.id)),
-                    None => {
-                        self.page("See who and what", &format!("/console/programmes/{}/roster/{import}", programme.id))
-                    }
-                },
+                self.page(link, &format!("/console/programmes/{}/roster/{import}", programme.id)),
             ],
             why: format!("You get this mail because you decide about the roster of {name}."),
             to: self.to.clone(),
@@ -115,7 +111,7 @@ mod tests {
         Added: 3
         Moved to another group: 1
         Dropped: 2
-        Who was dropped can be taken back on the programme's page within seven days. The next file must name them too.
+        Who was dropped can be taken back on the roster's page within seven days. The next file must name them too.
         See who and what: https://bursar.example.edu/console/programmes/cs-pilot/roster/00000000000000000000000000
         You get this mail because you decide about the roster of CS pilot.
         ");
@@ -142,8 +138,8 @@ mod tests {
         A registrar's file for CS pilot waits for you, and changes nothing until then. It adds 12 people to the 40 on the roster, more than a fifth. Of its 50 rows 3 are refused.
         Added: 12
         Rows that were refused: 3
-        Look at what it would change, and apply it if that is right: a warning on the programme's page leads to it. It waits until 30 Nov 2026, 04:00 (Europe/Berlin), or until the next file comes.
-        Open the programme: https://bursar.example.edu/console/programmes/cs-pilot
+        Look at what it would change, and apply it if that is right. It waits until 30 Nov 2026, 04:00 (Europe/Berlin), or until the next file comes.
+        See what it would change: https://bursar.example.edu/console/programmes/cs-pilot/roster/00000000000000000000000000
         You get this mail because you decide about the roster of CS pilot.
         ");
     }

@@ -104,7 +104,7 @@ impl Words<'_> {
             LetterPart::Sentences(format!(
                 "If you agree, {to_do} and press \"{press}\". If you do not, answer this mail and say why. All admins got it."
             )),
-            self.page(link, &format!("/console/programmes/{}#{anchor}", programme.id)),
+            self.page(link, &format!("/console/programmes/{}/settings#{anchor}", programme.id)),
         ];
         parts.extend(asker.map(|asker| LetterPart::ReplyTo(asker.address.clone())));
         Letter {
@@ -159,7 +159,7 @@ mod tests {
         Cost code: 4711 instead of nothing
         Asked: 20 Nov 2026, 11:00 (Europe/Berlin)
         If you agree, open the settings, put in what is asked for, and press "Save". If you do not, answer this mail and say why. All admins got it.
-        Open the settings: https://bursar.example.edu/console/programmes/cs-pilot#edit
+        Open the settings: https://bursar.example.edu/console/programmes/cs-pilot/settings#edit
         An answer to this mail goes to frida@example.edu.
         You get this mail because you are an admin of Bursar at Example University.
         "#);

@@ -88,7 +88,7 @@ async fn the_end_moves_as_far_as_the_keys_reach() {
     campus.hours(10 * 24);
     let admin = campus.admin().await;
     campus.judged().await;
-    let page = admin.get(ID).await;
+    let page = admin.get(SETTINGS).await;
     let [starts_on, ends_on] = ["starts_on", "ends_on"].map(|field| page.form(ID).value(field).unwrap().to_owned());
     let day = |days: i64| ends_on.parse::<Date>().unwrap().saturating_add(days.days()).to_string();
     for (field, value, status) in
@@ -106,7 +106,7 @@ async fn the_end_moves_as_far_as_the_keys_reach() {
     assert_eq!(campus.enabled().len(), 2, "the term goes on");
 
     // An end in the past is a mistake, and is taken back. The request that wrote it died before it ended anybody's grant.
-    let page = admin.get(ID).await;
+    let page = admin.get(SETTINGS).await;
     let all_but_the_edit = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console).after(1);
     let killed = campus.gate.at(all_but_the_edit, Fault::KillBefore);
     admin.submit(&page, ID, &[("ends_on", &starts_on)]).await;
@@ -135,7 +135,8 @@ async fn of_two_edits_at_once_the_other_sees_both_values() {
     let campus = class(&["ada"]).await;
     let admin = Arc::new(campus.admin().await);
     let (one, other) = (Arc::clone(&admin), &admin);
-    let (of_one, of_other, of_a_third) = (one.get(ID).await, other.get(ID).await, other.get(ID).await);
+    let (of_one, of_other, of_a_third) =
+        (one.get(SETTINGS).await, other.get(SETTINGS).await, other.get(SETTINGS).await);
     let held = campus.gate.hold(Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console));
     let slow = tokio::spawn(async move { one.submit(&of_one, ID, &[("cap_usd", "9"), ("contact", "room 1")]).await });
     held.arrived().await;
@@ -148,7 +149,7 @@ async fn of_two_edits_at_once_the_other_sees_both_values() {
     assert_eq!(carried, ["9", "room 1", "7"], "what this person changed, and all else as it is now");
     assert!(stale.body.contains("It is now: 12"), "both of them changed the cap");
     assert_eq!(admin.submit(&stale, ID, &[]).await.status, 303);
-    let now = admin.get(ID).await.form(ID);
+    let now = admin.get(SETTINGS).await.form(ID);
     let saved = ["cap_usd", "contact", "replacements"].map(|field| now.value(field).unwrap_or_default());
     assert_eq!((saved, campus.limits()), (["9", "room 1", "7"], vec![dollars(9)]));
     // A stale form with a field that cannot be read: that comes first, and what others saved stays all the same.
@@ -158,7 +159,7 @@ async fn of_two_edits_at_once_the_other_sees_both_values() {
     assert_eq!((unreadable.status, carried), (422, ["1e3", "hall 2", "7"]));
     assert!(unreadable.body.contains("It is now: room 1"), "both of them changed whom to ask");
     assert_eq!(admin.submit(&unreadable, ID, &[("cap_usd", "9")]).await.status, 303);
-    let now = admin.get(ID).await.form(ID);
+    let now = admin.get(SETTINGS).await.form(ID);
     assert_eq!((now.value("contact"), now.value("replacements")), (Some("hall 2"), Some("7")));
     campus.judged().await;
     campus.finish().await;

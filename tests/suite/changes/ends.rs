@@ -18,7 +18,7 @@ async fn a_corrupt_grant_keeps_nobody_else_from_the_end() {
     let campus = class(&["ada", "bob", "cid"]).await;
     let admin = campus.admin().await;
     campus.judged().await;
-    let (page, raw) = (admin.get(ID).await, campus.raw());
+    let (page, raw) = (admin.get(SETTINGS).await, campus.raw());
     let ada = campus.id("ada");
     let grant = campus.table.get(Grant::key_of(&campus.programme, ada)).await.unwrap().unwrap();
     let ItemKey { pk, sk } = Grant::key_of(&campus.programme, ada).item;
@@ -34,7 +34,7 @@ async fn a_corrupt_grant_keeps_nobody_else_from_the_end() {
     campus.sync().await;
     assert_eq!(campus.enabled().len(), 0);
     let seen = campus.judged_after_sync().await;
-    let page = campus.admin().await.get(ID).await;
+    let page = campus.admin().await.get(SETTINGS).await;
     assert!(!page.offers(CLOSE) && !page.offers(ID) && page.offers(COPY));
     let closed = seen.entries.iter().filter(|entry| entry.what.act == Act::Closed).count();
     assert_eq!(closed, 1, "though it was pressed twice");
@@ -50,7 +50,7 @@ async fn a_request_for_a_close_or_a_copy_changes_nothing() {
     let faye = campus.student("faye").await;
     campus.ses.unread();
     for (path, fields) in [(CLOSE, &[][..]), (COPY, &[("name", "CS next"), ("roster", "on")]), (CLOSE, &[])] {
-        assert_eq!(faye.submit(&faye.get(ID).await, path, fields).await.status, 303, "{path}");
+        assert_eq!(faye.submit(&faye.get(SETTINGS).await, path, fields).await.status, 303, "{path}");
     }
     campus.settle.settle(LIMIT).await.unwrap();
     let mut mails: Vec<Contents> = campus.ses.unread().iter().map(|mail| Contents::of(&mail.raw)).collect();
@@ -62,8 +62,8 @@ async fn a_request_for_a_close_or_a_copy_changes_nothing() {
     ] {
         let text = mail.text.as_deref().unwrap_or_default();
         assert_eq!((mail.kind.as_deref(), mail.subject.as_str()), (Some("request"), subject));
-        assert!(text.contains(words) && text.contains(&format!("{ID}{anchor}")), "{text}");
-        assert!(admin.get(ID).await.body.contains(&format!("id=\"{}\"", &anchor[1..])), "where the link leads");
+        assert!(text.contains(words) && text.contains(&format!("{SETTINGS}{anchor}")), "{text}");
+        assert!(admin.get(SETTINGS).await.body.contains(&format!("id=\"{}\"", &anchor[1..])), "where the link leads");
     }
     let seen = campus.judged().await;
     let asked = seen.entries.iter().filter(|entry| entry.what.act == Act::Asked).count();
@@ -75,7 +75,7 @@ async fn a_request_for_a_close_or_a_copy_changes_nothing() {
 async fn a_copy_has_all_but_money_and_is_made_once() {
     let campus = class(&["ada", "bob"]).await;
     let admin = campus.admin().await;
-    let opens = admin.get(ID).await.form(ID).value("starts_on").unwrap().to_owned() + "T09:00";
+    let opens = admin.get(SETTINGS).await.form(ID).value("starts_on").unwrap().to_owned() + "T09:00";
     let set = [("faculty", "faye@example.edu"), ("thresholds", "70"), ("claim_opens_at", &*opens)];
     assert_eq!(campus.edit(&admin, &set).await.status, 303);
     adds(&admin, "email,group\nada@example.edu,A\nbob@example.edu,B\n").await;
@@ -83,7 +83,7 @@ async fn a_copy_has_all_but_money_and_is_made_once() {
     assert_eq!(admin.submit(&admin.get(&groups).await, &groups, &[("cap_usd.A", "5")]).await.status, 303);
     campus.judged().await;
 
-    let page = admin.get(ID).await;
+    let page = admin.get(SETTINGS).await;
     let bad =
         admin.submit(&page, COPY, &[("starts_on", "2030-03-01"), ("ends_on", "2030-02-01"), ("name", "Next")]).await;
     assert_eq!(
@@ -110,7 +110,7 @@ async fn a_copy_has_all_but_money_and_is_made_once() {
     assert_eq!(people, [("ada@example.edu", Some("A")), ("bob@example.edu", Some("B"))]);
     assert_eq!(jobs(&admin.get("/console/programmes/cs-pilot-2").await), [job("import", "done", 2, 2)]);
 
-    let alone = admin.submit(&admin.get(ID).await, COPY, &[("name", "Alone")]).await;
+    let alone = admin.submit(&admin.get(SETTINGS).await, COPY, &[("name", "Alone")]).await;
     assert_eq!(alone.location(), Some("/console/programmes/alone"));
     let seen = campus.judged().await;
     assert!(!seen.grants.values().any(|grant| grant.programme.as_str() == "alone"), "the roster was not wished");

@@ -65,8 +65,8 @@ async fn a_close_ends_all_other_work() {
     assert_eq!(campus.edit(&admin, &[("cap_usd", "11")]).await.status, 303);
     campus.minutes(1);
     let close = format!("{ID}/close");
-    assert_eq!(admin.submit(&admin.get(ID).await, &close, &[]).await.status, 303);
-    assert!(!admin.get(ID).await.offers(&close), "it is closed");
+    assert_eq!(admin.submit(&admin.get(SETTINGS).await, &close, &[]).await.status, 303);
+    assert!(!admin.get(SETTINGS).await.offers(&close), "it is closed");
     campus.judged().await;
     let states: Vec<_> = jobs(&admin.get(ID).await).into_iter().map(|line| (line.0, line.1)).collect();
     assert_eq!(states, [("limits".to_owned(), "failed".to_owned()), ("close".to_owned(), "running".to_owned())]);

@@ -32,7 +32,7 @@ const FORMS: [ModelsForm; 4] = [
             ("budget_usd", "40"),
         ],
     },
-    ModelsForm { page: ID, path: ID, field: "models", more: &[("contact", "room 1")] },
+    ModelsForm { page: SETTINGS, path: ID, field: "models", more: &[("contact", "room 1")] },
     ModelsForm { page: GROUPS, path: GROUPS, field: "models.A", more: &[("cap_usd.A", "6")] },
     ModelsForm { page: TIERS, path: TIERS, field: "models", more: &[("tier", "first-year"), ("version", "")] },
 ];
@@ -62,13 +62,13 @@ async fn unknown_models_are_refused() {
         campus.judged().await;
     }
     // A form that is stale as well keeps nothing of what others saved meanwhile from its person.
-    let (stale, down) = (admin.get(ID).await, goes_down(&campus, LIST));
+    let (stale, down) = (admin.get(SETTINGS).await, goes_down(&campus, LIST));
     assert_eq!(campus.edit(&admin, &[("cap_usd", "8")]).await.status, 303);
     let later = admin.submit(&stale, ID, &[("models", "openai/gpt-4o")]).await;
     assert_eq!((later.status, later.form(ID).value("cap_usd")), (503, Some("8")), "{:?}", later.alerts());
     comes_up(&campus, down);
     assert_eq!(admin.submit(&later, ID, &[]).await.status, 303);
-    assert_eq!(admin.get(ID).await.form(ID).value("cap_usd"), Some("8"));
+    assert_eq!(admin.get(SETTINGS).await.form(ID).value("cap_usd"), Some("8"));
     campus.judged().await;
     // What was named before is asked for by nobody, so that another field can be saved whatever the provider lists.
     let down = goes_down(&campus, LIST);

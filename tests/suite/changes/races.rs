@@ -17,6 +17,7 @@ const CLOSE: &str = "/console/programmes/cs-pilot/close";
 const COPY: &str = "/console/programmes/cs-pilot/copy";
 const GRANTS: &str = "/console/programmes/cs-pilot/grants";
 const BULK: &str = "/console/programmes/cs-pilot/grants/bulk";
+const ROSTER: &str = "/console/programmes/cs-pilot/roster";
 const APPLY: &str = "/console/programmes/cs-pilot/roster/apply";
 const UNDO: &str = "/console/programmes/cs-pilot/roster/undo";
 const RETURN: &str = "/my/cs-pilot/return";
@@ -103,7 +104,7 @@ impl Race {
         campus.pump.drained().await.unwrap();
         campus.finish_work().await;
         let today = campus.clock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
-        let end = admin.get(ID).await.form(ID).value("ends_on").unwrap().parse::<jiff::civil::Date>().unwrap();
+        let end = admin.get(SETTINGS).await.form(ID).value("ends_on").unwrap().parse::<jiff::civil::Date>().unwrap();
         let makers = Makers {
             admin,
             ada,
@@ -155,26 +156,26 @@ impl Makers {
         let grant = format!("{ID}/grants/{}", self.grant_of_ada);
         let cap = format!("{grant}/cap");
         let (page, path, fields): (&str, &str, &[(&str, &str)]) = match change {
-            Change::LowerCap => (ID, ID, &[("cap_usd", "8")]),
-            Change::HigherCap => (ID, ID, &[("cap_usd", "30")]),
+            Change::LowerCap => (SETTINGS, ID, &[("cap_usd", "8")]),
+            Change::HigherCap => (SETTINGS, ID, &[("cap_usd", "30")]),
             Change::CapOfOne => (&grant, &cap, &[("cap_usd", "7"), ("reason", "an essay more")]),
             Change::CapOfGroup => (GROUPS, GROUPS, &[("cap_usd.A", "6")]),
-            Change::EarlierEnd => (ID, ID, &[("ends_on", &self.yesterday)]),
-            Change::LaterEnd => (ID, ID, &[("ends_on", &self.later)]),
-            Change::Models => (ID, ID, &[("models", SONNET)]),
+            Change::EarlierEnd => (SETTINGS, ID, &[("ends_on", &self.yesterday)]),
+            Change::LaterEnd => (SETTINGS, ID, &[("ends_on", &self.later)]),
+            Change::Models => (SETTINGS, ID, &[("models", SONNET)]),
             Change::ModelsOfGroup => (GROUPS, GROUPS, &[("models.A", SONNET)]),
             Change::Tier => (TIERS, TIERS, &[("tier", "basic"), ("models", SONNET)]),
-            Change::DataPolicy => (ID, ID, &[("data_policy", "zero-retention")]),
-            Change::Providers => (ID, ID, &[("providers", "anthropic")]),
-            Change::Regions => (ID, ID, &[("regions", "europe")]),
+            Change::DataPolicy => (SETTINGS, ID, &[("data_policy", "zero-retention")]),
+            Change::Providers => (SETTINGS, ID, &[("providers", "anthropic")]),
+            Change::Regions => (SETTINGS, ID, &[("regions", "europe")]),
             Change::AnotherGroup => (ID, APPLY, &[]),
             Change::ManyPaused | Change::ManyCapped => (GRANTS, BULK, &[]),
             Change::Returned => ("/my", RETURN, &[]),
-            Change::Copied => (ID, COPY, &[("name", "Next"), ("roster", "on")]),
-            Change::Close => (ID, CLOSE, &[]),
+            Change::Copied => (SETTINGS, COPY, &[("name", "Next"), ("roster", "on")]),
+            Change::Close => (SETTINGS, CLOSE, &[]),
             Change::Dropped => (ID, APPLY, &[("confirm_dropped", "2")]),
             Change::NamedAgain => (ID, APPLY, &[]),
-            Change::DropsUndone => (ID, UNDO, &[]),
+            Change::DropsUndone => (ROSTER, UNDO, &[]),
         };
         let visitor = if change == Change::Returned { &self.ada } else { &self.admin };
         let mut status = 0;

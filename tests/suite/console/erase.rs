@@ -45,7 +45,7 @@ async fn a_person_is_found_nowhere_afterwards_and_every_sum_is_as_before() {
         admin.submit(&shown, &campus.console("/roster/apply"), &[]).await.expect(303);
     }
     // Files that name her are also kept where she has no grant, and of an upload that died.
-    let maths = admin.get("/console/programmes/maths").await;
+    let maths = admin.get("/console/programmes/maths/roster").await;
     let upload = async || admin.upload(&maths, "/console/programmes/maths/roster", &[], "r.csv", file.as_bytes()).await;
     upload().await.expect(200);
     campus.gate.at(Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console), Fault::KillBefore);
@@ -159,7 +159,7 @@ async fn of_a_grant_without_an_address_its_person_is_forgotten() {
     assert_eq!(campus.judged().await.places_of(&[CANARY, "\"s1\""]), [""; 0]);
     let emails = admin.get(GRANTS).await.attributes("grant", "data-email");
     assert!(emails.contains(&"ada@example.edu".to_owned()), "who has the address now is still there: {emails:?}");
-    admin.submit(&admin.get(ID).await, &undo, &[]).await.expect(303);
+    admin.submit(&admin.get(ROSTER).await, &undo, &[]).await.expect(303);
     assert_eq!(campus.enabled(), ["bob"]);
     campus.finish().await;
 }
@@ -175,7 +175,7 @@ async fn what_may_be_theirs_is_named_and_ticked() {
     let add = async |programme: &str, email: &str, id: &str, name: &str| {
         let path = format!("/console/programmes/{programme}");
         let fields = [("email", email), ("id", id), ("name", name)];
-        admin.submit(&admin.get(&path).await, &format!("{path}/people"), &fields).await.expect(303);
+        admin.submit(&admin.get(&format!("{path}/roster")).await, &format!("{path}/people"), &fields).await.expect(303);
     };
     add("cs-pilot", "canary@example.edu", "s1", "Canary Bird").await;
     add("cs-pilot", "canary@example.edu", "s2", "Canary Bird").await;
@@ -217,7 +217,7 @@ async fn what_names_a_person_in_words_goes() {
     campus.student_in("canary", Some("A")).await;
     let (faye, admin) = (campus.student("faye").await, campus.admin().await);
     let asked = [("assistants", "asta@example.edu, canary@example.edu")];
-    faye.submit(&faye.get(ID).await, ID, &asked).await.expect(303);
+    faye.submit(&faye.get(SETTINGS).await, ID, &asked).await.expect(303);
     let grant = format!("{GRANTS}/{}", campus.id("canary"));
     let reason = [("reason", "Canary asked for it")];
     faye.submit(&faye.get(&grant).await, &format!("{grant}/pause"), &reason).await.expect(303);
@@ -261,7 +261,7 @@ async fn everybody_of_a_programme_is_forgotten_so_long_after_its_end() {
     campus.table.act(campus.on("ada"), leave).await.unwrap();
     campus.student_in("ada", None).await;
     let admin = campus.admin().await;
-    admin.submit(&admin.get(ID).await, &campus.console("/close"), &[]).await.expect(303);
+    admin.submit(&admin.get(SETTINGS).await, &campus.console("/close"), &[]).await.expect(303);
     campus.minutes(20);
     campus.sync().await;
     let used = campus.table.totals(&campus.programme).await.unwrap();

@@ -411,17 +411,17 @@ async fn a_forged_bulk_is_no_other_import() {
     let (admin, undo) = (campus.admin().await, campus.console("/roster/undo"));
     let shown = super::roster::preview(&admin, "replace", "email\neve@example.edu\n").await;
     admin.submit(&shown, &campus.console("/roster/apply"), &[("confirm_dropped", "1")]).await.expect(303);
-    let overview = admin.get(ID).await;
+    let roster = admin.get(ROSTER).await;
     campus.programme("Maths", |_| {}).await;
     campus.students(&["bob"]).await;
     let shown = admin.get("/console/programmes/maths/grants").await;
     let shown = admin.submit(&shown, BULK, &[("act", "pause")]).await.expect(200);
-    let (forms, import) = (shown.form(BULK), overview.form(&undo));
+    let (forms, import) = (shown.form(BULK), roster.form(&undo));
     let (_, grants) = forms.value("bulk").unwrap().split_once('-').unwrap();
     let forged = format!("{}-{grants}", import.value("import").unwrap());
     admin.submit(&shown, BULK, &[("bulk", &forged)]).await.expect(303);
     assert!(campus.grant("bob").await.holds.paused.is_some());
-    admin.submit(&overview, &undo, &[]).await.expect(303);
+    admin.submit(&roster, &undo, &[]).await.expect(303);
     assert_eq!(campus.provider().keys().iter().filter(|key| !key.disabled).count(), 1, "ada's works again");
     campus.finish().await;
 }

@@ -96,23 +96,23 @@ async fn who_has_not_claimed_is_reminded_once_a_day() {
     let mut campus = staffed().await;
     campus.students(&["ada", "bob", "cyd", "dan"]).await;
     let (admin, asta) = (campus.admin().await, campus.student("asta").await);
-    admin.submit(&admin.get(ID).await, &format!("{ID}/people"), &[("email", "eve@example.edu")]).await.expect(303);
-    assert_eq!(figures(&asta.get(ID).await), [Some(5), Some(0), Some(0), Some(0), None]);
+    admin.submit(&admin.get(ROSTER).await, &format!("{ID}/people"), &[("email", "eve@example.edu")]).await.expect(303);
+    assert_eq!(figures(&asta.get(ROSTER).await), [Some(5), Some(0), Some(0), Some(0), None]);
     reported(&campus, "ada", "delivery").await;
     reported(&campus, "bob", "bounce").await;
     campus.reveal(&campus.student("ada").await).await;
     campus.hold("cyd", HoldKind::Dropped).await;
     campus.sync().await;
-    assert_eq!(figures(&asta.get(ID).await), [Some(5), Some(5), Some(1), Some(1), Some(1)]);
+    assert_eq!(figures(&asta.get(ROSTER).await), [Some(5), Some(5), Some(1), Some(1), Some(1)]);
 
     // Whoever was sent the roster mail again by hand gets no reminder within a day.
-    assert!(!asta.get(ID).await.offers(BULK), "faculty's to decide");
+    assert!(!asta.get(ROSTER).await.offers(BULK), "faculty's to decide");
     let at = format!("{GRANTS}/{}", campus.id("dan"));
     admin.submit(&admin.get(&at).await, &format!("{at}/resend"), &[]).await.expect(303);
     let reminds = async |hours: i64| {
         campus.hours(hours);
         let faye = campus.student("faye").await;
-        let shown = faye.submit(&faye.get(ID).await, BULK, &[]).await.expect(200);
+        let shown = faye.submit(&faye.get(ROSTER).await, BULK, &[]).await.expect(200);
         assert_eq!(shown.attributes("grant", "data-email"), ["dan@example.edu", "eve@example.edu"]);
         faye.submit(&shown, BULK, &[]).await.expect(303);
         campus.settle().await;
@@ -125,7 +125,7 @@ async fn who_has_not_claimed_is_reminded_once_a_day() {
     }
     assert!(campus.subjects("roster").contains(&"CS pilot: your LLM credit waits for you".to_owned()));
     let asta = campus.student("asta").await;
-    assert_eq!(figures(&asta.get(ID).await)[..2], [Some(5), Some(9)]);
+    assert_eq!(figures(&asta.get(ROSTER).await)[..2], [Some(5), Some(9)]);
     campus.finish().await;
 }
 

@@ -106,7 +106,7 @@ async fn what_all_would_take_follows_each_change_without_a_sync() {
     let now = async || admin.get(ID).await.one(implied).get("data-usd").to_owned();
     assert_eq!(now().await, "60.000000");
     let person = [("email", "eve@example.edu"), ("name", ""), ("group", "A"), ("id", "")];
-    admin.submit(&admin.get(ID).await, &format!("{ID}/people"), &person).await.expect(303);
+    admin.submit(&admin.get(ROSTER).await, &format!("{ID}/people"), &person).await.expect(303);
     assert_eq!(now().await, "80.000000", "one more");
     campus.keys().await;
     assert_eq!(now().await, "80.000000", "what was implied is reserved");
@@ -132,13 +132,13 @@ async fn a_budget_without_room_is_told_to_each_reader() {
     for (hook, usd) in [("reserved", "40.000000"), ("implied", "120.000000"), ("budget", "100.000000")] {
         assert_eq!(overview.one(hook).get("data-usd"), usd);
     }
-    let short = "If everybody on the roster claims their key, the budget is short by $20.00, and those who come last get none. Raise the budget below.";
+    let short = "If everybody on the roster claims their key, the budget is short by $20.00, and those who come last get none. Raise the budget in the settings.";
     assert_eq!(overview.texts("warning"), [short]);
     campus.budget(59).await;
     let says = "Too little of the budget is left for a key that takes $20.00: $40.00 of $59.00 is held for keys, what is spent included. 4 students on the roster have no key, and get none now.";
     for (visitor, what_to_do) in [
-        (&admin, "Raise the budget below."),
-        (&faye, "Save the budget that you need below: the admins get it as a request."),
+        (&admin, "Raise the budget in the settings."),
+        (&faye, "Save the budget that you need in the settings: the admins get it as a request."),
         (&asta, "Faculty can ask the admins for more."),
     ] {
         let expected =

@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use super::*;
 
-const ROSTER: &str = "/console/programmes/cs-pilot/roster";
 const APPLY: &str = "/console/programmes/cs-pilot/roster/apply";
 const TOKEN: &str = "/console/programmes/cs-pilot/roster/token";
 const BYTES: &str = "application/octet-stream";
@@ -20,7 +19,7 @@ fn file(people: Range<u8>) -> String {
 }
 
 async fn make(browser: &Visitor) -> String {
-    let page = browser.submit(&browser.get(ID).await, TOKEN, &[("act", "make")]).await.expect(200);
+    let page = browser.submit(&browser.get(ROSTER).await, TOKEN, &[("act", "make")]).await.expect(200);
     page.text("token").unwrap()
 }
 
@@ -49,8 +48,8 @@ fn warns(page: &Page) -> bool {
 async fn a_roster_keeps_itself() {
     let campus = staffed().await;
     let (faye, asta) = (campus.student("faye").await, campus.student("asta").await);
-    assert!(!asta.get(ID).await.offers(TOKEN));
-    let page = faye.submit(&faye.get(ID).await, TOKEN, &[("act", "make")]).await.expect(200);
+    assert!(!asta.get(ROSTER).await.offers(TOKEN));
+    let page = faye.submit(&faye.get(ROSTER).await, TOKEN, &[("act", "make")]).await.expect(200);
     let token = page.text("token").unwrap();
     let line = format!(
         "curl --fail-with-body -T roster.csv -H \"Authorization: Bearer {token}\" -H \"Content-Type: {BYTES}\" \"{}{ROSTER}\"",
@@ -79,7 +78,7 @@ async fn a_roster_keeps_itself() {
 
     // The roster changes meanwhile, and the file waits on.
     let people = "/console/programmes/cs-pilot/people";
-    faye.submit(&overview, people, &[("email", "p0@example.edu"), ("id", "0")]).await.expect(303);
+    faye.submit(&faye.get(ROSTER).await, people, &[("email", "p0@example.edu"), ("id", "0")]).await.expect(303);
     faye.submit(&shown, APPLY, &[]).await.expect(409);
     assert!(warns(&faye.get(ID).await));
     campus.minutes(9 * 24 * 60);
@@ -155,7 +154,7 @@ async fn a_token_is_good_for_its_programme_and_as_long_as_its_maker_might_make_i
         let page = program.put(&format!("{ROSTER}{path}"), &token, kind, body).await.expect(status);
         assert!(said(&page)["error"].as_str().is_some_and(|why| !why.is_empty()), "{}", page.body);
     }
-    assert!(faye.get(ID).await.one("roster-token").text.contains("made by faye@example.edu"));
+    assert!(faye.get(ROSTER).await.one("roster-token").text.contains("made by faye@example.edu"));
     // Twelve in any hour: the six above, and six more half an hour later.
     campus.minutes(29);
     for _ in 0..6 {
@@ -176,7 +175,7 @@ async fn a_token_is_good_for_its_programme_and_as_long_as_its_maker_might_make_i
     // A token ends in the edit that takes its maker's role, or with the admin.
     campus.set(|settings| settings.people.faculty = vec![address("finn")]).await;
     let admin = campus.admin().await;
-    assert!(admin.get(ID).await.all("roster-token").is_empty());
+    assert!(admin.get(ROSTER).await.all("roster-token").is_empty());
     assert!(admin.get(&campus.console("/audit")).await.readable().contains("token"));
     program.put(ROSTER, &token, BYTES, file(0..3)).await.expect(401);
     campus.set(|settings| settings.people.faculty = vec![address("faye")]).await;
@@ -184,7 +183,7 @@ async fn a_token_is_good_for_its_programme_and_as_long_as_its_maker_might_make_i
     let newer = make(&admin).await;
     program.put(ROSTER, &token, BYTES, file(0..3)).await.expect(401);
     program.put(ROSTER, &newer, BYTES, file(0..3)).await.expect(429);
-    let page = admin.get(ID).await;
+    let page = admin.get(ROSTER).await;
     for _ in 0..2 {
         admin.submit(&page, TOKEN, &[("act", "end")]).await.expect(303);
     }
@@ -207,8 +206,14 @@ async fn the_guard_is_not_walked_around() {
     assert!(put(&campus, &token, 0..19).await.contains("waiting"), "so does the next");
     let token = make(&faye).await;
     assert!(put(&campus, &token, 0..19).await.contains("waiting"), "and it is the next token's file");
-    let kept =
-        faye.get(ID).await.body.split('"').find(|text| text.starts_with(&format!("{ROSTER}/0"))).unwrap().to_owned();
+    let kept = faye
+        .get(ROSTER)
+        .await
+        .body
+        .split('"')
+        .find(|text| text.starts_with(&format!("{ROSTER}/0")))
+        .unwrap()
+        .to_owned();
     apply(&faye.get(&kept).await).await;
     assert!(put(&campus, &token, 0..15).await.contains("applying"), "four, and the one before, are five");
     assert!(put(&campus, &token, 0..14).await.contains("with the 5 of the last seven days"));

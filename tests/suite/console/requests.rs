@@ -18,21 +18,21 @@ async fn asked(campus: &Campus) -> [usize; 3] {
 async fn admins_are_asked_once_a_day_and_the_rest_is_saved() {
     let campus = staffed().await;
     let (faye, admin) = (campus.student("faye").await, campus.admin().await);
-    let form = faye.get(ID).await;
-    assert!(form.body.contains("<legend>An admin is asked</legend>"));
-    assert!(!admin.get(ID).await.body.contains("An admin is asked"));
+    let form = faye.get(SETTINGS).await;
+    assert!(form.body.contains("(an admin decides)"));
+    assert!(!admin.get(SETTINGS).await.body.contains("(an admin decides)"));
     let asks = [("budget_usd", "8000"), ("cost_code", "4711"), ("contact", "room 101"), ("thresholds", "90, 50,50")];
     // A repeated post, an equal request from a newer form, and another one.
     let again = [("cost_code", "4711"), ("budget_usd", "$8000.00")];
     for (fields, owed) in
         [(&asks[..], [1, 1, 1]), (&asks, [1, 1, 1]), (&again, [1, 1, 1]), (&[("budget_usd", "9000")], [2, 2, 1])]
     {
-        let newest = faye.get(ID).await;
+        let newest = faye.get(SETTINGS).await;
         let form = if fields.len() == 4 { &form } else { &newest };
         faye.submit(form, ID, fields).await.expect(303);
         assert_eq!(asked(&campus).await, owed, "{fields:?}");
     }
-    let stands = faye.get(ID).await.form(ID);
+    let stands = faye.get(SETTINGS).await.form(ID);
     let values =
         ["budget_usd", "cost_code", "contact", "thresholds"].map(|name| stands.value(name).unwrap_or_default());
     assert_eq!(values, ["100000", "", "room 101", "50,90"]);
@@ -67,7 +67,7 @@ async fn admins_are_asked_once_a_day_and_the_rest_is_saved() {
 async fn a_refused_or_stale_request_asks_nobody() {
     let campus = staffed().await;
     let (faye, admin) = (campus.student("faye").await, campus.admin().await);
-    let form = faye.get(ID).await;
+    let form = faye.get(SETTINGS).await;
     let refused = faye.submit(&form, ID, &[("budget_usd", "1e9"), ("contact", "room 101")]).await.expect(422).form(ID);
     assert_eq!((refused.value("budget_usd"), refused.value("contact")), (Some("1e9"), Some("room 101")));
 
@@ -77,7 +77,7 @@ async fn a_refused_or_stale_request_asks_nobody() {
     assert_eq!((stale.form(ID).value("budget_usd"), stale.form(ID).value("contact")), (Some("6000"), Some("room 101")));
     assert_eq!(asked(&campus).await, [0; 3]);
     faye.submit(&stale, ID, &[]).await.expect(303);
-    assert_eq!(faye.get(ID).await.form(ID).value("contact"), Some("room 101"));
+    assert_eq!(faye.get(SETTINGS).await.form(ID).value("contact"), Some("room 101"));
     assert_eq!(asked(&campus).await, [0, 0, 1]);
     campus.finish().await;
 }

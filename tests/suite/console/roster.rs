@@ -18,12 +18,11 @@ use serde_json::json;
 
 use super::*;
 
-const ROSTER: &str = "/console/programmes/cs-pilot/roster";
 const APPLY: &str = "/console/programmes/cs-pilot/roster/apply";
 const PEOPLE: &str = "/console/programmes/cs-pilot/people";
 
 pub(crate) async fn preview(browser: &Visitor, mode: &str, file: impl AsRef<[u8]>) -> Page {
-    browser.upload(&browser.get(ID).await, ROSTER, &[("mode", mode)], "roster.csv", file.as_ref()).await
+    browser.upload(&browser.get(ROSTER).await, ROSTER, &[("mode", mode)], "roster.csv", file.as_ref()).await
 }
 
 /// The people of the roster, as `name name-in-full group`, with a mark for those who were dropped.
@@ -61,7 +60,7 @@ async fn a_roster_is_shown_and_then_applied_once() {
     assert!(shown.body.contains("example.edu (3)"), "the row of no address names no domain: {}", shown.readable());
     assert!(shown.one("ignored-columns").text.contains("year"));
     assert!(people(&campus).await.is_empty(), "nothing happened yet");
-    assert_eq!(admin.submit(&shown, APPLY, &[]).await.expect(303).location(), Some(ID));
+    assert_eq!(admin.submit(&shown, APPLY, &[]).await.expect(303).location(), Some(ROSTER));
     assert_eq!(admin.get(ID).await.attributes("job", "data-state"), ["done"]);
     assert_eq!(people(&campus).await, ["ada Ada A", "bob Bob A"]);
     let before = campus.gate.calls().len();
@@ -82,8 +81,8 @@ async fn a_roster_is_shown_and_then_applied_once() {
     4,added,"cid@example.edu",,,,
     "#);
     admin.submit(&shown, APPLY, &[]).await.expect(303);
-    let overview = admin.get(ID).await;
-    let applied = overview.body.split('"').find(|text| text.starts_with(&format!("{ROSTER}/0"))).unwrap();
+    let page = admin.get(ROSTER).await;
+    let applied = page.body.split('"').find(|text| text.starts_with(&format!("{ROSTER}/0"))).unwrap();
     let changed = admin.get(applied).await.expect(200);
     assert_eq!((csv(applied).await, counts(&changed)), (listed, counts(&shown)), "as it was applied");
     let all = ["ada Ada Lovelace A", "cid - -", "robert Bob B"];
@@ -100,7 +99,7 @@ async fn a_roster_is_shown_and_then_applied_once() {
         (&[("email", "dan"), ("name", "Dan")], 422),
         (&[("email", "ada@example.edu"), ("id", "3")], 303),
     ] {
-        let page = admin.submit(&admin.get(ID).await, PEOPLE, fields).await.expect(status);
+        let page = admin.submit(&admin.get(ROSTER).await, PEOPLE, fields).await.expect(status);
         assert!(status == 303 || page.alerts().len() == 1, "{:?}", page.alerts());
         assert!(status == 303 || fields.iter().all(|(name, typed)| page.form(PEOPLE).value(name) == Some(typed)));
     }
@@ -194,7 +193,7 @@ async fn an_address_is_the_newest_enrolments_everywhere() {
     for (name, id) in [("CS pilot", "s1"), ("Maths", ""), ("Law", "s9")] {
         campus.minutes(2);
         campus.programme(name, |_| {}).await;
-        let page = admin.get(&campus.console("")).await;
+        let page = admin.get(&campus.console("/roster")).await;
         let fields = [("email", "ada@example.edu"), ("id", id)];
         admin.submit(&page, &campus.console("/people"), &fields).await.expect(303);
         campus.minutes(2);
@@ -232,7 +231,7 @@ async fn a_move_without_room_carries_no_address() {
     campus.set(|settings| settings.allowance.group_caps.extend([("B".to_owned(), Usd::from_dollars(500))])).await;
     campus.budget(100).await;
     let fields = [("email", "ada@example.edu"), ("id", "s2"), ("group", "B")];
-    let refused = admin.submit(&admin.get(ID).await, PEOPLE, &fields).await.expect(409);
+    let refused = admin.submit(&admin.get(ROSTER).await, PEOPLE, &fields).await.expect(409);
     assert!(refused.alert().unwrap().contains("no room"), "{:?}", refused.alerts());
     assert_eq!(people(&campus).await, ["ada - A", "bob - A"]);
     apply("ada@example.edu,s2,B").await;
@@ -252,7 +251,7 @@ async fn a_move_without_room_carries_no_address() {
     campus.budget(20).await;
     let admin = campus.admin().await;
     let fields = [("email", "ada@example.edu"), ("id", "s1")];
-    let refused = admin.submit(&admin.get(ID).await, PEOPLE, &fields).await.expect(409);
+    let refused = admin.submit(&admin.get(ROSTER).await, PEOPLE, &fields).await.expect(409);
     assert!(refused.alert().unwrap().contains("no room"), "{:?}", refused.alerts());
     assert_eq!(people(&campus).await, ["ada - A", "no-address - A dropped"]);
     campus.finish().await;
@@ -270,7 +269,7 @@ async fn letters_have_one_form() {
     let decomposed = file.replace('\u{e9}', "e\u{301}").replace('\u{dc}', "U\u{308}");
     assert_eq!(counts(&preview(&admin, "add", &decomposed).await), [0; 6]);
     let fields = [("email", "b@example.edu"), ("group", "U\u{308}bung")];
-    admin.submit(&admin.get(ID).await, PEOPLE, &fields).await.expect(303);
+    admin.submit(&admin.get(ROSTER).await, PEOPLE, &fields).await.expect(303);
     let found = admin.get(&format!("{GRANTS}?group=U%CC%88bung")).await;
     assert_eq!(found.attributes("grant", "data-email"), ["a@example.edu", "b@example.edu"]);
     campus.finish().await;
@@ -436,7 +435,7 @@ async fn who_is_dropped_returns_with_the_next_file() {
     assert_eq!((counts(&nothing), nothing.offers(APPLY)), ([0; 6], false));
     for name in ["bob", "bob", "dan"] {
         let fields = [("email", &*format!("{name}@example.edu")), ("name", "N")];
-        admin.submit(&admin.get(ID).await, PEOPLE, &fields).await.expect(303);
+        admin.submit(&admin.get(ROSTER).await, PEOPLE, &fields).await.expect(303);
     }
     let returned = ["ada - -", "bob N -", "cid Cyd B", "dan N -", "eve - -"];
     assert_eq!((people(&campus).await, campus.enabled()), (returned.map(str::to_owned).to_vec(), vec!["ada", "bob"]));
@@ -487,7 +486,7 @@ async fn the_drops_of_an_import_are_undone_within_a_week() {
         admin.submit(&shown, APPLY, &[("confirm_dropped", &dropped)]).await.expect(303);
         campus.minutes(1);
     }
-    let page = admin.get(ID).await;
+    let page = admin.get(ROSTER).await;
     let undo: Vec<String> = page
         .forms()
         .into_iter()
@@ -505,10 +504,10 @@ async fn the_drops_of_an_import_are_undone_within_a_week() {
         }
         assert_eq!((&people(&campus).await[..2], campus.enabled()), (&expected.map(str::to_owned)[..], keys));
     }
-    assert!(!admin.get(ID).await.offers(UNDO), "both are undone");
+    assert!(!admin.get(ROSTER).await.offers(UNDO), "both are undone");
     let shown = preview(&admin, "replace", "email\neve@example.edu\nada@example.edu\n").await;
     admin.submit(&shown, APPLY, &[("confirm_dropped", "1")]).await.expect(303);
-    let page = admin.get(ID).await;
+    let page = admin.get(ROSTER).await;
     campus.minutes(7 * 24 * 60);
     let admin = campus.admin().await;
     let csrf = admin.get(ID).await.form("/sign-out").value("csrf").unwrap().to_owned();

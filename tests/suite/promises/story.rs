@@ -163,15 +163,14 @@ impl Story {
 
     /// Uploads a roster of exactly these people.
     pub(super) async fn is_on_the_roster(&self, names: &[&str]) {
-        let (overview, roster) = (self.campus.console(""), self.campus.console("/roster"));
-        let overview = self.admin.get(&overview).await;
-        if !overview.offers(&roster) {
+        let roster = self.campus.console("/roster");
+        let page = self.admin.get(&roster).await;
+        if !page.offers(&roster) {
             return;
         }
         let file: String = names.iter().map(|name| format!("{name}@example.edu\n")).collect();
         let file = format!("email\n{file}");
-        let mut page =
-            self.admin.upload(&overview, &roster, &[("mode", "replace")], "roster.csv", file.as_bytes()).await;
+        let mut page = self.admin.upload(&page, &roster, &[("mode", "replace")], "roster.csv", file.as_bytes()).await;
         let apply = format!("{roster}/apply");
         if page.offers(&apply) {
             let dropped = page.text("dropped").unwrap();

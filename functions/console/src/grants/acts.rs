@@ -8,8 +8,8 @@ use bursar_core::web::form::LONGEST_REASON;
 
 use super::grant;
 use crate::access::Assistants;
-use crate::overview::TypedPerson;
 use crate::prelude::*;
+use crate::roster::TypedPerson;
 use crate::settings;
 
 struct GrantRequest<'a> {

@@ -13,8 +13,8 @@ const SYNCED_WITHIN: SignedDuration = SignedDuration::from_hours(26);
 pub(super) fn room(access: &ProgrammeAccess, budget: &Budget, spent: Usd, now: Moment) -> Option<String> {
     let implied = budget.implied(&access.programme.settings, now);
     let ask = match access.role {
-        Role::Admin => "Raise the budget below.",
-        Role::Faculty => "Save the budget that you need below: the admins get it as a request.",
+        Role::Admin => "Raise the budget in the settings.",
+        Role::Faculty => "Save the budget that you need in the settings: the admins get it as a request.",
         Role::Assistant => "Faculty can ask the admins for more.",
     };
     if budget.reserved > budget.limit {
@@ -139,7 +139,7 @@ pub(super) async fn refused_rules(
             ),
             (None, None) => (
                 "the models, data policy, providers or regions".to_owned(),
-                "Save others that it takes below.".to_owned(),
+                "Save others that it takes in the settings.".to_owned(),
             ),
             (None, Some(group)) => {
                 (format!("the models of {group}"), "Save models that it has on the page of the groups.".to_owned())

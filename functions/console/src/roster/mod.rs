@@ -2,15 +2,19 @@
 //! presses, nothing is done and there is another preview. Parsing and comparing are left to the files below, the job to
 //! [`import`](crate::work::import).
 
+mod add_person;
 mod compare;
 pub(crate) mod line;
+mod page;
 mod parse;
 pub(crate) mod registrar;
 mod waits;
 
+pub(crate) use add_person::{TypedPerson, add_person};
 use bursar_core::domain::values::token::sha256_hex;
 use bursar_core::store::{HourlyUses, ImportPart, JobCreation, Kept, PREVIEW_LASTS, RosterChanges, RosterPreview};
 use compare::{AbsentRows, Change, ImportPlan, PlannedRow};
+pub(crate) use page::{page, waiting};
 use parse::{FileError, RosterFile, RosterRow};
 
 use crate::access::Upload;
@@ -27,8 +31,8 @@ const GONE: &str =
     "A preview can be applied for a day, and a registrar's file until the next comes. Upload the file again.";
 
 #[derive(Template)]
-#[template(path = "roster.html")]
-struct RosterPage<'a> {
+#[template(path = "roster_file.html")]
+struct RosterFilePage<'a> {
     frame: PageFrame<'a>,
     programme: &'a Programme,
     /// Nothing where it was applied.
@@ -123,12 +127,12 @@ impl Compared {
 
     fn page(&self, site: &Site, access: &ProgrammeAccess, of: &RosterPreview, refused: Option<&str>) -> Reply {
         let preview = Preview { compared: self, import: of.import, why: &of.why, refused };
-        page(site, access, of.import, &self.plan.rows, Some(preview))
+        file_page(site, access, of.import, &self.plan.rows, Some(preview))
     }
 }
 
 /// What a file would change, or did.
-fn page(
+fn file_page(
     site: &Site,
     access: &ProgrammeAccess,
     import: Ulid,
@@ -147,8 +151,8 @@ fn page(
         let list = Listing::of((change.as_str(), testid), columns, shown, programme.settings.term.zone());
         (change, such().count(), list)
     };
-    let file = format!("{}.csv", paths::roster(&programme.id, import));
-    site.page(&RosterPage {
+    let file = format!("{}.csv", paths::roster_file(&programme.id, import));
+    site.page(&RosterFilePage {
         frame: PageFrame::of(site, &access.visitor),
         programme,
         preview,
@@ -223,7 +227,7 @@ async fn applied(site: &Site, programme: &Programme, previewed: Ulid, notice: &N
         site.table.trust_token(&preview, deadline).await?;
         site.table.remove_waiting_files(&preview, false, deadline).await?;
     }
-    Ok(site.done(&paths::programme(&programme.id), notice))
+    Ok(site.done(&paths::roster(&programme.id), notice))
 }
 
 /// The last job that applied a roster here, which has ended. What is compared after it is compared with what it left.
@@ -243,14 +247,14 @@ pub(crate) async fn undo(form: Post<Faculty>) -> Answer {
     let import = fields.filled("import").and_then(|import| import.parse().ok()).ok_or_else(gone)?;
     let undo = site.table.get(Import::key_of(&access.programme.id, Import::undo(import))).await?;
     if undo.is_some_and(|undo| undo.applied) {
-        return Ok(site.done(&paths::programme(&access.programme.id), &Notice::Already));
+        return Ok(site.done(&paths::roster(&access.programme.id), &Notice::Already));
     }
     let before = last_import(site, &access.programme).await?;
     let (undo, steps) = site.table.undo_of(&access.programme.id, import, *now).await?.ok_or_else(gone)?;
     let notice = Notice::DropsUndone { people: steps.len() as u64 };
     let plan = ImportPlan { steps, ..ImportPlan::default() };
     start(site, &undo, &plan, before, &[], form.author()).await?;
-    Ok(site.done(&paths::programme(&access.programme.id), &notice))
+    Ok(site.done(&paths::roster(&access.programme.id), &notice))
 }
 
 /// Starts the job that does what is planned, with the mails that tell of it.
@@ -292,7 +296,7 @@ pub(crate) async fn kept(
         let gone = |_| AppError::refused(StatusCode::NOT_FOUND, "What this roster changed is not kept any more.");
         let rows: Vec<PlannedRow> = serde_json::from_slice(&rows).map_err(gone)?;
         if as_file.is_none() {
-            return Ok(page(&site, &access, import, &rows, None));
+            return Ok(file_page(&site, &access, import, &rows, None));
         }
         rows
     } else {
@@ -308,7 +312,7 @@ pub(crate) async fn kept(
 }
 
 /// The steps by which one person comes onto a roster, or why they do not. What is empty stays as it is.
-pub(crate) fn steps_of_one(person: Person, group: Option<String>, roster: &[Grant]) -> Result<Vec<Step>, String> {
+fn steps_of_one(person: Person, group: Option<String>, roster: &[Grant]) -> Result<Vec<Step>, String> {
     let has_group = group.is_some();
     let Person { address, name, roster_id: id } = person;
     let row = RosterRow { line: 1, address, name, group, id };
@@ -329,7 +333,7 @@ pub(crate) fn too_many_groups(groups: usize) -> Option<String> {
 }
 
 /// Refuses a programme whose roster cannot be changed.
-pub(crate) fn has_open_roster(programme: &Programme) -> Result<(), AppError> {
+fn has_open_roster(programme: &Programme) -> Result<(), AppError> {
     if !programme.settings.roster {
         return Err(AppError::conflict("A cost centre has no roster."));
     }

@@ -152,8 +152,8 @@ fn answer(status: StatusCode, said: &Value) -> Reply {
     Reply::file([(CONTENT_TYPE, "application/json")], said.to_string()).with_status(status)
 }
 
-/// What the overview says of a token.
-pub(crate) async fn in_words(
+/// What the roster's page says of a token.
+pub(super) async fn in_words(
     site: &Site,
     programme: &Programme,
     token: &RosterToken,
@@ -188,7 +188,7 @@ pub(crate) async fn change_token(form: Post<Faculty>) -> Answer {
             if let Some(token) = site.table.get(RosterToken::key_of(&programme.id)).await? {
                 site.table.end_roster_token(&token, form.author()).await?;
             }
-            Ok(site.done(&paths::programme(&programme.id), &Notice::TokenEnded))
+            Ok(site.done(&paths::roster(&programme.id), &Notice::TokenEnded))
         }
         Some("make") => {
             let token = RegistrarToken::generate();
@@ -205,7 +205,7 @@ pub(crate) async fn change_token(form: Post<Faculty>) -> Answer {
                 frame: PageFrame::of(site, &access.visitor),
                 programme,
                 token: format!("{PREFIX}{}", token.reveal()),
-                address: format!("{}{}/roster", site.origin.as_str(), paths::programme(&programme.id)),
+                address: format!("{}{}", site.origin.as_str(), paths::roster(&programme.id)),
             }))
         }
         _ => Err(AppError::unprocessable("The form did not say whether to make a token or to end it.")),

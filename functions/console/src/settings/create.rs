@@ -2,8 +2,9 @@
 
 use bursar_core::store::{CopiedProgramme, NewProgramme};
 
-use super::{Draft, SettingFields, read, refuse_unlisted};
+use super::{Draft, FieldGroup, groups, read, refuse_unlisted};
 use crate::access::Admission;
+use crate::form::ShownField;
 use crate::prelude::*;
 use crate::work::jobs;
 
@@ -11,14 +12,19 @@ use crate::work::jobs;
 #[template(path = "new.html")]
 struct NewProgrammePage<'a> {
     frame: PageFrame<'a>,
-    fields: SettingFields<'a>,
+    required: Vec<ShownField<'a>>,
+    optional: Vec<FieldGroup<'a>>,
     more_open: bool,
     /// The id of this form, which makes one programme.
     form: String,
 }
 
 pub(crate) async fn new(State(site): State<Site>, AdminAccess { visitor }: AdminAccess) -> Answer {
-    Ok(page(&site, &visitor, &Form::blank()))
+    let programmes = site.table.list(Programme::all()).await?;
+    let newest = programmes.iter().max_by_key(|programme| programme.settings.term.starts_on());
+    let mut form = Form::blank();
+    form.set("timezone", newest.map_or("UTC", |programme| programme.settings.term.timezone()).to_owned());
+    Ok(page(&site, &visitor, &form))
 }
 
 pub(crate) async fn create(post: Post<Admins>) -> Answer {
@@ -50,11 +56,12 @@ pub(crate) async fn make<A: Admission>(post: &Post<A>, draft: Draft, copied: Opt
 }
 
 fn page(site: &Site, visitor: &Visitor, form: &Form<Draft>) -> Reply {
-    let fields = SettingFields::of_new(form);
+    let optional = groups(form, |field| !field.is_required);
     site.page(&NewProgrammePage {
         frame: PageFrame::of(site, visitor),
-        more_open: fields.optional.iter().any(|field| field.error.is_some()),
-        fields,
+        required: form.shown(|field| field.is_required),
+        more_open: optional.iter().flat_map(|group| &group.fields).any(|field| field.error.is_some()),
+        optional,
         form: new_ulid(site.clock.now()).to_string(),
     })
 }

@@ -1,18 +1,22 @@
 //! A programme's settings as a form: the table of their fields, how each is read, and which of them are shown to whom.
 
 mod create;
+mod edit;
 mod models;
+mod page;
 mod reader;
 mod table;
 
 use bursar_core::domain::values::term::Term;
 pub(crate) use create::{create, make, new};
+pub(crate) use edit::edit;
 pub(crate) use models::{KnownModels, NotListed, models_of, new_models, refuse_unlisted};
+pub(crate) use page::{PageState, page, show};
 pub(crate) use reader::cap;
 use reader::too_many_roles;
 pub(crate) use table::{Draft, plain};
 
-use crate::form::{Owner, ShownField};
+use crate::form::ShownField;
 use crate::prelude::*;
 
 impl FormValue for Draft {
@@ -47,29 +51,16 @@ pub(crate) fn read(form: &mut Form<Draft>) -> Option<Draft> {
     }
 }
 
-/// The fields of a programme's form, as it shows them.
-pub(crate) struct SettingFields<'a> {
-    pub(crate) required: Vec<ShownField<'a>>,
-    pub(crate) optional: Vec<ShownField<'a>>,
-    /// The fields that faculty see, and request of an admin.
-    pub(crate) admins: Vec<ShownField<'a>>,
+/// Fields of a programme's form under their heading.
+pub(crate) struct FieldGroup<'a> {
+    heading: &'static str,
+    fields: Vec<ShownField<'a>>,
 }
 
-impl<'a> SettingFields<'a> {
-    pub(crate) fn of_new(form: &'a Form<Draft>) -> SettingFields<'a> {
-        SettingFields {
-            required: form.shown(|field| field.is_required),
-            optional: form.shown(|field| !field.is_required),
-            admins: Vec::new(),
-        }
-    }
-
-    pub(crate) fn of_edit(form: &'a Form<Draft>, is_admin: bool) -> SettingFields<'a> {
-        let is_own = |owner: Owner| owner == Owner::Faculty || (is_admin && owner == Owner::Admins);
-        SettingFields {
-            required: form.shown(|field| field.is_required && is_own(field.owner)),
-            optional: form.shown(|field| !field.is_required && is_own(field.owner)),
-            admins: form.shown(|field| !is_admin && field.owner == Owner::Admins),
-        }
-    }
+/// These fields of a programme, each under its heading.
+fn groups<'a>(form: &'a Form<Draft>, which: impl Fn(&Field<Draft>) -> bool) -> Vec<FieldGroup<'a>> {
+    let mut headings: Vec<&str> = table::SETTINGS.iter().map(|field| field.heading).collect();
+    headings.dedup();
+    let under = |heading| form.shown(|field| field.heading == heading && which(field));
+    headings.into_iter().map(|heading| FieldGroup { heading, fields: under(heading) }).collect()
 }

@@ -15,10 +15,14 @@ pub(crate) struct Draft {
     pub(crate) budget: Usd,
 }
 
-const OPTIONAL: Field<Draft> = Field::OPTIONAL;
-const REQUIRED: Field<Draft> = Field::REQUIRED;
-/// The row for a list of people with a role.
-const PEOPLE: Field<Draft> = Field { kind: Kind::People, owner: Owner::Admins, is_private: true, ..OPTIONAL };
+// The row that the settings under a heading share.
+const BASICS: Field<Draft> = Field { heading: "Basics", ..Field::OPTIONAL };
+const MONEY: Field<Draft> = Field { heading: "Money", ..Field::OPTIONAL };
+const PEOPLE: Field<Draft> =
+    Field { heading: "People", kind: Kind::People, owner: Owner::Admins, is_private: true, ..Field::OPTIONAL };
+const MODELS: Field<Draft> = Field { heading: "Models and data", ..Field::OPTIONAL };
+const MAILS: Field<Draft> = Field { heading: "Mails", ..Field::OPTIONAL };
+const KEYS: Field<Draft> = Field { heading: "Rules for keys", ..Field::OPTIONAL };
 
 /// All settings, in the order of the form.
 pub(super) const SETTINGS: &[Field<Draft>] = &[
@@ -28,7 +32,8 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         hint: "As students read it.",
         write: |of| of.settings.name.clone(),
         read: |form, to| form.name().map(|name| to.settings.name = name),
-        ..REQUIRED
+        is_required: true,
+        ..BASICS
     },
     Field {
         id: "starts_on",
@@ -36,7 +41,8 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         kind: Kind::Date,
         write: |of| of.settings.term.starts_on().to_string(),
         read: |form, _| date(form.text()).map(drop),
-        ..REQUIRED
+        is_required: true,
+        ..BASICS
     },
     Field {
         id: "ends_on",
@@ -50,7 +56,8 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
             }
             Ok(())
         },
-        ..REQUIRED
+        is_required: true,
+        ..BASICS
     },
     Field {
         id: "timezone",
@@ -59,26 +66,8 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         owner: Owner::Admins,
         write: |of| of.settings.term.timezone().to_owned(),
         read: |form, _| zone(form.text()).map(drop),
-        ..REQUIRED
-    },
-    Field {
-        id: "cap_usd",
-        label: "Cap per student",
-        hint: "In dollars: what one student may spend in the whole term, or until the cap starts anew.",
-        kind: Kind::Money,
-        write: |of| plain(of.settings.allowance.cap),
-        read: |form, to| cap(form.text()).map(|cap| to.settings.allowance.cap = cap),
-        ..REQUIRED
-    },
-    Field {
-        id: request::BUDGET,
-        label: "Budget",
-        hint: "In dollars: all the money the programme may ever cost.",
-        kind: Kind::Money,
-        owner: Owner::Admins,
-        write: |of| plain(of.budget),
-        read: |form, to| money(form.text()).map(|budget| to.budget = budget),
-        ..REQUIRED
+        is_required: true,
+        ..BASICS
     },
     Field {
         id: "roster",
@@ -87,11 +76,21 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         owner: Owner::Creator,
         write: |of| if of.settings.roster { "" } else { "none" }.to_owned(),
         read: |form, to| form.roster().map(|roster| to.settings.roster = roster),
-        ..OPTIONAL
+        ..BASICS
+    },
+    Field {
+        id: "cap_usd",
+        label: "Cap per student",
+        hint: "In dollars: what one student may spend in the whole term, or until the cap resets.",
+        kind: Kind::Money,
+        write: |of| plain(of.settings.allowance.cap),
+        read: |form, to| cap(form.text()).map(|cap| to.settings.allowance.cap = cap),
+        is_required: true,
+        ..MONEY
     },
     Field {
         id: "reset",
-        label: "The cap starts anew",
+        label: "The cap resets",
         hint: "Days, weeks and months are those of UTC.",
         kind: Kind::Choice(&[
             ("none", "never"),
@@ -102,29 +101,36 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         owner: Owner::Admins,
         write: |of| word(&of.settings.basis.reset),
         read: |form, to| form.choice(to.settings.basis.reset).map(|reset| to.settings.basis.reset = reset),
-        ..OPTIONAL
+        ..MONEY
     },
     Field {
-        id: "claim_opens_at",
-        label: "Keys can be claimed from",
-        hint: "Empty: from the first day.",
-        kind: Kind::Time,
-        write: |of| time(of.settings.claims.claim_opens_at, &of.settings),
-        read: |form, to| {
-            form.time(|stored| stored.claims.claim_opens_at).map(|at| to.settings.claims.claim_opens_at = at)
-        },
-        ..OPTIONAL
+        id: request::BUDGET,
+        label: "Budget",
+        hint: "In dollars: all the money the programme may ever cost.",
+        kind: Kind::Money,
+        owner: Owner::Admins,
+        write: |of| plain(of.budget),
+        read: |form, to| money(form.text()).map(|budget| to.budget = budget),
+        is_required: true,
+        ..MONEY
     },
     Field {
-        id: "claim_closes_at",
-        label: "Keys can be claimed until",
-        hint: "Empty: until the last day.",
-        kind: Kind::Time,
-        write: |of| time(of.settings.claims.claim_closes_at, &of.settings),
-        read: |form, to| {
-            form.closing_time(to.settings.claims.claim_opens_at).map(|at| to.settings.claims.claim_closes_at = at)
-        },
-        ..OPTIONAL
+        id: "byok",
+        label: "Spending with own provider keys",
+        kind: Kind::Choice(&[("inside", "counts against the cap"), ("outside", "does not count")]),
+        owner: Owner::Admins,
+        write: |of| word(&of.settings.basis.byok),
+        read: |form, to| form.choice(to.settings.basis.byok).map(|byok| to.settings.basis.byok = byok),
+        ..MONEY
+    },
+    Field {
+        id: "cost_code",
+        label: "Cost code",
+        hint: "Under what finance books the spending.",
+        owner: Owner::Admins,
+        write: |of| of.settings.texts.cost_code.clone().unwrap_or_default(),
+        read: |form, to| form.line(100).map(|code| to.settings.texts.cost_code = code),
+        ..MONEY
     },
     Field {
         id: "faculty",
@@ -137,7 +143,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
     Field {
         id: "assistants",
         label: "Assistants",
-        hint: "Addresses. They see the programme, and may pause a grant.",
+        hint: "Addresses. They see the programme, and may pause a student's key.",
         write: |of| lines(&of.settings.people.assistants),
         read: |form, to| people(form.text()).map(|people| to.settings.people.assistants = people),
         ..PEOPLE
@@ -151,63 +157,13 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         ..PEOPLE
     },
     Field {
-        id: "alert_assistants",
-        label: "Alerts to assistants",
-        hint: "Faculty hear anyway.",
-        kind: Kind::Choice(&[("off", "no"), ("on", "yes, they hear of them too")]),
-        write: |of| if of.settings.mails.alert_assistants { "on" } else { "off" }.to_owned(),
-        read: |form, to| form.alert_assistants().map(|on| to.settings.mails.alert_assistants = on),
-        ..OPTIONAL
-    },
-    Field {
-        id: "thresholds",
-        label: "Alert at, in per cent of the budget",
-        hint: "Faculty get a mail when so much of the budget is spent. At most 20 numbers from 1 to 100.",
-        write: |of| of.settings.mails.thresholds.iter().map(u8::to_string).collect::<Vec<_>>().join(","),
-        read: |form, to| {
-            to.settings.mails.thresholds = form.thresholds(std::mem::take(&mut to.settings.mails.thresholds))?;
-            Ok(())
-        },
-        ..OPTIONAL
-    },
-    Field {
         id: "models",
         label: "Models",
-        hint: "As the provider spells them, such as openai/gpt-4o-mini, or a tier's name. Empty: all.",
+        hint: "As OpenRouter spells them, such as openai/gpt-4o-mini, or the name of a model list. Empty: all.",
         kind: Kind::Area,
         write: |of| of.settings.rules.all.models.join("\n"),
         read: |form, to| models_of(form.text()).map(|models| to.settings.rules.all.models = models),
-        ..OPTIONAL
-    },
-    Field {
-        id: "cost_code",
-        label: "Cost code",
-        hint: "Under what finance books the spending.",
-        owner: Owner::Admins,
-        write: |of| of.settings.texts.cost_code.clone().unwrap_or_default(),
-        read: |form, to| form.line(100).map(|code| to.settings.texts.cost_code = code),
-        ..OPTIONAL
-    },
-    Field {
-        id: "replacements",
-        label: "Replacements a term",
-        hint: "How often a student may replace a key without asking.",
-        kind: Kind::Number,
-        write: |of| of.settings.claims.replacements.to_string(),
-        read: |form, to| {
-            to.settings.claims.replacements = form.number(0, 1_000)?.map_or(to.settings.claims.replacements, u32::from);
-            Ok(())
-        },
-        ..OPTIONAL
-    },
-    Field {
-        id: "byok",
-        label: "Spending with own provider keys",
-        kind: Kind::Choice(&[("inside", "counts against the cap"), ("outside", "does not count")]),
-        owner: Owner::Admins,
-        write: |of| word(&of.settings.basis.byok),
-        read: |form, to| form.choice(to.settings.basis.byok).map(|byok| to.settings.basis.byok = byok),
-        ..OPTIONAL
+        ..MODELS
     },
     Field {
         id: "data_policy",
@@ -222,7 +178,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         read: |form, to| {
             form.choice(to.settings.rules.all.data_policy).map(|policy| to.settings.rules.all.data_policy = policy)
         },
-        ..OPTIONAL
+        ..MODELS
     },
     Field {
         id: "providers",
@@ -232,7 +188,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         owner: Owner::Admins,
         write: |of| of.settings.rules.all.providers.join("\n"),
         read: |form, to| form.providers().map(|providers| to.settings.rules.all.providers = providers),
-        ..OPTIONAL
+        ..MODELS
     },
     Field {
         id: "regions",
@@ -241,16 +197,27 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         owner: Owner::Admins,
         write: |of| of.settings.rules.all.regions.iter().map(word).collect::<Vec<_>>().join(", "),
         read: |form, to| form.regions().map(|regions| to.settings.rules.all.regions = regions),
-        ..OPTIONAL
+        ..MODELS
     },
     Field {
-        id: "student_mails",
-        label: "Mails to students about their cap and the end of the term",
-        hint: "At 80 % and 100 % of a cap, and a week before the end. What a rule below does to a key is mailed in any case.",
-        kind: Kind::Choice(&[("on", "on"), ("off", "off")]),
-        write: |of| if of.settings.mails.student_mails { "on" } else { "off" }.to_owned(),
-        read: |form, to| form.one_of("on", "off").map(|on| to.settings.mails.student_mails = on),
-        ..OPTIONAL
+        id: "thresholds",
+        label: "Alerts at, in per cent of the budget",
+        hint: "Faculty get a mail when so much of the budget is spent. At most 20 numbers from 1 to 100.",
+        write: |of| of.settings.mails.thresholds.iter().map(u8::to_string).collect::<Vec<_>>().join(","),
+        read: |form, to| {
+            to.settings.mails.thresholds = form.thresholds(std::mem::take(&mut to.settings.mails.thresholds))?;
+            Ok(())
+        },
+        ..MAILS
+    },
+    Field {
+        id: "alert_assistants",
+        label: "Alerts to assistants",
+        hint: "Faculty hear anyway.",
+        kind: Kind::Choice(&[("off", "no"), ("on", "yes, they hear of them too")]),
+        write: |of| if of.settings.mails.alert_assistants { "on" } else { "off" }.to_owned(),
+        read: |form, to| form.alert_assistants().map(|on| to.settings.mails.alert_assistants = on),
+        ..MAILS
     },
     Field {
         id: "digest",
@@ -268,7 +235,59 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         ]),
         write: |of| of.settings.mails.digest.as_ref().map_or("never".to_owned(), word),
         read: |form, to| form.digest(to.settings.mails.digest).map(|day| to.settings.mails.digest = day),
-        ..OPTIONAL
+        ..MAILS
+    },
+    Field {
+        id: "student_mails",
+        label: "Mails to students about their cap and the end of the term",
+        hint: "At 80 % and 100 % of a cap, and a week before the end. What a rule below does to a key is mailed in any case.",
+        kind: Kind::Choice(&[("on", "on"), ("off", "off")]),
+        write: |of| if of.settings.mails.student_mails { "on" } else { "off" }.to_owned(),
+        read: |form, to| form.one_of("on", "off").map(|on| to.settings.mails.student_mails = on),
+        ..MAILS
+    },
+    Field {
+        id: "contact",
+        label: "Who students ask",
+        hint: "On their pages and in their mails. Empty: mails name the faculty.",
+        is_private: true,
+        write: |of| of.settings.texts.contact.clone().unwrap_or_default(),
+        read: |form, to| form.line(500).map(|contact| to.settings.texts.contact = contact),
+        ..MAILS
+    },
+    Field {
+        id: "claim_opens_at",
+        label: "Keys can be claimed from",
+        hint: "Empty: from the first day.",
+        kind: Kind::Time,
+        write: |of| time(of.settings.claims.claim_opens_at, &of.settings),
+        read: |form, to| {
+            form.time(|stored| stored.claims.claim_opens_at).map(|at| to.settings.claims.claim_opens_at = at)
+        },
+        ..KEYS
+    },
+    Field {
+        id: "claim_closes_at",
+        label: "Keys can be claimed until",
+        hint: "Empty: until the last day.",
+        kind: Kind::Time,
+        write: |of| time(of.settings.claims.claim_closes_at, &of.settings),
+        read: |form, to| {
+            form.closing_time(to.settings.claims.claim_opens_at).map(|at| to.settings.claims.claim_closes_at = at)
+        },
+        ..KEYS
+    },
+    Field {
+        id: "replacements",
+        label: "Replacements a term",
+        hint: "How often a student may replace a key without asking.",
+        kind: Kind::Number,
+        write: |of| of.settings.claims.replacements.to_string(),
+        read: |form, to| {
+            to.settings.claims.replacements = form.number(0, 1_000)?.map_or(to.settings.claims.replacements, u32::from);
+            Ok(())
+        },
+        ..KEYS
     },
     Field {
         id: "unused_after_days",
@@ -277,7 +296,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         kind: Kind::Number,
         write: |of| number(of.settings.claims.unused_after_days),
         read: |form, to| form.number(1, 3_650).map(|days| to.settings.claims.unused_after_days = days),
-        ..OPTIONAL
+        ..KEYS
     },
     Field {
         id: "rotate_after_days",
@@ -286,16 +305,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         kind: Kind::Number,
         write: |of| number(of.settings.claims.rotate_after_days),
         read: |form, to| form.number(1, 3_650).map(|days| to.settings.claims.rotate_after_days = days),
-        ..OPTIONAL
-    },
-    Field {
-        id: "contact",
-        label: "Whom students ask",
-        hint: "On their pages and in their mails. Empty: mails name the faculty.",
-        is_private: true,
-        write: |of| of.settings.texts.contact.clone().unwrap_or_default(),
-        read: |form, to| form.line(500).map(|contact| to.settings.texts.contact = contact),
-        ..OPTIONAL
+        ..KEYS
     },
     Field {
         id: "terms",
@@ -305,7 +315,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         is_private: true,
         write: |of| of.settings.texts.terms.clone().unwrap_or_default(),
         read: |form, to| form.lines(20_000).map(|terms| to.settings.texts.terms = terms),
-        ..OPTIONAL
+        ..KEYS
     },
 ];
 

@@ -97,7 +97,7 @@ async fn alarms() {
     The provider says: no such model: openai/gpt-40
     Found: 20 Nov 2026, 10:00 UTC
     Keys may use what the provider confirmed last, and go on being made; where it never confirmed any, nobody gets a key until it does. A model that is misspelled or was withdrawn is the usual reason: open the programme's settings, mend the models, the data policy, the providers or the regions, and save.
-    See the programme: https://bursar.example.edu/console/programmes/cs-pilot#edit
+    See the programme: https://bursar.example.edu/console/programmes/cs-pilot/settings#edit
 
     Work on CS pilot stands still
     Programme: CS pilot

@@ -91,8 +91,9 @@ impl Journey {
         ];
         let form = self.admin.get("/console/programmes/new").await?;
         self.admin.submit(&form, "/console/programmes", &fields).await?.expect(303)?;
-        let (overview, roster) = (self.admin.get(PROGRAMME).await?, format!("{PROGRAMME}/roster"));
-        let preview = self.admin.upload(&overview, &roster, &[], "roster.csv", ROSTER.as_bytes()).await?.expect(200)?;
+        let roster = format!("{PROGRAMME}/roster");
+        let page = self.admin.get(&roster).await?;
+        let preview = self.admin.upload(&page, &roster, &[], "roster.csv", ROSTER.as_bytes()).await?.expect(200)?;
         for _ in 0..2 {
             // The second request has no effect.
             self.admin.submit(&preview, &format!("{roster}/apply"), &[]).await?.expect(303)?;

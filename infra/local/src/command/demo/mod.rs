@@ -212,13 +212,12 @@ impl Story<'_> {
                 ("contact", "bursar-help@example.edu"),
             ];
             admin.submit(&form, "/console/programmes", &fields).await?.expect(303)?;
-            let path = format!("/console/programmes/{}", offer.id);
-            let (overview, roster) = (admin.get(&path).await?, cast::csv(&offer.students));
-            let preview =
-                admin.upload(&overview, &format!("{path}/roster"), &[], "roster.csv", roster.as_bytes()).await?;
+            let (path, roster) = (format!("/console/programmes/{}/roster", offer.id), cast::csv(&offer.students));
+            let page = admin.get(&path).await?;
+            let preview = admin.upload(&page, &path, &[], "roster.csv", roster.as_bytes()).await?;
             let added = preview.text("added").unwrap_or_default();
             ensure!(added == offer.students.len().to_string(), "the roster of {} is not what was meant", offer.name);
-            admin.submit(&preview, &format!("{path}/roster/apply"), &[]).await?.expect(303)?;
+            admin.submit(&preview, &format!("{path}/apply"), &[]).await?.expect(303)?;
         }
         self.settle().await?;
         let groups = format!("/console/programmes/{}/groups", self.offers[0].id);

@@ -4,10 +4,10 @@
 use bursar_core::domain::programme::request::{BUDGET, Request, Wish};
 use bursar_core::store::{self, EditOutcome};
 
-use super::page::{self, PageState};
+use super::page::{PageState, show};
+use super::{Draft, read, refuse_unlisted};
 use crate::form::{Difference, Owner};
 use crate::prelude::*;
-use crate::settings::{Draft, read, refuse_unlisted};
 use crate::work::{guardrails, jobs};
 
 const UNREADABLE: &str = "Nothing was saved: a field below cannot be read.";
@@ -32,7 +32,7 @@ pub(crate) async fn edit(post: Post<Faculty>) -> Answer {
     let is_stale = fields.filled("version").is_some_and(|sent| sent != version(programme, budget.limit));
     let form = Form::of(before.clone()).typed(fields);
     let notice = Edit { post: &post, before, form, is_stale }.carry_out().await?;
-    Ok(site.done(&paths::programme(&programme.id), &notice))
+    Ok(site.done(&paths::settings(&programme.id), &notice))
 }
 
 impl Edit<'_> {
@@ -151,7 +151,7 @@ fn in_words(wish: &Wish) -> String {
 
 async fn again(site: &Site, status: StatusCode, access: &ProgrammeAccess, form: Form<Draft>) -> AppError {
     let state = PageState { edit: Some(form), ..PageState::default() };
-    AppError::page(status, page::show(site, access, state).await)
+    AppError::page(status, show(site, access, state).await)
 }
 
 /// The version that an edit must have been made from. The budget is an item of its own, so its amount is part

@@ -2,10 +2,10 @@
 
 use bursar_core::domain::grant::ChangeRefused;
 
-use super::page::{self, PageState};
+use super::page::show;
+use super::{has_open_roster, line, steps_of_one};
 use crate::form::Text;
 use crate::prelude::*;
-use crate::roster::{self, line};
 use crate::work::import;
 
 /// A person as the form names them.
@@ -41,6 +41,12 @@ impl FormValue for TypedPerson {
     }
 }
 
+impl TypedPerson {
+    pub(super) fn form() -> Form<TypedPerson> {
+        Form::blank().apart("person-", "")
+    }
+}
+
 fn text(form: &Text<'_, TypedPerson>, to: &mut Option<String>) -> Result<(), String> {
     *to = line::text(form.text()).map_err(|why| format!("This {why}."))?;
     Ok(())
@@ -49,8 +55,8 @@ fn text(form: &Text<'_, TypedPerson>, to: &mut Option<String>) -> Result<(), Str
 pub(crate) async fn add_person(post: Post<Faculty>) -> Answer {
     let Post { site, access, fields, .. } = &post;
     let programme = &access.programme;
-    roster::has_open_roster(programme)?;
-    let mut form = Form::<TypedPerson>::blank().apart("person-", "").typed(fields);
+    has_open_roster(programme)?;
+    let mut form = TypedPerson::form().typed(fields);
     if let Some(TypedPerson { address: Some(address), name, group, roster_id }) = form.read() {
         let known = site.table.grants(&programme.id).await?;
         let has_address = |id: &GrantId| known.iter().any(|of| of.id == *id && of.person.address == address);
@@ -59,7 +65,7 @@ pub(crate) async fn add_person(post: Post<Faculty>) -> Answer {
             Step::Add { .. } | Step::Leave { .. } | Step::Return { .. } => false,
             Step::Drop { .. } | Step::Absent { .. } | Step::Act { .. } => false,
         };
-        match roster::steps_of_one(Person { address: address.clone(), name, roster_id }, group, &known) {
+        match steps_of_one(Person { address: address.clone(), name, roster_id }, group, &known) {
             Ok(steps) if !steps.is_empty() && steps.iter().all(only_differs) => {
                 let why = "This address is on the roster already. To change what is known of it, upload a roster.";
                 form.refuse("email", why.to_owned());
@@ -68,8 +74,7 @@ pub(crate) async fn add_person(post: Post<Faculty>) -> Answer {
             Err(why) => form.refuse("email", why),
         }
     }
-    let state = PageState { person: Some(form), ..PageState::default() };
-    Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page::show(site, access, state).await))
+    Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, show(site, access, Some(form)).await))
 }
 
 /// Takes the steps one after the other, which a second request finds taken. What may find no room comes first: then nothing was done.
@@ -86,7 +91,7 @@ async fn apply(post: &Post<Faculty>, mut steps: Vec<Step>) -> Answer {
             return Err(AppError::conflict(refused(*why)));
         }
     }
-    Ok(post.site.done(&paths::programme(programme), &notice))
+    Ok(post.site.done(&paths::roster(programme), &notice))
 }
 
 fn refused(why: ChangeRefused) -> &'static str {

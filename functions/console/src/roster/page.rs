@@ -1,0 +1,94 @@
+//! The page of a programme's roster: the forms that change it, the invitations, and what files brought lately. Assistants read it.
+
+use bursar_core::store::{Overview, RosterMails, RosterPreview};
+
+use super::add_person::TypedPerson;
+use super::registrar;
+use crate::form::ShownField;
+use crate::job_line::JobLine;
+use crate::prelude::*;
+
+#[derive(Template)]
+#[template(path = "roster.html")]
+struct RosterPage<'a> {
+    frame: PageFrame<'a>,
+    programme: &'a Programme,
+    may_edit: bool,
+    may_remind: bool,
+    jobs: Vec<JobLine>,
+    /// The registrar's file that waits for a person, and until when.
+    waiting: Option<(String, RosterPreview)>,
+    applied: Vec<AppliedRoster>,
+    person: Vec<ShownField<'a>>,
+    mails: RosterMails,
+    /// Those who had claimed by the last sync, and when that was.
+    claimed: Option<u32>,
+    as_of: Option<String>,
+    /// What is said of the registrar's token.
+    token: Option<String>,
+}
+
+/// A roster that was applied within some days.
+struct AppliedRoster {
+    import: Ulid,
+    at: String,
+    dropped: u32,
+    /// Until when its drops may be undone, if it made any and they were not.
+    undone_until: Option<String>,
+}
+
+pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> Answer {
+    show(&site, &access, None).await
+}
+
+/// The page, with the form of one person as it was posted.
+pub(super) async fn show(site: &Site, access: &ProgrammeAccess, person: Option<Form<TypedPerson>>) -> Answer {
+    let (now, programme) = (site.clock.now(), &access.programme);
+    if !programme.settings.roster {
+        return Err(AppError::not_found());
+    }
+    let (known, sync, mails) = tokio::try_join!(
+        site.table.overview(&programme.id),
+        site.table.sync_state(),
+        site.table.roster_mails(&programme.id)
+    )?;
+    let Overview { used, jobs, token, previews, imports, .. } = known.ok_or_else(AppError::not_found)?;
+    let time = |at| column_time(at, programme.settings.term.zone());
+    let token = match token {
+        Some(token) => Some(registrar::in_words(site, programme, &token, now).await?),
+        None => None,
+    };
+    let person = person.unwrap_or_else(TypedPerson::form);
+    let may_edit = access.is_faculty() && programme.closed_at.is_none();
+    Ok(site.page(&RosterPage {
+        frame: PageFrame::of(site, &access.visitor),
+        programme,
+        may_edit,
+        may_remind: may_edit && now < programme.settings.claim_closes_at(),
+        jobs: JobLine::of_programme(programme, &jobs, now),
+        waiting: waiting(previews, now).map(|file| (time(file.until), file)),
+        applied: applied(&imports, now, time),
+        person: person.all(),
+        mails,
+        claimed: used.own.as_ref().map(|own| own.people.claimed),
+        as_of: sync.listed_at.map(time),
+        token,
+    }))
+}
+
+/// The rosters that files brought, the newest first.
+fn applied(imports: &[Import], now: Moment, time: impl Fn(Moment) -> String) -> Vec<AppliedRoster> {
+    let of_files =
+        imports.iter().rev().filter(|import| import.applied && import.header.is_some() && now < import.until());
+    let is_undone = |import: &Import| imports.iter().any(|of| of.import == Import::undo(import.import) && of.applied);
+    let applied = |of: &Import| {
+        let undone_until = of.undone_until(now).filter(|_| !is_undone(of)).map(&time);
+        AppliedRoster { import: of.import, at: time(of.made_at), dropped: of.dropped, undone_until }
+    };
+    of_files.map(applied).collect()
+}
+
+/// The newest of the registrar's files that wait.
+pub(crate) fn waiting(previews: Vec<RosterPreview>, now: Moment) -> Option<RosterPreview> {
+    previews.into_iter().rev().find(|preview| preview.waits() && now < preview.until)
+}
