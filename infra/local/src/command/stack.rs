@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
 use crate::aws::engine::{Engine, Place};
-use crate::aws::inbox::{self, KnownLogin};
+use crate::aws::inbox;
 use crate::aws::invoke::in_process::{InProcess, Settings};
 use crate::aws::invoke::logs::Logs;
 use crate::aws::invoke::{Between, Invoke};
@@ -43,7 +43,6 @@ const REGION: &str = "eu-central-1";
 const SECRET: &str = "bursar/management-key";
 /// The stored document with the running stack's addresses, for `bursar keys`.
 pub const READY: (&str, &str) = ("stack", "ready");
-pub const WHO: (&str, &str) = ("demonstration", "who");
 
 pub struct Options {
     pub files: Option<Files>,
@@ -205,16 +204,11 @@ impl Stack {
             schedules: schedules.clone(),
             settle: settle.clone(),
         };
-        let admin = |admin: &EmailAddress| KnownLogin {
-            address: admin.as_written().to_owned(),
-            as_whom: "admin: makes programmes and sees all of them".to_owned(),
-        };
-        // The people of the demonstration, or else the admins.
-        let people = kept.get(WHO.0, WHO.1)?.unwrap_or_else(|| config.admins.iter().map(admin).collect());
-        let inbox = inbox::router(ses.clone(), invoke.clone(), web_origin.clone(), people);
+        let table = Table::new(&config);
+        let inbox = inbox::router(ses.clone(), invoke.clone(), table.clone(), web_origin.clone());
         let inbox_origin = servers.run(listen(0).await?, inbox.merge(control::router(control)))?;
 
-        let meta = Table::new(&config).meta(clock.now().max(Moment::UNIX_EPOCH)).await?;
+        let meta = table.meta(clock.now().max(Moment::UNIX_EPOCH)).await?;
         let ready = Ready {
             web: web_origin,
             inbox: inbox_origin,

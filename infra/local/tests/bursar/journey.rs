@@ -103,6 +103,10 @@ impl Journey {
             let mails = self.mails(address, "roster").await;
             ensure!(mails.len() == 1, "{} roster mails came to {address}", mails.len());
         }
+        let page = http().get(format!("{}/?to=STU", self.ready.inbox)).send().await?.text().await?;
+        let (who, mails) = page.split_once("Mails to stu").context("the mails of one person")?;
+        ensure!(who.contains("students who have not claimed a key yet") && who.contains("Tom@example.edu"), "{who}");
+        ensure!(mails.contains(STUDENT) && !mails.contains("Tom@example.edu"), "{mails}");
         Ok(())
     }
 

@@ -1,18 +1,25 @@
-//! The inbox origin: accepted mails as pages and as JSON, and routes that make SES report on a mail or
+//! The inbox origin: accepted mails as pages and as JSON, who may sign in, and routes that make SES report on a mail or
 //! fail. Mails are kept by `ses`; other routes of this origin are merged in by the stack.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use bursar_core::clock::Moment;
+use bursar_core::domain::grant::GrantState;
+use bursar_core::domain::programme::Settings;
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::store::{StoreError, Table};
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use mail_parser::{Message, MessageParser};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -25,26 +32,41 @@ mod contents;
 pub use contents::Contents;
 
 const LISTED: usize = 200;
+/// Of a programme's students so many are looked at, and so many named that have come equally far.
+const READ: i32 = 100;
+const NAMED: usize = 3;
 
 /// The policy of a mail's frame: its own styles and pictures, but no scripts, forms or requests. Its links
 /// open outside the frame.
 const FRAME_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'; \
     frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox";
 
-/// Somebody who may sign in, which a newcomer must know first.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct KnownLogin {
-    pub address: String,
-    /// Their role, in some words.
-    pub as_whom: String,
+/// Those of a programme who may sign in, which a newcomer must know first.
+struct Programme {
+    name: String,
+    people: Vec<KnownLogins>,
+}
+
+/// People of one role.
+struct KnownLogins {
+    role: &'static str,
+    addresses: Vec<EmailAddress>,
+    are_all: bool,
 }
 
 #[derive(Clone)]
 struct Inbox {
     ses: Ses,
     invoke: Arc<dyn Invoke>,
+    table: Table,
     web: String,
-    people: Vec<KnownLogin>,
+}
+
+#[derive(Deserialize)]
+struct Filter {
+    /// A part of the recipient's address.
+    #[serde(default)]
+    to: String,
 }
 
 /// A mail in the answer of `GET /mails`, and on the pages.
@@ -62,7 +84,8 @@ struct ReadMail {
 #[template(path = "inbox/list.html")]
 struct ListPage {
     web: String,
-    people: Vec<KnownLogin>,
+    programmes: Vec<Programme>,
+    to: String,
     relay: Option<String>,
     in_all: usize,
     /// Newest first.
@@ -99,29 +122,71 @@ struct FaultRequest {
     to: Option<String>,
 }
 
-pub fn router(ses: Ses, invoke: Arc<dyn Invoke>, web: String, people: Vec<KnownLogin>) -> Router {
+pub fn router(ses: Ses, invoke: Arc<dyn Invoke>, table: Table, web: String) -> Router {
     let css = || async { ([(CONTENT_TYPE, "text/css")], include_str!("../../../templates/inbox/inbox.css")) };
+    let js = || async { ([(CONTENT_TYPE, "text/javascript")], include_str!("../../../templates/inbox/inbox.js")) };
     Router::new()
         .route("/", get(list))
         .route("/inbox.css", get(css))
+        .route("/inbox.js", get(js))
         .route("/read/{id}", get(read))
         .route("/read/{id}/html", get(frame))
         .route("/mails", get(mails))
         .route("/mails/{id}", get(source))
         .route("/mails/faults", post(faults))
         .route("/events", post(events))
-        .with_state(Inbox { ses, invoke, web, people })
+        .with_state(Inbox { ses, invoke, table, web })
 }
 
-async fn list(State(inbox): State<Inbox>) -> Response {
-    let mails = inbox.ses.mails();
+async fn list(State(inbox): State<Inbox>, Query(Filter { to }): Query<Filter>) -> Response {
+    let to = to.trim().to_lowercase();
+    let mut mails = inbox.ses.mails();
+    mails.retain(|mail| mail.to.join(" ").to_lowercase().contains(&to));
+    let programmes = match who_may_sign_in(&inbox.table, inbox.ses.now()).await {
+        Ok(programmes) => programmes,
+        Err(error) => return no_page(&error),
+    };
     page(&ListPage {
         web: inbox.web,
-        people: inbox.people,
+        programmes,
+        to,
         relay: inbox.ses.relay(),
         in_all: mails.len(),
         mails: mails.into_iter().rev().take(LISTED).map(ReadMail::of).collect(),
     })
+}
+
+/// The admins, and of each programme those who run it and its students by how far they have come.
+async fn who_may_sign_in(table: &Table, now: Moment) -> Result<Vec<Programme>, StoreError> {
+    let admins = "admins, who make programmes and see them all";
+    let admins = KnownLogins::read(table, now, admins, table.admins().await?).await?;
+    let mut all = vec![Programme { name: "Everywhere".to_owned(), people: vec![admins] }];
+    for programme in table.readable_programmes().await?.0 {
+        let mut students = BTreeMap::<_, Vec<_>>::new();
+        let grants = table.grants_after(&programme.id, None, READ).await?;
+        for grant in grants.into_iter().filter_map(|(_, grant)| grant.ok()) {
+            let come_so_far = match grant.state {
+                GrantState::Invited | GrantState::Minting { .. } => "students who have not claimed a key yet",
+                GrantState::Live { .. } => "students with a key",
+                GrantState::Stopped { .. } | GrantState::Revoked | GrantState::Ended => "students without a key now",
+            };
+            students.entry(come_so_far).or_default().push(grant.person.address);
+        }
+        let Settings { name, people: staff, .. } = programme.settings;
+        let staff = [("faculty", staff.faculty), ("assistants, who see it and may pause keys", staff.assistants)];
+        let mut people = Vec::new();
+        for (role, those) in staff.into_iter().chain(students) {
+            people.push(KnownLogins::read(table, now, role, those).await?);
+        }
+        people.retain(|those| !those.addresses.is_empty());
+        all.push(Programme { name, people });
+    }
+    Ok(all)
+}
+
+/// The page of the mails to this address.
+fn mails_to(address: &str) -> String {
+    format!("/?to={}#mails", utf8_percent_encode(address, NON_ALPHANUMERIC))
 }
 
 async fn read(State(inbox): State<Inbox>, Path(id): Path<String>) -> Response {
@@ -195,15 +260,38 @@ fn notification(mail: &Mail, event: Event, permanent: bool) -> Value {
 fn page(page: &impl Template) -> Response {
     match page.render() {
         Ok(html) => Html(html).into_response(),
-        Err(error) => {
-            tracing::error!(%error, "a page of the inbox could not be written");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
+        Err(error) => no_page(&error),
     }
+}
+
+fn no_page(error: &dyn std::fmt::Display) -> Response {
+    tracing::error!(%error, "a page of the inbox could not be written");
+    (StatusCode::INTERNAL_SERVER_ERROR, "The page could not be written; the log says why.\n").into_response()
 }
 
 fn no_such_mail() -> Response {
     (StatusCode::NOT_FOUND, "There is no such mail here.\n").into_response()
+}
+
+impl KnownLogins {
+    /// Of these people the first whom a mail reaches.
+    async fn read(
+        table: &Table,
+        now: Moment,
+        role: &'static str,
+        mut people: Vec<EmailAddress>,
+    ) -> Result<KnownLogins, StoreError> {
+        people.sort_unstable_by(|one, other| one.as_written().cmp(other.as_written()));
+        let (mut people, mut addresses) = (people.into_iter(), Vec::new());
+        while addresses.len() < NAMED
+            && let Some(person) = people.next()
+        {
+            if table.undeliverable(person.matched(), now).await?.is_none() {
+                addresses.push(person);
+            }
+        }
+        Ok(KnownLogins { role, addresses, are_all: people.next().is_none() })
+    }
 }
 
 impl ReadMail {

@@ -222,7 +222,7 @@ impl Ses {
         self.state().relay.as_ref().map(|relay| relay.server.clone())
     }
 
-    fn now(&self) -> Moment {
+    pub(super) fn now(&self) -> Moment {
         self.clock.now()
     }
 

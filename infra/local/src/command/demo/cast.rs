@@ -29,7 +29,7 @@ pub(super) const FEWER: usize = 3;
 const GROUPS: [&str; 4] = ["Lab A", "Lab B", RESTRICTED, "Project"];
 
 const LIGHT: (u8, i64) = (35, 340_000);
-pub(super) const REGULAR: (u8, i64) = (65, 1_300_000);
+const REGULAR: (u8, i64) = (65, 1_300_000);
 /// Programs that are left running.
 const HEAVY: (u8, i64) = (90, 2_600_000);
 
@@ -77,10 +77,6 @@ pub(super) fn csv(students: &[Student]) -> String {
 }
 
 impl Student {
-    pub(super) fn is_regular(&self) -> bool {
-        self.habit == REGULAR
-    }
-
     /// The spending on one day in micro-dollars, before the cap.
     pub(super) fn spends(&self, day: u16, weekday: i8, deadline: u16) -> i64 {
         let mut rng = Rng::with_seed(self.seed().wrapping_add(u64::from(day)));

@@ -19,14 +19,13 @@ use reqwest::Client;
 use serde_json::{Value, json};
 
 use self::cast::{MODELS, Student, students};
-use crate::aws::inbox::{Contents, KnownLogin};
+use crate::aws::inbox::Contents;
 use crate::aws::invoke::logs::Logs;
 use crate::aws::schedules::SyncEvery;
 use crate::aws::ses::Quota;
-use crate::base::state_file::StateFile;
 use crate::command::folder::Folder;
 use crate::command::settle::LIMIT;
-use crate::command::stack::{Options, Stack, WHO, listen};
+use crate::command::stack::{Options, Stack, listen};
 use crate::provider::{Nano, Provider, hash_of};
 use crate::visitor::Visitor;
 
@@ -100,9 +99,7 @@ pub async fn build(
         keys: BTreeMap::new(),
     };
     story.tell(clock, progress).await?;
-    let who = story.who();
     stack.stop().await?;
-    StateFile::open(&folder.files().stand_ins.join("state.db"))?.put(WHO.0, WHO.1, &who)?;
     folder.finish()?;
     Ok(())
 }
@@ -133,24 +130,6 @@ fn offers() -> [Offer; 2] {
 }
 
 impl Story<'_> {
-    fn who(&self) -> Vec<KnownLogin> {
-        let pilot = &self.offers[0].students;
-        let has_key = |student: &&Student| self.keys.contains_key(&(0, student.address.clone()));
-        let with_key = pilot.iter().filter(has_key).find(|student| student.is_regular());
-        let without = pilot.iter().rev().find(|student| student.claims_on.is_none());
-        let who = [
-            (Some(self.admin), "admin: makes programmes and sees all of them"),
-            (Some(FACULTY), "faculty of both programmes"),
-            (Some(ASSISTANT), "assistant: sees them, and may pause a key"),
-            (without.map(|student| student.address.as_str()), "student who has not pressed the button yet"),
-            (with_key.map(|student| student.address.as_str()), "student with a key in use"),
-        ];
-        let login = |(address, as_whom): (Option<&str>, &str)| {
-            Some(KnownLogin { address: address?.to_owned(), as_whom: as_whom.to_owned() })
-        };
-        who.into_iter().filter_map(login).collect()
-    }
-
     /// Plays the story from the first sign-in to the time of `clock`, with which the stack's clock runs on.
     async fn tell(&mut self, clock: &Clock, mut progress: impl FnMut(String)) -> Result<()> {
         self.foreign_keys()?;
