@@ -1,9 +1,12 @@
 //! The command line. Its options and a provider's key are checked before anything is created.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{Write, stderr};
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -18,6 +21,7 @@ use bursar_core::start::keep_panics_quiet;
 use bursar_core::store::Table;
 use clap::{Args, Parser, Subcommand};
 use jiff::SignedDuration;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
@@ -30,11 +34,11 @@ use crate::aws::ses::Relay;
 use crate::command::demo;
 use crate::command::folder::Folder;
 use crate::command::keys::{self, Show};
-use crate::command::stack::{Options, ProviderAt, Stack, listen, origin_of};
+use crate::command::stack::{Options, ProviderAt, Ready, Stack, listen, origin_of};
 
 /// The whole of Bursar on this machine, with simulated AWS and, unless another is named, a simulated provider.
 #[derive(Parser)]
-#[command(name = "bursar", version, args_conflicts_with_subcommands = true)]
+#[command(name = "bursar", version = env!("BURSAR_VERSION"), args_conflicts_with_subcommands = true)]
 pub struct Command {
     #[command(subcommand)]
     other: Option<Other>,
@@ -53,6 +57,9 @@ struct Serve {
     /// The port of the web pages; 0 picks a free one
     #[arg(long, default_value_t = 8080, value_name = "N")]
     port: u16,
+    /// The port of the inbox, which shows every mail and says who may sign in; 0 picks a free one
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    inbox_port: u16,
     /// Where everything is kept between runs
     #[arg(long, default_value = ".bursar", value_name = "DIR")]
     data: PathBuf,
@@ -70,6 +77,9 @@ struct Serve {
     /// How long after a sync the next one runs by itself; 0 means never
     #[arg(long, default_value = "24h", value_name = "DURATION", value_parser = sync_every)]
     sync_every: SyncEvery,
+    /// Show the log here instead of keeping it in the file DIR/log
+    #[arg(short, long)]
+    verbose: bool,
 }
 
 #[derive(Args)]
@@ -118,11 +128,14 @@ impl Serve {
                 anyhow!("the provider at {url} cannot be used: {error}; check --provider and --management-key-file")
             })?;
         }
-        log_problems()?;
-        keep_panics_quiet();
-        // The port is taken before anything is created, so that a used port leaves nothing behind.
-        let web = listen(self.port).await?;
+        // The ports are taken before anything is created, so that a used port leaves nothing behind.
+        let web = take_port("--port", self.port).await?;
+        let inbox = take_port("--inbox-port", self.inbox_port).await?;
         let folder = Folder::open(&self.data)?;
+        let log = if self.verbose { File::from(stderr().as_fd().try_clone_to_owned()?) } else { folder.open_log()? };
+        let log = Arc::new(log);
+        log_problems(log.clone())?;
+        keep_panics_quiet();
         let admins = if self.admin.is_empty() { vec![EmailAddress::parse("admin@example.edu")?] } else { self.admin };
         let (mut interrupted, mut terminated) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         let mut stopped = pin!(async {
@@ -144,18 +157,25 @@ impl Serve {
             provider,
             smtp: self.smtp,
             sync_every: self.sync_every,
-            // Each invocation's lines; the bundle's own messages are apart from them.
-            logs: Logs::new(LATEST, |line| eprintln!("{} {}", line.function, line.text.trim_end())),
+            inbox: Some(inbox),
+            // Each invocation's lines, among the bundle's own.
+            logs: Logs::new(LATEST, move |line| {
+                let line = format!("{} {}\n", line.function, line.text.trim_end());
+                let _ = (&*log).write_all(line.as_bytes());
+            }),
             ..Options::new(web, admins)
         });
         let stack = tokio::select! {
             started = start => started?,
             () = &mut stopped => return Ok(()),
         };
-        eprintln!("Pages: {}   Inbox: {}   Ctrl-C stops.", stack.ready.web, stack.ready.inbox);
         let mut out = std::io::stdout();
         writeln!(out, "ready {}", serde_json::to_string(&stack.ready)?)?;
         out.flush()?;
+        let log = if self.verbose { String::new() } else { format!(" The log is {}.", folder.log.display()) };
+        // The addresses come last, where a person looks for them.
+        let Ready { web, inbox, .. } = &stack.ready;
+        eprintln!("\nCtrl-C stops.{log}\nPages: {web}\nInbox: {inbox} (every mail, and who may sign in)");
         stopped.await;
         eprintln!("bursar: stopping");
         stack.stop().await
@@ -201,11 +221,19 @@ impl Account {
     }
 }
 
-/// Sends warnings and errors of the bundle itself to standard error. The engine's warnings about failed
-/// conditions are left out, since those are normal here.
-fn log_problems() -> Result<()> {
+async fn take_port(option: &str, port: u16) -> Result<TcpListener> {
+    listen(port).await.with_context(|| {
+        format!(
+            "port {port} cannot be opened, perhaps since it is in use: name another with {option} (0 picks a free one)"
+        )
+    })
+}
+
+/// Writes warnings and errors of the bundle itself to the log. The engine's warnings about failed conditions are left
+/// out, since those are normal here.
+fn log_problems(log: Arc<File>) -> Result<()> {
     let wanted = Targets::new().with_default(LevelFilter::WARN).with_target("dynoxide", LevelFilter::ERROR);
-    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::io::stderr).with_filter(wanted);
+    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(log).with_filter(wanted);
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines))?;
     Ok(())
 }

@@ -1,9 +1,9 @@
 //! The data folder: accessible to its owner only, and locked while a bundle runs in it. The files' content is left
 //! to the engine and the stand-ins.
 
-use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail, ensure};
@@ -12,6 +12,7 @@ use anyhow::{Result, anyhow, bail, ensure};
 #[derive(Debug)]
 pub struct Folder {
     files: Files,
+    pub log: PathBuf,
     /// The file that is there while the first content is not complete.
     unfinished: PathBuf,
     _lock: File,
@@ -49,7 +50,7 @@ impl Folder {
             files.stand_ins.is_dir() || unfinished.is_file() || fs::read_dir(dir).map_err(unusable)?.next().is_none(),
             "{shown} holds files that Bursar did not make: name another folder with --data; nothing in it was touched"
         );
-        let folder = Folder { files, unfinished, _lock: lock };
+        let folder = Folder { files, log: dir.join("log"), unfinished, _lock: lock };
         folder.prepare(dir).map_err(unusable)?;
         Ok(folder)
     }
@@ -60,6 +61,11 @@ impl Folder {
 
     pub fn files(&self) -> Files {
         self.files.clone()
+    }
+
+    /// Opens the log, which goes on where the last run left it.
+    pub fn open_log(&self) -> io::Result<File> {
+        OpenOptions::new().create(true).append(true).mode(0o600).open(&self.log)
     }
 
     /// Begins content that counts as a whole or not at all: without `finish`, the next start removes it.

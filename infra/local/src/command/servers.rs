@@ -1,8 +1,9 @@
 //! The loopback servers of a stack, and the ports that they listen at.
 
+use std::io;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -43,12 +44,8 @@ impl Servers {
 }
 
 /// Takes a port of this machine; 0 picks a free one.
-pub async fn listen(port: u16) -> Result<TcpListener> {
-    TcpListener::bind(("127.0.0.1", port)).await.with_context(|| {
-        format!(
-            "port {port} cannot be opened, perhaps since it is in use: name another with --port (0 picks a free one)"
-        )
-    })
+pub async fn listen(port: u16) -> io::Result<TcpListener> {
+    TcpListener::bind(("127.0.0.1", port)).await
 }
 
 pub fn origin_of(listener: &TcpListener) -> Result<String> {

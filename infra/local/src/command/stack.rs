@@ -47,6 +47,8 @@ pub const READY: (&str, &str) = ("stack", "ready");
 pub struct Options {
     pub files: Option<Files>,
     pub web: TcpListener,
+    /// Where the inbox is served; without one, at a free port.
+    pub inbox: Option<TcpListener>,
     /// The origin in links and origin checks, if it differs from where the pages are served.
     pub origin: Option<String>,
     /// The past instant at which the clock of a new stack is stopped.
@@ -70,6 +72,7 @@ impl Options {
         Options {
             files: None,
             web,
+            inbox: None,
             origin: None,
             begins_at: None,
             admins,
@@ -206,7 +209,11 @@ impl Stack {
         };
         let table = Table::new(&config);
         let inbox = inbox::router(ses.clone(), invoke.clone(), table.clone(), web_origin.clone());
-        let inbox_origin = servers.run(listen(0).await?, inbox.merge(control::router(control)))?;
+        let inbox_at = match options.inbox {
+            Some(listener) => listener,
+            None => listen(0).await?,
+        };
+        let inbox_origin = servers.run(inbox_at, inbox.merge(control::router(control)))?;
 
         let meta = table.meta(clock.now().max(Moment::UNIX_EPOCH)).await?;
         let ready = Ready {

@@ -46,8 +46,11 @@ async fn it_says_one_line_when_all_is_up_and_ends_cleanly_when_interrupted() {
     assert_refused(&refused(data.path(), &[]).await, &["in use", "--data"]);
     assert_eq!(client.get(&web).send().await.unwrap().status(), 200);
 
+    let last = format!("Pages: {web}\nInbox: {} (every mail, and who may sign in)\n", bursar.ready.inbox);
     let ended = bursar.end("INT").await;
     assert_eq!((ended.status.code(), ended.out.as_str()), (Some(0), ""), "{ended:?}");
+    assert!(ended.err.strip_suffix("bursar: stopping\n").is_some_and(|said| said.ends_with(&last)), "{ended:?}");
+    assert!(run(&["--version"]).await.out.starts_with(concat!("bursar ", env!("CARGO_PKG_VERSION"))));
 }
 
 #[tokio::test]
@@ -151,6 +154,7 @@ async fn what_cannot_be_begun_is_refused_in_a_sentence_and_nothing_is_made() {
     let no_admin = run(&empty).await;
     assert!(!no_admin.status.success() && no_admin.err.contains("--admin"), "{no_admin:?}");
     assert_refused(&run(&[&empty[..], &["--admin", "a@example.edu"]].concat()).await, &[&port, "--port"]);
+    assert_refused(&refused(&folder, &["--inbox-port", &port]).await, &[&port, "--inbox-port"]);
     assert!(!folder.exists(), "nothing was made");
 
     assert_refused(&refused(&file.join("inside"), &[]).await, &["--data"]);
@@ -183,7 +187,7 @@ async fn a_damaged_or_missing_database_is_named_and_nothing_is_made_in_its_place
 #[tokio::test]
 async fn a_real_accounts_key_is_not_kept_and_another_host_learns_none() {
     let (account, data) = (tempdir().unwrap(), tempdir().unwrap());
-    let provider = Bursar::start(account.path()).await;
+    let provider = Bursar::begin(account.path(), &["-v"]).await.unwrap();
     let (key, file) = (management_key(&provider).await, data.path().join("key"));
     fs::write(&file, &key).unwrap();
     let folder = data.path().join("folder");
@@ -196,7 +200,9 @@ async fn a_real_accounts_key_is_not_kept_and_another_host_learns_none() {
     assert_eq!(report["complete"], json!(true), "{report}");
     assert_refused(&keys(&folder, &[]).await, &["--management-key-file"]);
     let ended = bursar.end("INT").await;
-    assert!(!ended.err.contains(&key), "{ended:?}");
+    let log = fs::read_to_string(folder.join("log")).unwrap();
+    assert!(log.contains("usage-sync {") && !ended.err.contains('{'), "the log is a file: {ended:?}");
+    assert!(!ended.err.contains(&key) && !log.contains(&key), "{ended:?} {log}");
     assert!(ended.err.contains("chmod 600"), "others can read the file: {ended:?}");
     for file in ["stand-ins/state.db", "stand-ins/state.db-wal", "table.db", "table.db-wal"] {
         let bytes = fs::read(folder.join(file)).unwrap_or_default();
@@ -208,6 +214,9 @@ async fn a_real_accounts_key_is_not_kept_and_another_host_learns_none() {
     let ended = refused(&data.path().join("another"), &arguments).await;
     assert_refused(&ended, &["--management-key-file"]);
     assert!(!ended.err.contains(&ordinary), "the key itself is in the message");
+    inbox(&provider.ready, "/settle", Some(json!({}))).await;
+    let ended = provider.end("INT").await;
+    assert!(ended.err.contains("mail {") && !account.path().join("log").exists(), "-v shows the log: {ended:?}");
 }
 
 async fn keys(data: &Path, arguments: &[&str]) -> Ended {

@@ -20,7 +20,7 @@ pub struct LogLine {
 pub struct Logs {
     most: usize,
     lines: Arc<Mutex<VecDeque<LogLine>>>,
-    echo: fn(&LogLine),
+    echo: Arc<dyn Fn(&LogLine) + Send + Sync>,
 }
 
 #[derive(Clone)]
@@ -28,8 +28,8 @@ pub(super) struct Capture(Logs, FunctionName);
 
 impl Logs {
     /// Logs of which the last `most` lines are kept, and each is passed to `echo`.
-    pub fn new(most: usize, echo: fn(&LogLine)) -> Logs {
-        Logs { most, lines: Arc::default(), echo }
+    pub fn new(most: usize, echo: impl Fn(&LogLine) + Send + Sync + 'static) -> Logs {
+        Logs { most, lines: Arc::default(), echo: Arc::new(echo) }
     }
 
     pub fn all(&self) -> Vec<LogLine> {
