@@ -16,7 +16,7 @@ pub(crate) async fn student_gets_a_key(driver: &Driver, campus: &Campus) {
         scanner.go(&link).await;
         scanner.reads("Sign in", "status of 403").await;
         scanner.one("main form button").await.click().await;
-        scanner.reads("You are not signed in", "status of 403").await;
+        scanner.reads("This link did not sign you in", "status of 403").await;
     }
     student.go(&link).await;
     student.reads("Sign in", "").await;
@@ -70,7 +70,7 @@ async fn ask(stack: &Stack, browser: &Browser, address: &str) {
     browser.go(&stack.ready.web).await;
     browser.types("/link", "address", address).await;
     browser.sends("/link").await;
-    browser.reads("Look into your mail", "").await;
+    browser.reads("Check your email", "").await;
 }
 
 pub(crate) async fn sign_in(stack: &Stack, browser: &Browser, address: &str) {

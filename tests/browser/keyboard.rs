@@ -132,7 +132,7 @@ async fn ask(browser: &Browser, campus: &Campus, to: &str) {
     types(browser, "address", to).await;
     // One too far, and back.
     browser.press(&format!("{TAB}{TAB}{SHIFT}{TAB}{ENTER}")).await;
-    browser.reads("Look into your mail", "").await;
+    browser.reads("Check your email", "").await;
 }
 
 async fn chooses(browser: &Browser, there: &str, key: char) {

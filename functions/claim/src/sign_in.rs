@@ -26,11 +26,20 @@ struct LinkPage<'a> {
     frame: &'a Frame,
 }
 
-/// The only page for a link or code that does not sign in.
+/// The only page for a link that does not sign in. It has nothing of what was sent.
 #[derive(Template)]
-#[template(path = "not_signed_in.html")]
-struct NotSignedInPage<'a> {
+#[template(path = "link_refused.html")]
+struct LinkRefusedPage<'a> {
     frame: &'a Frame,
+}
+
+/// The only page for a code that does not sign in, with what was typed.
+#[derive(Template)]
+#[template(path = "code_refused.html")]
+struct CodeRefusedPage<'a> {
+    frame: &'a Frame,
+    address: &'a str,
+    code: &'a str,
 }
 
 /// The page of a link. It changes nothing and looks nothing up, since mail scanners open links.
@@ -46,17 +55,20 @@ pub(crate) async fn follow(
     headers: HeaderMap,
     fields: Fields,
 ) -> Answer {
-    let (Some(link), Some(proof)) = (link_in(uri.path()), proof(&site, &headers, &fields)) else {
-        return Err(refused(&site, SignInMethod::Link));
+    let refused = || {
+        let page = site.page(&LinkRefusedPage { frame: &site.frame });
+        AppError::page(StatusCode::FORBIDDEN, Ok(page)).because(SignInMethod::Link.as_str())
     };
+    let link = link_in(uri.path()).ok_or_else(refused)?;
+    let proof = proof(&site, &headers, &fields).ok_or_else(refused)?;
     let (link, now) = (link.hash(), site.clock.now());
-    let of = site.table.get(Link::key_of(&link)).await?.ok_or_else(|| refused(&site, SignInMethod::Link))?;
+    let of = site.table.get(Link::key_of(&link)).await?.ok_or_else(refused)?;
     for _ in 0..TRIES {
         let before = site.table.sign_in_of(&of.address).await?;
         let Some(after) = before.follow(&link, &proof, now) else {
             return match proof {
-                Proof::Address(typed) if typed != of.address => Err(refused(&site, SignInMethod::Link)),
-                Proof::Address(_) | Proof::Browser(_) => again(&site, &headers, &of.address, SignInMethod::Link).await,
+                Proof::Address(typed) if typed != of.address => Err(refused()),
+                Proof::Address(_) | Proof::Browser(_) => again(&site, &headers, &of.address).await?.ok_or_else(refused),
             };
         };
         if let Some(signed_in) = begin_session(&site, (&before, &after), SignInMethod::Link, now, deadline).await? {
@@ -73,10 +85,13 @@ pub(crate) async fn type_code(
     headers: HeaderMap,
     fields: Fields,
 ) -> Answer {
-    let address = fields.get("address").and_then(|text| EmailAddress::parse(text).ok());
-    let (Some(address), Some(code)) = (address, fields.get("code").and_then(Code::from_form)) else {
-        return Err(refused(&site, SignInMethod::Code));
+    let [address, code] = ["address", "code"].map(|name| fields.get(name).unwrap_or_default());
+    let refused = || {
+        let page = site.page(&CodeRefusedPage { frame: &site.frame, address, code });
+        AppError::page(StatusCode::FORBIDDEN, Ok(page)).because(SignInMethod::Code.as_str())
     };
+    let address = EmailAddress::parse(address).map_err(|_| refused())?;
+    let code = Code::from_form(code).ok_or_else(refused)?;
     let (code, now) = (code.hash(address.matched()), site.clock.now());
     for _ in 0..TRIES {
         let before = site.table.sign_in_of(address.matched()).await?;
@@ -84,7 +99,7 @@ pub(crate) async fn type_code(
             if !site.table.count_wrong_code(&before, now, deadline).await? {
                 continue;
             }
-            return again(&site, &headers, address.matched(), SignInMethod::Code).await;
+            return again(&site, &headers, address.matched()).await?.ok_or_else(refused);
         };
         if let Some(signed_in) = begin_session(&site, (&before, &after), SignInMethod::Code, now, deadline).await? {
             return Ok(signed_in);
@@ -131,12 +146,10 @@ async fn begin_session(
     Ok(Some(to_home(site, &session).setting(site.cookies.set_session(&token))))
 }
 
-/// The answer to a used link or code. The browser that used it is redirected as before, without a second
-/// session; any other browser learns nothing.
-async fn again(site: &Site, headers: &HeaderMap, address: &MatchedAddress, by: SignInMethod) -> Answer {
+/// The answer to a used link or code in the browser that used it, which is redirected as before, without a second session.
+async fn again(site: &Site, headers: &HeaderMap, address: &MatchedAddress) -> Result<Option<Reply>, AppError> {
     let visitor = Visitor::of(site, headers).await?.filter(|visitor| visitor.session.address == *address);
-    let visitor = visitor.ok_or_else(|| refused(site, by))?;
-    Ok(to_home(site, &visitor.session))
+    Ok(visitor.map(|visitor| to_home(site, &visitor.session)))
 }
 
 impl SignInMethod {
@@ -151,12 +164,6 @@ impl SignInMethod {
 fn to_home(site: &Site, session: &Session) -> Reply {
     let has_role = session.person.is_some();
     site.done(if has_role { "/console" } else { "/my" }, &Notice::SignedIn { has_role })
-}
-
-/// One and the same page, whatever is wrong.
-fn refused(site: &Site, by: SignInMethod) -> AppError {
-    let page = site.page(&NotSignedInPage { frame: &site.frame });
-    AppError::page(StatusCode::FORBIDDEN, Ok(page)).because(by.as_str())
 }
 
 /// The token in a link's path, without punctuation that a mail program appended.
@@ -181,11 +188,12 @@ struct StartPage<'a> {
     frame: &'a Frame,
 }
 
-/// The page that says that a mail is on its way if the address is known.
+/// The page that says that a mail is on its way if the address is known. What was typed is on it as it came, known or not.
 #[derive(Template)]
 #[template(path = "asked.html")]
 struct LinkSentPage<'a> {
     frame: &'a Frame,
+    address: &'a str,
 }
 
 pub(crate) async fn start(State(site): State<Site>) -> Reply {
@@ -201,12 +209,12 @@ pub(crate) async fn request_link(
     fields: Fields,
 ) -> Answer {
     let missing = "Nothing was sent: the field for the address is missing. Open the start page and fill it in.";
-    let text = fields.get("address").ok_or_else(|| AppError::unprocessable(missing))?;
+    let typed = fields.get("address").ok_or_else(|| AppError::unprocessable(missing))?;
     let browser = site.cookies.asking(&headers).unwrap_or_else(BrowserToken::generate);
-    if let Ok(address) = EmailAddress::parse(text) {
+    if let Ok(address) = EmailAddress::parse(typed) {
         site.table.request_link(address.matched(), &browser.hash(), site.clock.now(), deadline).await?;
     }
-    let page = site.page(&LinkSentPage { frame: &site.frame });
+    let page = site.page(&LinkSentPage { frame: &site.frame, address: typed });
     Ok(page.with_status(StatusCode::ACCEPTED).setting(site.cookies.set_asking(&browser)))
 }
 

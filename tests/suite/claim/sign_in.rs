@@ -13,6 +13,7 @@ async fn links_and_codes_sign_in_whom_they_were_mailed_to() {
     let mut campus = class().await;
     campus.students(&["ada", "bob", "cleo"]).await;
     let mut refused: Vec<Page> = Vec::new();
+    let mut wrong_codes: Vec<Page> = Vec::new();
 
     let ada = follows_link(&campus, "ada@example.edu").await;
     ada.get("/my").await.expect(200).one("grant");
@@ -50,7 +51,11 @@ async fn links_and_codes_sign_in_whom_they_were_mailed_to() {
         &[("code", &code.reveal())],
         &[],
     ] {
-        refused.push(cleo.post("/code", fields).await);
+        let page = cleo.post("/code", fields).await;
+        let form = page.form("/code");
+        let typed = |name| fields.iter().find(|(field, _)| *field == name).map_or("", |(_, value)| value);
+        assert_eq!((form.value("address"), form.value("code")), (Some(typed("address")), Some(typed("code"))));
+        wrong_codes.push(page);
     }
     let typed = code.reveal().to_lowercase().replace('-', " ");
     let asked = cleo.post("/link", &[("address", "nobody@example.edu")]).await.expect(202);
@@ -64,11 +69,14 @@ async fn links_and_codes_sign_in_whom_they_were_mailed_to() {
     let session = admin.cookie("bursar");
     assert_eq!(admin.post("/code", &fields).await.expect(303).location(), Some("/console"));
     assert_eq!(admin.cookie("bursar"), session, "it is the same session");
-    refused.push(campus.browser().post("/code", &fields).await);
+    wrong_codes.push(campus.browser().post("/code", &fields).await);
 
-    let pages: BTreeSet<(u16, String)> = refused.into_iter().map(|page| (page.status, page.body.clone())).collect();
-    assert_eq!(pages.len(), 1, "{pages:#?}");
-    assert!(pages.iter().all(|(status, _)| *status == 403));
+    // One page each; that of a code is alike but for what was typed.
+    assert!(refused.iter().chain(&wrong_codes).all(|page| page.status == 403));
+    let links: BTreeSet<&str> = refused.iter().map(|page| &*page.body).collect();
+    let codes: BTreeSet<String> = wrong_codes.iter().map(|page| page.readable()).collect();
+    assert_eq!((links.len(), codes.len()), (1, 1), "{links:#?} {codes:#?}");
+    assert!(refused[0].offers("/code") && refused[0].readable().contains("another browser"), "{links:#?}");
 
     let my = ada.get("/my").await;
     ada.post("/sign-out", &[]).await.expect(403);
