@@ -6,6 +6,7 @@ use crate::prelude::*;
 
 /// What the student may do about a refusal that passes.
 pub(crate) const AGAIN: &str = "Press again in a moment.";
+const ALL_PROMISED: &str = "All of the programme's budget is promised to other students. Ask the people who run it.";
 
 /// The refusal of a claim: to be retried where the cause passes within moments, and a conflict with the
 /// present state elsewhere.
@@ -24,13 +25,13 @@ pub(crate) fn record(refused: RecordRefused) -> AppError {
         RecordRefused::Held(HoldKind::Paused) => "The people who run this programme paused your access",
         RecordRefused::Held(HoldKind::Dropped) => "You were taken off the roster of this programme",
         RecordRefused::Held(HoldKind::Unused) => "Your key was switched off because it was not used",
-        RecordRefused::Revoked => "Your access to this programme was withdrawn",
+        RecordRefused::Revoked => "You were removed from this programme",
         RecordRefused::Over => "This programme ended",
         RecordRefused::Lost => "Your grant was changed by another request",
         RecordRefused::LimitLowered => "Your cap was lowered",
     };
     let ask = match refused {
-        RecordRefused::Lost => "Open your credit again and look.",
+        RecordRefused::Lost => "Open your credit again.",
         RecordRefused::LimitLowered => "Press again: the next key has the new cap.",
         _ => "Ask the people who run it.",
     };
@@ -55,12 +56,14 @@ pub(crate) fn more(refused: MoreRefused, now: Moment) -> AppError {
 pub(crate) fn provider(error: &ProviderError, what: &str) -> AppError {
     let then = match error {
         ProviderError::Later { .. } | ProviderError::Unknown { .. } => AGAIN,
-        ProviderError::Refused { .. } => "Try again later; if it stays so, tell the people who run this programme.",
+        ProviderError::Refused { .. } => {
+            "Try again later; if that does not help, tell the people who run this programme."
+        }
         ProviderError::AnotherAccount { .. } => {
-            "Bursar's own access to the provider is being changed. Try again later; if it stays so, tell the people who run this programme."
+            "Bursar's access to OpenRouter is being changed. Try again later; if that does not help, tell the people who run this programme."
         }
         ProviderError::ManagementKey { .. } => {
-            "The provider refuses Bursar itself at present: tell the people who run this programme, and try again later."
+            "OpenRouter is refusing Bursar itself at the moment: tell the people who run this programme, and try again later."
         }
     };
     AppError::provider(error, format!("{what} {then}"))
@@ -74,11 +77,9 @@ pub(crate) fn why_not_resumed(refused: &ChangeRefused) -> &'static str {
         | ChangeRefused::AddressTaken
         | ChangeRefused::AddressChanged
         | ChangeRefused::NotMailed => "Your key is not switched off for not being used, so there is nothing to resume.",
-        ChangeRefused::Over => "This programme is over for you.",
+        ChangeRefused::Over => "This programme has ended for you.",
         ChangeRefused::PausedByAnother => "The people who run this programme paused your access.",
-        ChangeRefused::BudgetExhausted => {
-            "All of the programme's budget is held for other keys now. Ask the people who run it."
-        }
+        ChangeRefused::BudgetExhausted => ALL_PROMISED,
     }
 }
 
@@ -86,10 +87,10 @@ pub(crate) fn why_not_resumed(refused: &ChangeRefused) -> &'static str {
 pub(crate) fn why_not(refused: &BeginRefused, term: &Term) -> String {
     let at = |time| time_in(time, term.zone());
     match refused {
-        BeginRefused::Revoked => "Your access to this programme was withdrawn. Ask the people who run it.".to_owned(),
-        BeginRefused::Over => "This programme is over, so no key can be had any more.".to_owned(),
+        BeginRefused::Revoked => "You were removed from this programme. If that is a mistake, ask the people who run it.".to_owned(),
+        BeginRefused::Over => "This programme has ended, and so have its keys.".to_owned(),
         BeginRefused::Held(HoldKind::Paused) => {
-            "Your access is paused by the people who run this programme. Ask them; nothing is lost.".to_owned()
+            "The people who run this programme have paused your access. Ask them about it; nothing is lost.".to_owned()
         }
         BeginRefused::Held(HoldKind::Dropped) => {
             "You are no longer on the roster of this programme. If that is a mistake, ask the people who run it."
@@ -99,21 +100,21 @@ pub(crate) fn why_not(refused: &BeginRefused, term: &Term) -> String {
             "Your key was switched off because it was not used. Press “Resume my key”, and it works again.".to_owned()
         }
         BeginRefused::AlreadyShown => {
-            "Your key was shown already, and is shown only once. If you do not have it any more, replace it.".to_owned()
+            "Your key was shown and is not shown again. Lost it? Replace it.".to_owned()
         }
-        BeginRefused::NothingToReplace => "You have no key yet, so there is nothing to replace: reveal it.".to_owned(),
+        BeginRefused::NothingToReplace => "You have no key yet, so there is nothing to replace. Reveal it first.".to_owned(),
         BeginRefused::BeingMade { .. } => {
-            "Your key is just being made. If no page has shown it to you in a minute, open this page again and press once more."
+            "Your key is being made. If no page has shown it to you after a minute, reload this page and press the button again."
                 .to_owned()
         }
         BeginRefused::StalePage => {
-            "Something has changed since you opened that page, so nothing was done. Open your credit again and look.".to_owned()
+            "Something has changed since you opened that page, so nothing was done. Open your credit again.".to_owned()
         }
         BeginRefused::EnableUnderWay { .. } => {
-            "Your old key was just being switched on. It is being switched off again: press once more in some seconds.".to_owned()
+            "Your old key was just being switched on. It is being switched off again: press again in a few seconds.".to_owned()
         }
         BeginRefused::FailedOften { until } => {
-            format!("The last attempts to make your key failed. You can press again from {}.", at(*until))
+            format!("The last attempts to make your key failed. You can try again from {}.", at(*until))
         }
         BeginRefused::NotOpenYet { opens } => format!("Keys can be claimed from {}.", at(*opens)),
         BeginRefused::WindowClosed => {
@@ -128,16 +129,16 @@ pub(crate) fn why_not(refused: &BeginRefused, term: &Term) -> String {
                 .to_owned()
         }
         BeginRefused::NothingLeft { resets_at: Some(resets) } if *resets < term.ends_at() => {
-            format!("Your cap is used up. It starts anew on {}.", at(*resets))
+            format!("Your cap is used up. It resets on {}.", at(*resets))
         }
         BeginRefused::NothingLeft { resets_at: Some(_) } => {
-            "Your cap is used up, and it does not start anew before the term ends.".to_owned()
+            "Your cap is used up, and it does not reset before the term ends.".to_owned()
         }
         BeginRefused::NothingLeft { resets_at: None } => {
-            "Your cap is used up, and it is for the whole term. Ask the people who run the programme if you need more.".to_owned()
+            "Your cap is used up, and it is for the whole term.".to_owned()
         }
         BeginRefused::BudgetExhausted => {
-            "All of the programme's budget is held for other keys now. Ask the people who run it.".to_owned()
+            ALL_PROMISED.to_owned()
         }
         BeginRefused::TermsNotAccepted => "Accept the terms of the programme first.".to_owned(),
     }

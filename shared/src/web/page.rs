@@ -128,10 +128,10 @@ fn in_words(status: StatusCode) -> (&'static str, &'static str) {
         StatusCode::UNPROCESSABLE_ENTITY => {
             ("Nothing was done", "A field is missing. Open the page again and fill the form.")
         }
-        StatusCode::TOO_MANY_REQUESTS => ("Please wait a little", "Try again in some minutes."),
-        StatusCode::BAD_GATEWAY => ("The provider did not do it", "Try again in some minutes."),
+        StatusCode::TOO_MANY_REQUESTS => ("Please wait a little", "Try again in a few minutes."),
+        StatusCode::BAD_GATEWAY => ("OpenRouter did not do it", "Try again in a few minutes."),
         status if status.is_server_error() => {
-            ("Please try again", "Something did not work on our side. Nothing is lost; try again in some seconds.")
+            ("Please try again", "Something did not work on our side. Nothing is lost; try again in a few seconds.")
         }
         _ => (
             "Nothing was done",

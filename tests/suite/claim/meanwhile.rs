@@ -16,7 +16,7 @@ async fn who_loses_the_reservation_meanwhile_is_shown_no_key() {
         for (act, said, state) in [
             ("pause", "paused your access while the key was being made", "paused"),
             ("drop", "You were taken off the roster of this programme while", "paused"),
-            ("revoke", "Your access to this programme was withdrawn while", "revoked"),
+            ("revoke", "You were removed from this programme while", "revoked"),
             ("close", "This programme ended while", "ended"),
         ] {
             let student = enrol(&mut campus, act).await;

@@ -26,7 +26,7 @@ async fn a_forbidden_press_says_why() {
     campus.set(|settings| settings.claims.claim_closes_at = None).await;
 
     campus.budget(19).await;
-    assert!(ada.send_form(&reveal).await.expect(409).alert().unwrap().contains("held for other keys"));
+    assert!(ada.send_form(&reveal).await.expect(409).alert().unwrap().contains("promised to other students"));
     campus.budget(100).await;
 
     campus.hold("ada", HoldKind::Paused).await;
@@ -43,7 +43,7 @@ async fn a_forbidden_press_says_why() {
     assert!(ada.send_form(&replace).await.expect(409).alert().unwrap().contains("as often as"));
 
     campus.revoke("ada").await;
-    assert!(ada.send_form(&replace).await.expect(409).alert().unwrap().contains("withdrawn"));
+    assert!(ada.send_form(&replace).await.expect(409).alert().unwrap().contains("You were removed"));
     let my = ada.get("/my").await;
     let forms: Vec<_> = my.forms().into_iter().map(|form| form.action).collect();
     assert_eq!(my.one("grant").get("data-state"), "revoked");
@@ -74,7 +74,7 @@ async fn each_answer_of_the_provider_has_its_words() {
             READ,
             Fault::RetryAfter(500, 60),
             502,
-            "Your old key is ended, but the provider did not say what it had used",
+            "Your old key was ended, but OpenRouter did not say what it had used",
             later,
         ),
         (READ, Fault::RetryAfter(404, 60), 503, "does not know your old key", "Press again in ten minutes."),

@@ -51,7 +51,7 @@ impl KeyForm {
 const MY: &str = "/my";
 const BETWEEN_READINGS: SignedDuration = SignedDuration::from_mins(1);
 const NOT_ON_YET: &str =
-    "The provider did not switch your key on yet. It is asked again each minute; you need do nothing more.";
+    "OpenRouter has not switched your key on yet. Bursar asks again every minute; you need not do anything.";
 
 /// Reports the key as leaked, which ends it at once. A disable that fails here is repeated by the console's
 /// work each minute.
@@ -109,8 +109,7 @@ pub(crate) async fn refresh(form: KeyForm) -> Answer {
     let (live, key) = live.ok_or_else(none)?;
     let last = view.readings.iter().find(|reading| reading.epoch == live.epoch).map(|reading| reading.as_of);
     let just_read = |after: SignedDuration| {
-        let sentence =
-            "What your key has used was read within the last minute. Press again in a minute, if you need to.";
+        let sentence = "What your key has used was checked within the last minute. You can check again in a minute.";
         AppError::too_fast(sentence, after)
     };
     if let Some(last) = last.filter(|last| *now < *last + BETWEEN_READINGS) {
@@ -120,7 +119,7 @@ pub(crate) async fn refresh(form: KeyForm) -> Answer {
     if !site.table.may_refresh(form.at(), BETWEEN_READINGS).await? {
         return Err(just_read(BETWEEN_READINGS));
     }
-    let silent = "The provider did not say what your key has used. Nothing is lost; try again in some minutes.";
+    let silent = "OpenRouter did not say what your key has used. Nothing is lost; try again in a few minutes.";
     let found = read(site, view, live, key, *deadline).await.map_err(|error| AppError::provider(&error, silent))?;
     let KeyLookup::Reading(reading) = found else { return Err(AppError::later(silent)) };
     site.table.note_reading(&reading, *deadline).await?;

@@ -4,7 +4,7 @@ pub(crate) mod card;
 pub(crate) mod data;
 pub(crate) mod example;
 pub(crate) mod rules;
-mod words;
+pub(crate) mod words;
 
 use bursar_core::store::{Enrolment, KnownAddress};
 
@@ -166,8 +166,7 @@ impl Obstacle {
         match self {
             Obstacle::Begin(refused) => why_not(refused, term),
             Obstacle::BeingPrepared => {
-                "This programme is still being prepared at the provider. Open this page again in some minutes."
-                    .to_owned()
+                "This programme is still being set up at OpenRouter. Reload this page in a few minutes.".to_owned()
             }
         }
     }

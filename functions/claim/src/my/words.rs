@@ -11,12 +11,12 @@ use crate::refusal::{why_not, why_not_resumed};
 /// The label of a used-up cap, which `card` gives a colour of its own.
 pub(crate) const USED_UP: &str = "used up";
 /// The label of a grant that is over, which `card` gives a colour of its own.
-pub(crate) const OVER: &str = "over";
+pub(crate) const OVER: &str = "ended";
 
 /// The state in one to three words.
 pub(crate) fn label(view: &View, now: Moment) -> &'static str {
     match view.grant.state {
-        GrantState::Revoked => "withdrawn",
+        GrantState::Revoked => "removed",
         GrantState::Ended => OVER,
         _ if view.grant.holds.first() == Some(HoldKind::Unused) => "switched off",
         _ if !view.grant.holds.is_empty() => "paused",
@@ -48,13 +48,15 @@ pub(crate) fn state(view: &View, obstacle: Option<&Obstacle>, now: Moment) -> St
         GrantState::Minting { .. } => why()
             .unwrap_or("The last attempt to make your key was cut short. Nothing was spent; press again.".to_owned()),
         GrantState::Live { .. } => live(view, now),
-        GrantState::Stopped { why: Stopped::UsedUp } if used_up(view, now).is_some() => why().unwrap_or_default(),
+        GrantState::Stopped { why: Stopped::UsedUp } if used_up(view, now).is_some() => {
+            why().unwrap_or_default() + ask_below(view, now)
+        }
         GrantState::Stopped { why: stopped } => {
             let is_ordered = grant.orders_off().next().is_some();
             let next = why().unwrap_or("Get a new one: it has what is left of your cap.".to_owned());
             match stopped {
                 Stopped::TooOld => {
-                    format!("Your key was ended{}, since it had become too old. {next}", off_since(view))
+                    format!("Your key was ended{}, because it had become too old. {next}", off_since(view))
                 }
                 _ => format!("{} {next}", stopped_because(*stopped, is_ordered)),
             }
@@ -70,7 +72,7 @@ pub(crate) fn window(view: &View, now: Moment) -> String {
         return format!("{each}, until the end of {}", long_date(settings.term.ends_on()));
     }
     match settings.basis.reset.resets_at(now).filter(|resets| *resets < settings.term.ends_at()) {
-        Some(resets) => format!("{each}; it starts anew on {}", time_in(resets, settings.term.zone())),
+        Some(resets) => format!("{each}; resets on {}", time_in(resets, settings.term.zone())),
         None => format!("{each}; this is the last one of the term"),
     }
 }
@@ -85,13 +87,14 @@ fn not_made_yet(view: &View) -> String {
 fn live(view: &View, now: Moment) -> String {
     let term = &view.programme.settings.term;
     if view.programme.is_over(now) {
-        return "This programme is over, and your key ends with it.".to_owned();
+        return "This programme has ended, and your key ends with it.".to_owned();
     }
     if let Some(used_up) = used_up(view, now) {
-        return format!("{} Requests with your key are refused until there is more.", why_not(&used_up, term));
+        let refused = "Requests with your key are refused until there is more.";
+        return format!("{} {refused}{}", why_not(&used_up, term), ask_below(view, now));
     }
     if view.grant.orders().iter().any(|order| order.kind == OrderKind::On) {
-        return "Your key is being switched on again at the provider, which may take some minutes.".to_owned();
+        return "Your key is being switched on again at OpenRouter, which may take a few minutes.".to_owned();
     }
     let shown = view.grant.live().and_then(|live| live.shown_at).map(|shown| time_in(shown, term.zone()));
     let shown = shown.map_or(String::new(), |shown| format!(" It was shown on {shown}, and nobody can show it again."));
@@ -107,11 +110,11 @@ fn endings(view: &View, now: Moment) -> String {
     };
     let unused = view.announced_as(Notice::UnusedSoon).map(|unused| {
         let when = when(unused);
-        format!(" It has not been used for some time: it is switched off {when}, unless you use it before.")
+        format!(" It has not been used for some time: it will be switched off {when}, unless you use it before then.")
     });
     let of_age = view.announced_as(Notice::TooOldSoon).map(|old| {
         let when = when(old);
-        format!(" It is getting old and ends {when}. Replace it before; that does not count as a replacement.")
+        format!(" It is getting old and will end {when}. Replace it before then; that does not count as a replacement.")
     });
     unused.into_iter().chain(of_age).collect()
 }
@@ -130,17 +133,17 @@ fn off_since(view: &View) -> String {
 fn stopped_because(stopped: Stopped, is_ordered: bool) -> &'static str {
     match stopped {
         Stopped::Leaked if is_ordered => {
-            "You reported your key leaked. The provider has not confirmed yet that it is ended; this is repeated each minute."
+            "You reported your key as leaked. OpenRouter has not confirmed yet that it is off; Bursar tries again every minute."
         }
-        Stopped::Leaked => "You reported your key leaked, and it is ended.",
+        Stopped::Leaked => "You reported your key as leaked, and it was ended.",
         Stopped::UsedUp => "Your key was ended because your cap was used up.",
         Stopped::TooOld => "Your key was ended because it had become too old.",
         Stopped::ReplacementFailed => {
-            "Your old key is ended, and the last attempt to make a new one failed. No money was lost."
+            "Your old key was ended, and the last attempt to make a new one failed. No money was lost."
         }
-        Stopped::Returned => "You handed your key back, and it is ended.",
-        Stopped::OffRoster => "You were off the roster, and your key is ended. You are on it again.",
-        Stopped::GoneAtProvider => "Your key does not work any more: it was ended at the provider, not here.",
+        Stopped::Returned => "You handed your key back, and it was ended.",
+        Stopped::OffRoster => "You were off the roster, so your key was ended. You are on it again.",
+        Stopped::GoneAtProvider => "Your key no longer works: it was ended at OpenRouter, not here.",
     }
 }
 
@@ -148,6 +151,23 @@ fn stopped_because(stopped: Stopped, is_ordered: bool) -> &'static str {
 fn used_up(view: &View, now: Moment) -> Option<BeginRefused> {
     let settings = &view.programme.settings;
     view.next_limit(now).is_none().then(|| BeginRefused::NothingLeft { resets_at: settings.basis.reset.resets_at(now) })
+}
+
+/// The way to more, where the page offers it.
+fn ask_below(view: &View, now: Moment) -> &'static str {
+    if view.may_ask_for_more(now).is_ok() { " If you need more, ask below." } else { "" }
+}
+
+/// What a key may spend that is shown now, and until when.
+pub(crate) fn allowance(view: &View, limit: Usd, now: Moment) -> String {
+    let (settings, limit) = (&view.programme.settings, limit.to_dollars_down());
+    match settings.basis.reset.resets_at(now).filter(|resets| *resets < settings.term.ends_at()) {
+        None => format!("{limit} until the end of {}", long_date(settings.term.ends_on())),
+        Some(resets) => {
+            let cap = view.grant.cap(settings).to_dollars_down();
+            format!("{limit} until {}, then {cap} again", time_in(resets, settings.term.zone()))
+        }
+    }
 }
 
 /// What became of the last request for more.
@@ -158,7 +178,7 @@ pub(crate) fn asked(view: &View, now: Moment) -> Option<String> {
     }
     let cap = view.grant.cap(settings);
     let then = if view.open_request(now).is_some() {
-        "The people who run this programme have your reason and decide about it.".to_owned()
+        "The people who run this programme have your reason and will decide.".to_owned()
     } else if asked.cap != cap {
         let again = time_in(asked.at + MORE_REQUEST_LASTS, settings.term.zone());
         format!("Your cap has been changed since: it is {} now. You can ask again from {again}.", cap.to_dollars_down())

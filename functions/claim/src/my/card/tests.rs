@@ -49,7 +49,7 @@ fn terms_in_a_sentence_in_a_link_and_at_length() {
 #[test]
 fn while_another_is_making_the_key_and_once_its_time_is_over() {
     let minting = || Story::new().begun(KeyRequestKind::Reveal).0;
-    insta::assert_snapshot!(minting().after(5.seconds()).brief(), @"being made: Your key is just being made. If no page has shown it to you in a minute, open this page again and press once more.");
+    insta::assert_snapshot!(minting().after(5.seconds()).brief(), @"being made: Your key is being made. If no page has shown it to you after a minute, reload this page and press the button again.");
     insta::assert_snapshot!(minting().after(2.minutes()).brief(), @"interrupted: The last attempt to make your key was cut short. Nothing was spent; press again. [Reveal my key]");
 }
 
@@ -60,28 +60,28 @@ fn a_key_that_works_before_anything_was_read_and_after_and_with_a_cap_that_reset
     working
     Your key works. It was shown on 20 Nov 2026, 14:05 (Europe/Berlin), and nobody can show it again.
     Left: $20
-    Used: $0; nothing has been read from the provider yet
+    Used: $0; not checked at OpenRouter yet
     Cap: $20 for the whole term, until the end of 6 Feb 2027
-    [Read what I used now]
+    [Check what I have used]
     I need more than this
     What you need more for
-    The people who run the programme read it and decide. You can ask once a week.
+    The people who run the programme read this and decide. You can ask once a week.
     [Ask for more]
     I do not need my key any more
     Your key ends and what is left of your credit is free for others. You can get a new one later, as long as the programme has money for it.
     [Hand my key back]
-    My key is lost or old, or somebody else has it
+    My key is lost, old or leaked
     A new key with what is left. The old one stops working first.
     [Replace my key]
-    Somebody else may have it: end it at once, and get a new one afterwards.
+    Could anybody else have it? End it at once, and get a new one afterwards.
     [My key has leaked: end it]
     ");
     let spent = Story::new().shown().after(1.hour()).used(4_990_001);
-    insta::assert_snapshot!(spent.brief(), @"working: Your key works. It was shown on 20 Nov 2026, 14:05 (Europe/Berlin), and nobody can show it again. [Read what I used now] [Ask for more] [Hand my key back] [Replace my key] [My key has leaked: end it]");
+    insta::assert_snapshot!(spent.brief(), @"working: Your key works. It was shown on 20 Nov 2026, 14:05 (Europe/Berlin), and nobody can show it again. [Check what I have used] [Ask for more] [Hand my key back] [Replace my key] [My key has leaked: end it]");
     let weekly =
         || Story::new().set(|view| view.programme.settings.basis.reset = Reset::Weekly).shown().used(12_000_000);
     insta::assert_snapshot!(spent.money(), @"Left: $15 Used: $5, as of 20 Nov 2026, 15:05 (Europe/Berlin) Cap: $20 for the whole term, until the end of 6 Feb 2027");
-    insta::assert_snapshot!(weekly().money(), @"Left: $8 Used: $12, as of 20 Nov 2026, 14:05 (Europe/Berlin) Cap: $20 a week; it starts anew on 23 Nov 2026, 01:00 (Europe/Berlin)");
+    insta::assert_snapshot!(weekly().money(), @"Left: $8 Used: $12, as of 20 Nov 2026, 14:05 (Europe/Berlin) Cap: $20 a week; resets on 23 Nov 2026, 01:00 (Europe/Berlin)");
     let no_more = weekly().set(|view| view.programme.settings.claims.replacements = 0).after(20.minutes());
     assert!(no_more.reads().contains("It cannot be replaced now. You have replaced your key as often as"));
 }
@@ -89,12 +89,12 @@ fn a_key_that_works_before_anything_was_read_and_after_and_with_a_cap_that_reset
 #[test]
 fn a_key_that_has_used_up_its_cap() {
     assert!(Story::new().shown().used(20_050_000).money().starts_with("Left: $0 Used: $20.05, as of"));
-    insta::assert_snapshot!(Story::new().shown().used(20_050_000).brief(), @"used up: Your cap is used up, and it is for the whole term. Ask the people who run the programme if you need more. Requests with your key are refused until there is more. [Read what I used now] [Ask for more] [Hand my key back] [My key has leaked: end it]");
+    insta::assert_snapshot!(Story::new().shown().used(20_050_000).brief(), @"used up: Your cap is used up, and it is for the whole term. Requests with your key are refused until there is more. If you need more, ask below. [Check what I have used] [Ask for more] [Hand my key back] [My key has leaked: end it]");
     let daily = Story::new().set(|view| view.programme.settings.basis.reset = Reset::Daily).shown().used(19_995_000);
-    insta::assert_snapshot!(daily.words(), @"Your cap is used up. It starts anew on 21 Nov 2026, 01:00 (Europe/Berlin). Requests with your key are refused until there is more.");
+    insta::assert_snapshot!(daily.words(), @"Your cap is used up. It resets on 21 Nov 2026, 01:00 (Europe/Berlin). Requests with your key are refused until there is more. If you need more, ask below.");
     // From here on, the last day of the term.
     let last = || Story::new().after((78 * 24).hours()).set(|view| view.programme.settings.basis.reset = Reset::Daily);
-    insta::assert_snapshot!(last().shown().used(20_000_000).words(), @"Your cap is used up, and it does not start anew before the term ends. Requests with your key are refused until there is more.");
+    insta::assert_snapshot!(last().shown().used(20_000_000).words(), @"Your cap is used up, and it does not reset before the term ends. Requests with your key are refused until there is more. If you need more, ask below.");
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn what_became_of_a_request_for_more() {
         let offers = text.contains("[Ask for more]");
         format!("{} {offers}", text.lines().find(|line| line.starts_with("You asked for more")).unwrap())
     };
-    insta::assert_snapshot!(told(asked()), @"You asked for more on 20 Nov 2026, 14:05 (Europe/Berlin). The people who run this programme have your reason and decide about it. false");
+    insta::assert_snapshot!(told(asked()), @"You asked for more on 20 Nov 2026, 14:05 (Europe/Berlin). The people who run this programme have your reason and will decide. false");
     insta::assert_snapshot!(told(asked().after((7 * 24).hours())), @"You asked for more on 20 Nov 2026, 14:05 (Europe/Berlin). Nobody has changed your cap within a week. You can ask again. true");
     let larger = asked().set(|view| view.grant.own_cap = Some(Usd::from_dollars(30)));
     insta::assert_snapshot!(told(larger), @"You asked for more on 20 Nov 2026, 14:05 (Europe/Berlin). Your cap has been changed since: it is $30 now. You can ask again from 27 Nov 2026, 14:05 (Europe/Berlin). false");
@@ -118,20 +118,20 @@ fn what_became_of_a_request_for_more() {
 #[test]
 fn each_reason_for_which_there_is_no_key_now() {
     let stopped = |why| Story::new().shown().stopped(why);
-    insta::assert_snapshot!(stopped(Stopped::Leaked).brief(), @"no key now: You reported your key leaked. The provider has not confirmed yet that it is ended; this is repeated each minute. Get a new one: it has what is left of your cap. [Get a new key] [Ask for more]");
+    insta::assert_snapshot!(stopped(Stopped::Leaked).brief(), @"no key now: You reported your key as leaked. OpenRouter has not confirmed yet that it is off; Bursar tries again every minute. Get a new one: it has what is left of your cap. [Get a new key] [Ask for more]");
     let paid = |story: Story| {
         let order = story.view.grant.orders_off().next().unwrap();
         let change = story.view.confirmed(&order, story.now);
         story.apply(&change.unwrap())
     };
-    insta::assert_snapshot!(paid(stopped(Stopped::Leaked)).words(), @"You reported your key leaked, and it is ended. Get a new one: it has what is left of your cap.");
-    insta::assert_snapshot!(stopped(Stopped::TooOld).words(), @"Your key was ended on 20 Nov 2026, 14:05 (Europe/Berlin), since it had become too old. Get a new one: it has what is left of your cap.");
-    insta::assert_snapshot!(stopped(Stopped::GoneAtProvider).words(), @"Your key does not work any more: it was ended at the provider, not here. Get a new one: it has what is left of your cap.");
-    insta::assert_snapshot!(stopped(Stopped::ReplacementFailed).words(), @"Your old key is ended, and the last attempt to make a new one failed. No money was lost. Get a new one: it has what is left of your cap.");
+    insta::assert_snapshot!(paid(stopped(Stopped::Leaked)).words(), @"You reported your key as leaked, and it was ended. Get a new one: it has what is left of your cap.");
+    insta::assert_snapshot!(stopped(Stopped::TooOld).words(), @"Your key was ended on 20 Nov 2026, 14:05 (Europe/Berlin), because it had become too old. Get a new one: it has what is left of your cap.");
+    insta::assert_snapshot!(stopped(Stopped::GoneAtProvider).words(), @"Your key no longer works: it was ended at OpenRouter, not here. Get a new one: it has what is left of your cap.");
+    insta::assert_snapshot!(stopped(Stopped::ReplacementFailed).words(), @"Your old key was ended, and the last attempt to make a new one failed. No money was lost. Get a new one: it has what is left of your cap.");
     insta::assert_snapshot!(stopped(Stopped::UsedUp).words(), @"Your key was ended because your cap was used up. Get a new one: it has what is left of your cap.");
-    insta::assert_snapshot!(stopped(Stopped::UsedUp).used(20_000_000).words(), @"Your cap is used up, and it is for the whole term. Ask the people who run the programme if you need more.");
+    insta::assert_snapshot!(stopped(Stopped::UsedUp).used(20_000_000).words(), @"Your cap is used up, and it is for the whole term. If you need more, ask below.");
     let no_more = stopped(Stopped::Leaked).set(|view| view.programme.settings.claims.replacements = 0).after(1.hour());
-    insta::assert_snapshot!(no_more.words(), @"You reported your key leaked. The provider has not confirmed yet that it is ended; this is repeated each minute. You have replaced your key as often as this programme allows. Ask the people who run it to allow one more.");
+    insta::assert_snapshot!(no_more.words(), @"You reported your key as leaked. OpenRouter has not confirmed yet that it is off; Bursar tries again every minute. You have replaced your key as often as this programme allows. Ask the people who run it to allow one more.");
 }
 
 #[test]
@@ -143,10 +143,10 @@ fn an_attempt_that_came_to_nothing_leaves_everything_as_before() {
 
 #[test]
 fn each_hold() {
-    insta::assert_snapshot!(Story::new().shown().held(HoldKind::Paused).brief(), @"paused: Your access is paused by the people who run this programme. Ask them; nothing is lost. [Read what I used now] [My key has leaked: end it]");
+    insta::assert_snapshot!(Story::new().shown().held(HoldKind::Paused).brief(), @"paused: The people who run this programme have paused your access. Ask them about it; nothing is lost. [Check what I have used] [My key has leaked: end it]");
     insta::assert_snapshot!(Story::new().held(HoldKind::Dropped).words(), @"You are no longer on the roster of this programme. If that is a mistake, ask the people who run it.");
     let unused = || Story::new().shown().held(HoldKind::Unused);
-    insta::assert_snapshot!(unused().brief(), @"switched off: Your key was switched off on 20 Nov 2026, 14:05 (Europe/Berlin) because it was not used. Press “Resume my key”, and it works again. [Resume my key] [Read what I used now] [My key has leaked: end it]");
+    insta::assert_snapshot!(unused().brief(), @"switched off: Your key was switched off on 20 Nov 2026, 14:05 (Europe/Berlin) because it was not used. Press “Resume my key”, and it works again. [Resume my key] [Check what I have used] [My key has leaked: end it]");
     let without_room = unused().set(|view| {
         // The key is off; the sync has read it and recounted the budget.
         let off_at = view.grant.attempts[0].begun_at;
@@ -154,7 +154,7 @@ fn each_hold() {
         view.budget.counted_at = Some(off_at + bursar_core::domain::grant::SETTLING);
         view.budget.reserved = view.budget.limit;
     });
-    insta::assert_snapshot!(without_room.words(), @"Your key was switched off on 20 Nov 2026, 14:05 (Europe/Berlin) because it was not used. All of the programme's budget is held for other keys now. Ask the people who run it.");
+    insta::assert_snapshot!(without_room.words(), @"Your key was switched off on 20 Nov 2026, 14:05 (Europe/Berlin) because it was not used. All of the programme's budget is promised to other students. Ask the people who run it.");
     assert!(!Card::of(&without_room.view, &without_room.rules, None, without_room.now).offers.resume);
     let twice = Card::of(&unused().held(HoldKind::Paused).view, &KeyRules::default(), None, unused().now).offers;
     assert!(!twice.resume, "it would stay paused");
@@ -166,20 +166,20 @@ fn what_is_over() {
     let change = revoked.view.revoke(&Actor::Rule, None, revoked.now);
     let revoked = revoked.apply(&change.unwrap());
     assert_eq!(revoked.money(), "Used: $4 in all");
-    insta::assert_snapshot!(revoked.brief(), @"withdrawn: Your access to this programme was withdrawn. Ask the people who run it.");
+    insta::assert_snapshot!(revoked.brief(), @"removed: You were removed from this programme. If that is a mistake, ask the people who run it.");
     let ended = Story::new().shown().used(4_000_000).after((90 * 24).hours());
     let change = ended.view.end(&Actor::Rule, ended.now);
-    insta::assert_snapshot!(ended.apply(&change.unwrap()).brief(), @"over: This programme is over, so no key can be had any more.");
+    insta::assert_snapshot!(ended.apply(&change.unwrap()).brief(), @"ended: This programme has ended, and so have its keys.");
     let about_to_end = Story::new().shown().after((90 * 24).hours());
-    insta::assert_snapshot!(about_to_end.brief(), @"over: This programme is over, and your key ends with it. [Read what I used now] [My key has leaked: end it]");
-    insta::assert_snapshot!(Story::new().after((90 * 24).hours()).brief(), @"over: This programme is over, so no key can be had any more.");
+    insta::assert_snapshot!(about_to_end.brief(), @"ended: This programme has ended, and your key ends with it. [Check what I have used] [My key has leaked: end it]");
+    insta::assert_snapshot!(Story::new().after((90 * 24).hours()).brief(), @"ended: This programme has ended, and so have its keys.");
 }
 
 #[test]
 fn a_budget_that_is_promised_and_a_programme_that_is_being_prepared_offer_nothing() {
     let promised = Story::new().set(|view| view.budget.reserved = view.budget.limit);
-    insta::assert_snapshot!(promised.brief(), @"no key yet: All of the programme's budget is held for other keys now. Ask the people who run it.");
+    insta::assert_snapshot!(promised.brief(), @"no key yet: All of the programme's budget is promised to other students. Ask the people who run it.");
     let mut story = Story::new();
     story.rules.next = NextGuardrail::NotConfirmed;
-    insta::assert_snapshot!(story.brief(), @"no key yet: This programme is still being prepared at the provider. Open this page again in some minutes.");
+    insta::assert_snapshot!(story.brief(), @"no key yet: This programme is still being set up at OpenRouter. Reload this page in a few minutes.");
 }
