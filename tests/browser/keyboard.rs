@@ -34,7 +34,7 @@ async fn student(student: &Browser, campus: &Campus) {
     student.reads("Your LLM credit", "").await;
     chooses(student, "Reveal my key", ENTER).await;
     student.reads("Your key for CS pilot", "").await;
-    chooses(student, "I have it. To my credit", ENTER).await;
+    chooses(student, "Done", ENTER).await;
     student.one("[data-testid='grant'][data-state='live']").await;
     chooses(student, "I need more than this", SPACE).await;
     types(student, "reason-cs-pilot", "A thesis on long texts").await;

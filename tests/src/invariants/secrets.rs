@@ -88,7 +88,8 @@ pub(super) fn secrets_are_nowhere(step: &Step<'_>, wrong: &mut Vec<String>) {
     for text in &mails {
         wrong.extend(plaintexts_in(text).map(|_| "a mail holds what looks like a key".to_owned()));
     }
-    let answers: Vec<&str> = now.answers.iter().map(String::as_str).collect();
+    let answers: Vec<String> = now.answers.iter().map(|answer| without_typed_code(answer)).collect();
+    let answers: Vec<&str> = answers.iter().map(String::as_str).collect();
     for secret in step.guarded {
         for (place, texts, allowed) in [("answers", &answers, secret.answers), ("mails", &mails, secret.mails)] {
             let times = texts.iter().filter(|text| secret.is_in(text)).count();
@@ -96,6 +97,14 @@ pub(super) fn secrets_are_nowhere(step: &Step<'_>, wrong: &mut Vec<String>) {
                 wrong.push(format!("{} is in {times} {place}, and may be in {allowed}", secret.what));
             }
         }
+    }
+}
+
+/// An answer without what was typed as a code: its form gives that back, wherever it came from.
+fn without_typed_code(answer: &str) -> String {
+    match answer.split_once("name=\"code\" value=\"") {
+        Some((before, typed)) => before.to_owned() + typed.split_once('"').map_or("", |(_, after)| after),
+        None => answer.to_owned(),
     }
 }
 

@@ -192,8 +192,7 @@ async fn arrives(campus: &mut Campus, watch: &mut Watch, met: &mut Vec<(&str, St
     let link = path.strip_prefix("/c/").unwrap().to_owned();
     for (what, text, answers, mails) in [
         ("a link or code", &link, 0, 1),
-        // The form gives it back to the one who typed it with another address.
-        ("a link or code", &code, 1, 1),
+        ("a link or code", &code, 0, 1),
         ("a session", &session, 1, 0),
         ("a cookie or a form's token", &asking, usize::MAX, 0),
         ("a cookie or a form's token", &csrf, usize::MAX, 0),

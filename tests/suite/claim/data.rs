@@ -28,6 +28,7 @@ async fn stored_data_is_there_to_read() {
     campus.settle().await;
     let page = ada.get("/my/data").await.expect(200);
     assert_eq!(page.header("content-type"), Some("application/json"));
+    assert_eq!(page.header("content-disposition"), Some("attachment; filename=\"bursar-my-data.json\""));
     let key =
         campus.table.get(Grant::key_of(&campus.programme, &grant)).await.unwrap().unwrap().attempts[0].key.clone();
     let text = page.body.replace(grant.as_str(), "<grant>").replace(&key.unwrap().to_string(), "<hash>");

@@ -61,7 +61,9 @@ async fn a_key_is_shown_once_and_replaced_with_what_is_left() {
     assert!(made.expires_at.is_some() && made.name.starts_with("bursar/"));
 
     // A reload, a second tab, the button of another page.
-    ada.send_form(&reveal).await.expect(409);
+    let again = ada.send_form(&reveal).await.expect(409);
+    assert_eq!(again.alert().as_deref(), Some("Your key was shown and is not shown again. Lost it? Replace it."));
+    assert!(again.offers(&campus.my("replace")), "{}", again.readable());
     let my = ada.get("/my").await.expect(200);
     assert!(!my.offers(&campus.my("reveal")) && !my.body.contains(&first));
     assert_eq!(my.one("grant").get("data-state"), "live");
@@ -82,9 +84,11 @@ async fn a_key_is_shown_once_and_replaced_with_what_is_left() {
     assert_eq!(reads(&campus), 2, "also when nothing more was used");
 
     assert_eq!(spends(&campus, &first).await, 200);
-    let page = campus.press(&ada, "replace").await.expect(200);
+    let replace = ada.get("/my").await.form(&campus.my("replace"));
+    let page = ada.send_form(&replace).await.expect(200);
     let second = page.one("key").text;
     campus.judged().await;
+    assert!(ada.send_form(&replace).await.expect(409).alert().unwrap().contains("not shown again"));
     assert_eq!(spends(&campus, &first).await, 401);
     assert_eq!(spends(&campus, &second).await, 200);
     let all = keys(&campus);

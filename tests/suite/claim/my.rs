@@ -34,13 +34,7 @@ async fn the_example_for_the_shell_works_as_it_stands() {
     let my = ada.get("/my").await.expect(200);
     for page in [shown, my] {
         let command = page.examples().into_iter().find(|text| text.starts_with("curl ")).unwrap();
-        let words = words_of(&command, &key);
-        // The second command asks what is left of the key.
-        let second = words.iter().rposition(|word| word.starts_with("http")).unwrap();
-        let (ask, what_is_left) = words.split_at(second);
-        assert_eq!(what_is_left[1..], ["-H".to_owned(), format!("Authorization: Bearer {key}")]);
-        let left = aws::http().get(&what_is_left[0]).bearer_auth(&key).send().await.unwrap();
-        assert_eq!(left.status(), 200, "{}", left.text().await.unwrap());
+        let ask = words_of(&command, &key);
         let mut request = aws::http().post(&ask[0]);
         for pair in ask[1..].chunks(2) {
             let (name, value) = pair[1].split_once(": ").unwrap_or_default();
@@ -59,6 +53,14 @@ async fn the_example_for_the_shell_works_as_it_stands() {
         let answer = aws::http().execute(request).await.unwrap();
         assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
     }
+    for path in ["/my", "/my/help"] {
+        let page = ada.get(path).await.expect(200);
+        let command = page.examples().into_iter().find(|text| text.contains("/key' -H")).unwrap();
+        let what_is_left = words_of(&command, &key);
+        assert_eq!(what_is_left[1..], ["-H".to_owned(), format!("Authorization: Bearer {key}")]);
+        let left = aws::http().get(&what_is_left[0]).bearer_auth(&key).send().await.unwrap();
+        assert_eq!(left.status(), 200, "{}", left.text().await.unwrap());
+    }
     campus.finish().await;
 }
 
@@ -66,18 +68,23 @@ async fn the_example_for_the_shell_works_as_it_stands() {
 async fn each_programme_has_examples_without_the_key() {
     let mut campus = class().await;
     let ada = enrol(&mut campus, "ada").await;
-    let explains_refusals = |page: &Page| page.body.contains("id=\"refused\"");
+    let explains_refusals = |page: &Page| page.body.contains("id=\"refused\"") && page.body.contains("\"/my/help\"");
+    // What asks a model, of all that is to be copied.
+    let asking =
+        |page: &Page| page.examples().into_iter().filter(|text| text.contains("gpt-4o-mini")).collect::<Vec<String>>();
     let my = ada.get("/my").await;
     assert!(my.examples().is_empty() && !explains_refusals(&my), "there is no key to use, and none was refused");
     let (grant, key) = (campus.id("ada").clone(), campus.reveal(&ada).await);
     let my = ada.get("/my").await.expect(200);
-    assert_eq!((my.examples().len(), explains_refusals(&my)), (4, true));
-    for example in my.examples() {
-        for part in ["OPENROUTER_API_KEY", "X-OpenRouter-Title", "CS pilot", grant.as_str(), "openai/gpt-4o-mini"] {
+    assert_eq!((asking(&my).len(), explains_refusals(&my)), (5, true));
+    assert!(my.examples().iter().all(|example| !example.contains(&key)));
+    for example in asking(&my) {
+        for part in ["OPENROUTER_API_KEY", "X-OpenRouter-Title", "CS pilot", grant.as_str()] {
             assert!(example.contains(part), "{part} is not in {example}");
         }
-        assert!(!example.contains(&key) && !example.to_lowercase().contains("referer"), "{example}");
+        assert!(!example.to_lowercase().contains("referer"), "{example}");
     }
+    let help = ada.get("/my/help").await.expect(200);
     for told in [
         "404 or 403, No endpoints available matching your guardrail restrictions and data policy",
         "403, Key limit exceeded",
@@ -86,17 +93,17 @@ async fn each_programme_has_examples_without_the_key() {
         "Insufficient credits",
         "429, 502, 503",
     ] {
-        assert!(my.readable().contains(told), "{told} is not told");
+        assert!(help.readable().contains(told), "{told} is not told");
     }
 
     campus.programme("Seminar", |_| {}).await;
     campus.students(&["ada"]).await;
     campus.press(&ada, "reveal").await.expect(200);
     let my = ada.get("/my").await.expect(200);
-    let (read, examples) = (my.readable(), my.examples());
+    let (read, examples) = (my.readable(), asking(&my));
     assert!(read.contains("Use your key for CS pilot") && read.contains("Use your key for Seminar"), "{read}");
     let of_seminar = |text: &&String| text.contains("Seminar") && text.contains(campus.id("ada").as_str());
-    assert_eq!((examples.len(), examples.iter().filter(of_seminar).count()), (8, 4));
+    assert_eq!((examples.len(), examples.iter().filter(of_seminar).count()), (10, 5));
 
     for programme in ["cs-pilot", "seminar"] {
         ada.submit(&ada.get("/my").await, &format!("/my/{programme}/leaked"), &[]).await.expect(303);

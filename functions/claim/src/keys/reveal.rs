@@ -14,8 +14,9 @@ use bursar_core::store::Meta;
 
 use crate::keys::requests::{KeyForm, KeyLookup, read};
 use crate::my::example::Example;
+use crate::my::words;
 use crate::prelude::*;
-use crate::refusal::{self, AGAIN};
+use crate::refusal::{self, AGAIN, why_not};
 
 /// The least time left of a request in which a claim may begin.
 const ENOUGH_TO_BEGIN: Duration = Duration::from_secs(20);
@@ -32,7 +33,8 @@ struct KeyPage<'a> {
     visitor: &'a Visitor,
     programme: &'a str,
     key: &'a str,
-    limit: String,
+    /// How much it may spend, and until when.
+    allowance: String,
     example: Example<'a>,
 }
 
@@ -68,7 +70,7 @@ pub(crate) async fn replace(form: KeyForm) -> Answer {
 async fn press(form: &KeyForm, kind: KeyRequestKind) -> Answer {
     let KeyForm { site, visitor, view, now, deadline, .. } = form;
     let Some(epoch) = form.epoch() else {
-        let sentence = "The form was not whole. Press once more, here.";
+        let sentence = "The form was incomplete. Press the button again, here.";
         return Err(my::refused(site, visitor, *now, sentence).await);
     };
     if NextGuardrail::of(&site.table, view).await? == NextGuardrail::NotConfirmed {
@@ -76,7 +78,7 @@ async fn press(form: &KeyForm, kind: KeyRequestKind) -> Answer {
     }
     let meta = site.table.meta(*now).await?;
     if site.table.is_copy(&meta) {
-        let sentence = "Bursar is being restored. Keys can be made again in some minutes; nothing is lost.";
+        let sentence = "Bursar is being restored. Keys can be made again in a few minutes; nothing is lost.";
         return Err(AppError::later(sentence));
     }
     // A management key of another account would make the key there, so nothing is written before this
@@ -108,6 +110,7 @@ impl Claim<'_> {
         };
         match refused {
             BeginRefused::TermsNotAccepted => return Err(self.ask_for_terms(request).await),
+            BeginRefused::AlreadyShown => return Err(self.offer_to_replace(&refused).await),
             // An enable of the old key that is still ordered is taken back. Its writer does not retry then, but a
             // call under way may still take effect for some seconds.
             BeginRefused::EnableUnderWay { until: None } => {
@@ -121,6 +124,13 @@ impl Claim<'_> {
 
     fn begin_refused(&self, refused: &BeginRefused) -> AppError {
         refusal::begin(refused, &self.form.view.programme.settings.term, self.site.clock.now())
+    }
+
+    /// The page with the button for another key, since a key is not shown again.
+    async fn offer_to_replace(&self, refused: &BeginRefused) -> AppError {
+        let sentence = why_not(refused, &self.form.view.programme.settings.term);
+        let page = my::show(self.site, &self.form.visitor, self.at.now, Some(&sentence), None).await;
+        AppError::page(StatusCode::CONFLICT, page)
     }
 
     /// The page once more, with the terms of use as they read now.
@@ -155,7 +165,7 @@ impl Claim<'_> {
             visitor: &self.form.visitor,
             programme: &view.programme.settings.name,
             key: key.reveal(),
-            limit: limit.to_dollars_down(),
+            allowance: words::allowance(view, limit, self.site.clock.now()),
             example: Example::of(self.site, view, &rules),
         }))
     }
@@ -357,33 +367,33 @@ fn too_late() -> AppError {
 }
 
 fn being_prepared() -> AppError {
-    AppError::later("This programme is still being prepared at the provider. Nothing was spent.")
+    AppError::later("This programme is still being set up at OpenRouter. Nothing was spent.")
         .because("its rules are not confirmed yet")
 }
 
 fn nothing_left() -> AppError {
-    AppError::conflict("Your cap is used up, so no new key can be made before it starts anew. Your old key is ended.")
+    AppError::conflict("Your cap is used up, so no new key can be made before it resets. Your old key was ended.")
         .because("nothing is left of the cap")
 }
 
 /// The old key may still work.
 fn not_retired(error: &ProviderError) -> AppError {
-    let sentence = "Your old key could not be ended at the provider, so no new one was made. No money was lost; the old key is \
-                    ended as soon as the provider can be reached.";
+    let sentence = "Your old key could not be ended at OpenRouter, so no new one was made. No money was lost; the old key will be \
+                    ended as soon as OpenRouter can be reached.";
     refusal::provider(error, sentence).because(format!("the old key was not retired: {}", error.trouble()))
 }
 
 /// The provider answered that the old key does not exist, which is not believed yet.
 fn not_found() -> AppError {
     AppError::later(
-        "The provider says that it does not know your old key. That may be a mistake, so it is asked again before a new one \
+        "OpenRouter says that it does not know your old key. That may be a mistake, so it is asked again before a new one \
          is made. No money was lost. Press again in ten minutes.",
     )
     .after(BETWEEN_LOOKS.unsigned_abs())
     .because("the old key was not found")
 }
 
-const NOT_READ: &str = "Your old key is ended, but the provider did not say what it had used, so no new one was made. \
+const NOT_READ: &str = "Your old key was ended, but OpenRouter did not say what it had used, so no new one was made. \
                         No money was lost.";
 
 fn not_read(error: &ProviderError) -> AppError {
@@ -393,16 +403,16 @@ fn not_read(error: &ProviderError) -> AppError {
 fn not_made(error: &ProviderError) -> AppError {
     let sentence = match error {
         ProviderError::Unknown { .. } => {
-            "The provider did not say whether it made a key. If it did, nobody saw it and it cannot be used. Nothing was \
+            "OpenRouter did not say whether it made a key. If it did, nobody saw it and it cannot be used. Nothing was \
              spent."
         }
-        _ => "The provider did not make a key. Nothing was spent.",
+        _ => "OpenRouter did not make a key. Nothing was spent.",
     };
     refusal::provider(error, sentence)
 }
 
 fn not_restricted(error: &ProviderError) -> AppError {
-    let sentence = "The provider made a key, but did not confirm that the rules of the programme apply to it, so it is not shown \
+    let sentence = "OpenRouter made a key, but did not confirm that the rules of the programme apply to it, so it is not shown \
                     and was ended. Nothing was spent.";
     refusal::provider(error, sentence)
 }

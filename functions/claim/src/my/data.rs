@@ -1,7 +1,7 @@
 //! The export of everything stored about a person, for that person: amounts as decimals, times in full,
 //! history in words. It leaves out which member of staff acted, and holds secrets only as hashes.
 
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use bursar_core::domain::audit::Entry;
 use bursar_core::domain::grant::Reading;
 use bursar_core::domain::programme::role::Roles;
@@ -67,7 +67,9 @@ pub(crate) async fn data(State(site): State<Site>, visitor: Visitor) -> Answer {
         "grants": grants,
         "notes": NOTES,
     });
-    Ok(Reply::file([(CONTENT_TYPE, "application/json")], serde_json::to_string_pretty(&data)?))
+    let name = "attachment; filename=\"bursar-my-data.json\"";
+    let headers = [(CONTENT_TYPE, "application/json"), (CONTENT_DISPOSITION, name)];
+    Ok(Reply::file(headers, serde_json::to_string_pretty(&data)?))
 }
 
 fn each<T>(list: impl IntoIterator<Item = T>, one: impl Fn(T) -> Value) -> Vec<Value> {
@@ -184,7 +186,7 @@ fn history_entry(entry: Entry) -> Value {
     let by = match entry.by {
         Actor::Student => "you",
         Actor::Person(_) => "the staff",
-        Actor::Sync => "Bursar, on what the provider says",
+        Actor::Sync => "Bursar, from what OpenRouter reports",
         Actor::Rule => "Bursar, by a rule of the programme",
         Actor::Registrar => "the registrar's file",
     };

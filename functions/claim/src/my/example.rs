@@ -48,29 +48,27 @@ impl<'a> Example<'a> {
         }
     }
 
-    /// What else is promised or bound of the providers that serve the models, a sentence each.
+    /// What else is promised or bound of those who serve the models, a sentence each.
     pub(crate) fn of_providers(&self) -> Vec<String> {
         let Rules { models, data_policy, providers, regions } = self.allowed;
         let mut said = Vec::new();
         if !providers.is_empty() {
             let example = if models.is_empty() { " The model of the examples may be none of theirs." } else { "" };
-            said.push(format!("Only these providers may serve it: {}.{example}", providers.join(", ")));
+            said.push(format!("It is served by these only: {}.{example}", providers.join(", ")));
         }
         match regions[..] {
             [] => {}
-            [Region::Europe] => said.push("Requests are served in Europe only.".to_owned()),
-            [Region::Us] => said.push("Requests are served in the United States only.".to_owned()),
-            _ => said.push("Requests are served in Europe and the United States only.".to_owned()),
+            [Region::Europe] => said.push("Requests are answered in Europe only.".to_owned()),
+            [Region::Us] => said.push("Requests are answered in the United States only.".to_owned()),
+            _ => said.push("Requests are answered in Europe and the United States only.".to_owned()),
         }
         match data_policy {
             DataPolicy::Account => {}
             DataPolicy::NoTraining => {
-                said.push("Only providers are used that do not train on what you send.".to_owned());
+                said.push("What you send is not used for training.".to_owned());
             }
             DataPolicy::ZeroRetention => {
-                said.push(
-                    "Only providers are used that keep nothing of what you send and do not train on it.".to_owned(),
-                );
+                said.push("What you send is neither kept nor used for training.".to_owned());
             }
         }
         said
@@ -91,12 +89,31 @@ impl<'a> Example<'a> {
             &format!("-d {}", in_shell(&body)),
         ]
         .join(" \\\n  ")
-            + "\n\n# What is left of your cap, in dollars: limit_remaining\n"
-            + &self.curl_of_what_is_left()
     }
 
-    fn curl_of_what_is_left(&self) -> String {
+    pub(crate) fn curl_of_what_is_left(&self) -> String {
         format!("curl {} -H \"Authorization: Bearer $OPENROUTER_API_KEY\"", in_shell(&format!("{}/key", self.url)))
+    }
+
+    pub(crate) fn powershell(&self) -> String {
+        format!(
+            r#"$headers = @{{ Authorization = "Bearer $env:OPENROUTER_API_KEY"; 'X-OpenRouter-Title' = {title} }}
+$body = @{{
+  model = {model}
+  user = {user}
+  max_tokens = 200
+  messages = @(@{{ role = 'user'; content = 'Say hello.' }})
+}} | ConvertTo-Json -Depth 4
+$answer = Invoke-RestMethod -Method Post {url}/chat/completions -Headers $headers -ContentType application/json -Body $body
+$answer.choices[0].message.content
+
+# What is left of your cap, in dollars:
+(Invoke-RestMethod {url}/key -Headers $headers).data.limit_remaining"#,
+            url = self.url,
+            title = in_powershell(&self.title),
+            model = in_powershell(self.model),
+            user = in_powershell(self.user),
+        )
     }
 
     pub(crate) fn python(&self) -> String {
@@ -191,6 +208,11 @@ fn in_shell(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+/// The text as a PowerShell string that nothing is put into.
+fn in_powershell(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
 /// The part of a name that an HTTP header can carry: visible ASCII, without accents. `None` when nothing is
 /// left.
 fn header_safe(name: &str) -> Option<String> {
@@ -216,6 +238,8 @@ mod tests {
         let example = Example::at(URL, &view, &rules);
         let in_shell = r#"-H 'X-OpenRouter-Title: O'\''Neil'\''s "CS" \ $HOME `x` Ubung' \"#;
         assert!(example.curl().contains(in_shell), "{}", example.curl());
+        let doubled = r#"'X-OpenRouter-Title' = 'O''Neil''s "CS" \ $HOME `x` Ubung' }"#;
+        assert!(example.powershell().contains(doubled), "{}", example.powershell());
         let quoted = r#""O'Neil's \"CS\" \\ $HOME `x` Ubung""#;
         for (text, before) in [
             (example.python(), "X-OpenRouter-Title\": "),

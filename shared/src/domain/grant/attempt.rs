@@ -45,7 +45,7 @@ pub enum BeginRefused {
     /// The programme is closed or its term has run out.
     Over,
     Held(HoldKind),
-    /// Reveal was pressed, but the key was shown already; the page offers to replace it.
+    /// The key that this press asks for was shown already, as when its page is loaded again; the page offers to replace it.
     AlreadyShown,
     /// Replace was pressed, but no key was ever shown; the page offers to reveal one.
     NothingToReplace,
@@ -131,6 +131,9 @@ impl View {
         }
         match (request.kind, &grant.state) {
             (KeyRequestKind::Reveal, GrantState::Live { .. } | GrantState::Stopped { .. }) => {
+                return Err(BeginRefused::AlreadyShown);
+            }
+            (KeyRequestKind::Replace, GrantState::Live { .. }) if request.epoch < grant.epoch => {
                 return Err(BeginRefused::AlreadyShown);
             }
             (KeyRequestKind::Replace, GrantState::Invited) => return Err(BeginRefused::NothingToReplace),
