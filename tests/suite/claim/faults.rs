@@ -77,7 +77,7 @@ async fn a_press_that_outlives_its_lease_shows_nothing() {
         let takes_over = async {
             held.arrived().await;
             let refused = student.send_form(&meanwhile).await.expect(409).alert().unwrap();
-            assert!(refused.contains("just being made"), "{what} at {call}: {refused}");
+            assert!(refused.contains("is being made"), "{what} at {call}: {refused}");
             campus.minutes(2);
             let second = press_again(&campus, &student).await;
             held.release(None).unwrap();

@@ -171,9 +171,9 @@ async fn no_key_is_shown_before_it_is_under_its_guardrail() {
     let reveal = ada.get("/my").await.form(&campus.my("reveal"));
     campus.set(|settings| settings.rules.all.models = vec!["openai/gpt-4o-mini".to_owned()]).await;
     let my = ada.get("/my").await.expect(200);
-    assert!(!my.offers(&campus.my("reveal")) && my.readable().contains("being prepared"), "{}", my.readable());
+    assert!(!my.offers(&campus.my("reveal")) && my.readable().contains("being set up"), "{}", my.readable());
     let page = ada.send_form(&reveal).await.expect(503);
-    assert!(page.header("retry-after").is_some() && page.alert().unwrap().contains("being prepared"));
+    assert!(page.header("retry-after").is_some() && page.alert().unwrap().contains("being set up"));
     assert!(keys(&campus).is_empty());
 
     let guardrail = campus.restrict().await;
