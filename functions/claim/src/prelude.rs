@@ -14,7 +14,7 @@ pub(crate) use bursar_core::domain::grant::{
 pub(crate) use bursar_core::domain::programme::TermsHash;
 pub(crate) use bursar_core::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOwner};
 pub(crate) use bursar_core::domain::programme::rules::Rules;
-pub(crate) use bursar_core::domain::values::format::{end_time_in, long_date, time_in};
+pub(crate) use bursar_core::domain::values::format::{column_time, end_time, long_date, time_in};
 pub(crate) use bursar_core::domain::values::id::{Epoch, KeyHash, Nonce, ProgrammeId};
 pub(crate) use bursar_core::domain::values::money::Usd;
 pub(crate) use bursar_core::domain::values::term::Term;

@@ -29,6 +29,7 @@ pub(crate) struct Card<'a> {
     pub(crate) no_replacement: Option<String>,
     pub(crate) terms: Option<TermsOfUse<'a>>,
     pub(crate) contact: Option<&'a str>,
+    pub(crate) zone: &'a str,
     pub(crate) nothing_left: bool,
     /// What became of the last request for more.
     pub(crate) asked: Option<String>,
@@ -89,7 +90,7 @@ impl Card<'_> {
                 .readings
                 .iter()
                 .fold(Usd::ZERO, |sum, reading| sum + reading.used.counted(settings.basis.byok)),
-            as_of: as_of.map(|as_of| time_in(as_of, settings.term.zone())),
+            as_of: as_of.map(|as_of| column_time(as_of, settings.term.zone())),
             window: words::window(view, now),
             epoch: grant.epoch.number(),
             was_shown: grant.ever_shown,
@@ -98,6 +99,7 @@ impl Card<'_> {
             no_replacement: not_replaced.map(|obstacle| obstacle.in_words(&settings.term)),
             terms: terms.map(|(text, hash)| TermsOfUse { text, hash }),
             contact: settings.texts.contact.as_deref(),
+            zone: settings.term.timezone(),
             nothing_left: view.next_limit(now).is_none(),
             asked: words::asked(view, now),
             more: view.may_ask_for_more(now).is_ok().then(|| typed.unwrap_or_default()),

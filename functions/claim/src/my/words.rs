@@ -1,4 +1,4 @@
-//! The state of a grant in plain words, in the time zone of its programme. Words for a refused request are
+//! The state of a grant in plain words, in the time zone of its programme, which the card names once. Words for a refused request are
 //! left to [`refusal`](crate::refusal).
 
 use bursar_core::domain::grant::{AnnouncedEnd, MORE_REQUEST_LASTS, Notice};
@@ -72,14 +72,14 @@ pub(crate) fn window(view: &View, now: Moment) -> String {
         return format!("{each}, until the end of {}", long_date(settings.term.ends_on()));
     }
     match settings.basis.reset.resets_at(now).filter(|resets| *resets < settings.term.ends_at()) {
-        Some(resets) => format!("{each}; resets on {}", time_in(resets, settings.term.zone())),
+        Some(resets) => format!("{each}; resets on {}", column_time(resets, settings.term.zone())),
         None => format!("{each}; this is the last one of the term"),
     }
 }
 
 fn not_made_yet(view: &View) -> String {
     let settings = &view.programme.settings;
-    let until = settings.claims.claim_closes_at.map(|closes| end_time_in(closes, settings.term.zone()));
+    let until = settings.claims.claim_closes_at.map(|closes| end_time(closes, settings.term.zone()));
     let until = until.map_or(String::new(), |until| format!(" You can do that until {until}."));
     format!("Your key is made when you press the button, and shown to you once.{until}")
 }
@@ -96,7 +96,7 @@ fn live(view: &View, now: Moment) -> String {
     if view.grant.orders().iter().any(|order| order.kind == OrderKind::On) {
         return "Your key is being switched on again at OpenRouter, which may take a few minutes.".to_owned();
     }
-    let shown = view.grant.live().and_then(|live| live.shown_at).map(|shown| time_in(shown, term.zone()));
+    let shown = view.grant.live().and_then(|live| live.shown_at).map(|shown| column_time(shown, term.zone()));
     let shown = shown.map_or(String::new(), |shown| format!(" It was shown on {shown}, and nobody can show it again."));
     format!("Your key works.{shown}{}", endings(view, now))
 }
@@ -105,7 +105,7 @@ fn live(view: &View, now: Moment) -> String {
 /// the next sync.
 fn endings(view: &View, now: Moment) -> String {
     let when = |announced: AnnouncedEnd| match announced.until {
-        until if now < until => format!("on {}", time_in(until, view.programme.settings.term.zone())),
+        until if now < until => format!("on {}", column_time(until, view.programme.settings.term.zone())),
         _ => "soon".to_owned(),
     };
     let unused = view.announced_as(Notice::UnusedSoon).map(|unused| {
@@ -127,7 +127,7 @@ fn off_since(view: &View) -> String {
         SwitchState::Off { at } => Some(at),
         SwitchState::On | SwitchState::OnOrdered { .. } => None,
     });
-    since.map_or(String::new(), |since| format!(" on {}", time_in(since, view.programme.settings.term.zone())))
+    since.map_or(String::new(), |since| format!(" on {}", column_time(since, view.programme.settings.term.zone())))
 }
 
 fn stopped_because(stopped: Stopped, is_ordered: bool) -> &'static str {
@@ -180,12 +180,12 @@ pub(crate) fn asked(view: &View, now: Moment) -> Option<String> {
     let then = if view.open_request(now).is_some() {
         "The people who run this programme have your reason and will decide.".to_owned()
     } else if asked.cap != cap {
-        let again = time_in(asked.at + MORE_REQUEST_LASTS, settings.term.zone());
+        let again = column_time(asked.at + MORE_REQUEST_LASTS, settings.term.zone());
         format!("Your cap has been changed since: it is {} now. You can ask again from {again}.", cap.to_dollars_down())
     } else {
         "Nobody has changed your cap within a week. You can ask again.".to_owned()
     };
-    Some(format!("You asked for more on {}. {then}", time_in(asked.at, settings.term.zone())))
+    Some(format!("You asked for more on {}. {then}", column_time(asked.at, settings.term.zone())))
 }
 
 /// The notice to a person whom mail does not reach, or who does not want it.

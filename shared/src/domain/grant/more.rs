@@ -24,7 +24,7 @@ impl fmt::Debug for MoreRequest {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MoreRefused {
-    /// There is no key that a larger cap would be for: none was made yet, the grant is held, or it is over.
+    /// There is no key that a larger cap would be for: none was made yet, the person is off the roster, it is off for disuse, or all is over.
     NoKey,
     /// There was a request within a week, and there may be another from then on.
     Asked { until: Moment },
@@ -41,7 +41,9 @@ impl View {
 
     pub fn may_ask_for_more(&self, now: Moment) -> Result<(), MoreRefused> {
         let has_key = matches!(self.grant.state, GrantState::Live { .. } | GrantState::Stopped { .. });
-        if !has_key || !self.grant.holds.is_empty() || self.programme.is_over(now) {
+        // Who is paused may say why more is needed; the other holds have ends of their own.
+        let is_off = self.grant.holds.dropped.is_some() || self.grant.holds.unused;
+        if !has_key || is_off || self.programme.is_over(now) {
             return Err(MoreRefused::NoKey);
         }
         match self.grant.more.as_ref().map(|request| request.at + MORE_REQUEST_LASTS) {
@@ -90,6 +92,8 @@ mod tests {
             assert_eq!(ask(&answered, last), Err(MoreRefused::Asked { until: week }));
             ask(&answered, week).unwrap();
         }
+        view = View { grant: view.hold(HoldKind::Paused, &Actor::Rule, None, now).unwrap().grant().clone(), ..view };
+        ask(&view, week).unwrap();
         view.grant.holds.dropped = Some(now);
         assert_eq!(ask(&view, week), Err(MoreRefused::NoKey));
     }

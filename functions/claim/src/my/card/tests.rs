@@ -19,7 +19,7 @@ fn before_the_claim_window_in_it_and_after_it() {
         view.programme.settings.texts.contact = Some("Room 12".to_owned());
     };
     insta::assert_snapshot!(Story::new().set(window).brief(), @"no key yet: Keys can be claimed from 21 Nov 2026, 09:00 (Europe/Berlin).");
-    insta::assert_snapshot!(Story::new().set(window).after(48.hours()).brief(), @"no key yet: Your key is made when you press the button, and shown to you once. You can do that until the end of 30 Nov 2026 (Europe/Berlin). [Reveal my key]");
+    insta::assert_snapshot!(Story::new().set(window).after(48.hours()).brief(), @"no key yet: Your key is made when you press the button, and shown to you once. You can do that until the end of 30 Nov 2026. [Reveal my key]");
     let late = Story::new().set(window).after(480.hours());
     assert!(late.reads().ends_with("Questions: Room 12") && late.money().is_empty(), "{}", late.reads());
     insta::assert_snapshot!(late.brief(), @"no key yet: The time to claim a key in this programme is over. Ask the people who run it.");
@@ -30,6 +30,7 @@ fn before_the_claim_window_in_it_and_after_it() {
     Left: $20
     Used: $0
     Cap: $20 for the whole term, until the end of 6 Feb 2027
+    Times are in Europe/Berlin.
     [Reveal my key]
     It is shown once. Have a place for it at hand.
     ");
@@ -58,10 +59,11 @@ fn a_key_that_works_before_anything_was_read_and_after_and_with_a_cap_that_reset
     insta::assert_snapshot!(Story::new().shown().reads(), @"
     CS pilot
     working
-    Your key works. It was shown on 20 Nov 2026, 14:05 (Europe/Berlin), and nobody can show it again.
+    Your key works. It was shown on 20 Nov 2026, 14:05, and nobody can show it again.
     Left: $20
     Used: $0; not checked at OpenRouter yet
     Cap: $20 for the whole term, until the end of 6 Feb 2027
+    Times are in Europe/Berlin.
     [Check what I have used]
     I need more than this
     What you need more for
@@ -77,11 +79,14 @@ fn a_key_that_works_before_anything_was_read_and_after_and_with_a_cap_that_reset
     [My key has leaked: end it]
     ");
     let spent = Story::new().shown().after(1.hour()).used(4_990_001);
-    insta::assert_snapshot!(spent.brief(), @"working: Your key works. It was shown on 20 Nov 2026, 14:05 (Europe/Berlin), and nobody can show it again. [Check what I have used] [Ask for more] [Hand my key back] [Replace my key] [My key has leaked: end it]");
+    insta::assert_snapshot!(spent.brief(), @"working: Your key works. It was shown on 20 Nov 2026, 14:05, and nobody can show it again. [Check what I have used] [Ask for more] [Hand my key back] [Replace my key] [My key has leaked: end it]");
     let weekly =
         || Story::new().set(|view| view.programme.settings.basis.reset = Reset::Weekly).shown().used(12_000_000);
-    insta::assert_snapshot!(spent.money(), @"Left: $15 Used: $5, as of 20 Nov 2026, 15:05 (Europe/Berlin) Cap: $20 for the whole term, until the end of 6 Feb 2027");
-    insta::assert_snapshot!(weekly().money(), @"Left: $8 Used: $12, as of 20 Nov 2026, 14:05 (Europe/Berlin) Cap: $20 a week; resets on 23 Nov 2026, 01:00 (Europe/Berlin)");
+    insta::assert_snapshot!(spent.money(), @"Left: $15 Used: $5, as of 20 Nov 2026, 15:05 Cap: $20 for the whole term, until the end of 6 Feb 2027");
+    insta::assert_snapshot!(weekly().money(), @"Left: $8 Used: $12, as of 20 Nov 2026, 14:05 Cap: $20 a week; resets on 23 Nov 2026, 01:00");
+    let allowance = |story: Story| words::allowance(&story.view, Usd::from_dollars(8), story.now);
+    insta::assert_snapshot!(allowance(weekly()), @"$8 until 23 Nov 2026, 01:00 (Europe/Berlin), then $20 again");
+    insta::assert_snapshot!(allowance(Story::new()), @"$8 until the end of 6 Feb 2027");
     let no_more = weekly().set(|view| view.programme.settings.claims.replacements = 0).after(20.minutes());
     assert!(no_more.reads().contains("It cannot be replaced now. You have replaced your key as often as"));
 }
@@ -109,10 +114,10 @@ fn what_became_of_a_request_for_more() {
         let offers = text.contains("[Ask for more]");
         format!("{} {offers}", text.lines().find(|line| line.starts_with("You asked for more")).unwrap())
     };
-    insta::assert_snapshot!(told(asked()), @"You asked for more on 20 Nov 2026, 14:05 (Europe/Berlin). The people who run this programme have your reason and will decide. false");
-    insta::assert_snapshot!(told(asked().after((7 * 24).hours())), @"You asked for more on 20 Nov 2026, 14:05 (Europe/Berlin). Nobody has changed your cap within a week. You can ask again. true");
+    insta::assert_snapshot!(told(asked()), @"You asked for more on 20 Nov 2026, 14:05. The people who run this programme have your reason and will decide. false");
+    insta::assert_snapshot!(told(asked().after((7 * 24).hours())), @"You asked for more on 20 Nov 2026, 14:05. Nobody has changed your cap within a week. You can ask again. true");
     let larger = asked().set(|view| view.grant.own_cap = Some(Usd::from_dollars(30)));
-    insta::assert_snapshot!(told(larger), @"You asked for more on 20 Nov 2026, 14:05 (Europe/Berlin). Your cap has been changed since: it is $30 now. You can ask again from 27 Nov 2026, 14:05 (Europe/Berlin). false");
+    insta::assert_snapshot!(told(larger), @"You asked for more on 20 Nov 2026, 14:05. Your cap has been changed since: it is $30 now. You can ask again from 27 Nov 2026, 14:05. false");
 }
 
 #[test]
@@ -125,7 +130,7 @@ fn each_reason_for_which_there_is_no_key_now() {
         story.apply(&change.unwrap())
     };
     insta::assert_snapshot!(paid(stopped(Stopped::Leaked)).words(), @"You reported your key as leaked, and it was ended. Get a new one: it has what is left of your cap.");
-    insta::assert_snapshot!(stopped(Stopped::TooOld).words(), @"Your key was ended on 20 Nov 2026, 14:05 (Europe/Berlin), because it had become too old. Get a new one: it has what is left of your cap.");
+    insta::assert_snapshot!(stopped(Stopped::TooOld).words(), @"Your key was ended on 20 Nov 2026, 14:05, because it had become too old. Get a new one: it has what is left of your cap.");
     insta::assert_snapshot!(stopped(Stopped::GoneAtProvider).words(), @"Your key no longer works: it was ended at OpenRouter, not here. Get a new one: it has what is left of your cap.");
     insta::assert_snapshot!(stopped(Stopped::ReplacementFailed).words(), @"Your old key was ended, and the last attempt to make a new one failed. No money was lost. Get a new one: it has what is left of your cap.");
     insta::assert_snapshot!(stopped(Stopped::UsedUp).words(), @"Your key was ended because your cap was used up. Get a new one: it has what is left of your cap.");
@@ -143,10 +148,10 @@ fn an_attempt_that_came_to_nothing_leaves_everything_as_before() {
 
 #[test]
 fn each_hold() {
-    insta::assert_snapshot!(Story::new().shown().held(HoldKind::Paused).brief(), @"paused: The people who run this programme have paused your access. Ask them about it; nothing is lost. [Check what I have used] [My key has leaked: end it]");
+    insta::assert_snapshot!(Story::new().shown().held(HoldKind::Paused).brief(), @"paused: The people who run this programme have paused your access. Ask them about it; nothing is lost. [Check what I have used] [Ask for more] [My key has leaked: end it]");
     insta::assert_snapshot!(Story::new().held(HoldKind::Dropped).words(), @"You are no longer on the roster of this programme. If that is a mistake, ask the people who run it.");
     let unused = || Story::new().shown().held(HoldKind::Unused);
-    insta::assert_snapshot!(unused().brief(), @"switched off: Your key was switched off on 20 Nov 2026, 14:05 (Europe/Berlin) because it was not used. Press “Resume my key”, and it works again. [Resume my key] [Check what I have used] [My key has leaked: end it]");
+    insta::assert_snapshot!(unused().brief(), @"switched off: Your key was switched off on 20 Nov 2026, 14:05 because it was not used. Press “Resume my key”, and it works again. [Resume my key] [Check what I have used] [My key has leaked: end it]");
     let without_room = unused().set(|view| {
         // The key is off; the sync has read it and recounted the budget.
         let off_at = view.grant.attempts[0].begun_at;
@@ -154,7 +159,7 @@ fn each_hold() {
         view.budget.counted_at = Some(off_at + bursar_core::domain::grant::SETTLING);
         view.budget.reserved = view.budget.limit;
     });
-    insta::assert_snapshot!(without_room.words(), @"Your key was switched off on 20 Nov 2026, 14:05 (Europe/Berlin) because it was not used. All of the programme's budget is promised to other students. Ask the people who run it.");
+    insta::assert_snapshot!(without_room.words(), @"Your key was switched off on 20 Nov 2026, 14:05 because it was not used. All of the programme's budget is promised to other students. Ask the people who run it.");
     assert!(!Card::of(&without_room.view, &without_room.rules, None, without_room.now).offers.resume);
     let twice = Card::of(&unused().held(HoldKind::Paused).view, &KeyRules::default(), None, unused().now).offers;
     assert!(!twice.resume, "it would stay paused");
