@@ -110,10 +110,10 @@ fn offers() -> [Offer; 2] {
         id: "cs-pilot",
         cap_usd: 20,
         budget_usd: "400",
-        thresholds: "10,25,50,80,95,100",
+        thresholds: "25,50,80,95,100",
         cost_code: "CS-2041",
         students: students(20, 0, 9),
-        pace: 100,
+        pace: 270,
     };
     let seminar = Offer {
         name: "Compilers seminar",
