@@ -6,12 +6,13 @@ use bursar_core::domain::audit::{Act, Entry};
 use bursar_core::domain::mail::failure::PASSED_OVER;
 use bursar_core::domain::programme::role::Role;
 use bursar_core::domain::programme::{Budget, RefusedForRoom};
+use bursar_core::domain::usage::burn::Burn;
 use bursar_core::domain::usage::crossing::{ALL, Crossing, Scope};
 use bursar_core::domain::usage::forecast::{Forecast, RunsOut, SpendingLimits};
 use bursar_core::domain::values::window::Window;
 use bursar_core::store::ProgrammeUse;
 
-use crate::letter::burn::{Burn, Picture};
+use crate::letter::burn::Picture;
 use crate::letter::words::faculty;
 use crate::prelude::*;
 
@@ -141,7 +142,7 @@ impl AlertSpending {
         let limits = SpendingLimits::of(budget, used.owns_keys(), &spent);
         let forecast = Forecast::of(&spent, limits, &settings.term, Some(listed_at), now);
         let (thresholds, term) = (&settings.mails.thresholds[..], &settings.term);
-        let picture = Burn { spent: &spent, limit, thresholds, term, looked, forecast }.picture();
+        let picture = Picture::of(&Burn { spent: &spent, limit, thresholds, term, looked, forecast });
         let implied = Some(budget.implied(settings, now));
         AlertSpending { spent: spent.total(), as_of: listed_at, students, implied, forecast, picture, ..found }
     }

@@ -2,6 +2,7 @@
 
 use bursar_core::domain::mail::digest::{Block, Digest, DigestLine, LineSubject, MOST_LINES, PeopleSample, Spender};
 use bursar_core::domain::programme::{Budget, Byok, Weekday};
+use bursar_core::domain::usage::burn::Burn;
 use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::usage::forecast::{Forecast, SpendingLimits};
 use bursar_core::domain::usage::models::{ModelUse, cost_in_words};
@@ -9,7 +10,7 @@ use bursar_core::domain::values::format::date_range;
 use bursar_core::domain::values::money::grouped;
 
 use super::{DigestNames, DigestReader, say};
-use crate::letter::burn::Burn;
+use crate::letter::burn::Picture;
 use crate::letter::{LetterRow, LetterTable, NOT_TOLD};
 use crate::prelude::*;
 
@@ -110,7 +111,7 @@ fn outlook(programme: &Programme, digest: &Digest, now: Moment) -> Vec<LetterPar
         looked: looked.unwrap_or(utc_date(digest.found_at)),
         forecast,
     };
-    let picture = looked.and_then(|_| burn.picture()).map(LetterPart::Picture);
+    let picture = looked.and_then(|_| Picture::of(&burn)).map(LetterPart::Picture);
     std::iter::once(LetterPart::Sentences(forecast.in_words())).chain(picture).collect()
 }
 

@@ -1,6 +1,7 @@
 //! Use of keys by day, window and model, and what follows from it: crossings, forecasts, and whether the
 //! account adds up.
 
+pub mod burn;
 pub mod crossing;
 pub mod days;
 pub mod forecast;

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use anyhow::{Result, ensure};
+use bursar_core::domain::usage::burn::BurnScene;
 use plotters::coord::Shift;
 use plotters::prelude::{
     AreaSeries, BitMapBackend, ChartBuilder, Circle, Color, DashedLineSeries, DrawingArea, IntoDrawingArea, IntoFont,
@@ -14,7 +15,6 @@ use plotters::prelude::{
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontStyle, ShapeStyle, TextStyle, register_font};
 
-use super::BurnScene;
 use crate::prelude::*;
 
 pub(super) const WIDTH: u32 = 1120;

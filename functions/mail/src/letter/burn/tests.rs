@@ -1,7 +1,8 @@
 //! The picture, decoded from its bytes, and its words.
 
 use bursar_core::domain::usage::days::Days;
-use bursar_core::domain::usage::forecast::SpendingLimits;
+use bursar_core::domain::usage::forecast::{Forecast, SpendingLimits};
+use bursar_core::domain::values::term::Term;
 use jiff::ToSpan;
 use jiff::civil::date;
 
@@ -32,7 +33,7 @@ fn drawn(spent: &Days, (limit, keys_stop_at): (i32, Option<i32>), looked: Date) 
     let limits = SpendingLimits { budget: limit, keys_stop_at: keys_stop_at.map(Usd::from_dollars) };
     let forecast = Forecast::of(spent, limits, &term, Some(listed_at), listed_at);
     let burn = Burn { spent, limit, thresholds: &[50, 80, 95, 100], term: &term, looked, forecast };
-    let picture = burn.picture().unwrap();
+    let picture = Picture::of(&burn).unwrap();
     let mut reader = png::Decoder::new(std::io::Cursor::new(&picture.png)).read_info().unwrap();
     let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
     let info = reader.next_frame(&mut pixels).unwrap();

@@ -1,0 +1,123 @@
+//! The burn of a budget, as mails and pages draw it, and its numbers in words: spending, forecast, budget, thresholds and the end of
+//! the term. This file decides what is drawn.
+
+use crate::domain::usage::crossing::per_cent;
+use crate::domain::usage::forecast::{Forecast, RunsOut};
+use crate::domain::values::format::{long_date, short_date};
+use crate::domain::values::term::Term;
+use crate::prelude::*;
+
+/// A budget with its spending.
+pub struct Burn<'a> {
+    pub spent: &'a Days,
+    pub limit: Usd,
+    pub thresholds: &'a [u8],
+    pub term: &'a Term,
+    /// The last day on which a sync listed the keys.
+    pub looked: Date,
+    pub forecast: Forecast,
+}
+
+/// The content of the drawing: days counted from the first, and amounts.
+pub struct BurnScene {
+    pub days: i32,
+    pub term_ends: i32,
+    /// The cumulative spending at the end of each of these days; the last is today.
+    pub line: Vec<(i32, Usd)>,
+    /// The point to which the present pace leads.
+    pub ahead: Option<(i32, Usd)>,
+    pub limit: Usd,
+    pub thresholds: Vec<(u8, Usd)>,
+    pub top: Usd,
+    pub words: BurnLabels,
+}
+
+pub struct BurnLabels {
+    pub spent: String,
+    pub budget: String,
+    pub ahead: Option<String>,
+    pub first: String,
+    pub today: String,
+    pub last: String,
+}
+
+impl Burn<'_> {
+    fn first(&self) -> Date {
+        let spent = self.spent.evenly();
+        spent.keys().next().map_or(self.term.starts_on(), |first| self.term.starts_on().min(*first))
+    }
+
+    pub fn scene(&self) -> BurnScene {
+        let (first, total) = (self.first(), self.spent.total());
+        let last = self.term.ends_on().max(self.looked);
+        let number = |day: Date| first.until(day).map_or(0, |span| span.get_days());
+        let mut in_all = self.spent.opening();
+        let mut line = vec![(0, in_all)];
+        for (day, spent) in self.spent.evenly() {
+            if line.last().is_some_and(|(before, _)| *before < number(day) - 1) {
+                line.push((number(day) - 1, in_all));
+            }
+            in_all += spent;
+            line.push((number(day), in_all));
+        }
+        line.push((number(self.looked), total));
+        let most = self.forecast.limits.keys_stop_at.unwrap_or(self.limit);
+        let ahead = match (self.forecast.runs_out, self.forecast.pace) {
+            (RunsOut::OutOn(day), _) => Some((number(day), self.limit)),
+            (RunsOut::KeysStopOn(day), _) => Some((number(day), most)),
+            (RunsOut::NotBeforeTheTermEnds, Some(pace)) if self.looked < last => {
+                let days = u32::try_from(number(last) - number(self.looked)).unwrap_or(0);
+                Some((number(last), (total + pace.in_days(days)).min(most)))
+            }
+            _ => None,
+        };
+        let share = |threshold: u8| self.limit.times(u32::from(threshold)).micros() / 100;
+        let top = self.limit.max(total).max(Usd::CENT);
+        BurnScene {
+            days: number(last).max(1),
+            term_ends: number(self.term.ends_on()),
+            line,
+            ahead,
+            limit: self.limit,
+            thresholds: self.thresholds.iter().map(|one| (*one, Usd::from_micros(share(*one)))).collect(),
+            top,
+            words: BurnLabels {
+                spent: format!("{} spent", total.to_dollars_up()),
+                budget: format!("Budget {}", self.limit.to_dollars_down()),
+                ahead: ahead.map(|(_, amount)| match self.forecast.runs_out {
+                    RunsOut::OutOn(day) => format!("used up {}", short_date(day)),
+                    RunsOut::KeysStopOn(day) => format!("keys stop {}", short_date(day)),
+                    RunsOut::NotBeforeTheTermEnds
+                    | RunsOut::TooLittleData
+                    | RunsOut::PerhapsByNow
+                    | RunsOut::KeysStopped
+                    | RunsOut::Gone => format!("about {} at the end", amount.to_the_dollar().to_dollars_down()),
+                }),
+                first: short_date(first),
+                today: short_date(self.looked),
+                last: if last == self.term.ends_on() {
+                    format!("term ends {}", short_date(last))
+                } else {
+                    short_date(last)
+                },
+            },
+        }
+    }
+
+    /// The numbers of the picture as text.
+    pub fn words(&self) -> String {
+        let (spent, limit) = (self.spent.total(), self.limit);
+        let thresholds: Vec<String> = self.thresholds.iter().map(|threshold| format!("{threshold}%")).collect();
+        let share = if spent > limit { "which is more".to_owned() } else { format!("{}%", per_cent(spent, limit)) };
+        format!(
+            "A line from {} to {}: {} spent of the budget of {}, {share}. Thresholds: {}. {} The term ends on {}.",
+            long_date(self.first()),
+            long_date(self.looked),
+            spent.to_dollars_up(),
+            limit.to_dollars_down(),
+            thresholds.join(", "),
+            self.forecast.in_words(),
+            long_date(self.term.ends_on())
+        )
+    }
+}
