@@ -1,119 +1,158 @@
-//! The spending of a programme over time as an inline SVG and a table, and its forecast. The domain computes them; they inform people
-//! and trigger nothing.
+//! The forecast of a programme, and its spending over time as an inline SVG and a table. What is drawn is decided where mails have it
+//! from; it informs people and triggers nothing.
 
+use bursar_core::domain::usage::burn::{Burn, BurnScene};
 use bursar_core::domain::usage::forecast::{Forecast, SpendingLimits};
+use bursar_core::store::ProgrammeUse;
 
 use crate::prelude::*;
+use crate::spending::bar::scaled;
 
 pub(crate) struct Outlook {
-    pub(crate) sentence: String,
+    /// The forecast, unless the programme is over.
+    pub(crate) sentence: Option<String>,
     /// Whether the money may run out before the term ends.
     pub(crate) is_short: bool,
+    pub(crate) scene: BurnScene,
+    words: String,
 }
 
 impl Outlook {
     pub(crate) fn of(
         programme: &Programme,
         budget: &Budget,
-        owns_keys: bool,
-        spent: &Days,
+        used: &ProgrammeUse,
         listed_at: Option<Moment>,
         now: Moment,
-    ) -> Option<Outlook> {
-        if programme.is_over(now) {
-            return None;
-        }
+    ) -> Outlook {
         let settings = &programme.settings;
-        let limits = SpendingLimits::of(budget, owns_keys, spent);
-        let forecast = Forecast::of(spent, limits, &settings.term, listed_at, now);
-        Some(Outlook { sentence: forecast.in_words(), is_short: forecast.is_short() })
+        let spent = used.used().days(settings.basis.byok);
+        let limits = SpendingLimits::of(budget, used.owns_keys(), &spent);
+        let forecast = Forecast::of(&spent, limits, &settings.term, listed_at, now);
+        let burn = Burn {
+            spent: &spent,
+            limit: budget.limit,
+            thresholds: &settings.mails.thresholds,
+            term: &settings.term,
+            looked: utc_date(listed_at.unwrap_or(now)),
+            forecast,
+        };
+        let (mut scene, words) = (burn.scene(), burn.words());
+        if programme.is_over(now) {
+            scene.ahead = None;
+            return Outlook { sentence: None, is_short: false, scene, words };
+        }
+        Outlook { sentence: Some(forecast.in_words()), is_short: forecast.is_short(), scene, words }
     }
 }
 
-const WIDTH: i64 = 640;
-const HEIGHT: i64 = 200;
+/// The width and the height of the drawing in its own units, a tenth of a per cent each.
+const SIZE: i64 = 1000;
+/// The least distance of two labels at the lines of amounts.
+const APART: i64 = 80;
 
 pub(crate) struct Chart {
+    /// The points of what was spent, and of the same closed to an area at the ground.
     pub(crate) line: String,
-    /// The line closed to an area at the ground.
     pub(crate) area: String,
-    /// The height of the budget's line, if it is inside the box.
-    pub(crate) budget_at: Option<i64>,
-    pub(crate) top: String,
-    pub(crate) first: Date,
-    pub(crate) last: Date,
+    pub(crate) today: (i64, i64),
+    pub(crate) term_ends: i64,
+    pub(crate) budget_at: i64,
+    /// The thresholds' heights.
+    pub(crate) thresholds: Vec<i64>,
+    /// The labels of amounts, each above its line.
+    pub(crate) levels: Vec<(i64, String)>,
+    /// Where the present pace leads, in words.
+    pub(crate) ahead: Option<(i64, i64, String)>,
+    pub(crate) is_short: bool,
+    /// The picture for those who do not see it.
+    pub(crate) words: String,
+    pub(crate) first: String,
+    pub(crate) looked: String,
+    pub(crate) last: String,
     /// The days, newest first: what was spent on each and by its end, and whether the former is known and not only the sum of several.
     pub(crate) rows: Vec<(Date, Usd, Usd, bool)>,
 }
 
 impl Chart {
     /// The chart, unless nothing was used yet.
-    pub(crate) fn of(spent: &Days, budget: Usd) -> Option<Chart> {
+    pub(crate) fn of(spent: &Days, outlook: &Outlook) -> Option<Chart> {
+        let scene = &outlook.scene;
         let mut in_all = spent.opening();
         let each = spent.each().map(|(day, on_day, exact)| {
             in_all += on_day;
             (day, on_day, in_all, exact)
         });
-        let each: Vec<(Date, Usd, Usd, bool)> = each.collect();
-        let ((first, ..), (last, _, most, _)) = (*each.first()?, *each.last()?);
-        let most = most.max(Usd::CENT);
-        // The budget's line is drawn once a quarter of the budget is spent; before that it would flatten the
-        // curve.
-        let shows_budget = budget > Usd::ZERO && most.micros() >= budget.micros() / 4;
-        let top = if shows_budget { most.max(budget) } else { most };
-        let length = i64::from(days(first, last)).max(1);
-        let x = |day: Date| i64::from(days(first, day)) * WIDTH / length;
-        let y = |spent: Usd| HEIGHT - scaled(spent, top);
-        // A single day has no slope, so its line runs across the box.
-        let mut points: Vec<(i64, i64)> = each.iter().map(|(day, _, in_all, _)| (x(*day), y(*in_all))).collect();
-        if let [(_, y)] = points[..] {
-            points.push((WIDTH, y));
+        let rows: Vec<(Date, Usd, Usd, bool)> = each.collect();
+        if rows.is_empty() {
+            return None;
         }
-        let line: Vec<String> = points.iter().map(|(x, y)| format!("{x},{y}")).collect();
-        let line = line.join(" ");
+        // Room above the highest line for its label.
+        let highest = scene.top + Usd::from_micros(scene.top.micros() / 8);
+        let x = |day: i32| i64::from(day) * SIZE / i64::from(scene.days);
+        let y = |amount: Usd| SIZE - scaled(amount, highest, SIZE);
+        let points: Vec<String> = scene.line.iter().map(|(day, usd)| format!("{},{}", x(*day), y(*usd))).collect();
+        let line = points.join(" ");
+        let (day, spent_by_now) = scene.line.last().copied().unwrap_or_default();
+        let today = (x(day), y(spent_by_now));
+        let mut shown: Vec<(u8, Usd)> = scene.thresholds.clone();
+        shown.retain(|(_, amount)| *amount <= scene.top && *amount != scene.limit);
+        shown.sort_unstable_by_key(|(_, amount)| std::cmp::Reverse(*amount));
+        let mut levels = vec![(y(scene.limit), scene.words.budget.clone())];
+        for (threshold, amount) in &shown {
+            let height = y(*amount);
+            if levels.iter().all(|(other, _)| (other - height).abs() >= APART) {
+                levels.push((height, format!("{threshold}% · {}", amount.to_dollars_down())));
+            }
+        }
+        let ahead = scene.ahead.zip(scene.words.ahead.clone());
         Some(Chart {
-            area: format!("0,{HEIGHT} {line} {WIDTH},{HEIGHT}"),
+            area: format!("0,{SIZE} {line} {},{SIZE}", today.0),
             line,
-            budget_at: shows_budget.then(|| y(budget)),
-            top: top.to_cents_up(),
-            first,
-            last,
-            rows: each.into_iter().rev().collect(),
+            today,
+            term_ends: x(scene.term_ends),
+            budget_at: y(scene.limit),
+            thresholds: shown.iter().map(|(_, amount)| y(*amount)).collect(),
+            levels,
+            ahead: ahead.map(|((day, amount), words)| (x(day), y(amount), words)),
+            is_short: outlook.is_short,
+            words: outlook.words.clone(),
+            first: scene.words.first.clone(),
+            looked: scene.words.today.clone(),
+            last: scene.words.last.clone(),
+            rows: rows.into_iter().rev().collect(),
         })
     }
 }
 
-fn days(from: Date, to: Date) -> i32 {
-    from.until(to).map_or(0, |span| span.get_days())
-}
-
-fn scaled(amount: Usd, top: Usd) -> i64 {
-    let height = i128::from(amount.micros().max(0)) * i128::from(HEIGHT) / i128::from(top.micros().max(1));
-    i64::try_from(height).unwrap_or(HEIGHT).min(HEIGHT)
-}
-
 #[cfg(test)]
 mod tests {
+    use bursar_core::domain::values::term::Term;
+    use jiff::ToSpan;
+
     use super::*;
 
-    fn spent(days: &[(&str, i32)]) -> Days {
-        let mut spent = Days::default();
-        for (day, dollars) in days {
-            spent.add(&Days::on_one(day.parse().unwrap(), Usd::from_dollars(*dollars)));
-        }
-        spent
-    }
-
     #[test]
-    fn the_line_goes_from_the_first_day_to_the_last_and_the_budget_is_drawn_when_it_is_near() {
-        assert!(Chart::of(&Days::default(), Usd::CENT).is_none());
-        let one = Chart::of(&spent(&[("2026-01-01", 5)]), Usd::from_dollars(5)).unwrap();
-        assert_eq!(one.line, "0,0 640,0", "one day is a level line");
-        let spent = spent(&[("2026-01-01", 5), ("2026-01-02", 20), ("2026-01-05", 25)]);
-        let far = Chart::of(&spent, Usd::from_dollars(1_000)).unwrap();
-        assert_eq!((far.line.as_str(), far.budget_at), ("0,180 160,100 320,100 480,100 640,0", None));
-        let near = Chart::of(&spent, Usd::from_dollars(100)).unwrap();
-        assert_eq!((near.line.as_str(), near.budget_at), ("0,190 160,150 320,150 480,150 640,100", Some(0)));
-        assert_eq!((near.rows[0].1, near.rows[0].2), (Usd::from_dollars(25), Usd::from_dollars(50)));
+    fn the_budget_is_the_scale_and_the_pace_leads_on() {
+        let day = |number: i32| Date::constant(2026, 11, 2).saturating_add(number.days());
+        let mut used = DailyUse::default();
+        (0..14).for_each(|number| used.credits.add(&Days::on_one(day(number), Usd::from_dollars(5))));
+        let term = Term::new(day(0), day(69), "UTC").unwrap();
+        let programme = Programme::new("cs".parse().unwrap(), Settings::new("CS", term, Usd::from_dollars(20)));
+        let now: Moment = day(14).to_zoned(TimeZone::UTC).unwrap().timestamp().into();
+        let used = ProgrammeUse { own: None, assigned: used, assigned_keys: 1, assigned_as_of: Some(now) };
+        let outlook = |dollars| {
+            let budget = Budget::new(programme.id.clone(), Usd::from_dollars(dollars));
+            Outlook::of(&programme, &budget, &used, Some(now), now)
+        };
+        let spent = used.used().days(programme.settings.basis.byok);
+        assert!(Chart::of(&Days::default(), &outlook(800)).is_none());
+        let far = Chart::of(&spent, &outlook(800)).unwrap();
+        assert_eq!((far.today, far.budget_at, far.is_short), ((202, 923), 112, false));
+        let labels = [(112, "Budget $800"), (289, "80% · $640"), (556, "50% · $400")];
+        assert_eq!(far.levels, labels.map(|(y, label)| (y, label.to_owned())), "95% would lie on the budget's label");
+        assert_eq!(far.ahead, Some((1000, 617, "about $345 at the end".to_owned())));
+        let near = Chart::of(&spent, &outlook(100)).unwrap();
+        assert_eq!((near.ahead, near.is_short), (Some((275, 112, "used up 21 Nov".to_owned())), true));
     }
 }

@@ -10,6 +10,7 @@ use super::warnings;
 use crate::job_line::JobLine;
 use crate::prelude::*;
 use crate::roster;
+use crate::spending::bar::MoneyBar;
 use crate::spending::by_model::{self, ModelCoverage};
 use crate::spending::spans::{self, SpanLink};
 
@@ -19,10 +20,9 @@ struct OverviewPage<'a> {
     frame: PageFrame<'a>,
     programme: &'a Programme,
     may_edit: bool,
-    budget: &'a Budget,
     spent: Figure,
     as_of: Option<String>,
-    implied: Usd,
+    bar: MoneyBar,
     /// The people who have no reservation and may take one, and for how many of them the budget is enough, whoever comes first.
     unreserved: u64,
     enough_for: u64,
@@ -34,11 +34,13 @@ struct OverviewPage<'a> {
     models: Vec<ModelUse>,
     groups_models: Vec<ModelUse>,
     coverage: ModelCoverage,
-    claim_window: [String; 2],
+    term: [String; 2],
+    /// From when to when keys can be claimed.
+    claims: [String; 2],
     /// The people as the last sync counted them.
     people: PeopleCounts,
     warnings: Vec<String>,
-    outlook: Option<Outlook>,
+    outlook: Outlook,
     standing_out: StandingOut,
     chart: Option<Chart>,
     jobs: Vec<JobLine>,
@@ -56,8 +58,8 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Quer
     let spent = of_programme.used().days(settings.basis.byok);
     let had_a_key = of_programme.has_keys(&budget);
     let context = SpanContext::of(settings, sync.listed_at, now);
-    let span = asked.span().unwrap_or(Span::All);
-    let groups = by_group(&of_programme, settings, context);
+    let (span, offered) = (asked.span().unwrap_or(Span::All), spans::offered(settings.basis.reset));
+    let groups = by_group(&of_programme, settings, offered, context);
     let own = of_programme.own.as_ref();
     let days = span.range(settings.basis.reset, Some(&settings.term), now);
     let of_own_keys = own.map(|own| own.used.clone()).unwrap_or_default();
@@ -65,39 +67,65 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Quer
     let uses = site.table.models_of(&programme.id, false, coverage.days).await?;
     let (models, groups_models) = by_model::of_programme(uses, &of_own_keys, settings.basis.byok, &coverage);
     let time = |at| column_time(at, settings.term.zone());
-    let implied = budget.implied(settings, now);
+    let outlook = Outlook::of(programme, &budget, &of_programme, sync.listed_at, now);
+    let bar = MoneyBar::of(&budget, settings, spent.total(), &outlook.scene, now);
     let mut warnings: Vec<String> = warnings::room(&access, &budget, spent.total(), now).into_iter().collect();
     warnings.extend(warnings::others(&budget, sync.listed_at, &jobs, now));
     warnings.extend(warnings::refused_rules(&site, programme, guardrails, now).await?);
     warnings.extend(warnings::unreachable_people(&settings.people, &unreachable));
     if access.is_admin() {
-        warnings.extend(warnings::balance(&site, programme, implied - spent.total(), now).await?);
+        warnings.extend(warnings::balance(&site, programme, bar.implied - spent.total(), now).await?);
     }
     let page = OverviewPage {
         frame: PageFrame::of(&site, &access.visitor),
         programme,
-        budget: &budget,
         phrase: spans::phrase(span),
-        spans: spans::choices(&paths::programme(&programme.id), &[], &Span::ALL, |one| one == span),
+        spans: spans::choices(&paths::programme(&programme.id), &[], offered, |one| one == span),
         notes: spans::notes(groups.iter().flat_map(|(_, spans)| spans.iter().map(|(_, figure)| figure))),
         groups,
         models,
         groups_models,
         coverage,
         may_edit: access.is_faculty() && programme.closed_at.is_none(),
-        claim_window: [time(settings.claim_opens_at()), end_time(settings.claim_closes_at(), settings.term.zone())],
+        term: [settings.term.starts_on(), settings.term.ends_on()].map(long_date),
+        claims: [
+            settings.claims.claim_opens_at.map_or_else(|| long_date(settings.term.starts_on()), time),
+            settings.claims.claim_closes_at.map_or_else(|| long_date(settings.term.ends_on()), |at| end_time(at, settings.term.zone())),
+        ],
         people: own.map(|own| own.people.clone()).unwrap_or_default(),
         unreserved: budget.unreserved.people(),
         enough_for: budget.unreserved.enough_for(budget.limit - budget.reserved, settings, now),
         warnings,
-        outlook: Outlook::of(programme, &budget, of_programme.owns_keys(), &spent, sync.listed_at, now),
         standing_out: own.filter(|_| !programme.is_over(now)).map(|own| own.standing_out.clone()).unwrap_or_default(),
-        chart: Chart::of(&spent, budget.limit),
-        waiting: roster::waiting(previews, now).map(|file| (time(file.until), file)),
+        chart: Chart::of(&spent, &outlook),
+        outlook,
+        waiting: waiting(previews, now).map(|file| (time(file.until), file)),
+        token,
+        applied: applied(&imports, now, time),
         jobs: JobLine::of_programme(programme, &jobs, now),
         spent: context.figure(&spent, span, had_a_key),
         as_of: sync.listed_at.map(time),
-        implied,
+        bar,
+        edit: EditFields {
+            fields: SettingFields::of_edit(&edited, access.is_admin()),
+            version: edit::version(programme, budget.limit),
+            made_from: edited.made_from(),
+            is_open: is_edited,
+            refusal: edited.refusal,
+        },
+        person: person.all(),
+        is_person_open: person.is_refused(),
+        copying: if access.is_faculty() {
+            Some(CopyFields {
+                fields: copied.shown(|field| CARRIED.contains(&field.id)),
+                other_errors: copied.other_errors(&CARRIED).collect(),
+                with_roster,
+                form: new_ulid(now).to_string(),
+                is_open: is_copied,
+            })
+        } else {
+            None
+        },
     };
     Ok(site.page(&page))
 }
@@ -106,11 +134,15 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Quer
 fn by_group(
     of_programme: &ProgrammeUse,
     settings: &Settings,
+    offered: &[Span],
     context: SpanContext<'_>,
 ) -> Vec<(String, Vec<(&'static str, Figure)>)> {
-    let of = |used: &DailyUse| Span::ALL.map(|span| context.sum(&used.days(settings.basis.byok), span));
+    let of = |used: &DailyUse| -> Vec<Sum> {
+        let days = used.days(settings.basis.byok);
+        offered.iter().map(|span| context.sum(&days, *span)).collect()
+    };
     let Some(own) = of_programme.own.as_ref().filter(|own| !own.by_group.is_empty()) else { return Vec::new() };
-    let mut groups: Vec<(String, [Sum; 6])> =
+    let mut groups: Vec<(String, Vec<Sum>)> =
         own.by_group.iter().map(|(group, used)| (group.clone(), of(used))).collect();
     // The rest is the spending of people without a group.
     let mut rest = of(&own.used);
@@ -123,6 +155,7 @@ fn by_group(
     if of_programme.owns_keys() {
         groups.push(("keys made elsewhere".to_owned(), of(&of_programme.assigned)));
     }
-    let figures = |sums: [Sum; 6]| Span::ALL.map(Span::name).into_iter().zip(sums.map(Figure::of)).collect();
+    let names = || offered.iter().map(|span| span.name());
+    let figures = |sums: Vec<Sum>| names().zip(sums.into_iter().map(Figure::of)).collect();
     groups.into_iter().map(|(group, sums)| (group, figures(sums))).collect()
 }

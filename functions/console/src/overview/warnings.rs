@@ -11,7 +11,6 @@ const SYNCED_WITHIN: SignedDuration = SignedDuration::from_hours(26);
 
 /// The most pressing reason why money for a key is or will be missing, with what the visitor can do.
 pub(super) fn room(access: &ProgrammeAccess, budget: &Budget, spent: Usd, now: Moment) -> Option<String> {
-    let implied = budget.implied(&access.programme.settings, now);
     let ask = match access.role {
         Role::Admin => "Raise the budget in the settings.",
         Role::Faculty => "Save the budget that you need in the settings: the admins get it as a request.",
@@ -19,19 +18,12 @@ pub(super) fn room(access: &ProgrammeAccess, budget: &Budget, spent: Usd, now: M
     };
     if budget.reserved > budget.limit {
         return Some(format!(
-            "More is held for keys than there is in the budget. Nobody else gets a key until it is raised. {ask}"
+            "More is promised to students than there is in the budget. Nobody else gets a key until it is raised. {ask}"
         ));
     }
-    if let Some(refused) = access.programme.refused_for_room(budget, now).filter(|_| spent < budget.limit) {
-        let why = refused.in_words(budget);
-        return Some(format!("{why} {ask} A lower cap, or keys taken back that nobody needs, make room as well."));
-    }
-    (implied > budget.limit).then(|| {
-            format!(
-                "If everybody on the roster claims their key, the budget is short by {}, and those who come last get none. {ask}",
-                (implied - budget.limit).to_cents_up()
-            )
-        })
+    let refused = access.programme.refused_for_room(budget, now).filter(|_| spent < budget.limit)?;
+    let why = refused.in_words(budget);
+    Some(format!("{why} {ask} A lower cap, or keys taken back that nobody needs, make room as well."))
 }
 
 /// The other warnings: of missing syncs, and of the last roster.

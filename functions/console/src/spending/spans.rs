@@ -105,6 +105,14 @@ pub(crate) fn notes<'a>(figures: impl IntoIterator<Item = &'a Figure>) -> Vec<St
     notes.into_iter().map(sentence).collect()
 }
 
+/// The spans that pages of a programme offer: where a cap is for the whole term, its window and the term are all there is.
+pub(crate) fn offered(reset: Reset) -> &'static [Span] {
+    match reset {
+        Reset::None => &[Span::Day, Span::Week, Span::Month, Span::All],
+        Reset::Daily | Reset::Weekly | Reset::Monthly => &[Span::Day, Span::Week, Span::Month, Span::Window, Span::All],
+    }
+}
+
 /// The links to these spans, each with the path and the other parameters of this page.
 pub(crate) fn choices(
     path: &str,

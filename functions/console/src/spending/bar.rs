@@ -1,0 +1,131 @@
+//! A budget as one bar, which `parts.html` draws: what was spent of it, what is promised to students besides, what is free, and what
+//! goes beyond it; with marks for what is promised if everybody claims, and for the forecast.
+
+use bursar_core::domain::usage::burn::BurnScene;
+
+use crate::prelude::*;
+
+/// The width of the drawing in its own units.
+const WIDTH: i64 = 1000;
+
+pub(crate) struct MoneyBar {
+    pub(crate) spent: Usd,
+    /// What is promised to students, what they have spent included.
+    pub(crate) reserved: Usd,
+    pub(crate) implied: Usd,
+    pub(crate) budget: Usd,
+    /// What the present pace leads to, and that in words.
+    pub(crate) ahead: Option<(Usd, String)>,
+}
+
+impl MoneyBar {
+    pub(crate) fn of(budget: &Budget, settings: &Settings, spent: Usd, scene: &BurnScene, now: Moment) -> MoneyBar {
+        MoneyBar {
+            spent,
+            reserved: budget.reserved,
+            implied: budget.implied(settings, now),
+            budget: budget.limit,
+            ahead: scene.ahead.map(|(_, amount)| amount).zip(scene.words.ahead.clone()),
+        }
+    }
+
+    /// What is spent or promised.
+    fn taken(&self) -> Usd {
+        self.reserved.max(self.spent)
+    }
+
+    pub(crate) fn free(&self) -> Usd {
+        (self.budget - self.taken()).or_zero()
+    }
+
+    pub(crate) fn to_come(&self) -> Usd {
+        (self.reserved - self.spent).or_zero()
+    }
+
+    /// By how much the budget is short if everybody claims.
+    pub(crate) fn short_by(&self) -> Option<Usd> {
+        Some(self.implied.max(self.taken()) - self.budget).filter(|short| *short > Usd::ZERO)
+    }
+
+    /// Where an amount stands on the bar.
+    pub(crate) fn place(&self, amount: &Usd) -> i64 {
+        let ahead = self.ahead.as_ref().map_or(Usd::ZERO, |(amount, _)| *amount);
+        let whole = self.budget.max(self.taken()).max(self.implied).max(ahead).max(Usd::CENT);
+        scaled(*amount, whole, WIDTH)
+    }
+
+    /// The parts that are not empty: their class, where they begin and how wide they are.
+    pub(crate) fn parts(&self) -> Vec<(&'static str, i64, i64)> {
+        let ends = [
+            ("spent", self.spent.min(self.budget)),
+            ("promised", self.taken().min(self.budget)),
+            ("free", self.budget),
+            ("beyond", self.taken()),
+            ("perhaps", self.implied.max(self.budget)),
+        ];
+        let mut from = 0;
+        let mut parts = Vec::new();
+        for (class, end) in ends {
+            let end = self.place(&end);
+            if end > from {
+                parts.push((class, from, end - from));
+                from = end;
+            }
+        }
+        parts
+    }
+
+    /// The bar for those who do not see it.
+    pub(crate) fn in_words(&self) -> String {
+        let (spent, budget) = (self.spent.to_cents_up(), self.budget.to_cents_down());
+        let promised = self.reserved.to_cents_up();
+        let then = match (self.short_by(), &self.ahead) {
+            (Some(short), _) if self.taken() > self.budget => format!("That is {} too much.", short.to_cents_up()),
+            (Some(short), _) => format!("If everybody claims, {} is missing.", short.to_cents_up()),
+            (None, Some((_, ahead))) => format!("Forecast: {ahead}."),
+            (None, None) => format!("{} is free.", self.free().to_cents_down()),
+        };
+        format!("{spent} spent and {promised} promised to students, of a budget of {budget}. {then}")
+    }
+}
+
+/// How long an amount is where the whole has this length.
+pub(crate) fn scaled(amount: Usd, whole: Usd, length: i64) -> i64 {
+    let scaled = i128::from(amount.micros().max(0)) * i128::from(length) / i128::from(whole.micros().max(1));
+    i64::try_from(scaled).unwrap_or(length).min(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bar(spent: i32, reserved: i32, implied: i32, budget: i32) -> MoneyBar {
+        let [spent, reserved, implied, budget] = [spent, reserved, implied, budget].map(Usd::from_dollars);
+        MoneyBar { spent, reserved, implied, budget, ahead: None }
+    }
+
+    #[test]
+    fn a_bar_ends_at_the_budget_unless_more_is_promised_or_implied() {
+        let inside = bar(40, 340, 400, 500);
+        assert_eq!(inside.parts(), [("spent", 0, 80), ("promised", 80, 600), ("free", 680, 320)]);
+        assert_eq!((inside.short_by(), inside.place(&inside.implied)), (None, 800));
+        let implied = bar(0, 40, 60, 50);
+        assert_eq!(implied.parts(), [("promised", 0, 666), ("free", 666, 167), ("perhaps", 833, 167)]);
+        let promised = bar(10, 80, 100, 50);
+        let beyond = [("spent", 0, 100), ("promised", 100, 400), ("beyond", 500, 300), ("perhaps", 800, 200)];
+        assert_eq!(promised.parts(), beyond);
+        assert_eq!(bar(0, 0, 0, 0).parts(), []);
+        assert_eq!(
+            implied.in_words(),
+            "$0.00 spent and $40.00 promised to students, of a budget of $50.00. If everybody claims, $10.00 is missing."
+        );
+        assert_eq!(
+            promised.in_words(),
+            "$10.00 spent and $80.00 promised to students, of a budget of $50.00. That is $50.00 too much."
+        );
+        assert_eq!(
+            inside.in_words(),
+            "$40.00 spent and $340.00 promised to students, of a budget of $500.00. $160.00 is free."
+        );
+    }
+}
