@@ -14,7 +14,7 @@ use bursar_core::store::{
 use futures_util::stream::{StreamExt, iter};
 
 use crate::erase::EraseForm;
-use crate::grants::{self, GrantRow};
+use crate::grants::{self, GrantRow, Shows};
 use crate::mails::{self, MailRow, MailStatus};
 use crate::prelude::*;
 
@@ -75,7 +75,12 @@ pub(crate) async fn page(
         programmes,
         unreachable: site.table.unreachable(now).await?,
         people: Vec::new(),
-        grants: Listing::of(("Grants", "grant"), grants::columns(true), [], &TimeZone::UTC),
+        grants: Listing::of(
+            ("Students", "grant"),
+            grants::columns(Shows { programme: true, lifetime: true, span: false }),
+            [],
+            &TimeZone::UTC,
+        ),
         mails: mails::listing("mail", Vec::new(), &TimeZone::UTC),
         keys: Vec::new(),
         address: None,

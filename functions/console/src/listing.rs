@@ -40,9 +40,15 @@ pub(crate) enum Part {
     Link(String, String),
     Badge(&'static str, String),
     Small(String),
+    /// A bar filled so far of [`BAR`](Part::BAR), with what it means.
+    Bar(i64, String),
     /// Some of these, folded under how many there are.
     Folded(&'static str, Vec<String>),
     Press(Press),
+}
+
+impl Part {
+    pub(crate) const BAR: i64 = 100;
 }
 
 /// A form of one button.

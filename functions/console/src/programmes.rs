@@ -5,22 +5,34 @@ use bursar_core::domain::audit::AuditDetail;
 use bursar_core::domain::programme::request::{BUDGET, CLOSE, COPY, Request, Wish};
 use bursar_core::domain::programme::rules::Tiers;
 use bursar_core::domain::values::format::field_time;
-use bursar_core::store::{CopiedProgramme, Erasure};
+use bursar_core::store::{CopiedProgramme, Erasure, Overview, ProgrammeUse};
 use bursar_core::web::RequestDeadline;
+use futures_util::future::try_join_all;
 use jiff::ToSpan;
 
 use crate::help_desk;
+use crate::overview::Outlook;
 use crate::prelude::*;
 use crate::settings::{self, Draft, make, read};
+use crate::spending::bar::MoneyBar;
 use crate::work::jobs;
 
 #[derive(Template)]
 #[template(path = "home.html")]
 struct Home<'a> {
     frame: PageFrame<'a>,
-    /// The programmes, each with the role of the visitor.
-    running: Vec<(Programme, &'static str)>,
-    over: Vec<(Programme, &'static str)>,
+    running: Vec<ProgrammeRow>,
+    over: Vec<ProgrammeRow>,
+}
+
+struct ProgrammeRow {
+    programme: Programme,
+    /// The role of the visitor.
+    role: &'static str,
+    /// The first and the last day, and the id where another programme has the same name.
+    term: String,
+    /// Of a programme that is not over: its money and its people.
+    now: Option<(MoneyBar, String)>,
 }
 
 pub(crate) async fn list(
@@ -39,9 +51,58 @@ pub(crate) async fn list(
         let programmes: Vec<Programme> = programmes.into_iter().map(|(programme, _)| programme).collect();
         return help_desk::page(&site, frame, &programmes, text, deadline).await;
     }
-    let rows = programmes.into_iter().map(|(programme, role)| (programme, role_name(role)));
-    let (over, running) = rows.partition(|(programme, _)| programme.is_over(now));
+    let listed_at = site.table.sync_state().await?.listed_at;
+    let mut names: HashMap<String, usize> = HashMap::new();
+    programmes.iter().for_each(|(programme, _)| *names.entry(programme.settings.name.clone()).or_default() += 1);
+    let rows = programmes.into_iter().map(|(programme, role)| {
+        let has_namesake = names.get(&programme.settings.name).is_some_and(|count| *count > 1);
+        ProgrammeRow::of(&site, programme, role, has_namesake, listed_at, now)
+    });
+    let rows = try_join_all(rows).await?;
+    let (running, over) = rows.into_iter().partition(|row| row.now.is_some());
     Ok(site.page(&Home { frame, running, over }))
+}
+
+impl ProgrammeRow {
+    /// The row, with one request for what a programme has that is not over.
+    async fn of(
+        site: &Site,
+        programme: Programme,
+        role: Role,
+        has_namesake: bool,
+        listed_at: Option<Moment>,
+        now: Moment,
+    ) -> Result<ProgrammeRow, AppError> {
+        let settings = &programme.settings;
+        let mut term = format!("{} to {}", long_date(settings.term.starts_on()), long_date(settings.term.ends_on()));
+        if has_namesake {
+            term += &format!(" · {}", programme.id);
+        }
+        let known = if programme.is_over(now) { None } else { site.table.overview(&programme.id).await? };
+        let now = known.map(|Overview { budget, used, .. }| {
+            let outlook = Outlook::of(&programme, &budget, &used, listed_at, now);
+            let spent = used.counted(settings.basis.byok);
+            (MoneyBar::of(&budget, settings, spent, &outlook.scene, now), people(&programme, &budget, &used))
+        });
+        Ok(ProgrammeRow { role: role_name(role), term, now, programme })
+    }
+}
+
+/// The people of a programme in words.
+fn people(programme: &Programme, budget: &Budget, used: &ProgrammeUse) -> String {
+    let counts = used.own.as_ref().map(|own| &own.people);
+    match (counts, budget.unreserved.people()) {
+        _ if !programme.settings.roster => "cost centre".to_owned(),
+        (Some(people), _) if people.students > 0 => {
+            format!(
+                "{} of {} have claimed",
+                show::count(u64::from(people.claimed)),
+                show::count(u64::from(people.students))
+            )
+        }
+        (_, 0) => "nobody on the roster yet".to_owned(),
+        (_, waiting) => format!("{} not claimed yet", show::count(waiting)),
+    }
 }
 
 fn role_name(role: Role) -> &'static str {

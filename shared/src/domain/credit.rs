@@ -6,6 +6,7 @@ use jiff::Span;
 
 use crate::domain::usage::days::Accuracy;
 use crate::domain::usage::forecast::SpendingPace;
+use crate::domain::values::format::long_date;
 use crate::domain::values::window::days_between;
 use crate::prelude::*;
 
@@ -107,6 +108,22 @@ impl CreditFacts {
 impl Purchase {
     pub fn is_due(&self) -> bool {
         self.amount > Usd::ZERO
+    }
+
+    /// What is left, how long that is enough, and what to buy, in one sentence.
+    pub fn in_words(&self) -> String {
+        let enough = match (self.gone_on, self.until) {
+            (Some(day), _) => format!("enough until {} at this pace", long_date(day)),
+            (None, _) if self.pace == Usd::ZERO => "no key used anything in the last 28 days".to_owned(),
+            (None, Some(until)) => format!("enough beyond {} at this pace", long_date(until)),
+            (None, None) => "enough at this pace".to_owned(),
+        };
+        let buy = match self.buy_by {
+            _ if !self.is_due() => "nothing to buy".to_owned(),
+            Some(day) => format!("buy {} by {}", self.amount.to_dollars_up(), long_date(day)),
+            None => format!("buy {}", self.amount.to_dollars_up()),
+        };
+        format!("{} left; {enough}; {buy}.", self.balance.to_dollars_down())
     }
 }
 
@@ -270,6 +287,21 @@ mod tests {
         assert_eq!(of(&idle, &steadily(28, 1), 4000), (usd(14), Basis::TwoWeeks));
         let unlisted = CreditFacts { listed_at: None, ..facts(4000, &steadily(28, 10), &nothing, 70) };
         assert_eq!(unlisted.need().basis, Basis::Promised);
+    }
+
+    #[test]
+    fn one_sentence_says_how_long_the_balance_is_enough() {
+        let nothing = Days::default();
+        let said = |ours: &Days, balance| facts(500, ours, &nothing, 70).purchase(usd(balance)).in_words();
+        assert_eq!(said(&nothing, 1374), "$1,374 left; no key used anything in the last 28 days; nothing to buy.");
+        assert_eq!(
+            said(&steadily(28, 10), 1374),
+            "$1,374 left; enough beyond 24 Jan 2027 at this pace; nothing to buy."
+        );
+        assert_eq!(
+            said(&steadily(28, 10), 400),
+            "$400 left; enough until 26 Dec 2026 at this pace; buy $100 by 26 Nov 2026."
+        );
     }
 
     /// A purchase of what is missing to an amount, by a day so many days ahead.

@@ -64,8 +64,8 @@ async fn the_account_shows_what_syncs_found() {
     assert_eq!(rows, [open.as_str(), &nobodys, &off, &capped, &elsewhere, &old]);
     let text = page.readable();
     for words in [
-        "Opening $3.00",
-        "Usual reasons of a residual are",
+        "Before Bursar $3.00",
+        "Usual reasons for money that is not explained",
         "2 of them are enabled and have no limit",
         "gone $90.00 no limit",
         "13 Nov 2026 2 days $160.00 +$5.00 $3.00 +$1.00 $60.00 $0.00 $90.00 $4.00 +$4.00",
@@ -137,7 +137,7 @@ async fn the_page_says_what_to_buy_by_when() {
     let page = admin.get(ACCOUNT).await.readable();
     for sentence in [
         "Programmes can still cost $20.00",
-        "Foreign keys may use $182.00 until 8 Feb 2027 (the end of the last programme, but at most a year ahead) if they go on like the $56.00 of",
+        "Keys made elsewhere may use $182.00 until 8 Feb 2027 (the end of the last programme, but at most a year ahead) if they go on like the $56.00 of",
         "if all keys go on like the $84.00 of the last 28 days, and a purchase may take 30 days",
     ] {
         assert!(page.contains(sentence), "{sentence}: {page}");

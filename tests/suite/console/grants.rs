@@ -398,7 +398,7 @@ async fn the_page_of_a_grant_says_which_limit_stops_it() {
         let at_the_provider = page.readable().contains("$3.50 $20.00 $16.50");
         assert_eq!(at_the_provider, name == "ada", "{}", page.readable());
     }
-    let [cap, room] = ["Nothing is left of the cap in this window.", "The programme's budget has no room for its cap."];
+    let [cap, room] = ["Nothing is left of the cap.", "The programme's budget has no room for its cap."];
     assert_eq!(stops, ["", cap, room]);
     campus.finish().await;
 }

@@ -2,6 +2,7 @@
 
 use bursar_core::domain::programme::Weekday;
 use bursar_core::domain::values::window::Reset;
+use bursar_tests::faults::Service;
 use bursar_tests::visitor::Page;
 
 use super::*;
@@ -43,6 +44,31 @@ async fn a_form_makes_one_programme() {
     for path in ["/console/programmes/nothing", "/console/programmes/No%20Slug"] {
         admin.get(path).await.expect(404);
     }
+    campus.finish().await;
+}
+
+#[tokio::test]
+async fn home_shows_the_money_of_each_programme() {
+    let mut campus = Campus::with_keys(&["ada"]).await;
+    campus.spend("ada", "5");
+    campus.sync().await;
+    for _ in 1..20 {
+        campus.programme("Intro to ML", staff).await;
+    }
+    campus.budget(30).await;
+    campus.students(&["bob", "cid"]).await;
+    let admin = campus.admin().await;
+    let before = campus.gate.calls().len();
+    let home = admin.get("/console").await.expect(200);
+    let asked = campus.gate.calls()[before..].iter().filter(|made| made.name.service == Service::DynamoDb).count();
+    assert!(asked <= 12 + 20, "one request a programme besides: {asked}");
+    let text = home.readable();
+    for words in ["1 of 1 have claimed", "$5.00 of $100,000 spent, $20 promised", "intro-to-ml-19 · 2 not claimed yet"]
+    {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert!(text.contains("$0.00 of $30 spent, $0 promised · $10 short if everybody claims"), "{text}");
+    assert!(!text.contains("cs-pilot"), "only equal names are told apart: {text}");
     campus.finish().await;
 }
 

@@ -8,7 +8,7 @@ use bursar_core::store::{GrantAct, JobCreation};
 use bursar_core::web::form::LONGEST_REASON;
 
 use super::acts::own_cap;
-use super::list::{self, GrantRow, GrantSearch};
+use super::list::{self, GrantRow, GrantSearch, Shows};
 use crate::prelude::*;
 use crate::roster;
 use crate::settings::cap;
@@ -206,7 +206,12 @@ pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
     }
     let bulk = (unknown.is_empty() && count > 0).then(|| format!("{}-{hash}", new_ulid(*now)));
     rows.truncate(ON_A_PAGE);
-    let mut listing = Listing::of(("Grants", "grant"), list::columns(false), rows, programme.settings.term.zone());
+    let mut listing = Listing::of(
+        ("Students", "grant"),
+        list::columns(Shows::of(&programme.settings)),
+        rows,
+        programme.settings.term.zone(),
+    );
     listing.caption =
         if count > ON_A_PAGE { format!("The first {ON_A_PAGE} of {count}") } else { "All of them".to_owned() };
     page.found = Some(Found { count, unknown, bulk, listing });

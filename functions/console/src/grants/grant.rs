@@ -161,7 +161,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
 fn stopped_by(view: &View, row: &GrantRow, keys: &[KeyLine], credit: Option<Usd>) -> Option<&'static str> {
     let room = view.budget.limit - view.budget.reserved;
     let stops = [
-        (row.left < Usd::CENT, "Nothing is left of the cap in this window."),
+        (row.left < Usd::CENT, "Nothing is left of the cap."),
         (
             keys.iter().filter_map(|key| key.limit).any(|(_, left)| left < Usd::CENT),
             "Nothing is left of its key's limit at the provider.",

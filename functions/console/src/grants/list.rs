@@ -7,19 +7,20 @@ use bursar_core::domain::grant::{Reading, ShownState};
 use bursar_core::domain::usage::days::Accuracy;
 use bursar_core::domain::values::address::nfc;
 use bursar_core::domain::values::id::KeyName;
+use bursar_core::domain::values::window::Reset;
 use bursar_core::store::{Enrolment, GrantLine, Unreachable};
 
 use super::bulk::TypedBulk;
 use crate::csv_file::{self, CsvRequest};
 use crate::listing::{self, Part};
 use crate::prelude::*;
+use crate::spending::bar::scaled;
 use crate::spending::spans::{self, SpanLink};
 
 /// The values of `?mail=` and of the file's column: mail does not reach the person; or they want none but links.
 const MAILS: [(&str, &str); 2] = [("unreachable", "mail comes back"), ("unwanted", "wants links only")];
 /// The values of `?sort=`, the first of which is meant without one.
-const SORTS: [(&str, &str); 3] =
-    [("spending", "highest spending first"), ("used", "last used first"), ("name", "by name")];
+const SORTS: [(&str, &str); 3] = [("spending", "most spent first"), ("used", "last used first"), ("name", "by name")];
 /// The fewest characters of a key's hash by which it is found.
 const LEAST_OF_A_HASH: usize = 12;
 
@@ -61,6 +62,8 @@ pub(crate) struct GrantRow<'a> {
     pub(crate) line: GrantLine,
     state: ShownState,
     cap: Usd,
+    /// What was spent of the cap.
+    in_window: Usd,
     /// The spending in the requested span; without one in the current window, and in a file in all.
     spent: Sum,
     lifetime: Usd,
@@ -69,30 +72,47 @@ pub(crate) struct GrantRow<'a> {
     resets_at: Option<Moment>,
 }
 
-/// The columns of one programme's grants, or of those of several.
-pub(crate) fn columns<'a>(of_several: bool) -> [Column<GrantRow<'a>>; 18] {
+/// What a list shows besides what each does.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Shows {
+    pub(crate) programme: bool,
+    /// What was spent in all, which is what was spent of a cap for the whole term.
+    pub(crate) lifetime: bool,
+    /// What was spent in a span that was asked for.
+    pub(crate) span: bool,
+}
+
+impl Shows {
+    pub(crate) fn of(settings: &Settings) -> Shows {
+        Shows { lifetime: settings.basis.reset != Reset::None, ..Shows::default() }
+    }
+}
+
+pub(crate) fn columns<'a>(shows: Shows) -> [Column<GrantRow<'a>>; 20] {
     [
         column("").hook("programme").of(|row| Cell::exact(Some(&row.programme.id))),
         column("").file("grant").hook("grant").of(|row| Cell::exact(Some(&row.line.id))),
         column("").file("email").hook("email").of(|row| Cell::text(Some(row.line.person.address.as_written()))),
         column("Person").of(GrantRow::person),
         column("Programme")
-            .shown_if(of_several)
+            .class("wide")
+            .shown_if(shows.programme)
             .of(|row| Cell::link(paths::programme(&row.programme.id), &row.programme.settings.name)),
         column("").file("name").of(|row| Cell::text(row.line.person.name.as_deref())),
-        column("Group").file("group").of(|row| Cell::text(row.line.group.as_deref())),
+        column("Group").class("wide").file("group").of(|row| Cell::text(row.line.group.as_deref())),
         column("State").file("state").hook("state").of(GrantRow::badge),
-        column("Cap").class("money").file("cap_usd").hook("cap-usd").of(|row| Cell::Down(row.cap)),
-        column("Spent")
-            .class("money")
-            .file("spent_usd")
-            .hook("spent-usd")
+        column("").file("cap_usd").hook("cap-usd").of(|row| Cell::Down(row.cap)),
+        column("").file("spent_usd").hook("spent-usd").of(|row| Cell::exact(row.figure().usd)),
+        column("Spent of the cap").class("used").of(GrantRow::used),
+        column("Spent then")
+            .class("money wide")
+            .shown_if(shows.span)
             .of(|row| Cell::shown(row.figure().usd, row.figure().text)),
-        column("Spent in all").class("money").of(|row| Cell::Up(row.lifetime)),
-        column("Left").class("money").file("left_usd").hook("left-usd").of(|row| Cell::Down(row.left)),
+        column("Spent in all").class("money wide").shown_if(shows.lifetime).of(|row| Cell::Up(row.lifetime)),
+        column("Left").class("money wide").file("left_usd").hook("left-usd").of(|row| Cell::Down(row.left)),
         column("").file("window_resets_at").of(|row| Cell::At(row.resets_at)),
         column("").file("claimed_at").of(|row| Cell::At(row.line.claimed_at())),
-        column("Last used").class("date").file("last_used_at").of(|row| Cell::At(row.line.last_used_at())),
+        column("Last used").class("date wide").file("last_used_at").of(|row| Cell::At(row.line.last_used_at())),
         column("").file("replacements").of(|row| Cell::exact(Some(row.line.replacements))),
         column("").file("mail").of(|row| Cell::exact(row.not_mailed.map(|(name, _)| name))),
         column("").file("key_hash").of(|row| Cell::exact(row.line.live_key())),
@@ -120,14 +140,18 @@ pub(crate) async fn page(
     let (rows, from) = listing::page_of(rows, sought.from.parse().unwrap_or(0));
     let notes = spans::notes(&rows.iter().map(GrantRow::figure).collect::<Vec<_>>());
     let zone = programme.settings.term.zone();
-    let spent = asked.map_or("in this window", spans::phrase);
+    let reset = programme.settings.basis.reset;
+    let of_the_cap = if reset == Reset::None { Span::All } else { Span::Window };
+    let span = asked.filter(|span| *span != of_the_cap && *span != Span::Window);
     let as_of = match sync.listed_at {
         Some(at) => format!("as of {}", column_time(at, zone)),
         None => "no sync has read it yet".to_owned(),
     };
     let path = paths::grants(&programme.id);
-    let order_as_of = format!("{}; spent {spent}, {as_of}", order.1);
-    let grants = Listing::of(("Grants", "grant"), columns(false), rows, zone);
+    let then = span.map(|span| format!("spent then: {}, ", spans::phrase(span, reset))).unwrap_or_default();
+    let order_as_of = format!("{}; {then}{as_of}", order.1);
+    let shows = Shows { span: span.is_some(), ..Shows::of(&programme.settings) };
+    let grants = Listing::of(("Students", "grant"), columns(shows), rows, zone);
     let mut grants = grants.part_of(found, from, &order_as_of, |from| sought.address(&path, from));
     grants.files = csv_file::offered(&sought.address(&format!("{path}.csv"), 0), &keys, String::clone);
     let choices = |of: &[_]| [&[("", "any")], of].concat();
@@ -153,7 +177,9 @@ pub(crate) async fn page(
         ],
         grants,
         bulk: (access.is_faculty() && programme.closed_at.is_none()).then(|| Form::blank().apart("bulk-", "")),
-        spans: spans::choices(&path, &sought.query(), &Span::ALL, |span| span == asked.unwrap_or(Span::Window)),
+        spans: spans::choices(&path, &sought.query(), spans::offered(reset), reset, |one| {
+            one == span.unwrap_or(of_the_cap)
+        }),
         notes,
     };
     Ok(site.page(&page))
@@ -172,7 +198,7 @@ pub(crate) async fn file(
     rows.sort_by_cached_key(GrantRow::key);
     let span = sought.asked.span().map(|span| format!("-{}", span.as_str())).unwrap_or_default();
     let as_of = listed_at.map(|at| format!("-as-of-{}", utc_date(at))).unwrap_or_default();
-    request.answer(&format!("grants-{}{span}{as_of}", programme.id), columns(false), rows, GrantRow::key)
+    request.answer(&format!("grants-{}{span}{as_of}", programme.id), columns(Shows::default()), rows, GrantRow::key)
 }
 
 pub(crate) fn used(readings: &[Reading]) -> DailyUse {
@@ -198,6 +224,7 @@ impl<'a> GrantRow<'a> {
             programme,
             state: line.state.shown_with(&line.holds),
             cap,
+            in_window,
             spent: Sum { spent: in_window, known: Accuracy::Exactly },
             lifetime,
             left: (cap - in_window).or_zero(),
@@ -243,6 +270,11 @@ impl<'a> GrantRow<'a> {
     fn badge(&self) -> Cell {
         let (class, words) = show::badge(self.state, self.left);
         Cell::Shown(Some(self.state.as_str().to_owned()), vec![Part::Badge(class, words.to_owned())])
+    }
+
+    fn used(&self) -> Cell {
+        let words = format!("{} of {}", self.in_window.to_cents_up(), self.cap.to_dollars_down());
+        Cell::Shown(None, vec![Part::Bar(scaled(self.in_window, self.cap, Part::BAR), words)])
     }
 
     fn person(&self) -> Cell {

@@ -7,4 +7,4 @@ mod list;
 
 pub(crate) use acts::act;
 pub(crate) use grant::page as grant;
-pub(crate) use list::{GrantRow, columns, file, named, page as list, used};
+pub(crate) use list::{GrantRow, Shows, columns, file, named, page as list, used};

@@ -4,4 +4,5 @@ mod outlook;
 mod page;
 mod warnings;
 
+pub(crate) use outlook::Outlook;
 pub(crate) use page::page;

@@ -79,8 +79,8 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Quer
     let page = OverviewPage {
         frame: PageFrame::of(&site, &access.visitor),
         programme,
-        phrase: spans::phrase(span),
-        spans: spans::choices(&paths::programme(&programme.id), &[], offered, |one| one == span),
+        phrase: spans::phrase(span, settings.basis.reset),
+        spans: spans::choices(&paths::programme(&programme.id), &[], offered, settings.basis.reset, |one| one == span),
         notes: spans::notes(groups.iter().flat_map(|(_, spans)| spans.iter().map(|(_, figure)| figure))),
         groups,
         models,
@@ -90,7 +90,10 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Quer
         term: [settings.term.starts_on(), settings.term.ends_on()].map(long_date),
         claims: [
             settings.claims.claim_opens_at.map_or_else(|| long_date(settings.term.starts_on()), time),
-            settings.claims.claim_closes_at.map_or_else(|| long_date(settings.term.ends_on()), |at| end_time(at, settings.term.zone())),
+            settings
+                .claims
+                .claim_closes_at
+                .map_or_else(|| long_date(settings.term.ends_on()), |at| end_time(at, settings.term.zone())),
         ],
         people: own.map(|own| own.people.clone()).unwrap_or_default(),
         unreserved: budget.unreserved.people(),
@@ -99,33 +102,11 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Quer
         standing_out: own.filter(|_| !programme.is_over(now)).map(|own| own.standing_out.clone()).unwrap_or_default(),
         chart: Chart::of(&spent, &outlook),
         outlook,
-        waiting: waiting(previews, now).map(|file| (time(file.until), file)),
-        token,
-        applied: applied(&imports, now, time),
+        waiting: roster::waiting(previews, now).map(|file| (time(file.until), file)),
         jobs: JobLine::of_programme(programme, &jobs, now),
         spent: context.figure(&spent, span, had_a_key),
         as_of: sync.listed_at.map(time),
         bar,
-        edit: EditFields {
-            fields: SettingFields::of_edit(&edited, access.is_admin()),
-            version: edit::version(programme, budget.limit),
-            made_from: edited.made_from(),
-            is_open: is_edited,
-            refusal: edited.refusal,
-        },
-        person: person.all(),
-        is_person_open: person.is_refused(),
-        copying: if access.is_faculty() {
-            Some(CopyFields {
-                fields: copied.shown(|field| CARRIED.contains(&field.id)),
-                other_errors: copied.other_errors(&CARRIED).collect(),
-                with_roster,
-                form: new_ulid(now).to_string(),
-                is_open: is_copied,
-            })
-        } else {
-            None
-        },
     };
     Ok(site.page(&page))
 }
@@ -155,7 +136,7 @@ fn by_group(
     if of_programme.owns_keys() {
         groups.push(("keys made elsewhere".to_owned(), of(&of_programme.assigned)));
     }
-    let names = || offered.iter().map(|span| span.name());
+    let names = || offered.iter().map(|span| spans::name(*span, settings.basis.reset));
     let figures = |sums: Vec<Sum>| names().zip(sums.into_iter().map(Figure::of)).collect();
     groups.into_iter().map(|(group, sums)| (group, figures(sums))).collect()
 }

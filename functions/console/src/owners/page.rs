@@ -12,6 +12,9 @@ const CHOSEN_SHOWN: usize = 500;
 /// The most prefixes of names on the page.
 const PREFIXES_SHOWN: usize = 20;
 
+/// The choice that takes keys back; no programme has such an id.
+const NOBODY: &str = "-";
+
 /// The section about owners on the account's page.
 pub(crate) struct KeyOwners {
     /// The beginnings of names of keys without an owner, those that spent most first.
@@ -52,10 +55,10 @@ impl FormValue for TypedOwner {
             kind: Kind::Select,
             write: |of| of.owner.clone(),
             read: |form, to| {
-                to.owner = form.text().to_owned();
+                to.owner = Some(form.text()).filter(|owner| *owner != NOBODY).unwrap_or_default().to_owned();
                 Ok(())
             },
-            ..Field::OPTIONAL
+            ..Field::REQUIRED
         },
         Field {
             id: "from",
@@ -116,10 +119,11 @@ impl KeyOwners {
                 None => nobodys.push(key),
             }
         }
-        let owner = programmes.first().map(|first| first.id.to_string()).unwrap_or_default();
-        let first = TypedOwner { owner, from: Some(utc_date(now)) };
+        let first = TypedOwner { owner: String::new(), from: Some(utc_date(now)) };
+        let not_chosen = (String::new(), "Choose an owner".to_owned());
         let named = programmes.iter().map(|one| (one.id.to_string(), one.settings.name.clone()));
-        let choices = named.chain([(String::new(), "nobody: take them back".to_owned())]).collect();
+        let nobody = (NOBODY.to_owned(), "nobody: take them back".to_owned());
+        let choices = std::iter::once(not_chosen).chain(named).chain([nobody]).collect();
         let form = refused.unwrap_or_else(|| Form::filled_with(&first)).apart("owner-", "").choosing("owner", choices);
         Ok((KeyOwners { prefixes: prefixes(&nobodys), words, form }, owned, nobodys))
     }

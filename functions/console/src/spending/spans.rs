@@ -71,7 +71,8 @@ impl<'a> SpanContext<'a> {
 
     /// The spending over each span, with the span's name.
     pub(crate) fn each(self, days: &Days, had_a_key: bool) -> Vec<(&'static str, Figure)> {
-        Span::ALL.into_iter().map(|span| (span.name(), self.figure(days, span, had_a_key))).collect()
+        let each = offered(self.reset).iter();
+        each.map(|span| (name(*span, self.reset), self.figure(days, *span, had_a_key))).collect()
     }
 }
 
@@ -118,23 +119,29 @@ pub(crate) fn choices(
     path: &str,
     rest: &[(&str, &str)],
     offered: &[Span],
+    reset: Reset,
     chosen: impl Fn(Span) -> bool,
 ) -> Vec<SpanLink> {
     let choice = |span: &Span| SpanLink {
-        name: span.name(),
+        name: name(*span, reset),
         address: show::address(path, &[rest, &[("window", span.as_str())]].concat()),
         is_chosen: chosen(*span),
     };
     offered.iter().map(choice).collect()
 }
 
+/// The name of a span; that of a cap is called by its length.
+pub(crate) fn name(span: Span, reset: Reset) -> &'static str {
+    if span == Span::Window { reset.this_window() } else { span.name() }
+}
+
 /// The name of a span as it follows "spent".
-pub(crate) fn phrase(span: Span) -> &'static str {
+pub(crate) fn phrase(span: Span, reset: Reset) -> &'static str {
     match span {
         Span::Day => "on the last completed day",
         Span::Week => "in the last 7 completed days",
         Span::Month => "in the last 30 completed days",
-        Span::Window => "in this window",
+        Span::Window => reset.this_window(),
         Span::Term => "in the term",
         Span::All => "in all",
     }

@@ -10,7 +10,7 @@ crate::named! {
     #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
     pub enum Span: as_str, name {
         /// The last completed UTC day; of a week and a month likewise.
-        Day = "1d", "1 day";
+        Day = "1d", "yesterday";
         Week = "7d", "7 days";
         Month = "30d", "30 days";
         /// The window of the cap up to today.

@@ -55,6 +55,16 @@ impl Reset {
         }
     }
 
+    /// The window of now in words.
+    pub fn this_window(self) -> &'static str {
+        match self {
+            Reset::None => "by now",
+            Reset::Daily => "today",
+            Reset::Weekly => "this week",
+            Reset::Monthly => "this month",
+        }
+    }
+
     pub fn window_at(self, now: Moment) -> Window {
         Window(self.begins(utc_date(now)))
     }
