@@ -279,9 +279,13 @@ impl<'a> GrantRow<'a> {
 
     fn person(&self) -> Cell {
         let Person { address, name, .. } = &self.line.person;
-        let link = Part::Link(paths::grant(&self.programme.id, &self.line.id), address.as_written().to_owned());
+        let to = paths::grant(&self.programme.id, &self.line.id);
+        let (known_as, small) = match name {
+            Some(name) => (name.clone(), Some(Part::Small(address.as_written().to_owned()))),
+            None => (address.as_written().to_owned(), None),
+        };
         let badge = self.not_mailed.map(|(_, words)| Part::Badge("warning", words.to_owned()));
-        Cell::Shown(None, [Some(link), name.clone().map(Part::Small), badge].into_iter().flatten().collect())
+        Cell::Shown(None, [Some(Part::Link(to, known_as)), small, badge].into_iter().flatten().collect())
     }
 }
 
