@@ -32,7 +32,7 @@ use Whose::{Admins, Anybodys, Assistants, Facultys, Programs, Staffs, Students, 
 const ERASURE: &str = "01KDVDNA00000000000000001A";
 const PROGRAMME: &str = "/console/programmes/{id}";
 
-const TABLE: [(&str, &str, Whose); 75] = [
+const TABLE: [(&str, &str, Whose); 77] = [
     ("GET", "/", Anybodys),
     ("POST", "/link", Anybodys),
     ("GET", "/c/{*anything}", Anybodys),
@@ -77,6 +77,8 @@ const TABLE: [(&str, &str, Whose); 75] = [
     ("POST", "/console/programmes/{id}/grants/{grant}/cap", Facultys),
     ("POST", "/console/programmes/{id}/grants/{grant}/address", Facultys),
     ("POST", "/console/programmes/{id}/grants/{grant}/revoke", Facultys),
+    ("POST", "/console/programmes/{id}/grants/{grant}/more", Facultys),
+    ("POST", "/console/programmes/{id}/requests/{request}", Admins),
     ("GET", "/console/programmes/{id}/alerts", Assistants),
     ("POST", "/console/programmes/{id}/alerts", Assistants),
     ("POST", "/console/programmes/{id}/alerts/test", Assistants),
@@ -189,7 +191,7 @@ async fn browsers(campus: &Campus) -> Vec<(Who, Visitor, String)> {
 /// The path of a route in a programme.
 fn path(route: &str, (programme, grant): &(String, GrantId), key: &str) -> String {
     let path = route.replace("{id}", programme).replace("{programme}", programme).replace("{hash}", key);
-    let path = path.replace("{erasure}", ERASURE);
+    let path = path.replace("{erasure}", ERASURE).replace("{request}", ERASURE);
     path.replace("{grant}", grant.as_str()).replace("{*anything}", "anything")
 }
 
@@ -228,8 +230,10 @@ async fn each_route_lets_in_those_it_is_for() {
             for (who, browser, csrf) in &browsers {
                 let page = press(browser, method, &path, csrf).await;
                 let expected = match Answered::expected(whose, *who, at == &own) {
-                    // There is no such preview.
-                    Answered::In if route.ends_with("/nothing") || route.ends_with("/{file}") => Answered::Hidden,
+                    // There is no such preview, and no such request.
+                    Answered::In if ["/nothing", "/{file}", "/{request}"].iter().any(|end| route.ends_with(end)) => {
+                        Answered::Hidden
+                    }
                     expected => expected,
                 };
                 let answered = Answered::of(method, &page);

@@ -488,6 +488,8 @@ impl Difference {
             setting: (*id).to_owned(),
             label: (*label).to_owned(),
             words: format!("{} instead of {}", kind.in_words(to), kind.in_words(from)),
+            from: from.clone(),
+            to: to.clone(),
         };
         self.0.iter().map(wish).collect()
     }

@@ -27,6 +27,7 @@ mod show;
 mod spending;
 mod statement;
 mod tiers;
+mod waiting;
 mod work;
 
 use anyhow::{Result, bail};
@@ -88,6 +89,7 @@ fn routes(site: Site) -> Router {
         .route("/console/programmes/{id}/grants/bulk", post(grants::bulk::act_on_many))
         .route("/console/programmes/{id}/grants/{grant}", get(grants::grant))
         .route("/console/programmes/{id}/grants/{grant}/{act}", post(grants::act))
+        .route("/console/programmes/{id}/requests/{request}", post(waiting::decide))
         .route("/console/programmes/{id}/alerts", get(alerts::page).post(alerts::resend))
         .route("/console/programmes/{id}/alerts/test", post(alerts::test))
         .route("/console/programmes/{id}/report", get(report::page))

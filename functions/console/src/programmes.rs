@@ -15,12 +15,14 @@ use crate::overview::Outlook;
 use crate::prelude::*;
 use crate::settings::{self, Draft, make, read};
 use crate::spending::bar::MoneyBar;
+use crate::waiting::{self, WaitingItems};
 use crate::work::jobs;
 
 #[derive(Template)]
 #[template(path = "home.html")]
 struct Home<'a> {
     frame: PageFrame<'a>,
+    waiting: WaitingItems,
     running: Vec<ProgrammeRow>,
     over: Vec<ProgrammeRow>,
 }
@@ -51,16 +53,17 @@ pub(crate) async fn list(
         let programmes: Vec<Programme> = programmes.into_iter().map(|(programme, _)| programme).collect();
         return help_desk::page(&site, frame, &programmes, text, deadline).await;
     }
-    let listed_at = site.table.sync_state().await?.listed_at;
+    let sync = site.table.sync_state().await?;
+    let waiting = WaitingItems::of_reader(&site, &visitor, &programmes, &sync).await?;
     let mut names: HashMap<String, usize> = HashMap::new();
     programmes.iter().for_each(|(programme, _)| *names.entry(programme.settings.name.clone()).or_default() += 1);
     let rows = programmes.into_iter().map(|(programme, role)| {
         let has_namesake = names.get(&programme.settings.name).is_some_and(|count| *count > 1);
-        ProgrammeRow::of(&site, programme, role, has_namesake, listed_at, now)
+        ProgrammeRow::of(&site, programme, role, has_namesake, sync.listed_at, now)
     });
     let rows = try_join_all(rows).await?;
     let (running, over) = rows.into_iter().partition(|row| row.now.is_some());
-    Ok(site.page(&Home { frame, running, over }))
+    Ok(site.page(&Home { frame, waiting, running, over }))
 }
 
 impl ProgrammeRow {
@@ -119,9 +122,10 @@ pub(crate) async fn close(post: Post<Faculty>) -> Answer {
     let notice = if access.is_admin() {
         site.table.close(id, post.author()).await?;
         jobs::in_a_request(site, id, *deadline).await;
+        waiting::answer(&post).await?;
         Notice::Closed
     } else if access.programme.closed_at.is_none() {
-        ask(&post, CLOSE, "Close the programme", "now, which ends every key".to_owned()).await?;
+        ask(&post, CLOSE, "Close the programme", "now, which ends every key".to_owned(), String::new()).await?;
         Notice::CloseAsked
     } else {
         Notice::Already
@@ -130,8 +134,8 @@ pub(crate) async fn close(post: Post<Faculty>) -> Answer {
 }
 
 /// Asks the admins for what only they may do, once a day for the same.
-async fn ask(post: &Post<Faculty>, what: &str, label: &str, words: String) -> Result<(), AppError> {
-    let wish = Wish { setting: what.to_owned(), label: label.to_owned(), words };
+async fn ask(post: &Post<Faculty>, what: &str, label: &str, words: String, to: String) -> Result<(), AppError> {
+    let wish = Wish { setting: what.to_owned(), label: label.to_owned(), words, from: String::new(), to };
     let request = Request::of(post.access.programme.id.clone(), post.person.clone(), vec![wish], post.now);
     let what = AuditDetail::new(Act::Asked).noting(what);
     post.site.table.ask_admins(&request, what, post.author()).await?;
@@ -164,7 +168,9 @@ pub(crate) async fn copy(post: Post<Faculty>) -> Answer {
         return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
     };
     if !access.is_admin() {
-        ask(&post, COPY, "Copy the programme", in_words(&draft, with_roster)).await?;
+        let typed = fields.iter().filter(|(name, _)| CARRIED.contains(name) || *name == "roster");
+        let to = form_urlencoded::Serializer::new(String::new()).extend_pairs(typed).finish();
+        ask(&post, COPY, "Copy the programme", in_words(&draft, with_roster), to).await?;
         return Ok(site.done(&paths::settings(&programme.id), &Notice::CopyAsked));
     }
     if let Some(tier) = gone_tier(&draft.settings, &site.table.tiers().await?) {
@@ -174,7 +180,22 @@ pub(crate) async fn copy(post: Post<Faculty>) -> Answer {
         return Err(AppError::conflict(why));
     }
     let roster = if with_roster { keep_roster(site, programme, post.now, *deadline).await? } else { None };
-    make(&post, draft, Some(CopiedProgramme { from: programme.id.clone(), roster })).await
+    let made = make(&post, draft, Some(CopiedProgramme { from: programme.id.clone(), roster })).await?;
+    waiting::answer(&post).await?;
+    Ok(made)
+}
+
+/// The form of the copy that faculty asked for, with whether its roster is copied too.
+pub(crate) async fn copying_as_asked(
+    site: &Site,
+    programme: &Programme,
+    request: &Request,
+) -> Result<(Form<Draft>, bool), AppError> {
+    let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
+    let asked = request.wishes.iter().flat_map(|wish| form_urlencoded::parse(wish.to.as_bytes()).into_owned());
+    let asked: Fields = asked.collect();
+    let with_roster = asked.get("roster") == Some("on");
+    Ok((copying(programme, budget.limit).typed_only(|id| CARRIED.contains(&id), &asked), with_roster))
 }
 
 /// The settings and the budget of the copy. The claim window keeps its distance from the first and the last day.

@@ -90,8 +90,9 @@ impl App {
                 self.alert(programme, (scope, *threshold, *of_limit), recipient, now, deadline).await
             }
             QueuedMail::TestAlert { programme, recipient } => self.test_alert(programme, recipient, now).await,
-            QueuedMail::Request { programme, by, wishes, recipient } => {
-                self.request(programme, (by, wishes), row.written_at, recipient).await
+            QueuedMail::Request { programme, request, recipient } => self.request(programme, *request, recipient).await,
+            QueuedMail::RequestDecided { programme, request, recipient } => {
+                self.request_decided(programme, *request, recipient).await
             }
             QueuedMail::More { programme, grant, recipient } => {
                 self.asks_for_more(programme, grant, row.written_at, recipient, now).await

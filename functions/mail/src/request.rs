@@ -3,7 +3,7 @@
 
 use bursar_core::domain::grant::{MoreRequest, View};
 use bursar_core::domain::mail::failure::NO_ADDRESS;
-use bursar_core::domain::programme::request::{BUDGET, CLOSE, COPY, Wish};
+use bursar_core::domain::programme::request::{BUDGET, CLOSE, COPY, Decision, Request, Wish};
 
 use crate::prelude::*;
 
@@ -12,21 +12,42 @@ impl App {
     pub(crate) async fn request(
         &self,
         programme: &ProgrammeId,
-        (by, wishes): (&PersonId, &[Wish]),
-        asked_at: Moment,
+        request: Ulid,
         recipient: &PersonId,
     ) -> Result<ComposedRow, StoreError> {
-        let (programme, asker, person) = tokio::try_join!(
+        let (programme, request, person) = tokio::try_join!(
             self.table.get(Programme::key_of(programme)),
-            self.table.get(StaffPerson::key_of(by)),
+            self.table.get(Request::key_of(programme, request)),
             self.table.get(StaffPerson::key_of(recipient)),
         )?;
-        let Some(programme) = programme else { return Ok(GONE) };
+        let (Some(programme), Some(request)) = (programme, request) else { return Ok(GONE) };
         let Some(person) = person else { return Ok(NO_SUCH_PERSON) };
         if !self.table.is_admin(person.address.matched()).await? {
             return Ok(ComposedRow::Nothing("this person is no longer an admin"));
         }
-        Ok(self.to(&person.address, |words| words.request(&programme, (asker.as_ref(), wishes), asked_at)))
+        if request.decision.is_some() {
+            return Ok(ComposedRow::Nothing("it was decided since"));
+        }
+        let asker = self.table.get(StaffPerson::key_of(&request.by)).await?;
+        Ok(self.to(&person.address, |words| words.request(&programme, asker.as_ref(), &request)))
+    }
+
+    /// The mail to who asked, once an admin has decided.
+    pub(crate) async fn request_decided(
+        &self,
+        programme: &ProgrammeId,
+        request: Ulid,
+        recipient: &PersonId,
+    ) -> Result<ComposedRow, StoreError> {
+        let (programme, request, person) = tokio::try_join!(
+            self.table.get(Programme::key_of(programme)),
+            self.table.get(Request::key_of(programme, request)),
+            self.table.get(StaffPerson::key_of(recipient)),
+        )?;
+        let (Some(programme), Some(request)) = (programme, request) else { return Ok(GONE) };
+        let Some(decision) = &request.decision else { return Ok(ComposedRow::Nothing("it is not decided")) };
+        let Some(person) = person else { return Ok(NO_SUCH_PERSON) };
+        Ok(self.to(&person.address, |words| words.request_decided(&programme, &request, decision)))
     }
 
     /// The mail of a student's request, if it is still open and its recipient one of those who decide.
@@ -84,12 +105,31 @@ impl Words<'_> {
         }
     }
 
-    fn request(
-        self,
-        programme: &Programme,
-        (asker, wishes): (Option<&StaffPerson>, &[Wish]),
-        asked_at: Moment,
-    ) -> Letter {
+    fn request_decided(self, programme: &Programme, request: &Request, decision: &Decision) -> Letter {
+        let name = plain(&programme.settings.name);
+        let (verb, said) = if decision.is_approved {
+            ("approved", "An admin approved what you asked for, and it is done.")
+        } else {
+            ("declined", "An admin declined what you asked for. Nothing was changed.")
+        };
+        let wishes = request.wishes.iter().map(|wish| (wish.label.clone(), wish.words.clone()));
+        let mut parts = vec![LetterPart::Sentences(said.to_owned()), LetterPart::facts(wishes)];
+        parts.extend(decision.reason.as_ref().map(|reason| LetterPart::Notes(vec![("Reason", plain(reason))])));
+        parts.push(self.page("Open the programme", &format!("/console/programmes/{}", programme.id)));
+        Letter {
+            subject: format!("{name}: what you asked for is {verb}"),
+            heading: format!("Your request is {verb}"),
+            parts,
+            why: format!(
+                "You get this mail because you asked the admins for it on {}.",
+                time_in(request.asked_at, programme.settings.term.zone())
+            ),
+            to: self.to.clone(),
+        }
+    }
+
+    fn request(self, programme: &Programme, asker: Option<&StaffPerson>, request: &Request) -> Letter {
+        let (wishes, asked_at) = (&request.wishes[..], request.asked_at);
         let name = plain(&programme.settings.name);
         let who = asker.map_or("Somebody who was erased".to_owned(), |asker| asker.address.as_written().to_owned());
         let mut facts = vec![("Programme".to_owned(), name.clone()), ("Asked by".to_owned(), who.clone())];
@@ -149,8 +189,10 @@ mod tests {
     async fn request() {
         let frida = StaffPerson { person: PersonId::random(), address: address("frida") };
         let [setting, label, words] = ["cost_code", "Cost code", "4711 instead of nothing"].map(str::to_owned);
-        let wishes = [Wish { setting, label, words }];
-        insta::assert_snapshot!(told(|words| words.request(&programme(), (Some(&frida), &wishes), now())).await, @r#"
+        let (from, to) = (String::new(), "4711".to_owned());
+        let wishes = vec![Wish { setting, label, words, from, to }];
+        let mut asked = Request::of(programme().id, frida.person.clone(), wishes, now());
+        insta::assert_snapshot!(told(|words| words.request(&programme(), Some(&frida), &asked)).await, @r#"
         CS pilot: asked for a change: Cost code
         A change is asked for
         frida@example.edu asks for what only an admin may do with CS pilot. Nothing is changed by asking.
@@ -163,6 +205,17 @@ mod tests {
         An answer to this mail goes to frida@example.edu.
         You get this mail because you are an admin of Bursar at Example University.
         "#);
+        asked.decision = Some(Decision { is_approved: false, reason: Some("Use 4712.".to_owned()) });
+        let decided = told(|words| words.request_decided(&programme(), &asked, asked.decision.as_ref().unwrap())).await;
+        insta::assert_snapshot!(decided, @"
+        CS pilot: what you asked for is declined
+        Your request is declined
+        An admin declined what you asked for. Nothing was changed.
+        Cost code: 4711 instead of nothing
+        Reason: Use 4712.
+        Open the programme: https://bursar.example.edu/console/programmes/cs-pilot
+        You get this mail because you asked the admins for it on 20 Nov 2026, 11:00 (Europe/Berlin).
+        ");
     }
 
     #[tokio::test]

@@ -8,12 +8,12 @@
 //! erasure before it ends. What it does with each kind of item says [`Kind::at_erasure`](crate::store::items::Kind::at_erasure).
 
 use crate::domain::grant::Person;
-use crate::domain::mail::kind::MailKind;
+use crate::domain::programme::request::Request;
 use crate::domain::sign_in::{Session, SignIn};
 use crate::store::grants::act::transaction_of;
 use crate::store::prelude::*;
 use crate::store::{
-    FiledMail, GrantAct, Import, ImportPart, Kept, KnownAddress, Link, LoginRequest, RosterPreview, StaffPerson, Step,
+    GrantAct, Import, ImportPart, Kept, KnownAddress, Link, LoginRequest, RosterPreview, StaffPerson, Step,
 };
 
 /// How many mails of a grant are changed in one transaction, with up to as many addresses.
@@ -369,21 +369,16 @@ impl Table {
         deadline: Deadline,
     ) -> Result<(), StoreError> {
         for programme in self.list(Programme::all()).await? {
-            let mut filed = self.list(FiledMail::of(&programme.id, None)).await?;
-            filed.retain(|filed| filed.mail == MailKind::Request);
-            for row in self.mails(filed, usize::MAX).await? {
-                let mut mail = row.mail.clone();
-                if let QueuedMail::Request { wishes, .. } = &mut mail {
-                    wishes.iter_mut().for_each(|wish| wish.forget(addresses));
-                }
-                if mail != row.mail {
-                    let becomes = OutboxRow { mail, version: row.version + 1, ..row.clone() };
-                    // One that is being sent at this moment is left to the next minute.
-                    let is_set = self.replace(&becomes, row.version, Unaudited::Erasure, deadline).await?;
-                    if !is_set {
+            for request in self.list(Request::of_programme(&programme.id)).await? {
+                let mut wishes = request.wishes.clone();
+                wishes.iter_mut().for_each(|wish| wish.forget(addresses));
+                if wishes != request.wishes {
+                    let becomes = Request { wishes, version: request.version + 1, ..request.clone() };
+                    // One that is decided at this moment is left to the next minute.
+                    if !self.replace(&becomes, request.version, Unaudited::Erasure, deadline).await? {
                         return Err(StoreError::Contended);
                     }
-                    after.count::<OutboxRow>(1);
+                    after.count::<Request>(1);
                 }
             }
         }

@@ -30,7 +30,7 @@ pub use mail::outbox::{Bounce, Facts, FiledMail, MailState, MailTo, OUTBOX_KEPT,
 pub use people::{HourlyUses, KnownAddress, KnownPerson, Link, LoginRequest, RateCount, StaffPerson};
 pub use programmes::jobs::{GrantAct, Import, JOB_LEASE, Job, JobCreation, JobState, Pass, Step, UNDONE_WITHIN, Work};
 pub use programmes::previews::{ImportPart, Kept, PREVIEW_LASTS, RosterChanges, RosterPreview, RosterToken, WAITS_FOR};
-pub use programmes::programme::{BudgetSums, CopiedProgramme, Edit, EditOutcome, NewProgramme};
+pub use programmes::programme::{BudgetSums, CopiedProgramme, Edit, EditOutcome, NewProgramme, Undecided};
 pub use programmes::rules::{RulesDue, RulesSource, TierOutcome};
 pub use sync::books::{
     Account, AccountDay, ForeignKey, ForeignModels, GroupTotals, KeptTotals, ModelDay, ModelRows, Overview,

@@ -4,13 +4,14 @@
 use super::items::{self, Item, Stored};
 use super::*;
 use crate::domain::credit::BalanceNotice;
-use crate::domain::grant::Reading;
+use crate::domain::grant::{MoreListing, Reading};
 use crate::domain::ledger::cut::AccountCut;
 use crate::domain::ledger::foreign::{ForeignAct, KeyOwner};
 use crate::domain::ledger::mailed::MailedStatement;
 use crate::domain::mail::digest::{AccountDigest, Digest};
 use crate::domain::mail::kind::MailDay;
 use crate::domain::programme::guardrail::Guardrail;
+use crate::domain::programme::request::Request;
 use crate::domain::programme::rules::Tier;
 use crate::domain::sign_in::{Session, SignIn};
 use crate::domain::usage::crossing::Crossing;
@@ -38,6 +39,7 @@ kinds! {
     StaffPerson KnownAddress KeyOwner AssignedUse KeptTotals GroupTotals Crossing CapScan Run SyncState Account
     AccountDay AccountCut CutKeys MailedStatement ForeignAct ForeignKey MissingKey HeldMarks Checkpoint CheckpointPart Alarm
     AddedAdmins ModelDay ModelRows BalanceNotice Digest AccountDigest Import Job RosterPreview ImportPart RosterToken Erasure
+    Request MoreListing
 }
 
 fn recorded() -> impl Iterator<Item = Item> {

@@ -38,6 +38,9 @@ pub enum Notice {
         wishes: Vec<String>,
         is_rest_saved: bool,
     },
+    RequestDecided {
+        is_approved: bool,
+    },
     CloseAsked,
     CopyAsked,
     Closed,
@@ -67,6 +70,7 @@ pub enum Notice {
     CapSet {
         cap: Usd,
     },
+    MoreDeclined,
     AddressCorrected,
     ManyBegun {
         students: u64,
@@ -136,6 +140,10 @@ impl Notice {
                     "Asked the admins for: {wishes}. They have it by mail, and you get a mail when they have decided.{saved}"
                 );
             }
+            Notice::RequestDecided { is_approved: true } => "Approved and done. Who asked is told by mail.",
+            Notice::RequestDecided { is_approved: false } => {
+                "Declined. Who asked is told by mail; nothing was changed."
+            }
             Notice::CloseAsked => {
                 "Asked the admins to close the programme. They have it by mail; until they have decided, all goes on."
             }
@@ -185,6 +193,9 @@ impl Notice {
                     "The cap is {} now, and what was spent counts against it. The student is told by mail.",
                     cap.to_dollars_down()
                 );
+            }
+            Notice::MoreDeclined => {
+                "Declined. The student is told by mail, with your sentence; the cap stays as it is."
             }
             Notice::AddressCorrected => {
                 "The address is corrected. The invitation goes to the new one, and a notice to the former."

@@ -145,6 +145,7 @@ pub(super) fn each_is_told_once(step: &Step<'_>, wrong: &mut Vec<String>) {
         let is_asked_for = matches!(
             row.mail,
             QueuedMail::Request { .. }
+                | QueuedMail::RequestDecided { .. }
                 | QueuedMail::More { .. }
                 | QueuedMail::Import { .. }
                 | QueuedMail::TestAlert { .. }

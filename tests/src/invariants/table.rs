@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use bursar_core::domain::audit::Entry;
 use bursar_core::domain::credit::BalanceNotice;
-use bursar_core::domain::grant::Grant;
+use bursar_core::domain::grant::{Grant, MoreListing};
 use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::ledger::foreign::{ForeignAct, KeyOwner};
 use bursar_core::domain::ledger::mailed::MailedStatement;
@@ -13,6 +13,7 @@ use bursar_core::domain::mail::alarm::Alarm;
 use bursar_core::domain::mail::digest::{AccountDigest, Digest};
 use bursar_core::domain::mail::kind::MailDay;
 use bursar_core::domain::programme::guardrail::{Guardrail, GuardrailOwner};
+use bursar_core::domain::programme::request::Request;
 use bursar_core::domain::programme::role::Roles;
 use bursar_core::domain::programme::rules::{Tier, Tiers};
 use bursar_core::domain::programme::{Budget, Programme};
@@ -52,7 +53,8 @@ pub(super) fn items_are_whole(step: &Step<'_>, wrong: &mut Vec<String>) {
             SignIn LoginRequest Link Session RateCount HourlyUses OutboxRow FiledMail SentAs Undeliverable MailDay RosterMails
             MailServer BulkStop MailRefusal Crossing CapScan Alarm Digest AccountDigest MailedStatement BalanceNotice
             SyncState Run Checkpoint CheckpointPart HeldMarks MissingKey ForeignKey KeyOwner KeptTotals GroupTotals
-            AssignedUse Account AccountDay AccountCut CutKeys ForeignAct ModelDay ModelRows RosterPreview ImportPart RosterToken);
+            AssignedUse Account AccountDay AccountCut CutKeys ForeignAct ModelDay ModelRows RosterPreview ImportPart RosterToken
+            Request MoreListing);
         match again {
             Ok(again) if again == *item => {}
             Ok(again) => {

@@ -52,7 +52,22 @@ async fn faculty_read_a_request_for_more_and_answer_it() {
     let page = faye.get(&link).await.expect(200);
     let (request, cap) = (page.body.find("compares two models"), page.body.find("/cap\""));
     assert!(request.is_some() && request < cap, "{}", page.readable());
-    faye.submit(&page, &format!("{link}/cap"), &[("cap_usd", "30")]).await.expect(303);
+    // It waits for faculty where they begin, and one press raises the cap; the same decision again is none.
+    let id = campus.id("ada").to_string();
+    for at in ["/console", &campus.console("")] {
+        let waits = faye.get(at).await;
+        assert_eq!(
+            (waits.attribute("waiting", "data-kind"), waits.attribute("waiting", "data-grant")),
+            (Some("more".into()), Some(id.clone()))
+        );
+    }
+    let decide = format!("{link}/more");
+    assert!(page.body.contains("Raise to $25") && page.body.contains("Raise to $40"), "{}", page.readable());
+    for _ in 0..2 {
+        faye.submit(&page, &decide, &[("act", "raise"), ("cap_usd", "30")]).await.expect(303);
+    }
+    faye.submit(&page, &decide, &[("act", "decline"), ("reason", "No.")]).await.expect(409);
+    assert!(faye.get("/console").await.all("waiting").is_empty());
     assert!(!faye.get(&link).await.body.contains("compares two models"));
     let my = ada.get("/my").await;
     assert!(my.readable().contains("Your cap has been changed since: it is $30 now."), "{}", my.readable());
@@ -74,6 +89,19 @@ async fn faculty_read_a_request_for_more_and_answer_it() {
     let my = ada.get("/my").await;
     assert!(my.readable().contains("Nobody has changed your cap within a week."), "{}", my.readable());
     ada.submit(&my, &more, &[("reason", "Please.")]).await.expect(303);
+    // Declined, with a sentence that the student reads.
+    let admin = campus.admin().await;
+    let page = admin.get(&link).await;
+    admin.submit(&page, &decide, &[("act", "decline"), ("reason", " ")]).await.expect(422);
+    for _ in 0..2 {
+        admin.submit(&page, &decide, &[("act", "decline"), ("reason", "Not before the exam.")]).await.expect(303);
+    }
+    admin.submit(&page, &decide, &[("act", "raise"), ("cap_usd", "60")]).await.expect(409);
+    campus.settle().await;
+    let mail = campus.mails("student").pop().unwrap();
+    assert!(mail.to == "ada@example.edu" && mail.contents.text.unwrap().contains("Not before the exam."));
+    assert!(ada.get("/my").await.readable().contains("They declined: “Not before the exam.”"));
+    assert!(admin.get("/console").await.all("waiting").is_empty() && !campus.has_logged("before the exam"));
     campus.revoke("ada").await;
     ada.submit(&my, &more, &[("reason", "Please.")]).await.expect(409);
 

@@ -110,5 +110,42 @@ async fn every_setting_of_the_admins_can_be_asked_for() {
     let entries = &campus.judged().await.entries;
     let audit: String = entries.iter().map(|entry| format!("{:?}", entry.what)).collect();
     assert!(audit.contains("faculty") && !audit.contains("stu@example.edu"), "no entry names people");
+
+    // Each waits for the admins alone, until it is decided; what holds something else by now is not overwritten.
+    let admin = campus.admin().await;
+    let waiting = |page: &bursar_tests::visitor::Page| page.attributes("waiting", "data-request");
+    assert!(waiting(&faye.get(ID).await).is_empty() && waiting(&admin.get("/console").await).len() == 9);
+    campus.edit(&admin, &[("cost_code", "4712")]).await.expect(303);
+    let overview = admin.get(ID).await;
+    let asked = waiting(&overview);
+    let decide = |id: &str| format!("{ID}/requests/{id}");
+    let mut refused = Vec::new();
+    for id in &asked {
+        let act = [("act", "approve"), ("reason", "")];
+        match admin.submit(&overview, &decide(id), &act).await {
+            page if page.status == 409 => {
+                let why = page.alert().unwrap();
+                assert!(["4711", "4712"].iter().all(|value| why.contains(value)), "{why}");
+                refused.push(id.clone());
+            }
+            page => {
+                page.expect(303);
+                admin.submit(&overview, &decide(id), &act).await.expect(303);
+                admin.submit(&overview, &decide(id), &[("act", "decline")]).await.expect(409);
+            }
+        }
+    }
+    assert_eq!(waiting(&admin.get(ID).await), refused);
+    let decline = [("act", "decline"), ("reason", "4712 is yours.")];
+    admin.submit(&overview, &decide(&refused[0]), &decline).await.expect(303);
+    let after = campus.settings().await;
+    assert_eq!((after.texts.cost_code.as_deref(), after.people.faculty.len()), (Some("4712"), 2));
+    assert_eq!(after.term.timezone(), "America/New_York");
+    campus.settle().await;
+    let told: Vec<_> = campus.mails("request").into_iter().filter(|mail| mail.to == "faye@example.edu").collect();
+    assert_eq!(told.len(), 9);
+    assert!(told.iter().any(|mail| mail.contents.text.as_ref().unwrap().contains("4712 is yours.")));
+    let stranger = campus.student("faye").await;
+    stranger.submit(&overview, &decide(&asked[0]), &decline).await.expect(403);
     campus.finish().await;
 }

@@ -36,7 +36,12 @@ async fn each_kind_of_mail_reaches_its_reader() {
     let (admin, now) = (campus.table.person_of(&address(ADMIN), soon()).await.unwrap(), campus.clock.now());
     campus.table.tell_admins(&Alarm::now(Cause::ManagementKey, now), now, soon()).await.unwrap();
     let [setting, label, words] = ["cost_code", "Cost code", "4711"].map(str::to_owned);
-    let request = Request::of(campus.programme.clone(), admin.clone(), vec![Wish { setting, label, words }], now);
+    let request = Request::of(
+        campus.programme.clone(),
+        admin.clone(),
+        vec![Wish { setting, label, words, from: String::new(), to: "4711".to_owned() }],
+        now,
+    );
     let actor = Actor::Person(admin.clone());
     let by = Author { actor: &actor, now, deadline: soon() };
     assert!(campus.table.ask_admins(&request, AuditDetail::new(Act::Asked), by).await.unwrap());

@@ -179,6 +179,9 @@ pub(crate) fn asked(view: &View, now: Moment) -> Option<String> {
     let cap = view.grant.cap(settings);
     let then = if view.open_request(now).is_some() {
         "The people who run this programme have your reason and will decide.".to_owned()
+    } else if let Some(why) = &asked.declined {
+        let again = column_time(asked.at + MORE_REQUEST_LASTS, settings.term.zone());
+        format!("They declined: “{why}” You can ask again from {again}.")
     } else if asked.cap != cap {
         let again = column_time(asked.at + MORE_REQUEST_LASTS, settings.term.zone());
         format!("Your cap has been changed since: it is {} now. You can ask again from {again}.", cap.to_dollars_down())

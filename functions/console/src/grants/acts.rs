@@ -24,7 +24,7 @@ pub(crate) async fn act(Path((_, grant, act)): Path<(String, String, String)>, p
     let Post { site, access, actor, now, deadline, .. } = &post;
     let least = match act.as_str() {
         "pause" | "resume" | "resend" => Role::Assistant,
-        "revoke" | "allow" | "cap" | "address" => Role::Faculty,
+        "revoke" | "allow" | "cap" | "address" | "more" => Role::Faculty,
         _ => return Err(AppError::not_found()),
     };
     if access.role < least {
@@ -40,6 +40,7 @@ pub(crate) async fn act(Path((_, grant, act)): Path<(String, String, String)>, p
         "revoke" => request.revoke().await?,
         "allow" => request.allow().await?,
         "address" => request.address().await?,
+        "more" => request.more().await?,
         _ => request.cap().await?,
     };
     Ok(site.done(&paths::grant(at.programme, at.grant), &notice))
@@ -126,14 +127,7 @@ impl GrantRequest<'_> {
         match self.site.table.act(self.at, set).await? {
             ActOutcome::NoSuchGrant => Err(AppError::not_found()),
             ActOutcome::Refused(ChangeRefused::BudgetExhausted) => {
-                let budget =
-                    self.site.table.get(Budget::key_of(self.at.programme)).await?.ok_or_else(AppError::not_found)?;
-                let why = format!(
-                    "Of the budget of {}, {} is held for keys, which leaves too little for so high a cap.",
-                    budget.limit.to_cents_down(),
-                    budget.reserved.to_cents_up()
-                );
-                forms.cap.refuse("cap_usd", why);
+                forms.cap.refuse("cap_usd", self.no_room().await?);
                 Err(self.refused(StatusCode::CONFLICT, forms).await)
             }
             ActOutcome::Done(_) | ActOutcome::Refused(ChangeRefused::Unchanged) => {
@@ -142,6 +136,67 @@ impl GrantRequest<'_> {
                 Ok(Notice::CapSet { cap: cap.unwrap_or_else(|| settings.allowance.cap_of(group)) })
             }
             ActOutcome::Refused(_) => Err(over()),
+        }
+    }
+
+    async fn no_room(&self) -> Result<String, AppError> {
+        let budget = self.site.table.get(Budget::key_of(self.at.programme)).await?.ok_or_else(AppError::not_found)?;
+        Ok(format!(
+            "Of the budget of {}, {} is promised to students, which leaves too little for so high a cap.",
+            budget.limit.to_cents_down(),
+            budget.reserved.to_cents_up()
+        ))
+    }
+
+    /// Raises the cap as the student asked, or declines with a sentence for them. The same decision again changes nothing.
+    async fn more(&self) -> Result<Notice, AppError> {
+        let (fields, table) = (&self.post.fields, &self.site.table);
+        let decided = || AppError::conflict("Nothing was changed: this request is decided already, or has lapsed.");
+        match fields.get("act") {
+            Some("raise") => {
+                let cap =
+                    settings::cap(fields.filled("cap_usd").unwrap_or_default()).map_err(AppError::unprocessable)?;
+                let raise = |view: &View, now| {
+                    if view.open_request(now).is_none() {
+                        return Err(ChangeRefused::Unchanged);
+                    }
+                    view.set_cap(own_cap(Some(cap), view), self.by, None, now)
+                };
+                match table.act(self.at, raise).await? {
+                    ActOutcome::NoSuchGrant => Err(AppError::not_found()),
+                    ActOutcome::Refused(ChangeRefused::BudgetExhausted) => {
+                        Err(AppError::conflict(self.no_room().await?))
+                    }
+                    ActOutcome::Refused(_) if self.view.grant.cap(&self.view.programme.settings) == cap => {
+                        Ok(Notice::Already)
+                    }
+                    ActOutcome::Refused(_) => Err(decided()),
+                    ActOutcome::Done(_) => {
+                        self.site.orders().now_or_later(self.at).await;
+                        Ok(Notice::CapSet { cap })
+                    }
+                }
+            }
+            Some("decline") => {
+                let mut forms = self.forms();
+                forms.more = forms.more.typed_only(|id| id == "reason", fields);
+                let reason = forms.more.read().and_then(|typed| typed.reason);
+                let Some(reason) = reason else {
+                    if !forms.more.is_refused() {
+                        forms.more.refuse("reason", "Write a sentence that the student reads.".to_owned());
+                    }
+                    return Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, forms).await);
+                };
+                match table.act(self.at, |view, now| view.decline_more(&reason, self.by, now)).await? {
+                    ActOutcome::NoSuchGrant => Err(AppError::not_found()),
+                    ActOutcome::Refused(_) => {
+                        let was_declined = self.view.grant.more.as_ref().is_some_and(|more| more.declined.is_some());
+                        if was_declined { Ok(Notice::Already) } else { Err(decided()) }
+                    }
+                    ActOutcome::Done(_) => Ok(Notice::MoreDeclined),
+                }
+            }
+            _ => Err(AppError::unprocessable("The form did not say whether to raise the cap or to decline.")),
         }
     }
 
@@ -244,6 +299,7 @@ pub(super) fn own_cap(cap: Option<Usd>, view: &View) -> Option<Usd> {
 pub(super) struct ActForms {
     pub(super) pause: Form<TypedAct>,
     pub(super) cap: Form<TypedAct>,
+    pub(super) more: Form<TypedAct>,
     pub(super) address: Form<TypedPerson>,
     pub(super) revoke: Form<TypedAct>,
 }
@@ -254,6 +310,7 @@ impl ActForms {
         ActForms {
             pause: Form::blank().apart("pause-", ""),
             cap: Form::of(cap).apart("cap-", ""),
+            more: Form::blank().apart("more-", ""),
             address: Form::blank().apart("corrected-", ""),
             revoke: Form::blank().apart("revoke-", ""),
         }

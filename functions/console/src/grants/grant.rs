@@ -30,10 +30,22 @@ struct GrantPage<'a> {
     unreachable: Option<(UnreachableReason, &'static str, String)>,
     mails: Listing<MailRow>,
     may: GrantForms,
-    /// When the student asked for more and why, while that is open.
-    asked: Option<(String, &'a str)>,
+    more: Option<OpenMore<'a>>,
     forms: ActForms,
     erase: Option<EraseForm>,
+}
+
+/// A student's request for more, with what helps to decide it.
+struct OpenMore<'a> {
+    at: String,
+    reason: &'a str,
+    /// What this student used in the last seven days, and what one of the class usually does.
+    week: String,
+    usual_week: Usd,
+    /// What the budget has left that is promised to nobody.
+    free: Usd,
+    /// The cap with a quarter more, with half more, and twice.
+    steps: [Usd; 3],
 }
 
 struct GrantForms {
@@ -127,6 +139,21 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
     ];
     let context = SpanContext::of(&programme.settings, sync.listed_at, now);
     let spans = context.each(&list::used(readings).days(programme.settings.basis.byok), grant.ever_shown);
+    let more = match view.open_request(now).filter(|_| access.is_faculty() && !is_over) {
+        None => None,
+        Some(open) => {
+            let own = site.table.programme_use(&programme.id).await?.own;
+            let week = spans.iter().find(|(name, _)| *name == Span::Week.name());
+            Some(OpenMore {
+                at: column_time(open.at, zone),
+                reason: &open.reason,
+                week: week.map_or_else(String::new, |(_, figure)| figure.text.clone()),
+                usual_week: own.map(|own| own.standing_out.usual_week).unwrap_or_default(),
+                free: (view.budget.limit - view.budget.reserved).or_zero(),
+                steps: [1, 2, 4].map(|quarters| open.cap + Usd::from_micros(open.cap.micros() / 4 * quarters)),
+            })
+        }
+    };
     let page = GrantPage {
         frame: PageFrame::of(site, &access.visitor),
         programme,
@@ -147,7 +174,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
         unreachable: mark.map(|mark| (mark.why, mails::why(mark.why), column_time(mark.at, zone))),
         mails: mails::listing("mail", mails.iter().rev().map(MailRow::of).collect(), zone),
         as_of: sync.listed_at.map(|at| column_time(at, zone)),
-        asked: view.open_request(now).map(|asked| (column_time(asked.at, zone), &*asked.reason)),
+        more,
         notes: spans::notes(spans.iter().map(|(_, figure)| figure)),
         spans,
         row: &row,

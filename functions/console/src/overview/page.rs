@@ -3,7 +3,7 @@
 use bursar_core::domain::usage::forecast::StandingOut;
 use bursar_core::domain::usage::models::ModelUse;
 use bursar_core::domain::values::format::end_time;
-use bursar_core::store::{Overview, PeopleCounts, ProgrammeUse, RosterPreview};
+use bursar_core::store::{Overview, PeopleCounts, ProgrammeUse};
 
 use super::outlook::{Chart, Outlook};
 use super::warnings;
@@ -13,13 +13,13 @@ use crate::roster;
 use crate::spending::bar::MoneyBar;
 use crate::spending::by_model::{self, ModelCoverage};
 use crate::spending::spans::{self, SpanLink};
+use crate::waiting::WaitingItems;
 
 #[derive(Template)]
 #[template(path = "overview.html")]
 struct OverviewPage<'a> {
     frame: PageFrame<'a>,
     programme: &'a Programme,
-    may_edit: bool,
     spent: Figure,
     as_of: Option<String>,
     bar: MoneyBar,
@@ -44,8 +44,7 @@ struct OverviewPage<'a> {
     standing_out: StandingOut,
     chart: Option<Chart>,
     jobs: Vec<JobLine>,
-    /// The registrar's file that waits for a person, and until when.
-    waiting: Option<(String, RosterPreview)>,
+    waiting: WaitingItems,
 }
 
 pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Query(asked): Query<SpanQuery>) -> Answer {
@@ -53,7 +52,7 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Quer
     let settings = &programme.settings;
     let (known, sync, unreachable) =
         tokio::try_join!(site.table.overview(&programme.id), site.table.sync_state(), site.table.unreachable(now))?;
-    let Overview { budget, used: of_programme, jobs, guardrails, previews, .. } =
+    let Overview { budget, used: of_programme, jobs, guardrails, previews, requests, mores, .. } =
         known.ok_or_else(AppError::not_found)?;
     let spent = of_programme.used().days(settings.basis.byok);
     let had_a_key = of_programme.has_keys(&budget);
@@ -66,6 +65,7 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Quer
     let coverage = ModelCoverage::of_programme(&sync, days, &of_own_keys, utc_date(now));
     let uses = site.table.models_of(&programme.id, false, coverage.days).await?;
     let (models, groups_models) = by_model::of_programme(uses, &of_own_keys, settings.basis.byok, &coverage);
+    let file = roster::waiting(previews, now);
     let time = |at| column_time(at, settings.term.zone());
     let outlook = Outlook::of(programme, &budget, &of_programme, sync.listed_at, now);
     let bar = MoneyBar::of(&budget, settings, spent.total(), &outlook.scene, now);
@@ -86,7 +86,6 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Quer
         models,
         groups_models,
         coverage,
-        may_edit: access.is_faculty() && programme.closed_at.is_none(),
         term: [settings.term.starts_on(), settings.term.ends_on()].map(long_date),
         claims: [
             settings.claims.claim_opens_at.map_or_else(|| long_date(settings.term.starts_on()), time),
@@ -102,7 +101,7 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Quer
         standing_out: own.filter(|_| !programme.is_over(now)).map(|own| own.standing_out.clone()).unwrap_or_default(),
         chart: Chart::of(&spent, &outlook),
         outlook,
-        waiting: roster::waiting(previews, now).map(|file| (time(file.until), file)),
+        waiting: WaitingItems::of_programme(&site, &access, (&mores, &requests, file.as_ref())).await?,
         jobs: JobLine::of_programme(programme, &jobs, now),
         spent: context.figure(&spent, span, had_a_key),
         as_of: sync.listed_at.map(time),

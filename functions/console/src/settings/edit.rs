@@ -35,6 +35,43 @@ pub(crate) async fn edit(post: Post<Faculty>) -> Answer {
     Ok(site.done(&paths::settings(&programme.id), &notice))
 }
 
+/// Saves what faculty asked for, provided that each field still holds what it held then, or holds the asked value by now.
+pub(crate) async fn approve(post: &Post<Faculty>, request: &Request) -> Result<(), AppError> {
+    let Post { site, access, deadline, .. } = post;
+    let programme = &access.programme;
+    let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
+    let before = Draft { settings: programme.settings.clone(), budget: budget.limit };
+    let form = Form::of(before.clone());
+    for Wish { setting, label, from, to, .. } in &request.wishes {
+        let today = form.text(setting);
+        if today != from && today != to {
+            let value = |text: &str| if text.is_empty() { "nothing".to_owned() } else { format!("“{text}”") };
+            return Err(AppError::conflict(format!(
+                "Nothing was changed, since something else holds by now. {label}: today {}, when it was asked {}, asked for {}. Set it on the settings page, or decline.",
+                value(today),
+                value(from),
+                value(to)
+            )));
+        }
+    }
+    let wished = request.wishes.iter().map(|wish| (wish.setting.clone(), wish.to.clone())).collect();
+    let mut edit = Edit { post, before, form: form.typed(&wished), is_stale: false };
+    let Some(after) = read(&mut edit.form) else {
+        return Err(edit.refused(StatusCode::UNPROCESSABLE_ENTITY, UNREADABLE).await);
+    };
+    let saved = edit.form.changes(&after);
+    if saved.is_empty() {
+        return Ok(());
+    }
+    if programme.closed_at.is_some() {
+        return Err(AppError::conflict("The programme is closed."));
+    }
+    if let Some(status) = refuse_unlisted(site, &mut edit.form, &after.settings, *deadline).await? {
+        return Err(edit.refused(status, FORBIDDEN).await);
+    }
+    edit.save(after, &saved).await
+}
+
 impl Edit<'_> {
     async fn carry_out(mut self) -> Result<Notice, AppError> {
         let post = self.post;
@@ -63,7 +100,7 @@ impl Edit<'_> {
         let request = Request::of(programme.id.clone(), person.clone(), wished.wishes(), *now);
         let asked =
             Notice::Asked { wishes: request.wishes.iter().map(in_words).collect(), is_rest_saved: !saved.is_empty() };
-        if saved.is_empty() && site.table.get(OutboxRow::key_of(request.form)).await?.is_some() {
+        if saved.is_empty() && site.table.get(Request::key_of(&programme.id, request.request)).await?.is_some() {
             return Ok(asked);
         }
         if fields.filled("version").is_none() {

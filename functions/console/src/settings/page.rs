@@ -28,6 +28,7 @@ struct CopyFields<'a> {
     /// What is wrong with settings that the form does not show.
     other_errors: Vec<&'a str>,
     with_roster: bool,
+    request: Option<Ulid>,
     /// The id of this form, which makes one copy.
     form: String,
 }
@@ -38,6 +39,8 @@ pub(crate) struct PageState {
     pub(crate) edit: Option<Form<Draft>>,
     /// With whether the roster is copied too.
     pub(crate) copying: Option<(Form<Draft>, bool)>,
+    /// The request that the copy answers.
+    pub(crate) request: Option<Ulid>,
 }
 
 pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> Answer {
@@ -58,6 +61,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         fields: copied.shown(|field| CARRIED.contains(&field.id)),
         other_errors: copied.other_errors(&CARRIED).collect(),
         with_roster,
+        request: state.request,
         form: new_ulid(now).to_string(),
     });
     Ok(site.page(&SettingsPage {

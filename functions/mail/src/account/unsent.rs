@@ -84,6 +84,7 @@ impl App {
             QueuedMail::Alert { threshold, .. } => format!("the alert of {name} at {threshold} %"),
             QueuedMail::TestAlert { .. } => format!("a test alert of {name}"),
             QueuedMail::Request { .. } => format!("what the faculty of {name} ask for"),
+            QueuedMail::RequestDecided { .. } => format!("the answer to what the faculty of {name} asked for"),
             QueuedMail::More { .. } => format!("the request for more of a student of {name}"),
             QueuedMail::Import { .. } => format!("what became of the registrar's file for {name}"),
             QueuedMail::Digest { .. } => format!("the digest of {name}"),

@@ -24,6 +24,7 @@ impl App {
         let letter = match notice {
             Notice::KeyShown => Some(words.key_shown(&view, written_at)),
             Notice::KeyLeaked => Some(words.key_leaked(&view, written_at)),
+            Notice::MoreDeclined => words.more_declined(&view),
             Notice::TermEndSoon if !view.programme.settings.mails.student_mails => {
                 return Ok(ComposedRow::Nothing("the programme mails no reminders to its students"));
             }
@@ -40,6 +41,24 @@ impl App {
 }
 
 impl Words<'_> {
+    fn more_declined(self, view: &View) -> Option<Letter> {
+        let declined = view.grant.more.as_ref()?.declined.as_ref()?;
+        let name = &view.programme.settings.name;
+        Some(Letter {
+            subject: format!("{name}: you asked for more, and the answer is no"),
+            heading: "Your cap stays as it is".to_owned(),
+            parts: vec![
+                LetterPart::Sentences(format!(
+                    "You asked for more in {name}. Those who run the programme declined; your key and your cap stay as they are."
+                )),
+                LetterPart::Notes(vec![("Why", plain(declined))]),
+                self.own_page(),
+            ],
+            why: "You get this mail because you asked for more.".to_owned(),
+            to: self.to.clone(),
+        })
+    }
+
     fn key_shown(self, view: &View, written_at: Moment) -> Letter {
         // A recovered key was shown before its record was written again.
         let shown_at = view.grant.live().and_then(|live| live.shown_at).filter(|shown| *shown < written_at);
@@ -148,7 +167,12 @@ impl Words<'_> {
                 left.in_words(settings),
                 format!("you have a key for {name}"),
             ),
-            Notice::Unused | Notice::TooOld | Notice::TermEndSoon | Notice::KeyShown | Notice::KeyLeaked => {
+            Notice::Unused
+            | Notice::TooOld
+            | Notice::TermEndSoon
+            | Notice::KeyShown
+            | Notice::KeyLeaked
+            | Notice::MoreDeclined => {
                 return None;
             }
         };

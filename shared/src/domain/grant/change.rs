@@ -99,6 +99,8 @@ pub enum Notice {
     TooOld,
     /// The term ends within a week, and every key with it.
     TermEndSoon,
+    /// The student does not get more.
+    MoreDeclined,
 }
 
 impl View {

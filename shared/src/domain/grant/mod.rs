@@ -26,7 +26,7 @@ pub use drift::RecoveredKey;
 pub use hold::{ChangeRefused, Hold, HoldKind, Holds, Pause};
 pub use lifecycle::{AnnouncedEnd, NoticeDelivery, Rule};
 pub use limits::{ListedLimit, NotMoved, NotSending, WantedLimit};
-pub use more::{MORE_REQUEST_LASTS, MoreRefused, MoreRequest};
+pub use more::{MORE_REQUEST_LASTS, MoreListing, MoreRefused, MoreRequest};
 pub use order::{BETWEEN_LOOKS, LATE_ENABLE, LargerLimit, Order, OrderBackoff, OrderKind, SentLimit, Urgency};
 pub use reservation::{DROPPED_KEPT, EditEffect, Reservation};
 use spending::surely;

@@ -2,6 +2,7 @@
 //! answered as soon as another cap holds, whoever changed it and where: for the grant, its group or the programme.
 
 use super::*;
+use crate::store::items::Queue;
 
 /// How long a request stands where nobody changes the cap. It may be made again only then, whatever became of it.
 pub const MORE_REQUEST_LASTS: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -13,6 +14,8 @@ pub struct MoreRequest {
     pub reason: String,
     /// The cap that held when it was made.
     pub cap: Usd,
+    /// Why it was declined, for the student to read, if it was.
+    pub declined: Option<String>,
 }
 
 /// A `Debug` form without the words, which may name people.
@@ -30,13 +33,34 @@ pub enum MoreRefused {
     Asked { until: Moment },
 }
 
-impl View {
+/// That a student asks for more: what the programme's overview and the queue of decisions show of it, which hold no words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MoreListing {
+    pub programme: ProgrammeId,
+    pub grant: GrantId,
+    pub at: Moment,
+}
+
+stored! {
+    MoreListing |it| (programme: &ProgrammeId = &it.programme, grant: &GrantId = &it.grant) => key(programme_partition(programme), overview(&format!("MORE#{grant}")));
+    expires it.at + MORE_REQUEST_LASTS;
+    waits Some((Queue::Decision, it.at))
+}
+
+impl Grant {
     /// The last request, while nobody has answered it and a week has not passed.
-    pub fn open_request(&self, now: Moment) -> Option<&MoreRequest> {
+    pub fn open_request(&self, settings: &Settings, now: Moment) -> Option<&MoreRequest> {
         let is_open = |request: &&MoreRequest| {
-            now < request.at + MORE_REQUEST_LASTS && request.cap == self.grant.cap(&self.programme.settings)
+            let is_answered = request.declined.is_some() || request.cap != self.cap(settings);
+            now < request.at + MORE_REQUEST_LASTS && !is_answered
         };
-        self.grant.more.as_ref().filter(is_open)
+        self.more.as_ref().filter(is_open)
+    }
+}
+
+impl View {
+    pub fn open_request(&self, now: Moment) -> Option<&MoreRequest> {
+        self.grant.open_request(&self.programme.settings, now)
     }
 
     pub fn may_ask_for_more(&self, now: Moment) -> Result<(), MoreRefused> {
@@ -57,9 +81,20 @@ impl View {
         self.may_ask_for_more(now)?;
         let mut change = self.change(&Actor::Student, DependsOn::Settings);
         let cap = self.grant.cap(&self.programme.settings);
-        change.grant.more = Some(MoreRequest { at: now, reason: reason.to_owned(), cap });
+        change.grant.more = Some(MoreRequest { at: now, reason: reason.to_owned(), cap, declined: None });
         change.asks = people.to_vec();
         Ok(change.logged(Logged::Entry(AuditDetail::new(Act::MoreAsked))))
+    }
+
+    /// Declines a request, which is mailed to the student with this reason. The audit entry does not repeat it.
+    pub fn decline_more(&self, reason: &str, by: &Actor, now: Moment) -> Result<Change, Unchanged> {
+        self.open_request(now).ok_or(Unchanged)?;
+        let mut change = self.change(by, DependsOn::Settings);
+        if let Some(request) = &mut change.grant.more {
+            request.declined = Some(reason.to_owned());
+        }
+        change.notice = Some(Notice::MoreDeclined);
+        Ok(change.logged(Logged::Entry(AuditDetail::new(Act::MoreDeclined))))
     }
 }
 

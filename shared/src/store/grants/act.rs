@@ -15,7 +15,7 @@
 //! A change says by which audit entry it is told, or which mark it leaves ([`Logged`]); nothing else writes a grant that is there.
 
 use crate::domain::grant::{
-    AnnouncedEnd, Attempt, BudgetChange, Change, ChangeRefused, DependsOn, Logged, Notice, NoticeDelivery,
+    AnnouncedEnd, Attempt, BudgetChange, Change, ChangeRefused, DependsOn, Logged, MoreListing, Notice, NoticeDelivery,
     PersonChange, Reading, Rule, Unchanged,
 };
 use crate::domain::mail::failure::FailureScope;
@@ -199,11 +199,31 @@ pub(crate) fn transaction_of(
         let mail = QueuedMail::More { programme, grant, recipient: recipient.clone() };
         OutboxRow::queued(new_ulid(now), mail, now)
     });
-    let transaction = transaction.owing_to_all(&asks.collect::<Vec<_>>())?;
+    let asks: Vec<OutboxRow> = asks.collect();
+    let transaction = with_more_listed(transaction.owing_to_all(&asks)?, view, change, now)?;
     let transaction = move_budget(transaction, view, change)?;
     match change.logged() {
         Logged::Entry(what) => transaction.told_by(&[grant.entry(change.by().clone(), what.clone(), now)]),
         Logged::Mark(_) => Ok(transaction.unaudited(Unaudited::GrantMark)),
+    }
+}
+
+/// Lists a request for more where decisions are found, until it is decided or the grant is over.
+fn with_more_listed(
+    transaction: Transaction,
+    view: &View,
+    change: &Change,
+    now: Moment,
+) -> Result<Transaction, StoreError> {
+    let (programme, grant) = (&view.programme.id, change.grant());
+    let is_open = |grant: &Grant| grant.open_request(&view.programme.settings, now).is_some();
+    if !change.asks().is_empty() {
+        let listing = MoreListing { programme: programme.clone(), grant: grant.id.clone(), at: now };
+        transaction.set(&listing)
+    } else if is_open(&view.grant) && (!is_open(grant) || grant.is_over()) {
+        transaction.remove(&MoreListing::key_of(programme, &grant.id), "", &[])
+    } else {
+        Ok(transaction)
     }
 }
 

@@ -1,10 +1,10 @@
 //! The outbox: queued mails, each taken by one sender at a time, and their delivery. A row names no person but the one who asks for a
-//! link, whom a request to the admins is about, and a former address; every other recipient is looked up when it is sent.
+//! link and a former address; every other recipient is looked up when it is sent.
 
 use crate::domain::grant::Notice;
 use crate::domain::mail::failure::PASSED_OVER;
 use crate::domain::mail::kind::{Delivery, MailKind, OptionalMail};
-use crate::domain::programme::request::Wish;
+use crate::domain::programme::request::REQUEST_KEPT;
 use crate::domain::sign_in::LOGIN_REQUEST_LASTS;
 use crate::domain::usage::crossing::Scope;
 use crate::domain::values::token::BrowserTokenHash;
@@ -140,8 +140,13 @@ pub enum QueuedMail {
     /// A request of faculty for what only an admin may do.
     Request {
         programme: ProgrammeId,
-        by: PersonId,
-        wishes: Vec<Wish>,
+        request: Ulid,
+        recipient: PersonId,
+    },
+    /// What an admin decided of a request, to who asked.
+    RequestDecided {
+        programme: ProgrammeId,
+        request: Ulid,
         recipient: PersonId,
     },
     /// A student's request for a larger cap, to those who decide about it.
@@ -229,8 +234,6 @@ stored! {
 
 /// How long an outbox row is kept: past every retry and every event that may still come for it.
 pub const OUTBOX_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
-/// How long the row of a request to the admins is kept. It may name people, so only while somebody may still act on it.
-const REQUEST_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 impl OutboxRow {
     pub(crate) fn waits(&self) -> Option<(Queue, Moment)> {
@@ -335,6 +338,7 @@ impl QueuedMail {
                     Notice::KeyShown => (MailKind::KeyShown, "a key was shown", None),
                     Notice::KeyLeaked => (MailKind::KeyLeaked, "a key was reported leaked", None),
                     Notice::Unused | Notice::TooOld => (MailKind::Student, "a rule ended a key", None),
+                    Notice::MoreDeclined => (MailKind::Student, "more was declined", None),
                     Notice::TermEndSoon => (MailKind::Student, "the term will end", Some(OptionalMail::Reminder)),
                     Notice::UnusedSoon | Notice::TooOldSoon => (MailKind::Student, "a rule will end a key", None),
                 };
@@ -352,6 +356,9 @@ impl QueuedMail {
             }
             QueuedMail::Request { programme, recipient, .. } => {
                 facts(MailKind::Request, "request to admins", Staff(Some(programme), recipient), None, REQUEST_KEPT)
+            }
+            QueuedMail::RequestDecided { programme, recipient, .. } => {
+                facts(MailKind::Request, "answer to a request", Staff(Some(programme), recipient), None, REQUEST_KEPT)
             }
             QueuedMail::More { programme, recipient, .. } => {
                 facts(MailKind::Request, "request for more", Staff(Some(programme), recipient), None, OUTBOX_KEPT)

@@ -39,7 +39,8 @@ pub struct RosterPreview {
 stored! {
     RosterPreview |it| (programme: &ProgrammeId = &it.programme, import: Ulid = it.import) => key(programme_partition(programme), overview(&format!("PREVIEW#{import}")));
     list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), &overview("PREVIEW#"));
-    expires it.until
+    expires it.until;
+    waits if it.waits() { Some((Queue::Decision, it.until - WAITS_FOR)) } else { None }
 }
 
 /// What lies in parts, each of which an item can hold.

@@ -4,8 +4,9 @@
 use futures_util::stream::TryStreamExt;
 
 use crate::domain::grant::EditEffect;
-use crate::domain::programme::request::Request;
+use crate::domain::programme::request::{Decision, Request};
 use crate::domain::programme::role::RoleChanges;
+use crate::store::keys::ItemKey;
 use crate::store::prelude::*;
 use crate::store::{Import, RosterToken, RulesDue, RulesSource};
 
@@ -26,6 +27,28 @@ pub struct NewProgramme {
 pub struct CopiedProgramme {
     pub from: ProgrammeId,
     pub roster: Option<Import>,
+}
+
+/// What waits for a person's decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Undecided {
+    More(GrantId),
+    Request(Ulid),
+    Import(Ulid),
+}
+
+impl Undecided {
+    fn named(key: &ItemKey) -> Option<(ProgrammeId, Undecided)> {
+        let programme = key.pk.strip_prefix("P#")?.parse().ok()?;
+        let (what, id) = key.sk.strip_prefix(&keys::overview(""))?.split_once('#')?;
+        let undecided = match what {
+            "MORE" => Undecided::More(id.parse().ok()?),
+            "REQUEST" => Undecided::Request(id.parse().ok()?),
+            "PREVIEW" => Undecided::Import(id.parse().ok()?),
+            _ => return None,
+        };
+        Some((programme, undecided))
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -368,22 +391,42 @@ impl Table {
         try_join_all(each).await
     }
 
-    /// Queues a mail to each admin. Returns `false` when the same was asked today.
+    /// Keeps the request and queues a mail to each admin. Returns `false` when the same was asked today.
     pub async fn ask_admins(&self, request: &Request, what: AuditDetail, by: Author<'_>) -> Result<bool, StoreError> {
         let (programme, now) = (&request.programme, by.now);
         let entry = Entry::on_programme(programme, by.actor, now, what);
         let admins = self.admin_ids(by.deadline).await?;
         // A deployment's configuration has no room for more admins.
-        let rows = (request.form.0..).zip(admins.into_iter().take(MAILS_AT_ONCE)).map(|(row, recipient)| {
-            let mail = QueuedMail::Request {
-                programme: programme.clone(),
-                by: request.by.clone(),
-                wishes: request.wishes.clone(),
-                recipient,
-            };
+        let rows = (request.request.0..).zip(admins.into_iter().take(MAILS_AT_ONCE)).map(|(row, recipient)| {
+            let mail = QueuedMail::Request { programme: programme.clone(), request: request.request, recipient };
             OutboxRow::queued(Ulid(row), mail, now)
         });
-        let transaction = self.transaction().owing_to_all(&rows.collect::<Vec<_>>())?;
+        let transaction = self.transaction().create(request)?.owing_to_all(&rows.collect::<Vec<_>>())?;
         self.commit_once(transaction.told_by(&[entry])?, by.deadline).await
+    }
+
+    /// Decides a request, which is mailed to who asked. Returns `false` where somebody else was faster.
+    pub async fn decide_request(
+        &self,
+        request: &Request,
+        decision: Decision,
+        by: Author<'_>,
+    ) -> Result<bool, StoreError> {
+        let act = if decision.is_approved { Act::RequestApproved } else { Act::RequestDeclined };
+        let settings = request.wishes.iter().map(|wish| wish.setting.as_str()).collect::<Vec<_>>().join(", ");
+        let entry = Entry::on_programme(&request.programme, by.actor, by.now, AuditDetail::new(act).noting(settings));
+        let decided = Request { decision: Some(decision), version: request.version + 1, ..request.clone() };
+        let (programme, recipient) = (request.programme.clone(), request.by.clone());
+        let mail = QueuedMail::RequestDecided { programme, request: request.request, recipient };
+        let transaction = self.transaction().replace(&decided, request.version)?;
+        let transaction = transaction.owing(&OutboxRow::queued(new_ulid(by.now), mail, by.now))?;
+        self.commit_once(transaction.told_by(&[entry])?, by.deadline).await
+    }
+
+    /// What waits for somebody's decision, in every programme, the oldest first.
+    pub async fn undecided(&self) -> Result<Vec<(ProgrammeId, Undecided)>, StoreError> {
+        let mut found = Vec::new();
+        self.each_in(Queue::Decision, None, |item| found.extend(Undecided::named(&items::key_of(item)))).await?;
+        Ok(found)
     }
 }

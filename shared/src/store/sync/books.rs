@@ -2,10 +2,11 @@
 //! groups, the use by model, and the report of each run that ended. The sync decides what is written,
 //! [`models`](crate::domain::usage::models) whose use it is.
 
-use crate::domain::grant::ShownState;
+use crate::domain::grant::{MoreListing, ShownState};
 use crate::domain::ledger::cut::LifetimeUse;
 use crate::domain::ledger::foreign::KeyOwner;
 use crate::domain::programme::guardrail::Guardrail;
+use crate::domain::programme::request::Request;
 use crate::domain::usage::forecast::StandingOut;
 use crate::domain::usage::models::{GrantRows, ModelUse, cut};
 use crate::store::items::MOST_IN_A_PART;
@@ -237,6 +238,10 @@ pub struct Overview {
     pub previews: Vec<RosterPreview>,
     /// The imports of eight days, the oldest first.
     pub imports: Vec<Import>,
+    /// What faculty asked of the admins within thirty days.
+    pub requests: Vec<Request>,
+    /// The students who asked for more within a week.
+    pub mores: Vec<MoreListing>,
 }
 
 impl KeptTotals {
@@ -273,6 +278,7 @@ impl Table {
         let (mut budget, mut totals, mut assigned) = (None, None, AssignedUse::none(programme));
         let (mut groups, mut jobs, mut guardrails) = (BTreeMap::new(), Vec::new(), Vec::new());
         let (mut token, mut previews, mut imports) = (None, Vec::new(), Vec::new());
+        let (mut requests, mut mores) = (Vec::new(), Vec::new());
         let range = begin::<Budget>(programme_partition(programme), &overview(""));
         let each = |item| {
             match items::kind_of(&item) {
@@ -288,6 +294,8 @@ impl Table {
                 RosterToken::KIND => token = Some(items::from_item(item)?),
                 RosterPreview::KIND => previews.push(items::from_item(item)?),
                 Import::KIND => imports.push(items::from_item(item)?),
+                Request::KIND => requests.push(items::from_item(item)?),
+                MoreListing::KIND => mores.push(items::from_item(item)?),
                 _ => {}
             }
             Ok(())
@@ -300,7 +308,7 @@ impl Table {
         );
         let used = ProgrammeUse::of(own, assigned);
         jobs.sort_by_key(|job: &Job| (job.started_at, job.job));
-        Ok(budget.map(|budget| Overview { budget, used, jobs, guardrails, token, previews, imports }))
+        Ok(budget.map(|budget| Overview { budget, used, jobs, guardrails, token, previews, imports, requests, mores }))
     }
 
     pub async fn programme_use(&self, programme: &ProgrammeId) -> Result<ProgrammeUse, StoreError> {

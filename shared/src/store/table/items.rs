@@ -80,6 +80,8 @@ pub enum Queue {
     Rules,
     /// Programmes whose people are to be forgotten so long after this time.
     Retention,
+    /// What a person must decide, since this time.
+    Decision,
 }
 
 impl Queue {
@@ -96,6 +98,7 @@ impl Queue {
             Queue::Job => "job",
             Queue::Rules => "rules",
             Queue::Retention => "retention",
+            Queue::Decision => "decision",
         }
     }
 }

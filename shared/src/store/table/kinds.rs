@@ -45,12 +45,13 @@ kinds! {
     LosesTheName: Grant = "grant", Entry = "audit", Erasure = "erasure";
     Goes: Enrolment = "enrolment", KnownAddress = "address", StaffPerson = "person", Undeliverable = "undeliverable",
     SignIn = "sign-in", Session = "session", Link = "link", LoginRequest = "login-request";
-    IsSearched: OutboxRow = "outbox", Import = "import", ImportPart = "import-part", RosterPreview = "roster-preview";
+    IsSearched: OutboxRow = "outbox", Import = "import", ImportPart = "import-part", RosterPreview = "roster-preview",
+    Request = "request";
     Refuses: AddedAdmins = "admins", Roles = "roles", Programme = "programme";
     // Of grants and programmes.
     Stays: Reading = "reading", DoneByHand = "done-by-hand", Crossing = "crossing", Budget = "budget", Totals = "totals",
     GroupTotals = "group-totals", Digest = "digest", Job = "job", RosterToken = "roster-token", RateCount = "rate-count",
-    Guardrail = "guardrail", RulesDue = "rules-due", Tier = "tier", HourlyUses = "hourly-uses",
+    Guardrail = "guardrail", RulesDue = "rules-due", MoreListing = "more-listing", Tier = "tier", HourlyUses = "hourly-uses",
     // Of mail.
     FiledMail = "filed-mail", SentAs = "sent-as", MailDay = "mail-day", RosterMails = "roster-mails",
     BulkStop = "bulk-stop", MailServer = "mail-server", MailRefusal = "mail-refusal", Alarm = "alarm",

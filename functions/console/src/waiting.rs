@@ -1,0 +1,248 @@
+//! What waits for the reader's decision, on the page of all programmes and on the overview of one, each with the way to where it is
+//! decided; and an admin's decision about what faculty asked for.
+
+use bursar_core::domain::grant::MoreListing;
+use bursar_core::domain::programme::request::{CLOSE, COPY, Decision, Request};
+use bursar_core::store::{HeldBack, RosterPreview, SyncState, Undecided};
+use bursar_core::web::form::{LONGEST_REASON, line};
+
+use crate::prelude::*;
+use crate::{programmes, settings};
+
+/// The most that one page names; the rest is counted.
+const NAMED: usize = 20;
+
+pub(crate) struct WaitingItem {
+    pub(crate) kind: &'static str,
+    pub(crate) programme: Option<ProgrammeId>,
+    /// Of which programme, where the page is of several.
+    pub(crate) of: Option<String>,
+    pub(crate) grant: Option<GrantId>,
+    pub(crate) request: Option<Ulid>,
+    pub(crate) sentence: String,
+    /// The page with the form that decides it, and the words of the link.
+    pub(crate) link: (String, &'static str),
+    /// The words of the button that approves a request, where the page has the forms that decide it.
+    pub(crate) approve: Option<&'static str>,
+}
+
+#[derive(Default)]
+pub(crate) struct WaitingItems {
+    pub(crate) items: Vec<WaitingItem>,
+    pub(crate) more: usize,
+}
+
+impl WaitingItem {
+    /// A file that waits counts among what needs a person in its programme.
+    pub(crate) fn is_warning(&self) -> bool {
+        self.kind == "import" && self.of.is_none()
+    }
+
+    /// The last of a student's requests, unless it is decided by now.
+    async fn of_more(site: &Site, programme: &Programme, grant: &GrantId) -> Result<Option<WaitingItem>, AppError> {
+        let grant = site.table.get(Grant::key_of(&programme.id, grant)).await?;
+        let is_open =
+            |grant: &Grant| grant.open_request(&programme.settings, site.clock.now()).is_some() && !grant.is_over();
+        let Some(grant) = grant.filter(is_open) else { return Ok(None) };
+        let Person { name, address, .. } = &grant.person;
+        let who = name.as_deref().unwrap_or(address.as_written());
+        let cap = grant.cap(&programme.settings).to_dollars_down();
+        Ok(Some(WaitingItem {
+            kind: "more",
+            sentence: format!("{who} asks for more than {cap}."),
+            link: (format!("{}#more", paths::grant(&programme.id, &grant.id)), "Decide"),
+            grant: Some(grant.id),
+            ..WaitingItem::of_programme(programme)
+        }))
+    }
+
+    async fn of_request(site: &Site, programme: &Programme, request: &Request) -> Result<WaitingItem, AppError> {
+        let who = show::person(&site.table, &request.by).await?;
+        let wishes: Vec<String> = request.wishes.iter().map(|wish| format!("{}: {}", wish.label, wish.words)).collect();
+        let at = column_time(request.asked_at, programme.settings.term.zone());
+        let approve = if request.is_for(CLOSE) {
+            "Look at what closing does"
+        } else if request.is_for(COPY) {
+            "Open the filled form"
+        } else {
+            "Approve"
+        };
+        Ok(WaitingItem {
+            kind: "request",
+            sentence: format!("{who} asked on {at}. {}.", wishes.join("; ")),
+            link: (format!("{}#request-{}", paths::programme(&programme.id), request.request), "Decide"),
+            request: Some(request.request),
+            approve: Some(approve),
+            ..WaitingItem::of_programme(programme)
+        })
+    }
+
+    fn of_import(programme: &Programme, import: Ulid) -> WaitingItem {
+        WaitingItem {
+            kind: "import",
+            sentence: "A registrar's file waits, and changes nothing until somebody applies it.".to_owned(),
+            link: (paths::roster_file(&programme.id, import), "See what it would change"),
+            ..WaitingItem::of_programme(programme)
+        }
+    }
+
+    fn of_file(programme: &Programme, file: &RosterPreview) -> WaitingItem {
+        let until = column_time(file.until, programme.settings.term.zone());
+        let item = WaitingItem::of_import(programme, file.import);
+        let why = file.why.join(" ");
+        WaitingItem {
+            sentence: format!("{} {why} That can be done until {until}, or until the next file comes.", item.sentence),
+            ..item
+        }
+    }
+
+    fn of_programme(programme: &Programme) -> WaitingItem {
+        WaitingItem {
+            kind: "",
+            programme: Some(programme.id.clone()),
+            of: Some(programme.settings.name.clone()),
+            grant: None,
+            request: None,
+            sentence: String::new(),
+            link: (String::new(), ""),
+            approve: None,
+        }
+    }
+
+    fn of_safety_limit(held: &HeldBack) -> WaitingItem {
+        WaitingItem {
+            kind: "safety-limit",
+            programme: None,
+            of: None,
+            grant: None,
+            request: None,
+            sentence: format!(
+                "The last check would have ended {}, which is unusually much, so it did not.",
+                held.words()
+            ),
+            link: (paths::ACCOUNT.to_owned(), "See which"),
+            approve: None,
+        }
+    }
+}
+
+impl WaitingItems {
+    /// What waits for this reader in any of their programmes, found by one query.
+    pub(crate) async fn of_reader(
+        site: &Site,
+        visitor: &Visitor,
+        programmes: &[(Programme, Role)],
+        sync: &SyncState,
+    ) -> Result<WaitingItems, AppError> {
+        let mut items = Vec::new();
+        if visitor.is_admin {
+            let held = sync.held_back.as_ref().filter(|held| held.released_by.is_none());
+            items.extend(held.map(WaitingItem::of_safety_limit));
+        }
+        let mut undecided: Vec<_> = site.table.undecided().await?;
+        undecided.retain(|(of, what)| {
+            let decides = match what {
+                Undecided::Request(_) => Role::Admin,
+                Undecided::More(_) | Undecided::Import(_) => Role::Faculty,
+            };
+            programmes.iter().any(|(programme, role)| programme.id == *of && *role >= decides)
+        });
+        let more = undecided.len().saturating_sub(NAMED);
+        for (of, what) in undecided.into_iter().take(NAMED) {
+            let Some((programme, _)) = programmes.iter().find(|(programme, _)| programme.id == of) else { continue };
+            items.extend(match what {
+                Undecided::More(grant) => WaitingItem::of_more(site, programme, &grant).await?,
+                Undecided::Import(import) => Some(WaitingItem::of_import(programme, import)),
+                Undecided::Request(id) => {
+                    let request = site.table.get(Request::key_of(&of, id)).await?;
+                    match request.filter(|request| request.is_open(site.clock.now())) {
+                        Some(request) => Some(WaitingItem::of_request(site, programme, &request).await?),
+                        None => None,
+                    }
+                }
+            });
+        }
+        items.iter_mut().for_each(|item| item.approve = None);
+        Ok(WaitingItems { items, more })
+    }
+
+    /// What waits for this reader in one programme, of what its overview has.
+    pub(crate) async fn of_programme(
+        site: &Site,
+        access: &ProgrammeAccess,
+        (mores, requests, file): (&[MoreListing], &[Request], Option<&RosterPreview>),
+    ) -> Result<WaitingItems, AppError> {
+        let (programme, now, mut items) = (&access.programme, site.clock.now(), Vec::new());
+        if access.is_admin() {
+            for request in requests.iter().filter(|request| request.is_open(now)) {
+                items.push(WaitingItem::of_request(site, programme, request).await?);
+            }
+        }
+        if access.is_faculty() {
+            items.extend(file.map(|file| WaitingItem::of_file(programme, file)));
+            for listing in mores.iter().take(NAMED) {
+                items.extend(WaitingItem::of_more(site, programme, &listing.grant).await?);
+            }
+        }
+        items.iter_mut().for_each(|item| item.of = None);
+        Ok(WaitingItems { items, more: mores.len().saturating_sub(NAMED) })
+    }
+}
+
+/// An admin's decision. One to close or copy leads to the page on which that is done, which then answers the request.
+pub(crate) async fn decide(Path((_, id)): Path<(String, Ulid)>, post: Post<Faculty>) -> Answer {
+    let Post { site, access, fields, now, .. } = &post;
+    if !access.is_admin() {
+        return Err(AppError::no_right());
+    }
+    let programme = &access.programme;
+    let request = site.table.get(Request::key_of(&programme.id, id)).await?.ok_or_else(AppError::not_found)?;
+    let is_approved = match fields.get("act") {
+        Some("approve") => true,
+        Some("decline") => false,
+        _ => return Err(AppError::unprocessable("The form did not say whether to approve or to decline.")),
+    };
+    let reason = line(fields.filled("reason").unwrap_or_default(), LONGEST_REASON).map_err(AppError::unprocessable)?;
+    let done = |notice| Ok(site.done(&paths::programme(&programme.id), &notice));
+    if let Some(before) = &request.decision {
+        return if before.is_approved == is_approved { done(Notice::Already) } else { Err(decided(before)) };
+    }
+    if !request.is_open(*now) {
+        return Err(AppError::not_found());
+    }
+    if is_approved && request.is_for(CLOSE) {
+        let named = ("request".to_owned(), id.to_string());
+        let carried = fields.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let fields = carried.filter(|(name, _)| *name != named.0).chain([named.clone()]).collect();
+        return programmes::close(Post { fields, ..post }).await;
+    }
+    if is_approved && request.is_for(COPY) {
+        let copying = Some(programmes::copying_as_asked(site, programme, &request).await?);
+        return settings::show(site, access, settings::PageState { copying, request: Some(id), ..Default::default() })
+            .await;
+    }
+    if is_approved {
+        settings::approve(&post, &request).await?;
+    }
+    match site.table.decide_request(&request, Decision { is_approved, reason }, post.author()).await? {
+        true => done(Notice::RequestDecided { is_approved }),
+        false => Err(AppError::conflict("Somebody else decided this at the same moment. Look at the overview again.")),
+    }
+}
+
+/// After an admin closed or copied a programme from the request for it.
+pub(crate) async fn answer(post: &Post<Faculty>) -> Result<(), AppError> {
+    let id = post.fields.filled("request").and_then(|id| id.parse().ok());
+    let Some(id) = id else { return Ok(()) };
+    let request = post.site.table.get(Request::key_of(&post.access.programme.id, id)).await?;
+    if let Some(request) = request.filter(|request| request.is_open(post.now)) {
+        let decision = Decision { is_approved: true, reason: None };
+        post.site.table.decide_request(&request, decision, post.author()).await?;
+    }
+    Ok(())
+}
+
+fn decided(before: &Decision) -> AppError {
+    let verb = if before.is_approved { "approved" } else { "declined" };
+    AppError::conflict(format!("Nothing was done: this was {verb} before, and who asked was told so."))
+}
