@@ -94,8 +94,6 @@ pub(crate) struct Form<T: FormValue> {
     apart: (String, String),
     /// Whether what is saved by now is shown beside what was typed.
     is_beside: bool,
-    /// Whether an admin is asked for what is an admin's.
-    is_requesting: bool,
     /// Why nothing of it was done.
     pub(crate) refusal: Option<&'static str>,
 }
@@ -133,14 +131,7 @@ impl<T: FormValue> Form<T> {
             let text = text(field);
             (field.id, Entry { saved: text.clone(), text, ..Entry::default() })
         });
-        Form {
-            before: None,
-            entries: entries.collect(),
-            apart: Default::default(),
-            is_beside: false,
-            is_requesting: false,
-            refusal: None,
-        }
+        Form { before: None, entries: entries.collect(), apart: Default::default(), is_beside: false, refusal: None }
     }
 
     /// One of several forms on a page. `suffix` is behind the names of its fields, where one request posts several.
@@ -244,10 +235,6 @@ impl<T: FormValue> Form<T> {
         Form { is_beside: true, ..self }
     }
 
-    pub(crate) fn requesting(self, is_requesting: bool) -> Form<T> {
-        Form { is_requesting, ..self }
-    }
-
     /// The fields as the template shows them.
     pub(crate) fn shown(&self, which: impl Fn(&Field<T>) -> bool) -> Vec<ShownField<'_>> {
         let shown = |field: &'static Field<T>| {
@@ -261,7 +248,7 @@ impl<T: FormValue> Form<T> {
                 hint: field.hint,
                 kind: field.kind,
                 is_required: field.is_required,
-                is_requested: self.is_requesting && field.owner == Owner::Admins,
+                owner: field.owner,
                 value: &entry.text,
                 choices: &entry.choices,
                 error: entry.error.as_deref(),
@@ -312,7 +299,7 @@ pub(crate) struct ShownField<'a> {
     pub(crate) hint: &'static str,
     kind: Kind,
     pub(crate) is_required: bool,
-    pub(crate) is_requested: bool,
+    pub(crate) owner: Owner,
     pub(crate) value: &'a str,
     choices: &'a [(String, String)],
     pub(crate) error: Option<&'a str>,

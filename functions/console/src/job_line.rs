@@ -73,12 +73,9 @@ fn told(job: &Job) -> String {
     let (done, all) = (job.done, job.all);
     let [running, ended, failed] = match job.work {
         Work::Import { .. } => [
-            format!("The roster is being applied: {done} of {all} lines are done."),
-            format!(
-                "The last roster was applied: {all} lines. Whom it added by mistake is taken out by uploading the right list, with \
-                 those who are not in it dropped."
-            ),
-            format!("The last roster was not applied to its end, {done} of {all} lines are done."),
+            format!("The roster is being changed: {done} of {all} changes are done."),
+            format!("The last change of the roster is done: {all} of {all}."),
+            format!("The last change of the roster was not done to its end: {done} of {all} are."),
         ],
         Work::Bulk { .. } => [
             format!(

@@ -126,6 +126,7 @@ mod tests {
             programme: programme().id,
             until: at("2026-11-30T03:00:00Z"),
             replaces: true,
+            email_column: None,
             roster: "0123456789ab".to_owned(),
             rows: "0".repeat(64),
             why: ["It adds 12 people to the 40 on the roster, more than a fifth.", "Of its 50 rows 3 are refused."]

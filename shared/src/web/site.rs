@@ -27,6 +27,7 @@ const ENOUGH_TO_TELL: Duration = Duration::from_secs(10);
 pub struct Site {
     pub frame: Arc<Frame>,
     pub origin: Origin,
+    pub mail_from: Arc<str>,
     pub cookies: Cookies,
     pub table: Table,
     pub provider: Provider,
@@ -46,6 +47,7 @@ impl Site {
         Site {
             frame: Arc::new(Frame::of(config)),
             origin: config.origin.clone(),
+            mail_from: config.mail_from.as_written().into(),
             cookies: Cookies::of(&config.origin),
             provider: Provider::new(config, &clock),
             table,

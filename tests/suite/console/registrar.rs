@@ -52,10 +52,12 @@ async fn a_roster_keeps_itself() {
     let page = faye.submit(&faye.get(ROSTER).await, TOKEN, &[("act", "make")]).await.expect(200);
     let token = page.text("token").unwrap();
     let line = format!(
-        "curl --fail-with-body -T roster.csv -H \"Authorization: Bearer {token}\" -H \"Content-Type: {BYTES}\" \"{}{ROSTER}\"",
+        "curl --fail-with-body -T roster.csv -H @roster-token.txt -H \"Content-Type: {BYTES}\" \"{}{ROSTER}\"",
         campus.ready.web
     );
-    assert!(token.starts_with("bursar-roster-") && page.examples().contains(&line), "{:?}", page.examples());
+    let file_of_token = format!("Authorization: Bearer {token}");
+    assert!(token.starts_with("bursar-roster-"));
+    assert!(page.examples().contains(&line) && page.examples().contains(&file_of_token), "{:?}", page.examples());
 
     let first = campus.browser().put(ROSTER, &token, BYTES, file(0..20)).await.expect(202);
     let import = said(&first)["import"].as_str().unwrap().to_owned();

@@ -19,7 +19,7 @@ async fn admins_are_asked_once_a_day_and_the_rest_is_saved() {
     let campus = staffed().await;
     let (faye, admin) = (campus.student("faye").await, campus.admin().await);
     let form = faye.get(SETTINGS).await;
-    assert!(form.body.contains("(an admin decides)"));
+    assert!(form.body.contains("(an admin decides)") && form.body.matches("<legend>").count() == 6);
     assert!(!admin.get(SETTINGS).await.body.contains("(an admin decides)"));
     let asks = [("budget_usd", "8000"), ("cost_code", "4711"), ("contact", "room 101"), ("thresholds", "90, 50,50")];
     // A repeated post, an equal request from a newer form, and another one.

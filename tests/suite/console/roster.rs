@@ -57,11 +57,15 @@ async fn a_roster_is_shown_and_then_applied_once() {
     assert_eq!(counts(&shown), [2, 0, 0, 0, 0, 2]);
     assert_eq!(shown.attributes("refused-row", "data-line"), ["4", "5"]);
     assert_eq!(shown.attributes("row", "data-line"), ["2", "3"]);
-    assert!(shown.body.contains("example.edu (3)"), "the row of no address names no domain: {}", shown.readable());
+    assert!(shown.all("refused-row")[0].text.contains("not an address"), "what cannot be read is shown");
+    assert!(shown.all("unusual-domains").is_empty() && shown.readable().contains("2 people get an invitation"));
     assert!(shown.one("ignored-columns").text.contains("year"));
     assert!(people(&campus).await.is_empty(), "nothing happened yet");
     assert_eq!(admin.submit(&shown, APPLY, &[]).await.expect(303).location(), Some(ROSTER));
-    assert_eq!(admin.get(ID).await.attributes("job", "data-state"), ["done"]);
+    let (overview, roster) = (admin.get(ID).await, admin.get(ROSTER).await);
+    assert_eq!(overview.attributes("job", "data-state"), ["done"]);
+    assert!(overview.readable().contains("2 can claim a key"), "no sync has counted them: {}", overview.readable());
+    assert!(roster.body.contains("“Your API key for CS pilot” from "), "what the course page says of the invitation");
     assert_eq!(people(&campus).await, ["ada Ada A", "bob Bob A"]);
     let before = campus.gate.calls().len();
     admin.submit(&shown, APPLY, &[]).await.expect(303);
@@ -418,6 +422,7 @@ async fn who_is_dropped_returns_with_the_next_file() {
     let admin = campus.admin().await;
     let shown = preview(&admin, "replace", "email\neve@example.edu\n").await;
     assert_eq!(counts(&shown), [1, 0, 0, 4, 0, 0]);
+    assert!(shown.readable().contains("Apply: drop 4 people"));
     let unconfirmed = admin.submit(&shown, APPLY, &[]).await.expect(422);
     assert!(unconfirmed.alert().unwrap().contains('4'), "{:?}", unconfirmed.alerts());
     admin.submit(&unconfirmed, APPLY, &[("confirm_dropped", "3")]).await.expect(422);
@@ -536,9 +541,13 @@ async fn a_refused_file_changes_nothing() {
         (format!("email\n{}", "a@example.edu\n".repeat(50_001)).into_bytes(), 413, ""),
         (vec![b'a'; (4 << 20) + 1], 413, ""),
     ] {
+        let is_read = file.len() <= 4 << 20;
         let refused = preview(&admin, "add", file).await.expect(status);
         assert!(refused.alerts().len() == 1 && refused.body.contains(why), "{:?}", refused.alerts());
+        assert_eq!(refused.offers(ROSTER), is_read, "the form again: {}", refused.readable());
     }
+    let typed = preview(&admin, "add", "email\nada@example.edu\nbob@example.edu\ncid@exmaple.edu\n").await;
+    assert!(typed.one("unusual-domains").text.contains("exmaple.edu (1)"), "{}", typed.readable());
     preview(&admin, "add", groups(500)).await.expect(200);
     preview(&admin, "merge", "email\n").await.expect(422);
     admin.post(ROSTER, &[("mode", "add")]).await.expect(415);
@@ -556,5 +565,15 @@ async fn a_refused_file_changes_nothing() {
     campus.minutes(1);
     preview(&admin, "add", file).await.expect(200);
     assert!(people(&campus).await.is_empty());
+
+    // Under a heading that nobody knows: the person says so, and chooses the file again. It holds until the file is applied.
+    let file = b"Login,Who\nada@example.edu,Ada\n";
+    let refused = preview(&admin, "replace", file).await.expect(422);
+    assert!(refused.alert().unwrap().contains("Login, Who"), "{:?}", refused.alerts());
+    assert_eq!(refused.form(ROSTER).value("mode"), Some("replace"));
+    let chosen = async |column| admin.upload(&refused, ROSTER, &[("email_column", column)], "r.csv", file).await;
+    assert!(chosen("Email").await.expect(422).offers(ROSTER));
+    admin.submit(&chosen(" LOGIN ").await.expect(200), APPLY, &[]).await.expect(303);
+    assert_eq!(people(&campus).await, ["ada - -"]);
     campus.finish().await;
 }

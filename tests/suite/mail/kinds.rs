@@ -53,6 +53,7 @@ async fn each_kind_of_mail_reaches_its_reader() {
         programme: campus.programme.clone(),
         until: now + WAITS_FOR,
         replaces: true,
+        email_column: None,
         roster: String::new(),
         rows: String::new(),
         why: vec!["It is the first file.".to_owned()],

@@ -41,12 +41,6 @@ impl FormValue for TypedPerson {
     }
 }
 
-impl TypedPerson {
-    pub(super) fn form() -> Form<TypedPerson> {
-        Form::blank().apart("person-", "")
-    }
-}
-
 fn text(form: &Text<'_, TypedPerson>, to: &mut Option<String>) -> Result<(), String> {
     *to = line::text(form.text()).map_err(|why| format!("This {why}."))?;
     Ok(())
@@ -56,7 +50,7 @@ pub(crate) async fn add_person(post: Post<Faculty>) -> Answer {
     let Post { site, access, fields, .. } = &post;
     let programme = &access.programme;
     has_open_roster(programme)?;
-    let mut form = TypedPerson::form().typed(fields);
+    let mut form = Form::<TypedPerson>::blank().apart("person-", "").typed(fields);
     if let Some(TypedPerson { address: Some(address), name, group, roster_id }) = form.read() {
         let known = site.table.grants(&programme.id).await?;
         let has_address = |id: &GrantId| known.iter().any(|of| of.id == *id && of.person.address == address);
@@ -74,7 +68,7 @@ pub(crate) async fn add_person(post: Post<Faculty>) -> Answer {
             Err(why) => form.refuse("email", why),
         }
     }
-    Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, show(site, access, Some(form)).await))
+    Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, show(site, access, Some(form), None).await))
 }
 
 /// Takes the steps one after the other, which a second request finds taken. What may find no room comes first: then nothing was done.

@@ -43,6 +43,9 @@ pub(super) struct PlannedRow {
     pub(super) id: Option<String>,
     /// Why it is refused, or what was so before.
     pub(super) reason: String,
+    /// The beginning of a refused row's address as it was typed, which is not kept.
+    #[serde(skip)]
+    pub(super) cell: String,
 }
 
 bursar_core::named! {
@@ -130,7 +133,7 @@ pub(super) fn domain(address: &EmailAddress) -> &str {
 impl PlannedRow {
     fn of(row: &RosterRow, changes: Vec<Change>, reason: String) -> PlannedRow {
         let RosterRow { line, address, name, group, id } = row.clone();
-        PlannedRow { line: Some(line), changes, address: Some(address), name, group, id, reason }
+        PlannedRow { line: Some(line), changes, address: Some(address), name, group, id, reason, cell: String::new() }
     }
 
     /// Its place in the file of all rows, whatever the roster is by the next part.
@@ -340,7 +343,7 @@ mod tests {
         let mut eve = grant(4, "eve", "B");
         (eve.holds.dropped, eve.state) = (Some(Moment::UNIX_EPOCH), GrantState::Revoked);
         let grants = [grant(1, "ada", "A"), grant(2, "bob", "A"), grant(3, "cid", "B"), eve];
-        plan(parse::file(text.as_bytes()).unwrap(), &grants, mode)
+        plan(parse::file(text.as_bytes(), None).unwrap(), &grants, mode)
     }
 
     fn counts(plan: &ImportPlan) -> [usize; 6] {
@@ -373,7 +376,7 @@ mod tests {
     fn who_was_dropped_and_is_named_again_returns_also_when_something_else_is_said_of_them() {
         let mut grants = [grant(1, "ada", "A"), grant(2, "bob", "A"), grant(3, "cid", "B"), grant(4, "dan", "B")];
         grants.iter_mut().take(3).for_each(|grant| grant.holds.dropped = Some(Moment::UNIX_EPOCH));
-        let planned = |text: &str, mode| plan(parse::file(text.as_bytes()).unwrap(), &grants, mode);
+        let planned = |text: &str, mode| plan(parse::file(text.as_bytes(), None).unwrap(), &grants, mode);
         let returns = |number: u8| Step::Return { grant: format!("{number:016x}").parse().unwrap() };
         for mode in [AbsentRows::Add, AbsentRows::Replace] {
             let plan = planned("email,group\nada@uni.edu,A\nbob@uni.edu,B\ndan@uni.edu,B\n", mode);

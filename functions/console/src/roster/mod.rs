@@ -74,7 +74,9 @@ const COLUMNS: [Column<PlannedRow>; 7] = [
         let changes: Vec<&str> = row.changes.iter().map(|change| change.as_str()).collect();
         Cell::exact(Some(changes.join(" ")))
     }),
-    column("Address").file("email").of(|row| Cell::text(row.address.as_ref().map(EmailAddress::as_written))),
+    column("Address").file("email").of(|row| {
+        Cell::text(row.address.as_ref().map(EmailAddress::as_written).or((!row.cell.is_empty()).then_some(&*row.cell)))
+    }),
     column("Name").file("name").of(|row| Cell::text(row.name.as_deref())),
     column("Group").file("group").of(|row| Cell::text(row.group.as_deref())),
     column("Id").file("id").of(|row| Cell::text(row.id.as_deref())),
@@ -82,16 +84,34 @@ const COLUMNS: [Column<PlannedRow>; 7] = [
 ];
 
 impl Compared {
-    async fn of(site: &Site, programme: &Programme, file: &[u8], mode: AbsentRows) -> Result<Compared, AppError> {
-        let file = parse::file(file).map_err(|error| match error {
-            FileError::TooMany => {
-                let why = "A roster has at most 50,000 rows. Put the others into a programme of their own.";
-                AppError::refused(StatusCode::PAYLOAD_TOO_LARGE, why)
-            }
-            why => AppError::unprocessable(why.to_string()),
-        })?;
+    /// Compares a file, unless there is something wrong with it.
+    async fn of(
+        site: &Site,
+        programme: &Programme,
+        file: &[u8],
+        email_column: Option<&str>,
+        mode: AbsentRows,
+    ) -> Result<Result<Compared, FileError>, StoreError> {
+        let file = match parse::file(file, email_column) {
+            Ok(file) => file,
+            Err(why) => return Ok(Err(why)),
+        };
         let compared = Compared::with(file, site.table.grants(&programme.id).await?, mode);
-        too_many_groups(compared.plan.groups).map_or(Ok(compared), |why| Err(AppError::unprocessable(why)))
+        Ok(match too_many_groups(compared.plan.groups) {
+            Some(why) => Err(FileError::TooManyGroups(why)),
+            None => Ok(compared),
+        })
+    }
+
+    /// A file that was kept, compared with the roster as it is now.
+    async fn kept(
+        site: &Site,
+        programme: &Programme,
+        preview: &RosterPreview,
+        file: &[u8],
+    ) -> Result<Compared, AppError> {
+        let (column, mode) = (preview.email_column.as_deref(), AbsentRows::replacing(preview.replaces));
+        Compared::of(site, programme, file, column, mode).await?.map_err(FileError::answer)
     }
 
     fn with(file: RosterFile, grants: Vec<Grant>, mode: AbsentRows) -> Compared {
@@ -118,11 +138,20 @@ impl Compared {
             programme: programme.id.clone(),
             until,
             replaces: self.mode == AbsentRows::Replace,
+            email_column: None,
             roster: self.roster.clone(),
             rows: sha256_hex(&[&String::from_utf8_lossy(&ImportPart::bytes_of(&self.plan.rows))]),
             token: None,
             why: Vec::new(),
         }
+    }
+
+    /// The domains that nobody on the roster has, with how many people of the file have each; the file's most frequent is its usual one.
+    fn unusual_domains(&self) -> Vec<(&str, usize)> {
+        let domains = self.plan.domains();
+        let usual = domains.iter().max_by_key(|(_, people)| **people).map(|(domain, _)| *domain);
+        let unusual = waits::unknown_domains(self).into_iter().filter(|domain| Some(*domain) != usual);
+        unusual.filter_map(|domain| Some((domain, *domains.get(domain)?))).collect()
     }
 
     fn page(&self, site: &Site, access: &ProgrammeAccess, of: &RosterPreview, refused: Option<&str>) -> Reply {
@@ -165,16 +194,24 @@ pub(crate) async fn preview(Upload { form, file }: Upload) -> Answer {
     let Post { site, access, fields, now, deadline, .. } = &form;
     let programme = &access.programme;
     has_open_roster(programme)?;
-    let file = file.ok_or_else(|| AppError::unprocessable("Choose a CSV file first."))?;
     let mode = AbsentRows::of(fields.filled("mode"));
     let mode = mode.ok_or_else(|| AppError::unprocessable("The mode is either add or replace."))?;
-    let compared = Compared::of(site, programme, &file, mode).await?;
+    let column = fields.filled("email_column").map(str::trim);
+    let file = file.unwrap_or_default();
+    let compared = match Compared::of(site, programme, &file, column, mode).await? {
+        Ok(compared) => compared,
+        Err(why) => {
+            let status = why.status();
+            return Err(AppError::page(status, page::show(site, access, None, Some((why, mode))).await));
+        }
+    };
     let uses = HourlyUses::none("previews", &programme.id);
     if let Err(until) = site.table.use_hourly(&uses, PREVIEWS_AN_HOUR, *now, *deadline).await? {
         let why = "A hundred files were uploaded for this programme within an hour. Nothing was changed; upload the file again later.";
         return Err(AppError::too_fast(why, until.duration_since(*now)));
     }
     let preview = compared.preview(programme, *now + PREVIEW_LASTS, *now);
+    let preview = RosterPreview { email_column: column.map(str::to_owned), ..preview };
     if !compared.plan.rows.is_empty() {
         site.table.keep_preview(&preview, &file, &[], *deadline).await?;
     }
@@ -194,7 +231,7 @@ pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
     }
     let (preview, file) = site.table.preview(&programme.id, previewed, *now).await?.ok_or_else(gone)?;
     let before = last_import(site, programme).await?;
-    let compared = Compared::of(site, programme, &file, AbsentRows::replacing(preview.replaces)).await?;
+    let compared = Compared::kept(site, programme, &preview, &file).await?;
     // The page that was pressed may be newer than the preview.
     if compared.roster != fields.filled("roster").unwrap_or(&preview.roster) {
         let why =
@@ -302,7 +339,7 @@ pub(crate) async fn kept(
     } else {
         let kept = site.table.preview(&programme.id, import, site.clock.now()).await?;
         let (preview, bytes) = kept.ok_or_else(AppError::not_found)?;
-        let compared = Compared::of(&site, programme, &bytes, AbsentRows::replacing(preview.replaces)).await?;
+        let compared = Compared::kept(&site, programme, &preview, &bytes).await?;
         if as_file.is_none() {
             return Ok(compared.page(&site, &access, &preview, None));
         }

@@ -3,6 +3,8 @@
 use bursar_core::store::{Overview, RosterMails, RosterPreview};
 
 use super::add_person::TypedPerson;
+use super::compare::AbsentRows;
+use super::parse::FileError;
 use super::registrar;
 use crate::form::ShownField;
 use crate::job_line::JobLine;
@@ -19,7 +21,13 @@ struct RosterPage<'a> {
     /// The registrar's file that waits for a person, and until when.
     waiting: Option<(String, RosterPreview)>,
     applied: Vec<AppliedRoster>,
+    /// What is wrong with a file, and what was to become of people who are not in it.
+    file: Option<(FileError, AbsentRows)>,
     person: Vec<ShownField<'a>>,
+    /// For the course's page: how the invitation is known.
+    announcement: String,
+    /// Those who have no key and may claim one.
+    unreserved: u64,
     mails: RosterMails,
     /// Those who had claimed by the last sync, and when that was.
     claimed: Option<u32>,
@@ -38,11 +46,16 @@ struct AppliedRoster {
 }
 
 pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> Answer {
-    show(&site, &access, None).await
+    show(&site, &access, None, None).await
 }
 
-/// The page, with the form of one person as it was posted.
-pub(super) async fn show(site: &Site, access: &ProgrammeAccess, person: Option<Form<TypedPerson>>) -> Answer {
+/// The page, with the form of one person as it was posted, or what is wrong with a file.
+pub(super) async fn show(
+    site: &Site,
+    access: &ProgrammeAccess,
+    person: Option<Form<TypedPerson>>,
+    file: Option<(FileError, AbsentRows)>,
+) -> Answer {
     let (now, programme) = (site.clock.now(), &access.programme);
     if !programme.settings.roster {
         return Err(AppError::not_found());
@@ -52,13 +65,14 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, person: Option<F
         site.table.sync_state(),
         site.table.roster_mails(&programme.id)
     )?;
-    let Overview { used, jobs, token, previews, imports, .. } = known.ok_or_else(AppError::not_found)?;
+    let Overview { budget, used, jobs, token, previews, imports, .. } = known.ok_or_else(AppError::not_found)?;
     let time = |at| column_time(at, programme.settings.term.zone());
     let token = match token {
         Some(token) => Some(registrar::in_words(site, programme, &token, now).await?),
         None => None,
     };
-    let person = person.unwrap_or_else(TypedPerson::form);
+    let person = person.unwrap_or_else(|| Form::blank().apart("person-", ""));
+    let name = &programme.settings.name;
     let may_edit = access.is_faculty() && programme.closed_at.is_none();
     Ok(site.page(&RosterPage {
         frame: PageFrame::of(site, &access.visitor),
@@ -68,9 +82,17 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, person: Option<F
         jobs: JobLine::of_programme(programme, &jobs, now),
         waiting: waiting(previews, now).map(|file| (time(file.until), file)),
         applied: applied(&imports, now, time),
+        file,
         person: person.all(),
+        announcement: format!(
+            "You will get a mail with the subject “Your API key for {name}” from {}. It is ours. It leads to {}, where you sign in with \
+             your university address; no password is asked for.",
+            site.mail_from,
+            site.origin.as_str()
+        ),
+        unreserved: budget.unreserved.people(),
         mails,
-        claimed: used.own.as_ref().map(|own| own.people.claimed),
+        claimed: used.own.map(|own| own.people.claimed),
         as_of: sync.listed_at.map(time),
         token,
     }))

@@ -12,13 +12,26 @@ use crate::prelude::*;
 
 const MOST_ROWS: usize = 50_000;
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
+/// The most headings from which the one of the addresses is chosen, and the longest in bytes.
+const OFFERED: (usize, usize) = (50, 200);
 /// The most names that show whether the encoding was guessed well.
 const SHOWN_NAMES: usize = 5;
 
-// The names of each column, in lower case: first our own, then those of Canvas' gradebook and `users.csv`, and of Moodle's participants in
-// English and German. A column with our own name is taken before any other.
-const EMAIL: [&str; 5] = ["email", "email address", "e-mail-adresse", "sis login id", "login_id"];
-const NAME: [&str; 3] = ["name", "student", "full_name"];
+// The names of each column, in lower case: first our own, then those of Canvas' gradebook and `users.csv`, of Moodle's participants in
+// English and German, and what people write. A column with our own name is taken before any other.
+const EMAIL: [&str; 10] = [
+    "email",
+    "email address",
+    "e-mail-adresse",
+    "sis login id",
+    "login_id",
+    "e-mail",
+    "mail",
+    "e-mail address",
+    "university email",
+    "primary email",
+];
+const NAME: [&str; 4] = ["name", "student", "full_name", "full name"];
 /// Read where there is no column for the whole name.
 const FIRST_NAME: [&str; 4] = ["first name", "first_name", "firstname", "vorname"];
 const LAST_NAME: [&str; 5] = ["last name", "last_name", "lastname", "surname", "nachname"];
@@ -70,12 +83,14 @@ pub(super) enum FileError {
         "The file is damaged: it begins as {0}, and what follows is not. In a spreadsheet, save it as \"CSV UTF-8\"."
     )]
     Damaged(&'static str),
-    #[error("The file is empty.")]
+    #[error("No file was chosen, or it is empty.")]
     Empty,
     #[error("The file has a header and no rows.")]
     NoRows,
-    #[error("The first row must name the columns, and one of them must be email.")]
-    NoEmail,
+    #[error("No column is called email. The first row names the columns: {}.", .0.join(", "))]
+    NoEmail(Vec<String>),
+    #[error("The first row is a person already. Put a row above it that names the columns, such as email,name,group.")]
+    NoHeader,
     #[error(
         "The logins in this file are no addresses. In Canvas only the file users.csv has addresses: a Canvas admin gets it from the report \"Provisioning\" or \"SIS Export\". Or add a column email to this file."
     )]
@@ -86,8 +101,25 @@ pub(super) enum FileError {
         "The quote (\") that the row of line {0} opens is not closed, so everything after it would be one cell. Close it, or write the file again: it may have been cut off."
     )]
     OpenQuote(u64),
-    #[error("too many rows")]
+    #[error("A roster has at most 50,000 rows. Put the others into a programme of their own.")]
     TooMany,
+    #[error("{0}")]
+    TooManyGroups(String),
+}
+
+impl FileError {
+    pub(super) fn status(&self) -> StatusCode {
+        if *self == FileError::TooMany { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::UNPROCESSABLE_ENTITY }
+    }
+
+    pub(super) fn answer(self) -> AppError {
+        AppError::refused(self.status(), self.to_string())
+    }
+
+    /// The headings of which one is that of the addresses.
+    pub(super) fn headings(&self) -> &[String] {
+        if let FileError::NoEmail(headings) = self { headings } else { &[] }
+    }
 }
 
 /// The positions of the known columns.
@@ -114,7 +146,8 @@ impl RosterFile {
     }
 }
 
-pub(super) fn file(bytes: &[u8]) -> Result<RosterFile, FileError> {
+/// Reads a file; `email_column` says under which heading the addresses stand, if not under a known one.
+pub(super) fn file(bytes: &[u8], email_column: Option<&str>) -> Result<RosterFile, FileError> {
     let (text, encoding) = decode(bytes)?;
     // A quote that is left open takes the mark into its cell.
     let marked = format!("{text}\n{END}");
@@ -129,7 +162,7 @@ pub(super) fn file(bytes: &[u8]) -> Result<RosterFile, FileError> {
         return Err(FileError::Empty);
     }
     let header_at = lines.of(&record);
-    let columns = Columns::of(&record)?;
+    let columns = Columns::of(&record, email_column)?;
     let mut file = RosterFile {
         header: columns.header.clone(),
         ignored: columns.ignored.clone(),
@@ -232,7 +265,7 @@ impl LineCounter<'_> {
 }
 
 impl Columns {
-    fn of(header: &ByteRecord) -> Result<Columns, FileError> {
+    fn of(header: &ByteRecord, email_column: Option<&str>) -> Result<Columns, FileError> {
         let titles: Vec<String> = header.iter().map(cell_text).collect();
         let lower: Vec<String> = titles.iter().map(|title| title.to_lowercase()).collect();
         let find = |known: &[&str], field: &'static str| {
@@ -245,7 +278,17 @@ impl Columns {
             if found.len() > 1 { Err(FileError::Twice(field)) } else { Ok(found.first().copied()) }
         };
         let is_gradebook = lower.iter().any(|title| title == GRADEBOOK_LOGIN);
-        let email = find(&EMAIL, "email")?.ok_or(FileError::NoEmail)?;
+        let email = match email_column.map(str::to_lowercase) {
+            Some(chosen) => find(&[&chosen], "email")?,
+            None => find(&EMAIL, "email")?,
+        };
+        let Some(email) = email else {
+            let is_person = titles.iter().any(|title| EmailAddress::parse(title).is_ok());
+            let mut offered = titles;
+            offered.retain(|title| !title.is_empty() && title.len() <= OFFERED.1);
+            offered.truncate(OFFERED.0);
+            return Err(if is_person { FileError::NoHeader } else { FileError::NoEmail(offered) });
+        };
         let name = match find(&NAME, "name")? {
             Some(whole) => vec![whole],
             None => [find(&FIRST_NAME, "first name")?, find(&LAST_NAME, "last name")?].into_iter().flatten().collect(),
@@ -287,7 +330,9 @@ impl Columns {
         let names = self.address(record);
         let refused = |why| {
             let (address, id, changes) = (names.clone().ok(), id.clone().ok().flatten(), vec![Change::Refused]);
-            Err(Box::new(PlannedRow { line: Some(line), changes, address, id, reason: why, ..PlannedRow::default() }))
+            let cell = cell(Some(self.email)).chars().take(100).collect();
+            let row = PlannedRow { line: Some(line), changes, address, id, reason: why, cell, ..PlannedRow::default() };
+            Err(Box::new(row))
         };
         let address = match &names {
             Ok(address) => address.clone(),
@@ -319,7 +364,7 @@ mod tests {
     use super::*;
 
     fn read_text(text: &str) -> RosterFile {
-        file(text.as_bytes()).unwrap()
+        file(text.as_bytes(), None).unwrap()
     }
 
     #[test]
@@ -389,11 +434,13 @@ mod tests {
             ("Email Address,Id Number,Surname,First Name,groups,x", ["a@uni.edu", "Lovelace Ada", "1", "b@uni.edu"]),
             ("SIS Login ID,x,FirstName,LastName,ID,SIS User ID", ["a@uni.edu", "Ada Lovelace", "", "2"]),
             ("E-MAIL-ADRESSE,x,Vorname,,Gruppen,ID-Nummer", ["a@uni.edu", "Ada", "1", "2"]),
+            ("x,Primary Email,Full Name,E-Mail Addresses,y,z", ["b@uni.edu", "Ada", "", ""]),
+            ("E-Mail,y,y,Full Name,,", ["a@uni.edu", "Lovelace", "", ""]),
         ] {
             assert_eq!(read(header), expected, "{header}");
         }
         for (header, field) in [("Email address,login_id", "email"), ("email,section,groups", "group")] {
-            assert_eq!(file(header.as_bytes()), Err(FileError::Twice(field)));
+            assert_eq!(file(header.as_bytes(), None), Err(FileError::Twice(field)));
         }
     }
 
@@ -402,7 +449,8 @@ mod tests {
         for (bytes, why) in [
             (&b""[..], FileError::Empty),
             (b"\xEF\xBB\xBF", FileError::Empty),
-            (b"name,group\nAda,A\n", FileError::NoEmail),
+            (b"Login,,name\nada@uni.edu,,Ada\n", FileError::NoEmail(vec!["Login".to_owned(), "name".to_owned()])),
+            (b"ada@uni.edu,Ada\n", FileError::NoHeader),
             (b"email,EMAIL\n", FileError::Twice("email")),
             (b"email,name\n,\n", FileError::NoRows),
             (b"Student,SIS Login ID\nAda,ada\nBob,\n", FileError::OnlyLogins),
@@ -411,23 +459,27 @@ mod tests {
             (b"e\0m\0a\0i\0l\0", FileError::Binary),
             (b"PK\x03\x04\x14\0\x06\0\xC3", FileError::Binary),
         ] {
-            assert_eq!(file(bytes), Err(why));
+            assert_eq!(file(bytes, None), Err(why));
         }
+        let chosen = |text: &str| file(b"Login,name\nada@uni.edu,Ada\n", Some(text)).map(|file| file.rows.len());
+        assert_eq!(chosen("login"), Ok(1));
+        assert_eq!(chosen("name"), Ok(0), "no address stands there");
+        assert_eq!(chosen("email").unwrap_err().headings(), ["Login", "name"]);
         let many = |rows| format!("email\n{}", "a@uni.edu\n".repeat(rows));
-        assert_eq!(file(many(MOST_ROWS).as_bytes()).unwrap().rows.len(), MOST_ROWS);
-        assert_eq!(file(many(MOST_ROWS + 1).as_bytes()), Err(FileError::TooMany));
+        assert_eq!(file(many(MOST_ROWS).as_bytes(), None).unwrap().rows.len(), MOST_ROWS);
+        assert_eq!(file(many(MOST_ROWS + 1).as_bytes(), None), Err(FileError::TooMany));
     }
 
     proptest! {
         #[test]
         fn no_bytes_make_it_panic_and_every_row_has_its_line(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _ = file(&bytes);
+            let _ = file(&bytes, None);
         }
 
         #[test]
         fn no_text_under_a_header_makes_it_panic(text in "[a-z@.,;\"\\t\\r\\n é]{0,200}") {
             let text = format!("email,name\n{text}");
-            if let Ok(file) = file(text.as_bytes()) {
+            if let Ok(file) = file(text.as_bytes(), None) {
                 let lines = text.split(['\n', '\r']).count() as u64;
                 let of_rows = file.rows.iter().map(|row| row.line);
                 prop_assert!(of_rows.chain(file.refused.iter().filter_map(|refused| refused.line)).all(|line| (2..=lines).contains(&line)));

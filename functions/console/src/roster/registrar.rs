@@ -11,6 +11,7 @@ use bursar_core::web::RequestDeadline;
 use serde_json::{Value, json};
 
 use super::compare::AbsentRows;
+use super::parse::FileError;
 use super::waits::{self, Standing};
 use super::{Compared, has_open_roster, last_import, start};
 use crate::access::MOST_OF_A_FILE;
@@ -39,7 +40,7 @@ pub(crate) async fn put(
     let mode = mode(request.uri().query().unwrap_or_default())?;
     let file = file(request).await?;
     let before = last_import(&site, &programme).await?;
-    let compared = Compared::of(&site, &programme, &file, mode).await?;
+    let compared = Compared::of(&site, &programme, &file, None, mode).await?.map_err(FileError::answer)?;
     let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
     let standing = Standing {
         settings: &programme.settings,

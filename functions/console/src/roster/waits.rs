@@ -73,7 +73,10 @@ pub(super) fn why(file: &Compared, standing: &Standing<'_>) -> Vec<String> {
         ),
     );
     let unknown = unknown_domains(file);
-    because(!unknown.is_empty(), format!("Nobody on the roster has an address at {} so far.", unknown.join(", ")));
+    because(
+        !unknown.is_empty(),
+        format!("Nobody on the roster has an address at {} so far.", unknown[..NAMED.min(unknown.len())].join(", ")),
+    );
     let conflicts = plan.conflicts();
     because(conflicts > 0, format!("Addresses that belong to another id on the roster: {conflicts}."));
     let rows = plan.rows.len() - dropped;
@@ -125,12 +128,12 @@ impl Standing<'_> {
 }
 
 /// The domains of those whom the file adds or changes that nobody on the roster has.
-fn unknown_domains(file: &Compared) -> Vec<&str> {
+pub(super) fn unknown_domains(file: &Compared) -> Vec<&str> {
     let standing = file.grants.iter().filter(|grant| !grant.is_over());
     let known: BTreeSet<&str> = standing.map(|grant| domain(&grant.person.address)).collect();
     let rows = file.plan.of(Change::Added).chain(file.plan.of(Change::Changed));
     let domains: BTreeSet<&str> = rows.filter_map(|row| row.address.as_ref()).map(domain).collect();
-    domains.difference(&known).copied().take(NAMED).collect()
+    domains.difference(&known).copied().collect()
 }
 
 #[cfg(test)]
@@ -169,7 +172,7 @@ mod tests {
         let mut settings = Settings::new("CS", term, Usd::from_dollars(10));
         settings.allowance.group_caps.insert("B".to_owned(), Usd::from_dollars(40));
         let budget = Budget::new("cs".parse().unwrap(), Usd::from_dollars(350));
-        let parsed = |text: &str| parse::file(text.as_bytes()).unwrap();
+        let parsed = |text: &str| parse::file(text.as_bytes(), None).unwrap();
         let last = last.map(|header| parsed(&format!("{header}\nx@uni.edu\n")).header);
         let compared = Compared::with(parsed(&format!("email,id,group\n{rows}")), grants, AbsentRows::Replace);
         let (last_header, is_trusted) = (last.as_deref(), last.is_some());

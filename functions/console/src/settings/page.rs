@@ -55,7 +55,6 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         let settings = programme.settings.clone();
         Form::of(Draft { settings, budget: budget.limit })
     });
-    let edited = edited.requesting(!access.is_admin());
     let (copied, with_roster) = state.copying.unwrap_or_else(|| (copying(programme, budget.limit), false));
     let copying = access.is_faculty().then(|| CopyFields {
         fields: copied.shown(|field| CARRIED.contains(&field.id)),

@@ -26,6 +26,9 @@ pub struct RosterPreview {
     pub until: Moment,
     /// Whether people whom the file does not name are dropped.
     pub replaces: bool,
+    /// Under which heading the addresses stand, where its person said so.
+    #[serde(default)]
+    pub email_column: Option<String>,
     /// The version of the roster with which the file was compared.
     pub roster: String,
     /// The hash of all its rows with what each would change.
