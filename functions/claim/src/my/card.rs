@@ -62,11 +62,17 @@ pub(crate) struct Offers {
 }
 
 impl Card<'_> {
-    pub(crate) fn of<'a>(view: &'a View, rules: &KeyRules, typed: Option<MoreForm>, now: Moment) -> Card<'a> {
+    /// `listed_at` is when a sync listed all keys last.
+    pub(crate) fn of<'a>(
+        view: &'a View,
+        rules: &KeyRules,
+        listed_at: Option<Moment>,
+        typed: Option<MoreForm>,
+        now: Moment,
+    ) -> Card<'a> {
         let (grant, settings) = (&view.grant, &view.programme.settings);
         let (kind, obstacle) = (kind_of_request(view), Obstacle::of(view, rules, now));
         let (cap, spending) = (grant.cap(settings), view.spending(now));
-        let as_of = view.readings.iter().map(|reading| reading.as_of).max();
         let offers = offers(view, kind, obstacle.is_none(), now);
         let not_replaced = obstacle.as_ref().filter(|obstacle| offers.has_key && obstacle.stops_replacing_only());
         let state = if grant.holds.is_empty() { grant.state.as_str() } else { "paused" };
@@ -90,7 +96,7 @@ impl Card<'_> {
                 .readings
                 .iter()
                 .fold(Usd::ZERO, |sum, reading| sum + reading.used.counted(settings.basis.byok)),
-            as_of: as_of.map(|as_of| column_time(as_of, settings.term.zone())),
+            as_of: view.as_of(listed_at).map(|as_of| column_time(as_of, settings.term.zone())),
             window: words::window(view, now),
             epoch: grant.epoch.number(),
             was_shown: grant.ever_shown,

@@ -85,7 +85,11 @@ pub(crate) async fn show(
     mut more: Option<(&ProgrammeId, MoreForm)>,
 ) -> Answer {
     let (views, address) = (grants_of(site, visitor).await?, &visitor.session.address);
-    let (choice, mark) = tokio::try_join!(site.table.known_address(address), site.table.undeliverable(address, now))?;
+    let (choice, mark, sync) = tokio::try_join!(
+        site.table.known_address(address),
+        site.table.undeliverable(address, now),
+        site.table.sync_state()
+    )?;
     let is_in_use =
         |view: &View| view.grant.live().is_some() && view.grant.holds.is_empty() && !view.programme.is_over(now);
     let mut cards = Vec::with_capacity(views.len());
@@ -93,7 +97,7 @@ pub(crate) async fn show(
     for view in &views {
         let of_keys = KeyRules::of(&site.table, view).await?;
         let typed = more.take_if(|(programme, _)| **programme == view.programme.id).map(|(_, form)| form);
-        cards.push(Card::of(view, &of_keys, typed, now));
+        cards.push(Card::of(view, &of_keys, sync.listed_at, typed, now));
         rules.push(of_keys);
     }
     let in_use = views.iter().zip(&rules).filter(|(view, _)| is_in_use(view));

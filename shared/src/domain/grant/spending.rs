@@ -29,6 +29,18 @@ impl Spending {
     }
 }
 
+impl View {
+    /// The moment up to which it is known what the keys have used: that of the newest reading, or the last listing of all keys that
+    /// found the newest key as it had been read.
+    pub fn as_of(&self, listed_at: Option<Moment>) -> Option<Moment> {
+        let newest = self.grant.attempts.iter().rev().find(|attempt| attempt.shown_at.is_some())?;
+        let reading = self.readings.iter().find(|reading| reading.epoch == newest.epoch);
+        let listed_at = reading.and_then(|reading| reading.unchanged_until).or(listed_at);
+        let listed_at = listed_at.filter(|at| newest.shown_at <= Some(*at));
+        self.readings.iter().map(|reading| reading.as_of).chain(listed_at).max()
+    }
+}
+
 /// The wanted limit of a grant's live or next key: the cap less what its other keys used in this window. It is in whole
 /// cents, since a provider may keep no more. `None` with less than a cent left: no key gets a smaller limit.
 pub fn wanted_limit(cap: Usd, spending: &Spending) -> Option<Usd> {

@@ -92,6 +92,21 @@ fn a_key_that_works_before_anything_was_read_and_after_and_with_a_cap_that_reset
 }
 
 #[test]
+fn a_figure_is_as_of_the_last_listing_that_found_it_unchanged() {
+    let as_of = |story: Story, listed: &str| {
+        let text = Story { listed_at: Some(at(listed)), ..story }.money();
+        text.split("as of ").nth(1).and_then(|rest| rest.split(" Cap:").next()).unwrap_or("not read").to_owned()
+    };
+    let used = || Story::new().shown().used(5_000_000);
+    assert_eq!(as_of(used(), "2026-11-23T00:20:00Z"), "23 Nov 2026, 01:20");
+    assert_eq!(as_of(used(), "2026-11-20T00:20:00Z"), "20 Nov 2026, 14:05", "the reading is newer");
+    assert_eq!(as_of(Story::new().shown(), "2026-11-23T00:20:00Z"), "23 Nov 2026, 01:20", "nothing was used yet");
+    assert_eq!(as_of(Story::new().shown(), "2026-11-20T00:20:00Z"), "not read", "the key is younger");
+    let missing = used().set(|view| view.readings[0].unchanged_until = Some(at("2026-11-21T00:20:00Z")));
+    assert_eq!(as_of(missing, "2026-11-23T00:20:00Z"), "21 Nov 2026, 01:20", "a later listing did not find it");
+}
+
+#[test]
 fn a_key_that_has_used_up_its_cap() {
     assert!(Story::new().shown().used(20_050_000).money().starts_with("Left: $0 Used: $20.05, as of"));
     insta::assert_snapshot!(Story::new().shown().used(20_050_000).brief(), @"used up: Your cap is used up, and it is for the whole term. Requests with your key are refused until there is more. If you need more, ask below. [Check what I have used] [Ask for more] [Hand my key back] [My key has leaked: end it]");
@@ -160,8 +175,8 @@ fn each_hold() {
         view.budget.reserved = view.budget.limit;
     });
     insta::assert_snapshot!(without_room.words(), @"Your key was switched off on 20 Nov 2026, 14:05 because it was not used. All of the programme's budget is promised to other students. Ask the people who run it.");
-    assert!(!Card::of(&without_room.view, &without_room.rules, None, without_room.now).offers.resume);
-    let twice = Card::of(&unused().held(HoldKind::Paused).view, &KeyRules::default(), None, unused().now).offers;
+    assert!(!Card::of(&without_room.view, &without_room.rules, None, None, without_room.now).offers.resume);
+    let twice = Card::of(&unused().held(HoldKind::Paused).view, &KeyRules::default(), None, None, unused().now).offers;
     assert!(!twice.resume, "it would stay paused");
 }
 

@@ -25,11 +25,12 @@ pub(super) struct Story {
     pub(super) view: View,
     pub(super) rules: KeyRules,
     pub(super) now: Moment,
+    pub(super) listed_at: Option<Moment>,
 }
 
 impl Story {
     pub(super) fn new() -> Story {
-        Story { view: a_view(), rules: KeyRules::default(), now: at("2026-11-20T13:05:00Z") }
+        Story { view: a_view(), rules: KeyRules::default(), now: at("2026-11-20T13:05:00Z"), listed_at: None }
     }
 
     pub(super) fn set(mut self, change: impl FnOnce(&mut View)) -> Story {
@@ -89,7 +90,7 @@ impl Story {
     }
 
     pub(super) fn words(&self) -> String {
-        Card::of(&self.view, &self.rules, None, self.now).words
+        Card::of(&self.view, &self.rules, self.listed_at, None, self.now).words
     }
 
     /// State, words and buttons of the card, without what explains the buttons.
@@ -117,7 +118,9 @@ impl Story {
         let session = Session::begun(token.hash(), address, None, self.now);
         let visitor = Visitor { session, csrf: token.csrf(), is_admin: false };
         readable(
-            &Alone { visitor: &visitor, card: Card::of(&self.view, &self.rules, None, self.now) }.render().unwrap(),
+            &Alone { visitor: &visitor, card: Card::of(&self.view, &self.rules, self.listed_at, None, self.now) }
+                .render()
+                .unwrap(),
         )
     }
 }
