@@ -2,6 +2,9 @@
 // since the browser would drop the answer to the first, and that may be the only page that shows a key.
 "use strict";
 {
+  // A refused form is read from what is wrong with it.
+  (document.querySelector(".errors") ?? document.querySelector("[aria-invalid=true]"))?.focus();
+
   const told = document.createElement("p");
   told.className = "sent";
   told.setAttribute("role", "status");

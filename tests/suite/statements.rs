@@ -123,19 +123,19 @@ async fn each_has_the_rows_of_its_programmes_once() {
         );
         String::from_utf8(file.bytes.clone()).unwrap().replace("\r\n", " ")
     };
-    assert_eq!(fay.contents.subject, "Statement of November 2026: $15.000000");
+    assert_eq!(fay.contents.subject, "Statement of November 2026: $15.00");
     assert_eq!(file(fay), r#"cost_code,programme,kind,spent_usd "4711",maths,keys,15.000000 "#);
-    assert_eq!(fin.contents.subject, "Statement of November 2026: $42.000000");
+    assert_eq!(fin.contents.subject, "Statement of November 2026: $42.00");
     assert_eq!(
         file(fin),
         r#"cost_code,programme,kind,spent_usd "4711",maths,keys,15.000000 "4712",physics,keys,27.000000 "#
     );
     let (text, html) = (fin.contents.text.clone().unwrap(), fin.contents.html.clone().unwrap());
     for says in [&text, &html] {
-        assert!(says.contains("begins with the first complete sync, of 5 Nov 2026, 00:20 UTC."), "{says}");
-        assert!(!says.contains("Law") && !says.contains("4713") && !says.contains("90.000000"), "{says}");
+        assert!(says.contains("begins with the first complete check, of 5 Nov 2026, 00:20 UTC."), "{says}");
+        assert!(!says.contains("Law") && !says.contains("4713") && !says.contains("$90"), "{says}");
     }
-    assert!(text.contains("\nPhysics: cost code 4712, used by keys of students, spent 27.000000\n"), "{text}");
+    assert!(text.contains("\nPhysics: cost code 4712, used by keys of students, spent $27.00\n"), "{text}");
     the_page_says_what_differs_since_the_mail(&mut campus, [&maths, &physics, &law]).await;
     for hours in [0, 1, 40, 400] {
         campus.hours(hours);
@@ -151,7 +151,7 @@ async fn each_has_the_rows_of_its_programmes_once() {
     assert_eq!(look(&campus).await, 1);
     let mails = sent(&campus).await;
     let subjects: Vec<_> = mails.iter().map(|mail| mail.contents.subject.as_str()).collect();
-    assert_eq!(subjects, ["Statement of December 2026: $1.000000"; 2]);
+    assert_eq!(subjects, ["Statement of December 2026: $1.00"; 2]);
     assert!(mails[0].contents.text.as_ref().unwrap().contains("ends with the next one, of 3 Jan 2027, 08:20 UTC"));
     campus.finish().await;
 }

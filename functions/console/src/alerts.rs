@@ -46,7 +46,7 @@ const CROSSINGS: [Column<Crossing>; 4] = [
     column("Found").class("date").of(|crossing| Cell::At(Some(crossing.found_at))),
     column("Spent then").class("money").of(|crossing| {
         let spent = crossing.spent.to_cents_up();
-        Cell::exact(Some(format!("{spent}, {} %", per_cent(crossing.spent, crossing.limit))))
+        Cell::exact(Some(format!("{spent}, {}%", per_cent(crossing.spent, crossing.limit))))
     }),
     column("Mailed").of(|crossing| {
         Cell::exact(Some(if crossing.is_mailed { "yes" } else { "no: a higher one was crossed as well" }))
@@ -110,7 +110,7 @@ impl Told<'_> {
         let mut mail = MailRow::of(row);
         let Some(recipient) = row.mail.facts().to.staff() else { return Ok(mail) };
         let Some(person) = self.site.table.get(StaffPerson::key_of(recipient)).await? else {
-            return Ok(MailRow { to: Some("somebody who was erased".to_owned()), ..mail });
+            return Ok(MailRow { to: Some(show::REMOVED.to_owned()), ..mail });
         };
         let mark = no_alert_goes_to(self.site, &person).await?;
         let why = mark.as_ref().map(|mark| format!("nothing is mailed there now: {}", mails::why(mark.why)));

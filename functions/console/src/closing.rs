@@ -5,7 +5,6 @@
 use bursar_core::domain::grant::{GrantState, ShownState};
 use bursar_core::domain::programme::Byok;
 use bursar_core::domain::usage::pilot::{PilotFigures, Projection};
-use bursar_core::domain::values::money::each_in_cents;
 use futures_util::TryStreamExt;
 
 use crate::grants;
@@ -82,7 +81,7 @@ pub(crate) async fn closeout(
     // Foreign keys that the programme owns are the last amount, in a row of their own.
     let of_persons = persons.iter().map(ClosingPerson::spent);
     let spent: Vec<Usd> = of_persons.chain([assigned.used.credits.total()]).collect();
-    let cents = each_in_cents(&spent);
+    let cents = each_in_cents(spent.iter().copied());
     let of_foreign_keys = cents.last().copied().unwrap_or_default();
     let zone = programme.settings.term.zone();
     let is_open = persons.iter().any(|person| person.is_open);
@@ -133,7 +132,7 @@ impl CloseoutPage<'_> {
     /// A share of the roster, in whole per cent, rounded down.
     fn share(&self, count: impl Borrow<u64>) -> String {
         match (count.borrow() * 100).checked_div(self.figures.people) {
-            Some(per_cent) => format!("{per_cent} %"),
+            Some(per_cent) => format!("{per_cent}%"),
             None => "–".to_owned(),
         }
     }
@@ -154,7 +153,7 @@ fn preliminary(programme: &Programme, listed_at: Option<Moment>, is_open: bool, 
     } else if is_open {
         Some("Some keys have not been ended yet.")
     } else if listed_at.is_none_or(|listed| listed < programme.over_since()) {
-        Some("No sync has read the keys since the programme ended.")
+        Some("The keys have not been read since the programme ended.")
     } else {
         None
     }

@@ -262,6 +262,11 @@ impl<T: FormValue> Form<T> {
         self.shown(|_| true)
     }
 
+    /// The fields that are refused.
+    pub(crate) fn errors(&self) -> Vec<ShownField<'_>> {
+        self.shown(|field| self.entries.get(field.id).is_some_and(|entry| entry.error.is_some()))
+    }
+
     pub(crate) fn only(&self, id: &str) -> Vec<ShownField<'_>> {
         self.shown(|field| field.id == id)
     }
@@ -496,7 +501,7 @@ impl Difference {
 
 impl Kind {
     /// The value of a text, as a person reads it.
-    fn in_words(self, text: &str) -> String {
+    pub(crate) fn in_words(self, text: &str) -> String {
         let spaced_by = |gap: &str| text.split_whitespace().collect::<Vec<_>>().join(gap);
         match self {
             _ if text.is_empty() => "nothing".to_owned(),

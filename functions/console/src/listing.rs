@@ -181,7 +181,11 @@ impl<R> Listing<R> {
     ) -> Listing<R> {
         let until = from + self.rows.len();
         Listing {
-            caption: format!("{} to {until} of {found}, {order}", from + 1),
+            caption: match (from, found) {
+                (_, 1) => String::new(),
+                (0, found) if found == until => format!("All {found}, {order}"),
+                _ => format!("{} to {until} of {found}, {order}", from + 1),
+            },
             previous: (from > 0).then(|| address(from.saturating_sub(ON_A_PAGE))),
             next: (until < found).then(|| address(until)),
             ..self

@@ -55,7 +55,7 @@ pub(crate) fn listing(testid: &'static str, rows: Vec<MailRow>, zone: &TimeZone)
         column("").hook("threshold").of(|mail| Cell::exact(mail.threshold.as_ref().map(|of| &of.name))),
         column("To").hook("recipient").shown_if(are_to_several).of(|mail| Cell::text(mail.to.as_deref())),
         column("Written").class("date").of(|mail| Cell::At(Some(mail.written_at))),
-        column("What became of it").hook("outcome").of(|mail| {
+        column("Status").hook("outcome").of(|mail| {
             let badge = Part::Badge(mail.outcome.badge, mail.outcome.word.to_owned());
             let why = mail.outcome.why.iter().cloned().map(Part::Small);
             Cell::Shown(Some(mail.outcome.word.to_owned()), [badge].into_iter().chain(why).collect())
@@ -86,7 +86,7 @@ impl Threshold {
         if self.name == RESERVED {
             format!("no room for more keys in {limit}")
         } else {
-            format!("{} % of {limit}", self.name)
+            format!("{}% of {limit}", self.name)
         }
     }
 }

@@ -20,7 +20,7 @@ pub(crate) use bursar_core::domain::usage::span::Span;
 pub(crate) use bursar_core::domain::values::address::EmailAddress;
 pub(crate) use bursar_core::domain::values::format::{column_time, date_range};
 pub(crate) use bursar_core::domain::values::id::{GrantId, KeyHash, ProgrammeId, new_ulid, ulid_for};
-pub(crate) use bursar_core::domain::values::money::Usd;
+pub(crate) use bursar_core::domain::values::money::{Usd, each_in_cents};
 pub(crate) use bursar_core::domain::values::window::utc_date;
 pub(crate) use bursar_core::store::{
     AccountDay, ActContext, Author, Import, Job, JobState, OutboxRow, RulesSource, Step, StoreError, Undeliverable,

@@ -33,9 +33,22 @@ pub(crate) fn badge(state: ShownState, left: Usd) -> (&'static str, &'static str
     }
 }
 
+/// A person who was erased.
+pub(crate) const REMOVED: &str = "a removed person";
+
+/// A text that begins a sentence; an address stays as it is.
+pub(crate) fn capital(text: &str) -> String {
+    if text.split(' ').next().is_some_and(|word| word.contains('@')) {
+        return text.to_owned();
+    }
+    let mut letters = text.chars();
+    let first: String = letters.next().map(|first| first.to_uppercase().collect()).unwrap_or_default();
+    format!("{first}{}", letters.as_str())
+}
+
 pub(crate) async fn person(table: &Table, person: &PersonId) -> Result<String, AppError> {
     let known = table.get(StaffPerson::key_of(person)).await?;
-    Ok(known.map_or("somebody who was erased".to_owned(), |known| known.address.as_written().to_owned()))
+    Ok(known.map_or(REMOVED.to_owned(), |known| known.address.as_written().to_owned()))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::iter::successors;
 
 use bursar_core::domain::ledger::mailed::{ChangedCell, MailedStatement, RowDifference};
 use bursar_core::domain::ledger::statement::{RowKind, Statement, StatementDays, StatementRow};
+use bursar_core::domain::values::format::named_month;
 
 use crate::csv_file::{self, CsvRequest};
 use crate::prelude::*;
@@ -43,6 +44,8 @@ struct StatementPage<'a> {
     from: String,
     to: String,
     refused: Option<&'static str>,
+    /// The days in words, where there is a statement of them.
+    days: Option<String>,
     /// The last months.
     months: Vec<StatementDays>,
     programmes: Vec<Programme>,
@@ -61,6 +64,7 @@ pub(crate) async fn page(
         from: asked.from.clone(),
         to: asked.to.clone(),
         refused: None,
+        days: None,
         months: successors(Some(StatementDays::month_before(utc_date(site.clock.now()))), |later| {
             Some(StatementDays::month_before(later.from))
         })
@@ -70,13 +74,20 @@ pub(crate) async fn page(
         statement: None,
         mailed: None,
     };
-    let days = match asked.days(site.clock.now()) {
+    let today = utc_date(site.clock.now());
+    let mut days = match asked.days(site.clock.now()) {
         Ok(days) => days,
         Err(why) => {
             let page = site.page(&StatementPage { refused: Some(why), ..blank });
             return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, Ok(page)));
         }
     };
+    // Of a month in which nothing was spent yet nobody wants a statement: then it is that of this month so far.
+    if asked.from.is_empty() && asked.to.is_empty() {
+        let (last, _) = site.table.statement(days).await?;
+        let so_far = StatementDays::new(today.first_of_month(), today);
+        days = so_far.filter(|_| last.is_none_or(|last| last.change.is_zero())).unwrap_or(days);
+    }
     let ((statement, programmes), mailed) =
         tokio::try_join!(site.table.statement(days), site.table.get(MailedStatement::key_of(days.from)))?;
     let mailed = statement.as_ref().zip(mailed.filter(|mailed| mailed.days() == days));
@@ -86,6 +97,10 @@ pub(crate) async fn page(
         mailed: mailed.map(|(now, mailed)| {
             let differences = mailed.differences(now, &programmes);
             (mailed, differences)
+        }),
+        days: statement.as_ref().map(|_| {
+            let is_month = days.from.first_of_month() == days.from && days.to == days.from.last_of_month();
+            if is_month { named_month(days.from) } else { date_range((days.from, days.to)) }
         }),
         statement,
         programmes,
@@ -103,7 +118,11 @@ impl StatementPage<'_> {
     }
 
     fn rows(&self, statement: &Statement) -> Listing<StatementLine> {
-        let rows = statement.rows.iter().map(|row| (row.clone(), self.name(&row.programme).to_owned()));
+        let rows = statement.rows.iter().zip(statement.in_cents()).map(|(row, cents)| StatementLine {
+            row: row.clone(),
+            name: self.name(&row.programme).to_owned(),
+            cents,
+        });
         let path = format!("{}.csv?from={}&to={}", paths::STATEMENT, statement.days.from, statement.days.to);
         let mut listing = Listing::of(("Statement", "statement-row"), COLUMNS, rows, &TimeZone::UTC);
         listing.caption = "By cost code and programme".to_owned();
@@ -118,7 +137,7 @@ fn cell(what: &ChangedCell) -> (&'static str, String, String) {
     match what {
         ChangedCell::Name(was, is) => ("programme's name", text(was), text(is)),
         ChangedCell::CostCode(was, is) => ("cost code", text(was), text(is)),
-        ChangedCell::Spent(was, is) => ("spent", was.to_string(), is.to_string()),
+        ChangedCell::Spent(was, is) => ("spent", format!("${was}"), format!("${is}")),
     }
 }
 
@@ -130,21 +149,32 @@ fn key(row: &StatementRow) -> String {
     format!("{is_last:?}\t{code}\t{programme}\t{}", row.kind as u8)
 }
 
-/// A row with the name of its programme.
-type StatementLine = (StatementRow, String);
+/// A row with the name of its programme, and what was spent as the page shows it.
+struct StatementLine {
+    row: StatementRow,
+    name: String,
+    cents: Usd,
+}
 
 const COLUMNS: [Column<StatementLine>; 5] = [
-    column("Programme").of(|(_, name)| Cell::text(Some(name))),
+    column("Programme").of(|line| Cell::text(Some(&*line.name))),
     column("Cost code")
         .file("cost_code")
         .hook("cost-code")
-        .of(|(row, _)| Cell::text(row.cost_code.as_deref().or(Some("")))),
+        .of(|line| Cell::text(line.row.cost_code.as_deref().or(Some("")))),
     column("")
         .file("programme")
         .hook("programme")
-        .of(|(row, _)| Cell::exact(row.programme.as_ref().map(ProgrammeId::as_str).or(Some("")))),
-    column("What").file("kind").hook("kind").of(|(row, _)| Cell::shown(Some(row.kind.as_str()), row.kind.in_words())),
-    column("Spent").class("money").file("spent_usd").hook("usd").of(|(row, _)| Cell::exact(Some(row.spent))),
+        .of(|line| Cell::exact(line.row.programme.as_ref().map(ProgrammeId::as_str).or(Some("")))),
+    column("What")
+        .file("kind")
+        .hook("kind")
+        .of(|line| Cell::shown(Some(line.row.kind.as_str()), line.row.kind.in_words())),
+    column("Spent")
+        .class("money")
+        .file("spent_usd")
+        .hook("usd")
+        .of(|line| Cell::shown(Some(line.row.spent), line.cents.to_cents_up())),
 ];
 
 pub(crate) async fn csv(
@@ -154,9 +184,13 @@ pub(crate) async fn csv(
     file: CsvRequest,
 ) -> Answer {
     let days = asked.days(site.clock.now()).map_err(AppError::unprocessable)?;
-    let none = || AppError::conflict("No sync has been complete yet, so there is nothing to make a statement of.");
+    let none = || {
+        AppError::conflict(
+            "OpenRouter has not been checked completely yet, so there is nothing to make a statement of.",
+        )
+    };
     let statement = site.table.statement(days).await?.0.ok_or_else(none)?;
     let name = format!("statement-{}-{}", days.from, days.to);
-    let rows = statement.rows.into_iter().map(|row| (row, String::new()));
-    file.answer(&name, COLUMNS, rows, |(row, _)| key(row))
+    let line = |row: StatementRow| StatementLine { name: String::new(), cents: row.spent, row };
+    file.answer(&name, COLUMNS, statement.rows.into_iter().map(line), |line| key(&line.row))
 }

@@ -8,9 +8,9 @@ use crate::prelude::*;
 use crate::settings::{KnownModels, NotListed, models_of};
 use crate::work::guardrails;
 
-const STALE: &str = "Nothing was saved: somebody else edited this tier meanwhile. Below is what you typed, and what it is now. Save again to replace that.";
-const REFUSED: &str = "Nothing was saved: see what is said beside the fields below.";
-const NAMED: &str = "Nothing was removed: the tier is in use.";
+const STALE: &str = "Nothing was saved: somebody else edited this list meanwhile. Below is what you typed, and what it is now. Save again to replace that.";
+const REFUSED: &str = "Nothing was saved: please correct the field below.";
+const NAMED: &str = "Nothing was removed: the list is in use.";
 const NO_VERSION: &str = "The form did not say which state of the tier it was made from.";
 
 #[derive(Default)]
@@ -30,7 +30,8 @@ impl FormValue for TypedTier {
                 if rules::is_tier_name(&to.name) {
                     return Ok(());
                 }
-                Err("A tier's name has small letters, digits and hyphens, at most 40, such as first-year.".to_owned())
+                Err("The name of a list has small letters, digits and hyphens, at most 40, such as first-year."
+                    .to_owned())
             },
             ..Field::REQUIRED
         },
@@ -42,7 +43,7 @@ impl FormValue for TypedTier {
             read: |form, to| {
                 to.models = models_of(form.text())?;
                 if rules::tier_named_in(&to.models).is_some() {
-                    let why = "A tier lists models, and no other tier. Write each with its provider, such as openai/gpt-4o-mini.";
+                    let why = "A list names models, and no other list. Write each with its provider, such as openai/gpt-4o-mini.";
                     return Err(why.to_owned());
                 }
                 Ok(())

@@ -50,18 +50,19 @@ impl Words<'_> {
             LetterPart::facts(figures(&statement)),
         ];
         parts.extend(statement.in_words().into_iter().map(|note| LetterPart::Sentences(plain(&note))));
-        parts.push(LetterPart::Table(table(rows)));
+        let cents = statement.in_cents();
+        parts.push(LetterPart::Table(table(rows, &cents)));
         if statement.rows.iter().any(|row| !row.kind.counts()) {
             parts.push(said(
                 "What people used with provider keys of their own is on another bill. It is an estimate, and in no sum here.",
             ));
         }
-        parts.extend(sums(&statement));
+        parts.extend(sums(&statement, &cents));
         parts.push(LetterPart::Sentences(format!("The same rows are attached as {}.", file.name)));
         parts.push(LetterPart::File(file));
         Letter {
             heading: format!("Statement of {month}"),
-            subject: format!("Statement of {month}: ${}", statement.total()),
+            subject: format!("Statement of {month}: {}", statement.total().to_cents_up()),
             parts,
             why: format!(
                 "You get this mail once a month because {} for finance. The admins of Bursar at {} can change that.",
@@ -74,31 +75,31 @@ impl Words<'_> {
 }
 
 fn figures(statement: &Statement) -> Vec<(&'static str, String)> {
-    vec![("Sum", format!("${}", statement.total())), ("From", utc(statement.from)), ("To", utc(statement.to))]
+    vec![("Sum", statement.total().to_cents_up()), ("From", utc(statement.from)), ("To", utc(statement.to))]
 }
 
-fn table(rows: &[&MailedRow]) -> LetterTable {
-    let line = |row: &&MailedRow| LetterRow {
+fn table(rows: &[&MailedRow], cents: &[Usd]) -> LetterTable {
+    let line = |(row, cents): (&&MailedRow, &Usd)| LetterRow {
         name: plain(&named(row)),
-        cells: vec![cost_code(row.row.cost_code.as_deref()), what(row.row.kind).to_owned(), row.row.spent.to_string()],
+        cells: vec![cost_code(row.row.cost_code.as_deref()), what(row.row.kind).to_owned(), cents.to_cents_up()],
     };
-    LetterTable::new(["Programme", "cost code", "used by", "spent"], rows.iter().map(line).collect())
+    LetterTable::new(["Programme", "cost code", "used by", "spent"], rows.iter().zip(cents).map(line).collect())
 }
 
 /// The sums by cost code, where several rows are of one.
-fn sums(statement: &Statement) -> Vec<LetterPart> {
+fn sums(statement: &Statement, cents: &[Usd]) -> Vec<LetterPart> {
     let mut sums: BTreeMap<(bool, Option<&str>), Usd> = BTreeMap::new();
-    let counted = statement.rows.iter().filter(|row| row.kind.counts());
-    for row in counted.clone() {
+    let counted = statement.rows.iter().zip(cents).filter(|(row, _)| row.kind.counts());
+    for (row, cents) in counted.clone() {
         let code = row.cost_code.as_deref();
-        *sums.entry((code.is_none(), code)).or_default() += row.spent;
+        *sums.entry((code.is_none(), code)).or_default() += *cents;
     }
     if sums.len() == counted.count() {
         return Vec::new();
     }
     let line = |((_, code), sum): ((bool, Option<&str>), Usd)| LetterRow {
         name: cost_code(code),
-        cells: vec![sum.to_string()],
+        cells: vec![sum.to_cents_up()],
     };
     let lines = sums.into_iter().map(line).collect();
     vec![LetterPart::Heading("By cost code"), LetterPart::Table(LetterTable::new(["Cost code", "spent"], lines))]

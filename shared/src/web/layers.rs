@@ -67,18 +67,27 @@ struct NoticeLine {
 /// Where the frame of every page begins what is its own, before anything that a person wrote.
 const CONTENT: &str = "<main id=\"main\">\n";
 
-/// Puts the sentence that a form left behind above the next page, once.
+/// Puts the sentence that a form left behind above the next page, once, and says in the title of a form that was refused that it was.
 async fn with_notice(State(cookies): State<Cookies>, request: Request, next: Next) -> Response {
     let notice = if request.method() == Method::GET { cookies.notice(request.headers()) } else { None };
     let response = next.run(request).await;
     let is_page = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
-    let Some(notice) = notice.filter(|_| is_page && response.status().is_success()) else { return response };
+    let is_refused = matches!(response.status(), StatusCode::UNPROCESSABLE_ENTITY | StatusCode::CONFLICT);
+    let notice = notice.filter(|_| response.status().is_success());
+    if !is_page || (notice.is_none() && !is_refused) {
+        return response;
+    }
     let (mut parts, body) = response.into_parts();
     let Ok(page) = to_bytes(body, usize::MAX).await else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
-    let line = NoticeLine { sentence: notice.in_words() }.render().unwrap_or_default();
-    let page = String::from_utf8_lossy(&page).replacen(CONTENT, &format!("{CONTENT}{line}\n"), 1);
+    let mut page = String::from_utf8_lossy(&page).into_owned();
+    if let Some(notice) = notice {
+        let line = NoticeLine { sentence: notice.in_words() }.render().unwrap_or_default();
+        page = page.replacen(CONTENT, &format!("{CONTENT}{line}\n"), 1);
+        parts.headers.append(SET_COOKIE, cookies.end_notice());
+    } else {
+        page = page.replacen("<title>", "<title>Error: ", 1);
+    }
     parts.headers.remove(CONTENT_LENGTH);
-    parts.headers.append(SET_COOKIE, cookies.end_notice());
     Response::from_parts(parts, page.into())
 }
 

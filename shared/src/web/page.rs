@@ -36,6 +36,7 @@ struct Message<'a> {
     sentence: &'a str,
     /// The page to which its link leads, and the text of the link.
     onward: (&'a str, &'a str),
+    ways_back: &'a [(&'a str, &'a str)],
 }
 
 impl Frame {
@@ -88,6 +89,11 @@ pub(super) async fn with_page(State(site): State<Site>, request: Request, next: 
         frame: &site.frame,
         heading,
         sentence,
+        ways_back: if path.starts_with("/console") {
+            &[("/console", "Programmes"), ("/my", "Your own credit")]
+        } else {
+            &[]
+        },
         onward: match path.as_str() {
             _ if status == StatusCode::NOT_FOUND => ("/", "To the start"),
             path if path.starts_with("/my") => ("/my", "To your credit"),

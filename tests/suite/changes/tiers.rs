@@ -20,7 +20,7 @@ async fn admins_make_edit_and_remove_tiers() {
     assert_eq!(names().await, ["basic", "free", "pro"]);
     for (tier, models, version, says) in [
         ("basic", "gpt four", "0", "gpt names no provider"),
-        ("basic", "pro", "0", "no other tier"),
+        ("basic", "pro", "0", "no other list"),
         ("First Year", MINI, "", "small letters"),
         ("first-year", "", "", "at least one model"),
         ("basic", MINI, "x", "which state"),

@@ -33,6 +33,15 @@ async fn a_form_makes_one_programme() {
     assert_eq!(overview.one("budget").get("data-usd"), "4000.000000");
     assert!(overview.body.contains("1 Jan 2026") && overview.body.contains("Europe/Berlin"));
     assert_eq!(overview.texts("warning"), Vec::<String>::new());
+    let dear = PLAIN.map(|(name, value)| match name {
+        "name" => (name, "Dear"),
+        "cap_usd" => (name, "5000"),
+        _ => (name, value),
+    });
+    admin.submit(&admin.get(NEW).await, PROGRAMMES, &dear).await.expect(303);
+    let says =
+        "The cap of $5,000 is above the budget of $4,000, so nobody can get a key. Raise the budget in the settings.";
+    assert_eq!(admin.get("/console/programmes/dear").await.texts("warning"), [says]);
 
     let (faye, asta) = (campus.student("FAYE@example.edu").await, campus.student("asta").await);
     let home = faye.get("/console").await.expect(200);
@@ -80,8 +89,8 @@ async fn a_field_that_cannot_be_read_says_why() {
     let new = admin.get(NEW).await;
     assert_eq!(
         admin.submit(&new, PROGRAMMES, &[]).await.expect(422).alerts().len(),
-        5,
-        "one for each without a default, the time zone is filled in"
+        6,
+        "the summary, and one for each without a default, the time zone is filled in"
     );
     let numbers = (1..=21).map(|number: u32| number.to_string()).collect::<Vec<_>>().join(",");
     let people = (0..51).map(|number| format!("p{number}@example.edu")).collect::<Vec<_>>();
@@ -119,7 +128,9 @@ async fn a_field_that_cannot_be_read_says_why() {
         let others = PLAIN.into_iter().chain(assistants).filter(|(name, _)| *name != field);
         let fields: Vec<_> = others.chain([(field, typed)]).collect();
         let page = admin.submit(&new, PROGRAMMES, &fields).await.expect(422);
-        let [why] = &page.alerts()[..] else { panic!("{field}={typed}: {:?}", page.alerts()) };
+        let [_, why] = &page.alerts()[..] else { panic!("{field}={typed}: {:?}", page.alerts()) };
+        assert!(page.body.contains("<title>Error: New programme"), "{field}");
+        assert!(page.body.contains(&format!("<li><a href=\"#{field}\">")), "{field}: no link leads to it");
         let form = page.form(PROGRAMMES);
         let is_choice =
             ["reset", "byok", "data_policy", "student_mails", "digest", "roster", "alert_assistants"].contains(&field);
@@ -132,11 +143,11 @@ async fn a_field_that_cannot_be_read_says_why() {
     starts_on "2026-1-1": Write a date like 2026-10-12.
     ends_on "2025-12-31": The last day must not be before the first.
     timezone "Europe/Bonn": This is no IANA time zone such as Europe/Berlin.
-    cap_usd "1e3": Write an amount like 20 or 20.50.
+    cap_usd "1e3": Write an amount in figures, like 20 or 20.50.
     cap_usd "0.009": No key has a cap below one cent.
-    budget_usd "-5": Write an amount like 20 or 20.50.
+    budget_usd "-5": An amount cannot be below zero.
     budget_usd "1.0000001": An amount has at most six decimals.
-    budget_usd "$4,000.50": Write an amount like 20 or 20.50.
+    budget_usd "$4,000.50": Write thousands without a comma: 4000.50.
     reset "hourly": Choose one of the list.
     claim_opens_at "2026-01-01": Write a date and time like 2026-10-12T08:00.
     faculty "faye@example.edu; nobody": faye@example.edu;: write one address only.
@@ -209,7 +220,7 @@ async fn more_staff_than_one_transaction_takes_two_edits() {
     let (faculty, assistants) = ([("faculty", &*faculty)], [("assistants", &*assistants)]);
     let new = admin.get(NEW).await;
     let refused = admin.submit(&new, PROGRAMMES, &[&PLAIN[..], &faculty, &assistants].concat()).await.expect(422);
-    let why = refused.alert().unwrap();
+    let why = refused.alerts().join(" ");
     assert!(why.contains("100 people") && why.contains("second edit"), "{why}");
     admin.submit(&new, PROGRAMMES, &[&PLAIN[..], &faculty].concat()).await.expect(303);
     let edit = async |fields| admin.submit(&admin.get(SETTINGS).await, ID, fields).await.status;

@@ -105,7 +105,7 @@ async fn a_roster_keeps_itself() {
     let (_, changed) = told.contents.text.as_deref().unwrap().split_once(&campus.ready.web).unwrap();
     let changed = faye.get(changed.split_whitespace().next().unwrap()).await.expect(200);
     assert!(changed.one("row").text.contains("p20@example.edu"), "{}", changed.readable());
-    assert!(faye.get(&campus.console("/audit")).await.readable().contains("the registrar's file put on the roster"));
+    assert!(faye.get(&campus.console("/audit")).await.readable().contains("The registrar's file put"));
     assert_eq!(put(&campus, &token, 0..21).await, r#"200 {"state":"unchanged"}"#);
     let waits = put(&campus, &token, 0..10).await;
     assert!(waits.contains(r#""dropped":11"#) && waits.contains("of the 21 people"), "{waits}");

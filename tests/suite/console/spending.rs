@@ -149,9 +149,9 @@ async fn every_page_tells_the_same_and_what_is_not_known() {
         "These figures are preliminary. The programme is not over yet. Spent $8.04",
         "Not spent $91.96 Never claimed 1 of 3 whose caps come to $20.00",
         "without a group 1 1 0 $4.04 =B 1 0 1 $0.00 A 1 1 0 $4.00 Together 3 2 1 $8.04",
-        "Claimed a key 2 of 3 , 66 % of the roster Used it 2 of 3",
-        "An active week $2.01 , the mean over the weeks in which a student spent something, 2 in all",
-        "200 students in a term like this one would cost between $535.78 and $806.66",
+        "Claimed a key 2 of 3 , 66% of the roster Used it 2 of 3",
+        "A week of use $2.01 , on average over 2 weeks in which a student spent something",
+        "200 students would cost between $535.78 and $806.66",
     ] {
         assert!(text.contains(words), "{words}: {text}");
     }

@@ -202,7 +202,8 @@ fn spent_of(account: Option<&Account>, sum: impl Fn(&Days) -> Sum) -> [Figure; 3
         None => [nothing; 2],
     };
     let all = Sum { spent: ours.spent + foreign.spent, known: ours.known.max(foreign.known) };
-    [all, ours, foreign].map(Figure::of)
+    let cents = each_in_cents([ours.spent, foreign.spent]);
+    [Figure::of(all), Figure::in_cents(ours, cents[0]), Figure::in_cents(foreign, cents[1])]
 }
 
 /// What a held back act would have done to a key.

@@ -95,24 +95,21 @@ pub(super) fn newest_days(days: &[AccountDay], most: usize) -> Vec<Day> {
 
 impl Day {
     fn of(day: &AccountDay, before: Option<&AccountDay>) -> Day {
-        let cell = |of: fn(&AccountDay) -> Usd| {
-            let grew = before.map(|before| of(day) - of(before)).filter(|grew| *grew != Usd::ZERO);
-            (of(day).to_cents_up(), grew.map(signed))
+        let (sums, sums_before) = (in_cents(day), before.map(in_cents));
+        let cell = |column: usize| {
+            let grew = sums_before.as_ref().map(|before| sums[column] - before[column]);
+            (sums[column].to_cents_up(), grew.filter(|grew| *grew != Usd::ZERO).map(signed))
         };
         let nights = before.and_then(|before| before.day.until(day.day).ok()).map(|span| span.get_days());
-        Day {
-            day: day.day,
-            nights: nights.filter(|nights| *nights != 1),
-            cells: [
-                cell(|day| day.spent),
-                cell(|day| day.ours),
-                cell(|day| day.foreign),
-                cell(|day| day.ours_gone),
-                cell(|day| day.foreign_gone),
-                cell(|day| day.residual),
-            ],
-        }
+        Day { day: day.day, nights: nights.filter(|nights| *nights != 1), cells: [0, 1, 2, 3, 4, 5].map(cell) }
     }
+}
+
+/// What the account spent, and its parts in the order of the columns; with the opening and what is unsettled they add up to it.
+fn in_cents(day: &AccountDay) -> Vec<Usd> {
+    let AccountDay { ours, foreign, ours_gone, foreign_gone, residual, opening, unsettled, .. } = *day;
+    let parts = each_in_cents([ours, foreign, ours_gone, foreign_gone, residual, opening, unsettled]);
+    each_in_cents([day.spent]).into_iter().chain(parts).collect()
 }
 
 fn signed(amount: Usd) -> String {

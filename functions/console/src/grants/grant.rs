@@ -67,7 +67,7 @@ struct GrantRow {
 
 struct KeyLine {
     state: &'static str,
-    spent: String,
+    spent: Usd,
     /// Of the key in use: its limit at the provider, and what was left of that when it was read last.
     limit: Option<(Usd, Usd)>,
     shown_at: String,
@@ -105,7 +105,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
         let address = Some(&grant.person.address).filter(|address| !address.is_none()).map(EmailAddress::matched);
         form = Some(EraseForm::of(site, address, Some(grant)).await?);
     }
-    let mut timeline = AuditRow::all(site, entries).await?;
+    let mut timeline = AuditRow::all(site, entries, access.is_faculty()).await?;
     timeline.reverse();
     let is_over = grant.is_over();
     let (byok, window) = (programme.settings.basis.byok, programme.settings.basis.reset.window_at(now));
@@ -126,11 +126,13 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
                 Some(KeyAbsence::Missing) => "not at the provider any more",
                 Some(KeyAbsence::Purged) => "deleted at the provider",
             },
-            spent: reading.map(|reading| reading.used.counted(byok)).unwrap_or_default().to_cents_up(),
+            spent: reading.map(|reading| reading.used.counted(byok)).unwrap_or_default(),
             shown_at: attempt.shown_at.map(|at| column_time(at, zone)).unwrap_or_default(),
         }
     });
-    let keys: Vec<KeyLine> = keys.collect();
+    let mut keys: Vec<KeyLine> = keys.collect();
+    let cents = each_in_cents(keys.iter().map(|key| key.spent));
+    keys.iter_mut().zip(cents).for_each(|(key, cents)| key.spent = cents);
     let row = GrantRow::of(grant.clone(), readings, &programme.settings, now);
     let holds = [
         (grant.holds.paused.is_some(), "somebody paused it"),

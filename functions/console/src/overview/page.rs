@@ -135,7 +135,13 @@ fn by_group(
     if of_programme.owns_keys() {
         groups.push(("keys made elsewhere".to_owned(), of(&of_programme.assigned)));
     }
-    let names = || offered.iter().map(|span| spans::name(*span, settings.basis.reset));
-    let figures = |sums: Vec<Sum>| names().zip(sums.into_iter().map(Figure::of)).collect();
-    groups.into_iter().map(|(group, sums)| (group, figures(sums))).collect()
+    let mut rows: Vec<(String, Vec<(&'static str, Figure)>)> =
+        groups.iter().map(|(group, _)| (group.clone(), Vec::new())).collect();
+    for (place, span) in offered.iter().enumerate() {
+        let column: Vec<Sum> = groups.iter().map(|(_, sums)| sums[place]).collect();
+        for ((_, row), figure) in rows.iter_mut().zip(Figure::column(&column)) {
+            row.push((spans::name(*span, settings.basis.reset), figure));
+        }
+    }
+    rows
 }

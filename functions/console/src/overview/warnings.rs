@@ -16,6 +16,11 @@ pub(super) fn room(access: &ProgrammeAccess, budget: &Budget, spent: Usd, now: M
         Role::Faculty => "Save the budget that you need in the settings: the admins get it as a request.",
         Role::Assistant => "Faculty can ask the admins for more.",
     };
+    let cap = access.programme.settings.allowance.cap;
+    if access.programme.settings.roster && cap > budget.limit {
+        let (cap, budget) = (cap.to_dollars_down(), budget.limit.to_dollars_down());
+        return Some(format!("The cap of {cap} is above the budget of {budget}, so nobody can get a key. {ask}"));
+    }
     if budget.reserved > budget.limit {
         return Some(format!(
             "More is promised to students than there is in the budget. Nobody else gets a key until it is raised. {ask}"

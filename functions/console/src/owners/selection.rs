@@ -142,6 +142,11 @@ impl KeySelection {
         KeyHash::of_bytes(&bits).to_string()
     }
 
+    /// The chosen keys, each with what counts of it in cents.
+    pub(super) fn in_cents(&self) -> impl Iterator<Item = (&ChosenKey, Usd)> {
+        self.chosen.iter().zip(each_in_cents(self.chosen.iter().map(|chosen| chosen.counts)))
+    }
+
     pub(super) fn counts(&self) -> Usd {
         self.chosen.iter().map(|chosen| chosen.counts).sum()
     }

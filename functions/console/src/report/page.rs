@@ -54,6 +54,8 @@ struct ReportResults<'a> {
 /// A line of the report on the page.
 struct ReportRow<'a> {
     line: ReportLine<'a>,
+    /// What was spent as the page shows it, so that all lines add up to the total.
+    cents: Usd,
     programme: &'a Programme,
     grant: Option<GrantId>,
     /// The grant, if the reader may read whose it is: an assistant may not.
@@ -101,9 +103,11 @@ impl<'a> ReportResults<'a> {
     ) -> Result<ReportResults<'a>, AppError> {
         let mut lines = report.lines();
         let from = scope.query.skip.min(lines.len());
-        let on_page = &lines[from..lines.len().min(from + ON_A_PAGE)];
+        let until = lines.len().min(from + ON_A_PAGE);
+        let on_page = &lines[from..until];
+        let cents = each_in_cents(lines.iter().map(|line| line.spent));
         let people = people(site, scope, on_page).await?;
-        let rows = on_page.iter().map(|line| ReportRow::of(*line, scope, &people));
+        let rows = on_page.iter().zip(&cents[from..]).map(|(line, cents)| ReportRow::of(*line, *cents, scope, &people));
         let columns = columns(report.by, scope.choices.is_some());
         let order = if report.by.day { "day after day, the largest first" } else { "the largest first" };
         let address = |from| scope.query.address(&scope.path, report.range, from);
@@ -122,10 +126,10 @@ impl<'a> ReportResults<'a> {
 }
 
 impl<'a> ReportRow<'a> {
-    fn of(line: ReportLine<'a>, scope: &'a ReportScope, people: &People) -> ReportRow<'a> {
+    fn of(line: ReportLine<'a>, cents: Usd, scope: &'a ReportScope, people: &People) -> ReportRow<'a> {
         let (programme, _) = &scope.programmes[usize::from(line.programme)];
         let known = line.grant.and_then(|grant| people.get(&(line.programme, grant)).cloned());
-        ReportRow { line, programme, grant: line.grant.as_ref().map(GrantId::of_bytes), known }
+        ReportRow { line, cents, programme, grant: line.grant.as_ref().map(GrantId::of_bytes), known }
     }
 
     fn person(&self) -> Cell {
@@ -219,7 +223,11 @@ fn columns<'a>(by: Grouping, is_of_several: bool) -> [Column<ReportRow<'a>>; 10]
             .class("number")
             .file("requests")
             .of(|row| Cell::shown(row.line.requests, show::known_count(row.line.requests))),
-        column("Spent").class("money").file("spent_usd").hook("usd").of(|row| Cell::Up(row.line.spent)),
+        column("Spent")
+            .class("money")
+            .file("spent_usd")
+            .hook("usd")
+            .of(|row| Cell::shown(Some(row.line.spent), row.cents.to_cents_up())),
     ]
 }
 
@@ -256,6 +264,6 @@ pub(crate) async fn file(State(site): State<Site>, scope: ReportScope, request: 
     let people = People::new();
     let mut lines = report.lines();
     lines.sort_unstable_by_key(place);
-    let rows = lines.into_iter().map(|line| ReportRow::of(line, &scope, &people));
+    let rows = lines.into_iter().map(|line| ReportRow::of(line, line.spent, &scope, &people));
     request.answer(&name, columns(report.by, true), rows, |row| key(&scope, &row.line))
 }

@@ -177,7 +177,7 @@ mod tests {
             (&[("from", "20261101")], "The first day is none"),
             (&[("from", "2026-1-1")], "The first day is none"),
             (&[("to", "1999-12-31")], "The last day is none"),
-            (&[("from", "2026-11-02"), ("to", "2026-11-01")], "is before the first, 2026-11-02. Swap them."),
+            (&[("from", "2026-11-02"), ("to", "2026-11-01")], "is before the first, 2 Nov 2026. Swap them."),
             (&[("by", "day"), ("by", "name")], "Choose among these."),
         ] {
             let refused = asked(query).unwrap_err();

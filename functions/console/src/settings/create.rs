@@ -12,6 +12,7 @@ use crate::work::jobs;
 #[template(path = "new.html")]
 struct NewProgrammePage<'a> {
     frame: PageFrame<'a>,
+    errors: Vec<ShownField<'a>>,
     required: Vec<ShownField<'a>>,
     optional: Vec<FieldGroup<'a>>,
     more_open: bool,
@@ -59,6 +60,7 @@ fn page(site: &Site, visitor: &Visitor, form: &Form<Draft>) -> Reply {
     let optional = groups(form, |field| !field.is_required);
     site.page(&NewProgrammePage {
         frame: PageFrame::of(site, visitor),
+        errors: form.errors(),
         required: form.shown(|field| field.is_required),
         more_open: optional.iter().flat_map(|group| &group.fields).any(|field| field.error.is_some()),
         optional,

@@ -10,8 +10,8 @@ use crate::form::{Difference, Owner};
 use crate::prelude::*;
 use crate::work::{guardrails, jobs};
 
-const UNREADABLE: &str = "Nothing was saved: a field below cannot be read.";
-const FORBIDDEN: &str = "Nothing was saved: something below cannot be changed, or not like this.";
+const UNREADABLE: &str = "Nothing was saved. Please correct:";
+const FORBIDDEN: &str = "Nothing was saved. This cannot be changed, or not like this:";
 const STALE: &str = "Nothing was saved: somebody edited the programme meanwhile. Below is what it is now, with what you changed. Where both of you changed something, both values are shown. Save again to save what you changed, and nothing else.";
 const FIXED: &str = "People have keys that count like this, and the provider cannot change it in a key.";
 const NO_VERSION: &str = "The form did not say which state of the programme it was made from.";

@@ -39,6 +39,17 @@ impl Draft {
     }
 }
 
+/// A change of a setting, or of a group's, from and to the texts that an audit entry has, as a person reads it.
+pub(crate) fn change((from, to): (&str, &str)) -> String {
+    let (name, from) = from.split_once('=').unwrap_or((from, ""));
+    let (_, to) = to.split_once('=').unwrap_or((to, ""));
+    let (id, group) = name.split_once('.').map_or((name, None), |(id, group)| (id, Some(group)));
+    let known = Draft::FIELDS.iter().find(|field| field.id == id);
+    let [from, to] = [from, to].map(|text| known.map_or_else(|| text.to_owned(), |field| field.kind.in_words(text)));
+    let of_group = group.map_or(String::new(), |group| format!(" of {group}"));
+    format!("{}{of_group}: {from} → {to}", known.map_or(id, |field| field.label))
+}
+
 /// The settings and the budget of a form; nothing where some of it is refused.
 pub(crate) fn read(form: &mut Form<Draft>) -> Option<Draft> {
     let draft = form.read()?;

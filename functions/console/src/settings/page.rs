@@ -19,6 +19,7 @@ struct SettingsPage<'a> {
     version: String,
     made_from: String,
     refusal: Option<&'static str>,
+    errors: Vec<ShownField<'a>>,
     /// The form that copies the programme; assistants have none.
     copying: Option<CopyFields<'a>>,
 }
@@ -72,6 +73,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         version: edit::version(programme, budget.limit),
         made_from: edited.made_from(),
         refusal: edited.refusal,
+        errors: edited.errors(),
         copying,
     }))
 }

@@ -192,7 +192,5 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
 
 /// An error's text as a sentence.
 fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    let first: String = letters.next().map(|first| first.to_uppercase().collect()).unwrap_or_default();
-    format!("{first}{}.", letters.as_str())
+    format!("{}.", show::capital(text))
 }

@@ -240,7 +240,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
     Field {
         id: "student_mails",
         label: "Mails to students about their cap and the end of the term",
-        hint: "At 80 % and 100 % of a cap, and a week before the end. What a rule below does to a key is mailed in any case.",
+        hint: "At 80% and 100% of a cap, and a week before the end. What a rule below does to a key is mailed in any case.",
         kind: Kind::Choice(&[("on", "on"), ("off", "off")]),
         write: |of| if of.settings.mails.student_mails { "on" } else { "off" }.to_owned(),
         read: |form, to| form.one_of("on", "off").map(|on| to.settings.mails.student_mails = on),

@@ -89,6 +89,17 @@ impl Figure {
         }
     }
 
+    /// Figures of one column, which add up.
+    pub(crate) fn column(sums: &[Sum]) -> Vec<Figure> {
+        let cents = each_in_cents(sums.iter().map(|sum| sum.spent));
+        sums.iter().zip(cents).map(|(sum, cents)| Figure::in_cents(*sum, cents)).collect()
+    }
+
+    /// A sum that is shown as so many cents.
+    pub(crate) fn in_cents(sum: Sum, cents: Usd) -> Figure {
+        Figure { usd: Figure::of(sum).usd, ..Figure::of(Sum { spent: cents, ..sum }) }
+    }
+
     pub(crate) fn exactly(spent: Usd) -> Figure {
         Figure::of(Sum { spent, known: Accuracy::Exactly })
     }

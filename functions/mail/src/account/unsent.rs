@@ -76,12 +76,12 @@ impl App {
             QueuedMail::Notice { notice: Notice::KeyLeaked, .. } => format!("the notice of a leaked key of {name}"),
             QueuedMail::Notice { .. } => format!("the notice of a rule of {name}"),
             QueuedMail::CapUsed { threshold, .. } => {
-                format!("the notice that {threshold} % of a cap is used of {name}")
+                format!("the notice that {threshold}% of a cap is used of {name}")
             }
             QueuedMail::Alert { scope: Scope::Reserved, .. } => {
                 format!("the alert that {name} has no room for more keys")
             }
-            QueuedMail::Alert { threshold, .. } => format!("the alert of {name} at {threshold} %"),
+            QueuedMail::Alert { threshold, .. } => format!("the alert of {name} at {threshold}%"),
             QueuedMail::TestAlert { .. } => format!("a test alert of {name}"),
             QueuedMail::Request { .. } => format!("what the faculty of {name} ask for"),
             QueuedMail::RequestDecided { .. } => format!("the answer to what the faculty of {name} asked for"),
@@ -142,17 +142,17 @@ mod tests {
     #[test]
     fn mails_that_did_not_arrive_are_counted_and_the_first_is_named() {
         let first =
-            || Some(FirstUnsent { what: "the alert of CS pilot at 80 %".to_owned(), to: "fay@x.edu".to_owned() });
+            || Some(FirstUnsent { what: "the alert of CS pilot at 80%".to_owned(), to: "fay@x.edu".to_owned() });
         insta::assert_snapshot!(told(1, false, first(), "MessageRejected"), @r#"
-        A mail did not arrive: the alert of CS pilot at 80 %
-        Given up so far: 1: the alert of CS pilot at 80 %
+        A mail did not arrive: the alert of CS pilot at 80%
+        Given up so far: 1: the alert of CS pilot at 80%
         To: fay@x.edu
         Why: the mail server refused the message (MessageRejected)
         SES would refuse it as often as it is tried. The log of the function mail names the row, and the SES console may say more. Once the reason is mended, press "Send again" in the section "Mail" of the account page.
         "#);
         insta::assert_snapshot!(told(3, false, first(), "MessageRejected"), @r#"
-        3 mails did not arrive, the first: the alert of CS pilot at 80 %
-        Given up so far: 3, the first: the alert of CS pilot at 80 %
+        3 mails did not arrive, the first: the alert of CS pilot at 80%
+        Given up so far: 3, the first: the alert of CS pilot at 80%
         To: fay@x.edu
         Why: the mail server refused the message (MessageRejected)
         SES would refuse it as often as it is tried. The log of the function mail names the row, and the SES console may say more. Once the reason is mended, press "Send again" in the section "Mail" of the account page.
@@ -165,7 +165,7 @@ mod tests {
                 .starts_with("A mail did not arrive: alerts\nGiven up so far: 1: alerts\nWhy: ")
         );
         let complained = told(1, false, first(), COMPLAINED);
-        let says = "Somebody complained about the alert of CS pilot at 80 %\nMail: the alert of CS pilot at 80 %\n";
+        let says = "Somebody complained about the alert of CS pilot at 80%\nMail: the alert of CS pilot at 80%\n";
         assert!(complained.starts_with(says), "how many more is not known: {complained}");
     }
 }

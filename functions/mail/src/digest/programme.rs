@@ -7,7 +7,7 @@ use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::usage::forecast::{Forecast, SpendingLimits};
 use bursar_core::domain::usage::models::{ModelUse, cost_in_words};
 use bursar_core::domain::values::format::date_range;
-use bursar_core::domain::values::money::grouped;
+use bursar_core::domain::values::money::{each_in_cents, grouped};
 
 use super::{DigestNames, DigestReader, say};
 use crate::letter::burn::Picture;
@@ -126,8 +126,10 @@ fn promised_in_full(programme: &Programme, digest: &Digest, now: Moment) -> Opti
 
 fn groups(digest: &Digest) -> Vec<LetterPart> {
     let (lines, money) = (&digest.groups, &digest.money);
+    let this_week = each_in_cents(lines.iter().map(|line| line.this_week));
+    let week_before = each_in_cents(lines.iter().map(|line| line.week_before));
     // A group's figure is known no better than the total.
-    let row = |line: &DigestLine| LetterRow {
+    let row = |(line, (this_week, week_before)): (&DigestLine, (Usd, Usd))| LetterRow {
         name: match &line.of {
             LineSubject::Group(group) => group.clone(),
             LineSubject::NoGroup => "without a group".to_owned(),
@@ -136,15 +138,15 @@ fn groups(digest: &Digest) -> Vec<LetterPart> {
             LineSubject::Further(count) => format!("{count} further groups"),
         },
         cells: vec![
-            say::figure(Sum { spent: line.this_week, known: money.this_week.known }),
-            say::figure(Sum { spent: line.week_before, known: money.week_before.known }),
+            say::figure(Sum { spent: this_week, known: money.this_week.known }),
+            say::figure(Sum { spent: week_before, known: money.week_before.known }),
         ],
     };
     if lines.is_empty() {
         return Vec::new();
     }
-    let table =
-        LetterTable::new(["Group", say::week(digest.days).name, "the week before"], lines.iter().map(row).collect());
+    let rows = lines.iter().zip(this_week.into_iter().zip(week_before)).map(row).collect();
+    let table = LetterTable::new(["Group", say::week(digest.days).name, "the week before"], rows);
     vec![LetterPart::Heading("By group"), LetterPart::Table(table)]
 }
 
@@ -160,11 +162,12 @@ fn models(digest: &Digest, byok: Byok) -> Vec<LetterPart> {
         }
         cells
     };
-    let row = |line: &ModelUse| LetterRow {
+    let cents = each_in_cents(digest.models.iter().map(|line| line.used.counted(byok)));
+    let row = |(line, cents): (&ModelUse, Usd)| LetterRow {
         name: line.label().to_owned(),
         cells: with_own_keys(
             vec![
-                line.used.counted(byok).to_cents_up(),
+                cents.to_cents_up(),
                 line.requests().map_or_else(|| NOT_TOLD.to_owned(), grouped),
                 line.used.per_request().map_or_else(|| NOT_TOLD.to_owned(), cost_in_words),
             ],
@@ -175,7 +178,7 @@ fn models(digest: &Digest, byok: Byok) -> Vec<LetterPart> {
     if !digest.models.is_empty() {
         let mut table = LetterTable::new(
             ["Model", say::week(digest.days).name, "requests", "per request"],
-            digest.models.iter().map(row).collect(),
+            digest.models.iter().zip(cents).map(row).collect(),
         );
         if has_own_keys {
             table.head.insert(2, own_keys.to_owned());

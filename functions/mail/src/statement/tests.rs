@@ -54,29 +54,29 @@ async fn finance_reads_the_rows_of_its_programmes_the_sums_by_cost_code_and_has_
     let named_by = ["Maths", "CS pilot", "Compilers seminar", "Physics", "Law"].map(programme);
     let (text, letter, config) = mailed(&statement, &named_by).await;
     insta::assert_snapshot!(text, @r#"
-    Statement of November 2026: $417.400001
+    Statement of November 2026: $417.41
 
     Statement of November 2026
 
     What the programmes below spent at OpenRouter in November 2026, by cost code. Amounts are US dollars; days are those of UTC.
 
-    Sum: $417.400001
+    Sum: $417.41
     From: 1 Nov 2026, 00:20 UTC
     To: 1 Dec 2026, 00:20 UTC
 
-    CS pilot: cost code =4711, used by keys of students, spent 312.400001
-    CS pilot: cost code =4711, used by own provider keys, spent 9.990000
-    Compilers <b>seminar</b>: cost code =4711, used by keys of students, spent 100.000000
-    Maths, "advanced": cost code 12, 34, used by keys of students, spent 0.000000
-    Physics: cost code none, used by keys of students, spent 5.000000
+    CS pilot: cost code =4711, used by keys of students, spent $312.41
+    CS pilot: cost code =4711, used by own provider keys, spent $9.99
+    Compilers <b>seminar</b>: cost code =4711, used by keys of students, spent $100.00
+    Maths, "advanced": cost code 12, 34, used by keys of students, spent $0.00
+    Physics: cost code none, used by keys of students, spent $5.00
 
     What people used with provider keys of their own is on another bill. It is an estimate, and in no sum here.
 
     == By cost code ==
 
-    12, 34: spent 0.000000
-    =4711: spent 412.400001
-    none: spent 5.000000
+    12, 34: spent $0.00
+    =4711: spent $412.41
+    none: spent $5.00
 
     The same rows are attached as statement-2026-11-01-2026-11-30.csv.
 
@@ -94,7 +94,7 @@ async fn finance_reads_the_rows_of_its_programmes_the_sums_by_cost_code_and_has_
     ,physics,keys,5.000000|
     "#);
     let html = letter.html(&config, "").unwrap();
-    for part in ["Compilers &#60;b&#62;seminar&#60;/<wbr>b&#62;", "Maths, &#34;advanced&#34;", ">312.400001</td>"] {
+    for part in ["Compilers &#60;b&#62;seminar&#60;/<wbr>b&#62;", "Maths, &#34;advanced&#34;", ">$312.41</td>"] {
         assert!(html.contains(part), "{part} is not in {html}");
     }
 }
@@ -108,8 +108,8 @@ async fn a_statement_with_late_edges_says_so_and_one_programme_is_named_alone() 
     };
     let (text, ..) = mailed(&statement, &[programme("CS pilot")]).await;
     insta::assert_snapshot!(text.lines().filter(|line| line.starts_with("No complete")).collect::<Vec<_>>().join("\n"), @"
-    No complete sync began on 1 Nov 2026, so this statement begins with the next one, of 4 Nov 2026, 00:20 UTC. What was spent in between is in the statement before.
-    No complete sync began on the day after 30 Nov 2026, so this statement ends with the next one, of 2 Dec 2026, 06:20 UTC.
+    No complete check began on 1 Nov 2026, so this statement begins with the next one, of 4 Nov 2026, 00:20 UTC. What was spent in between is in the statement before.
+    No complete check began on the day after 30 Nov 2026, so this statement ends with the next one, of 2 Dec 2026, 06:20 UTC.
     ");
     assert!(text.contains("You get this mail once a month because CS pilot names you for finance."), "{text}");
 }

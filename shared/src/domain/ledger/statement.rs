@@ -8,6 +8,7 @@ use super::cut::{AccountCut, KeyChange, LifetimeUse, ProgrammeCut};
 use super::foreign::KeyShares;
 use crate::domain::audit::Entry;
 use crate::domain::values::format::{long_date, utc};
+use crate::domain::values::money::each_in_cents;
 use crate::domain::values::window::{end_of_utc_day, utc_midnight};
 use crate::prelude::*;
 
@@ -58,12 +59,12 @@ crate::named! {
     pub enum RowKind: as_str, in_words {
         Keys = "keys", "keys of students";
         /// It is in no sum.
-        Byok = "byok", "with people's own provider keys: an estimate of another bill, in no sum";
+        Byok = "byok", "own provider keys: an estimate of another bill, not in the sum";
         Assigned = "assigned", "keys made elsewhere that the programme owns";
-        Unowned = "unowned", "foreign keys without an owner";
-        Unsettled = "unsettled", "spent while the last sync listed the keys";
-        Residual = "residual", "what no known key explains";
-        Opening = "opening", "from before the first complete sync";
+        Unowned = "unowned", "keys made elsewhere without an owner";
+        Unsettled = "unsettled", "spent while the keys were being checked";
+        Residual = "residual", "not explained by any known key";
+        Opening = "opening", "before Bursar";
     }
 }
 
@@ -175,23 +176,31 @@ impl Statement {
         self.rows.iter().filter(|row| row.kind == kind).map(|row| row.spent).sum()
     }
 
+    /// What was spent by each row in cents, so that those that count add up to the sum.
+    pub fn in_cents(&self) -> Vec<Usd> {
+        let counted = self.rows.iter().filter(|row| row.kind.counts()).map(|row| row.spent);
+        let mut cents = each_in_cents(counted).into_iter();
+        let of_row = |row: &StatementRow| if row.kind.counts() { cents.next().unwrap_or_default() } else { row.spent };
+        self.rows.iter().map(of_row).collect()
+    }
+
     /// What has to be known of its edges and cost codes.
     pub fn in_words(&self) -> Vec<String> {
         let (StatementDays { from, to }, begun, ended) = (self.days, utc(self.from), utc(self.to));
         let [first_day, last_day] = [from, to].map(long_date);
         let mut notes = Vec::new();
         if self.is_the_first && self.days.have(self.from) {
-            notes.push(format!("This is the first statement: it begins with the first complete sync, of {begun}. Keys of students count from their first use, in these rows and in what the account spent; what other keys had spent by then is in no statement."));
+            notes.push(format!("This is the first statement: it begins with the first complete check, of {begun}. Keys of students count from their first use, in these rows and in what the account spent; what other keys had spent by then is in no statement."));
         } else if self.is_the_first && self.from >= end_of_utc_day(from) {
-            notes.push(format!("The first complete sync began on {begun}, after these days. What keys of students had spent by then is in the statement that has that day."));
+            notes.push(format!("The first complete check began on {begun}, after these days. What keys of students had spent by then is in the statement that has that day."));
         } else if self.from >= end_of_utc_day(from) {
-            notes.push(format!("No complete sync began on {first_day}, so this statement begins with the next one, of {begun}. What was spent in between is in the statement before."));
+            notes.push(format!("No complete check began on {first_day}, so this statement begins with the next one, of {begun}. What was spent in between is in the statement before."));
         }
         if self.to < self.days.end() {
-            notes.push(format!("No complete sync has begun since {last_day} was over, so this statement ends with the last one, of {ended}, and will change."));
+            notes.push(format!("No complete check has begun since {last_day} was over, so this statement ends with the last one, of {ended}, and will change."));
         } else if self.to >= self.days.end() + 24.hours() && self.to > self.from {
             notes.push(format!(
-                "No complete sync began on the day after {last_day}, so this statement ends with the next one, of {ended}."
+                "No complete check began on the day after {last_day}, so this statement ends with the next one, of {ended}."
             ));
         }
         let has_spent =
@@ -362,12 +371,12 @@ mod tests {
         let between = |cuts: [&str; 2]| of(&cuts.map(quiet));
         let first_of_all = "This is the first statement";
         says(between([first, "2026-11-01T00:00:00Z"]), &[first_of_all]);
-        says(between([late, end]), &[first_of_all, "No complete sync began on the day after 31 Oct 2026"]);
-        says(between([first, late]), &[first_of_all, "No complete sync has begun since 31 Oct 2026 was over"]);
-        says(of(&[quiet(end)]), &["The first complete sync began on 2 Nov 2026"]);
+        says(between([late, end]), &[first_of_all, "No complete check began on the day after 31 Oct 2026"]);
+        says(between([first, late]), &[first_of_all, "No complete check has begun since 31 Oct 2026 was over"]);
+        says(of(&[quiet(end)]), &["The first complete check began on 2 Nov 2026"]);
         // What was before is in the statement before.
         let second = Statement { is_the_first: false, ..between([late, "2026-11-01T00:00:00Z"]) };
-        says(second, &["No complete sync began on 1 Oct 2026"]);
+        says(second, &["No complete check began on 1 Oct 2026"]);
         let one = of(&[quiet(late)]);
         assert_eq!((one.from, one.to, one.total()), (at(late), at(late), usd(0)));
         assert_eq!(of_cuts(days("2026-10-01", "2026-10-31"), &[]), None);

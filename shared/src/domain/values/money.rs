@@ -1,5 +1,8 @@
 //! Money: exact micro-dollars, read from decimal text. What was spent rounds up, what is promised rounds
 //! down, and no binary float is involved.
+//!
+//! For people an amount in a sentence is `$20` or `$3.27`, and less than a cent that was spent is called so; in a column it is
+//! `$20.00`, and a column that stands beside its sum is rounded by [`each_in_cents`].
 
 use std::cmp::Reverse;
 use std::iter::Sum;
@@ -17,10 +20,16 @@ use crate::prelude::*;
 pub struct Usd(i64);
 
 /// The reason that a text is not an amount.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MoneyError {
-    #[error("write an amount like 20 or 20.50")]
+    #[error("write an amount in figures, like 20 or 20.50")]
     NotAnAmount,
+    #[error("use a point, not a comma: {0}")]
+    DecimalComma(String),
+    #[error("write thousands without a comma: {0}")]
+    ThousandsComma(String),
+    #[error("an amount cannot be below zero")]
+    BelowZero,
     #[error("an amount has at most six decimals")]
     TooPrecise,
     #[error("this amount is too large")]
@@ -61,6 +70,19 @@ impl Usd {
     pub fn from_form(text: &str) -> Result<Usd, MoneyError> {
         let text = text.trim();
         let digits = text.strip_prefix('$').unwrap_or(text);
+        if let Some((_, behind)) = digits.rsplit_once(',') {
+            let pointed = digits.replacen(',', ".", 1);
+            let joined = digits.replace(',', "");
+            let is_thousands = behind.split('.').next().is_some_and(|group| group.len() == 3);
+            return Err(match (read(&pointed, Rounding::Refuse), read(&joined, Rounding::Refuse)) {
+                (_, Ok(_)) if is_thousands => MoneyError::ThousandsComma(joined),
+                (Ok(_), _) => MoneyError::DecimalComma(pointed),
+                _ => MoneyError::NotAnAmount,
+            });
+        }
+        if digits.strip_prefix('-').is_some_and(|amount| read(amount, Rounding::Refuse).is_ok()) {
+            return Err(MoneyError::BelowZero);
+        }
         if digits.starts_with(['-', '+']) || digits.contains(['e', 'E']) {
             return Err(MoneyError::NotAnAmount);
         }
@@ -107,8 +129,11 @@ impl Usd {
         Usd((self.0 + DOLLAR / 2).div_euclid(DOLLAR) * DOLLAR)
     }
 
-    /// An amount spent, in a sentence: `$4,000` or `$3.27`, rounded up to the cent.
+    /// An amount spent, in a sentence: `$4,000`, `$3.27` or `less than 1 cent`, rounded up to the cent.
     pub fn to_dollars_up(self) -> String {
+        if self > Usd::ZERO && self < Usd::CENT {
+            return "less than 1 cent".to_owned();
+        }
         let text = self.to_cents_up();
         text.strip_suffix(".00").unwrap_or(&text).to_owned()
     }
@@ -258,9 +283,10 @@ impl Sum for Usd {
     }
 }
 
-/// These amounts in whole cents, in their order. Their sum is the exact sum rounded up to the cent, and each
-/// is less than a cent from its exact amount. None of the amounts may be below zero.
-pub fn each_in_cents(amounts: &[Usd]) -> Vec<Usd> {
+/// These amounts in whole cents, in their order, for a column that adds up: their sum is the exact sum rounded up to the cent, and
+/// each is less than a cent from its exact amount.
+pub fn each_in_cents(amounts: impl IntoIterator<Item = Usd>) -> Vec<Usd> {
+    let amounts: Vec<Usd> = amounts.into_iter().collect();
     let mut cents: Vec<Usd> = amounts.iter().map(|amount| amount.whole_cents()).collect();
     let exact: Usd = amounts.iter().copied().sum();
     let mut missing = (exact - cents.iter().copied().sum()).micros();
@@ -290,8 +316,18 @@ mod tests {
         {
             assert_eq!(Usd::from_form(text), Ok(Usd(micros)), "{text}");
         }
-        for text in ["", "$", "-1", "+1", "1e3", "NaN", "inf", "1,000", "1.", ".5", "1 2", "0x10", "$-1", "١"] {
+        for text in ["", "$", "+1", "1e3", "NaN", "inf", ",", "1.", ".5", "1 2", "0x10", "١"] {
             assert_eq!(Usd::from_form(text), Err(MoneyError::NotAnAmount), "{text}");
+        }
+        for (text, sentence) in [
+            ("20,50", "use a point, not a comma: 20.50"),
+            ("$0,5", "use a point, not a comma: 0.5"),
+            ("1,000", "write thousands without a comma: 1000"),
+            ("1,000,000.50", "write thousands without a comma: 1000000.50"),
+            ("$-3", "an amount cannot be below zero"),
+            ("abc", "write an amount in figures, like 20 or 20.50"),
+        ] {
+            assert_eq!(Usd::from_form(text).unwrap_err().to_string(), sentence, "{text}");
         }
         assert_eq!(Usd::from_form("1.0000001"), Err(MoneyError::TooPrecise));
         assert_eq!(Usd::from_form("99999999999999999999"), Err(MoneyError::TooLarge));
@@ -328,7 +364,8 @@ mod tests {
     fn a_person_reads_dollars_and_cents_rounded_the_careful_way() {
         for (micros, up, down) in [
             (0, "$0", "$0"),
-            (1, "$0.01", "$0"),
+            (1, "less than 1 cent", "$0"),
+            (10_000, "$0.01", "$0.01"),
             (3_270_000, "$3.27", "$3.27"),
             (3_261_000, "$3.27", "$3.26"),
             (999_999_999, "$1,000", "$999.99"),
@@ -371,10 +408,10 @@ mod tests {
     proptest! {
         #[test]
         fn rounded_amounts_add_up_to_the_rounded_sum_and_each_is_within_a_cent(
-            micros in prop::collection::vec(0_i64..50_000, 0..40),
+            micros in prop::collection::vec(-20_000_i64..50_000, 0..40),
         ) {
             let amounts: Vec<Usd> = micros.into_iter().map(Usd::from_micros).collect();
-            let cents = each_in_cents(&amounts);
+            let cents = each_in_cents(amounts.iter().copied());
             let (exact, rounded): (Usd, Usd) = (amounts.iter().copied().sum(), cents.iter().copied().sum());
             prop_assert_eq!(rounded.to_cents_down(), exact.to_cents_up());
             for (amount, cents) in amounts.iter().zip(&cents) {
@@ -387,8 +424,8 @@ mod tests {
     #[test]
     fn the_largest_rests_get_the_cents_that_are_missing() {
         let usd = |micros: &[i64]| micros.iter().copied().map(Usd::from_micros).collect::<Vec<_>>();
-        assert_eq!(each_in_cents(&usd(&[14_000, 17_000, 0, 13_000])), usd(&[20_000, 20_000, 0, 10_000]));
-        assert_eq!(each_in_cents(&usd(&[1, 1])), usd(&[10_000, 0]));
-        assert_eq!(each_in_cents(&[]), []);
+        assert_eq!(each_in_cents(usd(&[14_000, 17_000, 0, 13_000])), usd(&[20_000, 20_000, 0, 10_000]));
+        assert_eq!(each_in_cents(usd(&[1, 1])), usd(&[10_000, 0]));
+        assert_eq!(each_in_cents([]), []);
     }
 }
