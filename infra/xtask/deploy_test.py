@@ -58,7 +58,7 @@ def a_student_gets_a_key(stack, provider):
     student = stack.student = signed_in(stack, ADA, "/my")
     student.get("/my")
     student.submit("/my/cs-pilot/reveal", 200)
-    stack.mail(ADA, "you took a new key")
+    stack.mail(ADA, "you got a new key")
     # 39,000 tokens of this model are 97.5 cents.
     asked = {"model": "anthropic/claude-opus-4.5", "max_tokens": 39_000, "messages": [{"role": "user", "content": "hello"}]}
     answer = provider.ask("/chat/completions", student.hook("key")[1], asked)

@@ -133,6 +133,11 @@ impl Origin {
         &self.text
     }
 
+    /// The host, and its port, as a reader looks for it in the browser's address bar.
+    pub fn host(&self) -> &str {
+        self.text.split_once("://").map_or("", |(_, host)| host)
+    }
+
     pub fn is_secure(&self) -> bool {
         self.secure
     }

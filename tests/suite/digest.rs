@@ -208,7 +208,7 @@ async fn the_first_digest_of_the_account() {
     let mails = sent(&campus).await;
     let text = mails[0].contents.text.as_ref().unwrap();
     for says in
-        ["\nprof-laptop: ", "$5.00 in all, $5.00 of it new", "found one key without an owner that is older than Bursar"]
+        ["\nprof-laptop: ", "$5.00 in all, $5.00 of it new", "one key without an owner that is older than Bursar"]
     {
         assert!(text.contains(says), "{says}: {text}");
     }

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 fn unread(campus: &Campus) -> Vec<Got> {
     let mut mails = campus.all_mails();
     mails.retain(|Got { contents, .. }| {
-        contents.kind.as_deref() != Some("digest") && !contents.subject.starts_with("No sync was")
+        contents.kind.as_deref() != Some("digest") && !contents.subject.starts_with("No complete check")
     });
     mails
 }
@@ -51,7 +51,7 @@ fn kinds(campus: &Campus) -> Vec<String> {
 /// The subjects of the account's mails since the last call, in alphabetical order.
 fn account(campus: &Campus) -> Vec<String> {
     let mut subjects = campus.subjects("account");
-    subjects.retain(|subject| !subject.starts_with("No sync was"));
+    subjects.retain(|subject| !subject.starts_with("No complete check"));
     subjects.sort();
     subjects
 }

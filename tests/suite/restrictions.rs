@@ -156,7 +156,7 @@ async fn refused_models_are_told_once_a_day() {
     campus.work().await;
     campus.judged().await;
     assert_eq!(warned(&admin).await, 1, "{:?}", admin.get(ID).await.texts("warning"));
-    let subject = "The provider refuses rules of CS pilot";
+    let subject = "OpenRouter refuses the allowed models of CS pilot";
     assert_eq!(account_mails(&campus).await, [subject]);
     campus.minutes(60);
     campus.work().await;

@@ -78,7 +78,7 @@ fn cents(cents: i64) -> Usd {
 async fn a_silent_sync_is_told_once_a_day() {
     let campus = Campus::with_keys(&[]).await;
     campus.sync().await;
-    let hours = |hours: i64| format!("No sync was complete for {hours} hours");
+    let hours = |hours: i64| format!("No complete check at OpenRouter for {hours} hours");
     for (minutes, subject) in
         [(0, None), (25 * 60 - 5, None), (60, Some(hours(25))), (1, None), (24 * 60, Some(hours(49)))]
     {
@@ -171,12 +171,12 @@ async fn a_job_that_stands_still_is_told() {
     for job in [standing, Job::new(&campus.programme, Work::Limits, 1, &Actor::Rule, now)] {
         campus.raw().keep(&job).await;
     }
-    assert_eq!(told(&campus).await, ["Work on CS pilot stands still"]);
+    assert_eq!(told(&campus).await, ["Changes to CS pilot are stuck"]);
     assert_eq!(told(&campus).await, NOTHING);
 
     let by = Author { now: now - SignedDuration::from_hours(26), ..campus.by() };
     campus.raw().keep(&Erasure::of_person(Ulid::from_parts(1, 3), Some(address("ada").matched()), &[], by)).await;
-    assert_eq!(told(&campus).await, ["An erasure stands still"]);
+    assert_eq!(told(&campus).await, ["An erasure is stuck"]);
     assert_eq!(told(&campus).await, NOTHING);
     campus.finish().await;
 }
@@ -191,7 +191,7 @@ async fn mail_that_is_given_up_is_told_once_a_day() {
     }
     let subjects = told(&campus).await;
     let is_right =
-        |subject: &String| subject.contains("did not arrive") && subject.ends_with("the roster mail of CS pilot");
+        |subject: &String| subject.contains("did not arrive") && subject.ends_with("the invitation to CS pilot");
     assert!(subjects.len() == 1 && is_right(&subjects[0]), "{subjects:?}");
 
     // The alarm's own mail cannot be sent either, which raises no further alarm yet.
@@ -237,6 +237,6 @@ async fn what_cannot_be_read_keeps_nothing_else_from_being_told() {
     assert!(campus.has_logged("\"hours_without_sync\":72"));
     campus.settle().await;
     let subjects = campus.subjects("account");
-    assert!(subjects.contains(&"No sync was ever complete".to_owned()), "{subjects:?}");
+    assert!(subjects.contains(&"No check at OpenRouter was ever complete".to_owned()), "{subjects:?}");
     campus.finish_unjudged().await;
 }

@@ -2,7 +2,7 @@
 //! typed, what is wrong with it, and what somebody else saved meanwhile.
 
 use bursar_core::domain::audit::AuditDetail;
-use bursar_core::domain::programme::request::Wish;
+use bursar_core::domain::programme::request::{INSTEAD_OF, Wish};
 use bursar_core::web::form;
 use data_encoding::HEXLOWER;
 use serde::de::DeserializeOwned;
@@ -479,7 +479,7 @@ impl Difference {
         let wish = |FieldChange { id, label, kind, from, to, .. }: &FieldChange| Wish {
             setting: (*id).to_owned(),
             label: (*label).to_owned(),
-            words: format!("{} instead of {}", kind.in_words(to), kind.in_words(from)),
+            words: format!("{}{INSTEAD_OF}{}", kind.in_words(to), kind.in_words(from)),
             from: from.clone(),
             to: to.clone(),
         };
@@ -510,7 +510,7 @@ impl Kind {
                 format!("\"{words}\"")
             }
             Kind::Money => Usd::from_form(text).map_or_else(|_| text.to_owned(), Usd::to_dollars_down),
-            Kind::People => spaced_by(", "),
+            Kind::People => text.lines().collect::<Vec<_>>().join(", "),
             _ => spaced_by(" "),
         }
     }

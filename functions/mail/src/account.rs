@@ -80,7 +80,8 @@ impl App {
 impl Words<'_> {
     fn account(self, alarm: &Alarm, named: &NamedAccount) -> Letter {
         let AlarmText { subject, mut facts, next } = AlarmText::of(alarm, named);
-        facts.push(("Found", utc(alarm.found_at)));
+        let is_of_admins = matches!(alarm.cause, Cause::AdminChanged { .. });
+        facts.push((if is_of_admins { "When" } else { "Found" }, utc(alarm.found_at)));
         let (label, path) = where_to_act(&alarm.cause);
         let is_removal = matches!(alarm.cause, Cause::AdminChanged { is_admin: false, .. });
         let until_now = if is_removal { ", or were until now," } else { "" };
@@ -93,6 +94,7 @@ impl Words<'_> {
                 self.config.institution
             ),
             to: self.to.clone(),
+            from: None,
         }
     }
 }
@@ -100,28 +102,28 @@ impl Words<'_> {
 /// The page on which something can be done about an alarm: the text of its link, and its path.
 fn where_to_act(cause: &Cause) -> (&'static str, String) {
     match cause {
-        Cause::RulesRefused { tier: Some(_), .. } => ("See the tiers", "/console/tiers".to_owned()),
+        Cause::RulesRefused { tier: Some(_), .. } => ("Open the model lists", "/console/tiers".to_owned()),
         Cause::RulesRefused { programme, group: Some(_), .. } => {
-            ("See the groups", format!("/console/programmes/{programme}/groups"))
+            ("Open the groups", format!("/console/programmes/{programme}/groups"))
         }
         Cause::RulesRefused { programme, .. } => {
-            ("See the programme", format!("/console/programmes/{programme}/settings#edit"))
+            ("Open the settings", format!("/console/programmes/{programme}/settings#edit"))
         }
-        Cause::Stuck { programme, .. } => ("See the programme", format!("/console/programmes/{programme}")),
-        Cause::ErasureStuck { .. } => ("See the account", "/console/account".to_owned()),
+        Cause::Stuck { programme, .. } => ("Open the programme", format!("/console/programmes/{programme}")),
+        Cause::ErasureStuck { .. } => ("Open the account", "/console/account".to_owned()),
         Cause::MailRefused { .. }
         | Cause::MailWaits { .. }
         | Cause::NothingHeard { .. }
         | Cause::BulkStopped { .. }
-        | Cause::Unsent { .. } => ("See the mail of the account", "/console/account#mail".to_owned()),
-        Cause::AdminChanged { .. } => ("See the admins", "/console/account#admins".to_owned()),
+        | Cause::Unsent { .. } => ("Open the account's mail", "/console/account#mail".to_owned()),
+        Cause::AdminChanged { .. } => ("Open the list of admins", "/console/account#admins".to_owned()),
         Cause::HeldBack { .. }
         | Cause::Residual { .. }
         | Cause::ManagementKey
         | Cause::AnotherAccount { .. }
         | Cause::Incomplete { .. }
         | Cause::Silent { .. }
-        | Cause::Balance { .. } => ("See the account", "/console/account".to_owned()),
+        | Cause::Balance { .. } => ("Open the account", "/console/account".to_owned()),
     }
 }
 

@@ -13,7 +13,7 @@ use bursar_core::domain::values::window::Window;
 use bursar_core::store::ProgrammeUse;
 
 use crate::letter::burn::Picture;
-use crate::letter::words::faculty;
+use crate::letter::words::{faculty, some};
 use crate::prelude::*;
 
 /// The figures of an alert: the newest on record, and at least those of the crossing.
@@ -174,7 +174,7 @@ impl Words<'_> {
             ("Left", (spending.limit - spending.spent).or_zero().to_dollars_down()),
         ];
         if budget.limit == spending.limit && spending.left_to_keys(budget) > Usd::ZERO {
-            facts.push(held_for_keys(budget));
+            facts.push(promised_to_students(budget));
         }
         facts.extend(common_facts(settings, &spending));
         let next = what_next(settings, budget, &spending, used);
@@ -188,7 +188,7 @@ impl Words<'_> {
         letter.subject = format!("Test: {}", letter.subject);
         letter.parts.insert(
             0,
-            said("This is a test, with the figures of now. It is sent whether a threshold was crossed or not."),
+            said("This is a test, with today's figures. It is sent whether a threshold was crossed or not."),
         );
         letter.why = "You get this mail because you asked for a test alert. Nobody else got it.".to_owned();
         letter
@@ -199,30 +199,35 @@ impl Words<'_> {
         let (settings, used) = (&programme.settings, per_cent(spending.spent, spending.limit));
         let limit = spending.limit.to_dollars_down();
         let (what, again) = if threshold == ALL {
-            ("has promised all of", "You hear of this once for a budget of this amount.")
+            ("has promised all of", "You will not hear of this again for a budget of this amount.")
         } else {
-            ("has no room for some keys in its", "You hear again when there is room for no key.")
+            ("has no room for some keys in its", "You will hear again when there is room for no key at all.")
         };
         let subject = format!("{} {what} {limit} ({used}% used)", settings.name);
         let mut facts = vec![
             ("Budget", limit),
             ("Spent", spending.spent.to_dollars_up()),
-            held_for_keys(budget),
+            promised_to_students(budget),
             ("Left for further keys", (budget.limit - budget.reserved).or_zero().to_dollars_down()),
         ];
-        facts.extend(spending.refused.map(|refused| ("One more key takes", refused.dearest.to_dollars_up())));
+        facts.extend(spending.refused.map(|refused| ("One more key needs", refused.dearest.to_dollars_up())));
         facts.extend(common_facts(settings, &spending));
         let mut next: Vec<String> = changed(budget, &spending).into_iter().collect();
         match spending.refused {
             None => next.push("By now nobody is refused a key.".to_owned()),
-            Some(refused) => {
-                next.push(refused.who());
+            Some(_) => {
                 next.extend(needed_for_everybody(&spending));
-                next.push(format!("Keys that are out go on, each up to its own cap. {again}"));
+                next.push(format!("Keys that students have go on, each up to its own cap. {again}"));
                 next.push(self.how_to_raise(settings, spending.is_for_admin));
             }
         }
-        self.about_money(programme, subject, facts, spending, next.join(" "))
+        let refused = spending.refused;
+        let mut letter = self.about_money(programme, subject, facts, spending, next.join(" "));
+        if let Some(refused) = refused {
+            letter.heading = format!("{} cannot get a key", some(refused.students.into(), "student"));
+            letter.parts.insert(0, LetterPart::Sentences(format!("{} {}.", refused.who(), letter.subject)));
+        }
+        letter
     }
 
     fn about_money(
@@ -247,13 +252,14 @@ impl Words<'_> {
         );
         parts.extend(spending.picture.map(LetterPart::Picture));
         parts.push(LetterPart::Sentences(next));
-        parts.push(self.page("See the programme", &format!("/console/programmes/{}", programme.id)));
+        parts.push(self.page("Open the programme", &format!("/console/programmes/{}", programme.id)));
         Letter {
             heading,
             subject,
             parts,
             why: format!("You get this mail because you are among those who hear about the money of {name}."),
             to: self.to.clone(),
+            from: None,
         }
     }
 
@@ -262,10 +268,10 @@ impl Words<'_> {
     fn how_to_raise(&self, settings: &Settings, is_for_admin: bool) -> String {
         let reader = self.to.matched();
         if is_for_admin {
-            return "You can raise the budget on the programme's page.".to_owned();
+            return "You can raise the budget in the programme's settings.".to_owned();
         }
         if is_among(reader, &settings.people.faculty) {
-            return "To have the budget raised, save the budget that you need on the programme's page: admins get it as a request."
+            return "To have the budget raised, save the budget that you need in the programme's settings: the admins get it as a request."
                 .to_owned();
         }
         match faculty(settings) {
@@ -289,8 +295,8 @@ fn was_lowered(entries: &[Entry], crossing: &Crossing) -> bool {
     is_less && amount(&last.what.to) == Some(crossing.limit) && crossing.found_at <= last.at + FOUND_WITHIN
 }
 
-fn held_for_keys(budget: &Budget) -> (&'static str, String) {
-    ("Held for keys", format!("{}, what is spent included", budget.reserved.to_dollars_up()))
+fn promised_to_students(budget: &Budget) -> (&'static str, String) {
+    ("Promised to students", format!("{}, including what is spent", budget.reserved.to_dollars_up()))
 }
 
 fn common_facts(settings: &Settings, spending: &AlertSpending) -> Vec<(&'static str, String)> {
@@ -317,23 +323,26 @@ fn needed_for_everybody(spending: &AlertSpending) -> Option<String> {
 
 /// What nothing of a budget stops: keys that were made elsewhere and count for the programme.
 const NOT_STOPPED: &str =
-    "Bursar does not stop keys made elsewhere: an admin can limit or disable them on the account page.";
+    "Bursar does not stop keys made elsewhere; an admin can limit or disable them on the account page.";
 
 fn what_next(settings: &Settings, budget: &Budget, spending: &AlertSpending, used: i64) -> String {
     let mut sentences: Vec<String> = changed(budget, spending).into_iter().collect();
     let is_changed = !sentences.is_empty();
     if settings.roster {
         sentences.push(match spending.refused {
-            _ if used >= 100 && !is_changed => format!(
-                "Nobody gets a new key. Keys that are out go on: their caps were counted before, and together they can still spend {}.",
-                match spending.left_to_keys(budget) {
-                    Usd::ZERO => "nothing more".to_owned(),
-                    held => format!("{} at most", held.to_dollars_up()),
+            _ if used >= 100 && !is_changed => match spending.left_to_keys(budget) {
+                Usd::ZERO => {
+                    "Nobody can get a new key, and the keys that students have can spend nothing more.".to_owned()
                 }
-            ),
-            None => "Nothing changes for students now: each key works up to its own cap.".to_owned(),
+                left => format!(
+                    "Nobody can get a new key. The keys that students have go on, each up to its own cap: together they can still spend {} \
+                     at most.",
+                    left.to_dollars_up()
+                ),
+            },
+            None => "Nothing changes for students now; each key works up to its own cap.".to_owned(),
             Some(refused) => {
-                format!("{} Keys that are out go on, each up to its own cap.", refused.who())
+                format!("{} The keys that students have go on, each up to its own cap.", refused.who())
             }
         });
     }
@@ -341,7 +350,7 @@ fn what_next(settings: &Settings, budget: &Budget, spending: &AlertSpending, use
         sentences.push(NOT_STOPPED.to_owned());
     }
     let next = settings.mails.thresholds.iter().copied().filter(|threshold| i64::from(*threshold) > used).min();
-    sentences.extend(next.filter(|_| !is_changed).map(|next| format!("You hear again at {next}%.")));
+    sentences.extend(next.filter(|_| !is_changed).map(|next| format!("You will hear again at {next}%.")));
     sentences.join(" ")
 }
 

@@ -78,7 +78,8 @@ impl App {
         let keys: Vec<String> = iter(keys).buffered(SIDE_BY_SIDE).try_collect().await?;
         let programmes = self.table.list(Programme::all()).await?;
         let programmes = programmes.into_iter().map(|programme| (programme.id, programme.settings.name)).collect();
-        Ok(self.to(&person.address, |words| words.account_digest(&digest, &programmes, &keys)))
+        let admins = self.table.admins().await?.len();
+        Ok(self.to(&person.address, |words| words.account_digest(&digest, &programmes, &keys, admins)))
     }
 
     async fn names(&self, digest: &Digest) -> Result<DigestNames, StoreError> {

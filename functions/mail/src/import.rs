@@ -47,7 +47,7 @@ impl Words<'_> {
                 "The roster has changed",
                 format!("The registrar's file has changed the roster of {name}."),
                 if changes.dropped > 0 {
-                    "Who was dropped can be taken back on the roster's page within seven days. The next file must name them too.".to_owned()
+                    "You can take back those who were dropped on the roster's page within seven days. The next file must name them too.".to_owned()
                 } else {
                     "There is nothing that you need to do.".to_owned()
                 },
@@ -55,13 +55,13 @@ impl Words<'_> {
             ),
             Some(RosterPreview { why, until, .. }) => (
                 "a registrar's file waits for you",
-                "A file waits",
+                "A registrar's file waits for you",
                 format!(
                     "A registrar's file for {name} waits for you, and changes nothing until then. {}",
                     plain(&why.join(" "))
                 ),
                 format!(
-                    "Look at what it would change, and apply it if that is right. It waits until {}, or until the next file comes.",
+                    "See what it would change, and apply it if that is right. It waits until {}, or until the next file comes.",
                     time_in(*until, programme.settings.term.zone())
                 ),
                 "See what it would change",
@@ -78,6 +78,7 @@ impl Words<'_> {
             ],
             why: format!("You get this mail because you decide about the roster of {name}."),
             to: self.to.clone(),
+            from: None,
         }
     }
 }
@@ -111,7 +112,7 @@ mod tests {
         Added: 3
         Moved to another group: 1
         Dropped: 2
-        Who was dropped can be taken back on the roster's page within seven days. The next file must name them too.
+        You can take back those who were dropped on the roster's page within seven days. The next file must name them too.
         See who and what: https://bursar.example.edu/console/programmes/cs-pilot/roster/00000000000000000000000000
         You get this mail because you decide about the roster of CS pilot.
         ");
@@ -135,11 +136,11 @@ mod tests {
         };
         insta::assert_snapshot!(told(|words| words.about_a_file(&programme(), Ulid::nil(), &changes, Some(&waiting))).await, @"
         CS pilot: a registrar's file waits for you
-        A file waits
+        A registrar's file waits for you
         A registrar's file for CS pilot waits for you, and changes nothing until then. It adds 12 people to the 40 on the roster, more than a fifth. Of its 50 rows 3 are refused.
         Added: 12
         Rows that were refused: 3
-        Look at what it would change, and apply it if that is right. It waits until 30 Nov 2026, 04:00 (Europe/Berlin), or until the next file comes.
+        See what it would change, and apply it if that is right. It waits until 30 Nov 2026, 04:00 (Europe/Berlin), or until the next file comes.
         See what it would change: https://bursar.example.edu/console/programmes/cs-pilot/roster/00000000000000000000000000
         You get this mail because you decide about the roster of CS pilot.
         ");

@@ -22,6 +22,8 @@ pub(crate) const ROW_HEADER: &str = "X-Bursar-Row";
 /// The content of a mail to one person.
 pub(crate) struct Letter {
     pub(crate) to: EmailAddress,
+    /// In whose name it comes, if not in the institution's. The address is always the deployment's own.
+    pub(crate) from: Option<String>,
     pub(crate) subject: String,
     pub(crate) heading: String,
     pub(crate) parts: Vec<LetterPart>,
@@ -111,7 +113,7 @@ impl Letter {
         let sender: Address = from.parse().ok()?;
         let domain = sender.domain().to_owned();
         let mut message = Message::builder()
-            .from(Mailbox::new(Some(plain(&config.institution)), sender))
+            .from(Mailbox::new(Some(plain(self.from.as_deref().unwrap_or(&config.institution))), sender))
             .to(Mailbox::new(None, to.parse().ok()?))
             .subject(plain(&self.subject))
             .date(SystemTime::from(*now))

@@ -49,7 +49,7 @@ impl App {
             ends_at: now + LINK_LASTS,
         };
         Ok(match self.table.make_link(row.row, address, &link, now, deadline).await? {
-            Ok(()) => self.to(&known.address, |words| words.link(&token, &code)),
+            Ok(()) => self.to(&known.address, |words| words.link(&token, &code, row.written_at)),
             Err(LinkRefused::NextMinute) => ComposedRow::NotBefore(next_minute(now)),
             Err(refused) => ComposedRow::Nothing(refused.why()),
         })
@@ -74,25 +74,28 @@ impl App {
 }
 
 impl Words<'_> {
-    fn link(self, token: &LinkToken, code: &Code) -> Letter {
+    fn link(self, token: &LinkToken, code: &Code, asked_at: Moment) -> Letter {
         let origin = self.config.origin.as_str();
         Letter {
             subject: "Your link to sign in to Bursar".to_owned(),
             heading: "Sign in to Bursar".to_owned(),
             parts: vec![
-                said(
-                    "This link signs you in. It works once, within 30 minutes. In another browser than the one where you asked for it, you \
-                     type your university address as well.",
-                ),
+                LetterPart::Sentences(format!(
+                    "This link signs in {}. It was asked for on {}, and works once, within 30 minutes of this mail. In another browser \
+                     than the one where you asked for it, you type that address as well.",
+                    self.to.as_written(),
+                    utc(asked_at)
+                )),
                 LetterPart::Link { label: "Sign in", url: format!("{origin}/c/{}", token.reveal()) },
                 said("Or type this code on the page where you asked for the link:"),
                 LetterPart::Code(code.reveal()),
                 said(
-                    "Whoever has the link or the code can sign in as you. Give them to nobody. If you did not ask, do nothing.",
+                    "Anybody who has the link or the code can sign in as you, so give them to nobody. If you did not ask for them, there is nothing to do.",
                 ),
             ],
             why: format!("You get this mail because this address was entered at {origin}."),
             to: self.to.clone(),
+            from: None,
         }
     }
 }
@@ -105,21 +108,21 @@ fn next_minute(now: Moment) -> Moment {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::told;
+    use crate::testing::{now, told};
 
     #[tokio::test]
     async fn link() {
         let (token, code) = (LinkToken::generate(), Code::generate());
-        let text = told(|words| words.link(&token, &code)).await;
+        let text = told(|words| words.link(&token, &code, now())).await;
         let text = text.replace(token.reveal(), "[token]").replace(&code.reveal(), "[code]");
         insta::assert_snapshot!(text, @"
         Your link to sign in to Bursar
         Sign in to Bursar
-        This link signs you in. It works once, within 30 minutes. In another browser than the one where you asked for it, you type your university address as well.
+        This link signs in grace@example.edu. It was asked for on 20 Nov 2026, 10:00 UTC, and works once, within 30 minutes of this mail. In another browser than the one where you asked for it, you type that address as well.
         Sign in: https://bursar.example.edu/c/[token]
         Or type this code on the page where you asked for the link:
         Code: [code]
-        Whoever has the link or the code can sign in as you. Give them to nobody. If you did not ask, do nothing.
+        Anybody who has the link or the code can sign in as you, so give them to nobody. If you did not ask for them, there is nothing to do.
         You get this mail because this address was entered at https://bursar.example.edu.
         ");
     }

@@ -3,8 +3,9 @@
 
 use bursar_core::domain::grant::{MoreRequest, View};
 use bursar_core::domain::mail::failure::NO_ADDRESS;
-use bursar_core::domain::programme::request::{BUDGET, CLOSE, COPY, Decision, Request, Wish};
+use bursar_core::domain::programme::request::{BUDGET, CLOSE, COPY, Decision, INSTEAD_OF, Request, Wish};
 
+use crate::letter::words::used;
 use crate::prelude::*;
 
 impl App {
@@ -78,30 +79,35 @@ impl App {
 impl Words<'_> {
     fn asks_for_more(self, view: &View, open: &MoreRequest, now: Moment) -> Letter {
         let (settings, grant) = (&view.programme.settings, &view.grant);
-        let (name, who) = (plain(&settings.name), grant.person.address.as_written());
+        let (name, address) = (plain(&settings.name), grant.person.address.as_written());
+        let who = grant.person.name.as_deref().map_or_else(|| address.to_owned(), plain);
         let at = |moment| time_in(moment, settings.term.zone());
-        let used = view.spending(now).in_window.to_dollars_up();
+        let (used, cap) = (used(view.spending(now).in_window), open.cap.to_dollars_down());
         let read = view.readings.iter().map(|reading| reading.as_of).max();
-        let read = read.map_or("nothing has been read yet".to_owned(), |read| format!("as of {}", at(read)));
-        let cap = format!("{} {}", open.cap.to_dollars_down(), settings.basis.reset.per_window());
-        let person = grant.person.name.as_deref().map(|name| ("Name", plain(name)));
-        let facts = [("Cap", cap), ("Used", format!("{used}, {read}")), ("Asked", at(open.at))];
+        let read = read.map_or("not checked at OpenRouter yet".to_owned(), |read| format!("as of {}", at(read)));
+        let facts = [
+            ("Address", address.to_owned()),
+            ("Cap", format!("{cap} {}", settings.basis.reset.per_window())),
+            ("Used", format!("{used}, {read}")),
+            ("Asked", at(open.at)),
+        ];
         Letter {
-            subject: format!("{name}: a student asks for more"),
-            heading: "More is asked for".to_owned(),
+            subject: format!("{who} asks for more (used {used} of {cap})"),
+            heading: format!("{who} asks for more"),
             parts: vec![
-                LetterPart::Sentences(format!("{who} asks for a larger cap in {name}. Nothing is changed by asking.")),
-                LetterPart::facts(person.into_iter().chain(facts)),
+                LetterPart::Sentences(format!("{who} asks for a larger cap in {name}.")),
+                LetterPart::facts(facts),
                 LetterPart::Notes(vec![("Reason", plain(&open.reason))]),
-                said(
-                    "If you agree, set another cap on the page of the grant, where the request stands for a week. If you do not, answer \
-                     this mail and say why. All who decide about the programme got it.",
-                ),
-                self.page("Open the grant", &format!("/console/programmes/{}/grants/{}", view.programme.id, grant.id)),
+                LetterPart::Sentences(format!(
+                    "Raise the cap, or decline and say why: the student gets your answer by mail. The request stands for a week. All who \
+                     decide about {name} got this mail, and one answer is enough."
+                )),
+                self.page("Decide", &format!("/console/programmes/{}/grants/{}#more", view.programme.id, grant.id)),
                 LetterPart::ReplyTo(grant.person.address.clone()),
             ],
             why: format!("You get this mail because you decide about the caps of {name}."),
             to: self.to.clone(),
+            from: None,
         }
     }
 
@@ -125,58 +131,55 @@ impl Words<'_> {
                 time_in(request.asked_at, programme.settings.term.zone())
             ),
             to: self.to.clone(),
+            from: None,
         }
     }
 
     fn request(self, programme: &Programme, asker: Option<&StaffPerson>, request: &Request) -> Letter {
         let (wishes, asked_at) = (&request.wishes[..], request.asked_at);
-        let name = plain(&programme.settings.name);
-        let who = asker.map_or("Somebody who was erased".to_owned(), |asker| asker.address.as_written().to_owned());
-        let mut facts = vec![("Programme".to_owned(), name.clone()), ("Asked by".to_owned(), who.clone())];
+        let (name, people) = (plain(&programme.settings.name), &programme.settings.people);
+        let (who, address) = match asker {
+            None => ("Somebody who was erased", "Somebody who was erased"),
+            Some(StaffPerson { address, .. }) => {
+                (people.name_of(address.matched()).unwrap_or(address.as_written()), address.as_written())
+            }
+        };
+        let mut facts = vec![("Programme".to_owned(), name.clone()), ("Asked by".to_owned(), address.to_owned())];
         facts.extend(wishes.iter().map(|wish| (wish.label.clone(), wish.words.clone())));
         facts.push(("Asked".to_owned(), time_in(asked_at, programme.settings.term.zone())));
-        let [anchor, to_do, press, link] = place(wishes);
+        let subject = format!("{who} {}", asked_for(wishes, &name));
         let mut parts = vec![
-            LetterPart::Sentences(format!(
-                "{who} asks for what only an admin may do with {name}. Nothing is changed by asking."
-            )),
+            said("Only an admin may do this, and nothing has changed yet."),
             LetterPart::facts(facts),
-            LetterPart::Sentences(format!(
-                "If you agree, {to_do} and press \"{press}\". If you do not, answer this mail and say why. All admins got it."
-            )),
-            self.page(link, &format!("/console/programmes/{}/settings#{anchor}", programme.id)),
+            said(
+                "Approve it, or decline and say why: your answer goes back by mail. All admins of Bursar got this mail, and one answer is \
+                 enough.",
+            ),
+            self.page("Decide", &format!("/console/programmes/{}#request-{}", programme.id, request.request)),
         ];
         parts.extend(asker.map(|asker| LetterPart::ReplyTo(asker.address.clone())));
         Letter {
-            subject: format!("{name}: {}", asked_for(wishes)),
-            heading: "A change is asked for".to_owned(),
+            heading: subject.clone(),
+            subject,
             parts,
             why: format!("You get this mail because you are an admin of Bursar at {}.", self.config.institution),
             to: self.to.clone(),
+            from: None,
         }
-    }
-}
-
-/// The form on the programme's page with which an admin does what is asked for: its anchor, what to do there, up to the name of its
-/// button, and the words of the link.
-fn place(wishes: &[Wish]) -> [&'static str; 4] {
-    match wishes {
-        [wish] if wish.setting == CLOSE => ["close", "open the programme", "Close the programme", "Open the programme"],
-        [wish] if wish.setting == COPY => {
-            ["copy", "open the form, put in what is asked for,", "Make the copy", "Open the form"]
-        }
-        _ => ["edit", "open the settings, put in what is asked for,", "Save", "Open the settings"],
     }
 }
 
 /// The request in a few words; a single wish includes its value.
-fn asked_for(wishes: &[Wish]) -> String {
+fn asked_for(wishes: &[Wish], name: &str) -> String {
     match wishes {
-        [wish] if wish.setting == BUDGET => format!("asked for a budget of {}", wish.words),
-        [wish] if wish.setting == CLOSE => "asked to close it".to_owned(),
-        [wish] if wish.setting == COPY => "asked for a copy".to_owned(),
-        [wish] => format!("asked for a change: {}", wish.label),
-        wishes => format!("asked for {} changes", wishes.len()),
+        [wish] if wish.setting == BUDGET => {
+            let wanted = wish.words.split(INSTEAD_OF).next().unwrap_or(&wish.words);
+            format!("asks for a budget of {wanted} for {name}")
+        }
+        [wish] if wish.setting == CLOSE => format!("asks to close {name}"),
+        [wish] if wish.setting == COPY => format!("asks for a copy of {name}"),
+        [wish] => format!("asks for a change to {name}: {}", wish.label),
+        wishes => format!("asks for {} changes to {name}", wishes.len()),
     }
 }
 
@@ -192,19 +195,20 @@ mod tests {
         let (from, to) = (String::new(), "4711".to_owned());
         let wishes = vec![Wish { setting, label, words, from, to }];
         let mut asked = Request::of(programme().id, frida.person.clone(), wishes, now());
-        insta::assert_snapshot!(told(|words| words.request(&programme(), Some(&frida), &asked)).await, @r#"
-        CS pilot: asked for a change: Cost code
-        A change is asked for
-        frida@example.edu asks for what only an admin may do with CS pilot. Nothing is changed by asking.
+        asked.request = Ulid::nil();
+        insta::assert_snapshot!(told(|words| words.request(&programme(), Some(&frida), &asked)).await, @"
+        frida@example.edu asks for a change to CS pilot: Cost code
+        frida@example.edu asks for a change to CS pilot: Cost code
+        Only an admin may do this, and nothing has changed yet.
         Programme: CS pilot
         Asked by: frida@example.edu
         Cost code: 4711 instead of nothing
         Asked: 20 Nov 2026, 11:00 (Europe/Berlin)
-        If you agree, open the settings, put in what is asked for, and press "Save". If you do not, answer this mail and say why. All admins got it.
-        Open the settings: https://bursar.example.edu/console/programmes/cs-pilot/settings#edit
+        Approve it, or decline and say why: your answer goes back by mail. All admins of Bursar got this mail, and one answer is enough.
+        Decide: https://bursar.example.edu/console/programmes/cs-pilot#request-00000000000000000000000000
         An answer to this mail goes to frida@example.edu.
         You get this mail because you are an admin of Bursar at Example University.
-        "#);
+        ");
         asked.decision = Some(Decision { is_approved: false, reason: Some("Use 4712.".to_owned()) });
         let decided = told(|words| words.request_decided(&programme(), &asked, asked.decision.as_ref().unwrap())).await;
         insta::assert_snapshot!(decided, @"
@@ -227,16 +231,16 @@ mod tests {
         view.grant = asked.grant().clone();
         let open = view.open_request(now()).unwrap();
         insta::assert_snapshot!(told(|words| words.asks_for_more(&view, open, now())).await, @"
-        CS pilot: a student asks for more
-        More is asked for
-        ada@example.edu asks for a larger cap in CS pilot. Nothing is changed by asking.
-        Name: Ada Lovelace
+        Ada Lovelace asks for more (used $16.40 of $20)
+        Ada Lovelace asks for more
+        Ada Lovelace asks for a larger cap in CS pilot.
+        Address: ada@example.edu
         Cap: $20 for the whole term
         Used: $16.40, as of 20 Nov 2026, 11:00 (Europe/Berlin)
         Asked: 20 Nov 2026, 11:00 (Europe/Berlin)
         Reason: The last exercise needs a larger model.
-        If you agree, set another cap on the page of the grant, where the request stands for a week. If you do not, answer this mail and say why. All who decide about the programme got it.
-        Open the grant: https://bursar.example.edu/console/programmes/cs-pilot/grants/0123456789abcdef
+        Raise the cap, or decline and say why: the student gets your answer by mail. The request stands for a week. All who decide about CS pilot got this mail, and one answer is enough.
+        Decide: https://bursar.example.edu/console/programmes/cs-pilot/grants/0123456789abcdef#more
         An answer to this mail goes to ada@example.edu.
         You get this mail because you decide about the caps of CS pilot.
         ");

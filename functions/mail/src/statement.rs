@@ -54,7 +54,7 @@ impl Words<'_> {
         parts.push(LetterPart::Table(table(rows, &cents)));
         if statement.rows.iter().any(|row| !row.kind.counts()) {
             parts.push(said(
-                "What people used with provider keys of their own is on another bill. It is an estimate, and in no sum here.",
+                "What people used with keys of their own at a model's provider is on another bill. It is an estimate, and not in any sum here.",
             ));
         }
         parts.extend(sums(&statement, &cents));
@@ -70,6 +70,7 @@ impl Words<'_> {
                 self.config.institution
             ),
             to: self.to.clone(),
+            from: None,
         }
     }
 }
@@ -133,7 +134,7 @@ fn cost_code(code: Option<&str>) -> String {
 fn what(kind: RowKind) -> &'static str {
     match kind {
         RowKind::Keys => "keys of students",
-        RowKind::Byok => "own provider keys",
+        RowKind::Byok => "keys of their own",
         RowKind::Assigned => "keys made elsewhere",
         // No other kind of row is a programme's, so no mail has one.
         RowKind::Unowned | RowKind::Unsettled | RowKind::Residual | RowKind::Opening => kind.as_str(),

@@ -44,7 +44,8 @@ async fn faculty_read_a_request_for_more_and_answer_it() {
     assert_eq!(mails[0].contents.headers["Reply-To"], "ada@example.edu");
     let text = mails[0].contents.text.as_deref().unwrap();
     let link = format!("{}/grants/{}", campus.console(""), campus.id("ada"));
-    for told in ["Used: $16.40, as of", "The last exercise compares two models. It needs \"ten\" runs.", &link] {
+    let button = format!("{link}#more\n");
+    for told in ["Used: $16.40, as of", "The last exercise compares two models. It needs \"ten\" runs.", &button] {
         assert!(text.contains(told), "{told} is not in {text}");
     }
 
@@ -69,6 +70,9 @@ async fn faculty_read_a_request_for_more_and_answer_it() {
     faye.submit(&page, &decide, &[("act", "decline"), ("reason", "No.")]).await.expect(409);
     assert!(faye.get("/console").await.all("waiting").is_empty());
     assert!(!faye.get(&link).await.body.contains("compares two models"));
+    campus.settle().await;
+    let answer = campus.mails("student").pop().unwrap();
+    assert_eq!((&*answer.to, &*answer.contents.subject), ("ada@example.edu", "CS pilot: your cap is now $30"));
     let my = ada.get("/my").await;
     assert!(my.readable().contains("Your cap has been changed since: it is $30 now."), "{}", my.readable());
 

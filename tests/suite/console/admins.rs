@@ -50,14 +50,14 @@ async fn an_admin_is_added_and_removed_at_once() {
     campus.settle().await;
     let [to_admin, _, _] = &campus.mails("account")[..] else { panic!("three are told") };
     let text = to_admin.contents.text.as_deref().unwrap();
-    let lines: Vec<_> = text.lines().take_while(|line| *line != "See the admins:").collect();
-    let lines = lines.into_iter().filter(|line| !line.starts_with("Found: "));
+    let lines: Vec<_> = text.lines().take_while(|line| *line != "Open the list of admins:").collect();
+    let lines = lines.into_iter().filter(|line| !line.starts_with("When: "));
     insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n").trim(), @"
     faye@example.edu is an admin of Bursar
 
     By: eve@example.edu
 
-    An admin may do everything with every programme and with the account. If this is not right, remove them on the page of the account.
+    An admin can do everything with every programme and with the account. If this is not right, remove them on the account page.
     ");
 
     // One who signs in as an admin has the longer session.
@@ -78,7 +78,7 @@ async fn an_admin_is_added_and_removed_at_once() {
         change(&campus.admin().await, "remove", "Eve@example.edu").await.expect(303);
     }
     assert_eq!(again.get("/console").await.expect(303).location(), Some("/"));
-    let subject = "eve@example.edu is no admin of Bursar any more";
+    let subject = "eve@example.edu is no longer an admin of Bursar";
     let [one, two, three] = &told(&campus).await[..] else { panic!("three are told") };
     assert!([one, two, three].iter().all(|mail| mail.1 == subject));
     campus.student("eve").await.get(ACCOUNT).await.expect(404);

@@ -109,16 +109,16 @@ async fn why_a_mail_did_not_come_is_told_under_the_address() {
     insta::assert_snapshot!(told(&asta, "ada").await, @"
     link to sign in10 Nov 2026, 09:35 not sentanother was sent within the last minute10 Nov 2026, 09:35
     link to sign in10 Nov 2026, 09:35 sent10 Nov 2026, 09:35
-    roster mail of CS pilot10 Nov 2026, 09:30 sent10 Nov 2026, 09:30
+    invitation of CS pilot10 Nov 2026, 09:30 sent10 Nov 2026, 09:30
     Another link to sign in is not sent now: another was sent within the last minute.
     ");
     insta::assert_snapshot!(told(&asta, "cyd").await, @"
     link to sign in10 Nov 2026, 09:35 not sentmail to this address comes back or is not wanted10 Nov 2026, 09:35
-    roster mail of CS pilot10 Nov 2026, 09:30 sent10 Nov 2026, 09:30
+    invitation of CS pilot10 Nov 2026, 09:30 sent10 Nov 2026, 09:30
     No mail goes to this address since 10 Nov 2026, 09:35 UTC: mail to it came back for good.
     ");
     insta::assert_snapshot!(told(&asta, "flo").await, @"
-    roster mail of CS pilot10 Nov 2026, 09:30 sent10 Nov 2026, 09:30
+    invitation of CS pilot10 Nov 2026, 09:30 sent10 Nov 2026, 09:30
     Within the last hour nobody asked for a link to sign in with this address; older requests are not kept.
     ");
     assert_eq!(told(&asta, "eve").await, "", "she is on no roster of theirs");
@@ -132,7 +132,7 @@ async fn why_a_mail_did_not_come_is_told_under_the_address() {
     campus.table.note_mail_refusal(QUOTA, campus.clock.now(), soon()).await.unwrap();
     insta::assert_snapshot!(told(&asta, "dan").await, @"
     link to sign in10 Nov 2026, 09:35 waiting10 Nov 2026, 09:35
-    roster mail of CS pilot10 Nov 2026, 09:35 not sentthe claim window is closed10 Nov 2026, 09:35
+    invitation of CS pilot10 Nov 2026, 09:35 not sentthe claim window is closed10 Nov 2026, 09:35
     Another link to sign in is not sent now: another was sent within the last minute.
     Mail waits since 10 Nov 2026, 09:35 UTC: the day's quota of the SES account is used up. It counts what everybody sends from the account in 24 hours. Mail waits, and goes out by itself as the quota allows; ask AWS for a higher one in the SES console if it is too small.
     ");

@@ -123,7 +123,7 @@ async fn who_has_not_claimed_is_reminded_once_a_day() {
         let [ada, bob, cyd, dans, eves] = reminds(hours).await;
         assert_eq!(([ada, bob, cyd], dans, eves), (before, dan, eve), "after {hours} hours more");
     }
-    assert!(campus.subjects("roster").contains(&"CS pilot: your LLM credit waits for you".to_owned()));
+    assert!(campus.subjects("roster").contains(&"Reminder: your key for CS pilot is not claimed yet".to_owned()));
     let asta = campus.student("asta").await;
     assert_eq!(figures(&asta.get(ROSTER).await)[..2], [Some(5), Some(9)]);
     campus.finish().await;
@@ -223,7 +223,7 @@ async fn what_was_given_up_is_sent_again_by_its_cause(campus: &mut Campus) {
     let page = campus.admin().await.get(ACCOUNT).await;
     assert!(warns(&page, "given up in the last three days"), "{:?}", page.texts("warning"));
     let [cause] = &page.texts("dead-letter")[..] else { panic!("{:?}", page.texts("dead-letter")) };
-    assert!(cause.contains("roster mails: 1") && cause.contains("alerts: 1"), "{cause}");
+    assert!(cause.contains("invitations: 1") && cause.contains("alerts: 1"), "{cause}");
 
     campus.minutes(3 * 60);
     let admin = campus.admin().await;

@@ -136,7 +136,7 @@ async fn a_budget_without_room_is_told_to_each_reader() {
     assert!(text.contains("$20.00 more than the budget"), "{text}");
     assert_eq!(overview.texts("warning"), [""; 0], "the bar says so");
     campus.budget(59).await;
-    let says = "Too little of the budget is left for a key that takes $20.00: $40.00 of $59.00 is held for keys, what is spent included. 4 students on the roster have no key, and get none now.";
+    let says = "Too little of the budget is left for a key of $20.00: $40.00 of $59.00 is promised to students, including what is spent. 4 students on the roster have no key and cannot get one now.";
     for (visitor, what_to_do) in [
         (&admin, "Raise the budget in the settings."),
         (&faye, "Save the budget that you need in the settings: the admins get it as a request."),

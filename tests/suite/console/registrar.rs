@@ -73,6 +73,7 @@ async fn a_roster_keeps_itself() {
     assert_eq!(mails.iter().map(|mail| &*mail.to).collect::<Vec<_>>(), ["faye@example.edu"]);
     assert!(mails[0].contents.subject.ends_with("waits for you"), "{}", mails[0].contents.subject);
     let (overview, kept) = (faye.get(ID).await, format!("{ROSTER}/{import}"));
+    assert!(mails[0].contents.text.as_deref().unwrap().contains(&format!("{kept}\n")), "where the button leads");
     assert!(warns(&overview) && overview.body.contains(&format!("href=\"{kept}\"")), "{}", overview.readable());
     asta.get(&kept).await.expect(404);
     let shown = faye.get(&kept).await.expect(200);

@@ -41,25 +41,25 @@ async fn admins_are_asked_once_a_day_and_the_rest_is_saved() {
     let mut mails = campus.mails("request");
     mails.sort_by_key(|mail| mail.contents.subject.clone());
     let [several, budget] = &mails[..] else { panic!("{} mails", mails.len()) };
-    assert_eq!(budget.contents.subject, "CS pilot: asked for a budget of $9,000 instead of $100,000");
+    assert_eq!(budget.contents.subject, "faye@example.edu asks for a budget of $9,000 for CS pilot");
     assert_eq!((several.to.as_str(), several.contents.headers["Reply-To"].as_str()), (ADMIN, "faye@example.edu"));
     let text = several.contents.text.as_deref().unwrap();
-    let lines = text.lines().take_while(|line| !line.starts_with("Open the settings"));
+    let lines = text.lines().take_while(|line| !line.starts_with("Decide:"));
     let text: Vec<_> = lines.filter(|line| !line.starts_with("Asked: ")).collect();
-    insta::assert_snapshot!(format!("{}\n\n{}", several.contents.subject, text.join("\n").trim()), @r#"
-    CS pilot: asked for 2 changes
+    insta::assert_snapshot!(format!("{}\n\n{}", several.contents.subject, text.join("\n").trim()), @"
+    faye@example.edu asks for 2 changes to CS pilot
 
-    A change is asked for
+    faye@example.edu asks for 2 changes to CS pilot
 
-    faye@example.edu asks for what only an admin may do with CS pilot. Nothing is changed by asking.
+    Only an admin may do this, and nothing has changed yet.
 
     Programme: CS pilot
     Asked by: faye@example.edu
     Budget: $8,000 instead of $100,000
     Cost code: 4711 instead of nothing
 
-    If you agree, open the settings, put in what is asked for, and press "Save". If you do not, answer this mail and say why. All admins got it.
-    "#);
+    Approve it, or decline and say why: your answer goes back by mail. All admins of Bursar got this mail, and one answer is enough.
+    ");
     campus.finish().await;
 }
 

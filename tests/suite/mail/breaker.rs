@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{account, kinds, later};
 
-const STOPPED: &str = "So much came back that roster mails are stopped";
+const STOPPED: &str = "So much mail came back that invitations are stopped";
 
 #[tokio::test]
 async fn roster_mail_stops_at_the_tenth_bounce_and_goes_on_tomorrow() {

@@ -20,7 +20,7 @@ use serde_json::json;
 
 use super::{account, kinds, later, roster_mail, states, told_of, watched};
 
-const ROSTER: &str = "CS pilot: your LLM credit";
+const ROSTER: &str = "Your API key for CS pilot";
 
 /// People who are put on a roster, to whom no mail was sent yet.
 async fn class(names: &[&str]) -> Campus {
@@ -239,7 +239,7 @@ async fn a_silent_ses_is_told_once_a_week() {
     let names: Vec<String> = (0..20).map(|number| format!("s{number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     for (mail_events, reports, silent) in [
-        (Some("bursar"), 0, &["SES has reported nothing of 20 mails"][..]),
+        (Some("bursar"), 0, &["SES has reported nothing about 20 mails"][..]),
         (Some("bursar"), 1, &[]),
         // Where no configuration set is named, nothing is asked to report.
         (None, 0, &[]),

@@ -3,6 +3,7 @@
 use bursar_core::domain::programme::Weekday;
 use bursar_core::domain::programme::role::{MOST_CHANGED_ROLES, RoleChanges};
 use bursar_core::domain::programme::rules::Region;
+use bursar_core::domain::values::address::PersonName;
 use bursar_core::domain::values::term::{FIRST_DAY, LAST_DAY, Term, TermError};
 use jiff::civil::DateTime;
 
@@ -163,9 +164,19 @@ pub(crate) fn cap(text: &str) -> Result<Usd, String> {
     }
 }
 
-pub(super) fn people(text: &str) -> Result<Vec<EmailAddress>, String> {
-    let address = |word: &str| EmailAddress::parse(word).map_err(|error| format!("{word}: {error}."));
-    list_of(text, MOST_PEOPLE, "people", address)
+/// Addresses, each perhaps with a name before it; those without one may stand apart by spaces alone.
+pub(super) fn people(text: &str) -> Result<Vec<(Option<PersonName>, EmailAddress)>, String> {
+    let entries = text.split([',', ';', '\n', '\r']);
+    let entries =
+        entries.flat_map(|entry| if entry.contains('<') { vec![entry.trim()] } else { words(entry).collect() });
+    let mut people: Vec<(_, EmailAddress)> = Vec::new();
+    for entry in entries {
+        let (name, address) = EmailAddress::parse_named(entry).map_err(|error| format!("{entry}: {error}."))?;
+        if people.iter().all(|(_, known)| *known != address) {
+            people.push((name, address));
+        }
+    }
+    if people.len() > MOST_PEOPLE { Err(format!("At most {MOST_PEOPLE} people.")) } else { Ok(people) }
 }
 
 /// The entries of a list, each once.

@@ -1,6 +1,6 @@
 //! The table of all settings of a programme. A new setting is a row here and a field of [`Settings`].
 
-use bursar_core::domain::programme::request;
+use bursar_core::domain::programme::{People, request};
 use bursar_core::domain::values::format::field_time;
 
 use super::models::models_of;
@@ -135,25 +135,25 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
     Field {
         id: "faculty",
         label: "Faculty",
-        hint: "Addresses. They hear when the budget runs low, and mails to students name the first three.",
-        write: |of| lines(&of.settings.people.faculty),
-        read: |form, to| people(form.text()).map(|people| to.settings.people.faculty = people),
+        hint: "Addresses, or Grace Hopper <grace@university.edu>. They hear when the budget runs low, and mails to students come in the name of the first.",
+        write: |of| lines(&of.settings.people, &of.settings.people.faculty),
+        read: |form, to| people(form.text()).map(|of| to.settings.people.put(|people| &mut people.faculty, of)),
         ..PEOPLE
     },
     Field {
         id: "assistants",
         label: "Assistants",
-        hint: "Addresses. They see the programme, and may pause a student's key.",
-        write: |of| lines(&of.settings.people.assistants),
-        read: |form, to| people(form.text()).map(|people| to.settings.people.assistants = people),
+        hint: "Addresses, with or without a name. They see the programme, and may pause a student's key.",
+        write: |of| lines(&of.settings.people, &of.settings.people.assistants),
+        read: |form, to| people(form.text()).map(|of| to.settings.people.put(|people| &mut people.assistants, of)),
         ..PEOPLE
     },
     Field {
         id: "finance",
         label: "Finance",
         hint: "Addresses that get the statement of each month by mail on the third of the next. They need no account.",
-        write: |of| lines(&of.settings.people.finance),
-        read: |form, to| people(form.text()).map(|people| to.settings.people.finance = people),
+        write: |of| lines(&of.settings.people, &of.settings.people.finance),
+        read: |form, to| people(form.text()).map(|of| to.settings.people.put(|people| &mut people.finance, of)),
         ..PEOPLE
     },
     Field {
@@ -339,8 +339,8 @@ fn number(number: Option<u16>) -> String {
     number.map(|number| number.to_string()).unwrap_or_default()
 }
 
-fn lines(people: &[EmailAddress]) -> String {
-    people.iter().map(EmailAddress::as_written).collect::<Vec<_>>().join("\n")
+fn lines(people: &People, list: &[EmailAddress]) -> String {
+    list.iter().map(|person| people.in_words(person)).collect::<Vec<_>>().join("\n")
 }
 
 /// A time in the programme's zone, to the minute.

@@ -19,11 +19,11 @@ impl AlarmText {
                 let has_grown = (*news < Usd::ZERO) == (*residual < Usd::ZERO);
                 let amount = if has_grown { news.abs().min(residual.abs()) } else { residual.abs() }.to_dollars_up();
                 let less = if has_grown { "" } else { ", less than before" };
-                let to_look = " The account page shows it day by day, and the provider's activity page what was called.";
+                let to_look = " The account page shows it day by day, and OpenRouter's activity page what was called.";
                 let (subject, what, where_to_look) = if residual.abs() <= *tolerance {
                     (
                         "What no key explained is explained now".to_owned(),
-                        "The account and all keys together spent the same again. A late answer of the provider is the usual reason.",
+                        "The account and all keys together have spent the same again. A late answer of OpenRouter is the usual reason.",
                         "",
                     )
                 } else if *residual < Usd::ZERO {
@@ -35,39 +35,39 @@ impl AlarmText {
                 } else {
                     (
                         format!("No key explains {amount} that the account spent{less}"),
-                        "The account spent more than all keys together. A key that somebody made and deleted between two syncs and \
-                         the provider's own chat page are usual reasons; a management key in the wrong hands is another.",
+                        "The account spent more than all keys together. Usual reasons are a key that somebody made and deleted \
+                         between two checks, and OpenRouter's own chat page; a management key in the wrong hands is another.",
                         to_look,
                     )
                 };
                 let facts = vec![
                     ("Day", long_date(alarm.day)),
                     ("New", exact(*news)),
-                    ("Spending not matched to a key, in all", exact(*residual)),
-                    ("Rounding may come to", exact(*tolerance)),
+                    ("Not explained in all", exact(*residual)),
+                    ("Rounding may be up to", exact(*tolerance)),
                 ];
-                let next = format!("{what}{where_to_look} You hear of it again only when it changes.");
+                let next = format!("{what}{where_to_look} You will hear of it again only when it changes.");
                 AlarmText { subject, facts, next }
             }
             Cause::AdminChanged { is_admin, .. } => {
                 let (who, by) = &named.admins;
                 let (what, next) = if *is_admin {
-                    ("is an admin of Bursar", "An admin may do everything with every programme and with the account. If this is not right, remove them")
+                    ("is an admin of Bursar", "An admin can do everything with every programme and with the account. If this is not right, remove them")
                 } else {
-                    ("is no admin of Bursar any more", "They were signed out everywhere. If this is not right, add them again")
+                    ("is no longer an admin of Bursar", "They were signed out everywhere. If this is not right, add them again")
                 };
                 AlarmText {
                     subject: format!("{who} {what}"),
                     facts: vec![("By", by.clone())],
-                    next: format!("{next} on the page of the account."),
+                    next: format!("{next} on the account page."),
                 }
             }
             Cause::ManagementKey => AlarmText {
                 subject: "The management key does not work".to_owned(),
                 facts: vec![("Day", long_date(alarm.day))],
-                next: "The provider refuses it. Nobody gets a new key, no key can be switched off, and nothing that is spent is read, \
-                       until it works again; keys that students have go on. Make another management key at the provider, and put it \
-                       into the secret: it is read again within minutes."
+                next: "OpenRouter refuses it. Until it works again nobody gets a new key, no key can be switched off, and nobody knows \
+                       what is spent; the keys that students have go on. Make another management key at OpenRouter, and put it into the \
+                       secret: Bursar uses it within minutes."
                     .to_owned(),
             },
             Cause::AnotherAccount { management_key } => AlarmText {
@@ -76,32 +76,34 @@ impl AlarmText {
                     ("Day", long_date(alarm.day)),
                     ("Fingerprint of the management key", management_key.short().to_owned()),
                 ],
-                next: "It finds none of the keys that are on record. Nothing is made, changed or recorded with it, and students are \
-                       asked to come back later; keys that they have go on. Put the management key of the right account into the \
-                       secret: it is read again within minutes. If the account was changed on purpose, say so with one button on the \
-                       account page."
+                next: "None of the keys that Bursar knows are in that account. Nothing is made, changed or recorded with it, and \
+                       students are asked to come back later; the keys that they have go on. Put the management key of the right \
+                       account into the secret: Bursar uses it within minutes. If the account was changed on purpose, say so with one \
+                       button on the account page."
                     .to_owned(),
             },
             Cause::Incomplete { problems, first } => {
                 let problems = some(u64::from(*problems), "problem");
                 AlarmText {
-                    subject: format!("The sync of {} is not complete: {problems}", long_date(alarm.day)),
+                    subject: format!("The check of {} is not complete: {problems}", long_date(alarm.day)),
                     facts: vec![("First problem", first.clone())],
-                    next: "What it could read is recorded; of the rest the last figures stand. The next sync tries again by itself. \
-                           If that is not complete either, the account page lists the problems of each under \"The last syncs\"."
+                    next: "Bursar could not read all that it checks at OpenRouter each night. What it could read is recorded; for the \
+                           rest the last figures stand. It tries again by itself. If the next check is not complete either, the account \
+                           page lists the problems of each."
                         .to_owned(),
                 }
             }
             Cause::Silent { last } => AlarmText {
                 subject: match last {
                     Some(last) => {
-                        format!("No sync was complete for {} hours", alarm.found_at.duration_since(*last).as_hours())
+                        format!("No complete check at OpenRouter for {} hours", alarm.found_at.duration_since(*last).as_hours())
                     }
-                    None => "No sync was ever complete".to_owned(),
+                    None => "No check at OpenRouter was ever complete".to_owned(),
                 },
-                facts: vec![("Last complete sync", last.map_or("never".to_owned(), utc))],
-                next: "Nobody knows what was spent since, alerts wait, and keys that nobody owns are not noticed. Look into the log of \
-                       usage-sync and at the alarms of the stack: is its schedule on, does it fail, does the management key work?"
+                facts: vec![("Last complete check", last.map_or("never".to_owned(), utc))],
+                next: "Nobody knows what was spent since then, alerts wait, and keys made elsewhere are not noticed. Check the log of \
+                       the function usage-sync and the alarms of the stack: is its schedule on, does it fail, does the management key \
+                       work?"
                     .to_owned(),
             },
             Cause::Balance { need, purchase, .. } => balance(*need, purchase, utc_date(alarm.found_at)),
@@ -111,48 +113,48 @@ impl AlarmText {
             Cause::BulkStopped { mail_day } => stopped(mail_day),
             Cause::Unsent { code, .. } => named.unsent.text(code),
             Cause::RulesRefused { group, tier, since, why, .. } => {
-                let (whose, mend) = match (tier, group) {
+                let (whose, fix) = match (tier, group) {
                     (Some(tier), _) => (
-                        format!("The tier {tier}"),
-                        "open the tiers' page, mend the tier, and save. If its models are right, look at the data policy, providers and regions of the programme".to_owned(),
+                        format!("The model list {tier}"),
+                        "open the model lists, correct this one, and save. If its models are right, check the data policy, providers and regions of the programme".to_owned(),
                     ),
                     (None, None) => (
                         "Everybody without models of their own".to_owned(),
-                        "open the programme's settings, mend the models, the data policy, the providers or the regions, and save".to_owned(),
+                        "open the programme's settings, correct the models, the data policy, the providers or the regions, and save".to_owned(),
                     ),
                     (None, Some(group)) => (
                         format!("The group {group}"),
-                        "open the page of the groups, mend its models, and save. If those are right, look at the data policy, providers and regions of the programme".to_owned(),
+                        "open the groups, correct its models, and save. If those are right, check the data policy, providers and regions of the programme".to_owned(),
                     ),
                 };
                 AlarmText {
-                    subject: format!("The provider refuses rules of {}", named.programme),
+                    subject: format!("OpenRouter refuses the allowed models of {}", named.programme),
                     facts: vec![
                         ("Programme", named.programme.clone()),
                         ("For", whose),
                         ("Refused since", utc(*since)),
-                        ("The provider says", why.clone()),
+                        ("OpenRouter says", why.clone()),
                     ],
                     next: format!(
-                        "Keys may use what the provider confirmed last, and go on being made; where it never confirmed any, nobody gets \
-                         a key until it does. A model that is misspelled or was withdrawn is the usual reason: {mend}."
+                        "Keys can use what OpenRouter confirmed last, and new ones are still made; where it never confirmed anything, \
+                         nobody gets a key until it does. The usual reason is a model that is misspelled or was withdrawn: {fix}."
                     ),
                 }
             }
             Cause::Stuck { since, .. } => AlarmText {
-                subject: format!("Work on {} stands still", named.programme),
+                subject: format!("Changes to {} are stuck", named.programme),
                 facts: vec![("Programme", named.programme.clone()), ("Nothing was done since", utc(*since))],
-                next: "Somebody began it: a roster, other limits, other models, the close of the programme. Part of it is done, and its \
-                       page says which. If the provider is out of reach, it goes on by itself. Otherwise look into the log of the function \
-                       console: its work runs each minute, and says what fails."
+                next: "A roster, new caps, new models or the close of the programme is only partly done; its page says how far. If \
+                       OpenRouter is out of reach, it goes on by itself. Otherwise check the log of the function console: it tries each \
+                       minute, and says what fails."
                     .to_owned(),
             },
             Cause::ErasureStuck { since } => AlarmText {
-                subject: "An erasure stands still".to_owned(),
+                subject: "An erasure is stuck".to_owned(),
                 facts: vec![("Nothing was erased since", utc(*since))],
-                next: "It waits until the keys are off at the provider and read for the last time, and until a roster that is being applied \
-                       is done. If the provider is out of reach, it goes on by itself. Otherwise look into the log of the function console: \
-                       its work runs each minute, and says what fails."
+                next: "It waits until the person's keys are off and checked at OpenRouter for the last time, and until a roster that is \
+                       being applied is done. If OpenRouter is out of reach, it goes on by itself. Otherwise check the log of the function \
+                       console: it tries each minute, and says what fails."
                     .to_owned(),
             },
         }
@@ -165,10 +167,10 @@ fn switched_off([sweeps, recoveries, stops]: [u32; 3], bound: u32, keys: &[Strin
     let counts = [
         ("Keys that nobody was shown", sweeps),
         ("Second keys of students who have another", recoveries),
-        ("Keys of students, missing or switched off at the provider", stops),
+        ("Keys of students, missing or switched off at OpenRouter", stops),
     ];
     let counts = counts.into_iter().filter(|(_, count)| *count > 0);
-    let counts = counts.chain([("Most that a sync switches off by itself", bound)]);
+    let counts = counts.chain([("Most that Bursar switches off by itself", bound)]);
     let mut facts: Vec<_> = counts.map(|(name, count)| (name, count.to_string())).collect();
     if !keys.is_empty() {
         let more = usize::try_from(count).unwrap_or(usize::MAX).saturating_sub(keys.len());
@@ -178,15 +180,15 @@ fn switched_off([sweeps, recoveries, stops]: [u32; 3], bound: u32, keys: &[Strin
     let why = match stops {
         0 => "that the table was restored from an earlier moment",
         _ => {
-            "that somebody deleted keys or switched them off at the provider, or that the table was restored from an earlier moment"
+            "that somebody deleted keys or switched them off at OpenRouter, or that the table was restored from an earlier moment"
         }
     };
     AlarmText {
-        subject: format!("{} would have been switched off; we did not", some(u64::from(count), "key")),
+        subject: format!("{} would have been switched off; Bursar did not do it", some(u64::from(count), "key")),
         facts,
         next: format!(
-            "The sync left all of them as they are: so many at once can mean {why}. The account page names the keys. Find out why it is \
-             so. If it is right, press there to let the next sync do it; as long as nobody presses, nothing happens to them."
+            "All of them are as they were: so many at once can mean {why}. The account page names the keys. Find out why. If it is \
+             right, press the button there, and they are switched off in the next check; until then nothing happens to them."
         ),
     }
 }
@@ -206,12 +208,12 @@ fn waits(urgent: bool, mails: u64, since: Moment) -> AlarmText {
     let (what, next) = if urgent {
         (
             "links, alerts and notices",
-            "Such mail leaves within seconds. Look into the log of the function mail, and at the alarms of the stack: does it fail, is \
+            "Such mail usually leaves within seconds. Check the log of the function mail, and the alarms of the stack: does it fail, is \
              its schedule on, does SES answer?",
         )
     } else {
         (
-            "roster mails, digests, statements and notices about caps and rules",
+            "invitations, digests, statements and notices about caps and rules",
             "The section \"Mail\" of the account page says what the quota of SES leaves for today. If it is used up, mail goes on by \
              itself as it frees up; ask AWS for a higher one if it is too small. If it is not, the log of the function mail says what \
              is in the way.",
@@ -225,11 +227,11 @@ fn waits(urgent: bool, mails: u64, since: Moment) -> AlarmText {
 
 fn no_events(of: Date, sent: u64) -> AlarmText {
     let facts = vec![("Mails sent", sent.to_string()), ("On", long_date(of))];
-    let next = "SES should report of each mail whether it was delivered, came back or was complained about, and has reported nothing. \
-                Until it does, nobody hears of addresses that do not exist, and mail is not stopped when too much comes back. Look \
-                whether the stack's configuration set still sends its events to the stack's topic, and whether the function mail still \
-                is a subscriber of the topic; deploying the stack again makes both anew.";
-    AlarmText { subject: format!("SES has reported nothing of {sent} mails"), facts, next: next.to_owned() }
+    let next = "SES should report for each mail whether it was delivered, came back or was complained about, and has reported nothing. \
+                Until it does, nobody hears of addresses that do not exist, and mail is not stopped when too much comes back. Check \
+                that the stack's configuration set still sends its events to the stack's topic, and that the function mail is still \
+                subscribed to the topic; deploying the stack again restores both.";
+    AlarmText { subject: format!("SES has reported nothing about {sent} mails"), facts, next: next.to_owned() }
 }
 
 fn stopped(of: &MailDay) -> AlarmText {
@@ -243,10 +245,10 @@ fn stopped(of: &MailDay) -> AlarmText {
     ];
     let next = format!(
         "Only these wait; links, alerts and all other mail go on. AWS stops all mail of an account of which more than a tenth comes back, \
-         or one in two hundred is complained about. Look on the programmes' pages whose mail came back: an old roster is the usual reason. \
-         The {kind} go on by themselves at midnight UTC."
+         or one in two hundred is complained about. The programmes' pages say whose mail came back: an old roster is the usual reason. The {kind} go on by themselves at \
+         midnight UTC."
     );
-    AlarmText { subject: format!("So much came back that {kind} are stopped"), facts, next }
+    AlarmText { subject: format!("So much mail came back that {kind} are stopped"), facts, next }
 }
 
 /// The alarm about the balance, found on a day.
@@ -263,16 +265,16 @@ fn balance(need: BalanceNeed, purchase: &Purchase, found_on: Date) -> AlarmText 
         (None, Some(_)) => format!("Buy {amount} of credit now"),
         (None, None) => format!("Buy {amount} of credit"),
     };
-    let mut facts = vec![("Balance at the provider", purchase.balance.to_dollars_down())];
+    let mut facts = vec![("Balance at OpenRouter", purchase.balance.to_dollars_down())];
     facts.extend(short.is_some().then(|| (needed, need.amount.to_dollars_up())));
     facts.extend(purchase.is_due().then(|| figures(purchase, found_on)).into_iter().flatten());
     let reckoned =
         if purchase.is_due() { format!("{} ", how_it_is_reckoned(purchase, need.basis)) } else { String::new() };
     let next = format!(
-        "{reckoned}When the balance is gone every key of the account is refused, for free models too. Buy credit at the provider; if it \
-         is bought by itself as it is used, look whether that still works and is enough. If nobody can buy more, lower budgets and \
-         caps. You hear of it again when the day for buying moves a week nearer, when a day that had moved later comes, when the \
-         balance does not last two weeks, and when either is worse by a tenth."
+        "{reckoned}When the balance is gone, every key of the account is refused, for free models too. Buy credit at OpenRouter; if it \
+         is bought automatically, check that this still works and is enough. If nobody can buy more, lower budgets and caps. You will \
+         hear of it again when the day for buying moves a week nearer, when a day that had moved later comes, when the balance does not \
+         last two weeks, and when either is worse by a tenth."
     );
     AlarmText { subject, facts, next }
 }
@@ -283,18 +285,18 @@ fn figures(purchase: &Purchase, found_on: Date) -> Vec<(&'static str, String)> {
     if let Some(until) = purchase.until.filter(|_| purchase.foreign > Usd::ZERO) {
         let (so_far, to_come) = (purchase.foreign.to_dollars_up(), purchase.foreign_to_come.to_dollars_up());
         let both = format!("{to_come} until {}, after {so_far} in the last {PACE_DAYS} days", long_date(until));
-        figures.push(("Other keys may use", both));
+        figures.push(("Keys made elsewhere may use", both));
     }
     figures.push(("To be bought, in whole hundreds", purchase.amount.to_dollars_up()));
     if let Some((gone_on, buy_by)) = purchase.gone_on.zip(purchase.buy_by) {
         figures.push(("Balance gone at the present pace", long_date(gone_on)));
-        figures.push(("Begin to buy by", if buy_by <= found_on { "now".to_owned() } else { long_date(buy_by) }));
+        figures.push(("Start buying by", if buy_by <= found_on { "now".to_owned() } else { long_date(buy_by) }));
     }
     figures
 }
 
 fn how_it_is_reckoned(purchase: &Purchase, basis: Basis) -> String {
-    let others = if purchase.foreign > Usd::ZERO { ", with what other keys may use," } else { "" };
+    let others = if purchase.foreign > Usd::ZERO { ", with what keys made elsewhere may use," } else { "" };
     let amount =
         format!("What programmes can still cost{others} is more than the balance; credit is bought in whole hundreds.");
     let pace = purchase.pace.to_dollars_up();
@@ -313,7 +315,10 @@ fn how_it_is_reckoned(purchase: &Purchase, basis: Basis) -> String {
         ),
         (None, _) => format!("No day can be named, since no key used anything in the last {PACE_DAYS} days."),
     };
-    let partly =
-        if purchase.is_partial { " Not all of these days were synced, so the pace may be larger." } else { "" };
+    let partly = if purchase.is_partial {
+        " Not all of these days were checked at OpenRouter, so the pace may be higher."
+    } else {
+        ""
+    };
     format!("{amount} {day}{partly}")
 }

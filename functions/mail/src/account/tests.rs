@@ -54,84 +54,84 @@ async fn alarms() {
     ] {
         mails.push(mailed(cause).await);
     }
-    insta::assert_snapshot!(mails.join("\n\n"), @r#"
-    30 keys would have been switched off; we did not
+    insta::assert_snapshot!(mails.join("\n\n"), @"
+    30 keys would have been switched off; Bursar did not do it
     Keys that nobody was shown: 30
-    Most that a sync switches off by itself: 5
+    Most that Bursar switches off by itself: 5
     Found: 20 Nov 2026, 10:00 UTC
-    The sync left all of them as they are: so many at once can mean that the table was restored from an earlier moment. The account page names the keys. Find out why it is so. If it is right, press there to let the next sync do it; as long as nobody presses, nothing happens to them.
-    See the account: https://bursar.example.edu/console/account
+    All of them are as they were: so many at once can mean that the table was restored from an earlier moment. The account page names the keys. Find out why. If it is right, press the button there, and they are switched off in the next check; until then nothing happens to them.
+    Open the account: https://bursar.example.edu/console/account
 
     No key explains $4.13 that the account spent
     Day: 20 Nov 2026
     New: $4.120003
-    Spending not matched to a key, in all: $6.120003
-    Rounding may come to: $0.000214
+    Not explained in all: $6.120003
+    Rounding may be up to: $0.000214
     Found: 20 Nov 2026, 10:00 UTC
-    The account spent more than all keys together. A key that somebody made and deleted between two syncs and the provider's own chat page are usual reasons; a management key in the wrong hands is another. The account page shows it day by day, and the provider's activity page what was called. You hear of it again only when it changes.
-    See the account: https://bursar.example.edu/console/account
+    The account spent more than all keys together. Usual reasons are a key that somebody made and deleted between two checks, and OpenRouter's own chat page; a management key in the wrong hands is another. The account page shows it day by day, and OpenRouter's activity page what was called. You will hear of it again only when it changes.
+    Open the account: https://bursar.example.edu/console/account
 
     The management key does not work
     Day: 20 Nov 2026
     Found: 20 Nov 2026, 10:00 UTC
-    The provider refuses it. Nobody gets a new key, no key can be switched off, and nothing that is spent is read, until it works again; keys that students have go on. Make another management key at the provider, and put it into the secret: it is read again within minutes.
-    See the account: https://bursar.example.edu/console/account
+    OpenRouter refuses it. Until it works again nobody gets a new key, no key can be switched off, and nobody knows what is spent; the keys that students have go on. Make another management key at OpenRouter, and put it into the secret: Bursar uses it within minutes.
+    Open the account: https://bursar.example.edu/console/account
 
     The management key is of another account
     Day: 20 Nov 2026
     Fingerprint of the management key: dc7225b48acf
     Found: 20 Nov 2026, 10:00 UTC
-    It finds none of the keys that are on record. Nothing is made, changed or recorded with it, and students are asked to come back later; keys that they have go on. Put the management key of the right account into the secret: it is read again within minutes. If the account was changed on purpose, say so with one button on the account page.
-    See the account: https://bursar.example.edu/console/account
+    None of the keys that Bursar knows are in that account. Nothing is made, changed or recorded with it, and students are asked to come back later; the keys that they have go on. Put the management key of the right account into the secret: Bursar uses it within minutes. If the account was changed on purpose, say so with one button on the account page.
+    Open the account: https://bursar.example.edu/console/account
 
-    The sync of 20 Nov 2026 is not complete: 2 problems
+    The check of 20 Nov 2026 is not complete: 2 problems
     First problem: the keys could not all be listed: status 503
     Found: 20 Nov 2026, 10:00 UTC
-    What it could read is recorded; of the rest the last figures stand. The next sync tries again by itself. If that is not complete either, the account page lists the problems of each under "The last syncs".
-    See the account: https://bursar.example.edu/console/account
+    Bursar could not read all that it checks at OpenRouter each night. What it could read is recorded; for the rest the last figures stand. It tries again by itself. If the next check is not complete either, the account page lists the problems of each.
+    Open the account: https://bursar.example.edu/console/account
 
-    The provider refuses rules of CS pilot
+    OpenRouter refuses the allowed models of CS pilot
     Programme: CS pilot
     For: Everybody without models of their own
     Refused since: 20 Nov 2026, 09:00 UTC
-    The provider says: no such model: openai/gpt-40
+    OpenRouter says: no such model: openai/gpt-40
     Found: 20 Nov 2026, 10:00 UTC
-    Keys may use what the provider confirmed last, and go on being made; where it never confirmed any, nobody gets a key until it does. A model that is misspelled or was withdrawn is the usual reason: open the programme's settings, mend the models, the data policy, the providers or the regions, and save.
-    See the programme: https://bursar.example.edu/console/programmes/cs-pilot/settings#edit
+    Keys can use what OpenRouter confirmed last, and new ones are still made; where it never confirmed anything, nobody gets a key until it does. The usual reason is a model that is misspelled or was withdrawn: open the programme's settings, correct the models, the data policy, the providers or the regions, and save.
+    Open the settings: https://bursar.example.edu/console/programmes/cs-pilot/settings#edit
 
-    Work on CS pilot stands still
+    Changes to CS pilot are stuck
     Programme: CS pilot
     Nothing was done since: 20 Nov 2026, 09:00 UTC
     Found: 20 Nov 2026, 10:00 UTC
-    Somebody began it: a roster, other limits, other models, the close of the programme. Part of it is done, and its page says which. If the provider is out of reach, it goes on by itself. Otherwise look into the log of the function console: its work runs each minute, and says what fails.
-    See the programme: https://bursar.example.edu/console/programmes/cs-pilot
+    A roster, new caps, new models or the close of the programme is only partly done; its page says how far. If OpenRouter is out of reach, it goes on by itself. Otherwise check the log of the function console: it tries each minute, and says what fails.
+    Open the programme: https://bursar.example.edu/console/programmes/cs-pilot
 
-    An erasure stands still
+    An erasure is stuck
     Nothing was erased since: 20 Nov 2026, 04:00 UTC
     Found: 20 Nov 2026, 10:00 UTC
-    It waits until the keys are off at the provider and read for the last time, and until a roster that is being applied is done. If the provider is out of reach, it goes on by itself. Otherwise look into the log of the function console: its work runs each minute, and says what fails.
-    See the account: https://bursar.example.edu/console/account
+    It waits until the person's keys are off and checked at OpenRouter for the last time, and until a roster that is being applied is done. If OpenRouter is out of reach, it goes on by itself. Otherwise check the log of the function console: it tries each minute, and says what fails.
+    Open the account: https://bursar.example.edu/console/account
 
-    So much came back that roster mails are stopped
-    Kind: roster mails
+    So much mail came back that invitations are stopped
+    Kind: invitations
     Sent on: 20 Nov 2026
     Sent: 400
     Came back for good: 12
     Complained about: 0
     Found: 20 Nov 2026, 10:00 UTC
-    Only these wait; links, alerts and all other mail go on. AWS stops all mail of an account of which more than a tenth comes back, or one in two hundred is complained about. Look on the programmes' pages whose mail came back: an old roster is the usual reason. The roster mails go on by themselves at midnight UTC.
-    See the mail of the account: https://bursar.example.edu/console/account#mail
-    "#);
+    Only these wait; links, alerts and all other mail go on. AWS stops all mail of an account of which more than a tenth comes back, or one in two hundred is complained about. The programmes' pages say whose mail came back: an old roster is the usual reason. The invitations go on by themselves at midnight UTC.
+    Open the account's mail: https://bursar.example.edu/console/account#mail
+    ");
 }
 
 #[tokio::test]
 async fn alarms_tell_what_and_whose() {
     let stops = mailed(held(0, 2, 30)).await;
     let counts =
-        "Second keys of students who have another: 2\nKeys of students, missing or switched off at the provider: 30\n";
+        "Second keys of students who have another: 2\nKeys of students, missing or switched off at OpenRouter: 30\n";
     assert!(stops.contains(counts) && stops.contains("somebody deleted keys or switched them off"), "{stops}");
     for (cause, whose, place) in [
-        (refused(Some("basic"), Some("A")), "For: The tier basic\n", "/console/tiers"),
+        (refused(Some("basic"), Some("A")), "For: The model list basic\n", "/console/tiers"),
         (refused(None, Some("A")), "For: The group A\n", "/console/programmes/cs-pilot/groups"),
     ] {
         let text = mailed(cause).await;
@@ -164,15 +164,15 @@ async fn balance(needed: i32, basis: Basis, purchase: Purchase) -> String {
 async fn credit_is_to_be_bought() {
     insta::assert_snapshot!(balance(280, Basis::TwoWeeks, purchase()).await, @"
     Buy $300 of credit by 20 Dec 2026
-    Balance at the provider: $1,200
+    Balance at OpenRouter: $1,200
     Programmes can still cost: $1,000
-    Other keys may use: $455 until 19 Feb 2027, after $140 in the last 28 days
+    Keys made elsewhere may use: $455 until 19 Feb 2027, after $140 in the last 28 days
     To be bought, in whole hundreds: $300
     Balance gone at the present pace: 19 Jan 2027
-    Begin to buy by: 20 Dec 2026
+    Start buying by: 20 Dec 2026
     Found: 20 Nov 2026, 10:00 UTC
-    What programmes can still cost, with what other keys may use, is more than the balance; credit is bought in whole hundreds. The day is the one on which the balance is gone at the pace of the last 28 days, $560 in all, less the 30 days that a purchase may take. When the balance is gone every key of the account is refused, for free models too. Buy credit at the provider; if it is bought by itself as it is used, look whether that still works and is enough. If nobody can buy more, lower budgets and caps. You hear of it again when the day for buying moves a week nearer, when a day that had moved later comes, when the balance does not last two weeks, and when either is worse by a tenth.
-    See the account: https://bursar.example.edu/console/account
+    What programmes can still cost, with what keys made elsewhere may use, is more than the balance; credit is bought in whole hundreds. The day is the one on which the balance is gone at the pace of the last 28 days, $560 in all, less the 30 days that a purchase may take. When the balance is gone, every key of the account is refused, for free models too. Buy credit at OpenRouter; if it is bought automatically, check that this still works and is enough. If nobody can buy more, lower budgets and caps. You will hear of it again when the day for buying moves a week nearer, when a day that had moved later comes, when the balance does not last two weeks, and when either is worse by a tenth.
+    Open the account: https://bursar.example.edu/console/account
     ");
     let late = Purchase { buy_by: Some(date(2026, 11, 20)), is_partial: true, ..purchase() };
     let late = balance(280, Basis::TwoWeeks, late).await;
@@ -191,9 +191,9 @@ async fn credit_is_to_be_bought() {
 async fn balance_is_short() {
     let short = Purchase { balance: Usd::from_dollars(45), ..purchase() };
     let promised = balance(60, Basis::Promised, short).await;
-    let says = "The balance is $15 below what keys may still spend\nBalance at the provider: $45\nWhat keys may still spend: $60\n";
+    let says = "The balance is $15 below what keys may still spend\nBalance at OpenRouter: $45\nWhat keys may still spend: $60\n";
     assert!(promised.starts_with(says), "{promised}");
     let two_weeks = balance(70, Basis::TwoWeeks, short).await;
-    let says = "The balance is $25 short of what two weeks use\nBalance at the provider: $45\nUsed in two weeks at the recent pace: $70\n";
+    let says = "The balance is $25 short of what two weeks use\nBalance at OpenRouter: $45\nUsed in two weeks at the recent pace: $70\n";
     assert!(two_weeks.starts_with(says), "{two_weeks}");
 }

@@ -70,27 +70,28 @@ impl App {
         };
         let what = match mail {
             QueuedMail::Link { .. } => "a link to sign in".to_owned(),
-            QueuedMail::Roster { .. } => format!("the roster mail of {name}"),
-            QueuedMail::FormerAddress { .. } => format!("the notice to a former address of {name}"),
-            QueuedMail::Notice { notice: Notice::KeyShown, .. } => format!("the notice of a new key of {name}"),
-            QueuedMail::Notice { notice: Notice::KeyLeaked, .. } => format!("the notice of a leaked key of {name}"),
-            QueuedMail::Notice { .. } => format!("the notice of a rule of {name}"),
+            QueuedMail::Roster { .. } => format!("the invitation to {name}"),
+            QueuedMail::FormerAddress { .. } => format!("the notice to a former address, {name}"),
+            QueuedMail::Notice { notice: Notice::KeyShown, .. } => format!("the notice of a new key, {name}"),
+            QueuedMail::Notice { notice: Notice::KeyLeaked, .. } => format!("the notice of a leaked key, {name}"),
+            QueuedMail::Notice { notice: Notice::CapChanged, .. } => format!("the notice of a changed cap, {name}"),
+            QueuedMail::Notice { .. } => format!("the notice of a rule, {name}"),
             QueuedMail::CapUsed { threshold, .. } => {
-                format!("the notice that {threshold}% of a cap is used of {name}")
+                format!("the notice that {threshold}% of a cap is used, {name}")
             }
             QueuedMail::Alert { scope: Scope::Reserved, .. } => {
                 format!("the alert that {name} has no room for more keys")
             }
             QueuedMail::Alert { threshold, .. } => format!("the alert of {name} at {threshold}%"),
             QueuedMail::TestAlert { .. } => format!("a test alert of {name}"),
-            QueuedMail::Request { .. } => format!("what the faculty of {name} ask for"),
-            QueuedMail::RequestDecided { .. } => format!("the answer to what the faculty of {name} asked for"),
-            QueuedMail::More { .. } => format!("the request for more of a student of {name}"),
-            QueuedMail::Import { .. } => format!("what became of the registrar's file for {name}"),
+            QueuedMail::Request { .. } => format!("a request of the faculty of {name}"),
+            QueuedMail::RequestDecided { .. } => format!("the answer to a request of the faculty of {name}"),
+            QueuedMail::More { .. } => format!("a student's request for more, {name}"),
+            QueuedMail::Import { .. } => format!("the news of the registrar's file for {name}"),
             QueuedMail::Digest { .. } => format!("the digest of {name}"),
             QueuedMail::AccountDigest { .. } => "the digest of the account".to_owned(),
             QueuedMail::Statement { month, .. } => format!("the statement of {}", named_month(*month)),
-            QueuedMail::Account { .. } => "what admins are told of the account".to_owned(),
+            QueuedMail::Account { .. } => "a mail to admins about the account".to_owned(),
         };
         let to = match to {
             MailTo::Staff(_, recipient) => self.address_of(recipient).await?,
@@ -148,14 +149,14 @@ mod tests {
         Given up so far: 1: the alert of CS pilot at 80%
         To: fay@x.edu
         Why: the mail server refused the message (MessageRejected)
-        SES would refuse it as often as it is tried. The log of the function mail names the row, and the SES console may say more. Once the reason is mended, press "Send again" in the section "Mail" of the account page.
+        SES would refuse it as often as it is tried. The log of the function mail names the row, and the SES console may say more. Once the reason is fixed, press "Send again" in the section "Mail" of the account page.
         "#);
         insta::assert_snapshot!(told(3, false, first(), "MessageRejected"), @r#"
         3 mails did not arrive, the first: the alert of CS pilot at 80%
         Given up so far: 3, the first: the alert of CS pilot at 80%
         To: fay@x.edu
         Why: the mail server refused the message (MessageRejected)
-        SES would refuse it as often as it is tried. The log of the function mail names the row, and the SES console may say more. Once the reason is mended, press "Send again" in the section "Mail" of the account page.
+        SES would refuse it as often as it is tried. The log of the function mail names the row, and the SES console may say more. Once the reason is fixed, press "Send again" in the section "Mail" of the account page.
         "#);
         assert!(
             told(500, true, first(), "MessageRejected").starts_with("at least 500 mails did not arrive, the first: ")

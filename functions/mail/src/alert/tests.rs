@@ -86,15 +86,15 @@ async fn test() {
     insta::assert_snapshot!(told(|words| words.test(&found.programme, &found.budget, found.spending())).await, @"
     Test: CS pilot has used 0% of $4,000
     CS pilot has used 0% of $4,000
-    This is a test, with the figures of now. It is sent whether a threshold was crossed or not.
+    This is a test, with today's figures. It is sent whether a threshold was crossed or not.
     Spent: $0
     Budget: $4,000
     Left: $4,000
     Students: 161 of 200 have had a key
     Term ends: 6 Feb 2027
     As of: 20 Nov 2026, 11:00 (Europe/Berlin)
-    Nothing changes for students now: each key works up to its own cap. You hear again at 50%. If more is needed, tell the faculty, who can ask for it: frida@example.edu.
-    See the programme: https://bursar.example.edu/console/programmes/cs-pilot
+    Nothing changes for students now; each key works up to its own cap. You will hear again at 50%. If more is needed, tell the faculty, who can ask for it: frida@example.edu.
+    Open the programme: https://bursar.example.edu/console/programmes/cs-pilot
     You get this mail because you asked for a test alert. Nobody else got it.
     ");
 }
@@ -111,8 +111,8 @@ async fn alert() {
     Term ends: 6 Feb 2027
     As of: 20 Nov 2026, 11:00 (Europe/Berlin)
     There is too little data to say when the budget will be used up.
-    Nothing changes for students now: each key works up to its own cap. You hear again at 95%. If more is needed, tell the faculty, who can ask for it: frida@example.edu.
-    See the programme: https://bursar.example.edu/console/programmes/cs-pilot
+    Nothing changes for students now; each key works up to its own cap. You will hear again at 95%. If more is needed, tell the faculty, who can ask for it: frida@example.edu.
+    Open the programme: https://bursar.example.edu/console/programmes/cs-pilot
     You get this mail because you are among those who hear about the money of CS pilot.
     ");
 }
@@ -130,7 +130,6 @@ async fn alert_forecasts_when_the_budget_is_gone() {
     At the pace of the last weeks, about $490 a week, the budget will be used up around 8 Dec 2026.
     At the pace of the last weeks, about $70 a week, the budget lasts beyond the end of the term.
     More was spent than the budget of $4,000.
-    Nobody gets a new key. Keys that are out go on: their caps were counted before, and together they can still spend nothing more. If more is needed, tell the faculty, who can ask for it: frida@example.edu.
     ");
 }
 
@@ -161,7 +160,7 @@ async fn alert_of_a_budget_that_was_changed_tells_what_was_found() {
     changed.budget.unreserved = serde_json::from_value(json!({"programme": 39})).unwrap();
     let text = changed.told().await;
     assert!(text.contains("Spent: $3,360\nBudget: $4,000\n"), "{text}");
-    let says = "The budget was changed since this was found: it is $30 now. 39 students on the roster have no key, and get none now.";
+    let says = "The budget was changed since this was found: it is $30 now. 39 students on the roster have no key and cannot get one now.";
     assert!(text.contains(says), "{text}");
 }
 
@@ -175,28 +174,29 @@ async fn alert_of_a_budget_that_is_promised() {
     found.budget.unreserved = serde_json::from_value(json!({"programme": 2})).unwrap();
     insta::assert_snapshot!(found.promised().await, @"
     CS pilot has promised all of $25 (20% used)
-    CS pilot has promised all of $25 (20% used)
+    2 students cannot get a key
+    2 students on the roster have no key and cannot get one now. CS pilot has promised all of $25 (20% used).
     Budget: $25
     Spent: $5
-    Held for keys: $20, what is spent included
+    Promised to students: $20, including what is spent
     Left for further keys: $5
-    One more key takes: $20
+    One more key needs: $20
     Students: 1 of 3 have had a key
     Term ends: 6 Feb 2027
     As of: 20 Nov 2026, 11:00 (Europe/Berlin)
     There is too little data to say when the budget will be used up.
-    2 students on the roster have no key, and get none now. For everybody on the roster the budget has to be $60, which is $35 more. Keys that are out go on, each up to its own cap. You hear of this once for a budget of this amount. If more is needed, tell the faculty, who can ask for it: frida@example.edu.
-    See the programme: https://bursar.example.edu/console/programmes/cs-pilot
+    For everybody on the roster the budget has to be $60, which is $35 more. Keys that students have go on, each up to its own cap. You will not hear of this again for a budget of this amount. If more is needed, tell the faculty, who can ask for it: frida@example.edu.
+    Open the programme: https://bursar.example.edu/console/programmes/cs-pilot
     You get this mail because you are among those who hear about the money of CS pilot.
     ");
     found.crossing.threshold = SOME;
     let text = found.promised().await;
     assert!(text.starts_with("CS pilot has no room for some keys in its $25 (20% used)\n"), "{text}");
-    assert!(text.contains(" You hear again when there is room for no key."), "{text}");
+    assert!(text.contains(" You will hear again when there is room for no key at all."), "{text}");
     found.used.own = None;
     let text = found.promised().await;
     assert!(
-        text.contains("\n2 students on the roster have no key, and get none now. Keys that are out go on"),
+        text.contains("\nKeys that students have go on, each up to its own cap.") && !text.contains("has to be $60"),
         "{text}"
     );
 }
@@ -206,11 +206,11 @@ async fn keys_made_elsewhere_are_not_said_to_stop() {
     let mut found = found(100, steadily(1, 406_000));
     (found.budget.reserved, found.used.assigned_keys) = (Usd::from_dollars(4_100), 1);
     let next = |text: String| text.lines().find(|line| line.contains("made elsewhere")).unwrap().to_owned();
-    insta::assert_snapshot!(next(found.told().await), @"Nobody gets a new key. Keys that are out go on: their caps were counted before, and together they can still spend $40 at most. Bursar does not stop keys made elsewhere: an admin can limit or disable them on the account page. If more is needed, tell the faculty, who can ask for it: frida@example.edu.");
+    insta::assert_snapshot!(next(found.told().await), @"Nobody can get a new key. The keys that students have go on, each up to its own cap: together they can still spend $40 at most. Bursar does not stop keys made elsewhere; an admin can limit or disable them on the account page. If more is needed, tell the faculty, who can ask for it: frida@example.edu.");
     found.programme.settings.roster = false;
     let text = found.told().await;
     assert!(!text.contains("Students:"), "{text}");
-    insta::assert_snapshot!(next(text), @"Bursar does not stop keys made elsewhere: an admin can limit or disable them on the account page. If more is needed, tell the faculty, who can ask for it: frida@example.edu.");
+    insta::assert_snapshot!(next(text), @"Bursar does not stop keys made elsewhere; an admin can limit or disable them on the account page. If more is needed, tell the faculty, who can ask for it: frida@example.edu.");
 }
 
 #[tokio::test]
@@ -221,8 +221,8 @@ async fn alert_says_to_each_how_to_raise_the_budget() {
         Words { to: &to, config: &config }.how_to_raise(&settings, name == "admin")
     });
     insta::assert_snapshot!(told.join("\n"), @"
-    You can raise the budget on the programme's page.
-    To have the budget raised, save the budget that you need on the programme's page: admins get it as a request.
+    You can raise the budget in the programme's settings.
+    To have the budget raised, save the budget that you need in the programme's settings: the admins get it as a request.
     If more is needed, tell the faculty, who can ask for it: frida@example.edu.
     ");
 }

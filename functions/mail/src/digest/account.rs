@@ -18,21 +18,26 @@ impl Words<'_> {
         digest: &AccountDigest,
         names: &HashMap<ProgrammeId, String>,
         keys: &[String],
+        admins: usize,
     ) -> Letter {
         let balance =
             digest.balance.map_or("balance not known".to_owned(), |left| format!("balance {}", left.to_cents_down()));
-        let subject = format!("The account: {}, {balance}", say::in_week(digest.this_week, digest.days));
-        let mut parts = vec![LetterPart::facts(figures(digest))];
-        parts.extend(what_is_wrong(digest).into_iter().map(LetterPart::Sentences));
+        let account = format!("The OpenRouter account of {}", self.config.institution);
+        let subject = format!("{account}: {}, {balance}", say::in_week(digest.this_week, digest.days));
+        let mut parts: Vec<LetterPart> = what_is_wrong(digest, admins).into_iter().map(LetterPart::Sentences).collect();
+        if parts.is_empty() {
+            parts.push(said("All is well: there is nothing for you to do."));
+        }
+        parts.push(LetterPart::facts(figures(digest)));
         parts.extend(programmes(digest, names));
         parts.extend(new_keys(digest, keys));
         parts.extend(old_keys(digest.old_keys));
-        parts.extend([LetterPart::Heading("How far this can be relied on"), LetterPart::facts(reliance(digest))]);
-        let unknown = say::unknown(&digest.health, [digest.this_week, digest.week_before], utc);
+        parts.extend([LetterPart::Heading("How sure these figures are"), LetterPart::facts(reliance(digest))]);
+        let unknown = say::unknown(&digest.health, [digest.this_week, digest.week_before], digest.days.1, utc);
         parts.extend(unknown.into_iter().map(LetterPart::Sentences));
-        parts.push(self.page("See the account", "/console/account"));
+        parts.push(self.page("Open the account", "/console/account"));
         Letter {
-            heading: format!("The account: {}", say::week(digest.days).name),
+            heading: format!("{account}, {}", say::week(digest.days).name),
             subject,
             parts,
             why: format!(
@@ -40,6 +45,7 @@ impl Words<'_> {
                 self.config.institution
             ),
             to: self.to.clone(),
+            from: None,
         }
     }
 }
@@ -49,7 +55,7 @@ fn figures(digest: &AccountDigest) -> Vec<(&'static str, String)> {
     let this_week = say::figure(digest.this_week);
     vec![
         ("Balance", digest.balance.map_or("not known".to_owned(), Usd::to_cents_down)),
-        ("Held for keys", format!("{reserved} by all programmes, {to_come} of it not spent yet")),
+        ("Promised to students", format!("{reserved} in all programmes, {to_come} of it not spent yet")),
         (
             say::week(digest.days).spent,
             format!("{this_week} (all keys of the account, {}, days in UTC)", date_range(digest.days)),
@@ -58,11 +64,11 @@ fn figures(digest: &AccountDigest) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn what_is_wrong(digest: &AccountDigest) -> Vec<String> {
+fn what_is_wrong(digest: &AccountDigest, admins: usize) -> Vec<String> {
     let short = digest.balance.and_then(|balance| digest.need.beyond(balance)).map(Usd::to_cents_up);
     let short = short.map(|short| match digest.need.basis {
         Basis::TwoWeeks => format!(
-            "The balance is {short} short of what two weeks use at the recent pace. Buy credit, or look whether it is still bought by itself."
+            "The balance is {short} short of what two weeks use at the recent pace. Buy credit, or check that it is still bought automatically."
         ),
         Basis::Promised => format!("The balance is {short} below what keys may still spend. Buy credit, or lower budgets and caps."),
     });
@@ -73,18 +79,27 @@ fn what_is_wrong(digest: &AccountDigest) -> Vec<String> {
     };
     let held_back = keys.map(|keys| {
         format!(
-            "{keys} would have been switched off by the nightly sync; we did not, since so many can be a mistake. The account page names them: look why, and if it is right let the next sync do it with one button there."
+            "{keys} would have been switched off in the night. Bursar did not do it, since so many may be a mistake. The account page names them: find out why, and if it is right, one button there lets it happen."
         )
     });
-    short.into_iter().chain(held_back).collect()
+    let unlimited = match digest.unlimited_keys {
+        0 => None,
+        1 => Some("1 key made elsewhere works without a limit. An admin can limit it on the account page.".to_owned()),
+        count => Some(format!(
+            "{count} keys made elsewhere work without a limit. An admin can limit them on the account page."
+        )),
+    };
+    let alone = (admins < 2)
+        .then(|| "You are the only admin. Add another on the account page, for when you are away.".to_owned());
+    short.into_iter().chain(held_back).chain(unlimited).chain(alone).collect()
 }
 
 /// The facts that say how reliable the figures are.
 fn reliance(digest: &AccountDigest) -> Vec<(&'static str, String)> {
-    let mut facts = vec![("Last complete sync", digest.health.completed_at.map_or("none yet".to_owned(), utc))];
+    let mut facts = vec![("Last checked at OpenRouter", digest.health.completed_at.map_or("not yet".to_owned(), utc))];
     let unmatched = match (digest.residual, digest.residual_grew) {
         (None, _) => "not known yet".to_owned(),
-        (Some(Usd::ZERO), _) => "none, all spending could be matched to keys".to_owned(),
+        (Some(Usd::ZERO), _) => "nothing: all spending was that of known keys".to_owned(),
         (Some(residual), grew) if grew > Usd::ZERO => format!(
             "{} in all, {} of it new. The account page shows it day by day; once you know what it was, say so there.",
             residual.to_cents_up(),
@@ -92,7 +107,7 @@ fn reliance(digest: &AccountDigest) -> Vec<(&'static str, String)> {
         ),
         (Some(residual), _) => format!("{} in all, nothing of it new", residual.to_cents_up()),
     };
-    facts.push(("Spending not matched to a key", unmatched));
+    facts.push(("Not explained", unmatched));
     facts
 }
 
@@ -105,7 +120,9 @@ fn programmes(digest: &AccountDigest, names: &HashMap<ProgrammeId, String>) -> V
             match line.runs_out {
                 None => "closed, the programme is over".to_owned(),
                 Some(RunsOut::OutOn(day)) => format!("used up around {}", long_date(day)),
-                Some(RunsOut::KeysStopOn(day)) => format!("not used up: its keys stop around {}", long_date(day)),
+                Some(RunsOut::KeysStopOn(day)) => {
+                    format!("not used up: its keys are used up around {}", long_date(day))
+                }
                 Some(RunsOut::NotBeforeTheTermEnds) => "lasts to the end of the term".to_owned(),
                 Some(RunsOut::TooLittleData) => "without a forecast: too little data".to_owned(),
                 Some(RunsOut::PerhapsByNow) => "perhaps used up by now".to_owned(),
@@ -139,19 +156,20 @@ fn new_keys(digest: &AccountDigest, names: &[String]) -> Vec<LetterPart> {
     let rows: Vec<LetterRow> = digest.first_new_keys.iter().zip(names).map(row).collect();
     let more = usize::try_from(digest.new_keys).unwrap_or(usize::MAX).saturating_sub(rows.len());
     let more = if more > 0 { format!("And {more} more. ") } else { String::new() };
-    let to_do = format!("{more}Nobody here made these keys. Find out who did; the account page lists all of them.");
+    let to_do =
+        format!("{more}Nobody made these keys through Bursar. Find out who did; the account page lists all of them.");
     let table = LetterTable::new(["Key", "spent so far", "limit"], rows);
-    vec![LetterPart::Heading("New keys without an owner"), LetterPart::Table(table), LetterPart::Sentences(to_do)]
+    vec![LetterPart::Heading("New keys made elsewhere"), LetterPart::Table(table), LetterPart::Sentences(to_do)]
 }
 
 /// The keys that are no news, found by the first syncs.
 fn old_keys(count: u32) -> Vec<LetterPart> {
     let to_do = match count {
         0 => return Vec::new(),
-        1 => "A sync found one key without an owner that is older than Bursar. Give it an owner on the account page."
+        1 => "There is one key without an owner that is older than Bursar. Give it an owner on the account page."
             .to_owned(),
         count => format!(
-            "A sync found {count} keys without an owner that are older than Bursar. Give them owners on the account page."
+            "There are {count} keys without an owner that are older than Bursar. Give them owners on the account page."
         ),
     };
     vec![LetterPart::Heading("Keys from before Bursar"), LetterPart::Sentences(to_do)]

@@ -24,28 +24,29 @@ impl Words<'_> {
             format!(", {}% of the budget used", per_cent(money.spent.total(), money.budget.limit))
         };
         let subject = format!("{name}: {}{used}", say::in_week(money.this_week, digest.days));
-        let mut parts = vec![LetterPart::facts(figures(digest))];
-        parts.extend(outlook(programme, digest, now));
-        parts.extend(promised_in_full(programme, digest, now));
-        match reader {
+        let notes = match reader {
             DigestReader::Faculty(names) => {
-                parts.extend(groups(digest));
-                parts.extend(models(digest, settings.basis.byok));
-                parts.extend(spenders(digest, settings.basis.reset, names));
                 let tell = |few: &PeopleSample| say::people(few, names);
-                parts.extend(who_needs_a_look(digest, programme, tell, Some(names), now));
+                who_needs_a_look(digest, programme, tell, Some(names), now)
             }
-            DigestReader::Assistant => {
-                parts.extend(who_needs_a_look(digest, programme, |few| few.count.to_string(), None, now));
-            }
+            DigestReader::Assistant => who_needs_a_look(digest, programme, |few| few.count.to_string(), None, now),
+        };
+        let mut parts = outlook(programme, digest, notes.len(), now);
+        parts.extend(promised_in_full(programme, digest, now));
+        if !notes.is_empty() {
+            parts.extend([LetterPart::Heading("What needs a look"), LetterPart::Notes(notes)]);
         }
-        let looked = digest.health.listed_at.map_or("not yet".to_owned(), |at| time_in(at, settings.term.zone()));
-        let facts = vec![("Every key was last looked at", looked)];
-        parts.extend([LetterPart::Heading("How far this can be relied on"), LetterPart::facts(facts)]);
+        let at = |moment| time_in(moment, settings.term.zone());
+        parts.extend([LetterPart::Heading("In numbers"), LetterPart::facts(figures(digest, at))]);
         let weeks = [money.this_week, money.week_before];
-        let unknown = say::unknown(&digest.health, weeks, |at| time_in(at, settings.term.zone()));
+        let unknown = say::unknown(&digest.health, weeks, digest.days.1, at);
         parts.extend(unknown.into_iter().map(LetterPart::Sentences));
-        parts.push(self.page("See the programme", &format!("/console/programmes/{}", programme.id)));
+        if let DigestReader::Faculty(names) = reader {
+            parts.extend(groups(digest));
+            parts.extend(models(digest, settings.basis.byok));
+            parts.extend(spenders(digest, settings.basis.reset, names));
+        }
+        parts.push(self.page("Open the programme", &format!("/console/programmes/{}", programme.id)));
         let role = match reader {
             DigestReader::Faculty(_) => "faculty",
             DigestReader::Assistant => "an assistant",
@@ -55,10 +56,11 @@ impl Words<'_> {
             subject,
             parts,
             why: format!(
-                "You get this mail {} because you are {role} of {name}. Its faculty can set another day, or none.",
+                "You get this mail {} because you are {role} of {name}. Its faculty can choose another day, or none.",
                 settings.mails.digest.map_or("this week", weekday)
             ),
             to: self.to.clone(),
+            from: None,
         }
     }
 }
@@ -68,7 +70,7 @@ fn is_unseen(digest: &Digest) -> bool {
     digest.health.listed_at.is_none() && digest.people.claimed > 0
 }
 
-fn figures(digest: &Digest) -> Vec<(&'static str, String)> {
+fn figures(digest: &Digest, moment: impl Fn(Moment) -> String) -> Vec<(&'static str, String)> {
     let (money, people) = (&digest.money, &digest.people);
     let (spent, budget) = (money.spent.total(), money.budget.limit);
     let week = say::week(digest.days);
@@ -86,13 +88,14 @@ fn figures(digest: &Digest) -> Vec<(&'static str, String)> {
         (week.spent, format!("{} ({}, days in UTC)", say::figure(money.this_week), date_range(digest.days))),
         ("Spent the week before", say::figure(money.week_before)),
         ("Spent so far", so_far),
-        ("Held for keys", format!("{}, what is spent included", money.budget.reserved.to_cents_up())),
+        ("Promised to students", format!("{}, including what is spent", money.budget.reserved.to_cents_up())),
         ("Students", students),
+        ("Last checked at OpenRouter", digest.health.listed_at.map_or("not yet".to_owned(), moment)),
     ]
 }
 
-/// The forecast with its picture. Of a term that is over, only when it ended.
-fn outlook(programme: &Programme, digest: &Digest, now: Moment) -> Vec<LetterPart> {
+/// The week and the forecast in a sentence each, what there is to look at, and the picture. Of a term that is over, only when it ended.
+fn outlook(programme: &Programme, digest: &Digest, to_look_at: usize, now: Moment) -> Vec<LetterPart> {
     let (term, money) = (&programme.settings.term, &digest.money);
     if let Some(closed) = programme.closed_at.filter(|closed| *closed < term.ends_at()) {
         return vec![LetterPart::Sentences(format!("The programme was closed on {}.", time_in(closed, term.zone())))];
@@ -100,6 +103,18 @@ fn outlook(programme: &Programme, digest: &Digest, now: Moment) -> Vec<LetterPar
     if programme.is_over(now) {
         return vec![LetterPart::Sentences(format!("The term ended on {}.", long_date(term.ends_on())))];
     }
+    let (name, during) = (&programme.settings.name, say::week(digest.days).during);
+    let before =
+        say::known(money.week_before).map_or_else(String::new, |spent| format!(", and {spent} the week before"));
+    let week = match say::known(money.this_week) {
+        None => format!("It is not known yet what {name} spent {during}."),
+        Some(spent) => format!("{name} spent {spent} {during}{before}."),
+    };
+    let to_look_at = match to_look_at {
+        0 => " Nothing needs a look.".to_owned(),
+        1 => " One thing needs a look.".to_owned(),
+        count => format!(" {count} things need a look."),
+    };
     let looked = digest.health.listed_at.map(utc_date);
     let limits = SpendingLimits::of(&money.budget, money.owns_keys, &money.spent);
     let forecast = Forecast::of(&money.spent, limits, term, digest.health.listed_at, now);
@@ -112,7 +127,8 @@ fn outlook(programme: &Programme, digest: &Digest, now: Moment) -> Vec<LetterPar
         forecast,
     };
     let picture = looked.and_then(|_| Picture::of(&burn)).map(LetterPart::Picture);
-    std::iter::once(LetterPart::Sentences(forecast.in_words())).chain(picture).collect()
+    let first = LetterPart::Sentences(format!("{week} {}{to_look_at}", forecast.in_words()));
+    std::iter::once(first).chain(picture).collect()
 }
 
 /// The notice that no further key fits into the budget, with what can be done.
@@ -187,14 +203,14 @@ fn models(digest: &Digest, byok: Byok) -> Vec<LetterPart> {
     }
     if has_own_keys && byok == Byok::Outside {
         parts.push(said(
-            "What students pay with provider keys of their own is no part of the budget. What a request cost is said whoever paid it.",
+            "What students pay with keys of their own at a model's provider is not part of the budget. What a request costs is shown whoever paid for it.",
         ));
     }
     parts.extend(dearest(&digest.models).map(LetterPart::Sentences));
     if !digest.models_unknown.is_empty() {
         let days = say::stretches(&digest.models_unknown);
         parts.push(LetterPart::Sentences(format!(
-            "For {days} it is not known who used which model. It is asked for again in the next nights."
+            "For {days} it is not known which models were used. Bursar asks for it again in the next nights."
         )));
     }
     if !parts.is_empty() {
@@ -242,9 +258,9 @@ fn spenders(digest: &Digest, reset: Reset, names: &DigestNames) -> Vec<LetterPar
     let of_cap = format!("cap used {}", say::in_window(reset, digest.days.1));
     let table = LetterTable::new(["Student", say::week(digest.days).name, of_cap.trim_end()], rows);
     let to_do = said(
-        "To spend much is no fault. A student's page shows what was spent day by day, and there faculty change the cap.",
+        "Spending much is not a fault. A student's page shows what was spent day by day, and faculty can change the cap there.",
     );
-    vec![LetterPart::Heading("Highest spenders"), LetterPart::Table(table), to_do]
+    vec![LetterPart::Heading("Who spent most"), LetterPart::Table(table), to_do]
 }
 
 fn who_needs_a_look(
@@ -253,7 +269,7 @@ fn who_needs_a_look(
     tell: impl Fn(&PeopleSample) -> String,
     names: Option<&DigestNames>,
     now: Moment,
-) -> Vec<LetterPart> {
+) -> Vec<(&'static str, String)> {
     let (people, reset) = (&digest.people, programme.settings.basis.reset);
     let mut notes = Vec::new();
     if people.stand_out > 0 {
@@ -278,39 +294,37 @@ fn who_needs_a_look(
     }
     let unclaimed = about_unclaimed(programme, &digest.money.budget, now);
     let others = [
-        ("Never used their key", &people.unused, "Remind them that it is there."),
-        ("No key claimed yet", &people.unclaimed, &unclaimed),
+        ("Never used their key", &people.unused, "Remind them that they have one."),
+        ("Not claimed yet", &people.unclaimed, &unclaimed),
         ("Mail does not reach them", &people.unreached, UNREACHED),
         ("Marked a mail as unwanted", &people.complained, COMPLAINED),
     ];
     let others = others.into_iter().filter(|(_, few, _)| few.count > 0);
     notes.extend(others.map(|(label, few, to_do)| (label, format!("{}. {to_do}", tell(few)))));
-    if notes.is_empty() {
-        return Vec::new();
-    }
-    vec![LetterPart::Heading("Who may need a look"), LetterPart::Notes(notes)]
+    notes
 }
 
-const MEANT: &str = "Ask whether it is meant: a program may run by mistake, or the key be in other hands.";
-const UNREACHED: &str = "Their mail comes back, so nothing is sent to them, not even a link to sign in. Ask for an address that works, or let it be tried once more on the student's page.";
-const COMPLAINED: &str = "They still get links to sign in; they get no roster mail, no reminders, and no word before a rule switches off their key. If they want mail after all, let it be tried once more on the student's page.";
+const MEANT: &str =
+    "Ask whether they meant to: a program may be running by mistake, or somebody else may have the key.";
+const UNREACHED: &str = "Their mail comes back, so nothing is sent to them, not even a link to sign in. Ask for an address that works, or have this one tried again on the student's page.";
+const COMPLAINED: &str = "They still get links to sign in, but no invitation, no reminders, and no word before a rule switches off their key. If they want mail after all, have it tried again on the student's page.";
 
 /// The advice about students without a key; it is a reminder only while keys can be claimed.
 fn about_unclaimed(programme: &Programme, budget: &Budget, now: Moment) -> String {
     let settings = &programme.settings;
     let (opens, closes, term) = (settings.claim_opens_at(), settings.claim_closes_at(), &settings.term);
     if now < opens {
-        return format!("Keys can be had from {}.", time_in(opens, term.zone()));
+        return format!("Keys can be claimed from {}.", time_in(opens, term.zone()));
     }
     if programme.refused_for_room(budget, now).is_some() {
         return "The budget has no room for all of their keys: remind them once it is raised.".to_owned();
     }
     if now < closes {
-        return "Remind them; the student's page sends the mail again.".to_owned();
+        return "Remind them: the student's page sends the invitation again.".to_owned();
     }
     format!(
-        "Keys could be had until {}, so no reminder helps. If they still should have one, faculty set a later time for “Keys can be claimed until” on the programme's page.",
-        end_time_in(closes, term.zone())
+        "Keys could be claimed until {}, so no reminder helps. If they should still have one, faculty can set a later time for “Keys can be claimed until” in the programme's settings.",
+        time_in(closes, term.zone())
     )
 }
 

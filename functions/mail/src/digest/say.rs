@@ -20,6 +20,15 @@ pub(super) fn figure(sum: Sum) -> String {
     }
 }
 
+/// The same in a sentence, if there is any figure.
+pub(super) fn known(sum: Sum) -> Option<String> {
+    match sum.known {
+        Accuracy::Partly if sum.spent == Usd::ZERO => None,
+        Accuracy::Exactly | Accuracy::Estimated if sum.spent == Usd::ZERO => Some("nothing".to_owned()),
+        Accuracy::Exactly | Accuracy::Estimated | Accuracy::Partly => Some(figure(sum)),
+    }
+}
+
 /// The week of a digest, as text names it.
 pub(super) struct Week {
     /// The name of the days; `during` says when something happened in them.
@@ -43,10 +52,10 @@ pub(super) fn week((from, to): (Date, Date)) -> Week {
 /// The week's spending, as a subject says it.
 pub(super) fn in_week(sum: Sum, days: (Date, Date)) -> String {
     let during = week(days).during;
-    match sum.known {
-        Accuracy::Partly if sum.spent == Usd::ZERO => format!("what was spent {during} is not known"),
-        Accuracy::Exactly | Accuracy::Estimated if sum.spent == Usd::ZERO => format!("nothing spent {during}"),
-        Accuracy::Exactly | Accuracy::Estimated | Accuracy::Partly => format!("{} {during}", figure(sum)),
+    match known(sum) {
+        None => format!("what was spent {during} is not known"),
+        Some(nothing) if sum.spent == Usd::ZERO => format!("{nothing} spent {during}"),
+        Some(spent) => format!("{spent} {during}"),
     }
 }
 
@@ -84,40 +93,39 @@ pub(super) fn people(few: &PeopleSample, names: &DigestNames) -> String {
 pub(super) fn block(block: Block, reset: Reset) -> (&'static str, &'static str) {
     match block {
         Block::UsedUp if reset == Reset::None => {
-            ("Used up their cap", "Whoever needs more can have a higher cap: faculty set it on the student's page.")
+            ("Used up their cap", "Faculty can raise the cap of those who need more, on the student's page.")
         }
         Block::UsedUp => (
             "Used up their cap",
-            "It starts anew by itself. Whoever needs more can have a higher cap: faculty set it on the student's page.",
+            "It resets by itself. Faculty can raise the cap of those who need more, on the student's page.",
         ),
-        Block::Paused => {
-            ("Switched off because somebody paused it", "Resume it on the student's page when the reason is gone.")
-        }
+        Block::Paused => ("Paused", "Resume the key on the student's page when the reason is gone."),
         Block::Unused => (
-            "Switched off because it was not used",
-            "They switch it on again with one button on their own page, while the budget has room.",
+            "Switched off because the key was not used",
+            "They can switch it on again with one button on their own page, while the budget has room.",
         ),
-        Block::Leaked => ("Switched off because it was reported as leaked", TAKE_A_NEW_ONE),
-        Block::TooOld => ("Switched off because it was too old", TAKE_A_NEW_ONE),
+        Block::Leaked => ("Switched off because the key was reported leaked", TAKE_A_NEW_ONE),
+        Block::TooOld => ("Switched off because the key was too old", TAKE_A_NEW_ONE),
         Block::ReplacementFailed => ("Without a key because a new one could not be made", TAKE_A_NEW_ONE),
         Block::GoneAtProvider => {
-            ("Switched off or deleted at the provider", "Ask an admin why. They can take a new key on their own page.")
+            ("Switched off or deleted at OpenRouter", "Ask an admin why. They can get a new key on their own page.")
         }
     }
 }
 
-const TAKE_A_NEW_ONE: &str = "Remind them: they take a new key on their own page.";
+const TAKE_A_NEW_ONE: &str = "Remind them: they can get a new key on their own page.";
 
-/// The sentences that say what is unknown of these weeks.
-pub(super) fn unknown(health: &Health, weeks: [Sum; 2], moment: impl Fn(Moment) -> String) -> Vec<String> {
+/// The sentences that say what is unknown of these weeks, the later of which ends on `last`.
+pub(super) fn unknown(health: &Health, weeks: [Sum; 2], last: Date, moment: impl Fn(Moment) -> String) -> Vec<String> {
     let mut sentences = Vec::new();
     if weeks.iter().any(|week| week.known == Accuracy::Partly) {
         sentences.push(match health.listed_at {
-            Some(at) => format!(
-                "Not all of these days are known yet: every key was last looked at on {}. What was spent since is in no figure here. If that lasts, the admins are told.",
+            Some(at) if utc_date(at) <= last => format!(
+                "Not all of these days are known yet: the keys were last checked at OpenRouter on {}, and what was spent since is in no figure here. If that lasts, the admins hear of it.",
                 moment(at)
             ),
-            None => "Nobody has looked at the keys yet, so it is not known what was spent. That is done each night.".to_owned(),
+            Some(_) => "Some of these days were before Bursar, so not all of what was spent on them is known.".to_owned(),
+            None => "The keys were not checked at OpenRouter yet, so it is not known what was spent. That is done each night.".to_owned(),
         });
     }
     if weeks.iter().any(|week| week.known == Accuracy::Estimated) {

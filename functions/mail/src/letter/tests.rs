@@ -10,7 +10,7 @@ use crate::testing::{address, config, now, with_key};
 
 fn letter(subject: &str, parts: Vec<LetterPart>) -> Letter {
     let (subject, heading) = (subject.to_owned(), subject.to_owned());
-    Letter { to: address("ada"), subject, heading, parts, why: "You get this mail for a test.".to_owned() }
+    Letter { to: address("ada"), from: None, subject, heading, parts, why: "You get this mail for a test.".to_owned() }
 }
 
 /// The mail as it is sent, with help at an address of its own.
@@ -50,7 +50,9 @@ async fn mail_has_headers() {
         sent(&letter("Hello", Vec::new()), QueuedMail::AccountDigest { week, recipient: PersonId::random() }).await;
     assert!(mail.contains("\r\nList-Unsubscribe: <https://bursar.example.edu/my#mails>\r\n"), "{mail}");
     let answers = LetterPart::ReplyTo(address("frida"));
-    let mail = sent(&letter("Hello", vec![answers]), roster()).await;
+    let from = Some("Grace Hopper via CS pilot".to_owned());
+    let mail = sent(&Letter { from, ..letter("Hello", vec![answers]) }, roster()).await;
+    assert!(mail.starts_with("From: \"Grace Hopper via CS pilot\" <bursar@example.edu>\r\n"), "{mail}");
     assert!(mail.contains("\r\nReply-To: frida@example.edu\r\n"), "{mail}");
 }
 

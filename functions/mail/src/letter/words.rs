@@ -16,7 +16,7 @@ impl Words<'_> {
     }
 
     pub(crate) fn own_page(&self) -> LetterPart {
-        self.page("Look at my keys", "/my")
+        self.page("Open my page", "/my")
     }
 }
 
@@ -27,18 +27,24 @@ pub(crate) fn said(sentences: &str) -> LetterPart {
 /// The people who run a programme, as a sentence or fact names them: the first three.
 pub(crate) fn faculty(settings: &Settings) -> Option<String> {
     const NAMED: usize = 3;
-    let named: Vec<&str> = settings.people.faculty.iter().take(NAMED).map(EmailAddress::as_written).collect();
-    match settings.people.faculty.len().saturating_sub(NAMED) {
+    let people = &settings.people;
+    let named: Vec<String> = people.faculty.iter().take(NAMED).map(|person| people.in_words(person)).collect();
+    match people.faculty.len().saturating_sub(NAMED) {
         _ if named.is_empty() => None,
         0 => Some(named.join(", ")),
         more => Some(format!("{}, and {more} more", named.join(", "))),
     }
 }
 
-/// The people whom a student may ask.
+/// The people who a student may ask.
 pub(crate) fn people(settings: &Settings) -> String {
     let known = settings.texts.contact.clone().or_else(|| faculty(settings));
     known.unwrap_or_else(|| "the people who run the programme".to_owned())
+}
+
+/// What was used, as somebody reads it who may have used almost nothing.
+pub(crate) fn used(amount: Usd) -> String {
+    if Usd::ZERO < amount && amount < Usd::CENT { "less than 1 cent".to_owned() } else { amount.to_dollars_up() }
 }
 
 /// A count with its noun: "1 key", "30 keys".

@@ -65,12 +65,12 @@ async fn finance_reads_the_rows_of_its_programmes_the_sums_by_cost_code_and_has_
     To: 1 Dec 2026, 00:20 UTC
 
     CS pilot: cost code =4711, used by keys of students, spent $312.41
-    CS pilot: cost code =4711, used by own provider keys, spent $9.99
+    CS pilot: cost code =4711, used by keys of their own, spent $9.99
     Compilers <b>seminar</b>: cost code =4711, used by keys of students, spent $100.00
     Maths, "advanced": cost code 12, 34, used by keys of students, spent $0.00
     Physics: cost code none, used by keys of students, spent $5.00
 
-    What people used with provider keys of their own is on another bill. It is an estimate, and in no sum here.
+    What people used with keys of their own at a model's provider is on another bill. It is an estimate, and not in any sum here.
 
     == By cost code ==
 

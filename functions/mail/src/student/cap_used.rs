@@ -1,16 +1,17 @@
-//! The mail to a student who has used much or all of their cap. It gives the number, the next window, the
-//! error that their program sees, and whom to ask. Whether it is still due is decided when it is sent.
+//! The mail to a student who has used much or all of their cap. It gives the number, when it resets, the
+//! error that their program sees, and where to ask for more. Whether it is still due is decided when it is sent.
 
-use bursar_core::domain::grant::{CapUse, GrantState, HoldKind, Stopped};
+use bursar_core::domain::audit::{Act, Entry};
+use bursar_core::domain::grant::{CapUse, GrantState, HoldKind, Stopped, View};
 use bursar_core::domain::usage::crossing::{Crossing, Scope, is_used_up};
 use bursar_core::domain::values::window::Window;
 
-use crate::letter::words::people;
+use crate::letter::words::{self, people};
 use crate::prelude::*;
 
-/// The sentence about the provider's error, which `/my` explains.
-const REFUSED: &str = "Your program sees the error 403, “Key limit exceeded”, which your page explains.";
-const HELP: &str = "#refused";
+const REFUSED: &str = "Your program sees the error 403, “Key limit exceeded”.";
+const MORE: &str =
+    "If you need more, press “I need more than this” on your page: the people who run the programme get it by mail.";
 
 /// The figures of the mail: the newest on record, and at least those of the crossing.
 struct CapUseFacts {
@@ -18,7 +19,7 @@ struct CapUseFacts {
     limit: Usd,
     /// The present cap, if it was changed since the crossing.
     cap_since: Option<Usd>,
-    starts_anew: Option<Moment>,
+    resets_at: Option<Moment>,
     as_of: Moment,
     /// The reason why the key does not work, other than the cap.
     stopped: Option<&'static str>,
@@ -38,27 +39,42 @@ impl App {
             return Ok(ComposedRow::Nothing("the programme mails its students nothing, or this one's grant is over"));
         };
         if used.window != window {
-            return Ok(ComposedRow::Nothing("the cap has started anew since"));
+            return Ok(ComposedRow::Nothing("the cap was reset since"));
         }
         let crossings =
             self.table.list(Crossing::of_limit(programme, &Scope::Cap(grant.clone()), window, limit)).await?;
         let Some(crossing) = crossings.into_iter().find(|crossing| crossing.threshold == threshold) else {
             return Ok(ComposedRow::Unsendable("NoSuchCrossing"));
         };
+        if crossing.spent > crossing.limit {
+            let entries = self.table.list(Entry::of_grant(programme, grant)).await?;
+            if was_used_before(&entries, &view, &crossing) {
+                return Ok(ComposedRow::Nothing("the mail about the lower cap said that it is used up"));
+            }
+        }
         let settings = &view.programme.settings;
-        let starts_anew = settings.basis.reset.resets_at(now).filter(|at| *at < settings.term.ends_at());
-        let told = CapUseFacts { stopped: stopped(&view.grant), ..CapUseFacts::of(&crossing, used, starts_anew) };
+        let resets_at = settings.basis.reset.resets_at(now).filter(|at| *at < settings.term.ends_at());
+        let told = CapUseFacts { stopped: stopped(&view.grant), ..CapUseFacts::of(&crossing, used, resets_at) };
         Ok(self.to(&view.grant.person.address, |words| words.cap_used(&view.programme, &told)))
     }
 }
 
+/// Whether more than the cap was used by the day on which somebody lowered it: the mail about that said so.
+fn was_used_before(entries: &[Entry], view: &View, crossing: &Crossing) -> bool {
+    let changed = entries.iter().rev().find(|entry| entry.what.act == Act::CapChanged);
+    let Some(next) = changed.and_then(|entry| utc_date(entry.at).tomorrow().ok()) else { return false };
+    let byok = view.programme.settings.basis.byok;
+    let since = view.readings.iter().map(|reading| reading.used.days(byok).between(next, Date::MAX, None).spent);
+    crossing.spent - since.sum() > crossing.limit
+}
+
 impl CapUseFacts {
-    fn of(crossing: &Crossing, now: CapUse, starts_anew: Option<Moment>) -> CapUseFacts {
+    fn of(crossing: &Crossing, now: CapUse, resets_at: Option<Moment>) -> CapUseFacts {
         CapUseFacts {
             spent: now.spent.max(crossing.spent),
             limit: crossing.limit,
             cap_since: Some(now.cap).filter(|cap| *cap != crossing.limit),
-            starts_anew,
+            resets_at,
             as_of: now.as_of.filter(|_| now.spent >= crossing.spent).unwrap_or(crossing.found_at),
             stopped: None,
         }
@@ -69,29 +85,29 @@ impl Words<'_> {
     fn cap_used(self, programme: &Programme, used: &CapUseFacts) -> Letter {
         let settings = &programme.settings;
         let (name, is_used_up) = (&settings.name, is_used_up(used.limit, used.spent));
-        let share = per_cent(used.spent, used.limit).max(if is_used_up { 100 } else { 0 });
+        let share = if is_used_up { 100 } else { per_cent(used.spent, used.limit) };
         let mut facts = vec![
-            ("Used", used.spent.to_dollars_up()),
+            ("Used", words::used(used.spent)),
             ("Cap", format!("{} {}", used.limit.to_dollars_down(), of_this_window(settings.basis.reset))),
             ("Left", (used.limit - used.spent).or_zero().to_dollars_down()),
         ];
         facts.extend(used.cap_since.map(|cap| ("Cap since then", cap.to_dollars_down())));
-        facts.extend(used.starts_anew.map(|at| ("Starts anew", time_in(at, settings.term.zone()))));
+        facts.extend(used.resets_at.map(|at| ("Resets", time_in(at, settings.term.zone()))));
         facts.push(("As of", time_in(used.as_of, settings.term.zone())));
         let is_refused = is_used_up && used.cap_since.is_none() && used.stopped.is_none();
-        let sentences = [Some(what_next(is_used_up, used)), is_refused.then_some(REFUSED), never_anew(settings, used)];
-        let sentences: Vec<&str> = sentences.into_iter().flatten().collect();
-        let explained = if is_refused { HELP } else { "" };
+        let to_do = match used.stopped {
+            None => MORE.to_owned(),
+            Some(_) => format!("If you have a question, ask {}.", people(settings)),
+        };
+        let sentences = [Some(what_next(is_used_up, used)), is_refused.then_some(REFUSED), no_reset(settings, used)];
+        let sentences: Vec<&str> = sentences.into_iter().flatten().chain([to_do.as_str()]).collect();
         Letter {
             subject: format!("{name}: you have used {share}% of your {}", used.limit.to_dollars_down()),
             heading: format!("You have used {share}% of your {}", used.limit.to_dollars_down()),
-            parts: vec![
-                LetterPart::facts(facts),
-                LetterPart::Sentences(format!("{} If you need more, ask {}.", sentences.join(" "), people(settings))),
-                self.page("Look at my keys", &format!("/my{explained}")),
-            ],
+            parts: vec![LetterPart::facts(facts), LetterPart::Sentences(sentences.join(" ")), self.own_page()],
             why: format!("You get this mail because you have a key for {name}."),
             to: self.to.clone(),
+            from: None,
         }
     }
 }
@@ -107,31 +123,30 @@ pub(crate) fn of_this_window(reset: Reset) -> &'static str {
 }
 
 fn what_next(is_used_up: bool, used: &CapUseFacts) -> &'static str {
-    match (used.stopped, is_used_up, used.starts_anew) {
+    match (used.stopped, is_used_up, used.resets_at) {
         (Some(stopped), ..) => stopped,
-        _ if used.cap_since.is_some() => "Your cap has been changed since: your page says what is left of it.",
-        (None, true, Some(_)) => "Requests with your key are refused until the cap starts anew.",
+        _ if used.cap_since.is_some() => "Your cap was changed since then: your page says what is left of it.",
+        (None, true, Some(_)) => "Requests with your key are refused until the cap resets.",
         (None, true, None) => "Requests with your key are refused from now on.",
-        (None, false, Some(_)) => {
-            "Your key works until the cap is used up; then requests are refused until it starts anew."
-        }
+        (None, false, Some(_)) => "Your key works until the cap is used up; then requests are refused until it resets.",
         (None, false, None) => "Your key works until the cap is used up; then requests are refused.",
     }
 }
 
-fn never_anew(settings: &Settings, used: &CapUseFacts) -> Option<&'static str> {
+/// Of a key that does not work for another reason, nothing of its cap is said.
+fn no_reset(settings: &Settings, used: &CapUseFacts) -> Option<&'static str> {
     let never = match settings.basis.reset {
-        Reset::None => "This is for the whole term; it does not start anew.",
-        Reset::Daily | Reset::Weekly | Reset::Monthly => "It does not start anew before the term ends.",
+        Reset::None => "The cap is for the whole term and does not reset.",
+        Reset::Daily | Reset::Weekly | Reset::Monthly => "The cap does not reset before the term ends.",
     };
-    used.starts_anew.is_none().then_some(never)
+    (used.resets_at.is_none() && used.stopped.is_none()).then_some(never)
 }
 
 /// The reason why a key does not work, other than its cap: the mail must not contradict it.
-fn stopped(grant: &Grant) -> Option<&'static str> {
+pub(super) fn stopped(grant: &Grant) -> Option<&'static str> {
     match (grant.holds.first(), &grant.state) {
         (Some(HoldKind::Paused), _) => {
-            Some("Your key is switched off because the people who run the programme paused it.")
+            Some("The people who run the programme paused your key. Your page has a button to ask them about it.")
         }
         (Some(HoldKind::Unused), _) => {
             Some("Your key is switched off because it was not used. You can switch it on again on your page.")

@@ -1,12 +1,13 @@
-//! The notices to a student about a key: it was shown or reported leaked, a rule holds or ends it, or the
-//! term ends. A notice whose reason has gone is dropped.
+//! The notices to a student about a key: it was shown or reported leaked, its cap was changed, a rule holds or
+//! ends it, or the term ends. A notice whose reason has gone is dropped.
 
+use bursar_core::domain::audit::{Act, Entry};
 use bursar_core::domain::grant::{Attempt, GrantState, Notice, Stopped, View};
 use bursar_core::domain::programme::Basis;
 use bursar_core::domain::values::id::Epoch;
 
-use super::cap_used::of_this_window;
-use crate::letter::words::people;
+use super::cap_used::{of_this_window, stopped};
+use crate::letter::words::{people, used};
 use crate::prelude::*;
 
 impl App {
@@ -25,6 +26,11 @@ impl App {
             Notice::KeyShown => Some(words.key_shown(&view, written_at)),
             Notice::KeyLeaked => Some(words.key_leaked(&view, written_at)),
             Notice::MoreDeclined => words.more_declined(&view),
+            Notice::CapChanged => {
+                let entries = self.table.list(Entry::of_grant(programme, grant)).await?;
+                let is_later = |entry: &Entry| entry.what.act == Act::CapChanged && entry.at > written_at;
+                (!view.grant.is_over() && !entries.iter().any(is_later)).then(|| words.cap_changed(&view, now))
+            }
             Notice::TermEndSoon if !view.programme.settings.mails.student_mails => {
                 return Ok(ComposedRow::Nothing("the programme mails no reminders to its students"));
             }
@@ -56,6 +62,7 @@ impl Words<'_> {
             ],
             why: "You get this mail because you asked for more.".to_owned(),
             to: self.to.clone(),
+            from: None,
         })
     }
 
@@ -65,10 +72,10 @@ impl Words<'_> {
         let settings = &view.programme.settings;
         let (name, at) = (&settings.name, time_in(shown_at.unwrap_or(written_at), settings.term.zone()));
         Letter {
-            subject: format!("{name}: you took a new key"),
-            heading: "You took a new key".to_owned(),
+            subject: format!("{name}: you got a new key"),
+            heading: "You got a new key".to_owned(),
             parts: vec![
-                LetterPart::Sentences(format!("You (or somebody signed in as you) took a new key for {name} on {at}.")),
+                LetterPart::Sentences(format!("You, or somebody signed in as you, got a new key for {name} on {at}.")),
                 said(
                     "If it was you, there is nothing to do. If it was not, report the key as leaked on your page: it is switched off, \
                      usually within a minute, and you can get another.",
@@ -77,17 +84,51 @@ impl Words<'_> {
             ],
             why: "You get this mail each time a key of yours is shown.".to_owned(),
             to: self.to.clone(),
+            from: None,
+        }
+    }
+
+    /// The mail that somebody gave the student another cap. It says what is left, so that none need say it again.
+    fn cap_changed(self, view: &View, now: Moment) -> Letter {
+        let (settings, left) = (&view.programme.settings, CapLeft::of(view, now));
+        let (name, cap) = (&settings.name, left.cap.to_dollars_down());
+        let window = of_this_window(settings.basis.reset);
+        let mut facts = vec![
+            ("Cap", format!("{cap} {window}")),
+            ("Used", used(view.spending(now).in_window)),
+            ("Left", left.amount.to_dollars_down()),
+        ];
+        facts.extend(left.resets_at.map(|at| ("Resets", time_in(at, settings.term.zone()))));
+        facts.extend(left.as_of.map(|at| ("As of", time_in(at, settings.term.zone()))));
+        let what_next = match (stopped(&view.grant), left.resets_at) {
+            (stopped, _) if left.amount >= Usd::CENT => stopped.unwrap_or("Your key goes on working."),
+            (_, Some(_)) => {
+                "You have already used more than that, so requests with your key are refused until the cap resets."
+            }
+            (_, None) => "You have already used more than that, so requests with your key are refused.",
+        };
+        Letter {
+            subject: format!("{name}: your cap is now {cap}"),
+            heading: format!("Your cap is now {cap}"),
+            parts: vec![
+                LetterPart::Sentences(format!("The people who run {name} changed your cap. {what_next}")),
+                LetterPart::facts(facts.into_iter().chain([("Questions", people(settings))])),
+                self.own_page(),
+            ],
+            why: format!("You get this mail because you have a key for {name}."),
+            to: self.to.clone(),
+            from: None,
         }
     }
 
     fn key_leaked(self, view: &View, reported_at: Moment) -> Letter {
         let settings = &view.programme.settings;
         let (name, at) = (&settings.name, time_in(reported_at, settings.term.zone()));
-        let used = used_by_reading(view, reported_at).map_or_else(String::new, |(as_of, used)| {
+        let used = used_by_reading(view, reported_at).map_or_else(String::new, |(as_of, amount)| {
             format!(
-                " By the last reading, of {}, it had used {}.",
+                " When it was last checked at OpenRouter, on {}, it had used {}.",
                 time_in(as_of, settings.term.zone()),
-                used.to_dollars_up()
+                used(amount)
             )
         });
         Letter {
@@ -95,16 +136,17 @@ impl Words<'_> {
             heading: "Your key was reported leaked".to_owned(),
             parts: vec![
                 LetterPart::Sentences(format!(
-                    "You (or somebody signed in as you) reported your key for {name} as leaked on {at}. It is switched off at once. \
-                     Until the provider has done that, usually within a minute, it can still be spent on.{used}"
+                    "You, or somebody signed in as you, reported your key for {name} as leaked on {at}. It is switched off at once. \
+                     Until OpenRouter has done that, usually within a minute, it can still be spent on.{used}"
                 )),
                 said(
-                    "Your page says whether it is off, and what was spent by then. The rest of your credit is yours: get a new key there.",
+                    "Your page says whether it is off, and what was spent by then. The rest of your credit is still yours: get a new key there.",
                 ),
                 self.own_page(),
             ],
             why: "You get this mail because a key of yours was reported leaked.".to_owned(),
             to: self.to.clone(),
+            from: None,
         }
     }
 
@@ -172,17 +214,16 @@ impl Words<'_> {
             | Notice::TermEndSoon
             | Notice::KeyShown
             | Notice::KeyLeaked
-            | Notice::MoreDeclined => {
-                return None;
-            }
+            | Notice::CapChanged
+            | Notice::MoreDeclined => return None,
         };
         let mut parts = vec![LetterPart::Sentences(told)];
         let as_of = left.as_of.filter(|_| notice == Notice::TermEndSoon);
         let facts = as_of.map(|at| ("As of", on(at))).into_iter().chain([("Questions", people(settings))]);
         parts.push(LetterPart::facts(facts));
-        parts.extend([said("The link leads to the usual sign-in."), self.own_page()]);
+        parts.extend([self.own_page()]);
         let why = format!("You get this mail because {why}.");
-        Some(Letter { subject, heading: heading.to_owned(), parts, why, to: self.to.clone() })
+        Some(Letter { subject, heading: heading.to_owned(), parts, why, to: self.to.clone(), from: None })
     }
 }
 
@@ -192,7 +233,7 @@ pub(crate) struct CapLeft {
     amount: Usd,
     cap: Usd,
     as_of: Option<Moment>,
-    starts_anew: Option<Moment>,
+    resets_at: Option<Moment>,
     /// The number of windows that still begin.
     times: u32,
 }
@@ -203,13 +244,13 @@ impl CapLeft {
         let settings = &view.programme.settings;
         let (reset, ends_at) = (settings.basis.reset, settings.term.ends_at());
         let cap = view.grant.cap(settings);
-        let starts_anew = reset.resets_at(now).filter(|at| *at < ends_at);
+        let resets_at = reset.resets_at(now).filter(|at| *at < ends_at);
         let as_of = view.readings.iter().map(|reading| reading.as_of).max();
         CapLeft {
             amount: (cap - view.spending(now).in_window).or_zero(),
             cap,
             as_of: as_of.max(as_of.and(reset.window_at(now).begins_at())),
-            starts_anew,
+            resets_at,
             times: reset.windows_between(now, ends_at),
         }
     }
@@ -219,8 +260,8 @@ impl CapLeft {
         let until = end_time_in(term.ends_at(), term.zone());
         let [amount, cap] = [self.amount, self.cap].map(Usd::to_dollars_down);
         let left = format!("You have {amount} left of your {cap} {}", of_this_window(*reset));
-        let Some(starts_anew) = self.starts_anew else {
-            let never = if *reset == Reset::None { "" } else { " It does not start anew before then." };
+        let Some(resets_at) = self.resets_at else {
+            let never = if *reset == Reset::None { "" } else { " It does not reset before then." };
             return format!(
                 "{left}, until {until}.{never} Then your key for {name} stops, and what is left cannot be used any more."
             );
@@ -233,9 +274,9 @@ impl CapLeft {
             Reset::Monthly => ", and so each month after that",
         };
         format!(
-            "{left}. On {} it starts anew: you have {cap} again{again}. At {until} your key for {name} stops, and what is left then \
+            "{left}. On {} it resets: you have {cap} again{again}. At {until} your key for {name} stops, and what is left then \
              cannot be used any more.",
-            time_in(starts_anew, term.zone())
+            time_in(resets_at, term.zone())
         )
     }
 }

@@ -1,10 +1,10 @@
-//! The mail to a person on a roster: that there is a key for them, and how to get it.
+//! The invitation to a person on a roster, and its reminder: that there is a key for them, and how to get it.
 
 use crate::letter::words::{faculty, people};
 use crate::prelude::*;
 
 impl App {
-    /// The roster mail, if the person is still on the roster and can still claim, or somebody sent it by
+    /// The invitation, if the person is still on the roster and can still claim, or somebody sent it by
     /// hand.
     pub(crate) async fn roster(
         &self,
@@ -62,14 +62,18 @@ impl Words<'_> {
             ))],
             why: format!("You get this mail because this address was on the roster of {name}."),
             to: self.to.clone(),
+            from: None,
         }
     }
 
     /// The mail's words: a person who has a key, or comes too late for one, is not asked to claim.
     fn roster(self, programme: &Programme, grant: &Grant, is_reminder: bool, now: Moment) -> Letter {
-        let (settings, institution) = (&programme.settings, &self.config.institution);
+        let (settings, institution, host) = (&programme.settings, &self.config.institution, self.config.origin.host());
         let (name, term) = (&settings.name, &settings.term);
         let (opens, closes) = (settings.claim_opens_at(), settings.claim_closes_at());
+        let teacher = settings.people.teacher();
+        let greeting =
+            grant.person.name.as_deref().map_or("Hello,".to_owned(), |name| format!("Hello {},", plain(name)));
         let mut facts = vec![
             ("Programme", name.clone()),
             ("Credit", format!("{} {}", grant.cap(settings).to_dollars_down(), settings.basis.reset.per_window())),
@@ -77,10 +81,10 @@ impl Words<'_> {
         ];
         let may_get_one = !grant.ever_shown && now < closes;
         if may_get_one && now < opens {
-            facts.push(("Keys from", time_in(opens, term.zone())));
+            facts.push(("Keys can be claimed from", time_in(opens, term.zone())));
         }
         if may_get_one && closes < term.ends_at() {
-            facts.push(("Keys until", end_time_in(closes, term.zone())));
+            facts.push(("Keys can be claimed until", end_time_in(closes, term.zone())));
         }
         facts.extend(faculty(settings).map(|faculty| ("Run by", faculty)));
         facts.extend(settings.texts.contact.clone().map(|contact| ("Questions", contact)));
@@ -88,42 +92,46 @@ impl Words<'_> {
             "You have had a key already. Your page says what is left of your credit.".to_owned()
         } else if now >= closes {
             format!(
-                "Keys could be had until {}. If you need one, ask {}.",
+                "Keys could be claimed until {}. If you need one, ask {}.",
                 end_time_in(closes, term.zone()),
                 people(settings)
             )
         } else {
-            "To get your key, open this page, enter your university address, and follow the link that comes by mail. It takes less \
-             than a minute. This mail has no password and asks for none."
+            "To get your key, open the page below, enter your university address, and follow the link that comes by mail. It takes \
+             less than a minute."
                 .to_owned()
         };
+        let sender = teacher.unwrap_or(name);
         Letter {
             subject: if is_reminder {
-                format!("{name}: your LLM credit waits for you")
+                format!("Reminder: your key for {name} is not claimed yet")
             } else {
-                format!("{name}: your LLM credit")
+                format!("Your API key for {name}")
             },
             heading: if is_reminder {
-                "A reminder: you have not taken your LLM credit".to_owned()
+                format!("Your key for {name} is not claimed yet")
             } else {
-                "You have LLM credit".to_owned()
+                format!("Your API key for {name}")
             },
             parts: vec![
+                LetterPart::Sentences(greeting),
                 LetterPart::Sentences(format!(
-                    "You are on the roster of {name} at {institution}, which has a key for you. With it, your programs and your editor \
-                     can use large language models (LLMs), such as those behind ChatGPT, Claude and Gemini. What that costs is paid \
-                     from your credit, and not by you."
+                    "You are on the roster of {name} at {institution}, which has an API key for you. With it, your programs and your \
+                     editor can use large language models (LLMs), such as those behind ChatGPT, Claude and Gemini. What that costs is \
+                     paid from your credit, and not by you."
                 )),
                 LetterPart::facts(facts),
                 LetterPart::Sentences(what_to_do),
-                if may_get_one {
-                    LetterPart::Link { label: "Get my key", url: format!("{}/", self.config.origin.as_str()) }
-                } else {
-                    self.own_page()
-                },
+                if may_get_one { self.page("Get my key", "/") } else { self.own_page() },
+                LetterPart::Sentences(format!(
+                    "Is this mail real? It comes on behalf of {sender}, and its button leads to {host}, which you can also type into your \
+                     browser. Neither asks for a password. If in doubt, ask {}.",
+                    people(settings)
+                )),
             ],
             why: format!("You get this mail because {institution} put you on the roster of {name}."),
             to: self.to.clone(),
+            from: Some(teacher.map_or_else(|| name.clone(), |teacher| format!("{teacher} via {name}"))),
         }
     }
 }

@@ -64,6 +64,8 @@ impl Look<'_> {
         }
         let looked = sync.listed_at.map_or(LastListing::Never, |at| LastListing::On(utc_date(at)));
         let [this_week, week_before] = weeks.map(|week| looked.sum(&spent, week));
+        let unlimited =
+            foreign.iter().filter(|key| key.enabled && key.limit.is_none() && key.gone_at.is_none()).count();
         let found = unowned_since(foreign, &owners, due.mornings);
         let (old, new): (Vec<_>, Vec<_>) =
             found.into_iter().partition(|key| key.created_at.is_some_and(|made| made <= born));
@@ -83,6 +85,7 @@ impl Look<'_> {
             new_keys: count(&new),
             first_new_keys: first_by_use(new),
             old_keys: count(&old),
+            unlimited_keys: u32::try_from(unlimited).unwrap_or(u32::MAX),
             programmes,
             further,
             held_back: held_back.map_or(0, HeldBack::count),

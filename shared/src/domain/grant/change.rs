@@ -91,6 +91,8 @@ pub enum BudgetChange {
 pub enum Notice {
     KeyShown,
     KeyLeaked,
+    /// Somebody gave the student another cap.
+    CapChanged,
     /// The key is held in a week, unless it is used.
     UnusedSoon,
     Unused,

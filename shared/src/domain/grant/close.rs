@@ -169,6 +169,8 @@ impl View {
         let change = change.with_limit(self, true, now).with_room(self, now).ok_or(ChangeRefused::BudgetExhausted)?;
         let settings = &self.programme.settings;
         let (from, to) = (self.grant.cap(settings), change.grant.cap(settings));
+        let notice = (self.grant.ever_shown && from != to).then_some(Notice::CapChanged);
+        let change = Change { notice, ..change };
         let what = AuditDetail::new(Act::CapChanged).changing(from, to);
         Ok(change.logged(Logged::Entry(AuditDetail { reason: why.map(str::to_owned), ..what })))
     }

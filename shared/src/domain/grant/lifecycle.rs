@@ -108,7 +108,12 @@ impl View {
             Notice::UnusedSoon => self.announced_disuse(live, None),
             Notice::TooOldSoon => self.announced_age_end(live),
             Notice::TermEndSoon => self.announced_term_end(),
-            Notice::KeyShown | Notice::KeyLeaked | Notice::MoreDeclined | Notice::Unused | Notice::TooOld => None,
+            Notice::KeyShown
+            | Notice::KeyLeaked
+            | Notice::CapChanged
+            | Notice::MoreDeclined
+            | Notice::Unused
+            | Notice::TooOld => None,
         }
     }
 
@@ -127,9 +132,12 @@ impl View {
             Notice::TooOldSoon => self.too_old_at(live)?,
             // The term ends whether it was announced or not.
             Notice::TermEndSoon => self.programme.settings.term.ends_at(),
-            Notice::KeyShown | Notice::KeyLeaked | Notice::MoreDeclined | Notice::Unused | Notice::TooOld => {
-                return None;
-            }
+            Notice::KeyShown
+            | Notice::KeyLeaked
+            | Notice::CapChanged
+            | Notice::MoreDeclined
+            | Notice::Unused
+            | Notice::TooOld => return None,
         };
         let end = AnnouncedEnd { at: now, until: ends_at.max(now + notice.ahead()) };
         let mut change = self.change(&Actor::Rule, DependsOn::GrantAlone);
@@ -213,6 +221,7 @@ impl Notice {
             Notice::TermEndSoon
             | Notice::KeyShown
             | Notice::KeyLeaked
+            | Notice::CapChanged
             | Notice::MoreDeclined
             | Notice::Unused
             | Notice::TooOld => SignedDuration::ZERO,

@@ -151,6 +151,8 @@ pub struct AccountDigest {
     pub first_new_keys: Vec<UnownedKey>,
     /// The number of others that were made before the deployment.
     pub old_keys: u32,
+    /// How many keys made elsewhere are enabled and without a limit, whoever owns them.
+    pub unlimited_keys: u32,
     /// The programmes that spent most, and the number of the others.
     pub programmes: Vec<ProgrammeLine>,
     pub further: u32,

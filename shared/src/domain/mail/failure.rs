@@ -123,7 +123,7 @@ fn known(code: &str) -> (&'static str, &'static str) {
         ),
         SENDER_NOT_VERIFIED | "MailFromDomainNotVerifiedException" | "FromEmailAddressNotVerifiedException" => (
             "the sender is not verified",
-            "SES does not know the sender as yours, in this region. Verify the domain or the address of BURSAR_MAIL_FROM in the SES console, and look that its records in the DNS are still there. Mail waits, and goes out by itself then.",
+            "SES does not know the sender as yours, in this region. Verify the domain or the address of BURSAR_MAIL_FROM in the SES console, and check that its DNS records are still there. Mail waits, and goes out by itself then.",
         ),
         PAUSED => (
             "sending is paused for the whole SES account",
@@ -135,7 +135,7 @@ fn known(code: &str) -> (&'static str, &'static str) {
         ),
         QUOTA_UNREAD => (
             "SES does not say how much it takes",
-            "The role of mail may not ask (ses:GetSendQuota, ses:GetAccountSendingEnabled), or somebody else in the AWS account asks all the time: SES answers once a second. Links, alerts and notices go on; roster mails, digests, and what students are told of caps and rules wait until it says so.",
+            "The role of mail may not ask (ses:GetSendQuota, ses:GetAccountSendingEnabled), or somebody else in the AWS account asks all the time: SES answers once a second. Links, alerts and notices go on; invitations, digests, and notices to students about caps and rules wait until it says so.",
         ),
         "ConfigurationSetSendingPausedException" => (
             "sending is paused for the configuration set",
@@ -147,11 +147,11 @@ fn known(code: &str) -> (&'static str, &'static str) {
         ),
         "MessageRejected" => (
             "the mail server refused the message",
-            "SES would refuse it as often as it is tried. The log of the function mail names the row, and the SES console may say more. Once the reason is mended, press \"Send again\" in the section \"Mail\" of the account page.",
+            "SES would refuse it as often as it is tried. The log of the function mail names the row, and the SES console may say more. Once the reason is fixed, press \"Send again\" in the section \"Mail\" of the account page.",
         ),
         code if is_of_the_address(code) => (
-            "the address is none that can be mailed",
-            "Look at the address on the roster or in the settings, and mend it there. Then press \"Send again\" in the section \"Mail\" of the account page.",
+            "mail cannot be sent to such an address",
+            "Correct the address on the roster or in the settings. Then press \"Send again\" in the section \"Mail\" of the account page.",
         ),
         "AccessDenied" | "AccessDeniedException" | "InvalidClientTokenId" => (
             "the function mail may not send",
@@ -163,7 +163,7 @@ fn known(code: &str) -> (&'static str, &'static str) {
         ),
         "TimedOut" | "NoAnswer" | "UnreadableAnswer" | "InternalFailure" | "ServiceUnavailable" => (
             "the mail server did not answer for hours",
-            "Look whether SES is disturbed in this region. When it is over, press \"Send again\" in the section \"Mail\" of the account page. Some of these mails may have arrived, and those arrive twice then.",
+            "Check whether SES has a disturbance in this region. When it is over, press \"Send again\" in the section \"Mail\" of the account page. Some of these mails may have arrived, and those then arrive twice.",
         ),
         UNDELIVERABLE => (
             "mail to the recipient comes back or is not wanted",
@@ -175,19 +175,19 @@ fn known(code: &str) -> (&'static str, &'static str) {
         ),
         RETURNED => (
             "it came back",
-            "The recipient's server took it from nobody just now: a full mailbox, a size, or a content that it does not like. Mail to that address goes on, and an alert is sent again for some hours. If more of it comes back, ask the person, and those who run their mail.",
+            "The recipient's server does not take it now: perhaps the mailbox is full, or it does not like the size or the content. Mail to that address goes on, and an alert is sent again for some hours. If more of it comes back, ask the person, and those who run their mail.",
         ),
         RETURNED_EACH_TIME => (
             "it came back each time",
-            "The recipient's server did not take it at any try, for many hours: a full mailbox, a size, or a content that it does not like. Tell the person what the programme's page of alerts says, and ask for another address or for room in the mailbox. Then press \"Send again\" in the section \"Mail\" of the account page.",
+            "The recipient's server took it at none of many tries over hours: perhaps the mailbox is full, or it does not like the size or the content. Tell the person what the programme's alerts page says, and ask for another address or for room in the mailbox. Then press \"Send again\" in the section \"Mail\" of the account page.",
         ),
         SUPPRESSED => (
             "SES did not try to deliver it",
-            "SES keeps a list of addresses that came back to any of its customers, and forgets each after some days. Nothing is sent to that address for two weeks. Ask the person whether it is right; if it is, press \"Try again\" beside it in the section \"Mail\" of the account page.",
+            "SES keeps a list of addresses that came back to any of its customers, and forgets each after a few days. Nothing is sent to that address for two weeks. Ask the person whether it is right; if it is, press \"Try again\" beside it in the section \"Mail\" of the account page.",
         ),
         COMPLAINED => (
             "somebody complained about it",
-            "The recipient, or a machine on their behalf, marked it as unwanted. Links, alerts and notices of their keys still go to that address; digests and roster mails do not. Ask the person; if they want those too, press \"Try again\" beside the address in the section \"Mail\" of the account page.",
+            "The recipient, or a machine on their behalf, marked it as unwanted. Links, alerts and notices about their keys still go to that address; digests and invitations do not. Ask the person; if they want those too, press \"Try again\" beside the address in the section \"Mail\" of the account page.",
         ),
         "NoSuchPerson" | "NoSuchCrossing" => (
             "what it is about is not in the table",
@@ -195,15 +195,15 @@ fn known(code: &str) -> (&'static str, &'static str) {
         ),
         CORRUPT => (
             "what it is about cannot be read",
-            "An item of the table is not what it should be, as after going back to an earlier version of Bursar. The log of the function mail names the row and the item. Once it is mended, press \"Send again\" in the section \"Mail\" of the account page.",
+            "An item of the table is not what it should be, as after going back to an earlier version of Bursar. The log of the function mail names the row and the item. Once it is fixed, press \"Send again\" in the section \"Mail\" of the account page.",
         ),
         GIVEN_UP => (
             "the function mail broke off each time",
-            "The function mail ended each time before it could say what became of it: look into its log for this time. The mail may have arrived; if it has not, press \"Send again\" in the section \"Mail\" of the account page.",
+            "The function mail ended each time before it could record the outcome: check its log for this time. The mail may have arrived; if it has not, press \"Send again\" in the section \"Mail\" of the account page.",
         ),
         _ => (
             "",
-            "The log of the function mail names the row, and the documentation of SES says what the code means. Once the reason is mended, press \"Send again\" in the section \"Mail\" of the account page.",
+            "The log of the function mail names the row, and the documentation of SES says what the code means. Once the reason is fixed, press \"Send again\" in the section \"Mail\" of the account page.",
         ),
     }
 }

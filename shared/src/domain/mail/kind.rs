@@ -10,7 +10,7 @@ crate::named! {
     #[serde(rename_all = "kebab-case")]
     pub enum MailKind: as_str, in_words {
         Link = "link", "links to sign in";
-        Roster = "roster", "roster mails";
+        Roster = "roster", "invitations";
         KeyShown = "key-shown", "notices of a new key";
         KeyLeaked = "key-leaked", "notices of a leaked key";
         Alert = "alert", "alerts";

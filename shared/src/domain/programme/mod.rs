@@ -13,8 +13,10 @@ use data_encoding::HEXLOWER;
 use jiff::civil;
 use sha2::{Digest, Sha256};
 
+use crate::domain::programme::role::is_among;
 use crate::domain::programme::rules::Rules;
 use crate::domain::programme::unreserved::{KeyCost, Unreserved};
+use crate::domain::values::address::PersonName;
 use crate::domain::values::term::Term;
 use crate::prelude::*;
 use crate::store::items::Queue;
@@ -86,6 +88,8 @@ pub struct People {
     pub faculty: Vec<EmailAddress>,
     pub assistants: Vec<EmailAddress>,
     pub finance: Vec<EmailAddress>,
+    /// The names of those of them whose name somebody wrote.
+    pub names: BTreeMap<MatchedAddress, PersonName>,
 }
 
 /// When students may have keys, and for how long one. Moves nothing by itself: claims and the nightly sync read it.
@@ -197,22 +201,62 @@ impl RefusedForRoom {
     /// Who is refused, as pages and mails say it.
     pub fn who(&self) -> String {
         match (self.without_key, self.students) {
-            (1, _) => "One student on the roster has no key, and gets none now.".to_owned(),
-            (all, _) if self.is_everybody() => format!("{all} students on the roster have no key, and get none now."),
-            (all, 1) => format!("{all} students on the roster have no key, and one of them gets none now."),
-            (all, refused) => format!("{all} students on the roster have no key, and {refused} of them get none now."),
+            (1, _) => "1 student on the roster has no key and cannot get one now.".to_owned(),
+            (all, _) if self.is_everybody() => {
+                format!("{all} students on the roster have no key and cannot get one now.")
+            }
+            (all, 1) => format!("{all} students on the roster have no key, and one of them cannot get one now."),
+            (all, refused) => {
+                format!("{all} students on the roster have no key, and {refused} of them cannot get one now.")
+            }
         }
     }
 
     /// The same with the reason.
     pub fn in_words(&self, budget: &Budget) -> String {
         format!(
-            "Too little of the budget is left for a key that takes {}: {} of {} is held for keys, what is spent included. {}",
+            "Too little of the budget is left for a key of {}: {} of {} is promised to students, including what is spent. {}",
             self.dearest.to_cents_up(),
             budget.reserved.to_cents_up(),
             budget.limit.to_cents_down(),
             self.who()
         )
+    }
+}
+
+impl People {
+    pub fn name_of(&self, person: &MatchedAddress) -> Option<&str> {
+        self.names.get(person).map(PersonName::as_str)
+    }
+
+    /// The address with the name before it, if that is known.
+    pub fn in_words(&self, person: &EmailAddress) -> String {
+        match self.name_of(person.matched()) {
+            Some(name) => format!("{name} <{}>", person.as_written()),
+            None => person.as_written().to_owned(),
+        }
+    }
+
+    /// The first of the faculty whose name is known.
+    pub fn teacher(&self) -> Option<&str> {
+        self.faculty.iter().find_map(|person| self.name_of(person.matched()))
+    }
+
+    /// Puts these people into one of the lists, with the names that came with them.
+    pub fn put(
+        &mut self,
+        list: fn(&mut People) -> &mut Vec<EmailAddress>,
+        of: Vec<(Option<PersonName>, EmailAddress)>,
+    ) {
+        for (name, person) in &of {
+            match name {
+                Some(name) => self.names.insert(person.matched().clone(), name.clone()),
+                None => self.names.remove(person.matched()),
+            };
+        }
+        *list(self) = of.into_iter().map(|(_, person)| person).collect();
+        let People { faculty, assistants, finance, names } = self;
+        names.retain(|person, _| [&*faculty, assistants, finance].iter().any(|list| is_among(person, list)));
     }
 }
 
@@ -376,5 +420,16 @@ mod tests {
         for text in ["", "00", &format!("{hash}0"), &hash.to_string().to_uppercase(), &"zz".repeat(32)] {
             assert_eq!(text.parse::<TermsHash>(), Err(NotAHash), "{text}");
         }
+    }
+
+    #[test]
+    fn a_name_goes_with_the_last_list_that_has_its_person() {
+        let (mut people, named) = (People::default(), |text| EmailAddress::parse_named(text).unwrap());
+        people.put(|people| &mut people.faculty, vec![named("ada@uni.edu"), named("Grace Hopper <grace@uni.edu>")]);
+        people.put(|people| &mut people.assistants, vec![named("Al <al@uni.edu>")]);
+        assert_eq!(people.teacher(), Some("Grace Hopper"));
+        assert_eq!(people.in_words(&people.faculty[1]), "Grace Hopper <grace@uni.edu>");
+        people.put(|people| &mut people.faculty, vec![named("al@uni.edu")]);
+        assert_eq!((people.teacher(), people.names.len()), (None, 0));
     }
 }

@@ -62,17 +62,22 @@ impl fmt::Debug for Wish {
     }
 }
 
+/// Between the new value and the old.
+pub const INSTEAD_OF: &str = " instead of ";
+
 impl Wish {
     /// Takes these addresses out of its words and values.
     pub fn forget(&mut self, addresses: &BTreeSet<MatchedAddress>) {
-        let forgotten = |word: &str| {
-            let address = word.trim_end_matches([' ', ',', '\n']);
-            let is_one = EmailAddress::parse(address).is_ok_and(|address| addresses.contains(address.matched()));
-            if is_one { word.replace(address, "(erased)") } else { word.to_owned() }
+        let without = |text: &str, gap: &str| {
+            let forgotten = |person: &str| {
+                let is_one = EmailAddress::parse_named(person).is_ok_and(|(_, of)| addresses.contains(of.matched()));
+                if is_one { "(erased)".to_owned() } else { person.to_owned() }
+            };
+            text.split(gap).map(forgotten).collect::<Vec<_>>().join(gap)
         };
-        for text in [&mut self.words, &mut self.from, &mut self.to] {
-            *text = text.split_inclusive([' ', '\n']).map(forgotten).collect();
-        }
+        let both = self.words.split(INSTEAD_OF).map(|people| without(people, ", "));
+        self.words = both.collect::<Vec<_>>().join(INSTEAD_OF);
+        (self.from, self.to) = (without(&self.from, "\n"), without(&self.to, "\n"));
     }
 }
 
@@ -97,5 +102,21 @@ impl Request {
 
     pub fn is_for(&self, what: &str) -> bool {
         self.wishes.iter().any(|wish| wish.setting == what)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_forgotten_with_its_name() {
+        let words = format!("Grace Hopper <grace@uni.edu>, ada@uni.edu{INSTEAD_OF}grace@uni.edu");
+        let [setting, label, from] = ["faculty", "Faculty", "grace@uni.edu"].map(str::to_owned);
+        let to = "Grace Hopper <grace@uni.edu>\nada@uni.edu".to_owned();
+        let mut wish = Wish { setting, label, words, from, to };
+        wish.forget(&BTreeSet::from([EmailAddress::parse("Grace@uni.edu").unwrap().matched().clone()]));
+        assert_eq!(wish.words, "(erased), ada@uni.edu instead of (erased)");
+        assert_eq!([&*wish.from, &*wish.to], ["(erased)", "(erased)\nada@uni.edu"]);
     }
 }

@@ -108,7 +108,7 @@ impl Forecast {
         match self.runs_out {
             RunsOut::OutOn(day) => format!("{} the budget will be used up around {}.", at_the_pace(), long_date(day)),
             RunsOut::KeysStopOn(day) => format!(
-                "{} the keys that are out will stop around {}: together they may spend {keys}, and then they stand still before the budget of {budget} is used up.",
+                "{} the keys that students have will be used up around {}: together they may spend {keys} of the budget of {budget}.",
                 at_the_pace(),
                 long_date(day)
             ),
@@ -125,7 +125,7 @@ impl Forecast {
                 self.looked.map_or_else(String::new, long_date)
             ),
             RunsOut::KeysStopped => format!(
-                "The keys that are out can spend nothing more: they have used the {keys} that they may. The budget of {budget} is not used up."
+                "The keys that students have can spend nothing more: they have used the {keys} that they may. The budget of {budget} is not used up."
             ),
             RunsOut::Gone => "The budget is used up.".to_owned(),
         }

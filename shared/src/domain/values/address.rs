@@ -18,6 +18,11 @@ pub struct EmailAddress {
     matched: MatchedAddress,
 }
 
+/// The name of a person, as somebody wrote it before their address.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PersonName(String);
+
 /// What is in the place of the address and the name of somebody who was erased, before the grant's id.
 const ERASED: &str = "erased-";
 /// What is in the place of an address that is somebody else's now.
@@ -44,6 +49,8 @@ pub enum AddressError {
     MixedScripts,
     #[error("the address is too long")]
     TooLong,
+    #[error("a name has at most 100 letters, and none of @ < > and quotes")]
+    Name,
 }
 
 impl EmailAddress {
@@ -65,6 +72,19 @@ impl EmailAddress {
         }
         let matched = MatchedAddress(format!("{}@{domain}", local.to_lowercase()));
         Ok(EmailAddress { written: written.into_owned(), matched })
+    }
+
+    /// Parses an address with the name before it, if there is one: `Grace Hopper <grace@uni.edu>`.
+    pub fn parse_named(text: &str) -> Result<(Option<PersonName>, EmailAddress), AddressError> {
+        let Some((name, address)) = text.trim().strip_suffix('>').and_then(|text| text.rsplit_once('<')) else {
+            return Ok((None, EmailAddress::parse(text)?));
+        };
+        let name = nfc(name.trim().trim_matches('"'));
+        if name.chars().count() > 100 || name.contains(['@', '<', '>', '"']) || name.chars().any(is_invisible) {
+            return Err(AddressError::Name);
+        }
+        let name = Some(name.into_owned()).filter(|name| !name.is_empty()).map(PersonName);
+        Ok((name, EmailAddress::parse(address)?))
     }
 
     /// What is in the place of the address of whom the grant was for. It is no address, so nothing is mailed there, and nobody types it.
@@ -106,6 +126,12 @@ impl EmailAddress {
         let local = self.written.rsplit_once('@').map_or("", |(local, _)| local);
         let domain = self.matched.0.rsplit_once('@').map_or("", |(_, domain)| domain);
         format!("{local}@{domain}")
+    }
+}
+
+impl PersonName {
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
@@ -192,7 +218,7 @@ impl Hash for EmailAddress {
     }
 }
 
-masked!(EmailAddress, MatchedAddress);
+masked!(EmailAddress, MatchedAddress, PersonName);
 
 #[cfg(test)]
 mod tests {
@@ -232,6 +258,16 @@ mod tests {
         }
         let long = format!("{}@uni.edu", "a".repeat(65));
         assert_eq!(EmailAddress::parse(&long).unwrap_err(), AddressError::TooLong);
+    }
+
+    #[test]
+    fn a_name_stands_before_its_address() {
+        let named = |text| EmailAddress::parse_named(text).map(|(name, of)| (name.map(|name| name.0), of.written));
+        let grace = |name: Option<&str>| Ok((name.map(str::to_owned), "grace@uni.edu".to_owned()));
+        assert_eq!(named(" \"Grace Hopper\" <grace@uni.edu> "), grace(Some("Grace Hopper")));
+        assert_eq!([named("grace@uni.edu"), named("<grace@uni.edu>")], [grace(None), grace(None)]);
+        assert_eq!(named("grace@uni.edu <grace@uni.edu>"), Err(AddressError::Name));
+        assert_eq!(named("Grace Hopper"), Err(AddressError::NotAnAddress));
     }
 
     #[test]

@@ -326,7 +326,7 @@ impl QueuedMail {
         match self {
             QueuedMail::Link { .. } => facts(MailKind::Link, "link to sign in", Asker, None, LOGIN_REQUEST_LASTS),
             QueuedMail::Roster { programme, grant, is_reminder } => {
-                let words = if *is_reminder { "reminder to claim" } else { "roster mail" };
+                let words = if *is_reminder { "reminder to claim" } else { "invitation" };
                 facts(MailKind::Roster, words, Student(programme, grant), None, OUTBOX_KEPT)
             }
             QueuedMail::FormerAddress { programme, grant, .. } => {
@@ -337,6 +337,7 @@ impl QueuedMail {
                 let (kind, words, choice) = match notice {
                     Notice::KeyShown => (MailKind::KeyShown, "a key was shown", None),
                     Notice::KeyLeaked => (MailKind::KeyLeaked, "a key was reported leaked", None),
+                    Notice::CapChanged => (MailKind::Student, "the cap was changed", None),
                     Notice::Unused | Notice::TooOld => (MailKind::Student, "a rule ended a key", None),
                     Notice::MoreDeclined => (MailKind::Student, "more was declined", None),
                     Notice::TermEndSoon => (MailKind::Student, "the term will end", Some(OptionalMail::Reminder)),
@@ -367,7 +368,7 @@ impl QueuedMail {
                 facts(MailKind::Import, "registrar's file", Staff(Some(programme), recipient), None, OUTBOX_KEPT)
             }
             QueuedMail::Account { recipient, .. } => {
-                facts(MailKind::Account, "alarm of the account", Staff(None, recipient), None, OUTBOX_KEPT)
+                facts(MailKind::Account, "warning about the account", Staff(None, recipient), None, OUTBOX_KEPT)
             }
             QueuedMail::Digest { programme, recipient, .. } => {
                 let to = Staff(Some(programme), recipient);

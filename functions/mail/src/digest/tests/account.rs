@@ -27,6 +27,7 @@ fn an_account_digest() -> AccountDigest {
         new_keys: 3,
         first_new_keys: vec![key("ab", 3_700, None), key("cd", 0, Some(Usd::from_dollars(50)))],
         old_keys: 37,
+        unlimited_keys: 1,
         programmes: vec![
             programme("CS pilot", 31_240, Some(RunsOut::OutOn(date(2026, 12, 8)))),
             programme("Compilers seminar", 10_000, None),
@@ -47,20 +48,24 @@ async fn admins_read_of_the_account() {
     let names: HashMap<_, _> =
         ["CS pilot", "Compilers seminar"].map(|name| (ProgrammeId::of_name(name), name.to_owned())).into();
     let keys = ["old-chatbot".to_owned(), "prof-laptop".to_owned()];
-    let (text, letter, config) = written(|words| words.account_digest(&an_account_digest(), &names, &keys)).await;
-    insta::assert_snapshot!(text, @r#"
-    The account: $412.40 last week, balance $2,100.55
+    let (text, letter, config) = written(|words| words.account_digest(&an_account_digest(), &names, &keys, 1)).await;
+    insta::assert_snapshot!(text, @"
+    The OpenRouter account of Example University: $412.40 last week, balance $2,100.55
 
-    The account: last week
-
-    Balance: $2,100.55
-    Held for keys: $3,220.00 by all programmes, $2,400.00 of it not spent yet
-    Spent last week: $412.40 (all keys of the account, 9–15 Nov 2026, days in UTC)
-    Spent the week before: $300.00
+    The OpenRouter account of Example University, last week
 
     The balance is $299.45 below what keys may still spend. Buy credit, or lower budgets and caps.
 
-    30 keys would have been switched off by the nightly sync; we did not, since so many can be a mistake. The account page names them: look why, and if it is right let the next sync do it with one button there.
+    30 keys would have been switched off in the night. Bursar did not do it, since so many may be a mistake. The account page names them: find out why, and if it is right, one button there lets it happen.
+
+    1 key made elsewhere works without a limit. An admin can limit it on the account page.
+
+    You are the only admin. Add another on the account page, for when you are away.
+
+    Balance: $2,100.55
+    Promised to students: $3,220.00 in all programmes, $2,400.00 of it not spent yet
+    Spent last week: $412.40 (all keys of the account, 9–15 Nov 2026, days in UTC)
+    Spent the week before: $300.00
 
     == Programmes ==
 
@@ -70,29 +75,29 @@ async fn admins_read_of_the_account() {
 
     And 2 more, which spent less.
 
-    == New keys without an owner ==
+    == New keys made elsewhere ==
 
     old-chatbot: spent so far $37.00, limit none
     prof-laptop: spent so far $0.00, limit $50
 
-    And 1 more. Nobody here made these keys. Find out who did; the account page lists all of them.
+    And 1 more. Nobody made these keys through Bursar. Find out who did; the account page lists all of them.
 
     == Keys from before Bursar ==
 
-    A sync found 37 keys without an owner that are older than Bursar. Give them owners on the account page.
+    There are 37 keys without an owner that are older than Bursar. Give them owners on the account page.
 
-    == How far this can be relied on ==
+    == How sure these figures are ==
 
-    Last complete sync: 16 Nov 2026, 00:20 UTC
-    Spending not matched to a key: $4.12 in all, $0.12 of it new. The account page shows it day by day; once you know what it was, say so there.
+    Last checked at OpenRouter: 16 Nov 2026, 00:20 UTC
+    Not explained: $4.12 in all, $0.12 of it new. The account page shows it day by day; once you know what it was, say so there.
 
-    See the account:
+    Open the account:
     https://bursar.example.edu/console/account
 
     -- 
     You get this mail on Mondays because you are an admin of Bursar at Example University.
     Example University
-    "#);
+    ");
     let html = letter.html(&config, "").unwrap();
     assert!(!html.contains("abab") && !text.contains("abab"), "no hash of a key");
 }
@@ -112,17 +117,25 @@ async fn admins_read_of_an_account_that_nobody_has_looked_at() {
         ..an_account_digest()
     };
     let names = HashMap::from([(ProgrammeId::of_name("Gone"), "CS pilot".to_owned())]);
-    let (text, ..) = written(|words| words.account_digest(&digest, &names, &[])).await;
-    assert!(text.starts_with("The account: what was spent last week is not known, balance not known\n"), "{text}");
+    let (text, ..) = written(|words| words.account_digest(&digest, &names, &[], 2)).await;
+    assert!(
+        text.starts_with(
+            "The OpenRouter account of Example University: what was spent last week is not known, balance not known\n"
+        ),
+        "{text}"
+    );
     for said in [
         "Balance: not known\n",
         "Spent last week: not known (all keys of the account, 9–15 Nov 2026, days in UTC)\n",
         "Spent the week before: not known\n",
         "CS pilot: spent last week not known, used so far 0% of $4,000, budget without a forecast: too little data\n",
-        "Last complete sync: none yet\n",
-        "Spending not matched to a key: not known yet\n",
+        "Last checked at OpenRouter: not yet\n",
+        "Not explained: not known yet\n",
     ] {
         assert!(text.contains(said), "{said:?} is not in {text}");
     }
-    assert!(!text.contains("New keys") && !text.contains("before Bursar"), "{text}");
+    assert!(
+        !text.contains("New keys") && !text.contains("before Bursar") && !text.contains("the only admin"),
+        "{text}"
+    );
 }

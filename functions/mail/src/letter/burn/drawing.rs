@@ -92,21 +92,35 @@ fn draw(scene: &BurnScene, sheet: &Sheet<'_>) -> Result<()> {
     sheet.draw(&Circle::new(now, 12, BLUE.filled()))?;
 
     let words = &scene.words;
-    let mut said = PlacedTexts { sheet, taken: vec![[left, budget - 3, right, budget + 3]] };
+    let mut lines = Vec::new();
+    for (_, amount) in &shown {
+        let y = place(&chart, (0, *amount)).1;
+        lines.push([left, y, right, y]);
+    }
+    let to = scene.ahead.map_or(now, |end| place(&chart, end));
+    // The slanted line, point by point.
+    for part in 0..=40 {
+        let (x, y) = (now.0 + (to.0 - now.0) * part / 40, now.1 + (to.1 - now.1) * part / 40);
+        lines.push([x, y, x, y]);
+    }
+    let mut said = PlacedTexts { sheet, taken: vec![[left, budget - 3, right, budget + 3]], lines };
     said.put(&words.budget, INK, &[((left, budget - 12), HPos::Left, VPos::Bottom)])?;
-    let beside = [
+    let mut beside = vec![
         ((now.0 + 26, now.1 + 16), HPos::Left, VPos::Top),
         ((now.0 + 26, now.1 - 26), HPos::Left, VPos::Bottom),
         ((now.0 - 26, now.1 - 16), HPos::Right, VPos::Bottom),
         ((now.0 - 20, ground - 24), HPos::Right, VPos::Bottom),
     ];
-    // A low line leaves no room below it.
-    let beside = if now.1 + 78 < ground { &beside } else { &beside[1..] };
-    said.put(&words.spent, BLUE, beside)?;
+    // A low line leaves no room below it, and then there may be room between lines further up alone.
+    if now.1 + 78 >= ground {
+        beside.remove(0);
+        beside.extend((34..220).step_by(8).map(|up| ((now.0 - 10, now.1 - up), HPos::Left, VPos::Bottom)));
+    }
+    said.put(&words.spent, BLUE, &beside)?;
     if let (Some(end), Some(text)) = (scene.ahead, &words.ahead) {
         let end = place(&chart, end);
         sheet.draw(&Circle::new(end, 12, ahead.filled()))?;
-        let x = end.0.min(right - said.width(text)? / 2);
+        let x = end.0.min(right - 2 * AIR - said.width(text)? / 2);
         let above =
             [((x, end.1 - 20), HPos::Center, VPos::Bottom), ((end.0 - 12, end.1 - 20), HPos::Left, VPos::Bottom)];
         said.put(text, ahead, &above)?;
@@ -133,14 +147,22 @@ type Spot = ((i32, i32), HPos, VPos);
 struct PlacedTexts<'a, 'b> {
     sheet: &'a Sheet<'b>,
     taken: Vec<[i32; 4]>,
+    /// The dashed lines, on which a text lies only where there is no other place for it.
+    lines: Vec<[i32; 4]>,
+}
+
+fn overlap(one: &[i32; 4], other: &[i32; 4]) -> bool {
+    one[0] <= other[2] && other[0] <= one[2] && one[1] <= other[3] && other[1] <= one[3]
 }
 
 impl PlacedTexts<'_, '_> {
     /// Writes the text at the first of these spots that is inside the plot and free.
     fn put(&mut self, text: &str, color: RGBColor, spots: &[Spot]) -> Result<()> {
-        for spot in spots {
-            let place = self.place(text, spot)?;
-            if place[0] >= 0 && place[1] >= 0 && place[2] <= WIDTH as i32 - 90 && self.write(text, color, place)? {
+        let mut places: Vec<[i32; 4]> = spots.iter().map(|spot| self.place(text, spot)).collect::<Result<_>>()?;
+        places.retain(|place| place[0] >= 0 && place[1] >= 0 && place[2] <= WIDTH as i32 - 90);
+        places.sort_by_key(|place| self.lines.iter().any(|line| overlap(place, line)));
+        for place in places {
+            if self.write(text, color, place)? {
                 break;
             }
         }
@@ -156,7 +178,7 @@ impl PlacedTexts<'_, '_> {
 
     fn write(&mut self, text: &str, color: RGBColor, place: [i32; 4]) -> Result<bool> {
         let [left, top, right, bottom] = place;
-        if self.taken.iter().any(|other| left < other[2] && other[0] < right && top < other[3] && other[1] < bottom) {
+        if self.taken.iter().any(|other| overlap(&place, other)) {
             return Ok(false);
         }
         self.taken.push(place);

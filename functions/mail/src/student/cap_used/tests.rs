@@ -1,7 +1,9 @@
 //! The words about a cap.
 
+use bursar_core::domain::audit::{Actor, AuditDetail};
+
 use super::*;
-use crate::testing::{at, now, programme, told, with_key};
+use crate::testing::{at, now, programme, read, told, with_key};
 
 /// Somebody who has used this much of a cap of twenty dollars.
 fn used(dollars_and_cents: i64) -> CapUseFacts {
@@ -9,7 +11,7 @@ fn used(dollars_and_cents: i64) -> CapUseFacts {
         spent: Usd::from_micros(dollars_and_cents * 10_000),
         limit: Usd::from_dollars(20),
         cap_since: None,
-        starts_anew: None,
+        resets_at: None,
         as_of: now(),
         stopped: None,
     }
@@ -24,17 +26,17 @@ async fn mailed(reset: Reset, used: CapUseFacts) -> String {
 
 #[tokio::test]
 async fn most_of_a_cap_is_used() {
-    let used = CapUseFacts { starts_anew: Some(at("2026-12-01T00:00:00Z")), ..used(1_680) };
+    let used = CapUseFacts { resets_at: Some(at("2026-12-01T00:00:00Z")), ..used(1_680) };
     insta::assert_snapshot!(mailed(Reset::Monthly, used).await, @"
     CS pilot: you have used 84% of your $20
     You have used 84% of your $20
     Used: $16.80
     Cap: $20 for this month
     Left: $3.20
-    Starts anew: 1 Dec 2026, 01:00 (Europe/Berlin)
+    Resets: 1 Dec 2026, 01:00 (Europe/Berlin)
     As of: 20 Nov 2026, 11:00 (Europe/Berlin)
-    Your key works until the cap is used up; then requests are refused until it starts anew. If you need more, ask the tutors, room 101.
-    Look at my keys: https://bursar.example.edu/my
+    Your key works until the cap is used up; then requests are refused until it resets. If you need more, press “I need more than this” on your page: the people who run the programme get it by mail.
+    Open my page: https://bursar.example.edu/my
     You get this mail because you have a key for CS pilot.
     ");
 }
@@ -42,14 +44,14 @@ async fn most_of_a_cap_is_used() {
 #[tokio::test]
 async fn more_than_a_cap_is_used() {
     insta::assert_snapshot!(mailed(Reset::None, used(2_400)).await, @"
-    CS pilot: you have used 120% of your $20
-    You have used 120% of your $20
+    CS pilot: you have used 100% of your $20
+    You have used 100% of your $20
     Used: $24
     Cap: $20 for the whole term
     Left: $0
     As of: 20 Nov 2026, 11:00 (Europe/Berlin)
-    Requests with your key are refused from now on. Your program sees the error 403, “Key limit exceeded”, which your page explains. This is for the whole term; it does not start anew. If you need more, ask the tutors, room 101.
-    Look at my keys: https://bursar.example.edu/my#refused
+    Requests with your key are refused from now on. Your program sees the error 403, “Key limit exceeded”. The cap is for the whole term and does not reset. If you need more, press “I need more than this” on your page: the people who run the programme get it by mail.
+    Open my page: https://bursar.example.edu/my
     You get this mail because you have a key for CS pilot.
     ");
 }
@@ -58,7 +60,7 @@ async fn more_than_a_cap_is_used() {
 async fn a_cap_was_changed_since() {
     let used = CapUseFacts { cap_since: Some(Usd::from_dollars(40)), ..used(1_700) };
     let text = mailed(Reset::None, used).await;
-    assert!(text.contains("Cap since then: $40\n") && text.contains("\nYour cap has been changed since"), "{text}");
+    assert!(text.contains("Cap since then: $40\n") && text.contains("\nYour cap was changed since then"), "{text}");
 }
 
 #[tokio::test]
@@ -82,6 +84,28 @@ async fn a_key_that_is_off_is_not_said_to_work() {
         assert!(text.contains(&format!("\n{} ", reasons[0])), "{text}");
         assert!(!text.contains("works until") && !text.contains("refused"), "{text}");
     }
+}
+
+#[test]
+fn what_was_used_before_the_cap_was_lowered_is_not_said_again() {
+    let mut view = with_key();
+    let crossing = |cents: i64| Crossing {
+        programme: view.programme.id.clone(),
+        scope: Scope::Cap(view.grant.id.clone()),
+        window: Window::WHOLE_TERM,
+        limit: Usd::from_dollars(1),
+        threshold: 100,
+        spent: Usd::from_micros(cents * 10_000),
+        found_at: now(),
+        is_mailed: true,
+    };
+    let (lowered_below, used_up_since) = (crossing(510), crossing(101));
+    let lowered = AuditDetail::new(Act::CapChanged).changing("20", "1");
+    let entries = [Entry::on_programme(&view.programme.id, &Actor::Rule, now(), lowered)];
+    read(&mut view, now(), 5_100_000);
+    assert!(was_used_before(&entries, &view, &lowered_below) && !was_used_before(&[], &view, &lowered_below));
+    read(&mut view, at("2026-11-21T10:00:00Z"), 1_010_000);
+    assert!(!was_used_before(&entries, &view, &used_up_since), "all of it was used on the day after");
 }
 
 #[test]

@@ -24,11 +24,11 @@ fn announced(notice: Notice, until: Moment) -> View {
 async fn shown_key() {
     let view = with_key();
     insta::assert_snapshot!(told(|words| words.key_shown(&view, now())).await, @"
-    CS pilot: you took a new key
-    You took a new key
-    You (or somebody signed in as you) took a new key for CS pilot on 20 Nov 2026, 11:00 (Europe/Berlin).
+    CS pilot: you got a new key
+    You got a new key
+    You, or somebody signed in as you, got a new key for CS pilot on 20 Nov 2026, 11:00 (Europe/Berlin).
     If it was you, there is nothing to do. If it was not, report the key as leaked on your page: it is switched off, usually within a minute, and you can get another.
-    Look at my keys: https://bursar.example.edu/my
+    Open my page: https://bursar.example.edu/my
     You get this mail each time a key of yours is shown.
     ");
 }
@@ -43,10 +43,44 @@ async fn leaked_key() {
     insta::assert_snapshot!(told(|words| words.key_leaked(&view, reported_at)).await, @"
     CS pilot: your key was reported leaked
     Your key was reported leaked
-    You (or somebody signed in as you) reported your key for CS pilot as leaked on 20 Nov 2026, 12:00 (Europe/Berlin). It is switched off at once. Until the provider has done that, usually within a minute, it can still be spent on. By the last reading, of 20 Nov 2026, 11:00 (Europe/Berlin), it had used $3.10.
-    Your page says whether it is off, and what was spent by then. The rest of your credit is yours: get a new key there.
-    Look at my keys: https://bursar.example.edu/my
+    You, or somebody signed in as you, reported your key for CS pilot as leaked on 20 Nov 2026, 12:00 (Europe/Berlin). It is switched off at once. Until OpenRouter has done that, usually within a minute, it can still be spent on. When it was last checked at OpenRouter, on 20 Nov 2026, 11:00 (Europe/Berlin), it had used $3.10.
+    Your page says whether it is off, and what was spent by then. The rest of your credit is still yours: get a new key there.
+    Open my page: https://bursar.example.edu/my
     You get this mail because a key of yours was reported leaked.
+    ");
+}
+
+#[tokio::test]
+async fn changed_cap() {
+    let mut view = with_key();
+    read(&mut view, now(), 5_100_000);
+    let mut mails = Vec::new();
+    for cap in [1, 40] {
+        view.grant.own_cap = Some(Usd::from_dollars(cap));
+        mails.push(told(|words| words.cap_changed(&view, now())).await);
+    }
+    insta::assert_snapshot!(mails.join("\n\n"), @"
+    CS pilot: your cap is now $1
+    Your cap is now $1
+    The people who run CS pilot changed your cap. You have already used more than that, so requests with your key are refused.
+    Cap: $1 for the whole term
+    Used: $5.10
+    Left: $0
+    As of: 20 Nov 2026, 11:00 (Europe/Berlin)
+    Questions: frida@example.edu
+    Open my page: https://bursar.example.edu/my
+    You get this mail because you have a key for CS pilot.
+
+    CS pilot: your cap is now $40
+    Your cap is now $40
+    The people who run CS pilot changed your cap. Your key goes on working.
+    Cap: $40 for the whole term
+    Used: $5.10
+    Left: $34.90
+    As of: 20 Nov 2026, 11:00 (Europe/Berlin)
+    Questions: frida@example.edu
+    Open my page: https://bursar.example.edu/my
+    You get this mail because you have a key for CS pilot.
     ");
 }
 
@@ -71,32 +105,28 @@ async fn rules_of_a_programme() {
     Your key is not being used
     Your key for CS pilot has not been used for some time. It stops on 27 Nov 2026, 11:00 (Europe/Berlin), unless you use it before: one request is enough. A key that has stopped can be switched on again on your page, while the programme has money.
     Questions: frida@example.edu
-    The link leads to the usual sign-in.
-    Look at my keys: https://bursar.example.edu/my
+    Open my page: https://bursar.example.edu/my
     You get this mail because CS pilot switches off keys that are not used for 1 day.
 
     CS pilot: your key was switched off because it was not used
     Your key was switched off
     Your key for CS pilot was switched off because it was not used for 1 day. To use it again, press “Resume my key” on your page: the same key works again, usually within a minute. What is left of your credit went back to the programme's budget. You keep your claim to it while the programme has money.
     Questions: frida@example.edu
-    The link leads to the usual sign-in.
-    Look at my keys: https://bursar.example.edu/my
+    Open my page: https://bursar.example.edu/my
     You get this mail because CS pilot switches off keys that are not used for 1 day.
 
     CS pilot: replace your key before 5 Dec 2026
     Your key is getting old
     Your key for CS pilot stops on 5 Dec 2026, 11:00 (Europe/Berlin). Press “Replace my key” on your page before then: you keep what is left of your credit, and it does not count as a replacement.
     Questions: frida@example.edu
-    The link leads to the usual sign-in.
-    Look at my keys: https://bursar.example.edu/my
+    Open my page: https://bursar.example.edu/my
     You get this mail because CS pilot wants keys replaced after 15 days.
 
     CS pilot: your key has stopped, get a new one
     Your key has stopped
     Your key for CS pilot was switched off because it had become too old. Nothing of your credit is lost: press “Get a new key” on your page. The new one has what is left, and it does not count as a replacement.
     Questions: frida@example.edu
-    The link leads to the usual sign-in.
-    Look at my keys: https://bursar.example.edu/my
+    Open my page: https://bursar.example.edu/my
     You get this mail because CS pilot wants keys replaced after 15 days.
     ");
     let late = of_rule(&unused_soon, Notice::UnusedSoon, at("2026-11-30T10:00:00Z")).await;
@@ -119,8 +149,7 @@ async fn term_end_is_announced() {
     You have $7.20 left of your $20 for the whole term, until the end of 6 Feb 2027 (Europe/Berlin). Then your key for CS pilot stops, and what is left cannot be used any more.
     As of: 31 Jan 2027, 01:20 (Europe/Berlin)
     Questions: frida@example.edu
-    The link leads to the usual sign-in.
-    Look at my keys: https://bursar.example.edu/my
+    Open my page: https://bursar.example.edu/my
     You get this mail because you have a key for CS pilot.
     ");
 }
@@ -157,13 +186,13 @@ async fn term_end_tells_whether_the_cap_starts_anew() {
         told.extend(lines.map(str::to_owned));
     }
     insta::assert_snapshot!(told.join("\n"), @"
-    You have $7.20 left of your $20 for this day. On 1 Feb 2027, 01:00 (Europe/Berlin) it starts anew: you have $20 again, and so each day after that. At the end of 6 Feb 2027 (Europe/Berlin) your key for CS pilot stops, and what is left then cannot be used any more.
+    You have $7.20 left of your $20 for this day. On 1 Feb 2027, 01:00 (Europe/Berlin) it resets: you have $20 again, and so each day after that. At the end of 6 Feb 2027 (Europe/Berlin) your key for CS pilot stops, and what is left then cannot be used any more.
     As of: 31 Jan 2027, 01:20 (Europe/Berlin)
-    You have $7.20 left of your $20 for this week. On 1 Feb 2027, 01:00 (Europe/Berlin) it starts anew: you have $20 again. At the end of 6 Feb 2027 (Europe/Berlin) your key for CS pilot stops, and what is left then cannot be used any more.
+    You have $7.20 left of your $20 for this week. On 1 Feb 2027, 01:00 (Europe/Berlin) it resets: you have $20 again. At the end of 6 Feb 2027 (Europe/Berlin) your key for CS pilot stops, and what is left then cannot be used any more.
     As of: 31 Jan 2027, 01:20 (Europe/Berlin)
-    You have $7.20 left of your $20 for this month. On 1 Feb 2027, 01:00 (Europe/Berlin) it starts anew: you have $20 again. At the end of 6 Feb 2027 (Europe/Berlin) your key for CS pilot stops, and what is left then cannot be used any more.
+    You have $7.20 left of your $20 for this month. On 1 Feb 2027, 01:00 (Europe/Berlin) it resets: you have $20 again. At the end of 6 Feb 2027 (Europe/Berlin) your key for CS pilot stops, and what is left then cannot be used any more.
     As of: 31 Jan 2027, 01:20 (Europe/Berlin)
-    You have $20 left of your $20 for this week, until the end of 6 Feb 2027 (Europe/Berlin). It does not start anew before then. Then your key for CS pilot stops, and what is left cannot be used any more.
+    You have $20 left of your $20 for this week, until the end of 6 Feb 2027 (Europe/Berlin). It does not reset before then. Then your key for CS pilot stops, and what is left cannot be used any more.
     As of: 1 Feb 2027, 01:00 (Europe/Berlin)
     ");
 }

@@ -127,8 +127,12 @@ fn a_cap_of_ones_own_moves_the_reservation_within_the_budget() {
     assert_eq!(story.view.budget.reserved, Usd::from_dollars(100));
     let above = story.view.set_cap(Some(Usd::from_micros(100_000_001)), &faculty(), None, story.now);
     assert_eq!(above, Err(ChangeRefused::BudgetExhausted));
-    story.apply(story.view.set_cap(None, &faculty(), None, story.now).unwrap());
+    let lower = story.view.set_cap(None, &faculty(), None, story.now).unwrap();
+    assert_eq!(lower.notice, Some(Notice::CapChanged));
+    story.apply(lower);
     assert_eq!(story.view.budget.reserved, Usd::from_dollars(20));
+    let same = story.view.set_cap(Some(Usd::from_dollars(20)), &faculty(), None, story.now).unwrap();
+    assert_eq!(same.notice, None, "the cap was that before");
     assert_eq!(story.view.set_cap(None, &faculty(), None, story.now), Err(ChangeRefused::Unchanged));
 }
 

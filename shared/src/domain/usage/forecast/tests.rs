@@ -156,7 +156,7 @@ fn live_keys_cannot_spend_more_than_is_reserved_and_what_ends_first_is_said() {
     let fresh =
         forecast(&Days::default(), SpendingLimits { budget: usd(10), keys_stop_at: Some(usd(0)) }, &term(), day(3));
     assert_eq!(fresh.runs_out, RunsOut::TooLittleData);
-    insta::assert_snapshot!(of(Some(900)).in_words(), @"The keys that are out can spend nothing more: they have used the $900 that they may. The budget of $4,000 is not used up.");
+    insta::assert_snapshot!(of(Some(900)).in_words(), @"The keys that students have can spend nothing more: they have used the $900 that they may. The budget of $4,000 is not used up.");
 }
 
 #[test]
