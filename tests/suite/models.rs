@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use bursar_core::domain::grant::Grant;
 use bursar_core::domain::usage::models::{ModelUse, NOT_BY_MODEL, Sums};
+use bursar_core::domain::values::format::long_date;
 use bursar_core::domain::values::id::{GrantBytes, GrantId};
 use bursar_core::store::{ModelDay, ModelRows};
 use bursar_local::provider::Nano;
@@ -147,7 +148,7 @@ async fn each_day_is_told_apart_though_nights_were_missed() {
     let report = async |by: &str| {
         let path = format!("/console/programmes/seminar/report?from={0}&to={0}&by={by}", day(2));
         let page = campus.admin().await.get(&path).await.expect(200);
-        let unknown = format!("Models and numbers of requests are not known of {}.", day(2));
+        let unknown = format!("Models and numbers of requests are not known of {}.", long_date(day(2)));
         (page.one("report-total").get("data-usd").to_owned(), page.texts("report-note").contains(&unknown))
     };
     let whole = ("3.000000".to_owned(), false);

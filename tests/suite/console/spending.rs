@@ -51,7 +51,7 @@ async fn every_page_tells_the_same_and_what_is_not_known() {
     campus.budget(100).await;
     let faye = campus.student("faye").await;
     for (path, sentence) in [
-        (ID, "By model, in all No sync has asked for it yet."),
+        (ID, "By model No sync has asked for it yet."),
         (REPORT, "No sync has read yet what keys used."),
         (CLOSEOUT, "Nobody has spent anything yet"),
     ] {
