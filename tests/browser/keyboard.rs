@@ -64,7 +64,7 @@ async fn lecturer(lecturer: &Browser, campus: &Campus) {
     lecturer.one("#state [value='paused'][selected]").await;
     chooses(lecturer, "Do something to all that are found, or to a list of addresses", ENTER).await;
     types(lecturer, "bulk-act", "resu").await;
-    chooses(lecturer, "Show whom that is", ENTER).await;
+    chooses(lecturer, "Preview", ENTER).await;
     assert_eq!(lecturer.one("[data-testid='bulk-count']").await.text().await, "1");
     chooses(lecturer, "Resume them", ENTER).await;
     lecturer.one("[data-testid='job'][data-kind='bulk'][data-state='running']").await;

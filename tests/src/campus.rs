@@ -302,6 +302,12 @@ impl Campus {
         editor.submit(&editor.get(&self.console("/settings")).await, &self.console(""), fields).await
     }
 
+    /// Closes the programme on its page.
+    pub async fn close(&self, admin: &Visitor) -> Page {
+        let name = self.settings().await.name;
+        admin.submit(&admin.get(&self.console("/settings")).await, &self.console("/close"), &[("confirm", &name)]).await
+    }
+
     pub fn provider(&self) -> &Provider {
         self.stack.provider.as_ref().unwrap()
     }

@@ -224,11 +224,7 @@ async fn only_whom_it_concerns_is_told_of_a_cap() {
         campus.keys().await;
         spends(&campus, "90").await;
         if name == "closed" {
-            let admin = campus.admin().await;
-            admin
-                .submit(&admin.get(&campus.console("/settings")).await, &campus.console("/close"), &[])
-                .await
-                .expect(303);
+            campus.close(&campus.admin().await).await.expect(303);
         }
         told(&campus).await;
         campus.look().await;

@@ -191,7 +191,7 @@ async fn rules_edit_reaches_every_key_or_none() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn close_ends_every_key_or_none() {
-    form("close", false, async || filled(SETTINGS, CLOSE, &[]).await, edited).await;
+    form("close", false, async || filled(SETTINGS, CLOSE, &[("confirm", "CS pilot")]).await, edited).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

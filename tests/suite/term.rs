@@ -62,8 +62,9 @@ async fn a_term_is_told_alike_everywhere() {
         }
         if day == CLOSED {
             let (admin, path) = (story.campus.admin().await, format!("/console/programmes/{}", story.programmes[1].0));
+            let sure = [("confirm", &*story.programmes[1].1.name)];
             admin
-                .submit(&admin.get(&format!("{path}/settings")).await, &format!("{path}/close"), &[])
+                .submit(&admin.get(&format!("{path}/settings")).await, &format!("{path}/close"), &sure)
                 .await
                 .expect(303);
         }

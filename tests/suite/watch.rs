@@ -153,19 +153,15 @@ async fn a_job_that_stands_still_is_told() {
     let campus = Campus::with_keys(&[]).await;
     let now = campus.clock.now();
     campus.sync().await;
+    let import = Work::Import { import: Ulid::from_parts(1, 2), header: None };
     let standing = Job {
-        programme: campus.programme.clone(),
         job: Ulid::from_parts(1, 1),
-        work: Work::Import { import: Ulid::from_parts(1, 2), header: None },
-        by: Actor::Rule,
         state: JobState::Running { lease_until: now - SignedDuration::from_mins(30) },
         done: 3,
-        all: 200,
-        refused: 0,
         pass: Pass { next: 3, ..Pass::default() },
         started_at: now - SignedDuration::from_hours(1),
         advanced_at: now - SignedDuration::from_mins(31),
-        version: 1,
+        ..Job::new(&campus.programme, import, 200, &Actor::Rule, now)
     };
     // One that has just begun waits for the one that stands still.
     for job in [standing, Job::new(&campus.programme, Work::Limits, 1, &Actor::Rule, now)] {

@@ -1,4 +1,8 @@
-//! How pages tell of jobs: how far each is, in a sentence.
+//! How pages tell of jobs: how far each is, in a sentence, and whose steps could not be done.
+
+use bursar_core::domain::grant::ChangeRefused;
+use bursar_core::store::{UndoneStep, WhyUndone};
+use futures_util::future::join_all;
 
 use crate::prelude::*;
 
@@ -10,12 +14,28 @@ pub(crate) struct JobLine {
     pub(crate) path: String,
     pub(crate) job: Job,
     pub(crate) sentence: String,
+    pub(crate) undone: Vec<Undone>,
+    pub(crate) may_be_put_away: bool,
+}
+
+/// A student for whom something could not be done.
+pub(crate) struct Undone {
+    pub(crate) path: String,
+    pub(crate) name: String,
+    pub(crate) why: &'static str,
 }
 
 impl JobLine {
-    /// The lines of a programme: what runs and waits, what was done within a day, and what failed.
-    pub(crate) fn of_programme(programme: &Programme, jobs: &[Job], now: Moment) -> Vec<JobLine> {
+    /// The lines of a programme: what runs and waits, what was done within a day, and what failed. Faculty put away what has ended.
+    pub(crate) async fn of_programme(
+        site: &Site,
+        programme: &Programme,
+        jobs: &[Job],
+        is_faculty: bool,
+    ) -> Vec<JobLine> {
+        let now = site.clock.now();
         let is_told = |job: &&Job| match &job.state {
+            _ if job.put_away => false,
             JobState::Done { at } => now < *at + TOLD_FOR,
             JobState::Failed { at, .. } => programme.closed_at.is_none() || now < *at + TOLD_FOR,
             JobState::Running { .. } | JobState::Waiting { .. } => true,
@@ -23,91 +43,137 @@ impl JobLine {
         let mut lines = Vec::new();
         let mut is_first = true;
         for job in jobs.iter().filter(is_told) {
-            lines.push(JobLine::of(programme, job, is_first));
+            lines.push(JobLine {
+                programme: programme.settings.name.clone(),
+                path: paths::programme(&programme.id),
+                job: job.clone(),
+                sentence: in_words(job, is_first),
+                undone: join_all(job.undone.iter().map(|step| Undone::of(site, programme, step))).await,
+                may_be_put_away: is_faculty && !job.is_running() && is_undone(job),
+            });
             is_first &= !matches!(job.state, JobState::Running { .. });
         }
         lines
     }
 
-    /// `is_first` says that no other job of the programme is before it.
-    fn of(programme: &Programme, job: &Job, is_first: bool) -> JobLine {
-        let mut sentence = told(job);
-        match job.state {
-            JobState::Running { .. } if !is_first => sentence += " It waits for the work above.",
-            JobState::Running { .. } => sentence += " Reload this page to see how far it is.",
-            JobState::Waiting { .. } => {
-                sentence += " The rest waits, in most cases for the provider, and is tried again each minute. Where only a person can help, a warning here says so.";
-            }
-            JobState::Done { .. } | JobState::Failed { .. } => {}
-        }
-        if job.refused > 0 {
-            sentence += &match job.work {
-                Work::Import { .. } | Work::Bulk { .. } => format!(" {} could not be done.", job.refused),
-                Work::Close | Work::Limits => {
-                    format!(
-                        " {} could not be done: the provider says that it has no such key, or a record cannot be read. The next sync \
-                         looks into it.",
-                        job.refused
-                    )
-                }
-            };
-        }
-        JobLine {
-            programme: programme.settings.name.clone(),
-            path: paths::programme(&programme.id),
-            job: job.clone(),
-            sentence,
-        }
+    /// How many could not be done besides those that are named.
+    pub(crate) fn unnamed(&self) -> usize {
+        usize::try_from(self.job.refused).unwrap_or(usize::MAX).saturating_sub(self.undone.len())
     }
 
     pub(crate) fn class(&self) -> &'static str {
         match self.job.state {
-            JobState::Done { .. } => "soft",
+            JobState::Done { .. } if !is_undone(&self.job) => "soft",
+            JobState::Done { .. } => "notice warning",
             JobState::Failed { .. } => "notice wrong",
             JobState::Running { .. } | JobState::Waiting { .. } => "notice",
         }
     }
 }
 
+impl Undone {
+    async fn of(site: &Site, programme: &Programme, UndoneStep { grant, why }: &UndoneStep) -> Undone {
+        // One that cannot be read is named by its id.
+        let known = site.table.get(Grant::key_of(&programme.id, grant)).await.ok().flatten();
+        let name = known.map(|grant| grant.person.name.unwrap_or_else(|| grant.person.address.as_written().to_owned()));
+        Undone {
+            path: paths::grant(&programme.id, grant),
+            name: name.unwrap_or_else(|| grant.to_string()),
+            why: why_undone(*why),
+        }
+    }
+}
+
+fn is_undone(job: &Job) -> bool {
+    job.refused > 0 || matches!(job.state, JobState::Failed { .. })
+}
+
+/// `is_first` says that no other job of the programme is before it.
+fn in_words(job: &Job, is_first: bool) -> String {
+    let mut sentence = told(job);
+    match (&job.state, job.all.saturating_sub(job.done)) {
+        (JobState::Running { .. }, _) if !is_first => sentence += " It begins when the one above is done.",
+        (JobState::Running { .. }, _) => sentence += " Reload this page to see how far it is.",
+        (JobState::Waiting { .. }, others) => {
+            let wait = if others == 1 { "waits" } else { "wait" };
+            sentence +=
+                &format!(" {others} {wait} for OpenRouter to confirm, mostly for a quarter of an hour at most.");
+        }
+        (JobState::Failed { why, .. }, _) => sentence = format!("{sentence} {why}"),
+        (JobState::Done { .. }, _) => {}
+    }
+    if job.refused > 0 {
+        sentence += &format!(" {} could not be done:", job.refused);
+    }
+    sentence
+}
+
 fn told(job: &Job) -> String {
-    let (done, all) = (job.done, job.all);
+    // What could not be done is told by itself.
+    let (done, all) = (job.done.saturating_sub(job.refused), job.all);
     let [running, ended, failed] = match job.work {
         Work::Import { .. } => [
             format!("The roster is being changed: {done} of {all} changes are done."),
-            format!("The last change of the roster is done: {all} of {all}."),
-            format!("The last change of the roster was not done to its end: {done} of {all} are."),
+            format!("The last change of the roster is done: {done} of {all}."),
+            format!("The last change of the roster was ended before its time: {done} of {all} are done."),
         ],
         Work::Bulk { .. } => [
-            format!(
-                "Many grants are being changed: {done} of {all} are done, what the provider must be told included."
-            ),
-            format!("The last change of many grants is done: {all}."),
-            format!("The last change of many was not done to its end: {done} of {all} are."),
+            format!("Many students are being changed: {done} of {all} are done."),
+            format!("The last change of many students is done: {done} of {all}."),
+            format!("The last change of many students was ended before its time: {done} of {all} are done."),
         ],
         Work::Close => [
-            format!("Every grant is being ended: {done} of {all} are ended, and their keys switched off."),
-            match job.refused {
-                0 => "Every grant is ended, and every key switched off.".to_owned(),
-                refused => {
-                    format!("{} of {all} grants are ended, and their keys switched off.", all.saturating_sub(refused))
-                }
-            },
-            format!("Not every grant was ended: {done} of {all} are."),
+            format!("The programme is being closed: {done} of {all} students are done, and their keys switched off."),
+            format!("The programme is closed, and the keys of {done} of {all} students are switched off."),
+            format!("Closing was ended before its time: {done} of {all} students are done."),
         ],
         Work::Limits => [
-            format!(
-                "Keys are being given their new limits and rules at the provider: {done} of {all} people are done."
-            ),
-            match job.refused {
-                0 => "Every key has its new limit and rules.".to_owned(),
-                _ => "Keys were given their new limits and rules.".to_owned(),
-            },
-            format!("The keys of {done} of {all} people only have their new limits and rules."),
+            format!("Keys are being given their new limits and models: {done} of {all} students are done."),
+            format!("Keys have their new limits and models: {done} of {all} students."),
+            format!("Only {done} of {all} students have keys with their new limits and models."),
         ],
     };
-    match &job.state {
+    match job.state {
         JobState::Running { .. } | JobState::Waiting { .. } => running,
         JobState::Done { .. } => ended,
-        JobState::Failed { why, .. } => format!("{failed} {why}"),
+        JobState::Failed { .. } => failed,
+    }
+}
+
+fn why_undone(why: WhyUndone) -> &'static str {
+    match why {
+        WhyUndone::NoSuchKey => "OpenRouter says that there is no such key; the next check of all keys looks into it",
+        WhyUndone::Unreadable => "the record cannot be read",
+        WhyUndone::Refused(why) => match why {
+            ChangeRefused::Unchanged => "it was so already",
+            ChangeRefused::Over => "removed or ended",
+            ChangeRefused::BudgetExhausted => "the budget has no room for it",
+            ChangeRefused::NoKey => "there is no key",
+            ChangeRefused::PausedByAnother => "somebody with another role paused it",
+            ChangeRefused::AddressTaken => "another student has this address",
+            ChangeRefused::AddressChanged => "the address was changed meanwhile",
+            ChangeRefused::NotMailed => "no mail: none may be sent to this address, or one was just now",
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bursar_core::domain::audit::Actor;
+
+    use super::*;
+
+    #[test]
+    fn what_waits_and_what_could_not_be_done_are_told_apart_and_add_up() {
+        let now: Moment = "2026-11-10T09:30:00Z".parse().unwrap();
+        let bulk = Work::Bulk { import: new_ulid(now) };
+        let mut job = Job::new(&ProgrammeId::of_name("CS pilot"), bulk, 20, &Actor::Rule, now);
+        (job.done, job.refused, job.state) = (17, 2, JobState::Waiting { until: now });
+        assert_eq!(
+            in_words(&job, true),
+            "Many students are being changed: 15 of 20 are done. 3 wait for OpenRouter to confirm, mostly for a quarter of an hour at most. 2 could not be done:"
+        );
+        (job.done, job.state) = (20, JobState::Done { at: now });
+        assert_eq!(in_words(&job, true), "The last change of many students is done: 18 of 20. 2 could not be done:");
     }
 }

@@ -5,6 +5,7 @@ mod access;
 mod account;
 mod alerts;
 mod audit;
+mod close;
 mod closing;
 mod csv_file;
 mod erase;
@@ -74,7 +75,7 @@ fn routes(site: Site) -> Router {
         .route("/console/programmes/new", get(settings::new))
         .route("/console/programmes/{id}", get(overview::page).post(settings::edit))
         .route("/console/programmes/{id}/settings", get(settings::page))
-        .route("/console/programmes/{id}/close", post(programmes::close))
+        .route("/console/programmes/{id}/close", post(close::close))
         .route("/console/programmes/{id}/copy", post(programmes::copy))
         .route("/console/programmes/{id}/groups", get(groups::page).post(groups::save))
         .route("/console/programmes/{id}/people", post(roster::add_person))

@@ -1,8 +1,7 @@
-//! The programmes on which the visitor has a role, and what admins do with one as a whole: close it, copy it into another term. Faculty
-//! ask the admins for both.
+//! The programmes on which the visitor has a role, and the copy of one into another term, for which faculty ask the admins.
 
 use bursar_core::domain::audit::AuditDetail;
-use bursar_core::domain::programme::request::{BUDGET, CLOSE, COPY, Request, Wish};
+use bursar_core::domain::programme::request::{BUDGET, COPY, Request, Wish};
 use bursar_core::domain::programme::rules::Tiers;
 use bursar_core::domain::values::format::field_time;
 use bursar_core::store::{CopiedProgramme, Erasure, Overview, ProgrammeUse};
@@ -16,7 +15,6 @@ use crate::prelude::*;
 use crate::settings::{self, Draft, make, read};
 use crate::spending::bar::MoneyBar;
 use crate::waiting::{self, WaitingItems};
-use crate::work::jobs;
 
 #[derive(Template)]
 #[template(path = "home.html")]
@@ -116,25 +114,14 @@ fn role_name(role: Role) -> &'static str {
     }
 }
 
-pub(crate) async fn close(post: Post<Faculty>) -> Answer {
-    let Post { site, access, deadline, .. } = &post;
-    let id = &access.programme.id;
-    let notice = if access.is_admin() {
-        site.table.close(id, post.author()).await?;
-        jobs::in_a_request(site, id, *deadline).await;
-        waiting::answer(&post).await?;
-        Notice::Closed
-    } else if access.programme.closed_at.is_none() {
-        ask(&post, CLOSE, "Close the programme", "now, which ends every key".to_owned(), String::new()).await?;
-        Notice::CloseAsked
-    } else {
-        Notice::Already
-    };
-    Ok(site.done(&paths::programme(id), &notice))
-}
-
 /// Asks the admins for what only they may do, once a day for the same.
-async fn ask(post: &Post<Faculty>, what: &str, label: &str, words: String, to: String) -> Result<(), AppError> {
+pub(crate) async fn ask(
+    post: &Post<Faculty>,
+    what: &str,
+    label: &str,
+    words: String,
+    to: String,
+) -> Result<(), AppError> {
     let wish = Wish { setting: what.to_owned(), label: label.to_owned(), words, from: String::new(), to };
     let request = Request::of(post.access.programme.id.clone(), post.person.clone(), vec![wish], post.now);
     let what = AuditDetail::new(Act::Asked).noting(what);

@@ -6,6 +6,7 @@ use bursar_core::domain::programme::request::{CLOSE, COPY, Decision, Request};
 use bursar_core::store::{HeldBack, RosterPreview, SyncState, Undecided};
 use bursar_core::web::form::{LONGEST_REASON, line};
 
+use crate::close::close;
 use crate::prelude::*;
 use crate::{programmes, settings};
 
@@ -214,7 +215,7 @@ pub(crate) async fn decide(Path((_, id)): Path<(String, Ulid)>, post: Post<Facul
         let named = ("request".to_owned(), id.to_string());
         let carried = fields.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
         let fields = carried.filter(|(name, _)| *name != named.0).chain([named.clone()]).collect();
-        return programmes::close(Post { fields, ..post }).await;
+        return close(Post { fields, ..post }).await;
     }
     if is_approved && request.is_for(COPY) {
         let copying = Some(programmes::copying_as_asked(site, programme, &request).await?);

@@ -28,7 +28,9 @@ pub use mail::delivery::{
 pub use mail::limits::{BulkStop, MailRefusal, MailServer, RosterMails};
 pub use mail::outbox::{Bounce, Facts, FiledMail, MailState, MailTo, OUTBOX_KEPT, OutboxRow, QueuedMail, SentAs};
 pub use people::{HourlyUses, KnownAddress, KnownPerson, Link, LoginRequest, RateCount, StaffPerson};
-pub use programmes::jobs::{GrantAct, Import, JOB_LEASE, Job, JobCreation, JobState, Pass, Step, UNDONE_WITHIN, Work};
+pub use programmes::jobs::{
+    GrantAct, Import, JOB_LEASE, Job, JobCreation, JobState, Pass, Step, UNDONE_WITHIN, UndoneStep, WhyUndone, Work,
+};
 pub use programmes::previews::{ImportPart, Kept, PREVIEW_LASTS, RosterChanges, RosterPreview, RosterToken, WAITS_FOR};
 pub use programmes::programme::{BudgetSums, CopiedProgramme, Edit, EditOutcome, NewProgramme, Undecided};
 pub use programmes::rules::{RulesDue, RulesSource, TierOutcome};

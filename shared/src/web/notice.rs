@@ -75,6 +75,7 @@ pub enum Notice {
     ManyBegun {
         students: u64,
     },
+    JobPutAway,
 
     AlertSentAgain,
     TestAlertSent,
@@ -206,6 +207,8 @@ impl Notice {
                     counted(*students, "student", "students")
                 );
             }
+
+            Notice::JobPutAway => "Put away: pages tell of it no more.",
 
             Notice::AlertSentAgain => "The alert is sent again, within minutes.",
             Notice::TestAlertSent => "A test alert is on its way to you. Nobody else gets it.",

@@ -25,7 +25,7 @@ async fn a_corrupt_grant_keeps_nobody_else_from_the_end() {
     let spoiled = [("pk", pk), ("sk", sk), ("kind", "grant".to_owned())];
     raw.put(spoiled.into_iter().map(|(name, text)| (name.to_owned(), AttributeValue::S(text))).collect()).await;
     for _ in 0..2 {
-        assert_eq!(admin.submit(&page, CLOSE, &[]).await.status, 303);
+        assert_eq!(admin.submit(&page, CLOSE, &[("confirm", "CS pilot")]).await.status, 303);
     }
     let job = campus.job("close").await.unwrap();
     assert_eq!((campus.enabled().len(), job.state.as_str(), job.done, job.refused), (1, "done", 3, 1));
@@ -49,7 +49,18 @@ async fn a_request_for_a_close_or_a_copy_changes_nothing() {
     campus.judged().await;
     let faye = campus.student("faye").await;
     campus.ses.unread();
-    for (path, fields) in [(CLOSE, &[][..]), (COPY, &[("name", "CS next"), ("roster", "on")]), (CLOSE, &[])] {
+    for (who, words) in [(&faye, "Ask the admins to close it"), (&admin, "It cannot be undone")] {
+        let press = [("reason", "over"), ("request", "7")];
+        let look = who.submit(&who.get(SETTINGS).await, CLOSE, &press).await.expect(200);
+        let numbers = ["close-keys", "close-without"].map(|hook| look.one(hook).text);
+        assert_eq!((numbers, look.one("close-unspent").get("data-usd")), (["1", "0"].map(str::to_owned), "20.000000"));
+        assert!(look.readable().contains(words), "{}", look.readable());
+        let refused = who.submit(&look, CLOSE, &[("confirm", "CS pilots")]).await.expect(422).form(CLOSE);
+        let kept = ["confirm", "reason", "request"].map(|name| refused.value(name).unwrap_or_default());
+        assert_eq!(kept, ["CS pilots", "over", "7"]);
+    }
+    let sure = [("confirm", " CS  pilot ")];
+    for (path, fields) in [(CLOSE, &sure[..]), (COPY, &[("name", "CS next"), ("roster", "on")]), (CLOSE, &sure)] {
         assert_eq!(faye.submit(&faye.get(SETTINGS).await, path, fields).await.status, 303, "{path}");
     }
     campus.settle.settle(LIMIT).await.unwrap();

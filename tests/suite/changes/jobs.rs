@@ -14,7 +14,7 @@ async fn a_job_waits_for_the_provider() {
     campus.judged().await;
     let overview = admin.get(ID).await;
     assert_eq!(jobs(&overview), [job("limits", "running", 0, 2)]);
-    assert!(overview.texts("job")[0].contains("is tried again each minute"), "{:?}", overview.texts("job"));
+    assert!(overview.texts("job")[0].contains(" 2 wait for OpenRouter"), "{:?}", overview.texts("job"));
     assert_eq!(jobs(&admin.get("/console/account").await), [job("limits", "running", 0, 2)]);
     campus.minutes(1);
     // A roster that needs no provider does not wait for it.
@@ -65,7 +65,7 @@ async fn a_close_ends_all_other_work() {
     assert_eq!(campus.edit(&admin, &[("cap_usd", "11")]).await.status, 303);
     campus.minutes(1);
     let close = format!("{ID}/close");
-    assert_eq!(admin.submit(&admin.get(SETTINGS).await, &close, &[]).await.status, 303);
+    campus.close(&admin).await.expect(303);
     assert!(!admin.get(SETTINGS).await.offers(&close), "it is closed");
     campus.judged().await;
     let states: Vec<_> = jobs(&admin.get(ID).await).into_iter().map(|line| (line.0, line.1)).collect();

@@ -172,7 +172,7 @@ impl Makers {
             Change::ManyPaused | Change::ManyCapped => (GRANTS, BULK, &[]),
             Change::Returned => ("/my", RETURN, &[]),
             Change::Copied => (SETTINGS, COPY, &[("name", "Next"), ("roster", "on")]),
-            Change::Close => (SETTINGS, CLOSE, &[]),
+            Change::Close => (SETTINGS, CLOSE, &[("confirm", "CS pilot")]),
             Change::Dropped => (ID, APPLY, &[("confirm_dropped", "2")]),
             Change::NamedAgain => (ID, APPLY, &[]),
             Change::DropsUndone => (ROSTER, UNDO, &[]),

@@ -261,7 +261,7 @@ async fn everybody_of_a_programme_is_forgotten_so_long_after_its_end() {
     campus.table.act(campus.on("ada"), leave).await.unwrap();
     campus.student_in("ada", None).await;
     let admin = campus.admin().await;
-    admin.submit(&admin.get(SETTINGS).await, &campus.console("/close"), &[]).await.expect(303);
+    campus.close(&admin).await.expect(303);
     campus.minutes(20);
     campus.sync().await;
     let used = campus.table.totals(&campus.programme).await.unwrap();

@@ -77,7 +77,7 @@ async fn many_are_acted_on_at_once() {
     let shown = admin.submit(&shown, &bulk, &[]).await.expect(409);
     assert_eq!(shown.texts("bulk-count"), ["2"]);
     let eva = format!("{GRANTS}/{}", campus.id("eva"));
-    admin.submit(&admin.get(&eva).await, &format!("{eva}/revoke"), &[]).await.expect(303);
+    admin.submit(&admin.get(&eva).await, &format!("{eva}/revoke"), &[("confirm", "yes")]).await.expect(303);
     let shown = preview(&format!("{GRANTS}?state=live&q=a"), &[("act", "pause"), ("reason", "exam")]).await;
     assert_eq!(shown.texts("bulk-count"), ["3"], "every address has an a");
     let shown = preview(&format!("{GRANTS}?state=live&q=ada%40"), &[("act", "pause"), ("reason", "exam")]).await;
@@ -141,6 +141,14 @@ async fn many_are_acted_on_at_once() {
     assert_eq!((ada.group.as_deref(), ada.allowed, ada.own_cap), (Some("B"), 1, Some(Usd::from_dollars(7))));
     campus.settle().await;
     assert_eq!(campus.mails("roster").iter().filter(|mail| mail.to == "dan@example.edu").count(), 2);
+    // What could not be done is named, until somebody puts it away.
+    let overview = admin.get(ID).await;
+    let told = overview.texts("job").join(" ");
+    assert!(told.contains("3 of 5. 2 could not be done:") && told.contains("bob@example.edu: no mail"), "{told}");
+    for _ in 0..2 {
+        admin.submit(&overview, &bulk, &[("act", "dismiss")]).await.expect(303);
+    }
+    assert!(admin.get(ID).await.texts("job").is_empty());
     for fields in [&[("act", "dance")][..], &[("act", "cap"), ("cap_usd", "1e3")]] {
         admin.submit(&admin.get(GRANTS).await, &bulk, fields).await.expect(422);
     }
@@ -295,7 +303,24 @@ async fn a_grants_key_follows_what_is_done_with_it() {
     }
     assert!(admin.get(&at).await.body.contains("0 of 4"), "one replacement more, not two");
 
-    acts("revoke", &[("reason", "left")]).await.expect(303);
+    // Many are looked at first: with a cap that has no room nothing can be done.
+    let bulk = format!("{GRANTS}/bulk");
+    for (cap, promised, alert) in [
+        ("5", "$20.00 now, $5.00 afterwards , of a budget of $100.00", None),
+        ("150", "$20.00 now, $150.00 afterwards", Some("takes $130.00 more, and of the budget of $100.00 only $80.00")),
+    ] {
+        let shown =
+            admin.submit(&admin.get(GRANTS).await, &bulk, &[("act", "cap"), ("cap_usd", cap)]).await.expect(200);
+        let said = shown.readable();
+        assert!(said.contains(&format!("Set the cap of 1 student to ${cap}")) && said.contains(promised), "{said}");
+        assert_eq!(shown.form(&bulk).value("bulk").is_some(), alert.is_none());
+        assert!(shown.alert().unwrap_or_default().contains(alert.unwrap_or_default()), "{:?}", shown.alerts());
+    }
+
+    let look = acts("revoke", &[("reason", "left")]).await.expect(200);
+    assert_eq!((look.one("revoke-unspent").get("data-usd"), campus.enabled()), ("20.000000", vec!["ada"]));
+    admin.submit(&look, &format!("{at}/revoke"), &[]).await.expect(303);
+    assert!(campus.judged().await.entries.iter().any(|entry| entry.what.reason.as_deref() == Some("left")));
     assert_eq!((shown("data-state").await.as_str(), campus.enabled()), ("revoked", vec![]));
     assert!(!admin.get(&at).await.offers(&format!("{at}/pause")));
     for (act, status) in [("pause", 409), ("cap", 409), ("allow", 409), ("revoke", 303), ("dance", 404)] {

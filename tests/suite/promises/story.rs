@@ -143,7 +143,8 @@ impl Story {
     pub(super) async fn acts(&self, name: &str, act: &str, fields: &[(&str, &str)]) -> Option<u16> {
         let at = self.campus.console(&format!("/grants/{}", self.campus.id(name)));
         let (page, path) = (self.admin.get(&at).await, format!("{at}/{act}"));
-        let status = if page.offers(&path) { Some(self.admin.submit(&page, &path, fields).await.status) } else { None };
+        let sure = [fields, &[("confirm", "CS pilot")]].concat();
+        let status = if page.offers(&path) { Some(self.admin.submit(&page, &path, &sure).await.status) } else { None };
         self.judged(format!("faculty {act} {name} {fields:?}: {status:?}")).await;
         status
     }

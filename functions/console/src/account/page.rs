@@ -165,7 +165,7 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut 
         models: by_model::of_nobody(unowned, &used_by_nobodys, &coverage),
         coverage,
         syncs: syncs::listing(syncs),
-        jobs: running_jobs(table, &programmes, now).await?,
+        jobs: running_jobs(site, &programmes).await?,
         erasures: table.newest(Erasure::all(), ERASURES).await?,
         mail,
         table,
@@ -175,12 +175,13 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut 
     Ok(site.page(&page))
 }
 
-async fn running_jobs(table: &Table, programmes: &[Programme], now: Moment) -> Result<Vec<JobLine>, AppError> {
-    let mut lines = Vec::new();
+async fn running_jobs(site: &Site, programmes: &[Programme]) -> Result<Vec<JobLine>, AppError> {
+    let (table, mut lines) = (&site.table, Vec::new());
     for id in table.programmes_with_jobs().await? {
         let jobs: Vec<Job> = table.jobs(&id).await?.into_iter().filter(Job::is_running).collect();
-        let programme = programmes.iter().find(|programme| programme.id == id);
-        lines.extend(programme.map(|programme| JobLine::of_programme(programme, &jobs, now)).unwrap_or_default());
+        if let Some(programme) = programmes.iter().find(|programme| programme.id == id) {
+            lines.extend(JobLine::of_programme(site, programme, &jobs, true).await);
+        }
     }
     Ok(lines)
 }

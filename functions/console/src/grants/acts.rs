@@ -1,7 +1,7 @@
 //! The acts of people with a role on one grant. The table is written first and the provider called after it
 //! in the same request; failed calls are repeated by the work of each minute.
 
-use bursar_core::domain::grant::{ChangeRefused, Hold, OrderKind, View};
+use bursar_core::domain::grant::{ChangeRefused, GrantState, Hold, OrderKind, ShownState, Unchanged, View};
 use bursar_core::orders::NotCarriedOut;
 use bursar_core::store::{ActOutcome, Enrolment};
 use bursar_core::web::form::LONGEST_REASON;
@@ -11,6 +11,20 @@ use crate::access::Assistants;
 use crate::prelude::*;
 use crate::roster::TypedPerson;
 use crate::settings;
+
+/// What removing a student does, before it is done.
+#[derive(Template)]
+#[template(path = "revoke.html")]
+struct RevokePage<'a> {
+    frame: PageFrame<'a>,
+    programme: &'a Programme,
+    grant: &'a Grant,
+    /// Whether a key works, or is being made.
+    has_key: bool,
+    spent: Usd,
+    unspent: Usd,
+    reason: Option<&'a str>,
+}
 
 struct GrantRequest<'a> {
     site: &'a Site,
@@ -37,7 +51,10 @@ pub(crate) async fn act(Path((_, grant, act)): Path<(String, String, String)>, p
         "pause" => request.pause().await?,
         "resume" => request.resume().await?,
         "resend" => request.resend().await?,
-        "revoke" => request.revoke().await?,
+        "revoke" => match request.revoke().await? {
+            Some(notice) => notice,
+            None => return request.look_before_revoking(),
+        },
         "allow" => request.allow().await?,
         "address" => request.address().await?,
         "more" => request.more().await?,
@@ -69,13 +86,13 @@ impl GrantRequest<'_> {
         let why = match self.site.table.act(self.at, |view, now| view.release(self.paused(), self.by, now)).await? {
             ActOutcome::NoSuchGrant => return Err(AppError::not_found()),
             ActOutcome::Refused(ChangeRefused::PausedByAnother) => {
-                "Somebody with another role paused this. Ask the faculty to resume it."
+                "Faculty or an admin paused this student. Ask them to resume the key."
             }
             ActOutcome::Refused(ChangeRefused::BudgetExhausted) => {
-                "The budget has no room for this grant now. Raise it, or revoke grants that nobody needs."
+                "The budget has no room for this student's cap now. Raise it, or remove students who need no key."
             }
             ActOutcome::Refused(ChangeRefused::Unchanged) if is_dropped => {
-                "It is not paused: it was dropped from the roster."
+                "This student is not paused, but dropped from the roster."
             }
             // A second request repeats an enable that failed.
             ActOutcome::Done(_) | ActOutcome::Refused(ChangeRefused::Unchanged) => return self.enable().await,
@@ -89,18 +106,38 @@ impl GrantRequest<'_> {
         Hold::Paused(self.post.access.role.min(Role::Faculty))
     }
 
-    async fn revoke(&self) -> Result<Notice, AppError> {
+    /// Nothing is done before the page has been seen that says what it does.
+    async fn revoke(&self) -> Result<Option<Notice>, AppError> {
         let mut forms = self.forms();
         forms.revoke = forms.revoke.typed_only(|id| id == "reason", &self.post.fields);
         let Some(TypedAct { reason, .. }) = forms.revoke.read() else {
             return Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, forms).await);
         };
-        let revoke = |view: &View, now| view.revoke(self.by, reason.as_deref(), now);
-        if self.site.table.act(self.at, revoke).await? == ActOutcome::NoSuchGrant {
-            return Err(AppError::not_found());
+        if self.view.grant.state != GrantState::Revoked && self.post.fields.filled("confirm").is_none() {
+            return Ok(None);
         }
+        let revoke = |view: &View, now| view.revoke(self.by, reason.as_deref(), now);
+        let notice = match self.site.table.act(self.at, revoke).await? {
+            ActOutcome::NoSuchGrant => return Err(AppError::not_found()),
+            ActOutcome::Done(_) => Notice::Revoked,
+            ActOutcome::Refused(Unchanged) => Notice::Already,
+        };
         self.site.orders().now_or_later(self.at).await;
-        Ok(Notice::Revoked)
+        Ok(Some(notice))
+    }
+
+    fn look_before_revoking(&self) -> Answer {
+        let View { programme, grant, .. } = self.view;
+        let spending = self.view.spending(self.at.now);
+        Ok(self.site.page(&RevokePage {
+            frame: PageFrame::of(self.site, &self.post.access.visitor),
+            programme,
+            grant,
+            has_key: matches!(grant.shown_state(), ShownState::Live | ShownState::Minting),
+            spent: spending.lifetime,
+            unspent: (self.view.reservation().cost(self.at.now) - spending.lifetime).or_zero(),
+            reason: self.post.fields.filled("reason"),
+        }))
     }
 
     async fn allow(&self) -> Result<Notice, AppError> {
@@ -123,7 +160,10 @@ impl GrantRequest<'_> {
         let Some(TypedAct { cap, reason }) = forms.cap.read() else {
             return Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, forms).await);
         };
-        let set = |view: &View, now| view.set_cap(own_cap(cap, view), self.by, reason.as_deref(), now);
+        let set = |view: &View, now| {
+            let cap = own_cap(cap, &view.grant, &view.programme.settings);
+            view.set_cap(cap, self.by, reason.as_deref(), now)
+        };
         match self.site.table.act(self.at, set).await? {
             ActOutcome::NoSuchGrant => Err(AppError::not_found()),
             ActOutcome::Refused(ChangeRefused::BudgetExhausted) => {
@@ -160,7 +200,7 @@ impl GrantRequest<'_> {
                     if view.open_request(now).is_none() {
                         return Err(ChangeRefused::Unchanged);
                     }
-                    view.set_cap(own_cap(Some(cap), view), self.by, None, now)
+                    view.set_cap(own_cap(Some(cap), &view.grant, &view.programme.settings), self.by, None, now)
                 };
                 match table.act(self.at, raise).await? {
                     ActOutcome::NoSuchGrant => Err(AppError::not_found()),
@@ -231,10 +271,12 @@ impl GrantRequest<'_> {
 
     async fn resend(&self) -> Result<Notice, AppError> {
         if self.view.grant.holds.dropped.is_some() {
-            return Err(AppError::conflict("It was dropped from the roster, so no mail is sent."));
+            return Err(AppError::conflict("This student was dropped from the roster, so no mail is sent."));
         }
         if self.view.grant.person.address.is_none() {
-            return Err(AppError::conflict("It has no address, so no mail is sent. Give it one first."));
+            return Err(AppError::conflict(
+                "No address is known of this student, so no mail is sent. Put one in first.",
+            ));
         }
         let whose = self.view.grant.person.address.matched();
         if let Some(mark) = self.site.table.undeliverable(whose, self.at.now).await? {
@@ -244,7 +286,7 @@ impl GrantRequest<'_> {
         match table.resend_roster_mail(self.at).await? {
             None => Ok(Notice::InvitationSent),
             Some(at) => {
-                let sentence = "The roster mail was sent again within the last hour. Try again when the hour is over.";
+                let sentence = "The invitation was sent again within the last hour. Try again when the hour is over.";
                 Err(AppError::too_fast(sentence, at.duration_since(self.at.now)))
             }
         }
@@ -267,12 +309,13 @@ impl GrantRequest<'_> {
         {
             return Ok(Notice::MailTriedAgain);
         }
-        let why = "The roster mail was sent by hand within the last hour, and mail has come back since. Try again in an hour.";
+        let why =
+            "The invitation was sent by hand within the last hour, and mail has come back since. Try again in an hour.";
         Err(AppError::conflict(why))
     }
 
     async fn enable(&self) -> Result<Notice, AppError> {
-        let why = "It is resumed here, but the provider did not switch the key on yet. It is asked again each minute; you need do nothing more.";
+        let why = "The student is resumed here, but OpenRouter has not switched the key on yet. It is asked again each minute; you need do nothing more.";
         // A limit that has changed meanwhile is sent before the enable.
         match self.site.orders().carry_out(self.at, |order| order.kind != OrderKind::Read).await {
             Ok(_) => Ok(Notice::Resumed),
@@ -286,13 +329,12 @@ impl GrantRequest<'_> {
 }
 
 fn over() -> AppError {
-    AppError::conflict("The grant was revoked or has ended.")
+    AppError::conflict("This student was removed, or the programme has ended.")
 }
 
 /// A cap equal to the group's is not stored as one of the grant's own, so that it follows the group's.
-pub(super) fn own_cap(cap: Option<Usd>, view: &View) -> Option<Usd> {
-    let (settings, group) = (&view.programme.settings, view.grant.group.as_deref());
-    cap.filter(|cap| *cap != settings.allowance.cap_of(group))
+pub(super) fn own_cap(cap: Option<Usd>, grant: &Grant, settings: &Settings) -> Option<Usd> {
+    cap.filter(|cap| *cap != settings.allowance.cap_of(grant.group.as_deref()))
 }
 
 /// The forms of a grant's page, one of which may have been refused. Of those for an address and of those for a reason, only that field is shown.
@@ -329,7 +371,7 @@ impl FormValue for TypedAct {
         Field {
             id: "cap_usd",
             label: "Cap in dollars",
-            hint: "What this person may spend until the cap starts anew. What they have spent counts against another cap at once. Empty: the cap of the group or the programme again.",
+            hint: "What this student may spend until it resets; what is spent already counts. Empty: the cap of the group or the programme again.",
             kind: Kind::Money,
             write: |of| of.cap.map(settings::plain).unwrap_or_default(),
             read: |form, to| {
@@ -340,7 +382,7 @@ impl FormValue for TypedAct {
         },
         Field {
             id: "reason",
-            label: "Why",
+            label: "Reason",
             read: |form, to| form.line(LONGEST_REASON).map(|reason| to.reason = reason),
             ..Field::OPTIONAL
         },

@@ -2,20 +2,21 @@
 //! on what the preview named, and only writes. If other grants are meant by then, there is another preview. What the provider must be told
 //! is sent by the work of each minute.
 
-use bursar_core::domain::grant::{ChangeRefused, Hold, ShownState, Unchanged, View};
+use bursar_core::domain::grant::{BudgetEffect, ChangeRefused, Hold, ShownState, Unchanged, View};
 use bursar_core::domain::values::token::sha256_hex;
 use bursar_core::store::{GrantAct, JobCreation};
 use bursar_core::web::form::LONGEST_REASON;
 
 use super::acts::own_cap;
 use super::list::{self, GrantRow, GrantSearch, Shows};
+use super::preview::{self, Preview};
 use crate::prelude::*;
 use crate::roster;
 use crate::settings::cap;
 use crate::work::jobs;
 
 const MOST_ADDRESSES: usize = 5_000;
-const GONE: &str = "That is no preview of this programme. Choose again whom you mean.";
+const GONE: &str = "That is no preview of this programme. Choose the students again.";
 
 #[derive(Default)]
 pub(crate) struct TypedBulk {
@@ -34,8 +35,8 @@ impl FormValue for TypedBulk {
             kind: Kind::Choice(&[
                 ("pause", "pause"),
                 ("resume", "resume"),
-                ("revoke", "revoke, for good"),
-                ("resend", "send the roster mail again"),
+                ("revoke", "remove, for good"),
+                ("resend", "send the invitation again"),
                 ("remind", "remind who has not claimed, at most once a day"),
                 ("cap", "set the cap below"),
                 ("allow", "allow one more replacement"),
@@ -67,7 +68,8 @@ impl FormValue for TypedBulk {
         },
         Field {
             id: "reason",
-            label: "Why",
+            label: "Reason",
+            hint: "Kept in the history of each student, who can read it.",
             read: |form, to| form.line(LONGEST_REASON).map(|reason| to.reason = reason),
             ..Field::OPTIONAL
         },
@@ -99,8 +101,6 @@ struct BulkPage<'a> {
     frame: PageFrame<'a>,
     programme: &'a Programme,
     sought: &'a GrantSearch,
-    words: &'static str,
-    is_final: bool,
     /// Whether these are others than those of the preview that was acted on.
     is_other: bool,
     found: Option<Found<'a>>,
@@ -109,6 +109,11 @@ struct BulkPage<'a> {
 
 struct Found<'a> {
     count: usize,
+    typed: TypedBulk,
+    preview: Preview,
+    budget: Budget,
+    /// What the budget would hold if everybody claimed.
+    implied: Usd,
     /// What was typed that is no address of a grant here.
     unknown: Vec<String>,
     /// The preview to act on, where there is anything.
@@ -117,18 +122,17 @@ struct Found<'a> {
 }
 
 impl TypedBulk {
-    /// What is done, and the words of the button that does it.
-    fn act(&self) -> Option<(GrantAct, &'static str)> {
+    fn act(&self) -> Option<GrantAct> {
         let reason = self.reason.clone();
         Some(match self.act.as_str() {
-            "pause" => (GrantAct::Pause { reason }, "Pause them"),
-            "resume" => (GrantAct::Resume, "Resume them"),
-            "revoke" => (GrantAct::Revoke { reason }, "Revoke them for good"),
-            "cap" => (GrantAct::Cap { cap: self.cap, reason }, "Set their cap"),
-            "allow" => (GrantAct::Allow, "Allow each one more replacement"),
-            "group" => (GrantAct::Group { group: self.group.clone() }, "Move them to the group"),
-            "resend" => (GrantAct::Resend, "Send the roster mail again"),
-            "remind" => (GrantAct::Remind, "Remind those who have not claimed"),
+            "pause" => GrantAct::Pause { reason },
+            "resume" => GrantAct::Resume,
+            "revoke" => GrantAct::Revoke { reason },
+            "cap" => GrantAct::Cap { cap: self.cap, reason },
+            "allow" => GrantAct::Allow,
+            "group" => GrantAct::Group { group: self.group.clone() },
+            "resend" => GrantAct::Resend,
+            "remind" => GrantAct::Remind,
             _ => return None,
         })
     }
@@ -137,6 +141,9 @@ impl TypedBulk {
 pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
     let Post { site, access, fields, now, deadline, .. } = &post;
     let programme = &access.programme;
+    if fields.get("act") == Some("dismiss") {
+        return put_away(&post).await;
+    }
     if programme.closed_at.is_some() {
         return Err(AppError::conflict("The programme is closed."));
     }
@@ -165,13 +172,11 @@ pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
         frame: PageFrame::of(site, &access.visitor),
         programme,
         sought: &sought,
-        words: typed.as_ref().and_then(TypedBulk::act).map_or("Many grants", |(_, words)| words),
-        is_final: typed.as_ref().is_some_and(|typed| typed.act == "revoke"),
         is_other: false,
         found: None,
         form,
     };
-    let Some(typed) = typed else {
+    let Some((typed, act)) = typed.and_then(|typed| typed.act().map(|act| (typed, act))) else {
         return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, Ok(site.page(&page))));
     };
     let filter = if typed.addresses.is_empty() { sought.clone() } else { GrantSearch::default() };
@@ -199,12 +204,26 @@ pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
     {
         let step = |row: &GrantRow<'_>| Step::Act { grant: row.line.id.clone(), allowed: row.line.allowed };
         let steps: Vec<Step> = rows.iter().map(step).collect();
-        let act = typed.act().map(|(act, _)| act);
-        let import = Import { import: bulk_of(&bulk), act, ..Import::of(&programme.id, &steps, *now) };
+        let import = Import { import: bulk_of(&bulk), act: Some(act), ..Import::of(&programme.id, &steps, *now) };
         site.table.keep_import(&import, &steps, &[], *deadline).await?;
         return start(&post, import).await;
     }
-    let bulk = (unknown.is_empty() && count > 0).then(|| format!("{}-{hash}", new_ulid(*now)));
+    let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
+    let effect = match act {
+        GrantAct::Cap { .. } | GrantAct::Group { .. } | GrantAct::Revoke { .. } => {
+            let meant: BTreeSet<&GrantId> = rows.iter().map(|row| &row.line.id).collect();
+            let changed = |grant: &Grant| {
+                if meant.contains(&grant.id) { preview::changed(&act, grant, &programme.settings) } else { None }
+            };
+            site.table.effect_on_budget(programme, &budget, changed, *now).await?
+        }
+        GrantAct::Pause { .. } | GrantAct::Resume | GrantAct::Resend | GrantAct::Remind | GrantAct::Allow => {
+            BudgetEffect::default()
+        }
+    };
+    let preview = Preview::of(&act, &rows, &budget, effect);
+    let is_offered = unknown.is_empty() && count > 0 && preview.has_room();
+    let bulk = is_offered.then(|| format!("{}-{hash}", new_ulid(*now)));
     rows.truncate(ON_A_PAGE);
     let mut listing = Listing::of(
         ("Students", "grant"),
@@ -214,11 +233,22 @@ pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
     );
     listing.caption =
         if count > ON_A_PAGE { format!("The first {ON_A_PAGE} of {count}") } else { "All of them".to_owned() };
-    page.found = Some(Found { count, unknown, bulk, listing });
+    let implied = budget.implied(&programme.settings, *now);
+    page.found = Some(Found { count, typed, preview, budget, implied, unknown, bulk, listing });
     match page.is_other {
         true => Err(AppError::page(StatusCode::CONFLICT, Ok(site.page(&page)))),
         false => Ok(site.page(&page)),
     }
+}
+
+/// Has pages tell no more of a job that has ended.
+async fn put_away(post: &Post<Faculty>) -> Answer {
+    let Post { site, access, fields, deadline, .. } = post;
+    let id = &access.programme.id;
+    let job: Option<Ulid> = fields.filled("job").and_then(|job| job.parse().ok());
+    let job = job.ok_or_else(|| AppError::unprocessable("The form did not say which line is put away."))?;
+    let notice = if site.table.put_job_away(id, job, *deadline).await? { Notice::JobPutAway } else { Notice::Already };
+    Ok(site.done(&paths::programme(id), &notice))
 }
 
 /// The preview that a form names, and the hash of the grants that it listed.
@@ -265,7 +295,10 @@ pub(crate) async fn act_on(
             None
         }
         GrantAct::Cap { cap, reason } => {
-            let set = |view: &View, now| view.set_cap(own_cap(*cap, view), by, reason.as_deref(), now);
+            let set = |view: &View, now| {
+                let cap = own_cap(*cap, &view.grant, &view.programme.settings);
+                view.set_cap(cap, by, reason.as_deref(), now)
+            };
             table.act(at, set).await?.refusal()
         }
         GrantAct::Allow => {

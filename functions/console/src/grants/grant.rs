@@ -118,13 +118,13 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
             state: match attempt.gone {
                 _ if grant.live() == Some(attempt) => match attempt.switch {
                     SwitchState::On => "in use",
-                    SwitchState::OffOrdered { .. } => "held, and still to be switched off",
-                    SwitchState::Off { .. } => "held",
+                    SwitchState::OffOrdered { .. } => "paused, and still to be switched off",
+                    SwitchState::Off { .. } => "paused",
                     SwitchState::OnOrdered { .. } => "still to be switched on",
                 },
-                None => "retired",
-                Some(KeyAbsence::Missing) => "not at the provider any more",
-                Some(KeyAbsence::Purged) => "deleted at the provider",
+                None => "replaced or ended",
+                Some(KeyAbsence::Missing) => "not at OpenRouter any more",
+                Some(KeyAbsence::Purged) => "deleted at OpenRouter",
             },
             spent: reading.map(|reading| reading.used.counted(byok)).unwrap_or_default(),
             shown_at: attempt.shown_at.map(|at| column_time(at, zone)).unwrap_or_default(),
@@ -193,10 +193,10 @@ fn stopped_by(view: &View, row: &GrantRow, keys: &[KeyLine], credit: Option<Usd>
         (row.left < Usd::CENT, "Nothing is left of the cap."),
         (
             keys.iter().filter_map(|key| key.limit).any(|(_, left)| left < Usd::CENT),
-            "Nothing is left of its key's limit at the provider.",
+            "Nothing is left of its key's limit at OpenRouter.",
         ),
         (!view.grant.has_reservation && room < row.left, "The programme's budget has no room for its cap."),
-        (credit.is_some_and(|credit| credit < Usd::CENT), "The account at the provider has no credit left."),
+        (credit.is_some_and(|credit| credit < Usd::CENT), "The account at OpenRouter has no credit left."),
     ];
     stops.into_iter().find(|(is_used_up, _)| *is_used_up && !view.grant.is_over()).map(|(_, why)| why)
 }

@@ -60,10 +60,10 @@ struct GrantListPage<'a> {
 pub(crate) struct GrantRow<'a> {
     pub(crate) programme: &'a Programme,
     pub(crate) line: GrantLine,
-    state: ShownState,
-    cap: Usd,
+    pub(super) state: ShownState,
+    pub(super) cap: Usd,
     /// What was spent of the cap.
-    in_window: Usd,
+    pub(super) in_window: Usd,
     /// The spending in the requested span; without one in the current window, and in a file in all.
     spent: Sum,
     lifetime: Usd,
@@ -247,7 +247,21 @@ impl<'a> GrantRow<'a> {
 
     /// Whether this person has not claimed and is to, and mail reaches them.
     pub(super) fn may_be_reminded(&self) -> bool {
-        self.state == ShownState::Invited && self.not_mailed.is_none() && !self.line.person.address.is_none()
+        self.state == ShownState::Invited && self.may_be_mailed()
+    }
+
+    pub(super) fn may_be_mailed(&self) -> bool {
+        let line = &self.line;
+        !line.state.is_over()
+            && line.holds.dropped.is_none()
+            && self.not_mailed.is_none()
+            && !line.person.address.is_none()
+    }
+
+    /// Whether it has a key that nothing but a pause keeps off.
+    pub(super) fn works_once_resumed(&self) -> bool {
+        let holds = &self.line.holds;
+        holds.paused.is_some() && holds.dropped.is_none() && !holds.unused && self.line.live_key().is_some()
     }
 
     fn key(&self) -> String {

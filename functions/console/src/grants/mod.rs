@@ -4,6 +4,7 @@ mod acts;
 pub(crate) mod bulk;
 mod grant;
 mod list;
+mod preview;
 
 pub(crate) use acts::act;
 pub(crate) use grant::page as grant;

@@ -102,7 +102,7 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Quer
         chart: Chart::of(&spent, &outlook),
         outlook,
         waiting: WaitingItems::of_programme(&site, &access, (&mores, &requests, file.as_ref())).await?,
-        jobs: JobLine::of_programme(programme, &jobs, now),
+        jobs: JobLine::of_programme(&site, programme, &jobs, access.is_faculty()).await,
         spent: context.figure(&spent, span, had_a_key),
         as_of: sync.listed_at.map(time),
         bar,

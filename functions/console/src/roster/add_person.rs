@@ -81,7 +81,7 @@ async fn apply(post: &Post<Faculty>, mut steps: Vec<Step>) -> Answer {
         _ => Notice::PersonChanged,
     };
     for step in steps.chunks(1) {
-        if let Some(why) = import::apply(&post.site, programme, None, step, post.author()).await?.first() {
+        if let Some((_, why)) = import::apply(&post.site, programme, None, step, post.author()).await?.first() {
             return Err(AppError::conflict(refused(*why)));
         }
     }

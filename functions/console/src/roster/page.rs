@@ -79,7 +79,7 @@ pub(super) async fn show(
         programme,
         may_edit,
         may_remind: may_edit && now < programme.settings.claim_closes_at(),
-        jobs: JobLine::of_programme(programme, &jobs, now),
+        jobs: JobLine::of_programme(site, programme, &jobs, access.is_faculty()).await,
         waiting: waiting(previews, now).map(|file| (time(file.until), file)),
         applied: applied(&imports, now, time),
         file,

@@ -67,7 +67,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
     Ok(site.page(&SettingsPage {
         frame: PageFrame::of(site, &access.visitor),
         programme,
-        jobs: JobLine::of_programme(programme, &jobs, now),
+        jobs: JobLine::of_programme(site, programme, &jobs, access.is_faculty()).await,
         may_edit: access.is_faculty() && programme.closed_at.is_none(),
         groups: groups(&edited, |field| field.owner != Owner::Creator),
         version: edit::version(programme, budget.limit),

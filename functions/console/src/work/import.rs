@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use bursar_core::domain::grant::{ChangeRefused, HoldKind};
-use bursar_core::store::{GrantAct, INVITED_AT_ONCE, NewPerson};
+use bursar_core::store::{GrantAct, INVITED_AT_ONCE, NewPerson, UndoneStep, WhyUndone};
 use futures_util::stream::{StreamExt, iter};
 
 use super::jobs::{self, AGAIN_AFTER, JobDeadlines};
@@ -24,7 +24,10 @@ pub(super) async fn carry_on(site: &Site, mut job: Job, until: JobDeadlines) -> 
         let at = site.clock.now();
         if job.pass.next >= job.all {
             let waiting = match &act {
-                Some(act) => site.table.waiting_for_provider(&job.programme, act).await?,
+                Some(act) => {
+                    let waiting = site.table.waiting_for_provider(&job, import, act).await?;
+                    waiting.min(job.all.saturating_sub(job.refused))
+                }
                 None => 0,
             };
             if waiting > 0 {
@@ -54,6 +57,8 @@ pub(super) async fn carry_on(site: &Site, mut job: Job, until: JobDeadlines) -> 
             let applied: Vec<Result<Vec<_>>> = iter(applied).buffer_unordered(SIDE_BY_SIDE).collect().await;
             let refused: Vec<Vec<_>> = applied.into_iter().collect::<Result<_>>()?;
             job.refused += u32::try_from(refused.iter().map(Vec::len).sum::<usize>())?;
+            let undone = refused.into_iter().flatten();
+            job.note_undone(undone.map(|(grant, why)| UndoneStep { grant, why: WhyUndone::Refused(why) }));
             job.pass.next += u32::try_from(round.iter().map(|unit| unit.len()).sum::<usize>())?;
             (job.done, job.advanced_at) = (job.pass.next, now);
             let state = job.state.clone();
@@ -77,14 +82,14 @@ fn units(steps: &[Step]) -> Vec<&[Step]> {
     steps.chunk_by(belong_together).flat_map(|alike| alike.chunks(INVITED_AT_ONCE)).collect()
 }
 
-/// Applies the steps of a unit, and returns why the rules refused some of them.
+/// Applies the steps of a unit, and returns whose the rules refused, and why.
 pub(crate) async fn apply(
     site: &Site,
     programme: &ProgrammeId,
     act: Option<&GrantAct>,
     unit: &[Step],
     by: Author<'_>,
-) -> Result<Vec<ChangeRefused>> {
+) -> Result<Vec<(GrantId, ChangeRefused)>> {
     let table = &site.table;
     let at = |grant| ActContext { programme, grant, now: by.now, deadline: by.deadline };
     let mut added = Vec::new();
@@ -123,7 +128,8 @@ pub(crate) async fn apply(
             }
             Step::Absent { .. } => None,
         };
-        refused.extend(outcome.filter(|why| *why != ChangeRefused::Unchanged));
+        let why = outcome.filter(|why| *why != ChangeRefused::Unchanged);
+        refused.extend(step.grant().cloned().zip(why));
     }
     if !added.is_empty() {
         table.invite(programme, &added, by).await?;

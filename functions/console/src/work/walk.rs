@@ -8,7 +8,7 @@ use anyhow::Result;
 use bursar_core::domain::grant::{Attempt, GrantState, ListedLimit, NotMoved, Order, OrderKind};
 use bursar_core::domain::programme::guardrail::Guardrail;
 use bursar_core::orders::NotCarriedOut;
-use bursar_core::store::{ActOutcome, Pass};
+use bursar_core::store::{ActOutcome, Pass, UndoneStep, WhyUndone};
 use futures_util::future::try_join_all;
 
 use super::Outage;
@@ -35,19 +35,24 @@ pub(super) async fn carry_on(site: &Site, mut job: Job, until: JobDeadlines, out
             let (job, guardrails) = (&job, &guardrails);
             Box::pin(async move {
                 let at = ActContext { programme: &job.programme, grant: &id, now, deadline: until.deadline };
-                step(site, job, at, grant, guardrails, outage).await
+                let end = step(site, job, at, grant, guardrails, outage).await?;
+                Ok::<_, StoreError>((id, end))
             })
         });
         let ends = try_join_all(steps).await?;
-        let count = |is: StepEnd| u32::try_from(ends.iter().filter(|end| **end == is).count());
+        if job.pass.after.is_none() {
+            job.undone.clear();
+        }
+        let undone: Vec<UndoneStep> = ends.iter().filter_map(undone).collect();
         let Pass { seen, waiting, refused, .. } = job.pass;
         job.pass = Pass {
             after: Some(last),
             seen: seen + u32::try_from(ends.len())?,
-            waiting: waiting + count(StepEnd::Waits)?,
-            refused: refused + count(StepEnd::Refused)?,
+            waiting: waiting + u32::try_from(ends.iter().filter(|(_, end)| *end == StepEnd::Waits).count())?,
+            refused: refused + u32::try_from(undone.len())?,
             ..job.pass
         };
+        job.note_undone(undone);
         let done = job.pass.seen - job.pass.waiting;
         if job.done < done {
             (job.done, job.advanced_at) = (done, site.clock.now());
@@ -75,8 +80,13 @@ enum StepEnd {
     Done,
     /// The provider is still to confirm something, or a key is just being made.
     Waits,
-    /// It cannot be done: the provider does not know the key.
-    Refused,
+    /// It cannot be done.
+    Refused(WhyUndone),
+}
+
+fn undone((grant, end): &(GrantId, StepEnd)) -> Option<UndoneStep> {
+    let StepEnd::Refused(why) = end else { return None };
+    Some(UndoneStep { grant: grant.clone(), why: *why })
 }
 
 /// Does a step. One grant that cannot be read does not keep the others from theirs.
@@ -94,7 +104,7 @@ async fn step(
     };
     if let Err(error @ StoreError::Corrupt { .. }) = &end {
         tracing::error!(grant = %at.grant, %error, "a step of a job cannot be done");
-        return Ok(StepEnd::Refused);
+        return Ok(StepEnd::Refused(WhyUndone::Unreadable));
     }
     end
 }
@@ -152,7 +162,7 @@ async fn carried_out(site: &Site, at: ActContext<'_>, outage: &Outage) -> Result
     let is_missing = |order: &Order| grant.attempt(order.epoch).is_some_and(Attempt::is_missing);
     Ok(match left.is_empty() {
         true => StepEnd::Done,
-        false if left.iter().all(is_missing) => StepEnd::Refused,
+        false if left.iter().all(is_missing) => StepEnd::Refused(WhyUndone::NoSuchKey),
         false => StepEnd::Waits,
     })
 }

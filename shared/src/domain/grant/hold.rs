@@ -57,7 +57,8 @@ impl Holds {
 }
 
 /// Why a grant is not held, released, given another cap or another line of the roster, or mailed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ChangeRefused {
     /// It is so already. What its key is to be told may still be pending, so pressing again does no harm.
     Unchanged,

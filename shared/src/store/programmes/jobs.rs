@@ -6,7 +6,7 @@
 //! Whoever took a job writes its checkpoint on condition that nobody has written since. So another who takes it over after the
 //! lease, or a person who starts it anew, ends the former runner. Of a programme's jobs one runs at a time: the oldest.
 
-use crate::domain::grant::{Person, PersonChange, Urgency};
+use crate::domain::grant::{ChangeRefused, Person, PersonChange, Urgency};
 use crate::store::prelude::*;
 use crate::store::{INVITED_AT_ONCE, ImportPart, Kept};
 
@@ -28,6 +28,12 @@ pub struct Job {
     pub all: u32,
     /// Steps that the rules refused when it was their turn.
     pub refused: u32,
+    /// The first of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undone: Vec<UndoneStep>,
+    /// Whether somebody has read what became of it, and pages tell of it no more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub put_away: bool,
     /// How far the present pass over the steps has come.
     pub pass: Pass,
     pub started_at: Moment,
@@ -60,6 +66,26 @@ pub enum Work {
     /// Gives keys the limits and the guardrails that follow from other settings.
     Limits,
 }
+
+/// A step that was refused: whose, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UndoneStep {
+    pub grant: GrantId,
+    pub why: WhyUndone,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhyUndone {
+    Refused(ChangeRefused),
+    /// The provider says that it has no such key.
+    NoSuchKey,
+    /// The record cannot be read.
+    Unreadable,
+}
+
+/// How many steps a job names that were refused.
+const MOST_NAMED: usize = 20;
 
 /// One pass over a job's steps. A walk whose steps wait for the provider begins another pass later.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,6 +152,8 @@ impl Job {
             done: 0,
             all,
             refused: 0,
+            undone: Vec::new(),
+            put_away: false,
             pass: Pass::default(),
             started_at: now,
             advanced_at: now,
@@ -135,6 +163,12 @@ impl Job {
 
     pub fn is_running(&self) -> bool {
         matches!(self.state, JobState::Running { .. } | JobState::Waiting { .. })
+    }
+
+    /// Notes steps that were refused, by their grants.
+    pub fn note_undone(&mut self, steps: impl IntoIterator<Item = UndoneStep>) {
+        self.undone.extend(steps);
+        self.undone.truncate(MOST_NAMED);
     }
 
     /// The job, ended for a reason. Its runner finds that somebody else has written it.
@@ -269,6 +303,13 @@ impl Table {
         let transaction = self.transaction().put(&after, AS_READ, &as_read(&job))?;
         let is_mine = self.commit_once(transaction.unaudited(Unaudited::Job), deadline).await?;
         Ok(is_mine.then_some(after))
+    }
+
+    /// Has pages tell of a job no more that has ended. Returns `false` if they do not.
+    pub async fn put_job_away(&self, of: &ProgrammeId, job: Ulid, deadline: Deadline) -> Result<bool, StoreError> {
+        let is_it = |it: &Job| it.job == job && !it.is_running() && !it.put_away;
+        let Some(job) = self.jobs(of).await?.into_iter().find(is_it) else { return Ok(false) };
+        Ok(self.set_job(Job { put_away: true, ..job }, deadline).await?.is_some())
     }
 }
 
@@ -516,18 +557,23 @@ impl Table {
         Ok(steps.concat())
     }
 
-    /// For how many grants of a programme the provider is still to confirm what such an act orders. The index is a moment behind.
-    pub async fn waiting_for_provider(&self, programme: &ProgrammeId, act: &GrantAct) -> Result<u32, StoreError> {
+    /// For how many of the grants that a job acted on the provider is still to confirm something. The index is a moment behind.
+    pub async fn waiting_for_provider(&self, job: &Job, import: Ulid, act: &GrantAct) -> Result<u32, StoreError> {
         let ends = matches!(act, GrantAct::Pause { .. } | GrantAct::Revoke { .. });
-        let mut waiting = 0;
+        let mut waiting = HashSet::new();
         for urgency in if ends { [Urgency::Leak, Urgency::Disable] } else { [Urgency::Disable, Urgency::Limit] } {
             let count = |item: &items::Item| {
-                let of = keys::grant_of(&items::key_of(item));
-                waiting += u32::from(of.is_some_and(|(of, _)| of == *programme));
+                let of = keys::grant_of(&items::key_of(item)).filter(|(of, _)| *of == job.programme);
+                waiting.extend(of.map(|(_, grant)| grant));
             };
             self.each_in(Queue::Order(urgency), None, count).await?;
         }
-        Ok(waiting)
+        if waiting.is_empty() {
+            return Ok(0);
+        }
+        let acted_on = self.steps_of(import).await?.into_iter().filter_map(|step| step.grant().cloned());
+        let waits = acted_on.filter(|grant| waiting.contains(grant) && job.undone.iter().all(|of| of.grant != *grant));
+        Ok(u32::try_from(waits.count()).unwrap_or(u32::MAX))
     }
 
     /// The steps from this one on that are done together; empty after the last.

@@ -1,0 +1,97 @@
+//! The end of a programme: first a page that says in numbers what it does, then the act, once the programme's name is typed. Faculty see
+//! the same page and ask the admins.
+
+use bursar_core::domain::grant::ShownState;
+use bursar_core::domain::programme::request::CLOSE;
+use bursar_core::store::GrantLine;
+
+use crate::prelude::*;
+use crate::programmes::ask;
+use crate::waiting;
+use crate::work::jobs;
+
+/// What the form carries from the page before.
+const CARRIED: [&str; 2] = ["reason", "request"];
+
+#[derive(Template)]
+#[template(path = "close.html")]
+struct ClosePage<'a> {
+    frame: PageFrame<'a>,
+    programme: &'a Programme,
+    budget: Usd,
+    /// Nothing where a student's record cannot be read.
+    effect: Option<Effect>,
+    carried: Vec<(&'static str, &'a str)>,
+    /// What was typed that is not the programme's name.
+    wrong: Option<&'a str>,
+}
+
+struct Effect {
+    /// The keys that work or are being made.
+    keys: usize,
+    /// The students who have no key that works, and could get one.
+    without: usize,
+    spent: Usd,
+    unspent: Usd,
+}
+
+impl Effect {
+    fn of(lines: &[GrantLine], budget: &Budget, settings: &Settings, now: Moment) -> Effect {
+        let count = |states: &[ShownState]| {
+            lines.iter().filter(|line| states.contains(&line.state.shown_with(&line.holds))).count()
+        };
+        let spent: Usd = lines.iter().map(|line| line.spent(settings, now).0).sum();
+        Effect {
+            keys: count(&[ShownState::Live, ShownState::Minting]),
+            without: count(&[ShownState::Invited, ShownState::Paused, ShownState::Stopped]),
+            spent: spent + budget.assigned,
+            unspent: (budget.reserved - budget.assigned - spent).or_zero(),
+        }
+    }
+}
+
+pub(crate) async fn close(post: Post<Faculty>) -> Answer {
+    let Post { site, access, fields, deadline, .. } = &post;
+    let Programme { id, settings, closed_at, .. } = &access.programme;
+    let done = |notice: &Notice| Ok(site.done(&paths::programme(id), notice));
+    if closed_at.is_some() {
+        // The press before may have died on its way.
+        if access.is_admin() {
+            waiting::answer(&post).await?;
+        }
+        return done(&Notice::Already);
+    }
+    let Some(typed) = fields.filled("confirm") else { return look(&post, None).await };
+    if !typed.split_whitespace().eq(settings.name.split_whitespace()) {
+        return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, look(&post, Some(typed)).await));
+    }
+    if !access.is_admin() {
+        ask(&post, CLOSE, "Close the programme", "now, which ends every key".to_owned(), String::new()).await?;
+        return done(&Notice::CloseAsked);
+    }
+    site.table.close(id, post.author()).await?;
+    jobs::in_a_request(site, id, *deadline).await;
+    waiting::answer(&post).await?;
+    done(&Notice::Closed)
+}
+
+async fn look(post: &Post<Faculty>, wrong: Option<&str>) -> Answer {
+    let Post { site, access, fields, now, .. } = post;
+    let programme = &access.programme;
+    let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
+    let effect = match site.table.grant_lines(&programme.id, [None, None]).await {
+        Ok(lines) => Some(Effect::of(&lines, &budget, &programme.settings, *now)),
+        // It can be closed all the same.
+        Err(StoreError::Corrupt { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let page = ClosePage {
+        frame: PageFrame::of(site, &access.visitor),
+        programme,
+        budget: budget.limit,
+        effect,
+        carried: CARRIED.into_iter().filter_map(|name| Some((name, fields.filled(name)?))).collect(),
+        wrong,
+    };
+    Ok(site.page(&page))
+}

@@ -1,0 +1,99 @@
+//! What an act on many does, in numbers, before it is done.
+
+use std::cmp::Reverse;
+
+use bursar_core::domain::grant::{BudgetEffect, GrantState, ShownState};
+use bursar_core::domain::values::format::counted;
+use bursar_core::store::GrantAct;
+
+use super::acts::own_cap;
+use super::list::GrantRow;
+use crate::prelude::*;
+
+pub(super) struct Preview {
+    /// The act, as the heading and the button say it.
+    pub(super) title: String,
+    /// The keys that stop, or that work again.
+    pub(super) keys: usize,
+    pub(super) mails: usize,
+    /// The caps of now, each with the students who have it, the most frequent first.
+    pub(super) caps: Vec<(Usd, usize)>,
+    pub(super) own_caps: usize,
+    /// The students who have spent the new cap already.
+    pub(super) used_up: usize,
+    /// Those who were removed or have ended.
+    pub(super) over: usize,
+    pub(super) effect: BudgetEffect,
+    /// How much of the budget is neither spent nor promised.
+    pub(super) room: Usd,
+}
+
+impl Preview {
+    pub(super) fn of(act: &GrantAct, rows: &[GrantRow<'_>], budget: &Budget, effect: BudgetEffect) -> Preview {
+        let standing = || rows.iter().filter(|row| !row.line.state.is_over());
+        let mut caps = BTreeMap::<Usd, usize>::new();
+        standing().for_each(|row| *caps.entry(row.cap).or_default() += 1);
+        let mut caps: Vec<(Usd, usize)> = caps.into_iter().collect();
+        caps.sort_by_key(|(_, students)| Reverse(*students));
+        let all = counted(u64::try_from(rows.len()).unwrap_or(u64::MAX), "student", "students");
+        let title = match act {
+            GrantAct::Pause { .. } => format!("Pause {all}"),
+            GrantAct::Resume => format!("Resume {all}"),
+            GrantAct::Revoke { .. } => format!("Remove {all} for good"),
+            GrantAct::Cap { cap: Some(cap), .. } => format!("Set the cap of {all} to {}", cap.to_dollars_down()),
+            GrantAct::Cap { cap: None, .. } => format!("Give {all} the cap of their group or programme again"),
+            GrantAct::Group { group: Some(group) } => format!("Move {all} to the group {group}"),
+            GrantAct::Group { group: None } => format!("Take {all} out of their group"),
+            GrantAct::Allow => format!("Allow {all} one more replacement"),
+            GrantAct::Resend => format!("Send {all} the invitation again"),
+            GrantAct::Remind => format!("Remind {all} to claim a key"),
+        };
+        let has_key = |row: &&GrantRow<'_>| matches!(row.state, ShownState::Live | ShownState::Minting);
+        let new_cap = if let GrantAct::Cap { cap, .. } = act { *cap } else { None };
+        let is_used_up = |row: &&GrantRow<'_>| new_cap.is_some_and(|cap| cap - row.in_window < Usd::CENT);
+        Preview {
+            title,
+            keys: if *act == GrantAct::Resume {
+                standing().filter(|row| row.works_once_resumed()).count()
+            } else {
+                standing().filter(has_key).count()
+            },
+            mails: standing().filter(|row| row.may_be_mailed()).count(),
+            own_caps: standing().filter(|row| row.line.own_cap.is_some()).count(),
+            used_up: standing().filter(has_key).filter(is_used_up).count(),
+            over: rows.len() - standing().count(),
+            caps,
+            effect,
+            room: (budget.limit - budget.reserved).or_zero(),
+        }
+    }
+
+    /// The caps of now: `$20 for 18, $30 for 2`, or only `$20`.
+    pub(super) fn caps_in_words(&self) -> String {
+        match &self.caps[..] {
+            [(cap, _)] => cap.to_dollars_down(),
+            several => {
+                let each = several.iter().map(|(cap, students)| format!("{} for {students}", cap.to_dollars_down()));
+                each.collect::<Vec<_>>().join(", ")
+            }
+        }
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.effect.needed <= self.room
+    }
+}
+
+/// The grant as an act leaves it, where that concerns the budget.
+pub(super) fn changed(act: &GrantAct, grant: &Grant, settings: &Settings) -> Option<Grant> {
+    let mut after = grant.clone();
+    match act {
+        GrantAct::Cap { cap, .. } => after.own_cap = own_cap(*cap, grant, settings),
+        GrantAct::Group { group } => after.group.clone_from(group),
+        GrantAct::Revoke { .. } => (after.state, after.has_reservation) = (GrantState::Revoked, false),
+        GrantAct::Pause { .. } | GrantAct::Resume | GrantAct::Resend | GrantAct::Remind | GrantAct::Allow => {
+            return None;
+        }
+    }
+    Some(after).filter(|_| !grant.is_over())
+}
