@@ -401,7 +401,7 @@ async fn a_corrected_address_takes_the_grant_along_and_leaves_the_former_nothing
     let text = notice.text.as_ref().unwrap();
     assert!(text.contains("put another address on its roster") && !text.contains("ada@"), "{text}");
     let told = faye.get(&at).await;
-    let mails = ["notice to the former address", "invitation", "invitation"];
+    let mails = ["invitation", "invitation", "notice to the former address"];
     let mut kinds = told.attributes("mail", "data-kind");
     kinds.sort();
     assert_eq!(kinds, mails);
