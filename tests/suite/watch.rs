@@ -233,6 +233,6 @@ async fn what_cannot_be_read_keeps_nothing_else_from_being_told() {
     assert!(campus.has_logged("\"hours_without_sync\":72"));
     campus.settle().await;
     let subjects = campus.subjects("account");
-    assert!(subjects.contains(&"No check at OpenRouter was ever complete".to_owned()), "{subjects:?}");
+    assert!(subjects.contains(&"No complete check at OpenRouter yet".to_owned()), "{subjects:?}");
     campus.finish_unjudged().await;
 }

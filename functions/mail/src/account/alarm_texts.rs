@@ -98,7 +98,7 @@ impl AlarmText {
                     Some(last) => {
                         format!("No complete check at OpenRouter for {} hours", alarm.found_at.duration_since(*last).as_hours())
                     }
-                    None => "No check at OpenRouter was ever complete".to_owned(),
+                    None => "No complete check at OpenRouter yet".to_owned(),
                 },
                 facts: vec![("Last complete check", last.map_or("never".to_owned(), utc))],
                 next: "Nobody knows what was spent since then, alerts wait, and keys made elsewhere are not noticed. Check the log of \
