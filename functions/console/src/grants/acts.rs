@@ -8,6 +8,7 @@ use bursar_core::web::form::LONGEST_REASON;
 
 use super::grant;
 use crate::access::Assistants;
+use crate::form::ShownField;
 use crate::prelude::*;
 use crate::roster::TypedPerson;
 use crate::settings;
@@ -356,6 +357,13 @@ impl ActForms {
             address: Form::blank().apart("corrected-", ""),
             revoke: Form::blank().apart("revoke-", ""),
         }
+    }
+
+    /// The reason of a decline, which unlike the others is for the student.
+    pub(super) fn decline(&self) -> Vec<ShownField<'_>> {
+        let mut fields = self.more.only("reason");
+        fields.iter_mut().for_each(|field| field.label = "What the student reads");
+        fields
     }
 }
 
