@@ -339,7 +339,7 @@ async fn request_is_made_once() {
             let campus = Campus::with_keys(&["ada"]).await;
             campus.set(|settings| settings.people.faculty = vec![address("faye")]).await;
             let faye = campus.student("faye").await;
-            let page = faye.get(&campus.console("")).await;
+            let page = faye.get(&campus.console("/settings")).await;
             (campus, (faye, page))
         },
         act: async |campus: &Campus, (faye, page): &(Visitor, Page)| {

@@ -7,235 +7,131 @@ use crate::domain::values::format::counted;
 use crate::domain::values::money::Usd;
 use crate::prelude::*;
 
-/// What a form did. A handler of a form ends in one of these ([`Site::done`](super::Site::done)).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Notice {
-    /// What was asked for was so before; of forms that are sent twice, the second finds it done.
-    Already,
+/// Each notice beside its sentence, with the values that this names.
+macro_rules! notices {
+    ($($notice:ident $({ $($value:ident: $of:ty),* })? => $sentence:expr;)*) => {
+        /// What a form did. A handler of a form ends in one of these ([`Site::done`](super::Site::done)).
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum Notice {
+            $($notice $({ $($value: $of),* })?,)*
+        }
 
-    SignedIn {
-        has_role: bool,
-    },
-    SignedOut {
-        everywhere: bool,
-    },
-    MailsChosen,
-    KeyLeaked,
-    KeyHandedBack,
-    KeyRead,
-    KeyResumed,
-    MoreAsked,
+        impl Notice {
+            pub fn in_words(&self) -> String {
+                match self {
+                    $(Notice::$notice $({ $($value),* })? => $sentence.into(),)*
+                }
+            }
+        }
+    };
+}
 
-    ProgrammeMade {
-        has_roster: bool,
-    },
-    CopyMade {
-        with_roster: bool,
-    },
-    Saved,
-    /// Wishes for the admins, in words, and whether the rest of the form was saved.
-    Asked {
-        wishes: Vec<String>,
-        is_rest_saved: bool,
-    },
-    RequestDecided {
-        is_approved: bool,
-    },
-    CloseAsked,
-    CopyAsked,
-    Closed,
-    GroupsSaved,
-    TierSaved {
-        is_removed: bool,
-    },
+notices! {
+    // Of forms that are sent twice, the second finds it done.
+    Already => "That was so already, so nothing was changed.";
 
-    PersonAdded,
-    PersonChanged,
-    RosterApplied {
-        added: u64,
-        dropped: u64,
-        others: u64,
-    },
-    DropsUndone {
-        people: u64,
-    },
-    TokenEnded,
+    SignedIn { has_role: bool } => if *has_role {
+        "You are signed in for 8 hours, or until you have done nothing here for an hour."
+    } else {
+        "You are signed in for 30 minutes."
+    };
+    SignedOut { everywhere: bool } => if *everywhere {
+        "You are signed out here and in every other browser."
+    } else {
+        "You are signed out."
+    };
+    MailsChosen => "Saved: from now on you get the mails that you chose.";
+    KeyLeaked => "Your key is reported as leaked and being switched off. You can replace it: a new key has what is left of your credit.";
+    KeyHandedBack => "You handed your key back. It stops working, and what you did not spend goes back to the programme.";
+    KeyRead => "What your key has used was checked just now.";
+    KeyResumed => "Your key works again.";
+    MoreAsked => "You asked for more. Those who run the programme have it by mail; you get a mail when they have decided.";
 
-    Paused,
-    Resumed,
-    InvitationSent,
-    MailTriedAgain,
-    Revoked,
-    ReplacementAllowed,
-    CapSet {
-        cap: Usd,
-    },
-    MoreDeclined,
-    AddressCorrected,
-    ManyBegun {
-        students: u64,
-    },
-    JobPutAway,
+    ProgrammeMade { has_roster: bool } => if *has_roster {
+        "The programme is made. Next, put people on its roster."
+    } else {
+        "The cost centre is made. Next, give it keys on the account page."
+    };
+    CopyMade { with_roster: bool } => if *with_roster {
+        "This is the copy. The people of the roster are being put on it and get their invitations."
+    } else {
+        "This is the copy. Next, put people on its roster."
+    };
+    Saved => "Saved.";
+    // What is wished, in words, and whether the rest of the form was saved.
+    Asked { wishes: Vec<String>, is_rest_saved: bool } => format!(
+        "Asked the admins for: {}. They have it by mail, and you get a mail when they have decided.{}",
+        wishes.join("; "),
+        if *is_rest_saved { " The rest is saved." } else { "" }
+    );
+    RequestDecided { is_approved: bool } => if *is_approved {
+        "Approved and done. The person who asked is told by mail."
+    } else {
+        "Declined. The person who asked is told by mail; nothing was changed."
+    };
+    CloseAsked => "Asked the admins to close the programme. They have it by mail; until they have decided, all goes on.";
+    CopyAsked => "Asked the admins for the copy. They have it by mail.";
+    Closed => "The programme is closed. Every key is being switched off; the line below says how far that is.";
+    GroupsSaved => "The groups are saved. Keys that exist get their new limits and models within minutes.";
+    TierSaved { is_removed: bool } => if *is_removed {
+        "The model list is removed."
+    } else {
+        "The model list is saved. Keys under it may call what it names within minutes."
+    };
 
-    AlertSentAgain,
-    TestAlertSent,
+    PersonAdded => "This person is on the roster, and gets an invitation within minutes.";
+    PersonChanged => "What is known of this person is changed.";
+    RosterApplied { added: u64, dropped: u64, others: u64 } => {
+        let mut said = format!("The roster is applied: {} added", counted(*added, "person", "people"));
+        if *dropped > 0 {
+            said += &format!(", {dropped} dropped");
+        }
+        if *others > 0 {
+            said += &format!(", {others} changed");
+        }
+        said + if *added > 0 { ". Invitations go out within minutes." } else { "." }
+    };
+    DropsUndone { people: u64 } => format!(
+        "{} back on the roster, and a key that worked before works again within minutes.",
+        counted(*people, "person is", "people are")
+    );
+    TokenEnded => "The registrar's token has ended: no file is taken with it any more.";
 
-    AdminAdded,
-    AdminRemoved,
-    SignInAgain,
-    KeyDisabled,
-    KeyLimited {
-        limit: Usd,
-    },
-    Released,
-    AccountConfirmed,
-    MailSentAgain {
-        mails: u64,
-    },
-    KeysGiven {
-        keys: u64,
-    },
-    KeysTakenBack {
-        keys: u64,
-    },
-    ErasureBegun,
+    Paused => "Paused: the key does not work until it is resumed.";
+    Resumed => "Resumed: the key works again.";
+    InvitationSent => "The invitation is sent again, within minutes.";
+    MailTriedAgain => "Mail goes to this address again. Should it come back, this page says so.";
+    Revoked => "Removed for good: the key stops working now.";
+    ReplacementAllowed => "This student may replace the key once more.";
+    CapSet { cap: Usd } => format!(
+        "The cap is {} now, and what was spent counts against it. The student is told by mail.",
+        cap.to_dollars_down()
+    );
+    MoreDeclined => "Declined. The student is told by mail, with your sentence; the cap stays as it is.";
+    AddressCorrected => "The address is corrected. The invitation goes to the new one, and a notice to the former.";
+    ManyBegun { students: u64 } => format!(
+        "Begun for {}. The overview says how far it is.",
+        counted(*students, "student", "students")
+    );
+    JobPutAway => "Put away: pages tell of it no more.";
+
+    AlertSentAgain => "The alert is sent again, within minutes.";
+    TestAlertSent => "A test alert is on its way to you. Nobody else gets it.";
+
+    AdminAdded => "This person is an admin now. All admins are told by mail.";
+    AdminRemoved => "This person is no admin any more, and signed out. All admins are told by mail.";
+    SignInAgain => "Nobody was made an admin: for that, sign in afresh, since you did so more than ten minutes ago. Then add them again.";
+    KeyDisabled => "OpenRouter has disabled the key.";
+    KeyLimited { limit: Usd } => format!("The key has a limit of {} now.", limit.to_dollars_down());
+    Released => "What the safety limit held back is done by the next check.";
+    AccountConfirmed => "The management key is confirmed as this account's.";
+    MailSentAgain { mails: u64 } => format!("{} sent again, within minutes.", counted(*mails, "mail is", "mails are"));
+    KeysGiven { keys: u64 } => format!("{} counted for that programme from now on.", counted(*keys, "key is", "keys are"));
+    KeysTakenBack { keys: u64 } => format!("{} no owner any more.", counted(*keys, "key has", "keys have"));
+    ErasureBegun => "The erasure has begun. This page says how far it is, and becomes the receipt.";
 }
 
 impl Notice {
-    pub fn in_words(&self) -> String {
-        let sentence = match self {
-            Notice::Already => "That was so already, so nothing was changed.",
-
-            Notice::SignedIn { has_role: true } => {
-                "You are signed in for 8 hours, or until you have done nothing here for an hour."
-            }
-            Notice::SignedIn { has_role: false } => "You are signed in for 30 minutes.",
-            Notice::SignedOut { everywhere: true } => "You are signed out here and in every other browser.",
-            Notice::SignedOut { everywhere: false } => "You are signed out.",
-            Notice::MailsChosen => "Saved: from now on you get the mails that you chose.",
-            Notice::KeyLeaked => {
-                "Your key is reported as leaked and being switched off. You can replace it: a new key has what is left of your credit."
-            }
-            Notice::KeyHandedBack => {
-                "You handed your key back. It stops working, and what you did not spend goes back to the programme."
-            }
-            Notice::KeyRead => "What your key has used was read just now.",
-            Notice::KeyResumed => "Your key works again.",
-            Notice::MoreAsked => {
-                "You asked for more. Those who run the programme have it by mail; you get a mail when they have decided."
-            }
-
-            Notice::ProgrammeMade { has_roster: true } => "The programme is made. Next, put people on its roster.",
-            Notice::ProgrammeMade { has_roster: false } => {
-                "The cost centre is made. Next, give it keys on the account page."
-            }
-            Notice::CopyMade { with_roster: true } => {
-                "This is the copy. The people of the roster are being put on it and get their invitations."
-            }
-            Notice::CopyMade { with_roster: false } => "This is the copy. Next, put people on its roster.",
-            Notice::Saved => "Saved.",
-            Notice::Asked { wishes, is_rest_saved } => {
-                let saved = if *is_rest_saved { " The rest is saved." } else { "" };
-                let wishes = wishes.join("; ");
-                return format!(
-                    "Asked the admins for: {wishes}. They have it by mail, and you get a mail when they have decided.{saved}"
-                );
-            }
-            Notice::RequestDecided { is_approved: true } => "Approved and done. Who asked is told by mail.",
-            Notice::RequestDecided { is_approved: false } => {
-                "Declined. Who asked is told by mail; nothing was changed."
-            }
-            Notice::CloseAsked => {
-                "Asked the admins to close the programme. They have it by mail; until they have decided, all goes on."
-            }
-            Notice::CopyAsked => "Asked the admins for the copy. They have it by mail.",
-            Notice::Closed => {
-                "The programme is closed. Every key is being switched off; the line below says how far that is."
-            }
-            Notice::GroupsSaved => {
-                "The groups are saved. Keys that exist get their new limits and models within minutes."
-            }
-            Notice::TierSaved { is_removed: true } => "The model list is removed.",
-            Notice::TierSaved { is_removed: false } => {
-                "The model list is saved. Keys under it may call what it names within minutes."
-            }
-
-            Notice::PersonAdded => "This person is on the roster, and gets an invitation within minutes.",
-            Notice::PersonChanged => "What is known of this person is changed.",
-            Notice::RosterApplied { added, dropped, others } => {
-                let mut said = format!("The roster is applied: {} added", counted(*added, "person", "people"));
-                if *dropped > 0 {
-                    said += &format!(", {dropped} dropped");
-                }
-                if *others > 0 {
-                    said += &format!(", {others} changed");
-                }
-                if *added > 0 {
-                    said += ". Whoever was added gets an invitation within minutes";
-                }
-                return said + ".";
-            }
-            Notice::DropsUndone { people } => {
-                let (who, verb) = (counted(*people, "person", "people"), if *people == 1 { "is" } else { "are" });
-                return format!(
-                    "{who} {verb} back on the roster, and a key that worked before works again within minutes."
-                );
-            }
-            Notice::TokenEnded => "The registrar's token has ended: no file is taken with it any more.",
-
-            Notice::Paused => "Paused: the key does not work until somebody resumes it.",
-            Notice::Resumed => "Resumed: the key works again.",
-            Notice::InvitationSent => "The invitation is sent again, within minutes.",
-            Notice::MailTriedAgain => "Mail goes to this address again. Should it come back, this page says so.",
-            Notice::Revoked => "Removed for good: the key stops working now.",
-            Notice::ReplacementAllowed => "This student may replace the key once more.",
-            Notice::CapSet { cap } => {
-                return format!(
-                    "The cap is {} now, and what was spent counts against it. The student is told by mail.",
-                    cap.to_dollars_down()
-                );
-            }
-            Notice::MoreDeclined => {
-                "Declined. The student is told by mail, with your sentence; the cap stays as it is."
-            }
-            Notice::AddressCorrected => {
-                "The address is corrected. The invitation goes to the new one, and a notice to the former."
-            }
-            Notice::ManyBegun { students } => {
-                return format!(
-                    "Begun for {}. The overview says how far it is.",
-                    counted(*students, "student", "students")
-                );
-            }
-
-            Notice::JobPutAway => "Put away: pages tell of it no more.",
-
-            Notice::AlertSentAgain => "The alert is sent again, within minutes.",
-            Notice::TestAlertSent => "A test alert is on its way to you. Nobody else gets it.",
-
-            Notice::AdminAdded => "This person is an admin now. All admins are told by mail.",
-            Notice::AdminRemoved => "This person is no admin any more, and signed out. All admins are told by mail.",
-            Notice::SignInAgain => {
-                "Nobody was made an admin: for that, sign in afresh, since you did so more than ten minutes ago. Then add them again."
-            }
-            Notice::KeyDisabled => "OpenRouter has disabled the key.",
-            Notice::KeyLimited { limit } => return format!("The key has a limit of {} now.", limit.to_dollars_down()),
-            Notice::Released => "What the safety limit held back is done by the next sync.",
-            Notice::AccountConfirmed => "The management key is confirmed as this account's.",
-            Notice::MailSentAgain { mails } => {
-                return format!("{} sent again, within minutes.", counted(*mails, "mail is", "mails are"));
-            }
-            Notice::KeysGiven { keys } => {
-                return format!("{} counted for that programme from now on.", counted(*keys, "key is", "keys are"));
-            }
-            Notice::KeysTakenBack { keys } => {
-                return format!("{} no owner any more.", counted(*keys, "key has", "keys have"));
-            }
-            Notice::ErasureBegun => "The erasure has begun. This page says how far it is, and becomes the receipt.",
-        };
-        sentence.to_owned()
-    }
-
     pub(super) fn to_cookie(&self) -> String {
         BASE64URL_NOPAD.encode(&serde_json::to_vec(self).unwrap_or_default())
     }
