@@ -51,7 +51,7 @@ fn kinds(campus: &Campus) -> Vec<String> {
 /// The subjects of the account's mails since the last call, in alphabetical order.
 fn account(campus: &Campus) -> Vec<String> {
     let mut subjects = campus.subjects("account");
-    subjects.retain(|subject| !subject.starts_with("No complete check"));
+    subjects.retain(|subject| !subject.contains("check at OpenRouter"));
     subjects.sort();
     subjects
 }

@@ -7,6 +7,7 @@ use bursar_core::store::{HeldBack, RosterPreview, SyncState, Undecided};
 use bursar_core::web::form::{LONGEST_REASON, line};
 
 use crate::close::close;
+use crate::grants::bulk;
 use crate::prelude::*;
 use crate::{programmes, settings};
 
@@ -190,9 +191,12 @@ impl WaitingItems {
     }
 }
 
-/// An admin's decision. One to close or copy leads to the page on which that is done, which then answers the request.
+/// An admin's decision, or that a line about a job is put away. A request to close or copy leads to the page on which that is done, which then answers the request.
 pub(crate) async fn decide(Path((_, id)): Path<(String, Ulid)>, post: Post<Faculty>) -> Answer {
     let Post { site, access, fields, now, .. } = &post;
+    if fields.get("act") == Some("dismiss") {
+        return bulk::put_away(&post, id).await;
+    }
     if !access.is_admin() {
         return Err(AppError::no_right());
     }

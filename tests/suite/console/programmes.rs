@@ -150,7 +150,7 @@ async fn a_field_that_cannot_be_read_says_why() {
     budget_usd "$4,000.50": Write thousands without a comma: 4000.50.
     reset "hourly": Choose one of the list.
     claim_opens_at "2026-01-01": Write a date and time like 2026-10-12T08:00.
-    faculty "faye@example.edu; nobody": faye@example.edu;: write one address only.
+    faculty "faye@example.edu; nobody": nobody: an address looks like name@university.edu.
     faculty "p0@example.edu p1@example.edu ": At most 50 people.
     alert_assistants "on": Alerts go to at most 20 assistants, and there are 21.
     thresholds "50,101": 101: write whole numbers from 1 to 100, such as 50,80,95,100.

@@ -141,9 +141,6 @@ impl TypedBulk {
 pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
     let Post { site, access, fields, now, deadline, .. } = &post;
     let programme = &access.programme;
-    if fields.get("act") == Some("dismiss") {
-        return put_away(&post).await;
-    }
     if programme.closed_at.is_some() {
         return Err(AppError::conflict("The programme is closed."));
     }
@@ -242,11 +239,9 @@ pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
 }
 
 /// Has pages tell no more of a job that has ended.
-async fn put_away(post: &Post<Faculty>) -> Answer {
-    let Post { site, access, fields, deadline, .. } = post;
+pub(crate) async fn put_away(post: &Post<Faculty>, job: Ulid) -> Answer {
+    let Post { site, access, deadline, .. } = post;
     let id = &access.programme.id;
-    let job: Option<Ulid> = fields.filled("job").and_then(|job| job.parse().ok());
-    let job = job.ok_or_else(|| AppError::unprocessable("The form did not say which line is put away."))?;
     let notice = if site.table.put_job_away(id, job, *deadline).await? { Notice::JobPutAway } else { Notice::Already };
     Ok(site.done(&paths::programme(id), &notice))
 }
