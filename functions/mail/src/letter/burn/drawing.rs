@@ -95,7 +95,7 @@ fn draw(scene: &BurnScene, sheet: &Sheet<'_>) -> Result<()> {
     let mut lines = Vec::new();
     for (_, amount) in &shown {
         let y = place(&chart, (0, *amount)).1;
-        lines.push([left, y, right, y]);
+        lines.push([left, y - AIR, right, y + AIR]);
     }
     let to = scene.ahead.map_or(now, |end| place(&chart, end));
     // The slanted line, point by point.
@@ -111,11 +111,13 @@ fn draw(scene: &BurnScene, sheet: &Sheet<'_>) -> Result<()> {
         ((now.0 - 26, now.1 - 16), HPos::Right, VPos::Bottom),
         ((now.0 - 20, ground - 24), HPos::Right, VPos::Bottom),
     ];
-    // A low line leaves no room below it, and then there may be room between lines further up alone.
+    // A low line leaves no room below it, and between the dashed lines there may be room further away alone.
     if now.1 + 78 >= ground {
         beside.remove(0);
-        beside.extend((34..220).step_by(8).map(|up| ((now.0 - 10, now.1 - up), HPos::Left, VPos::Bottom)));
     }
+    let below = (16..ground - now.1 - 62).step_by(8).map(|down| ((now.0 + 26, now.1 + down), HPos::Left, VPos::Top));
+    let above = (34..220).step_by(8).map(|up| ((now.0 - 10, now.1 - up), HPos::Left, VPos::Bottom));
+    beside.extend(below.chain(above));
     said.put(&words.spent, BLUE, &beside)?;
     if let (Some(end), Some(text)) = (scene.ahead, &words.ahead) {
         let end = place(&chart, end);
@@ -123,7 +125,8 @@ fn draw(scene: &BurnScene, sheet: &Sheet<'_>) -> Result<()> {
         let x = end.0.min(right - 2 * AIR - said.width(text)? / 2);
         let above =
             [((x, end.1 - 20), HPos::Center, VPos::Bottom), ((end.0 - 12, end.1 - 20), HPos::Left, VPos::Bottom)];
-        said.put(text, ahead, &above)?;
+        let below = (0..100).step_by(8).map(|down| ((end.0 + 26, end.1 + down), HPos::Left, VPos::Top));
+        said.put(text, ahead, &above.into_iter().chain(below).collect::<Vec<_>>())?;
     }
     // The label on the budget's own line names it.
     let mut others = shown.clone();
