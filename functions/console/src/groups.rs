@@ -120,7 +120,7 @@ pub(crate) async fn save(post: Post<Faculty>) -> Answer {
         EditOutcome::NoSuchProgramme => Err(AppError::not_found()),
         EditOutcome::BudgetTooSmall { budget, reserved } => {
             let why = format!(
-                "With this {} would be held for keys that people have, and the budget is {}.",
+                "With this {} would be promised to students who have keys, and the budget is {}.",
                 reserved.to_dollars_up(),
                 budget.to_dollars_down()
             );

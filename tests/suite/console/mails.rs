@@ -44,7 +44,7 @@ async fn who_is_not_reached_is_named_and_tried_by_hand() {
     let overview = asta.get(ID).await;
     insta::assert_snapshot!(overview.texts("warning").join("\n"), @"
     Mail to one student comes back, so nothing is sent to them: no link to sign in either, and without it no key. See who
-    2 students, or a machine on their behalf, marked a mail as unwanted. They still get links to sign in. They get no roster mail, no reminders, and no word before a rule switches off their key. See who
+    2 students, or a machine on their behalf, marked a mail as unwanted. They still get links to sign in. They get no invitation, no reminders, and no word before a rule switches off their key. See who
     ");
     for (asked, who, badge) in [
         ("unreachable", &["ada@example.edu"][..], "mail comes back"),

@@ -161,10 +161,12 @@ impl Edit<'_> {
                 let (budget, reserved) = (budget.to_dollars_down(), reserved.to_dollars_up());
                 let why = if saved.has(BUDGET) {
                     format!(
-                        "{budget} is less than the {reserved} that is held for keys: what they spent, and what they may still spend."
+                        "{budget} is less than the {reserved} that is promised to students: what they spent, and what they may still spend."
                     )
                 } else {
-                    format!("With this {reserved} would be held for keys that people have, and the budget is {budget}.")
+                    format!(
+                        "With this {reserved} would be promised to students who have keys, and the budget is {budget}."
+                    )
                 };
                 (StatusCode::UNPROCESSABLE_ENTITY, &[BUDGET, "cap_usd", "ends_on"], why)
             }
