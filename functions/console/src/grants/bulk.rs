@@ -2,14 +2,14 @@
 //! on what the preview named, and only writes. If other grants are meant by then, there is another preview. What the provider must be told
 //! is sent by the work of each minute.
 
-use bursar_core::domain::grant::{BudgetEffect, ChangeRefused, Hold, ShownState, Unchanged, View};
+use bursar_core::domain::grant::{ChangeRefused, Hold, ShownState, Unchanged, View};
 use bursar_core::domain::values::token::sha256_hex;
 use bursar_core::store::{GrantAct, JobCreation};
 use bursar_core::web::form::LONGEST_REASON;
 
 use super::acts::own_cap;
 use super::list::{self, GrantRow, GrantSearch, Shows};
-use super::preview::{self, Preview};
+use super::preview::Preview;
 use crate::prelude::*;
 use crate::roster;
 use crate::settings::cap;
@@ -206,19 +206,7 @@ pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
         return start(&post, import).await;
     }
     let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
-    let effect = match act {
-        GrantAct::Cap { .. } | GrantAct::Group { .. } | GrantAct::Revoke { .. } => {
-            let meant: BTreeSet<&GrantId> = rows.iter().map(|row| &row.line.id).collect();
-            let changed = |grant: &Grant| {
-                if meant.contains(&grant.id) { preview::changed(&act, grant, &programme.settings) } else { None }
-            };
-            site.table.effect_on_budget(programme, &budget, changed, *now).await?
-        }
-        GrantAct::Pause { .. } | GrantAct::Resume | GrantAct::Resend | GrantAct::Remind | GrantAct::Allow => {
-            BudgetEffect::default()
-        }
-    };
-    let preview = Preview::of(&act, &rows, &budget, effect);
+    let preview = Preview::of(&act, &rows, &budget, *now);
     let is_offered = unknown.is_empty() && count > 0 && preview.has_room();
     let bulk = is_offered.then(|| format!("{}-{hash}", new_ulid(*now)));
     rows.truncate(ON_A_PAGE);

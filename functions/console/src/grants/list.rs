@@ -145,7 +145,7 @@ pub(crate) async fn page(
     let span = asked.filter(|span| *span != of_the_cap && *span != Span::Window);
     let as_of = match sync.listed_at {
         Some(at) => format!("as of {}", column_time(at, zone)),
-        None => "no sync has read it yet".to_owned(),
+        None => "not checked at OpenRouter yet".to_owned(),
     };
     let path = paths::grants(&programme.id);
     let then = span.map(|span| format!("spent then: {}, ", spans::phrase(span, reset))).unwrap_or_default();
@@ -262,6 +262,11 @@ impl<'a> GrantRow<'a> {
     pub(super) fn works_once_resumed(&self) -> bool {
         let holds = &self.line.holds;
         holds.paused.is_some() && holds.dropped.is_none() && !holds.unused && self.line.live_key().is_some()
+    }
+
+    /// What a reservation under this cap costs: what was spent, what this window can still cost, and each later one.
+    pub(super) fn cost(&self, cap: Usd, now: Moment) -> Usd {
+        self.lifetime + (self.programme.settings.cost_of_a_key(cap, now) - self.in_window.min(cap)).or_zero()
     }
 
     fn key(&self) -> String {

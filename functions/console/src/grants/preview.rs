@@ -2,11 +2,10 @@
 
 use std::cmp::Reverse;
 
-use bursar_core::domain::grant::{BudgetEffect, GrantState, ShownState};
+use bursar_core::domain::grant::ShownState;
 use bursar_core::domain::values::format::counted;
 use bursar_core::store::GrantAct;
 
-use super::acts::own_cap;
 use super::list::GrantRow;
 use crate::prelude::*;
 
@@ -23,13 +22,18 @@ pub(super) struct Preview {
     pub(super) used_up: usize,
     /// Those who were removed or have ended.
     pub(super) over: usize,
-    pub(super) effect: BudgetEffect,
+    /// What there must be room for when the students are changed, one after the other.
+    pub(super) needed: Usd,
+    /// How much more is promised, or less, once each key has its new limit and was read.
+    pub(super) promised: Usd,
+    /// How much more it would cost, or less, if all claimed to whom nothing is promised.
+    pub(super) unclaimed: Usd,
     /// How much of the budget is neither spent nor promised.
     pub(super) room: Usd,
 }
 
 impl Preview {
-    pub(super) fn of(act: &GrantAct, rows: &[GrantRow<'_>], budget: &Budget, effect: BudgetEffect) -> Preview {
+    pub(super) fn of(act: &GrantAct, rows: &[GrantRow<'_>], budget: &Budget, now: Moment) -> Preview {
         let standing = || rows.iter().filter(|row| !row.line.state.is_over());
         let mut caps = BTreeMap::<Usd, usize>::new();
         standing().for_each(|row| *caps.entry(row.cap).or_default() += 1);
@@ -50,6 +54,16 @@ impl Preview {
         };
         let has_key = |row: &&GrantRow<'_>| matches!(row.state, ShownState::Live | ShownState::Minting);
         let new_cap = if let GrantAct::Cap { cap, .. } = act { *cap } else { None };
+        let [mut needed, mut promised, mut unclaimed] = [Usd::ZERO; 3];
+        for row in standing() {
+            let more = row.cost(cap_after(act, row), now) - row.cost(row.cap, now);
+            if row.line.has_reservation {
+                needed += more.or_zero();
+                promised += more;
+            } else if row.line.holds.is_empty() {
+                unclaimed += more;
+            }
+        }
         let is_used_up = |row: &&GrantRow<'_>| new_cap.is_some_and(|cap| cap - row.in_window < Usd::CENT);
         Preview {
             title,
@@ -63,7 +77,9 @@ impl Preview {
             used_up: standing().filter(has_key).filter(is_used_up).count(),
             over: rows.len() - standing().count(),
             caps,
-            effect,
+            needed,
+            promised,
+            unclaimed,
             room: (budget.limit - budget.reserved).or_zero(),
         }
     }
@@ -80,20 +96,17 @@ impl Preview {
     }
 
     pub(super) fn has_room(&self) -> bool {
-        self.effect.needed <= self.room
+        self.needed <= self.room
     }
 }
 
-/// The grant as an act leaves it, where that concerns the budget.
-pub(super) fn changed(act: &GrantAct, grant: &Grant, settings: &Settings) -> Option<Grant> {
-    let mut after = grant.clone();
+/// The cap under which an act leaves somebody.
+fn cap_after(act: &GrantAct, row: &GrantRow<'_>) -> Usd {
+    let allowance = &row.programme.settings.allowance;
     match act {
-        GrantAct::Cap { cap, .. } => after.own_cap = own_cap(*cap, grant, settings),
-        GrantAct::Group { group } => after.group.clone_from(group),
-        GrantAct::Revoke { .. } => (after.state, after.has_reservation) = (GrantState::Revoked, false),
-        GrantAct::Pause { .. } | GrantAct::Resume | GrantAct::Resend | GrantAct::Remind | GrantAct::Allow => {
-            return None;
-        }
+        GrantAct::Cap { cap, .. } => cap.unwrap_or_else(|| allowance.cap_of(row.line.group.as_deref())),
+        GrantAct::Group { group } => row.line.own_cap.unwrap_or_else(|| allowance.cap_of(group.as_deref())),
+        GrantAct::Revoke { .. } => Usd::ZERO,
+        GrantAct::Pause { .. } | GrantAct::Resume | GrantAct::Resend | GrantAct::Remind | GrantAct::Allow => row.cap,
     }
-    Some(after).filter(|_| !grant.is_over())
 }

@@ -28,7 +28,7 @@ pub use lifecycle::{AnnouncedEnd, NoticeDelivery, Rule};
 pub use limits::{ListedLimit, NotMoved, NotSending, WantedLimit};
 pub use more::{MORE_REQUEST_LASTS, MoreListing, MoreRefused, MoreRequest};
 pub use order::{BETWEEN_LOOKS, LATE_ENABLE, LargerLimit, Order, OrderBackoff, OrderKind, SentLimit, Urgency};
-pub use reservation::{BudgetEffect, DROPPED_KEPT, EditEffect, Reservation};
+pub use reservation::{DROPPED_KEPT, EditEffect, Reservation};
 use spending::surely;
 pub use spending::{CapUse, Spending, wanted_limit};
 
@@ -92,6 +92,13 @@ pub struct Person {
     pub name: Option<String>,
     /// The `id` column of the roster.
     pub roster_id: Option<String>,
+}
+
+impl Person {
+    /// The name, or the address where none is known.
+    pub fn known_as(&self) -> &str {
+        self.name.as_deref().unwrap_or(self.address.as_written())
+    }
 }
 
 /// A `Debug` form without personal data: the address masks itself, and the name is masked here.

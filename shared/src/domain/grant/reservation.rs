@@ -17,7 +17,6 @@
 use std::cmp::Ordering;
 
 use super::*;
-use crate::domain::programme::unreserved::Unreserved;
 
 /// The time after which the reservation of a student who was dropped from the roster goes back.
 pub const DROPPED_KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -193,34 +192,6 @@ impl<L> Change<L> {
             Ordering::Less => BudgetChange::GiveBack(Usd::ZERO - more),
             Ordering::Equal => BudgetChange::None,
         }
-    }
-}
-
-/// What a change of many grants does to the budget that they share.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct BudgetEffect {
-    /// What there must be room for when the grants are changed, one after the other.
-    pub needed: Usd,
-    /// How much more is reserved, or less, once each key has its new limit and was read.
-    pub reserved: Usd,
-    /// How much more it would cost, or less, if all claimed who have no reservation.
-    pub unclaimed: Usd,
-}
-
-impl BudgetEffect {
-    pub fn add(&mut self, before: &Reservation<'_>, after: &Grant, now: Moment) {
-        let mut settled = after.clone();
-        for attempt in &mut settled.attempts {
-            (attempt.limit, attempt.larger_limit) = (None, None);
-        }
-        let cost = |grant| Reservation { grant, ..*before }.cost(now);
-        let unclaimed = |grant: &Grant| match Unreserved::cap_of(grant) {
-            Some(_) => before.settings.cost_of_a_key(grant.cap(before.settings), now),
-            None => Usd::ZERO,
-        };
-        self.needed += (cost(after) - cost(before.grant)).or_zero();
-        self.reserved += cost(&settled) - cost(before.grant);
-        self.unclaimed += unclaimed(after) - unclaimed(before.grant);
     }
 }
 

@@ -19,6 +19,7 @@ pub struct GrantLine {
     #[serde(flatten)]
     pub state: GrantState,
     pub holds: Holds,
+    pub has_reservation: bool,
     pub ever_shown: bool,
     pub replacements: u32,
     pub allowed: u32,
@@ -49,7 +50,7 @@ pub struct ReadingLine {
 
 /// The attributes of grants and of readings that every list shows something of.
 const ATTRIBUTES: &str = "kind grant address name roster_id group own_cap state nonce lease_until key why holds \
-    ever_shown replacements allowed lifetime byok window in_window last_used_at";
+    has_reservation ever_shown replacements allowed lifetime byok window in_window last_used_at";
 
 impl GrantLine {
     /// Attributes that only some lists need: the use by day; and the keys that a grant had, with when each was shown.

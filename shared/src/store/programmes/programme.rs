@@ -3,7 +3,7 @@
 
 use futures_util::stream::TryStreamExt;
 
-use crate::domain::grant::{BudgetEffect, EditEffect, Reading, Reservation};
+use crate::domain::grant::EditEffect;
 use crate::domain::programme::request::{Decision, Request};
 use crate::domain::programme::role::RoleChanges;
 use crate::store::keys::ItemKey;
@@ -241,28 +241,6 @@ impl Table {
             Ok(sum.and(EditEffect::of(&grants, budget, &programme.settings, after, now)))
         };
         shards.try_fold(EditEffect::default(), add).await
-    }
-
-    /// What a change of some of a programme's grants does to its budget.
-    pub async fn effect_on_budget(
-        &self,
-        programme: &Programme,
-        budget: &Budget,
-        changed: impl Fn(&Grant) -> Option<Grant>,
-        now: Moment,
-    ) -> Result<BudgetEffect, StoreError> {
-        let (settings, read_until) = (&programme.settings, budget.counted_at);
-        let now = read_until.map_or(now, |counted| counted.max(now));
-        let ids = [programme.id.clone()];
-        let add = |mut sum: BudgetEffect, (_, grants): (u16, Vec<(Grant, Vec<Reading>)>)| {
-            for (grant, readings) in &grants {
-                if let Some(after) = changed(grant) {
-                    sum.add(&Reservation { grant, readings, settings, read_until }, &after, now);
-                }
-            }
-            async move { Ok(sum) }
-        };
-        self.shards_of_programmes(&ids).try_fold(BudgetEffect::default(), add).await
     }
 
     fn transaction_of_edit(

@@ -25,22 +25,6 @@ impl Story {
 }
 
 #[test]
-fn another_cap_needs_what_is_not_reserved_yet() {
-    let effect = |view: &View, cap: i32, now: Moment| {
-        let mut effect = BudgetEffect::default();
-        effect.add(&view.reservation(), &Grant { own_cap: Some(dollars(cap)), ..view.grant.clone() }, now);
-        [effect.needed, effect.reserved, effect.unclaimed]
-    };
-    let mut story = Story::claimed();
-    assert_eq!(effect(&story.view, 5, story.now), [dollars(0), dollars(-15), dollars(0)]);
-    assert_eq!(effect(&story.view, 30, story.now), [dollars(10), dollars(10), dollars(0)]);
-    story.cap(5);
-    assert_eq!(effect(&story.view, 20, story.now), [dollars(0); 3], "the key may still spend it");
-    let invited = crate::domain::testing::a_view();
-    assert_eq!(effect(&invited, 30, story.now), [dollars(0), dollars(0), dollars(10)], "nobody holds it yet");
-}
-
-#[test]
 fn a_revoked_grant_gives_back_what_a_reading_after_its_disable_leaves_and_not_what_the_last_sync_saw() {
     let mut story = Story::claimed();
     story.revoked();
