@@ -266,11 +266,7 @@ impl AuditRow {
 }
 
 fn name_of(person: &Person) -> String {
-    match &person.name {
-        _ if person.address.is_erased() => show::REMOVED.to_owned(),
-        Some(name) => name.clone(),
-        None => person.address.as_written().to_owned(),
-    }
+    if person.address.is_erased() { show::REMOVED.to_owned() } else { person.known_as().to_owned() }
 }
 
 /// An amount of an entry as a person reads it.

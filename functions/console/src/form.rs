@@ -3,8 +3,10 @@
 
 use bursar_core::domain::audit::AuditDetail;
 use bursar_core::domain::programme::request::{INSTEAD_OF, Wish};
+use bursar_core::domain::values::format::long_time;
 use bursar_core::web::form;
 use data_encoding::HEXLOWER;
+use jiff::civil::DateTime;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
@@ -208,6 +210,11 @@ impl<T: FormValue> Form<T> {
         self.entries.get(id).map_or("", |entry| &entry.text)
     }
 
+    /// The text of what is saved.
+    pub(crate) fn saved(&self, id: &str) -> &str {
+        self.entries.get(id).map_or("", |entry| &entry.saved)
+    }
+
     pub(crate) fn is_typed(&self, id: &str) -> bool {
         self.entries.get(id).is_some_and(|entry| entry.is_typed)
     }
@@ -267,8 +274,8 @@ impl<T: FormValue> Form<T> {
         self.shown(|field| self.entries.get(field.id).is_some_and(|entry| entry.error.is_some()))
     }
 
-    pub(crate) fn only(&self, id: &str) -> Vec<ShownField<'_>> {
-        self.shown(|field| field.id == id)
+    pub(crate) fn only(&self, ids: &[&str]) -> Vec<ShownField<'_>> {
+        self.shown(|field| ids.contains(&field.id))
     }
 
     /// What is wrong with fields that the page does not show.
@@ -510,6 +517,8 @@ impl Kind {
                 format!("\"{words}\"")
             }
             Kind::Money => Usd::from_form(text).map_or_else(|_| text.to_owned(), Usd::to_dollars_down),
+            Kind::Date => text.parse::<Date>().map_or_else(|_| text.to_owned(), long_date),
+            Kind::Time => text.parse::<DateTime>().map_or_else(|_| text.to_owned(), long_time),
             Kind::People => text.lines().collect::<Vec<_>>().join(", "),
             _ => spaced_by(" "),
         }
@@ -524,6 +533,8 @@ mod tests {
     fn a_text_reads_as_a_person_says_it() {
         let choice = Kind::Choice(&[("none", "never"), ("weekly", "each week")]);
         assert_eq!(Kind::Money.in_words("4500.50"), "$4,500.50");
+        assert_eq!(Kind::Date.in_words("2026-11-02"), "2 Nov 2026");
+        assert_eq!(Kind::Time.in_words("2026-11-02T08:30"), "2 Nov 2026, 08:30");
         assert_eq!(Kind::People.in_words("ann@x.edu\nben@x.edu"), "ann@x.edu, ben@x.edu");
         assert_eq!((choice.in_words("weekly"), choice.in_words("none")), ("\"each week\"".into(), "\"never\"".into()));
         assert_eq!((Kind::Text.in_words("4711 B"), Kind::Text.in_words("")), ("4711 B".into(), "nothing".into()));

@@ -75,10 +75,9 @@ impl Undone {
     async fn of(site: &Site, programme: &Programme, UndoneStep { grant, why }: &UndoneStep) -> Undone {
         // One that cannot be read is named by its id.
         let known = site.table.get(Grant::key_of(&programme.id, grant)).await.ok().flatten();
-        let name = known.map(|grant| grant.person.name.unwrap_or_else(|| grant.person.address.as_written().to_owned()));
         Undone {
             path: paths::grant(&programme.id, grant),
-            name: name.unwrap_or_else(|| grant.to_string()),
+            name: known.map_or_else(|| grant.to_string(), |known| known.person.known_as().to_owned()),
             why: why_undone(*why),
         }
     }

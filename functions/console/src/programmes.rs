@@ -130,7 +130,7 @@ pub(crate) async fn ask(
 }
 
 /// The settings that the copy's form shows; all others are copied.
-pub(crate) const CARRIED: [&str; 4] = ["name", "starts_on", "ends_on", BUDGET];
+pub(crate) const CARRIED: &[&str] = &["name", "starts_on", "ends_on", BUDGET];
 
 /// The form of a new programme, filled with what another one has, whose term is as long and begins when that is over.
 pub(crate) fn copying(programme: &Programme, budget: Usd) -> Form<Draft> {
@@ -238,8 +238,8 @@ fn in_words(draft: &Draft, with_roster: bool) -> String {
     let (term, name) = (&draft.settings.term, &draft.settings.name);
     format!(
         "as \"{name}\", from {} to {}, with a budget of {}, {} the people of the roster",
-        term.starts_on(),
-        term.ends_on(),
+        long_date(term.starts_on()),
+        long_date(term.ends_on()),
         draft.budget.to_dollars_down(),
         if with_roster { "with" } else { "without" }
     )

@@ -3,7 +3,6 @@
 use bursar_core::domain::programme::rules::{self, Tier};
 use bursar_core::store::TierOutcome;
 
-use crate::form::ShownField;
 use crate::prelude::*;
 use crate::settings::{KnownModels, NotListed, models_of};
 use crate::work::guardrails;
@@ -154,11 +153,6 @@ async fn show(site: &Site, visitor: &Visitor, refused: Option<(Form<TypedTier>, 
 }
 
 impl TierForm {
-    /// The fields but for the name, which does not change.
-    fn fields(&self) -> Vec<ShownField<'_>> {
-        self.form.shown(|field| field.id == "models")
-    }
-
     fn of(tier: &Tier) -> TierForm {
         let saved = TypedTier { name: tier.name.clone(), models: tier.models.clone() };
         let form = Form::of(saved).apart(&format!("{}-", tier.name), "");

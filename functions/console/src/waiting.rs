@@ -16,28 +16,34 @@ const NAMED: usize = 20;
 
 pub(crate) struct WaitingItem {
     pub(crate) kind: &'static str,
-    pub(crate) programme: Option<ProgrammeId>,
-    /// Of which programme, where the page is of several.
-    pub(crate) of: Option<String>,
+    /// Of which programme, with its name.
+    pub(crate) of: Option<(ProgrammeId, String)>,
     pub(crate) grant: Option<GrantId>,
-    pub(crate) request: Option<Ulid>,
+    /// With the words of the button that approves it.
+    pub(crate) request: Option<(Ulid, &'static str)>,
     pub(crate) sentence: String,
     /// The page with the form that decides it, and the words of the link.
     pub(crate) link: (String, &'static str),
-    /// The words of the button that approves a request, where the page has the forms that decide it.
-    pub(crate) approve: Option<&'static str>,
 }
 
-#[derive(Default)]
 pub(crate) struct WaitingItems {
     pub(crate) items: Vec<WaitingItem>,
     pub(crate) more: usize,
+    /// Whether the page is of several programmes. That of one has the forms that decide requests, and counts a file that waits among
+    /// what needs a person.
+    pub(crate) are_of_several: bool,
 }
 
 impl WaitingItem {
-    /// A file that waits counts among what needs a person in its programme.
-    pub(crate) fn is_warning(&self) -> bool {
-        self.kind == "import" && self.of.is_none()
+    fn new(
+        kind: &'static str,
+        of: Option<&Programme>,
+        sentence: String,
+        page: String,
+        words: &'static str,
+    ) -> WaitingItem {
+        let of = of.map(|of| (of.id.clone(), of.settings.name.clone()));
+        WaitingItem { kind, of, grant: None, request: None, sentence, link: (page, words) }
     }
 
     /// The last of a student's requests, unless it is decided by now.
@@ -46,16 +52,11 @@ impl WaitingItem {
         let is_open =
             |grant: &Grant| grant.open_request(&programme.settings, site.clock.now()).is_some() && !grant.is_over();
         let Some(grant) = grant.filter(is_open) else { return Ok(None) };
-        let Person { name, address, .. } = &grant.person;
-        let who = name.as_deref().unwrap_or(address.as_written());
         let cap = grant.cap(&programme.settings).to_dollars_down();
-        Ok(Some(WaitingItem {
-            kind: "more",
-            sentence: format!("{who} asks for more than {cap}."),
-            link: (format!("{}#more", paths::grant(&programme.id, &grant.id)), "Decide"),
-            grant: Some(grant.id),
-            ..WaitingItem::of_programme(programme)
-        }))
+        let sentence = format!("{} asks for more than {cap}.", grant.person.known_as());
+        let page = format!("{}#more", paths::grant(&programme.id, &grant.id));
+        let item = WaitingItem::new("more", Some(programme), sentence, page, "Decide");
+        Ok(Some(WaitingItem { grant: Some(grant.id), ..item }))
     }
 
     async fn of_request(site: &Site, programme: &Programme, request: &Request) -> Result<WaitingItem, AppError> {
@@ -69,62 +70,23 @@ impl WaitingItem {
         } else {
             "Approve"
         };
-        Ok(WaitingItem {
-            kind: "request",
-            sentence: format!("{who} asked on {at}. {}.", wishes.join("; ")),
-            link: (format!("{}#request-{}", paths::programme(&programme.id), request.request), "Decide"),
-            request: Some(request.request),
-            approve: Some(approve),
-            ..WaitingItem::of_programme(programme)
-        })
+        let sentence = format!("{who} asked on {at}. {}.", wishes.join("; "));
+        let page = format!("{}#request-{}", paths::programme(&programme.id), request.request);
+        let item = WaitingItem::new("request", Some(programme), sentence, page, "Decide");
+        Ok(WaitingItem { request: Some((request.request, approve)), ..item })
     }
 
-    fn of_import(programme: &Programme, import: Ulid) -> WaitingItem {
-        WaitingItem {
-            kind: "import",
-            sentence: "A registrar's file waits, and changes nothing until somebody applies it.".to_owned(),
-            link: (paths::roster_file(&programme.id, import), "See what it would change"),
-            ..WaitingItem::of_programme(programme)
-        }
-    }
-
-    fn of_file(programme: &Programme, file: &RosterPreview) -> WaitingItem {
-        let until = column_time(file.until, programme.settings.term.zone());
-        let item = WaitingItem::of_import(programme, file.import);
-        let why = file.why.join(" ");
-        WaitingItem {
-            sentence: format!("{} {why} That can be done until {until}, or until the next file comes.", item.sentence),
-            ..item
-        }
-    }
-
-    fn of_programme(programme: &Programme) -> WaitingItem {
-        WaitingItem {
-            kind: "",
-            programme: Some(programme.id.clone()),
-            of: Some(programme.settings.name.clone()),
-            grant: None,
-            request: None,
-            sentence: String::new(),
-            link: (String::new(), ""),
-            approve: None,
-        }
+    /// A registrar's file, with why it waits and until when where that is at hand.
+    fn of_import(programme: &Programme, import: Ulid, why: &str) -> WaitingItem {
+        let sentence = format!("A registrar's file waits, and changes nothing until somebody applies it.{why}");
+        let page = paths::roster_file(&programme.id, import);
+        WaitingItem::new("import", Some(programme), sentence, page, "See what it would change")
     }
 
     fn of_safety_limit(held: &HeldBack) -> WaitingItem {
-        WaitingItem {
-            kind: "safety-limit",
-            programme: None,
-            of: None,
-            grant: None,
-            request: None,
-            sentence: format!(
-                "The last check would have ended {}, which is unusually much, so it did not.",
-                held.words()
-            ),
-            link: (paths::ACCOUNT.to_owned(), "See which"),
-            approve: None,
-        }
+        let held = held.words();
+        let sentence = format!("The last check would have ended {held}, which is unusually much, so it did not.");
+        WaitingItem::new("safety-limit", None, sentence, paths::ACCOUNT.to_owned(), "See which")
     }
 }
 
@@ -141,22 +103,22 @@ impl WaitingItems {
             let held = sync.held_back.as_ref().filter(|held| held.released_by.is_none());
             items.extend(held.map(WaitingItem::of_safety_limit));
         }
-        let mut undecided: Vec<_> = site.table.undecided().await?;
-        undecided.retain(|(of, what)| {
+        let mut undecided = Vec::new();
+        for (of, what) in site.table.undecided().await? {
             let decides = match what {
                 Undecided::Request(_) => Role::Admin,
                 Undecided::More(_) | Undecided::Import(_) => Role::Faculty,
             };
-            programmes.iter().any(|(programme, role)| programme.id == *of && *role >= decides)
-        });
+            let of = programmes.iter().find(|(programme, role)| programme.id == of && *role >= decides);
+            undecided.extend(of.map(|(programme, _)| (programme, what)));
+        }
         let more = undecided.len().saturating_sub(NAMED);
-        for (of, what) in undecided.into_iter().take(NAMED) {
-            let Some((programme, _)) = programmes.iter().find(|(programme, _)| programme.id == of) else { continue };
+        for (programme, what) in undecided.into_iter().take(NAMED) {
             items.extend(match what {
                 Undecided::More(grant) => WaitingItem::of_more(site, programme, &grant).await?,
-                Undecided::Import(import) => Some(WaitingItem::of_import(programme, import)),
+                Undecided::Import(import) => Some(WaitingItem::of_import(programme, import, "")),
                 Undecided::Request(id) => {
-                    let request = site.table.get(Request::key_of(&of, id)).await?;
+                    let request = site.table.get(Request::key_of(&programme.id, id)).await?;
                     match request.filter(|request| request.is_open(site.clock.now())) {
                         Some(request) => Some(WaitingItem::of_request(site, programme, &request).await?),
                         None => None,
@@ -164,30 +126,35 @@ impl WaitingItems {
                 }
             });
         }
-        items.iter_mut().for_each(|item| item.approve = None);
-        Ok(WaitingItems { items, more })
+        Ok(WaitingItems { items, more, are_of_several: true })
     }
 
     /// What waits for this reader in one programme, of what its overview has.
     pub(crate) async fn of_programme(
         site: &Site,
         access: &ProgrammeAccess,
-        (mores, requests, file): (&[MoreListing], &[Request], Option<&RosterPreview>),
+        mores: &[MoreListing],
+        requests: &[Request],
+        file: Option<&RosterPreview>,
     ) -> Result<WaitingItems, AppError> {
-        let (programme, now, mut items) = (&access.programme, site.clock.now(), Vec::new());
+        let programme = &access.programme;
+        let mut items = Vec::new();
         if access.is_admin() {
-            for request in requests.iter().filter(|request| request.is_open(now)) {
+            for request in requests.iter().filter(|request| request.is_open(site.clock.now())) {
                 items.push(WaitingItem::of_request(site, programme, request).await?);
             }
         }
         if access.is_faculty() {
-            items.extend(file.map(|file| WaitingItem::of_file(programme, file)));
+            items.extend(file.map(|file| {
+                let (why, until) = (file.why.join(" "), column_time(file.until, programme.settings.term.zone()));
+                let why = format!(" {why} That can be done until {until}, or until the next file comes.");
+                WaitingItem::of_import(programme, file.import, &why)
+            }));
             for listing in mores.iter().take(NAMED) {
                 items.extend(WaitingItem::of_more(site, programme, &listing.grant).await?);
             }
         }
-        items.iter_mut().for_each(|item| item.of = None);
-        Ok(WaitingItems { items, more: mores.len().saturating_sub(NAMED) })
+        Ok(WaitingItems { items, more: mores.len().saturating_sub(NAMED), are_of_several: false })
     }
 }
 

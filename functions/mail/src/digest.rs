@@ -99,9 +99,8 @@ impl App {
 
     async fn named(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Option<(GrantId, String)>, StoreError> {
         let Some(grant) = self.table.get(Grant::key_of(programme, grant)).await? else { return Ok(None) };
-        let person = grant.person;
-        let name = person.name.unwrap_or_else(|| person.address.as_written().to_owned());
-        Ok(Some((grant.id, plain(&name))))
+        let name = plain(grant.person.known_as());
+        Ok(Some((grant.id, name)))
     }
 
     /// The name of a foreign key.

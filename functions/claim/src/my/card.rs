@@ -92,10 +92,7 @@ impl Card<'_> {
             cap,
             spent: spending.in_window,
             left: (cap - spending.in_window).or_zero(),
-            in_all: view
-                .readings
-                .iter()
-                .fold(Usd::ZERO, |sum, reading| sum + reading.used.counted(settings.basis.byok)),
+            in_all: spending.lifetime,
             as_of: view.as_of(listed_at).map(|as_of| column_time(as_of, settings.term.zone())),
             window: words::window(view, now),
             epoch: grant.epoch.number(),

@@ -173,8 +173,9 @@ impl GrantRequest<'_> {
             }
             ActOutcome::Done(_) | ActOutcome::Refused(ChangeRefused::Unchanged) => {
                 self.site.orders().now_or_later(self.at).await;
-                let (settings, group) = (&self.view.programme.settings, self.view.grant.group.as_deref());
-                Ok(Notice::CapSet { cap: cap.unwrap_or_else(|| settings.allowance.cap_of(group)) })
+                let allowance = &self.view.programme.settings.allowance;
+                let cap = cap.unwrap_or_else(|| allowance.cap_of(self.view.grant.group.as_deref()));
+                Ok(Notice::CapSet { cap })
             }
             ActOutcome::Refused(_) => Err(over()),
         }
@@ -183,15 +184,16 @@ impl GrantRequest<'_> {
     async fn no_room(&self) -> Result<String, AppError> {
         let budget = self.site.table.get(Budget::key_of(self.at.programme)).await?.ok_or_else(AppError::not_found)?;
         Ok(format!(
-            "Of the budget of {}, {} is promised to students, which leaves too little for so high a cap.",
+            "The budget has no room for so high a cap: of the budget of {} only {} is neither spent nor promised.",
             budget.limit.to_cents_down(),
-            budget.reserved.to_cents_up()
+            (budget.limit - budget.reserved).or_zero().to_cents_down()
         ))
     }
 
     /// Raises the cap as the student asked, or declines with a sentence for them. The same decision again changes nothing.
     async fn more(&self) -> Result<Notice, AppError> {
-        let (fields, table) = (&self.post.fields, &self.site.table);
+        let fields = &self.post.fields;
+        let table = &self.site.table;
         let decided = || AppError::conflict("Nothing was changed: this request is decided already, or has lapsed.");
         match fields.get("act") {
             Some("raise") => {
@@ -361,7 +363,7 @@ impl ActForms {
 
     /// The reason of a decline, which unlike the others is for the student.
     pub(super) fn decline(&self) -> Vec<ShownField<'_>> {
-        let mut fields = self.more.only("reason");
+        let mut fields = self.more.only(&["reason"]);
         fields.iter_mut().for_each(|field| field.label = "What the student reads");
         fields
     }

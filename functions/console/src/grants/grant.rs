@@ -1,7 +1,7 @@
 //! The page of one grant: its state, its history with who acted, and the forms for further acts.
 
 use bursar_core::domain::audit::Entry;
-use bursar_core::domain::grant::{KeyAbsence, Reading, ShownState, Spending, SwitchState, View};
+use bursar_core::domain::grant::{KeyAbsence, Spending, SwitchState, View};
 
 use super::acts::ActForms;
 use super::list;
@@ -16,7 +16,12 @@ use crate::spending::spans;
 struct GrantPage<'a> {
     frame: PageFrame<'a>,
     programme: &'a Programme,
-    row: &'a GrantRow,
+    grant: &'a Grant,
+    badge: (&'static str, &'static str),
+    cap: Usd,
+    spending: Spending,
+    /// What is left of the cap in this window.
+    left: Usd,
     spans: Vec<(&'static str, Figure)>,
     as_of: Option<String>,
     notes: Vec<String>,
@@ -53,16 +58,6 @@ struct GrantForms {
     resume: bool,
     change: bool,
     resend: bool,
-}
-
-struct GrantRow {
-    grant: Grant,
-    state: ShownState,
-    cap: Usd,
-    /// What was spent in the window of now, and what is left in it.
-    spent: Usd,
-    left: Usd,
-    lifetime: Usd,
 }
 
 struct KeyLine {
@@ -133,7 +128,9 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
     let mut keys: Vec<KeyLine> = keys.collect();
     let cents = each_in_cents(keys.iter().map(|key| key.spent));
     keys.iter_mut().zip(cents).for_each(|(key, cents)| key.spent = cents);
-    let row = GrantRow::of(grant.clone(), readings, &programme.settings, now);
+    let spending = view.spending(now);
+    let cap = grant.cap(&programme.settings);
+    let left = (cap - spending.in_window).or_zero();
     let holds = [
         (grant.holds.paused.is_some(), "somebody paused it"),
         (grant.holds.dropped.is_some(), "the roster does not name this person any more"),
@@ -159,7 +156,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
     let page = GrantPage {
         frame: PageFrame::of(site, &access.visitor),
         programme,
-        stopped_by: stopped_by(view, &row, &keys, day.first().map(|day| day.bought - day.spent)),
+        stopped_by: stopped_by(view, left, &keys, day.first().map(|day| day.bought - day.spent)),
         keys,
         holds: holds.into_iter().filter(|(held, _)| *held).map(|(_, word)| word).collect(),
         timeline,
@@ -179,7 +176,11 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
         more,
         notes: spans::notes(spans.iter().map(|(_, figure)| figure)),
         spans,
-        row: &row,
+        grant,
+        badge: show::badge(grant.shown_state(), left),
+        cap,
+        spending,
+        left,
         forms,
         erase: form,
     };
@@ -187,34 +188,16 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
 }
 
 /// Which limit stops a grant that nobody holds: the first that is used up, as far as it is known.
-fn stopped_by(view: &View, row: &GrantRow, keys: &[KeyLine], credit: Option<Usd>) -> Option<&'static str> {
+fn stopped_by(view: &View, left: Usd, keys: &[KeyLine], credit: Option<Usd>) -> Option<&'static str> {
     let room = view.budget.limit - view.budget.reserved;
     let stops = [
-        (row.left < Usd::CENT, "Nothing is left of the cap."),
+        (left < Usd::CENT, "Nothing is left of the cap."),
         (
             keys.iter().filter_map(|key| key.limit).any(|(_, left)| left < Usd::CENT),
             "Nothing is left of its key's limit at OpenRouter.",
         ),
-        (!view.grant.has_reservation && room < row.left, "The programme's budget has no room for its cap."),
+        (!view.grant.has_reservation && room < left, "The programme's budget has no room for its cap."),
         (credit.is_some_and(|credit| credit < Usd::CENT), "The account at OpenRouter has no credit left."),
     ];
     stops.into_iter().find(|(is_used_up, _)| *is_used_up && !view.grant.is_over()).map(|(_, why)| why)
-}
-
-impl GrantRow {
-    fn of(grant: Grant, readings: &[Reading], settings: &Settings, now: Moment) -> GrantRow {
-        let (spending, cap) = (Spending::of(&grant, readings, settings, now), grant.cap(settings));
-        GrantRow {
-            state: grant.shown_state(),
-            cap,
-            spent: spending.in_window,
-            left: (cap - spending.in_window).or_zero(),
-            lifetime: spending.lifetime,
-            grant,
-        }
-    }
-
-    fn badge(&self) -> (&'static str, &'static str) {
-        show::badge(self.state, self.left)
-    }
 }

@@ -14,7 +14,8 @@ pub(crate) struct Outlook {
     /// Whether the money may run out before the term ends.
     pub(crate) is_short: bool,
     pub(crate) scene: BurnScene,
-    words: String,
+    /// The picture for those who do not see it.
+    pub(crate) words: String,
 }
 
 impl Outlook {
@@ -37,7 +38,8 @@ impl Outlook {
             looked: utc_date(listed_at.unwrap_or(now)),
             forecast,
         };
-        let (mut scene, words) = (burn.scene(), burn.words());
+        let words = burn.words();
+        let mut scene = burn.scene();
         if programme.is_over(now) {
             scene.ahead = None;
             return Outlook { sentence: None, is_short: false, scene, words };
@@ -64,20 +66,13 @@ pub(crate) struct Chart {
     pub(crate) levels: Vec<(i64, String)>,
     /// Where the present pace leads, in words.
     pub(crate) ahead: Option<(i64, i64, String)>,
-    pub(crate) is_short: bool,
-    /// The picture for those who do not see it.
-    pub(crate) words: String,
-    pub(crate) first: String,
-    pub(crate) looked: String,
-    pub(crate) last: String,
     /// The days, newest first: what was spent on each and by its end, and whether the former is known and not only the sum of several.
     pub(crate) rows: Vec<(Date, Usd, Usd, bool)>,
 }
 
 impl Chart {
     /// The chart, unless nothing was used yet.
-    pub(crate) fn of(spent: &Days, outlook: &Outlook) -> Option<Chart> {
-        let scene = &outlook.scene;
+    pub(crate) fn of(spent: &Days, scene: &BurnScene) -> Option<Chart> {
         let mut in_all = spent.opening();
         let each = spent.each().map(|(day, on_day, exact)| {
             in_all += on_day;
@@ -115,11 +110,6 @@ impl Chart {
             thresholds: shown.iter().map(|(_, amount)| y(*amount)).collect(),
             levels,
             ahead: ahead.map(|((day, amount), words)| (x(day), y(amount), words)),
-            is_short: outlook.is_short,
-            words: outlook.words.clone(),
-            first: scene.words.first.clone(),
-            looked: scene.words.today.clone(),
-            last: scene.words.last.clone(),
             rows: rows.into_iter().rev().collect(),
         })
     }
@@ -146,13 +136,15 @@ mod tests {
             Outlook::of(&programme, &budget, &used, Some(now), now)
         };
         let spent = used.used().days(programme.settings.basis.byok);
-        assert!(Chart::of(&Days::default(), &outlook(800)).is_none());
-        let far = Chart::of(&spent, &outlook(800)).unwrap();
-        assert_eq!((far.today, far.budget_at, far.is_short), ((202, 923), 112, false));
+        let far = outlook(800);
+        assert!(Chart::of(&Days::default(), &far.scene).is_none() && !far.is_short);
+        let far = Chart::of(&spent, &far.scene).unwrap();
+        assert_eq!((far.today, far.budget_at), ((202, 923), 112));
         let labels = [(112, "Budget $800"), (289, "80% · $640"), (556, "50% · $400")];
         assert_eq!(far.levels, labels.map(|(y, label)| (y, label.to_owned())), "95% would lie on the budget's label");
         assert_eq!(far.ahead, Some((1000, 617, "about $345 at the end".to_owned())));
-        let near = Chart::of(&spent, &outlook(100)).unwrap();
-        assert_eq!((near.ahead, near.is_short), (Some((275, 112, "used up 21 Nov".to_owned())), true));
+        let near = outlook(100);
+        assert!(near.is_short);
+        assert_eq!(Chart::of(&spent, &near.scene).unwrap().ahead, Some((275, 112, "used up 21 Nov".to_owned())));
     }
 }

@@ -57,7 +57,8 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Quer
     let spent = of_programme.used().days(settings.basis.byok);
     let had_a_key = of_programme.has_keys(&budget);
     let context = SpanContext::of(settings, sync.listed_at, now);
-    let (span, offered) = (asked.span().unwrap_or(Span::All), spans::offered(settings.basis.reset));
+    let span = asked.span().unwrap_or(Span::All);
+    let offered = spans::offered(settings.basis.reset);
     let groups = by_group(&of_programme, settings, offered, context);
     let own = of_programme.own.as_ref();
     let days = span.range(settings.basis.reset, Some(&settings.term), now);
@@ -99,9 +100,9 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Quer
         enough_for: budget.unreserved.enough_for(budget.limit - budget.reserved, settings, now),
         warnings,
         standing_out: own.filter(|_| !programme.is_over(now)).map(|own| own.standing_out.clone()).unwrap_or_default(),
-        chart: Chart::of(&spent, &outlook),
+        chart: Chart::of(&spent, &outlook.scene),
         outlook,
-        waiting: WaitingItems::of_programme(&site, &access, (&mores, &requests, file.as_ref())).await?,
+        waiting: WaitingItems::of_programme(&site, &access, &mores, &requests, file.as_ref()).await?,
         jobs: JobLine::of_programme(&site, programme, &jobs, access.is_faculty()).await,
         spent: context.figure(&spent, span, had_a_key),
         as_of: sync.listed_at.map(time),

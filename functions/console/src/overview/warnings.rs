@@ -34,30 +34,23 @@ pub(super) fn room(access: &ProgrammeAccess, budget: &Budget, spent: Usd, now: M
 /// The other warnings: of missing syncs, and of the last roster.
 pub(super) fn others(budget: &Budget, listed_at: Option<Moment>, jobs: &[Job], now: Moment) -> Vec<String> {
     let mut warnings = Vec::new();
-    let mut warn = |holds: bool, sentence: &dyn Fn() -> String| {
-        if holds {
-            warnings.push(sentence());
-        }
-    };
-    let is_behind = |listed_at: Moment| listed_at + SYNCED_WITHIN < now;
-    warn(budget.shown && listed_at.is_none(), &|| {
-        "No sync has run yet, so nothing here tells what was spent.".to_owned()
-    });
-    warn(listed_at.is_some_and(is_behind), &|| {
-        "No sync has read every key for more than 26 hours, so the figures are older than that. An admin sees why on the account page.".to_owned()
-    });
-    let import = jobs.iter().find(|job| matches!(job.work, Work::Import { .. }));
-    if let Some(job) = import {
+    if budget.shown && listed_at.is_none() {
+        warnings.push("OpenRouter was not checked yet, so nothing here tells what was spent.".to_owned());
+    }
+    if listed_at.is_some_and(|listed_at| listed_at + SYNCED_WITHIN < now) {
+        warnings.push("The keys were not all checked at OpenRouter for more than 26 hours, so the figures are older than that. An admin sees why on the account page.".to_owned());
+    }
+    if let Some(job) = jobs.iter().find(|job| matches!(job.work, Work::Import { .. })) {
         let is_cancelled = jobs.iter().any(|job| job.work == Work::Close);
-        warn(matches!(job.state, JobState::Failed { .. }) && !is_cancelled, &|| {
-            "The last import of a roster failed. Upload the file again.".to_owned()
-        });
-        warn(job.refused > 0, &|| {
-            format!(
-                "{} lines of the last roster could not be applied: the budget has no room, or the address is taken.",
-                job.refused
-            )
-        });
+        if matches!(job.state, JobState::Failed { .. }) && !is_cancelled {
+            warnings.push("The last import of a roster failed. Upload the file again.".to_owned());
+        }
+        if job.refused > 0 {
+            let lines = job.refused;
+            warnings.push(format!(
+                "{lines} lines of the last roster could not be applied: the budget has no room, or the address is taken."
+            ));
+        }
     }
     warnings
 }
@@ -131,8 +124,8 @@ pub(super) async fn refused_rules(
         let rules = programme.settings.rules.of(group);
         let (whose, mend) = match (rules.tier(), group) {
             (Some(tier), _) => (
-                format!("the tier {tier} with the data policy of this programme"),
-                "An admin can mend the tier on the tiers' page.".to_owned(),
+                format!("the model list {tier} with the data policy of this programme"),
+                "An admin can correct it on the page of the model lists.".to_owned(),
             ),
             (None, None) => (
                 "the models, data policy, providers or regions".to_owned(),

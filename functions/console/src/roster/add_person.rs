@@ -2,7 +2,7 @@
 
 use bursar_core::domain::grant::ChangeRefused;
 
-use super::page::show;
+use super::page::{Refused, show};
 use super::{has_open_roster, line, steps_of_one};
 use crate::form::Text;
 use crate::prelude::*;
@@ -68,17 +68,18 @@ pub(crate) async fn add_person(post: Post<Faculty>) -> Answer {
             Err(why) => form.refuse("email", why),
         }
     }
-    Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, show(site, access, Some(form), None).await))
+    let refused = Refused { person: Some(form), ..Refused::default() };
+    Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, show(site, access, refused).await))
 }
 
 /// Takes the steps one after the other, which a second request finds taken. What may find no room comes first: then nothing was done.
 async fn apply(post: &Post<Faculty>, mut steps: Vec<Step>) -> Answer {
     let programme = &post.access.programme.id;
     steps.sort_by_key(|step| !matches!(step, Step::Move { .. } | Step::Return { .. }));
-    let notice = match steps.as_slice() {
-        [] => Notice::Already,
-        steps if steps.iter().any(|step| matches!(step, Step::Add { .. })) => Notice::PersonAdded,
-        _ => Notice::PersonChanged,
+    let notice = match steps.iter().find(|step| step.grant().is_none()) {
+        None if steps.is_empty() => Notice::Already,
+        Some(_) => Notice::PersonAdded,
+        None => Notice::PersonChanged,
     };
     for step in steps.chunks(1) {
         if let Some((_, why)) = import::apply(&post.site, programme, None, step, post.author()).await?.first() {

@@ -143,7 +143,7 @@ impl PlannedRow {
     }
 }
 
-pub(super) fn plan(file: RosterFile, grants: &[Grant], mode: AbsentRows) -> ImportPlan {
+pub(super) fn plan(file: &RosterFile, grants: &[Grant], mode: AbsentRows) -> ImportPlan {
     let roster = Roster::of(grants);
     let standing = grants.iter().filter(|grant| !grant.is_over()).count();
     let mut plan = ImportPlan { standing, ..ImportPlan::default() };
@@ -152,11 +152,11 @@ pub(super) fn plan(file: RosterFile, grants: &[Grant], mode: AbsentRows) -> Impo
     let mut named: HashSet<&GrantId> = HashSet::new();
     // These come first, so that an address is nobody's when a later step gives it to somebody, in a swap too.
     let mut leaves = Vec::new();
-    for refused in file.refused {
+    for refused in &file.refused {
         let by_address = refused.address.as_ref().and_then(|address| roster.by_address.get(address.matched()));
         let by_id = refused.id.as_deref().and_then(|id| roster.by_id.get(id));
         named.extend(by_address.into_iter().chain(by_id).map(|grant| &grant.id));
-        plan.rows.push(refused);
+        plan.rows.push(refused.clone());
     }
     for row in &file.rows {
         let mut refuse = |why: String| plan.rows.push(PlannedRow::of(row, vec![Change::Refused], why));
@@ -343,7 +343,7 @@ mod tests {
         let mut eve = grant(4, "eve", "B");
         (eve.holds.dropped, eve.state) = (Some(Moment::UNIX_EPOCH), GrantState::Revoked);
         let grants = [grant(1, "ada", "A"), grant(2, "bob", "A"), grant(3, "cid", "B"), eve];
-        plan(parse::file(text.as_bytes(), None).unwrap(), &grants, mode)
+        plan(&parse::file(text.as_bytes(), None).unwrap(), &grants, mode)
     }
 
     fn counts(plan: &ImportPlan) -> [usize; 6] {
@@ -376,7 +376,7 @@ mod tests {
     fn who_was_dropped_and_is_named_again_returns_also_when_something_else_is_said_of_them() {
         let mut grants = [grant(1, "ada", "A"), grant(2, "bob", "A"), grant(3, "cid", "B"), grant(4, "dan", "B")];
         grants.iter_mut().take(3).for_each(|grant| grant.holds.dropped = Some(Moment::UNIX_EPOCH));
-        let planned = |text: &str, mode| plan(parse::file(text.as_bytes(), None).unwrap(), &grants, mode);
+        let planned = |text: &str, mode| plan(&parse::file(text.as_bytes(), None).unwrap(), &grants, mode);
         let returns = |number: u8| Step::Return { grant: format!("{number:016x}").parse().unwrap() };
         for mode in [AbsentRows::Add, AbsentRows::Replace] {
             let plan = planned("email,group\nada@uni.edu,A\nbob@uni.edu,B\ndan@uni.edu,B\n", mode);

@@ -27,6 +27,7 @@ const MOST_GROUPS: usize = 500;
 /// The most previews of a programme in an hour, since each is stored for a day.
 const PREVIEWS_AN_HOUR: usize = 100;
 const BUSY: &str = "Another roster of this programme is being applied. Wait until it is done, then try again.";
+const NO_DROPS: &str = "There are no drops of the last seven days that could be undone here: they are undone, or a later whole list does not name these people either. Undo that one first.";
 const GONE: &str =
     "A preview can be applied for a day, and a registrar's file until the next comes. Upload the file again.";
 
@@ -54,18 +55,12 @@ struct Preview<'a> {
 
 /// A file compared with the roster as it is now.
 struct Compared {
+    file: RosterFile,
     plan: ImportPlan,
     /// The version of the roster.
     roster: String,
     grants: Vec<Grant>,
     mode: AbsentRows,
-    header: String,
-    ignored: Vec<String>,
-    encoding: &'static str,
-    /// Some names by which a reader sees whether that is right.
-    names_beyond_ascii: Vec<String>,
-    /// The line of a row that goes over several.
-    broken: Option<u64>,
 }
 
 const COLUMNS: [Column<PlannedRow>; 7] = [
@@ -110,16 +105,13 @@ impl Compared {
         preview: &RosterPreview,
         file: &[u8],
     ) -> Result<Compared, AppError> {
-        let (column, mode) = (preview.email_column.as_deref(), AbsentRows::replacing(preview.replaces));
-        Compared::of(site, programme, file, column, mode).await?.map_err(FileError::answer)
+        let mode = AbsentRows::replacing(preview.replaces);
+        Compared::of(site, programme, file, preview.email_column.as_deref(), mode).await?.map_err(FileError::answer)
     }
 
     fn with(file: RosterFile, grants: Vec<Grant>, mode: AbsentRows) -> Compared {
-        let (header, ignored, encoding) = (file.header.clone(), file.ignored.clone(), file.encoding);
-        let (names_beyond_ascii, broken) = (file.names_beyond_ascii(), file.broken);
-        let plan = compare::plan(file, &grants, mode);
-        let roster = compare::version(&grants);
-        Compared { plan, roster, grants, mode, header, ignored, encoding, names_beyond_ascii, broken }
+        let plan = compare::plan(&file, &grants, mode);
+        Compared { file, plan, roster: compare::version(&grants), grants, mode }
     }
 
     fn changes(&self) -> RosterChanges {
@@ -129,7 +121,7 @@ impl Compared {
 
     /// The import of this file.
     fn import(&self, programme: &Programme, import: Ulid, now: Moment) -> Import {
-        Import { import, header: Some(self.header.clone()), ..Import::of(&programme.id, &self.plan.steps, now) }
+        Import { import, header: Some(self.file.header.clone()), ..Import::of(&programme.id, &self.plan.steps, now) }
     }
 
     fn preview(&self, programme: &Programme, until: Moment, now: Moment) -> RosterPreview {
@@ -202,7 +194,8 @@ pub(crate) async fn preview(Upload { form, file }: Upload) -> Answer {
         Ok(compared) => compared,
         Err(why) => {
             let status = why.status();
-            return Err(AppError::page(status, page::show(site, access, None, Some((why, mode))).await));
+            let refused = page::Refused { file: Some((why, mode)), ..Default::default() };
+            return Err(AppError::page(status, page::show(site, access, refused).await));
         }
     };
     let uses = HourlyUses::none("previews", &programme.id);
@@ -277,17 +270,18 @@ async fn last_import(site: &Site, programme: &Programme) -> Result<Option<Job>, 
 pub(crate) async fn undo(form: Post<Faculty>) -> Answer {
     let Post { site, access, fields, now, .. } = &form;
     has_open_roster(&access.programme)?;
-    let gone = || {
-        let why = "There are no drops of the last seven days that could be undone here: they are undone, or a later whole list does not name these people either. Undo that one first.";
-        AppError::unprocessable(why)
-    };
-    let import = fields.filled("import").and_then(|import| import.parse().ok()).ok_or_else(gone)?;
+    let import = fields.filled("import").and_then(|import| import.parse().ok());
+    let import: Ulid = import.ok_or_else(|| AppError::unprocessable("The form did not say what is to be undone."))?;
     let undo = site.table.get(Import::key_of(&access.programme.id, Import::undo(import))).await?;
     if undo.is_some_and(|undo| undo.applied) {
         return Ok(site.done(&paths::roster(&access.programme.id), &Notice::Already));
     }
     let before = last_import(site, &access.programme).await?;
-    let (undo, steps) = site.table.undo_of(&access.programme.id, import, *now).await?.ok_or_else(gone)?;
+    let Some((undo, steps)) = site.table.undo_of(&access.programme.id, import, *now).await? else {
+        let refused = page::Refused { undo: Some(NO_DROPS), ..Default::default() };
+        let page = page::show(site, access, refused).await;
+        return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
+    };
     let notice = Notice::DropsUndone { people: steps.len() as u64 };
     let plan = ImportPlan { steps, ..ImportPlan::default() };
     start(site, &undo, &plan, before, &[], form.author()).await?;
@@ -354,7 +348,7 @@ fn steps_of_one(person: Person, group: Option<String>, roster: &[Grant]) -> Resu
     let Person { address, name, roster_id: id } = person;
     let row = RosterRow { line: 1, address, name, group, id };
     let file = RosterFile { rows: vec![row], has_group, ..RosterFile::default() };
-    let plan = compare::plan(file, roster, AbsentRows::Add);
+    let plan = compare::plan(&file, roster, AbsentRows::Add);
     let refused = plan.of(Change::Refused).next().map(|row| row.reason.clone());
     refused.or_else(|| too_many_groups(plan.groups)).map_or(Ok(plan.steps), Err)
 }

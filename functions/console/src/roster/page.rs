@@ -15,6 +15,8 @@ use crate::prelude::*;
 struct RosterPage<'a> {
     frame: PageFrame<'a>,
     programme: &'a Programme,
+    /// Why drops were not undone.
+    refusal: Option<&'static str>,
     may_edit: bool,
     may_remind: bool,
     jobs: Vec<JobLine>,
@@ -45,18 +47,22 @@ struct AppliedRoster {
     undone_until: Option<String>,
 }
 
-pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> Answer {
-    show(&site, &access, None, None).await
+/// What was refused of the page's forms.
+#[derive(Default)]
+pub(super) struct Refused {
+    pub(super) person: Option<Form<TypedPerson>>,
+    /// With what was to become of people who are not in the file.
+    pub(super) file: Option<(FileError, AbsentRows)>,
+    pub(super) undo: Option<&'static str>,
 }
 
-/// The page, with the form of one person as it was posted, or what is wrong with a file.
-pub(super) async fn show(
-    site: &Site,
-    access: &ProgrammeAccess,
-    person: Option<Form<TypedPerson>>,
-    file: Option<(FileError, AbsentRows)>,
-) -> Answer {
-    let (now, programme) = (site.clock.now(), &access.programme);
+pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> Answer {
+    show(&site, &access, Refused::default()).await
+}
+
+pub(super) async fn show(site: &Site, access: &ProgrammeAccess, refused: Refused) -> Answer {
+    let now = site.clock.now();
+    let programme = &access.programme;
     if !programme.settings.roster {
         return Err(AppError::not_found());
     }
@@ -71,24 +77,25 @@ pub(super) async fn show(
         Some(token) => Some(registrar::in_words(site, programme, &token, now).await?),
         None => None,
     };
-    let person = person.unwrap_or_else(|| Form::blank().apart("person-", ""));
+    let person = refused.person.unwrap_or_else(|| Form::blank().apart("person-", ""));
     let name = &programme.settings.name;
     let may_edit = access.is_faculty() && programme.closed_at.is_none();
     Ok(site.page(&RosterPage {
         frame: PageFrame::of(site, &access.visitor),
         programme,
+        refusal: refused.undo,
         may_edit,
         may_remind: may_edit && now < programme.settings.claim_closes_at(),
         jobs: JobLine::of_programme(site, programme, &jobs, access.is_faculty()).await,
         waiting: waiting(previews, now).map(|file| (time(file.until), file)),
         applied: applied(&imports, now, time),
-        file,
+        file: refused.file,
         person: person.all(),
         announcement: format!(
             "You will get a mail with the subject “Your API key for {name}” from {}. It is ours. It leads to {}, where you sign in with \
              your university address; no password is asked for.",
             site.mail_from,
-            site.origin.as_str()
+            site.origin.host()
         ),
         unreserved: budget.unreserved.people(),
         mails,

@@ -29,8 +29,8 @@ pub(super) struct Standing<'a> {
 }
 
 /// The reasons, a sentence each; none where the file may be applied by itself.
-pub(super) fn why(file: &Compared, standing: &Standing<'_>) -> Vec<String> {
-    let Compared { plan, grants, .. } = file;
+pub(super) fn why(compared: &Compared, standing: &Standing<'_>) -> Vec<String> {
+    let Compared { file, plan, grants, .. } = compared;
     let people = plan.standing;
     let [added, dropped, refused] = [Change::Added, Change::Dropped, Change::Refused].map(|change| plan.count(change));
     let mut why = Vec::new();
@@ -62,7 +62,7 @@ pub(super) fn why(file: &Compared, standing: &Standing<'_>) -> Vec<String> {
         added > FEW && added * 5 > people,
         format!("It adds {added} people to the {people} on the roster, more than a fifth."),
     );
-    let (before, after) = standing.implied(file);
+    let (before, after) = standing.implied(compared);
     let budget = standing.budget.limit;
     because(
         before <= budget && budget < after,
@@ -72,7 +72,7 @@ pub(super) fn why(file: &Compared, standing: &Standing<'_>) -> Vec<String> {
             budget.to_cents_down()
         ),
     );
-    let unknown = unknown_domains(file);
+    let unknown = unknown_domains(compared);
     because(
         !unknown.is_empty(),
         format!("Nobody on the roster has an address at {} so far.", unknown[..NAMED.min(unknown.len())].join(", ")),

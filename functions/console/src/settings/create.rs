@@ -12,12 +12,12 @@ use crate::work::jobs;
 #[template(path = "new.html")]
 struct NewProgrammePage<'a> {
     frame: PageFrame<'a>,
-    errors: Vec<ShownField<'a>>,
+    form: &'a Form<Draft>,
     required: Vec<ShownField<'a>>,
     optional: Vec<FieldGroup<'a>>,
     more_open: bool,
     /// The id of this form, which makes one programme.
-    form: String,
+    id: Ulid,
 }
 
 pub(crate) async fn new(State(site): State<Site>, AdminAccess { visitor }: AdminAccess) -> Answer {
@@ -60,10 +60,10 @@ fn page(site: &Site, visitor: &Visitor, form: &Form<Draft>) -> Reply {
     let optional = groups(form, |field| !field.is_required);
     site.page(&NewProgrammePage {
         frame: PageFrame::of(site, visitor),
-        errors: form.errors(),
+        form,
         required: form.shown(|field| field.is_required),
         more_open: optional.iter().flat_map(|group| &group.fields).any(|field| field.error.is_some()),
         optional,
-        form: new_ulid(site.clock.now()).to_string(),
+        id: new_ulid(site.clock.now()),
     })
 }

@@ -19,31 +19,25 @@ const NO_VERSION: &str = "The form did not say which state of the programme it w
 /// One edit of a programme, as it was when the form was read.
 struct Edit<'a> {
     post: &'a Post<Faculty>,
-    before: Draft,
+    /// The budget before.
+    budget: Usd,
     form: Form<Draft>,
     is_stale: bool,
 }
 
 pub(crate) async fn edit(post: Post<Faculty>) -> Answer {
-    let Post { site, access, fields, .. } = &post;
-    let programme = &access.programme;
-    let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
-    let before = Draft { settings: programme.settings.clone(), budget: budget.limit };
-    let is_stale = fields.filled("version").is_some_and(|sent| sent != version(programme, budget.limit));
-    let form = Form::of(before.clone()).typed(fields);
-    let notice = Edit { post: &post, before, form, is_stale }.carry_out().await?;
-    Ok(site.done(&paths::settings(&programme.id), &notice))
+    let notice = Edit::of(&post, &post.fields).await?.carry_out().await?;
+    Ok(post.site.done(&paths::settings(&post.access.programme.id), &notice))
 }
 
 /// Saves what faculty asked for, provided that each field still holds what it held then, or holds the asked value by now.
 pub(crate) async fn approve(post: &Post<Faculty>, request: &Request) -> Result<(), AppError> {
     let Post { site, access, deadline, .. } = post;
     let programme = &access.programme;
-    let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
-    let before = Draft { settings: programme.settings.clone(), budget: budget.limit };
-    let form = Form::of(before.clone());
+    let wished = request.wishes.iter().map(|wish| (wish.setting.clone(), wish.to.clone())).collect();
+    let mut edit = Edit::of(post, &wished).await?;
     for Wish { setting, label, from, to, .. } in &request.wishes {
-        let today = form.text(setting);
+        let today = edit.form.saved(setting);
         if today != from && today != to {
             let value = |text: &str| if text.is_empty() { "nothing".to_owned() } else { format!("“{text}”") };
             return Err(AppError::conflict(format!(
@@ -54,8 +48,6 @@ pub(crate) async fn approve(post: &Post<Faculty>, request: &Request) -> Result<(
             )));
         }
     }
-    let wished = request.wishes.iter().map(|wish| (wish.setting.clone(), wish.to.clone())).collect();
-    let mut edit = Edit { post, before, form: form.typed(&wished), is_stale: false };
     let Some(after) = read(&mut edit.form) else {
         return Err(edit.refused(StatusCode::UNPROCESSABLE_ENTITY, UNREADABLE).await);
     };
@@ -72,7 +64,15 @@ pub(crate) async fn approve(post: &Post<Faculty>, request: &Request) -> Result<(
     edit.save(after, &saved).await
 }
 
-impl Edit<'_> {
+impl<'a> Edit<'a> {
+    async fn of(post: &'a Post<Faculty>, fields: &Fields) -> Result<Edit<'a>, AppError> {
+        let programme = &post.access.programme;
+        let budget = post.site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?.limit;
+        let is_stale = fields.filled("version").is_some_and(|sent| sent != version(programme, budget));
+        let form = Form::of(Draft { settings: programme.settings.clone(), budget }).typed(fields);
+        Ok(Edit { post, budget, form, is_stale })
+    }
+
     async fn carry_out(mut self) -> Result<Notice, AppError> {
         let post = self.post;
         let Post { site, access, person, fields, now, deadline, .. } = post;
@@ -126,7 +126,7 @@ impl Edit<'_> {
         let edit = store::Edit {
             settings: after.settings,
             version: programme.version,
-            budget: Some((self.before.budget, after.budget)),
+            budget: Some((self.budget, after.budget)),
             // The budget's change has an entry of its own.
             what: saved.clone().without(BUDGET).entry(Act::Edited),
         };

@@ -3,7 +3,7 @@
 use bursar_core::store::Overview;
 
 use super::{Draft, FieldGroup, edit, groups};
-use crate::form::{Owner, ShownField};
+use crate::form::Owner;
 use crate::job_line::JobLine;
 use crate::prelude::*;
 use crate::programmes::{CARRIED, copying};
@@ -15,23 +15,13 @@ struct SettingsPage<'a> {
     programme: &'a Programme,
     jobs: Vec<JobLine>,
     may_edit: bool,
-    groups: Vec<FieldGroup<'a>>,
     version: String,
-    made_from: String,
-    refusal: Option<&'static str>,
-    errors: Vec<ShownField<'a>>,
-    /// The form that copies the programme; assistants have none.
-    copying: Option<CopyFields<'a>>,
-}
-
-struct CopyFields<'a> {
-    fields: Vec<ShownField<'a>>,
-    /// What is wrong with settings that the form does not show.
-    other_errors: Vec<&'a str>,
-    with_roster: bool,
+    edit: Form<Draft>,
+    /// The form that copies the programme, and whether its roster is copied too; assistants have none.
+    copying: Option<(Form<Draft>, bool)>,
     request: Option<Ulid>,
-    /// The id of this form, which makes one copy.
-    form: String,
+    /// The id of that form, which makes one copy.
+    form: Ulid,
 }
 
 /// The forms as they were posted.
@@ -44,36 +34,31 @@ pub(crate) struct PageState {
     pub(crate) request: Option<Ulid>,
 }
 
+impl SettingsPage<'_> {
+    fn groups(&self) -> Vec<FieldGroup<'_>> {
+        groups(&self.edit, |field| field.owner != Owner::Creator)
+    }
+}
+
 pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> Answer {
     show(&site, &access, PageState::default()).await
 }
 
 pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState) -> Answer {
-    let (now, programme) = (site.clock.now(), &access.programme);
+    let programme = &access.programme;
     let known = site.table.overview(&programme.id).await?;
     let Overview { budget, jobs, .. } = known.ok_or_else(AppError::not_found)?;
-    let edited = state.edit.unwrap_or_else(|| {
-        let settings = programme.settings.clone();
-        Form::of(Draft { settings, budget: budget.limit })
-    });
-    let (copied, with_roster) = state.copying.unwrap_or_else(|| (copying(programme, budget.limit), false));
-    let copying = access.is_faculty().then(|| CopyFields {
-        fields: copied.shown(|field| CARRIED.contains(&field.id)),
-        other_errors: copied.other_errors(&CARRIED).collect(),
-        with_roster,
-        request: state.request,
-        form: new_ulid(now).to_string(),
-    });
+    let saved = || Form::of(Draft { settings: programme.settings.clone(), budget: budget.limit });
+    let copied = state.copying.unwrap_or_else(|| (copying(programme, budget.limit), false));
     Ok(site.page(&SettingsPage {
         frame: PageFrame::of(site, &access.visitor),
         programme,
         jobs: JobLine::of_programme(site, programme, &jobs, access.is_faculty()).await,
         may_edit: access.is_faculty() && programme.closed_at.is_none(),
-        groups: groups(&edited, |field| field.owner != Owner::Creator),
         version: edit::version(programme, budget.limit),
-        made_from: edited.made_from(),
-        refusal: edited.refusal,
-        errors: edited.errors(),
-        copying,
+        edit: state.edit.unwrap_or_else(saved),
+        copying: Some(copied).filter(|_| access.is_faculty()),
+        request: state.request,
+        form: new_ulid(site.clock.now()),
     }))
 }

@@ -424,7 +424,8 @@ mod tests {
 
     #[test]
     fn a_name_goes_with_the_last_list_that_has_its_person() {
-        let (mut people, named) = (People::default(), |text| EmailAddress::parse_named(text).unwrap());
+        let mut people = People::default();
+        let named = |text| EmailAddress::parse_named(text).unwrap();
         people.put(|people| &mut people.faculty, vec![named("ada@uni.edu"), named("Grace Hopper <grace@uni.edu>")]);
         people.put(|people| &mut people.assistants, vec![named("Al <al@uni.edu>")]);
         assert_eq!(people.teacher(), Some("Grace Hopper"));

@@ -48,7 +48,8 @@ impl Burn<'_> {
     }
 
     pub fn scene(&self) -> BurnScene {
-        let (first, total) = (self.first(), self.spent.total());
+        let first = self.first();
+        let total = self.spent.total();
         let last = self.term.ends_on().max(self.looked);
         let number = |day: Date| first.until(day).map_or(0, |span| span.get_days());
         let mut in_all = self.spent.opening();

@@ -3,7 +3,7 @@
 
 use std::borrow::Borrow;
 
-use jiff::civil::Time;
+use jiff::civil::{DateTime, Time};
 
 use crate::domain::values::money::grouped;
 use crate::prelude::*;
@@ -79,7 +79,11 @@ pub fn utc(at: impl Borrow<Moment>) -> String {
 
 /// A time where the page or the heading names the zone: `20 Nov 2026, 14:05`.
 pub fn column_time(at: Moment, zone: &TimeZone) -> String {
-    at.to_zoned(zone.clone()).strftime("%-d %b %Y, %H:%M").to_string()
+    long_time(at.to_zoned(zone.clone()).datetime())
+}
+
+pub fn long_time(time: DateTime) -> String {
+    time.strftime("%-d %b %Y, %H:%M").to_string()
 }
 
 /// A time that ends something, as [`column_time`]; midnight is `the end of 20 Nov 2026`.

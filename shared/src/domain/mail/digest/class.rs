@@ -178,9 +178,7 @@ impl<'a> Class<'a> {
 impl FirstByName {
     fn add(&mut self, grant: &Grant) {
         self.count += 1;
-        let person = &grant.person;
-        let name = person.name.as_deref().unwrap_or(person.address.as_written()).to_lowercase();
-        self.named.insert((name, grant.id.clone()));
+        self.named.insert((grant.person.known_as().to_lowercase(), grant.id.clone()));
         if self.named.len() > NAMED {
             self.named.pop_last();
         }
