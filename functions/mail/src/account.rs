@@ -93,8 +93,7 @@ impl Words<'_> {
                 "You get this mail because you are{until_now} an admin of Bursar at {}.",
                 self.config.institution
             ),
-            to: self.to.clone(),
-            from: None,
+            ..self.letter()
         }
     }
 }

@@ -13,7 +13,7 @@ use bursar_core::domain::values::window::Window;
 use bursar_core::store::ProgrammeUse;
 
 use crate::letter::burn::Picture;
-use crate::letter::words::{faculty, some};
+use crate::letter::words::faculty;
 use crate::prelude::*;
 
 /// The figures of an alert: the newest on record, and at least those of the crossing.
@@ -224,7 +224,7 @@ impl Words<'_> {
         let refused = spending.refused;
         let mut letter = self.about_money(programme, subject, facts, spending, next.join(" "));
         if let Some(refused) = refused {
-            letter.heading = format!("{} cannot get a key", some(refused.students.into(), "student"));
+            letter.heading = format!("{} cannot get a key", counted(refused.students.into(), "student", "students"));
             letter.parts.insert(0, LetterPart::Sentences(format!("{} {}.", refused.who(), letter.subject)));
         }
         letter
@@ -258,8 +258,7 @@ impl Words<'_> {
             subject,
             parts,
             why: format!("You get this mail because you are among those who hear about the money of {name}."),
-            to: self.to.clone(),
-            from: None,
+            ..self.letter()
         }
     }
 

@@ -90,9 +90,11 @@ impl App {
                 self.alert(programme, (scope, *threshold, *of_limit), recipient, now, deadline).await
             }
             QueuedMail::TestAlert { programme, recipient } => self.test_alert(programme, recipient, now).await,
-            QueuedMail::Request { programme, request, recipient } => self.request(programme, *request, recipient).await,
+            QueuedMail::Request { programme, request, recipient } => {
+                self.request(programme, *request, recipient, false).await
+            }
             QueuedMail::RequestDecided { programme, request, recipient } => {
-                self.request_decided(programme, *request, recipient).await
+                self.request(programme, *request, recipient, true).await
             }
             QueuedMail::More { programme, grant, recipient } => {
                 self.asks_for_more(programme, grant, row.written_at, recipient, now).await

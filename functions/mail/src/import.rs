@@ -77,8 +77,7 @@ impl Words<'_> {
                 self.page(link, &format!("/console/programmes/{}/roster/{import}", programme.id)),
             ],
             why: format!("You get this mail because you decide about the roster of {name}."),
-            to: self.to.clone(),
-            from: None,
+            ..self.letter()
         }
     }
 }

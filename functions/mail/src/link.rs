@@ -94,8 +94,7 @@ impl Words<'_> {
                 ),
             ],
             why: format!("You get this mail because this address was entered at {origin}."),
-            to: self.to.clone(),
-            from: None,
+            ..self.letter()
         }
     }
 }

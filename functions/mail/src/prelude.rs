@@ -10,7 +10,7 @@ pub(crate) use bursar_core::domain::programme::role::is_among;
 pub(crate) use bursar_core::domain::programme::{Programme, Settings};
 pub(crate) use bursar_core::domain::usage::crossing::per_cent;
 pub(crate) use bursar_core::domain::values::address::EmailAddress;
-pub(crate) use bursar_core::domain::values::format::{end_time_in, long_date, time_in, utc};
+pub(crate) use bursar_core::domain::values::format::{counted, end_time_in, long_date, time_in, utc};
 pub(crate) use bursar_core::domain::values::id::{GrantId, PersonId, ProgrammeId};
 pub(crate) use bursar_core::domain::values::money::Usd;
 pub(crate) use bursar_core::domain::values::window::{Reset, utc_date};

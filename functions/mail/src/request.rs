@@ -5,16 +5,16 @@ use bursar_core::domain::grant::{MoreRequest, View};
 use bursar_core::domain::mail::failure::NO_ADDRESS;
 use bursar_core::domain::programme::request::{BUDGET, CLOSE, COPY, Decision, INSTEAD_OF, Request, Wish};
 
-use crate::letter::words::used;
 use crate::prelude::*;
 
 impl App {
-    /// The mail of a request, if its recipient is still an admin.
+    /// The mail of a request, if its recipient is still an admin, or its answer to who asked, once an admin has decided.
     pub(crate) async fn request(
         &self,
         programme: &ProgrammeId,
         request: Ulid,
         recipient: &PersonId,
+        is_answer: bool,
     ) -> Result<ComposedRow, StoreError> {
         let (programme, request, person) = tokio::try_join!(
             self.table.get(Programme::key_of(programme)),
@@ -23,32 +23,19 @@ impl App {
         )?;
         let (Some(programme), Some(request)) = (programme, request) else { return Ok(GONE) };
         let Some(person) = person else { return Ok(NO_SUCH_PERSON) };
+        match &request.decision {
+            Some(decision) if is_answer => {
+                return Ok(self.to(&person.address, |words| words.request_decided(&programme, &request, decision)));
+            }
+            Some(_) => return Ok(ComposedRow::Nothing("it was decided since")),
+            None if is_answer => return Ok(ComposedRow::Nothing("it is not decided")),
+            None => {}
+        }
         if !self.table.is_admin(person.address.matched()).await? {
             return Ok(ComposedRow::Nothing("this person is no longer an admin"));
         }
-        if request.decision.is_some() {
-            return Ok(ComposedRow::Nothing("it was decided since"));
-        }
         let asker = self.table.get(StaffPerson::key_of(&request.by)).await?;
         Ok(self.to(&person.address, |words| words.request(&programme, asker.as_ref(), &request)))
-    }
-
-    /// The mail to who asked, once an admin has decided.
-    pub(crate) async fn request_decided(
-        &self,
-        programme: &ProgrammeId,
-        request: Ulid,
-        recipient: &PersonId,
-    ) -> Result<ComposedRow, StoreError> {
-        let (programme, request, person) = tokio::try_join!(
-            self.table.get(Programme::key_of(programme)),
-            self.table.get(Request::key_of(programme, request)),
-            self.table.get(StaffPerson::key_of(recipient)),
-        )?;
-        let (Some(programme), Some(request)) = (programme, request) else { return Ok(GONE) };
-        let Some(decision) = &request.decision else { return Ok(ComposedRow::Nothing("it is not decided")) };
-        let Some(person) = person else { return Ok(NO_SUCH_PERSON) };
-        Ok(self.to(&person.address, |words| words.request_decided(&programme, &request, decision)))
     }
 
     /// The mail of a student's request, if it is still open and its recipient one of those who decide.
@@ -79,14 +66,13 @@ impl App {
 impl Words<'_> {
     fn asks_for_more(self, view: &View, open: &MoreRequest, now: Moment) -> Letter {
         let (settings, grant) = (&view.programme.settings, &view.grant);
-        let (name, address) = (plain(&settings.name), grant.person.address.as_written());
-        let who = grant.person.name.as_deref().map_or_else(|| address.to_owned(), plain);
+        let (name, who) = (plain(&settings.name), plain(grant.person.known_as()));
         let at = |moment| time_in(moment, settings.term.zone());
-        let (used, cap) = (used(view.spending(now).in_window), open.cap.to_dollars_down());
+        let (used, cap) = (view.spending(now).in_window.to_dollars_up(), open.cap.to_dollars_down());
         let read = view.readings.iter().map(|reading| reading.as_of).max();
         let read = read.map_or("not checked at OpenRouter yet".to_owned(), |read| format!("as of {}", at(read)));
         let facts = [
-            ("Address", address.to_owned()),
+            ("Address", grant.person.address.as_written().to_owned()),
             ("Cap", format!("{cap} {}", settings.basis.reset.per_window())),
             ("Used", format!("{used}, {read}")),
             ("Asked", at(open.at)),
@@ -106,8 +92,7 @@ impl Words<'_> {
                 LetterPart::ReplyTo(grant.person.address.clone()),
             ],
             why: format!("You get this mail because you decide about the caps of {name}."),
-            to: self.to.clone(),
-            from: None,
+            ..self.letter()
         }
     }
 
@@ -130,14 +115,14 @@ impl Words<'_> {
                 "You get this mail because you asked the admins for it on {}.",
                 time_in(request.asked_at, programme.settings.term.zone())
             ),
-            to: self.to.clone(),
-            from: None,
+            ..self.letter()
         }
     }
 
     fn request(self, programme: &Programme, asker: Option<&StaffPerson>, request: &Request) -> Letter {
-        let (wishes, asked_at) = (&request.wishes[..], request.asked_at);
-        let (name, people) = (plain(&programme.settings.name), &programme.settings.people);
+        let wishes = &request.wishes[..];
+        let name = plain(&programme.settings.name);
+        let people = &programme.settings.people;
         let (who, address) = match asker {
             None => ("Somebody who was erased", "Somebody who was erased"),
             Some(StaffPerson { address, .. }) => {
@@ -146,7 +131,7 @@ impl Words<'_> {
         };
         let mut facts = vec![("Programme".to_owned(), name.clone()), ("Asked by".to_owned(), address.to_owned())];
         facts.extend(wishes.iter().map(|wish| (wish.label.clone(), wish.words.clone())));
-        facts.push(("Asked".to_owned(), time_in(asked_at, programme.settings.term.zone())));
+        facts.push(("Asked".to_owned(), time_in(request.asked_at, programme.settings.term.zone())));
         let subject = format!("{who} {}", asked_for(wishes, &name));
         let mut parts = vec![
             said("Only an admin may do this, and nothing has changed yet."),
@@ -163,8 +148,7 @@ impl Words<'_> {
             subject,
             parts,
             why: format!("You get this mail because you are an admin of Bursar at {}.", self.config.institution),
-            to: self.to.clone(),
-            from: None,
+            ..self.letter()
         }
     }
 }

@@ -69,8 +69,7 @@ impl Words<'_> {
                 naming(named_by),
                 self.config.institution
             ),
-            to: self.to.clone(),
-            from: None,
+            ..self.letter()
         }
     }
 }

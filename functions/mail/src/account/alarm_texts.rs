@@ -5,7 +5,6 @@ use bursar_core::domain::mail::failure::FailureText;
 use bursar_core::domain::mail::kind::MailDay;
 
 use crate::account::{AlarmText, NamedAccount};
-use crate::letter::words::some;
 use crate::prelude::*;
 
 impl AlarmText {
@@ -83,7 +82,7 @@ impl AlarmText {
                     .to_owned(),
             },
             Cause::Incomplete { problems, first } => {
-                let problems = some(u64::from(*problems), "problem");
+                let problems = counted(u64::from(*problems), "problem", "problems");
                 AlarmText {
                     subject: format!("The check of {} is not complete: {problems}", long_date(alarm.day)),
                     facts: vec![("First problem", first.clone())],
@@ -184,7 +183,10 @@ fn switched_off([sweeps, recoveries, stops]: [u32; 3], bound: u32, keys: &[Strin
         }
     };
     AlarmText {
-        subject: format!("{} would have been switched off; Bursar did not do it", some(u64::from(count), "key")),
+        subject: format!(
+            "{} would have been switched off; Bursar did not do it",
+            counted(u64::from(count), "key", "keys")
+        ),
         facts,
         next: format!(
             "All of them are as they were: so many at once can mean {why}. The account page names the keys. Find out why. If it is \
@@ -221,7 +223,7 @@ fn waits(urgent: bool, mails: u64, since: Moment) -> AlarmText {
     };
     let facts = vec![("Waiting", format!("{mails}: {what}")), ("The oldest since", utc(since))];
     let wait = if mails == 1 { "waits and is" } else { "wait and are" };
-    let subject = format!("{} {wait} not sent", some(mails, "mail"));
+    let subject = format!("{} {wait} not sent", counted(mails, "mail", "mails"));
     AlarmText { subject, facts, next: next.to_owned() }
 }
 

@@ -44,8 +44,7 @@ impl Words<'_> {
                 "You get this mail on Mondays because you are an admin of Bursar at {}.",
                 self.config.institution
             ),
-            to: self.to.clone(),
-            from: None,
+            ..self.letter()
         }
     }
 }
@@ -72,14 +71,10 @@ fn what_is_wrong(digest: &AccountDigest, admins: usize) -> Vec<String> {
         ),
         Basis::Promised => format!("The balance is {short} below what keys may still spend. Buy credit, or lower budgets and caps."),
     });
-    let keys = match digest.held_back {
-        0 => None,
-        1 => Some("1 key".to_owned()),
-        count => Some(format!("{count} keys")),
-    };
-    let held_back = keys.map(|keys| {
+    let held_back = (digest.held_back > 0).then(|| {
         format!(
-            "{keys} would have been switched off in the night. Bursar did not do it, since so many may be a mistake. The account page names them: find out why, and if it is right, one button there lets it happen."
+            "{} would have been switched off in the night. Bursar did not do it, since so many may be a mistake. The account page names them: find out why, and if it is right, one button there lets it happen.",
+            counted(digest.held_back.into(), "key", "keys")
         )
     });
     let unlimited = match digest.unlimited_keys {

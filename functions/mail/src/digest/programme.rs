@@ -59,8 +59,7 @@ impl Words<'_> {
                 "You get this mail {} because you are {role} of {name}. Its faculty can choose another day, or none.",
                 settings.mails.digest.map_or("this week", weekday)
             ),
-            to: self.to.clone(),
-            from: None,
+            ..self.letter()
         }
     }
 }
@@ -103,7 +102,8 @@ fn outlook(programme: &Programme, digest: &Digest, to_look_at: usize, now: Momen
     if programme.is_over(now) {
         return vec![LetterPart::Sentences(format!("The term ended on {}.", long_date(term.ends_on())))];
     }
-    let (name, during) = (&programme.settings.name, say::week(digest.days).during);
+    let name = &programme.settings.name;
+    let during = say::week(digest.days).during;
     let before =
         say::known(money.week_before).map_or_else(String::new, |spent| format!(", and {spent} the week before"));
     let week = match say::known(money.this_week) {
@@ -150,8 +150,7 @@ fn groups(digest: &Digest) -> Vec<LetterPart> {
             LineSubject::Group(group) => group.clone(),
             LineSubject::NoGroup => "without a group".to_owned(),
             LineSubject::Assigned => "keys made elsewhere".to_owned(),
-            LineSubject::Further(1) => "1 further group".to_owned(),
-            LineSubject::Further(count) => format!("{count} further groups"),
+            LineSubject::Further(count) => counted((*count).into(), "further group", "further groups"),
         },
         cells: vec![
             say::figure(Sum { spent: this_week, known: money.this_week.known }),

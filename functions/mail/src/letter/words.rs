@@ -15,6 +15,13 @@ impl Words<'_> {
         LetterPart::Link { label, url: format!("{}{path}", self.config.origin.as_str()) }
     }
 
+    /// A letter to this recipient in the institution's name, still without words.
+    pub(crate) fn letter(&self) -> Letter {
+        let text = String::new;
+        let to = self.to.clone();
+        Letter { to, from: None, subject: text(), heading: text(), parts: Vec::new(), why: text() }
+    }
+
     pub(crate) fn own_page(&self) -> LetterPart {
         self.page("Open my page", "/my")
     }
@@ -40,14 +47,4 @@ pub(crate) fn faculty(settings: &Settings) -> Option<String> {
 pub(crate) fn people(settings: &Settings) -> String {
     let known = settings.texts.contact.clone().or_else(|| faculty(settings));
     known.unwrap_or_else(|| "the people who run the programme".to_owned())
-}
-
-/// What was used, as somebody reads it who may have used almost nothing.
-pub(crate) fn used(amount: Usd) -> String {
-    if Usd::ZERO < amount && amount < Usd::CENT { "less than 1 cent".to_owned() } else { amount.to_dollars_up() }
-}
-
-/// A count with its noun: "1 key", "30 keys".
-pub(crate) fn some(count: u64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

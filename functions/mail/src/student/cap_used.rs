@@ -6,7 +6,7 @@ use bursar_core::domain::grant::{CapUse, GrantState, HoldKind, Stopped, View};
 use bursar_core::domain::usage::crossing::{Crossing, Scope, is_used_up};
 use bursar_core::domain::values::window::Window;
 
-use crate::letter::words::{self, people};
+use crate::letter::words::people;
 use crate::prelude::*;
 
 const REFUSED: &str = "Your program sees the error 403, “Key limit exceeded”.";
@@ -87,7 +87,7 @@ impl Words<'_> {
         let (name, is_used_up) = (&settings.name, is_used_up(used.limit, used.spent));
         let share = if is_used_up { 100 } else { per_cent(used.spent, used.limit) };
         let mut facts = vec![
-            ("Used", words::used(used.spent)),
+            ("Used", used.spent.to_dollars_up()),
             ("Cap", format!("{} {}", used.limit.to_dollars_down(), of_this_window(settings.basis.reset))),
             ("Left", (used.limit - used.spent).or_zero().to_dollars_down()),
         ];
@@ -106,8 +106,7 @@ impl Words<'_> {
             heading: format!("You have used {share}% of your {}", used.limit.to_dollars_down()),
             parts: vec![LetterPart::facts(facts), LetterPart::Sentences(sentences.join(" ")), self.own_page()],
             why: format!("You get this mail because you have a key for {name}."),
-            to: self.to.clone(),
-            from: None,
+            ..self.letter()
         }
     }
 }

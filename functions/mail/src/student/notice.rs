@@ -7,7 +7,7 @@ use bursar_core::domain::programme::Basis;
 use bursar_core::domain::values::id::Epoch;
 
 use super::cap_used::{of_this_window, stopped};
-use crate::letter::words::{people, used};
+use crate::letter::words::people;
 use crate::prelude::*;
 
 impl App {
@@ -61,8 +61,7 @@ impl Words<'_> {
                 self.own_page(),
             ],
             why: "You get this mail because you asked for more.".to_owned(),
-            to: self.to.clone(),
-            from: None,
+            ..self.letter()
         })
     }
 
@@ -83,19 +82,20 @@ impl Words<'_> {
                 self.own_page(),
             ],
             why: "You get this mail each time a key of yours is shown.".to_owned(),
-            to: self.to.clone(),
-            from: None,
+            ..self.letter()
         }
     }
 
     /// The mail that somebody gave the student another cap. It says what is left, so that none need say it again.
     fn cap_changed(self, view: &View, now: Moment) -> Letter {
-        let (settings, left) = (&view.programme.settings, CapLeft::of(view, now));
-        let (name, cap) = (&settings.name, left.cap.to_dollars_down());
+        let settings = &view.programme.settings;
+        let name = &settings.name;
+        let left = CapLeft::of(view, now);
+        let cap = left.cap.to_dollars_down();
         let window = of_this_window(settings.basis.reset);
         let mut facts = vec![
             ("Cap", format!("{cap} {window}")),
-            ("Used", used(view.spending(now).in_window)),
+            ("Used", view.spending(now).in_window.to_dollars_up()),
             ("Left", left.amount.to_dollars_down()),
         ];
         facts.extend(left.resets_at.map(|at| ("Resets", time_in(at, settings.term.zone()))));
@@ -116,8 +116,7 @@ impl Words<'_> {
                 self.own_page(),
             ],
             why: format!("You get this mail because you have a key for {name}."),
-            to: self.to.clone(),
-            from: None,
+            ..self.letter()
         }
     }
 
@@ -128,7 +127,7 @@ impl Words<'_> {
             format!(
                 " When it was last checked at OpenRouter, on {}, it had used {}.",
                 time_in(as_of, settings.term.zone()),
-                used(amount)
+                amount.to_dollars_up()
             )
         });
         Letter {
@@ -145,8 +144,7 @@ impl Words<'_> {
                 self.own_page(),
             ],
             why: "You get this mail because a key of yours was reported leaked.".to_owned(),
-            to: self.to.clone(),
-            from: None,
+            ..self.letter()
         }
     }
 
@@ -223,7 +221,7 @@ impl Words<'_> {
         parts.push(LetterPart::facts(facts));
         parts.extend([self.own_page()]);
         let why = format!("You get this mail because {why}.");
-        Some(Letter { subject, heading: heading.to_owned(), parts, why, to: self.to.clone(), from: None })
+        Some(Letter { subject, heading: heading.to_owned(), parts, why, ..self.letter() })
     }
 }
 
@@ -283,11 +281,7 @@ impl CapLeft {
 
 /// The days that a rule allows; the rule may have been removed since.
 fn days(rule: Option<u16>) -> String {
-    match rule {
-        Some(1) => "1 day".to_owned(),
-        Some(days) => format!("{days} days"),
-        None => "some time".to_owned(),
-    }
+    rule.map_or("some time".to_owned(), |days| counted(days.into(), "day", "days"))
 }
 
 /// The usage of the key that was live at `then`, and when it was read.

@@ -61,15 +61,16 @@ impl Words<'_> {
                 people(settings)
             ))],
             why: format!("You get this mail because this address was on the roster of {name}."),
-            to: self.to.clone(),
-            from: None,
+            ..self.letter()
         }
     }
 
     /// The mail's words: a person who has a key, or comes too late for one, is not asked to claim.
     fn roster(self, programme: &Programme, grant: &Grant, is_reminder: bool, now: Moment) -> Letter {
-        let (settings, institution, host) = (&programme.settings, &self.config.institution, self.config.origin.host());
+        let settings = &programme.settings;
         let (name, term) = (&settings.name, &settings.term);
+        let institution = &self.config.institution;
+        let host = self.config.origin.host();
         let (opens, closes) = (settings.claim_opens_at(), settings.claim_closes_at());
         let teacher = settings.people.teacher();
         let greeting =
