@@ -23,7 +23,7 @@ async fn the_account_shows_what_syncs_found() {
     let provider = campus.provider();
     let admin = campus.admin().await;
     let before = admin.get(ACCOUNT).await.expect(200);
-    assert!(before.body.contains("No sync has run yet") && before.all("balance").is_empty(), "{}", before.readable());
+    assert!(before.body.contains("was not checked yet") && before.all("balance").is_empty(), "{}", before.readable());
     assert_eq!((before.text("spent").as_deref(), before.attribute("spent", "data-usd")), (Some("not known"), None));
     assert_eq!(before.one("reserved").get("data-usd"), "20.000000");
 
@@ -105,12 +105,12 @@ async fn each_thing_that_is_wrong_is_one_warning() {
     campus.minutes(26 * 60);
     assert_eq!(warnings().await, Vec::<String>::new(), "26 hours to the second");
     campus.minutes(1);
-    assert!(warnings().await[0].starts_with("No sync was complete for more than 26 hours"));
+    assert!(warnings().await[0].starts_with("No check at OpenRouter was complete for more than 26 hours"));
     campus.gate.at(Matcher::call("provider:GET /credits").of(FunctionName::UsageSync).every(), Fault::Status(400));
     assert_eq!(campus.sync().await["complete"], false);
     insta::assert_snapshot!(warnings().await.join("\n"), @"
-    No sync was complete for more than 26 hours. The last that was began at 10 Nov 2026, 09:30 UTC. The table of the last syncs below says why.
-    The last sync was not complete: this run is not complete: the sums could not be held against the account
+    No check at OpenRouter was complete for more than 26 hours. The last complete one began at 10 Nov 2026, 09:30 UTC. The table of the last checks below says why.
+    The last check was not complete: this run is not complete: the sums could not be held against the account
     ");
     campus.finish_faulted().await;
 }
@@ -185,7 +185,7 @@ async fn an_admin_releases_what_the_page_showed() {
     let [entry] = &seen.account_entries[..] else { panic!("{:?}", seen.account_entries) };
     assert_eq!((entry.what.act, &entry.by), (Act::SafetyLimitReleased, &Actor::Person(person.clone())));
     assert_eq!(campus.table.sync_state().await.unwrap().held_back.unwrap().released_by, Some(person));
-    assert!(admin.get(ACCOUNT).await.body.contains("admin@example.edu let the next sync do"));
+    assert!(admin.get(ACCOUNT).await.body.contains("admin@example.edu let the next check do"));
     // The next sync has done it, and the form is sent again.
     held_back(&campus, None).await;
     for (form, status) in [&forms[4], &forms[0]] {

@@ -66,7 +66,7 @@ async fn the_overview_looks_ahead() {
         (page.text("forecast"), page.texts("warning"))
     };
     let too_little = Some("There is too little data to say when the budget will be used up.".to_owned());
-    let no_sync = vec!["No sync has run yet, so nothing here tells what was spent.".to_owned()];
+    let no_sync = vec!["OpenRouter was not checked yet, so nothing here tells what was spent.".to_owned()];
     assert_eq!(said().await, (too_little, no_sync));
 
     let steady = [("ada", [10; 28]), ("cid", [15; 28])];
@@ -94,7 +94,7 @@ async fn the_overview_looks_ahead() {
     assert_eq!(said().await.1.pop().unwrap(), "The budget is used up.");
     campus.minutes(27 * 60);
     let warnings = campus.admin().await.get(ID).await.texts("warning").join(" ");
-    assert!(warnings.contains("No sync has read every key for more than 26 hours"), "{warnings}");
+    assert!(warnings.contains("The keys were not all checked at OpenRouter for more than 26 hours"), "{warnings}");
     campus.finish_unjudged().await;
 }
 

@@ -51,8 +51,8 @@ async fn every_page_tells_the_same_and_what_is_not_known() {
     campus.budget(100).await;
     let faye = campus.student("faye").await;
     for (path, sentence) in [
-        (ID, "By model No sync has asked for it yet."),
-        (REPORT, "No sync has read yet what keys used."),
+        (ID, "By model Not checked at OpenRouter yet."),
+        (REPORT, "What keys used was not checked at OpenRouter yet."),
         (CLOSEOUT, "Nobody has spent anything yet"),
     ] {
         let page = faye.get(path).await.expect(200).readable();
@@ -107,8 +107,8 @@ async fn every_page_tells_the_same_and_what_is_not_known() {
     let page = faye.get(&format!("{REPORT}?by=model&to=2026-11-15")).await.expect(200);
     assert_eq!(page.one("report-total").get("data-usd"), "8.036600");
     insta::assert_snapshot!(page.texts("report-note").join("\n"), @"
-    No sync has read these days to their end yet: 15 Nov 2026.
-    Nights without a sync: only the sum is known of 4–13 Nov 2026, so some of it may belong to a day beside.
+    These days were not checked to their end yet: 15 Nov 2026.
+    Nights without a check: only the sum is known of 4–13 Nov 2026, so some of it may belong to a day beside.
     Models and numbers of requests are not known of 4–6 Nov 2026, 15 Nov 2026.
     $3 more was spent with provider keys of the users' own. That is another bill, and in no sum here.
     ");

@@ -63,7 +63,7 @@ pub(crate) async fn act_on_foreign_key(Path(hash): Path<String>, post: Post<Admi
     }
     // A renamed key of a grant is in no record of foreign keys, and neither is one that no sync has seen.
     if site.table.get(ForeignKey::key_of(&key)).await?.is_none() {
-        let sentence = "No sync has found this key to be nobody's. A new key is listed here after the next sync.";
+        let sentence = "No check has found this key to be nobody's. A new key is listed here after the next one.";
         return Err(unknown(sentence));
     }
     let mut form = change_form(&key).typed(fields);

@@ -3,6 +3,7 @@
 
 use bursar_core::domain::mail::failure::{FailureText, NOT_VERIFIED};
 use bursar_core::domain::mail::kind::{MailCounts, MailKind};
+use bursar_core::domain::values::format::counted;
 use bursar_core::store::{BulkStop, DeadMails, GIVEN_UP_SHOWN, MailRefusal, MailServer, SentAgain, Unreachable};
 
 use crate::mails::{refused, unreached};
@@ -74,9 +75,9 @@ fn warnings(server: Option<&MailServer>, refusals: &[MailRefusal], waits_too_lon
             "The SES account has the bounds of the sandbox: 200 mails a day, one a second, and only to addresses and domains that were verified in SES. Everybody else gets no link and no alert. Ask AWS for production access in the SES console, under \"Account dashboard\"; it takes a day or so.".to_owned()
         }),
         waits_too_long.then(|| "Mail waits for longer than it should. The section \"Mail\" below says for how long, and what the quota leaves.".to_owned()),
-        (recent > 0).then(|| match recent {
-            1 => "A mail was given up in the last three days. The section \"Mail\" below says why, what to do, and has it sent again with a button.".to_owned(),
-            recent => format!("{recent} mails were given up in the last three days. The section \"Mail\" below says why, what to do, and has them sent again with a button."),
+        (recent > 0).then(|| {
+            let mails = counted(recent as u64, "mail was", "mails were");
+            format!("{mails} given up in the last three days. The section \"Mail\" below says why, what to do, and has a button that sends again.")
         }),
     ];
     refused.chain(warnings.into_iter().flatten()).collect()
@@ -101,12 +102,11 @@ async fn lost(
 
 /// A span of time in its largest unit.
 fn lasting(span: SignedDuration) -> String {
-    let some = |count: i64, unit: &str| format!("{count} {unit}{}", if count == 1 { "" } else { "s" });
-    match span.as_mins() {
-        minutes if minutes >= 48 * 60 => some(minutes / (24 * 60), "day"),
-        minutes if minutes >= 120 => some(minutes / 60, "hour"),
-        minutes if minutes > 0 => some(minutes, "minute"),
-        _ => "less than a minute".to_owned(),
+    match span.as_mins().unsigned_abs() {
+        0 => "less than a minute".to_owned(),
+        minutes if minutes >= 48 * 60 => counted(minutes / (24 * 60), "day", "days"),
+        minutes if minutes >= 120 => counted(minutes / 60, "hour", "hours"),
+        minutes => counted(minutes, "minute", "minutes"),
     }
 }
 

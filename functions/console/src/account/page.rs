@@ -176,9 +176,9 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut 
 }
 
 async fn running_jobs(site: &Site, programmes: &[Programme]) -> Result<Vec<JobLine>, AppError> {
-    let (table, mut lines) = (&site.table, Vec::new());
-    for id in table.programmes_with_jobs().await? {
-        let jobs: Vec<Job> = table.jobs(&id).await?.into_iter().filter(Job::is_running).collect();
+    let mut lines = Vec::new();
+    for id in site.table.programmes_with_jobs().await? {
+        let jobs: Vec<Job> = site.table.jobs(&id).await?.into_iter().filter(Job::is_running).collect();
         if let Some(programme) = programmes.iter().find(|programme| programme.id == id) {
             lines.extend(JobLine::of_programme(site, programme, &jobs, true).await);
         }

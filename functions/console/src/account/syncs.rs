@@ -51,10 +51,10 @@ const COLUMNS: [Column<SyncRun>; 10] = [
     column("Began (UTC)").class("date").of(|sync| Cell::At(Some(sync.run.began_at))),
     column("Took").class("number").of(|sync| Cell::exact(Some(sync.took()))),
     column("Keys").class("number").of(|sync| Cell::exact(Some(show::known_count(sync.report.keys_listed)))),
-    column("Readings").class("number").of(|sync| Cell::exact(Some(show::known_count(sync.report.readings_recorded)))),
-    column("Orphans").class("number").of(|sync| Cell::exact(Some(show::known_count(sync.report.orphans_disabled)))),
+    column("Newly read").class("number").of(|sync| Cell::exact(Some(show::known_count(sync.report.readings_recorded)))),
+    column("Disabled").class("number").of(|sync| Cell::exact(Some(show::known_count(sync.report.orphans_disabled)))),
     column("Missing").class("number").of(|sync| Cell::exact(Some(show::known_count(sync.report.keys_missing)))),
-    column("Residual").class("money").of(|sync| sync.residual().map_or_else(not_known, Cell::Up)),
+    column("Not explained").class("money").of(|sync| sync.residual().map_or_else(not_known, Cell::Up)),
     column("Balance").class("money").of(|sync| sync.balance().map_or_else(not_known, Cell::Down)),
     column("Complete")
         .of(|sync| if sync.run.complete { Cell::badge("good", "yes") } else { Cell::badge("warning", "no") }),
@@ -66,7 +66,7 @@ fn not_known() -> Cell {
 }
 
 pub(super) fn listing(syncs: Vec<SyncRun>) -> Listing<SyncRun> {
-    Listing::of(("The last syncs", "sync"), COLUMNS, syncs, &TimeZone::UTC)
+    Listing::of(("The last checks", "sync"), COLUMNS, syncs, &TimeZone::UTC)
 }
 
 fn length(ms: u64) -> String {

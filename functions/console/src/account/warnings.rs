@@ -29,8 +29,8 @@ pub(super) fn of(known: &AccountFacts<'_>, now: Moment) -> Vec<String> {
     let short = known.balance.and_then(|balance| known.need.beyond(balance));
     let warnings = [
         stale.then(|| match known.state.completed_at {
-            Some(at) => format!("No sync was complete for more than 26 hours. The last that was began at {}. The table of the last syncs below says why.", utc(at)),
-            None => "No sync has been complete yet.".to_owned(),
+            Some(at) => format!("No check at OpenRouter was complete for more than 26 hours. The last complete one began at {}. The table of the last checks below says why.", utc(at)),
+            None => "No check at OpenRouter has been complete yet.".to_owned(),
         }),
         known.runs.first().filter(|sync| !sync.run.complete).map(incomplete),
         known.left.and_then(|left| waiting(left, now)),
@@ -47,7 +47,7 @@ pub(super) fn of(known: &AccountFacts<'_>, now: Moment) -> Vec<String> {
                 .to_owned()
         }),
         (known.admins == 1).then(|| {
-            "There is one admin only. If mail to that address comes back, nobody hears what is wrong here, and nobody else can sign in to mend it. Add a second one in the section \"Admins\" below."
+            "There is one admin only. If mail to that address comes back, nobody hears what is wrong here, and nobody else can sign in to fix it. Add a second one in the section \"Admins\" below."
                 .to_owned()
         }),
     ];
@@ -56,8 +56,8 @@ pub(super) fn of(known: &AccountFacts<'_>, now: Moment) -> Vec<String> {
 
 fn incomplete(sync: &SyncRun) -> String {
     match sync.report.problems.first() {
-        Some(problem) => format!("The last sync was not complete: {problem}"),
-        None => "The last sync was not complete, and its report does not say why.".to_owned(),
+        Some(problem) => format!("The last check was not complete: {problem}"),
+        None => "The last check was not complete, and its report does not say why.".to_owned(),
     }
 }
 
@@ -69,7 +69,7 @@ fn waiting(left: &Checkpoint, now: Moment) -> Option<String> {
         tries => format!("{tries} times"),
     };
     Some(format!(
-        "The sync that began at {} has not ended: {}. It was tried {tries} and goes on by itself after {}, for six hours in all.",
+        "The check that began at {} has not ended: {}. It was tried {tries} and goes on by itself after {}, for six hours in all.",
         utc(left.began_at),
         delay.why,
         utc(delay.due)

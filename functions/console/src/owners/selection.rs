@@ -167,7 +167,7 @@ impl KeySelection {
         }
         Some(match wanted {
             Wanted::Key(_) => {
-                "No sync has seen such a key, or Bursar made it: then it belongs to its grant.".to_owned()
+                "No check has found such a key, or Bursar made it: then it belongs to its grant.".to_owned()
             }
             Wanted::Match(pattern) => format!(
                 "No key that was made elsewhere has a name that matches {pattern}. Keys that Bursar made belong to their grants."

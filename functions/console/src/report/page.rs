@@ -166,15 +166,15 @@ fn notes(report: &SpendingReport, lines: &[ReportLine<'_>], listed_at: Option<Mo
     let (from, to) = report.range;
     let mut notes = Vec::new();
     match listed_at.map(utc_date) {
-        None => notes.push("No sync has read yet what keys used.".to_owned()),
+        None => notes.push("What keys used was not checked at OpenRouter yet.".to_owned()),
         Some(looked) => {
             let unread = (from.max(looked), to.min(utc_date(now)));
             let unread = words(&[unread]).filter(|_| unread.0 <= unread.1);
-            notes.extend(unread.map(|days| format!("No sync has read these days to their end yet: {days}.")));
+            notes.extend(unread.map(|days| format!("These days were not checked to their end yet: {days}.")));
         }
     }
     notes.extend(words(&report.estimated()).map(|days| {
-        format!("Nights without a sync: only the sum is known of {days}, so some of it may belong to a day beside.")
+        format!("Nights without a check: only the sum is known of {days}, so some of it may belong to a day beside.")
     }));
     let missing = words(&report.unknown());
     notes.extend(missing.map(|days| format!("Models and numbers of requests are not known of {days}.")));
