@@ -1,12 +1,10 @@
 //! Fixtures for the tests of the pages, and a page as its reader sees it.
 
-use bursar_core::clock::Moment;
-use bursar_core::domain::grant::{Grant, Person, View};
+use bursar_core::domain::grant::{Grant, Person};
 use bursar_core::domain::programme::{Budget, Programme, Settings};
 use bursar_core::domain::values::address::EmailAddress;
-use bursar_core::domain::values::id::ProgrammeId;
-use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::term::Term;
+
+use crate::prelude::*;
 
 pub(crate) fn at(text: &str) -> Moment {
     text.parse().unwrap()

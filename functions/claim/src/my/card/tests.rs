@@ -2,13 +2,11 @@
 
 mod story;
 
-use bursar_core::domain::grant::{AttemptFailure, HoldKind, Stopped};
-use bursar_core::domain::values::window::Reset;
+use bursar_core::domain::grant::AttemptFailure;
 use jiff::ToSpan;
 
 use self::story::Story;
 use super::*;
-use crate::my::rules::NextGuardrail;
 use crate::testing::at;
 
 #[test]

