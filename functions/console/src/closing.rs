@@ -39,8 +39,6 @@ struct CloseoutPage<'a> {
     byok_in_budget: Usd,
     /// The part of `spent` from before the first day on record, which the file of days has not.
     undated: Usd,
-    people: usize,
-    claimed: usize,
     /// The caps of those who never claimed.
     unclaimed_caps: Usd,
     residual: Option<(Usd, String)>,
@@ -109,8 +107,6 @@ pub(crate) async fn closeout(
         byok,
         byok_in_budget: if programme.settings.basis.byok == Byok::Inside { byok } else { Usd::ZERO },
         undated: used.iter().map(|used| used.credits.opening()).sum(),
-        people: persons.len(),
-        claimed: persons.iter().filter(|person| person.claimed_on.is_some()).count(),
         unclaimed_caps: unclaimed.map(|person| person.cap).sum(),
         residual,
         groups: groups(&persons, &cents),

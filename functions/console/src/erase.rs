@@ -2,7 +2,6 @@
 //! carried on by the request for some seconds, then by the work of each minute.
 
 use anyhow::Result;
-use bursar_core::domain::grant::Person;
 use bursar_core::domain::values::address::MatchedAddress;
 use bursar_core::store::Erasure;
 

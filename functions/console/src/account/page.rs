@@ -6,8 +6,7 @@ use bursar_core::domain::mail::alarm::Alarm;
 use bursar_core::domain::usage::days::Accuracy;
 use bursar_core::domain::usage::models::ModelUse;
 use bursar_core::domain::values::window::Reset;
-use bursar_core::store::Run;
-use bursar_core::store::{Account, BudgetSums, Checkpoint, Erasure, HeldAct, HeldBack, OrphanName, Table};
+use bursar_core::store::{Account, BudgetSums, Checkpoint, Erasure, HeldAct, HeldBack, OrphanName, Run, Table};
 
 use super::admins::{self, TypedAdmin};
 use super::foreign_act::{self, TypedChange, change_form};

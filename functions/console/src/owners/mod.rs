@@ -39,31 +39,25 @@ pub(crate) async fn assign(post: Post<Admins>) -> Answer {
     }
     let by = post.author();
     let keys: Vec<KeyHash> = selection.chosen.iter().map(|chosen| chosen.key.clone()).collect();
-    match &asked.purpose {
-        Purpose::TakeBack if site.table.take_keys_back(&keys, by).await? => {}
-        Purpose::TakeBack => {
-            let after = KeySelection::of(site, &asked.wanted, &asked.purpose).await?;
-            return Err(once_more(StatusCode::SERVICE_UNAVAILABLE, &after, Some(OUT_OF_TIME)));
-        }
+    let failed = match &asked.purpose {
+        Purpose::TakeBack if site.table.take_keys_back(&keys, by).await? => None,
+        Purpose::TakeBack => Some((StatusCode::SERVICE_UNAVAILABLE, OUT_OF_TIME)),
         // A second request finds that the keys are given.
-        Purpose::Give { .. } if is_given => {}
+        Purpose::Give { .. } if is_given => None,
         Purpose::Give { .. } if keys.is_empty() || selection.passes_the_budget() => {
             return Err(once_more(StatusCode::UNPROCESSABLE_ENTITY, &selection, None));
         }
         Purpose::Give { owner, from, .. } => match site.table.assign_keys(&owner.id, &keys, *from, by).await? {
-            AssignOutcome::Done => {}
-            outcome @ (AssignOutcome::OutOfTime
-            | AssignOutcome::BudgetPassed
-            | AssignOutcome::Changed
-            | AssignOutcome::NoSuchProgramme) => {
-                let after = KeySelection::of(site, &asked.wanted, &asked.purpose).await?;
-                let (status, why) = match outcome {
-                    AssignOutcome::OutOfTime => (StatusCode::SERVICE_UNAVAILABLE, OUT_OF_TIME),
-                    _ => (StatusCode::CONFLICT, CHANGED),
-                };
-                return Err(once_more(status, &after, Some(why)));
+            AssignOutcome::Done => None,
+            AssignOutcome::OutOfTime => Some((StatusCode::SERVICE_UNAVAILABLE, OUT_OF_TIME)),
+            AssignOutcome::BudgetPassed | AssignOutcome::Changed | AssignOutcome::NoSuchProgramme => {
+                Some((StatusCode::CONFLICT, CHANGED))
             }
         },
+    };
+    if let Some((status, why)) = failed {
+        let after = KeySelection::of(site, &asked.wanted, &asked.purpose).await?;
+        return Err(once_more(status, &after, Some(why)));
     }
     let keys = keys.len() as u64;
     let notice = match &asked.purpose {

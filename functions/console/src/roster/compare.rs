@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use bursar_core::domain::grant::{AddressChange, PersonChange};
 use bursar_core::domain::values::address::{MatchedAddress, nfc};
 use bursar_core::domain::values::token::sha256_hex;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::parse::{RosterFile, RosterRow};
 use crate::prelude::*;

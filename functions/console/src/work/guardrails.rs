@@ -3,10 +3,8 @@
 
 use anyhow::Result;
 use bursar_core::domain::mail::alarm::Cause;
-use bursar_core::domain::programme::guardrail::Guardrail;
-use bursar_core::domain::programme::guardrail::{GuardrailOwner, RulesRefusal};
-use bursar_core::orders::ENOUGH_FOR_ONE;
-use bursar_core::orders::RulesTold;
+use bursar_core::domain::programme::guardrail::{Guardrail, GuardrailOwner, RulesRefusal};
+use bursar_core::orders::{ENOUGH_FOR_ONE, RulesTold};
 
 use super::jobs::AGAIN_AFTER;
 use crate::prelude::*;

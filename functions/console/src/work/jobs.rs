@@ -3,8 +3,7 @@
 use anyhow::{Context, Result};
 use bursar_core::store::JOB_LEASE;
 
-use super::Outage;
-use super::{import, walk};
+use super::{Outage, import, walk};
 use crate::prelude::*;
 
 /// The most programmes whose jobs are carried on in one round; the rest wait for the next minute.
