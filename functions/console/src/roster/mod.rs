@@ -282,7 +282,12 @@ pub(crate) async fn undo(form: Post<Faculty>) -> Answer {
         let page = page::show(site, access, refused).await;
         return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
     };
-    let notice = Notice::DropsUndone { people: steps.len() as u64 };
+    let lines = site.table.grant_lines(&access.programme.id, [None, None]).await?;
+    let dropped: BTreeSet<&GrantId> =
+        lines.iter().filter(|line| line.holds.dropped.is_some()).map(|line| &line.id).collect();
+    // Some may be back already, by a later file.
+    let people = steps.iter().filter_map(Step::grant).filter(|grant| dropped.contains(grant)).count();
+    let notice = Notice::DropsUndone { people: people as u64 };
     let plan = ImportPlan { steps, ..ImportPlan::default() };
     start(site, &undo, &plan, before, &[], form.author()).await?;
     Ok(site.done(&paths::roster(&access.programme.id), &notice))
