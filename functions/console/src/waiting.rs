@@ -193,11 +193,10 @@ pub(crate) async fn decide(Path((_, id)): Path<(String, Ulid)>, post: Post<Facul
         return settings::show(site, access, settings::PageState { copying, request: Some(id), ..Default::default() })
             .await;
     }
-    if is_approved {
-        settings::approve(&post, &request).await?;
-    }
+    let notice =
+        if is_approved { settings::approve(&post, &request).await? } else { Notice::RequestDecided { is_approved } };
     match site.table.decide_request(&request, Decision { is_approved, reason }, post.author()).await? {
-        true => done(Notice::RequestDecided { is_approved }),
+        true => done(notice),
         false => Err(AppError::conflict("Somebody else decided this at the same moment. Look at the overview again.")),
     }
 }

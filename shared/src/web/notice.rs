@@ -58,6 +58,16 @@ notices! {
         "This is the copy. Next, put people on its roster."
     };
     Saved => "Saved.";
+    Several { notices: Vec<Notice> } => notices.iter().map(Notice::in_words).collect::<Vec<_>>().join(" ");
+    // What is saved and perhaps a mistake.
+    BudgetAboveBalance { left: Usd, balance: Usd } => format!(
+        "Please check the budget: {} of it can still be spent, and the account's balance is {}.",
+        left.to_dollars_down(),
+        balance.to_dollars_down()
+    );
+    NoFaculty => "Please check the faculty: there is none, so invitations name nobody, and alerts go to the admins.";
+    UnknownDomain { address: String } => format!("Please check {address}: no admin has an address at that domain.");
+
     // What is wished, in words, and whether the rest of the form was saved.
     Asked { wishes: Vec<String>, is_rest_saved: bool } => format!(
         "Asked the admins for: {}. They have it by mail, and you get a mail when they have decided.{}",

@@ -2,6 +2,7 @@
 
 use bursar_core::domain::programme::Weekday;
 use bursar_core::domain::values::window::Reset;
+use bursar_local::provider::Nano;
 use bursar_tests::faults::Service;
 use bursar_tests::visitor::Page;
 
@@ -41,7 +42,9 @@ async fn a_form_makes_one_programme() {
     admin.submit(&admin.get(NEW).await, PROGRAMMES, &dear).await.expect(303);
     let says =
         "The cap of $5,000 is above the budget of $4,000, so nobody can get a key. Raise the budget in the settings.";
-    assert_eq!(admin.get("/console/programmes/dear").await.texts("warning"), [says]);
+    let made = admin.get("/console/programmes/dear").await;
+    assert_eq!(made.texts("warning"), [says]);
+    assert!(made.text("notice").unwrap().contains("Please check the faculty: there is none"), "{}", made.readable());
 
     let (faye, asta) = (campus.student("FAYE@example.edu").await, campus.student("asta").await);
     let home = faye.get("/console").await.expect(200);
@@ -53,6 +56,44 @@ async fn a_form_makes_one_programme() {
     for path in ["/console/programmes/nothing", "/console/programmes/No%20Slug"] {
         admin.get(path).await.expect(404);
     }
+    campus.finish().await;
+}
+
+/// What is allowed and probably a mistake is saved, and said by the save that brought it alone.
+#[tokio::test]
+async fn a_doubt_is_said_once() {
+    let mut campus = staffed().await;
+    campus.provider().set_credits(Nano::usd(1000)).unwrap();
+    campus.sync().await;
+    let admin = campus.admin().await;
+    let says = async |campus: &Campus, fields: &[(&str, &str)], doubt: &str| {
+        campus.edit(&admin, fields).await.expect(303);
+        let says = if doubt.is_empty() { "Saved.".to_owned() } else { format!("Saved. Please check {doubt}") };
+        assert_eq!(admin.get(SETTINGS).await.text("notice"), Some(says), "{fields:?}");
+    };
+    for (fields, doubt) in [
+        (&[("budget_usd", "900")][..], ""),
+        (
+            &[("budget_usd", "1500")],
+            "the budget: $1,500 of it can still be spent, and the account's balance is $1,000.",
+        ),
+        (&[("budget_usd", "1400")], ""),
+        (&[("budget_usd", "800")], ""),
+        (
+            &[("faculty", "faye@cs.example.edu, Ada <ada@exmaple.edu>")],
+            "ada@exmaple.edu: no admin has an address at that domain.",
+        ),
+        (&[("faculty", "bob@exmaple.edu")], ""),
+        (&[("faculty", "")], "the faculty: there is none, so invitations name nobody, and alerts go to the admins."),
+        (&[("contact", "room 101")], ""),
+    ] {
+        says(&campus, fields, doubt).await;
+    }
+    campus.students(&["ada"]).await;
+    campus.keys().await;
+    campus.spend("ada", "5");
+    campus.sync().await;
+    says(&campus, &[("budget_usd", "1000")], "").await;
     campus.finish().await;
 }
 

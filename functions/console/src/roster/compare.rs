@@ -126,7 +126,7 @@ impl ImportPlan {
     }
 }
 
-pub(super) fn domain(address: &EmailAddress) -> &str {
+pub(crate) fn domain(address: &EmailAddress) -> &str {
     address.matched().as_str().rsplit_once('@').unwrap_or_default().1
 }
 

@@ -13,6 +13,7 @@ mod waits;
 pub(crate) use add_person::{TypedPerson, add_person};
 use bursar_core::domain::values::token::sha256_hex;
 use bursar_core::store::{HourlyUses, ImportPart, JobCreation, Kept, PREVIEW_LASTS, RosterChanges, RosterPreview};
+pub(crate) use compare::domain;
 use compare::{AbsentRows, Change, ImportPlan, PlannedRow};
 pub(crate) use page::{page, waiting};
 use parse::{FileError, RosterFile, RosterRow};

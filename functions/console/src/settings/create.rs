@@ -2,6 +2,7 @@
 
 use bursar_core::store::{CopiedProgramme, NewProgramme};
 
+use super::doubts::with_doubts;
 use super::{Draft, FieldGroup, groups, read, refuse_unlisted};
 use crate::access::Admission;
 use crate::form::ShownField;
@@ -41,12 +42,13 @@ pub(crate) async fn create(post: Post<Admins>) -> Answer {
 
 /// Makes the programme that an admin asked for, once for each form.
 pub(crate) async fn make<A: Admission>(post: &Post<A>, draft: Draft, copied: Option<CopiedProgramme>) -> Answer {
-    let Draft { settings, budget } = draft;
     let form = post.fields.filled("form").and_then(|id| id.parse().ok());
     let notice = match &copied {
         Some(copied) => Notice::CopyMade { with_roster: copied.roster.is_some() },
-        None => Notice::ProgrammeMade { has_roster: settings.roster },
+        None => Notice::ProgrammeMade { has_roster: draft.settings.roster },
     };
+    let notice = with_doubts(&post.site, notice, None, &draft).await?;
+    let Draft { settings, budget } = draft;
     let is_copy = copied.is_some();
     let new = NewProgramme { settings, budget, form, copied };
     let id = post.site.table.create(new, post.author()).await?;

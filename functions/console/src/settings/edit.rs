@@ -4,6 +4,7 @@
 use bursar_core::domain::programme::request::{BUDGET, Request, Wish};
 use bursar_core::store::{self, EditOutcome};
 
+use super::doubts::with_doubts;
 use super::page::{PageState, show};
 use super::{Draft, read, refuse_unlisted};
 use crate::form::{Difference, Owner};
@@ -31,11 +32,12 @@ pub(crate) async fn edit(post: Post<Faculty>) -> Answer {
 }
 
 /// Saves what faculty asked for, provided that each field still holds what it held then, or holds the asked value by now.
-pub(crate) async fn approve(post: &Post<Faculty>, request: &Request) -> Result<(), AppError> {
+pub(crate) async fn approve(post: &Post<Faculty>, request: &Request) -> Result<Notice, AppError> {
     let Post { site, access, deadline, .. } = post;
     let programme = &access.programme;
     let wished = request.wishes.iter().map(|wish| (wish.setting.clone(), wish.to.clone())).collect();
     let mut edit = Edit::of(post, &wished).await?;
+    let notice = Notice::RequestDecided { is_approved: true };
     for Wish { setting, label, from, to, .. } in &request.wishes {
         let today = edit.form.saved(setting);
         if today != from && today != to {
@@ -53,7 +55,7 @@ pub(crate) async fn approve(post: &Post<Faculty>, request: &Request) -> Result<(
     };
     let saved = edit.form.changes(&after);
     if saved.is_empty() {
-        return Ok(());
+        return Ok(notice);
     }
     if programme.closed_at.is_some() {
         return Err(AppError::conflict("The programme is closed."));
@@ -61,7 +63,9 @@ pub(crate) async fn approve(post: &Post<Faculty>, request: &Request) -> Result<(
     if let Some(status) = refuse_unlisted(site, &mut edit.form, &after.settings, *deadline).await? {
         return Err(edit.refused(status, FORBIDDEN).await);
     }
-    edit.save(after, &saved).await
+    let notice = with_doubts(site, notice, Some((programme, edit.budget)), &after).await?;
+    edit.save(after, &saved).await?;
+    Ok(notice)
 }
 
 impl<'a> Edit<'a> {
@@ -112,9 +116,10 @@ impl<'a> Edit<'a> {
         if self.is_stale {
             return Err(self.refused(StatusCode::CONFLICT, STALE).await);
         }
+        let notice = with_doubts(site, Notice::Saved, Some((programme, self.budget)), &after).await?;
         self.save(after, &saved).await?;
         if wished.is_empty() {
-            return Ok(Notice::Saved);
+            return Ok(notice);
         }
         site.table.ask_admins(&request, wished.entry(Act::Asked), post.author()).await?;
         Ok(asked)

@@ -1,6 +1,7 @@
 //! A programme's settings as a form: the table of their fields, how each is read, and which of them are shown to whom.
 
 mod create;
+mod doubts;
 mod edit;
 mod models;
 mod page;

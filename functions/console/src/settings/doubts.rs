@@ -1,0 +1,48 @@
+//! What of saved settings is allowed, but perhaps a mistake: said once, after the save that brought it.
+
+use bursar_core::store::AccountDay;
+
+use super::Draft;
+use crate::prelude::*;
+use crate::roster::domain;
+
+/// The notice of a save, with what should be checked. A new programme has no settings before.
+pub(super) async fn with_doubts(
+    site: &Site,
+    notice: Notice,
+    before: Option<(&Programme, Usd)>,
+    Draft { settings, budget }: &Draft,
+) -> Result<Notice, AppError> {
+    let (admins, newest) = tokio::try_join!(site.table.admins(), site.table.newest(AccountDay::all(), 1))?;
+    let mut spent = Usd::ZERO;
+    if let Some((programme, _)) = before {
+        let overview = site.table.overview(&programme.id).await?.ok_or_else(AppError::not_found)?;
+        spent = overview.used.used().days(settings.basis.byok).total();
+    }
+    let left = *budget - spent;
+    let mut notices = vec![notice];
+    if before.is_none_or(|(_, before)| before < *budget) {
+        let balance = newest.first().map(|day| day.bought - day.spent).filter(|balance| *balance < left);
+        notices.extend(balance.map(|balance| Notice::BudgetAboveBalance { left, balance }));
+    }
+    let has_none = |settings: &Settings| settings.roster && settings.people.faculty.is_empty();
+    if has_none(settings) && !before.is_some_and(|(before, _)| has_none(&before.settings)) {
+        notices.push(Notice::NoFaculty);
+    }
+    let sender = EmailAddress::parse(&site.mail_from).ok();
+    let staff_before = before.into_iter().flat_map(|(before, _)| staff(&before.settings));
+    let known: Vec<&str> = admins.iter().chain(&sender).chain(staff_before).map(domain).collect();
+    let unknown = staff(settings).find(|one| !known.iter().any(|other| are_related(domain(one), other)));
+    notices.extend(unknown.map(|one| Notice::UnknownDomain { address: one.as_written().to_owned() }));
+    Ok(Notice::Several { notices })
+}
+
+fn staff(settings: &Settings) -> impl Iterator<Item = &EmailAddress> {
+    settings.people.faculty.iter().chain(&settings.people.assistants)
+}
+
+/// Whether one domain lies below the other, as a department's below its university's, or is the same.
+fn are_related(one: &str, other: &str) -> bool {
+    let (short, long) = if one.len() < other.len() { (one, other) } else { (other, one) };
+    long.strip_suffix(short).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
