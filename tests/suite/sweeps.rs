@@ -360,6 +360,70 @@ async fn request_is_made_once() {
     .await;
 }
 
+/// An admin approves what faculty asked for, which changes the setting and answers the request.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn request_is_decided_once() {
+    let scene = async || {
+        let campus = Campus::with_keys(&["ada"]).await;
+        campus.set(|settings| settings.people.faculty = vec![address("faye")]).await;
+        campus.settle().await;
+        campus.pump.stop().await;
+        campus.edit(&campus.student("faye").await, &[("cost_code", "4711")]).await.expect(303);
+        let admin = campus.admin().await;
+        let page = admin.get(ID).await;
+        let decide = format!("{ID}/requests/{}", page.one("waiting").get("data-request"));
+        let form = page.form(&decide).filled(&[("act", "approve")]);
+        (campus, (admin, form))
+    };
+    form("decide", true, scene, async |campus| {
+        let seen = campus.judged().await;
+        let edited = seen.entries.iter().filter(|entry| entry.what.act == Act::Edited).count();
+        (owed(campus).await, edited, campus.settings().await.texts.cost_code)
+    })
+    .await;
+}
+
+/// A line about a job whose steps could not all be done is put away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_is_put_away_once() {
+    let scene = async || {
+        let campus = Campus::with_keys(&["ada"]).await;
+        campus.revoke("ada").await;
+        let (admin, bulk) = (campus.admin().await, campus.console("/grants/bulk"));
+        let page = admin.get(&campus.console("/grants")).await;
+        let preview = admin.submit(&page, &bulk, &[("act", "resend")]).await.expect(200);
+        admin.submit(&preview, &bulk, &[]).await.expect(303);
+        campus.finish_work().await;
+        let dismiss = format!("{ID}/requests/{}", campus.job("bulk").await.unwrap().job);
+        let form = admin.get(ID).await.form(&dismiss).filled(&[("act", "dismiss")]);
+        (campus, (admin, form))
+    };
+    form("dismiss", false, scene, async |campus| {
+        campus.judged().await;
+        let job = campus.job("bulk").await.unwrap();
+        (job.put_away, job.refused, job.state.as_str().to_owned())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn revoke_ends_a_grant_once() {
+    let scene = async || {
+        let campus = Campus::with_keys(&["ada", "bob"]).await;
+        let admin = campus.admin().await;
+        let at = format!("{ID}/grants/{}", campus.id("ada"));
+        let revoke = format!("{at}/revoke");
+        let look = admin.submit(&admin.get(&at).await, &revoke, &[]).await.expect(200);
+        let form = look.form(&revoke);
+        (campus, (admin, form))
+    };
+    form("revoke", false, scene, async |campus| {
+        let picture = picture(&campus.stack, &*campus.judged().await);
+        (picture, campus.enabled().join(" "))
+    })
+    .await;
+}
+
 /// A student asks for more, and again where the page still offers it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_is_asked_for_once() {

@@ -126,14 +126,19 @@ async fn what_all_would_take_follows_each_change_without_a_sync() {
 async fn a_budget_without_room_is_told_to_each_reader() {
     let mut campus = forty_days_in(&["ada", "bob"]).await;
     campus.students(&["cid", "dan", "eve", "fay"]).await;
+    campus.spend("ada", "5");
     campus.sync().await;
     let (admin, faye, asta) = (campus.admin().await, campus.student("faye").await, campus.student("asta").await);
     let overview = admin.get(ID).await;
-    for (hook, usd) in [("reserved", "40.000000"), ("implied", "120.000000"), ("budget", "100.000000")] {
+    for (hook, usd) in
+        [("spent", "5.000000"), ("reserved", "40.000000"), ("implied", "120.000000"), ("budget", "100.000000")]
+    {
         assert_eq!(overview.one(hook).get("data-usd"), usd);
     }
     let text = overview.readable();
-    assert!(text.contains("$20.00 more than the budget"), "{text}");
+    for sum in ["$35.00 of it not spent yet", "Free $60.00", "$20.00 more than the budget"] {
+        assert!(text.contains(sum), "{sum}: {text}");
+    }
     assert_eq!(overview.texts("warning"), [""; 0], "the bar says so");
     campus.budget(59).await;
     let says = "Too little of the budget is left for a key of $20.00: $40.00 of $59.00 is promised to students, including what is spent. 4 students on the roster have no key and cannot get one now.";

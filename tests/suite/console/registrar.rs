@@ -75,6 +75,9 @@ async fn a_roster_keeps_itself() {
     let (overview, kept) = (faye.get(ID).await, format!("{ROSTER}/{import}"));
     assert!(mails[0].contents.text.as_deref().unwrap().contains(&format!("{kept}\n")), "where the button leads");
     assert!(warns(&overview) && overview.body.contains(&format!("href=\"{kept}\"")), "{}", overview.readable());
+    let home = faye.get("/console").await;
+    assert_eq!(home.attributes("waiting", "data-kind"), ["import"]);
+    assert!(home.body.contains(&format!("href=\"{kept}\"")) && asta.get("/console").await.all("waiting").is_empty());
     asta.get(&kept).await.expect(404);
     let shown = faye.get(&kept).await.expect(200);
     assert!(shown.body.contains("It is the first file") && shown.text("added").as_deref() == Some("20"));

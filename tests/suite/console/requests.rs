@@ -3,6 +3,7 @@
 use bursar_core::domain::audit::Act;
 use bursar_core::store::QueuedMail;
 use bursar_tests::campus::ADMIN;
+use bursar_tests::visitor::Visitor;
 
 use super::*;
 
@@ -60,6 +61,26 @@ async fn admins_are_asked_once_a_day_and_the_rest_is_saved() {
 
     Approve it, or decline and say why: your answer goes back by mail. All admins of Bursar got this mail, and one answer is enough.
     ");
+
+    // Where one of several fields holds something else by now, none is changed.
+    campus.edit(&admin, &[("cost_code", "4712")]).await.expect(303);
+    let overview = admin.get(ID).await;
+    let several = overview.all("waiting").into_iter().find(|item| item.text.contains("Cost code")).unwrap();
+    let decide = format!("{ID}/requests/{}", several.get("data-request"));
+    let why = admin.submit(&overview, &decide, &[("act", "approve")]).await.expect(409).alert().unwrap();
+    assert!(why.contains("today “4712”, when it was asked nothing, asked for “4711”"), "{why}");
+    assert_eq!(admin.get(SETTINGS).await.form(ID).value("budget_usd"), Some("100000"));
+
+    // Nobody answers for thirty days.
+    let waiting = async |admin: &Visitor| admin.get(ID).await.attributes("waiting", "data-request");
+    let asked = waiting(&admin).await;
+    campus.hours(30 * 24 - 1);
+    assert_eq!((waiting(&campus.admin().await).await, asked.len()), (asked, 2));
+    campus.hours(1);
+    let admin = campus.admin().await;
+    assert!(waiting(&admin).await.is_empty() && admin.get("/console").await.expect(200).all("waiting").is_empty());
+    let form = admin.get(ID).await.expect(200).form("/sign-out");
+    admin.post(&decide, &[("csrf", form.value("csrf").unwrap()), ("act", "decline")]).await.expect(404);
     campus.finish().await;
 }
 
@@ -114,7 +135,9 @@ async fn every_setting_of_the_admins_can_be_asked_for() {
     // Each waits for the admins alone, until it is decided; what holds something else by now is not overwritten.
     let admin = campus.admin().await;
     let waiting = |page: &bursar_tests::visitor::Page| page.attributes("waiting", "data-request");
-    assert!(waiting(&faye.get(ID).await).is_empty() && waiting(&admin.get("/console").await).len() == 9);
+    for page in ["/console", ID] {
+        assert!(waiting(&faye.get(page).await).is_empty() && waiting(&admin.get(page).await).len() == 9, "{page}");
+    }
     campus.edit(&admin, &[("cost_code", "4712")]).await.expect(303);
     let overview = admin.get(ID).await;
     let asked = waiting(&overview);
@@ -147,5 +170,36 @@ async fn every_setting_of_the_admins_can_be_asked_for() {
     assert!(told.iter().any(|mail| mail.contents.text.as_ref().unwrap().contains("4712 is yours.")));
     let stranger = campus.student("faye").await;
     stranger.submit(&overview, &decide(&asked[0]), &decline).await.expect(403);
+    campus.finish().await;
+}
+
+/// A request to close or to copy is approved where that is done, and is answered by it; one that nobody answers is gone after thirty days.
+#[tokio::test]
+async fn a_close_and_a_copy_answer_their_requests() {
+    let campus = staffed().await;
+    let (faye, admin) = (campus.student("faye").await, campus.admin().await);
+    let form = faye.get(SETTINGS).await;
+    let (copy, close) = (campus.console("/copy"), campus.console("/close"));
+    for (at, field) in [(&copy, ("name", "Next")), (&close, ("confirm", "CS pilot"))] {
+        campus.clock.advance(jiff::SignedDuration::from_millis(5)).unwrap();
+        faye.submit(&form, at, &[field]).await.expect(303);
+    }
+    let waiting = async || admin.get(ID).await.attributes("waiting", "data-request");
+    let overview = admin.get(ID).await;
+    let approve = async |what: &str| {
+        let item = overview.all("waiting").into_iter().find(|item| item.text.contains(what)).unwrap();
+        let decide = format!("{ID}/requests/{}", item.get("data-request"));
+        admin.submit(&overview, &decide, &[("act", "approve")]).await.expect(200)
+    };
+    let (filled, look) = (approve("Copy the programme").await, approve("Close the programme").await);
+    assert_eq!((filled.form(&copy).value("name"), waiting().await.len()), (Some("Next"), 2));
+    let made = admin.submit(&filled, &copy, &[]).await.expect(303);
+    assert_eq!((made.location(), waiting().await.len()), (Some("/console/programmes/next"), 1));
+    assert!(campus.job("close").await.is_none() && look.all("close-keys").len() == 1);
+    admin.submit(&look, &close, &[("confirm", "CS pilot")]).await.expect(303);
+    assert!(campus.job("close").await.is_some() && waiting().await.is_empty());
+    campus.settle().await;
+    let mails = campus.mails("request").into_iter().filter(|mail| mail.to == "faye@example.edu");
+    assert_eq!(mails.filter(|mail| mail.contents.subject.contains("approved")).count(), 2);
     campus.finish().await;
 }

@@ -56,12 +56,18 @@ async fn many_orphans_wait_for_an_admin() {
     campus.settle().await;
     assert_eq!(campus.mails("account").len(), 1, "an admin is told once");
 
+    let waits = async || admin.get("/console").await.texts("waiting").join(" ");
+    assert!(waits().await.starts_with("The last check would have ended 6 keys"), "{}", waits().await);
+    let item = admin.get("/console").await.one("waiting");
+    assert_eq!((item.get("data-kind"), item.attributes.contains_key("data-programme")), ("safety-limit", false));
+
     // What was held back has not changed, so the page of the first run releases it as well.
     let page = &pages[0];
     assert!(page.texts("warning").iter().any(|warning| warning.contains("6 keys")), "{:?}", page.texts("warning"));
     assert_eq!(sorted(page.attributes("held-key", "data-hash")), sorted(keys), "each can be read before the request");
     assert!(page.texts("held-key").iter().all(|key| key.contains("which nobody was shown")));
     admin.submit(page, RELEASE, &[]).await.expect(303);
+    assert_eq!(waits().await, "");
     // Beside what somebody saw a few more are done. A release is for one run.
     orphans(&mut campus, 11..13).await;
     assert_eq!(swept(&campus).await, (8, true));
