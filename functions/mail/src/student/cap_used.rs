@@ -13,6 +13,8 @@ const REFUSED: &str = "Your program sees the error 403, “Key limit exceeded”
 const MORE: &str =
     "If you need more, press “I need more than this” on your page: the people who run the programme get it by mail.";
 
+const ASKED: &str = "You have asked for more already: your page says what became of it.";
+
 /// The figures of the mail: the newest on record, and at least those of the crossing.
 struct CapUseFacts {
     spent: Usd,
@@ -21,6 +23,7 @@ struct CapUseFacts {
     cap_since: Option<Usd>,
     resets_at: Option<Moment>,
     as_of: Moment,
+    may_ask_for_more: bool,
     /// The reason why the key does not work, other than the cap.
     stopped: Option<&'static str>,
 }
@@ -54,7 +57,11 @@ impl App {
         }
         let settings = &view.programme.settings;
         let resets_at = settings.basis.reset.resets_at(now).filter(|at| *at < settings.term.ends_at());
-        let told = CapUseFacts { stopped: stopped(&view.grant), ..CapUseFacts::of(&crossing, used, resets_at) };
+        let told = CapUseFacts {
+            stopped: stopped(&view.grant),
+            may_ask_for_more: view.may_ask_for_more(now).is_ok(),
+            ..CapUseFacts::of(&crossing, used, resets_at)
+        };
         Ok(self.to(&view.grant.person.address, |words| words.cap_used(&view.programme, &told)))
     }
 }
@@ -76,6 +83,7 @@ impl CapUseFacts {
             cap_since: Some(now.cap).filter(|cap| *cap != crossing.limit),
             resets_at,
             as_of: now.as_of.filter(|_| now.spent >= crossing.spent).unwrap_or(crossing.found_at),
+            may_ask_for_more: true,
             stopped: None,
         }
     }
@@ -96,7 +104,8 @@ impl Words<'_> {
         facts.push(("As of", time_in(used.as_of, settings.term.zone())));
         let is_refused = is_used_up && used.cap_since.is_none() && used.stopped.is_none();
         let to_do = match used.stopped {
-            None => MORE.to_owned(),
+            None if used.may_ask_for_more => MORE.to_owned(),
+            None => ASKED.to_owned(),
             Some(_) => format!("If you have a question, ask {}.", people(settings)),
         };
         let sentences = [Some(what_next(is_used_up, used)), is_refused.then_some(REFUSED), no_reset(settings, used)];

@@ -13,6 +13,7 @@ fn used(dollars_and_cents: i64) -> CapUseFacts {
         cap_since: None,
         resets_at: None,
         as_of: now(),
+        may_ask_for_more: true,
         stopped: None,
     }
 }
@@ -46,6 +47,12 @@ async fn more_than_a_cap_is_used() {
     let text = mailed(Reset::None, used(2_400)).await;
     assert!(text.starts_with("CS pilot: you have used 100% of your $20\n") && text.contains("Left: $0\n"), "{text}");
     insta::assert_snapshot!(text.lines().find(|line| line.starts_with("Requests")).unwrap(), @"Requests with your key are refused from now on. Your program sees the error 403, “Key limit exceeded”. The cap is for the whole term and does not reset. If you need more, press “I need more than this” on your page: the people who run the programme get it by mail.");
+}
+
+#[tokio::test]
+async fn who_has_asked_is_not_told_to_ask() {
+    let text = mailed(Reset::None, CapUseFacts { may_ask_for_more: false, ..used(1_940) }).await;
+    assert!(text.contains("then requests are refused. The cap is for the whole term and does not reset. You have asked for more already: your page says what became of it.\n"), "{text}");
 }
 
 #[tokio::test]
