@@ -41,7 +41,7 @@ notices! {
         "You are signed out."
     };
     MailsChosen => "Saved: from now on you get the mails that you chose.";
-    KeyLeaked => "Your key is reported as leaked and being switched off. You can replace it: a new key has what is left of your credit.";
+    KeyLeaked => "Your key is reported as leaked and being switched off. Below is how to go on.";
     KeyHandedBack => "You handed your key back. It stops working, and what you did not spend goes back to the programme.";
     KeyRead => "What your key has used was checked just now.";
     KeyResumed => "Your key works again.";

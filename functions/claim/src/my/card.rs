@@ -99,7 +99,7 @@ impl Card<'_> {
             was_shown: grant.ever_shown,
             can_spend: can_spend(view, obstacle.as_ref(), now),
             offers,
-            no_replacement: not_replaced.map(|obstacle| obstacle.in_words(&settings.term)),
+            no_replacement: not_replaced.map(|obstacle| words::no_new_key(obstacle, &settings.term)),
             terms: terms.map(|(text, hash)| TermsOfUse { text, hash }),
             contact: settings.texts.contact.as_deref(),
             zone: settings.term.timezone(),

@@ -161,7 +161,10 @@ impl Obstacle {
             self,
             Obstacle::BeingPrepared
                 | Obstacle::Begin(
-                    BeginRefused::ReplacementsUsedUp | BeginRefused::TooManyAttempts | BeginRefused::FailedOften { .. }
+                    BeginRefused::ReplacementsUsedUp
+                        | BeginRefused::TooManyAttempts
+                        | BeginRefused::FailedOften { .. }
+                        | BeginRefused::NothingLeft { .. }
                 )
         )
     }

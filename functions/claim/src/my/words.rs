@@ -33,7 +33,15 @@ pub(crate) fn label(view: &View, now: Moment) -> &'static str {
 /// The state in a sentence or two, with what to do about it.
 pub(crate) fn state(view: &View, obstacle: Option<&Obstacle>, now: Moment) -> String {
     let (grant, term) = (&view.grant, &view.programme.settings.term);
-    let why = || obstacle.map(|obstacle| obstacle.in_words(term));
+    let why = || {
+        let obstacle = obstacle?;
+        Some(match (obstacle, view.programme.closed_at) {
+            (Obstacle::Begin(BeginRefused::Over), Some(at)) => {
+                format!("{}, and so its keys have ended.", closed(view, at))
+            }
+            _ => obstacle.in_words(term),
+        })
+    };
     if let Some(Obstacle::Begin(BeginRefused::Held(HoldKind::Unused))) = obstacle {
         let next = match view.release(HoldKind::Unused, &Actor::Student, now) {
             Err(refused @ ChangeRefused::BudgetExhausted) => why_not_resumed(&refused),
@@ -53,7 +61,8 @@ pub(crate) fn state(view: &View, obstacle: Option<&Obstacle>, now: Moment) -> St
         }
         GrantState::Stopped { why: stopped } => {
             let is_ordered = grant.orders_off().next().is_some();
-            let next = why().unwrap_or("Get a new one: it has what is left of your cap.".to_owned());
+            let next = obstacle.map(|obstacle| no_new_key(obstacle, term));
+            let next = next.unwrap_or("Get a new one: it has what is left of your cap.".to_owned());
             match stopped {
                 Stopped::TooOld => {
                     format!("Your key was ended{}, because it had become too old. {next}", off_since(view))
@@ -87,7 +96,9 @@ fn not_made_yet(view: &View) -> String {
 fn live(view: &View, now: Moment) -> String {
     let term = &view.programme.settings.term;
     if view.programme.is_over(now) {
-        return "This programme has ended, and your key ends with it.".to_owned();
+        let over = view.programme.closed_at.map(|at| closed(view, at));
+        let over = over.unwrap_or("This programme has ended".to_owned());
+        return format!("{over}, and your key ends with it.");
     }
     if let Some(used_up) = used_up(view, now) {
         let refused = "Requests with your key are refused until there is more.";
@@ -99,6 +110,11 @@ fn live(view: &View, now: Moment) -> String {
     let shown = view.grant.live().and_then(|live| live.shown_at).map(|shown| column_time(shown, term.zone()));
     let shown = shown.map_or(String::new(), |shown| format!(" It was shown on {shown}, and nobody can show it again."));
     format!("Your key works.{shown}{}", endings(view, now))
+}
+
+fn closed(view: &View, at: Moment) -> String {
+    let on = long_date(at.to_zoned(view.programme.settings.term.zone().clone()).date());
+    format!("This programme was closed on {on}")
 }
 
 /// The announced ends of the key that still stand. An end whose day has passed waits for its mail or for
@@ -158,6 +174,17 @@ fn ask_below(view: &View, now: Moment) -> &'static str {
     if view.may_ask_for_more(now).is_ok() { " If you need more, ask below." } else { "" }
 }
 
+/// The reason why there can be no new key now, and when there can be.
+pub(crate) fn no_new_key(obstacle: &Obstacle, term: &Term) -> String {
+    let why = obstacle.in_words(term);
+    match obstacle {
+        Obstacle::Begin(BeginRefused::NothingLeft { .. }) => {
+            format!("{why} As soon as there is more, you can get a new key here.")
+        }
+        _ => why,
+    }
+}
+
 /// What a key may spend that is shown now, and until when.
 pub(crate) fn allowance(view: &View, limit: Usd, now: Moment) -> String {
     let (settings, limit) = (&view.programme.settings, limit.to_dollars_down());
@@ -179,12 +206,12 @@ pub(crate) fn asked(view: &View, now: Moment) -> Option<String> {
     let cap = view.grant.cap(settings);
     let then = if view.open_request(now).is_some() {
         "The people who run this programme have your reason and will decide.".to_owned()
-    } else if let Some(why) = &asked.declined {
-        let again = column_time(asked.at + MORE_REQUEST_LASTS, settings.term.zone());
-        format!("They declined: “{why}” You can ask again from {again}.")
     } else if asked.cap != cap {
         let again = column_time(asked.at + MORE_REQUEST_LASTS, settings.term.zone());
         format!("Your cap has been changed since: it is {} now. You can ask again from {again}.", cap.to_dollars_down())
+    } else if let Some(why) = &asked.declined {
+        let again = column_time(asked.at + MORE_REQUEST_LASTS, settings.term.zone());
+        format!("They declined: “{why}” You can ask again from {again}.")
     } else {
         "Nobody has changed your cap within a week. You can ask again.".to_owned()
     };

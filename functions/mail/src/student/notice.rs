@@ -125,7 +125,7 @@ impl Words<'_> {
         let (name, at) = (&settings.name, time_in(reported_at, settings.term.zone()));
         let used = used_by_reading(view, reported_at).map_or_else(String::new, |(as_of, amount)| {
             format!(
-                " When it was last checked at OpenRouter, on {}, it had used {}.",
+                " When it was last checked at OpenRouter, on {}, that key had used {}.",
                 time_in(as_of, settings.term.zone()),
                 amount.to_dollars_up()
             )
@@ -135,11 +135,11 @@ impl Words<'_> {
             heading: "Your key was reported leaked".to_owned(),
             parts: vec![
                 LetterPart::Sentences(format!(
-                    "You, or somebody signed in as you, reported your key for {name} as leaked on {at}. It is switched off at once. \
-                     Until OpenRouter has done that, usually within a minute, it can still be spent on.{used}"
+                    "You, or somebody signed in as you, reported your key for {name} as leaked on {at}. It is being \
+                     switched off at OpenRouter, usually within a minute; until then it can still be spent on.{used}"
                 )),
                 said(
-                    "Your page says whether it is off, and what was spent by then. The rest of your credit is still yours: get a new key there.",
+                    "Your page says whether it is off, what was spent by then, and how to go on. What is left of your credit is still yours.",
                 ),
                 self.own_page(),
             ],

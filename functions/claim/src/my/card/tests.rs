@@ -108,6 +108,12 @@ fn a_figure_is_as_of_the_last_listing_that_found_it_unchanged() {
 fn a_key_that_has_used_up_its_cap() {
     assert!(Story::new().shown().used(20_050_000).money().starts_with("Left: $0 Used: $20.05, as of"));
     insta::assert_snapshot!(Story::new().shown().used(20_050_000).brief(), @"used up: Your cap is used up, and it is for the whole term. Requests with your key are refused until there is more. If you need more, ask below. [Check what I have used] [Ask for more] [Hand my key back] [My key has leaked: end it]");
+    let fold = Story::new().shown().used(20_050_000).reads();
+    insta::assert_snapshot!(fold.split_once("leaked\n").unwrap().1, @"
+    It cannot be replaced now. Your cap is used up, and it is for the whole term. As soon as there is more, you can get a new key here.
+    Could anybody else have it? End it at once: as soon as there is more, it would work again, and you can get a new one then.
+    [My key has leaked: end it]
+    ");
     let daily = Story::new().set(|view| view.programme.settings.basis.reset = Reset::Daily).shown().used(19_995_000);
     insta::assert_snapshot!(daily.words(), @"Your cap is used up. It resets on 21 Nov 2026, 01:00 (Europe/Berlin). Requests with your key are refused until there is more. If you need more, ask below.");
     // From here on, the last day of the term.
@@ -130,7 +136,8 @@ fn what_became_of_a_request_for_more() {
     insta::assert_snapshot!(told(asked()), @"You asked for more on 20 Nov 2026, 14:05. The people who run this programme have your reason and will decide. false");
     insta::assert_snapshot!(told(asked().after((7 * 24).hours())), @"You asked for more on 20 Nov 2026, 14:05. Nobody has changed your cap within a week. You can ask again. true");
     let larger = asked().set(|view| view.grant.own_cap = Some(Usd::from_dollars(30)));
-    insta::assert_snapshot!(told(larger), @"You asked for more on 20 Nov 2026, 14:05. Your cap has been changed since: it is $30 now. You can ask again from 27 Nov 2026, 14:05. false");
+    let raised_after_a_decline = larger.set(|view| view.grant.more.as_mut().unwrap().declined = Some("No.".to_owned()));
+    insta::assert_snapshot!(told(raised_after_a_decline), @"You asked for more on 20 Nov 2026, 14:05. Your cap has been changed since: it is $30 now. You can ask again from 27 Nov 2026, 14:05. false");
 }
 
 #[test]
@@ -146,6 +153,7 @@ fn each_reason_for_which_there_is_no_key_now() {
     insta::assert_snapshot!(stopped(Stopped::TooOld).words(), @"Your key was ended on 20 Nov 2026, 14:05, because it had become too old. Get a new one: it has what is left of your cap.");
     insta::assert_snapshot!(stopped(Stopped::GoneAtProvider).words(), @"Your key no longer works: it was ended at OpenRouter, not here. Get a new one: it has what is left of your cap.");
     insta::assert_snapshot!(stopped(Stopped::ReplacementFailed).words(), @"Your old key was ended, and the last attempt to make a new one failed. No money was lost. Get a new one: it has what is left of your cap.");
+    insta::assert_snapshot!(stopped(Stopped::Leaked).used(20_000_000).words(), @"You reported your key as leaked. OpenRouter has not confirmed yet that it is off; Bursar tries again every minute. Your cap is used up, and it is for the whole term. As soon as there is more, you can get a new key here.");
     insta::assert_snapshot!(stopped(Stopped::UsedUp).words(), @"Your key was ended because your cap was used up. Get a new one: it has what is left of your cap.");
     insta::assert_snapshot!(stopped(Stopped::UsedUp).used(20_000_000).words(), @"Your cap is used up, and it is for the whole term. If you need more, ask below.");
     let no_more = stopped(Stopped::Leaked).set(|view| view.programme.settings.claims.replacements = 0).after(1.hour());
@@ -190,6 +198,10 @@ fn what_is_over() {
     insta::assert_snapshot!(ended.apply(&change.unwrap()).brief(), @"ended: This programme has ended, and so have its keys.");
     let about_to_end = Story::new().shown().after((90 * 24).hours());
     insta::assert_snapshot!(about_to_end.brief(), @"ended: This programme has ended, and your key ends with it. [Check what I have used] [My key has leaked: end it]");
+    let closed = about_to_end.set(|view| view.programme.closed_at = Some(at("2026-12-01T23:30:00Z")));
+    insta::assert_snapshot!(closed.words(), @"This programme was closed on 2 Dec 2026, and your key ends with it.");
+    let change = closed.view.end(&Actor::Rule, closed.now);
+    insta::assert_snapshot!(closed.apply(&change.unwrap()).words(), @"This programme was closed on 2 Dec 2026, and so its keys have ended.");
     insta::assert_snapshot!(Story::new().after((90 * 24).hours()).brief(), @"ended: This programme has ended, and so have its keys.");
 }
 

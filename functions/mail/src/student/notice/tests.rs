@@ -43,8 +43,8 @@ async fn leaked_key() {
     insta::assert_snapshot!(told(|words| words.key_leaked(&view, reported_at)).await, @"
     CS pilot: your key was reported leaked
     Your key was reported leaked
-    You, or somebody signed in as you, reported your key for CS pilot as leaked on 20 Nov 2026, 12:00 (Europe/Berlin). It is switched off at once. Until OpenRouter has done that, usually within a minute, it can still be spent on. When it was last checked at OpenRouter, on 20 Nov 2026, 11:00 (Europe/Berlin), it had used $3.10.
-    Your page says whether it is off, and what was spent by then. The rest of your credit is still yours: get a new key there.
+    You, or somebody signed in as you, reported your key for CS pilot as leaked on 20 Nov 2026, 12:00 (Europe/Berlin). It is being switched off at OpenRouter, usually within a minute; until then it can still be spent on. When it was last checked at OpenRouter, on 20 Nov 2026, 11:00 (Europe/Berlin), that key had used $3.10.
+    Your page says whether it is off, what was spent by then, and how to go on. What is left of your credit is still yours.
     Open my page: https://bursar.example.edu/my
     You get this mail because a key of yours was reported leaked.
     ");
