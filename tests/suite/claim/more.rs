@@ -64,6 +64,16 @@ async fn faculty_read_a_request_for_more_and_answer_it() {
     }
     let decide = format!("{link}/more");
     assert!(page.body.contains("Raise to $25") && page.body.contains("Raise to $40"), "{}", page.readable());
+    // No raise is offered for which the budget has no room, and the refusal of another stays on the page.
+    campus.budget(30).await;
+    let short = faye.get(&link).await;
+    let words = short.readable();
+    assert!(words.contains("Raise to $30") && !words.contains("Raise to $40"), "{words}");
+    assert!(words.contains("Too little is free in the budget for a cap of $40."), "{words}");
+    let refused = faye.submit(&page, &decide, &[("act", "raise"), ("cap_usd", "40")]).await.expect(409);
+    assert!(refused.alert().unwrap().contains("of the budget of $30.00 only $10.00 is neither"));
+    assert!(refused.offers(&decide));
+    campus.budget(4_000).await;
     for _ in 0..2 {
         faye.submit(&page, &decide, &[("act", "raise"), ("cap_usd", "30")]).await.expect(303);
     }

@@ -183,8 +183,13 @@ impl GrantRequest<'_> {
 
     async fn no_room(&self) -> Result<String, AppError> {
         let budget = self.site.table.get(Budget::key_of(self.at.programme)).await?.ok_or_else(AppError::not_found)?;
+        let larger = if self.post.access.is_admin() {
+            "Raise the budget in the settings."
+        } else {
+            "Ask the admins for a larger budget in the settings."
+        };
         Ok(format!(
-            "The budget has no room for so high a cap: of the budget of {} only {} is neither spent nor promised.",
+            "The budget has no room for so high a cap: of the budget of {} only {} is neither spent nor promised. {larger}",
             budget.limit.to_cents_down(),
             (budget.limit - budget.reserved).or_zero().to_cents_down()
         ))
@@ -208,7 +213,9 @@ impl GrantRequest<'_> {
                 match table.act(self.at, raise).await? {
                     ActOutcome::NoSuchGrant => Err(AppError::not_found()),
                     ActOutcome::Refused(ChangeRefused::BudgetExhausted) => {
-                        Err(AppError::conflict(self.no_room().await?))
+                        let mut forms = self.forms();
+                        forms.more.refuse("cap_usd", self.no_room().await?);
+                        Err(self.refused(StatusCode::CONFLICT, forms).await)
                     }
                     ActOutcome::Refused(_) if self.view.grant.cap(&self.view.programme.settings) == cap => {
                         Ok(Notice::Already)
@@ -361,10 +368,15 @@ impl ActForms {
         }
     }
 
+    /// Why a cap was not raised as the student asked.
+    pub(super) fn not_raised(&self) -> Option<&str> {
+        self.more.other_errors(&["reason"]).next()
+    }
+
     /// The reason of a decline, which unlike the others is for the student.
     pub(super) fn decline(&self) -> Vec<ShownField<'_>> {
         let mut fields = self.more.only(&["reason"]);
-        fields.iter_mut().for_each(|field| field.label = "What the student reads");
+        fields.iter_mut().for_each(|field| field.label = "Reason of a decline, which the student reads");
         fields
     }
 }

@@ -1,7 +1,7 @@
 //! The page of one grant: its state, its history with who acted, and the forms for further acts.
 
 use bursar_core::domain::audit::Entry;
-use bursar_core::domain::grant::{KeyAbsence, Spending, SwitchState, View};
+use bursar_core::domain::grant::{ChangeRefused, KeyAbsence, Spending, SwitchState, View};
 
 use super::acts::ActForms;
 use super::list;
@@ -49,8 +49,9 @@ struct OpenMore<'a> {
     usual_week: Usd,
     /// What the budget has left that is promised to nobody.
     free: Usd,
-    /// The cap with a quarter more, with half more, and twice.
-    steps: [Usd; 3],
+    /// The cap with a quarter more, with half more, and twice: those for which the budget has room, and the first for which it has none.
+    steps: Vec<Usd>,
+    too_high: Option<Usd>,
 }
 
 struct GrantForms {
@@ -143,13 +144,17 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
         Some(open) => {
             let own = site.table.programme_use(&programme.id).await?.own;
             let week = spans.iter().find(|(name, _)| *name == Span::Week.name());
+            let steps = [1, 2, 4].map(|quarters| open.cap + Usd::from_micros(open.cap.micros() / 4 * quarters));
+            let has_no_room =
+                |step: &Usd| view.set_cap(Some(*step), &Actor::Rule, None, now) == Err(ChangeRefused::BudgetExhausted);
             Some(OpenMore {
                 at: column_time(open.at, zone),
                 reason: &open.reason,
                 week: week.map_or_else(String::new, |(_, figure)| figure.text.clone()),
                 usual_week: own.map(|own| own.standing_out.usual_week).unwrap_or_default(),
                 free: (view.budget.limit - view.budget.reserved).or_zero(),
-                steps: [1, 2, 4].map(|quarters| open.cap + Usd::from_micros(open.cap.micros() / 4 * quarters)),
+                too_high: steps.iter().copied().find(&has_no_room),
+                steps: steps.into_iter().filter(|step| !has_no_room(step)).collect(),
             })
         }
     };
