@@ -9,7 +9,7 @@ use bursar_core::web::form::{LONGEST_REASON, line};
 use crate::close::close;
 use crate::grants::bulk;
 use crate::prelude::*;
-use crate::{programmes, settings};
+use crate::{overview, programmes, settings};
 
 /// The most that one page names; the rest is counted.
 const NAMED: usize = 20;
@@ -26,12 +26,17 @@ pub(crate) struct WaitingItem {
     pub(crate) link: (String, &'static str),
 }
 
+#[derive(Default)]
 pub(crate) struct WaitingItems {
     pub(crate) items: Vec<WaitingItem>,
     pub(crate) more: usize,
     /// Whether the page is of several programmes. That of one has the forms that decide requests, and counts a file that waits among
     /// what needs a person.
     pub(crate) are_of_several: bool,
+    /// What faculty have asked of the admins, as faculty read it.
+    pub(crate) asked: Vec<String>,
+    /// The request whose decline came without a reason.
+    pub(crate) refused: Option<Ulid>,
 }
 
 impl WaitingItem {
@@ -91,6 +96,10 @@ impl WaitingItem {
 }
 
 impl WaitingItems {
+    pub(crate) fn is_refused(&self, request: &Ulid) -> bool {
+        self.refused.as_ref() == Some(request)
+    }
+
     /// What waits for this reader in any of their programmes, found by one query.
     pub(crate) async fn of_reader(
         site: &Site,
@@ -126,7 +135,7 @@ impl WaitingItems {
                 }
             });
         }
-        Ok(WaitingItems { items, more, are_of_several: true })
+        Ok(WaitingItems { items, more, are_of_several: true, ..WaitingItems::default() })
     }
 
     /// What waits for this reader in one programme, of what its overview has.
@@ -138,10 +147,13 @@ impl WaitingItems {
         file: Option<&RosterPreview>,
     ) -> Result<WaitingItems, AppError> {
         let programme = &access.programme;
-        let mut items = Vec::new();
-        if access.is_admin() {
-            for request in requests.iter().filter(|request| request.is_open(site.clock.now())) {
-                items.push(WaitingItem::of_request(site, programme, request).await?);
+        let (mut items, mut asked) = (Vec::new(), Vec::new());
+        for request in requests.iter().filter(|request| request.is_open(site.clock.now())) {
+            let item = WaitingItem::of_request(site, programme, request).await?;
+            match access.role {
+                Role::Admin => items.push(item),
+                Role::Faculty => asked.push(format!("{} The admins have not decided yet.", item.sentence)),
+                Role::Assistant => {}
             }
         }
         if access.is_faculty() {
@@ -154,7 +166,8 @@ impl WaitingItems {
                 items.extend(WaitingItem::of_more(site, programme, &listing.grant).await?);
             }
         }
-        Ok(WaitingItems { items, more: mores.len().saturating_sub(NAMED), are_of_several: false })
+        let more = mores.len().saturating_sub(NAMED);
+        Ok(WaitingItems { items, more, asked, ..WaitingItems::default() })
     }
 }
 
@@ -181,6 +194,10 @@ pub(crate) async fn decide(Path((_, id)): Path<(String, Ulid)>, post: Post<Facul
     }
     if !request.is_open(*now) {
         return Err(AppError::not_found());
+    }
+    if !is_approved && reason.is_none() {
+        let page = overview::show(site, access, Span::All, Some(id)).await;
+        return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
     }
     if is_approved && request.is_for(CLOSE) {
         let named = ("request".to_owned(), id.to_string());

@@ -134,6 +134,9 @@ async fn every_setting_of_the_admins_can_be_asked_for() {
 
     // Each waits for the admins alone, until it is decided; what holds something else by now is not overwritten.
     let admin = campus.admin().await;
+    let asked = faye.get(ID).await;
+    assert_eq!(asked.all("asked").len(), 9);
+    assert!(asked.readable().contains("Budget: $9,999 instead of $100,000. The admins have not decided yet."));
     let waiting = |page: &bursar_tests::visitor::Page| page.attributes("waiting", "data-request");
     for page in ["/console", ID] {
         assert!(waiting(&faye.get(page).await).is_empty() && waiting(&admin.get(page).await).len() == 9, "{page}");
@@ -159,6 +162,8 @@ async fn every_setting_of_the_admins_can_be_asked_for() {
         }
     }
     assert_eq!(waiting(&admin.get(ID).await), refused);
+    let without = admin.submit(&overview, &decide(&refused[0]), &[("act", "decline"), ("reason", " ")]).await;
+    assert!(without.expect(422).alert().unwrap().contains("says why you decline"));
     let decline = [("act", "decline"), ("reason", "4712 is yours.")];
     admin.submit(&overview, &decide(&refused[0]), &decline).await.expect(303);
     let after = campus.settings().await;

@@ -5,4 +5,4 @@ mod page;
 mod warnings;
 
 pub(crate) use outlook::Outlook;
-pub(crate) use page::page;
+pub(crate) use page::{page, show};

@@ -48,6 +48,11 @@ struct OverviewPage<'a> {
 }
 
 pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Query(asked): Query<SpanQuery>) -> Answer {
+    show(&site, &access, asked.span().unwrap_or(Span::All), None).await
+}
+
+/// The page; `refused` is a request whose decline came without a reason.
+pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, span: Span, refused: Option<Ulid>) -> Answer {
     let (now, programme) = (site.clock.now(), &access.programme);
     let settings = &programme.settings;
     let (known, sync, unreachable) =
@@ -57,7 +62,6 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Quer
     let spent = of_programme.used().days(settings.basis.byok);
     let had_a_key = of_programme.has_keys(&budget);
     let context = SpanContext::of(settings, sync.listed_at, now);
-    let span = asked.span().unwrap_or(Span::All);
     let offered = spans::offered(settings.basis.reset);
     let groups = by_group(&of_programme, settings, offered, context);
     let own = of_programme.own.as_ref();
@@ -70,15 +74,15 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Quer
     let time = |at| column_time(at, settings.term.zone());
     let outlook = Outlook::of(programme, &budget, &of_programme, sync.listed_at, now);
     let bar = MoneyBar::of(&budget, settings, spent.total(), &outlook.scene, now);
-    let mut warnings: Vec<String> = warnings::room(&access, &budget, spent.total(), now).into_iter().collect();
+    let mut warnings: Vec<String> = warnings::room(access, &budget, spent.total(), now).into_iter().collect();
     warnings.extend(warnings::others(&budget, sync.listed_at, &jobs, now));
-    warnings.extend(warnings::refused_rules(&site, programme, guardrails, now).await?);
+    warnings.extend(warnings::refused_rules(site, programme, guardrails, now).await?);
     warnings.extend(warnings::unreachable_people(&settings.people, &unreachable));
     if access.is_admin() {
-        warnings.extend(warnings::balance(&site, programme, bar.implied - spent.total(), now).await?);
+        warnings.extend(warnings::balance(site, programme, bar.implied - spent.total(), now).await?);
     }
     let page = OverviewPage {
-        frame: PageFrame::of(&site, &access.visitor),
+        frame: PageFrame::of(site, &access.visitor),
         programme,
         phrase: spans::phrase(span, settings.basis.reset),
         spans: spans::choices(&paths::programme(&programme.id), &[], offered, settings.basis.reset, |one| one == span),
@@ -102,8 +106,11 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Quer
         standing_out: own.filter(|_| !programme.is_over(now)).map(|own| own.standing_out.clone()).unwrap_or_default(),
         chart: Chart::of(&spent, &outlook.scene),
         outlook,
-        waiting: WaitingItems::of_programme(&site, &access, &mores, &requests, file.as_ref()).await?,
-        jobs: JobLine::of_programme(&site, programme, &jobs, access.is_faculty()).await,
+        waiting: WaitingItems {
+            refused,
+            ..WaitingItems::of_programme(site, access, &mores, &requests, file.as_ref()).await?
+        },
+        jobs: JobLine::of_programme(site, programme, &jobs, access.is_faculty()).await,
         spent: context.figure(&spent, span, had_a_key),
         as_of: sync.listed_at.map(time),
         bar,
