@@ -91,7 +91,7 @@ notices! {
 
     PersonAdded => "This person is on the roster, and gets an invitation within minutes.";
     PersonChanged => "What is known of this person is changed.";
-    RosterApplied { added: u64, dropped: u64, others: u64 } => {
+    RosterApplied { added: u64, dropped: u64, others: u64, refused: u64, short: Usd } => {
         let mut said = format!("The roster is applied: {} added", counted(*added, "person", "people"));
         if *dropped > 0 {
             said += &format!(", {dropped} dropped");
@@ -99,7 +99,14 @@ notices! {
         if *others > 0 {
             said += &format!(", {others} changed");
         }
-        said + if *added > 0 { ". Invitations go out within minutes." } else { "." }
+        if *refused > 0 {
+            said += &format!(", {refused} refused");
+        }
+        said += if *added > 0 { ". Invitations go out within minutes." } else { "." };
+        if *short > Usd::ZERO {
+            said += &format!(" If everybody claims, the budget is {} short.", short.to_dollars_up());
+        }
+        said
     };
     DropsUndone { people: u64 } => format!(
         "{} back on the roster, and a key that worked before works again within minutes.",

@@ -52,17 +52,24 @@ async fn a_roster_is_shown_and_then_applied_once() {
     let mut campus = Campus::open().await;
     campus.programme("CS pilot", |_| {}).await;
     let admin = campus.admin().await;
-    let file = "\u{FEFF}Name;EMAIL;group;id;year\r\nAda;ada@example.edu;A;1;3\r\nBob;bob@example.edu;A;2;3\r\n;not an address;;;\r\nAda again;ADA@example.edu;B;;\r\n";
+    let file = "\u{FEFF}Name;EMAIL;group;id;year\r\nAda;ada@example.edu;A;1;3\r\nBob;bob@example.edu;A;2;3\r\nZoe;not an address;;;\r\nAda again;ADA@example.edu;B;;\r\n";
+    campus.budget(30).await;
     let shown = preview(&admin, "add", file).await.expect(200);
+    insta::assert_snapshot!(shown.text("need").unwrap(), @"If everybody claims, $40.00 will be promised to students, $10.00 more than the budget of $30.00. Of the 2 who may take a key then, it is enough for 1, whoever comes first.");
     assert_eq!(counts(&shown), [2, 0, 0, 0, 0, 2]);
     assert_eq!(shown.attributes("refused-row", "data-line"), ["4", "5"]);
     assert_eq!(shown.attributes("row", "data-line"), ["2", "3"]);
-    assert!(shown.all("refused-row")[0].text.contains("not an address"), "what cannot be read is shown");
+    let refused = &shown.all("refused-row")[0].text;
+    assert!(
+        refused.starts_with("4Refused: ") && refused.ends_with("not an addressZoe"),
+        "what cannot be read is shown: {refused}"
+    );
     assert!(shown.all("unusual-domains").is_empty() && shown.readable().contains("2 people get an invitation"));
     assert!(shown.one("ignored-columns").text.contains("year"));
     assert!(people(&campus).await.is_empty(), "nothing happened yet");
     assert_eq!(admin.submit(&shown, APPLY, &[]).await.expect(303).location(), Some(ROSTER));
-    let (overview, roster) = (admin.get(ID).await, admin.get(ROSTER).await);
+    let (roster, overview) = (admin.get(ROSTER).await, admin.get(ID).await);
+    insta::assert_snapshot!(roster.text("notice").unwrap(), @"The roster is applied: 2 people added, 2 refused. Invitations go out within minutes. If everybody claims, the budget is $10 short.");
     assert_eq!(overview.attributes("job", "data-state"), ["done"]);
     assert!(overview.readable().contains("2 can claim a key"), "no sync has counted them: {}", overview.readable());
     assert!(roster.body.contains("“Your API key for CS pilot” from "), "what the course page says of the invitation");

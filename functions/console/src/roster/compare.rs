@@ -46,6 +46,9 @@ pub(super) struct PlannedRow {
     /// The beginning of a refused row's address as it was typed, which is not kept.
     #[serde(skip)]
     pub(super) cell: String,
+    /// The same of its name: nobody finds it by an address later.
+    #[serde(skip)]
+    pub(super) typed_name: Option<String>,
 }
 
 bursar_core::named! {
@@ -133,7 +136,8 @@ pub(crate) fn domain(address: &EmailAddress) -> &str {
 impl PlannedRow {
     fn of(row: &RosterRow, changes: Vec<Change>, reason: String) -> PlannedRow {
         let RosterRow { line, address, name, group, id } = row.clone();
-        PlannedRow { line: Some(line), changes, address: Some(address), name, group, id, reason, cell: String::new() }
+        let (line, address) = (Some(line), Some(address));
+        PlannedRow { line, changes, address, name, group, id, reason, ..PlannedRow::default() }
     }
 
     /// Its place in the file of all rows, whatever the roster is by the next part.

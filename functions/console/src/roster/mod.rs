@@ -17,6 +17,7 @@ pub(crate) use compare::domain;
 use compare::{AbsentRows, Change, ImportPlan, PlannedRow};
 pub(crate) use page::{page, waiting};
 use parse::{FileError, RosterFile, RosterRow};
+use waits::Need;
 
 use crate::access::Upload;
 use crate::csv_file::{self, CsvRequest};
@@ -47,6 +48,7 @@ struct RosterFilePage<'a> {
 
 struct Preview<'a> {
     compared: &'a Compared,
+    need: Need,
     import: Ulid,
     /// Why it waits, if it is a registrar's file.
     why: &'a [String],
@@ -73,7 +75,7 @@ const COLUMNS: [Column<PlannedRow>; 7] = [
     column("Address").file("email").of(|row| {
         Cell::text(row.address.as_ref().map(EmailAddress::as_written).or((!row.cell.is_empty()).then_some(&*row.cell)))
     }),
-    column("Name").file("name").of(|row| Cell::text(row.name.as_deref())),
+    column("Name").file("name").of(|row| Cell::text(row.name.as_deref().or(row.typed_name.as_deref()))),
     column("Group").file("group").of(|row| Cell::text(row.group.as_deref())),
     column("Id").file("id").of(|row| Cell::text(row.id.as_deref())),
     column("Why, or what was before").file("reason").of(|row| Cell::text(Some(&*row.reason))),
@@ -147,9 +149,15 @@ impl Compared {
         unusual.filter_map(|domain| Some((domain, *domains.get(domain)?))).collect()
     }
 
-    fn page(&self, site: &Site, access: &ProgrammeAccess, of: &RosterPreview, refused: Option<&str>) -> Reply {
-        let preview = Preview { compared: self, import: of.import, why: &of.why, refused };
-        file_page(site, access, of.import, &self.plan.rows, Some(preview))
+    async fn need(&self, site: &Site, programme: &Programme) -> Result<Need, AppError> {
+        let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
+        Ok(Need::of(self, &programme.settings, &budget, site.clock.now()))
+    }
+
+    async fn page(&self, site: &Site, access: &ProgrammeAccess, of: &RosterPreview, refused: Option<&str>) -> Answer {
+        let need = self.need(site, &access.programme).await?;
+        let preview = Preview { compared: self, need, import: of.import, why: &of.why, refused };
+        Ok(file_page(site, access, of.import, &self.plan.rows, Some(preview)))
     }
 }
 
@@ -169,7 +177,11 @@ fn file_page(
         let [line, others @ ..] = COLUMNS;
         let line = (change != Change::Dropped).then_some(line);
         let shown: Vec<PlannedRow> = such().take(ON_A_PAGE).cloned().collect();
-        let columns = line.into_iter().chain(others);
+        let mut columns: Vec<_> = line.into_iter().chain(others).collect();
+        if change == Change::Refused {
+            // The reason is what is read first, and is not to be beyond a narrow screen.
+            columns[1..].rotate_right(1);
+        }
         let list = Listing::of((change.as_str(), testid), columns, shown, programme.settings.term.zone());
         (change, such().count(), list)
     };
@@ -209,7 +221,7 @@ pub(crate) async fn preview(Upload { form, file }: Upload) -> Answer {
     if !compared.plan.rows.is_empty() {
         site.table.keep_preview(&preview, &file, &[], *deadline).await?;
     }
-    Ok(compared.page(site, access, &preview, None))
+    compared.page(site, access, &preview, None).await
 }
 
 pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
@@ -230,16 +242,17 @@ pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
     if compared.roster != fields.filled("roster").unwrap_or(&preview.roster) {
         let why =
             "The roster has changed since that preview, so nothing was done. This is what the file would change now.";
-        return Err(AppError::page(StatusCode::CONFLICT, Ok(compared.page(site, access, &preview, Some(why)))));
+        return Err(AppError::page(StatusCode::CONFLICT, compared.page(site, access, &preview, Some(why)).await));
     }
     let dropped = compared.plan.count(Change::Dropped);
     if compared.plan.drops_many() && fields.filled("confirm_dropped") != Some(dropped.to_string().as_str()) {
         let why = format!(
             "Nothing was done. More than a fifth of the roster would be dropped: type the number, {dropped}, to confirm it."
         );
-        let page = compared.page(site, access, &preview, Some(&why));
-        return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, Ok(page)));
+        let page = compared.page(site, access, &preview, Some(&why)).await;
+        return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
     }
+    let need = compared.need(site, programme).await?;
     let import = compared.import(programme, import, site.clock.now());
     start(site, &import, &compared.plan, before, &[], form.author()).await?;
     let count = |changes: &[Change]| changes.iter().map(|change| compared.plan.count(*change) as u64).sum();
@@ -247,6 +260,8 @@ pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
         added: count(&[Change::Added]),
         dropped: count(&[Change::Dropped]),
         others: count(&[Change::Changed, Change::Moved, Change::Returned]),
+        refused: count(&[Change::Refused]),
+        short: (need.implied - need.budget).or_zero(),
     };
     applied(site, programme, previewed, &notice, *deadline).await
 }
@@ -341,7 +356,7 @@ pub(crate) async fn kept(
         let (preview, bytes) = kept.ok_or_else(AppError::not_found)?;
         let compared = Compared::kept(&site, programme, &preview, &bytes).await?;
         if as_file.is_none() {
-            return Ok(compared.page(&site, &access, &preview, None));
+            return compared.page(&site, &access, &preview, None).await;
         }
         compared.plan.rows
     };

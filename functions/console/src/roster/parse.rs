@@ -332,7 +332,7 @@ impl Columns {
             let (address, id, changes) = (names.clone().ok(), id.clone().ok().flatten(), vec![Change::Refused]);
             let cell = cell(Some(self.email)).chars().take(100).collect();
             let row = PlannedRow { line: Some(line), changes, address, id, reason: why, cell, ..PlannedRow::default() };
-            Err(Box::new(row))
+            Err(Box::new(PlannedRow { typed_name: line::text(&self.name(record)).ok().flatten(), ..row }))
         };
         let address = match &names {
             Ok(address) => address.clone(),

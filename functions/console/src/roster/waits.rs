@@ -43,7 +43,7 @@ pub(super) fn why(compared: &Compared, standing: &Standing<'_>) -> Vec<String> {
         changes && standing.last_header.is_some_and(|last| last != file.header),
         "Its header is another than that of the last file that was applied.".to_owned(),
     );
-    let dropped_lately = grants.iter().filter(|grant| !grant.is_over() && standing.is_late(grant)).count();
+    let dropped_lately = grants.iter().filter(|grant| !grant.is_over() && is_late(grant, standing.now)).count();
     for (what, count, lately) in [
         ("drops", dropped, dropped_lately),
         ("gives another address to", plan.count_of(Step::readdresses), standing.lately(|of| of.readdressed)),
@@ -62,13 +62,12 @@ pub(super) fn why(compared: &Compared, standing: &Standing<'_>) -> Vec<String> {
         added > FEW && added * 5 > people,
         format!("It adds {added} people to the {people} on the roster, more than a fifth."),
     );
-    let (before, after) = standing.implied(compared);
-    let budget = standing.budget.limit;
+    let Need { before, implied, budget, .. } = Need::of(compared, standing.settings, standing.budget, standing.now);
     because(
-        before <= budget && budget < after,
+        before <= budget && budget < implied,
         format!(
-            "If everybody on the roster claimed a key, {} would be held then, and the budget is {}.",
-            after.to_cents_up(),
+            "If everybody on the roster claimed a key, {} would be promised to students then, and the budget is {}.",
+            implied.to_cents_up(),
             budget.to_cents_down()
         ),
     );
@@ -91,39 +90,65 @@ pub(super) fn why(compared: &Compared, standing: &Standing<'_>) -> Vec<String> {
 }
 
 impl Standing<'_> {
-    /// Whether somebody was dropped within a week.
-    fn is_late(&self, grant: &Grant) -> bool {
-        grant.holds.dropped.is_some_and(|at| at > self.now - LATELY)
-    }
-
     fn lately(&self, count: fn(&Import) -> u32) -> usize {
         let is_late = |of: &&Import| of.applied && of.act.is_none() && of.made_at > self.now - LATELY;
         self.imports.iter().filter(is_late).map(|of| count(of) as usize).sum()
     }
+}
 
-    /// What would be held if everybody claimed, before the file and after it. A reservation of somebody who is dropped stays for a week,
-    /// and the mark of it longer.
-    fn implied(&self, file: &Compared) -> (Usd, Usd) {
-        let mut unreserved = Unreserved::default();
-        file.grants.iter().for_each(|grant| unreserved.add(grant));
-        let before = self.budget.reserved + unreserved.cost(self.settings, self.now);
-        let cost = |own: Option<Usd>, group: &Option<String>| {
-            let cap = own.unwrap_or_else(|| self.settings.allowance.cap_of(group.as_deref()));
-            self.settings.cost_of_a_key(cap, self.now)
-        };
-        let grants: HashMap<&GrantId, &Grant> = file.grants.iter().map(|grant| (&grant.id, grant)).collect();
-        let more = |step: &Step| match (step, step.grant().and_then(|grant| grants.get(grant))) {
-            (Step::Add { group, .. }, _) => cost(None, group),
-            (Step::Move { group, .. }, Some(of))
-                if of.has_reservation || of.holds.dropped.is_some() || of.holds.is_empty() =>
-            {
-                cost(of.own_cap, group) - cost(of.own_cap, &of.group)
+/// Whether somebody was dropped within a week.
+fn is_late(grant: &Grant, now: Moment) -> bool {
+    grant.holds.dropped.is_some_and(|at| at > now - LATELY)
+}
+
+/// The money that a file needs of a budget.
+pub(super) struct Need {
+    /// What is promised to students if everybody claims, before the file and after it, and what there is.
+    before: Usd,
+    pub(super) implied: Usd,
+    pub(super) budget: Usd,
+    /// The people who may take a key after it, and for how many of them the budget is enough.
+    pub(super) unreserved: u64,
+    pub(super) enough_for: u64,
+}
+
+impl Need {
+    /// A reservation of somebody who is dropped stays for a week, and the mark of it longer.
+    pub(super) fn of(file: &Compared, settings: &Settings, budget: &Budget, now: Moment) -> Need {
+        let (mut before, mut after) = (Unreserved::default(), Unreserved::default());
+        file.grants.iter().for_each(|grant| before.add(grant));
+        let mut grants: HashMap<&GrantId, Grant> = file.grants.iter().map(|of| (&of.id, of.clone())).collect();
+        let cost = |of: &Grant| settings.cost_of_a_key(of.cap(settings), now);
+        let mut reserved = budget.reserved;
+        for step in &file.plan.steps {
+            match (step, step.grant().and_then(|grant| grants.get_mut(grant))) {
+                (Step::Add { person, group }, _) => {
+                    let id = budget.programme.clone();
+                    after.add(&Grant::invited(id, GrantId::random(), person.clone(), group.clone()));
+                }
+                (Step::Move { group, .. }, Some(of)) => {
+                    let was = cost(of);
+                    of.group.clone_from(group);
+                    if of.has_reservation {
+                        reserved = reserved + cost(of) - was;
+                    }
+                }
+                (Step::Return { .. }, Some(of)) => {
+                    of.has_reservation &= is_late(of, now);
+                    of.holds.dropped = None;
+                }
+                (Step::Drop { .. }, Some(of)) => of.holds.dropped = Some(now),
+                _ => {}
             }
-            (Step::Return { .. }, Some(of)) if !of.has_reservation || !self.is_late(of) => cost(of.own_cap, &of.group),
-            (Step::Drop { .. }, Some(of)) if !of.has_reservation => Usd::ZERO - cost(of.own_cap, &of.group),
-            _ => Usd::ZERO,
-        };
-        (before, before + file.plan.steps.iter().map(more).sum())
+        }
+        grants.values().for_each(|grant| after.add(grant));
+        Need {
+            before: budget.reserved + before.cost(settings, now),
+            implied: reserved + after.cost(settings, now),
+            budget: budget.limit,
+            unreserved: after.people(),
+            enough_for: after.enough_for(budget.limit - reserved, settings, now),
+        }
     }
 }
 
@@ -182,8 +207,7 @@ mod tests {
 
     #[test]
     fn a_file_waits_for_each_reason_and_for_none_below_it() {
-        const HELD: &str =
-            "If everybody on the roster claimed a key, $360.00 would be held then, and the budget is $350.00.";
+        const HELD: &str = "If everybody on the roster claimed a key, $360.00 would be promised to students then, and the budget is $350.00.";
         const LATELY: &str =
             "It drops 6 of the 30 people on the roster, with the 2 of the last seven days more than a fifth.";
         const BROKEN: &str = "q@uni.edu,\"x\nr@uni.edu\",,,too many\n";
