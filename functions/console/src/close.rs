@@ -19,6 +19,7 @@ struct ClosePage<'a> {
     frame: PageFrame<'a>,
     programme: &'a Programme,
     budget: Usd,
+    as_of: Option<String>,
     /// Nothing where a student's record cannot be read.
     effect: Option<Effect>,
     carried: Vec<(&'static str, &'a str)>,
@@ -78,7 +79,8 @@ pub(crate) async fn close(post: Post<Faculty>) -> Answer {
 async fn look(post: &Post<Faculty>, wrong: Option<&str>) -> Answer {
     let Post { site, access, fields, now, .. } = post;
     let programme = &access.programme;
-    let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
+    let (budget, sync) = tokio::try_join!(site.table.get(Budget::key_of(&programme.id)), site.table.sync_state())?;
+    let budget = budget.ok_or_else(AppError::not_found)?;
     let effect = match site.table.grant_lines(&programme.id, [None, None]).await {
         Ok(lines) => Some(Effect::of(&lines, &budget, &programme.settings, *now)),
         // It can be closed all the same.
@@ -89,6 +91,7 @@ async fn look(post: &Post<Faculty>, wrong: Option<&str>) -> Answer {
         frame: PageFrame::of(site, &access.visitor),
         programme,
         budget: budget.limit,
+        as_of: sync.listed_at.map(|at| column_time(at, programme.settings.term.zone())),
         effect,
         carried: CARRIED.into_iter().filter_map(|name| Some((name, fields.filled(name)?))).collect(),
         wrong,

@@ -2,7 +2,7 @@
 //! person and group spent, what nobody claimed, what of the account no key explains, and what that means for another number of
 //! students. Its sums add up to the cent.
 
-use bursar_core::domain::grant::{GrantState, ShownState};
+use bursar_core::domain::grant::{GrantState, Spending};
 use bursar_core::domain::programme::Byok;
 use bursar_core::domain::usage::pilot::{PilotFigures, Projection};
 use futures_util::TryStreamExt;
@@ -28,6 +28,7 @@ struct CloseoutPage<'a> {
     programme: &'a Programme,
     /// The reason why the figures may still change.
     preliminary: Option<&'static str>,
+    may_close: bool,
     as_of: Option<String>,
     term: String,
     budget: Usd,
@@ -99,6 +100,7 @@ pub(crate) async fn closeout(
         frame: PageFrame::of(&site, &access.visitor),
         programme,
         preliminary: preliminary(programme, sync.listed_at, is_open, now),
+        may_close: access.is_faculty() && programme.closed_at.is_none(),
         as_of: sync.listed_at.map(|at| column_time(at, zone)),
         term: format!("{} to {}", long_date(term.starts_on()), long_date(term.ends_on())),
         budget: budget.limit,
@@ -178,7 +180,8 @@ struct ClosingPerson {
     address: Option<String>,
     name: Option<String>,
     group: Option<String>,
-    state: ShownState,
+    /// The state in words.
+    state: &'static str,
     cap: Usd,
     /// The day of the first key, in the programme's time zone.
     claimed_on: Option<Date>,
@@ -198,7 +201,8 @@ impl ClosingPerson {
         while let Some((_, grants)) = shards.try_next().await? {
             let on_roster = grants.into_iter().filter(|(grant, _)| grant.ever_shown || grant.is_student());
             found.extend(on_roster.map(|(grant, readings)| {
-                ClosingPerson::of(grant, grants::used(&readings), settings, access.is_faculty())
+                let spent = Spending::of(&grant, &readings, settings, site.clock.now()).in_window;
+                ClosingPerson::of(grant, grants::used(&readings), spent, settings, access.is_faculty())
             }));
         }
         let place = |person: &ClosingPerson| (person.group.clone(), person.address.clone(), person.grant.clone());
@@ -206,12 +210,13 @@ impl ClosingPerson {
         Ok(found)
     }
 
-    fn of(grant: Grant, used: DailyUse, settings: &Settings, may_name: bool) -> ClosingPerson {
+    /// `spent` is what was spent in the present window of the cap.
+    fn of(grant: Grant, used: DailyUse, spent: Usd, settings: &Settings, may_name: bool) -> ClosingPerson {
         let shown_at = grant.attempts.iter().filter_map(|attempt| attempt.shown_at).min();
         ClosingPerson {
             address: may_name.then(|| grant.person.address.as_written().to_owned()),
             name: grant.person.name.clone().filter(|_| may_name),
-            state: grant.shown_state(),
+            state: grant.shown_state().in_words(Some(grant.cap(settings) - spent)),
             cap: grant.cap(settings),
             claimed_on: shown_at.map(|at| at.to_zoned(settings.term.zone().clone()).date()),
             is_open: matches!(grant.state, GrantState::Live { .. } | GrantState::Minting { .. }),

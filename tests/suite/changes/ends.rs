@@ -34,7 +34,13 @@ async fn a_corrupt_grant_keeps_nobody_else_from_the_end() {
     campus.sync().await;
     assert_eq!(campus.enabled().len(), 0);
     let seen = campus.judged_after_sync().await;
-    let page = campus.admin().await.get(SETTINGS).await;
+    let admin = campus.admin().await;
+    let (overview, all) = (admin.get(ID).await.readable(), admin.get("/console").await.readable());
+    assert!(overview.contains(" Closed ") && all.contains("closed on "), "{overview} {all}");
+    for untrue in ["working", "can be claimed", "may still take", "If everybody claims"] {
+        assert!(!overview.contains(untrue), "{untrue}: {overview}");
+    }
+    let page = admin.get(SETTINGS).await;
     assert!(!page.offers(CLOSE) && !page.offers(ID) && page.offers(COPY));
     let closed = seen.entries.iter().filter(|entry| entry.what.act == Act::Closed).count();
     assert_eq!(closed, 1, "though it was pressed twice");
@@ -48,14 +54,19 @@ async fn a_request_for_a_close_or_a_copy_changes_nothing() {
     assert_eq!(campus.edit(&admin, &[("faculty", "\"Faye Adams\" <faye@example.edu>")]).await.status, 303);
     campus.judged().await;
     let faye = campus.student("faye").await;
+    campus.sync().await;
+    let overview = admin.get(ID).await.readable();
+    assert!(overview.contains("People 1 as of ") && overview.contains(" · 1 working or used up"), "{overview}");
     campus.ses.unread();
     for (who, words) in [(&faye, "Ask the admins to close it"), (&admin, "It cannot be undone")] {
         let press = [("reason", "over"), ("request", "7")];
         let look = who.submit(&who.get(SETTINGS).await, CLOSE, &press).await.expect(200);
         let numbers = ["close-keys", "close-without"].map(|hook| look.one(hook).text);
         assert_eq!((numbers, look.one("close-unspent").get("data-usd")), (["1", "0"].map(str::to_owned), "20.000000"));
-        assert!(look.readable().contains(words), "{}", look.readable());
-        let refused = who.submit(&look, CLOSE, &[("confirm", "CS pilots")]).await.expect(422).form(CLOSE);
+        assert!(look.readable().contains(words) && look.readable().contains("as of "), "{}", look.readable());
+        let refused = who.submit(&look, CLOSE, &[("confirm", "CS pilots")]).await.expect(422);
+        assert!(refused.body.contains("<title>Error: ") && !refused.body.contains("Error: Error"));
+        let refused = refused.form(CLOSE);
         let kept = ["confirm", "reason", "request"].map(|name| refused.value(name).unwrap_or_default());
         assert_eq!(kept, ["CS pilots", "over", "7"]);
     }

@@ -146,7 +146,7 @@ async fn every_page_tells_the_same_and_what_is_not_known() {
     let page = faye.get(&format!("{CLOSEOUT}?students=200")).await.expect(200);
     let text = page.readable();
     for words in [
-        "These figures are preliminary. The programme is not over yet. Spent $8.04",
+        "These figures are preliminary. The programme is not over yet. Ask to close it in the settings Spent $8.04",
         "Not spent $91.96 Never claimed 1 of 3 whose caps come to $20.00",
         "without a group 1 1 0 $4.04 =B 1 0 1 $0.00 A 1 1 0 $4.00 Together 3 2 1 $8.04",
         "Claimed a key 2 of 3 , 66% of the roster Used it 2 of 3",
@@ -171,6 +171,13 @@ async fn every_page_tells_the_same_and_what_is_not_known() {
         assert!(page.alert().unwrap().contains("from 1 to 1,000,000"), "{:?}", page.alerts());
         assert_eq!(page.form(CLOSEOUT).value("students"), Some(wrong));
     }
+
+    // With a cap below what he used, Bob is used up wherever he is listed.
+    let bob = format!("{GRANTS}/{}", campus.id("bob"));
+    admin.submit(&admin.get(&bob).await, &format!("{bob}/cap"), &[("cap_usd", "4")]).await.expect(303);
+    let used_up = admin.get(&format!("{GRANTS}?state=used-up")).await;
+    assert_eq!(used_up.attributes("grant", "data-email"), ["bob@example.edu"]);
+    assert!(admin.get(CLOSEOUT).await.readable().contains("used up"));
 
     // Two nights without a sync, and then the term ends without one.
     campus.minutes(2 * A_DAY);

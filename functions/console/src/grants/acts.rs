@@ -393,7 +393,7 @@ impl FormValue for TypedAct {
         Field {
             id: "cap_usd",
             label: "Cap in dollars",
-            hint: "What this student may spend until it resets; what is spent already counts. Empty: the cap of the group or the programme again.",
+            hint: "What this student may spend in the whole term, or until it resets; what is spent already counts. Empty: the cap of the group or the programme again.",
             kind: Kind::Money,
             write: |of| of.cap.map(settings::plain).unwrap_or_default(),
             read: |form, to| {

@@ -21,6 +21,8 @@ use crate::spending::spans::{self, SpanLink};
 const MAILS: [(&str, &str); 2] = [("unreachable", "mail comes back"), ("unwanted", "wants links only")];
 /// The values of `?sort=`, the first of which is meant without one.
 const SORTS: [(&str, &str); 3] = [("spending", "most spent first"), ("used", "last used first"), ("name", "by name")];
+/// A value of `?state=` besides the states, and its words: of the keys that work, those that have used up their cap.
+const USED_UP: (&str, &str) = ("used-up", ShownState::USED_UP);
 /// The fewest characters of a key's hash by which it is found.
 const LEAST_OF_A_HASH: usize = 12;
 
@@ -164,7 +166,9 @@ pub(crate) async fn page(
                 "state",
                 "State",
                 &sought.state,
-                choices(&ShownState::ALL.map(|state| (state.as_str(), state.in_words(None)))),
+                choices(
+                    &[&ShownState::ALL.map(|state| (state.as_str(), state.in_words(None)))[..], &[USED_UP]].concat(),
+                ),
             ),
             (
                 "group",
@@ -387,7 +391,8 @@ impl GrantSearch {
 
     fn lets_by(&self, row: &GrantRow<'_>) -> bool {
         let is = |wanted: &str, value: Option<&str>| wanted.is_empty() || value == Some(wanted);
-        is(&self.state, Some(row.state.as_str()))
+        let (_, words) = show::badge(row.state, row.left);
+        (is(&self.state, Some(row.state.as_str())) || (self.state == USED_UP.0 && words == USED_UP.1))
             && is(&self.group, row.line.group.as_deref())
             && is(&self.mail, row.not_mailed.map(|(name, _)| name))
     }

@@ -1,5 +1,6 @@
 //! The overview of a programme: its money, its grants by state, and warnings.
 
+use bursar_core::domain::grant::ShownState;
 use bursar_core::domain::usage::forecast::StandingOut;
 use bursar_core::domain::usage::models::ModelUse;
 use bursar_core::domain::values::format::end_time;
@@ -20,6 +21,7 @@ use crate::waiting::WaitingItems;
 struct OverviewPage<'a> {
     frame: PageFrame<'a>,
     programme: &'a Programme,
+    is_over: bool,
     spent: Figure,
     as_of: Option<String>,
     bar: MoneyBar,
@@ -84,6 +86,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, span: Span, refu
     let page = OverviewPage {
         frame: PageFrame::of(site, &access.visitor),
         programme,
+        is_over: programme.is_over(now),
         phrase: spans::phrase(span, settings.basis.reset),
         spans: spans::choices(&paths::programme(&programme.id), &[], offered, settings.basis.reset, |one| one == span),
         notes: spans::notes(groups.iter().flat_map(|(_, spans)| spans.iter().map(|(_, figure)| figure))),
