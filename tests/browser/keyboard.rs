@@ -62,11 +62,11 @@ async fn lecturer(lecturer: &Browser, campus: &Campus) {
     types(lecturer, "state", "pau").await;
     chooses(lecturer, "Find", SPACE).await;
     lecturer.one("#state [value='paused'][selected]").await;
-    chooses(lecturer, "Do something to all that are found, or to a list of addresses", ENTER).await;
+    chooses(lecturer, "Change many at once", ENTER).await;
     types(lecturer, "bulk-act", "resu").await;
     chooses(lecturer, "Preview", ENTER).await;
     assert_eq!(lecturer.one("[data-testid='bulk-count']").await.text().await, "1");
-    chooses(lecturer, "Resume them", ENTER).await;
+    chooses(lecturer, "Resume 1 student", ENTER).await;
     lecturer.one("[data-testid='job'][data-kind='bulk'][data-state='running']").await;
     campus.work().await;
     chooses(lecturer, "Overview", ENTER).await;

@@ -1,10 +1,11 @@
 //! Every page in a real browser, on a phone and at a desk, light and dark: axe finds nothing, nothing is wider than the window, a hundred
-//! rows are at most 70 kB. The pictures stay in `target/browser/pages`, to be looked at.
+//! rows are at most 72 kB, and neither pages nor mails speak in words of the code. The pictures stay in `target/browser/pages`, to be looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use bursar_core::store::Enrolment;
+use bursar_local::inbox::Contents;
 use bursar_tests::campus::{ADMIN, Campus, address};
 use serde_json::{Value, json};
 
@@ -13,17 +14,56 @@ use crate::journey::sign_in;
 use crate::pictures::{ASSISTANT, FACULTY, demonstration, keep, known_as};
 
 const VISITS: &str = include_str!("pages.txt");
-const MOST_BYTES: u64 = 70_000;
+const MOST_BYTES: u64 = 72_000;
 const PICTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/browser/pages");
 /// What answers a link and is no page.
 const NO_PAGES: [&str; 2] = [".csv", "/my/data"];
 
+/// Words of the code and of earlier days for which people have better ones.
+const UNWANTED: &[&str] = &[
+    "anew",
+    "claim window",
+    "foreign",
+    "forsaken",
+    "grant",
+    "guardrail",
+    "held for keys",
+    "implied",
+    "mend",
+    "mended",
+    "minting",
+    "opening",
+    "orphan",
+    "owed",
+    "pot",
+    "pseudonym",
+    "reading",
+    "reserved",
+    "residual",
+    "revoked",
+    "roster mail",
+    "see to",
+    "somebody",
+    "sync",
+    "the provider",
+    "this window",
+    "tier",
+    "whoever",
+    "whom",
+];
+
+/// What a page must say, in its column.
+const SEES: &str = "sees ";
+
 /// Sends a form without the browser's own checks, so that the page has to refuse it.
 const SEND: &str = "
-    const form = [...document.forms].find((form) => (form.getAttribute('action') ?? location.pathname) === action);
+    const goes = (form) => form.getAttribute('action') ?? location.pathname;
+    const isMeant = (form) => action.endsWith('*') ? goes(form).startsWith(action.slice(0, -1)) : goes(form) === action;
+    const form = [...document.forms].find((form) => isMeant(form) && typed.every(([name]) => form.elements[name]));
     let button;
     for (const [name, value] of typed) {
-        const field = form.elements[name];
+        const named = form.elements[name];
+        const field = named instanceof RadioNodeList ? [...named].find((one) => one.value === value) : named;
         const files = new DataTransfer();
         files.items.add(new File([value.replaceAll('/', '\\n')], 'roster.csv'));
         if (field.type === 'file') field.files = files.files;
@@ -45,7 +85,13 @@ const JUDGE: &str = "
 const READ: &str = "
     const refused = document.querySelector('main [role=alert]') !== null;
     const links = [...document.querySelectorAll('a[href^=\"/\"]')].map((link) => link.pathname);
-    return [performance.getEntriesByType('navigation')[0].decodedBodySize, refused, location.pathname, links]";
+    const bytes = performance.getEntriesByType('navigation')[0].decodedBodySize;
+    return [bytes, refused, location.pathname, links, document.body.innerText]";
+
+/// What the page says itself: code, and what it quotes of OpenRouter's answers, is in the words of others.
+const SAID: &str = "
+    document.querySelectorAll('code, pre, q').forEach((quoted) => quoted.hidden = true);
+    return document.body.innerText";
 
 /// What reaches beyond the window, but within what scrolls by itself.
 const TOO_WIDE: &str = "
@@ -56,40 +102,45 @@ const TOO_WIDE: &str = "
 pub(crate) async fn are_good(driver: &Driver, axe: &Path) {
     let (_place, stack) = demonstration().await;
     let mut campus = Campus::over(stack);
-    let mut browser = driver.open(DESK).await;
-    let new = known_as(&campus, &browser, "has not pressed").await;
-    let student = known_as(&campus, &browser, "with a key").await;
-    let grants = campus.table.list(Enrolment::of_address(address(&student).matched())).await.unwrap();
+    let nobody = driver.open(DESK).await;
+    let new = known_as(&campus, &nobody, "students who have not claimed").await;
+    let student = known_as(&campus, &nobody, "students with a key").await;
+    let grant_of =
+        async |of: &str| campus.table.list(Enrolment::of_address(address(of).matched())).await.unwrap().remove(0).grant;
+    let (new_grant, grant) = (grant_of(&new).await, grant_of(&student).await);
     large_course(&mut campus).await;
     let hash = (0..105).map(|number| campus.foreign(&format!("course-{number}"))).last().unwrap();
     campus.sync().await;
-    let visits = VISITS.replace("{grant}", grants[0].grant.as_str()).replace("{hash}", &hash);
-    let visits = visits.replace("{address}", &student).replace("{new}", &new);
+    let visits = VISITS.replace("{grant}", grant.as_str()).replace("{new_grant}", new_grant.as_str());
+    let visits = visits.replace("{address}", &student).replace("{new}", &new).replace("{hash}", &hash);
     let axe = std::fs::read_to_string(axe).unwrap();
     let _ = std::fs::remove_dir_all(PICTURES);
     std::fs::create_dir_all(PICTURES).unwrap();
 
-    let mut reader = "nobody";
     let students = [("new", &*new), ("student", &*student)];
     let staff = [("assistant", ASSISTANT), ("faculty", FACULTY), ("admin", ADMIN)];
     let people: BTreeMap<&str, &str> = students.into_iter().chain(staff).collect();
+    let mut browsers = BTreeMap::from([("nobody", nobody)]);
     let (mut seen, mut linked, mut wrong) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
     for line in visits.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        let mut columns = line.split("  ").filter(|column| !column.is_empty()).map(str::trim_start);
+        let mut columns = line.split("  ").filter(|column| !column.is_empty()).map(str::trim_start).peekable();
         let [who, name, path] = [(); 3].map(|()| columns.next().unwrap());
-        if who != reader {
-            browser = driver.open(DESK).await;
+        if !browsers.contains_key(who) {
+            let browser = driver.open(DESK).await;
             sign_in(&campus, &browser, people[who]).await;
-            reader = who;
+            browsers.insert(who, browser);
         }
+        let browser = &browsers[who];
         if path != "-" {
             browser.go(&format!("{}{path}", campus.ready.web)).await;
         }
+        let sees = columns.next_if(|column| column.starts_with(SEES));
         if let Some(action) = columns.next() {
             let typed: Vec<(&str, &str)> = columns.map(|typed| typed.split_once('=').unwrap()).collect();
-            fill_and_send(&browser, action, &typed).await;
+            fill_and_send(browser, action, &typed).await;
+            campus.settle().await;
         }
-        let read = browser.run(READ).await;
+        let (read, before) = (browser.run(READ).await, wrong.len());
         let bytes = read[0].as_u64().unwrap();
         eprintln!("{name}: {bytes} bytes");
         if bytes > MOST_BYTES {
@@ -98,14 +149,37 @@ pub(crate) async fn are_good(driver: &Driver, axe: &Path) {
         if read[1] != name.ends_with("refused") {
             wrong.push(format!("{name} is at {}, where something is refused: {}", read[2], read[1]));
         }
+        if let Some(words) = sees.and_then(|sees| sees.strip_prefix(SEES))
+            && !read[4].as_str().unwrap().contains(words)
+        {
+            wrong.push(format!("{name} is at {}, where nobody reads {words:?}", read[2]));
+        }
         seen.insert(shape(&read[2]));
         linked.extend(read[3].as_array().unwrap().iter().map(shape));
-        wrong.extend(judged(&browser, name, &axe).await);
+        wrong.extend(judged(browser, name, &axe).await);
+        wrong[before..].iter().for_each(|found| eprintln!("  {found}"));
     }
     linked.retain(|path| !seen.contains(path) && !NO_PAGES.iter().any(|end| path.ends_with(end)));
     wrong.extend(linked.iter().map(|path| format!("{path} is linked and not in the list")));
+    campus.settle().await;
+    for Contents { subject, kind, text, .. } in campus.ses.mails().iter().map(|mail| Contents::of(&mail.raw)) {
+        wrong.extend(unwanted(&format!("the mail {}", kind.unwrap()), &format!("{subject}\n{}", text.unwrap())));
+    }
+    wrong.dedup();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     campus.finish().await;
+}
+
+/// The lines that have words which people should not have to learn.
+fn unwanted(name: &str, text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for line in text.lines() {
+        let words: Vec<String> = line.split(|at: char| !at.is_alphanumeric()).map(str::to_lowercase).collect();
+        let said = format!(" {} ", words.join(" "));
+        let is_said = |word: &&&str| said.contains(&format!(" {word} ")) || said.contains(&format!(" {word}s "));
+        found.extend(UNWANTED.iter().filter(is_said).map(|word| format!("{name} says {word:?}: {line}")));
+    }
+    found
 }
 
 /// Fills the form with this action, sends it, by the button that is named if one is, and waits for the answer.
@@ -145,6 +219,7 @@ async fn judged(browser: &Browser, name: &str, axe: &str) -> Vec<String> {
             wrong.push(format!("{name} at {width} is wider than the window: {wide}"));
         }
     }
+    wrong.extend(unwanted(name, browser.run(SAID).await.as_str().unwrap()));
     wrong
 }
 

@@ -28,7 +28,7 @@ pub(crate) async fn screenshots(driver: &Driver, into: &Path) {
     std::fs::create_dir_all(into).unwrap();
 
     let phone = driver.open(PHONE).await;
-    sign_in(&stack, &phone, &known_as(&stack, &phone, "with a key").await).await;
+    sign_in(&stack, &phone, &known_as(&stack, &phone, "students with a key").await).await;
     phone.one("[data-testid='grant'][data-state='live']").await;
     keep(into, "student", &phone, None).await;
 
@@ -56,7 +56,7 @@ pub(crate) async fn screenshots(driver: &Driver, into: &Path) {
         keep(into, kind, &phone, height).await;
     }
 
-    let new = known_as(&stack, &phone, "has not pressed").await;
+    let new = known_as(&stack, &phone, "students who have not claimed").await;
     let desk = driver.open(DESK).await;
     sign_in(&stack, &desk, ADMIN).await;
     desk.go(&format!("{}/console?q={new}", stack.ready.web)).await;
@@ -79,12 +79,16 @@ pub(crate) async fn demonstration() -> (TempDir, Stack) {
     (place, stack)
 }
 
-/// The address of the demonstration's person whom the inbox describes so.
-pub(crate) async fn known_as(stack: &Stack, browser: &Browser, words: &str) -> String {
+/// The address of the first of those in CS pilot whom the inbox lists under this role.
+pub(crate) async fn known_as(stack: &Stack, browser: &Browser, role: &str) -> String {
     browser.go(&stack.ready.inbox).await;
-    let described = format!("(dt) => dt.nextElementSibling.textContent.includes('{words}')");
-    let find = format!("return [...document.querySelectorAll('dt')].find({described}).textContent.trim()");
-    browser.run(&find).await.as_str().unwrap().to_owned()
+    let listed = format!("//dt[.='CS pilot']/following-sibling::dd[starts-with(., '{role}')]/a");
+    browser
+        .run(&format!("return document.evaluate(\"{listed}\", document, null, 2).stringValue"))
+        .await
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 pub(crate) async fn keep(into: &Path, name: &str, browser: &Browser, height: Option<f64>) {
