@@ -97,24 +97,23 @@ pub(crate) fn columns<'a>(shows: Shows) -> [Column<GrantRow<'a>>; 20] {
         column("").file("email").hook("email").of(|row| Cell::text(Some(row.line.person.address.as_written()))),
         column("Person").of(GrantRow::person),
         column("Programme")
-            .class("wide")
             .shown_if(shows.programme)
             .of(|row| Cell::link(paths::programme(&row.programme.id), &row.programme.settings.name)),
         column("").file("name").of(|row| Cell::text(row.line.person.name.as_deref())),
-        column("Group").class("wide").file("group").of(|row| Cell::text(row.line.group.as_deref())),
+        column("Group").file("group").of(|row| Cell::text(row.line.group.as_deref())),
         column("State").file("state").hook("state").of(GrantRow::badge),
         column("").file("cap_usd").hook("cap-usd").of(|row| Cell::Down(row.cap)),
         column("").file("spent_usd").hook("spent-usd").of(|row| Cell::exact(row.figure().usd)),
         column("Spent of the cap").class("used").of(GrantRow::used),
         column("Spent then")
-            .class("money wide")
+            .class("money")
             .shown_if(shows.span)
             .of(|row| Cell::shown(row.figure().usd, row.figure().text)),
-        column("Spent in all").class("money wide").shown_if(shows.lifetime).of(|row| Cell::Up(row.lifetime)),
-        column("Left").class("money wide").file("left_usd").hook("left-usd").of(|row| Cell::Down(row.left)),
+        column("Spent in all").class("money").shown_if(shows.lifetime).of(|row| Cell::Up(row.lifetime)),
+        column("Left").class("money").file("left_usd").hook("left-usd").of(|row| Cell::Down(row.left)),
         column("").file("window_resets_at").of(|row| Cell::At(row.resets_at)),
         column("").file("claimed_at").of(|row| Cell::At(row.line.claimed_at())),
-        column("Last used").class("date wide").file("last_used_at").of(|row| Cell::At(row.line.last_used_at())),
+        column("Last used").class("date").file("last_used_at").of(|row| Cell::At(row.line.last_used_at())),
         column("").file("replacements").of(|row| Cell::exact(Some(row.line.replacements))),
         column("").file("mail").of(|row| Cell::exact(row.not_mailed.map(|(name, _)| name))),
         column("").file("key_hash").of(|row| Cell::exact(row.line.live_key())),

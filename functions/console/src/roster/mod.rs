@@ -143,9 +143,10 @@ impl Compared {
 
     /// The domains that nobody on the roster has, with how many people of the file have each; the file's most frequent is its usual one.
     fn unusual_domains(&self) -> Vec<(&str, usize)> {
-        let domains = self.plan.domains();
-        let usual = domains.iter().max_by_key(|(_, people)| **people).map(|(domain, _)| *domain);
-        let unusual = waits::unknown_domains(self).into_iter().filter(|domain| Some(*domain) != usual);
+        let (domains, unknown) = (self.plan.domains(), waits::unknown_domains(self));
+        let most = domains.iter().max_by_key(|(domain, people)| (**people, !unknown.contains(*domain)));
+        let usual = most.map(|(domain, _)| *domain);
+        let unusual = unknown.into_iter().filter(|domain| Some(*domain) != usual);
         unusual.filter_map(|domain| Some((domain, *domains.get(domain)?))).collect()
     }
 
