@@ -27,7 +27,7 @@ pub(crate) fn record(refused: RecordRefused) -> AppError {
         RecordRefused::Held(HoldKind::Unused) => "Your key was switched off because it was not used",
         RecordRefused::Revoked => "You were removed from this programme",
         RecordRefused::Over => "This programme ended",
-        RecordRefused::Lost => "Your grant was changed by another request",
+        RecordRefused::Lost => "Your key was changed by another request",
         RecordRefused::LimitLowered => "Your cap was lowered",
     };
     let ask = match refused {

@@ -135,7 +135,7 @@ impl AuditRow {
             let name = match &entry.by {
                 actor if names.contains_key(&actor.to_string()) => continue,
                 Actor::Student => "the student".to_owned(),
-                Actor::Sync => "the sync".to_owned(),
+                Actor::Sync => "the nightly check".to_owned(),
                 Actor::Rule => "a rule of the programme".to_owned(),
                 Actor::Registrar => "the registrar's file".to_owned(),
                 Actor::Person(person) => show::person(&site.table, person).await?,
@@ -238,7 +238,7 @@ impl AuditRow {
             Act::AlertResent => format!("{who} sent an alert again"),
             Act::RosterTokenMade => format!("{who} made the registrar's token"),
             Act::RosterTokenEnded => format!("{who} ended the registrar's token"),
-            Act::AdminAdded => format!("{who} made somebody an admin"),
+            Act::AdminAdded => format!("{who} named an admin"),
             Act::AdminRemoved => format!("{who} removed an admin"),
             Act::ErasureBegun => format!("{who} began to erase personal data"),
             Act::Erased => "Whose this was is erased".to_owned(),

@@ -90,7 +90,7 @@ pub(crate) async fn press(post: Post<Admins>) -> Answer {
         None => {
             let grant = without_address(site, named.unwrap_or_default()).await?.ok_or_else(AppError::not_found)?;
             if grant.person.roster_id.as_deref() != fields.filled("id") {
-                let sentence = "Nobody was erased: type the id that is shown on the page of the grant.";
+                let sentence = "Nobody was erased: type the id that is shown on the student's page.";
                 return Err(AppError::unprocessable(sentence));
             }
             vec![grant]

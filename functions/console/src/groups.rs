@@ -8,7 +8,7 @@ use crate::settings::{KnownModels, cap, models_of, new_models, plain};
 use crate::work::{guardrails, jobs};
 
 const REFUSED: &str = "Nothing was saved: see what is said beside the fields below.";
-const STALE: &str = "Nothing was saved: somebody edited the programme meanwhile. Below is what it is now, with what you changed. Save again to save what you changed, and nothing else.";
+const STALE: &str = "Nothing was saved: the programme was edited meanwhile. Below is what it is now, with what you changed. Save again to save what you changed, and nothing else.";
 const FORBIDDEN: &str = "Nothing was saved: the budget has no room for it.";
 const TOO_MANY: &str = "Nothing was saved: the groups of a programme have at most about 2,000 models in all.";
 const NO_VERSION: &str = "The form did not say which state of the programme it was made from.";

@@ -134,7 +134,7 @@ fn came_back(bounce: Bounce) -> &'static str {
         Bounce::Hard => "it came back for good",
         Bounce::Suppressed => "the mail server did not try, since the address came back to one of its customers before",
         Bounce::Soft => "it came back for now, as from a full mailbox",
-        Bounce::Reply => "it came back, or a machine answered that somebody is away",
+        Bounce::Reply => "it came back, or a machine answered that they are away",
     }
 }
 

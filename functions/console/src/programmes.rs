@@ -162,7 +162,7 @@ pub(crate) async fn copy(post: Post<Faculty>) -> Answer {
     }
     if let Some(tier) = gone_tier(&draft.settings, &site.table.tiers().await?) {
         let why = format!(
-            "The programme names the tier {tier}, which was removed. Make it again on the tiers' page, or give the programme other models."
+            "The programme names the model list {tier}, which was removed. Make it again on the page of model lists, or give the programme other models."
         );
         return Err(AppError::conflict(why));
     }

@@ -7,10 +7,10 @@ use crate::prelude::*;
 use crate::settings::{KnownModels, NotListed, models_of};
 use crate::work::guardrails;
 
-const STALE: &str = "Nothing was saved: somebody else edited this list meanwhile. Below is what you typed, and what it is now. Save again to replace that.";
+const STALE: &str = "Nothing was saved: this list was edited meanwhile. Below is what you typed, and what it is now. Save again to replace that.";
 const REFUSED: &str = "Nothing was saved: please correct the field below.";
 const NAMED: &str = "Nothing was removed: the list is in use.";
-const NO_VERSION: &str = "The form did not say which state of the tier it was made from.";
+const NO_VERSION: &str = "The form did not say which state of the list it was made from.";
 
 #[derive(Default)]
 pub(crate) struct TypedTier {

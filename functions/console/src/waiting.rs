@@ -69,7 +69,7 @@ impl WaitingItem {
         let wishes: Vec<String> = request.wishes.iter().map(|wish| format!("{}: {}", wish.label, wish.words)).collect();
         let at = column_time(request.asked_at, programme.settings.term.zone());
         let approve = if request.is_for(CLOSE) {
-            "Look at what closing does"
+            "See what closing does"
         } else if request.is_for(COPY) {
             "Open the filled form"
         } else {
@@ -83,7 +83,7 @@ impl WaitingItem {
 
     /// A registrar's file, with why it waits and until when where that is at hand.
     fn of_import(programme: &Programme, import: Ulid, why: &str) -> WaitingItem {
-        let sentence = format!("A registrar's file waits, and changes nothing until somebody applies it.{why}");
+        let sentence = format!("A registrar's file waits, and changes nothing until it is applied.{why}");
         let page = paths::roster_file(&programme.id, import);
         WaitingItem::new("import", Some(programme), sentence, page, "See what it would change")
     }
@@ -214,7 +214,7 @@ pub(crate) async fn decide(Path((_, id)): Path<(String, Ulid)>, post: Post<Facul
         if is_approved { settings::approve(&post, &request).await? } else { Notice::RequestDecided { is_approved } };
     match site.table.decide_request(&request, Decision { is_approved, reason }, post.author()).await? {
         true => done(notice),
-        false => Err(AppError::conflict("Somebody else decided this at the same moment. Look at the overview again.")),
+        false => Err(AppError::conflict("Another admin decided this at the same moment. See the overview again.")),
     }
 }
 

@@ -73,7 +73,7 @@ impl App {
     /// The address of somebody with a role.
     async fn address_of(&self, person: &PersonId) -> Result<String, StoreError> {
         let person = self.table.get(StaffPerson::key_of(person)).await?;
-        Ok(person.map_or("somebody who was erased".to_owned(), |person| person.address.as_written().to_owned()))
+        Ok(person.map_or("a person who was erased".to_owned(), |person| person.address.as_written().to_owned()))
     }
 }
 

@@ -58,7 +58,9 @@ impl App {
             return Ok(ComposedRow::Nothing("this person does not decide about the programme any more"));
         }
         let open = view.open_request(now).filter(|open| open.at == asked_at && !view.grant.is_over());
-        let Some(open) = open else { return Ok(ComposedRow::Nothing("the cap was changed since, or the grant ended")) };
+        let Some(open) = open else {
+            return Ok(ComposedRow::Nothing("the cap was changed since, or the student was removed"));
+        };
         Ok(self.to(&person.address, |words| words.asks_for_more(&view, open, now)))
     }
 }

@@ -85,7 +85,7 @@ async fn a_foreign_key_is_changed_once_and_on_record() {
     assert!(!page.body.contains("<script>alert") && page.body.contains("&#60;script&#62;alert"), "names are text");
     let told = page.texts("foreign-act").join("\n");
     assert!(
-        told.contains("admin@example.edu pressed to limit it to $2.50 at 10 Nov 2026, 09:31 UTC, and the provider did"),
+        told.contains("admin@example.edu pressed to limit it to $2.50 at 10 Nov 2026, 09:31 UTC, and OpenRouter did"),
         "{told}"
     );
     assert!(row(&page, &labs).contains("$2.50") && row(&page, &other).contains("disabled"), "before the next sync");
@@ -111,7 +111,7 @@ async fn other_keys_are_not_touched() {
     let unseen = campus.foreign("made today");
     let admin = campus.admin().await;
     for (act, name, usd, sentence) in [
-        ("disable", "Labs", "", "This is not the key’s name, which is “labs” at the provider now"),
+        ("disable", "Labs", "", "This is not the key’s name, which is “labs” at OpenRouter now"),
         ("disable", "", "", "This is not the key’s name"),
         ("limit", "labs", "0.009999", "A limit is one cent or more"),
         ("limit", "labs", "-1", "The limit: "),
@@ -146,7 +146,7 @@ async fn other_keys_are_not_touched() {
     }
     assert_eq!(disables(&ours, "labs").await, 404, "a key of a grant that somebody renamed is no foreign one");
     let refused = acts(&admin, &labs, &DISABLE).await.expect(422);
-    assert!(refused.body.contains("which is “lab-keys” at the provider now"));
+    assert!(refused.body.contains("which is “lab-keys” at OpenRouter now"));
     assert_eq!((count(&campus, "PATCH"), entries(&campus).await), (0, (0, 0)));
     campus.finish_faulted().await;
 }
@@ -164,7 +164,7 @@ async fn what_became_of_a_change_is_known() {
 
     let rule = campus.gate.at(reads.clone().every(), Fault::Status(400));
     let refused = acts(&admin, &labs, &DISABLE).await.expect(502);
-    assert!(refused.readable().contains("The provider did not confirm it"), "{}", refused.readable());
+    assert!(refused.readable().contains("OpenRouter did not confirm it"), "{}", refused.readable());
     campus.gate.lift(rule);
     assert_eq!(state().await, None, "it could not be read, so nothing was begun");
 
@@ -172,7 +172,7 @@ async fn what_became_of_a_change_is_known() {
     acts(&admin, &labs, &DISABLE).await.expect(502);
     campus.gate.lift(rule);
     assert_eq!(state().await, Some(ForeignActState::Refused));
-    assert!(told().await.contains("and the provider refused"));
+    assert!(told().await.contains("and OpenRouter refused"));
 
     // A lost answer is made up for by reading the key.
     campus.gate.at(patches().next(1), Fault::LoseAnswer);

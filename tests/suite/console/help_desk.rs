@@ -132,7 +132,7 @@ async fn why_a_mail_did_not_come_is_told_under_the_address() {
     campus.table.note_mail_refusal(QUOTA, campus.clock.now(), soon()).await.unwrap();
     insta::assert_snapshot!(told(&asta, "dan").await, @"
     link to sign in10 Nov 2026, 09:35 waiting10 Nov 2026, 09:35
-    invitation of CS pilot10 Nov 2026, 09:35 not sentthe claim window is closed10 Nov 2026, 09:35
+    invitation of CS pilot10 Nov 2026, 09:35 not sentkeys cannot be claimed now10 Nov 2026, 09:35
     Another link to sign in is not sent now: another was sent within the last minute.
     Mail waits since 10 Nov 2026, 09:35 UTC: the day's quota of the SES account is used up. It counts what everybody sends from the account in 24 hours. Mail waits, and goes out by itself as the quota allows; ask AWS for a higher one in the SES console if it is too small.
     ");

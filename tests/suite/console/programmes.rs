@@ -198,7 +198,7 @@ async fn a_field_that_cannot_be_read_says_why() {
     thresholds "80.5": 80.5: write whole numbers from 1 to 100, such as 50,80,95,100.
     thresholds "1,2,3,4,5,6,7,8,9,10,11,12,13,": At most 20 thresholds.
     models "a/b a/b<c": a/b<c is no model's slug.
-    models "openai/gpt-4o, gpt-4o-mini": gpt-4o-mini names no provider. Write each model as the provider's list does, such as openai/gpt-4o-mini.
+    models "openai/gpt-4o, gpt-4o-mini": gpt-4o-mini names no provider. Write each model as OpenRouter's list does, such as openai/gpt-4o-mini.
     replacements "many": Write a whole number from 0 to 1000.
     byok "maybe": Choose one of the list.
     data_policy "some": Choose one of the list.
@@ -246,7 +246,7 @@ async fn settings_stand_as_they_were_meant() {
     assert_eq!(campus.settings().await.texts.contact, None, "without the version of what was edited");
 
     let fixed = campus.edit(&admin, &[("reset", "weekly"), ("byok", "outside")]).await.expect(409);
-    let why = |page: &Page| page.alerts().iter().filter(|why| why.contains("the provider cannot change it")).count();
+    let why = |page: &Page| page.alerts().iter().filter(|why| why.contains("OpenRouter cannot change it")).count();
     assert_eq!((why(&fixed), fixed.form(ID).value("reset")), (2, Some("weekly")), "{:?}", fixed.alerts());
     assert_eq!(campus.settings().await.basis.reset, Reset::None);
     campus.finish().await;

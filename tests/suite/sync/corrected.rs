@@ -49,7 +49,7 @@ async fn a_lifetime_never_shrinks_and_a_window_may() {
     assert_eq!(campus.key("ben").limit.unwrap().to_string(), "15.01");
     assert_eq!(used("ben").await[1], 5_000_000);
     let report = campus.sync().await;
-    let sentence = format!("of the key {key} the provider says less");
+    let sentence = format!("of the key {key} OpenRouter says less");
     assert!(report["complete"] == true && problems(&report).contains(&sentence), "{report}");
     campus.judged_after_sync().await;
     campus.finish().await;

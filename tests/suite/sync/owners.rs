@@ -141,7 +141,7 @@ async fn what_cannot_be_given_is_said_first(campus: &mut Campus) {
     let from = date(0).to_string();
     for (fields, sentence) in [
         (vec![("match", "nobody-*"), ("owner", "office")], "has a name that matches nobody-*"),
-        (vec![("hash", &*ours), ("owner", "office")], "then it belongs to its grant"),
+        (vec![("hash", &*ours), ("owner", "office")], "then it is a student's"),
         (vec![("hash", "12"), ("owner", "office")], "sixty-four"),
         (vec![("owner", "office")], "Type a name, or a pattern"),
         (vec![("match", "lab"), ("owner", "nowhere")], "There is no programme nowhere."),

@@ -114,14 +114,14 @@ async fn many_missing_keys_wait_for_an_admin() {
     campus.spend(names[7], "0.70");
     let report = campus.sync().await;
     assert_eq!((&report["complete"], &report["residual_usd"]), (&json!(false), &json!("0.000000")), "{report}");
-    assert!(problems(&report).contains("6 live keys missing or disabled at the provider"), "{report}");
+    assert!(problems(&report).contains("6 live keys missing or disabled at OpenRouter"), "{report}");
     assert_eq!(stopped(&campus).await, 0);
     let totals = campus.table.totals(&campus.programme).await.unwrap().unwrap();
     assert_eq!(totals.used.credits.total(), Usd::from_micros(1_800_000), "readings and sums go on");
     let page = campus.admin().await.get(ACCOUNT).await.expect(200);
     let held = names[..6].iter().map(|name| campus.key(name).hash).collect();
     assert_eq!(sorted(page.attributes("held-key", "data-hash")), sorted(held));
-    assert!(page.texts("held-key").iter().all(|key| key.contains("missing or disabled at the provider")));
+    assert!(page.texts("held-key").iter().all(|key| key.contains("missing or disabled at OpenRouter")));
     release(&campus).await;
     // Within the hour only disabled keys are certain; missing ones stay released.
     switch(&campus, &names[2..3], false);

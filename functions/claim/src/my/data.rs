@@ -18,7 +18,7 @@ const NOTES: [&str; 9] = [
     "A roster, uploaded by the staff or put by the registrar, is kept for at most ten days, and what it changed for eight more; both may name you.",
     "What faculty ask of the admins is kept for a month, with the addresses of the people whom it is about.",
     "An event of a mail that could not be worked off is kept aside for four days, with the address that it went to.",
-    "What each of your keys used of which model is kept by the pseudonym of its grant, for as long as the deployment says.",
+    "What each of your keys used of which model is kept by its random name, for as long as the deployment says.",
     "An admin can have you erased; the request has your address until that is done.",
     "Sums over a programme or a group name nobody.",
     "Deleted entries leave the backups of the table after 35 days.",

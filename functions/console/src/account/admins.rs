@@ -40,7 +40,7 @@ pub(crate) async fn change_admins(post: Post<Admins>) -> Answer {
     let is_to_be = match fields.get("act") {
         Some("add") => true,
         Some("remove") => false,
-        _ => return Err(AppError::unprocessable("The form did not say whether to add or to remove somebody.")),
+        _ => return Err(AppError::unprocessable("The form did not say whether to add or to remove an admin.")),
     };
     let refused = async |form: Form<TypedAdmin>| {
         let refused = Refused { admin: Some(form), ..Refused::default() };

@@ -56,9 +56,10 @@ pub(crate) async fn act_on_foreign_key(Path(hash): Path<String>, post: Post<Admi
     let key = hash.parse::<KeyHash>().map_err(|_| AppError::not_found())?;
     let patience = deadline.earlier_by(LEFT_FOR_THE_TABLE);
     let found = read(site, &key, patience).await.map_err(|error| not_confirmed(NOTHING).caused_by(&error))?;
-    let (found, before) = found.ok_or_else(|| unknown("The provider has no such key."))?;
+    let (found, before) = found.ok_or_else(|| unknown("OpenRouter has no such key."))?;
     if KeyName::is_bursars(&found.name) {
-        let sentence = "Bursar made this key, here or in another deployment, and changes it by its grant alone.";
+        let sentence =
+            "Bursar made this key, here or in another deployment, and changes it on its student's page alone.";
         return Err(AppError::conflict(sentence));
     }
     // A renamed key of a grant is in no record of foreign keys, and neither is one that no sync has seen.
@@ -169,7 +170,7 @@ const NOTHING: &str = "Nothing was changed.";
 /// The refusal of a change that the provider did not confirm. Its words are in the log.
 fn not_confirmed(outcome: &str) -> AppError {
     let sentence = format!(
-        "{outcome} The provider did not confirm it. Press again in some minutes: what has taken effect by then is not done twice."
+        "{outcome} OpenRouter did not confirm it. Press again in some minutes: what has taken effect by then is not done twice."
     );
     AppError::refused(StatusCode::BAD_GATEWAY, sentence)
 }
@@ -186,7 +187,7 @@ fn wanted(form: &mut Form<TypedChange>, name: &str, fields: &Fields) -> Option<F
     };
     // A page shows every run of white space as one blank.
     if fields.get("name").is_none() || !form.text("name").split_whitespace().eq(name.split_whitespace()) {
-        form.refuse("name", format!("This is not the key's name, which is “{name}” at the provider now."));
+        form.refuse("name", format!("This is not the key's name, which is “{name}” at OpenRouter now."));
     }
     change.filter(|_| !form.is_refused())
 }
@@ -203,10 +204,10 @@ pub(super) async fn in_words(table: &Table) -> Result<HashMap<KeyHash, (ForeignA
             ForeignChange::Limit(limit) => format!("limit it to {}", limit.to_cents_down()),
         };
         let outcome = match act.state {
-            ForeignActState::Confirmed => "and the provider did",
-            ForeignActState::Refused => "and the provider refused",
+            ForeignActState::Confirmed => "and OpenRouter did",
+            ForeignActState::Refused => "and OpenRouter refused",
             ForeignActState::Open => {
-                "and no answer came: the state here is what the provider said last, so press again if it should be another"
+                "and no answer came: the state here is what OpenRouter said last, so press again if it should be another"
             }
         };
         acts.insert(act.key.clone(), (act, format!("{who} pressed to {what} at {at}, {outcome}.")));

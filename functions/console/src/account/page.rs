@@ -210,7 +210,7 @@ fn spent_of(account: Option<&Account>, sum: impl Fn(&Days) -> Sum) -> [Figure; 3
 pub(crate) fn why_held(act: impl Borrow<HeldAct>) -> &'static str {
     match act.borrow() {
         HeldAct::Recovery => "which works and which a recovery would end",
-        HeldAct::Stop => "which a student was shown, and which is missing or disabled at the provider",
+        HeldAct::Stop => "which a student was shown, and which is missing or disabled at OpenRouter",
         HeldAct::Sweep => "which nobody was shown",
     }
 }

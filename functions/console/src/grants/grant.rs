@@ -133,7 +133,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
     let cap = grant.cap(&programme.settings);
     let left = (cap - spending.in_window).or_zero();
     let holds = [
-        (grant.holds.paused.is_some(), "somebody paused it"),
+        (grant.holds.paused.is_some(), "it was paused"),
         (grant.holds.dropped.is_some(), "the roster does not name this person any more"),
         (grant.holds.unused, "it was not used"),
     ];

@@ -135,7 +135,7 @@ pub(super) async fn refused_rules(
                 (format!("the models of {group}"), "Save models that it has on the page of the groups.".to_owned())
             }
         };
-        format!("The provider has refused {whose} since {since}, so {so}. It says: {why}. {mend}")
+        format!("OpenRouter has refused {whose} since {since}, so {so}. It says: {why}. {mend}")
     };
     Ok(refused.map(sentence).collect())
 }

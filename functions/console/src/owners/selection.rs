@@ -166,11 +166,9 @@ impl KeySelection {
             return None;
         }
         Some(match wanted {
-            Wanted::Key(_) => {
-                "No check has found such a key, or Bursar made it: then it belongs to its grant.".to_owned()
-            }
+            Wanted::Key(_) => "No check has found such a key, or Bursar made it: then it is a student's.".to_owned(),
             Wanted::Match(pattern) => format!(
-                "No key that was made elsewhere has a name that matches {pattern}. Keys that Bursar made belong to their grants."
+                "No key that was made elsewhere has a name that matches {pattern}. Keys that Bursar made are students'."
             ),
         })
     }

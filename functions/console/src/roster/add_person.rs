@@ -94,7 +94,7 @@ fn refused(why: ChangeRefused) -> &'static str {
         ChangeRefused::BudgetExhausted => {
             "The budget has no room for what they may spend in that group. It must be raised first, so nothing was changed."
         }
-        ChangeRefused::Over => "Their grant was revoked or has ended.",
+        ChangeRefused::Over => "They were removed, or have ended.",
         ChangeRefused::AddressTaken => "Somebody else on the roster was given this address meanwhile. Look again.",
         ChangeRefused::AddressChanged => "Somebody gave them another address meanwhile. Look again.",
         ChangeRefused::Unchanged | ChangeRefused::NoKey | ChangeRefused::PausedByAnother | ChangeRefused::NotMailed => {

@@ -175,14 +175,14 @@ pub(super) fn plan(file: &RosterFile, grants: &[Grant], mode: AbsentRows) -> Imp
         }
         if known.is_some_and(Grant::is_over) && former.is_some() {
             named.extend(former.map(|grant| &grant.id));
-            refuse("The grant of this id was revoked or has ended, and somebody else has the address.".to_owned());
+            refuse("The student with this id was removed or has ended, and another person has the address.".to_owned());
             continue;
         }
         let leave = |of: &Grant| Step::Leave { grant: of.id.clone(), address: row.address.matched().clone() };
         leaves.extend(former.map(leave));
         let taken = former.map(|of| match &of.person.roster_id {
             Some(id) => format!("the address was {id}'s"),
-            None => "the address was somebody's without an id".to_owned(),
+            None => "the address was a person's without an id".to_owned(),
         });
         let Some(grant) = known else {
             let person = Person { address: row.address.clone(), name: row.name.clone(), roster_id: row.id.clone() };

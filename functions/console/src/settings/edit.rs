@@ -13,8 +13,8 @@ use crate::work::{guardrails, jobs};
 
 const UNREADABLE: &str = "Nothing was saved. Please correct:";
 const FORBIDDEN: &str = "Nothing was saved. This cannot be changed, or not like this:";
-const STALE: &str = "Nothing was saved: somebody edited the programme meanwhile. Below is what it is now, with what you changed. Where both of you changed something, both values are shown. Save again to save what you changed, and nothing else.";
-const FIXED: &str = "People have keys that count like this, and the provider cannot change it in a key.";
+const STALE: &str = "Nothing was saved: the programme was edited meanwhile. Below is what it is now, with what you changed. Where both changed something, both values are shown. Save again to save what you changed, and nothing else.";
+const FIXED: &str = "People have keys that count like this, and OpenRouter cannot change it in a key.";
 const NO_VERSION: &str = "The form did not say which state of the programme it was made from.";
 
 /// One edit of a programme, as it was when the form was read.
@@ -158,7 +158,7 @@ impl<'a> Edit<'a> {
             EditOutcome::KeysEndBefore(until) => {
                 let until = column_time(until, programme.settings.term.zone());
                 let why = format!(
-                    "Keys that people have end on {until} at the latest, and the provider cannot change that. Copy the programme into the next term."
+                    "Keys that people have end on {until} at the latest, and OpenRouter cannot change that. Copy the programme into the next term."
                 );
                 (StatusCode::UNPROCESSABLE_ENTITY, &["ends_on"], why)
             }

@@ -11,7 +11,7 @@ const MOST: usize = 200;
 const FOR_THE_LIST: Duration = Duration::from_secs(10);
 /// What is said beside what could not be checked.
 const LIST_UNREAD: &str =
-    "The provider's list cannot be read now, so nothing was saved. What you typed is kept: save again in a minute.";
+    "OpenRouter's list cannot be read now, so nothing was saved. What you typed is kept: save again in a minute.";
 
 /// The models of a text, each once, or the name of a tier alone; an error is a sentence for the person who typed it.
 pub(crate) fn models_of(text: &str) -> Result<Vec<String>, String> {
@@ -22,7 +22,7 @@ pub(crate) fn models_of(text: &str) -> Result<Vec<String>, String> {
         }
         if !word.contains('/') && !is_only(word, text) {
             return Err(format!(
-                "{word} names no provider. Write each model as the provider's list does, such as openai/gpt-4o-mini."
+                "{word} names no provider. Write each model as OpenRouter's list does, such as openai/gpt-4o-mini."
             ));
         }
         Ok(word.to_owned())
@@ -75,7 +75,7 @@ impl KnownModels {
         if let Some(named) = rules::tier_named_in(after).filter(is_gone) {
             let known: Vec<&str> = self.tiers.iter().map(|tier| tier.name.as_str()).collect();
             let why = format!(
-                "{named} is neither a tier nor a model. Write models with their provider, such as openai/gpt-4o-mini, or one of the tiers: {}.",
+                "{named} is neither a model list nor a model. Write models with their provider, such as openai/gpt-4o-mini, or one of the lists: {}.",
                 known.join(", ")
             );
             return refused(StatusCode::UNPROCESSABLE_ENTITY, why);
@@ -91,7 +91,7 @@ impl KnownModels {
         if unknown.is_empty() {
             return None;
         }
-        let why = format!("The provider has no such model: {}. Copy the slug from its list.", unknown.join(", "));
+        let why = format!("OpenRouter has no such model: {}. Copy the name from its list.", unknown.join(", "));
         refused(StatusCode::UNPROCESSABLE_ENTITY, why)
     }
 }

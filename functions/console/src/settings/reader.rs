@@ -71,7 +71,7 @@ impl Text<'_, Draft> {
     pub(super) fn closing_time(&self, opens: Option<Moment>) -> Result<Option<Moment>, String> {
         let closes = self.time(|settings| settings.claims.claim_closes_at)?;
         if opens.is_some_and(|opens| closes.is_some_and(|closes| closes <= opens)) {
-            return Err("This is not after the claim window opens.".to_owned());
+            return Err("This is not after the first day on which keys can be claimed.".to_owned());
         }
         Ok(closes)
     }

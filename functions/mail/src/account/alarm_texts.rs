@@ -179,7 +179,7 @@ fn switched_off([sweeps, recoveries, stops]: [u32; 3], bound: u32, keys: &[Strin
     let why = match stops {
         0 => "that the table was restored from an earlier moment",
         _ => {
-            "that somebody deleted keys or switched them off at OpenRouter, or that the table was restored from an earlier moment"
+            "that keys were deleted or switched off at OpenRouter, or that the table was restored from an earlier moment"
         }
     };
     AlarmText {

@@ -1,7 +1,8 @@
 //! The words of each alarm.
 
 use bursar_core::domain::credit::{BalanceNeed, Basis, Purchase};
-use bursar_core::domain::mail::kind::MailDay;
+use bursar_core::domain::mail::kind::{MailDay, MailKind};
+use bursar_core::domain::values::money::Usd;
 use bursar_core::secrets::ManagementKey;
 use jiff::ToSpan;
 use jiff::civil::date;
@@ -128,7 +129,7 @@ async fn alarms_tell_what_and_whose() {
     let stops = mailed(held(0, 2, 30)).await;
     let counts =
         "Second keys of students who have another: 2\nKeys of students, missing or switched off at OpenRouter: 30\n";
-    assert!(stops.contains(counts) && stops.contains("somebody deleted keys or switched them off"), "{stops}");
+    assert!(stops.contains(counts) && stops.contains("keys were deleted or switched off at OpenRouter"), "{stops}");
     for (cause, whose, place) in [
         (refused(Some("basic"), Some("A")), "For: The model list basic\n", "/console/tiers"),
         (refused(None, Some("A")), "For: The group A\n", "/console/programmes/cs-pilot/groups"),

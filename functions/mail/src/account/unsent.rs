@@ -92,7 +92,7 @@ impl App {
         let to = match to {
             MailTo::Staff(_, recipient) => self.address_of(recipient).await?,
             MailTo::Student(..) => format!("a student of {name}"),
-            MailTo::Asker => "somebody who asked for it".to_owned(),
+            MailTo::Asker => "the person who asked for it".to_owned(),
         };
         Ok(FirstUnsent { what, to })
     }

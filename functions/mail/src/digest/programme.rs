@@ -304,7 +304,7 @@ fn who_needs_a_look(
 }
 
 const MEANT: &str =
-    "Ask whether they meant to: a program may be running by mistake, or somebody else may have the key.";
+    "Ask whether they meant to: a program may be running by mistake, or another person may have the key.";
 const UNREACHED: &str = "Their mail comes back, so nothing is sent to them, not even a link to sign in. Ask for an address that works, or have this one tried again on the student's page.";
 const COMPLAINED: &str = "They still get links to sign in, but no invitation, no reminders, and no word before a rule switches off their key. If they want mail after all, have it tried again on the student's page.";
 
@@ -328,7 +328,7 @@ fn about_unclaimed(programme: &Programme, budget: &Budget, now: Moment) -> Strin
 }
 
 fn name(names: &DigestNames, grant: &GrantId) -> String {
-    names.get(grant).cloned().unwrap_or_else(|| "somebody who is gone".to_owned())
+    names.get(grant).cloned().unwrap_or_else(|| "a person who is gone".to_owned())
 }
 
 fn weekday(day: Weekday) -> &'static str {

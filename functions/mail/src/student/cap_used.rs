@@ -39,7 +39,9 @@ impl App {
     ) -> Result<ComposedRow, StoreError> {
         let Some(view) = self.table.view(programme, grant).await? else { return Ok(GONE) };
         let Some(used) = CapUse::of(&view.programme, &view.grant, &view.readings, now) else {
-            return Ok(ComposedRow::Nothing("the programme mails its students nothing, or this one's grant is over"));
+            return Ok(ComposedRow::Nothing(
+                "the programme mails its students nothing, or this one has no access any more",
+            ));
         };
         if used.window != window {
             return Ok(ComposedRow::Nothing("the cap was reset since"));

@@ -74,7 +74,7 @@ impl Words<'_> {
             subject: format!("{name}: you got a new key"),
             heading: "You got a new key".to_owned(),
             parts: vec![
-                LetterPart::Sentences(format!("You, or somebody signed in as you, got a new key for {name} on {at}.")),
+                LetterPart::Sentences(format!("You, or someone signed in as you, got a new key for {name} on {at}.")),
                 said(
                     "If it was you, there is nothing to do. If it was not, report the key as leaked on your page: it is switched off, \
                      usually within a minute, and you can get another.",
@@ -135,7 +135,7 @@ impl Words<'_> {
             heading: "Your key was reported leaked".to_owned(),
             parts: vec![
                 LetterPart::Sentences(format!(
-                    "You, or somebody signed in as you, reported your key for {name} as leaked on {at}. It is being \
+                    "You, or someone signed in as you, reported your key for {name} as leaked on {at}. It is being \
                      switched off at OpenRouter, usually within a minute; until then it can still be spent on.{used}"
                 )),
                 said(

@@ -28,7 +28,7 @@ impl App {
             return Ok(ComposedRow::Nothing("this person has had a key by now"));
         }
         if now >= programme.settings.claim_closes_at() && !is_by_hand {
-            return Ok(ComposedRow::Nothing("the claim window is closed"));
+            return Ok(ComposedRow::Nothing("keys cannot be claimed now"));
         }
         Ok(self.to(&grant.person.address, |words| words.roster(&programme, &grant, is_reminder, now)))
     }
@@ -42,7 +42,7 @@ impl App {
     ) -> Result<ComposedRow, StoreError> {
         let Some(view) = self.table.view(programme, grant).await? else { return Ok(GONE) };
         if view.grant.person.address == *address {
-            return Ok(ComposedRow::Nothing("it is the grant's address again"));
+            return Ok(ComposedRow::Nothing("it is the student's address again"));
         }
         Ok(self.to(address, |words| words.former_address(&view.programme.settings)))
     }

@@ -265,7 +265,7 @@ impl View {
         let mut change = self.change(by, DependsOn::GrantAlone);
         change.grant.person.address = EmailAddress::none_of(&self.grant.id);
         change.grant.lost.insert(address.digest());
-        let note = "the address belongs to somebody else now".to_owned();
+        let note = "the address belongs to another person now".to_owned();
         Ok(change.audited(Act::Described, &self.grant, Some(note)))
     }
 

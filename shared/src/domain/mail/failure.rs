@@ -31,7 +31,7 @@ pub const PASSED_OVER: &str =
 /// The reason recorded for a mail that is dropped, since mail to the address bounced before or was complained about.
 pub const NOT_WANTED: &str = "mail to this address comes back or is not wanted";
 /// The reason recorded for a mail about a grant that has lost its address to another person, or whose person was erased.
-pub const NO_ADDRESS: &str = "the grant has no address any more";
+pub const NO_ADDRESS: &str = "the student has no address any more";
 /// The codes with which the mail server, or the code that builds a message, rejects an address; and why none was asked to send.
 const OF_THE_ADDRESS: [&str; 5] = ["InvalidParameterValue", "ValidationError", NOT_A_MAIL, NOT_WANTED, NO_ADDRESS];
 /// The row was taken up again and again, and the outcome of its sending is not known.
@@ -135,7 +135,7 @@ fn known(code: &str) -> (&'static str, &'static str) {
         ),
         QUOTA_UNREAD => (
             "SES does not say how much it takes",
-            "The role of mail may not ask (ses:GetSendQuota, ses:GetAccountSendingEnabled), or somebody else in the AWS account asks all the time: SES answers once a second. Links, alerts and notices go on; invitations, digests, and notices to students about caps and rules wait until it says so.",
+            "The role of mail may not ask (ses:GetSendQuota, ses:GetAccountSendingEnabled), or something else in the AWS account asks all the time: SES answers once a second. Links, alerts and notices go on; invitations, digests, and notices to students about caps and rules wait until it says so.",
         ),
         "ConfigurationSetSendingPausedException" => (
             "sending is paused for the configuration set",
@@ -186,7 +186,7 @@ fn known(code: &str) -> (&'static str, &'static str) {
             "SES keeps a list of addresses that came back to any of its customers, and forgets each after a few days. Nothing is sent to that address for two weeks. Ask the person whether it is right; if it is, press \"Try again\" beside it in the section \"Mail\" of the account page.",
         ),
         COMPLAINED => (
-            "somebody complained about it",
+            "it was complained about",
             "The recipient, or a machine on their behalf, marked it as unwanted. Links, alerts and notices about their keys still go to that address; digests and invitations do not. Ask the person; if they want those too, press \"Try again\" beside the address in the section \"Mail\" of the account page.",
         ),
         "NoSuchPerson" | "NoSuchCrossing" => (

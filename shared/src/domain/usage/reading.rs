@@ -110,7 +110,7 @@ impl fmt::Display for Shortfall {
         let what = [(self.credits, "of credits"), (self.byok, "of the user's own keys")];
         let what: Vec<String> =
             what.iter().filter(|(less, _)| *less > Usd::ZERO).map(|(less, whose)| format!("{less} {whose}")).collect();
-        write!(f, "the provider says less than it said before, by {}; what was recorded stands", what.join(" and "))
+        write!(f, "OpenRouter says less than it said before, by {}; what was recorded stands", what.join(" and "))
     }
 }
 

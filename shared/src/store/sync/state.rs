@@ -237,7 +237,7 @@ impl HeldBack {
             (self.sweeps > 0).then(|| format!("{} that nobody was shown", keys(self.sweeps))),
             (self.recoveries > 0)
                 .then(|| format!("{} that were found again and that newer ones replace", keys(self.recoveries))),
-            (self.stops > 0).then(|| format!("{} missing or disabled at the provider", live(self.stops))),
+            (self.stops > 0).then(|| format!("{} missing or disabled at OpenRouter", live(self.stops))),
         ];
         let words: Vec<String> = words.into_iter().flatten().collect();
         match words.split_last() {

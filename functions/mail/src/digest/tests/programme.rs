@@ -1,6 +1,7 @@
 //! The words of a programme's digest, by reader.
 
 use bursar_core::domain::programme::Byok;
+use bursar_core::domain::values::window::Reset;
 
 use super::*;
 
@@ -16,7 +17,7 @@ async fn faculty_read_who_and_what() {
 
     == What needs a look ==
 
-    Spent far more than is usual for them: 1 (Ada Lovelace $11.20); a usual week of the class is $1.12. Ask whether they meant to: a program may be running by mistake, or somebody else may have the key.
+    Spent far more than is usual for them: 1 (Ada Lovelace $11.20); a usual week of the class is $1.12. Ask whether they meant to: a program may be running by mistake, or another person may have the key.
     Used up their cap: 3 (Student 26, Student 27, Student 28). Faculty can raise the cap of those who need more, on the student's page.
     Paused: 1 (Student 29). Resume the key on the student's page when the reason is gone.
     Never used their key: 2 (Björn Borg, Chloé <b>Dubois</b>). Remind them that they have one.

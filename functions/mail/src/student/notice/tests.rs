@@ -26,7 +26,7 @@ async fn shown_key() {
     insta::assert_snapshot!(told(|words| words.key_shown(&view, now())).await, @"
     CS pilot: you got a new key
     You got a new key
-    You, or somebody signed in as you, got a new key for CS pilot on 20 Nov 2026, 11:00 (Europe/Berlin).
+    You, or someone signed in as you, got a new key for CS pilot on 20 Nov 2026, 11:00 (Europe/Berlin).
     If it was you, there is nothing to do. If it was not, report the key as leaked on your page: it is switched off, usually within a minute, and you can get another.
     Open my page: https://bursar.example.edu/my
     You get this mail each time a key of yours is shown.
@@ -43,7 +43,7 @@ async fn leaked_key() {
     insta::assert_snapshot!(told(|words| words.key_leaked(&view, reported_at)).await, @"
     CS pilot: your key was reported leaked
     Your key was reported leaked
-    You, or somebody signed in as you, reported your key for CS pilot as leaked on 20 Nov 2026, 12:00 (Europe/Berlin). It is being switched off at OpenRouter, usually within a minute; until then it can still be spent on. When it was last checked at OpenRouter, on 20 Nov 2026, 11:00 (Europe/Berlin), that key had used $3.10.
+    You, or someone signed in as you, reported your key for CS pilot as leaked on 20 Nov 2026, 12:00 (Europe/Berlin). It is being switched off at OpenRouter, usually within a minute; until then it can still be spent on. When it was last checked at OpenRouter, on 20 Nov 2026, 11:00 (Europe/Berlin), that key had used $3.10.
     Your page says whether it is off, what was spent by then, and how to go on. What is left of your credit is still yours.
     Open my page: https://bursar.example.edu/my
     You get this mail because a key of yours was reported leaked.
