@@ -30,7 +30,7 @@ async fn grants_are_listed_by_spending_and_found() {
     let (id, key) = (campus.id("bob").to_string(), campus.key("bob"));
     let (hash, name) = (&key.hash, key.name.replace('/', "%2F"));
     for (query, found) in [
-        ("q=ADA", "ada@example.edu"),
+        ("q=ADA%40", "ada@example.edu"),
         ("state=invited", "cid@example.edu"),
         ("q=nobody", ""),
         ("from=2", "cid@example.edu"),
