@@ -94,6 +94,10 @@ where
     }
 }
 
+const SESSION: &str = "bursar";
+const ASKING: &str = "bursar-ask";
+const NOTICE: &str = "bursar-notice";
+
 /// The cookies of this deployment. On `https` no other site can plant them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cookies {
@@ -106,52 +110,46 @@ impl Cookies {
     }
 
     pub fn session(self, headers: &HeaderMap) -> Option<SessionToken> {
-        self.read(headers, self.session_name()).and_then(|value| SessionToken::parse(&value))
+        self.read(headers, SESSION).and_then(|value| SessionToken::parse(&value))
     }
 
     pub fn asking(self, headers: &HeaderMap) -> Option<BrowserToken> {
-        self.read(headers, self.asking_name()).and_then(|value| BrowserToken::parse(&value))
+        self.read(headers, ASKING).and_then(|value| BrowserToken::parse(&value))
     }
 
     pub fn set_session(self, token: &SessionToken) -> HeaderValue {
-        self.set(self.session_name(), token.reveal(), SameSite::Lax, None)
+        self.set(SESSION, token.reveal(), SameSite::Lax, None)
     }
 
     pub fn end_session(self) -> HeaderValue {
-        self.set(self.session_name(), "", SameSite::Lax, Some(cookie::time::Duration::ZERO))
+        self.set(SESSION, "", SameSite::Lax, Some(cookie::time::Duration::ZERO))
     }
 
     pub fn set_asking(self, token: &BrowserToken) -> HeaderValue {
-        self.set(self.asking_name(), token.reveal(), SameSite::Strict, None)
+        self.set(ASKING, token.reveal(), SameSite::Strict, None)
     }
 
     pub(super) fn notice(self, headers: &HeaderMap) -> Option<Notice> {
-        self.read(headers, self.notice_name()).and_then(|value| Notice::from_cookie(&value))
+        self.read(headers, NOTICE).and_then(|value| Notice::from_cookie(&value))
     }
 
     pub(super) fn set_notice(self, notice: &Notice) -> HeaderValue {
-        self.set(self.notice_name(), &notice.to_cookie(), SameSite::Lax, Some(cookie::time::Duration::minutes(2)))
+        self.set(NOTICE, &notice.to_cookie(), SameSite::Lax, Some(cookie::time::Duration::minutes(2)))
     }
 
     pub(super) fn end_notice(self) -> HeaderValue {
-        self.set(self.notice_name(), "", SameSite::Lax, Some(cookie::time::Duration::ZERO))
+        self.set(NOTICE, "", SameSite::Lax, Some(cookie::time::Duration::ZERO))
     }
 
-    fn session_name(self) -> &'static str {
-        if self.secure { "__Host-bursar" } else { "bursar" }
-    }
-
-    fn asking_name(self) -> &'static str {
-        if self.secure { "__Host-bursar-ask" } else { "bursar-ask" }
-    }
-
-    fn notice_name(self) -> &'static str {
-        if self.secure { "__Host-bursar-notice" } else { "bursar-notice" }
+    /// The name under which a cookie travels.
+    fn name(self, of: &str) -> String {
+        if self.secure { format!("__Host-{of}") } else { of.to_owned() }
     }
 
     /// Reads the cookie of this name alone, as bytes: another site of the domain may set any others, with any
     /// bytes in them.
-    fn read(self, headers: &HeaderMap, name: &str) -> Option<String> {
+    fn read(self, headers: &HeaderMap, of: &str) -> Option<String> {
+        let name = self.name(of);
         let pairs = headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
         let value = |pair: &[u8]| {
             let value = pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
@@ -160,9 +158,9 @@ impl Cookies {
         pairs.into_iter().find_map(value)
     }
 
-    fn set(self, name: &str, value: &str, same_site: SameSite, max_age: Option<cookie::time::Duration>) -> HeaderValue {
+    fn set(self, of: &str, value: &str, same_site: SameSite, max_age: Option<cookie::time::Duration>) -> HeaderValue {
         let mut cookie =
-            Cookie::build((name, value)).path("/").http_only(true).same_site(same_site).secure(self.secure);
+            Cookie::build((self.name(of), value)).path("/").http_only(true).same_site(same_site).secure(self.secure);
         if let Some(max_age) = max_age {
             cookie = cookie.max_age(max_age);
         }

@@ -40,11 +40,10 @@ impl Outlook {
         };
         let words = burn.words();
         let mut scene = burn.scene();
-        if programme.is_over(now) {
-            scene.ahead = None;
-            return Outlook { sentence: None, is_short: false, scene, words };
-        }
-        Outlook { sentence: Some(forecast.in_words()), is_short: forecast.is_short(), scene, words }
+        let goes_on = !programme.is_over(now);
+        scene.ahead = scene.ahead.filter(|_| goes_on);
+        let sentence = Some(forecast.in_words()).filter(|_| goes_on);
+        Outlook { sentence, is_short: goes_on && forecast.is_short(), scene, words }
     }
 }
 

@@ -1,8 +1,7 @@
 //! The words of each alarm.
 
 use bursar_core::domain::credit::{BalanceNeed, Basis, Purchase};
-use bursar_core::domain::mail::kind::{MailDay, MailKind};
-use bursar_core::domain::values::money::Usd;
+use bursar_core::domain::mail::kind::MailDay;
 use bursar_core::secrets::ManagementKey;
 use jiff::ToSpan;
 use jiff::civil::date;

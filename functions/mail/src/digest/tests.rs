@@ -5,7 +5,6 @@ mod programme;
 
 use std::collections::HashMap;
 
-use bursar_core::config::Config;
 use bursar_core::domain::mail::digest::{
     AccountDigest, Block, Digest, DigestLine, DigestMoney, Health, LineSubject, People, PeopleSample, ProgrammeLine,
     Spender, UnownedKey,
@@ -14,14 +13,12 @@ use bursar_core::domain::programme::Budget;
 use bursar_core::domain::usage::days::{Accuracy, Days, Sum};
 use bursar_core::domain::usage::forecast::RunsOut;
 use bursar_core::domain::usage::models::{ModelUse, NOT_BY_MODEL, Sums};
-use bursar_core::domain::values::id::{GrantId, ProgrammeId};
-use bursar_core::domain::values::money::Usd;
 use jiff::ToSpan;
-use jiff::civil::{Date, date};
+use jiff::civil::date;
 use serde_json::json;
 
 use super::{DigestNames, DigestReader};
-use crate::letter::{Letter, LetterPart};
+use crate::prelude::*;
 use crate::testing::{at, programme, written};
 
 const WEEK: (Date, Date) = (date(2026, 11, 9), date(2026, 11, 15));

@@ -1,9 +1,5 @@
 //! The bytes of a mail: its headers, its parts, and names that would add to them.
 
-use bursar_core::domain::values::id::PersonId;
-use bursar_core::store::QueuedMail;
-use ulid::Ulid;
-
 use super::burn::Picture;
 use super::*;
 use crate::testing::{address, config, now, with_key};

@@ -1,7 +1,6 @@
 //! The words of a programme's digest, by reader.
 
 use bursar_core::domain::programme::Byok;
-use bursar_core::domain::values::window::Reset;
 
 use super::*;
 

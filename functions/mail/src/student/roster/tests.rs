@@ -1,7 +1,5 @@
 //! The words of a roster mail, in time and late, and the people whom it names.
 
-use bursar_core::domain::programme::Settings;
-
 use super::*;
 use crate::testing::{address, at, now, programme, told, with_key};
 
