@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail, ensure};
 
+/// The number of the shape in which this build stores things. Whoever changes that shape raises it: nothing is migrated.
+const SHAPE: &str = "2";
+
 /// A data folder that only this process has open. The lock ends with the value, or with the process.
 #[derive(Debug)]
 pub struct Folder {
@@ -52,6 +55,15 @@ impl Folder {
         );
         let folder = Folder { files, log: dir.join("log"), unfinished, _lock: lock };
         folder.prepare(dir).map_err(unusable)?;
+        let shape = dir.join("shape");
+        if folder.is_new() {
+            fs::write(&shape, SHAPE).map_err(unusable)?;
+        }
+        ensure!(
+            fs::read_to_string(&shape).is_ok_and(|shape| shape == SHAPE),
+            "{shown} was made by another version of Bursar, which stores things otherwise: delete that folder, or name another one with \
+             --data; nothing in it was touched"
+        );
         Ok(folder)
     }
 
@@ -116,5 +128,9 @@ mod tests {
         folder.finish().unwrap();
         drop(folder);
         assert!(!Folder::open(place.path()).unwrap().is_new());
+
+        fs::write(place.path().join("shape"), "1").unwrap();
+        let refused = Folder::open(place.path()).unwrap_err().to_string();
+        assert!(refused.contains("was made by another version of Bursar"), "{refused}");
     }
 }
