@@ -14,8 +14,10 @@ pub enum Event {
     Http(Value),
     /// A task of a schedule or a person.
     Task(Task),
-    /// A schedule without a task, or `{}`.
+    /// A schedule without a task.
     Scheduled,
+    /// `{}`, as a person sends it.
+    Empty,
     Stream(Vec<StreamRecord>),
     Notifications(Vec<String>),
 }
@@ -90,10 +92,11 @@ impl Event {
             return Ok(Event::Task(Task::deserialize(task).context("there is no such task")?));
         }
         let is_of_a_schedule = matches!(text("source"), Some("aws.events" | "aws.scheduler"));
-        if payload == Value::Object(serde_json::Map::new())
-            || (is_of_a_schedule && text("detail-type") == Some("Scheduled Event"))
-        {
+        if is_of_a_schedule && text("detail-type") == Some("Scheduled Event") {
             return Ok(Event::Scheduled);
+        }
+        if payload == Value::Object(serde_json::Map::new()) {
+            return Ok(Event::Empty);
         }
         match serde_json::from_value::<Batch>(payload).context("an event of an unknown shape")?.records {
             Records::Stream(records) if records.is_empty() => bail!("an event without a record"),
@@ -135,7 +138,7 @@ mod tests {
         assert_eq!(Event::of(http.clone()).unwrap(), Event::Http(http));
         assert_eq!(Event::of(json!({"task": "drain"})).unwrap(), Event::Task(Task::Drain));
         let scheduled = json!({"version": "0", "source": "aws.events", "detail-type": "Scheduled Event", "detail": {}});
-        assert_eq!([json!({}), scheduled].map(|event| Event::of(event).unwrap()), [Event::Scheduled, Event::Scheduled]);
+        assert_eq!([json!({}), scheduled].map(|event| Event::of(event).unwrap()), [Event::Empty, Event::Scheduled]);
         let image = json!({"kind": {"S": "budget"}});
         let record = json!({"eventSource": "aws:dynamodb", "eventName": "INSERT",
             "dynamodb": {"SequenceNumber": "7", "NewImage": image}});

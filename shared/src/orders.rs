@@ -180,7 +180,7 @@ impl Orders<'_> {
         Ok(())
     }
 
-    /// Makes the final reading of a key, and gives the rest of its reservation back.
+    /// Makes the final reading of a key, after which the next count frees the rest of its reservation.
     async fn read(
         &self,
         at: ActContext<'_>,

@@ -12,10 +12,9 @@ use bursar_core::domain::values::id::{Epoch, GrantId, ProgrammeId, new_ulid};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::token::{BrowserToken, LinkToken, SessionToken};
 use bursar_core::domain::values::window::Window;
-use bursar_core::store::{FencedTable, NewProgramme, StoreError, Table};
-use jiff::SignedDuration;
+use bursar_core::store::{NewProgramme, SyncState, Table};
 
-use crate::stack::{Stack, begins};
+use crate::stack::Stack;
 
 /// A programme to be created, without a roster.
 pub fn new_programme(settings: Settings, dollars: i32) -> NewProgramme {
@@ -44,12 +43,9 @@ pub async fn session_cookie(stack: &Stack, address: &str) -> String {
     format!("bursar={}", token.reveal())
 }
 
-/// Runs a write under the sync's lease, and returns whether it was written.
-pub async fn as_sync(table: &Table, write: impl AsyncFnOnce(FencedTable<'_>) -> Result<bool, StoreError>) -> bool {
-    let (now, deadline) = (begins(), soon());
-    let lease = table.acquire("a test", "a test", now, SignedDuration::from_hours(1), deadline).await.unwrap();
-    let Some(lease) = lease else { panic!("another test writes as the sync") };
-    write(table.under(&lease, deadline)).await.unwrap()
+/// Writes how the sync stands, as a run does at its end.
+pub async fn conclude(table: &Table, state: SyncState) {
+    assert!(table.conclude(&state.next(), None, None, soon()).await.unwrap());
 }
 
 /// A deadline with time for one act.

@@ -74,7 +74,9 @@ fn pictured(value: &AttributeValue, names: &[(String, String)]) -> String {
             format!("{{{}}}", fields.join(", "))
         }
         AttributeValue::L(list) => {
-            let list: Vec<_> = list.iter().map(|value| pictured(value, names)).collect();
+            let mut list: Vec<_> = list.iter().map(|value| pictured(value, names)).collect();
+            // Some lists are in the order of random texts.
+            list.sort();
             format!("[{}]", list.join(", "))
         }
         other => format!("{other:?}"),

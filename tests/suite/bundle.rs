@@ -36,7 +36,7 @@ async fn every_task_is_answered_and_no_other() {
     let seen = (&report["keys_listed"], &report["complete"], &report["account_balance_usd"]);
     assert_eq!(seen, (&json!(0), &json!(true), &json!("1000.000000")), "{report}");
     for (function, task, answer) in [
-        (FunctionName::UsageSync, "resume", json!({"skipped": "nothing to resume"})),
+        (FunctionName::UsageSync, "resume", json!({"skipped": "nothing to begin"})),
         (FunctionName::UsageSync, "rotate", json!({"skipped": "nothing pending"})),
         (FunctionName::Console, "work", json!({"carried_out": 0, "put_off": 0})),
         (FunctionName::Mail, "drain", json!({"sent": 0, "dropped": 0, "put_off": 0, "failed": 0, "waiting": 0})),

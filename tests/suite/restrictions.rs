@@ -210,7 +210,7 @@ async fn unassigned_keys_are_put_back() {
             campus.gate.at(Matcher::call(ASSIGN).of(FunctionName::UsageSync), fault);
         }
         let report = campus.sync().await;
-        assert_eq!(report["complete"], fault.is_none(), "{report}");
+        assert_eq!(report["complete"], true, "its next run, or the work, goes on: {report}");
         let problems = report["problems"].as_array().unwrap().iter().map(ToString::to_string);
         assert_eq!(problems.filter(|problem| problem.contains("and is again")).count(), put_back, "{report}");
         assert_eq!(provider.keys().iter().filter(|key| key.guardrail_id.is_some()).count(), put_back, "{report}");
@@ -232,10 +232,10 @@ async fn a_throttled_guardrail_is_told_by_the_next_invocation() {
         }
         campus.gate.at(call, Fault::RetryAfter(429, 1200));
         let report = campus.sync().await;
-        assert_eq!((&report["complete"], &report["tries"]), (&json!(false), &json!(1)), "{call}: {report}");
+        assert!(report["problems"].to_string().contains("429"), "{call}: {report}");
         campus.minutes(30);
-        let resumed = campus.invoke.invoke(FunctionName::UsageSync, json!({"task": "resume"})).await.unwrap();
-        assert_eq!((&resumed["complete"], &resumed["tries"]), (&json!(true), &json!(1)), "{call}: {resumed}");
+        let report = campus.sync().await;
+        assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{call}: {report}");
         campus.judged().await;
     }
     campus.finish().await;

@@ -1,12 +1,11 @@
 //! The sync over a whole stack: what it records, and what it does about what it finds. It meets providers that
 //! fail, lie or disappear, is killed, repeated and overtaken, and runs on restored tables.
 
+mod again;
 mod another_account;
-mod checkpoints;
 mod corrected;
 pub(crate) mod crooked;
 mod ends;
-mod fence;
 mod lifecycle;
 pub(crate) mod owners;
 mod pages;
@@ -128,7 +127,7 @@ fn date(day: i64) -> Date {
 
 /// Every item except the records of runs, none of which a repeated run may change.
 pub(crate) fn without_runs(seen: &Snapshot) -> BTreeMap<(String, String), Item> {
-    let of_runs = ["run", "lease", "sync", "checkpoint", "checkpoint-part", "cut", "cut-keys"];
+    let of_runs = ["run", "lease", "sync", "cut", "cut-keys"];
     let is_run = |item: &Item| item["kind"].as_s().is_ok_and(|kind| of_runs.contains(&kind.as_str()));
     seen.items.iter().filter(|(_, item)| !is_run(item)).map(|(key, item)| (key.clone(), item.clone())).collect()
 }

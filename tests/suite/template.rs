@@ -164,7 +164,7 @@ fn the_lab_is_wired_as_the_template() {
     let schedules = events("Schedule").into_iter().map(|(name, event)| {
         let spelled = event["Schedule"].as_str().or_else(|| event["Schedule"]["Fn::Sub"].as_str()).unwrap();
         let retries = of(name)["EventInvokeConfig"]["MaximumRetryAttempts"].as_u64().unwrap();
-        (function(name), event["Input"].as_str().unwrap().to_owned(), spelled, retries)
+        (function(name), event["Input"].as_str().map(str::to_owned), spelled, retries)
     });
     let wired = wiring::SCHEDULES.iter().map(|schedule| {
         let spelled = match schedule.every.as_mins() {
@@ -174,7 +174,8 @@ fn the_lab_is_wired_as_the_template() {
             1440 => "cron(20 ${SyncHour} * * ? *)",
             minutes => panic!("say how every {minutes} minutes is spelled"),
         };
-        (schedule.function, schedule.input().to_string(), spelled, schedule.retries.into())
+        let input = schedule.task.map(|_| schedule.input().to_string());
+        (schedule.function, input, spelled, schedule.retries.into())
     });
     assert_eq!(schedules.collect::<BTreeSet<_>>(), wired.collect::<BTreeSet<_>>());
 

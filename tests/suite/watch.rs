@@ -10,12 +10,12 @@ use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::items::Item;
-use bursar_core::store::{Account, AccountDay, Author, Erasure, FencedTable, Job, JobState, Pass, SyncState, Work};
+use bursar_core::store::{Account, AccountDay, Author, Erasure, Job, JobState, Pass, SyncState, Work};
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_local::ses::Fault as MailFault;
 use bursar_tests::campus::{Campus, address};
 use bursar_tests::faults::{Fault, Matcher};
-use bursar_tests::office::as_sync;
+use bursar_tests::office::{conclude, soon};
 use bursar_tests::permissions::TEMPLATE;
 use jiff::civil::date;
 use jiff::{SignedDuration, ToSpan};
@@ -62,12 +62,9 @@ async fn found_used(campus: &Campus, balance: Usd, ours: DailyUse, foreign: Dail
         tolerance: Usd::ZERO,
     };
     let account = Account { as_of: now, ours, foreign };
-    let write = async |sync: FencedTable<'_>| {
-        sync.put_later(&account, now).await?;
-        sync.put_later(&day, now).await?;
-        sync.set_sync_state(&state.next()).await
-    };
-    assert!(as_sync(&campus.table, write).await);
+    campus.table.put_later(&account, now, soon()).await.unwrap();
+    campus.table.put_later(&day, now, soon()).await.unwrap();
+    conclude(&campus.table, state).await;
 }
 
 fn cents(cents: i64) -> Usd {

@@ -109,7 +109,7 @@ impl WaitingItems {
     ) -> Result<WaitingItems, AppError> {
         let mut items = Vec::new();
         if visitor.is_admin {
-            let held = sync.held_back.as_ref().filter(|held| held.released_by.is_none());
+            let held = sync.held_back.as_ref().filter(|held| held.release.is_none());
             items.extend(held.map(WaitingItem::of_safety_limit));
         }
         let mut undecided = Vec::new();

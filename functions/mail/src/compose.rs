@@ -122,8 +122,9 @@ impl App {
             let _ = self.is_no_copy.set(());
             return Ok(false);
         }
-        let last = self.table.newest(Run::all(), 1).await?.pop();
-        Ok(last.is_some_and(|last| row.written_at <= last.ended_at))
+        // A night has eight at most, of which the newest may be under way in the copy.
+        let ended = self.table.newest(Run::all(), 9).await?.into_iter().find_map(|run| run.ended_at);
+        Ok(ended.is_some_and(|ended| row.written_at <= ended))
     }
 
     pub(crate) fn to(&self, address: &EmailAddress, write: impl FnOnce(Words<'_>) -> Letter) -> ComposedRow {

@@ -119,7 +119,9 @@ impl Function for App {
                 }
                 Ok(Value::Null)
             }
-            Event::Http(_) | Event::Task(_) | Event::Scheduled => bail!("this is no event for the function mail"),
+            Event::Http(_) | Event::Task(_) | Event::Scheduled | Event::Empty => {
+                bail!("this is no event for the function mail")
+            }
         }
     }
 }

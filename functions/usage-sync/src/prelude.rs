@@ -1,6 +1,6 @@
 //! What many files of the sync use.
 
-pub(crate) use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+pub(crate) use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 pub(crate) use std::time::Duration;
 
 pub(crate) use anyhow::{Context, Result};
@@ -14,14 +14,11 @@ pub(crate) use bursar_core::domain::values::id::{Epoch, GrantId, KeyHash, KeyNam
 pub(crate) use bursar_core::domain::values::money::Usd;
 pub(crate) use bursar_core::domain::values::window::utc_date;
 pub(crate) use bursar_core::provider::ProviderError;
-pub(crate) use bursar_core::store::{ActContext, HeldBack, StoreError, Table};
+pub(crate) use bursar_core::store::{ActContext, StoreError, Table};
+pub(crate) use futures_util::stream::{StreamExt, TryStreamExt, iter};
 pub(crate) use jiff::SignedDuration;
-pub(crate) use serde::{Deserialize, Serialize};
 
-pub(crate) use crate::journal::Journal;
-pub(crate) use crate::obstacle::RunObstacle;
-pub(crate) use crate::runner::{Baseline, Runner, StageEnd, ensure_written};
-pub(crate) use crate::scan::finding::Finding;
-pub(crate) use crate::scan::outcome::FindingOutcome;
-pub(crate) use crate::scan::row::KeyRow;
-pub(crate) use crate::scan::rows::Rows;
+pub(crate) use crate::compare::row::{Finding, FindingKind};
+pub(crate) use crate::compare::row::{ForeignRow, KeyRow};
+pub(crate) use crate::list::Listing;
+pub(crate) use crate::runner::Runner;

@@ -1,26 +1,31 @@
-//! The one runner, as every stage gets it: the clients, the baseline of the run, the lease and the deadline.
+//! What each step of a run gets: the clients, the facts that were fixed when it began, its journal and its time.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use bursar_core::clock::Clock;
+use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::values::id::DeploymentId;
 use bursar_core::orders::Orders;
 use bursar_core::provider::Provider;
-use bursar_core::store::{FencedTable, KnownAccount, Lease, Meta, Unreachable};
+use bursar_core::store::{KnownAccount, SyncState, Unreachable};
 
-use crate::app::App;
-use crate::obstacle;
+use serde::{Serialize, Serializer};
+
+use crate::App;
 use crate::prelude::*;
 
-/// How long a dead runner blocks others. A live one renews its lease each minute.
-pub(crate) const LEASE: SignedDuration = SignedDuration::from_mins(5);
-const RENEWED_EACH: SignedDuration = SignedDuration::from_mins(1);
-/// The longest wait for one answer, the provider's `Retry-After` included: a lease that is a minute old
-/// outlasts it.
+/// How much is done at once, everywhere: programmes compared, shards of each that are read ahead, and writes; and findings repaired,
+/// each of which may ask the provider.
+pub(crate) const PROGRAMMES_AT_ONCE: usize = 3;
+pub(crate) const SHARDS_AHEAD: usize = 6;
+pub(crate) const WRITES_AT_ONCE: usize = 16;
+pub(crate) const REPAIRS_AT_ONCE: usize = 8;
+
+/// The longest wait for one answer, the provider's `Retry-After` included.
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
-/// The bounds of the time kept back for the last checkpoint, a fifth of the invocation.
-const LEAST_FOR_THE_CHECKPOINT: Duration = Duration::from_secs(1);
-const MOST_FOR_THE_CHECKPOINT: Duration = Duration::from_secs(60);
+/// The bounds of the time kept back for the report, a fifth of the invocation.
+const LEAST_FOR_THE_REPORT: Duration = Duration::from_secs(1);
+const MOST_FOR_THE_REPORT: Duration = Duration::from_secs(30);
 
 pub(crate) struct Runner<'a> {
     pub(crate) table: &'a Table,
@@ -28,30 +33,26 @@ pub(crate) struct Runner<'a> {
     pub(crate) clock: &'a Clock,
     pub(crate) retention_days: u16,
     pub(crate) deployment: DeploymentId,
-    /// What identifies the account, as it was when this invocation began.
+    /// What identifies the account, as it was when the run began.
     pub(crate) account: Option<KnownAccount>,
     /// Whether the table is a restored copy.
     pub(crate) is_copy: bool,
     pub(crate) baseline: Baseline,
-    /// The programmes in the order of the run's numbers.
-    programmes: Vec<Programme>,
+    /// The programmes when the run began. One that was created since belongs to the next run.
+    pub(crate) programmes: Vec<Programme>,
     /// The addresses that not all mail reaches.
     pub(crate) unreachable: Unreachable,
+    pub(crate) journal: Journal,
     /// The end of the invocation.
     pub(crate) deadline: Deadline,
-    lease: Lease,
-    /// The last renewal of the lease, in milliseconds.
-    renewed_at: AtomicI64,
+    /// The time kept back for the report.
     kept_back: Duration,
 }
 
-/// The facts that are fixed when a run begins.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// How the sync stood when the run began.
+#[derive(Debug, Clone)]
 pub(crate) struct Baseline {
     pub(crate) began_at: Moment,
-    /// The programmes, which rows name by their index here. A programme created since belongs to the next
-    /// run.
-    pub(crate) programmes: Vec<ProgrammeId>,
     /// When the last full listing before this one began.
     pub(crate) listed_at: Option<Moment>,
     pub(crate) restored_at: Option<Moment>,
@@ -61,113 +62,165 @@ pub(crate) struct Baseline {
     pub(crate) matched_at: Option<Moment>,
 }
 
-/// How a stage's turn ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum StageEnd {
-    Done,
-    /// No later stage can do anything: the run ends with what it has.
-    RunOver,
-    /// The rest is for the next invocation.
-    TimeIsUp,
-    /// The rest is for a later invocation. A stage returns an error instead where its work so far must be
-    /// repeated.
-    Blocked(RunObstacle),
-}
-
 impl<'a> Runner<'a> {
-    pub(crate) async fn of(
-        app: &'a App,
-        meta: &Meta,
-        lease: &Lease,
-        baseline: Baseline,
-        deadline: Deadline,
-    ) -> Result<Runner<'a>> {
-        let (programmes, unreachable) =
-            tokio::try_join!(app.table.programmes_by_id(&baseline.programmes), app.table.unreachable(app.clock.now()))?;
-        let kept_back = (deadline.left() / 5).clamp(LEAST_FOR_THE_CHECKPOINT, MOST_FOR_THE_CHECKPOINT);
+    pub(crate) async fn of(app: &'a App, began_at: Moment, deadline: Deadline) -> Result<Runner<'a>> {
+        let table = &app.table;
+        let (meta, programmes, state, cut, unreachable) = tokio::try_join!(
+            table.meta(began_at),
+            table.list(Programme::all()),
+            table.sync_state(),
+            table.newest(AccountCut::all(), 1),
+            table.unreachable(began_at),
+        )?;
+        let is_copy = table.is_copy(&meta);
+        let SyncState { listed_at, restored_at, matched_at, .. } = state;
+        let baseline = Baseline {
+            began_at,
+            listed_at,
+            restored_at: if is_copy { Some(began_at) } else { restored_at },
+            matched_at,
+            cut_at: cut.first().map(|cut| cut.as_of),
+        };
         Ok(Runner {
-            table: &app.table,
+            table,
             provider: &app.provider,
             clock: &app.clock,
             retention_days: app.retention_days,
-            deployment: meta.deployment.clone(),
-            account: meta.account.clone(),
-            is_copy: app.table.is_copy(meta),
+            deployment: meta.deployment,
+            account: meta.account,
+            is_copy,
             baseline,
             programmes,
             unreachable,
+            journal: Journal::default(),
             deadline,
-            lease: lease.clone(),
-            renewed_at: AtomicI64::new(app.clock.now().as_millisecond()),
-            kept_back,
+            kept_back: (deadline.left() / 5).clamp(LEAST_FOR_THE_REPORT, MOST_FOR_THE_REPORT),
         })
-    }
-
-    pub(crate) fn programmes(&self) -> &[Programme] {
-        &self.programmes
-    }
-
-    /// The programme of this number in rows and findings.
-    pub(crate) fn programme(&self, number: u16) -> Result<&Programme> {
-        self.programmes.get(usize::from(number)).context("a programme is gone")
     }
 
     pub(crate) fn orders(&self) -> Orders<'_> {
         Orders { table: self.table, provider: self.provider, clock: self.clock }
     }
 
-    /// Whether a stage has time to go on.
-    pub(crate) fn has_time(&self) -> bool {
-        self.deadline.leaves(self.kept_back)
+    /// The end of the run's own time, after which it can only report.
+    pub(crate) fn end(&self) -> Deadline {
+        self.deadline.earlier_by(self.kept_back)
     }
 
-    /// Whether a stage may go on. Renews the lease when it is a minute old.
-    pub(crate) async fn goes_on(&self) -> Result<bool> {
-        let renewed_at = Moment::from_millisecond(self.renewed_at.load(Ordering::Relaxed))?;
-        if self.has_time() && self.clock.now() >= renewed_at + RENEWED_EACH {
-            self.stay().await?;
-        }
-        Ok(self.has_time())
-    }
-
-    /// Until when a stage may wait for an answer.
+    /// Until when a step may wait for one answer.
     pub(crate) fn until(&self) -> Deadline {
-        self.deadline.earlier_by(self.kept_back).at_most(LONGEST_WAIT)
-    }
-
-    /// The table under the lease: everything that others can see is written through it.
-    pub(crate) fn fenced(&self) -> FencedTable<'_> {
-        self.table.under(&self.lease, self.deadline)
-    }
-
-    pub(crate) fn fence(&self) -> u64 {
-        self.lease.fence
-    }
-
-    /// Renews the lease. Every effect at the provider comes after a renewal.
-    pub(crate) async fn stay(&self) -> Result<()> {
-        let now = self.clock.now();
-        ensure_written(self.table.renew(&self.lease, now + LEASE, self.deadline).await?)?;
-        self.renewed_at.store(now.as_millisecond(), Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// The obstacle in a provider's error, if a later try may succeed.
-    pub(crate) fn obstacle(&self, error: &ProviderError) -> Option<RunObstacle> {
-        obstacle::of_provider(error).filter(|_| self.is_patient())
-    }
-
-    /// The obstacle in any error of a stage, if a later try may succeed.
-    pub(crate) fn obstacle_in(&self, error: &anyhow::Error) -> Option<RunObstacle> {
-        obstacle::of_any(error).filter(|_| self.is_patient())
-    }
-
-    fn is_patient(&self) -> bool {
-        self.clock.now() < self.baseline.began_at + obstacle::PATIENCE
+        self.end().at_most(LONGEST_WAIT)
     }
 }
 
-/// The result of a fenced write, which writes nothing once another runner has the lease.
-pub(crate) fn ensure_written(is_written: bool) -> Result<()> {
-    is_written.then_some(()).context("another runner has taken over")
+/// The most problems in a report, which must fit into one item.
+const MOST_PROBLEMS: usize = 200;
+
+/// The report, as the function answers and the table keeps it. Amounts are strings with six decimals.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Report {
+    pub(crate) keys_listed: usize,
+    pub(crate) readings_recorded: usize,
+    pub(crate) orphans_disabled: usize,
+    pub(crate) keys_missing: usize,
+    #[serde(rename = "residual_usd", serialize_with = "in_dollars")]
+    pub(crate) residual: Option<Usd>,
+    #[serde(rename = "account_balance_usd", serialize_with = "in_dollars")]
+    pub(crate) balance: Option<Usd>,
+    pub(crate) complete: bool,
+    pub(crate) duration_ms: u64,
+    pub(crate) problems: Vec<String>,
+}
+
+/// What a run notes on its way. All its steps share it, some of them several at once.
+#[derive(Debug, Default)]
+pub(crate) struct Journal(Mutex<Notes>);
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Notes {
+    pub(crate) report: Report,
+    /// The problem with the management key.
+    pub(crate) key_refused: Option<Cause>,
+    /// Keys, or grants, of which a disable failed.
+    pub(crate) not_disabled: BTreeSet<String>,
+    /// Whether the run ends, or a step ended, before everything was done.
+    pub(crate) is_broken_off: bool,
+    /// Whether what some keys used could not be read.
+    pub(crate) has_unread: bool,
+    /// Whether some of the table could not be read.
+    pub(crate) has_failed: bool,
+    /// Whether keys were found that the table did not know, which proves that it was restored.
+    pub(crate) has_recovered: bool,
+    /// The keys that this run deleted at the provider.
+    pub(crate) purged: BTreeSet<KeyHash>,
+}
+
+impl Journal {
+    pub(crate) fn note(&self, change: impl FnOnce(&mut Notes)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The notes up to now.
+    pub(crate) fn notes(&self) -> Notes {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes a number of the report.
+    pub(crate) fn report(&self, change: impl FnOnce(&mut Report)) {
+        self.note(|notes| change(&mut notes.report));
+    }
+
+    /// Adds a problem. Beyond the bound, later ones are dropped.
+    pub(crate) fn problem(&self, what: impl Into<String>) {
+        self.report(|report| {
+            if report.problems.len() < MOST_PROBLEMS {
+                report.problems.push(what.into());
+            }
+        });
+    }
+
+    pub(crate) fn problems_of(&self, all: impl IntoIterator<Item = String>) {
+        all.into_iter().for_each(|problem| self.problem(problem));
+    }
+
+    /// Puts a problem before all others.
+    pub(crate) fn first_problem(&self, what: String) {
+        self.report(|report| {
+            report.problems.insert(0, what);
+            report.problems.truncate(MOST_PROBLEMS);
+        });
+    }
+
+    /// Adds a problem that the provider answered, and whether it is the management key's.
+    pub(crate) fn answered(&self, what: String, error: &ProviderError) {
+        self.refuse(error.refusal());
+        self.problem(what);
+    }
+
+    /// Notes a problem with the management key, unless one is noted.
+    pub(crate) fn refuse(&self, cause: Option<Cause>) {
+        self.note(|notes| notes.key_refused = notes.key_refused.take().or(cause));
+    }
+
+    /// Adds the problem of a key of which it could not be read what it used.
+    pub(crate) fn unread(&self, what: impl Into<String>) {
+        self.note(|notes| notes.has_unread = true);
+        self.problem(what);
+    }
+
+    /// Adds the problem of a part of the table that could not be read.
+    pub(crate) fn failed(&self, what: String) {
+        self.note(|notes| notes.has_failed = true);
+        self.problem(what);
+    }
+
+    /// Adds the reason for which not everything is done.
+    pub(crate) fn break_off(&self, why: String) {
+        self.note(|notes| notes.is_broken_off = true);
+        self.problem(why);
+    }
+}
+
+fn in_dollars<S: Serializer>(amount: &Option<Usd>, to: S) -> Result<S::Ok, S::Error> {
+    amount.map(|amount| amount.to_string()).serialize(to)
 }

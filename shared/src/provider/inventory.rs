@@ -22,6 +22,7 @@ pub struct InventoryPage {
     pub unreadable: Vec<UnreadableKey>,
     /// The time of the request, by the clock of the inventory; the answer came on the same UTC day.
     pub asked: Moment,
+    pub workspace: String,
 }
 
 pub struct Inventory {
@@ -31,28 +32,23 @@ pub struct Inventory {
     workspaces: Option<VecDeque<String>>,
     pages: Option<(String, PageReader<ListedKey>)>,
     seen: HashSet<Half>,
+    closed: Vec<String>,
 }
 
 /// A hash folded in half; a collision between two keys of an account is out of the question.
 type Half = [u8; 16];
 
-/// The progress of a listing, from which another can go on.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InventoryPosition {
-    workspaces: Option<VecDeque<String>>,
-    within: Option<(String, pages::ListPosition)>,
-}
-
 impl Provider {
     /// A listing of every key of the account, read page by page with [`Inventory::next`].
     pub fn inventory(&self, clock: &Clock) -> Inventory {
-        Inventory { provider: self.clone(), clock: clock.clone(), workspaces: None, pages: None, seen: HashSet::new() }
-    }
-
-    /// The position at which a listing begins. It can be asked for beside other requests before the listing;
-    /// without it the listing asks first.
-    pub async fn inventory_begins(&self, deadline: Deadline) -> Result<InventoryPosition, ProviderError> {
-        Ok(InventoryPosition { workspaces: Some(self.workspaces_to_list(deadline).await?), within: None })
+        Inventory {
+            provider: self.clone(),
+            clock: clock.clone(),
+            workspaces: None,
+            pages: None,
+            seen: HashSet::new(),
+            closed: Vec::new(),
+        }
     }
 
     async fn workspaces_to_list(&self, deadline: Deadline) -> Result<VecDeque<String>, ProviderError> {
@@ -63,43 +59,33 @@ impl Provider {
         }
         Ok(workspaces)
     }
-
-    /// A listing that goes on at a position at which another, which handed over these keys, stopped.
-    pub fn inventory_from<'k>(
-        &self,
-        clock: &Clock,
-        position: InventoryPosition,
-        listed: impl Iterator<Item = &'k [u8; 32]>,
-    ) -> Inventory {
-        let within = position.within.map(|(workspace, within)| {
-            let pages = pages_of(self, &workspace, clock).from(within);
-            (workspace, pages)
-        });
-        Inventory {
-            workspaces: position.workspaces,
-            pages: within,
-            seen: listed.map(half).collect(),
-            ..self.inventory(clock)
-        }
-    }
 }
 
 impl Inventory {
-    /// The next keys, without repetition; `None` only when every workspace was listed to its end. After an
+    /// The next keys, without repetition; `None` only when every workspace that may be opened was listed to its end. After an
     /// error it may be called again and goes on from there. `deadline` applies to each answer.
     pub async fn next(&mut self, deadline: Deadline) -> Result<Option<InventoryPage>, ProviderError> {
         loop {
-            let Some((_, pages)) = &mut self.pages else {
+            let Some((workspace, pages)) = &mut self.pages else {
                 if !self.begin_workspace(deadline).await? {
                     return Ok(None);
                 }
                 continue;
             };
-            let Some(page) = pages.next(deadline).await? else {
-                self.pages = None;
-                continue;
+            let page = match pages.next(deadline).await {
+                Ok(Some(page)) => page,
+                Ok(None) => {
+                    self.pages = None;
+                    continue;
+                }
+                Err(error) if error.is_forbidden() => {
+                    self.closed.extend(self.pages.take().map(|(workspace, _)| workspace));
+                    continue;
+                }
+                Err(error) => return Err(error),
             };
-            let page = self.unseen(page);
+            let workspace = workspace.clone();
+            let page = self.unseen(page, workspace);
             if !page.keys.is_empty() || !page.unreadable.is_empty() {
                 return Ok(Some(page));
             }
@@ -110,9 +96,9 @@ impl Inventory {
         self.seen.len()
     }
 
-    pub fn position(&self) -> InventoryPosition {
-        let within = self.pages.as_ref().map(|(workspace, pages)| (workspace.clone(), pages.position()));
-        InventoryPosition { workspaces: self.workspaces.clone(), within }
+    /// The workspaces that the management key may not open.
+    pub fn closed(&self) -> &[String] {
+        &self.closed
     }
 
     async fn begin_workspace(&mut self, deadline: Deadline) -> Result<bool, ProviderError> {
@@ -128,8 +114,8 @@ impl Inventory {
         Ok(true)
     }
 
-    fn unseen(&mut self, page: pages::ListedPage<ListedKey>) -> InventoryPage {
-        let mut unseen = InventoryPage { keys: Vec::new(), unreadable: Vec::new(), asked: page.asked };
+    fn unseen(&mut self, page: pages::ListedPage<ListedKey>, workspace: String) -> InventoryPage {
+        let mut unseen = InventoryPage { keys: Vec::new(), unreadable: Vec::new(), asked: page.asked, workspace };
         for row in page.rows {
             if row.hash().is_some_and(|hash| !self.seen.insert(half(&hash.to_bytes()))) {
                 continue;

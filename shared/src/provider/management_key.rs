@@ -66,7 +66,9 @@ impl Provider {
             Ok(Envelope { data }) if data.is_management() == Some(false) => ordinary(&data.label),
             Ok(Envelope { data }) if data.is_management().is_none() => ProviderError::ManagementKey { trouble },
             Err(error) if error.is_of_the_key() => ProviderError::ManagementKey { trouble },
-            Ok(_) | Err(_) => ProviderError::Later { trouble, after: None },
+            Ok(_) => ProviderError::Later { trouble, after: None },
+            // Nothing says whether the key or the request was refused.
+            Err(_) => ProviderError::Later { trouble: Trouble { status: None, ..trouble }, after: None },
         }
     }
 }
@@ -126,6 +128,8 @@ impl Provider {
             match self.get_key(hash, deadline).await {
                 Ok(Some(_)) => return Ok(true),
                 Ok(None) => {}
+                // It is there, in a workspace that this management key may not open.
+                Err(error) if error.is_forbidden() => return Ok(true),
                 Err(error @ ProviderError::ManagementKey { .. }) => return Err(error),
                 // What is neither a key nor the provider's own 404 proves nothing.
                 Err(error) => {

@@ -7,9 +7,9 @@ use crate::domain::ledger::foreign::{
     AnsweredKey, ForeignAct, ForeignActState, ForeignChange, KeyOwner, KeyShare, KeyShares, OwnedUse,
 };
 use crate::domain::ledger::statement::{CodeChange, Statement, StatementDays};
+use crate::store::ForeignKey;
 use crate::store::keys::due;
 use crate::store::prelude::*;
-use crate::store::{FencedTable, ForeignKey};
 
 /// How many keys one item names: each takes about fifty bytes, and an item has at most 400 KB.
 const KEYS_TOGETHER: usize = 4_000;
@@ -336,23 +336,25 @@ impl Table {
     }
 }
 
-impl FencedTable<'_> {
+impl Table {
     /// Counts a programme's foreign keys and their use anew, if they changed. `before` was read before the keys. Returns `false` also
-    /// when the owner of a key changed since then, or a reservation in the budget was taken or given back.
+    /// when the owner of a key changed since then, or a reservation in the budget was taken.
     pub async fn recount_assigned(
         &self,
         before: &AssignedUse,
         owned: &[OwnedKey],
         byok: Byok,
+        deadline: Deadline,
     ) -> Result<bool, StoreError> {
         let programme = &before.programme;
         let after = before.next(owned.iter().filter(|known| known.owner.owner == *programme));
         let assigned = after.used.counted(byok);
-        let Some(budget) = self.table().get(Budget::key_of(programme)).await? else { return Ok(true) };
+        let Some(budget) = self.get(Budget::key_of(programme)).await? else { return Ok(true) };
         if after.used == before.used && after.keys == before.keys && assigned == budget.assigned {
             return Ok(true);
         }
-        self.commit(with_assigned(self.begun()?, &after, &budget, assigned)?).await
+        let transaction = with_assigned(self.transaction(), &after, &budget, assigned)?;
+        self.commit_once(transaction.unaudited(Unaudited::Sync), deadline).await
     }
 }
 

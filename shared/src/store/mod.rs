@@ -35,10 +35,11 @@ pub use programmes::previews::{ImportPart, Kept, PREVIEW_LASTS, RosterChanges, R
 pub use programmes::programme::{BudgetSums, CopiedProgramme, Edit, EditOutcome, NewProgramme, Undecided};
 pub use programmes::rules::{RulesDue, RulesSource, TierOutcome};
 pub use sync::books::{
-    Account, AccountDay, ForeignKey, ForeignModels, GroupTotals, KeptTotals, ModelDay, ModelRows, Overview,
+    Account, AccountDay, BegunBy, ForeignKey, ForeignModels, GroupTotals, KeptTotals, ModelDay, ModelRows, Overview,
     PeopleCounts, ProgrammeUse, Run, Totals,
 };
-pub use sync::fenced::{Checkpoint, CheckpointPart, Delay, FencedTable, SavedParts};
-pub use sync::state::{HeldAct, HeldBack, HeldKey, HeldMark, HeldMarks, MissingKey, OrphanName, SyncState};
+pub use sync::state::{
+    HeldAct, HeldBack, HeldKey, MOST_NAMED, OrphanName, OwnJudgement, Release, StubbornDisable, SyncState,
+};
 pub use table::meta::{ActContext, Author, KnownAccount, Lease, Meta};
 pub use table::{StoreError, Table, items, keys};

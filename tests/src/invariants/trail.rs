@@ -133,7 +133,7 @@ pub(super) fn account_changes_have_their_entries(step: &Step<'_>, wrong: &mut Ve
     let is_confirmed = account(now) != account(before) && account(now).is_some_and(|of| of.listed.is_empty());
     let edits = |of: &Snapshot| of.all().map(|tier: Tier| tier.version).sum::<u64>();
     let steps = |of: &Snapshot| of.all().map(|act: ForeignAct| act.version).sum::<u64>();
-    let held = |of: &Snapshot| of.all::<SyncState>().next()?.held_back.filter(|held| held.released_by.is_some());
+    let held = |of: &Snapshot| of.all::<SyncState>().next()?.held_back.filter(|held| held.release.is_some());
     let is_released = held(now).is_some_and(|new| held(before).is_none_or(|old| old.at != new.at));
     let guardrail = |of: &Snapshot, owner| Some(of.guardrails.get(owner)?.confirmed.as_ref()?.id.clone());
     let guardrails =

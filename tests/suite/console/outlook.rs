@@ -10,7 +10,7 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{PeopleCounts, SyncState, Totals};
-use bursar_tests::office::{as_sync, reading, soon};
+use bursar_tests::office::{conclude, reading, soon};
 use jiff::ToSpan;
 
 use super::*;
@@ -50,11 +50,8 @@ async fn recorded(campus: &Campus, cents: &[(&str, [i64; 28])]) {
     let totals = Totals { programme, as_of: now, used: all, by_group, people, standing_out };
     let state = campus.table.sync_state().await.unwrap();
     let state = SyncState { listed_at: Some(now), completed_at: Some(now), ..state };
-    let write = async |sync: bursar_core::store::FencedTable<'_>| {
-        sync.note_totals(&totals).await?;
-        sync.set_sync_state(&state.next()).await
-    };
-    assert!(as_sync(&campus.table, write).await);
+    campus.table.note_totals(&totals, soon()).await.unwrap();
+    conclude(&campus.table, state).await;
 }
 
 #[tokio::test]

@@ -41,12 +41,11 @@ async fn the_end_of_a_term_ends_every_key_in_one_run() {
 async fn a_disable_that_failed_is_tried_again() {
     let campus = hasty(&["ada", "ben"]).await;
     complete(&campus).await;
-    for (name, status, goes_on) in [("ada", 400, false), ("ben", 503, true)] {
+    for (name, status) in [("ada", 400), ("ben", 503)] {
         campus.revoke(name).await;
         let rule = campus.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Fault::Status(status));
         let report = campus.sync().await;
         assert!(report["complete"] == false && problems(&report).contains(&format!("status {status}")), "{report}");
-        assert_eq!(problems(&report).contains("the run goes on"), goes_on, "{report}");
         assert!(campus.enabled().contains(&name), "{report}");
         campus.gate.lift(rule);
         campus.minutes(30);

@@ -1,6 +1,8 @@
 //! Pages that lie or never arrive, and writes that the table refuses for a while. What can be read is recorded, what is doubtful is
 //! not, and its keys are named. A missing value never counts as zero.
 
+use bursar_core::domain::ledger::cut::AccountCut;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::store::Run;
 use bursar_local::invoke::FunctionName::UsageSync;
 use bursar_tests::campus::Campus;
@@ -8,7 +10,7 @@ use bursar_tests::faults::{Fault, Matcher};
 use serde_json::{Value, json};
 
 use super::crooked::{Crooked, Told, with_row};
-use super::{changed, complete, hasty, problems, quiet, without_runs};
+use super::{ACCOUNT, changed, complete, hasty, problems, quiet, without_runs};
 
 async fn used(campus: &Campus) -> i64 {
     campus.table.totals(&campus.programme).await.unwrap().unwrap().used.credits.total().micros()
@@ -35,9 +37,14 @@ async fn a_page_that_never_comes_is_never_nothing() {
     let run = campus.table.newest(Run::all(), 1).await.unwrap().pop().unwrap();
     assert!(!run.complete && run.report.contains("the keys could not all be listed"), "{run:?}");
     let mut changed = changed(&before, &*campus.judged().await);
-    let told = ["alarm", "outbox", "person", "address", "reading"].map(|of| format!("\"kind\": S(\"{of}\")"));
+    let told = ["alarm", "outbox", "person", "address", "reading", "totals", "account"]
+        .map(|of| format!("\"kind\": S(\"{of}\")"));
     changed.retain(|line| !told.iter().any(|kind| line.contains(kind)));
-    assert_eq!((changed, campus.enabled().len()), (Vec::<String>::new(), 3), "nothing is summed up or done");
+    assert_eq!(
+        (changed, campus.enabled().len()),
+        (Vec::<String>::new(), 3),
+        "what was read is summed up, and nothing is done"
+    );
     // Without the credits keys are read, and the balance and the residual are not known.
     let rule = campus.gate.at(Matcher::call("provider:GET /credits").every(), Fault::Status(400));
     let report = campus.sync().await;
@@ -60,13 +67,15 @@ async fn a_doubtful_row_is_named_and_a_refused_write_comes_again() {
         [("usage", json!(null)), ("usage", json!(0.999)), ("limit", json!("none")), ("hash", json!("other"))];
     for (turn, (field, value)) in (1_i64..).zip(doubtful) {
         campus.spend("ben", "0.01");
-        let (bad, is_less) = (key.clone(), value == json!(0.999));
+        let bad = key.clone();
         crooked.bend(move |path, told| with_row(path, told, &bad, |row| row[field] = value.clone()));
         let report = crooked.sync().await;
-        // A value below the record leaves the record; an unreadable one leaves a gap.
-        let expected = if is_less { (json!(true), json!("0.000000")) } else { (json!(false), Value::Null) };
-        assert_eq!((report["complete"].clone(), report["residual_usd"].clone()), expected, "{field}: {report}");
-        assert_eq!((&report["readings_recorded"], &report["keys_missing"]), (&json!(1), &json!(0)), "{report}");
+        // It spoils nothing else.
+        let expected = (&json!(true), &json!("0.000000"));
+        assert_eq!((&report["complete"], &report["residual_usd"]), expected, "{field}: {report}");
+        // What was not read the night before is written again once it is.
+        let written = if turn == 2 { 2 } else { 1 };
+        assert_eq!((&report["readings_recorded"], &report["keys_missing"]), (&json!(written), &json!(0)), "{report}");
         assert!(problems(&report).contains(if field == "hash" { "without a hash" } else { &key }), "{report}");
         assert_eq!((used(&campus).await, campus.enabled().len()), (2_000_000 + 10_000 * turn, 2), "{report}");
         campus.judged().await;
@@ -87,8 +96,8 @@ async fn a_doubtful_row_is_named_and_a_refused_write_comes_again() {
         campus.foreign(&format!("made before {call} met {verdict:?}"));
         campus.gate.at(Matcher::call(call).of(UsageSync).next(20), verdict);
         let report = crooked.sync().await;
-        let told = [&report["complete"], &report["readings_recorded"], &report["tries"]];
-        assert_eq!(told, [&json!(true), &json!(1), &json!(0)], "{call}, {verdict:?}: {report}");
+        let told = (&report["complete"], &report["readings_recorded"]);
+        assert_eq!(told, (&json!(true), &json!(1)), "{call}, {verdict:?}: {report}");
         // No fault of this case meets a call of the next.
         assert_eq!(campus.gate.unfired(), Vec::<String>::new(), "{call}, {verdict:?}");
         campus.judged_after_sync().await;
@@ -117,6 +126,33 @@ async fn a_refused_management_key_does_nothing() {
     for _ in 0..3 {
         campus.drain().await;
     }
-    assert_eq!(campus.mails("account").len(), 1, "once a day");
+    assert_eq!(campus.mails("account").len(), 2, "once a day for each cause");
     campus.finish().await;
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_disabled_hinders_two_nights_and_is_named_on_the_third() {
+    let campus = hasty(&["ada", "ben"]).await;
+    complete(&campus).await;
+    campus.revoke("ben").await;
+    campus.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Fault::Status(500));
+    for night in 1..=5 {
+        campus.hours(24);
+        campus.spend("ada", "1");
+        let report = campus.sync().await;
+        assert_eq!(report["complete"], night >= 3, "the third night names it: {report}");
+        assert_eq!(campus.view("ada").await.readings[0].lifetime(), Usd::from_dollars(night), "{report}");
+        let now = campus.clock.now();
+        let cut = campus.table.newest(AccountCut::all(), 1).await.unwrap().pop().unwrap();
+        assert_eq!(cut.as_of == now, night >= 3, "statements appear: {report}");
+        let page = campus.admin().await.get(ACCOUNT).await.expect(200).texts("warning").join(" ");
+        let named = page.contains("night after night") && page.contains(campus.id("ben").as_str());
+        assert_eq!(named, night >= 3, "{page}");
+        for _ in 0..3 {
+            campus.drain().await;
+        }
+        assert_eq!(campus.mails("account").len(), usize::from(night < 3), "an alarm a day at most: {report}");
+    }
+    assert!(campus.enabled().contains(&"ben"));
+    campus.finish_faulted().await;
 }

@@ -30,6 +30,7 @@ async fn every_dollar_is_the_openings_a_keys_or_the_residual() {
     campus.spend("dan", "0.50");
     complete(&campus).await;
     campus.provider().delete(&campus.key("dan").hash).unwrap();
+    campus.minutes(1);
     elsewhere(&campus, "0.25");
     let report = campus.sync().await;
     assert_eq!((&report["complete"], &report["residual_usd"]), (&json!(true), &json!("0.250000")), "{report}");

@@ -124,3 +124,40 @@ async fn an_ordinary_key_is_no_management_key() {
     assert!(problems(&report).contains("is an ordinary key"), "never taken for an account without keys: {report}");
     campus.finish_faulted().await;
 }
+
+#[tokio::test]
+async fn a_management_key_for_one_workspace_is_not_promoted_and_ends_nothing_in_another() {
+    let campus = quiet(&["ada"]).await;
+    let other = campus.provider().add_workspace("Other").unwrap();
+    let made = aws::http()
+        .post(format!("{}/keys", campus.config.provider))
+        .bearer_auth(aws::management_key(&campus.ready).await)
+        .header("content-type", "application/json")
+        .body(json!({"name": "elsewhere", "workspace_id": other}).to_string());
+    let made: Value = serde_json::from_str(&made.send().await.unwrap().text().await.unwrap()).unwrap();
+    let elsewhere = made["data"]["hash"].as_str().unwrap();
+    campus.spend_on(elsewhere, "1");
+    complete(&campus).await;
+    const SCOPED: &str = "sk-or-v1-management-scoped";
+    campus.provider().scope_management_key(SCOPED).unwrap();
+    put_pending(&campus, SCOPED).await;
+    campus.run(UsageSync, json!({"task": "rotate"})).await.unwrap_err();
+    assert!(campus.has_logged("it may not open the workspace of the key"));
+    // Put into the secret by hand, it works for what it may see.
+    let old = aws::management_key(&campus.ready).await;
+    campus.secrets.put(&campus.ready.secret, SCOPED).unwrap();
+    campus.provider().revoke_management_key(&old).unwrap();
+    for _ in 0..2 {
+        campus.hours(2);
+        campus.spend("ada", "1");
+        let report = campus.sync().await;
+        assert_eq!((&report["complete"], &report["keys_missing"]), (&json!(true), &json!(0)), "{report}");
+    }
+    let [known] = &campus.table.foreign_keys().await.unwrap()[..] else { panic!("one is known") };
+    assert_eq!((known.key.as_str(), known.gone_at), (elsewhere, None), "it keeps its reading");
+    let page = campus.admin().await.get(ACCOUNT).await.expect(200);
+    let warnings = page.texts("warning").join(" ");
+    assert!(warnings.contains("may not open these workspaces") && warnings.contains(&other), "{warnings}");
+    campus.judged_after_sync().await;
+    campus.finish_faulted().await;
+}

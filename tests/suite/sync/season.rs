@@ -468,8 +468,13 @@ async fn use_before_a_key_was_missed_is_of_no_single_day() {
         false => without(path, told, &hidden),
     });
     let report = blind.sync().await;
-    assert_eq!((&report["complete"], &report["keys_listed"]), (&json!(false), &json!(1)), "{report}");
-    assert!(problems(&report).contains("something that was to be done was not"), "{report}");
+    assert_eq!((&report["complete"], &report["keys_listed"]), (&json!(true), &json!(1)), "{report}");
+    assert!(problems(&report).contains("get key: status 400"), "{report}");
+    assert_eq!(
+        campus.table.sync_state().await.unwrap().residual_told,
+        Usd::ZERO,
+        "nobody is told that it is unexplained"
+    );
     for _ in 0..2 {
         campus.hours(24);
         campus.spend("ada", "0.00001");

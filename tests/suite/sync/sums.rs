@@ -35,7 +35,7 @@ async fn to_be_counted() -> Campus {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_counter_is_right_whatever_moves_it_during_a_sync() {
+async fn the_counter_is_never_too_low_whatever_moves_it_during_a_sync() {
     let campus = to_be_counted().await;
     let before = campus.gate.calls().len();
     complete(&campus).await;
@@ -63,7 +63,11 @@ async fn the_counter_is_right_whatever_moves_it_during_a_sync() {
             drop(held);
         };
         tokio::join!(campus.sync(), overtaking);
-        // A run that was overtaken after its last retry leaves the sum to the next.
+        // What was taken meanwhile may count twice, and never not at all; a quiet run makes it exact.
+        let [counter, sum] = counted(&campus).await;
+        assert!(counter >= sum, "somebody {act} at call {nth}: {counter} of {sum}");
+        campus.minutes(20);
+        campus.sync().await;
         let [counter, sum] = counted(&campus).await;
         assert_eq!(counter, sum, "somebody {act} at call {nth}");
         campus.finish_faulted().await;
@@ -101,8 +105,13 @@ async fn a_window_that_is_over_is_given_back_once() {
     campus.spend("ada", "15");
     campus.hours(24);
     crooked.bend(move |path, told| with_row(path, told, &hash, |row| row["usage"] = Value::Null));
-    assert_eq!(crooked.sync().await["complete"], false);
-    assert_eq!(campus.reserved().await, before, "nobody knows that the twenty dollars of yesterday were not spent");
+    assert_eq!(crooked.sync().await["complete"], true);
+    let bobs = Usd::from_dollars(20);
+    assert_eq!(
+        campus.reserved().await,
+        before - bobs,
+        "nobody knows that ada did not spend the twenty dollars of yesterday"
+    );
     complete(&campus).await;
     assert_eq!(campus.reserved().await, before - Usd::from_dollars(25));
     // A late act takes out no more than is in.

@@ -6,7 +6,7 @@ use bursar_core::domain::mail::alarm::Alarm;
 use bursar_core::domain::usage::days::Accuracy;
 use bursar_core::domain::usage::models::ModelUse;
 use bursar_core::domain::values::window::Reset;
-use bursar_core::store::{Account, BudgetSums, Checkpoint, Erasure, HeldAct, HeldBack, OrphanName, Run, Table};
+use bursar_core::store::{Account, BudgetSums, Erasure, HeldAct, HeldBack, OrphanName, Run, Table};
 
 use super::admins::{self, TypedAdmin};
 use super::foreign_act::{self, TypedChange, change_form};
@@ -95,21 +95,20 @@ pub(crate) async fn page(
 /// The page, with the texts of a form that was refused.
 pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut refused: Refused) -> Answer {
     let (now, table) = (site.clock.now(), &site.table);
-    let (state, account, days, foreign, runs, left, alarms, programmes, admins) = tokio::try_join!(
+    let (state, account, days, foreign, runs, alarms, programmes, admins) = tokio::try_join!(
         table.sync_state(),
         table.get(Account::key_of()),
         table.newest(AccountDay::all(), DAYS + 1),
         table.foreign_keys(),
         table.newest(Run::all(), RUNS),
-        table.get(Checkpoint::key_of()),
         table.newest(Alarm::all(), ALARMS),
         table.list(Programme::all()),
         table.admins(),
     )?;
     let promised = table.budget_sums(&programmes).await?;
     let mail = MailSection::of(site, &programmes, &admins).await?;
-    let released_by = match state.held_back.as_ref().and_then(|held| held.released_by.as_ref()) {
-        Some(person) => Some(show::person(table, person).await?),
+    let released_by = match state.held_back.as_ref().and_then(|held| held.release.as_ref()) {
+        Some(release) => Some(show::person(table, &release.by).await?),
         None => None,
     };
     let syncs: Vec<SyncRun> = runs.into_iter().map(SyncRun::of).collect();
@@ -123,7 +122,6 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut 
         need: credit.need(),
         balance: balance_now,
         runs: &syncs,
-        left: left.as_ref(),
         alarms: &alarms,
         admins: admins.len(),
     };

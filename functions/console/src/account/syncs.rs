@@ -26,16 +26,14 @@ pub(super) struct RecordedReport {
 
 impl SyncRun {
     pub(super) fn of(run: Run) -> SyncRun {
-        let report = serde_json::from_str(&run.report).unwrap_or_else(|_| RecordedReport {
-            problems: vec!["the report of this run cannot be read".to_owned()],
-            ..RecordedReport::default()
-        });
+        let why = if run.ended_at.is_none() { "it has not ended" } else { "the report of this run cannot be read" };
+        let report = serde_json::from_str(&run.report)
+            .unwrap_or_else(|_| RecordedReport { problems: vec![why.to_owned()], ..RecordedReport::default() });
         SyncRun { run, report }
     }
 
-    pub(super) fn took(&self) -> String {
-        let by_the_clock = self.run.ended_at.duration_since(self.run.began_at).as_millis();
-        length(self.report.duration_ms.unwrap_or_else(|| u64::try_from(by_the_clock).unwrap_or_default()))
+    pub(super) fn took(&self) -> Option<String> {
+        self.report.duration_ms.map(length)
     }
 
     pub(super) fn balance(&self) -> Option<Usd> {
@@ -49,7 +47,7 @@ impl SyncRun {
 
 const COLUMNS: [Column<SyncRun>; 10] = [
     column("Began (UTC)").class("date").of(|sync| Cell::At(Some(sync.run.began_at))),
-    column("Took").class("number").of(|sync| Cell::exact(Some(sync.took()))),
+    column("Took").class("number").of(|sync| Cell::exact(sync.took())),
     column("Keys").class("number").of(|sync| Cell::exact(Some(show::known_count(sync.report.keys_listed)))),
     column("Newly read").class("number").of(|sync| Cell::exact(Some(show::known_count(sync.report.readings_recorded)))),
     column("Disabled").class("number").of(|sync| Cell::exact(Some(show::known_count(sync.report.orphans_disabled)))),
@@ -118,13 +116,17 @@ fn signed(amount: Usd) -> String {
 
 #[cfg(test)]
 mod tests {
+    use bursar_core::store::BegunBy;
+
     use super::*;
 
     #[test]
     fn a_run_takes_milliseconds_seconds_or_minutes_and_a_report_that_cannot_be_read_says_so() {
         assert_eq!([length(250), length(1_250), length(185_000)], ["250 ms", "1.2 s", "3 min 5 s"]);
         let at = "2026-11-20T00:20:00Z".parse().unwrap();
-        let of = |report: &str| SyncRun::of(Run::ended(at, at, true, report.to_owned()));
+        let of = |report: &str| {
+            SyncRun::of(Run { ended_at: Some(at), report: report.to_owned(), ..Run::begun(at, at, BegunBy::Night) })
+        };
         assert_eq!(of("<html>").report.problems, ["the report of this run cannot be read"]);
         assert_eq!(of(r#"{"account_balance_usd": null}"#).balance(), None);
         assert_eq!(of(r#"{"account_balance_usd": "-1.500000"}"#).balance(), Some(Usd::from_micros(-1_500_000)));

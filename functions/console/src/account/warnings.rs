@@ -3,13 +3,15 @@
 
 use bursar_core::domain::credit::{BalanceNeed, Basis, DAYS_TO_BUY, Purchase};
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
-use bursar_core::store::{Checkpoint, SyncState};
+use bursar_core::store::{StubbornDisable, SyncState};
 
 use super::syncs::SyncRun;
 use crate::prelude::*;
 
 /// The time without a complete sync after which a person must look.
 const COMPLETE_WITHIN: SignedDuration = SignedDuration::from_hours(26);
+/// The time that a run has.
+const RUNS_FOR: SignedDuration = SignedDuration::from_mins(15);
 
 pub(super) struct AccountFacts<'a> {
     pub(super) state: &'a SyncState,
@@ -18,8 +20,6 @@ pub(super) struct AccountFacts<'a> {
     /// The expenses that the balance must cover soon.
     pub(super) need: BalanceNeed,
     pub(super) runs: &'a [SyncRun],
-    /// The checkpoint of a run that is still to be continued.
-    pub(super) left: Option<&'a Checkpoint>,
     pub(super) alarms: &'a [Alarm],
     pub(super) admins: usize,
 }
@@ -32,8 +32,14 @@ pub(super) fn of(known: &AccountFacts<'_>, now: Moment) -> Vec<String> {
             Some(at) => format!("No check at OpenRouter was complete for more than 26 hours. The last complete one began at {}. The table of the last checks below says why.", utc(at)),
             None => "No check at OpenRouter has been complete yet.".to_owned(),
         }),
-        known.runs.first().filter(|sync| !sync.run.complete).map(incomplete),
-        known.left.and_then(|left| waiting(left, now)),
+        known.runs.first().and_then(|sync| incomplete(sync, now)),
+        (!known.state.closed_workspaces.is_empty()).then(|| {
+            format!(
+                "The management key may not open these workspaces, and nothing is read or ended there: {}.",
+                known.state.closed_workspaces.join(", ")
+            )
+        }),
+        stubborn(&known.state.stubborn),
         short.map(|short| {
             let of = match known.need.basis {
                 Basis::TwoWeeks => "what two weeks use at the present pace",
@@ -54,33 +60,42 @@ pub(super) fn of(known: &AccountFacts<'_>, now: Moment) -> Vec<String> {
     warnings.into_iter().flatten().collect()
 }
 
-fn incomplete(sync: &SyncRun) -> String {
-    match sync.report.problems.first() {
-        Some(problem) => format!("The last check was not complete: {problem}"),
-        None => "The last check was not complete, and its report does not say why.".to_owned(),
+/// The warning about the newest run, if it ended, or died, without being complete.
+fn incomplete(sync: &SyncRun, now: Moment) -> Option<String> {
+    let is_under_way = sync.run.ended_at.is_none() && now < sync.run.began_at + RUNS_FOR;
+    if sync.run.complete || is_under_way {
+        return None;
     }
+    let why = match sync.report.problems.first() {
+        _ if sync.run.ended_at.is_none() => "it did not reach its end",
+        Some(problem) => problem.trim_start_matches("this run is not complete: "),
+        None => "its report does not say why",
+    };
+    let again = match sync.run.again_at(now) {
+        Some(at) => format!("It is begun again by itself at about {}.", utc(at)),
+        None => "The next begins with the coming night.".to_owned(),
+    };
+    Some(format!("The last check was not complete: {why}. {again}"))
 }
 
-/// The warning about a run that waits before it is continued.
-fn waiting(left: &Checkpoint, now: Moment) -> Option<String> {
-    let delay = left.delay.as_ref().filter(|delay| now < delay.due)?;
-    let tries = match delay.tries {
-        1 => "once".to_owned(),
-        tries => format!("{tries} times"),
-    };
-    Some(format!(
-        "The check that began at {} has not ended: {}. It was tried {tries} and goes on by itself after {}, for six hours in all.",
-        utc(left.began_at),
-        delay.why,
-        utc(delay.due)
-    ))
+/// The warning about keys whose disable fails night after night.
+fn stubborn(disables: &[StubbornDisable]) -> Option<String> {
+    let stubborn: Vec<&str> = disables.iter().filter(|of| of.nights > 2).map(|of| &*of.which).collect();
+    (!stubborn.is_empty()).then(|| {
+        format!(
+            "OpenRouter refuses night after night to disable these: {}. Disable them there by hand.",
+            stubborn.join(", ")
+        )
+    })
 }
 
 /// Whether the management key fails: the newest run listed no key and raised today's alarm, or something
 /// raised it after that run.
 fn management_key_fails(known: &AccountFacts<'_>) -> bool {
     let mut refused = known.alarms.iter().filter(|alarm| alarm.cause == Cause::ManagementKey);
-    if refused.any(|alarm| known.runs.first().is_none_or(|sync| sync.run.ended_at < alarm.found_at)) {
+    if refused.any(|alarm| {
+        known.runs.first().is_none_or(|sync| sync.run.ended_at.unwrap_or(sync.run.began_at) < alarm.found_at)
+    }) {
         return true;
     }
     let is_empty = |sync: &&SyncRun| !sync.run.complete && sync.report.keys_listed == Some(0);

@@ -169,7 +169,7 @@ fn switched_off([sweeps, recoveries, stops]: [u32; 3], bound: u32, keys: &[Strin
         ("Keys of students, missing or switched off at OpenRouter", stops),
     ];
     let counts = counts.into_iter().filter(|(_, count)| *count > 0);
-    let counts = counts.chain([("Most that Bursar switches off by itself", bound)]);
+    let counts = counts.chain([("Most that Bursar switches off by itself in a day", bound)]);
     let mut facts: Vec<_> = counts.map(|(name, count)| (name, count.to_string())).collect();
     if !keys.is_empty() {
         let more = usize::try_from(count).unwrap_or(usize::MAX).saturating_sub(keys.len());

@@ -56,7 +56,7 @@ async fn alarms() {
     insta::assert_snapshot!(mails.join("\n\n"), @"
     30 keys would have been switched off; Bursar did not do it
     Keys that nobody was shown: 30
-    Most that Bursar switches off by itself: 5
+    Most that Bursar switches off by itself in a day: 5
     Found: 20 Nov 2026, 10:00 UTC
     All of them are as they were: so many at once can mean that the table was restored from an earlier moment. The account page names the keys. Find out why. If it is right, press the button there, and they are switched off in the next check; until then nothing happens to them.
     Open the account: https://bursar.example.edu/console/account

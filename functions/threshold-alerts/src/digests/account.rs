@@ -71,7 +71,7 @@ impl Look<'_> {
             found.into_iter().partition(|key| key.created_at.is_some_and(|made| made <= born));
         let (programmes, further) = self.lines(&sync, weeks[0]).await?;
         let (residual, residual_grew) = residual(&days, weeks[0]);
-        let held_back = sync.held_back.as_ref().filter(|held| held.released_by.is_none());
+        let held_back = sync.held_back.as_ref().filter(|held| held.release.is_none());
         Ok(AccountDigest {
             week: due.week,
             found_at: self.now,

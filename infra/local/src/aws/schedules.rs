@@ -207,7 +207,11 @@ impl Inner {
     }
 
     fn line(&self, function: FunctionName, input: &Value) -> Option<&Arc<Line>> {
-        self.lines.iter().find(|line| line.schedule.function == function && line.schedule.input() == *input)
+        // A person sends `{}` in the place of a schedule's own event.
+        let is_its = |line: &&Arc<Line>| {
+            line.schedule.input() == *input || (line.schedule.task.is_none() && *input == serde_json::json!({}))
+        };
+        self.lines.iter().filter(|line| line.schedule.function == function).find(is_its)
     }
 
     fn set_last(&self, line: &Line, last: Moment) -> Result<()> {

@@ -103,7 +103,7 @@ pub static READERS: [StreamReader; 2] = [
 #[derive(Clone, Copy)]
 pub struct Schedule {
     pub function: FunctionName,
-    /// What its input asks for; the sync of all has the empty input.
+    /// What its input asks for; without one it gets what a schedule sends by itself.
     pub task: Option<&'static str>,
     pub every: SignedDuration,
     /// How often a failed run is tried again before it is a dead letter.
@@ -121,6 +121,7 @@ pub const SCHEDULES: [Schedule; 5] = [
 
 impl Schedule {
     pub fn input(&self) -> Value {
-        self.task.map_or_else(|| json!({}), |task| json!({ "task": task }))
+        let own = || json!({"source": "aws.events", "detail-type": "Scheduled Event"});
+        self.task.map_or_else(own, |task| json!({ "task": task }))
     }
 }

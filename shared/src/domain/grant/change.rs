@@ -40,8 +40,6 @@ pub enum DependsOn {
     GrantAlone,
     /// An edit of the programme's settings, or its end, makes it be decided again.
     Settings,
-    /// So does a reading of one of the grant's keys.
-    SettingsAndReadings,
 }
 
 /// What tells of a change later.
@@ -66,7 +64,7 @@ pub enum Mark {
     Missing,
     Gone,
     Read,
-    /// What was left of a key that is gone is given back.
+    /// What was left of a key that is gone is promised no longer.
     RestGivenBack,
     /// A rule will end the key, of which the student is mailed.
     Announced,
@@ -76,14 +74,14 @@ pub enum Mark {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unchanged;
 
+/// What a change reserves more in the budget. Nothing is given back but by the next count of the whole budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BudgetChange {
     None,
-    /// Reserves more, if there is room.
+    /// If there is room.
     Take(Usd),
-    /// Reserves more, whether there is room or not: what can be spent already can only be counted.
+    /// Whether there is room or not: what can be spent already can only be counted.
     TakeAnyway(Usd),
-    GiveBack(Usd),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -150,7 +150,7 @@ impl View {
     }
 
     /// Gives the grant a cap of its own, or takes it away again. The reservation in the budget grows at once. What a
-    /// lower cap frees is given back once the provider confirmed the lower limit and the key was read.
+    /// lower cap frees is free at the next count, once the provider confirmed the lower limit and the key was read.
     pub fn set_cap(
         &self,
         cap: Option<Usd>,

@@ -95,7 +95,22 @@ impl View {
         Ok(change.audited(Act::Stopped, &self.grant, Some(Stopped::GoneAtProvider.as_str().to_owned())))
     }
 
-    /// Gives back what was left of the limits of keys that are gone, after a complete run found no
+    /// Marks a key that neither a listing nor a query for it found. Returns `Unchanged` if it is marked already.
+    pub fn not_listed(&self, epoch: Epoch, key: &KeyHash, now: Moment) -> Result<Change, Unchanged> {
+        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
+        let attempt = change.attempt_not_gone(epoch, key).filter(|attempt| attempt.unlisted_since.is_none());
+        attempt.ok_or(Unchanged)?.unlisted_since = Some(now);
+        Ok(change.marked(Mark::Missing))
+    }
+
+    /// Takes the mark of a key that was not found away, since it is there. Returns `Unchanged` if it has none.
+    pub fn found_again(&self, epoch: Epoch, key: &KeyHash) -> Result<Change, Unchanged> {
+        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
+        change.attempt_with(epoch, key).and_then(|attempt| attempt.unlisted_since.take()).ok_or(Unchanged)?;
+        Ok(change.marked(Mark::Missing))
+    }
+
+    /// Promises what was left of the limits of keys that are gone no longer, after a complete run found no
     /// residual but the one told. Returns `Unchanged` if nothing of that kind is reserved.
     pub fn give_back_rest(&self, matched_at: Moment) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);

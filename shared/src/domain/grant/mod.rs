@@ -189,6 +189,8 @@ pub struct Attempt {
     pub read_at: Option<Moment>,
     pub put_off: Option<OrderBackoff>,
     pub missing_since: Option<Moment>,
+    /// When a listing lacked the key and the provider did not find it, unless it was found since.
+    pub unlisted_since: Option<Moment>,
     /// For a key that is gone: the time since which the rest of its limit stays reserved. It does until the
     /// account's sums show that it was not used.
     pub rest_promised_since: Option<Moment>,
@@ -334,6 +336,7 @@ impl Attempt {
             read_at: None,
             put_off: None,
             missing_since: None,
+            unlisted_since: None,
             rest_promised_since: None,
             gone: None,
         }

@@ -44,7 +44,7 @@ pub enum OrderKind {
     /// Puts the key under the guardrail of its rules.
     Rules,
     On,
-    /// Reads what a key used, so that the rest of its reservation can be given back.
+    /// Reads what a key used, so that the next count can free the rest of its reservation.
     Read,
 }
 
@@ -196,7 +196,7 @@ impl Attempt {
     pub(super) fn note_gone(&mut self, gone: KeyAbsence, now: Moment) {
         self.gone = Some(gone);
         (self.limit_ordered, self.rules_ordered, self.put_off) = (None, None, None);
-        (self.read_at, self.missing_since) = (None, None);
+        (self.read_at, self.missing_since, self.unlisted_since) = (None, None, None);
         if !matches!(self.switch, SwitchState::Off { .. }) {
             self.switch = SwitchState::Off { at: now };
         }

@@ -1,4 +1,4 @@
-//! What a grant can still cost, its reservation: the one sum that every act moves the budget by, and that the sync counts anew.
+//! What a grant can still cost, its reservation: the one sum by which an act takes from the budget, and which the sync counts anew.
 //!
 //! It is what the grant spent, what this window can still cost, and the same for each later window. This window costs the larger
 //! of the cap and of what a key may spend that is not known to be off and read.
@@ -6,15 +6,12 @@
 //! An act that needs room in the budget asks for it and may be refused. What is found to be spendable already, such as a key that
 //! somebody enabled again, is counted whether there is room or not.
 //!
-//! Nothing is given back before the provider confirmed the disable or the lower limit. Then the key must have been read a quarter
-//! of an hour later. So revoking, ending, handing back, disuse, a drop after its week and a lower cap give back alike. For one
-//! press the key is read by its hash, for everything else by the next listing. A student's own replacement has its final reading
-//! at once, since later use lowers the next limit.
+//! No act gives anything back. A key costs its limit until the provider confirmed the disable or the lower limit and the key was read a
+//! quarter of an hour later; the next count of the whole budget, which the nightly sync makes, then frees the rest. So revoking, ending,
+//! handing back, disuse, a drop after its week and a lower cap all free it overnight.
 //!
 //! The rest of the limit of a key that is gone stays promised until a complete run finds no residual but the one that admins were
 //! told.
-
-use std::cmp::Ordering;
 
 use super::*;
 
@@ -127,8 +124,8 @@ impl View {
         Reservation { grant: &self.grant, readings: &self.readings, settings, read_until: self.budget.counted_at }
     }
 
-    /// Gives back what a key's final reading leaves of its reservation, after its disable or lower limit was
-    /// confirmed. Returns `Unchanged` if no reading is wanted any more.
+    /// Records the final reading of a key, after its disable or lower limit was confirmed. Returns `Unchanged` if no
+    /// reading is wanted any more.
     pub fn read_for_the_last_time(&self, reading: &Reading) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         let attempt = change.attempt_mut(reading.epoch).ok_or(Unchanged)?;
@@ -142,56 +139,48 @@ impl View {
 }
 
 impl<L> Change<L> {
-    /// Takes the grant's added cost out of the budget, or gives back what it costs less. `None` if the budget has
-    /// no room.
+    /// Takes the grant's added cost out of the budget. `None` if the budget has no room.
     pub(super) fn with_room(mut self, view: &View, now: Moment) -> Option<Change<L>> {
-        self.budget = self.budget_change(view, now);
-        let has_room = !matches!(self.budget, BudgetChange::Take(more) if !view.budget.has_room_for(more));
-        has_room.then_some(self)
+        let more = self.added_cost(view, now);
+        if !more.is_zero() {
+            self.budget = BudgetChange::Take(more);
+        }
+        (more.is_zero() || view.budget.has_room_for(more)).then_some(self)
     }
 
-    /// Moves the budget by the change of the grant's cost, for acts that do not ask for room. What can be spent
+    /// Takes the grant's added cost, for acts that do not ask for room. What can be spent
     /// already is counted whether there is room or not; use beyond a limit is counted by the sync.
     ///
-    /// An act that decides under which cap the grant has its reservation moves the budget in any case, if only by nothing. So it cannot
+    /// An act that decides under which cap the grant has its reservation writes the budget in any case. So it cannot
     /// pass an edit of caps that was reckoned on the grant as it was.
     #[must_use]
     pub fn counted(mut self, view: &View, now: Moment) -> Change<L> {
-        if self.budget == BudgetChange::None {
-            self.budget = match self.budget_change(view, now) {
-                BudgetChange::Take(_) if self.reading.is_some() => BudgetChange::None,
-                BudgetChange::Take(more) => BudgetChange::TakeAnyway(more),
-                other => other,
-            };
+        let more = self.added_cost(view, now);
+        if self.budget == BudgetChange::None && self.reading.is_none() && !more.is_zero() {
+            self.budget = BudgetChange::TakeAnyway(more);
         }
         let basis = |grant: &Grant| (grant.own_cap, grant.group.clone(), grant.has_reservation);
         if self.budget == BudgetChange::None && self.grant.has_reservation && basis(&self.grant) != basis(&view.grant) {
             self.budget = BudgetChange::TakeAnyway(Usd::ZERO);
         }
-        match self.budget {
-            BudgetChange::None => {}
-            BudgetChange::Take(_) | BudgetChange::TakeAnyway(_) => self.depends_on = DependsOn::Settings,
-            // What is given back was reckoned from the readings, and would be too much after another.
-            BudgetChange::GiveBack(_) => self.depends_on = DependsOn::SettingsAndReadings,
+        if self.budget != BudgetChange::None {
+            self.depends_on = DependsOn::Settings;
         }
         self
     }
 
-    /// The change of the budget. A reservation is worth less each time a window turns. So an amount counted for a
-    /// later instant is not given back as of an earlier one.
-    fn budget_change(&self, view: &View, now: Moment) -> BudgetChange {
-        let now = view.budget.counted_at.map_or(now, |counted| counted.max(now));
-        let mut after = View { grant: self.grant.clone(), ..view.clone() };
-        if let Some(reading) = &self.reading {
-            after.readings.retain(|known| known.epoch != reading.epoch);
-            after.readings.push(reading.clone());
-        }
-        let more = after.reservation().cost(now) - view.reservation().cost(now);
-        match more.cmp(&Usd::ZERO) {
-            Ordering::Greater => BudgetChange::Take(more),
-            Ordering::Less => BudgetChange::GiveBack(Usd::ZERO - more),
-            Ordering::Equal => BudgetChange::None,
-        }
+    /// How much more the grant costs. A reservation is worth less each time a window turns, so what was counted for a later instant is not
+    /// reckoned as of an earlier one.
+    fn added_cost(&self, view: &View, now: Moment) -> Usd {
+        let counted_at = view.budget.counted_at;
+        let at = counted_at.map_or(now, |counted| counted.max(now));
+        let more = |read_until| {
+            let before = Reservation { read_until, ..view.reservation() };
+            let after = Reservation { grant: &self.grant, ..before };
+            (after.cost(at) - before.cost(at)).or_zero()
+        };
+        // A count that is under way may have read the keys since the last, and free what they left.
+        more(counted_at).max(more(Some(now)))
     }
 }
 

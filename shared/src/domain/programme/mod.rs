@@ -167,14 +167,14 @@ pub struct Budget {
     pub reserved: Usd,
     /// The part of it that foreign keys of this programme spent. Nothing bounds what they still can spend.
     pub assigned: Usd,
-    /// The instant for which the sync last recomputed `reserved`. A reservation is worth less as time passes, so
-    /// nothing is given back as of an earlier instant.
+    /// The instant for which the sync last counted `reserved` anew. A reservation is worth less as time passes, so nothing is
+    /// reckoned as of an earlier instant.
     pub counted_at: Option<Moment>,
     /// Who has no reservation yet: counted by the sync and at the end of each job, and moved by what moves this item anyway.
     pub unreserved: Unreserved,
     /// Whether any key of it was ever shown; from then on the reset, the time zone and what a limit counts are fixed.
     pub shown: bool,
-    /// The version, which every act that moves `reserved` increases, so that a recount which missed such an
+    /// The version, which every act that moves `reserved` increases, so that an edit of caps which missed such an
     /// act is not written.
     pub version: u64,
 }

@@ -44,6 +44,14 @@ impl Unreserved {
         }
     }
 
+    /// By how many the counts are above those of another, by cap, where they differ.
+    pub fn beyond(&self, other: &Unreserved) -> Vec<(String, i64)> {
+        let caps: BTreeSet<&String> = self.0.keys().chain(other.0.keys()).collect();
+        let count = |of: &Unreserved, cap: &str| of.0.get(cap).copied().unwrap_or_default();
+        let beyond = caps.into_iter().map(|cap| (cap.clone(), count(self, cap) - count(other, cap)));
+        beyond.filter(|(_, more)| *more != 0).collect()
+    }
+
     pub fn people(&self) -> u64 {
         self.0.values().map(|people| u64::try_from(*people).unwrap_or(0)).sum()
     }

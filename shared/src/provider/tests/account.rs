@@ -80,7 +80,8 @@ fn fingerprint(key: &str) -> Fingerprint {
 }
 
 fn known_by(key: &str, listed: &[usize]) -> KnownAccount {
-    KnownAccount { management_key: fingerprint(key), listed: listed.iter().map(|number| hash(*number)).collect() }
+    let listed = listed.iter().map(|number| hash(*number)).collect();
+    KnownAccount { management_key: fingerprint(key), listed, of_each_workspace: BTreeMap::new() }
 }
 
 async fn check(provider: &Provider, account: &KnownAccount) -> &'static str {

@@ -91,6 +91,11 @@ impl ProviderError {
         matches!(self, ProviderError::Refused { trouble, .. } if trouble.status == Some(404))
     }
 
+    /// Whether a management key that works may not do just this, such as list a workspace of others.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, ProviderError::Later { trouble, .. } if trouble.status == Some(403))
+    }
+
     pub fn may_pass(&self) -> bool {
         matches!(self, ProviderError::Later { .. } | ProviderError::Unknown { .. })
     }

@@ -81,15 +81,15 @@ struct ArrivedPage {
 }
 
 /// The page that was trusted last.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default)]
 struct BelievedPage {
     end: usize,
     ids: HashSet<String>,
 }
 
-/// The progress of a list, from which another reader can go on.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ListPosition {
+/// How far a list was read.
+#[derive(Debug, Default)]
+struct ListPosition {
     next: usize,
     last: BelievedPage,
     has_begun: bool,
@@ -123,11 +123,6 @@ impl<T: ListRow> PageReader<T> {
         }
     }
 
-    /// A reader that goes on at the position at which another stopped.
-    pub(crate) fn from(self, at: ListPosition) -> PageReader<T> {
-        PageReader { at, ..self }
-    }
-
     /// Every row to the end of the list, once. Each answer has a deadline of its own.
     pub(crate) async fn all(mut self, deadline: impl Fn() -> Deadline) -> Result<Vec<T>, ProviderError> {
         let mut seen = HashSet::new();
@@ -136,10 +131,6 @@ impl<T: ListRow> PageReader<T> {
             all.extend(page.rows.into_iter().filter(|row| seen.insert(row.id().map(str::to_owned))));
         }
         Ok(all)
-    }
-
-    pub(crate) fn position(&self) -> ListPosition {
-        self.at.clone()
     }
 
     /// The next page; `None` after the end. It may repeat rows of any page before, and holds all that are

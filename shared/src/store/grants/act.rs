@@ -15,18 +15,14 @@
 //! A change says by which audit entry it is told, or which mark it leaves ([`Logged`]); nothing else writes a grant that is there.
 
 use crate::domain::grant::{
-    AnnouncedEnd, Attempt, BudgetChange, Change, ChangeRefused, DependsOn, Logged, MoreListing, Notice, NoticeDelivery,
-    PersonChange, Reading, Rule, Unchanged,
+    AnnouncedEnd, BudgetChange, Change, ChangeRefused, DependsOn, Logged, MoreListing, Notice, NoticeDelivery,
+    PersonChange, Rule, Unchanged,
 };
 use crate::domain::mail::failure::FailureScope;
 use crate::domain::values::window::end_of_utc_day;
 use crate::store::grants::view::{AS_READ, as_read};
 use crate::store::prelude::*;
 use crate::store::{FiledMail, KnownAddress};
-
-/// The most readings that one transaction checks, of its hundred parts. No grant uses keys of so many
-/// attempts in one window.
-const MOST_READINGS: usize = 90;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ActOutcome<T, R> {
@@ -174,9 +170,6 @@ pub(crate) fn transaction_of(
 ) -> Result<Told, StoreError> {
     let grant = change.grant();
     let mut transaction = transaction.replace(grant, view.grant.version)?;
-    if change.depends_on() == DependsOn::SettingsAndReadings {
-        transaction = with_readings_unchanged(transaction, view, change.reading())?;
-    }
     if let Some(reading) = change.reading() {
         transaction = match view.reading(reading.epoch) {
             Some(known) => transaction.create_or_replace(reading, AS_READ, &as_read(known))?,
@@ -247,27 +240,9 @@ fn with_enrolment_moved(
     Ok(transaction)
 }
 
-fn with_readings_unchanged(
-    mut transaction: Transaction,
-    view: &View,
-    written: Option<&Reading>,
-) -> Result<Transaction, StoreError> {
-    let grant = &view.grant;
-    let is_written = |attempt: &&Attempt| written.is_some_and(|reading| reading.epoch == attempt.epoch);
-    for attempt in grant.attempts.iter().rev().take(MOST_READINGS).filter(|attempt| !is_written(attempt)) {
-        let key = Reading::key_of(&grant.programme, &grant.id, attempt.epoch);
-        transaction = match view.reading(attempt.epoch) {
-            Some(reading) => transaction.check(&key, AS_READ, &as_read(reading))?,
-            None => transaction.check(&key, "attribute_not_exists(pk)", &[])?,
-        };
-    }
-    Ok(transaction)
-}
-
 /// Updates the budget in place, so that claims of one programme do not each have to read what the other wrote.
 ///
-/// Taking requires the limit that was read, and room. Giving back requires that the budget was not recomputed
-/// since, since less may then be counted for the reservation. The first key shown in a programme sets `shown`.
+/// Taking requires the limit that was read, and room. The first key shown in a programme sets `shown`.
 fn move_budget(transaction: Transaction, view: &View, change: &Change) -> Result<Transaction, StoreError> {
     let (budget, grant) = (&view.budget, change.grant());
     let is_first = grant.ever_shown && !budget.shown;
@@ -282,13 +257,6 @@ fn move_budget(transaction: Transaction, view: &View, change: &Change) -> Result
             (Some(amount), "budget_limit = :limit AND reserved <= :room", vec![limit, room])
         }
         BudgetChange::TakeAnyway(amount) => (Some(amount), "attribute_exists(pk)", Vec::new()),
-        BudgetChange::GiveBack(amount) => match budget.counted_at {
-            Some(at) => {
-                let counted_at = (":counted_at", number(at.as_millisecond()));
-                (Some(Usd::ZERO - amount), "counted_at = :counted_at", vec![counted_at])
-            }
-            None => (Some(Usd::ZERO - amount), "attribute_exists(pk) AND attribute_not_exists(counted_at)", Vec::new()),
-        },
     };
     let mut set = Vec::new();
     if is_first {

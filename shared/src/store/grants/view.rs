@@ -129,9 +129,8 @@ impl Table {
 
     /// A grant with everything that an act on it is decided on.
     ///
-    /// The reads need no order, because the write is conditional on the grant's version and on the budget. Where
-    /// it gives money back it is conditional on the readings too, which otherwise only grow. And a programme
-    /// that closes ends each of its grants.
+    /// The reads need no order, because the write is conditional on the grant's version and on the budget. It
+    /// never gives money back, and readings only grow. And a programme that closes ends each of its grants.
     pub async fn view(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Option<View>, StoreError> {
         let (programme, budget, grant, readings) = tokio::try_join!(
             self.get(Programme::key_of(programme)),

@@ -186,8 +186,8 @@ struct Before {
 }
 
 impl Table {
-    /// Edits a programme that was read before. What its reservations cost more is reserved at once; what they cost less is given back
-    /// after the provider has confirmed the lower limits.
+    /// Edits a programme that was read before. What its reservations cost more is reserved at once; what they cost less is free at
+    /// the next count, after the provider has confirmed the lower limits.
     pub async fn edit(&self, id: &ProgrammeId, edit: &Edit, by: Author<'_>) -> Result<EditOutcome, StoreError> {
         self.carry_through(by.deadline, || async {
             // The budget comes first: its version shows that no reservation was taken since.
@@ -342,7 +342,7 @@ impl Before {
     }
 }
 
-/// Moves the budget. Where costs move, no reservation may have been taken or given back since it was read; otherwise it only needs the room
+/// Moves the budget. Where costs move, no reservation may have been taken and nothing counted since it was read; otherwise it only needs the room
 /// for what is reserved.
 fn with_budget(
     transaction: Transaction,

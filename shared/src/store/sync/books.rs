@@ -1,5 +1,5 @@
 //! What runs of the sync read and reckoned: the account's money on each day, the foreign keys, the totals of a programme and of its
-//! groups, the use by model, and the report of each run that ended. The sync decides what is written,
+//! groups, the use by model, and each run with its report. The sync decides what is written,
 //! [`models`](crate::domain::usage::models) whose use it is.
 
 use crate::domain::grant::{MoreListing, ShownState};
@@ -7,6 +7,7 @@ use crate::domain::ledger::cut::LifetimeUse;
 use crate::domain::ledger::foreign::KeyOwner;
 use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::programme::request::Request;
+use crate::domain::programme::unreserved::Unreserved;
 use crate::domain::usage::forecast::StandingOut;
 use crate::domain::usage::models::{GrantRows, ModelUse, cut};
 use crate::store::items::MOST_IN_A_PART;
@@ -436,28 +437,188 @@ fn owners_of_names<'a>(owned: &'a [OwnedKey], foreign: &[ForeignKey]) -> HashMap
     owners
 }
 
-/// One run of the sync that ended: its report, kept for a year.
+/// One run of the sync, on record from its beginning for a year.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     pub run: Ulid,
     pub began_at: Moment,
-    pub ended_at: Moment,
+    /// The beginning of the night to which it belongs: its own, or that of the run that it repeats.
+    pub night: Moment,
+    pub begun_by: BegunBy,
+    /// `None` while it is under way, and of one that died.
+    pub ended_at: Option<Moment>,
     pub complete: bool,
-    /// The report, as JSON text.
+    /// The report, as JSON text, once it has ended.
     pub report: String,
 }
 
 stored! {
     Run |it| (run: Ulid = it.run) => key("RUNS", run.to_string());
     list all() => begin("RUNS", "");
-    expires it.ended_at + RUN_KEPT
+    expires it.began_at + RUN_KEPT
 }
 
 pub(crate) const RUN_KEPT: SignedDuration = SignedDuration::from_hours(366 * 24);
 
+/// Who began a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BegunBy {
+    /// The night's schedule.
+    Night,
+    /// The schedule of each quarter of an hour, since the night is not complete, or an admin let something be done.
+    Quarter,
+    Person,
+}
+
+/// The most caps whose counts one write moves, since an expression has 4 KB; the next count moves the rest.
+const MOST_CAPS: usize = 25;
+
+/// The quarters of an hour after the beginning of a night at which a run is begun again while the newest is not complete.
+const AGAIN_AFTER: [i64; 7] = [1, 2, 4, 8, 16, 32, 64];
+/// The time without a run after which one is overdue: a day, and the minutes by which schedules may be late.
+const OVERDUE: SignedDuration = SignedDuration::from_mins(24 * 60 + 10);
+/// A schedule may come this much early.
+const EARLY: SignedDuration = SignedDuration::from_mins(1);
+
 impl Run {
-    /// A run that ended now. Runs sort by when they ended.
-    pub fn ended(began_at: Moment, ended_at: Moment, complete: bool, report: String) -> Run {
-        Run { run: new_ulid(ended_at), began_at, ended_at, complete, report }
+    pub fn begun(now: Moment, night: Moment, begun_by: BegunBy) -> Run {
+        let run = new_ulid(now);
+        Run { run, began_at: now, night, begun_by, ended_at: None, complete: false, report: String::new() }
+    }
+
+    /// The night whose run is to be begun again in this quarter of an hour, this being the newest run: while that is not complete, seven
+    /// times, after longer and longer; and where none began for a day, a night of its own.
+    pub fn is_due_again(&self, now: Moment) -> Option<Moment> {
+        if self.began_at + OVERDUE <= now {
+            return Some(now);
+        }
+        let quarter = |at: Moment| at.duration_since(self.night).saturating_add(EARLY).as_mins() / 15;
+        let was_begun = self.begun_by != BegunBy::Person && quarter(self.began_at) == quarter(now);
+        (!self.complete && !was_begun && AGAIN_AFTER.contains(&quarter(now))).then_some(self.night)
+    }
+
+    /// When it is begun again next, if it is not complete.
+    pub fn again_at(&self, now: Moment) -> Option<Moment> {
+        let at = AGAIN_AFTER.map(|quarters| self.night + SignedDuration::from_mins(15 * quarters));
+        at.into_iter().find(|at| now < *at).filter(|_| !self.complete)
+    }
+}
+
+impl Table {
+    pub async fn begin_run(&self, run: &Run, deadline: Deadline) -> Result<(), StoreError> {
+        self.put_new(run, deadline).await.map(drop)
+    }
+
+    pub async fn end_run(&self, run: &Run, deadline: Deadline) -> Result<(), StoreError> {
+        self.write_alone(self.single().set(run)?, deadline).await.map(drop)
+    }
+
+    /// Writes the totals of a programme, then each of its groups' that changed, where groups have items of their own. So groups never
+    /// add up to more than their programme.
+    pub async fn note_totals(&self, totals: &Totals, deadline: Deadline) -> Result<(), StoreError> {
+        let (kept, groups) = KeptTotals::of(totals);
+        self.put_later(&kept, totals.as_of, deadline).await?;
+        let mut known = Vec::new();
+        if kept.groups_apart {
+            known = self.list(GroupTotals::of_programme(&totals.programme)).await?;
+        }
+        for group in groups {
+            let place = known.iter().position(|known| known.group == group.group);
+            if place.map(|place| known.swap_remove(place)).is_none_or(|known| known.used != group.used) {
+                self.put_later(&group, group.as_of, deadline).await?;
+            }
+        }
+        for gone in known {
+            let as_of = [(":as_of", instant(totals.as_of))];
+            let removed = self.single().remove(&gone.key(), "attribute_not_exists(pk) OR as_of <= :as_of", &as_of)?;
+            self.write_alone(removed, deadline).await?;
+        }
+        Ok(())
+    }
+
+    /// Brings a budget to what its grants reserve at an instant, and the counts of who has no reservation, by adding the differences to what was
+    /// read before the grants. So what was taken meanwhile stays taken. Returns `false` when it was counted by another run, or the
+    /// settings were edited, since then.
+    pub async fn recount_budget(
+        &self,
+        programme: &Programme,
+        read: &Budget,
+        (reserved, unreserved): (Usd, &Unreserved),
+        at: Moment,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        let mut values = vec![
+            (":more".to_owned(), number((reserved - read.reserved).micros())),
+            (":at".to_owned(), instant(at)),
+            (":one".to_owned(), number(1)),
+        ];
+        let mut set = String::from("SET counted_at = :at");
+        for (number_of, (cap, more)) in unreserved.beyond(&read.unreserved).into_iter().take(MOST_CAPS).enumerate() {
+            set += &format!(", unreserved.#{cap} = if_not_exists(unreserved.#{cap}, :none) + :more{number_of}");
+            values.push((format!(":more{number_of}"), number(more)));
+        }
+        if set.contains(":none") {
+            values.push((":none".to_owned(), number(0)));
+        }
+        let condition = match read.counted_at {
+            Some(counted_at) => {
+                values.push((":counted_at".to_owned(), instant(counted_at)));
+                "counted_at = :counted_at"
+            }
+            None => "attribute_exists(pk) AND attribute_not_exists(counted_at)",
+        };
+        let values: Vec<(&str, AttributeValue)> = values.iter().map(|(name, value)| (&**name, value.clone())).collect();
+        let expression = format!("{set} ADD reserved :more, version :one");
+        let transaction =
+            self.transaction().update(&Budget::key_of(&read.programme), &expression, condition, &values)?;
+        let version = [(":version", number(programme.version))];
+        let transaction = transaction.check(&Programme::key_of(&programme.id), "version = :version", &version)?;
+        self.commit_once(transaction.unaudited(Unaudited::Sync), deadline).await
+    }
+
+    /// Writes each grant's use by model on a day, if it changed. The first part comes last: it holds the number of parts.
+    pub async fn note_model_rows(&self, parts: &[ModelRows], deadline: Deadline) -> Result<(), StoreError> {
+        for part in parts.iter().rev() {
+            let known: Option<ModelRows> = self.get(part.key()).await?;
+            if known.is_none_or(|known| ModelRows { as_of: part.as_of, ..known } != *part) {
+                self.put_later(part, part.as_of, deadline).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_night_is_begun_again_seven_times_and_a_missing_one_once() {
+        let night: Moment = "2026-11-20T02:20:00Z".parse().unwrap();
+        let after = |minutes| night + SignedDuration::from_mins(minutes);
+        // The schedule's minutes, and the seconds by which it is late or early.
+        let mut newest = Run::begun(night, night, BegunBy::Night);
+        let mut begun = Vec::new();
+        for (quarter, jitter) in (1..=100).zip([0_i64, 20, -20].into_iter().cycle()) {
+            let now = after(15 * quarter) + SignedDuration::from_secs(jitter);
+            if newest.is_due_again(now) == Some(night) {
+                newest = Run::begun(now, night, BegunBy::Quarter);
+                begun.push(quarter);
+            }
+            assert_eq!(newest.is_due_again(now + SignedDuration::from_secs(15)), None, "twice in quarter {quarter}");
+        }
+        assert_eq!(begun, AGAIN_AFTER);
+        // One that a person begins uses up none of them, and a complete one ends them.
+        let pressed = Run::begun(after(15), night, BegunBy::Person);
+        assert_eq!(pressed.is_due_again(after(16)), Some(night));
+        assert_eq!(pressed.again_at(after(16)), Some(after(30)));
+        let complete = Run { complete: true, ..pressed };
+        assert_eq!((complete.is_due_again(after(30)), complete.again_at(after(30))), (None, None));
+        assert_eq!(
+            complete.is_due_again(after(15 + 24 * 60 + 10)),
+            Some(after(15 + 24 * 60 + 10)),
+            "a night of its own"
+        );
     }
 }

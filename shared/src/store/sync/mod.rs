@@ -1,3 +1,2 @@
 pub(super) mod books;
-pub(super) mod fenced;
 pub(super) mod state;

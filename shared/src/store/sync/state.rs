@@ -1,10 +1,11 @@
-//! The state of the sync from one run to the next: what a run would have done on its own and held back, because it was too much, which a
-//! person sees and may release; and keys that it did not find.
+//! The state of the sync from one run to the next: what a run would have done on its own judgement and held back, because it was too much,
+//! which a person sees and may release.
 
-use crate::domain::ledger::cut::Opening;
+use crate::domain::ledger::cut::{AccountCut, Opening};
 use crate::domain::values::id::KeyName;
-use crate::store::ForeignKey;
 use crate::store::prelude::*;
+use crate::store::table::meta::{SET_ACCOUNT, attribute_of};
+use crate::store::{KnownAccount, Meta};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncState {
@@ -28,13 +29,29 @@ pub struct SyncState {
     /// Keys that bear a grant's name where there is no such grant.
     pub orphan_names: Vec<OrphanName>,
     pub held_back: Option<HeldBack>,
-    /// The marks of what was released and is not done yet.
-    pub let_through: Option<Ulid>,
+    /// Since when each run met keys whose use it could not read.
+    pub unread_since: Option<Moment>,
+    /// Disables that failed in the newest run.
+    pub stubborn: Vec<StubbornDisable>,
+    /// Workspaces that the management key may not open.
+    pub closed_workspaces: Vec<String>,
+    /// The beginning of the newest run that wrote this: one that began before it changes nothing here.
+    pub run_began_at: Option<Moment>,
     pub version: u64,
 }
 
 stored! {
     SyncState |_| () => key(ACCOUNT, "SYNC")
+}
+
+/// A disable that failed, on so many nights.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StubbornDisable {
+    /// The key, or the grant whose keys were to be disabled.
+    pub which: String,
+    pub nights: u32,
+    /// The last day on which it failed.
+    pub last: Date,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,7 +92,7 @@ impl OrphanName {
     }
 }
 
-/// More acts than one run does on its own.
+/// More acts than the runs of a day do on their own judgement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldBack {
     pub at: Moment,
@@ -84,12 +101,21 @@ pub struct HeldBack {
     pub sweeps: u32,
     pub recoveries: u32,
     pub stops: u32,
-    /// How many of them a run over so many keys may do.
+    /// How many of them the runs of a day over so many keys may do.
     pub bound: u32,
-    /// The keys, those first that may be in use; when there are very many, not all.
-    pub keys: Vec<HeldKey>,
-    pub marks: Ulid,
-    pub released_by: Option<PersonId>,
+    /// The keys that a person may let the next run do, those first that may be in use: at most [`MOST_NAMED`].
+    pub keys: BTreeSet<HeldKey>,
+    pub release: Option<Release>,
+}
+
+/// The most held back keys that are named, and can be released at once.
+pub const MOST_NAMED: usize = 500;
+
+/// Who let the named keys be done, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    pub by: PersonId,
+    pub at: Moment,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -110,32 +136,17 @@ pub enum HeldAct {
     Sweep,
 }
 
-/// How many marks lie in one item, which has at most 400 KB.
-const MARKS_IN_A_PART: usize = 10_000;
-const MARK: usize = 33;
-/// How long marks are kept. Each run that needs them writes them again.
-pub(crate) const KEPT_FOR: SignedDuration = SignedDuration::from_hours(90 * 24);
-
-/// The mark of one thing that a run held back, by which a later run recognises it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct HeldMark {
-    pub act: HeldAct,
-    pub key: KeyHash,
-}
-
+/// The keys that the runs of a UTC day end on their own judgement, each once. They are counted here before the first is touched, so a day
+/// ends no more of them however often a run is begun again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HeldMarks {
-    pub(crate) marks: Ulid,
-    pub(crate) part: u32,
-    pub(crate) as_of: Moment,
-    #[serde(with = "serde_bytes")]
-    pub(crate) bytes: Vec<u8>,
+pub struct OwnJudgement {
+    pub day: Date,
+    pub keys: BTreeSet<KeyHash>,
+    pub version: u64,
 }
 
 stored! {
-    HeldMarks |it| (marks: Ulid = it.marks, part: u32 = it.part) => key(format!("HELD#{marks}"), format!("P#{part:05}"));
-    list of(marks: Ulid) => begin(format!("HELD#{marks}"), "P#");
-    expires it.as_of + KEPT_FOR
+    OwnJudgement |it| (day: Date = it.day) => key(ACCOUNT, format!("OWN#{day}"))
 }
 
 impl Table {
@@ -143,30 +154,71 @@ impl Table {
         Ok(self.get(SyncState::key_of()).await?.unwrap_or_default())
     }
 
-    /// Saves the marks of what was held back, or released and not done yet, under this name.
-    pub async fn keep_marks(
+    /// Adds keys to those that the day's runs end on their own judgement, unless they are then more than `bound`. Returns whether they
+    /// were added, or were there already.
+    pub async fn count_own_judgement(
         &self,
-        name: Ulid,
-        marks: &BTreeSet<HeldMark>,
-        as_of: Moment,
+        day: Date,
+        keys: &BTreeSet<KeyHash>,
+        bound: usize,
         deadline: Deadline,
-    ) -> Result<(), StoreError> {
-        let marks: Vec<&HeldMark> = marks.iter().collect();
-        for (some, part) in marks.chunks(MARKS_IN_A_PART).zip(0..) {
-            let bytes = some.iter().flat_map(|mark| mark.to_bytes()).collect();
-            self.put_later(&HeldMarks { marks: name, part, as_of, bytes }, as_of, deadline).await?;
+    ) -> Result<bool, StoreError> {
+        self.carry_through(deadline, || async {
+            let known = self.get(OwnJudgement::key_of(day)).await?;
+            let mut counted = known.unwrap_or(OwnJudgement { day, keys: BTreeSet::new(), version: 0 });
+            let before = counted.keys.len();
+            counted.keys.extend(keys.iter().cloned());
+            if counted.keys.len() > bound || counted.keys.len() == before {
+                return Ok(Round::Over(counted.keys.len() <= bound));
+            }
+            counted.version += 1;
+            let transaction = self.transaction().replace(&counted, counted.version - 1)?;
+            Ok(Round::Write(transaction.unaudited(Unaudited::Sync), true))
+        })
+        .await
+    }
+
+    /// Writes how the sync stands by the end of a run, with the run's cut and the keys by which the account is known, on condition that
+    /// nothing was written since it was read.
+    pub async fn conclude(
+        &self,
+        after: &SyncState,
+        cut: Option<&AccountCut>,
+        account: Option<&KnownAccount>,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.transaction().replace(after, after.version - 1)?;
+        // A written cut stays.
+        if let Some(cut) = cut
+            && self.get(AccountCut::key_of(cut.as_of)).await?.is_none()
+        {
+            transaction = transaction.create(cut)?;
         }
-        Ok(())
+        if let Some(account) = account {
+            let (set, values) = (SET_ACCOUNT, [(":account", attribute_of(account)?)]);
+            let (set, values) =
+                if account.listed.is_empty() { ("REMOVE account", &[][..]) } else { (set, &values[..]) };
+            transaction = transaction.update(&Meta::key_of(), set, "attribute_exists(pk)", values)?;
+        }
+        self.commit_once(transaction.unaudited(Unaudited::Sync), deadline).await
     }
 
-    pub async fn marks(&self, name: Ulid) -> Result<BTreeSet<HeldMark>, StoreError> {
-        let parts = self.list(HeldMarks::of(name)).await?;
-        let marks = parts.iter().flat_map(|part| part.bytes.as_chunks::<MARK>().0);
-        Ok(marks.filter_map(HeldMark::of_bytes).collect())
+    /// Notes that the use by model on these days is known.
+    pub async fn note_models_of(&self, (from, until): (Date, Date), deadline: Deadline) -> Result<(), StoreError> {
+        self.carry_through(deadline, || async {
+            let state = self.sync_state().await?;
+            if state.models_until.is_some_and(|known| until <= known) {
+                return Ok(Round::Over(()));
+            }
+            let after = state.with_models_of(from, until).next();
+            let transaction = self.transaction().replace(&after, after.version - 1)?;
+            Ok(Round::Write(transaction.unaudited(Unaudited::Sync), ()))
+        })
+        .await
     }
 
-    /// Releases what was held back at this instant for the next run, and nothing that was held back since; `false`
-    /// when there is only that.
+    /// Lets the next run do what was held back at this instant, which the next quarter of an hour begins. It lets nothing be done that was
+    /// held back since; `false` when there is only that.
     pub async fn release_held_back(
         &self,
         shown: Moment,
@@ -184,48 +236,17 @@ impl Table {
                 let is_done = |entry: &Entry| entry.what.act == Act::SafetyLimitReleased && entry.what.from == told;
                 return Ok(Round::Over(entries.iter().any(is_done)));
             };
-            if held.released_by.is_some() {
+            if held.release.is_some() {
                 return Ok(Round::Over(true));
             }
             let what = AuditDetail::new(Act::SafetyLimitReleased).changing(held.at, "released").noting(held.words());
             let entry = Entry::on_account(&Actor::Person(by.clone()), now, what);
-            let held_back = Some(HeldBack { released_by: Some(by.clone()), ..held.clone() });
+            let held_back = Some(HeldBack { release: Some(Release { by: by.clone(), at: now }), ..held.clone() });
             let released = SyncState { held_back, ..state }.next();
             let transaction = self.transaction().replace(&released, released.version - 1)?.told_by(&[entry])?;
             Ok(Round::Write(transaction, true))
         })
         .await
-    }
-
-    /// Since when a key is missing, unless a listing found it that began after the last run that did not.
-    pub async fn missing_since(&self, key: &KeyHash, listed_at: Option<Moment>) -> Result<Option<Moment>, StoreError> {
-        let known: Option<MissingKey> = self.get(MissingKey::key_of(key)).await?;
-        let known = known.filter(|known| listed_at.is_none_or(|listed_at| known.as_of >= listed_at));
-        Ok(known.map(|known| known.missing_since))
-    }
-}
-
-impl HeldMark {
-    fn to_bytes(&self) -> [u8; MARK] {
-        let mut bytes = [0; MARK];
-        bytes[0] = match self.act {
-            HeldAct::Recovery => b'r',
-            HeldAct::Stop => b's',
-            HeldAct::Sweep => b'o',
-        };
-        bytes[1..].copy_from_slice(&self.key.to_bytes());
-        bytes
-    }
-
-    fn of_bytes(bytes: &[u8; MARK]) -> Option<HeldMark> {
-        let (act, key) = bytes.split_first_chunk::<1>()?;
-        let act = match act {
-            b"r" => HeldAct::Recovery,
-            b"s" => HeldAct::Stop,
-            b"o" => HeldAct::Sweep,
-            _ => return None,
-        };
-        Some(HeldMark { act, key: KeyHash::of_bytes(key.first_chunk::<32>()?) })
     }
 }
 
@@ -250,23 +271,6 @@ impl HeldBack {
     pub fn count(&self) -> u32 {
         self.sweeps.saturating_add(self.recoveries).saturating_add(self.stops)
     }
-}
-
-/// How long a record is kept: long after the last run that looked, nothing follows from it.
-pub(crate) const MISSING_KEPT_FOR: SignedDuration = SignedDuration::from_hours(60 * 24);
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MissingKey {
-    pub key: KeyHash,
-    pub missing_since: Moment,
-    /// When the last run began that did not find it. A key that was listed later was not missing all the
-    /// time.
-    pub as_of: Moment,
-}
-
-stored! {
-    MissingKey |it| (hash: &KeyHash = &it.key) => key(ForeignKey::key_of(hash).item.pk, format!("MISSING#{hash}"));
-    expires it.as_of + MISSING_KEPT_FOR
 }
 
 #[cfg(test)]

@@ -56,8 +56,8 @@ kinds! {
     FiledMail = "filed-mail", SentAs = "sent-as", MailDay = "mail-day", RosterMails = "roster-mails",
     BulkStop = "bulk-stop", MailServer = "mail-server", MailRefusal = "mail-refusal", Alarm = "alarm",
     // Of the account, its keys and its syncs.
-    Meta = "meta", Lease = "lease", Run = "run", SyncState = "sync", CapScan = "cap-scan", MissingKey = "missing-key",
-    HeldMarks = "held-marks", Checkpoint = "checkpoint", CheckpointPart = "checkpoint-part", Account = "account",
+    Meta = "meta", Lease = "lease", Run = "run", SyncState = "sync", CapScan = "cap-scan",
+    OwnJudgement = "own-judgement", Account = "account",
     AccountDay = "account-day", AccountCut = "cut", CutKeys = "cut-keys", AccountDigest = "account-digest",
     MailedStatement = "mailed-statement", BalanceNotice = "balance-notice", ModelDay = "model-day",
     ModelRows = "model-rows", KeyOwner = "key-owner", AssignedUse = "assigned-use", ForeignAct = "foreign-act",

@@ -27,6 +27,8 @@ pub struct KnownAccount {
     ///
     /// Empty after a person confirmed another account: until the next complete sync any will do.
     pub listed: Vec<KeyHash>,
+    /// An enabled key of each workspace that had one: a management key that may not read it is for other workspaces.
+    pub of_each_workspace: BTreeMap<String, KeyHash>,
 }
 
 /// The time for creating the item, once in its life: two seconds for retries, and the rest for its first readers.
@@ -55,7 +57,11 @@ impl Table {
     pub async fn confirm_account(&self, management_key: &Fingerprint, by: Author<'_>) -> Result<(), StoreError> {
         self.carry_through(by.deadline, || async {
             let Some(meta) = self.get(Meta::key_of()).await? else { return Ok(Round::Over(())) };
-            let confirmed = KnownAccount { management_key: management_key.clone(), listed: Vec::new() };
+            let confirmed = KnownAccount {
+                management_key: management_key.clone(),
+                listed: Vec::new(),
+                of_each_workspace: BTreeMap::new(),
+            };
             if meta.account.as_ref() == Some(&confirmed) {
                 return Ok(Round::Over(()));
             }
@@ -82,12 +88,11 @@ pub(crate) fn attribute_of(value: &impl Serialize) -> Result<AttributeValue, Sto
     serde_dynamo::to_attribute_value(value).map_err(|error| StoreError::corrupt(&Meta::key_of(), Meta::KIND, &error))
 }
 
-/// A runner's lease. The fence grows with each holder, so that a stale one is recognised.
+/// The right of one runner until a time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
     pub lease: String,
     pub holder: String,
-    pub fence: u64,
     pub until: Moment,
 }
 
@@ -96,13 +101,13 @@ stored! {
 }
 
 impl Table {
-    /// Takes the lease for so long; `None` while another holder has it. The same holder may ask again.
+    /// Takes the lease until then; `None` while another holder has it. The same holder may ask again.
     pub async fn acquire(
         &self,
         name: &str,
         holder: &str,
         now: Moment,
-        length: SignedDuration,
+        until: Moment,
         deadline: Deadline,
     ) -> Result<Option<Lease>, StoreError> {
         self.carry_through(deadline, || async {
@@ -110,30 +115,20 @@ impl Table {
             if known.as_ref().is_some_and(|known| known.until > now && known.holder != holder) {
                 return Ok(Round::Over(None));
             }
-            let (fence, until) = known.map_or((0, Moment::UNIX_EPOCH), |known| (known.fence, known.until));
-            let lease =
-                Lease { lease: name.to_owned(), holder: holder.to_owned(), fence: fence + 1, until: now + length };
-            // One that was renewed since it was read is not taken over.
-            let as_read = [(":fence", number(fence)), (":until", instant(until))];
-            let taken =
-                self.transaction().create_or_replace(&lease, "(fence = :fence AND #until = :until)", &as_read)?;
+            let lease = Lease { lease: name.to_owned(), holder: holder.to_owned(), until };
+            // One that somebody else has taken since it was read is not taken over.
+            let as_read = [(":until", instant(known.map_or(Moment::UNIX_EPOCH, |known| known.until)))];
+            let taken = self.transaction().create_or_replace(&lease, "#until = :until", &as_read)?;
             Ok(Round::Write(taken.unaudited(Unaudited::Sync), Some(lease)))
         })
         .await
     }
 
-    /// Extends the lease until then. Returns `false` when another holder has taken over.
-    pub async fn renew(&self, lease: &Lease, until: Moment, deadline: Deadline) -> Result<bool, StoreError> {
-        let as_held = [(":holder", text(&lease.holder)), (":fence", number(lease.fence))];
-        let renewed = Lease { until, ..lease.clone() };
-        let renewed = self.single().put(&renewed, "holder = :holder AND fence = :fence", &as_held)?;
-        self.write_alone(renewed, deadline).await
-    }
-
-    /// Releases the lease, so that the next runner can begin at once. Nothing happens when another holder has
-    /// taken over.
+    /// Releases the lease, so that the next runner can begin at once. Nothing happens when another holder has taken over.
     pub async fn release_lease(&self, lease: &Lease, deadline: Deadline) -> Result<(), StoreError> {
-        self.renew(lease, Moment::UNIX_EPOCH, deadline).await.map(drop)
+        let as_held = [(":holder", text(&lease.holder))];
+        let released = Lease { until: Moment::UNIX_EPOCH, ..lease.clone() };
+        self.write_alone(self.single().put(&released, "holder = :holder", &as_held)?, deadline).await.map(drop)
     }
 }
 

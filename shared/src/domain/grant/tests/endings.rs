@@ -75,7 +75,7 @@ fn revoked_is_terminal() {
     assert_eq!(story.view.budget.reserved, Usd::from_dollars(20), "nobody knows yet what it spent");
     assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
     story.disabled(Epoch::new(1)).read_at_last(1, 18_000_000);
-    assert_eq!(story.view.budget.reserved, Usd::from_dollars(18));
+    assert_eq!(story.cost(), Usd::from_dollars(18));
     let (view, now) = (&story.view, story.now);
     assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::Revoked);
     assert!(view.revoke(&faculty(), None, now).is_err() && view.end(&Actor::Rule, now).is_err());
@@ -130,7 +130,7 @@ fn a_cap_of_ones_own_moves_the_reservation_within_the_budget() {
     let lower = story.view.set_cap(None, &faculty(), None, story.now).unwrap();
     assert_eq!(lower.notice, Some(Notice::CapChanged));
     story.apply(lower);
-    assert_eq!(story.view.budget.reserved, Usd::from_dollars(20));
+    assert_eq!((story.cost(), story.view.budget.reserved), (Usd::from_dollars(20), Usd::from_dollars(100)));
     let same = story.view.set_cap(Some(Usd::from_dollars(20)), &faculty(), None, story.now).unwrap();
     assert_eq!(same.notice, None, "the cap was that before");
     assert_eq!(story.view.set_cap(None, &faculty(), None, story.now), Err(ChangeRefused::Unchanged));
@@ -144,7 +144,7 @@ fn a_reservation_that_was_never_used_is_given_back_once_the_claim_window_has_clo
     assert_eq!(story.view.give_back_reservation(story.now), Err(Unchanged));
     story.now = story.view.programme.settings.claim_closes_at();
     story.apply(story.view.give_back_reservation(story.now).unwrap());
-    assert_eq!(story.view.budget.reserved, Usd::ZERO);
+    assert_eq!(story.cost(), Usd::ZERO);
     assert_eq!(story.view.give_back_reservation(story.now), Err(Unchanged));
 }
 

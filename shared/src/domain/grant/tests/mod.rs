@@ -71,7 +71,6 @@ impl Story {
         match change.budget {
             BudgetChange::None => {}
             BudgetChange::Take(amount) | BudgetChange::TakeAnyway(amount) => self.view.budget.reserved += amount,
-            BudgetChange::GiveBack(amount) => self.view.budget.reserved = self.view.budget.reserved - amount,
         }
         if let Some(reading) = change.reading {
             self.view.readings.retain(|known| known.epoch != reading.epoch);

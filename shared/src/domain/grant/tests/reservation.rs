@@ -1,4 +1,4 @@
-//! What a grant can still cost, and that nothing is given back before it is known to be unspent.
+//! What a grant can still cost, and that nothing is free before it is known to be unspent and was counted anew.
 
 use proptest::prelude::*;
 
@@ -25,7 +25,7 @@ impl Story {
 }
 
 #[test]
-fn a_revoked_grant_gives_back_what_a_reading_after_its_disable_leaves_and_not_what_the_last_sync_saw() {
+fn a_revoked_grant_costs_what_it_used_once_it_was_read_after_its_disable_and_frees_the_rest_at_the_next_count() {
     let mut story = Story::claimed();
     story.revoked();
     assert_eq!(story.view.budget.reserved, dollars(20));
@@ -34,37 +34,33 @@ fn a_revoked_grant_gives_back_what_a_reading_after_its_disable_leaves_and_not_wh
     let read = story.order(Epoch::new(1), OrderKind::Read).unwrap();
     assert!(read.due >= story.now + SETTLING, "what it used may settle late");
     story.read_at_last(1, 18_000_000);
-    assert_eq!((story.view.budget.reserved, story.cost()), (dollars(18), dollars(18)));
+    assert_eq!((story.view.budget.reserved, story.cost()), (dollars(20), dollars(18)));
     assert_eq!(story.view.grant.orders(), []);
-
-    // What the next count gave back is not given back again.
-    let mut counted = Story::claimed();
-    counted.revoked().disabled(Epoch::new(1)).after(SETTLING).reading(1, 18_000_000).counted();
-    assert_eq!(counted.view.budget.reserved, dollars(18));
-    assert_eq!(counted.read_at_last(1, 18_000_000).view.budget.reserved, dollars(18));
+    assert_eq!(story.counted().view.budget.reserved, dollars(18));
 }
 
 #[test]
-fn a_lower_cap_gives_back_the_difference_when_the_limit_is_confirmed_and_the_key_was_read() {
+fn a_lower_cap_frees_the_difference_when_the_limit_is_confirmed_and_the_key_was_read() {
     let mut story = Story::new();
     story.view.grant.own_cap = Some(dollars(50));
     story.shown(KeyRequestKind::Reveal, 'a').reading(1, 0).now += 12.hours();
     assert_eq!(story.view.budget.reserved, dollars(50));
     story.cap(10);
-    assert_eq!(story.view.budget.reserved, dollars(50), "it can spend fifty until the provider holds ten");
+    assert_eq!(story.cost(), dollars(50), "it can spend fifty until the provider holds ten");
     story.limited();
-    assert_eq!(story.view.budget.reserved, dollars(50), "and may have spent them");
-    story.read_at_last(1, 45_000_000);
-    assert_eq!(story.view.budget.reserved, dollars(45));
+    assert_eq!(story.cost(), dollars(50), "and may have spent them");
+    assert_eq!(story.read_at_last(1, 45_000_000).view.budget.reserved, dollars(50));
+    assert_eq!(story.counted().view.budget.reserved, dollars(45));
 }
 
 #[test]
-fn a_higher_cap_takes_its_reservation_before_it_is_sent_and_gives_it_back_if_it_never_was() {
+fn a_higher_cap_takes_its_reservation_before_it_is_sent_and_costs_nothing_if_it_never_was() {
     let mut story = Story::claimed();
     story.cap(50);
     assert_eq!(story.view.budget.reserved, dollars(50));
     story.cap(30);
-    assert_eq!(story.view.budget.reserved, dollars(30), "nobody was ever told of fifty");
+    assert_eq!(story.view.budget.reserved, dollars(50), "nothing is given back but by a count");
+    assert_eq!(story.counted().view.budget.reserved, dollars(30), "nobody was ever told of fifty");
     story.apply(story.view.sending_limit(Epoch::new(1), dollars(30), story.now).unwrap()).cap(20);
     assert_eq!(story.view.budget.reserved, dollars(30), "thirty were sent, and may be held yet");
 }
@@ -176,7 +172,7 @@ fn a_key_that_somebody_enabled_again_is_counted_at_once_though_the_budget_has_no
 fn a_key_that_was_handed_back_gives_its_reservation_back_and_another_takes_it_anew() {
     let mut story = Story::claimed();
     story.apply(story.view.hand_back(Epoch::new(1), story.now).unwrap()).disabled(Epoch::new(1));
-    story.read_at_last(1, 2_000_000);
+    story.read_at_last(1, 2_000_000).counted();
     assert_eq!(story.view.budget.reserved, dollars(2));
     assert_eq!(story.view.hand_back(Epoch::new(1), story.now), Err(Unchanged));
     story.view.budget.limit = dollars(19);
@@ -196,7 +192,7 @@ fn of_a_key_that_is_gone_the_rest_of_its_limit_stays_promised_until_a_later_run_
     assert_eq!(story.counted().view.budget.reserved, dollars(20));
     assert_eq!(story.view.give_back_rest(story.now - 25.hours()), Err(Unchanged), "that was before");
     let change = story.view.give_back_rest(story.now - 1.hour()).unwrap();
-    assert_eq!(story.apply(change).view.budget.reserved, Usd::ZERO);
+    assert_eq!(story.apply(change).counted().view.budget.reserved, Usd::ZERO);
 }
 
 #[test]
@@ -207,7 +203,7 @@ fn an_attempt_that_nobody_is_at_any_more_frees_its_grant_and_a_reservation_that_
     assert_eq!(story.view.close_abandoned(story.now), Err(Unchanged));
     story.now += 1.second();
     story.apply(story.view.close_abandoned(story.now).unwrap());
-    assert_eq!((&story.view.grant.state, story.view.budget.reserved), (&GrantState::Invited, Usd::ZERO));
+    assert_eq!((&story.view.grant.state, story.cost()), (&GrantState::Invited, Usd::ZERO));
     assert_eq!(story.view.close_abandoned(story.now), Err(Unchanged));
 
     let mut replacing = Story::claimed();

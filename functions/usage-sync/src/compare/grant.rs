@@ -4,9 +4,9 @@
 use bursar_core::domain::grant::{Attempt, AttemptState, GRACE, GrantState, RecoveredKey, SwitchState};
 use bursar_core::domain::usage::reading::{Reading, Shortfall, UnusableReport};
 
-use super::finding::FindingKind;
-use super::guardrail_keys::GuardrailKeys;
+use crate::guardrails::GuardrailKeys;
 use crate::prelude::*;
+use crate::runner::Baseline;
 
 /// The context in which a grant is scanned.
 #[derive(Debug, Clone, Copy)]
@@ -15,8 +15,8 @@ pub(crate) struct ScanContext<'a> {
     pub(crate) rows: &'a [KeyRow],
     /// All keys that were listed under other names than those of a known grant.
     pub(crate) elsewhere: &'a HashSet<[u8; 32]>,
-    /// Whether the listing was complete and readable: only then may a key that is not in it be gone.
-    pub(crate) is_whole: bool,
+    /// Whether a key that is not in the listing may be gone.
+    pub(crate) shows_absence: bool,
     pub(crate) baseline: &'a Baseline,
     /// Whether this table is a restored copy that was not recovered yet.
     pub(crate) is_copy: bool,
@@ -36,10 +36,11 @@ pub(crate) struct ScanResult {
     /// Keys that were made for one of its attempts, beside the recorded one.
     pub(crate) second: Vec<KeyRow>,
     pub(crate) problems: Vec<String>,
-    /// Whether some key's use is not known.
-    pub(crate) has_gaps: bool,
-    /// The use of keys that no longer exist at the provider.
-    pub(crate) gone: Usd,
+    /// The problems of the unread ones.
+    pub(crate) doubtful: Vec<String>,
+    /// Recorded keys that are listed without what they used, and such as are not listed.
+    pub(crate) unread: Vec<Epoch>,
+    pub(crate) unlisted: Vec<Epoch>,
 }
 
 /// The relation of a listed key to the grant whose name it bears.
@@ -72,8 +73,8 @@ impl ScanResult {
                         news.into_iter().for_each(|news| result.take_in(view, news));
                     }
                     Err(doubtful) => {
-                        result.has_gaps = true;
-                        result.problems.push(format!("of the key {} nothing is recorded: {doubtful}", row.key()));
+                        result.unread.push(attempt.epoch);
+                        result.doubtful.push(format!("of the key {} nothing is recorded: {doubtful}", row.key()));
                     }
                 }
             }
@@ -99,7 +100,7 @@ impl ScanResult {
                 Match::Forgotten | Match::NotOurs => result.not_ours.push(row.clone()),
             }
         }
-        if !unread.is_empty() && context.is_whole {
+        if !unread.is_empty() && context.shows_absence {
             // The key that seems to be the live one is an older one.
             result.kinds.retain(|kind| !matches!(kind, FindingKind::LiveIsDisabled { .. } | FindingKind::Limit { .. }));
             let found: Vec<RecoveredKey> = context.rows.iter().map(KeyRow::found).collect();
@@ -107,14 +108,18 @@ impl ScanResult {
                 view.ended_by_recovery(&found, context.is_copy).into_iter().map(|found| found.key.clone()).collect();
             result.kinds.push(FindingKind::Recover { rows: context.rows.to_vec(), ends, unread });
         }
+        let is_listed = |attempt: &Attempt| context.rows.iter().any(|row| attempt.key == Some(row.key()));
+        let should_be = |attempt: &&Attempt| {
+            attempt.key.is_some() && attempt.gone.is_none() && attempt.begun_at < context.baseline.began_at
+        };
+        let unlisted = view.grant.attempts.iter().filter(should_be).filter(|attempt| !is_listed(attempt));
+        result.unlisted.extend(unlisted.map(|attempt| attempt.epoch));
         result.kinds.extend(not_listed(view, context));
         result.kinds.extend(of_the_grant(view, context));
         // The act that disables a key again also carries out the grant's orders.
         if result.kinds.iter().any(|kind| matches!(kind, FindingKind::EnabledAgain { .. })) {
             result.kinds.retain(|kind| *kind != FindingKind::Ordered);
         }
-        let is_listed = |epoch| context.rows.iter().any(|row| row.epoch() == epoch);
-        result.gone = view.readings.iter().filter(|reading| !is_listed(reading.epoch)).map(Reading::lifetime).sum();
         result
     }
 
@@ -178,10 +183,11 @@ pub(crate) fn read(
     Ok((Some(after).filter(|after| before.is_none_or(|before| after.differs_from(before))), doubt))
 }
 
-fn about_its(view: &View, context: ScanContext<'_>, attempt: &Attempt, row: &KeyRow) -> Option<FindingKind> {
+fn about_its(view: &View, context: ScanContext<'_>, attempt: &Attempt, row: &KeyRow) -> Vec<FindingKind> {
     let (epoch, key) = (attempt.epoch, row.key());
+    let listed_again = attempt.unlisted_since.is_some().then(|| FindingKind::ListedAgain { epoch, key: key.clone() });
     let is_live = view.grant.live().is_some_and(|live| live.epoch == epoch);
-    match (is_live && view.grant.holds.is_empty(), row.state.enabled) {
+    let differs = match (is_live && view.grant.holds.is_empty(), row.state.enabled) {
         (true, true) => {
             let listed = row.state.listed();
             let wanted = view.wanted(listed, context.now).map(|_| FindingKind::Limit { listed });
@@ -190,17 +196,12 @@ fn about_its(view: &View, context: ScanContext<'_>, attempt: &Attempt, row: &Key
         }
         (true, false) => {
             let stops = view.found_disabled(view.grant.version, epoch, &key, context.now).is_ok();
-            let summed = summed(view, epoch);
-            Some(FindingKind::LiveIsDisabled { epoch, nonce: attempt.nonce.clone(), key, stops, summed })
+            Some(FindingKind::LiveIsDisabled { epoch, nonce: attempt.nonce.clone(), key, stops })
         }
         (false, true) => Some(FindingKind::EnabledAgain { epoch, key, seen_at: row.state.asked }),
         (false, false) => None,
-    }
-}
-
-/// The use of a key that is in this run's sums.
-fn summed(view: &View, epoch: Epoch) -> Usd {
-    view.reading(epoch).map_or(Usd::ZERO, Reading::lifetime)
+    };
+    listed_again.into_iter().chain(differs).collect()
 }
 
 /// An enabled key of a forgotten attempt, created so late that no sync had listed it before.
@@ -219,7 +220,7 @@ fn orphan(context: ScanContext<'_>, attempt: &Attempt, row: &KeyRow) -> Option<F
 /// A second key of an attempt too old to be under way, which is enabled and must be disabled.
 fn second(context: ScanContext<'_>, attempt: &Attempt, row: &KeyRow) -> Option<FindingKind> {
     let is_old = context.now >= attempt.begun_at + GRACE;
-    (context.is_whole && row.state.enabled && is_old).then(|| FindingKind::Second { row: row.clone() })
+    (context.shows_absence && row.state.enabled && is_old).then(|| FindingKind::Second { row: row.clone() })
 }
 
 /// Recorded keys that are not in the listing, or under other grants' names. A key made since the listing
@@ -228,14 +229,15 @@ fn not_listed(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
     let missing = view.grant.attempts.iter().filter_map(|attempt| {
         let key = attempt.key.clone()?;
         let is_elsewhere = context.elsewhere.contains(&key.to_bytes());
-        let may_be_missing = context.is_whole && attempt.gone.is_none() && attempt.begun_at < context.baseline.began_at;
+        let may_be_missing =
+            context.shows_absence && attempt.gone.is_none() && attempt.begun_at < context.baseline.began_at;
         if !(is_elsewhere || may_be_missing) || context.rows.iter().any(|row| row.key() == key) {
             return None;
         }
         let is_live = view.grant.live().is_some_and(|live| live.epoch == attempt.epoch);
         let stops = is_live && view.grant.holds.is_empty() && !is_elsewhere;
-        let (epoch, nonce, summed) = (attempt.epoch, attempt.nonce.clone(), summed(view, attempt.epoch));
-        Some(FindingKind::NotListed { epoch, nonce, key, stops, is_held: false, summed })
+        let (epoch, nonce) = (attempt.epoch, attempt.nonce.clone());
+        Some(FindingKind::NotListed { epoch, nonce, key, stops, is_held: false })
     });
     missing.collect()
 }
@@ -265,7 +267,10 @@ fn of_the_grant(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
         let is_old = context.baseline.began_at >= attempt.begun_at + GRACE;
         attempt.state == AttemptState::Open && attempt.key.is_none() && is_old && !is_listed(attempt)
     };
-    if context.is_whole && matches!(grant.state, GrantState::Minting { .. }) && grant.attempts.iter().any(is_forsaken) {
+    if context.shows_absence
+        && matches!(grant.state, GrantState::Minting { .. })
+        && grant.attempts.iter().any(is_forsaken)
+    {
         kinds.push(FindingKind::Forsaken);
     }
     let is_matched = |since: Moment| context.baseline.matched_at.is_some_and(|matched| since < matched);

@@ -1,4 +1,4 @@
-//! A listed key, packed from the listing until its grant is scanned: there can be very many.
+//! Listed keys, as small as they can be kept until their grants are compared, since there can be very many; and findings.
 
 use bursar_core::domain::grant::{ListedLimit, RecoveredKey};
 use bursar_core::domain::programme::{Basis, Byok};
@@ -10,7 +10,7 @@ use bursar_core::provider::key::ProviderKey;
 use crate::prelude::*;
 
 /// A key whose name is a grant's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KeyRow {
     hash: [u8; 32],
     grant: [u8; 8],
@@ -20,7 +20,7 @@ pub(crate) struct KeyRow {
 }
 
 /// A key whose name is not a grant's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ForeignRow {
     hash: [u8; 32],
     pub(crate) name: String,
@@ -28,7 +28,7 @@ pub(crate) struct ForeignRow {
 }
 
 /// The state of a key when it was listed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KeyState {
     pub(crate) enabled: bool,
     pub(crate) limit: Option<Usd>,
@@ -71,8 +71,8 @@ impl KeyRow {
         self.hash == key.to_bytes()
     }
 
-    pub(super) fn hash(&self) -> &[u8; 32] {
-        &self.hash
+    pub(crate) fn grant_bytes(&self) -> &[u8; 8] {
+        &self.grant
     }
 
     /// The name that Bursar gave the key.
@@ -122,7 +122,7 @@ impl ForeignRow {
         ForeignRow { hash: row.hash, name, state: row.state.clone() }
     }
 
-    pub(super) fn hash(&self) -> &[u8; 32] {
+    pub(crate) fn hash(&self) -> &[u8; 32] {
         &self.hash
     }
 
@@ -166,4 +166,85 @@ fn listed(limit: Option<Usd>, counts: bool) -> ListedLimit {
         _ if !counts => ListedLimit::CountedOtherwise,
         limit => limit.map_or(ListedLimit::Unlimited, ListedLimit::Limit),
     }
+}
+
+/// Something to be done about a grant, if it still holds by then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Finding {
+    pub(crate) programme: ProgrammeId,
+    pub(crate) grant: GrantId,
+    pub(crate) kind: FindingKind,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum FindingKind {
+    /// An enabled key that nobody was shown.
+    Sweep { row: KeyRow },
+    /// An enabled key whose attempt records another one, so nobody was shown it.
+    Second { row: KeyRow },
+    /// Keys of ours that a restored table does not know, with the others of the grant. A recovery would
+    /// disable `ends`; the use of `unread` is in no reading yet.
+    Recover { rows: Vec<KeyRow>, ends: Vec<KeyHash>, unread: Vec<Epoch> },
+    /// A key that was enabled when it was listed and must not be.
+    EnabledAgain { epoch: Epoch, key: KeyHash, seen_at: Moment },
+    /// A live key that was listed as disabled.
+    LiveIsDisabled { epoch: Epoch, nonce: Nonce, key: KeyHash, stops: bool },
+    /// A recorded key that was not listed under its name. If it does not exist, its grant is stopped; a held
+    /// back one is only queried.
+    NotListed { epoch: Epoch, nonce: Nonce, key: KeyHash, stops: bool, is_held: bool },
+    /// A recorded key that an earlier listing lacked.
+    ListedAgain { epoch: Epoch, key: KeyHash },
+    /// A limit other than the wanted one or on another basis, or a key with nothing left.
+    Limit { listed: ListedLimit },
+    /// A live key that must be under a guardrail, and is not or is not known to be.
+    NotRestricted { epoch: Epoch, key: KeyHash, was_recorded: bool },
+    /// The grant's programme is over.
+    End,
+    /// A reservation in the budget that is not used.
+    GiveBack,
+    /// Orders that are still to be carried out.
+    Ordered,
+    /// A limit that was sent without an answer, and did not take effect.
+    LimitSeen { epoch: Epoch, listed: ListedLimit, asked: Moment },
+    /// An attempt too old to be under way, although its grant is still in the state of minting.
+    Forsaken,
+    /// The rest of a gone key, which the account's sums by now show to be unused, or told as a residual.
+    GiveBackRest,
+    /// One of the programme's rules is due.
+    Rule { last_used_at: Option<Moment> },
+    /// A key that may be deleted at the provider.
+    Purge { epoch: Epoch, key: KeyHash },
+}
+
+impl Finding {
+    /// The key or grant that it is about, for the report.
+    pub(crate) fn subject(&self) -> String {
+        let key = match &self.kind {
+            FindingKind::Sweep { row } | FindingKind::Second { row } => return format!("the key {}", row.key()),
+            FindingKind::EnabledAgain { key, .. }
+            | FindingKind::LiveIsDisabled { key, .. }
+            | FindingKind::NotListed { key, .. }
+            | FindingKind::NotRestricted { key, .. }
+            | FindingKind::Purge { key, .. } => Some(key),
+            _ => None,
+        };
+        key.map_or_else(|| format!("the grant {}", self.grant), |key| format!("the key {key}"))
+    }
+
+    /// The key that its repair reads, since the listing did not.
+    pub(crate) fn reads(&self) -> Option<Epoch> {
+        match self.kind {
+            FindingKind::NotListed { epoch, .. } | FindingKind::LiveIsDisabled { epoch, .. } => Some(epoch),
+            _ => None,
+        }
+    }
+}
+
+/// The recorded keys that may be listed under other names.
+pub(crate) fn renamed<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> HashSet<KeyHash> {
+    let not_listed = findings.into_iter().filter_map(|finding| match &finding.kind {
+        FindingKind::NotListed { key, .. } => Some(key.clone()),
+        _ => None,
+    });
+    not_listed.collect()
 }

@@ -1,0 +1,172 @@
+//! The comparison: every grant once beside its listed keys. Use is recorded, programmes are summed up, and each deviation becomes a
+//! finding. Nothing is done about findings yet.
+
+mod grant;
+pub(crate) mod row;
+
+use bursar_core::domain::grant::Reading;
+use bursar_core::domain::programme::Budget;
+use bursar_core::store::keys::SHARDS;
+
+pub(crate) use self::grant::read;
+use self::grant::{ScanContext, ScanResult};
+use crate::guardrails::GuardrailKeys;
+use crate::prelude::*;
+use crate::recount::ProgrammeSums;
+use crate::runner::{PROGRAMMES_AT_ONCE, SHARDS_AHEAD, WRITES_AT_ONCE};
+
+/// How many shards, each a partition of the table, have their readings written in turn.
+const SHARDS_MIXED: usize = 4;
+/// The time for a write, which the table may throttle.
+pub(crate) const FOR_ONE_WRITE: Duration = Duration::from_secs(30);
+
+/// What the comparison came to.
+#[derive(Debug, Default)]
+pub(crate) struct Compared {
+    /// The sums of each programme, in the order of the run's; a programme that could not be read has none.
+    pub(crate) sums: Vec<ProgrammeSums>,
+    pub(crate) findings: Vec<Finding>,
+    /// Keys that only bear the name of a grant, and keys beside the recorded one of a claim.
+    pub(crate) foreign: Vec<ForeignRow>,
+    /// Keys with the name of a grant that does not exist.
+    pub(crate) orphans: Vec<ForeignRow>,
+}
+
+/// One programme, as it was read before its grants, with what was found in it so far.
+struct Comparison<'a> {
+    runner: &'a Runner<'a>,
+    listing: &'a Listing,
+    elsewhere: &'a HashSet<[u8; 32]>,
+    under: GuardrailKeys,
+    found: Compared,
+    sums: ProgrammeSums,
+}
+
+/// What a comparison writes.
+enum News {
+    Reading(Box<Reading>),
+    /// That what a key used is known for no longer than before.
+    Unread(GrantId, Epoch),
+}
+
+/// Compares all programmes. One that cannot be read keeps no other from being compared.
+pub(crate) async fn all(runner: &Runner<'_>, listing: &Listing) -> Result<Compared> {
+    let elsewhere = listing.elsewhere();
+    let each = runner.programmes.clone().into_iter().map(|programme| {
+        let compared = compared(runner, listing, &elsewhere, programme.id.clone());
+        async move { (programme.id, compared.await) }
+    });
+    let mut each = iter(each).buffered(PROGRAMMES_AT_ONCE);
+    let mut all = Compared::default();
+    while let Some((programme, compared)) = each.next().await {
+        match compared {
+            Ok(of_one) => all.append(of_one),
+            Err(error) if is_of_one_programme(&error) => {
+                runner.journal.failed(format!("{programme} could not be looked at: {error:#}"));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(all)
+}
+
+/// Whether an error keeps exactly one programme from being read, at any try.
+pub(crate) fn is_of_one_programme(error: &anyhow::Error) -> bool {
+    error.downcast_ref().is_some_and(|error: &StoreError| !error.may_pass())
+}
+
+async fn compared(
+    runner: &Runner<'_>,
+    listing: &Listing,
+    elsewhere: &HashSet<[u8; 32]>,
+    id: ProgrammeId,
+) -> Result<Compared> {
+    let (table, id) = (runner.table, &id);
+    let budget = table.get(Budget::key_of(id)).await?.with_context(|| format!("{id} has no budget"))?;
+    // After the budget, since an edit of costs moves it.
+    let programme = table.get(Programme::key_of(id)).await?.context("a programme is gone")?;
+    let under = GuardrailKeys::of(runner, &programme).await?;
+    let sums = ProgrammeSums::of(programme, budget);
+    let mut comparison = Comparison { runner, listing, elsewhere, under, found: Compared::default(), sums };
+    let shards = SHARDS
+        .into_iter()
+        .zip(0_u8..)
+        .map(|(shard, digit)| async move { Ok::<_, StoreError>((digit, table.shard_of(id, shard).await?)) });
+    let news = iter(shards).buffered(SHARDS_AHEAD).map_ok(|(digit, grants)| {
+        let news = comparison.compare(digit, grants);
+        iter(news).map(Ok::<News, StoreError>)
+    });
+    let write = async |news: News| {
+        let deadline = runner.end().at_most(FOR_ONE_WRITE);
+        match (news, runner.baseline.listed_at) {
+            (News::Reading(reading), _) => {
+                let written = table.note_reading(&reading, deadline).await?;
+                runner.journal.report(|report| report.readings_recorded += usize::from(written));
+            }
+            (News::Unread(grant, epoch), Some(listed_at)) => {
+                table.note_failed_look((id, &grant, epoch), listed_at, deadline).await?;
+            }
+            (News::Unread(..), None) => {}
+        }
+        Ok(())
+    };
+    news.try_flatten_unordered(SHARDS_MIXED).try_for_each_concurrent(WRITES_AT_ONCE, write).await?;
+    let Comparison { mut found, sums, .. } = comparison;
+    found.sums.push(sums);
+    Ok(found)
+}
+
+impl Comparison<'_> {
+    /// What is to be written of some grants; what else is found is kept.
+    fn compare(&mut self, digit: u8, grants: Vec<(Grant, Vec<Reading>)>) -> Vec<News> {
+        let Comparison { runner, listing, .. } = *self;
+        let programme = self.sums.programme().clone();
+        let name = |row: &KeyRow| row.name(&runner.deployment, &programme.id).to_string();
+        let mut known: HashSet<[u8; 8]> = HashSet::new();
+        let mut news = Vec::new();
+        for (grant, readings) in grants {
+            known.insert(grant.id.to_bytes());
+            let rows = listing.of_grant(&programme.id, &grant.id);
+            let mut view = View { programme: programme.clone(), budget: self.sums.budget().clone(), grant, readings };
+            let context = ScanContext {
+                rows,
+                elsewhere: self.elsewhere,
+                shows_absence: listing.shows_absence(),
+                baseline: &runner.baseline,
+                is_copy: runner.is_copy,
+                under: &self.under,
+                now: runner.clock.now(),
+            };
+            let result = ScanResult::of(&mut view, context);
+            runner.journal.problems_of(result.problems);
+            let is_read = result.unread.is_empty() && result.unlisted.is_empty();
+            self.sums.add(&view, runner, is_read, result.kinds.is_empty());
+            result.doubtful.into_iter().for_each(|what| runner.journal.unread(what));
+            let of_it = |kind| Finding { programme: programme.id.clone(), grant: view.grant.id.clone(), kind };
+            self.found.findings.extend(result.kinds.into_iter().map(of_it));
+            for row in &result.not_ours {
+                runner.journal.problem(format!("the key {} bears a name of ours, and no attempt made it", row.key()));
+            }
+            let others = result.not_ours.iter().chain(&result.second);
+            self.found.foreign.extend(others.map(|row| ForeignRow::with_name(row, name(row))));
+            news.extend(result.news.into_iter().map(|reading| News::Reading(Box::new(reading))));
+            // Those that are not listed are asked for by their hashes, unless they may lie where nobody can look.
+            let unseen = result.unlisted.into_iter().filter(|_| !listing.shows_absence());
+            news.extend(
+                result.unread.into_iter().chain(unseen).map(|epoch| News::Unread(view.grant.id.clone(), epoch)),
+            );
+        }
+        let unknown = listing.of_shard(&programme.id, digit).filter(|rows| !known.contains(rows[0].grant_bytes()));
+        self.found.orphans.extend(unknown.flatten().map(|row| ForeignRow::with_name(row, name(row))));
+        news
+    }
+}
+
+impl Compared {
+    fn append(&mut self, mut other: Compared) {
+        self.sums.append(&mut other.sums);
+        self.findings.append(&mut other.findings);
+        self.foreign.append(&mut other.foreign);
+        self.orphans.append(&mut other.orphans);
+    }
+}

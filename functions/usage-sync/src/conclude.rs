@@ -1,0 +1,147 @@
+//! The conclusion: whether the run is complete, and how the sync stands from now on. It is written after all sums, since it says how far
+//! they are known.
+
+use anyhow::bail;
+use bursar_core::domain::ledger::cut::AccountCut;
+use bursar_core::provider::account::Credits;
+use bursar_core::store::{HeldBack, KnownAccount, OrphanName, StubbornDisable, SyncState};
+
+use crate::prelude::*;
+use crate::reconcile::Books;
+
+/// The number of keys by which the account is known: more than one, since one may be deleted before it is needed.
+const KEPT: usize = 3;
+/// After so many nights a disable that fails keeps no run from being complete, if no more than so many fail.
+const STUBBORN_AFTER: u32 = 3;
+const MOST_STUBBORN: usize = 5;
+/// The most of them that are counted: with so many no run is complete anyway.
+const MOST_KEPT: usize = 100;
+/// The tries at the sync's state while an admin writes it.
+const TRIES: usize = 5;
+
+/// What a run leaves to the next.
+pub(crate) struct Conclusion {
+    pub(crate) is_complete: bool,
+    pub(crate) books: Option<Books>,
+    pub(crate) cut: Option<AccountCut>,
+    pub(crate) orphans: Vec<OrphanName>,
+    pub(crate) held_back: Option<HeldBack>,
+}
+
+/// Whether a run read every key and the account's money, and disabled what it was to disable. Otherwise the report begins with why not.
+pub(crate) async fn is_complete(
+    runner: &Runner<'_>,
+    listing: &Listing,
+    credits: Option<&(Credits, Credits)>,
+) -> Result<bool> {
+    let journal = &runner.journal;
+    let refused = journal.notes().key_refused;
+    let failing = nights_of_failed_disables(runner, &runner.table.sync_state().await?);
+    let is_stubborn = |of: &&StubbornDisable| of.nights >= STUBBORN_AFTER;
+    let stubborn = failing.iter().filter(is_stubborn).count();
+    let hinders = stubborn > MOST_STUBBORN || stubborn < failing.len();
+    let reasons = [
+        (refused == Some(Cause::ManagementKey), "the management key does not work"),
+        (matches!(refused, Some(Cause::AnotherAccount { .. })), "the management key is of another account"),
+        (!listing.is_whole, "not every key was listed"),
+        (journal.notes().has_failed, "some of the table could not be read"),
+        (hinders, "a key that was to be disabled was not"),
+        (journal.notes().is_broken_off, "something that was to be done was not"),
+        (credits.is_none(), "the sums could not be held against the account"),
+    ];
+    let reasons: Vec<&str> = reasons.into_iter().filter(|(holds, _)| *holds).map(|(_, reason)| reason).collect();
+    if !reasons.is_empty() {
+        journal.first_problem(format!("this run is not complete: {}", reasons.join(", ")));
+    }
+    Ok(reasons.is_empty())
+}
+
+/// The disables that failed in this run, each with the number of nights on which it did.
+fn nights_of_failed_disables(runner: &Runner<'_>, state: &SyncState) -> Vec<StubbornDisable> {
+    let today = utc_date(runner.baseline.began_at);
+    let each = runner.journal.notes().not_disabled.into_iter().map(|which| {
+        let known = state.stubborn.iter().find(|known| known.which == which);
+        let nights = known.map_or(1, |known| known.nights + u32::from(known.last != today));
+        StubbornDisable { which, nights, last: today }
+    });
+    each.take(MOST_KEPT).collect()
+}
+
+/// Writes how the sync stands, with the cut and the keys by which the account is known. A run that a later one overtook writes nothing.
+pub(crate) async fn write(runner: &Runner<'_>, listing: &Listing, run: &Conclusion) -> Result<()> {
+    let account = if run.is_complete { known_account(runner, listing).await? } else { None };
+    let mut tried = None;
+    for _ in 0..TRIES {
+        let state = runner.table.sync_state().await?;
+        // A try that took effect, although the table answered that something had changed.
+        if tried.as_ref() == Some(&state) {
+            return adopt(runner, run).await;
+        }
+        if state.run_began_at.is_some_and(|began_at| began_at > runner.baseline.began_at) {
+            bail!("a later run was faster");
+        }
+        let after = state_after(runner, listing, run, state);
+        if runner.table.conclude(&after, run.cut.as_ref(), account.as_ref(), runner.end()).await? {
+            return adopt(runner, run).await;
+        }
+        tried = Some(after);
+    }
+    bail!("how the sync stands was changed again and again")
+}
+
+/// Makes a restored table, once a run was complete in it and held nothing back, the deployment's own.
+async fn adopt(runner: &Runner<'_>, run: &Conclusion) -> Result<()> {
+    if runner.is_copy && run.is_complete && run.held_back.is_none() {
+        runner.table.adopt(runner.end()).await?;
+    }
+    Ok(())
+}
+
+fn state_after(runner: &Runner<'_>, listing: &Listing, run: &Conclusion, mut after: SyncState) -> SyncState {
+    let (notes, began_at) = (runner.journal.notes(), Some(runner.baseline.began_at));
+    after.unread_since = began_at.filter(|_| notes.has_unread).map(|now| after.unread_since.unwrap_or(now));
+    after.stubborn = nights_of_failed_disables(runner, &after);
+    after.run_began_at = began_at;
+    if let Some(books) = &run.books {
+        after.residual_told = books.told;
+        after.opening = Some(books.parts.opening);
+    }
+    if run.is_complete {
+        after.completed_at = began_at;
+    }
+    if run.is_complete && run.books.as_ref().is_some_and(|books| books.is_matched) {
+        after.matched_at = began_at;
+    }
+    // A partial recovery counts too: it proves that the table was restored.
+    let recovered_at = began_at.filter(|_| notes.has_recovered);
+    after.restored_at = after.restored_at.max(recovered_at.or(runner.baseline.restored_at));
+    if listing.is_whole && !notes.has_failed && !notes.is_broken_off {
+        after.listed_at = began_at;
+        after.orphan_names.clone_from(&run.orphans);
+        after.closed_workspaces.clone_from(&listing.closed);
+        // Somebody may have released it since this run held it back.
+        let is_same = |held: &HeldBack| after.held_back.as_ref().is_some_and(|now| now.at == held.at);
+        // What was released and could not be done stays released.
+        let is_left = run.held_back.is_none() && !run.is_complete;
+        if !is_left && !run.held_back.as_ref().is_some_and(is_same) {
+            after.held_back.clone_from(&run.held_back);
+        }
+    }
+    after.next()
+}
+
+/// The keys by which the account is known from now on: some that were listed, and are not deleted since; it may be none. `None` where they
+/// are the same.
+async fn known_account(runner: &Runner<'_>, listing: &Listing) -> Result<Option<KnownAccount>> {
+    // Of closed workspaces it knows no better.
+    if !listing.closed.is_empty() {
+        return Ok(None);
+    }
+    let deleted = runner.journal.notes().purged;
+    let listed = listing.first.iter().filter(|key| !deleted.contains(*key)).take(KEPT).cloned().collect();
+    let management_key = runner.provider.management_keys().current().await?.fingerprint(&runner.deployment);
+    let of_each_workspace = listing.of_each_workspace.clone();
+    let account = KnownAccount { management_key, listed, of_each_workspace };
+    let is_none = account.listed.is_empty() && runner.account.is_none();
+    Ok(Some(account).filter(|account| !is_none && runner.account.as_ref() != Some(account)))
+}

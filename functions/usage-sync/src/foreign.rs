@@ -1,0 +1,265 @@
+//! The keys that Bursar did not make. They and their use are recorded, and counted for the programmes that own some; nothing is ever done
+//! to them.
+
+use bursar_core::domain::ledger::cut::{KeyChange, LifetimeUse};
+use bursar_core::domain::usage::reading::UnusableReport;
+use bursar_core::store::{AssignedUse, CutKeys, ForeignKey, OrphanName, keys};
+
+use crate::compare::FOR_ONE_WRITE;
+use crate::prelude::*;
+use crate::runner::{Baseline, WRITES_AT_ONCE};
+
+/// The tries at the sums of owners while keys are given or taken back. After that the next run counts them.
+const TRIES: usize = 4;
+
+/// The most keys with an unknown grant's name that are named one by one.
+const MOST_ORPHANS: usize = 100;
+
+/// The use of all foreign keys.
+#[derive(Debug, Default)]
+pub(crate) struct ForeignUse {
+    pub(crate) used: DailyUse,
+    /// The part from keys that no longer exist at the provider.
+    pub(crate) gone: Usd,
+    pub(crate) keys: usize,
+    /// Keys that bear a grant's name where there is no such grant.
+    pub(crate) orphans: Vec<OrphanName>,
+}
+
+/// The listed keys that are nobody's here.
+pub(crate) struct ForeignRows {
+    pub(crate) foreign: Vec<ForeignRow>,
+    /// With the name of a grant that was not found.
+    pub(crate) orphans: Vec<ForeignRow>,
+    /// Keys of grants that may be listed under other names.
+    pub(crate) renamed: HashSet<KeyHash>,
+}
+
+/// What is written of the foreign keys whose hashes begin with one digit.
+#[derive(Default)]
+struct Shard {
+    /// The keys whose use is another than in the newest cut.
+    changes: Vec<KeyChange>,
+    writes: Vec<ForeignWrite>,
+}
+
+enum ForeignWrite {
+    Note(Box<ForeignKey>),
+    /// The removal of a record whose key turned out to be a grant's.
+    Forget(KeyHash),
+}
+
+/// Records all foreign keys, and counts those with an owner.
+pub(crate) async fn record(runner: &Runner<'_>, listing: &Listing, rows: ForeignRows) -> Result<ForeignUse> {
+    let mut all = ForeignUse::default();
+    let mut foreign = rows.foreign;
+    foreign.extend(all.real_orphans(runner, rows.orphans).await?);
+    let mut by_digit: Vec<Vec<ForeignRow>> = keys::SHARDS.map(|_| Vec::new()).into();
+    for row in foreign {
+        by_digit[usize::from(row.shard())].push(row);
+    }
+    for (digit, foreign) in keys::SHARDS.into_iter().zip(by_digit) {
+        let known = runner.table.list(ForeignKey::of_shard(digit)).await?;
+        let shard = all.compare(runner, listing, known, &rows.renamed, foreign);
+        for keys in CutKeys::of(runner.baseline.began_at, digit, &shard.changes) {
+            runner.table.put_later(&keys, keys.as_of, runner.end()).await?;
+        }
+        iter(shard.writes).map(Ok).try_for_each_concurrent(WRITES_AT_ONCE, |write| written(runner, write)).await?;
+    }
+    count_for_owners(runner).await?;
+    let named = all.orphans.iter();
+    let named = named.map(|orphan| format!("the key {} bears a name of ours, and its grant is not here", orphan.key));
+    runner.journal.problems_of(named);
+    Ok(all)
+}
+
+/// Counts what keys with an owner used for their programmes, now that all of it is written.
+async fn count_for_owners(runner: &Runner<'_>) -> Result<()> {
+    let mut left: Vec<&Programme> = runner.programmes.iter().collect();
+    for _ in 0..TRIES {
+        // They are read before the keys, so that a key that changes its owner meanwhile is noticed.
+        let each: Vec<_> = left.iter().map(|programme| runner.table.assigned_use(&programme.id)).collect();
+        let before: Vec<AssignedUse> = iter(each).buffered(WRITES_AT_ONCE).try_collect().await?;
+        let owned = runner.table.owned_keys().await?;
+        let mut stale = Vec::new();
+        for (programme, before) in left.into_iter().zip(&before) {
+            let byok = programme.settings.basis.byok;
+            match runner.table.recount_assigned(before, &owned, byok, runner.end()).await {
+                Ok(true) => {}
+                Ok(false) => stale.push(programme),
+                Err(error) if error.may_pass() => return Err(error.into()),
+                Err(error) => {
+                    let what = format!("what foreign keys used for {} is not counted: {error}", programme.id);
+                    runner.journal.failed(what);
+                }
+            }
+        }
+        left = stale;
+        if left.is_empty() {
+            return Ok(());
+        }
+    }
+    for programme in left {
+        runner.journal.problem(format!("what foreign keys used for {} is counted in the next run", programme.id));
+    }
+    Ok(())
+}
+
+impl ForeignUse {
+    /// Keys that bear a grant's name where there is no such grant. One that exists by now was created since
+    /// the run began, and belongs to the next run.
+    async fn real_orphans(&mut self, runner: &Runner<'_>, rows: Vec<ForeignRow>) -> Result<Vec<ForeignRow>> {
+        let mut orphans = Vec::new();
+        for row in rows {
+            let Ok(name) = row.name.parse::<KeyName>() else { continue };
+            if runner.table.get(Grant::key_of(&name.programme, &name.grant)).await?.is_some() {
+                continue;
+            }
+            if self.orphans.len() < MOST_ORPHANS {
+                self.orphans.push(OrphanName::of(&row.key(), &name, row.state.enabled));
+            }
+            orphans.push(row);
+        }
+        Ok(orphans)
+    }
+
+    /// Compares some known keys with the listed ones, and adds them up.
+    fn compare(
+        &mut self,
+        runner: &Runner<'_>,
+        listing: &Listing,
+        known: Vec<ForeignKey>,
+        renamed: &HashSet<KeyHash>,
+        foreign: Vec<ForeignRow>,
+    ) -> Shard {
+        let (baseline, mut shard) = (&runner.baseline, Shard::default());
+        let mut known: HashMap<KeyHash, ForeignKey> = known.into_iter().map(|key| (key.key.clone(), key)).collect();
+        self.keys += known.len() + foreign.iter().filter(|row| !known.contains_key(&row.key())).count();
+        for row in foreign {
+            let before = known.remove(&row.key());
+            // The hash is that of a grant's recorded key, whatever its name is now.
+            if renamed.contains(&row.key()) {
+                if let Some(before) = before {
+                    shard.take_out(before, row.state.asked, baseline);
+                }
+                runner.journal.problem(format!("the key {} of ours has another name at the provider", row.key()));
+                continue;
+            }
+            if let Some(newer) = before.as_ref().filter(|before| before.as_of > row.state.asked) {
+                self.used.add(&newer.used);
+                continue;
+            }
+            let after = shard.take_in(before.as_ref(), &row, runner);
+            self.used.add(&after.used);
+            shard.compare(&after.key, in_cut(before.as_ref(), baseline), LifetimeUse::of(&after.used));
+            shard.note(before, after);
+        }
+        let shows_absence = listing.shows_absence() && !listing.has_nameless;
+        for before in known.into_values() {
+            shard.compare(&before.key, before.used_by(baseline.cut_at), LifetimeUse::of(&before.used));
+            self.used.add(&before.used);
+            let is_missing = shows_absence && !listing.unreadable.contains(&before.key);
+            if before.gone_at.is_some() || is_missing {
+                self.gone += before.used.credits.total();
+            }
+            if is_missing && before.gone_at.is_none() {
+                let began_at = baseline.began_at;
+                let after = ForeignKey { gone_at: Some(began_at), as_of: began_at, ..before.clone() };
+                shard.note(Some(before), after);
+            }
+        }
+        shard
+    }
+}
+
+impl Shard {
+    /// Notes a key for the cut, if it was used since the one before.
+    fn compare(&mut self, key: &KeyHash, before: LifetimeUse, after: LifetimeUse) {
+        if before != after {
+            self.changes.push(KeyChange { key: key.clone(), before, after });
+        }
+    }
+
+    /// Queues a foreign key to be written, if it changed.
+    fn note(&mut self, before: Option<ForeignKey>, after: ForeignKey) {
+        if before.is_none_or(|before| ForeignKey { as_of: after.as_of, ..before } != after) {
+            self.writes.push(ForeignWrite::Note(Box::new(after)));
+        }
+    }
+
+    /// Takes out a key that turned out to be a grant's. It is recorded without use until a cut has it without, so that statements
+    /// see it leave, and then forgotten.
+    fn take_out(&mut self, before: ForeignKey, asked: Moment, baseline: &Baseline) {
+        let in_cut = before.used_by(baseline.cut_at);
+        if in_cut == LifetimeUse::default() {
+            self.writes.push(ForeignWrite::Forget(before.key));
+            return;
+        }
+        self.compare(&before.key, in_cut, LifetimeUse::default());
+        let recorded_by = if before.used == DailyUse::default() { before.recorded_by } else { baseline.began_at };
+        let as_of = latest(asked, Some(&before));
+        let after = ForeignKey { used: DailyUse::default(), recorded_by, in_cut, as_of, ..before.clone() };
+        self.note(Some(before), after);
+    }
+
+    fn take_in(&self, before: Option<&ForeignKey>, row: &ForeignRow, runner: &Runner<'_>) -> ForeignKey {
+        let (asked, baseline) = (row.state.asked, &runner.baseline);
+        // A key that was made since the last listing had no use by then. An older one that is seen for the first time has earlier
+        // use that cannot be told apart by days.
+        let made_since = row.state.created_at.filter(|made| baseline.listed_at.is_some_and(|listed| listed <= *made));
+        let known = match before {
+            Some(before) => baseline.listed_at.max(Some(before.as_of)),
+            None => made_since.map(|made| made.min(asked)),
+        };
+        let was = before.map(|before| before.used.clone()).unwrap_or_default();
+        let told = row.state.report.as_ref().ok_or(UnusableReport::Silent);
+        let used = match told.and_then(|told| was.with(told, utc_date(asked), known.map(utc_date))) {
+            Ok((used, doubt)) => {
+                runner.journal.problems_of(doubt.map(|doubt| format!("of the key {} {doubt}", row.key())));
+                used
+            }
+            Err(doubtful) => {
+                runner.journal.unread(format!("of the key {} nothing is recorded: {doubtful}", row.key()));
+                was
+            }
+        };
+        let has_changed = before.is_none_or(|before| before.used != used);
+        let (recorded_by, in_cut) = match before.filter(|_| !has_changed) {
+            Some(before) => (before.recorded_by, before.in_cut),
+            None => (baseline.began_at, in_cut(before, baseline)),
+        };
+        let last_used_at = row.state.report.as_ref().and_then(|told| told.last_used_at);
+        ForeignKey {
+            key: row.key(),
+            name: row.name.clone(),
+            enabled: row.state.enabled,
+            limit: row.state.limit,
+            used,
+            created_at: row.state.created_at,
+            last_used_at: last_used_at.max(before.and_then(|before| before.last_used_at)),
+            first_seen_at: before.map_or(baseline.began_at, |before| before.first_seen_at),
+            gone_at: None,
+            as_of: latest(asked, before),
+            recorded_by,
+            in_cut,
+        }
+    }
+}
+
+/// The lifetime use of a key in the newest cut; nothing where it was not known by then.
+fn in_cut(key: Option<&ForeignKey>, baseline: &Baseline) -> LifetimeUse {
+    key.map_or(LifetimeUse::default(), |key| key.used_by(baseline.cut_at))
+}
+
+fn latest(asked: Moment, before: Option<&ForeignKey>) -> Moment {
+    before.map_or(asked, |before| before.as_of.max(asked))
+}
+
+async fn written(runner: &Runner<'_>, write: ForeignWrite) -> Result<()> {
+    let deadline = runner.end().at_most(FOR_ONE_WRITE);
+    match &write {
+        ForeignWrite::Note(key) => runner.table.put_later(&**key, key.as_of, deadline).await?,
+        ForeignWrite::Forget(key) => runner.table.forget_foreign_key(key, deadline).await?,
+    }
+    Ok(())
+}

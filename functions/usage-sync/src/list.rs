@@ -1,0 +1,190 @@
+//! The listing: every key of every workspace that the management key may open, in memory, by the programme and the grant whose name it
+//! bears. What cannot be read is never taken for nothing.
+
+use bursar_core::domain::grant::{Attempt, GRACE};
+use bursar_core::domain::programme::Basis;
+use bursar_core::provider::inventory::InventoryPage;
+
+use crate::prelude::*;
+
+/// The number of listed keys by which the account may be known from now on: more than are needed, since the run may delete some.
+const FIRST: usize = 10;
+
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    /// Keys with the name of a known programme's grant, in the order of their grants.
+    ours: HashMap<ProgrammeId, Vec<KeyRow>>,
+    /// Keys without a grant's name.
+    pub(crate) foreign: Vec<ForeignRow>,
+    /// Keys with the name of an unknown programme's grant. Their programme may be as young as the run.
+    pub(crate) orphans: Vec<ForeignRow>,
+    /// Whether every page of each workspace that the management key may open was read.
+    pub(crate) is_whole: bool,
+    /// The workspaces that it may not open. Nothing is known of their keys, and nothing is taken for gone.
+    pub(crate) closed: Vec<String>,
+    /// Whether some rows do not even say of which key they are.
+    pub(crate) has_nameless: bool,
+    /// Listed keys of which nothing but their hash could be read.
+    pub(crate) unreadable: HashSet<KeyHash>,
+    /// The number of listed keys.
+    pub(crate) count: usize,
+    /// The first of the listed keys in the order of their hashes, so that the same are chosen again.
+    pub(crate) first: BTreeSet<KeyHash>,
+    /// An enabled key of each workspace.
+    pub(crate) of_each_workspace: BTreeMap<String, KeyHash>,
+}
+
+/// Lists all keys. A page that does not come ends the listing, and not the run: what was read is recorded.
+pub(crate) async fn everything(runner: &Runner<'_>) -> Result<Listing> {
+    let journal = &runner.journal;
+    let bases: HashMap<&ProgrammeId, Basis> =
+        runner.programmes.iter().map(|programme| (&programme.id, programme.settings.basis)).collect();
+    let mut listing = Listing::default();
+    let mut inventory = runner.provider.inventory(runner.clock);
+    // What was listed is recorded in the time that is left.
+    let end = runner.end().earlier_by(runner.end().left() / 4);
+    listing.is_whole = loop {
+        match inventory.next(end.at_most(runner.until().left())).await {
+            Ok(Some(page)) => listing.take_in(runner, page, &bases),
+            Ok(None) => break true,
+            Err(error) => {
+                journal.answered(format!("the keys could not all be listed: {error}"), &error);
+                break false;
+            }
+        }
+    };
+    listing.count = inventory.listed();
+    listing.closed = inventory.closed().to_vec();
+    listing.find_hidden_workspaces(runner).await;
+    journal.report(|report| report.keys_listed = listing.count);
+    if !listing.closed.is_empty() {
+        let closed = listing.closed.join(", ");
+        journal.unread(format!(
+            "the management key may not open these workspaces, whose keys keep their readings: {closed}"
+        ));
+        listing.is_whole &= listing.count > 0;
+    }
+    if listing.count == 0 && listing.is_whole && listing.closed.is_empty() {
+        listing.reject_if_empty(runner).await?;
+    }
+    for rows in listing.ours.values_mut() {
+        rows.sort_by(|one, other| one.grant_bytes().cmp(other.grant_bytes()));
+        rows.shrink_to_fit();
+    }
+    Ok(listing)
+}
+
+impl Listing {
+    fn take_in(&mut self, runner: &Runner<'_>, page: InventoryPage, bases: &HashMap<&ProgrammeId, Basis>) {
+        for row in page.unreadable {
+            let which = row.hash.as_ref().map_or("without a hash".to_owned(), KeyHash::to_string);
+            runner.journal.unread(format!("the key {which} could not be read: {}", row.why));
+            self.has_nameless |= row.hash.is_none();
+            self.unreadable.extend(row.hash);
+        }
+        let enabled = page.keys.iter().filter(|key| !key.disabled).map(|key| &key.hash).min();
+        if let Some(key) = enabled {
+            let of_it = self.of_each_workspace.entry(page.workspace).or_insert_with(|| key.clone());
+            *of_it = (&*of_it).min(key).clone();
+        }
+        for key in &page.keys {
+            self.first.insert(key.hash.clone());
+            if self.first.len() > FIRST {
+                self.first.pop_last();
+            }
+            let name = key.name.parse::<KeyName>().ok().filter(|name| name.deployment == runner.deployment);
+            let Some(name) = name else {
+                self.foreign.push(ForeignRow::of(key, page.asked));
+                continue;
+            };
+            match bases.get(&name.programme) {
+                Some(basis) => {
+                    let row = KeyRow::of(key, &name, *basis, page.asked);
+                    self.ours.entry(name.programme).or_default().push(row);
+                }
+                None => self.orphans.push(ForeignRow::of(key, page.asked)),
+            }
+        }
+    }
+
+    /// Looks for workspaces that the account had and that were not even named: a management key for one workspace knows no other.
+    async fn find_hidden_workspaces(&mut self, runner: &Runner<'_>) {
+        let known = runner.account.iter().flat_map(|account| &account.of_each_workspace);
+        for (workspace, key) in known {
+            if self.closed.contains(workspace) || self.of_each_workspace.contains_key(workspace) {
+                continue;
+            }
+            match runner.provider.get_key(key, runner.until()).await {
+                // Its keys are off or deleted by now, which the listing has shown.
+                Ok(_) => {}
+                Err(error) if error.is_forbidden() => self.closed.push(workspace.clone()),
+                Err(error) => {
+                    self.is_whole = false;
+                    runner
+                        .journal
+                        .answered(format!("whether a workspace is still there was not told: {error}"), &error);
+                }
+            }
+        }
+    }
+
+    /// Rejects an empty listing of an account that had keys: it is another account, or the answer is wrong. No key counts as gone
+    /// because of it.
+    async fn reject_if_empty(&mut self, runner: &Runner<'_>) -> Result<()> {
+        let expected = match &runner.account {
+            Some(account) => account.listed.len(),
+            None => recorded_by(runner, runner.baseline.began_at - GRACE).await?,
+        };
+        if expected == 0 {
+            return Ok(());
+        }
+        self.is_whole = false;
+        runner.journal.problem(format!(
+            "the account lists no key at all, and {expected} or more are on record: nothing is taken for gone. If they were all deleted on \
+             purpose, or the account was changed, an admin says so on the account page"
+        ));
+        let management_key = runner.provider.management_keys().current().await?.fingerprint(&runner.deployment);
+        runner.journal.refuse(Some(Cause::AnotherAccount { management_key }));
+        Ok(())
+    }
+
+    /// Whether a recorded key that is not listed may be missing.
+    pub(crate) fn shows_absence(&self) -> bool {
+        self.is_whole && self.closed.is_empty()
+    }
+
+    /// The listed keys with the name of a programme's grant.
+    pub(crate) fn of_grant(&self, programme: &ProgrammeId, grant: &GrantId) -> &[KeyRow] {
+        let rows = self.ours.get(programme).map_or(&[][..], Vec::as_slice);
+        let grant = grant.to_bytes();
+        let from = rows.partition_point(|row| row.grant_bytes() < &grant);
+        let count = rows[from..].partition_point(|row| row.grant_bytes() == &grant);
+        &rows[from..from + count]
+    }
+
+    /// The listed keys of a programme's grants whose ids begin with a digit, a slice for each grant.
+    pub(crate) fn of_shard(&self, programme: &ProgrammeId, digit: u8) -> impl Iterator<Item = &[KeyRow]> {
+        let rows = self.ours.get(programme).map_or(&[][..], Vec::as_slice);
+        let from = rows.partition_point(|row| row.shard() < digit);
+        let count = rows[from..].partition_point(|row| row.shard() == digit);
+        rows[from..from + count].chunk_by(|one, other| one.grant_bytes() == other.grant_bytes())
+    }
+
+    /// The keys that were listed under other names than those of a known programme's grant.
+    pub(crate) fn elsewhere(&self) -> HashSet<[u8; 32]> {
+        self.foreign.iter().chain(&self.orphans).map(|row| *row.hash()).collect()
+    }
+}
+
+/// The number of recorded keys that were made by this time and should still exist.
+async fn recorded_by(runner: &Runner<'_>, made_by: Moment) -> Result<usize> {
+    let mut recorded = 0;
+    for programme in runner.programmes.iter().filter(|programme| made_by < programme.settings.keys_expire_at()) {
+        let grants = runner.table.grants(&programme.id).await?;
+        let attempts = grants.iter().flat_map(|grant| &grant.attempts);
+        let should_be =
+            |attempt: &&Attempt| attempt.key.is_some() && attempt.gone.is_none() && attempt.begun_at < made_by;
+        recorded += attempts.filter(should_be).count();
+    }
+    Ok(recorded)
+}

@@ -1,0 +1,107 @@
+//! The use by model on completed days, in one query by key and model. [`models`](bursar_core::domain::usage::models) decides
+//! whose use it was. What the answer leaves out is the difference to the readings, which whoever reads it computes.
+
+use bursar_core::domain::usage::models::{Attribution, Sums, UseByDay, attribute};
+use bursar_core::store::{ModelDay, ModelRows};
+use jiff::ToSpan;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use crate::prelude::*;
+use crate::recount::OwnUse;
+
+/// The most days that are queried: use on older missed days stays unknown by model.
+const MOST_DAYS: i64 = 7;
+
+/// Asks for the completed days since the last time, and for the last of those once more: use may settle late.
+pub(crate) async fn record(runner: &Runner<'_>, own: &OwnUse) -> Result<()> {
+    let journal = &runner.journal;
+    let known = runner.table.sync_state().await?.models_until;
+    let Ok(yesterday) = utc_date(runner.baseline.began_at).yesterday() else { return Ok(()) };
+    if known == Some(yesterday) {
+        return Ok(());
+    }
+    let earliest = yesterday.checked_sub((MOST_DAYS - 1).days())?;
+    let from = known.map_or(earliest, |known| known.max(earliest));
+    let answer = match runner.provider.model_usage(from..=yesterday, runner.until()).await {
+        Ok(answer) => answer,
+        // The rest of the run does not need it, and the next run asks again.
+        Err(error) => {
+            journal.problem(format!("what was used by model could not be read: {error}"));
+            return Ok(());
+        }
+    };
+    for warning in &answer.warnings {
+        journal.problem(format!("of what was used by model the provider warns: {warning}"));
+    }
+    if answer.truncated {
+        journal.problem("the provider left the smallest rows of what was used by model out".to_owned());
+    }
+    if let Some(why) = answer.why_unreadable {
+        journal.problem(format!("{} rows of what was used by model could not be read: {why}", answer.unreadable));
+    }
+    let group_of = |programme: &ProgrammeId, grant: &GrantId| {
+        let group = own.groups.get(programme)?.get(&grant.to_bytes())?;
+        Some(group.as_deref().map(str::to_owned))
+    };
+    write(runner, (from, yesterday), attribute(&answer.rows, &runner.deployment, group_of)).await?;
+    // Where a grant could not be read, it is attributed again next time.
+    if !journal.notes().has_failed {
+        runner.table.note_models_of((from, yesterday), runner.end()).await?;
+    }
+    Ok(())
+}
+
+/// Writes the attributed use, day by day. A recorded day gives way only to an answer that is no smaller.
+async fn write(runner: &Runner<'_>, (from, until): (Date, Date), attributed: Attribution) -> Result<()> {
+    let (table, as_of) = (runner.table, runner.baseline.began_at);
+    // What is no programme's comes first: where a grant could not be read, its use was among that, and a run that dies in
+    // between must not leave it recorded twice.
+    let programmes = runner.programmes.iter().map(|programme| Some(programme.id.clone()));
+    let owners: Vec<Option<ProgrammeId>> = [None].into_iter().chain(programmes).collect();
+    let mut known = UseByDay::new();
+    for owner in &owners {
+        let days = table.list(ModelDay::between(owner.as_ref(), (from, until))).await?;
+        known.extend(days.into_iter().map(|day| ((day.day, day.programme), day.by)));
+    }
+    let Attribution { mut days, mut grants } = attributed;
+    for day in from.series(1.day()).take_while(|day| *day <= until) {
+        let (told, before) = (sums(&days, day), sums(&known, day));
+        if told.iter().zip(before).any(|(told, before)| !told.is_no_less_than(before)) {
+            runner.journal.problem(format!(
+                "the provider told less of what was used by model on {day} than before, and that stays"
+            ));
+            continue;
+        }
+        for programme in owners.iter().cloned() {
+            let of = (day, programme);
+            let (by, before) = (days.remove(&of).unwrap_or_default(), known.remove(&of).unwrap_or_default());
+            if by != before {
+                table.put_later(&ModelDay { programme: of.1, day, as_of, by }, as_of, runner.end()).await?;
+            }
+        }
+        let of_grants = grants.remove(&day).unwrap_or_default();
+        let parts = ModelRows::of(day, &of_grants, as_of, kept_until(runner, day)?);
+        table.note_model_rows(&parts, runner.end()).await?;
+    }
+    Ok(())
+}
+
+/// The sum of a day's use by all programmes, and of all use.
+fn sums(days: &UseByDay, day: Date) -> [Sums; 2] {
+    let mut sums = [Sums::default(); 2];
+    for ((_, programme), by) in days.iter().filter(|((on, _), _)| *on == day) {
+        let used: Sums = by.iter().map(|used| used.used).sum();
+        if programme.is_some() {
+            sums[0] += used;
+        }
+        sums[1] += used;
+    }
+    sums
+}
+
+/// When the use of grants on a day expires.
+fn kept_until(runner: &Runner<'_>, day: Date) -> Result<Moment> {
+    let last = day.checked_add(i64::from(runner.retention_days).days())?;
+    Ok(last.to_zoned(TimeZone::UTC)?.timestamp().into())
+}

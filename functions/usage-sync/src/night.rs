@@ -1,0 +1,146 @@
+//! When a run begins, and what becomes of it: a record from its beginning, a report at its end, and alarms. A run lives in one invocation.
+//! One that dies or meets trouble is over, and the schedule of each quarter of an hour begins another ([`Run::is_due_again`]).
+
+use std::time::Instant;
+
+use bursar_core::domain::mail::alarm::Alarm;
+use bursar_core::store::{BegunBy, HeldBack, Run};
+use serde_json::{Value, json};
+
+use crate::App;
+use crate::prelude::*;
+use crate::run::run;
+use crate::runner::{Journal, Report};
+
+/// The most time that an invocation has.
+const LONGEST: Duration = Duration::from_secs(900);
+/// The held back keys that the mail names; the account page names more.
+const MOST_IN_A_MAIL: usize = 5;
+
+/// Runs the sync, unless another runner has the lease, or a quarter of an hour brings nothing to do.
+pub(crate) async fn invoked(app: &App, begun_by: BegunBy, holder: &str, deadline: Deadline) -> Result<Value> {
+    let (table, now) = (&app.table, app.clock.now());
+    let nothing = json!({"skipped": "nothing to begin"});
+    if begins(table, begun_by, now).await?.is_none() {
+        return Ok(nothing);
+    }
+    let until = now + SignedDuration::try_from(deadline.left().min(LONGEST))?;
+    let Some(lease) = table.acquire("sync", holder, now, until, deadline).await? else {
+        return Ok(json!({"skipped": "running"}));
+    };
+    // Under the lease once more, since a run may have ended in between.
+    let outcome = match begins(table, begun_by, now).await? {
+        Some(begun) => begin(app, begun, deadline).await,
+        None => Ok(nothing),
+    };
+    if let Err(error) = table.release_lease(&lease, deadline).await {
+        tracing::warn!(%error, "the lease runs out by itself");
+    }
+    outcome
+}
+
+/// The run that begins now, if one does.
+async fn begins(table: &Table, begun_by: BegunBy, now: Moment) -> Result<Option<Run>> {
+    let newest = table.newest(Run::all(), 1).await?.pop();
+    Ok(match begun_by {
+        BegunBy::Night => Some(Run::begun(now, now, BegunBy::Night)),
+        // It belongs to the night that it repeats, unless that was complete.
+        BegunBy::Person => Some(match newest.filter(|newest| newest.again_at(now).is_some()) {
+            Some(newest) => Run::begun(now, newest.night, BegunBy::Person),
+            None => Run::begun(now, now, BegunBy::Night),
+        }),
+        // Before the very first run none is missing.
+        BegunBy::Quarter => match newest {
+            None => None,
+            Some(newest) => match newest.is_due_again(now) {
+                Some(night) => Some(Run::begun(now, night, BegunBy::Quarter)),
+                None if is_released_since(table, newest.began_at).await? => {
+                    // After a complete night it has tries of its own.
+                    let night = if newest.complete { now } else { newest.night };
+                    Some(Run::begun(now, night, BegunBy::Quarter))
+                }
+                None => None,
+            },
+        },
+    })
+}
+
+/// Whether an admin let something be done since then.
+async fn is_released_since(table: &Table, began_at: Moment) -> Result<bool> {
+    let held_back = table.sync_state().await?.held_back;
+    Ok(held_back.and_then(|held| held.release).is_some_and(|release| began_at < release.at))
+}
+
+async fn begin(app: &App, begun: Run, deadline: Deadline) -> Result<Value> {
+    let started = Instant::now();
+    app.table.begin_run(&begun, deadline).await?;
+    let runner = Runner::of(app, begun.began_at, deadline).await?;
+    let journal = &runner.journal;
+    match runner.end().wait_for(Box::pin(run(&runner))).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => journal.break_off(format!("the run ended early: {error:#}")),
+        Err(_) => journal.break_off("the run ended early: its time was up".to_owned()),
+    }
+    journal.report(|report| report.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
+    let report = journal.notes().report;
+    log(&report)?;
+    let ended = Run {
+        ended_at: Some(runner.clock.now()),
+        complete: report.complete,
+        report: serde_json::to_string(&report)?,
+        ..begun
+    };
+    app.table.end_run(&ended, deadline).await?;
+    let held_back = app.table.sync_state().await?.held_back.filter(|held| held.release.is_none());
+    raise_alarms(&runner, held_back.as_ref(), &report).await?;
+    Ok(serde_json::to_value(&report)?)
+}
+
+/// Writes the report as one log line. The template's metric filters read its fields, which must be numbers.
+fn log(report: &Report) -> Result<()> {
+    tracing::info!(
+        keys_listed = report.keys_listed,
+        readings_recorded = report.readings_recorded,
+        orphans_disabled = report.orphans_disabled,
+        keys_missing = report.keys_missing,
+        complete = u8::from(report.complete),
+        problems = report.problems.len(),
+        residual_micro_usd = report.residual.map(Usd::micros),
+        balance_micro_usd = report.balance.map(Usd::micros),
+        duration_ms = report.duration_ms,
+        report = %serde_json::to_string(report)?,
+        "synced"
+    );
+    Ok(())
+}
+
+/// Raises an alarm for each problem that exists when a run ends: one for each cause and day, however many runs meet it.
+async fn raise_alarms(runner: &Runner<'_>, held_back: Option<&HeldBack>, report: &Report) -> Result<()> {
+    let now = runner.clock.now();
+    for cause in causes(&runner.journal, held_back, report) {
+        let alarm = match (&cause, held_back) {
+            // The alarm belongs to the day on which it began.
+            (Cause::HeldBack { .. }, Some(held)) => Alarm::on(utc_date(held.at), cause, now),
+            _ => Alarm::now(cause, now),
+        };
+        runner.table.tell_admins(&alarm, now, runner.deadline).await?;
+    }
+    Ok(())
+}
+
+fn causes(journal: &Journal, held_back: Option<&HeldBack>, report: &Report) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    causes.extend(journal.notes().key_refused);
+    // A refused key implies that the run is not complete.
+    if !report.complete && causes.is_empty() {
+        let first = report.problems.first().cloned().unwrap_or_default();
+        let problems = u32::try_from(report.problems.len()).unwrap_or(u32::MAX);
+        causes.push(Cause::Incomplete { problems, first });
+    }
+    if let Some(held) = held_back {
+        let keys = held.keys.iter().take(MOST_IN_A_MAIL).map(|held| held.name.clone()).collect();
+        let HeldBack { sweeps, recoveries, stops, bound, .. } = *held;
+        causes.push(Cause::HeldBack { sweeps, recoveries, stops, bound, keys });
+    }
+    causes
+}

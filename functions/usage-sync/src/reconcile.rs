@@ -1,0 +1,136 @@
+//! The reconciliation: the account's spending against the use of all known keys. The first complete run determines the opening; from then
+//! on what no key explains is the residual. Each complete run leaves a cut.
+
+use bursar_core::domain::ledger::cut::{AccountCut, AccountSpending, ProgrammeCut, Reconciled, is_new};
+use bursar_core::domain::mail::alarm::Alarm;
+use bursar_core::provider::account::Credits;
+use bursar_core::store::{Account, AccountDay, SyncState};
+
+use crate::foreign::ForeignUse;
+use crate::prelude::*;
+use crate::recount::OwnUse;
+
+/// How long keys may be unread before what they may have used is told as a residual.
+const UNREAD_FOR: SignedDuration = SignedDuration::from_hours(3 * 24);
+
+/// The account's money, with what its keys used.
+pub(crate) struct Books {
+    /// The credits bought by the end.
+    bought: Usd,
+    spent: AccountSpending,
+    pub(crate) parts: Reconciled,
+    /// The residual that admins were told last.
+    pub(crate) told: Usd,
+    /// Whether there is no residual but the one told before.
+    pub(crate) is_matched: bool,
+}
+
+/// The account's credits; nothing where the provider does not say, which the report does.
+pub(crate) async fn credits(runner: &Runner<'_>) -> Option<Credits> {
+    match runner.provider.credits(runner.until()).await {
+        Ok(credits) => Some(credits),
+        Err(error) => {
+            runner.journal.answered(format!("the credits could not be read: {error}"), &error);
+            None
+        }
+    }
+}
+
+/// Compares the account's money before the listing and after the last reading with what keys used, and writes both.
+///
+/// Money is spent while keys are listed and compared, when students refresh theirs. What was spent by the end bounds all of it.
+pub(crate) async fn account(
+    runner: &Runner<'_>,
+    credits: Option<(Credits, Credits)>,
+    own: &OwnUse,
+    foreign: &ForeignUse,
+    is_complete: bool,
+) -> Result<Option<Books>> {
+    let (table, as_of) = (runner.table, runner.baseline.began_at);
+    let notes = runner.journal.notes();
+    if !notes.has_failed {
+        let account = Account { as_of, ours: own.used.clone(), foreign: foreign.used.clone() };
+        table.put_later(&account, as_of, runner.end()).await?;
+    }
+    let state = table.sync_state().await?;
+    // Only a complete run that read each key can tell what was spent before the first.
+    let can_tell = state.opening.is_some() || (is_complete && !notes.has_unread);
+    let Some((before, after)) = credits.filter(|_| can_tell) else { return Ok(None) };
+    // Less than a micro-dollar for each key, those that are gone included.
+    let tolerance = Usd::from_micros(i64::try_from(own.keys + foreign.keys).unwrap_or(i64::MAX));
+    let mut books = Books::of((before, after), own, foreign, &state, tolerance);
+    let day = books.day(as_of, own, foreign, tolerance);
+    table.put_later(&day, as_of, runner.end()).await?;
+    // What could not be read tonight is no residual, as far as anybody knows; after some nights somebody should look.
+    let is_patient = notes.has_unread && state.unread_since.is_none_or(|since| as_of < since + UNREAD_FOR);
+    if is_new(books.parts.residual, books.told, tolerance) && !is_patient {
+        books.told = tell_of_the_residual(runner, books.parts.residual, tolerance, state.residual_told).await?;
+    }
+    books.is_matched &= !is_patient;
+    runner.journal.report(|report| report.residual = Some(books.parts.residual));
+    Ok(Some(books))
+}
+
+/// Raises an alarm about a residual that is new. Returns the one that admins were told last. An alarm recorded
+/// today keeps its text; what is new is reported on another day.
+async fn tell_of_the_residual(runner: &Runner<'_>, residual: Usd, tolerance: Usd, told: Usd) -> Result<Usd> {
+    let now = runner.clock.now();
+    let alarm = Alarm::now(Cause::Residual { residual, news: residual - told, tolerance }, now);
+    runner.table.tell_admins(&alarm, alarm.found_at, runner.deadline).await?;
+    match runner.table.get(Alarm::key_of(alarm.day, &alarm.name())).await? {
+        Some(Alarm { cause: Cause::Residual { residual: told, .. }, .. }) => Ok(told),
+        _ => Ok(told),
+    }
+}
+
+impl Books {
+    fn of(
+        (before, after): (Credits, Credits),
+        own: &OwnUse,
+        foreign: &ForeignUse,
+        state: &SyncState,
+        tolerance: Usd,
+    ) -> Books {
+        // Neither sum ever shrinks, but the later answer may come from an older state.
+        let spent = AccountSpending { before: before.used, after: after.used.max(before.used) };
+        let used = own.used.credits.total() + foreign.used.credits.total();
+        let parts = Reconciled::of(spent, used, state.opening);
+        let is_matched = !is_new(parts.residual, state.residual_told, tolerance);
+        Books { bought: after.bought.max(before.bought), spent, parts, told: state.residual_told, is_matched }
+    }
+
+    fn day(&self, as_of: Moment, own: &OwnUse, foreign: &ForeignUse, tolerance: Usd) -> AccountDay {
+        let Reconciled { opening, residual, unsettled } = self.parts;
+        AccountDay {
+            day: utc_date(as_of),
+            as_of,
+            bought: self.bought,
+            spent: self.spent.after,
+            ours: own.used.credits.total() - own.gone,
+            ours_gone: own.gone,
+            foreign: foreign.used.credits.total() - foreign.gone,
+            foreign_gone: foreign.gone,
+            opening: opening.least,
+            residual,
+            unsettled,
+            tolerance,
+        }
+    }
+
+    pub(crate) fn cut(&self, as_of: Moment, own: &OwnUse, foreign: &ForeignUse) -> AccountCut {
+        let Reconciled { opening, residual, unsettled } = self.parts;
+        let of_each = own.by_programme.iter();
+        AccountCut {
+            as_of,
+            bought: self.bought,
+            spent: self.spent,
+            programmes: of_each
+                .map(|(programme, used)| ProgrammeCut { programme: programme.clone(), used: *used })
+                .collect(),
+            foreign: foreign.used.credits.total(),
+            opening: opening.least,
+            residual,
+            unsettled,
+        }
+    }
+}

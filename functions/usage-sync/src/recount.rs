@@ -1,0 +1,237 @@
+//! The sums over a programme's grants: what its keys used day by day, its people, and what its budget reserves, counted anew.
+//!
+//! What is reserved is counted as of the comparison, and for an instant before the listing: no reading holds later use. All else of a
+//! grant in which something was found is counted once that is repaired.
+
+use bursar_core::domain::grant::{Attempt, Reading, Reservation};
+use bursar_core::domain::ledger::cut::LifetimeUse;
+use bursar_core::domain::programme::Budget;
+use bursar_core::domain::programme::unreserved::Unreserved;
+use bursar_core::domain::usage::forecast::{StandingOut, Weeks};
+use bursar_core::store::{PeopleCounts, Totals};
+
+use crate::compare::is_of_one_programme;
+use crate::prelude::*;
+use crate::runner::{Baseline, WRITES_AT_ONCE};
+
+/// The sums of one programme.
+#[derive(Debug)]
+pub(crate) struct ProgrammeSums {
+    programme: Programme,
+    /// The budget as it was before the grants were read.
+    budget: Budget,
+    reserved: Usd,
+    unreserved: Unreserved,
+    /// Whether some grant costs less because of what this run read.
+    moved: bool,
+    used: DailyUse,
+    by_group: BTreeMap<String, DailyUse>,
+    people: PeopleCounts,
+    weeks: Vec<(GrantId, Weeks)>,
+    /// The part of the use from keys that no longer exist at the provider.
+    gone: Usd,
+    keys: usize,
+    /// The group of each grant.
+    groups: HashMap<[u8; 8], Option<Box<str>>>,
+    /// Grants in which something was found.
+    later: Vec<GrantId>,
+    /// Grants with a key that could not be read, of which nothing is given back.
+    unread: HashSet<GrantId>,
+}
+
+/// The use of all grants' keys.
+#[derive(Debug, Default)]
+pub(crate) struct OwnUse {
+    pub(crate) used: DailyUse,
+    pub(crate) by_programme: BTreeMap<ProgrammeId, LifetimeUse>,
+    /// The part from keys that no longer exist at the provider.
+    pub(crate) gone: Usd,
+    pub(crate) keys: usize,
+    /// The group of each grant, by its programme.
+    pub(crate) groups: HashMap<ProgrammeId, HashMap<[u8; 8], Option<Box<str>>>>,
+}
+
+/// Counts what was repaired, and writes the totals of all programmes and what their budgets reserve, each only if it changed.
+pub(crate) async fn all(runner: &Runner<'_>, compared: Vec<ProgrammeSums>, is_whole: bool) -> Result<OwnUse> {
+    let mut own = OwnUse::default();
+    for mut sums in compared {
+        let id = sums.programme.id.clone();
+        match sums.write(runner, is_whole).await {
+            Ok(()) => {}
+            Err(error) if is_of_one_programme(&error) => {
+                runner.journal.failed(format!("{id} could not be summed up: {error:#}"));
+                continue;
+            }
+            Err(error) => return Err(error),
+        }
+        own.used.add(&sums.used);
+        own.by_programme.insert(id.clone(), LifetimeUse::of(&sums.used));
+        own.gone += sums.gone;
+        own.keys += sums.keys;
+        own.groups.insert(id, sums.groups);
+    }
+    Ok(own)
+}
+
+impl ProgrammeSums {
+    /// Empty sums of a programme whose budget was just read.
+    pub(crate) fn of(programme: Programme, budget: Budget) -> ProgrammeSums {
+        ProgrammeSums {
+            programme,
+            budget,
+            reserved: Usd::ZERO,
+            unreserved: Unreserved::default(),
+            moved: false,
+            used: DailyUse::default(),
+            by_group: BTreeMap::new(),
+            people: PeopleCounts::default(),
+            weeks: Vec::new(),
+            gone: Usd::ZERO,
+            keys: 0,
+            groups: HashMap::new(),
+            later: Vec::new(),
+            unread: HashSet::new(),
+        }
+    }
+
+    pub(crate) fn programme(&self) -> &Programme {
+        &self.programme
+    }
+
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// Adds a grant as it was compared.
+    pub(crate) fn add(&mut self, view: &View, runner: &Runner<'_>, is_read: bool, is_in_order: bool) {
+        let grant = &view.grant;
+        if !is_read {
+            self.unread.insert(grant.id.clone());
+        }
+        self.reserve(view, &runner.baseline);
+        self.groups.insert(grant.id.to_bytes(), grant.group.as_deref().map(Box::from));
+        if is_in_order {
+            self.count(grant, &view.readings, runner);
+        } else {
+            self.later.push(grant.id.clone());
+        }
+    }
+
+    fn reserve(&mut self, view: &View, baseline: &Baseline) {
+        let (known, began_at) = (view.reservation(), baseline.began_at);
+        let cost = if self.unread.contains(&view.grant.id) {
+            // Nothing that it may have used since its keys were read last is free.
+            let last_read = |reading: &Reading| reading.unchanged_until.or(baseline.listed_at).max(Some(reading.as_of));
+            let read_until = view.readings.iter().filter_map(last_read).min();
+            let first = view.grant.attempts.first().map_or(began_at, |attempt| attempt.begun_at);
+            Reservation { read_until, ..known }.cost(read_until.unwrap_or(first))
+        } else {
+            // What this run listed counts as read up to its beginning.
+            Reservation { read_until: Some(began_at), ..known }.cost(began_at)
+        };
+        self.reserved += cost;
+        self.moved |= cost != known.cost(began_at);
+        self.unreserved.add(&view.grant);
+    }
+
+    /// What the programme reserves, read once more since another run counted it or the settings were edited.
+    async fn reserved_anew(&self, runner: &Runner<'_>) -> Result<ProgrammeSums> {
+        let (table, id) = (runner.table, &self.programme.id);
+        let budget = table.get(Budget::key_of(id)).await?.context("a budget is gone")?;
+        let programme = table.get(Programme::key_of(id)).await?.context("a programme is gone")?;
+        let mut anew = ProgrammeSums { unread: self.unread.clone(), ..ProgrammeSums::of(programme, budget) };
+        let ids = [id.clone()];
+        let mut shards = std::pin::pin!(table.shards_of_programmes(&ids));
+        while let Some((_, grants)) = shards.try_next().await? {
+            for (grant, readings) in grants {
+                let (programme, budget) = (anew.programme.clone(), anew.budget.clone());
+                anew.reserve(&View { programme, budget, grant, readings }, &runner.baseline);
+            }
+        }
+        Ok(anew)
+    }
+
+    /// Counts the grants in which something was found, as they are by now.
+    async fn count_the_repaired(&mut self, runner: &Runner<'_>) -> Result<()> {
+        let (table, id) = (runner.table, self.programme.id.clone());
+        let later = std::mem::take(&mut self.later);
+        let id = &id;
+        let each = later.into_iter().map(|grant| async move {
+            tokio::try_join!(table.get(Grant::key_of(id, &grant)), table.list(Reading::of_grant(id, &grant)))
+        });
+        let mut each = iter(each).buffered(WRITES_AT_ONCE);
+        while let Some((grant, readings)) = each.try_next().await? {
+            self.count(&grant.context("a grant is gone")?, &readings, runner);
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, grant: &Grant, readings: &[Reading], runner: &Runner<'_>) {
+        self.people.add(grant, &runner.unreachable);
+        if readings.is_empty() {
+            return;
+        }
+        let mut used = DailyUse::default();
+        for reading in readings {
+            used.add(&reading.used);
+            let is_there = |attempt: &Attempt| attempt.gone.is_none() && attempt.unlisted_since.is_none();
+            if !grant.attempt(reading.epoch).is_some_and(is_there) {
+                self.gone += reading.lifetime();
+            }
+        }
+        self.keys += readings.len();
+        self.used.add(&used);
+        if let Some(group) = &grant.group {
+            self.by_group.entry(group.clone()).or_default().add(&used);
+        }
+        let days = used.days(self.programme.settings.basis.byok);
+        let weeks = Weeks::of(&days, utc_date(runner.baseline.began_at));
+        if !weeks.are_idle() {
+            self.weeks.push((grant.id.clone(), weeks));
+        }
+    }
+
+    async fn write(&mut self, runner: &Runner<'_>, is_whole: bool) -> Result<()> {
+        self.count_the_repaired(runner).await?;
+        // Where nothing was read yet, nothing is summed up.
+        if is_whole || self.keys > 0 {
+            self.write_totals(runner).await?;
+        }
+        let is_left = is_whole
+            && !self.write_budget(runner).await?
+            && !self.reserved_anew(runner).await?.write_budget(runner).await?;
+        if is_left {
+            runner.journal.problem(format!("what {} reserves is counted in the next run", self.programme.id));
+        }
+        Ok(())
+    }
+
+    async fn write_totals(&self, runner: &Runner<'_>) -> Result<()> {
+        let at = runner.baseline.began_at;
+        let totals = Totals {
+            programme: self.programme.id.clone(),
+            as_of: at,
+            used: self.used.clone(),
+            by_group: self.by_group.clone(),
+            people: self.people.clone(),
+            standing_out: StandingOut::of(&self.weeks),
+        };
+        Ok(runner.table.note_totals(&totals, runner.end()).await?)
+    }
+
+    /// Returns `false` when the budget was counted, or the settings were edited, since they were read.
+    async fn write_budget(&self, runner: &Runner<'_>) -> Result<bool> {
+        let (budget, at) = (&self.budget, runner.baseline.began_at);
+        if budget.counted_at.is_some_and(|counted_at| counted_at > at) {
+            return Ok(true);
+        }
+        let reserved = self.reserved + budget.assigned;
+        let is_as_read = reserved == budget.reserved && self.unreserved.beyond(&budget.unreserved).is_empty();
+        // Where some grant costs less by what was read, that is counted for the next act, though another costs as much more.
+        if is_as_read && !self.moved {
+            return Ok(true);
+        }
+        let counted = (reserved, &self.unreserved);
+        Ok(runner.table.recount_budget(&self.programme, budget, counted, at, runner.end()).await?)
+    }
+}

@@ -1,0 +1,343 @@
+//! The repairs: each finding that the safety limit lets through is decided again on the grant as it is by then, so one that no longer holds
+//! leads to nothing. Each may be done twice.
+
+use anyhow::bail;
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::{Attempt, GRACE, ListedLimit, Order, OrderKind, RecoveredKey};
+use bursar_core::domain::usage::reading::UnusableReport;
+use bursar_core::orders::NotCarriedOut;
+use bursar_core::provider::key::ProviderKey;
+use bursar_core::store::ActOutcome;
+
+use crate::compare::read;
+use crate::compare::row::limit_on;
+use crate::prelude::*;
+use crate::runner::REPAIRS_AT_ONCE;
+
+/// How many repairs in a row may fail without an answer, after which the rest is left to another run.
+const FAILED_IN_A_ROW: usize = 2 * REPAIRS_AT_ONCE;
+
+/// Handles every finding. What cannot be done is a problem of the report, and found again by the next run.
+pub(crate) async fn all(runner: &Runner<'_>, mut findings: Vec<Finding>, listed: usize) {
+    bound_purges(&mut findings, listed);
+    let (count, mut done, mut failed) = (findings.len(), 0, 0);
+    let each = findings.into_iter().map(|finding| async move {
+        let repaired = repair(runner, &finding).await;
+        (finding, repaired)
+    });
+    let mut each = iter(each).buffer_unordered(REPAIRS_AT_ONCE);
+    // What was read is recorded in the time that is left.
+    let end = runner.end().earlier_by(runner.end().left() / 4);
+    while let Some((finding, repaired)) = each.next().await {
+        done += 1;
+        if end.left().is_zero() && done < count {
+            runner
+                .journal
+                .break_off(format!("the time was up, and {} findings are left to the next run", count - done));
+            return;
+        }
+        let Err(error) = repaired else {
+            failed = 0;
+            continue;
+        };
+        failed += usize::from(may_pass(&error));
+        runner.journal.refuse(provider_error(&error).and_then(ProviderError::refusal));
+        let what = format!("{}: {error:#}", finding.subject());
+        if finding.reads().is_some() {
+            runner.journal.unread(what);
+        } else {
+            runner.journal.problem(what);
+        }
+        if failed == FAILED_IN_A_ROW || runner.journal.notes().key_refused.is_some() {
+            let left = count - done;
+            runner.journal.break_off(format!("nothing more was done, and {left} findings are left to the next run"));
+            return;
+        }
+    }
+}
+
+/// The provider's answer behind an error.
+fn provider_error(error: &anyhow::Error) -> Option<&ProviderError> {
+    error.chain().find_map(|cause| match cause.downcast_ref() {
+        Some(NotCarriedOut::Provider(error)) => Some(error),
+        _ => cause.downcast_ref::<ProviderError>(),
+    })
+}
+
+fn may_pass(error: &anyhow::Error) -> bool {
+    let is_of_the_table = error.chain().any(|cause| {
+        let table = match cause.downcast_ref::<NotCarriedOut>() {
+            Some(NotCarriedOut::Table(error)) => Some(error),
+            _ => cause.downcast_ref::<StoreError>(),
+        };
+        table.is_some_and(StoreError::may_pass)
+    });
+    is_of_the_table || provider_error(error).is_some_and(ProviderError::may_pass)
+}
+
+async fn repair(runner: &Runner<'_>, finding: &Finding) -> Result<()> {
+    // A repair that queries the provider takes a fresh view afterwards, so this instant is never out of date.
+    let at = ActContext {
+        programme: &finding.programme,
+        grant: &finding.grant,
+        now: runner.clock.now(),
+        deadline: runner.until(),
+    };
+    let repaired = Box::pin(try_to(runner, at, finding)).await;
+    if repaired.is_err()
+        && let Some(epoch) = finding.reads()
+        && let Some(listed_at) = runner.baseline.listed_at
+    {
+        // It could not be read, so its use is known for no longer than before.
+        runner.table.note_failed_look((at.programme, at.grant, epoch), listed_at, at.deadline).await?;
+    }
+    repaired
+}
+
+async fn try_to(runner: &Runner<'_>, at: ActContext<'_>, finding: &Finding) -> Result<()> {
+    let table = runner.table;
+    match &finding.kind {
+        FindingKind::Sweep { row } => {
+            let swept = table.act(at, |view, now| view.sweep(row.epoch(), &row.nonce(), &row.key(), now)).await?;
+            disable(runner, at).await?;
+            if matches!(swept, ActOutcome::Done(_)) {
+                runner.journal.report(|report| report.orphans_disabled += 1);
+            }
+            return read_late(runner, at, &[row]).await;
+        }
+        FindingKind::Second { row } => return disable_second(runner, at, row).await,
+        FindingKind::Recover { rows, unread, .. } => {
+            let found: Vec<RecoveredKey> = rows.iter().map(KeyRow::found).collect();
+            table.act(at, |view, now| view.recover(&found, runner.is_copy, now)).await?;
+            disable(runner, at).await?;
+            let unread: Vec<&KeyRow> = rows.iter().filter(|row| unread.contains(&row.epoch())).collect();
+            read_late(runner, at, &unread).await?;
+            let newest = rows.iter().filter(|row| row.state.enabled).max_by_key(|row| row.epoch());
+            if let Some(row) = newest {
+                send_limit(runner, at, row.state.listed()).await?;
+            }
+            runner.journal.note(|notes| notes.has_recovered = true);
+            let grant = at.grant;
+            let what = format!("keys of the grant {grant} were not on record, and are now: the table went back");
+            runner.journal.problem(what);
+        }
+        FindingKind::ListedAgain { epoch, key } => {
+            table.act(at, |view, _| view.found_again(*epoch, key)).await?;
+        }
+        FindingKind::EnabledAgain { epoch, key, seen_at } => {
+            table.act(at, |view, now| view.disable_again(*epoch, key, *seen_at, now)).await?;
+        }
+        FindingKind::NotRestricted { epoch, key, was_recorded } => {
+            // It is on record before the provider is told, so that the work goes on with it if this run does not.
+            table.act(at, |view, now| view.order_rules_anew(*epoch, now)).await?;
+            let is_it = |order: &Order| order.epoch == *epoch && order.kind == OrderKind::Rules;
+            runner.orders().carry_out(at, is_it).await?;
+            if *was_recorded {
+                let mended = format!("the key {key} was not under its programme's guardrail, and is again");
+                runner.journal.problem(mended);
+            }
+            return Ok(());
+        }
+        FindingKind::End => {
+            table.act(at, |view, now| view.end(&Actor::Rule, now)).await?;
+        }
+        FindingKind::Ordered => {}
+        FindingKind::GiveBack => {
+            table.act(at, View::give_back_reservation).await?;
+        }
+        FindingKind::LimitSeen { epoch, listed, asked } => {
+            table.act(at, |view, _| view.limit_seen(*epoch, *listed, *asked)).await?;
+        }
+        FindingKind::Forsaken => {
+            table.act(at, View::close_abandoned).await?;
+        }
+        FindingKind::GiveBackRest => {
+            if let Some(matched_at) = runner.baseline.matched_at {
+                table.act(at, |view, _| view.give_back_rest(matched_at)).await?;
+            }
+        }
+        FindingKind::LiveIsDisabled { epoch, key, .. } => look_again(runner, at, (*epoch, key), false).await?,
+        FindingKind::NotListed { epoch, key, is_held, .. } => look_again(runner, at, (*epoch, key), *is_held).await?,
+        FindingKind::Limit { listed } => send_limit(runner, at, *listed).await?,
+        FindingKind::Rule { last_used_at } => {
+            table.follow_rules(at, *last_used_at).await?;
+        }
+        FindingKind::Purge { epoch, key } => return purge(runner, at, *epoch, key).await,
+    }
+    disable(runner, at).await
+}
+
+/// The least time between the two answers after which a missing key is gone.
+const SURELY_GONE: SignedDuration = SignedDuration::from_hours(1);
+
+/// Queries one key that was listed as disabled, or not at all. A grant that was written meanwhile overrides
+/// what was found. A stop that is held back only records that the key is missing.
+async fn look_again(
+    runner: &Runner<'_>,
+    at: ActContext<'_>,
+    (epoch, key): (Epoch, &KeyHash),
+    is_held: bool,
+) -> Result<()> {
+    let (table, journal) = (runner.table, &runner.journal);
+    let Some(view) = table.view(at.programme, at.grant).await? else { return Ok(()) };
+    let read = view.grant.version;
+    let (asked_at, answered) = runner.provider.get_key_in_a_day(key, runner.clock, at.deadline).await?;
+    let Some(found) = answered else {
+        let is_over = view.grant.is_over();
+        journal.report(|report| report.keys_missing += usize::from(!is_over));
+        let since = view.grant.attempt(epoch).and_then(|attempt| attempt.unlisted_since);
+        let is_sure = !is_held && since.is_some_and(|since| since + SURELY_GONE < at.now);
+        if is_sure && finds_another(runner, at).await? {
+            table.act(at, |view, now| view.found_gone(read, epoch, key, now)).await?;
+            journal.problem(format!("the provider does not have the key {key} any more"));
+        } else {
+            table.act(at, |view, now| view.not_listed(epoch, key, now)).await?;
+            if !is_over {
+                journal.problem(format!("the provider does not find the key {key}; the next sync asks again"));
+            }
+        }
+        return Ok(());
+    };
+    if found.disabled && !is_held {
+        table.act(at, |view, now| view.found_disabled(read, epoch, key, now)).await?;
+    }
+    table.act(at, |view, _| view.found_again(epoch, key)).await?;
+    if found.disabled {
+        return Ok(());
+    }
+    // A key that may be used stays enabled; the rule then has nothing to do.
+    table.act(at, |view, now| view.disable_again(epoch, key, asked_at, now)).await?;
+    note_use(runner, at, &view, epoch, (asked_at, &found)).await?;
+    if view.grant.live().is_some_and(|live| live.epoch == epoch) {
+        send_limit(runner, at, limit_on(view.programme.settings.basis, &found)).await?;
+    }
+    Ok(())
+}
+
+/// Whether the account still knows a key that the last complete sync listed, so that this 404 is not another account's.
+async fn finds_another(runner: &Runner<'_>, at: ActContext<'_>) -> Result<bool> {
+    let Some(account) = &runner.account else { return Ok(true) };
+    Ok(runner.provider.finds_one_of(account, at.deadline).await?)
+}
+
+/// Records the use of a key that was queried by itself.
+async fn note_use(
+    runner: &Runner<'_>,
+    at: ActContext<'_>,
+    view: &View,
+    epoch: Epoch,
+    (asked, found): (Moment, &ProviderKey),
+) -> Result<()> {
+    let Some(attempt) = view.grant.attempt(epoch) else { return Ok(()) };
+    let told = found.usage_report(view.programme.settings.basis.reset).ok_or(UnusableReport::Silent)?;
+    let before = view.reading(epoch);
+    let (after, doubt) = view.reading_after(attempt, &told, asked, runner.baseline.listed_at)?;
+    if before.is_none_or(|before| after.differs_from(before)) {
+        runner.table.note_reading(&after, at.deadline).await?;
+    }
+    runner.journal.problems_of(doubt.map(|doubt| format!("of the key {} {doubt}", found.hash)));
+    Ok(())
+}
+
+/// Orders the limit that is wanted now and sends it, or stops a grant that is used up. Where somebody had set
+/// another limit, the report says so.
+async fn send_limit(runner: &Runner<'_>, at: ActContext<'_>, listed: ListedLimit) -> Result<()> {
+    let Some(view) = runner.table.view(at.programme, at.grant).await? else { return Ok(()) };
+    let Some((live, key)) = view.grant.live().and_then(|live| Some((live, live.key.as_ref()?))) else {
+        return Ok(());
+    };
+    runner.table.act(at, |view, now| view.order_limit(listed, now)).await?;
+    let is_of_it = |order: &Order| order.epoch == live.epoch && order.kind == OrderKind::Limit;
+    match Box::pin(runner.orders().carry_out(at, is_of_it)).await {
+        Ok(_) => {}
+        // The next listing shows whether the key exists.
+        Err(NotCarriedOut::NotFound) => bail!("the limit was not sent: the provider does not know the key now"),
+        Err(error) => return Err(error.into()),
+    }
+    let Some(after) = runner.table.get(Grant::key_of(at.programme, at.grant)).await? else { return Ok(()) };
+    let Some(limit) = after.live().filter(|live| live.limit_ordered.is_none()).and_then(|live| live.limit) else {
+        return Ok(());
+    };
+    let found = match listed {
+        ListedLimit::Unlimited => "no limit".to_owned(),
+        ListedLimit::CountedOtherwise => "a limit that was counted otherwise".to_owned(),
+        ListedLimit::Limit(listed) if live.limit.is_none_or(|held| !listed.is_about(held)) => {
+            format!("the limit {listed}")
+        }
+        ListedLimit::Limit(_) | ListedLimit::Unasked => return Ok(()),
+    };
+    runner.journal.problem(format!("the key {key} had {found} at the provider, and has {limit} again"));
+    Ok(())
+}
+
+/// Disables a second key of one attempt. The attempt is too old to be under way, and its record names another key or none. So nobody was
+/// or will be shown this one.
+async fn disable_second(runner: &Runner<'_>, at: ActContext<'_>, row: &KeyRow) -> Result<()> {
+    let Some(view) = runner.table.view(at.programme, at.grant).await? else { return Ok(()) };
+    let attempt = view.grant.attempt(row.epoch()).filter(|attempt| attempt.nonce == row.nonce());
+    let is_second = |attempt: &Attempt| !attempt.key.as_ref().is_some_and(|key| row.is(key));
+    if attempt.is_some_and(|attempt| is_second(attempt) && at.now >= attempt.begun_at + GRACE) {
+        if let Err(error) = runner.provider.disable_key(&row.key(), at.deadline).await {
+            runner.journal.note(|notes| notes.not_disabled.extend([format!("the key {}", row.key())]));
+            return Err(error.into());
+        }
+        runner.journal.report(|report| report.orphans_disabled += 1);
+    }
+    Ok(())
+}
+
+/// Records the listed use of keys that their attempts have only now recorded.
+async fn read_late(runner: &Runner<'_>, at: ActContext<'_>, rows: &[&KeyRow]) -> Result<()> {
+    let Some(view) = runner.table.view(at.programme, at.grant).await? else { return Ok(()) };
+    for row in rows {
+        let attempt = view.grant.attempt(row.epoch());
+        let Some(attempt) = attempt.filter(|attempt| attempt.key == Some(row.key())) else { continue };
+        let (news, doubt) = read(&view, runner.baseline.listed_at, attempt, row).map_err(anyhow::Error::new)?;
+        runner.journal.problems_of(doubt.map(|doubt| format!("of the key {} {doubt}", row.key())));
+        if let Some(news) = &news {
+            let written = runner.table.note_reading(news, at.deadline).await?;
+            runner.journal.report(|report| report.readings_recorded += usize::from(written));
+        }
+    }
+    Ok(())
+}
+
+/// Carries out the grant's orders to disable. A key that is not found is handled by the listing.
+async fn disable(runner: &Runner<'_>, at: ActContext<'_>) -> Result<()> {
+    match Box::pin(runner.orders().carry_out(at, |order| order.kind == OrderKind::Off)).await {
+        Ok(_) | Err(NotCarriedOut::NotFound | NotCarriedOut::NotFirm) => Ok(()),
+        Err(error) => {
+            runner.journal.note(|notes| notes.not_disabled.extend([format!("the keys of the grant {}", at.grant)]));
+            Err(error.into())
+        }
+    }
+}
+
+/// One run may delete one in so many listed keys.
+const PURGED_ONE_IN: usize = 50;
+/// The keys that a run may always delete; otherwise a small account would keep its disabled keys for ever.
+const PURGED_AT_LEAST: usize = 1;
+
+async fn purge(runner: &Runner<'_>, at: ActContext<'_>, epoch: Epoch, key: &KeyHash) -> Result<()> {
+    let Some(view) = runner.table.view(at.programme, at.grant).await? else { return Ok(()) };
+    if view.may_purge(epoch, runner.baseline.began_at, runner.baseline.restored_at, at.now) {
+        runner.provider.delete_key(key, at.deadline).await?;
+        runner.table.act(at, |view, now| view.purged(epoch, key, now)).await?;
+        runner.journal.note(|notes| notes.purged.extend([key.clone()]));
+    }
+    Ok(())
+}
+
+/// Leaves purges beyond the bound of a run to later runs. A run that recovers any key deletes none.
+fn bound_purges(findings: &mut Vec<Finding>, keys_listed: usize) {
+    // A restored table may be restored once more.
+    let is_restored = findings.iter().any(|finding| matches!(finding.kind, FindingKind::Recover { .. }));
+    let bound = (keys_listed / PURGED_ONE_IN).max(PURGED_AT_LEAST);
+    let mut left = if is_restored { 0 } else { bound };
+    findings.retain(|finding| {
+        let is_purge = matches!(finding.kind, FindingKind::Purge { .. });
+        let stays = !is_purge || left > 0;
+        left -= usize::from(is_purge && left > 0);
+        stays
+    });
+}

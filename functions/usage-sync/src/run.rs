@@ -1,0 +1,103 @@
+//! One run of the sync, step by step.
+
+use bursar_core::domain::values::key::Fingerprint;
+use bursar_core::provider::account::Credits;
+
+use crate::conclude::Conclusion;
+use crate::foreign::ForeignRows;
+use crate::prelude::*;
+use crate::{compare, conclude, foreign, guardrails, list, models, reconcile, recount, repair, safety_limit};
+
+/// Runs all steps. What a step cannot read or do is a problem of the report; an error ends the run, and another begins from nothing.
+pub(crate) async fn run(runner: &Runner<'_>) -> Result<()> {
+    let journal = &runner.journal;
+    let Some(mut key) = check(runner).await? else { return Ok(()) };
+    let before = reconcile::credits(runner).await;
+    journal.report(|report| report.balance = before.map(Credits::balance));
+    let mut listing = list::everything(runner).await?;
+    if !key.is_of_one_account(runner).await? {
+        return Ok(());
+    }
+
+    let compared = compare::all(runner, &listing).await?;
+    let renamed = compare::row::renamed(&compared.findings);
+    let bounded = safety_limit::bound(runner, compared.findings, &listing).await?;
+    repair::all(runner, bounded.findings, listing.count).await;
+
+    let mut rows = ForeignRows { foreign: std::mem::take(&mut listing.foreign), orphans: compared.orphans, renamed };
+    rows.foreign.extend(compared.foreign);
+    rows.orphans.append(&mut listing.orphans);
+    let foreign = foreign::record(runner, &listing, rows).await?;
+    let own = recount::all(runner, compared.sums, listing.is_whole).await?;
+
+    let after = reconcile::credits(runner).await;
+    if !key.is_of_one_account(runner).await? {
+        return Ok(());
+    }
+    journal.report(|report| report.balance = after.or(before).map(Credits::balance));
+    let credits = before.zip(after).filter(|_| listing.is_whole && !journal.notes().has_failed);
+    let is_complete = conclude::is_complete(runner, &listing, credits.as_ref()).await?;
+    let books = reconcile::account(runner, credits, &own, &foreign, is_complete).await?;
+    let cut = books.as_ref().filter(|_| is_complete);
+    let cut = cut.map(|books| books.cut(runner.baseline.began_at, &own, &foreign));
+
+    let (orphans, held_back) = (foreign.orphans, bounded.held_back);
+    let run = Conclusion { is_complete, books, cut, orphans, held_back };
+    conclude::write(runner, &listing, &run).await?;
+    journal.report(|report| report.complete = is_complete);
+
+    // As far as time goes: the next run does what is left.
+    if journal.notes().key_refused.is_none()
+        && let Err(error) = guardrails::tell(runner).await
+    {
+        journal.problem(format!("not every guardrail was told its rules: {error:#}"));
+    }
+    if let Err(error) = models::record(runner, &own).await {
+        journal.problem(format!("what was used by model is not recorded: {error:#}"));
+    }
+    Ok(())
+}
+
+/// The management key of a run. Two of different accounts would list two accounts as one.
+pub(crate) struct RunsKey(Fingerprint);
+
+/// Checks the management key and its account. `None` where nothing can be listed, which the report says.
+pub(crate) async fn check(runner: &Runner<'_>) -> Result<Option<RunsKey>> {
+    let (provider, until) = (runner.provider, runner.until());
+    let checked = async {
+        provider.check_management_key(until).await?;
+        provider.check_account(&runner.deployment, runner.account.as_ref(), until).await
+    };
+    if let Err(error) = checked.await {
+        runner.journal.answered(format!("nothing was listed: {error}"), &error);
+        return Ok(None);
+    }
+    Ok(Some(RunsKey(current(runner).await?)))
+}
+
+async fn current(runner: &Runner<'_>) -> Result<Fingerprint> {
+    Ok(runner.provider.management_keys().current().await?.fingerprint(&runner.deployment))
+}
+
+impl RunsKey {
+    /// Whether the management key is still the one with which the run began, or another of the same account.
+    pub(crate) async fn is_of_one_account(&mut self, runner: &Runner<'_>) -> Result<bool> {
+        let key = current(runner).await?;
+        if self.0 == key {
+            return Ok(true);
+        }
+        let account = runner.account.as_ref().filter(|account| !account.listed.is_empty());
+        let why = match runner.provider.check_account(&runner.deployment, account, runner.until()).await {
+            Ok(()) if account.is_some() => {
+                self.0 = key;
+                return Ok(true);
+            }
+            Ok(()) => "nothing tells whether both are of one account".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        runner.journal.break_off(format!(
+            "the management key was exchanged, and {why}: this run ends, and the next begins with the new one"
+        ));
+        Ok(false)
+    }
+}

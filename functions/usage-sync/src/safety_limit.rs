@@ -1,0 +1,133 @@
+//! The bound on what the runs of a day do on their own judgement. All of it is counted before any is touched. Above the bound nothing of it
+//! is done, until a person lets exactly the named keys be done.
+//!
+//! An unseen orphan harms nobody; a live key that is mistaken for one, or for gone, does.
+
+use bursar_core::store::{HeldAct, HeldBack, HeldKey, MOST_NAMED};
+
+use crate::compare::row::renamed;
+use crate::prelude::*;
+
+/// The keys that a day's runs may always end.
+const ALWAYS: usize = 5;
+/// One is allowed for so many listed keys, and no more than are counted in one item.
+const ONE_IN: usize = 50;
+const MOST_A_DAY: usize = 4_000;
+
+/// The findings that are handled, and what was held back of them.
+pub(crate) struct Bounded {
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) held_back: Option<HeldBack>,
+}
+
+/// Counts the keys that would be ended, and leaves out those findings that would end too many. Keys that a person released are not
+/// counted.
+pub(crate) async fn bound(runner: &Runner<'_>, findings: Vec<Finding>, listing: &Listing) -> Result<Bounded> {
+    let mut findings = without_keys_of_other_grants(findings);
+    if !listing.is_whole || runner.journal.notes().has_failed {
+        findings = without_ends(findings, |finding| held_keys(runner, finding).is_empty());
+    }
+    let bound = (listing.count / ONE_IN).clamp(ALWAYS, MOST_A_DAY);
+    let last = runner.table.sync_state().await?.held_back;
+    let released =
+        last.as_ref().filter(|held| held.release.is_some()).map(|held| held.keys.clone()).unwrap_or_default();
+    let is_released = |finding: &Finding| held_keys(runner, finding).iter().all(|key| released.contains(key));
+    let mut own = BTreeSet::new();
+    for finding in findings.iter().filter(|finding| !is_released(finding)) {
+        own.extend(held_keys(runner, finding));
+    }
+    // Beside released keys a few more are ended, but none that may be in use.
+    let may_be_in_use = !released.is_empty() && own.iter().any(|held| held.act == HeldAct::Recovery);
+    let hashes = own.iter().map(|held| held.key.clone()).collect();
+    let today = utc_date(runner.clock.now());
+    if own.is_empty() || !may_be_in_use && runner.table.count_own_judgement(today, &hashes, bound, runner.end()).await?
+    {
+        return Ok(Bounded { findings, held_back: None });
+    }
+    let count = |act| u32::try_from(own.iter().filter(|held| held.act == act).count()).unwrap_or(u32::MAX);
+    let mut held = HeldBack {
+        at: runner.baseline.began_at,
+        sweeps: count(HeldAct::Sweep),
+        recoveries: count(HeldAct::Recovery),
+        stops: count(HeldAct::Stop),
+        bound: u32::try_from(bound).unwrap_or(u32::MAX),
+        keys: own.iter().take(MOST_NAMED).cloned().collect(),
+        release: None,
+    };
+    let which = if own.len() == 1 { "1 key".to_owned() } else { format!("{} keys", own.len()) };
+    runner.journal.problem(format!(
+        "{which} would have been disabled, or their grants stopped: {}. In one day {bound} such things at most are done on Bursar's own \
+         judgement, so none was. An admin can let the next run do it.",
+        held.words()
+    ));
+    // What is unchanged keeps its instant, so that a person on an earlier page can still release it.
+    if let Some(last) = last.filter(|last| HeldBack { at: held.at, ..last.clone() } == held) {
+        held.at = last.at;
+    }
+    Ok(Bounded { findings: without_ends(findings, is_released), held_back: Some(held) })
+}
+
+/// The findings whose repair may end something, and of others only a query for a key that is not listed: once it is released, it has been
+/// missing since then.
+fn without_ends(findings: Vec<Finding>, may_end: impl Fn(&Finding) -> bool) -> Vec<Finding> {
+    let each = findings.into_iter().filter_map(|mut finding| {
+        if !may_end(&finding) {
+            let FindingKind::NotListed { is_held, .. } = &mut finding.kind else { return None };
+            *is_held = true;
+        }
+        Some(finding)
+    });
+    each.collect()
+}
+
+/// Leaves out findings about a key that another grant misses: a name is not proof, since somebody may have renamed the recorded key of
+/// that grant.
+fn without_keys_of_other_grants(mut findings: Vec<Finding>) -> Vec<Finding> {
+    let renamed = renamed(&findings);
+    findings.retain(|finding| match &finding.kind {
+        FindingKind::Sweep { row } | FindingKind::Second { row } => !renamed.contains(&row.key()),
+        _ => true,
+    });
+    findings
+}
+
+/// The keys that a finding would end on the run's own judgement, each with the name that Bursar gave it.
+fn held_keys(runner: &Runner<'_>, finding: &Finding) -> Vec<HeldKey> {
+    let of_row = |act, row: &KeyRow| HeldKey {
+        act,
+        name: row.name(&runner.deployment, &finding.programme).to_string(),
+        key: row.key(),
+    };
+    match &finding.kind {
+        FindingKind::Sweep { row } | FindingKind::Second { row } => vec![of_row(HeldAct::Sweep, row)],
+        FindingKind::Recover { rows, ends, .. } => {
+            let ended = rows.iter().filter(|row| ends.contains(&row.key()));
+            ended.map(|row| of_row(HeldAct::Recovery, row)).collect()
+        }
+        FindingKind::LiveIsDisabled { epoch, nonce, key, stops: true }
+        | FindingKind::NotListed { epoch, nonce, key, stops: true, .. } => {
+            let name = KeyName {
+                deployment: runner.deployment.clone(),
+                programme: finding.programme.clone(),
+                grant: finding.grant.clone(),
+                epoch: *epoch,
+                nonce: nonce.clone(),
+            };
+            vec![HeldKey { act: HeldAct::Stop, name: name.to_string(), key: key.clone() }]
+        }
+        FindingKind::LiveIsDisabled { stops: false, .. }
+        | FindingKind::NotListed { stops: false, .. }
+        | FindingKind::ListedAgain { .. }
+        | FindingKind::EnabledAgain { .. }
+        | FindingKind::Limit { .. }
+        | FindingKind::NotRestricted { .. }
+        | FindingKind::End
+        | FindingKind::GiveBack
+        | FindingKind::Ordered
+        | FindingKind::LimitSeen { .. }
+        | FindingKind::Forsaken
+        | FindingKind::GiveBackRest
+        | FindingKind::Rule { .. }
+        | FindingKind::Purge { .. } => Vec::new(),
+    }
+}
