@@ -9,6 +9,7 @@ use futures_util::TryStreamExt;
 
 use crate::grants;
 use crate::prelude::*;
+use crate::spending::by_model::words;
 
 /// The most persons on the page.
 const MOST_PERSONS: usize = 5_000;
@@ -51,6 +52,8 @@ struct CloseoutPage<'a> {
     /// The file of these sums, once there is a day on record.
     file: Option<String>,
     figures: PilotFigures,
+    /// The days of which only the sum is known, in words.
+    estimated: Option<String>,
     /// The number of students as it was typed, or the roster's size.
     students: String,
     refusal: Option<&'static str>,
@@ -87,7 +90,11 @@ pub(crate) async fn closeout(
     let unclaimed = persons.iter().filter(|person| person.claimed_on.is_none());
     let residual = days.first().map(|day| (day.residual, long_date(day.day)));
     let mut figures = PilotFigures::default();
-    persons.iter().for_each(|person| figures.add(person.claimed_on.is_some(), &person.used.credits));
+    let mut credits = Days::default();
+    for person in &persons {
+        figures.add(person.claimed_on.is_some(), &person.used.credits);
+        credits.add(&person.used.credits);
+    }
     let typed = asked.students.trim();
     let students = match typed {
         "" => u32::try_from(figures.people).ok(),
@@ -118,6 +125,7 @@ pub(crate) async fn closeout(
         students: students.map_or_else(|| typed.to_owned(), |students| students.to_string()),
         refusal: students.is_none().then_some("Write a number of students from 1 to 1,000,000."),
         projection: students.and_then(|students| figures.projection(students)),
+        estimated: words(&credits.estimated().collect::<Vec<_>>()),
         figures,
     };
     match students {

@@ -85,6 +85,8 @@ async fn every_page_tells_the_same_and_what_is_not_known() {
     }
     assert_eq!(overview, ["1d $0.50", "7d about $4.50", "30d $8.04", "window $8.04", "term $8.04", "all $8.04"]);
     let page = faye.get(&format!("{ID}?window=7d")).await;
+    assert!(page.readable().contains("13 Nov 2026 about $4.00"), "{}", page.readable());
+    assert!(page.text("estimated").unwrap().starts_with("Estimated days: 4–13 Nov 2026."));
     assert_eq!(models(&page), ["a/small 0.500000", "a/small 0.500000"], "one table of models, one of groups");
     assert_eq!(
         models(&faye.get(ID).await)[..3],
@@ -108,7 +110,7 @@ async fn every_page_tells_the_same_and_what_is_not_known() {
     assert_eq!(page.one("report-total").get("data-usd"), "8.036600");
     insta::assert_snapshot!(page.texts("report-note").join("\n"), @"
     These days were not checked to their end yet: 15 Nov 2026.
-    Nights without a check: only the sum is known of 4–13 Nov 2026, so some of it may belong to a day beside.
+    Estimated days: 4–13 Nov 2026. No check ran on some nights, so what was used then is shown on the day before the next check.
     Models and numbers of requests are not known of 4–6 Nov 2026, 15 Nov 2026.
     $3 more was spent with provider keys of the users' own. That is another bill, and in no sum here.
     ");
@@ -150,7 +152,7 @@ async fn every_page_tells_the_same_and_what_is_not_known() {
         "Not spent $91.96 Never claimed 1 of 3 whose caps come to $20.00",
         "without a group 1 1 0 $4.04 =B 1 0 1 $0.00 A 1 1 0 $4.00 Together 3 2 1 $8.04",
         "Claimed a key 2 of 3 , 66% of the roster Used it 2 of 3",
-        "A week of use $2.01 , on average over 2 weeks in which a student spent something",
+        "A week of use $2.01 , on average over 2 weeks in which a student spent something; weeks with days of 4–13 Nov 2026 are left out",
         "200 students would cost between $535.78 and $806.66",
     ] {
         assert!(text.contains(words), "{words}: {text}");

@@ -7,6 +7,7 @@ use bursar_core::store::ProgrammeUse;
 
 use crate::prelude::*;
 use crate::spending::bar::scaled;
+use crate::spending::spans::estimated;
 
 pub(crate) struct Outlook {
     /// The forecast, unless the programme is over.
@@ -67,6 +68,8 @@ pub(crate) struct Chart {
     pub(crate) ahead: Option<(i64, i64, String)>,
     /// The days, newest first: what was spent on each and by its end, and whether the former is known and not only the sum of several.
     pub(crate) rows: Vec<(Date, Usd, Usd, bool)>,
+    /// What has to be known of those of which only the sum is known.
+    pub(crate) estimated: Option<String>,
 }
 
 impl Chart {
@@ -110,6 +113,7 @@ impl Chart {
             levels,
             ahead: ahead.map(|((day, amount), words)| (x(day), y(amount), words)),
             rows: rows.into_iter().rev().collect(),
+            estimated: estimated(&spent.estimated().collect::<Vec<_>>()),
         })
     }
 }

@@ -12,6 +12,7 @@ use crate::csv_file::{self, CsvRequest};
 use crate::listing::Part;
 use crate::prelude::*;
 use crate::spending::by_model::words;
+use crate::spending::spans::estimated;
 
 /// How many grants are read at once for the names of their persons.
 const GRANTS_AT_ONCE: usize = 16;
@@ -173,9 +174,7 @@ fn notes(report: &SpendingReport, lines: &[ReportLine<'_>], listed_at: Option<Mo
             notes.extend(unread.map(|days| format!("These days were not checked to their end yet: {days}.")));
         }
     }
-    notes.extend(words(&report.estimated()).map(|days| {
-        format!("Nights without a check: only the sum is known of {days}, so some of it may belong to a day beside.")
-    }));
+    notes.extend(estimated(&report.estimated()));
     let missing = words(&report.unknown());
     notes.extend(missing.map(|days| format!("Models and numbers of requests are not known of {days}.")));
     if lines.iter().any(|line| Usd::ZERO - line.spent >= Usd::CENT) {

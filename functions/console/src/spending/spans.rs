@@ -6,6 +6,7 @@ use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::Reset;
 
 use crate::prelude::*;
+use crate::spending::by_model::words;
 
 /// The requested span, as the query string has it.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -115,6 +116,14 @@ pub(crate) fn notes<'a>(figures: impl IntoIterator<Item = &'a Figure>) -> Vec<St
         _ => format!("Where it says at least or not known, it is {PARTLY}."),
     };
     notes.into_iter().map(sentence).collect()
+}
+
+/// What has to be known of ranges of days of which only the sum is known, unless there are none.
+pub(crate) fn estimated(ranges: &[(Date, Date)]) -> Option<String> {
+    let days = words(ranges)?;
+    Some(format!(
+        "Estimated days: {days}. No check ran on some nights, so what was used then is shown on the day before the next check."
+    ))
 }
 
 /// The spans that pages of a programme offer: where a cap is for the whole term, its window and the term are all there is.
