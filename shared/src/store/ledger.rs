@@ -190,7 +190,8 @@ impl Table {
     pub async fn key_shares(&self) -> Result<KeyShares, StoreError> {
         let share = |owned: OwnedKey| {
             let counted = owned.counted().counted;
-            (owned.owner.key, KeyShare::new(owned.owner.owner, &owned.key.used, &counted))
+            let OwnedKey { owner, key } = owned;
+            (owner.key, KeyShare::new(owner.owner, owner.from, &key.used, &counted))
         };
         Ok(self.owned_keys().await?.into_iter().map(share).collect())
     }

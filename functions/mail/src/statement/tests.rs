@@ -29,6 +29,7 @@ fn november(rows: Vec<MailedRow>) -> MailedStatement {
         is_the_first: false,
         rows,
         code_changes: Vec::new(),
+        estimated: Vec::new(),
         recipients: Vec::new(),
         queued: 0,
     }

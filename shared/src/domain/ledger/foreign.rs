@@ -1,7 +1,7 @@
 //! Keys that Bursar did not make: the programme that an admin gave one, what of its use counts for that programme, and an
 //! admin's own act on one. No stored sum of the account depends on an owner, so a key can be given and taken back at any time.
 
-use crate::domain::ledger::cut::LifetimeUse;
+use crate::domain::ledger::cut::{KeyChange, LifetimeUse};
 use crate::domain::programme::Byok;
 use crate::prelude::*;
 use crate::store::ForeignKey;
@@ -32,6 +32,8 @@ pub struct KeyShare {
     pub owner: ProgrammeId,
     /// The use that does not count for the owner.
     excluded: LifetimeUse,
+    /// The days around the first that counts, if only their sum is known. Then all that was used on them counts.
+    estimated: Option<(Date, Date)>,
 }
 
 pub type KeyShares = HashMap<KeyHash, KeyShare>;
@@ -53,8 +55,19 @@ impl OwnedUse {
 }
 
 impl KeyShare {
-    pub fn new(owner: ProgrammeId, used: &DailyUse, counted: &DailyUse) -> KeyShare {
-        KeyShare { owner, excluded: LifetimeUse::of(used) - LifetimeUse::of(counted) }
+    /// The share of an owner for whom a key counts from a day on.
+    pub fn new(owner: ProgrammeId, from: Date, used: &DailyUse, counted: &DailyUse) -> KeyShare {
+        let mut estimated = used.credits.estimated();
+        KeyShare {
+            owner,
+            excluded: LifetimeUse::of(used) - LifetimeUse::of(counted),
+            estimated: estimated.find(|(first, last)| *first < from && from <= *last),
+        }
+    }
+
+    /// The days that are estimated, if some of what they have is in this change.
+    pub fn estimated(&self, KeyChange { before, after, .. }: &KeyChange) -> Option<(Date, Date)> {
+        self.estimated.filter(|_| before.credits <= self.excluded.credits && self.excluded.credits < after.credits)
     }
 
     /// What counted for the owner when the key had used this much in all.
@@ -195,7 +208,7 @@ mod tests {
         let seen_on = |day: &str| format!("{day}T02:00:00Z").parse().unwrap();
         let older = OwnedUse::of(&used, seen_on("2026-10-01"), date("2026-10-02"));
         assert_eq!((older.counted.credits.total(), older.lump(Byok::Inside)), (Usd::from_micros(6), Usd::ZERO));
-        let share = KeyShare::new("office".parse().unwrap(), &used, &older.counted);
+        let share = KeyShare::new("office".parse().unwrap(), date("2026-10-02"), &used, &older.counted);
         let at_a_cut = |micros| LifetimeUse { credits: Usd::from_micros(micros), byok: Usd::ZERO };
         assert_eq!([100, 103, 107].map(|lifetime| share.of(at_a_cut(lifetime))), [0, 2, 6].map(at_a_cut));
         let from_its_first_day = OwnedUse::of(&used, seen_on("2026-10-01"), date("2026-10-01"));

@@ -1,7 +1,7 @@
 //! The statement of a month as it was mailed to finance: which months are due, which rows are whose, and what differs since.
 //! The store keeps it, and the mail function words it.
 
-use super::statement::{CodeChange, RowKind, Statement, StatementDays, StatementRow};
+use super::statement::{CodeChange, EstimatedShare, RowKind, Statement, StatementDays, StatementRow};
 use crate::domain::programme::role::is_among;
 use crate::prelude::*;
 
@@ -23,6 +23,8 @@ pub struct MailedStatement {
     /// All rows, also those of no programme, which nobody was mailed.
     pub rows: Vec<MailedRow>,
     pub code_changes: Vec<CodeChange>,
+    #[serde(default)]
+    pub estimated: Vec<EstimatedShare>,
     /// The finance people who get their rows of it; the store fills them in, with how many have a mail queued.
     pub recipients: Vec<PersonId>,
     pub queued: u32,
@@ -90,6 +92,7 @@ impl MailedStatement {
             is_the_first: statement.is_the_first,
             rows: statement.rows.iter().map(row).collect(),
             code_changes: statement.code_changes.clone(),
+            estimated: statement.estimated.clone(),
             recipients: Vec::new(),
             queued: 0,
         }
@@ -114,8 +117,7 @@ impl MailedStatement {
 
     /// The statement that these rows, or some of them, make.
     pub fn statement(&self, rows: &[&MailedRow]) -> Statement {
-        let is_theirs =
-            |change: &CodeChange| rows.iter().any(|row| row.row.programme.as_ref() == Some(&change.programme));
+        let is_theirs = |id: &ProgrammeId| rows.iter().any(|row| row.row.programme.as_ref() == Some(id));
         Statement {
             days: self.days(),
             from: self.from,
@@ -124,7 +126,8 @@ impl MailedStatement {
             change: self.change,
             bought: self.bought,
             is_the_first: self.is_the_first,
-            code_changes: self.code_changes.iter().filter(|change| is_theirs(change)).cloned().collect(),
+            code_changes: self.code_changes.iter().filter(|change| is_theirs(&change.programme)).cloned().collect(),
+            estimated: self.estimated.iter().filter(|share| is_theirs(&share.programme)).cloned().collect(),
         }
     }
 

@@ -7,7 +7,7 @@
 use super::cut::{AccountCut, KeyChange, LifetimeUse, ProgrammeCut};
 use super::foreign::KeyShares;
 use crate::domain::audit::Entry;
-use crate::domain::values::format::{long_date, utc};
+use crate::domain::values::format::{date_range, long_date, utc};
 use crate::domain::values::money::each_in_cents;
 use crate::domain::values::window::{end_of_utc_day, utc_midnight};
 use crate::prelude::*;
@@ -33,6 +33,14 @@ pub struct Statement {
     pub is_the_first: bool,
     /// The store fills them in.
     pub code_changes: Vec<CodeChange>,
+    pub estimated: Vec<EstimatedShare>,
+}
+
+/// Days of which only the sum is known, and the programme for which a foreign key counts from one of them on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct EstimatedShare {
+    pub programme: ProgrammeId,
+    days: (Date, Date),
 }
 
 /// A cost code that was changed after the beginning of a statement, whose rows all stand under the one of today.
@@ -120,6 +128,10 @@ impl Statement {
         let from = &if has_the_first { first.before_our_keys() } else { first.clone() };
         let mut programmes = used_between(from, to);
         let (unowned, owned) = divide(changes, shares);
+        let estimated = changes.iter().filter_map(|change| {
+            let share = shares.get(&change.key)?;
+            Some(EstimatedShare { programme: share.owner.clone(), days: share.estimated(change)? })
+        });
         for (owner, assigned) in owned {
             programmes.entry(owner).or_default().assigned += assigned;
         }
@@ -164,6 +176,7 @@ impl Statement {
             bought,
             is_the_first: from.as_of == first_cut,
             code_changes: Vec::new(),
+            estimated: estimated.collect::<BTreeSet<_>>().into_iter().collect(),
         })
     }
 
@@ -207,6 +220,7 @@ impl Statement {
             |id: &ProgrammeId| self.rows.iter().any(|row| row.programme.as_ref() == Some(id) && row.spent != Usd::ZERO);
         let of_rows = self.code_changes.iter().filter(|change| has_spent(&change.programme));
         notes.extend(of_rows.map(CodeChange::in_words));
+        notes.extend(self.estimated.iter().map(EstimatedShare::in_words));
         notes
     }
 }
@@ -260,11 +274,23 @@ impl CodeChange {
     }
 }
 
+impl EstimatedShare {
+    fn in_words(&self) -> String {
+        let EstimatedShare { programme, days } = self;
+        let days = date_range(*days);
+        format!(
+            "From one of the estimated days {days} on, keys made elsewhere belong to {programme}. No check ran on some nights, so all that they used on these days is in its row."
+        )
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::ledger::cut::AccountSpending;
+    use crate::domain::ledger::foreign::{KeyShare, OwnedUse};
     use crate::domain::testing::{at, micros as usd};
+    use crate::domain::usage::days::KeyCounters;
     use crate::domain::values::term::Term;
 
     fn days(from: &str, to: &str) -> StatementDays {
@@ -380,6 +406,25 @@ mod tests {
         let one = of(&[quiet(late)]);
         assert_eq!((one.from, one.to, one.total()), (at(late), at(late), usd(0)));
         assert_eq!(of_cuts(days("2026-10-01", "2026-10-31"), &[]), None);
+    }
+
+    #[test]
+    fn a_key_given_during_missed_nights_is_named() {
+        let [first, given] = ["2026-10-06", "2026-10-08"].map(|day| day.parse::<Date>().unwrap());
+        let read = KeyCounters { lifetime: usd(9), today: None, on: given };
+        let used = DailyUse { credits: Days::on_one(first, usd(5)).with(read, Some(first)), byok: Days::default() };
+        let says = |from, foreign: [i64; 2]| {
+            let cuts = foreign.map(|foreign| cut(at("2026-10-06T02:00:00Z"), &[], [foreign, 0, 0, 0]));
+            let counted = OwnedUse::of(&used, cuts[0].as_of, from).counted;
+            let share = KeyShare::new("office".parse().unwrap(), from, &used, &counted);
+            let (changes, shares) = (changes(&cuts), KeyShares::from([("a".repeat(64).parse().unwrap(), share)]));
+            let made = Statement::of(days("2026-10-06", "2026-10-06"), &cuts, &changes, &shares, cuts[0].as_of, &[]);
+            made.unwrap().in_words().pop().unwrap()
+        };
+        let begins = "From one of the estimated days 6–8 Oct 2026 on, keys made elsewhere belong to office.";
+        assert!(says(given, [5, 9]).starts_with(begins));
+        assert!(!says(given, [9, 12]).starts_with(begins), "what it used then is on the statement before");
+        assert!(!says(given.tomorrow().unwrap(), [9, 12]).starts_with(begins), "all these days are before");
     }
 
     #[test]
