@@ -169,6 +169,17 @@ fn a_key_that_somebody_enabled_again_is_counted_at_once_though_the_budget_has_no
 }
 
 #[test]
+fn what_a_count_under_way_may_free_is_taken_again_by_an_act_in_between() {
+    let mut story = Story::claimed();
+    story.counted();
+    story.apply(story.view.hold(HoldKind::Unused, &Actor::Rule, None, story.now).unwrap()).disabled(Epoch::new(1));
+    story.after(1.hour());
+    assert_eq!(story.cost(), dollars(20), "the last count knows nothing of it");
+    let change = story.view.release(HoldKind::Unused, &Actor::Student, story.now).unwrap();
+    assert_eq!(change.budget, BudgetChange::Take(dollars(20)), "this one may have read that nothing was used");
+}
+
+#[test]
 fn a_key_that_was_handed_back_gives_its_reservation_back_and_another_takes_it_anew() {
     let mut story = Story::claimed();
     story.apply(story.view.hand_back(Epoch::new(1), story.now).unwrap()).disabled(Epoch::new(1));
