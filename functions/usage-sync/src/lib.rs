@@ -14,9 +14,9 @@
 //! | [`foreign`] | records foreign keys, counts them for their owners, and never touches them | foreign keys, what cuts need of them |
 //! | [`recount`] | sums up programmes, and counts their budgets anew | totals, budgets |
 //! | [`reconcile`] | compares the account's money with the keys' | the account's use and day |
+//! | [`conclude`] | decides whether the run is complete | a cut, the sync's state |
 //! | [`guardrails`] | tells their rules again to guardrails that are not right | confirmed rules |
 //! | [`models`] | asks who used which model on the completed days | the use by model |
-//! | [`conclude`] | decides whether the run is complete | a cut, the sync's state |
 //!
 //! The stream carries totals and readings to `threshold-alerts`. Trouble reaches the admins as one alarm for each cause and day. The
 //! account page shows the report of the run and the state of the sync.
