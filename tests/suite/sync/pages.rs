@@ -18,14 +18,18 @@ async fn used(campus: &Campus) -> i64 {
 
 #[tokio::test]
 async fn a_page_that_never_comes_is_never_nothing() {
-    let campus = quiet(&["ada", "ben", "cat"]).await;
+    let mut campus = quiet(&["ada", "ben", "cat"]).await;
     ["ada", "ben", "cat"].iter().for_each(|name| campus.spend(name, "1"));
     (0..240).for_each(|number| drop(campus.foreign(&format!("other {number}"))));
+    // The newest key, and so on the first page.
+    campus.students(&["dan"]).await;
+    campus.keys().await;
     let crooked = Crooked::before(&campus).await;
     complete(&campus).await;
     let before = without_runs(&*campus.judged_after_sync().await);
     campus.spend("ada", "0.50");
     campus.minutes(1);
+    campus.provider().disable(&campus.key("dan").hash).unwrap();
     // The first page is read, and the pages after it are refused.
     crooked.bend(|path, told| match path.starts_with("/keys?") && !path.contains("offset=0") {
         true => Told { status: 400, body: json!({"error": {"code": 400, "message": "no"}}).to_string(), ..told },
