@@ -75,6 +75,13 @@ async fn a_key_that_is_gone_stops_its_grant_once_that_is_sure() {
         assert_eq!(campus.grant("ben").await.state == GONE, is_gone, "{minutes}");
         campus.judged_after_sync().await;
     }
+    // Both may have another key at once.
+    for name in ["ada", "ben"] {
+        let old = campus.key(name).hash;
+        campus.replace(name).await;
+        assert_ne!(campus.key(name).hash, old);
+    }
+    campus.judged_after_sync().await;
     campus.finish().await;
 }
 

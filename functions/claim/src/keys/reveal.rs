@@ -170,7 +170,7 @@ impl Claim<'_> {
         }))
     }
 
-    /// Step 2: disables every key of older epochs and records its final usage.
+    /// Step 2: disables every key of older epochs and records its final usage. One that is gone has neither.
     async fn retire(&self, begun: &OpenAttempt) -> Result<(), AppError> {
         let patience = self.at.deadline.earlier_by(ENOUGH_TO_MINT);
         let view = self.view().await?;
@@ -181,7 +181,7 @@ impl Claim<'_> {
     }
 
     async fn retire_one(&self, view: &View, old: &Attempt, patience: Deadline) -> Result<(), AppError> {
-        let Some(key) = &old.key else { return Ok(()) };
+        let Some(key) = old.key.as_ref().filter(|_| old.gone.is_none()) else { return Ok(()) };
         if let Some(off) = view.grant.orders_off().find(|order| order.epoch == old.epoch) {
             match self.site.orders().carry_out_one(self.at, &off, patience).await {
                 Ok(()) => {}
