@@ -70,13 +70,8 @@ fn nights_of_failed_disables(runner: &Runner<'_>, state: &SyncState) -> Vec<Stub
 /// Writes how the sync stands, with the cut and the keys by which the account is known. A run that a later one overtook writes nothing.
 pub(crate) async fn write(runner: &Runner<'_>, listing: &Listing, run: &Conclusion) -> Result<()> {
     let account = if run.is_complete { known_account(runner, listing).await? } else { None };
-    let mut tried = None;
     for _ in 0..TRIES {
         let state = runner.table.sync_state().await?;
-        // A try that took effect, although the table answered that something had changed.
-        if tried.as_ref() == Some(&state) {
-            return adopt(runner, run).await;
-        }
         if state.run_began_at.is_some_and(|began_at| began_at > runner.baseline.began_at) {
             bail!("a later run was faster");
         }
@@ -84,7 +79,6 @@ pub(crate) async fn write(runner: &Runner<'_>, listing: &Listing, run: &Conclusi
         if runner.table.conclude(&after, run.cut.as_ref(), account.as_ref(), runner.end()).await? {
             return adopt(runner, run).await;
         }
-        tried = Some(after);
     }
     bail!("how the sync stands was changed again and again")
 }

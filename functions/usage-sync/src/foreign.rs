@@ -26,15 +26,6 @@ pub(crate) struct ForeignUse {
     pub(crate) orphans: Vec<OrphanName>,
 }
 
-/// The listed keys that are nobody's here.
-pub(crate) struct ForeignRows {
-    pub(crate) foreign: Vec<ForeignRow>,
-    /// With the name of a grant that was not found.
-    pub(crate) orphans: Vec<ForeignRow>,
-    /// Keys of grants that may be listed under other names.
-    pub(crate) renamed: HashSet<KeyHash>,
-}
-
 /// What is written of the foreign keys whose hashes begin with one digit.
 #[derive(Default)]
 struct Shard {
@@ -49,18 +40,22 @@ enum ForeignWrite {
     Forget(KeyHash),
 }
 
-/// Records all foreign keys, and counts those with an owner.
-pub(crate) async fn record(runner: &Runner<'_>, listing: &Listing, rows: ForeignRows) -> Result<ForeignUse> {
+/// Records all foreign keys, and counts those with an owner. `renamed` are keys of grants that may be listed under other names.
+pub(crate) async fn record(
+    runner: &Runner<'_>,
+    listing: &mut Listing,
+    renamed: &HashSet<KeyHash>,
+) -> Result<ForeignUse> {
     let mut all = ForeignUse::default();
-    let mut foreign = rows.foreign;
-    foreign.extend(all.real_orphans(runner, rows.orphans).await?);
+    let mut foreign = std::mem::take(&mut listing.foreign);
+    foreign.extend(all.real_orphans(runner, std::mem::take(&mut listing.orphans)).await?);
     let mut by_digit: Vec<Vec<ForeignRow>> = keys::SHARDS.map(|_| Vec::new()).into();
     for row in foreign {
         by_digit[usize::from(row.shard())].push(row);
     }
     for (digit, foreign) in keys::SHARDS.into_iter().zip(by_digit) {
         let known = runner.table.list(ForeignKey::of_shard(digit)).await?;
-        let shard = all.compare(runner, listing, known, &rows.renamed, foreign);
+        let shard = all.compare(runner, listing, known, renamed, foreign);
         for keys in CutKeys::of(runner.baseline.began_at, digit, &shard.changes) {
             runner.table.put_later(&keys, keys.as_of, runner.end()).await?;
         }

@@ -4,18 +4,17 @@ use bursar_core::domain::values::key::Fingerprint;
 use bursar_core::provider::account::Credits;
 
 use crate::conclude::Conclusion;
-use crate::foreign::ForeignRows;
 use crate::prelude::*;
 use crate::{compare, conclude, foreign, guardrails, list, models, reconcile, recount, repair, safety_limit};
 
 /// Runs all steps. What a step cannot read or do is a problem of the report; an error ends the run, and another begins from nothing.
 pub(crate) async fn run(runner: &Runner<'_>) -> Result<()> {
     let journal = &runner.journal;
-    let Some(mut key) = check(runner).await? else { return Ok(()) };
+    let Some(key) = check(runner).await? else { return Ok(()) };
     let before = reconcile::credits(runner).await;
     journal.report(|report| report.balance = before.map(Credits::balance));
     let mut listing = list::everything(runner).await?;
-    if !key.is_of_one_account(runner).await? {
+    if !is_of_one_account(runner, &key).await? {
         return Ok(());
     }
 
@@ -24,14 +23,13 @@ pub(crate) async fn run(runner: &Runner<'_>) -> Result<()> {
     let bounded = safety_limit::bound(runner, compared.findings, &listing).await?;
     repair::all(runner, bounded.findings, listing.count).await;
 
-    let mut rows = ForeignRows { foreign: std::mem::take(&mut listing.foreign), orphans: compared.orphans, renamed };
-    rows.foreign.extend(compared.foreign);
-    rows.orphans.append(&mut listing.orphans);
-    let foreign = foreign::record(runner, &listing, rows).await?;
+    listing.foreign.extend(compared.foreign);
+    listing.orphans.extend(compared.orphans);
+    let foreign = foreign::record(runner, &mut listing, &renamed).await?;
     let own = recount::all(runner, compared.sums, listing.is_whole).await?;
 
     let after = reconcile::credits(runner).await;
-    if !key.is_of_one_account(runner).await? {
+    if !is_of_one_account(runner, &key).await? {
         return Ok(());
     }
     journal.report(|report| report.balance = after.or(before).map(Credits::balance));
@@ -58,11 +56,8 @@ pub(crate) async fn run(runner: &Runner<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The management key of a run. Two of different accounts would list two accounts as one.
-pub(crate) struct RunsKey(Fingerprint);
-
 /// Checks the management key and its account. `None` where nothing can be listed, which the report says.
-pub(crate) async fn check(runner: &Runner<'_>) -> Result<Option<RunsKey>> {
+async fn check(runner: &Runner<'_>) -> Result<Option<Fingerprint>> {
     let (provider, until) = (runner.provider, runner.until());
     let checked = async {
         provider.check_management_key(until).await?;
@@ -72,32 +67,24 @@ pub(crate) async fn check(runner: &Runner<'_>) -> Result<Option<RunsKey>> {
         runner.journal.answered(format!("nothing was listed: {error}"), &error);
         return Ok(None);
     }
-    Ok(Some(RunsKey(current(runner).await?)))
+    Ok(Some(current(runner).await?))
 }
 
 async fn current(runner: &Runner<'_>) -> Result<Fingerprint> {
     Ok(runner.provider.management_keys().current().await?.fingerprint(&runner.deployment))
 }
 
-impl RunsKey {
-    /// Whether the management key is still the one with which the run began, or another of the same account.
-    pub(crate) async fn is_of_one_account(&mut self, runner: &Runner<'_>) -> Result<bool> {
-        let key = current(runner).await?;
-        if self.0 == key {
-            return Ok(true);
-        }
-        let account = runner.account.as_ref().filter(|account| !account.listed.is_empty());
-        let why = match runner.provider.check_account(&runner.deployment, account, runner.until()).await {
-            Ok(()) if account.is_some() => {
-                self.0 = key;
-                return Ok(true);
-            }
-            Ok(()) => "nothing tells whether both are of one account".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        runner.journal.break_off(format!(
-            "the management key was exchanged, and {why}: this run ends, and the next begins with the new one"
-        ));
-        Ok(false)
+/// Whether the keys and the money are of one account. A management key that comes in another's place is held against the known account
+/// wherever it is first used; in the first run of all there is none.
+async fn is_of_one_account(runner: &Runner<'_>, key: &Fingerprint) -> Result<bool> {
+    let is_known = runner.account.as_ref().is_some_and(|account| !account.listed.is_empty());
+    if is_known || current(runner).await? == *key {
+        return Ok(true);
     }
+    runner.journal.break_off(
+        "the management key was exchanged, and nothing tells whether both are of one account: this run ends, and the next begins with \
+         the new one"
+            .to_owned(),
+    );
+    Ok(false)
 }

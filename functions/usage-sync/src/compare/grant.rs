@@ -31,10 +31,8 @@ pub(crate) struct ScanResult {
     /// Readings that are larger than the recorded ones.
     pub(crate) news: Vec<Reading>,
     pub(crate) kinds: Vec<FindingKind>,
-    /// Keys that only bear its name: no attempt made them.
-    pub(crate) not_ours: Vec<KeyRow>,
-    /// Keys that were made for one of its attempts, beside the recorded one.
-    pub(crate) second: Vec<KeyRow>,
+    /// Keys that bear its name and are not its own: no attempt made them, or one beside the key that it records.
+    pub(crate) foreign: Vec<KeyRow>,
     pub(crate) problems: Vec<String>,
     /// The problems of the unread ones.
     pub(crate) doubtful: Vec<String>,
@@ -93,11 +91,14 @@ impl ScanResult {
                 Match::Perhaps(attempt) => result.kinds.extend(orphan(context, attempt, row)),
                 Match::Second(attempt) => {
                     result.kinds.extend(second(context, attempt, row));
-                    result.second.push(row.clone());
+                    result.foreign.push(row.clone());
                 }
                 Match::Unrecorded => unread.push(row.epoch()),
                 Match::Forgotten if row.state.enabled => result.kinds.extend(forgotten(context, row)),
-                Match::Forgotten | Match::NotOurs => result.not_ours.push(row.clone()),
+                Match::Forgotten | Match::NotOurs => {
+                    result.problems.push(format!("the key {} bears a name of ours, and no attempt made it", row.key()));
+                    result.foreign.push(row.clone());
+                }
             }
         }
         if !unread.is_empty() && context.shows_absence {

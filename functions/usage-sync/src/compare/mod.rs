@@ -138,17 +138,13 @@ impl Comparison<'_> {
                 now: runner.clock.now(),
             };
             let result = ScanResult::of(&mut view, context);
-            runner.journal.problems_of(result.problems);
             let is_read = result.unread.is_empty() && result.unlisted.is_empty();
             self.sums.add(&view, runner, is_read, result.kinds.is_empty());
+            runner.journal.problems_of(result.problems);
             result.doubtful.into_iter().for_each(|what| runner.journal.unread(what));
             let of_it = |kind| Finding { programme: programme.id.clone(), grant: view.grant.id.clone(), kind };
             self.found.findings.extend(result.kinds.into_iter().map(of_it));
-            for row in &result.not_ours {
-                runner.journal.problem(format!("the key {} bears a name of ours, and no attempt made it", row.key()));
-            }
-            let others = result.not_ours.iter().chain(&result.second);
-            self.found.foreign.extend(others.map(|row| ForeignRow::with_name(row, name(row))));
+            self.found.foreign.extend(result.foreign.iter().map(|row| ForeignRow::with_name(row, name(row))));
             news.extend(result.news.into_iter().map(|reading| News::Reading(Box::new(reading))));
             // Those that are not listed are asked for by their hashes, unless they may lie where nobody can look.
             let unseen = result.unlisted.into_iter().filter(|_| !listing.shows_absence());
