@@ -3,7 +3,8 @@
 
 use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::Run;
+use bursar_core::domain::values::window::utc_date;
+use bursar_core::store::{OwnJudgement, Run};
 use bursar_local::invoke::FunctionName::UsageSync;
 use bursar_tests::campus::Campus;
 use bursar_tests::faults::{Fault, Matcher};
@@ -69,6 +70,7 @@ async fn a_doubtful_row_is_named_and_a_refused_write_comes_again() {
     let key = campus.key("ada").hash;
     let doubtful =
         [("usage", json!(null)), ("usage", json!(0.999)), ("limit", json!("none")), ("hash", json!("other"))];
+    campus.minutes(1);
     for (turn, (field, value)) in (1_i64..).zip(doubtful) {
         campus.spend("ben", "0.01");
         let bad = key.clone();
@@ -83,6 +85,9 @@ async fn a_doubtful_row_is_named_and_a_refused_write_comes_again() {
         assert!(problems(&report).contains(if field == "hash" { "without a hash" } else { &key }), "{report}");
         assert_eq!((used(&campus).await, campus.enabled().len()), (2_000_000 + 10_000 * turn, 2), "{report}");
         campus.judged().await;
+        // Nothing but the row without a hash looks like a key that may be gone.
+        let today = OwnJudgement::key_of(utc_date(campus.clock.now()));
+        assert_eq!(campus.table.get(today).await.unwrap().is_some(), field == "hash", "{field}: {report}");
     }
     // An over-precise number is read, and absent ones are no zeros.
     crooked.bend(move |path, told| {

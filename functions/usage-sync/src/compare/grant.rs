@@ -17,6 +17,8 @@ pub(crate) struct ScanContext<'a> {
     pub(crate) elsewhere: &'a HashSet<[u8; 32]>,
     /// Whether a key that is not in the listing may be gone.
     pub(crate) shows_absence: bool,
+    /// Listed keys of which nothing but their hash could be read.
+    pub(crate) unreadable: &'a HashSet<KeyHash>,
     pub(crate) baseline: &'a Baseline,
     /// Whether this table is a restored copy that was not recovered yet.
     pub(crate) is_copy: bool,
@@ -236,9 +238,10 @@ fn not_listed(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
             return None;
         }
         let is_live = view.grant.live().is_some_and(|live| live.epoch == attempt.epoch);
-        let stops = is_live && view.grant.holds.is_empty() && !is_elsewhere;
+        let is_held = context.unreadable.contains(&key);
+        let stops = is_live && view.grant.holds.is_empty() && !is_elsewhere && !is_held;
         let (epoch, nonce) = (attempt.epoch, attempt.nonce.clone());
-        Some(FindingKind::NotListed { epoch, nonce, key, stops, is_held: false })
+        Some(FindingKind::NotListed { epoch, nonce, key, stops, is_held })
     });
     missing.collect()
 }

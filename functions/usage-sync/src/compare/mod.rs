@@ -132,6 +132,7 @@ impl Comparison<'_> {
                 rows,
                 elsewhere: self.elsewhere,
                 shows_absence: listing.shows_absence(),
+                unreadable: &listing.unreadable,
                 baseline: &runner.baseline,
                 is_copy: runner.is_copy,
                 under: &self.under,

@@ -189,8 +189,8 @@ pub(crate) enum FindingKind {
     EnabledAgain { epoch: Epoch, key: KeyHash, seen_at: Moment },
     /// A live key that was listed as disabled.
     LiveIsDisabled { epoch: Epoch, nonce: Nonce, key: KeyHash, stops: bool },
-    /// A recorded key that was not listed under its name. If it does not exist, its grant is stopped; a held
-    /// back one is only queried.
+    /// A recorded key that was not listed under its name. If it does not exist, its grant is stopped; one that
+    /// is held back, or whose row could not be read, is only queried.
     NotListed { epoch: Epoch, nonce: Nonce, key: KeyHash, stops: bool, is_held: bool },
     /// A recorded key that an earlier listing lacked.
     ListedAgain { epoch: Epoch, key: KeyHash },

@@ -3,7 +3,9 @@
 
 use crate::domain::ledger::cut::{AccountCut, Opening};
 use crate::domain::values::id::KeyName;
+use crate::domain::values::window::end_of_utc_day;
 use crate::store::prelude::*;
+use crate::store::sync::books::RUN_KEPT;
 use crate::store::table::meta::{SET_ACCOUNT, attribute_of};
 use crate::store::{KnownAccount, Meta};
 
@@ -146,7 +148,8 @@ pub struct OwnJudgement {
 }
 
 stored! {
-    OwnJudgement |it| (day: Date = it.day) => key(ACCOUNT, format!("OWN#{day}"))
+    OwnJudgement |it| (day: Date = it.day) => key(ACCOUNT, format!("OWN#{day}"));
+    expires end_of_utc_day(it.day) + RUN_KEPT
 }
 
 impl Table {
