@@ -76,9 +76,9 @@ async fn the_judge_reads_answers_and_mails() {
     let key = campus.key("ada");
     let second = campus.provider().add_foreign_key(&key.name, key.limit, campus.clock.now()).unwrap();
     campus.answers.note(second.plaintext);
-    names(&mut watch, false, "I7", "which no attempt records as shown").await;
+    names(&mut watch, false, "I7", "which is not recorded as shown").await;
     names(&mut watch, false, "I1", "2 shown keys are enabled").await;
-    names(&mut watch, false, "I3", "its attempt has another key").await;
+    names(&mut watch, false, "I3", "it may not be used, and nobody is to disable it").await;
 
     let seen = watch.seen();
     let sent = seen.outbox.iter().find(|row| row.state.delivery().is_some()).unwrap();

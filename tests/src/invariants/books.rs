@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use bursar_core::domain::audit::Act;
-use bursar_core::domain::grant::AttemptState;
 use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::programme::Byok;
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
@@ -14,8 +13,8 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::store::{KeptTotals, OwnedKey, Totals};
 use bursar_local::provider::{KeySnapshot, Nano};
 
-use super::snapshot::ProviderKey;
-use super::{Snapshot, Step};
+use super::snapshot::{ProviderKey, recorded};
+use super::{Snapshot, Step, keys};
 use crate::faults::Pending;
 
 /// The keys whose plaintext anyone was shown since the watch began, by their hash.
@@ -37,12 +36,9 @@ struct Outside {
     boundless: Vec<String>,
 }
 
-/// Notes the keys that were shown by now: those of attempts that say so, and every key that an answer really held.
+/// Notes the keys that were shown by now: those of which the audit says so, and every key that an answer really held.
 pub(super) fn note_shown(shown: &mut Shown, now: &Snapshot) {
-    for (id, grant) in &now.grants {
-        let attempts = grant.attempts.iter().filter(|attempt| attempt.state == AttemptState::Shown);
-        shown.extend(attempts.filter_map(|attempt| Some((attempt.key.as_ref()?.as_str().to_owned(), id.clone()))));
-    }
+    shown.extend(keys::shown(now).map(|(hash, id)| (hash.to_owned(), id.clone())));
     for ProviderKey { key, name, .. } in &now.keys {
         if let Some(name) = name.as_ref().filter(|_| now.revealed.contains_key(&key.hash)) {
             shown.entry(key.hash.clone()).or_insert((name.programme.clone(), name.grant.clone()));
@@ -89,9 +85,9 @@ impl Outside {
             self.boundless.push(key.hash.clone());
             return;
         };
-        let mut attempts = now.grants.get(owner).into_iter().flat_map(|grant| &grant.attempts);
-        let attempt = attempts.find(|of| of.key.as_ref().is_some_and(|hash| hash.as_str() == key.hash));
-        let reading = attempt.and_then(|of| now.readings.get(&(owner.0.clone(), owner.1.clone(), of.epoch)));
+        let mut recorded = now.grants.get(owner).into_iter().flat_map(recorded);
+        let number = recorded.find(|(_, hash)| hash.as_str() == key.hash).map(|(number, _)| number);
+        let reading = number.and_then(|number| now.readings.get(&(owner.0.clone(), owner.1.clone(), number)));
         let recorded = reading.map_or(Nano::ZERO, |reading| nano(reading.used.counted(byok)));
         self.used += used;
         self.recorded += recorded.min(used);

@@ -2,19 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bursar_core::domain::audit::Act;
-use bursar_core::domain::grant::{AttemptState, GRACE, Grant, GrantState, LEASE, SwitchState};
-use bursar_core::domain::values::id::KeyName;
-use jiff::SignedDuration;
+use bursar_core::domain::audit::{Act, Entry};
+use bursar_core::domain::grant::{GRACE, Grant, GrantState, LEASE, Stopped};
+use bursar_core::domain::values::id::{GrantId, KeyName, ProgrammeId};
+use bursar_local::provider::KeySnapshot;
 
-use super::Step;
+use super::snapshot::{recorded, usable};
 use super::table::named;
+use super::{Snapshot, Step};
 
-/// The age at which a request forgets an attempt that made nothing, even if no sync was complete since.
-const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(48);
-
-/// I1: of the keys of a grant whose plaintext anyone was shown, at most one is enabled. Shown are the keys of
-/// attempts that say so, and every key that an answer really held.
+/// I1: of the keys of a grant whose plaintext anyone was shown, at most one is enabled. Shown are the keys
+/// of which the audit says so, and every key that an answer really held.
 pub(super) fn one_shown_key_is_enabled(step: &Step<'_>, wrong: &mut Vec<String>) {
     let mut enabled: BTreeMap<_, Vec<&str>> = BTreeMap::new();
     for key in step.now.keys.iter().map(|known| &known.key).filter(|key| step.now.is_enabled(key)) {
@@ -27,49 +25,37 @@ pub(super) fn one_shown_key_is_enabled(step: &Step<'_>, wrong: &mut Vec<String>)
     }
 }
 
-/// I3: every enabled key of this deployment is a grant's live key, or the table knows of it in a way that ends it. At any moment a
-/// key without any attempt is wrong, and so is a shown key that is neither live nor ordered off. Only just after a complete sync can be
-/// judged that an old attempt was swept, and that a disabled key still is.
+/// I3: every enabled key of this deployment is one that its student may use, or one that is about to end: its grant has work that is due,
+/// or nobody was shown it and a claim may still be at it. Only just after a complete sync can be judged that an old one was swept, and that
+/// a disabled one still is.
 pub(super) fn every_enabled_key_is_accounted_for(step: &Step<'_>, wrong: &mut Vec<String>) {
     let Some(meta) = &step.now.meta else { return };
     for known in step.now.keys.iter().filter(|known| step.now.is_enabled(&known.key)) {
         let Some(name) = known.name.as_ref().filter(|name| name.deployment == meta.deployment) else { continue };
-        if let Err(why) = accounted_for(step, name, &known.key.hash) {
+        if let Err(why) = accounted_for(step, name, &known.key) {
             wrong.push(format!("key {} ({name}) is enabled, but {why}", known.key.hash));
         }
     }
 }
 
-fn accounted_for(step: &Step<'_>, name: &KeyName, hash: &str) -> Result<(), &'static str> {
+fn accounted_for(step: &Step<'_>, name: &KeyName, key: &KeySnapshot) -> Result<(), &'static str> {
     let now = step.now;
     let id = (name.programme.clone(), name.grant.clone());
     let grant = now.grants.get(&id).ok_or("its grant is not there")?;
-    let was_shown = step.shown.contains_key(hash);
-    let Some(attempt) = grant.attempt(name.epoch).filter(|attempt| attempt.nonce == name.nonce) else {
-        // The next attempt forgets one that made nothing.
-        let number = format!("attempt {}", name.epoch.number());
-        let is_forgotten = now.entries_on(&id).any(|entry| {
-            let is_it = entry.what.note.iter().any(|note| note.split(';').next() == Some(&*number));
-            entry.what.act == Act::Begun && is_it && now.at >= entry.at + FORGOTTEN_AFTER
-        });
-        let may_be = is_forgotten && !step.synced && !was_shown;
-        return may_be.then_some(()).ok_or("no attempt was written down before it was made");
-    };
-    let is_old = step.synced && now.at >= attempt.begun_at + GRACE;
-    if attempt.key.as_ref().is_some_and(|key| key.as_str() != hash) {
-        // A POST that was executed twice made this key.
-        return (!is_old && !was_shown).then_some(()).ok_or("its attempt has another key");
+    let told: Vec<&Entry> = now.told_of(&id, name.epoch).collect();
+    let begun = told.iter().find(|entry| matches!(entry.what.act, Act::Begun | Act::Recovered));
+    let begun = begun.ok_or("nothing was written down before it was made")?;
+    if usable(grant).is_some_and(|live| live.as_str() == key.hash) {
+        return Ok(());
     }
-    let is_live = grant.live().is_some_and(|live| live.epoch == attempt.epoch);
-    match attempt.switch {
-        _ if step.synced && attempt.gone.is_some() => Err("it is said to be gone, and a complete sync left it so"),
-        SwitchState::Off { .. } if step.synced => Err("it was disabled, and a complete sync left it so"),
-        SwitchState::OffOrdered { .. } | SwitchState::Off { .. } => Ok(()),
-        SwitchState::On | SwitchState::OnOrdered { .. } if is_live && grant.holds.is_empty() => Ok(()),
-        SwitchState::OnOrdered { .. } => Err("it is owed an enable, and nobody may use it"),
-        SwitchState::On if attempt.state == AttemptState::Shown => Err("it is not live, and nobody owes its disable"),
-        SwitchState::On if is_old => Err("its attempt is older than the grace, and a complete sync left it so"),
-        SwitchState::On => Ok(()),
+    let is_young = now.at < begun.at + GRACE;
+    // What the provider said to be gone, or does not switch off in time, the next sync finds.
+    let is_said_to_be_off = key.asked_disabled || grant.state == GrantState::Stopped { why: Stopped::GoneAtProvider };
+    match step.shown.contains_key(&key.hash) {
+        false if is_young || !step.synced => Ok(()),
+        _ if now.is_owed(grant) || (is_said_to_be_off && !step.synced) => Ok(()),
+        true => Err("it may not be used, and nobody is to disable it"),
+        false => Err("its claim is long over, and a complete sync left it so"),
     }
 }
 
@@ -83,10 +69,7 @@ pub(super) fn live_is_ended_by_nobody_in_passing(step: &Step<'_>, wrong: &mut Ve
         if !now.keys.is_empty() && at_provider.is_none() {
             wrong.push(format!("{} names key {key}, which the provider never made", named(grant)));
         }
-        let about_to_be = grant.live().is_some_and(|live| {
-            let is_just_resumed = live.resumed_at.is_some_and(|resumed| now.at < resumed + LEASE);
-            matches!(live.switch, SwitchState::OnOrdered { .. }) || is_just_resumed
-        });
+        let about_to_be = now.is_owed(grant) || now.entries_on(&id_of(grant)).any(|entry| now.at < entry.at + LEASE);
         let is_off = at_provider.is_some_and(|listed| listed.disabled && !listed.deleted);
         if step.synced && grant.holds.is_empty() && is_off && !about_to_be {
             wrong.push(format!("{} names key {key}, which is disabled, and a complete sync left it so", named(grant)));
@@ -109,15 +92,24 @@ pub(super) fn live_is_ended_by_nobody_in_passing(step: &Step<'_>, wrong: &mut Ve
 
 /// I7: a key that an answer held is recorded as shown. One moment cannot prove that the record was committed before the answer left.
 pub(super) fn what_was_shown_is_recorded(step: &Step<'_>, wrong: &mut Vec<String>) {
-    let attempts = step.now.grants.values().flat_map(|grant| &grant.attempts);
-    let shown = attempts.filter(|of| of.state == AttemptState::Shown).filter_map(|of| Some(of.key.as_ref()?.as_str()));
-    let shown: BTreeSet<&str> = shown.collect();
+    let shown: BTreeSet<&str> = shown(step.now).map(|(hash, _)| hash).collect();
     for hash in step.now.revealed.keys().filter(|hash| !shown.contains(hash.as_str())) {
-        wrong.push(format!("an answer shows key {hash}, which no attempt records as shown"));
+        wrong.push(format!("an answer shows key {hash}, which is not recorded as shown"));
     }
 }
 
-/// I11: a revoked grant stays revoked, and none of its recorded keys is enabled, but for one with an ordered disable and, until a
+/// The recorded keys of which the audit says that they were shown, or that they were found after the table went back.
+pub(super) fn shown(now: &Snapshot) -> impl Iterator<Item = (&str, &(ProgrammeId, GrantId))> {
+    now.grants.iter().flat_map(|(id, grant)| {
+        let was_shown = |number| {
+            let mut told = now.told_of(id, number);
+            told.any(|entry| matches!(entry.what.act, Act::Shown | Act::Recovered))
+        };
+        recorded(grant).filter(move |(number, _)| was_shown(*number)).map(move |(_, hash)| (hash.as_str(), id))
+    })
+}
+
+/// I11: a revoked grant stays revoked, and none of its recorded keys is enabled, but for one that is about to be disabled and, until a
 /// complete sync, one that a late call enabled after its disable.
 pub(super) fn revoked_is_terminal(step: &Step<'_>, wrong: &mut Vec<String>) {
     let (now, is_revoked) = (step.now, |grant: &Grant| grant.state == GrantState::Revoked);
@@ -126,16 +118,16 @@ pub(super) fn revoked_is_terminal(step: &Step<'_>, wrong: &mut Vec<String>) {
         if was_revoked && !is_revoked(grant) {
             wrong.push(format!("{} was revoked", named(grant)));
         }
-        for attempt in grant.attempts.iter().filter(|_| is_revoked(grant)) {
-            let is_excused = match attempt.switch {
-                SwitchState::On | SwitchState::OnOrdered { .. } => false,
-                SwitchState::OffOrdered { .. } => true,
-                SwitchState::Off { .. } => !step.synced,
-            };
-            let key = attempt.key.as_ref().and_then(|key| now.key(key)).filter(|key| now.is_enabled(key));
-            if let Some(key) = key.filter(|_| !is_excused) {
-                wrong.push(format!("{} has the enabled key {}", named(grant), key.hash));
-            }
+        if !is_revoked(grant) || now.is_owed(grant) {
+            continue;
+        }
+        let keys = recorded(grant).filter_map(|(_, key)| now.key(key)).filter(|key| now.is_enabled(key));
+        for key in keys.filter(|key| step.synced || !key.asked_disabled) {
+            wrong.push(format!("{} has the enabled key {}", named(grant), key.hash));
         }
     }
+}
+
+fn id_of(grant: &Grant) -> (ProgrammeId, GrantId) {
+    (grant.programme.clone(), grant.id.clone())
 }

@@ -1,5 +1,5 @@
 //! What must hold whatever happened, judged from outside. Read are the raw table, the provider's keys, the mails, the functions'
-//! answers and their logs; no code of a function is asked. A [`Watch`] checks when nothing is in progress, and remembers the moment
+//! answers and their logs; no code of a function is asked. Of a grant's keys it is only known which hash is whose, and which one is in use. A [`Watch`] checks when nothing is in progress, and remembers the moment
 //! before, with which many checks compare.
 //!
 //! Judged: I1 to I7, I10, I11, I15, I16 and the mail counts of I13; besides, the shape of the table (`table`) and where addresses are
@@ -8,12 +8,12 @@
 //!
 //! Not invariants, although they look like some:
 //! - A live grant's key may be disabled for a moment: releasing a hold clears it first and enables last.
-//! - An attempt may stay open in a revoked or ended grant: the request that makes the key has yet to give up, or died.
-//! - A key that was shown to nobody may be enabled until a complete sync has found its attempt older than the grace.
+//! - A claim may be under way in a revoked or ended grant: the request that makes the key has yet to give up, or died.
+//! - A key that was shown to nobody may be enabled until a complete sync has found its claim older than the grace.
 //! - A key that was disabled may be enabled again by a late call, until the next complete sync.
 //! - What is reserved may exceed the sum over the grants: windows pass, and only the sync counts again.
 //! - What was spent may exceed the budget: caps are overshot, and usage settles late. The simulator knows by how much.
-//! - The numbers of attempts may have gaps: one that made nothing is forgotten when the next begins.
+//! - The numbers of keys may have gaps: a claim that made nothing is forgotten when the next begins.
 
 mod books;
 mod keys;

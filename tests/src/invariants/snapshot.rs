@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use bursar_core::clock::Moment;
 use bursar_core::domain::audit::Entry;
-use bursar_core::domain::grant::{Grant, Reading};
+use bursar_core::domain::grant::{Grant, GrantState, Reading};
 use bursar_core::domain::ledger::foreign::KeyOwner;
 use bursar_core::domain::programme::guardrail::{Guardrail, GuardrailOwner};
 use bursar_core::domain::programme::{Budget, Programme};
@@ -139,6 +139,21 @@ impl Snapshot {
         readings.filter(|of| of.programme == grant.programme && of.grant == grant.id).cloned().collect()
     }
 
+    /// The audit entries on a grant that tell of its key of this number.
+    pub(super) fn told_of<'s>(
+        &'s self,
+        id: &'s (ProgrammeId, GrantId),
+        number: Epoch,
+    ) -> impl Iterator<Item = &'s Entry> {
+        self.entries_on(id).filter(move |entry| numbers(entry).any(|told| told == number))
+    }
+
+    /// Whether some of this grant's work is due, now or later.
+    pub(super) fn is_owed(&self, grant: &Grant) -> bool {
+        let key = grant.key().item;
+        self.items.get(&(key.pk, key.sk)).is_some_and(|item| !text(item, "queue").is_empty())
+    }
+
     /// The audit entries on a grant.
     pub(super) fn entries_on(&self, (programme, grant): &(ProgrammeId, GrantId)) -> impl Iterator<Item = &Entry> {
         self.entries
@@ -156,11 +171,12 @@ impl Snapshot {
         !key.disabled && !key.deleted && key.expires_at.is_none_or(|expires| expires > self.at)
     }
 
-    /// The grant that each key belongs to: that in its name, or, when somebody renamed it, that of the attempt with its hash.
+    /// The grant that each key belongs to: that in its name, or, when somebody renamed it, that which records its hash.
     pub(super) fn owners(&self) -> BTreeMap<&str, (ProgrammeId, GrantId)> {
-        let recorded = self.grants.iter().flat_map(|(id, grant)| {
-            grant.attempts.iter().filter_map(move |of| Some((of.key.as_ref()?.as_str(), id.clone())))
-        });
+        let recorded = self
+            .grants
+            .iter()
+            .flat_map(|(id, grant)| recorded(grant).map(move |(_, hash)| (hash.as_str(), id.clone())));
         let deployment = self.meta.as_ref().map(|meta| &meta.deployment);
         let named = self.keys.iter().filter_map(|known| {
             let name = known.name.as_ref().filter(|name| deployment.is_none_or(|ours| *ours == name.deployment))?;
@@ -168,6 +184,26 @@ impl Snapshot {
         });
         recorded.chain(named).collect()
     }
+}
+
+/// The keys that a grant records, by their numbers.
+pub(super) fn recorded(grant: &Grant) -> impl Iterator<Item = (Epoch, &KeyHash)> {
+    grant.attempts.iter().filter_map(|of| Some((of.epoch, of.key.as_ref()?)))
+}
+
+/// The key that may be used now.
+pub(super) fn usable(grant: &Grant) -> Option<&KeyHash> {
+    match &grant.state {
+        GrantState::Live { key } if grant.holds.is_empty() => Some(key),
+        _ => None,
+    }
+}
+
+/// The numbers of the keys that an entry tells of.
+fn numbers(entry: &Entry) -> impl Iterator<Item = Epoch> {
+    let told = entry.what.note.as_deref().unwrap_or_default();
+    let told = told.strip_prefix("attempts ").or(told.strip_prefix("attempt ")).unwrap_or_default();
+    told.split([',', ';', ':']).map_while(|number| number.trim().parse().ok()).map(Epoch::new)
 }
 
 /// Whether what a call came to loses the mail server's answer, or the record of it.

@@ -30,7 +30,7 @@ use bursar_core::store::{
 
 use super::Step;
 use super::secrets::text_of;
-use super::snapshot::text;
+use super::snapshot::{text, usable};
 
 /// What the product would write for an item of one of these kinds.
 macro_rules! rewritten {
@@ -79,8 +79,8 @@ pub(super) fn people_are_found_by_their_addresses(step: &Step<'_>, wrong: &mut V
     wrong.extend(found.difference(&people).map(|of| format!("{of} is found by an address, and is not there")));
 }
 
-/// As long as a programme goes on, each live key is recorded to be under the guardrail of its group's rules or of the programme's, or that
-/// is ordered, or a job does it. After a complete sync it is there at the provider, and the guardrail has the models of now. A guardrail
+/// As long as a programme goes on, the provider was asked to put each usable key under the guardrail of its group's rules or of the
+/// programme's, or that is due, or a job does it. After a complete sync it is there, and the guardrail has the models of now. A guardrail
 /// that is not as settings and tiers ask for is due to be told.
 pub(super) fn keys_are_under_their_rules(step: &Step<'_>, wrong: &mut Vec<String>) {
     let now = step.now;
@@ -97,37 +97,38 @@ pub(super) fn keys_are_under_their_rules(step: &Step<'_>, wrong: &mut Vec<String
             wrong.push(format!("the guardrail of {owner} is not right, and nobody is to tell it its rules"));
         }
     }
-    for grant in now.grants.values() {
+    for grant in now.grants.values().filter(|grant| !now.is_owed(grant)) {
         let programme = now.programmes.get(&grant.programme).filter(|of| !of.is_over(now.at));
-        let (Some(live), Some(programme)) = (grant.live().filter(|of| of.rules_ordered.is_none()), programme) else {
+        let key = usable(grant).and_then(|key| now.key(key)).filter(|key| now.is_enabled(key));
+        let mut jobs = now.all::<Job>().filter(|job| job.programme == grant.programme && job.is_running());
+        let (Some(key), Some(programme), false) = (key, programme, jobs.any(|job| job.work == Work::Limits)) else {
             continue;
         };
         let rules = programme.settings.rules.of(grant.group.as_deref());
         let own = grant.group.as_ref().filter(|group| programme.settings.rules.group_models.contains_key(*group));
-        let known = live.guardrail.as_ref().and_then(|under| {
-            let owner = GuardrailOwner { programme: grant.programme.clone(), group: under.group.clone() };
-            now.guardrails.get(&owner).filter(|known| known.confirmed.as_ref().is_some_and(|of| of.id == under.id))
-        });
         // That of a group which lost its own rules has the programme's.
-        let is_under = match &live.guardrail {
-            Some(under) => known.is_some() && (under.group.as_ref() == own || under.group == grant.group),
-            None => rules.allow_all(),
-        };
-        let mut jobs = now.all::<Job>().filter(|job| job.programme == grant.programme && job.is_running());
-        if !is_under && !jobs.any(|job| job.work == Work::Limits) {
+        let right = [own, grant.group.as_ref()].into_iter().filter_map(|group| {
+            let owner = GuardrailOwner { programme: grant.programme.clone(), group: group.cloned() };
+            let known = now.guardrails.get(&owner)?;
+            Some((known, &known.confirmed.as_ref()?.id))
+        });
+        let right: Vec<_> = right.collect();
+        let was_asked = right.iter().any(|(_, id)| key.asked_changes.contains(&format!("guardrail {id}")));
+        if !was_asked && !rules.allow_all() {
             wrong.push(format!("the key of {} is not under its rules", named(grant)));
         }
-        let key = live.key.as_ref().and_then(|key| now.key(key)).filter(|key| now.is_enabled(key));
-        let (true, Some(known), Some(key)) = (step.synced, known.filter(|known| known.in_doubt.is_none()), key) else {
-            continue;
-        };
-        let id = known.confirmed.as_ref().map(|confirmed| &confirmed.id);
-        if key.guardrail_id.as_ref() != id {
-            wrong.push(format!("the key of {} is not under its guardrail at the provider", named(grant)));
+        if !step.synced || right.iter().any(|(known, _)| known.in_doubt.is_some()) {
             continue;
         }
-        let allowed = id.and_then(|id| now.allowed.get(id)).cloned().flatten().unwrap_or_default();
-        if known.refusal.is_none() && is_under && allowed != rules.resolved(&tiers).models {
+        let is_under = right.iter().find(|(_, id)| key.guardrail_id.as_ref() == Some(*id));
+        let Some((known, id)) = is_under else {
+            if key.guardrail_id.is_some() || !rules.allow_all() {
+                wrong.push(format!("the key of {} is not under its guardrail at the provider", named(grant)));
+            }
+            continue;
+        };
+        let allowed = now.allowed.get(*id).cloned().flatten().unwrap_or_default();
+        if known.refusal.is_none() && allowed != rules.resolved(&tiers).models {
             wrong.push(format!("the key of {} may call other models than its rules allow", named(grant)));
         }
     }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bursar_core::domain::audit::{Act, Actor, Entry};
-use bursar_core::domain::grant::{Attempt, Grant, Reading};
+use bursar_core::domain::grant::{Grant, Reading};
 use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::ledger::foreign::ForeignAct;
 use bursar_core::domain::ledger::mailed::MailedStatement;
@@ -16,7 +16,7 @@ use bursar_core::store::SyncState;
 use bursar_core::store::items::{Item, Stored};
 use serde_json::Value;
 
-use super::snapshot::text;
+use super::snapshot::{recorded, text};
 use super::table::named;
 use super::{Snapshot, Step};
 
@@ -39,14 +39,11 @@ pub(super) fn nothing_is_forgotten(step: &Step<'_>, wrong: &mut Vec<String>) {
         };
         if !now.readings.get(id).is_some_and(keeps) {
             let (epoch, was) = (epoch.number(), old.lifetime());
-            wrong.push(format!("the reading of {programme}/{grant}, attempt {epoch}, is gone or fell from {was}"));
+            wrong.push(format!("the reading of {programme}/{grant}, key {epoch}, is gone or fell from {was}"));
         }
     }
     for (id, old) in &before.grants {
-        let keeps = |new: &Grant| {
-            let mut with_key = old.attempts.iter().filter(|attempt| attempt.key.is_some());
-            with_key.all(|old| new.attempt(old.epoch).is_some_and(|new| new.key == old.key))
-        };
+        let keeps = |new: &Grant| recorded(old).all(|key| recorded(new).any(|kept| kept == key));
         if !now.grants.get(id).is_some_and(keeps) {
             wrong.push(format!("{} is gone or forgot a key", named(old)));
         }
@@ -117,11 +114,8 @@ pub(super) fn changes_have_their_entries(step: &Step<'_>, wrong: &mut Vec<String
 
 /// All of a grant that no mark changes.
 fn beyond_marks(grant: &Grant) -> impl PartialEq {
-    let attempt = |of: &Attempt| {
-        (of.epoch, of.state, of.key.clone(), of.limit, of.guardrail.clone(), of.shown_at, of.switch.is_wanted())
-    };
-    let attempts: Vec<_> = grant.attempts.iter().map(attempt).collect();
-    (Grant { attempts: Vec::new(), version: 0, ..grant.clone() }, attempts)
+    let keys: Vec<_> = recorded(grant).map(|(number, key)| (number, key.clone())).collect();
+    (Grant { attempts: Vec::new(), version: 0, ..grant.clone() }, keys)
 }
 
 /// I16: each change of the account by a person in this step has its entry, and each entry its change. Several guardrails may be set in
