@@ -48,7 +48,10 @@ pub(crate) async fn everything(runner: &Runner<'_>) -> Result<Listing> {
             Ok(Some(page)) => listing.take_in(runner, page, &bases),
             Ok(None) => break true,
             Err(error) => {
-                journal.answered(format!("the keys could not all be listed: {error}"), &error);
+                let place = inventory.place();
+                let place = place.map(|(workspace, page)| format!(" from page {page} of the workspace {workspace} on"));
+                let place = place.unwrap_or_default();
+                journal.answered(format!("the keys could not all be listed{place}: {error}"), &error);
                 break false;
             }
         }
@@ -78,7 +81,7 @@ impl Listing {
     fn take_in(&mut self, runner: &Runner<'_>, page: InventoryPage, bases: &HashMap<&ProgrammeId, Basis>) {
         for row in page.unreadable {
             let which = row.hash.as_ref().map_or("without a hash".to_owned(), KeyHash::to_string);
-            runner.journal.unread(format!("the key {which} could not be read: {}", row.why));
+            runner.journal.unread(format!("the key {which} on page {} could not be read: {}", page.number, row.why));
             self.has_nameless |= row.hash.is_none();
             self.unreadable.extend(row.hash);
         }

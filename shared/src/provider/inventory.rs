@@ -23,6 +23,8 @@ pub struct InventoryPage {
     /// The time of the request, by the clock of the inventory; the answer came on the same UTC day.
     pub asked: Moment,
     pub workspace: String,
+    /// Its number in the workspace.
+    pub number: usize,
 }
 
 pub struct Inventory {
@@ -84,8 +86,8 @@ impl Inventory {
                 }
                 Err(error) => return Err(error),
             };
-            let workspace = workspace.clone();
-            let page = self.unseen(page, workspace);
+            let (workspace, number) = (workspace.clone(), pages.page());
+            let page = self.unseen(page, workspace, number);
             if !page.keys.is_empty() || !page.unreadable.is_empty() {
                 return Ok(Some(page));
             }
@@ -94,6 +96,11 @@ impl Inventory {
 
     pub fn listed(&self) -> usize {
         self.seen.len()
+    }
+
+    /// The workspace that is being listed, with the number of the page whose turn it is.
+    pub fn place(&self) -> Option<(&str, usize)> {
+        self.pages.as_ref().map(|(workspace, pages)| (&**workspace, pages.page() + 1))
     }
 
     /// The workspaces that the management key may not open.
@@ -114,8 +121,9 @@ impl Inventory {
         Ok(true)
     }
 
-    fn unseen(&mut self, page: pages::ListedPage<ListedKey>, workspace: String) -> InventoryPage {
-        let mut unseen = InventoryPage { keys: Vec::new(), unreadable: Vec::new(), asked: page.asked, workspace };
+    fn unseen(&mut self, page: pages::ListedPage<ListedKey>, workspace: String, number: usize) -> InventoryPage {
+        let (keys, unreadable, asked) = (Vec::new(), Vec::new(), page.asked);
+        let mut unseen = InventoryPage { keys, unreadable, asked, workspace, number };
         for row in page.rows {
             if row.hash().is_some_and(|hash| !self.seen.insert(half(&hash.to_bytes()))) {
                 continue;

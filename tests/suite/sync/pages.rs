@@ -11,7 +11,7 @@ use bursar_tests::faults::{Fault, Matcher};
 use serde_json::{Value, json};
 
 use super::crooked::{Crooked, Told, with_row};
-use super::{ACCOUNT, changed, complete, hasty, problems, quiet, without_runs};
+use super::{ACCOUNT, changed, complete, hasty, problems, without_runs};
 
 async fn used(campus: &Campus) -> i64 {
     campus.table.totals(&campus.programme).await.unwrap().unwrap().used.credits.total().micros()
@@ -19,7 +19,7 @@ async fn used(campus: &Campus) -> i64 {
 
 #[tokio::test]
 async fn a_page_that_never_comes_is_never_nothing() {
-    let mut campus = quiet(&["ada", "ben", "cat"]).await;
+    let mut campus = hasty(&["ada", "ben", "cat"]).await;
     ["ada", "ben", "cat"].iter().for_each(|name| campus.spend(name, "1"));
     (0..240).for_each(|number| drop(campus.foreign(&format!("other {number}"))));
     // The newest key, and so on the first page.
@@ -31,25 +31,55 @@ async fn a_page_that_never_comes_is_never_nothing() {
     campus.spend("ada", "0.50");
     campus.minutes(1);
     campus.provider().disable(&campus.key("dan").hash).unwrap();
-    // The first page is read, and the pages after it are refused.
-    crooked.bend(|path, told| match path.starts_with("/keys?") && !path.contains("offset=0") {
-        true => Told { status: 400, body: json!({"error": {"code": 400, "message": "no"}}).to_string(), ..told },
-        false => told,
-    });
-    let report = crooked.sync().await;
-    assert_eq!((&report["complete"], &report["residual_usd"]), (&json!(false), &Value::Null), "{report}");
-    assert_eq!(report["keys_missing"], 0, "{report}");
-    let run = campus.table.newest(Run::all(), 1).await.unwrap().pop().unwrap();
-    assert!(!run.complete && run.report.contains("the keys could not all be listed"), "{run:?}");
-    let mut changed = changed(&before, &*campus.judged().await);
-    let told = ["alarm", "outbox", "person", "address", "reading", "totals", "account"]
-        .map(|of| format!("\"kind\": S(\"{of}\")"));
-    changed.retain(|line| !told.iter().any(|kind| line.contains(kind)));
-    assert_eq!(
-        (changed, campus.enabled().len()),
-        (Vec::<String>::new(), 3),
-        "what was read is summed up, and nothing is done"
-    );
+    // A page that is refused, is no JSON, lacks its rows, or skips or repeats them.
+    let wrong = [
+        ("400", "offset=180"),
+        // `GET /key` still says that the management key works.
+        ("401", "offset=180"),
+        ("<html>", "offset=180"),
+        ("{}", "offset=90"),
+        ("skips", "offset="),
+        ("repeats", "offset="),
+    ];
+    for (what, from) in wrong {
+        let mut first = None;
+        crooked.bend(move |path, told| {
+            if path.contains("offset=0") && path.starts_with("/keys?") {
+                first = Some(told.body.clone());
+            }
+            if !path.starts_with("/keys?") || path.contains("offset=0") || !path.contains(from) {
+                return told;
+            }
+            match what {
+                "skips" => Told { body: json!({"data": []}).to_string(), ..told },
+                "repeats" => Told { body: first.clone().unwrap(), ..told },
+                "400" | "401" => Told {
+                    status: what.parse().unwrap(),
+                    body: json!({"error": {"message": "no"}}).to_string(),
+                    ..told
+                },
+                body => Told { body: body.to_owned(), ..told },
+            }
+        });
+        campus.minutes(1);
+        let report = crooked.sync().await;
+        assert_eq!((&report["complete"], &report["residual_usd"]), (&json!(false), &Value::Null), "{what}: {report}");
+        assert_eq!(report["keys_missing"], 0, "{what}: {report}");
+        let page = if from == "offset=180" { 3 } else { 2 };
+        let named = format!("the keys could not all be listed from page {page} of the workspace");
+        let run = campus.table.newest(Run::all(), 1).await.unwrap().pop().unwrap();
+        assert!(!run.complete && run.report.contains(&named), "{what}: {run:?}");
+        let mut changed = changed(&before, &*campus.judged().await);
+        let told = ["alarm", "outbox", "person", "address", "reading", "totals", "account"]
+            .map(|of| format!("\"kind\": S(\"{of}\")"));
+        changed.retain(|line| !told.iter().any(|kind| line.contains(kind)));
+        assert_eq!(
+            (changed, campus.enabled().len()),
+            (Vec::<String>::new(), 3),
+            "{what}: what was read is summed up, and nothing is done"
+        );
+    }
+    crooked.straighten();
     // Without the credits keys are read, and the balance and the residual are not known.
     let rule = campus.gate.at(Matcher::call("provider:GET /credits").every(), Fault::Status(400));
     let report = campus.sync().await;
@@ -82,7 +112,8 @@ async fn a_doubtful_row_is_named_and_a_refused_write_comes_again() {
         // What was not read the night before is written again once it is.
         let written = if turn == 2 { 2 } else { 1 };
         assert_eq!((&report["readings_recorded"], &report["keys_missing"]), (&json!(written), &json!(0)), "{report}");
-        assert!(problems(&report).contains(if field == "hash" { "without a hash" } else { &key }), "{report}");
+        let which = if field == "hash" { "without a hash on page 1" } else { &key };
+        assert!(problems(&report).contains(which), "{report}");
         assert_eq!((used(&campus).await, campus.enabled().len()), (2_000_000 + 10_000 * turn, 2), "{report}");
         campus.judged().await;
         // Nothing but the row without a hash looks like a key that may be gone.
@@ -111,31 +142,6 @@ async fn a_doubtful_row_is_named_and_a_refused_write_comes_again() {
         assert_eq!(campus.gate.unfired(), Vec::<String>::new(), "{call}, {verdict:?}");
         campus.judged_after_sync().await;
     }
-    campus.finish().await;
-}
-
-#[tokio::test]
-async fn a_refused_management_key_does_nothing() {
-    let campus = hasty(&["ada"]).await;
-    complete(&campus).await;
-    campus.provider().disable(&campus.key("ada").hash).unwrap();
-    for (call, status, told) in [
-        ("provider:GET /key", 403, "the management key does not work"),
-        // For this, `GET /key` still says that the management key works.
-        ("provider:GET /keys", 401, "status 401"),
-    ] {
-        let rule = campus.gate.at(Matcher::call(call).every(), Fault::Status(status));
-        let report = campus.sync().await;
-        campus.gate.lift(rule);
-        assert_eq!((&report["complete"], &report["keys_missing"]), (&json!(false), &json!(0)), "{call}: {report}");
-        assert!(problems(&report).contains(told), "{call}, {status}: {report}");
-        assert!(campus.grant("ada").await.live().is_some(), "{call}: {report}");
-    }
-    // The stream is not read here, so the drain finds the waiting rows.
-    for _ in 0..3 {
-        campus.drain().await;
-    }
-    assert_eq!(campus.mails("account").len(), 2, "once a day for each cause");
     campus.finish().await;
 }
 

@@ -92,8 +92,11 @@ async fn a_broken_management_key_is_told_once_a_day() {
     assert_eq!(told(&campus).await, (0, false), "nobody has met it yet");
     assert_ne!(campus.press(&ada, "reveal").await.status, 200);
     assert_eq!(told(&campus).await, (1, true));
-    // Later failures of that day find the alarm raised: another request, and an ordered disable in the work.
+    // Later failures of that day find the alarm raised: another request, a sync, and an ordered disable in the work.
     assert_ne!(campus.press(&ada, "reveal").await.status, 200);
+    let report = campus.sync().await;
+    assert_eq!((&report["complete"], &report["keys_missing"]), (&json!(false), &json!(0)), "{report}");
+    assert!(problems(&report).contains("the management key does not work"), "{report}");
     campus.revoke("cat").await;
     campus.work().await;
     assert_eq!(told(&campus).await, (0, true));

@@ -92,7 +92,8 @@ struct BelievedPage {
 struct ListPosition {
     next: usize,
     last: BelievedPage,
-    has_begun: bool,
+    /// The pages that brought something.
+    pages: usize,
     is_done: bool,
 }
 
@@ -166,6 +167,11 @@ impl<T: ListRow> PageReader<T> {
         Ok(None)
     }
 
+    /// The number of the page that was read last.
+    pub(crate) fn page(&self) -> usize {
+        self.at.pages
+    }
+
     /// The page whose turn it is. Before it is read, whatever else has arrived is stored and more is
     /// requested. So the provider works on the next pages while this one is parsed.
     async fn next_arrival(&mut self, deadline: Deadline) -> ArrivedPage {
@@ -205,7 +211,7 @@ impl<T: ListRow> PageReader<T> {
             self.close_gap()?;
             return Ok(false);
         }
-        let brings_nothing = count == 0 || (self.at.has_begun && ids.is_subset(&self.at.last.ids));
+        let brings_nothing = count == 0 || (self.at.pages > 0 && ids.is_subset(&self.at.last.ids));
         if brings_nothing && !is_full {
             self.at.is_done = true;
             return Ok(false);
@@ -214,8 +220,8 @@ impl<T: ListRow> PageReader<T> {
             self.be_patient()?;
         } else {
             self.back = 0;
+            self.at.pages += 1;
         }
-        self.at.has_begun = true;
         self.at.next = offset + count.saturating_sub(OVERLAP);
         self.at_once = if is_full { AT_ONCE } else { 1 };
         self.at.last = BelievedPage { end: offset + count, ids };
