@@ -53,16 +53,16 @@ pub(crate) async fn account(
         table.put_later(&account, as_of, runner.end()).await?;
     }
     let state = table.sync_state().await?;
-    // Only a complete run that read each key can tell what was spent before the first.
-    let can_tell = state.opening.is_some() || (is_complete && !notes.has_unread);
+    // What could not be read tonight is no residual, as far as anybody knows; after some nights somebody should look.
+    let is_patient = notes.has_unread && state.unread_since.is_none_or(|since| as_of < since + UNREAD_FOR);
+    // Only a complete run that read each key can tell what was spent before the first; a key that is never read keeps no sum back for ever.
+    let can_tell = state.opening.is_some() || (is_complete && !is_patient);
     let Some((before, after)) = credits.filter(|_| can_tell) else { return Ok(None) };
     // Less than a micro-dollar for each key, those that are gone included.
     let tolerance = Usd::from_micros(i64::try_from(own.keys + foreign.keys).unwrap_or(i64::MAX));
     let mut books = Books::of((before, after), own, foreign, &state, tolerance);
     let day = books.day(as_of, own, foreign, tolerance);
     table.put_later(&day, as_of, runner.end()).await?;
-    // What could not be read tonight is no residual, as far as anybody knows; after some nights somebody should look.
-    let is_patient = notes.has_unread && state.unread_since.is_none_or(|since| as_of < since + UNREAD_FOR);
     if is_new(books.parts.residual, books.told, tolerance) && !is_patient {
         books.told = tell_of_the_residual(runner, books.parts.residual, tolerance, state.residual_told).await?;
     }

@@ -11,6 +11,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use bursar_core::config::Config;
 use bursar_core::start::Function;
+use bursar_local::invoke::FunctionName;
 use bursar_tests::aws;
 use bursar_tests::stack::Stack;
 use lambda_runtime::{Context, LambdaEvent};
@@ -42,7 +43,9 @@ struct Way {
 impl Crooked {
     pub(crate) async fn before(stack: &Stack) -> Crooked {
         let bend: Arc<Mutex<Bend>> = Arc::new(Mutex::new(Box::new(|_, told| told)));
-        let way = Way { to: stack.config.provider.clone(), http: aws::http(), bend: bend.clone() };
+        // Its calls are a sync's, so that faults meet them too.
+        let to = stack.config.provider.replace("/api/", &format!("/{}/0/api/", FunctionName::UsageSync));
+        let way = Way { to, http: aws::http(), bend: bend.clone() };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let provider = format!("http://{}", listener.local_addr().unwrap());
         let router = Router::new().fallback(answer).with_state(Arc::new(way));
@@ -86,7 +89,8 @@ async fn answer(State(way): State<Arc<Way>>, request: Request) -> Response {
     }
     let straight = asked.send().await.unwrap();
     let status = straight.status().as_u16();
-    let told = Told { status, headers: Vec::new(), body: straight.text().await.unwrap() };
+    let after = straight.headers().get("retry-after").map(|after| ("retry-after", after.to_str().unwrap().to_owned()));
+    let told = Told { status, headers: after.into_iter().collect(), body: straight.text().await.unwrap() };
     let told = (way.bend.lock().unwrap_or_else(PoisonError::into_inner))(&path, told);
     let mut answer = Response::builder().status(told.status).header("content-type", "application/json");
     for (name, value) in told.headers {

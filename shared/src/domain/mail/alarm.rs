@@ -100,8 +100,8 @@ impl Cause {
             Cause::AdminChanged { version, .. } => format!("admins-{version}"),
             Cause::ManagementKey => "management-key".to_owned(),
             Cause::AnotherAccount { management_key } => format!("another-account-{}", management_key.short()),
-            Cause::Incomplete { .. } => "incomplete".to_owned(),
-            Cause::Silent { .. } => "silent".to_owned(),
+            // A check that is not complete is soon a silent one too.
+            Cause::Incomplete { .. } | Cause::Silent { .. } => "sync".to_owned(),
             Cause::Balance { alerted_at, .. } => format!("balance-{}", alerted_at.as_second()),
             Cause::MailRefused { code, since } => format!("mail-refused-{code}-{}", since.as_second()),
             Cause::MailWaits { urgent: true, .. } => "urgent-mail-waits".to_owned(),
