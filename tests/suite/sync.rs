@@ -10,7 +10,6 @@ mod lifecycle;
 pub(crate) mod owners;
 mod pages;
 mod reconciliation;
-mod repeated;
 mod restored;
 pub(crate) mod rotation;
 mod safety_limit;
@@ -125,11 +124,15 @@ fn date(day: i64) -> Date {
     utc_date(stack::begins()).saturating_add(day.days())
 }
 
-/// Every item except the records of runs, none of which a repeated run may change.
+/// Every item except the records of runs, and without the instants of totals and report: nothing that a repeated run may change.
 pub(crate) fn without_runs(seen: &Snapshot) -> BTreeMap<(String, String), Item> {
-    let of_runs = ["run", "lease", "sync", "cut", "cut-keys"];
-    let is_run = |item: &Item| item["kind"].as_s().is_ok_and(|kind| of_runs.contains(&kind.as_str()));
-    seen.items.iter().filter(|(_, item)| !is_run(item)).map(|(key, item)| (key.clone(), item.clone())).collect()
+    let is_of = |item: &Item, kinds: &[&str]| item["kind"].as_s().is_ok_and(|kind| kinds.contains(&kind.as_str()));
+    let mut left = seen.items.clone();
+    left.retain(|_, item| !is_of(item, &["run", "lease", "sync", "cut", "cut-keys"]));
+    for item in left.values_mut().filter(|item| is_of(item, &["totals", "account", "account-day"])) {
+        item.remove("as_of");
+    }
+    left
 }
 
 /// The differences between two moments, apart from the records of runs.
