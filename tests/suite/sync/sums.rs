@@ -9,7 +9,8 @@ use bursar_local::invoke::FunctionName::UsageSync;
 use bursar_tests::campus::Campus;
 use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::invariants::Snapshot;
-use bursar_tests::seeds::sample;
+use bursar_tests::seeds::{sample, sized};
+use futures_util::future::join_all;
 use serde_json::Value;
 
 use super::crooked::{Crooked, with_row};
@@ -28,8 +29,7 @@ async fn counted(campus: &Campus) -> [Usd; 2] {
 
 /// A programme whose counter the sync corrects, since a key exceeded its cap.
 async fn to_be_counted() -> Campus {
-    let mut campus = quiet(&["ada", "eve"]).await;
-    campus.students(&["bob"]).await;
+    let campus = quiet(&["ada", "eve"]).await;
     campus.spend("eve", "21");
     campus
 }
@@ -43,7 +43,7 @@ async fn the_counter_is_never_too_low_whatever_moves_it_during_a_sync() {
     let calls = campus.gate.calls().split_off(before);
     let count = calls.iter().rposition(|made| made.name.to_string() == "dynamodb:TransactWriteItems").unwrap();
     campus.finish().await;
-    let acts = ["begins", "is revoked", "has less", "has more"];
+    let acts = ["is revoked", "has less", "has more"];
     let cases = (1..=count as u64 + 1).rev().flat_map(|nth| acts.map(|act| (nth, act)));
     for (nth, act) in sample(cases, 4) {
         let campus = to_be_counted().await;
@@ -55,7 +55,6 @@ async fn the_counter_is_never_too_low_whatever_moves_it_during_a_sync() {
                 campus.table.act(campus.on("ada"), move |view, now| view.set_cap(cap, &Actor::Rule, None, now))
             };
             match act {
-                "begins" => drop(campus.press_with("bob", "reveal", Fault::KillBefore).await),
                 "is revoked" => campus.revoke("ada").await,
                 "has less" => drop(cap(5).await.unwrap()),
                 _ => drop(cap(30).await.unwrap()),
@@ -72,6 +71,43 @@ async fn the_counter_is_never_too_low_whatever_moves_it_during_a_sync() {
         assert_eq!(counter, sum, "somebody {act} at call {nth}");
         campus.finish_faulted().await;
     }
+}
+
+/// Night after night a crowd gets its keys while a run counts what the days before did not need.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_claims_while_a_run_counts() {
+    let (nights, crowd) = sized((2, 6), (10, 50));
+    let mut campus = quiet(&[]).await;
+    campus.set(|settings| (settings.basis.reset, settings.allowance.cap) = (Reset::Daily, Usd::from_dollars(1))).await;
+    campus.students(&["ada"]).await;
+    campus.keys().await;
+    let names = numbered(nights * crowd);
+    campus.students(&names).await;
+    for (night, names) in (1..).zip(names.chunks(crowd)) {
+        let before = campus.gate.calls().len();
+        complete(&campus).await;
+        let calls = campus.gate.calls().len() - before;
+        campus.hours(24);
+        campus.spend("ada", "0.50");
+        let held = campus.gate.hold(Matcher::call("*").of(UsageSync).nth((calls * night / (nights + 1)) as u64));
+        let claims = async {
+            held.arrived().await;
+            let press = |name: &'static str| async { campus.reveal(&campus.student(name).await).await };
+            let (first, rest) = names.split_at(crowd / 2);
+            join_all(first.iter().map(|name| press(name))).await;
+            campus.judged().await;
+            drop(held);
+            join_all(rest.iter().map(|name| press(name))).await;
+        };
+        let (report, ()) = tokio::join!(campus.sync(), claims);
+        campus.judged().await;
+        campus.minutes(20);
+        complete(&campus).await;
+        let [counter, sum] = counted(&campus).await;
+        assert_eq!(counter, sum, "night {night}: {report}");
+        campus.judged_after_sync().await;
+    }
+    campus.finish().await;
 }
 
 /// Somebody has a reservation and no key, so only the settings say what the reservation costs by now.
