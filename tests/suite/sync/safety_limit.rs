@@ -220,26 +220,6 @@ async fn many_missing_keys_wait_for_an_admin() {
     campus.finish().await;
 }
 
-/// More than a mail names.
-#[tokio::test]
-#[cfg_attr(not(feature = "long"), ignore = "it is played before a release")]
-async fn of_very_many_each_is_held_against_the_release() {
-    let names = numbered(110);
-    let campus = class(&names).await;
-    switch(&campus, &names[..102], true);
-    sync_later(&campus).await;
-    let held = campus.table.sync_state().await.unwrap().held_back.unwrap();
-    assert_eq!((held.stops, held.keys.len()), (102, 102));
-    release(&campus).await;
-    // The number is the same, and the keys are others.
-    switch(&campus, &names[94..102], false);
-    switch(&campus, &names[102..], true);
-    sync_later(&campus).await;
-    assert_eq!(stopped(&campus).await, 94);
-    assert_eq!(campus.enabled(), names[94..102]);
-    campus.finish().await;
-}
-
 #[tokio::test]
 async fn a_key_that_was_listed_meanwhile_is_missing_only_since() {
     let campus = class(&["ada"]).await;
