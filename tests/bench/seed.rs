@@ -12,7 +12,7 @@ use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{DeploymentId, Epoch, GrantId, KeyName, Nonce, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
-use bursar_core::domain::values::window::{Reset, utc_date};
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::Enrolment;
 use bursar_core::store::items::{Item, to_item};
 use bursar_local::engine::Engine;
@@ -82,16 +82,9 @@ fn one(
         credits.add(&Days::on_one(utc_date(now) - day.days(), Usd::from_micros(ON_A_DAY)));
     }
     items.push(to_item(&Reading {
-        programme: programme.clone(),
-        grant: id.clone(),
-        epoch,
-        in_window: credits.total(),
         used: DailyUse { credits, byok: Days::default() },
-        window: Reset::None.window_at(now),
-        before: Usd::ZERO,
         last_used_at: Some(used_at),
-        as_of: now - 12.hours(),
-        unchanged_until: None,
+        ..Reading::new(&programme, &id, epoch, now - 12.hours())
     })?);
     let person = Person {
         address: EmailAddress::parse(&format!("student-{number}@students.example.edu"))?,

@@ -11,7 +11,6 @@ use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{Epoch, GrantId, ProgrammeId, new_ulid};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::token::{BrowserToken, LinkToken, SessionToken};
-use bursar_core::domain::values::window::Window;
 use bursar_core::store::{NewProgramme, SyncState, Table};
 
 use crate::stack::Stack;
@@ -55,16 +54,5 @@ pub fn soon() -> Deadline {
 
 /// The reading of a grant's first key in a term without windows.
 pub fn reading(programme: &ProgrammeId, grant: &GrantId, used: DailyUse, as_of: Moment) -> Reading {
-    Reading {
-        programme: programme.clone(),
-        grant: grant.clone(),
-        epoch: Epoch::new(1),
-        in_window: used.credits.total(),
-        used,
-        window: Window::WHOLE_TERM,
-        before: Usd::ZERO,
-        last_used_at: None,
-        as_of,
-        unchanged_until: None,
-    }
+    Reading { used, ..Reading::new(programme, grant, Epoch::new(1), as_of) }
 }

@@ -52,7 +52,7 @@ async fn the_judge_reads_the_table_now_and_before() {
     let reading = campus.view("ada").await.readings[0].clone();
     let less = Usd::from_dollars(4);
     let used = DailyUse::on_one(utc_date(reading.as_of), less);
-    raw.keep(&Reading { used, in_window: less, ..reading }).await;
+    raw.keep(&Reading { used, ..reading }).await;
     names(&mut watch, false, "I10", "is gone or fell from 5.000000").await;
     let mut grant = campus.grant("bob").await;
     grant.allowed += 1;

@@ -37,11 +37,11 @@ struct Effect {
 }
 
 impl Effect {
-    fn of(lines: &[GrantLine], budget: &Budget, settings: &Settings, now: Moment) -> Effect {
+    fn of(lines: &[GrantLine], budget: &Budget, settings: &Settings) -> Effect {
         let count = |states: &[ShownState]| {
             lines.iter().filter(|line| states.contains(&line.state.shown_with(&line.holds))).count()
         };
-        let spent: Usd = lines.iter().map(|line| line.spent(settings, now).0).sum();
+        let spent: Usd = lines.iter().map(|line| line.used.counted(settings.basis.byok)).sum();
         Effect {
             keys: count(&[ShownState::Live, ShownState::Minting]),
             without: count(&[ShownState::Invited, ShownState::Paused, ShownState::Stopped]),
@@ -77,12 +77,12 @@ pub(crate) async fn close(post: Post<Faculty>) -> Answer {
 }
 
 async fn look(post: &Post<Faculty>, wrong: Option<&str>) -> Answer {
-    let Post { site, access, fields, now, .. } = post;
+    let Post { site, access, fields, .. } = post;
     let programme = &access.programme;
     let (budget, sync) = tokio::try_join!(site.table.get(Budget::key_of(&programme.id)), site.table.sync_state())?;
     let budget = budget.ok_or_else(AppError::not_found)?;
-    let effect = match site.table.grant_lines(&programme.id, [None, None]).await {
-        Ok(lines) => Some(Effect::of(&lines, &budget, &programme.settings, *now)),
+    let effect = match site.table.grant_lines(&programme.id, None).await {
+        Ok(lines) => Some(Effect::of(&lines, &budget, &programme.settings)),
         // It can be closed all the same.
         Err(StoreError::Corrupt { .. }) => None,
         Err(error) => return Err(error.into()),

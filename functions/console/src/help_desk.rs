@@ -187,7 +187,7 @@ impl<'a> HelpDesk<'a> {
         }
         let (unreachable, now) = (&self.unreachable, self.now);
         let read_one = |of: &'a Programme| async move {
-            let lines = table.grant_lines(&of.id, [Some(GrantLine::KEYS), None]).await?;
+            let lines = table.grant_lines(&of.id, Some(GrantLine::KEYS)).await?;
             let rows = lines.into_iter().map(|line| GrantRow::of(of, line, unreachable, now));
             Ok::<Vec<_>, StoreError>(rows.filter(|row| row.is_named(text, is_hash)).collect())
         };

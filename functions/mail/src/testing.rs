@@ -47,18 +47,7 @@ pub(crate) fn with_key() -> View {
 /// All that the key has used, read at this moment.
 pub(crate) fn read(view: &mut View, as_of: Moment, micros: i64) {
     let used = DailyUse::on_one(utc_date(as_of), Usd::from_micros(micros));
-    view.readings = vec![Reading {
-        programme: view.programme.id.clone(),
-        grant: view.grant.id.clone(),
-        epoch: Epoch::new(1),
-        in_window: used.credits.total(),
-        used,
-        window: view.programme.settings.basis.reset.window_at(as_of),
-        before: Usd::ZERO,
-        last_used_at: None,
-        as_of,
-        unchanged_until: None,
-    }];
+    view.readings = vec![Reading { used, ..Reading::new(&view.programme.id, &view.grant.id, Epoch::new(1), as_of) }];
 }
 
 pub(crate) async fn config() -> Config {

@@ -101,7 +101,7 @@ impl Look<'_> {
             table.sync_state(),
             table.unreachable(self.now),
         )?;
-        let mut class = Class::new(settings, weeks[0], sync.listed_at, self.now);
+        let mut class = Class::new(settings, weeks[0], sync.listed_at);
         let ids = [id.clone()];
         let mut shards = pin!(table.shards_of_programmes(&ids));
         while let Some((_, grants)) = shards.try_next().await? {

@@ -208,7 +208,7 @@ impl Shard {
         };
         let was = before.map(|before| before.used.clone()).unwrap_or_default();
         let told = row.state.report.as_ref().ok_or(UnusableReport::Silent);
-        let used = match told.and_then(|told| was.with(told, utc_date(asked), known.map(utc_date))) {
+        let used = match told.and_then(|told| was.with(told, utc_date(asked), known.map(utc_date), None)) {
             Ok((used, doubt)) => {
                 runner.journal.problems_of(doubt.map(|doubt| format!("of the key {} {doubt}", row.key())));
                 used

@@ -479,7 +479,7 @@ mod tests {
         ours.add(&Days::on_one(day(29), usd(50)));
         let found = purchase_of(100, 200, &ours, &Days::default(), 7);
         assert_eq!((found.pace, found.is_partial), (usd(28), false));
-        let counted = KeyCounters { lifetime: usd(30), today: Some(usd(1)), on: day(5) };
+        let counted = KeyCounters { lifetime: usd(30), today: Some(usd(1)), on: day(5), window: None };
         let since_five_days = Days::default().with(counted, None);
         let found = purchase_of(100, 200, &since_five_days, &Days::default(), 7);
         assert_eq!((found.pace, found.is_partial), (usd(1), true));

@@ -99,7 +99,6 @@ impl ProviderKey {
             byok: self.byok_usage,
             byok_today: self.byok_usage_daily,
             byok_in_window,
-            off_the_limit: self.limit.zip(self.limit_remaining).map(|(limit, remaining)| limit - remaining),
             last_used_at: self.last_used_at,
         })
     }

@@ -35,7 +35,7 @@ pub(super) fn nothing_is_forgotten(step: &Step<'_>, wrong: &mut Vec<String>) {
     for (id @ (programme, grant, epoch), old) in &before.readings {
         let keeps = |new: &Reading| {
             let is_less = new.lifetime() < old.lifetime() || new.used.byok.total() < old.used.byok.total();
-            !is_less && new.window >= old.window
+            !is_less && new.as_of >= old.as_of
         };
         if !now.readings.get(id).is_some_and(keeps) {
             let (epoch, was) = (epoch.number(), old.lifetime());

@@ -87,9 +87,7 @@ async fn stored_data_is_there_to_read() {
                   "usd": "16.400000"
                 }
               ],
-              "used_in_window_usd": "16.400000",
-              "used_usd": "16.400000",
-              "window": "term"
+              "used_usd": "16.400000"
             }
           ],
           "replacements_allowed_besides": 0,

@@ -1,5 +1,5 @@
-//! Counters that the provider corrects or turns late. A smaller lifetime counter is reported and the larger one stands; of a window,
-//! the later answer counts.
+//! Counters that the provider corrects or turns late. A smaller lifetime counter is reported and the larger one stands, and a window
+//! has what was used in its days.
 
 use bursar_core::domain::grant::Spending;
 use bursar_core::domain::values::money::Usd;
@@ -10,7 +10,7 @@ use super::crooked::{Crooked, with_row};
 use super::{complete, instant, problems, quiet};
 
 #[tokio::test]
-async fn a_lifetime_never_shrinks_and_a_window_may() {
+async fn no_day_shrinks_and_none_has_what_was_used_before_it() {
     let mut campus = quiet(&[]).await;
     campus.set(|settings| settings.basis.reset = Reset::Daily).await;
     campus.students(&["ada", "ben"]).await;
@@ -29,24 +29,24 @@ async fn a_lifetime_never_shrinks_and_a_window_may() {
         let used = Spending::of(&view.grant, &view.readings, &view.programme.settings, campus.clock.now());
         [used.in_window, view.readings[0].lifetime()].map(Usd::micros)
     };
-    assert_eq!(used("ada").await, [17_000_000; 2]);
+    assert_eq!(used("ada").await, [0, 17_000_000]);
     campus.judged_after_sync().await;
-    // After the next sync nothing new is recorded, in this window or the next one.
-    for (hours, recorded) in [(6, 1), (13, 0), (13, 0)] {
+    // After the next syncs nothing new is recorded, in this window or the next one.
+    for (hours, recorded) in [(6, 0), (13, 0), (13, 0)] {
         campus.hours(hours);
         let report = complete(&campus).await;
         assert_eq!((&report["readings_recorded"], &report["problems"]), (&json!(recorded), &json!([])), "{report}");
         assert_eq!(used("ada").await, [0, 17_000_000]);
     }
 
-    // The credit for a failed request: a replacement has what the last answer leaves of the window.
+    // The credit for a failed request: a replacement has what the record leaves of the window.
     let key = campus.key("ben").hash;
     campus.spend("ben", "5");
     complete(&campus).await;
     campus.spend("ben", "-0.01");
     campus.hours(1);
     campus.replace("ben").await;
-    assert_eq!(campus.key("ben").limit.unwrap().to_string(), "15.01");
+    assert_eq!(campus.key("ben").limit.unwrap().to_string(), "15");
     assert_eq!(used("ben").await[1], 5_000_000);
     let report = campus.sync().await;
     let sentence = format!("of the key {key} OpenRouter says less");

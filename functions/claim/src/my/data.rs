@@ -153,13 +153,10 @@ fn attempt(attempt: &Attempt) -> Value {
     })
 }
 
-/// A window is the UTC day on which it began; for a cap of the whole term, the words for that.
 fn reading(reading: &Reading) -> Value {
     json!({
         "attempt": reading.epoch.number(),
         "used_usd": reading.lifetime().to_string(),
-        "window": reading.window.to_string(),
-        "used_in_window_usd": reading.in_window.to_string(),
         "own_provider_keys_usd": reading.used.byok.total().to_string(),
         // A figure that is not exact is a share of a sum over several days.
         "used_by_day": each(reading.used.credits.each(), |(day, usd, exact)| {

@@ -157,7 +157,7 @@ pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
     let mut form = Form::<TypedBulk>::blank().apart("bulk-", "").typed(fields);
     let mut typed = form.read();
     if let Some(TypedBulk { group: Some(group), .. }) = typed.as_ref().filter(|typed| typed.act == "group") {
-        let lines = site.table.grant_lines(&programme.id, [None, None]).await?;
+        let lines = site.table.grant_lines(&programme.id, None).await?;
         let groups: BTreeSet<&str> =
             lines.iter().filter_map(|line| line.group.as_deref()).chain([group.as_str()]).collect();
         if let Some(why) = roster::too_many_groups(groups.len()) {

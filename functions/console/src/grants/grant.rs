@@ -104,11 +104,11 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
     let mut timeline = AuditRow::all(site, entries, access.is_faculty()).await?;
     timeline.reverse();
     let is_over = grant.is_over();
-    let (byok, window) = (programme.settings.basis.byok, programme.settings.basis.reset.window_at(now));
+    let basis = programme.settings.basis;
     let keys = grant.attempts.iter().rev().filter(|attempt| attempt.shown_at.is_some()).map(|attempt| {
         let reading = readings.iter().find(|reading| reading.epoch == attempt.epoch);
-        let in_window = reading.filter(|reading| reading.window == window).map(|reading| reading.in_window);
-        let left = |limit: Usd| (limit, (limit - in_window.unwrap_or_default()).or_zero());
+        let in_window = reading.map(|reading| reading.used.in_window(basis, now)).unwrap_or_default();
+        let left = |limit: Usd| (limit, (limit - in_window).or_zero());
         KeyLine {
             limit: attempt.limit.filter(|_| grant.live() == Some(attempt)).map(left),
             state: match attempt.gone {
@@ -122,7 +122,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
                 Some(KeyAbsence::Missing) => "not at OpenRouter any more",
                 Some(KeyAbsence::Purged) => "deleted at OpenRouter",
             },
-            spent: reading.map(|reading| reading.used.counted(byok)).unwrap_or_default(),
+            spent: reading.map(|reading| reading.used.counted(basis.byok)).unwrap_or_default(),
             shown_at: attempt.shown_at.map(|at| column_time(at, zone)).unwrap_or_default(),
         }
     });

@@ -113,7 +113,7 @@ pub(crate) fn columns<'a>(shows: Shows) -> [Column<GrantRow<'a>>; 20] {
         column("Left").class("money").file("left_usd").hook("left-usd").of(|row| Cell::Down(row.left)),
         column("").file("window_resets_at").of(|row| Cell::At(row.resets_at)),
         column("").file("claimed_at").of(|row| Cell::At(row.line.claimed_at())),
-        column("Last used").class("date").file("last_used_at").of(|row| Cell::At(row.line.last_used_at())),
+        column("Last used").class("date").file("last_used_at").of(|row| Cell::At(row.line.last_used_at)),
         column("").file("replacements").of(|row| Cell::exact(Some(row.line.replacements))),
         column("").file("mail").of(|row| Cell::exact(row.not_mailed.map(|(name, _)| name))),
         column("").file("key_hash").of(|row| Cell::exact(row.line.live_key())),
@@ -132,7 +132,7 @@ pub(crate) async fn page(
     let order = SORTS.into_iter().find(|(name, _)| *name == sought.sort).unwrap_or(SORTS[0]);
     match order.0 {
         "name" => rows.sort_by_cached_key(GrantRow::name),
-        "used" => rows.sort_by_cached_key(|row| (Reverse(row.line.last_used_at()), row.address())),
+        "used" => rows.sort_by_cached_key(|row| (Reverse(row.line.last_used_at), row.address())),
         _ => rows.sort_by_cached_key(|row| (Reverse((row.spent.spent, row.lifetime)), row.address())),
     }
     let found = rows.len();
@@ -220,7 +220,7 @@ impl<'a> GrantRow<'a> {
         now: Moment,
     ) -> GrantRow<'a> {
         let settings = &programme.settings;
-        let (lifetime, in_window) = line.spent(settings, now);
+        let in_window = line.used.in_window(settings.basis, now);
         let why = unreachable.get(line.person.address.matched()).filter(|_| !line.state.is_over());
         let cap = line.cap(settings);
         GrantRow {
@@ -229,7 +229,7 @@ impl<'a> GrantRow<'a> {
             cap,
             in_window,
             spent: Sum { spent: in_window, known: Accuracy::Exactly },
-            lifetime,
+            lifetime: line.used.counted(settings.basis.byok),
             left: (cap - in_window).or_zero(),
             not_mailed: why.map(|why| MAILS[usize::from(*why == UnreachableReason::Complained)]),
             resets_at: settings.basis.reset.resets_at(now),
@@ -359,7 +359,6 @@ impl GrantSearch {
         let (now, settings, asked) = (site.clock.now(), &programme.settings, self.asked.span());
         let text = self.q.trim().to_lowercase();
         let is_hash = text.len() >= LEAST_OF_A_HASH && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let days = asked.map(|_| GrantLine::DAYS);
         let keys = if is_hash || is_file { Some(GrantLine::KEYS) } else { None };
         let named = named(site, std::slice::from_ref(programme), self.q.trim()).await?;
         let is_named = !named.is_empty();
@@ -367,7 +366,7 @@ impl GrantSearch {
             if is_named {
                 return Ok(named.into_iter().map(|(_, line)| line).collect());
             }
-            site.table.grant_lines(&programme.id, [days, keys]).await
+            site.table.grant_lines(&programme.id, keys).await
         };
         let (lines, unreachable) = tokio::try_join!(lines, site.table.unreachable(now))?;
         let groups = lines.iter().filter_map(|line| line.group.as_ref()).chain([&self.group]);
@@ -377,7 +376,7 @@ impl GrantSearch {
         let row = |line: GrantLine| {
             let row = GrantRow::of(programme, line, &unreachable, now);
             let spent = match asked {
-                Some(span) if row.line.ever_shown => context.sum(&row.line.used().days(settings.basis.byok), span),
+                Some(span) if row.line.ever_shown => context.sum(&row.line.used.days(settings.basis.byok), span),
                 Some(_) => Sum { spent: Usd::ZERO, known: Accuracy::Exactly },
                 None if is_file => Sum { spent: row.lifetime, known: Accuracy::Exactly },
                 None => row.spent,

@@ -299,7 +299,7 @@ pub(crate) async fn undo(form: Post<Faculty>) -> Answer {
         let page = page::show(site, access, refused).await;
         return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
     };
-    let lines = site.table.grant_lines(&access.programme.id, [None, None]).await?;
+    let lines = site.table.grant_lines(&access.programme.id, None).await?;
     let dropped: BTreeSet<&GrantId> =
         lines.iter().filter(|line| line.holds.dropped.is_some()).map(|line| &line.id).collect();
     // Some may be back already, by a later file.

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use super::*;
-use crate::domain::usage::reading::{KeyUseContext, Shortfall, UnusableReport, UsageReport};
+use crate::domain::usage::reading::{Shortfall, UnusableReport, UsageReport};
 
 /// A grant with everything that its acts decide on, as read at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,14 +120,9 @@ impl View {
         asked: Moment,
         listed_at: Option<Moment>,
     ) -> Result<(Reading, Option<Shortfall>), UnusableReport> {
-        let of = KeyUseContext {
-            programme: &self.programme.id,
-            grant: &self.grant.id,
-            epoch: attempt.epoch,
-            basis: self.programme.settings.basis,
-            made_at: attempt.begun_at,
-        };
-        Reading::after(self.reading(attempt.epoch), of, told, asked, listed_at)
+        let made = || Reading::new(&self.programme.id, &self.grant.id, attempt.epoch, attempt.begun_at);
+        let before = self.reading(attempt.epoch).cloned().unwrap_or_else(made);
+        before.after(told, asked, listed_at, self.programme.settings.basis.reset)
     }
 
     /// A change that writes the grant back as it is, for an act to build on.

@@ -38,18 +38,11 @@ impl View {
         wanted_limit(self.grant.cap(&self.programme.settings), &spending)
     }
 
-    /// The wanted limit of the live key, held or not. Just after a window turned, the provider may still report numbers
-    /// of the window before. Use that may belong to that window can limit the key to a cent, but cannot stop it.
+    /// The wanted limit of the live key, held or not.
     pub fn limit_wanted(&self, now: Moment) -> Option<WantedLimit> {
-        let (live, settings) = (self.grant.live()?, &self.programme.settings);
-        let cap = self.grant.cap(settings);
-        if let Some(limit) = wanted_limit(cap, &self.spending(now)) {
-            return Some(WantedLimit::Limit(limit));
-        }
-        let window = settings.basis.reset.window_at(now);
-        let retired = self.readings.iter().filter(|reading| reading.epoch != live.epoch && reading.window == window);
-        let used: Usd = retired.map(|reading| surely(reading, &self.grant, settings)).sum();
-        Some(if cap - used >= Usd::CENT { WantedLimit::Limit(Usd::CENT) } else { WantedLimit::UsedUp })
+        self.grant.live()?;
+        let limit = wanted_limit(self.grant.cap(&self.programme.settings), &self.spending(now));
+        Some(limit.map_or(WantedLimit::UsedUp, WantedLimit::Limit))
     }
 
     /// The wanted limit of the live key, where the confirmed or the listed one differs from it. `None` if the

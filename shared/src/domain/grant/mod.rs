@@ -29,7 +29,6 @@ pub use limits::{ListedLimit, NotMoved, NotSending, WantedLimit};
 pub use more::{MORE_REQUEST_LASTS, MoreListing, MoreRefused, MoreRequest};
 pub use order::{BETWEEN_LOOKS, LATE_ENABLE, LargerLimit, Order, OrderBackoff, OrderKind, SentLimit, Urgency};
 pub use reservation::{DROPPED_KEPT, EditEffect, Reservation};
-use spending::surely;
 pub use spending::{CapUse, Spending, wanted_limit};
 
 pub use crate::domain::usage::reading::{Reading, SETTLING};

@@ -38,7 +38,7 @@ impl Reservation<'_> {
     /// that hold in it, this one less what was used in it: a key's limit until the key expires, and the cap until keys made now
     /// would.
     pub(super) fn unspent(&self, has_reservation: bool, now: Moment) -> Usd {
-        let (settings, window) = (self.settings, self.settings.basis.reset.window_at(now));
+        let settings = self.settings;
         let (mut left, mut later) = (Usd::ZERO, Vec::new());
         let mut count = |amount: Usd, used: Usd, expires: Moment| {
             if now < expires {
@@ -47,10 +47,10 @@ impl Reservation<'_> {
             }
         };
         for attempt in self.grant.attempts.iter().filter(|attempt| self.may_still_spend(attempt)) {
-            count(self.largest_limit(attempt), self.used_in(attempt, window), attempt.key_expires_at(settings));
+            count(self.largest_limit(attempt), self.used_by(attempt, now), attempt.key_expires_at(settings));
         }
         if has_reservation && self.counts_cap(now) {
-            let used = self.grant.attempts.iter().map(|attempt| self.used_in(attempt, window)).sum();
+            let used = self.grant.attempts.iter().map(|attempt| self.used_by(attempt, now)).sum();
             count(self.grant.cap(settings), used, settings.keys_expire_at());
         }
         left + largest_in_each(later)
@@ -100,10 +100,10 @@ impl Reservation<'_> {
             || reading.is_some_and(|reading| reading.as_of >= settled)
     }
 
-    /// The sure use in this window. Late numbers of the window before do not reduce what can still be spent.
-    fn used_in(&self, attempt: &Attempt, window: Window) -> Usd {
-        let reading = self.readings.iter().find(|reading| reading.epoch == attempt.epoch && reading.window == window);
-        reading.map_or(Usd::ZERO, |reading| surely(reading, self.grant, self.settings))
+    /// What its key used in this window.
+    fn used_by(&self, attempt: &Attempt, now: Moment) -> Usd {
+        let reading = self.readings.iter().find(|reading| reading.epoch == attempt.epoch);
+        reading.map_or(Usd::ZERO, |reading| reading.used.in_window(self.settings.basis, now))
     }
 }
 

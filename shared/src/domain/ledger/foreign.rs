@@ -195,7 +195,7 @@ mod tests {
         for (day, spent) in date("2026-10-01").series(jiff::ToSpan::days(1)).zip(days) {
             lifetime += spent;
             let today = Some(Usd::from_micros(*spent));
-            let counted = KeyCounters { lifetime: Usd::from_micros(lifetime), today, on: day };
+            let counted = KeyCounters { lifetime: Usd::from_micros(lifetime), today, on: day, window: None };
             used.credits = used.credits.with(counted, known);
             known = Some(day);
         }

@@ -411,7 +411,7 @@ mod tests {
     #[test]
     fn a_key_given_during_missed_nights_is_named() {
         let [first, given] = ["2026-10-06", "2026-10-08"].map(|day| day.parse::<Date>().unwrap());
-        let read = KeyCounters { lifetime: usd(9), today: None, on: given };
+        let read = KeyCounters { lifetime: usd(9), today: None, on: given, window: None };
         let used = DailyUse { credits: Days::on_one(first, usd(5)).with(read, Some(first)), byok: Days::default() };
         let says = |from, foreign: [i64; 2]| {
             let cuts = foreign.map(|foreign| cut(at("2026-10-06T02:00:00Z"), &[], [foreign, 0, 0, 0]));

@@ -26,6 +26,8 @@ pub struct KeyCounters {
     /// The use on the day of the answer, if the answer has it.
     pub today: Option<Usd>,
     pub on: Date,
+    /// The first day of the cap's window, and the use in it if the answer has it; `None` for the whole term.
+    pub window: Option<(Date, Option<Usd>)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -102,13 +104,13 @@ impl Days {
     }
 
     /// The days after an answer of the provider. `known` is the last day on which the present days held all
-    /// use so far; use since then is estimated where it cannot be assigned to one day. Without `known` the
-    /// key has a past that nobody has seen, which becomes the opening.
+    /// use so far; use since then is on the last day that it may be of, and estimated unless that is the only one.
+    /// Without `known` the key has a past that nobody has seen, which becomes the opening.
     ///
-    /// A record stands where the answer says less.
+    /// A record stands where the answer says less, and what is on record of a day that is over.
     #[must_use]
     pub fn with(&self, counted: KeyCounters, known: Option<Date>) -> Days {
-        let KeyCounters { lifetime, today, on } = counted;
+        let KeyCounters { lifetime, today, on, window } = counted;
         let more = lifetime - self.total();
         if more < Usd::ZERO {
             return self.clone();
@@ -121,28 +123,34 @@ impl Days {
         };
         let mut after = self.clone();
         if let Some(last) = self.last().filter(|last| *last > on) {
-            // A late answer of an earlier day that says more: its surplus may be of any day since then.
+            // A late answer of an earlier day that says more: it was used by then, and may be on record as of a day since.
             if more > Usd::ZERO {
                 after.estimate(on, last);
-                after.add_on(last, more);
+                after.add_on(on, more);
             }
             return after.tidied();
         }
-        let (Some(today), Ok(yesterday)) = (today, on.yesterday()) else {
-            if known < on && more > Usd::ZERO {
-                after.estimate(known, on);
-            }
-            after.add_on(on, more);
-            return after.tidied();
-        };
-        after.truncate_before(yesterday);
+        after.truncate_before(on);
         let rest = lifetime - after.total();
         // The provider rounds its two numbers apart, so the day may seem to have more than is left for it.
-        let today = today.min(rest);
-        if known < yesterday && rest - today > Usd::ZERO {
-            after.estimate(known, yesterday);
+        let (today, last) = match today.zip(on.yesterday().ok()) {
+            Some((today, yesterday)) => (today.min(rest), yesterday),
+            None => (Usd::ZERO, on),
+        };
+        let before = rest - today;
+        match window {
+            // The window turned in nights that were missed. No more than its counter says may be of it, and nothing
+            // without one: what is taken for an older window's is still reserved in this one, so an error reserves too much.
+            Some((first, in_window)) if known < first && first <= last => {
+                let inside = (in_window.unwrap_or_default() - today).or_zero().min(before);
+                after.add_late(known, first.yesterday().unwrap_or(first), before - inside);
+                after.add_late(first, last, inside);
+                if in_window.is_none() && before > Usd::ZERO {
+                    after.estimate(known, last);
+                }
+            }
+            _ => after.add_late(known, last, before),
         }
-        after.add_on(yesterday, rest - today);
         after.add_on(on, today);
         after.tidied()
     }
@@ -162,8 +170,8 @@ impl Days {
     /// The sum of the days from one to another, both included. `complete` is the last day that a sync has
     /// covered in full.
     pub fn between(&self, from: Date, to: Date, complete: Option<Date>) -> Sum {
-        let days = self.each().filter(|(day, ..)| from <= *day && *day <= to);
-        let spent = days.map(|(_, spent, _)| spent).sum();
+        let end = self.place(to).map_or(0, |place| place + 1);
+        let spent = self.spent.iter().take(end).skip(self.place(from).unwrap_or(0)).copied().sum();
         let begins_unknown = self.opening > Usd::ZERO && from < self.known_from;
         let crosses = |(first, last): &(Date, Date)| {
             let inside = from <= *first && *last <= to;
@@ -210,6 +218,14 @@ impl Days {
         if spent != Usd::ZERO {
             self.add(&Days::on_one(day, spent));
         }
+    }
+
+    /// Adds use of the days from one to another on the last of them.
+    fn add_late(&mut self, from: Date, last: Date, spent: Usd) {
+        if from < last && spent > Usd::ZERO {
+            self.estimate(from, last);
+        }
+        self.add_on(last, spent);
     }
 
     /// The index of this first day, after making room for so many days from it on.
@@ -299,7 +315,7 @@ mod tests {
     }
 
     fn counted(lifetime: i64, today: i64, on: i64) -> KeyCounters {
-        KeyCounters { lifetime: usd(lifetime), today: Some(usd(today)), on: day(on) }
+        KeyCounters { lifetime: usd(lifetime), today: Some(usd(today)), on: day(on), window: None }
     }
 
     fn exact(days: &Days) -> Vec<(i64, bool)> {
@@ -359,10 +375,10 @@ mod tests {
         assert_eq!(before.with(counted(4, 4, 3), Some(day(2))), before);
         assert_eq!(before.with(counted(5, 1, 1), Some(day(2))), before);
         let late = before.with(counted(6, 1, 1), Some(day(2)));
-        assert_eq!((exact(&late), late.total()), (vec![(6, false)], usd(6)));
+        assert_eq!((exact(&late), late.total()), (vec![(1, false), (5, false)], usd(6)));
         // A counter that was corrected downwards grows again: only what exceeds the record is new.
         let corrected = before.with(counted(4, 0, 3), Some(day(2))).with(counted(7, 3, 3), Some(day(3)));
-        assert_eq!(exact(&corrected), [(4, true), (3, true)]);
+        assert_eq!(exact(&corrected), [(5, true), (2, true)]);
         let without = KeyCounters { today: None, ..counted(9, 0, 3) };
         let after = before.with(without, Some(day(2)));
         assert_eq!(exact(&after), [(5, false), (4, false)]);
@@ -397,16 +413,24 @@ mod tests {
         ) {
             let mut days = Days::default();
             let (mut lifetime, mut known) = (0, day(0));
-            for (number, (used, looks)) in (0_i64..).zip(used.iter().zip(&looks)) {
+            for (number, (of_day, looks)) in (0_i64..).zip(used.iter().zip(&looks)) {
                 let mut looks = looks.clone();
                 looks.sort_unstable();
+                let (first, last) = Reset::Weekly.days_around(day(number)).unwrap();
+                let of_week = (0_i64..number).zip(&used).filter(|(earlier, _)| first <= day(*earlier));
+                let of_week: i64 = of_week.flat_map(|(_, used)| used).sum();
                 for part in looks {
-                    let today: i64 = used[..part].iter().sum();
-                    days = days.with(counted(lifetime + today, today, number), Some(known));
+                    let today: i64 = of_day[..part].iter().sum();
+                    let in_window = usd(of_week + today);
+                    let window = Some((first, Some(in_window)));
+                    let answer = KeyCounters { window, ..counted(lifetime + today, today, number) };
+                    days = days.with(answer, Some(known));
                     prop_assert_eq!(days.total(), usd(lifetime + today));
+                    let of_window = Sum { spent: in_window, known: Accuracy::Exactly };
+                    prop_assert_eq!(days.between(first, last, Some(last)), of_window, "in whatever nights it turned");
                     known = day(number);
                 }
-                lifetime += used.iter().sum::<i64>();
+                lifetime += of_day.iter().sum::<i64>();
             }
             let complete = known.yesterday().unwrap();
             let Packed(bytes) = days.clone().into();

@@ -2,8 +2,7 @@
 //! Who asks and when is the functions' matter.
 //!
 //! What a key used in its life is written by maximum, credits and own keys each for itself. Where the provider says less, what is
-//! on record stands, the run's report says so, and nobody waits for it. What it used in its window is as whoever asked last was
-//! told.
+//! on record stands, the run's report says so, and nobody waits for it. What it used in a window is the sum of the window's days.
 
 use crate::domain::programme::{Basis, Byok};
 use crate::domain::usage::days::KeyCounters;
@@ -15,18 +14,16 @@ use crate::store::keys::grant_partition_of;
 pub const SETTLING: SignedDuration = SignedDuration::from_mins(15);
 
 /// A usage report of the provider for one key. A missing number is `None`, never zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UsageReport {
     pub lifetime: Usd,
     pub today: Option<Usd>,
-    /// The provider's counter of the window; for the whole term the lifetime's counter is used.
+    /// The provider's counter of the window, or of the lifetime for the whole term.
     pub in_window: Option<Usd>,
     /// The lifetime counter of spending with provider keys of the user's own; its window's and day's counters follow.
     pub byok: Option<Usd>,
     pub byok_today: Option<Usd>,
     pub byok_in_window: Option<Usd>,
-    /// The limit less what remains of it, including BYOK use where the limit counts it.
-    pub off_the_limit: Option<Usd>,
     pub last_used_at: Option<Moment>,
 }
 
@@ -44,12 +41,6 @@ pub struct Reading {
     pub epoch: Epoch,
     #[serde(flatten, with = "summed")]
     pub used: DailyUse,
-    /// The window of `in_window`.
-    pub window: Window,
-    /// The count against the cap, including BYOK use where the programme counts it.
-    pub in_window: Usd,
-    /// The total count at the last reading of the window before; all of it was used before this window.
-    pub before: Usd,
     pub last_used_at: Option<Moment>,
     /// The time at which the provider was asked.
     pub as_of: Moment,
@@ -61,17 +52,6 @@ pub struct Reading {
 stored! {
     Reading |it| (programme: &ProgrammeId = &it.programme, grant: &GrantId = &it.grant, epoch: Epoch = it.epoch) => key(grant_partition_of(programme, grant), format!("R#{grant}#{:05}", epoch.number()));
     list of_grant(programme: &ProgrammeId, grant: &GrantId) => begin(grant_partition_of(programme, grant), &format!("R#{grant}#"))
-}
-
-/// The key that a reading is of, and how its programme counts.
-#[derive(Debug, Clone, Copy)]
-pub struct KeyUseContext<'a> {
-    pub programme: &'a ProgrammeId,
-    pub grant: &'a GrantId,
-    pub epoch: Epoch,
-    pub basis: Basis,
-    /// The time at which the key was made; there is no earlier use.
-    pub made_at: Moment,
 }
 
 /// The amount by which lifetime counters are below the record. The record stands, since a key's use never
@@ -86,8 +66,6 @@ pub struct Shortfall {
 pub enum UnusableReport {
     #[error("the provider does not say what it has used")]
     Silent,
-    #[error("the provider does not say what was used in this window")]
-    NoWindow,
     #[error("the provider says that less than nothing was used")]
     Negative,
 }
@@ -128,6 +106,16 @@ impl DailyUse {
         }
     }
 
+    /// The count against the cap in the window of an instant: the sum of the window's days.
+    pub fn in_window(&self, basis: Basis, at: Moment) -> Usd {
+        let Some((first, last)) = basis.reset.days_around(utc_date(at)) else { return self.counted(basis.byok) };
+        let sum = |days: &Days| days.between(first, last, None).spent;
+        match basis.byok {
+            Byok::Inside => sum(&self.credits) + sum(&self.byok),
+            Byok::Outside => sum(&self.credits),
+        }
+    }
+
     /// The days of the amount that counts for a programme.
     pub fn days(&self, byok: Byok) -> Days {
         let mut days = self.credits.clone();
@@ -142,22 +130,31 @@ impl DailyUse {
         self.byok.add(&other.byok);
     }
 
-    /// The use after a usage report, credits and BYOK each by its maximum; `known` as in [`Days::with`].
+    /// The use after a usage report, credits and BYOK each by its maximum; `known` as in [`Days::with`], and
+    /// the first day of the window.
     pub fn with(
         &self,
         told: &UsageReport,
         on: Date,
         known: Option<Date>,
+        window: Option<Date>,
     ) -> Result<(DailyUse, Option<Shortfall>), UnusableReport> {
         let numbers =
             [Some(told.lifetime), told.today, told.in_window, told.byok, told.byok_today, told.byok_in_window];
         if numbers.into_iter().flatten().any(|number| number < Usd::ZERO) {
             return Err(UnusableReport::Negative);
         }
-        let credits = self.credits.with(KeyCounters { lifetime: told.lifetime, today: told.today, on }, known);
+        // A counter may start anew only with the next use, and until then tells of a time that is over.
+        let is_over = |first| told.last_used_at.is_some_and(|used| utc_date(used) < first);
+        let since = |first, counter| if is_over(first) { Some(Usd::ZERO) } else { counter };
+        let counters = |lifetime, today, in_window| {
+            let window = window.map(|first| (first, since(first, in_window)));
+            KeyCounters { lifetime, today: since(on, today), on, window }
+        };
+        let credits = self.credits.with(counters(told.lifetime, told.today, told.in_window), known);
         let byok = match told.byok {
             Some(lifetime) if lifetime > Usd::ZERO || !is_nothing(&self.byok) => {
-                self.byok.with(KeyCounters { lifetime, today: told.byok_today, on }, known)
+                self.byok.with(counters(lifetime, told.byok_today, told.byok_in_window), known)
             }
             _ => self.byok.clone(),
         };
@@ -168,101 +165,65 @@ impl DailyUse {
         Ok((DailyUse { credits, byok }, doubt))
     }
 
-    fn or_more(&self, other: &DailyUse) -> DailyUse {
-        let larger = |one: &Days, other: &Days| if other.total() > one.total() { other.clone() } else { one.clone() };
-        DailyUse { credits: larger(&self.credits, &other.credits), byok: larger(&self.byok, &other.byok) }
+    /// The larger of each; where they are equal, the days of the later answer.
+    fn or_more(&self, later: &DailyUse) -> DailyUse {
+        let larger = |one: &Days, later: &Days| if one.total() > later.total() { one.clone() } else { later.clone() };
+        DailyUse { credits: larger(&self.credits, &later.credits), byok: larger(&self.byok, &later.byok) }
     }
 }
 
 impl Reading {
+    /// That a key was unused, as it is when it is made.
+    pub fn new(programme: &ProgrammeId, grant: &GrantId, epoch: Epoch, as_of: Moment) -> Reading {
+        Reading {
+            programme: programme.clone(),
+            grant: grant.clone(),
+            epoch,
+            used: DailyUse::default(),
+            last_used_at: None,
+            as_of,
+            unchanged_until: None,
+        }
+    }
+
     /// The reading after a usage report that was asked for at this time. Lifetime counters go by their
-    /// maximum, each for itself. The window's use goes by the latest answer, unless that is behind.
-    /// `listed_at` is when the last listing of every key began; what it did not write had not changed.
+    /// maximum, each for itself. `listed_at` is when the last listing of every key began; what it did not write had not changed.
     pub fn after(
-        before: Option<&Reading>,
-        of: KeyUseContext<'_>,
+        &self,
         told: &UsageReport,
         asked: Moment,
         listed_at: Option<Moment>,
+        reset: Reset,
     ) -> Result<(Reading, Option<Shortfall>), UnusableReport> {
-        let last = before.map_or(of.made_at, |before| before.as_of);
-        let unchanged_until = before.and_then(|before| before.unchanged_until);
-        let listed_at = listed_at.map(|looked| unchanged_until.map_or(looked, |until| until.min(looked)));
-        let known = listed_at.map_or(last, |looked| looked.max(last)).min(asked);
-        let nothing = DailyUse::default();
-        let was = before.map_or(&nothing, |before| &before.used);
-        let (used, doubt) = was.with(told, utc_date(asked), Some(utc_date(known)))?;
-
-        let (window, counted) = (of.basis.reset.window_at(asked), used.counted(of.basis.byok));
-        let base = match before {
-            Some(before) if before.window == window => before.before,
-            Some(before) => before.used.counted(of.basis.byok),
-            None => Usd::ZERO,
-        };
-        let in_window = match of.basis.reset {
-            // The whole term's use is the lifetime's, which does not shrink.
-            Reset::None => counted - base,
-            _ => told.in_window_of(&of).ok_or(UnusableReport::NoWindow)?.min(counted - base).or_zero(),
-        };
-        let same = before.filter(|before| before.window == window).map(|before| before.in_window);
-        // So soon after a reading, an answer with a lower lifetime counter is behind, and so is its window counter.
-        let is_behind = doubt.is_some() && before.is_some_and(|before| asked < before.as_of + SETTLING);
-        let in_window = if is_behind { in_window.max(same.unwrap_or_default()) } else { in_window };
-        let answer = Reading {
-            programme: of.programme.clone(),
-            grant: of.grant.clone(),
-            epoch: of.epoch,
-            used,
-            window,
-            in_window: same.filter(|same| (Usd::ZERO..=ROUNDING).contains(&(*same - in_window))).unwrap_or(in_window),
-            before: base,
-            last_used_at: told.last_used_at,
-            as_of: asked,
-            unchanged_until: None,
-        };
+        let listed_at = listed_at.map(|looked| self.unchanged_until.map_or(looked, |until| until.min(looked)));
+        let known = listed_at.map_or(self.as_of, |looked| looked.max(self.as_of)).min(asked);
+        let window = reset.window_at(asked).begins();
+        let (used, doubt) = self.used.with(told, utc_date(asked), Some(utc_date(known)), window)?;
+        let last_used_at = told.last_used_at;
+        let answer = Reading { used, last_used_at, as_of: asked, unchanged_until: None, ..self.clone() };
         // An answer that is older than the record is expected to be lower.
-        let doubt = doubt.filter(|_| before.is_none_or(|before| before.as_of <= asked));
-        Ok((before.map_or_else(|| answer.clone(), |before| before.joined(&answer)), doubt))
+        Ok((self.joined(&answer), doubt.filter(|_| self.as_of <= asked)))
     }
 
-    /// The combination of two readings of a key. Lifetime use is the larger, for credits and BYOK each. The
-    /// window is that of the later answer, or of the other one if both were asked at once. The whole term is
-    /// a window that never shrinks.
+    /// The combination of two readings of a key. Lifetime use is the larger, for credits and BYOK each.
     #[must_use]
     pub fn joined(&self, other: &Reading) -> Reading {
         let (earlier, later) = if other.as_of < self.as_of { (other, self) } else { (self, other) };
-        let is_whole_term = earlier.window == Window::WHOLE_TERM && later.window == Window::WHOLE_TERM;
         Reading {
-            used: self.used.or_more(&other.used),
-            in_window: if is_whole_term { earlier.in_window.max(later.in_window) } else { later.in_window },
+            used: earlier.used.or_more(&later.used),
             last_used_at: self.last_used_at.max(other.last_used_at),
             ..later.clone()
         }
     }
 
-    /// Whether it says anything that another does not. A turned window without any use yet adds nothing.
+    /// Whether it says anything that another does not.
     pub fn differs_from(&self, other: &Reading) -> bool {
-        let known = if other.window == self.window { other.in_window } else { Usd::ZERO };
         let is_looked_at_again = other.unchanged_until.is_some() && self.unchanged_until.is_none();
-        is_looked_at_again
-            || self.used != other.used
-            || self.last_used_at != other.last_used_at
-            || self.in_window != known
+        is_looked_at_again || self.used != other.used || self.last_used_at != other.last_used_at
     }
 
     pub fn lifetime(&self) -> Usd {
         self.used.credits.total()
-    }
-}
-
-impl UsageReport {
-    /// The window's use: the larger of the provider's counter and what is off the limit, since either may be behind.
-    fn in_window_of(&self, of: &KeyUseContext<'_>) -> Option<Usd> {
-        let counter = match of.basis.byok {
-            Byok::Inside => self.in_window.map(|credits| credits + self.byok_in_window.unwrap_or_default()),
-            Byok::Outside => self.in_window,
-        };
-        counter.into_iter().chain(self.off_the_limit).max()
     }
 }
 

@@ -270,7 +270,8 @@ mod tests {
     #[test]
     fn what_only_a_sum_is_known_of_is_named_and_what_is_of_no_day_or_another_bill_is_told_apart() {
         let mut report = report_of(Grouping::default(), (2, 9));
-        let counted = |lifetime, on| KeyCounters { lifetime: usd(lifetime), today: Some(Usd::ZERO), on: day(on) };
+        let counted =
+            |lifetime, on| KeyCounters { lifetime: usd(lifetime), today: Some(Usd::ZERO), on: day(on), window: None };
         for (known, on) in [(1, 4), (3, 6), (8, 12)] {
             let missed = Days::on_one(day(0), usd(5)).with(counted(25, on), Some(day(known)));
             report.add(ADA, &DailyUse { credits: missed, byok: Days::on_one(day(3), usd(7)) });

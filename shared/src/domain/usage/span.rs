@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn without_a_reset_or_a_term_a_window_and_a_term_are_all_there_is() {
         let on = "2026-11-19".parse().unwrap();
-        let days = Days::default().with(KeyCounters { lifetime: usd(7), today: Some(usd(2)), on }, None);
+        let days = Days::default().with(KeyCounters { lifetime: usd(7), today: Some(usd(2)), on, window: None }, None);
         assert_eq!(days.opening(), usd(5));
         let now = at("2026-11-20T12:00:00Z");
         for span in [Span::Window, Span::Term, Span::All] {

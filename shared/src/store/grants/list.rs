@@ -26,8 +26,11 @@ pub struct GrantLine {
     /// Empty where they were not asked for.
     #[serde(default)]
     pub attempts: Vec<KeyLine>,
+    /// What all its keys used.
     #[serde(skip)]
-    pub readings: Vec<ReadingLine>,
+    pub used: DailyUse,
+    #[serde(skip)]
+    pub last_used_at: Option<Moment>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -36,48 +39,23 @@ pub struct KeyLine {
     pub shown_at: Option<Moment>,
 }
 
-#[derive(Debug, Deserialize)]
-pub struct ReadingLine {
+#[derive(Deserialize)]
+struct ReadingLine {
     grant: GrantId,
-    lifetime: Usd,
-    byok: Usd,
-    window: Window,
-    in_window: Usd,
-    pub last_used_at: Option<Moment>,
-    /// The use by day, where it was asked for.
-    pub used: Option<DailyUse>,
+    used: DailyUse,
+    last_used_at: Option<Moment>,
 }
 
 /// The attributes of grants and of readings that every list shows something of.
 const ATTRIBUTES: &str = "kind grant address name roster_id group own_cap state nonce lease_until key why holds \
-    has_reservation ever_shown replacements allowed lifetime byok window in_window last_used_at";
+    has_reservation ever_shown replacements allowed used last_used_at";
 
 impl GrantLine {
-    /// Attributes that only some lists need: the use by day; and the keys that a grant had, with when each was shown.
-    pub const DAYS: &str = "used";
+    /// The attribute that only some lists need: the keys that a grant had, with when each was shown.
     pub const KEYS: &str = "attempts";
 
     pub fn cap(&self, settings: &Settings) -> Usd {
         self.own_cap.unwrap_or_else(|| settings.allowance.cap_of(self.group.as_deref()))
-    }
-
-    /// What its keys used in their lives, and in the window of now. A reading of an earlier window says nothing about this one.
-    pub fn spent(&self, settings: &Settings, now: Moment) -> (Usd, Usd) {
-        let window = settings.basis.reset.window_at(now);
-        let in_window = self.readings.iter().filter(|reading| reading.window == window);
-        let byok = |reading: &ReadingLine| if settings.basis.byok == Byok::Inside { reading.byok } else { Usd::ZERO };
-        let lifetime = self.readings.iter().map(|reading| reading.lifetime + byok(reading)).sum();
-        (lifetime, in_window.map(|reading| reading.in_window).sum())
-    }
-
-    pub fn used(&self) -> DailyUse {
-        let mut used = DailyUse::default();
-        self.readings.iter().filter_map(|reading| reading.used.as_ref()).for_each(|more| used.add(more));
-        used
-    }
-
-    pub fn last_used_at(&self) -> Option<Moment> {
-        self.readings.iter().filter_map(|reading| reading.last_used_at).max()
     }
 
     pub fn claimed_at(&self) -> Option<Moment> {
@@ -95,8 +73,8 @@ impl GrantLine {
 }
 
 impl Table {
-    /// All grants of a programme, in no order, with these attributes besides.
-    pub async fn grant_lines(&self, of: &ProgrammeId, more: [Option<&str>; 2]) -> Result<Vec<GrantLine>, StoreError> {
+    /// All grants of a programme, in no order, with this attribute besides.
+    pub async fn grant_lines(&self, of: &ProgrammeId, more: Option<&str>) -> Result<Vec<GrantLine>, StoreError> {
         // From the grants to the readings, before what is told of them.
         let ranges = SHARDS.into_iter().map(|shard| Range { last: "R#~".to_owned(), ..Grant::of_shard(of, shard) });
         let shards = ranges.map(|range| self.lines([self.query(&range)], more));
@@ -107,16 +85,16 @@ impl Table {
     pub async fn grant_line(&self, of: &ProgrammeId, grant: &GrantId) -> Result<Option<GrantLine>, StoreError> {
         let key = || Grant::key_of(of, grant);
         let queries = [self.query(&Range::between(key(), key())), self.query(&Reading::of_grant(of, grant))];
-        Ok(self.lines(queries, [Some(GrantLine::DAYS), Some(GrantLine::KEYS)]).await?.pop())
+        Ok(self.lines(queries, Some(GrantLine::KEYS)).await?.pop())
     }
 
     /// What these queries find; readings come after their grants.
     async fn lines<const N: usize>(
         &self,
         queries: [QueryFluentBuilder; N],
-        more: [Option<&str>; 2],
+        more: Option<&str>,
     ) -> Result<Vec<GrantLine>, StoreError> {
-        let names: Vec<&str> = ATTRIBUTES.split(' ').chain(more.into_iter().flatten()).collect();
+        let names: Vec<&str> = ATTRIBUTES.split(' ').chain(more).collect();
         let projection: Vec<String> = names.iter().map(|name| format!("#{name}")).collect();
         let mut lines: HashMap<GrantId, GrantLine> = HashMap::new();
         for query in queries {
@@ -127,7 +105,8 @@ impl Table {
                 if items::is_kind::<Reading>(&item) {
                     let reading: ReadingLine = items::part_of::<Reading, _>(item)?;
                     if let Some(line) = lines.get_mut(&reading.grant) {
-                        line.readings.push(reading);
+                        line.used.add(&reading.used);
+                        line.last_used_at = line.last_used_at.max(reading.last_used_at);
                     }
                 } else {
                     let grant: GrantLine = items::part_of::<Grant, _>(item)?;

@@ -108,7 +108,9 @@ fn nothing_spent_no_budget_and_strange_dates_are_drawn_too() {
     for (limit, looked) in [(0, FIRST), (4_000, FIRST), (4_000, date(2026, 1, 1)), (0, date(2030, 1, 1))] {
         assert!(drawn(&nothing, (limit, None), looked).picture.png.len() > 1_000, "{limit} {looked}");
     }
-    let opening = nothing
-        .with(bursar_core::domain::usage::days::KeyCounters { lifetime: Usd::MAX, today: None, on: FIRST }, None);
+    let opening = nothing.with(
+        bursar_core::domain::usage::days::KeyCounters { lifetime: Usd::MAX, today: None, on: FIRST, window: None },
+        None,
+    );
     assert!(drawn(&opening, (4_000, None), by(3)).picture.words.contains("which is more"));
 }

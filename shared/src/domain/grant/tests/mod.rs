@@ -154,20 +154,11 @@ impl Story {
     }
 
     fn reading(&mut self, epoch: u32, micros: i64) -> &mut Story {
-        let window = self.view.programme.settings.basis.reset.window_at(self.now);
         let used = Usd::from_micros(micros);
         self.view.readings.retain(|reading| reading.epoch != Epoch::new(epoch));
         self.view.readings.push(Reading {
-            programme: self.view.grant.programme.clone(),
-            grant: self.view.grant.id.clone(),
-            epoch: Epoch::new(epoch),
             used: DailyUse::on_one(utc_date(self.now), used),
-            window,
-            in_window: used,
-            before: Usd::ZERO,
-            last_used_at: None,
-            as_of: self.now,
-            unchanged_until: None,
+            ..Reading::new(&self.view.grant.programme, &self.view.grant.id, Epoch::new(epoch), self.now)
         });
         self
     }

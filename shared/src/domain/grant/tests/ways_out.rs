@@ -74,7 +74,9 @@ impl Story {
             Happens::SpentAll => {
                 let (epoch, _) = live?;
                 let left = view.grant.cap(&view.programme.settings) - view.spending(now).in_window;
-                let used = view.reading(epoch).map_or(Usd::ZERO, |reading| reading.in_window) + left.or_zero();
+                let basis = view.programme.settings.basis;
+                let used = view.reading(epoch).map_or(Usd::ZERO, |reading| reading.used.in_window(basis, now));
+                let used = used + left.or_zero();
                 self.reading(epoch.number(), used.micros());
                 Some(())
             }

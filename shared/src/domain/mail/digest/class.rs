@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 
 use super::{Block, People, PeopleSample, Spender};
-use crate::domain::grant::{Reading, Spending, Stopped};
+use crate::domain::grant::{Reading, Stopped};
 use crate::domain::mail::failure::UnreachableReason;
 use crate::domain::usage::crossing::is_used_up;
 use crate::domain::usage::days::{Accuracy, Sum};
@@ -20,7 +20,6 @@ pub struct Class<'a> {
     settings: &'a Settings,
     week: (Date, Date),
     listed_at: Option<Moment>,
-    now: Moment,
     people: People,
     spenders: Vec<Spender>,
     /// The last weeks of each person who used anything in them.
@@ -40,12 +39,11 @@ struct FirstByName {
 }
 
 impl<'a> Class<'a> {
-    pub fn new(settings: &'a Settings, week: (Date, Date), listed_at: Option<Moment>, now: Moment) -> Class<'a> {
+    pub fn new(settings: &'a Settings, week: (Date, Date), listed_at: Option<Moment>) -> Class<'a> {
         Class {
             settings,
             week,
             listed_at,
-            now,
             people: People::default(),
             spenders: Vec::new(),
             weeks: Vec::new(),
@@ -59,10 +57,9 @@ impl<'a> Class<'a> {
 
     /// Counts a grant in. `not_mailed` is the reason that not all mail is sent to its person.
     pub fn add(&mut self, grant: &Grant, readings: &[Reading], not_mailed: Option<UnreachableReason>) {
-        let spending = Spending::of(grant, readings, self.settings, self.now);
         let mut days = Days::default();
         readings.iter().for_each(|reading| days.add(&reading.used.days(self.settings.basis.byok)));
-        let of_cap = self.of_cap(&days, &spending);
+        let of_cap = self.of_cap(&days);
         let has_spent = self.add_spending(grant, &days, of_cap.spent);
         if !grant.is_student() {
             return;
@@ -108,9 +105,9 @@ impl<'a> Class<'a> {
         }
     }
 
-    /// The count against the cap in the digest's week, never of a window that began later. The days give the
-    /// sum for a window that is over. For a daily cap, only what surely belongs to the day counts.
-    fn of_cap(&self, days: &Days, spending: &Spending) -> Sum {
+    /// The count against the cap in the window of the week's last day, never of one that began later; of a daily cap, the fullest
+    /// day that is known exactly.
+    fn of_cap(&self, days: &Days) -> Sum {
         let ((from, to), reset) = (self.week, self.settings.basis.reset);
         let exactly = |spent| Sum { spent, known: Accuracy::Exactly };
         match reset.days_around(to) {
@@ -118,8 +115,8 @@ impl<'a> Class<'a> {
                 let of_week = days.each().filter(|(day, _, is_exact)| *is_exact && from <= *day && *day <= to);
                 exactly(of_week.map(|(_, spent, _)| spent).max().unwrap_or_default())
             }
-            Some((first, last)) if last < utc_date(self.now) => days.between(first, last, Some(last)),
-            _ => exactly(spending.in_window),
+            Some((first, last)) => days.between(first, last, Some(last)),
+            None => exactly(days.total()),
         }
     }
 
@@ -227,16 +224,9 @@ mod tests {
     fn used(grant: &Grant, ago: i64, micros: i64) -> Reading {
         let (day, spent) = (MONDAY.checked_sub(ago.days()).unwrap(), Usd::from_micros(micros));
         Reading {
-            programme: grant.programme.clone(),
-            grant: grant.id.clone(),
-            epoch: Epoch::new(1),
             used: DailyUse::on_one(day, spent),
-            window: Window::WHOLE_TERM,
-            in_window: spent,
-            before: Usd::ZERO,
             last_used_at: Some(now()),
-            as_of: now(),
-            unchanged_until: None,
+            ..Reading::new(&grant.programme, &grant.id, Epoch::new(1), now())
         }
     }
 
@@ -249,7 +239,7 @@ mod tests {
         settings.basis.reset = reset;
         let week = (today.checked_sub(7.days()).unwrap(), today.yesterday().unwrap());
         let now = format!("{today}T06:00:00Z").parse().unwrap();
-        let mut walk = Class::new(&settings, week, Some(now), now);
+        let mut walk = Class::new(&settings, week, Some(now));
         let not_mailed = |grant: &Grant| match grant.id.as_str() {
             "0000000000000194" => Some(UnreachableReason::Bounced),
             "0000000000000193" => Some(UnreachableReason::Complained),
@@ -367,7 +357,7 @@ mod tests {
             let before = used(&grant, 5, before * 1_000_000);
             let mut both = before.used.clone();
             both.add(&DailyUse::on_one(MONDAY, dollars(20)));
-            let reading = Reading { window: reset.window_at(now()), used: both, in_window: dollars(20), ..before };
+            let reading = Reading { used: both, ..before };
             let found = people_on(today, reset, &[(grant, vec![reading])]);
             (found.spenders[0].of_cap, found.blocked.first().map(|(block, _)| *block))
         };
@@ -383,13 +373,11 @@ mod tests {
     #[test]
     fn whose_cap_was_used_up_in_a_window_is_not_said_where_a_missed_night_hides_it() {
         let grant = claimed(1);
-        let counted = KeyCounters { lifetime: Usd::from_dollars(20), today: Some(Usd::ZERO), on: MONDAY };
+        let counted = KeyCounters { lifetime: Usd::from_dollars(20), today: Some(Usd::ZERO), on: MONDAY, window: None };
         let credits = Days::default().with(counted, MONDAY.checked_sub(12.days()).ok());
-        let reading =
-            Reading { used: DailyUse { credits, ..DailyUse::default() }, in_window: Usd::ZERO, ..used(&grant, 1, 0) };
+        let reading = Reading { used: DailyUse { credits, ..DailyUse::default() }, ..used(&grant, 1, 0) };
         for reset in [Reset::Weekly, Reset::Daily] {
-            let reading = Reading { window: reset.window_at(now()), ..reading.clone() };
-            assert_eq!(people_on(MONDAY, reset, &[(grant.clone(), vec![reading])]).blocked, []);
+            assert_eq!(people_on(MONDAY, reset, &[(grant.clone(), vec![reading.clone()])]).blocked, []);
         }
     }
 

@@ -128,7 +128,7 @@ fn a_pace_that_grew_counts_sooner_than_one_that_fell() {
 #[test]
 fn missed_nights_are_spread_over_their_days() {
     let (lifetime, today) = (usd(150), Some(usd(10)));
-    let missed = spent([10; 10]).with(KeyCounters { lifetime, today, on: day(14) }, Some(day(9)));
+    let missed = spent([10; 10]).with(KeyCounters { lifetime, today, on: day(14), window: None }, Some(day(9)));
     assert_eq!(missed.on(day(13)), usd(40), "the sum is known and lies on its last day");
     assert_eq!(missed.evenly().into_values().collect::<Vec<_>>(), vec![usd(10); 15]);
     let of = |days: &Days| forecast(days, all_promised(usd(1000)), &term(), day(14)).runs_out;

@@ -70,16 +70,8 @@ impl Story {
     pub(super) fn used(mut self, micros: i64) -> Story {
         let used = Usd::from_micros(micros);
         self.view.readings = vec![Reading {
-            programme: self.view.grant.programme.clone(),
-            grant: self.view.grant.id.clone(),
-            epoch: Epoch::new(1),
             used: DailyUse::on_one(utc_date(self.now), used),
-            window: self.view.programme.settings.basis.reset.window_at(self.now),
-            in_window: used,
-            before: Usd::ZERO,
-            last_used_at: None,
-            as_of: self.now,
-            unchanged_until: None,
+            ..Reading::new(&self.view.grant.programme, &self.view.grant.id, Epoch::new(1), self.now)
         }];
         self
     }
