@@ -137,19 +137,23 @@ impl Days {
             Some((today, yesterday)) => (today.min(rest), yesterday),
             None => (Usd::ZERO, on),
         };
-        let before = rest - today;
+        let late = rest - today;
         match window {
-            // The window turned in nights that were missed. No more than its counter says may be of it, and nothing
-            // without one: what is taken for an older window's is still reserved in this one, so an error reserves too much.
-            Some((first, in_window)) if known < first && first <= last => {
-                let inside = (in_window.unwrap_or_default() - today).or_zero().min(before);
-                after.add_late(known, first.yesterday().unwrap_or(first), before - inside);
+            // The window turned since, or on that day, on which older use still settles. No more than its counter says may be
+            // of it, and nothing without one: what is taken for an older window's is still reserved in this one, so an error
+            // reserves too much.
+            Some((first, Some(in_window))) if known <= first && first <= last => {
+                let inside = (in_window - today - after.on(first)).or_zero().min(late);
+                after.add_late(known, first.yesterday().unwrap_or(first), late - inside);
                 after.add_late(first, last, inside);
-                if in_window.is_none() && before > Usd::ZERO {
+            }
+            Some((first, None)) if known < first && first <= last => {
+                if late > Usd::ZERO {
                     after.estimate(known, last);
                 }
+                after.add_on(first.yesterday().unwrap_or(first), late);
             }
-            _ => after.add_late(known, last, before),
+            _ => after.add_late(known, last, late),
         }
         after.add_on(on, today);
         after.tidied()

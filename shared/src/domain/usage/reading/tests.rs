@@ -61,36 +61,41 @@ fn a_counter_that_has_not_turned_yet_says_no_more_than_was_used_since() {
 
 #[test]
 fn after_a_missed_turn_the_windows_counter_bounds_what_may_be_of_it() {
-    let read = |reset, last: &str, told| {
-        let before = ("2026-01-29T12:00:00Z", UsageReport { last_used_at: None, ..self::told(2, 2, 2) });
-        let (reading, _) = super::tests::read(reset, &[before, (last, told)]).unwrap();
-        let in_window = reading.used.in_window(Basis { reset, byok: Byok::Outside }, at(last));
+    let tuesday = "2026-02-03T12:00:00Z";
+    // The use in the window and on each day, after an answer on a Thursday and one on the Tuesday after.
+    let late = |reset, answer| {
+        let (reading, _) = read(reset, &[("2026-01-29T12:00:00Z", told(2, 2, 2)), (tuesday, answer)]).unwrap();
+        let in_window = reading.used.in_window(Basis { reset, byok: Byok::Outside }, at(tuesday));
         (in_window.micros() / 1_000_000, days(&reading))
     };
     let day = |day: &str, dollars, exact| (day.to_owned(), dollars, exact);
-    let tuesday = "2026-02-03T12:00:00Z";
     // The month turned on Sunday and the week on Monday, and since then eight dollars were used, three of them today.
-    let late = |of_sunday: &str, of_monday| {
-        (8, vec![day("2026-01-29", 2, false), day(of_sunday, 10, false), of_monday, day("2026-02-03", 3, true)])
-    };
-    let monthly = read(Reset::Monthly, tuesday, told(20, 3, 8));
-    assert_eq!(monthly, late("2026-01-31", day("2026-02-02", 5, false)));
-    let weekly = read(Reset::Weekly, tuesday, told(20, 3, 8));
-    assert_eq!(weekly, late("2026-02-01", day("2026-02-02", 5, true)), "it was used on Monday for certain");
+    for (reset, last, is_monday) in [(Reset::Monthly, "2026-01-31", false), (Reset::Weekly, "2026-02-01", true)] {
+        let monday = day("2026-02-02", 5, is_monday);
+        let all = vec![day("2026-01-29", 2, false), day(last, 10, false), monday, day("2026-02-03", 3, true)];
+        assert_eq!(late(reset, told(20, 3, 8)), (8, all));
+    }
     // A counter that tells of the month before says nothing of a key that was not used since.
     let idle = UsageReport { last_used_at: Some(at("2026-01-31T22:00:00Z")), ..told(20, 18, 20) };
     let january = vec![day("2026-01-29", 2, false), day("2026-01-31", 18, false)];
-    assert_eq!(read(Reset::Monthly, tuesday, idle), (0, january.clone()));
+    assert_eq!(late(Reset::Monthly, idle), (0, january.clone()));
     // What is not told is not taken to be of the window.
     let unsaid = UsageReport { in_window: None, ..told(20, 0, 0) };
-    assert_eq!(read(Reset::Monthly, tuesday, unsaid), (0, january));
-    let neither = UsageReport { in_window: None, today: None, ..told(20, 0, 0) };
-    assert_eq!(read(Reset::Daily, tuesday, neither).0, 0);
-    let of_day = UsageReport { today: None, ..told(20, 0, 4) };
-    assert_eq!(read(Reset::Daily, tuesday, of_day).0, 4);
+    assert_eq!(late(Reset::Monthly, unsaid), (0, january));
+    assert_eq!(late(Reset::Daily, UsageReport { today: None, ..unsaid }).0, 0);
+    assert_eq!(late(Reset::Daily, UsageReport { today: None, ..told(20, 0, 4) }).0, 4);
+    assert_eq!(late(Reset::None, told(20, 3, 8)).0, 20);
+}
+
+#[test]
+fn what_settles_after_a_turn_is_of_the_window_before() {
+    let monthly = |answers: &[_]| after(Reset::Monthly, Byok::Outside, answers);
+    let january = ("2026-01-31T12:00:00Z", told(2, 2, 2));
+    let (midnight, later) = (("2026-02-01T00:05:00Z", told(2, 0, 0)), ("2026-02-03T12:00:00Z", told(10, 0, 5)));
+    assert_eq!(monthly(&[january, midnight, later]), dollars(5, 10));
     // Without a turn in between all of it is of the window, whatever its counter says.
-    assert_eq!(read(Reset::Monthly, "2026-01-31T12:00:00Z", told(20, 3, 8)).0, 20);
-    assert_eq!(read(Reset::None, tuesday, told(20, 3, 8)).0, 20);
+    let again = ("2026-02-05T12:00:00Z", told(20, 0, 8));
+    assert_eq!(monthly(&[january, midnight, later, again]), dollars(15, 20));
 }
 
 #[test]
