@@ -1,11 +1,12 @@
 //! The guardrails: lists them, and tells their rules again to those that are not as the provider confirmed them last, since a
-//! change made at the provider has changed what students may call.
+//! change made at the provider has changed what students may call. Keys that somebody took from under theirs are put back.
 
 use bursar_core::domain::programme::guardrail::Guardrail;
 use bursar_core::orders::RulesTold;
 use bursar_core::provider::guardrails::ProviderGuardrail;
 
 use crate::prelude::*;
+use crate::repair;
 
 pub(crate) async fn tell(runner: &Runner<'_>) -> Result<()> {
     let (table, journal) = (runner.table, &runner.journal);
@@ -70,33 +71,38 @@ impl Listed {
     }
 }
 
-/// The guardrails of a programme and the keys under each at the provider, listed before its grants are compared.
-#[derive(Debug, Default)]
-pub(crate) struct GuardrailKeys {
-    pub(crate) guardrails: Vec<Guardrail>,
-    /// The keys under each, by its id, where they could be listed.
-    pub(crate) keys: HashMap<String, HashSet<KeyHash>>,
+/// The live keys on record as under a guardrail, by its programme and its id.
+pub(crate) type Restricted = BTreeMap<(ProgrammeId, String), Vec<RestrictedKey>>;
+
+/// A live key, as small as it can be kept until the end of the run.
+#[derive(Debug)]
+pub(crate) struct RestrictedKey {
+    pub(crate) grant: [u8; 8],
+    pub(crate) epoch: Epoch,
+    pub(crate) key: [u8; 32],
 }
 
-impl GuardrailKeys {
-    /// Lists the keys of a programme that goes on. A listing that fails keeps no other guardrail from being looked at.
-    pub(crate) async fn of(runner: &Runner<'_>, programme: &Programme) -> Result<GuardrailKeys> {
-        let mut listed = GuardrailKeys::default();
-        if programme.is_over(runner.clock.now()) {
-            return Ok(listed);
-        }
-        listed.guardrails = runner.table.list(Guardrail::of_programme(&programme.id)).await?;
-        for id in listed.guardrails.iter().filter_map(|known| Some(&known.confirmed.as_ref()?.id)) {
-            match runner.provider.keys_under(id, || runner.until()).await {
-                Ok(keys) => drop(listed.keys.insert(id.clone(), keys)),
-                // The stage that tells the rules finds that it is gone, and makes another.
-                Err(error) if error.is_not_found() => {}
-                Err(error) => {
-                    let what = format!("the keys under the guardrails of {} were not listed: {error}", programme.id);
-                    runner.journal.answered(what, &error);
-                }
+/// Lists the keys under each guardrail, and puts those back that are not there any more. A listing that fails keeps no other from being
+/// looked at.
+pub(crate) async fn put_back(runner: &Runner<'_>, restricted: Restricted) {
+    let mut findings = Vec::new();
+    for ((programme, guardrail), keys) in restricted {
+        let listed = match runner.provider.keys_under(&guardrail, || runner.until()).await {
+            Ok(listed) => listed,
+            // Another was made, under which a job puts the keys.
+            Err(error) if error.is_not_found() => continue,
+            Err(error) => {
+                let what = format!("the keys under the guardrails of {programme} were not listed: {error}");
+                runner.journal.answered(what, &error);
+                continue;
             }
-        }
-        Ok(listed)
+        };
+        let each = keys.iter().map(|of| (of, KeyHash::of_bytes(&of.key))).filter(|(_, key)| !listed.contains(key));
+        findings.extend(each.map(|(of, key)| Finding {
+            programme: programme.clone(),
+            grant: GrantId::of_bytes(&of.grant),
+            kind: FindingKind::NotRestricted { epoch: of.epoch, key, was_recorded: true },
+        }));
     }
+    repair::all(runner, findings, 0).await;
 }

@@ -15,7 +15,7 @@
 //! | [`recount`] | sums up programmes, and counts their budgets anew | totals, budgets |
 //! | [`reconcile`] | compares the account's money with the keys' | the account's use and day |
 //! | [`conclude`] | decides whether the run is complete | a cut, the sync's state |
-//! | [`guardrails`] | tells their rules again to guardrails that are not right | confirmed rules |
+//! | [`guardrails`] | tells guardrails their rules again, and puts keys back under theirs | confirmed rules |
 //! | [`models`] | asks who used which model on the completed days | the use by model |
 //!
 //! The stream carries totals and readings to `threshold-alerts`. Trouble reaches the admins as one alarm for each cause and day. The

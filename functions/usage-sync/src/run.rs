@@ -45,10 +45,11 @@ pub(crate) async fn run(runner: &Runner<'_>) -> Result<()> {
     journal.report(|report| report.complete = is_complete);
 
     // As far as time goes: the next run does what is left.
-    if journal.notes().key_refused.is_none()
-        && let Err(error) = guardrails::tell(runner).await
-    {
-        journal.problem(format!("not every guardrail was told its rules: {error:#}"));
+    if journal.notes().key_refused.is_none() {
+        if let Err(error) = guardrails::tell(runner).await {
+            journal.problem(format!("not every guardrail was told its rules: {error:#}"));
+        }
+        guardrails::put_back(runner, compared.restricted).await;
     }
     if let Err(error) = models::record(runner, &own).await {
         journal.problem(format!("what was used by model is not recorded: {error:#}"));

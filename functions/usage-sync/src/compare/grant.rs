@@ -2,9 +2,10 @@
 //! each act decides again on the grant as it is by then.
 
 use bursar_core::domain::grant::{Attempt, AttemptState, GRACE, GrantState, RecoveredKey, SwitchState};
+use bursar_core::domain::programme::guardrail::Guardrail;
 use bursar_core::domain::usage::reading::{Reading, Shortfall, UnusableReport};
 
-use crate::guardrails::GuardrailKeys;
+use crate::guardrails::RestrictedKey;
 use crate::prelude::*;
 use crate::runner::Baseline;
 
@@ -22,8 +23,7 @@ pub(crate) struct ScanContext<'a> {
     pub(crate) baseline: &'a Baseline,
     /// Whether this table is a restored copy that was not recovered yet.
     pub(crate) is_copy: bool,
-    /// The programme's guardrails, and the keys under them.
-    pub(crate) under: &'a GuardrailKeys,
+    pub(crate) guardrails: &'a [Guardrail],
     pub(crate) now: Moment,
 }
 
@@ -41,6 +41,8 @@ pub(crate) struct ScanResult {
     /// Recorded keys that are listed without what they used, and such as are not listed.
     pub(crate) unread: Vec<Epoch>,
     pub(crate) unlisted: Vec<Epoch>,
+    /// Its live key with the id of the guardrail that it is to be under.
+    pub(crate) restricted: Option<(String, RestrictedKey)>,
 }
 
 /// The relation of a listed key to the grant whose name it bears.
@@ -119,6 +121,10 @@ impl ScanResult {
         result.unlisted.extend(unlisted.map(|attempt| attempt.epoch));
         result.kinds.extend(not_listed(view, context));
         result.kinds.extend(of_the_grant(view, context));
+        let live = view.grant.live().filter(|_| view.grant.holds.is_empty() && !view.programme.is_over(context.now));
+        if let Some(row) = live.and_then(|live| context.rows.iter().find(|row| row.epoch() == live.epoch)) {
+            result.look_for_its_guardrail(view, context, row);
+        }
         // The act that disables a key again also carries out the grant's orders.
         if result.kinds.iter().any(|kind| matches!(kind, FindingKind::EnabledAgain { .. })) {
             result.kinds.retain(|kind| *kind != FindingKind::Ordered);
@@ -147,6 +153,16 @@ impl ScanResult {
             None => row.clone(),
         });
         Some(named.collect())
+    }
+
+    fn look_for_its_guardrail(&mut self, view: &View, context: ScanContext<'_>, row: &KeyRow) {
+        let (epoch, key) = (row.epoch(), row.key());
+        if view.order_rules(context.guardrails, context.now).is_ok() {
+            self.kinds.push(FindingKind::NotRestricted { epoch, key, was_recorded: false });
+        } else if let Some(under) = view.grant.live().and_then(|live| live.guardrail.as_ref()) {
+            let grant = *row.grant_bytes();
+            self.restricted = Some((under.id.clone(), RestrictedKey { grant, epoch, key: key.to_bytes() }));
+        }
     }
 
     fn take_in(&mut self, view: &mut View, news: Reading) {
@@ -246,16 +262,6 @@ fn not_listed(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
     missing.collect()
 }
 
-/// A live key that is not under its guardrail, or was not recorded to be.
-fn not_restricted(view: &View, context: ScanContext<'_>, row: &KeyRow) -> Option<FindingKind> {
-    let (epoch, key) = (row.epoch(), row.key());
-    if view.order_rules(&context.under.guardrails, context.now).is_ok() {
-        return Some(FindingKind::NotRestricted { epoch, key, was_recorded: false });
-    }
-    let keys = context.under.keys.get(&view.grant.live()?.guardrail.as_ref()?.id)?;
-    (!keys.contains(&key)).then_some(FindingKind::NotRestricted { epoch, key, was_recorded: true })
-}
-
 fn of_the_grant(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
     let (grant, now) = (&view.grant, context.now);
     let is_over = grant.is_over();
@@ -286,7 +292,6 @@ fn of_the_grant(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
         kinds.push(FindingKind::GiveBack);
     }
     let live = grant.live().and_then(|live| context.rows.iter().find(|row| row.epoch() == live.epoch));
-    kinds.extend(live.filter(|_| grant.holds.is_empty()).and_then(|row| not_restricted(view, context, row)));
     let last_used_at = live.and_then(|row| row.state.report.as_ref()?.last_used_at);
     if live.is_some_and(|live| live.state.enabled) && view.lifecycle(last_used_at, now).is_some() {
         kinds.push(FindingKind::Rule { last_used_at });

@@ -6,11 +6,12 @@ pub(crate) mod row;
 
 use bursar_core::domain::grant::Reading;
 use bursar_core::domain::programme::Budget;
+use bursar_core::domain::programme::guardrail::Guardrail;
 use bursar_core::store::keys::SHARDS;
 
 pub(crate) use self::grant::read;
 use self::grant::{ScanContext, ScanResult};
-use crate::guardrails::GuardrailKeys;
+use crate::guardrails::Restricted;
 use crate::prelude::*;
 use crate::recount::ProgrammeSums;
 use crate::runner::{PROGRAMMES_AT_ONCE, SHARDS_AHEAD, WRITES_AT_ONCE};
@@ -30,6 +31,7 @@ pub(crate) struct Compared {
     pub(crate) foreign: Vec<ForeignRow>,
     /// Keys with the name of a grant that does not exist.
     pub(crate) orphans: Vec<ForeignRow>,
+    pub(crate) restricted: Restricted,
 }
 
 /// One programme, as it was read before its grants, with what was found in it so far.
@@ -37,7 +39,7 @@ struct Comparison<'a> {
     runner: &'a Runner<'a>,
     listing: &'a Listing,
     elsewhere: &'a HashSet<[u8; 32]>,
-    under: GuardrailKeys,
+    guardrails: Vec<Guardrail>,
     found: Compared,
     sums: ProgrammeSums,
 }
@@ -85,9 +87,9 @@ async fn compared(
     let budget = table.get(Budget::key_of(id)).await?.with_context(|| format!("{id} has no budget"))?;
     // After the budget, since an edit of costs moves it.
     let programme = table.get(Programme::key_of(id)).await?.context("a programme is gone")?;
-    let under = GuardrailKeys::of(runner, &programme).await?;
+    let guardrails = table.list(Guardrail::of_programme(id)).await?;
     let sums = ProgrammeSums::of(programme, budget);
-    let mut comparison = Comparison { runner, listing, elsewhere, under, found: Compared::default(), sums };
+    let mut comparison = Comparison { runner, listing, elsewhere, guardrails, found: Compared::default(), sums };
     let shards = SHARDS
         .into_iter()
         .zip(0_u8..)
@@ -135,7 +137,7 @@ impl Comparison<'_> {
                 unreadable: &listing.unreadable,
                 baseline: &runner.baseline,
                 is_copy: runner.is_copy,
-                under: &self.under,
+                guardrails: &self.guardrails,
                 now: runner.clock.now(),
             };
             let result = ScanResult::of(&mut view, context);
@@ -146,6 +148,9 @@ impl Comparison<'_> {
             let of_it = |kind| Finding { programme: programme.id.clone(), grant: view.grant.id.clone(), kind };
             self.found.findings.extend(result.kinds.into_iter().map(of_it));
             self.found.foreign.extend(result.foreign.iter().map(|row| ForeignRow::with_name(row, name(row))));
+            if let Some((guardrail, key)) = result.restricted {
+                self.found.restricted.entry((programme.id.clone(), guardrail)).or_default().push(key);
+            }
             news.extend(result.news.into_iter().map(|reading| News::Reading(Box::new(reading))));
             // Those that are not listed are asked for by their hashes, unless they may lie where nobody can look.
             let unseen = result.unlisted.into_iter().filter(|_| !listing.shows_absence());
@@ -165,5 +170,6 @@ impl Compared {
         self.findings.append(&mut other.findings);
         self.foreign.append(&mut other.foreign);
         self.orphans.append(&mut other.orphans);
+        self.restricted.append(&mut other.restricted);
     }
 }
