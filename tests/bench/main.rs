@@ -9,6 +9,7 @@ mod seed;
 mod world;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -48,10 +49,13 @@ fn run() -> Result<()> {
         ["sync", ref keys @ ..] => {
             tokio::runtime::Runtime::new()?.block_on(sync(&sizes(keys, [1_000, 10_000, 50_000])?))
         }
+        ["paced", keys, a_second] => {
+            tokio::runtime::Runtime::new()?.block_on(paced(keys.parse()?, a_second.parse()?))
+        }
         ["desk", ref grants @ ..] => {
             tokio::runtime::Runtime::new()?.block_on(desk::desk(&sizes(grants, [200, 5_000, 50_000])?))
         }
-        _ => bail!("sync [KEYS…], desk [GRANTS…], or roster ROWS"),
+        _ => bail!("sync [KEYS…], paced KEYS A_SECOND, desk [GRANTS…], or roster ROWS"),
     }
 }
 
@@ -71,11 +75,7 @@ async fn sync(sizes: &[usize]) -> Result<()> {
     println!("| keys | changed | latency | wall, s | processor, s | peak, MiB | calls |");
     println!("| --- | --- | --- | --- | --- | --- | --- |");
     for keys in sizes {
-        let mut world = World::of(*keys, EACH).await?;
-        // The first run records whatever was seeded, the second finds all readings current.
-        for _ in 0..2 {
-            complete(&world.product(false).await?)?;
-        }
+        let mut world = synced(*keys).await?;
         for latency in LATENCIES {
             world.answer_after(latency);
             for changed in CHANGED {
@@ -95,6 +95,25 @@ async fn sync(sizes: &[usize]) -> Result<()> {
             }
         }
     }
+    Ok(())
+}
+
+/// A world in which all readings are current: the first run records whatever was seeded.
+async fn synced(keys: usize) -> Result<World> {
+    let world = World::of(keys, EACH).await?;
+    for _ in 0..2 {
+        complete(&world.product(false).await?)?;
+    }
+    Ok(world)
+}
+
+/// One run with a provider that gives no more than so many answers a second.
+async fn paced(keys: usize, a_second: u32) -> Result<()> {
+    let mut world = synced(keys).await?;
+    world.answer_apart(Duration::from_secs(1) / a_second);
+    let Sample { wall_ms, cpu_ms, peak_kib, .. } = one(&mut world, 5, false).await?;
+    let (wall, cpu, peak) = (wall_ms / 1e3, cpu_ms / 1e3, peak_kib / 1024);
+    println!("{keys} keys, 5 % changed, {a_second} answers a second: {wall:.0} s, processor {cpu:.1} s, peak {peak} MiB");
     Ok(())
 }
 

@@ -50,12 +50,31 @@ pub(crate) struct World {
     /// The cookie of an admin's session, and what its forms carry.
     pub(crate) cookie: String,
     pub(crate) csrf: String,
-    latency_ms: Arc<AtomicU64>,
+    pace: Arc<Pace>,
     turn: usize,
     runs: AtomicU64,
     /// Where AWS and the provider are asked.
     origins: [String; 2],
     _folder: TempDir,
+}
+
+/// How the provider answers: after so long, and so long apart.
+#[derive(Default)]
+struct Pace {
+    latency_ms: AtomicU64,
+    apart_ms: AtomicU64,
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Pace {
+    async fn wait(&self) {
+        let pause = |of: &AtomicU64| tokio::time::sleep(Duration::from_millis(of.load(Ordering::Relaxed)));
+        if self.apart_ms.load(Ordering::Relaxed) > 0 {
+            let _turn = self.turn.lock().await;
+            pause(&self.apart_ms).await;
+        }
+        pause(&self.latency_ms).await;
+    }
 }
 
 /// What the calls so far consumed, while that is counted.
@@ -79,12 +98,12 @@ impl World {
         secrets.put(SECRET, MANAGEMENT_KEY)?;
         let deployment = DeploymentId::random();
         let meta = Meta { deployment: deployment.clone(), table: TABLE.to_owned(), born: clock.now(), account: None };
-        let latency_ms = Arc::<AtomicU64>::default();
-        let waits = latency_ms.clone();
+        let pace = Arc::<Pace>::default();
+        let waits = pace.clone();
         let late = middleware::from_fn(move |request: Request, next: Next| {
-            let wait = Duration::from_millis(waits.load(Ordering::Relaxed));
+            let waits = waits.clone();
             async move {
-                tokio::time::sleep(wait).await;
+                waits.wait().await;
                 next.run(request).await
             }
         });
@@ -112,7 +131,7 @@ impl World {
             keys: keys_made,
             cookie: format!("bursar={}", token.reveal()),
             csrf: token.csrf().reveal().to_owned(),
-            latency_ms,
+            pace,
             turn: 0,
             runs: AtomicU64::new(1),
             origins,
@@ -122,7 +141,12 @@ impl World {
 
     /// Delays each answer of the provider by this.
     pub(crate) fn answer_after(&self, milliseconds: u64) {
-        self.latency_ms.store(milliseconds, Ordering::Relaxed);
+        self.pace.latency_ms.store(milliseconds, Ordering::Relaxed);
+    }
+
+    /// Has the provider give each answer so long after the one before.
+    pub(crate) fn answer_apart(&self, apart: Duration) {
+        self.pace.apart_ms.store(u64::try_from(apart.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// Increases the use of this percentage of keys, different ones each time; returns how many.
