@@ -15,6 +15,7 @@ const LARGE: &str = "openai/gpt-4o";
 const REVEAL: &str = "/my/cs-pilot/reveal";
 const CREATE: &str = "provider:POST /guardrails";
 const ASSIGN: &str = "provider:POST /guardrails/{id}/assignments/keys";
+const ASSIGNED: &str = "provider:GET /guardrails/{id}/assignments/keys";
 const PATCH: &str = "provider:PATCH /guardrails/{id}";
 
 /// A programme whose keys may call one model, which the provider was not told yet, and an admin.
@@ -219,6 +220,17 @@ async fn unassigned_keys_are_put_back() {
         assert!(provider.keys().iter().all(|key| key.guardrail_id.as_ref() == Some(&guardrail)));
         campus.judged().await;
     }
+    // A provider that is slow with them holds up nothing else.
+    campus.hours(1);
+    let held = campus.gate.hold(Matcher::call(ASSIGNED).of(FunctionName::UsageSync));
+    let meanwhile = async {
+        held.arrived().await;
+        let completed_at = campus.table.sync_state().await.unwrap().completed_at;
+        drop(held);
+        completed_at
+    };
+    let (_, completed_at) = tokio::join!(campus.sync(), meanwhile);
+    assert_eq!(completed_at, Some(campus.clock.now()));
     campus.finish().await;
 }
 
@@ -226,7 +238,7 @@ async fn unassigned_keys_are_put_back() {
 async fn a_throttled_guardrail_is_told_by_the_next_invocation() {
     let (campus, _) = class().await;
     campus.work().await;
-    for call in ["provider:GET /guardrails/{id}/assignments/keys", "provider:GET /guardrails", PATCH] {
+    for call in [ASSIGNED, "provider:GET /guardrails", PATCH] {
         if call == PATCH {
             campus.set(|settings| settings.rules.all.models = vec![LARGE.to_owned()]).await;
         }
