@@ -122,16 +122,16 @@ impl Comparison<'_> {
     /// What is to be written of some grants; what else is found is kept.
     fn compare(&mut self, digit: u8, grants: Vec<(Grant, Vec<Reading>)>) -> Vec<News> {
         let Comparison { runner, listing, .. } = *self;
-        let programme = self.sums.programme().clone();
-        let name = |row: &KeyRow| row.name(&runner.deployment, &programme.id).to_string();
+        let (mut programme, mut budget) = (self.sums.programme().clone(), self.sums.budget().clone());
+        let id = programme.id.clone();
+        let name = |row: &KeyRow| row.name(&runner.deployment, &id).to_string();
         let mut known: HashSet<[u8; 8]> = HashSet::new();
         let mut news = Vec::new();
         for (grant, readings) in grants {
             known.insert(grant.id.to_bytes());
-            let rows = listing.of_grant(&programme.id, &grant.id);
-            let mut view = View { programme: programme.clone(), budget: self.sums.budget().clone(), grant, readings };
+            let mut view = View { programme, budget, grant, readings };
             let context = ScanContext {
-                rows,
+                rows: listing.of_grant(&id, &view.grant.id),
                 elsewhere: self.elsewhere,
                 shows_absence: listing.shows_absence(),
                 unreadable: &listing.unreadable,
@@ -145,11 +145,11 @@ impl Comparison<'_> {
             self.sums.add(&view, runner, is_read, result.kinds.is_empty());
             runner.journal.problems_of(result.problems);
             result.doubtful.into_iter().for_each(|what| runner.journal.unread(what));
-            let of_it = |kind| Finding { programme: programme.id.clone(), grant: view.grant.id.clone(), kind };
+            let of_it = |kind| Finding { programme: id.clone(), grant: view.grant.id.clone(), kind };
             self.found.findings.extend(result.kinds.into_iter().map(of_it));
             self.found.foreign.extend(result.foreign.iter().map(|row| ForeignRow::with_name(row, name(row))));
             if let Some((guardrail, key)) = result.restricted {
-                self.found.restricted.entry((programme.id.clone(), guardrail)).or_default().push(key);
+                self.found.restricted.entry((id.clone(), guardrail)).or_default().push(key);
             }
             news.extend(result.news.into_iter().map(|reading| News::Reading(Box::new(reading))));
             // Those that are not listed are asked for by their hashes, unless they may lie where nobody can look.
@@ -157,8 +157,10 @@ impl Comparison<'_> {
             news.extend(
                 result.unread.into_iter().chain(unseen).map(|epoch| News::Unread(view.grant.id.clone(), epoch)),
             );
+            // The next grant's view has them too.
+            View { programme, budget, .. } = view;
         }
-        let unknown = listing.of_shard(&programme.id, digit).filter(|rows| !known.contains(rows[0].grant_bytes()));
+        let unknown = listing.of_shard(&id, digit).filter(|rows| !known.contains(rows[0].grant_bytes()));
         self.found.orphans.extend(unknown.flatten().map(|row| ForeignRow::with_name(row, name(row))));
         news
     }
