@@ -49,9 +49,7 @@ fn run() -> Result<()> {
         ["sync", ref keys @ ..] => {
             tokio::runtime::Runtime::new()?.block_on(sync(&sizes(keys, [1_000, 10_000, 50_000])?))
         }
-        ["paced", keys, a_second] => {
-            tokio::runtime::Runtime::new()?.block_on(paced(keys.parse()?, a_second.parse()?))
-        }
+        ["paced", keys, a_second] => tokio::runtime::Runtime::new()?.block_on(paced(keys.parse()?, a_second.parse()?)),
         ["desk", ref grants @ ..] => {
             tokio::runtime::Runtime::new()?.block_on(desk::desk(&sizes(grants, [200, 5_000, 50_000])?))
         }
@@ -113,7 +111,9 @@ async fn paced(keys: usize, a_second: u32) -> Result<()> {
     world.answer_apart(Duration::from_secs(1) / a_second);
     let Sample { wall_ms, cpu_ms, peak_kib, .. } = one(&mut world, 5, false).await?;
     let (wall, cpu, peak) = (wall_ms / 1e3, cpu_ms / 1e3, peak_kib / 1024);
-    println!("{keys} keys, 5 % changed, {a_second} answers a second: {wall:.0} s, processor {cpu:.1} s, peak {peak} MiB");
+    println!(
+        "{keys} keys, 5 % changed, {a_second} answers a second: {wall:.0} s, processor {cpu:.1} s, peak {peak} MiB"
+    );
     Ok(())
 }
 
