@@ -236,8 +236,9 @@ async fn unassigned_keys_are_put_back() {
 
 #[tokio::test]
 async fn a_throttled_guardrail_is_told_by_the_next_invocation() {
-    let (campus, _) = class().await;
+    let (mut campus, _) = class().await;
     campus.work().await;
+    claims(&mut campus, "ada").await;
     for call in [ASSIGNED, "provider:GET /guardrails", PATCH] {
         if call == PATCH {
             campus.set(|settings| settings.rules.all.models = vec![LARGE.to_owned()]).await;
