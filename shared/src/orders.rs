@@ -6,7 +6,7 @@ use crate::domain::grant::{
     KeyGuardrail, ListedLimit, NotSending, Order, OrderKind, SentLimit, Unchanged, WantedLimit,
 };
 use crate::domain::programme::Byok;
-use crate::domain::programme::guardrail::{ConfirmedRules, Guardrail, RulesRefusal};
+use crate::domain::programme::guardrail::{Guardrail, MadeGuardrail, RulesRefusal};
 use crate::domain::programme::rules::Rules;
 use crate::prelude::*;
 use crate::provider::guardrails::{GuardrailRules, ProviderGuardrail};
@@ -157,10 +157,10 @@ impl Orders<'_> {
             return Ok(());
         };
         let known = self.table.get(Guardrail::key_of(&wanted)).await?;
-        let Some((known, confirmed)) = known.as_ref().and_then(|known| Some((known, known.confirmed.as_ref()?))) else {
+        let Some((known, made)) = known.as_ref().and_then(|known| Some((known, known.made.as_ref()?))) else {
             return Err(NotCarriedOut::NotConfirmed);
         };
-        let under = KeyGuardrail { group: wanted.group, id: confirmed.id.clone() };
+        let under = KeyGuardrail { group: wanted.group, id: made.id.clone() };
         if let Err(error) = self.provider.assign_key(&under.id, &order.key, patience).await {
             if !error.changed_nothing() {
                 // It may take effect after what somebody else sends, and has confirmed by now.
@@ -266,31 +266,38 @@ impl Orders<'_> {
     ) -> Result<RulesTold, StoreError> {
         let now = self.clock.now();
         let meta = self.table.meta(now).await?;
-        let Some(noted) = self.table.write_guardrail(known, known.sending(rules, now), now, deadline).await? else {
+        let mut sent = known.clone();
+        let own = sent.rules.note(rules, now);
+        let Some(noted) = self.table.write_guardrail(known, sent, now, deadline).await? else {
             return Ok(RulesTold::Overtaken);
         };
+        let asked = self.clock.now();
         let told = match rules.tier() {
             Some(_) => Err(None),
             None => self.send_guardrail(&meta, &noted, rules, deadline).await.map_err(Some),
         };
         let now = self.clock.now();
-        // What was not taken leaves what may hold as it was.
-        let not_sent = Guardrail { in_doubt: known.in_doubt.clone(), ..noted.clone() };
+        let mut not_sent = noted.clone();
+        not_sent.rules.refused(rules, own);
         let (after, error) = match told {
             Ok(told) => {
-                let answered = told.spelled();
-                let confirmed = Some(ConfirmedRules { id: told.id, rules: rules.clone(), answered, at: now });
-                (Guardrail { confirmed, in_doubt: None, refusal: None, ..noted.clone() }, None)
+                let made = Some(MadeGuardrail { answered: told.spelled(), id: told.id, at: now });
+                let mut after = Guardrail { made, refusal: None, ..noted.clone() };
+                after.rules.told(rules, asked, Some(own), now);
+                (after, None)
             }
             Err(None) => (not_sent.refused(rules, "There is no such tier.", now), None),
             Err(Some(ProviderError::Refused { trouble, .. })) => (not_sent.refused(rules, &trouble.message, now), None),
             Err(Some(error)) if error.changed_nothing() => (not_sent, Some(error)),
             Err(Some(error)) => return Ok(RulesTold::Not(error)),
         };
-        // Somebody else may have sent other rules since, and nobody knows which call the provider did last.
+        // Somebody else may have sent other rules since, or before without an answer, and nobody knows which call the provider does last.
         let Some(after) = self.table.write_guardrail(&noted, after, now, deadline).await? else {
             return Ok(RulesTold::Overtaken);
         };
+        if error.is_none() && after.refusal.is_none() && !after.rules.is(rules) {
+            return Ok(RulesTold::Overtaken);
+        }
         Ok(match (error, after.refusal) {
             (Some(error), _) => RulesTold::Not(error),
             (None, Some(refusal)) => RulesTold::Refused(refusal),
@@ -306,7 +313,7 @@ impl Orders<'_> {
         deadline: Deadline,
     ) -> Result<ProviderGuardrail, ProviderError> {
         let rules = GuardrailRules { name: known.of.name_at_provider(&meta.deployment), rules: rules.clone() };
-        if let Some(known) = &known.confirmed
+        if let Some(known) = &known.made
             && let Some(told) = self.provider.patch_guardrail(&known.id, &rules, deadline).await?
         {
             return Ok(told);

@@ -155,7 +155,7 @@ impl Campus {
     /// What the provider has confirmed of the programme's guardrail.
     pub async fn guardrail(&self) -> Option<ConfirmedRules> {
         let of = GuardrailOwner { programme: self.programme.clone(), group: None };
-        self.table.get(Guardrail::key_of(&of)).await.unwrap()?.confirmed
+        self.table.get(Guardrail::key_of(&of)).await.unwrap()?.confirmed()
     }
 
     /// Sets the budget, to no less than is reserved.

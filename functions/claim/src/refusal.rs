@@ -1,6 +1,7 @@
 //! The reasons of the domain for which a student is refused: each with its status and one plain sentence.
 
-use bursar_core::domain::grant::{LATE_ENABLE, MoreRefused, RecordRefused};
+use bursar_core::domain::grant::{MoreRefused, RecordRefused};
+use bursar_core::domain::held::LATE;
 
 use crate::prelude::*;
 
@@ -13,7 +14,7 @@ const ALL_PROMISED: &str = "All of the programme's budget is promised to other s
 pub(crate) fn begin(refused: &BeginRefused, term: &Term, now: Moment) -> AppError {
     let sentence = why_not(refused, term);
     let until = match refused {
-        BeginRefused::EnableUnderWay { until } => until.unwrap_or(now + LATE_ENABLE),
+        BeginRefused::EnableUnderWay { until } => until.unwrap_or(now + LATE),
         BeginRefused::FailedOften { until } => *until,
         _ => return AppError::conflict(sentence),
     };
@@ -111,7 +112,7 @@ pub(crate) fn why_not(refused: &BeginRefused, term: &Term) -> String {
             "Something has changed since you opened that page, so nothing was done. Open your credit again.".to_owned()
         }
         BeginRefused::EnableUnderWay { .. } => {
-            "Your old key was just being switched on. It is being switched off again: press again in a few seconds.".to_owned()
+            "Your old key was just being switched on. It is being switched off again: press again in a minute and a half.".to_owned()
         }
         BeginRefused::FailedOften { until } => {
             format!("The last attempts to make your key failed. You can try again from {}.", at(*until))

@@ -55,15 +55,12 @@ struct Listed {
 }
 
 impl Listed {
-    /// What somebody did to a guardrail since the provider confirmed it, unless it is what was sent since.
+    /// What somebody did to a guardrail since the provider confirmed it, as far as nothing else was sent since.
     fn change_of(&self, guardrail: &Guardrail) -> Option<&'static str> {
-        let confirmed = guardrail.confirmed.as_ref().filter(|confirmed| confirmed.at < self.at)?;
-        if guardrail.in_doubt.as_ref().is_some_and(|sent| confirmed.at < sent.at) {
-            return None;
-        }
-        match self.guardrails.iter().find(|listed| listed.id == confirmed.id) {
+        let made = guardrail.made.as_ref().filter(|made| made.at < self.at && guardrail.rules.is_settled())?;
+        match self.guardrails.iter().find(|listed| listed.id == made.id) {
             None => Some("was not there any more, and was made again"),
-            Some(listed) if listed.spelled() != confirmed.answered => {
+            Some(listed) if listed.spelled() != made.answered => {
                 Some("had other rules at the provider, and has its own again")
             }
             Some(_) => None,

@@ -4,6 +4,7 @@
 pub mod values;
 
 pub mod audit;
+pub mod held;
 pub mod programme;
 
 pub mod sign_in;

@@ -96,7 +96,7 @@ impl Snapshot {
         let (entries, account_entries) = raw.all().partition(|entry: &Entry| entry.programme.is_some());
         let guardrails: BTreeMap<_, _> = raw.all().map(|of: Guardrail| (of.of.clone(), of)).collect();
         let allowed = |of: &Guardrail| {
-            let id = &of.confirmed.as_ref()?.id;
+            let id = &of.made.as_ref()?.id;
             Some((id.clone(), provider.allowed_models(id)))
         };
         Snapshot {

@@ -93,7 +93,7 @@ pub(super) fn keys_are_under_their_rules(step: &Step<'_>, wrong: &mut Vec<String
             RulesSource::Tier(tier) => programme.settings.rules.tiers().any(|named| named == tier),
         });
         let wanted = programme.settings.rules.of(owner.group.as_deref()).resolved(&tiers);
-        if !is_due && !guardrail.is_right(&wanted) {
+        if !is_due && !guardrail.rules.is(&wanted) {
             wrong.push(format!("the guardrail of {owner} is not right, and nobody is to tell it its rules"));
         }
     }
@@ -110,14 +110,14 @@ pub(super) fn keys_are_under_their_rules(step: &Step<'_>, wrong: &mut Vec<String
         let right = [own, grant.group.as_ref()].into_iter().filter_map(|group| {
             let owner = GuardrailOwner { programme: grant.programme.clone(), group: group.cloned() };
             let known = now.guardrails.get(&owner)?;
-            Some((known, &known.confirmed.as_ref()?.id))
+            Some((known, &known.made.as_ref()?.id))
         });
         let right: Vec<_> = right.collect();
         let was_asked = right.iter().any(|(_, id)| key.asked_changes.contains(&format!("guardrail {id}")));
         if !was_asked && !rules.allow_all() {
             wrong.push(format!("the key of {} is not under its rules", named(grant)));
         }
-        if !step.synced || right.iter().any(|(known, _)| known.in_doubt.is_some()) {
+        if !step.synced || right.iter().any(|(known, _)| !known.rules.is_settled()) {
             continue;
         }
         let is_under = right.iter().find(|(_, id)| key.guardrail_id.as_ref() == Some(*id));

@@ -129,7 +129,7 @@ pub(super) fn account_changes_have_their_entries(step: &Step<'_>, wrong: &mut Ve
     let steps = |of: &Snapshot| of.all().map(|act: ForeignAct| act.version).sum::<u64>();
     let held = |of: &Snapshot| of.all::<SyncState>().next()?.held_back.filter(|held| held.release.is_some());
     let is_released = held(now).is_some_and(|new| held(before).is_none_or(|old| old.at != new.at));
-    let guardrail = |of: &Snapshot, owner| Some(of.guardrails.get(owner)?.confirmed.as_ref()?.id.clone());
+    let guardrail = |of: &Snapshot, owner| Some(of.guardrails.get(owner)?.made.as_ref()?.id.clone());
     let guardrails =
         now.guardrails.keys().filter(|owner| guardrail(now, owner) != guardrail(before, owner)).count() as u64;
     // A key of ours that was taken for a foreign one loses its owner.

@@ -281,7 +281,7 @@ impl Claim<'_> {
 
     /// Has the guardrail made again by the work of the next minute, so that a later press succeeds.
     async fn guardrail_not_found(&self, of: &GuardrailOwner, id: &str, deadline: Deadline) -> Result<(), StoreError> {
-        let is_it = |known: &Guardrail| known.confirmed.as_ref().is_some_and(|confirmed| confirmed.id == id);
+        let is_it = |known: &Guardrail| known.made.as_ref().is_some_and(|made| made.id == id);
         if let Some(known) = self.site.table.get(Guardrail::key_of(of)).await?.filter(is_it) {
             self.site.table.write_guardrail(&known, known.doubted(), self.site.clock.now(), deadline).await?;
         }

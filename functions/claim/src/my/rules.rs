@@ -41,8 +41,8 @@ impl KeyRules {
             None => None,
         };
         let rules = view.programme.settings.rules.of(view.grant.group.as_deref()).resolved(&table.tiers().await?);
-        let is_right = guardrail.as_ref().is_some_and(|known| known.of == wanted && known.is_right(&rules));
-        let confirmed = guardrail.and_then(|known| known.confirmed);
+        let is_right = guardrail.as_ref().is_some_and(|known| known.of == wanted && known.rules.is(&rules));
+        let confirmed = guardrail.and_then(|known| known.confirmed());
         // One that was made again holds no key that was under the former one.
         let confirmed = confirmed.filter(|known| live.guardrail.as_ref().is_some_and(|under| under.id == known.id));
         Ok(KeyRules {
@@ -56,7 +56,7 @@ impl KeyRules {
 impl NextGuardrail {
     pub(crate) async fn of(table: &Table, view: &View) -> Result<NextGuardrail, StoreError> {
         let Some(of) = view.guardrail_of_next_key() else { return Ok(NextGuardrail::None) };
-        Ok(match table.get(Guardrail::key_of(&of)).await?.and_then(|known| known.confirmed) {
+        Ok(match table.get(Guardrail::key_of(&of)).await?.and_then(|known| known.confirmed()) {
             Some(confirmed) => NextGuardrail::Confirmed { of, confirmed },
             None => NextGuardrail::NotConfirmed,
         })

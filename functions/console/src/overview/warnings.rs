@@ -115,7 +115,7 @@ pub(super) async fn refused_rules(
         guardrails.iter().filter_map(|(guardrail, rules)| Some((guardrail, guardrail.refusal_to_be_told(rules, now)?)));
     let sentence = |(guardrail, refusal): (&Guardrail, &RulesRefusal)| {
         let since = column_time(refusal.since, programme.settings.term.zone());
-        let so = match guardrail.confirmed {
+        let so = match guardrail.made {
             None => "nobody gets a key under them, and keys that exist may call what they could before",
             Some(_) => "keys may call what they could before",
         };

@@ -60,7 +60,7 @@ async fn tell(site: &Site, of: &RulesSource, is_saved: bool, deadline: Deadline)
         for (guardrail, rules) in programme.guardrails(known, &tiers, now) {
             let is_due = guardrail.is_due(&rules, is_saved, now) && deadline.leaves(LEAST_FOR_ONE);
             if !is_due {
-                told.are_right &= guardrail.is_right(&rules);
+                told.are_right &= guardrail.rules.is(&rules);
                 continue;
             }
             let outcome = site.orders().tell_rules(&guardrail, &rules, deadline).await?;

@@ -237,7 +237,7 @@ impl View {
         let wanted = self.guardrail_wanted().ok_or(NotMoved::Already)?;
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         let live = change.live_mut().filter(|live| live.rules_ordered.is_none()).ok_or(NotMoved::Already)?;
-        let made = guardrails.iter().find(|known| known.of == wanted).and_then(|known| known.confirmed.as_ref());
+        let made = guardrails.iter().find(|known| known.of == wanted).and_then(|known| known.made.as_ref());
         let made = made.ok_or(NotMoved::NotMade)?;
         if live.guardrail == Some(KeyGuardrail { group: wanted.group, id: made.id.clone() }) {
             return Err(NotMoved::Already);

@@ -27,7 +27,7 @@ pub use hold::{ChangeRefused, Hold, HoldKind, Holds, Pause};
 pub use lifecycle::{AnnouncedEnd, NoticeDelivery, Rule};
 pub use limits::{ListedLimit, NotMoved, NotSending, WantedLimit};
 pub use more::{MORE_REQUEST_LASTS, MoreListing, MoreRefused, MoreRequest};
-pub use order::{BETWEEN_LOOKS, LATE_ENABLE, LargerLimit, Order, OrderBackoff, OrderKind, SentLimit, Urgency};
+pub use order::{BETWEEN_LOOKS, LargerLimit, Order, OrderBackoff, OrderKind, SentLimit, Urgency};
 pub use reservation::{DROPPED_KEPT, EditEffect, Reservation};
 pub use spending::{CapUse, Spending, wanted_limit};
 

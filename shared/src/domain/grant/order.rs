@@ -15,9 +15,8 @@
 //! a key is gone.
 
 use super::*;
+use crate::domain::held::LATE;
 
-/// The time for which an enable that was taken back while under way may still take effect.
-pub const LATE_ENABLE: SignedDuration = SignedDuration::from_secs(15);
 /// The time after which an order is repeated for a key that the provider does not know.
 const NOT_FOUND_AGAIN: SignedDuration = SignedDuration::from_hours(1);
 /// The least time between two answers that the key is not known before it is taken for gone.
@@ -147,7 +146,7 @@ impl Attempt {
 
     fn set_off(&mut self, now: Moment) {
         if matches!(self.switch, SwitchState::OnOrdered { .. }) {
-            self.late_enable_until = Some(now + LATE_ENABLE);
+            self.late_enable_until = Some(now + LATE);
         }
         self.switch = SwitchState::OffOrdered { since: now };
         self.put_off = None;

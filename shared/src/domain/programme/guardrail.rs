@@ -11,6 +11,7 @@
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
+use crate::domain::held::Held;
 use crate::domain::programme::KeyRules;
 use crate::domain::programme::rules::{self, Rules, Tiers};
 use crate::prelude::*;
@@ -24,8 +25,6 @@ const LEAST_PAUSE: SignedDuration = SignedDuration::from_mins(1);
 const MOST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
 /// How long whoever sends rules has for it: longer than its calls may take.
 const SENDING: SignedDuration = SignedDuration::from_secs(40);
-/// The time after which what was sent without an answer cannot overtake other rules any more.
-const LATE: SignedDuration = SignedDuration::from_secs(80);
 /// The most characters of a guardrail's name at the provider.
 const LONGEST_NAME: usize = 200;
 
@@ -36,14 +35,14 @@ pub struct GuardrailOwner {
     pub group: Option<String>,
 }
 
-/// A guardrail, with what the provider confirmed of it and what it may hold besides.
+/// A guardrail, with the rules that the provider may hold of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Guardrail {
     #[serde(flatten)]
     pub of: GuardrailOwner,
-    pub confirmed: Option<ConfirmedRules>,
-    /// The rules that were sent last, while they may take effect without an answer.
-    pub in_doubt: Option<SentRules>,
+    /// As the provider has it, once it confirmed any rules.
+    pub made: Option<MadeGuardrail>,
+    pub rules: Held<Rules>,
     pub refusal: Option<RulesRefusal>,
     /// The version, which every write increases; 0 before the first.
     pub version: u64,
@@ -56,18 +55,18 @@ stored! {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ConfirmedRules {
+pub struct MadeGuardrail {
     pub id: String,
-    pub rules: Rules,
-    /// The same as the provider spelled them in its answer, which differs from what was sent.
+    /// Its rules as the provider spelled them in its last answer, which differs from what was sent.
     pub answered: String,
     pub at: Moment,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SentRules {
+/// The rules that keys under a guardrail have, as far as the provider confirmed any.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfirmedRules {
+    pub id: String,
     pub rules: Rules,
-    pub at: Moment,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,35 +100,27 @@ impl fmt::Display for GuardrailOwner {
 
 impl Guardrail {
     pub fn new(of: GuardrailOwner) -> Guardrail {
-        Guardrail { of, confirmed: None, in_doubt: None, refusal: None, version: 0 }
+        Guardrail { of, made: None, rules: Held::default(), refusal: None, version: 0 }
     }
 
-    /// Whether the provider holds these rules for certain.
-    pub fn is_right(&self, wanted: &Rules) -> bool {
-        self.in_doubt.is_none() && self.confirmed.as_ref().is_some_and(|confirmed| confirmed.rules == *wanted)
+    pub fn confirmed(&self) -> Option<ConfirmedRules> {
+        let (made, rules) = self.made.as_ref().zip(self.rules.known())?;
+        Some(ConfirmedRules { id: made.id.clone(), rules: rules.clone() })
     }
 
     /// Whether these rules are to be sent now. Where they were just saved, no pause after a refusal holds them up.
     pub fn is_due(&self, wanted: &Rules, is_saved: bool, now: Moment) -> bool {
-        let is_under_way = self.in_doubt.as_ref().is_some_and(|sent| {
-            let lasts = if sent.rules == *wanted { SENDING } else { LATE };
-            now < sent.at + lasts
-        });
         let is_paused = self.refusal_of(wanted).is_some_and(|refusal| now < refusal.at + refusal.pause());
-        !self.is_right(wanted) && !is_under_way && (is_saved || !is_paused)
-    }
-
-    #[must_use]
-    pub fn sending(&self, rules: &Rules, now: Moment) -> Guardrail {
-        Guardrail { in_doubt: Some(SentRules { rules: rules.clone(), at: now }), ..self.clone() }
+        self.rules.due(wanted, SENDING).is_some_and(|due| due <= now) && (is_saved || !is_paused)
     }
 
     /// The guardrail that is not there, or has other rules at the provider than it confirmed. Whoever sends its rules looks for it, and
     /// makes another where it is gone.
     #[must_use]
     pub fn doubted(&self) -> Guardrail {
-        let confirmed = self.confirmed.as_ref().map(|known| SentRules { rules: known.rules.clone(), at: known.at });
-        Guardrail { in_doubt: self.in_doubt.clone().or(confirmed), ..self.clone() }
+        let mut doubted = self.clone();
+        doubted.rules.doubt();
+        doubted
     }
 
     #[must_use]
@@ -226,9 +217,10 @@ mod tests {
     }
 
     fn confirmed(rules: &Rules, now: Moment) -> Guardrail {
-        let (id, answered) = ("9a1c".to_owned(), String::new());
-        let confirmed = Some(ConfirmedRules { id, rules: rules.clone(), answered, at: now });
-        Guardrail { confirmed, ..Guardrail::new(owner(None)) }
+        let mut guardrail = Guardrail::new(owner(None));
+        guardrail.made = Some(MadeGuardrail { id: "9a1c".to_owned(), answered: String::new(), at: now });
+        guardrail.rules.told(rules, now, None, now);
+        guardrail
     }
 
     #[test]
@@ -237,14 +229,14 @@ mod tests {
         let (one, two) = (rules(&["a/one"]), rules(&["b/two"]));
         assert!(Guardrail::new(owner(None)).is_due(&one, false, now));
         let known = confirmed(&one, now);
-        assert!(known.is_right(&one) && !known.is_due(&one, true, now));
-        assert!(!known.is_right(&two) && known.is_due(&two, false, now));
-        // Another sender of the same has its time, and what may come late has to be past before others are sent.
-        let sent = known.sending(&two, now);
+        assert!(!known.is_due(&one, true, now) && known.is_due(&two, false, now));
+        // Another sender of the same has its time, and others are sent at once.
+        let mut sent = known.clone();
+        sent.rules.note(&two, now);
         let due = |wanted: &Rules, seconds: i64| sent.is_due(wanted, true, now + seconds.seconds());
-        assert_eq!((due(&two, 39), due(&two, 40), due(&one, 79), due(&one, 80)), (false, true, false, true));
+        assert_eq!((due(&two, 39), due(&two, 40), due(&one, 1)), (false, true, true));
         let gone = known.doubted();
-        assert!(!gone.is_right(&one) && gone.is_due(&one, false, now + 1.minute()));
+        assert!(gone.is_due(&one, false, now + 1.minute()) && gone.confirmed().is_some());
     }
 
     #[test]

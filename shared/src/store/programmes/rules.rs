@@ -74,18 +74,17 @@ impl Table {
     ) -> Result<Option<Guardrail>, StoreError> {
         let is = Guardrail { version: was.version + 1, ..is };
         let mut transaction = self.transaction().replace(&is, was.version)?;
-        let id = |guardrail: &Guardrail| guardrail.confirmed.as_ref().map(|confirmed| confirmed.id.clone());
-        let rules = |guardrail: &Guardrail| guardrail.confirmed.as_ref().map(|confirmed| confirmed.rules.clone());
+        let id = |guardrail: &Guardrail| guardrail.made.as_ref().map(|made| made.id.clone());
         let (before, after) = (id(was), id(&is));
         if before.is_some() && before != after {
             let grants = self.count_grants(&is.of.programme).await?;
             let job = Job::new(&is.of.programme, Work::Limits, grants, &Actor::Rule, now);
             transaction = transaction.set(&job)?;
         }
-        if is.in_doubt.is_some() {
+        if is.confirmed().is_none_or(|known| !is.rules.is(&known.rules)) {
             transaction = transaction.set(&RulesDue::now(RulesSource::Programme(is.of.programme.clone()), now))?;
         }
-        let transaction = if before == after && rules(was) == rules(&is) {
+        let transaction = if was.confirmed() == is.confirmed() {
             transaction.unaudited(Unaudited::Guardrail)
         } else {
             let named = |id: Option<String>| id.unwrap_or("none".to_owned());

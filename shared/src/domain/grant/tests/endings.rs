@@ -1,6 +1,7 @@
 //! What keeps a grant from its key for a while or for good: holds, leaks, the end, the sweep, caps and places.
 
 use super::*;
+use crate::domain::held::LATE;
 
 #[test]
 fn a_hold_or_a_revocation_during_minting_keeps_the_key_from_being_shown() {
@@ -58,7 +59,7 @@ fn an_answer_that_comes_after_the_opposite_was_asked_for_leads_to_that_once_more
     assert_eq!(story.view.confirmed(&off, story.now), Err(Unchanged), "that is done");
     assert_eq!(story.view.confirmed(&on, story.now), Err(Unchanged), "a later enable is ordered than this");
 
-    story.held(HoldKind::Paused).after(LATE_ENABLE).disabled(Epoch::new(1)).after(1.second());
+    story.held(HoldKind::Paused).after(LATE).disabled(Epoch::new(1)).after(1.second());
     story.apply(story.view.confirmed(&on, story.now).unwrap());
     assert_eq!(order(&story), Order { since: story.now, due: story.now, ..off.clone() });
     assert_eq!(story.view.confirmed(&off, story.now), Err(Unchanged));

@@ -14,8 +14,7 @@ mod ways_out;
 use jiff::TimestampArithmetic;
 
 use super::*;
-use crate::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOwner};
-use crate::domain::programme::rules::Rules;
+use crate::domain::programme::guardrail::{Guardrail, GuardrailOwner, MadeGuardrail};
 use crate::domain::testing::a_view;
 use crate::prelude::*;
 
@@ -185,11 +184,11 @@ fn under(of: &GuardrailOwner) -> KeyGuardrail {
 }
 
 fn made(of: Option<GuardrailOwner>) -> Vec<Guardrail> {
-    let confirmed = |of: &GuardrailOwner| {
-        let (rules, at) = (Rules::default(), "2026-01-01T00:00:00Z".parse().unwrap());
-        Some(ConfirmedRules { id: of.to_string(), rules, answered: String::new(), at })
+    let made = |of: &GuardrailOwner| {
+        let at = "2026-01-01T00:00:00Z".parse().unwrap();
+        Some(MadeGuardrail { id: of.to_string(), answered: String::new(), at })
     };
-    of.into_iter().map(|of| Guardrail { confirmed: confirmed(&of), ..Guardrail::new(of) }).collect()
+    of.into_iter().map(|of| Guardrail { made: made(&of), ..Guardrail::new(of) }).collect()
 }
 
 fn faculty() -> Actor {

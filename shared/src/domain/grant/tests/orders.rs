@@ -1,6 +1,7 @@
 //! Orders: which go first, what failed, what is not confirmed yet, and the ways out of repeated failures.
 
 use super::*;
+use crate::domain::held::LATE;
 
 fn off(story: &Story) -> Order {
     story.order(Epoch::new(1), OrderKind::Off).unwrap()
@@ -69,10 +70,10 @@ fn a_replacement_takes_an_enable_back_that_is_under_way_and_waits_until_it_can_c
     assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::EnableUnderWay { until: None });
     story.apply(story.view.take_enable_back(story.now).unwrap());
     assert_eq!(story.view.take_enable_back(story.now), Err(Unchanged));
-    let until = Some(story.now + LATE_ENABLE);
+    let until = Some(story.now + LATE);
     assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::EnableUnderWay { until });
     assert_eq!(story.view.confirmed(&off(&story), story.now), Err(Unchanged), "the enable may come after this answer");
-    story.after(LATE_ENABLE).shown(KeyRequestKind::Replace, 'b');
+    story.after(LATE).shown(KeyRequestKind::Replace, 'b');
 }
 
 #[test]

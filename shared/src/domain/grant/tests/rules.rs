@@ -57,7 +57,7 @@ fn first_rules_put_a_key_under_its_guardrail_and_later_ones_move_no_key() {
     }
     // One that was made again has another id.
     let mut again = made(story.view.guardrail_wanted());
-    again[0].confirmed.as_mut().unwrap().id = "another".to_owned();
+    again[0].made.as_mut().unwrap().id = "another".to_owned();
     assert!(story.view.order_rules(&again, story.now).is_ok());
 }
 

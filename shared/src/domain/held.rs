@@ -1,0 +1,302 @@
+//! What the provider may hold of one value: what it confirmed last, and what was sent since and may still take effect.
+//!
+//! A value is noted before it is sent, and the note stays until an answer or a listing shows what came of it. A call without an answer
+//! may take effect late, but not after [`LATE`]. So an answer ends the notes of other values that are older than that, and confirms its
+//! own value only when none of another is left. Two calls with the same value have one note, from the first to the last: an answer to one
+//! of them does not end it, since the other may still be under way.
+//!
+//! Nothing here is a key's or a guardrail's: it is the same rule for each value that the provider is told.
+
+use crate::prelude::*;
+
+/// For so long a call without an answer may take effect after it was noted: a minute until the provider does it, ten seconds for the call
+/// itself, and ten to spare.
+pub const LATE: SignedDuration = SignedDuration::from_secs(80);
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held<T> {
+    confirmed: Option<Confirmed<T>>,
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    in_doubt: Vec<Note<T>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Confirmed<T> {
+    value: T,
+    /// When the answer came.
+    at: Moment,
+    /// Whether somebody else may have changed it since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_doubted: bool,
+}
+
+/// That a value was sent, once or several times.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Note<T> {
+    value: T,
+    first: Moment,
+    last: Moment,
+}
+
+impl<T> Default for Held<T> {
+    fn default() -> Held<T> {
+        Held { confirmed: None, in_doubt: Vec::new() }
+    }
+}
+
+impl<T: Clone + Eq> Held<T> {
+    /// Notes that a value is sent now. Returns the instant by which the call knows its own note.
+    pub fn note(&mut self, value: &T, now: Moment) -> Moment {
+        match self.in_doubt.iter_mut().find(|note| note.value == *value) {
+            // Two notes of one instant are two notes.
+            Some(note) => note.last = now.max(note.first + SignedDuration::from_millis(1)).max(note.last),
+            None => self.in_doubt.push(Note { value: value.clone(), first: now, last: now }),
+        }
+        now
+    }
+
+    /// Takes in that the provider says a value: in the answer to the call that was noted then, or in a listing. It was asked at `asked`,
+    /// and the answer came at `now`. A call whose note is gone says nothing.
+    pub fn told(&mut self, value: &T, asked: Moment, own: Option<Moment>, now: Moment) {
+        let may_come = |note: &Note<T>| asked <= note.last + LATE;
+        self.in_doubt.retain(|note| note.value == *value || may_come(note));
+        let is_noted = |own: Moment| self.in_doubt.iter().any(|note| note.value == *value && note.holds(own));
+        let is_older = self.confirmed.as_ref().is_some_and(|known| asked < known.at);
+        if self.differs(value) || is_older || !own.is_none_or(is_noted) {
+            return;
+        }
+        self.confirmed = Some(Confirmed { value: value.clone(), at: now, is_doubted: false });
+        self.in_doubt.retain(|note| may_come(note) && own.is_none_or(|own| !note.is_only(own)));
+    }
+
+    /// Takes back a note whose call certainly changed nothing.
+    pub fn refused(&mut self, value: &T, own: Moment) {
+        self.in_doubt.retain(|note| note.value != *value || !note.is_only(own));
+    }
+
+    /// Doubts what was confirmed, since somebody else may have changed it.
+    pub fn doubt(&mut self) {
+        if let Some(known) = &mut self.confirmed {
+            known.is_doubted = true;
+        }
+    }
+
+    /// Whether the provider holds this value for certain.
+    pub fn is(&self, value: &T) -> bool {
+        self.confirmed.as_ref().is_some_and(|known| known.value == *value && !known.is_doubted) && !self.differs(value)
+    }
+
+    /// Whether another value than this was sent and may still take effect.
+    fn differs(&self, value: &T) -> bool {
+        self.in_doubt.iter().any(|note| note.value != *value)
+    }
+
+    /// The value that was confirmed last, though it may be doubted.
+    pub fn known(&self) -> Option<&T> {
+        self.confirmed.as_ref().map(|known| &known.value)
+    }
+
+    /// Whether nothing was sent that would change what was confirmed.
+    pub fn is_settled(&self) -> bool {
+        self.known().is_some_and(|known| !self.differs(known))
+    }
+
+    /// When a value is to be sent; `None` if the provider holds it for certain. One that was sent has so long before somebody else
+    /// sends it; where another value may come after it, it is sent again once that is past.
+    pub fn due(&self, wanted: &T, under_way: SignedDuration) -> Option<Moment> {
+        if self.is(wanted) {
+            return None;
+        }
+        let (sent, others): (Vec<_>, Vec<_>) = self.in_doubt.iter().partition(|note| note.value == *wanted);
+        let other = others.iter().map(|note| note.last).max();
+        Some(match (sent.first(), other) {
+            (Some(sent), Some(other)) if other <= sent.last => (other + LATE).max(sent.last + under_way),
+            (Some(sent), None) => sent.last + under_way,
+            _ => Moment::MIN,
+        })
+    }
+}
+
+impl<T> Note<T> {
+    fn holds(&self, own: Moment) -> bool {
+        (self.first..=self.last).contains(&own)
+    }
+
+    fn is_only(&self, own: Moment) -> bool {
+        self.first == own && self.last == own
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::ToSpan;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const UNDER_WAY: SignedDuration = SignedDuration::from_secs(10);
+
+    fn at(seconds: i64) -> Moment {
+        "2026-02-01T00:00:00Z".parse::<Moment>().unwrap() + seconds.seconds()
+    }
+
+    /// Held, with a value that was confirmed at once.
+    fn holding(value: u8) -> Held<u8> {
+        let mut held = Held::default();
+        let own = held.note(&value, at(0));
+        held.told(&value, at(0), Some(own), at(0));
+        assert!(held.is(&value));
+        held
+    }
+
+    #[test]
+    fn an_answer_confirms_once_nothing_else_may_come() {
+        let mut held = holding(1);
+        held.note(&2, at(100));
+        assert!(!held.is(&1) && !held.is(&2), "its answer was lost");
+        assert_eq!(held.due(&2, UNDER_WAY), Some(at(110)));
+        let own = held.note(&3, at(120));
+        assert_eq!(held.due(&2, UNDER_WAY), Some(Moment::MIN), "another was sent since");
+        held.told(&3, at(120), Some(own), at(121));
+        assert!(!held.is(&3), "the lost one may come after this answer");
+        assert_eq!(held.due(&3, UNDER_WAY), Some(at(180)));
+        let again = held.note(&3, at(181));
+        held.told(&3, at(181), Some(again), at(182));
+        assert!(held.is(&3));
+        assert_eq!((held.due(&3, UNDER_WAY), held.known()), (None, Some(&3)));
+    }
+
+    #[test]
+    fn of_two_calls_with_one_value_an_answer_ends_neither() {
+        let mut held = holding(1);
+        let first = held.note(&2, at(100));
+        held.note(&2, at(130));
+        held.told(&2, at(100), Some(first), at(131));
+        assert!(held.is(&2));
+        let own = held.note(&1, at(132));
+        held.told(&1, at(132), Some(own), at(133));
+        assert!(!held.is(&1), "the second may come after this one");
+        held.told(&1, at(211), None, at(212));
+        assert!(held.is(&1));
+    }
+
+    #[test]
+    fn what_was_refused_or_asked_too_early_changes_nothing() {
+        let mut held = holding(1);
+        let own = held.note(&2, at(100));
+        held.refused(&2, own);
+        assert!(held.is(&1));
+        held.told(&2, at(-1), None, at(101));
+        assert!(held.is(&1), "asked before the confirmed answer came");
+        held.told(&2, at(100), Some(own), at(101));
+        assert!(held.is(&1), "its note is gone");
+        held.doubt();
+        assert_eq!((held.is(&1), held.known(), held.due(&1, UNDER_WAY)), (false, Some(&1), Some(Moment::MIN)));
+    }
+
+    /// What happens at the provider or comes from it, at an instant.
+    #[derive(Debug, Clone)]
+    enum Event {
+        Effect(u8),
+        Answer {
+            value: u8,
+            asked: i64,
+            own: Moment,
+        },
+        /// The listing reads the value here, and its answer comes some seconds later.
+        Read {
+            asked: i64,
+            answered: i64,
+        },
+        Listed {
+            value: u8,
+            asked: i64,
+        },
+    }
+
+    #[derive(Debug, Default)]
+    struct World {
+        now: i64,
+        held: Held<u8>,
+        truth: u8,
+        events: Vec<(i64, Event)>,
+    }
+
+    impl World {
+        /// Lets time pass, and checks after each event that what counts as certain is so, and stays so.
+        fn pass(&mut self, seconds: i64) {
+            let until = self.now + seconds;
+            while let Some(next) = (0..self.events.len()).min_by_key(|place| self.events[*place].0) {
+                if self.events[next].0 > until {
+                    break;
+                }
+                let (now, event) = self.events.remove(next);
+                self.now = now;
+                match event {
+                    Event::Effect(value) => self.truth = value,
+                    Event::Answer { value, asked, own } => self.held.told(&value, at(asked), Some(own), at(now)),
+                    Event::Read { asked, answered } => {
+                        self.events.push((answered, Event::Listed { value: self.truth, asked }));
+                    }
+                    Event::Listed { value, asked } => self.held.told(&value, at(asked), None, at(now)),
+                }
+                self.check();
+            }
+            self.now = until;
+        }
+
+        fn check(&self) {
+            for value in 0..4 {
+                let may_come = |event: &Event| matches!(event, Event::Effect(other) if *other != value);
+                if self.held.is(&value) {
+                    assert_eq!(self.truth, value, "at {}: {self:?}", self.now);
+                    assert!(!self.events.iter().any(|(_, event)| may_come(event)), "at {}: {self:?}", self.now);
+                }
+            }
+        }
+
+        /// Sends a value, some seconds after its note. Its effect comes up to a minute later or never; its answer soon, or never.
+        fn send(&mut self, value: u8, begins: i64, effect: Option<i64>, answers: bool) {
+            let own = self.held.note(&value, at(self.now));
+            let asked = self.now + begins;
+            let Some(effect) = effect.map(|after| asked + after) else { return };
+            self.events.push((effect, Event::Effect(value)));
+            if answers && effect < asked + 10 {
+                self.events.push((effect + 1, Event::Answer { value, asked, own }));
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 5_000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_is_certain_is_so(
+            steps in prop::collection::vec((0..5_u8, 0..4_u8, 0..5_i64, prop::option::of(0..60_i64), any::<bool>()), 1..40),
+        ) {
+            let mut world = World::default();
+            for (what, value, seconds, effect, answers) in steps {
+                match what {
+                    0 => world.send(value, seconds, effect, answers),
+                    1 => world.send(value, seconds, effect.map(|after| after % 8), true),
+                    2 => {
+                        let read = world.now + seconds;
+                        world.events.push((read, Event::Read { asked: world.now, answered: read + seconds }));
+                    }
+                    _ => world.pass(effect.unwrap_or(seconds)),
+                }
+                world.check();
+            }
+            // Whatever happened, a few calls that are answered make it certain.
+            for _ in 0..4 {
+                let Some(due) = world.held.due(&1, UNDER_WAY) else { break };
+                while at(world.now) < due {
+                    world.pass(1);
+                }
+                world.send(1, 0, Some(0), true);
+                world.pass(1);
+            }
+            prop_assert!(world.held.is(&1), "{:?}", world);
+        }
+    }
+}
