@@ -75,17 +75,19 @@ async fn current(runner: &Runner<'_>) -> Result<Fingerprint> {
     Ok(runner.provider.management_keys().current().await?.fingerprint(&runner.deployment))
 }
 
-/// Whether the keys and the money are of one account. A management key that comes in another's place is held against the known account
-/// wherever it is first used; in the first run of all there is none.
+/// Whether the keys and the money are of one account. A management key that came in another's place is of the known account, or else the
+/// run ends; in the first run of all nothing tells.
 async fn is_of_one_account(runner: &Runner<'_>, key: &Fingerprint) -> Result<bool> {
-    let is_known = runner.account.as_ref().is_some_and(|account| !account.listed.is_empty());
-    if is_known || current(runner).await? == *key {
+    if current(runner).await? == *key {
         return Ok(true);
     }
-    runner.journal.break_off(
-        "the management key was exchanged, and nothing tells whether both are of one account: this run ends, and the next begins with \
-         the new one"
-            .to_owned(),
-    );
+    let account = runner.account.as_ref().filter(|account| !account.listed.is_empty());
+    let why = match runner.provider.check_account(&runner.deployment, account, runner.until()).await {
+        Ok(()) if account.is_some() => return Ok(true),
+        Ok(()) => "nothing tells whether both are of one account".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let ends = "this run ends, and the next begins with the new one";
+    runner.journal.break_off(format!("the management key was exchanged, and {why}: {ends}"));
     Ok(false)
 }

@@ -7,7 +7,7 @@ use bursar_local::provider::{Nano, Provider};
 use bursar_tests::aws;
 use bursar_tests::campus::Campus;
 use bursar_tests::faults::{Fault, HeldCalls, Matcher, Service};
-use bursar_tests::seeds::sample;
+use bursar_tests::seeds::{sample, sized};
 use serde_json::json;
 
 use super::crooked::{Crooked, Told};
@@ -93,7 +93,9 @@ async fn an_exchange_leaves_nothing_behind() {
     let calls = campus.gate.calls().split_off(before).into_iter().map(|made| made.name);
     let names: Vec<String> =
         calls.filter(|name| name.service == Service::Provider).map(|name| name.to_string()).collect();
-    let cases = (0..names.len()).map(|at| (&names[at], names[..=at].iter().filter(|name| **name == names[at]).count()));
+    // The credits are read before the listing, which then has the wrong key from its beginning.
+    let cases = (sized(1, 0)..names.len())
+        .map(|at| (&names[at], names[..=at].iter().filter(|name| **name == names[at]).count()));
     for (name, nth) in sample(cases, 3) {
         // After a day with some use, a night makes every call that it can.
         campus.hours(24);
