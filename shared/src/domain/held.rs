@@ -96,6 +96,12 @@ impl<T: Clone + Eq> Held<T> {
         self.confirmed.as_ref().map(|known| &known.value)
     }
 
+    /// Whether the provider may hold another value than it confirmed.
+    pub fn is_in_doubt(&self) -> bool {
+        let may_be_other = |note: &Note<T>| Some(&note.value) != self.known();
+        self.confirmed.as_ref().is_some_and(|known| known.is_doubted) || self.in_doubt.iter().any(may_be_other)
+    }
+
     /// Whether nothing was sent that would change what was confirmed.
     pub fn is_settled(&self) -> bool {
         self.known().is_some_and(|known| !self.differs(known))
@@ -184,13 +190,15 @@ mod tests {
     fn what_was_refused_or_asked_too_early_changes_nothing() {
         let mut held = holding(1);
         let own = held.note(&2, at(100));
+        assert!(held.is_in_doubt());
         held.refused(&2, own);
-        assert!(held.is(&1));
+        assert!(held.is(&1) && !held.is_in_doubt());
         held.told(&2, at(-1), None, at(101));
         assert!(held.is(&1), "asked before the confirmed answer came");
         held.told(&2, at(100), Some(own), at(101));
         assert!(held.is(&1), "its note is gone");
         held.doubt();
+        assert!(held.is_in_doubt() && held.is_settled());
         assert_eq!((held.is(&1), held.known(), held.due(&1, UNDER_WAY)), (false, Some(&1), Some(Moment::MIN)));
     }
 

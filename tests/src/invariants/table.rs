@@ -117,7 +117,7 @@ pub(super) fn keys_are_under_their_rules(step: &Step<'_>, wrong: &mut Vec<String
         if !was_asked && !rules.allow_all() {
             wrong.push(format!("the key of {} is not under its rules", named(grant)));
         }
-        if !step.synced || right.iter().any(|(known, _)| !known.rules.is_settled()) {
+        if !step.synced || right.iter().any(|(known, _)| known.rules.is_in_doubt()) {
             continue;
         }
         let is_under = right.iter().find(|(_, id)| key.guardrail_id.as_ref() == Some(*id));

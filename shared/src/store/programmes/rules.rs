@@ -81,7 +81,7 @@ impl Table {
             let job = Job::new(&is.of.programme, Work::Limits, grants, &Actor::Rule, now);
             transaction = transaction.set(&job)?;
         }
-        if is.confirmed().is_none_or(|known| !is.rules.is(&known.rules)) {
+        if is.rules.is_in_doubt() {
             transaction = transaction.set(&RulesDue::now(RulesSource::Programme(is.of.programme.clone()), now))?;
         }
         let transaction = if was.confirmed() == is.confirmed() {
