@@ -5,6 +5,7 @@ use anyhow::Result;
 use bursar_core::clock::Moment;
 use bursar_core::domain::audit::{Act, Actor, AuditDetail, Entry};
 use bursar_core::domain::grant::{Attempt, AttemptState, Grant, GrantState, Person, Reading};
+use bursar_core::domain::held::Held;
 use bursar_core::domain::programme::{Budget, Programme, Settings};
 use bursar_core::domain::usage::days::Days;
 use bursar_core::domain::usage::reading::DailyUse;
@@ -97,7 +98,8 @@ fn one(
     let attempt = Attempt {
         state: AttemptState::Shown,
         key: Some(key.clone()),
-        limit: Some(Usd::from_dollars(CAP)),
+        on: Held::confirmed(true, made_at),
+        limit: Held::confirmed(Usd::from_dollars(CAP), made_at),
         shown_at: Some(made_at),
         ..Attempt::open(epoch, nonce, made_at)
     };

@@ -290,7 +290,7 @@ impl Campus {
     }
 
     pub async fn revoke(&self, name: &str) {
-        self.table.act(self.on(name), |view, now| view.revoke(&Actor::Rule, None, now)).await.unwrap();
+        self.table.act(self.on(name), |view, _| view.revoke(&Actor::Rule, None)).await.unwrap();
     }
 
     pub async fn hold(&self, name: &str, kind: HoldKind) {

@@ -1,5 +1,7 @@
 //! A picture of a table without random values, versions and times, so that two stacks can be compared.
 
+use std::collections::HashMap;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::values::id::{GrantId, KeyName};
 use bursar_core::store::{Job, StaffPerson};
@@ -50,6 +52,14 @@ pub fn names(stack: &Stack, seen: &Snapshot) -> Vec<(String, String)> {
     names
 }
 
+/// What of a value was sent that is not as it was confirmed.
+fn doubts(held: &HashMap<String, AttributeValue>) -> Vec<&AttributeValue> {
+    let value = |of: Option<&'_ AttributeValue>| of.and_then(|of| of.as_m().ok()?.get("value").cloned());
+    let confirmed = value(held.get("confirmed"));
+    let notes = held.get("in_doubt").and_then(|notes| notes.as_l().ok()).into_iter().flatten();
+    notes.filter(|note| value(Some(note)) != confirmed).collect()
+}
+
 fn pictured(value: &AttributeValue, names: &[(String, String)]) -> String {
     const RANDOM: [&str; 13] =
         ["import", "roster", "pk", "sk", "version", "nonce", "entry", "row", "first", "rows", "person", "due", "queue"];
@@ -63,7 +73,9 @@ fn pictured(value: &AttributeValue, names: &[(String, String)]) -> String {
         AttributeValue::B(bytes) => named(&String::from_utf8_lossy(bytes.as_ref()).into_owned()),
         AttributeValue::N(number) if number.parse::<i64>().is_ok_and(|number| number > A_TIME) => "T".to_owned(),
         AttributeValue::M(map) => {
-            let fields = map.iter().filter(|(name, _)| !RANDOM.contains(&name.as_str()));
+            // That a call for what is there may come once more.
+            let is_no_doubt = |name: &str| name == "in_doubt" && doubts(map).is_empty();
+            let fields = map.iter().filter(|(name, _)| !RANDOM.contains(&name.as_str()) && !is_no_doubt(name));
             let mut fields: Vec<_> = fields
                 .map(|(name, value)| match name.as_str() {
                     "ttl" => "ttl: T".to_owned(),

@@ -38,7 +38,7 @@ async fn every_task_is_answered_and_no_other() {
     for (function, task, answer) in [
         (FunctionName::UsageSync, "resume", json!({"skipped": "nothing to begin"})),
         (FunctionName::UsageSync, "rotate", json!({"skipped": "nothing pending"})),
-        (FunctionName::Console, "work", json!({"carried_out": 0, "put_off": 0})),
+        (FunctionName::Console, "work", json!({"settled": 0, "put_off": 0})),
         (FunctionName::Mail, "drain", json!({"sent": 0, "dropped": 0, "put_off": 0, "failed": 0, "waiting": 0})),
         (
             FunctionName::ThresholdAlerts,
@@ -69,13 +69,13 @@ async fn a_disable_is_repeated_until_the_provider_answers() {
     let by = bursar_core::domain::audit::Actor::Rule;
     campus.table.act(campus.on("ada"), |view, now| view.hold(HoldKind::Paused, &by, None, now)).await.unwrap();
     let down = campus.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Fault::Before);
-    assert_eq!(campus.work().await, json!({"carried_out": 0, "put_off": 1}));
+    assert_eq!(campus.work().await, json!({"settled": 0, "put_off": 1}));
     campus.gate.lift(down);
     let now = campus.run(FunctionName::Console, json!({"task": "work"})).await.unwrap();
-    assert_eq!(now, json!({"carried_out": 0, "put_off": 0}), "it is due in a minute");
+    assert_eq!(now, json!({"settled": 0, "put_off": 0}), "it is due in a minute");
     assert!(!campus.key("ada").disabled);
-    assert_eq!(campus.work().await, json!({"carried_out": 1, "put_off": 0}));
+    assert_eq!(campus.work().await, json!({"settled": 1, "put_off": 0}));
     assert!(campus.key("ada").disabled);
-    assert_eq!(campus.work().await, json!({"carried_out": 0, "put_off": 0}));
+    assert_eq!(campus.work().await, json!({"settled": 0, "put_off": 0}));
     campus.finish().await;
 }

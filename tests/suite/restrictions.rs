@@ -200,6 +200,7 @@ async fn unassigned_keys_are_put_back() {
     assert_eq!(campus.sync().await["complete"], true);
     let provider = campus.provider.clone().unwrap();
     for (fault, put_back) in [(None, 3), (Some(Fault::Status(400)), 2)] {
+        campus.minutes(2);
         let keys = provider.keys();
         let guardrail = keys[0].guardrail_id.clone().unwrap();
         for key in &keys {

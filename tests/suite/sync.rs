@@ -75,7 +75,7 @@ pub(crate) async fn busy() -> Campus {
     for name in ["ada", "bob", "dan", "fay", "gus"] {
         campus.spend(name, "1.25");
     }
-    let leaked = campus.table.act(campus.on("bob"), |view, now| view.report_leaked(Epoch::new(1), now));
+    let leaked = campus.table.act(campus.on("bob"), |view, _| view.report_leaked(Epoch::new(1)));
     leaked.await.unwrap();
     campus.hold("cat", HoldKind::Paused).await;
     campus.hold("ian", HoldKind::Dropped).await;

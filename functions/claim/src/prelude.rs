@@ -8,8 +8,8 @@ pub(crate) use bursar_core::clock::Moment;
 pub(crate) use bursar_core::deadline::Deadline;
 pub(crate) use bursar_core::domain::audit::Actor;
 pub(crate) use bursar_core::domain::grant::{
-    Attempt, BeginRefused, ChangeRefused, GrantState, HoldKind, KeyRequest, KeyRequestKind, OrderKind, Stopped,
-    SwitchState, View,
+    Attempt, BeginRefused, ChangeRefused, GrantState, HoldKind, KeyRequest, KeyRequestKind, NextGuardrail, Stopped,
+    Tell, View,
 };
 pub(crate) use bursar_core::domain::programme::TermsHash;
 pub(crate) use bursar_core::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOwner};
@@ -19,12 +19,12 @@ pub(crate) use bursar_core::domain::values::id::{Epoch, KeyHash, Nonce, Programm
 pub(crate) use bursar_core::domain::values::money::Usd;
 pub(crate) use bursar_core::domain::values::term::Term;
 pub(crate) use bursar_core::domain::values::window::{Reset, utc_date};
-pub(crate) use bursar_core::orders::NotCarriedOut;
 pub(crate) use bursar_core::provider::ProviderError;
+pub(crate) use bursar_core::settle::NotSettled;
 pub(crate) use bursar_core::store::{ActContext, ActOutcome, StoreError};
 pub(crate) use bursar_core::web::{
     Answer, AppError, Fields, Frame, Notice, Posted, Reply, RequestDeadline, Site, Visitor,
 };
 
 pub(crate) use crate::my;
-pub(crate) use crate::my::rules::{KeyRules, NextGuardrail};
+pub(crate) use crate::my::rules::KeyRules;

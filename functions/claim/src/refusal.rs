@@ -1,7 +1,6 @@
 //! The reasons of the domain for which a student is refused: each with its status and one plain sentence.
 
 use bursar_core::domain::grant::{MoreRefused, RecordRefused};
-use bursar_core::domain::held::LATE;
 
 use crate::prelude::*;
 
@@ -14,7 +13,7 @@ const ALL_PROMISED: &str = "All of the programme's budget is promised to other s
 pub(crate) fn begin(refused: &BeginRefused, term: &Term, now: Moment) -> AppError {
     let sentence = why_not(refused, term);
     let until = match refused {
-        BeginRefused::EnableUnderWay { until } => until.unwrap_or(now + LATE),
+        BeginRefused::EnableUnderWay { until } => *until,
         BeginRefused::FailedOften { until } => *until,
         _ => return AppError::conflict(sentence),
     };
@@ -29,11 +28,9 @@ pub(crate) fn record(refused: RecordRefused) -> AppError {
         RecordRefused::Revoked => "You were removed from this programme",
         RecordRefused::Over => "This programme ended",
         RecordRefused::Lost => "Your key was changed by another request",
-        RecordRefused::LimitLowered => "Your cap was lowered",
     };
     let ask = match refused {
         RecordRefused::Lost => "Open your credit again.",
-        RecordRefused::LimitLowered => "Press again: the next key has the new cap.",
         _ => "Ask the people who run it.",
     };
     AppError::conflict(format!(
@@ -112,7 +109,7 @@ pub(crate) fn why_not(refused: &BeginRefused, term: &Term) -> String {
             "Something has changed since you opened that page, so nothing was done. Open your credit again.".to_owned()
         }
         BeginRefused::EnableUnderWay { .. } => {
-            "Your old key was just being switched on. It is being switched off again: press again in a minute and a half.".to_owned()
+            "Your old key was just being switched on, and OpenRouter has not confirmed that. Press again in a minute and a half.".to_owned()
         }
         BeginRefused::FailedOften { until } => {
             format!("The last attempts to make your key failed. You can try again from {}.", at(*until))

@@ -18,7 +18,7 @@ pub(crate) fn a_view() -> View {
     let person = Person { address: EmailAddress::parse("ada@uni.edu").unwrap(), name: None, roster_id: None };
     let grant = Grant::invited(programme.id.clone(), "0123456789abcdef".parse().unwrap(), person, None);
     let budget = Budget::new(programme.id.clone(), Usd::from_dollars(4000));
-    View { programme, budget, grant, readings: Vec::new() }
+    View { programme, budget, grant, readings: Vec::new(), guardrails: Vec::new() }
 }
 
 /// The text of a page: one line for each block, buttons in brackets.

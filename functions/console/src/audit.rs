@@ -218,8 +218,12 @@ impl AuditRow {
             Act::Moved => format!("{who} moved {whom} from {} to {}", group(from), group(to)),
             Act::GuardrailSet => "The allowed models were set at OpenRouter".to_owned(),
             Act::TierEdited => format!("{who} changed a model list"),
-            Act::LimitSent => format!("The limit of the key of {whom} was set at OpenRouter"),
-            Act::RulesSent => format!("The allowed models of the key of {whom} were set at OpenRouter"),
+            Act::LimitFound => {
+                format!("Somebody changed the limit of the key of {whom} at OpenRouter; it is set again")
+            }
+            Act::GuardrailLost => {
+                format!("Somebody took the key of {whom} from under its models at OpenRouter; it is put back")
+            }
             Act::Recovered => format!("A key of {whom} that only OpenRouter knew was recorded again"),
             Act::Purged => format!("An ended key of {whom} was deleted at OpenRouter"),
             Act::Asked => format!("{who} asked the admins for a change"),

@@ -192,8 +192,8 @@ async fn step(site: &Site, id: Ulid, until: JobDeadlines) -> Result<bool> {
             break;
         }
         let at = ActContext { programme: &programme, grant: &grant, now: site.clock.now(), deadline };
-        table.act(at, |view, now| view.end_for_erasure(&by, now)).await?;
-        site.orders().now_or_later(at).await;
+        table.act(at, |view, _| view.end_for_erasure(&by)).await?;
+        site.settler().settle_or_leave(at).await;
         erasure = table.erase_grant(at, &erasure).await?.unwrap_or(erasure);
     }
     Ok(table.leave_erasure(&erasure, AGAIN_AFTER, Author { actor: &by, now: site.clock.now(), deadline }).await?)

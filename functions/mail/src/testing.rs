@@ -2,6 +2,7 @@
 
 use bursar_core::aws::AwsAccess;
 use bursar_core::domain::grant::{Attempt, AttemptState, GrantState, Person, View};
+use bursar_core::domain::held::Held;
 use bursar_core::domain::programme::Budget;
 use bursar_core::domain::usage::reading::{DailyUse, Reading};
 use bursar_core::domain::values::id::{Epoch, KeyHash, Nonce};
@@ -39,9 +40,10 @@ pub(crate) fn with_key() -> View {
     let mut attempt = Attempt::open(epoch, Nonce::random(), now());
     (attempt.state, attempt.key, attempt.shown_at) = (AttemptState::Shown, Some(key.clone()), Some(now()));
     (grant.state, grant.epoch, grant.ever_shown) = (GrantState::Live { key }, epoch, true);
+    (attempt.on, attempt.limit) = (Held::confirmed(true, now()), Held::confirmed(Usd::from_dollars(20), now()));
     grant.attempts = vec![attempt];
     let budget = Budget::new(programme.id.clone(), Usd::from_dollars(4000));
-    View { programme, budget, grant, readings: Vec::new() }
+    View { programme, budget, grant, readings: Vec::new(), guardrails: Vec::new() }
 }
 
 /// All that the key has used, read at this moment.

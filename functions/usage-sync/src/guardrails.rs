@@ -2,8 +2,8 @@
 //! change made at the provider has changed what students may call. Keys that somebody took from under theirs are put back.
 
 use bursar_core::domain::programme::guardrail::Guardrail;
-use bursar_core::orders::RulesTold;
 use bursar_core::provider::guardrails::ProviderGuardrail;
+use bursar_core::settle::RulesTold;
 
 use crate::prelude::*;
 use crate::repair;
@@ -34,7 +34,7 @@ pub(crate) async fn tell(runner: &Runner<'_>) -> Result<()> {
         if !guardrail.is_due(&rules, false, runner.clock.now()) {
             continue;
         }
-        match runner.orders().tell_rules(&guardrail, &rules, runner.until()).await? {
+        match runner.settler().tell_rules(&guardrail, &rules, runner.until()).await? {
             RulesTold::Confirmed => journal.problems_of(change.map(|change| format!("the guardrail of {of} {change}"))),
             RulesTold::Overtaken => {}
             RulesTold::Refused(refusal) => {
@@ -84,6 +84,7 @@ pub(crate) struct RestrictedKey {
 pub(crate) async fn put_back(runner: &Runner<'_>, restricted: Restricted) {
     let mut findings = Vec::new();
     for ((programme, guardrail), keys) in restricted {
+        let asked = runner.clock.now();
         let listed = match runner.provider.keys_under(&guardrail, || runner.until()).await {
             Ok(listed) => listed,
             // Another was made, under which a job puts the keys.
@@ -98,7 +99,7 @@ pub(crate) async fn put_back(runner: &Runner<'_>, restricted: Restricted) {
         findings.extend(each.map(|(of, key)| Finding {
             programme: programme.clone(),
             grant: GrantId::of_bytes(&of.grant),
-            kind: FindingKind::NotRestricted { epoch: of.epoch, key, was_recorded: true },
+            kind: FindingKind::NotUnder { epoch: of.epoch, key, asked },
         }));
     }
     repair::all(runner, findings, 0).await;

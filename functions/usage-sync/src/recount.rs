@@ -3,7 +3,7 @@
 //! What is reserved is counted as of the comparison, and for an instant before the listing: no reading holds later use. All else of a
 //! grant in which something was found is counted once that is repaired.
 
-use bursar_core::domain::grant::{Attempt, Reading, Reservation};
+use bursar_core::domain::grant::{Attempt, Reading};
 use bursar_core::domain::ledger::cut::LifetimeUse;
 use bursar_core::domain::programme::Budget;
 use bursar_core::domain::programme::unreserved::Unreserved;
@@ -22,8 +22,6 @@ pub(crate) struct ProgrammeSums {
     budget: Budget,
     reserved: Usd,
     unreserved: Unreserved,
-    /// Whether some grant costs less because of what this run read.
-    moved: bool,
     used: DailyUse,
     by_group: BTreeMap<String, DailyUse>,
     people: PeopleCounts,
@@ -33,8 +31,8 @@ pub(crate) struct ProgrammeSums {
     keys: usize,
     /// The group of each grant.
     groups: HashMap<[u8; 8], Option<Box<str>>>,
-    /// Grants in which something was found.
-    later: Vec<GrantId>,
+    /// Grants in which something was found, with what they cost before.
+    later: Vec<(GrantId, Usd)>,
     /// Grants with a key that could not be read, of which nothing is given back.
     unread: HashSet<GrantId>,
 }
@@ -81,7 +79,6 @@ impl ProgrammeSums {
             budget,
             reserved: Usd::ZERO,
             unreserved: Unreserved::default(),
-            moved: false,
             used: DailyUse::default(),
             by_group: BTreeMap::new(),
             people: PeopleCounts::default(),
@@ -108,30 +105,27 @@ impl ProgrammeSums {
         if !is_read {
             self.unread.insert(grant.id.clone());
         }
-        self.reserve(view, &runner.baseline);
         self.groups.insert(grant.id.to_bytes(), grant.group.as_deref().map(Box::from));
+        self.unreserved.add(grant);
+        let cost = self.cost(view, &runner.baseline);
         if is_in_order {
+            self.reserved += cost;
             self.count(grant, &view.readings, runner);
         } else {
-            self.later.push(grant.id.clone());
+            self.later.push((grant.id.clone(), cost));
         }
     }
 
-    fn reserve(&mut self, view: &View, baseline: &Baseline) {
-        let (known, began_at) = (view.reservation(), baseline.began_at);
-        let cost = if self.unread.contains(&view.grant.id) {
+    fn cost(&self, view: &View, baseline: &Baseline) -> Usd {
+        let at = if self.unread.contains(&view.grant.id) {
             // Nothing that it may have used since its keys were read last is free.
             let last_read = |reading: &Reading| reading.unchanged_until.or(baseline.listed_at).max(Some(reading.as_of));
-            let read_until = view.readings.iter().filter_map(last_read).min();
-            let first = view.grant.attempts.first().map_or(began_at, |attempt| attempt.begun_at);
-            Reservation { read_until, ..known }.cost(read_until.unwrap_or(first))
+            let first = view.grant.attempts.first().map(|attempt| attempt.begun_at);
+            view.readings.iter().filter_map(last_read).min().or(first).unwrap_or(baseline.began_at)
         } else {
-            // What this run listed counts as read up to its beginning.
-            Reservation { read_until: Some(began_at), ..known }.cost(began_at)
+            baseline.began_at
         };
-        self.reserved += cost;
-        self.moved |= cost != known.cost(began_at);
-        self.unreserved.add(&view.grant);
+        view.reservation().cost(at)
     }
 
     /// What the programme reserves, read once more since another run counted it or the settings were edited.
@@ -145,7 +139,9 @@ impl ProgrammeSums {
         while let Some((_, grants)) = shards.try_next().await? {
             for (grant, readings) in grants {
                 let (programme, budget) = (anew.programme.clone(), anew.budget.clone());
-                anew.reserve(&View { programme, budget, grant, readings }, &runner.baseline);
+                let view = View { programme, budget, grant, readings, guardrails: Vec::new() };
+                anew.unreserved.add(&view.grant);
+                anew.reserved += anew.cost(&view, &runner.baseline);
             }
         }
         Ok(anew)
@@ -156,12 +152,19 @@ impl ProgrammeSums {
         let (table, id) = (runner.table, self.programme.id.clone());
         let later = std::mem::take(&mut self.later);
         let id = &id;
-        let each = later.into_iter().map(|grant| async move {
-            tokio::try_join!(table.get(Grant::key_of(id, &grant)), table.list(Reading::of_grant(id, &grant)))
+        let each = later.into_iter().map(|(grant, cost)| async move {
+            let (grant, readings) =
+                tokio::try_join!(table.get(Grant::key_of(id, &grant)), table.list(Reading::of_grant(id, &grant)))?;
+            Ok::<_, StoreError>((grant, readings, cost))
         });
         let mut each = iter(each).buffered(WRITES_AT_ONCE);
-        while let Some((grant, readings)) = each.try_next().await? {
-            self.count(&grant.context("a grant is gone")?, &readings, runner);
+        while let Some((grant, readings, cost)) = each.try_next().await? {
+            let (programme, budget) = (self.programme.clone(), self.budget.clone());
+            let grant = grant.context("a grant is gone")?;
+            let view = View { programme, budget, grant, readings, guardrails: Vec::new() };
+            // What was taken for it since is in the budget, and what its final reading frees is free.
+            self.reserved += cost.min(self.cost(&view, &runner.baseline));
+            self.count(&view.grant, &view.readings, runner);
         }
         Ok(())
     }
@@ -227,8 +230,7 @@ impl ProgrammeSums {
         }
         let reserved = self.reserved + budget.assigned;
         let is_as_read = reserved == budget.reserved && self.unreserved.beyond(&budget.unreserved).is_empty();
-        // Where some grant costs less by what was read, that is counted for the next act, though another costs as much more.
-        if is_as_read && !self.moved {
+        if is_as_read {
             return Ok(true);
         }
         let counted = (reserved, &self.unreserved);

@@ -1,16 +1,14 @@
 //! The repairs: each finding that the safety limit lets through is decided again on the grant as it is by then, so one that no longer holds
 //! leads to nothing. Each may be done twice.
 
-use anyhow::bail;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{Attempt, GRACE, ListedLimit, Order, OrderKind, RecoveredKey};
+use bursar_core::domain::grant::{Attempt, GRACE, RecoveredKey, SeenKey, Unchanged};
 use bursar_core::domain::usage::reading::UnusableReport;
-use bursar_core::orders::NotCarriedOut;
 use bursar_core::provider::key::ProviderKey;
+use bursar_core::settle::NotSettled;
 use bursar_core::store::ActOutcome;
 
-use crate::compare::read;
-use crate::compare::row::limit_on;
+use crate::compare::{is_told, read};
 use crate::prelude::*;
 use crate::runner::REPAIRS_AT_ONCE;
 
@@ -59,15 +57,15 @@ pub(crate) async fn all(runner: &Runner<'_>, mut findings: Vec<Finding>, listed:
 /// The provider's answer behind an error.
 fn provider_error(error: &anyhow::Error) -> Option<&ProviderError> {
     error.chain().find_map(|cause| match cause.downcast_ref() {
-        Some(NotCarriedOut::Provider(error)) => Some(error),
+        Some(NotSettled::Provider(error)) => Some(error),
         _ => cause.downcast_ref::<ProviderError>(),
     })
 }
 
 fn may_pass(error: &anyhow::Error) -> bool {
     let is_of_the_table = error.chain().any(|cause| {
-        let table = match cause.downcast_ref::<NotCarriedOut>() {
-            Some(NotCarriedOut::Table(error)) => Some(error),
+        let table = match cause.downcast_ref::<NotSettled>() {
+            Some(NotSettled::Table(error)) => Some(error),
             _ => cause.downcast_ref::<StoreError>(),
         };
         table.is_some_and(StoreError::may_pass)
@@ -99,7 +97,7 @@ async fn try_to(runner: &Runner<'_>, at: ActContext<'_>, finding: &Finding) -> R
     match &finding.kind {
         FindingKind::Sweep { row } => {
             let swept = table.act(at, |view, now| view.sweep(row.epoch(), &row.nonce(), &row.key(), now)).await?;
-            disable(runner, at).await?;
+            settle(runner, at).await?;
             if matches!(swept, ActOutcome::Done(_)) {
                 runner.journal.report(|report| report.orphans_disabled += 1);
             }
@@ -109,44 +107,31 @@ async fn try_to(runner: &Runner<'_>, at: ActContext<'_>, finding: &Finding) -> R
         FindingKind::Recover { rows, unread, .. } => {
             let found: Vec<RecoveredKey> = rows.iter().map(KeyRow::found).collect();
             table.act(at, |view, now| view.recover(&found, runner.is_copy, now)).await?;
-            disable(runner, at).await?;
+            settle(runner, at).await?;
             let unread: Vec<&KeyRow> = rows.iter().filter(|row| unread.contains(&row.epoch())).collect();
             read_late(runner, at, &unread).await?;
-            let newest = rows.iter().filter(|row| row.state.enabled).max_by_key(|row| row.epoch());
-            if let Some(row) = newest {
-                send_limit(runner, at, row.state.listed()).await?;
-            }
             runner.journal.note(|notes| notes.has_recovered = true);
             let grant = at.grant;
             let what = format!("keys of the grant {grant} were not on record, and are now: the table went back");
             runner.journal.problem(what);
         }
-        FindingKind::ListedAgain { epoch, key } => {
-            table.act(at, |view, _| view.found_again(*epoch, key)).await?;
-        }
-        FindingKind::EnabledAgain { epoch, key, seen_at } => {
-            table.act(at, |view, now| view.disable_again(*epoch, key, *seen_at, now)).await?;
-        }
-        FindingKind::NotRestricted { epoch, key, was_recorded } => {
-            // It is on record before the provider is told, so that the work goes on with it if this run does not.
-            table.act(at, |view, now| view.order_rules_anew(*epoch, now)).await?;
-            let is_it = |order: &Order| order.epoch == *epoch && order.kind == OrderKind::Rules;
-            runner.orders().carry_out(at, is_it).await?;
-            if *was_recorded {
-                let mended = format!("the key {key} was not under its programme's guardrail, and is again");
-                runner.journal.problem(mended);
+        FindingKind::Seen { epoch, key, seen } => return take_in(runner, at, (*epoch, key), seen).await,
+        FindingKind::NotUnder { epoch, key, asked } => {
+            let found = table.act(at, |view, _| view.not_under(*epoch, *asked)).await?;
+            settle(runner, at).await?;
+            if matches!(found, ActOutcome::Done(_)) {
+                runner.journal.problem(format!("the key {key} was not under its programme's guardrail, and is again"));
             }
             return Ok(());
         }
         FindingKind::End => {
             table.act(at, |view, now| view.end(&Actor::Rule, now)).await?;
         }
-        FindingKind::Ordered => {}
+        FindingKind::Due => {
+            table.act(at, View::look_again).await?;
+        }
         FindingKind::GiveBack => {
             table.act(at, View::give_back_reservation).await?;
-        }
-        FindingKind::LimitSeen { epoch, listed, asked } => {
-            table.act(at, |view, _| view.limit_seen(*epoch, *listed, *asked)).await?;
         }
         FindingKind::Forsaken => {
             table.act(at, View::close_abandoned).await?;
@@ -158,13 +143,12 @@ async fn try_to(runner: &Runner<'_>, at: ActContext<'_>, finding: &Finding) -> R
         }
         FindingKind::LiveIsDisabled { epoch, key, .. } => look_again(runner, at, (*epoch, key), false).await?,
         FindingKind::NotListed { epoch, key, is_held, .. } => look_again(runner, at, (*epoch, key), *is_held).await?,
-        FindingKind::Limit { listed } => send_limit(runner, at, *listed).await?,
         FindingKind::Rule { last_used_at } => {
             table.follow_rules(at, *last_used_at).await?;
         }
         FindingKind::Purge { epoch, key } => return purge(runner, at, *epoch, key).await,
     }
-    disable(runner, at).await
+    settle(runner, at).await
 }
 
 /// The least time between the two answers after which a missing key is gone.
@@ -199,19 +183,33 @@ async fn look_again(
         return Ok(());
     };
     if found.disabled && !is_held {
-        table.act(at, |view, now| view.found_disabled(read, epoch, key, now)).await?;
+        table.act(at, |view, now| view.found_disabled(read, epoch, key, asked_at, now)).await?;
     }
-    table.act(at, |view, _| view.found_again(epoch, key)).await?;
-    if found.disabled {
-        return Ok(());
+    if !found.disabled {
+        note_use(runner, at, &view, epoch, (asked_at, &found)).await?;
     }
-    // A key that may be used stays enabled; the rule then has nothing to do.
-    table.act(at, |view, now| view.disable_again(epoch, key, asked_at, now)).await?;
-    note_use(runner, at, &view, epoch, (asked_at, &found)).await?;
-    if view.grant.live().is_some_and(|live| live.epoch == epoch) {
-        send_limit(runner, at, limit_on(view.programme.settings.basis, &found)).await?;
+    let seen = found.seen(view.programme.settings.basis, asked_at, !found.disabled);
+    take_in(runner, at, (epoch, key), &seen).await
+}
+
+/// Takes in what the provider shows of a key, and tells it what follows from that. Where somebody had set another limit, the report says
+/// so.
+async fn take_in(
+    runner: &Runner<'_>,
+    at: ActContext<'_>,
+    (epoch, key): (Epoch, &KeyHash),
+    seen: &SeenKey,
+) -> Result<()> {
+    let seen = |view: &View, now| {
+        let change = view.seen(epoch, key, seen, now)?;
+        let found = change.audit().and_then(|what| what.to.clone());
+        Ok::<_, Unchanged>((change, found))
+    };
+    let taken = runner.table.act(at, seen).await?;
+    if let ActOutcome::Done(Some(found)) = taken {
+        runner.journal.problem(format!("the limit of the key {key} was {found} at the provider, and is set again"));
     }
-    Ok(())
+    settle(runner, at).await
 }
 
 /// Whether the account still knows a key that the last complete sync listed, so that this 404 is not another account's.
@@ -236,37 +234,6 @@ async fn note_use(
         runner.table.note_reading(&after, at.deadline).await?;
     }
     runner.journal.problems_of(doubt.map(|doubt| format!("of the key {} {doubt}", found.hash)));
-    Ok(())
-}
-
-/// Orders the limit that is wanted now and sends it, or stops a grant that is used up. Where somebody had set
-/// another limit, the report says so.
-async fn send_limit(runner: &Runner<'_>, at: ActContext<'_>, listed: ListedLimit) -> Result<()> {
-    let Some(view) = runner.table.view(at.programme, at.grant).await? else { return Ok(()) };
-    let Some((live, key)) = view.grant.live().and_then(|live| Some((live, live.key.as_ref()?))) else {
-        return Ok(());
-    };
-    runner.table.act(at, |view, now| view.order_limit(listed, now)).await?;
-    let is_of_it = |order: &Order| order.epoch == live.epoch && order.kind == OrderKind::Limit;
-    match Box::pin(runner.orders().carry_out(at, is_of_it)).await {
-        Ok(_) => {}
-        // The next listing shows whether the key exists.
-        Err(NotCarriedOut::NotFound) => bail!("the limit was not sent: the provider does not know the key now"),
-        Err(error) => return Err(error.into()),
-    }
-    let Some(after) = runner.table.get(Grant::key_of(at.programme, at.grant)).await? else { return Ok(()) };
-    let Some(limit) = after.live().filter(|live| live.limit_ordered.is_none()).and_then(|live| live.limit) else {
-        return Ok(());
-    };
-    let found = match listed {
-        ListedLimit::Unlimited => "no limit".to_owned(),
-        ListedLimit::CountedOtherwise => "a limit that was counted otherwise".to_owned(),
-        ListedLimit::Limit(listed) if live.limit.is_none_or(|held| !listed.is_about(held)) => {
-            format!("the limit {listed}")
-        }
-        ListedLimit::Limit(_) | ListedLimit::Unasked => return Ok(()),
-    };
-    runner.journal.problem(format!("the key {key} had {found} at the provider, and has {limit} again"));
     Ok(())
 }
 
@@ -302,12 +269,15 @@ async fn read_late(runner: &Runner<'_>, at: ActContext<'_>, rows: &[&KeyRow]) ->
     Ok(())
 }
 
-/// Carries out the grant's orders to disable. A key that is not found is handled by the listing.
-async fn disable(runner: &Runner<'_>, at: ActContext<'_>) -> Result<()> {
-    match Box::pin(runner.orders().carry_out(at, |order| order.kind == OrderKind::Off)).await {
-        Ok(_) | Err(NotCarriedOut::NotFound | NotCarriedOut::NotFirm) => Ok(()),
+/// Tells the provider what the grant's keys are to hold. A key that is not found is handled by the listing.
+async fn settle(runner: &Runner<'_>, at: ActContext<'_>) -> Result<()> {
+    match Box::pin(runner.settler().settle(at, is_told)).await {
+        Ok(_) | Err(NotSettled::NotFound | NotSettled::InDoubt { .. } | NotSettled::NoGuardrail) => Ok(()),
         Err(error) => {
-            runner.journal.note(|notes| notes.not_disabled.extend([format!("the keys of the grant {}", at.grant)]));
+            let grant = runner.table.get(Grant::key_of(at.programme, at.grant)).await?;
+            if grant.is_some_and(|grant: Grant| grant.may_have_key_to_end()) {
+                runner.journal.note(|notes| notes.not_disabled.extend([format!("the keys of the grant {}", at.grant)]));
+            }
             Err(error.into())
         }
     }
@@ -320,9 +290,9 @@ const PURGED_AT_LEAST: usize = 1;
 
 async fn purge(runner: &Runner<'_>, at: ActContext<'_>, epoch: Epoch, key: &KeyHash) -> Result<()> {
     let Some(view) = runner.table.view(at.programme, at.grant).await? else { return Ok(()) };
-    if view.may_purge(epoch, runner.baseline.began_at, runner.baseline.restored_at, at.now) {
+    if view.may_purge(epoch, runner.baseline.restored_at, at.now) {
         runner.provider.delete_key(key, at.deadline).await?;
-        runner.table.act(at, |view, now| view.purged(epoch, key, now)).await?;
+        runner.table.act(at, |view, _| view.purged(epoch, key)).await?;
         runner.journal.note(|notes| notes.purged.extend([key.clone()]));
     }
     Ok(())

@@ -5,8 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use bursar_core::clock::Clock;
 use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::values::id::DeploymentId;
-use bursar_core::orders::Orders;
 use bursar_core::provider::Provider;
+use bursar_core::settle::Settler;
 use bursar_core::store::{KnownAccount, SyncState, Unreachable};
 
 use serde::{Serialize, Serializer};
@@ -98,8 +98,8 @@ impl<'a> Runner<'a> {
         })
     }
 
-    pub(crate) fn orders(&self) -> Orders<'_> {
-        Orders { table: self.table, provider: self.provider, clock: self.clock }
+    pub(crate) fn settler(&self) -> Settler<'_> {
+        Settler { table: self.table, provider: self.provider, clock: self.clock }
     }
 
     /// The end of the run's own time, after which it can only report.

@@ -104,7 +104,7 @@ fn held_keys(runner: &Runner<'_>, finding: &Finding) -> Vec<HeldKey> {
             let ended = rows.iter().filter(|row| ends.contains(&row.key()));
             ended.map(|row| of_row(HeldAct::Recovery, row)).collect()
         }
-        FindingKind::LiveIsDisabled { epoch, nonce, key, stops: true }
+        FindingKind::LiveIsDisabled { epoch, nonce, key }
         | FindingKind::NotListed { epoch, nonce, key, stops: true, .. } => {
             let name = KeyName {
                 deployment: runner.deployment.clone(),
@@ -115,16 +115,12 @@ fn held_keys(runner: &Runner<'_>, finding: &Finding) -> Vec<HeldKey> {
             };
             vec![HeldKey { act: HeldAct::Stop, name: name.to_string(), key: key.clone() }]
         }
-        FindingKind::LiveIsDisabled { stops: false, .. }
-        | FindingKind::NotListed { stops: false, .. }
-        | FindingKind::ListedAgain { .. }
-        | FindingKind::EnabledAgain { .. }
-        | FindingKind::Limit { .. }
-        | FindingKind::NotRestricted { .. }
+        FindingKind::NotListed { stops: false, .. }
+        | FindingKind::Seen { .. }
+        | FindingKind::NotUnder { .. }
         | FindingKind::End
         | FindingKind::GiveBack
-        | FindingKind::Ordered
-        | FindingKind::LimitSeen { .. }
+        | FindingKind::Due
         | FindingKind::Forsaken
         | FindingKind::GiveBackRest
         | FindingKind::Rule { .. }

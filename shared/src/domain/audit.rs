@@ -101,10 +101,10 @@ crate::named! {
         GuardrailSet = "guardrail set",
         /// An admin changed the models of a tier.
         TierEdited = "tier edited",
-        /// Another limit was sent to the provider for the live key.
-        LimitSent = "another limit was set at the provider",
-        /// The key was put under other rules at the provider.
-        RulesSent = "the key was put under other rules at the provider",
+        /// Another limit than ours was found on the live key, which is set again.
+        LimitFound = "another limit was found at the provider",
+        /// The live key was found not to be under its guardrail, and is put there again.
+        GuardrailLost = "the key was found without its rules at the provider",
         /// Keys that the provider had and the table did not were recorded.
         Recovered = "keys that the provider had were recorded again",
         Purged = "a key was deleted at the provider",

@@ -45,6 +45,11 @@ impl<T> Default for Held<T> {
 }
 
 impl<T: Clone + Eq> Held<T> {
+    /// What was confirmed at once, by the call that made it.
+    pub fn confirmed(value: T, at: Moment) -> Held<T> {
+        Held { confirmed: Some(Confirmed { value, at, is_doubted: false }), in_doubt: Vec::new() }
+    }
+
     /// Notes that a value is sent now. Returns the instant by which the call knows its own note.
     pub fn note(&mut self, value: &T, now: Moment) -> Moment {
         match self.in_doubt.iter_mut().find(|note| note.value == *value) {
@@ -58,14 +63,17 @@ impl<T: Clone + Eq> Held<T> {
     /// Takes in that the provider says a value: in the answer to the call that was noted then, or in a listing. It was asked at `asked`,
     /// and the answer came at `now`. A call whose note is gone says nothing.
     pub fn told(&mut self, value: &T, asked: Moment, own: Option<Moment>, now: Moment) {
-        let may_come = |note: &Note<T>| asked <= note.last + LATE;
+        let may_come = |note: &Note<T>| asked < note.last + LATE;
         self.in_doubt.retain(|note| note.value == *value || may_come(note));
         let is_noted = |own: Moment| self.in_doubt.iter().any(|note| note.value == *value && note.holds(own));
         let is_older = self.confirmed.as_ref().is_some_and(|known| asked < known.at);
         if self.differs(value) || is_older || !own.is_none_or(is_noted) {
             return;
         }
-        self.confirmed = Some(Confirmed { value: value.clone(), at: now, is_doubted: false });
+        // That nothing changed is no news.
+        let known = self.confirmed.take().filter(|known| known.value == *value && own.is_none());
+        let at = known.map_or(now, |known| known.at);
+        self.confirmed = Some(Confirmed { value: value.clone(), at, is_doubted: false });
         self.in_doubt.retain(|note| may_come(note) && own.is_none_or(|own| !note.is_only(own)));
     }
 
@@ -96,6 +104,36 @@ impl<T: Clone + Eq> Held<T> {
         self.confirmed.as_ref().map(|known| &known.value)
     }
 
+    /// Since when the provider holds this value for certain.
+    pub fn since(&self, value: &T) -> Option<Moment> {
+        self.confirmed.as_ref().filter(|_| self.is(value)).map(|known| known.at)
+    }
+
+    /// When this value was sent last, if that may still take effect.
+    pub fn sent(&self, value: &T) -> Option<Moment> {
+        self.in_doubt.iter().find(|note| note.value == *value).map(|note| note.last)
+    }
+
+    /// The values that the provider may hold.
+    pub fn possible(&self) -> impl Iterator<Item = &T> {
+        self.known().into_iter().chain(self.in_doubt.iter().map(|note| &note.value))
+    }
+
+    pub fn may_be(&self, value: &T) -> bool {
+        self.possible().any(|possible| possible == value)
+    }
+
+    /// Whether what was asked for then shows another hand where it is no value that was sent: no call may come any more, and the last
+    /// answer is long past.
+    pub fn is_quiet(&self, asked: Moment) -> bool {
+        let may_come = self.in_doubt.iter().any(|note| asked < note.last + LATE);
+        !may_come && self.confirmed.as_ref().is_some_and(|known| asked >= known.at + LATE)
+    }
+
+    pub fn is_doubted(&self) -> bool {
+        self.confirmed.as_ref().is_some_and(|known| known.is_doubted)
+    }
+
     /// Whether the provider may hold another value than it confirmed.
     pub fn is_in_doubt(&self) -> bool {
         let may_be_other = |note: &Note<T>| Some(&note.value) != self.known();
@@ -107,18 +145,16 @@ impl<T: Clone + Eq> Held<T> {
         self.known().is_some_and(|known| !self.differs(known))
     }
 
-    /// When a value is to be sent; `None` if the provider holds it for certain. One that was sent has so long before somebody else
-    /// sends it; where another value may come after it, it is sent again once that is past.
-    pub fn due(&self, wanted: &T, under_way: SignedDuration) -> Option<Moment> {
+    /// When a value is to be sent; `None` if the provider holds it for certain. Where another that was sent before may come after it, it is
+    /// sent again once that is past.
+    pub fn due(&self, wanted: &T) -> Option<Moment> {
         if self.is(wanted) {
             return None;
         }
-        let (sent, others): (Vec<_>, Vec<_>) = self.in_doubt.iter().partition(|note| note.value == *wanted);
-        let other = others.iter().map(|note| note.last).max();
-        Some(match (sent.first(), other) {
-            (Some(sent), Some(other)) if other <= sent.last => (other + LATE).max(sent.last + under_way),
-            (Some(sent), None) => sent.last + under_way,
-            _ => Moment::MIN,
+        let other = self.in_doubt.iter().filter(|note| note.value != *wanted).map(|note| note.last).max();
+        Some(match (self.sent(wanted), other) {
+            (Some(sent), Some(other)) if other <= sent => other + LATE,
+            _ => Moment::UNIX_EPOCH,
         })
     }
 }
@@ -140,7 +176,7 @@ mod tests {
 
     use super::*;
 
-    const UNDER_WAY: SignedDuration = SignedDuration::from_secs(10);
+    const AT_ONCE: Option<Moment> = Some(Moment::UNIX_EPOCH);
 
     fn at(seconds: i64) -> Moment {
         "2026-02-01T00:00:00Z".parse::<Moment>().unwrap() + seconds.seconds()
@@ -160,16 +196,16 @@ mod tests {
         let mut held = holding(1);
         held.note(&2, at(100));
         assert!(!held.is(&1) && !held.is(&2), "its answer was lost");
-        assert_eq!(held.due(&2, UNDER_WAY), Some(at(110)));
+        assert_eq!(held.due(&2), AT_ONCE);
         let own = held.note(&3, at(120));
-        assert_eq!(held.due(&2, UNDER_WAY), Some(Moment::MIN), "another was sent since");
+        assert_eq!(held.due(&2), AT_ONCE, "another was sent since");
         held.told(&3, at(120), Some(own), at(121));
         assert!(!held.is(&3), "the lost one may come after this answer");
-        assert_eq!(held.due(&3, UNDER_WAY), Some(at(180)));
+        assert_eq!(held.due(&3), Some(at(180)));
         let again = held.note(&3, at(181));
         held.told(&3, at(181), Some(again), at(182));
         assert!(held.is(&3));
-        assert_eq!((held.due(&3, UNDER_WAY), held.known()), (None, Some(&3)));
+        assert_eq!((held.due(&3), held.known()), (None, Some(&3)));
     }
 
     #[test]
@@ -199,7 +235,7 @@ mod tests {
         assert!(held.is(&1), "its note is gone");
         held.doubt();
         assert!(held.is_in_doubt() && held.is_settled());
-        assert_eq!((held.is(&1), held.known(), held.due(&1, UNDER_WAY)), (false, Some(&1), Some(Moment::MIN)));
+        assert_eq!((held.is(&1), held.known(), held.due(&1)), (false, Some(&1), AT_ONCE));
     }
 
     /// What happens at the provider or comes from it, at an instant.
@@ -297,7 +333,7 @@ mod tests {
             }
             // Whatever happened, a few calls that are answered make it certain.
             for _ in 0..4 {
-                let Some(due) = world.held.due(&1, UNDER_WAY) else { break };
+                let Some(due) = world.held.due(&1) else { break };
                 while at(world.now) < due {
                     world.pass(1);
                 }

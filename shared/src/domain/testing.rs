@@ -33,5 +33,5 @@ pub(crate) fn a_grant() -> Grant {
 pub(crate) fn a_view() -> View {
     let programme = a_programme();
     let budget = Budget::new(programme.id.clone(), dollars(100));
-    View { programme, budget, grant: a_grant(), readings: Vec::new() }
+    View { programme, budget, grant: a_grant(), readings: Vec::new(), guardrails: Vec::new() }
 }

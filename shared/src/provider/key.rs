@@ -4,6 +4,8 @@
 use serde::Deserializer;
 use serde_json::value::RawValue;
 
+use crate::domain::grant::{ListedLimit, SeenKey};
+use crate::domain::programme::{Basis, Byok};
 use crate::domain::usage::reading::UsageReport;
 use crate::domain::values::money::{promised, spent};
 use crate::prelude::*;
@@ -77,6 +79,18 @@ impl ProviderKey {
     pub fn counts_in(&self, reset: Reset, include_byok: bool) -> bool {
         let is_counted = self.include_byok_in_limit.is_none_or(|included| included == include_byok);
         self.limit_reset == ListedReset::Known(reset) && is_counted
+    }
+
+    /// Its limit, if that counts on this basis.
+    pub fn limit_on(&self, basis: Basis) -> ListedLimit {
+        match self.limit {
+            _ if !self.counts_in(basis.reset, basis.byok == Byok::Inside) => ListedLimit::CountedOtherwise,
+            limit => limit.map_or(ListedLimit::Unlimited, ListedLimit::Limit),
+        }
+    }
+
+    pub fn seen(&self, basis: Basis, asked: Moment, is_read: bool) -> SeenKey {
+        SeenKey { enabled: !self.disabled, limit: self.limit_on(basis), asked, is_read }
     }
 
     pub fn has_expired(&self, now: Moment) -> bool {

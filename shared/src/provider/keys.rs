@@ -70,10 +70,10 @@ impl Provider {
         self.patch(hash, patch, true, deadline).await
     }
 
-    /// Disables a key. A single answer that it does not exist may be wrong, so the key is gone only if it
-    /// cannot be read either.
+    /// Disables a key in one try. A single answer that it does not exist may be wrong, so the key is gone only if it cannot be read
+    /// either.
     pub async fn disable_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<FoundKey, ProviderError> {
-        let patched = self.patch_key(hash, KeyPatch::disabled(true), deadline).await?;
+        let patched = self.patch_key_once(hash, KeyPatch::disabled(true), deadline).await?;
         if patched.is_some() {
             return Ok(patched);
         }
@@ -85,7 +85,6 @@ impl Provider {
         }
     }
 
-    /// Enables a key in one try: a second could take effect after a later disable of the grant.
     pub async fn enable_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<FoundKey, ProviderError> {
         self.patch_key_once(hash, KeyPatch::disabled(false), deadline).await
     }

@@ -15,9 +15,9 @@ use super::{Notice, Reply};
 use crate::config::{Config, Origin};
 use crate::deadline::Waits;
 use crate::domain::mail::alarm::{Alarm, Cause};
-use crate::orders::Orders;
 use crate::prelude::*;
 use crate::provider::{Provider, ProviderError};
+use crate::settle::Settler;
 
 /// The time left of an event below which no alarm is raised in it, since the answer still has to leave.
 const ENOUGH_TO_TELL: Duration = Duration::from_secs(10);
@@ -62,8 +62,8 @@ impl Site {
         Deadline::of(context).with_waits(self.waits)
     }
 
-    pub fn orders(&self) -> Orders<'_> {
-        Orders { table: &self.table, provider: &self.provider, clock: &self.clock }
+    pub fn settler(&self) -> Settler<'_> {
+        Settler { table: &self.table, provider: &self.provider, clock: &self.clock }
     }
 
     pub fn page(&self, page: &impl Template) -> Reply {

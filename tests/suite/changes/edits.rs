@@ -57,11 +57,11 @@ async fn the_page_says_for_how_many_the_budget_is_enough() {
         let warnings = page.texts("warning").into_iter().filter(|text| text.contains("the account's balance is"));
         warnings.collect::<Vec<_>>()
     };
-    // What Ada may have used under the old limit is counted until it is read.
+    // What a lower cap frees is free the next day.
     for (cap, implied, enough) in [
         ("20", "120.000000", "; enough for 4 of them"),
         ("16", "100.000000", " Budget"),
-        ("25", "150.000000", "; enough for 3 of them"),
+        ("25", "154.000000", "; enough for 2 of them"),
     ] {
         assert_eq!(campus.edit(&admin, &[("cap_usd", cap), ("faculty", "faye@example.edu")]).await.status, 303);
         let page = admin.get(ID).await;

@@ -50,10 +50,10 @@ async fn stored_data_is_there_to_read() {
             {
               "attempt": 1,
               "begun_at": "2026-11-10T09:31:00Z",
-              "disable_owed_since": null,
-              "disabled_at": "2026-11-10T09:33:00Z",
               "key_hash": "<hash>",
               "limit_usd": "20.000000",
+              "may_be_on": false,
+              "off_since": "2026-11-10T09:33:00Z",
               "shown_at": "2026-11-10T09:31:00Z",
               "state": "shown"
             }

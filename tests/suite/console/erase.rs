@@ -113,7 +113,7 @@ async fn a_person_is_found_nowhere_afterwards_and_every_sum_is_as_before() {
     }
     assert_eq!(admin.get(&grant).await.one("grant").get("data-email"), format!("erased-{}", campus.id("canary.old")));
     assert!(!admin.get(&format!("{ACCOUNT}/audit.csv")).await.body.contains(CANARY));
-    let revoke = |view: &View, now| view.revoke(&Actor::Rule, Some(CANARY), now);
+    let revoke = |view: &View, _| view.revoke(&Actor::Rule, Some(CANARY));
     let revoked = campus.table.act(campus.on("canary.old"), revoke).await.unwrap();
     assert_eq!(revoked, ActOutcome::Refused(Unchanged), "no reason is written to it any more");
     student.get("/my").await.expect(303);

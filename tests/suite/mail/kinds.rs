@@ -62,7 +62,7 @@ async fn each_kind_of_mail_reaches_its_reader() {
     let mails = campus.table.mails_about_import(&programme, waiting.import, changes, now, soon()).await.unwrap();
     campus.table.keep_preview(&waiting, b"email", &mails, soon()).await.unwrap();
     campus.settle().await;
-    campus.table.act(campus.on("ada"), |view, now| view.stop(Stopped::Leaked, &Actor::Student, now)).await.unwrap();
+    campus.table.act(campus.on("ada"), |view, _| view.stop(Stopped::Leaked, &Actor::Student)).await.unwrap();
     campus.minutes(3 * 24 * 60);
     campus.run(FunctionName::ThresholdAlerts, json!({"task": "digest"})).await.unwrap();
     campus.sync().await;

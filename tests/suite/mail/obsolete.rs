@@ -1,7 +1,7 @@
 //! Mails that are no longer true or wanted when they would be sent: they are dropped, which is no failure.
 
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{HoldKind, Notice, Rule, Stopped};
+use bursar_core::domain::grant::{HoldKind, Notice, Rule, Stopped, View};
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::values::window::Reset;
 use bursar_core::store::Meta;
@@ -33,7 +33,7 @@ async fn mails_about_a_cap() {
     campus.programme("CS pilot", |_| {}).await;
     spends(&mut campus, &names).await;
     let table = &campus.table;
-    table.act(campus.on("revoked"), |view, now| view.revoke(&Actor::Rule, None, now)).await.unwrap();
+    table.act(campus.on("revoked"), |view, _| view.revoke(&Actor::Rule, None)).await.unwrap();
     let drop = async |name| {
         table.act(campus.on(name), |view, now| view.hold(HoldKind::Dropped, &Actor::Rule, None, now)).await.unwrap();
     };
@@ -73,8 +73,8 @@ async fn notices() {
     for name in ["ada", "bob"] {
         assert_eq!(follow(&campus, name).await, Some(Rule::Announce(Notice::UnusedSoon)));
     }
-    let used_up = campus.table.act(campus.on("ada"), |view, now| view.stop(Stopped::UsedUp, &Actor::Sync, now)).await;
-    used_up.unwrap();
+    let stopped = |view: &View, _| view.stop(Stopped::GoneAtProvider, &Actor::Sync);
+    campus.table.act(campus.on("ada"), stopped).await.unwrap();
     // Of a rule everybody hears who gets no reminders.
     campus.set(|settings| settings.mails.student_mails = false).await;
     campus.table.choose_mails(address("bob").matched(), None, Some(false), soon()).await.unwrap();

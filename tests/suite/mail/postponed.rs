@@ -1,7 +1,8 @@
 //! Rules that wait for their announcement: no key is switched off before the mail about it has been sent for long enough.
 
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{HoldKind, Notice, Rule, SwitchState};
+use bursar_core::domain::grant::{HoldKind, Notice, Rule};
+use bursar_core::domain::held::Held;
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::store::items::Stored;
@@ -93,7 +94,7 @@ async fn an_announcement_counts_by_what_became_of_it() {
     table.record_delivery(&sent, bounced, &[mark], None, campus.clock.now(), soon()).await.unwrap().unwrap();
     // Somebody is released again, and a row has expired.
     let mut released = campus.grant("paused").await;
-    (released.holds.paused, released.attempts[0].switch) = (None, SwitchState::On);
+    (released.holds.paused, released.attempts[0].on) = (None, Held::confirmed(true, campus.clock.now()));
     campus.raw().keep(&released).await;
     let ItemKey { pk, sk } = row(&campus, "gone").await.key().item;
     campus.raw().delete(&pk, &sk).await;

@@ -236,7 +236,8 @@ impl History {
         let residual: Usd = Usd::from_form(report["residual_usd"].as_str().unwrap().trim_start_matches('-')).unwrap();
         assert!(residual < Usd::CENT, "{report}");
         for grant in self.story.table.grants(&self.story.programme).await.unwrap() {
-            assert!(grant.orders().is_empty(), "{:?} of {grant:?}", grant.orders());
+            let view = self.story.table.view(&self.story.programme, &grant.id).await.unwrap().unwrap();
+            assert_eq!(view.calls(self.story.campus.clock.now()), [], "{grant:?}");
         }
         self.story.campus.finish_faulted().await;
     }

@@ -3,7 +3,7 @@
 use bursar_core::clock::Moment;
 use bursar_core::domain::audit::{Act as Entry, Actor, AuditDetail};
 use bursar_core::domain::grant::{
-    AttemptFailure, Grant, HoldKind, KeyRequest, KeyRequestKind, MintedKey, OpenAttempt, OrderKind, Person, Stopped,
+    AttemptFailure, Grant, HoldKind, KeyCall, KeyRequest, KeyRequestKind, MintedKey, OpenAttempt, Person, Stopped, Tell,
 };
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::usage::reading::{DailyUse, Reading};
@@ -49,6 +49,8 @@ listed! {
         Revoke,
         End,
         Recover,
+        /// The disable of the key is noted, as it is before it is sent.
+        Noted,
         Disabled,
         OwnCap,
         Cap,
@@ -141,8 +143,10 @@ impl Start {
             Start::Paused => &[Act::Begin, Act::Record, Act::Read, Act::Pause],
             Start::Dropped => &[Act::Begin, Act::Record, Act::Read, Act::Drop],
             Start::Leaked => &[Act::Begin, Act::Record, Act::Read, Act::Leaked],
-            Start::OffAndRead => &[Act::Begin, Act::Record, Act::Read, Act::Leaked, Act::Disabled, Act::Read],
-            Start::Revoked => &[Act::Begin, Act::Record, Act::Read, Act::Revoke, Act::Disabled],
+            Start::OffAndRead => {
+                &[Act::Begin, Act::Record, Act::Read, Act::Leaked, Act::Noted, Act::Disabled, Act::Read]
+            }
+            Start::Revoked => &[Act::Begin, Act::Record, Act::Read, Act::Revoke, Act::Noted, Act::Disabled],
             Start::Closed => &[Act::Begin, Act::Record, Act::Read, Act::Close],
         };
         let mut seen = seen(table, &grants).await;
@@ -192,6 +196,7 @@ impl Act {
         let at = ActContext { programme: &id, grant: &seen.grant.id, now: now(), deadline: soon() };
         let epoch = seen.grant.epoch;
         let why = Some("a reason");
+        let call = |tell| KeyCall { epoch, key: seen.minted().key, tell, due: now() };
         macro_rules! rule {
             ($rule:expr) => {
                 is_done(&Box::pin(table.act(at, $rule)).await?)
@@ -199,9 +204,8 @@ impl Act {
         }
         Ok(match self {
             Act::LastRead => {
-                let (at, as_of) = (ActContext { now: now() + 20.minutes(), ..at }, now() + 20.minutes());
-                let reading = reading(&seen.grant.id, epoch, 7, as_of);
-                is_done(&table.act(at, |view, _| view.read_for_the_last_time(&reading)).await?)
+                let at = ActContext { now: now() + 20.minutes(), ..at };
+                is_done(&table.act(at, |view, now| view.answered(&call(Tell::Read), now, now, now)).await?)
             }
             Act::Begin => {
                 rule!(|view, now| view.begin(press(KeyRequestKind::Reveal, epoch), nonce(epoch.number() + 1), now))
@@ -219,17 +223,15 @@ impl Act {
             Act::Drop => rule!(|view, now| view.hold(HoldKind::Dropped, &actor, why, now)),
             Act::Return => rule!(|view, now| view.release(HoldKind::Dropped, &actor, now)),
             Act::Disuse => rule!(|view, now| view.hold(HoldKind::Unused, &actor, why, now)),
-            Act::Leaked => rule!(|view, now| view.stop(Stopped::Leaked, &Actor::Student, now)),
-            Act::HandBack => rule!(|view, now| view.hand_back(epoch, now)),
-            Act::Revoke => rule!(|view, now| view.revoke(&actor, why, now)),
+            Act::Leaked => rule!(|view, _| view.stop(Stopped::Leaked, &Actor::Student)),
+            Act::HandBack => rule!(|view, _| view.hand_back(epoch)),
+            Act::Revoke => rule!(|view, _| view.revoke(&actor, why)),
             Act::End => rule!(|view, now| view.end(&Actor::Rule, now)),
             Act::Recover => rule!(|view, now| view.found_gone(seen.grant.version, epoch, &seen.minted().key, now)),
             Act::Disabled => {
-                let Some(order) = seen.grant.orders().into_iter().find(|order| order.kind == OrderKind::Off) else {
-                    return Ok(false);
-                };
-                rule!(|view, now| view.confirmed(&order, now))
+                rule!(|view, now| view.answered(&call(Tell::Off), now, now, now))
             }
+            Act::Noted => rule!(|view, now| view.noting(&call(Tell::Off), now)),
             Act::OwnCap => rule!(|view, now| view.set_cap(Some(Usd::from_dollars(50)), &actor, why, now)),
             Act::Cap => {
                 let edit = seen.edit(|settings| settings.allowance.cap = Usd::from_dollars(30));

@@ -43,7 +43,7 @@ async fn a_key_that_is_gone_stops_its_grant_once_that_is_sure() {
     campus.spend("ben", "0.0001");
     complete(&campus).await;
     // A key younger than the run does not count as missing.
-    campus.minutes(1);
+    campus.minutes(2);
     campus.provider().disable(&campus.key("ada").hash).unwrap();
     campus.provider().delete(&campus.key("ben").hash).unwrap();
     assert_eq!(complete(&campus).await["keys_missing"], 1);
@@ -69,7 +69,7 @@ async fn a_key_that_is_gone_stops_its_grant_once_that_is_sure() {
 #[tokio::test]
 async fn a_key_that_is_replaced_meanwhile_is_left_alone() {
     let campus = quiet(&["ada", "ben"]).await;
-    campus.minutes(1);
+    campus.minutes(2);
     for (name, is_gone) in [("ada", false), ("ben", true)] {
         let old = campus.key(name).hash;
         if is_gone {
@@ -110,13 +110,14 @@ async fn a_limit_that_is_not_as_it_should_be_is_sent() {
     ];
     let right = campus.key("ada");
     for drift in drifts {
+        campus.minutes(2);
         campus.provider().change_by_hand(&right.hash, &drift).unwrap();
-        // What the answer does not confirm is a problem, and what was mended is said.
+        // What was found is said, also where it cannot be mended.
         let rule = campus.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Fault::Status(400));
         let report = campus.sync().await;
-        assert!(problems(&report).contains(campus.id("ada").as_str()), "{drift}: {report}");
+        assert!(problems(&report).contains(&right.hash), "{drift}: {report}");
         campus.gate.lift(rule);
-        assert!(problems(&complete(&campus).await).contains(&right.hash), "{drift}");
+        complete(&campus).await;
         let now = campus.key("ada");
         assert_eq!(
             (now.limit, now.limit_reset, now.include_byok_in_limit),
@@ -124,7 +125,7 @@ async fn a_limit_that_is_not_as_it_should_be_is_sent() {
             "{drift}"
         );
     }
-    // Late use of a retired key comes off it until the window turns, and a key with nothing left is stopped.
+    // Late use of a retired key comes off it until the window turns, and of nothing a cent is left.
     for (name, dollars) in [("ada", "5"), ("ben", "19.995")] {
         let old = campus.key(name).hash;
         campus.replace(name).await;
@@ -132,8 +133,7 @@ async fn a_limit_that_is_not_as_it_should_be_is_sent() {
     }
     complete(&campus).await;
     assert_eq!(campus.key("ada").limit, Some(Nano::usd(15)));
-    assert_eq!(campus.grant("ben").await.state, GrantState::Stopped { why: Stopped::UsedUp });
-    assert_eq!(campus.enabled(), ["ada"]);
+    assert_eq!(campus.key("ben").limit, Some(Nano::micros(10_000)));
     let raised = Some(Usd::from_dollars(30));
     campus.table.act(campus.on("ada"), |view, now| view.set_cap(raised, &Actor::Rule, None, now)).await.unwrap();
     for (hours, dollars) in [(1, 25), (23, 30)] {

@@ -22,7 +22,7 @@ async fn counted(campus: &Campus) -> [Usd; 2] {
     let settings = &seen.programmes.values().next().unwrap().settings;
     let reservations = seen.grants.values().map(|grant| {
         let readings = seen.readings_of(grant);
-        Reservation { grant, readings: &readings, settings, read_until: Some(now) }.cost(now)
+        Reservation { grant, readings: &readings, settings }.cost(now)
     });
     [seen.budgets.values().next().unwrap().reserved, reservations.sum()]
 }
@@ -152,7 +152,7 @@ async fn a_window_that_is_over_is_given_back_once() {
     assert_eq!(campus.reserved().await, before - Usd::from_dollars(25));
     // A late act takes out no more than is in.
     let late = ActContext { now: yesterday, ..campus.on("ada") };
-    campus.table.act(late, |view, now| view.revoke(&Actor::Rule, None, now)).await.unwrap();
+    campus.table.act(late, |view, _| view.revoke(&Actor::Rule, None)).await.unwrap();
     let [counter, sum] = counted(&campus).await;
     assert_eq!(counter, sum);
     campus.finish().await;

@@ -2,7 +2,7 @@
 //! resume after disuse, and ask for a larger cap. Making and replacing keys is left to [`reveal`](super::reveal).
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
-use bursar_core::domain::grant::{Order, Reading};
+use bursar_core::domain::grant::{KeyCall, Reading};
 use bursar_core::web::form::{self, LONGEST_REASON};
 use jiff::SignedDuration;
 
@@ -60,7 +60,7 @@ pub(crate) async fn leaked(form: KeyForm) -> Answer {
     let at = form.at();
     let epoch = form.epoch().unwrap_or(view.grant.epoch);
     let was_reported = matches!(view.grant.state, GrantState::Stopped { why: Stopped::Leaked });
-    let grant = match site.table.act(at, |view, now| view.report_leaked(epoch, now)).await? {
+    let grant = match site.table.act(at, |view, _| view.report_leaked(epoch)).await? {
         ActOutcome::Done(grant) => grant,
         ActOutcome::Refused(_) if was_reported => view.grant.clone(),
         // Another attempt has replaced the key of this page, which ended that key.
@@ -70,14 +70,10 @@ pub(crate) async fn leaked(form: KeyForm) -> Answer {
         }
         ActOutcome::NoSuchGrant => return Err(AppError::not_found()),
     };
-    for order in grant.orders_off() {
-        let sent = site.orders().carry_out(at, |meant| *meant == order).await;
-        if let Err(error) = sent {
-            tracing::warn!(%error, "the disable of a leaked key is still ordered");
-            continue;
-        }
+    match site.settler().settle(at, |call: &KeyCall| call.tell == Tell::Off).await {
         // A final reading taken now spares the next claim one.
-        read_and_note(site, view, &order, *deadline).await;
+        Ok(_) => read_and_note(site, view, grant.last_shown(), *deadline).await,
+        Err(error) => tracing::warn!(%error, "the disable of a leaked key is left to the work"),
     }
     Ok(site.done(MY, &Notice::KeyLeaked))
 }
@@ -89,8 +85,8 @@ pub(crate) async fn hand_back(form: KeyForm) -> Answer {
     let at = form.at();
     let epoch = form.epoch().unwrap_or(view.grant.epoch);
     let was_returned = matches!(view.grant.state, GrantState::Stopped { why: Stopped::Returned });
-    match site.table.act(at, |view, now| view.hand_back(epoch, now)).await? {
-        ActOutcome::Done(_) => site.orders().now_or_later(at).await,
+    match site.table.act(at, |view, _| view.hand_back(epoch)).await? {
+        ActOutcome::Done(_) => site.settler().settle_or_leave(at).await,
         ActOutcome::Refused(_) if was_returned => {}
         // Another attempt has replaced the key of this page, which ended that key.
         ActOutcome::Refused(_) if epoch < view.grant.epoch => {}
@@ -140,10 +136,10 @@ pub(crate) async fn resume(form: KeyForm) -> Answer {
         ActOutcome::NoSuchGrant => return Err(AppError::not_found()),
     }
     // A limit that has changed meanwhile is sent before the enable.
-    match site.orders().carry_out(at, |order| order.kind != OrderKind::Read).await {
+    match site.settler().settle(at, |call| call.tell != Tell::Read).await {
         Ok(_) => Ok(site.done(MY, &Notice::KeyResumed)),
-        Err(NotCarriedOut::Table(error)) => Err(error.into()),
-        Err(NotCarriedOut::Provider(error)) => Err(AppError::provider(&error, NOT_ON_YET)),
+        Err(NotSettled::Table(error)) => Err(error.into()),
+        Err(NotSettled::Provider(error)) => Err(AppError::provider(&error, NOT_ON_YET)),
         Err(_) => Err(AppError::later(NOT_ON_YET)),
     }
 }
@@ -215,9 +211,10 @@ pub(super) async fn read(
     })
 }
 
-pub(super) async fn read_and_note(site: &Site, view: &View, order: &Order, deadline: Deadline) {
-    let Some(attempt) = view.grant.attempt(order.epoch) else { return };
-    if let Ok(KeyLookup::Reading(reading)) = read(site, view, attempt, &order.key, deadline).await
+async fn read_and_note(site: &Site, view: &View, epoch: Epoch, deadline: Deadline) {
+    let key = view.grant.attempt(epoch).and_then(|of| Some((of, of.key.as_ref()?)));
+    let Some((attempt, key)) = key else { return };
+    if let Ok(KeyLookup::Reading(reading)) = read(site, view, attempt, key, deadline).await
         && let Err(error) = site.table.note_reading(&reading, deadline).await
     {
         tracing::warn!(%error, "a reading could not be written");

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bursar_core::domain::grant::{
-    AttemptFailure, AttemptState, BETWEEN_LOOKS, KeyGuardrail, MintedKey, OpenAttempt, Order, RecordRefused,
+    AttemptFailure, AttemptState, BETWEEN_LOOKS, KeyCall, KeyGuardrail, MintedKey, OpenAttempt, RecordRefused,
 };
 use bursar_core::domain::programme::Byok;
 use bursar_core::domain::values::id::{DeploymentId, KeyName};
@@ -73,7 +73,7 @@ async fn press(form: &KeyForm, kind: KeyRequestKind) -> Answer {
         let sentence = "The form was incomplete. Press the button again, here.";
         return Err(my::refused(site, visitor, *now, sentence).await);
     };
-    if NextGuardrail::of(&site.table, view).await? == NextGuardrail::NotConfirmed {
+    if view.next_guardrail() == NextGuardrail::NotConfirmed {
         return Err(being_prepared());
     }
     let meta = site.table.meta(*now).await?;
@@ -109,17 +109,10 @@ impl Claim<'_> {
             ActOutcome::NoSuchGrant => return Err(no_grant()),
         };
         match refused {
-            BeginRefused::TermsNotAccepted => return Err(self.ask_for_terms(request).await),
-            BeginRefused::AlreadyShown => return Err(self.offer_to_replace(&refused).await),
-            // An enable of the old key that is still ordered is taken back. Its writer does not retry then, but a
-            // call under way may still take effect for some seconds.
-            BeginRefused::EnableUnderWay { until: None } => {
-                self.site.table.act(self.at, View::take_enable_back).await?;
-                self.site.orders().now_or_later(self.at).await;
-            }
-            _ => {}
+            BeginRefused::TermsNotAccepted => Err(self.ask_for_terms(request).await),
+            BeginRefused::AlreadyShown => Err(self.offer_to_replace(&refused).await),
+            _ => Err(self.begin_refused(&refused)),
         }
-        Err(self.begin_refused(&refused))
     }
 
     fn begin_refused(&self, refused: &BeginRefused) -> AppError {
@@ -148,7 +141,7 @@ impl Claim<'_> {
     async fn make(&self, begun: &OpenAttempt) -> Result<Reply, FailedAttempt> {
         self.retire(begun).await?;
         let view = self.view().await?;
-        let guardrail = match NextGuardrail::of(&self.site.table, &view).await? {
+        let guardrail = match view.next_guardrail() {
             NextGuardrail::None => None,
             NextGuardrail::Confirmed { of, confirmed } => Some((of, confirmed)),
             NextGuardrail::NotConfirmed => return Err(being_prepared().into()),
@@ -170,34 +163,41 @@ impl Claim<'_> {
         }))
     }
 
-    /// Step 2: disables every key of older epochs and records its final usage. One that is gone has neither.
+    /// Step 2: disables the keys that were shown before, and records their final usage. One that is gone has neither.
     async fn retire(&self, begun: &OpenAttempt) -> Result<(), AppError> {
         let patience = self.at.deadline.earlier_by(ENOUGH_TO_MINT);
+        let older = |of: &&Attempt| of.epoch < begun.epoch && of.state == AttemptState::Shown && of.gone.is_none();
+        let shown: Vec<Epoch> = self.form.view.grant.attempts.iter().filter(older).map(|of| of.epoch).collect();
+        if shown.is_empty() {
+            return Ok(());
+        }
+        let is_off = |call: &KeyCall| call.tell == Tell::Off && shown.contains(&call.epoch);
+        let settled = self.site.settler().settle_until(self.at, patience, is_off).await;
+        let missed = match settled {
+            Ok(_) => false,
+            Err(NotSettled::NotFound) => true,
+            Err(NotSettled::Provider(error)) => return Err(not_retired(&error)),
+            Err(NotSettled::Table(error)) => return Err(error.into()),
+            Err(NotSettled::NoTime | NotSettled::NoGuardrail) => return Err(too_late()),
+            Err(NotSettled::InDoubt { until }) => {
+                return Err(self.begin_refused(&BeginRefused::EnableUnderWay { until }));
+            }
+        };
         let view = self.view().await?;
-        for old in view.grant.attempts.iter().filter(|attempt| attempt.epoch < begun.epoch) {
-            self.retire_one(&view, old, patience).await?;
+        for old in view.grant.attempts.iter().filter(older) {
+            if missed && old.is_missing() {
+                self.accept_missing_key(old, patience).await?;
+            } else {
+                self.read_finally(&view, old, patience).await?;
+            }
         }
         Ok(())
     }
 
-    async fn retire_one(&self, view: &View, old: &Attempt, patience: Deadline) -> Result<(), AppError> {
-        let Some(key) = old.key.as_ref().filter(|_| old.gone.is_none()) else { return Ok(()) };
-        if let Some(off) = view.grant.orders_off().find(|order| order.epoch == old.epoch) {
-            match self.site.orders().carry_out_one(self.at, &off, patience).await {
-                Ok(()) => {}
-                Err(NotCarriedOut::NotFound) => return self.accept_missing_key(old, patience).await,
-                Err(NotCarriedOut::Provider(error)) => return Err(not_retired(&error)),
-                Err(NotCarriedOut::Table(error)) => return Err(error.into()),
-                Err(NotCarriedOut::NoTime) => return Err(too_late()),
-                Err(NotCarriedOut::NotFirm | NotCarriedOut::Overtaken | NotCarriedOut::NotConfirmed) => {
-                    return Err(self.begin_refused(&BeginRefused::EnableUnderWay { until: None }));
-                }
-            }
-        }
-        // A key that was never shown cannot have been used.
-        if old.state != AttemptState::Shown || is_read_for_the_last_time(view, old, self.at) {
+    async fn read_finally(&self, view: &View, old: &Attempt, patience: Deadline) -> Result<(), AppError> {
+        let Some(key) = old.key.as_ref().filter(|_| !is_read_for_the_last_time(view, old, self.at)) else {
             return Ok(());
-        }
+        };
         match read(self.site, view, old, key, patience).await.map_err(|error| not_read(&error))? {
             KeyLookup::Reading(reading) => {
                 self.site.table.note_reading(&reading, self.at.deadline).await?;
@@ -312,19 +312,16 @@ impl Claim<'_> {
         Err(FailedAttempt { how: AttemptFailure::Lost, key: Some(minted.key), error })
     }
 
-    /// Ends the attempt in the table. For a key that was made this orders a disable, which is sent at once
-    /// where possible.
+    /// Ends the attempt in the table. A key that was made is disabled at once where possible.
     async fn give_up(&self, begun: &OpenAttempt, how: AttemptFailure, key: Option<&KeyHash>, why: String) {
         match self.site.table.act(self.at, |view, now| view.give_up(begun, how, key, &why, now)).await {
-            Ok(ActOutcome::Done(grant)) => {
-                let is_own = |order: &Order| order.kind == OrderKind::Off && Some(&order.key) == key;
-                if grant.orders().iter().any(is_own)
-                    && let Err(error) = self.site.orders().carry_out(self.at, is_own).await
-                {
-                    tracing::warn!(%error, "the disable of a key that nobody was shown is still ordered");
+            Ok(ActOutcome::Done(_)) if key.is_some() => {
+                let is_own = |call: &KeyCall| call.tell == Tell::Off && Some(&call.key) == key;
+                if let Err(error) = self.site.settler().settle(self.at, is_own).await {
+                    tracing::warn!(%error, "the disable of a key that nobody was shown is left to the work");
                 }
             }
-            Ok(ActOutcome::Refused(_) | ActOutcome::NoSuchGrant) => {}
+            Ok(_) => {}
             Err(error) => tracing::error!(%error, "an attempt was not given up; its lease runs out"),
         }
     }
@@ -346,7 +343,7 @@ impl Claim<'_> {
 
 /// Whether an old key's usage is final: it was read after the disable, or its window is over.
 fn is_read_for_the_last_time(view: &View, old: &Attempt, at: ActContext<'_>) -> bool {
-    let SwitchState::Off { at: disabled } = old.switch else { return false };
+    let Some(disabled) = old.on.since(&false) else { return false };
     let reset = view.programme.settings.basis.reset;
     let is_past = reset.window_at(disabled) < reset.window_at(at.now);
     is_past || view.readings.iter().any(|reading| reading.epoch == old.epoch && reading.as_of >= disabled)

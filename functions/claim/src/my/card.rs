@@ -142,7 +142,7 @@ fn offers(view: &View, kind: KeyRequestKind, may_begin: bool, now: Moment) -> Of
         reveal: may_begin && kind == KeyRequestKind::Reveal,
         replace: may_begin && kind == KeyRequestKind::Replace,
         has_key: is_live,
-        leaked: view.report_leaked(view.grant.epoch, now).is_ok(),
+        leaked: view.report_leaked(view.grant.epoch).is_ok(),
         refresh: view.grant.live().is_some_and(|live| live.key.is_some()),
         hand_back: is_live && view.grant.holds.is_empty() && !view.programme.is_over(now),
         resume: !is_held_otherwise && view.release(HoldKind::Unused, &Actor::Student, now).is_ok(),

@@ -136,20 +136,15 @@ fn holds(view: &View) -> Vec<Value> {
 }
 
 fn attempt(attempt: &Attempt) -> Value {
-    let (owed, done) = match attempt.switch {
-        SwitchState::On | SwitchState::OnOrdered { .. } => (None, None),
-        SwitchState::OffOrdered { since } => (Some(*since), None),
-        SwitchState::Off { at } => (None, Some(*at)),
-    };
     json!({
         "attempt": attempt.epoch.number(),
         "state": attempt.state,
         "begun_at": *attempt.begun_at,
         "shown_at": attempt.shown_at.as_deref(),
         "key_hash": attempt.key,
-        "limit_usd": attempt.limit.map(|limit| limit.to_string()),
-        "disable_owed_since": owed,
-        "disabled_at": done,
+        "limit_usd": attempt.limit.known().map(ToString::to_string),
+        "may_be_on": attempt.gone.is_none() && attempt.on.may_be(&true),
+        "off_since": attempt.on.since(&false).as_deref(),
     })
 }
 

@@ -148,8 +148,8 @@ impl Obstacle {
         let request = KeyRequest { kind: kind_of_request(view), epoch: view.grant.epoch, terms: settings.terms_hash() };
         let is_prepared = rules.next != NextGuardrail::NotConfirmed;
         match view.begin(request, Nonce::random(), now) {
-            // A request takes this enable back, so it is no obstacle.
-            Err(BeginRefused::EnableUnderWay { until: None }) => None,
+            // It passes by itself within moments.
+            Err(BeginRefused::EnableUnderWay { .. }) => None,
             Err(refused) => Some(Obstacle::Begin(refused)),
             Ok(_) => (!is_prepared).then_some(Obstacle::BeingPrepared),
         }

@@ -1,6 +1,5 @@
 //! What a key may call, as the provider has confirmed it, and whether the grant's next key can be put under its guardrail.
 
-use bursar_core::domain::grant::KeyGuardrail;
 use bursar_core::store::Table;
 
 use crate::prelude::*;
@@ -16,49 +15,25 @@ pub(crate) struct KeyRules {
     pub(crate) next: NextGuardrail,
 }
 
-/// The guardrail that the next key is put under before it is shown.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) enum NextGuardrail {
-    #[default]
-    None,
-    Confirmed {
-        of: GuardrailOwner,
-        confirmed: ConfirmedRules,
-    },
-    /// The provider has not confirmed any rules of it yet, so no key is made.
-    NotConfirmed,
-}
-
 impl KeyRules {
     pub(crate) async fn of(table: &Table, view: &View) -> Result<KeyRules, StoreError> {
-        let next = NextGuardrail::of(table, view).await?;
+        let next = view.next_guardrail();
         let Some((live, wanted)) = view.grant.live().zip(view.guardrail_wanted()) else {
             return Ok(KeyRules { next, ..KeyRules::default() });
         };
-        let owner = |under: &KeyGuardrail| GuardrailOwner { group: under.group.clone(), ..wanted.clone() };
-        let guardrail = match live.guardrail.as_ref().map(owner) {
-            Some(owner) => table.get(Guardrail::key_of(&owner)).await?,
-            None => None,
-        };
+        let under = live.guardrail.known();
+        let guardrail =
+            under.and_then(|under| view.guardrail(&GuardrailOwner { group: under.group.clone(), ..wanted.clone() }));
         let rules = view.programme.settings.rules.of(view.grant.group.as_deref()).resolved(&table.tiers().await?);
-        let is_right = guardrail.as_ref().is_some_and(|known| known.of == wanted && known.rules.is(&rules));
-        let confirmed = guardrail.and_then(|known| known.confirmed());
+        let is_right = guardrail.is_some_and(|known| known.of == wanted && known.rules.is(&rules));
         // One that was made again holds no key that was under the former one.
-        let confirmed = confirmed.filter(|known| live.guardrail.as_ref().is_some_and(|under| under.id == known.id));
+        let is_it = |known: &ConfirmedRules| under.is_some_and(|under| under.id == known.id);
+        let confirmed = guardrail.and_then(Guardrail::confirmed).filter(is_it);
+        let is_settled = under.is_some_and(|under| live.guardrail.is(under));
         Ok(KeyRules {
-            is_changing: !is_right || confirmed.is_none() || live.rules_ordered.is_some(),
+            is_changing: !is_right || confirmed.is_none() || !is_settled,
             confirmed: confirmed.map(|known| known.rules).unwrap_or_default(),
             next,
-        })
-    }
-}
-
-impl NextGuardrail {
-    pub(crate) async fn of(table: &Table, view: &View) -> Result<NextGuardrail, StoreError> {
-        let Some(of) = view.guardrail_of_next_key() else { return Ok(NextGuardrail::None) };
-        Ok(match table.get(Guardrail::key_of(&of)).await?.and_then(|known| known.confirmed()) {
-            Some(confirmed) => NextGuardrail::Confirmed { of, confirmed },
-            None => NextGuardrail::NotConfirmed,
         })
     }
 }

@@ -56,18 +56,15 @@ pub(crate) fn state(view: &View, obstacle: Option<&Obstacle>, now: Moment) -> St
         GrantState::Minting { .. } => why()
             .unwrap_or("The last attempt to make your key was cut short. Nothing was spent; press again.".to_owned()),
         GrantState::Live { .. } => live(view, now),
-        GrantState::Stopped { why: Stopped::UsedUp } if used_up(view, now).is_some() => {
-            why().unwrap_or_default() + ask_below(view, now)
-        }
         GrantState::Stopped { why: stopped } => {
-            let is_ordered = grant.orders_off().next().is_some();
+            let may_be_on = grant.may_have_key_to_end();
             let next = obstacle.map(|obstacle| no_new_key(obstacle, term));
             let next = next.unwrap_or("Get a new one: it has what is left of your cap.".to_owned());
             match stopped {
                 Stopped::TooOld => {
                     format!("Your key was ended{}, because it had become too old. {next}", off_since(view))
                 }
-                _ => format!("{} {next}", stopped_because(*stopped, is_ordered)),
+                _ => format!("{} {next}", stopped_because(*stopped, may_be_on)),
             }
         }
     }
@@ -104,7 +101,7 @@ fn live(view: &View, now: Moment) -> String {
         let refused = "Requests with your key are refused until there is more.";
         return format!("{} {refused}{}", why_not(&used_up, term), ask_below(view, now));
     }
-    if view.grant.orders().iter().any(|order| order.kind == OrderKind::On) {
+    if view.grant.live().is_some_and(|live| !live.on.is(&true)) {
         return "Your key is being switched on again at OpenRouter, which may take a few minutes.".to_owned();
     }
     let shown = view.grant.live().and_then(|live| live.shown_at).map(|shown| column_time(shown, term.zone()));
@@ -137,22 +134,16 @@ fn endings(view: &View, now: Moment) -> String {
 
 /// The time since which the last key is off.
 fn off_since(view: &View) -> String {
-    let last = view.grant.attempts.iter().rev().find(|attempt| attempt.shown_at.is_some());
-    let since = last.and_then(|attempt| match attempt.switch {
-        SwitchState::OffOrdered { since } => Some(since),
-        SwitchState::Off { at } => Some(at),
-        SwitchState::On | SwitchState::OnOrdered { .. } => None,
-    });
+    let since = view.grant.newest_shown().and_then(|last| last.on.since(&false).or(last.on.sent(&false)));
     since.map_or(String::new(), |since| format!(" on {}", column_time(since, view.programme.settings.term.zone())))
 }
 
-fn stopped_because(stopped: Stopped, is_ordered: bool) -> &'static str {
+fn stopped_because(stopped: Stopped, may_be_on: bool) -> &'static str {
     match stopped {
-        Stopped::Leaked if is_ordered => {
+        Stopped::Leaked if may_be_on => {
             "You reported your key as leaked. OpenRouter has not confirmed yet that it is off; Bursar tries again every minute."
         }
         Stopped::Leaked => "You reported your key as leaked, and it was ended.",
-        Stopped::UsedUp => "Your key was ended because your cap was used up.",
         Stopped::TooOld => "Your key was ended because it had become too old.",
         Stopped::ReplacementFailed => {
             "Your old key was ended, and the last attempt to make a new one failed. No money was lost."

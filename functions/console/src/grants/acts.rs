@@ -1,8 +1,8 @@
 //! The acts of people with a role on one grant. The table is written first and the provider called after it
 //! in the same request; failed calls are repeated by the work of each minute.
 
-use bursar_core::domain::grant::{ChangeRefused, GrantState, Hold, OrderKind, ShownState, Unchanged, View};
-use bursar_core::orders::NotCarriedOut;
+use bursar_core::domain::grant::{ChangeRefused, GrantState, Hold, ShownState, Tell, Unchanged, View};
+use bursar_core::settle::NotSettled;
 use bursar_core::store::{ActOutcome, Enrolment};
 use bursar_core::web::form::LONGEST_REASON;
 
@@ -78,7 +78,7 @@ impl GrantRequest<'_> {
             ActOutcome::Done(_) | ActOutcome::Refused(ChangeRefused::Unchanged) => {}
             ActOutcome::Refused(_) => return Err(over()),
         }
-        self.site.orders().now_or_later(self.at).await;
+        self.site.settler().settle_or_leave(self.at).await;
         Ok(Notice::Paused)
     }
 
@@ -117,13 +117,13 @@ impl GrantRequest<'_> {
         if self.view.grant.state != GrantState::Revoked && self.post.fields.filled("confirm").is_none() {
             return Ok(None);
         }
-        let revoke = |view: &View, now| view.revoke(self.by, reason.as_deref(), now);
+        let revoke = |view: &View, _| view.revoke(self.by, reason.as_deref());
         let notice = match self.site.table.act(self.at, revoke).await? {
             ActOutcome::NoSuchGrant => return Err(AppError::not_found()),
             ActOutcome::Done(_) => Notice::Revoked,
             ActOutcome::Refused(Unchanged) => Notice::Already,
         };
-        self.site.orders().now_or_later(self.at).await;
+        self.site.settler().settle_or_leave(self.at).await;
         Ok(Some(notice))
     }
 
@@ -172,7 +172,7 @@ impl GrantRequest<'_> {
                 Err(self.refused(StatusCode::CONFLICT, forms).await)
             }
             ActOutcome::Done(_) | ActOutcome::Refused(ChangeRefused::Unchanged) => {
-                self.site.orders().now_or_later(self.at).await;
+                self.site.settler().settle_or_leave(self.at).await;
                 let allowance = &self.view.programme.settings.allowance;
                 let cap = cap.unwrap_or_else(|| allowance.cap_of(self.view.grant.group.as_deref()));
                 Ok(Notice::CapSet { cap })
@@ -222,7 +222,7 @@ impl GrantRequest<'_> {
                     }
                     ActOutcome::Refused(_) => Err(decided()),
                     ActOutcome::Done(_) => {
-                        self.site.orders().now_or_later(self.at).await;
+                        self.site.settler().settle_or_leave(self.at).await;
                         Ok(Notice::CapSet { cap })
                     }
                 }
@@ -327,12 +327,10 @@ impl GrantRequest<'_> {
     async fn enable(&self) -> Result<Notice, AppError> {
         let why = "The student is resumed here, but OpenRouter has not switched the key on yet. It is asked again each minute; you need do nothing more.";
         // A limit that has changed meanwhile is sent before the enable.
-        match self.site.orders().carry_out(self.at, |order| order.kind != OrderKind::Read).await {
+        match self.site.settler().settle(self.at, |call| call.tell != Tell::Read).await {
             Ok(_) => Ok(Notice::Resumed),
-            Err(NotCarriedOut::Table(error)) => Err(error.into()),
-            Err(NotCarriedOut::Provider(error)) => {
-                Err(AppError::refused(StatusCode::BAD_GATEWAY, why).caused_by(&error))
-            }
+            Err(NotSettled::Table(error)) => Err(error.into()),
+            Err(NotSettled::Provider(error)) => Err(AppError::refused(StatusCode::BAD_GATEWAY, why).caused_by(&error)),
             Err(error) => Err(AppError::refused(StatusCode::BAD_GATEWAY, why).because(error.to_string())),
         }
     }

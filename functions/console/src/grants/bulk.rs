@@ -274,7 +274,7 @@ pub(crate) async fn act_on(
         }
         GrantAct::Resume => table.act(at, |view, now| view.release(paused, by, now)).await?.refusal(),
         GrantAct::Revoke { reason } => {
-            table.act(at, |view, now| view.revoke(by, reason.as_deref(), now)).await?;
+            table.act(at, |view, _| view.revoke(by, reason.as_deref())).await?;
             None
         }
         GrantAct::Cap { cap, reason } => {

@@ -1,7 +1,7 @@
 //! The page of one grant: its state, its history with who acted, and the forms for further acts.
 
 use bursar_core::domain::audit::Entry;
-use bursar_core::domain::grant::{ChangeRefused, KeyAbsence, Spending, SwitchState, View};
+use bursar_core::domain::grant::{ChangeRefused, KeyAbsence, Spending, View};
 
 use super::acts::ActForms;
 use super::list;
@@ -110,13 +110,13 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
         let in_window = reading.map(|reading| reading.used.in_window(basis, now)).unwrap_or_default();
         let left = |limit: Usd| (limit, (limit - in_window).or_zero());
         KeyLine {
-            limit: attempt.limit.filter(|_| grant.live() == Some(attempt)).map(left),
+            limit: attempt.limit.known().filter(|_| grant.live() == Some(attempt)).copied().map(left),
             state: match attempt.gone {
-                _ if grant.live() == Some(attempt) => match attempt.switch {
-                    SwitchState::On => "in use",
-                    SwitchState::OffOrdered { .. } => "paused, and still to be switched off",
-                    SwitchState::Off { .. } => "paused",
-                    SwitchState::OnOrdered { .. } => "still to be switched on",
+                _ if grant.live() == Some(attempt) => match (grant.usable().is_some(), attempt.on.is(&true)) {
+                    (true, true) => "in use",
+                    (true, false) => "still to be switched on",
+                    (false, _) if attempt.on.is(&false) => "paused",
+                    (false, _) => "paused, and still to be switched off",
                 },
                 None => "replaced or ended",
                 Some(KeyAbsence::Missing) => "not at OpenRouter any more",

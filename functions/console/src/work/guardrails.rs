@@ -4,7 +4,7 @@
 use anyhow::Result;
 use bursar_core::domain::mail::alarm::Cause;
 use bursar_core::domain::programme::guardrail::{Guardrail, GuardrailOwner, RulesRefusal};
-use bursar_core::orders::{ENOUGH_FOR_ONE, RulesTold};
+use bursar_core::settle::{ENOUGH_FOR_ONE, RulesTold};
 
 use super::jobs::AGAIN_AFTER;
 use crate::prelude::*;
@@ -63,7 +63,7 @@ async fn tell(site: &Site, of: &RulesSource, is_saved: bool, deadline: Deadline)
                 told.are_right &= guardrail.rules.is(&rules);
                 continue;
             }
-            let outcome = site.orders().tell_rules(&guardrail, &rules, deadline).await?;
+            let outcome = site.settler().tell_rules(&guardrail, &rules, deadline).await?;
             told.are_right &= matches!(outcome, RulesTold::Confirmed);
             match outcome {
                 RulesTold::Confirmed => told.confirmed += 1,

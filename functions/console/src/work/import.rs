@@ -105,16 +105,16 @@ pub(crate) async fn apply(
                 None
             }
             Step::Describe { grant, to } => table.describe(at(grant), to, by.actor).await?.refusal(),
-            // A repeated step follows up what its first runner left: it may have died before it sent the orders.
+            // A repeated step follows up what its first runner left: it may have died before it told the provider.
             Step::Move { grant, group } => {
                 let moved = table.act(at(grant), |view, now| view.move_to(group.as_deref(), by.actor, now)).await?;
-                site.orders().now_or_later(at(grant)).await;
+                site.settler().settle_or_leave(at(grant)).await;
                 moved.refusal()
             }
             Step::Drop { grant } => {
                 let why = Some("not on the roster");
                 table.act(at(grant), |view, now| view.hold(HoldKind::Dropped, by.actor, why, now)).await?;
-                site.orders().now_or_later(at(grant)).await;
+                site.settler().settle_or_leave(at(grant)).await;
                 None
             }
             Step::Leave { grant, address } => {
@@ -123,7 +123,7 @@ pub(crate) async fn apply(
             }
             Step::Return { grant } => {
                 let returned = table.act(at(grant), |view, now| view.release(HoldKind::Dropped, by.actor, now)).await?;
-                site.orders().now_or_later(at(grant)).await;
+                site.settler().settle_or_leave(at(grant)).await;
                 returned.refusal()
             }
             Step::Absent { .. } => None,

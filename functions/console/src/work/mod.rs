@@ -1,4 +1,4 @@
-//! The work of each minute: due orders, jobs without a runner, and rules that the provider has not
+//! The work of each minute: grants that are due, jobs without a runner, and rules that the provider has not
 //! confirmed. Each has a share of the time, so that none blocks the others.
 
 pub(crate) mod guardrails;
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::Result;
 use bursar_core::domain::grant::Urgency;
 use bursar_core::domain::mail::alarm::Cause;
-use bursar_core::orders::NotCarriedOut;
+use bursar_core::settle::NotSettled;
 use futures_util::StreamExt;
 use serde::Serialize;
 
@@ -24,7 +24,7 @@ use crate::prelude::*;
 /// The result of one round of work.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct WorkReport {
-    pub(crate) carried_out: u32,
+    pub(crate) settled: u32,
     pub(crate) put_off: u32,
     /// The number of continued jobs, by their new state.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -36,7 +36,7 @@ pub(crate) struct WorkReport {
 /// The most grants in one query of the index; more follow while time is left.
 const AT_ONCE: i32 = 100;
 const SIDE_BY_SIDE: usize = 8;
-/// The time of a round that its orders, which come first, leave to guardrails and jobs.
+/// The time of a round that grants, which come first, leave to guardrails and jobs.
 const LEFT_FOR_THE_REST: Duration = Duration::from_secs(14);
 /// The least time left of a round in which guardrails and jobs begin.
 const ENOUGH_FOR_THE_REST: Duration = Duration::from_secs(2);
@@ -53,7 +53,7 @@ pub(crate) async fn round(site: &Site, deadline: Deadline) -> Result<WorkReport>
 async fn work(site: &Site, outage: &Outage, deadline: Deadline) -> Result<WorkReport> {
     let mut report = WorkReport::default();
     for urgency in [Urgency::Leak, Urgency::Disable, Urgency::Limit] {
-        orders(site, urgency, &mut report, outage, deadline).await?;
+        due_grants(site, urgency, &mut report, outage, deadline).await?;
     }
     if deadline.leaves(ENOUGH_FOR_THE_REST) {
         match guardrails::tell_rules(site, deadline).await {
@@ -70,9 +70,9 @@ async fn work(site: &Site, outage: &Outage, deadline: Deadline) -> Result<WorkRe
     Ok(report)
 }
 
-/// Carries out the due orders of one urgency, oldest first, while time is left. A failed order becomes due
-/// later, so it blocks no other. Those that an outage keeps from being sent stay due.
-async fn orders(
+/// Settles the grants of one urgency that are due, longest due first, while time is left. One that fails is due later, so it blocks no
+/// other. Those that an outage keeps from being settled stay due.
+async fn due_grants(
     site: &Site,
     urgency: Urgency,
     report: &mut WorkReport,
@@ -82,8 +82,8 @@ async fn orders(
     let mut seen = HashSet::new();
     while deadline.leaves(LEFT_FOR_THE_REST) && !outage.is_seen() {
         let now = site.clock.now();
-        let mut due = site.table.grants_with_orders(urgency, now, AT_ONCE).await?;
-        // The index is eventually consistent, and an order whose mark could not be written stays in it.
+        let mut due = site.table.due_grants(urgency, now, AT_ONCE).await?;
+        // The index is eventually consistent, and a grant whose mark could not be written stays in it.
         due.retain(|grant| seen.insert(grant.clone()));
         if due.is_empty() {
             return Ok(());
@@ -93,17 +93,17 @@ async fn orders(
                 return Ok(0);
             }
             let at = ActContext { programme: &programme, grant: &grant, now, deadline };
-            let outcome = site.orders().carry_out(at, |order| order.due <= now).await;
+            let outcome = site.settler().settle(at, |_| true).await;
             outage.note(&outcome);
             if let Err(error) = &outcome {
-                tracing::warn!(%grant, %error, "an order is put off");
+                tracing::warn!(%grant, %error, "a grant is not settled");
             }
             outcome
         });
         let mut rounds = futures_util::stream::iter(rounds).buffer_unordered(SIDE_BY_SIDE);
         while let Some(outcome) = rounds.next().await {
             match outcome {
-                Ok(done) => report.carried_out += done,
+                Ok(done) => report.settled += done,
                 Err(_) => report.put_off += 1,
             }
         }
@@ -133,18 +133,18 @@ impl Outage {
         self.failed.load(Ordering::Relaxed) >= FAILED_IN_A_ROW
     }
 
-    /// Notes what became of a grant's orders. What the provider answered about one key says that it answers.
-    pub(super) fn note(&self, sent: &Result<u32, NotCarriedOut>) {
-        if let Err(NotCarriedOut::Provider(error)) = sent
+    /// Notes what became of a grant. What the provider answered about one key says that it answers.
+    pub(super) fn note(&self, sent: &Result<u32, NotSettled>) {
+        if let Err(NotSettled::Provider(error)) = sent
             && let Some(cause) = error.refusal()
         {
             self.alarm.get_or_init(|| cause);
         }
         match sent {
-            Err(NotCarriedOut::Provider(error)) if error.may_pass() || error.is_of_the_key() => {
+            Err(NotSettled::Provider(error)) if error.may_pass() || error.is_of_the_key() => {
                 self.failed.fetch_add(1, Ordering::Relaxed);
             }
-            Ok(1..) | Err(NotCarriedOut::Provider(_) | NotCarriedOut::NotFound) => {
+            Ok(1..) | Err(NotSettled::Provider(_) | NotSettled::NotFound) => {
                 self.failed.store(0, Ordering::Relaxed);
             }
             Ok(0) | Err(_) => {}

@@ -5,10 +5,9 @@
 //! two runners.
 
 use anyhow::Result;
-use bursar_core::domain::grant::{Attempt, GrantState, ListedLimit, NotMoved, Order, OrderKind};
-use bursar_core::domain::programme::guardrail::Guardrail;
-use bursar_core::orders::NotCarriedOut;
-use bursar_core::store::{ActOutcome, Pass, UndoneStep, WhyUndone};
+use bursar_core::domain::grant::{Attempt, GrantState, KeyCall, Tell, View};
+use bursar_core::settle::NotSettled;
+use bursar_core::store::{Pass, UndoneStep, WhyUndone};
 use futures_util::future::try_join_all;
 
 use super::Outage;
@@ -23,7 +22,6 @@ pub(super) async fn carry_on(site: &Site, mut job: Job, until: JobDeadlines, out
     if let Some(ended) = jobs::ended_early(site, &job).await? {
         return jobs::end(site, job, ended, until.deadline).await;
     }
-    let guardrails = site.table.list(Guardrail::of_programme(&job.programme)).await?;
     loop {
         let grants = site.table.grants_after(&job.programme, job.pass.after.as_ref(), SIDE_BY_SIDE).await?;
         let Some((last, _)) = grants.last() else { break };
@@ -32,10 +30,10 @@ pub(super) async fn carry_on(site: &Site, mut job: Job, until: JobDeadlines, out
         }
         let (last, now) = (last.clone(), site.clock.now());
         let steps = grants.into_iter().map(|(id, grant)| {
-            let (job, guardrails) = (&job, &guardrails);
+            let job = &job;
             Box::pin(async move {
                 let at = ActContext { programme: &job.programme, grant: &id, now, deadline: until.deadline };
-                let end = step(site, job, at, grant, guardrails, outage).await?;
+                let end = step(site, job, at, grant, outage).await?;
                 Ok::<_, StoreError>((id, end))
             })
         });
@@ -95,11 +93,10 @@ async fn step(
     job: &Job,
     at: ActContext<'_>,
     grant: Result<Grant, StoreError>,
-    guardrails: &[Guardrail],
     outage: &Outage,
 ) -> Result<StepEnd, StoreError> {
     let end = match grant {
-        Ok(grant) => of_grant(site, job, at, &grant, guardrails, outage).await,
+        Ok(grant) => of_grant(site, job, at, &grant, outage).await,
         Err(error) => Err(error),
     };
     if let Err(error @ StoreError::Corrupt { .. }) = &end {
@@ -115,26 +112,18 @@ async fn of_grant(
     job: &Job,
     at: ActContext<'_>,
     grant: &Grant,
-    guardrails: &[Guardrail],
     outage: &Outage,
 ) -> Result<StepEnd, StoreError> {
     match job.work {
         // Whoever makes the key may have read the settings of before. An invocation that died makes none.
         Work::Limits if is_being_made(grant, at.now) => Ok(StepEnd::Waits),
         Work::Limits => {
-            let mut waits = false;
-            if grant.live().is_some() {
-                site.table.act(at, |view, now| view.order_limit(ListedLimit::Unasked, now)).await?;
-                let moved = site.table.act(at, |view, now| view.order_rules(guardrails, now)).await?;
-                waits = matches!(moved, ActOutcome::Refused(NotMoved::NotMade));
-            }
-            // Where nothing is left of the cap, the key is switched off.
-            let end = carried_out(site, at, outage).await?;
-            Ok(if waits { StepEnd::Waits } else { end })
+            site.table.act(at, View::look_again).await?;
+            settled(site, at, outage).await
         }
         Work::Close => {
             site.table.act(at, |view, now| view.end(&job.by, now)).await?;
-            carried_out(site, at, outage).await
+            settled(site, at, outage).await
         }
         Work::Import { .. } | Work::Bulk { .. } => Ok(StepEnd::Done),
     }
@@ -145,21 +134,23 @@ fn is_being_made(grant: &Grant, now: Moment) -> bool {
     matches!(grant.state, GrantState::Minting { lease_until, .. } if now < lease_until)
 }
 
-/// Sends the grant's switches, limits and rules that are due, and says whether all are confirmed by now.
-async fn carried_out(site: &Site, at: ActContext<'_>, outage: &Outage) -> Result<StepEnd, StoreError> {
-    let is_one = |order: &Order| order.kind != OrderKind::Read;
-    if !outage.is_seen() {
-        let sent = site.orders().carry_out(at, |order| is_one(order) && order.due <= at.now).await;
-        outage.note(&sent);
-        match sent {
-            Err(NotCarriedOut::Table(error)) => return Err(error),
-            Err(error) => tracing::warn!(grant = %at.grant, %error, "an order of a job is put off"),
+/// Tells the provider what is due for the grant, and says whether all is confirmed by now.
+async fn settled(site: &Site, at: ActContext<'_>, outage: &Outage) -> Result<StepEnd, StoreError> {
+    let is_told = |call: &KeyCall| call.tell != Tell::Read;
+    let is_put_off = |grant: &Grant| grant.backoff.is_some_and(|backoff| at.now < backoff.until);
+    let Some(grant) = site.table.get(Grant::key_of(at.programme, at.grant)).await? else { return Ok(StepEnd::Done) };
+    if !outage.is_seen() && !is_put_off(&grant) {
+        let settled = site.settler().settle(at, is_told).await;
+        outage.note(&settled);
+        match settled {
+            Err(NotSettled::Table(error)) => return Err(error),
+            Err(error) => tracing::warn!(grant = %at.grant, %error, "a grant of a job is not settled"),
             Ok(_) => {}
         }
     }
-    let Some(grant) = site.table.get(Grant::key_of(at.programme, at.grant)).await? else { return Ok(StepEnd::Done) };
-    let left: Vec<Order> = grant.orders().into_iter().filter(is_one).collect();
-    let is_missing = |order: &Order| grant.attempt(order.epoch).is_some_and(Attempt::is_missing);
+    let Some(view) = site.table.view(at.programme, at.grant).await? else { return Ok(StepEnd::Done) };
+    let left: Vec<KeyCall> = view.calls(at.now).into_iter().filter(is_told).collect();
+    let is_missing = |call: &KeyCall| view.grant.attempt(call.epoch).is_some_and(Attempt::is_missing);
     Ok(match left.is_empty() {
         true => StepEnd::Done,
         false if left.iter().all(is_missing) => StepEnd::Refused(WhyUndone::NoSuchKey),

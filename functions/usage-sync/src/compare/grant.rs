@@ -1,8 +1,7 @@
 //! The scan of one grant: the use of its listed keys, and findings about them. It reads and writes nothing;
 //! each act decides again on the grant as it is by then.
 
-use bursar_core::domain::grant::{Attempt, AttemptState, GRACE, GrantState, RecoveredKey, SwitchState};
-use bursar_core::domain::programme::guardrail::Guardrail;
+use bursar_core::domain::grant::{Attempt, AttemptState, GRACE, GrantState, KeyCall, RecoveredKey, Tell};
 use bursar_core::domain::usage::reading::{Reading, Shortfall, UnusableReport};
 
 use crate::guardrails::RestrictedKey;
@@ -23,7 +22,6 @@ pub(crate) struct ScanContext<'a> {
     pub(crate) baseline: &'a Baseline,
     /// Whether this table is a restored copy that was not recovered yet.
     pub(crate) is_copy: bool,
-    pub(crate) guardrails: &'a [Guardrail],
     pub(crate) now: Moment,
 }
 
@@ -91,7 +89,10 @@ impl ScanResult {
                 of => of,
             };
             match of {
-                Match::Its(attempt) => result.kinds.extend(about_its(view, context, attempt, row)),
+                Match::Its(attempt) => {
+                    let is_read = row.state.report.is_some() && !result.unread.contains(&attempt.epoch);
+                    result.kinds.extend(about_its(view, context, attempt, row, is_read));
+                }
                 Match::Perhaps(attempt) => result.kinds.extend(orphan(context, attempt, row)),
                 Match::Second(attempt) => {
                     result.kinds.extend(second(context, attempt, row));
@@ -107,7 +108,7 @@ impl ScanResult {
         }
         if !unread.is_empty() && context.shows_absence {
             // The key that seems to be the live one is an older one.
-            result.kinds.retain(|kind| !matches!(kind, FindingKind::LiveIsDisabled { .. } | FindingKind::Limit { .. }));
+            result.kinds.retain(|kind| !matches!(kind, FindingKind::LiveIsDisabled { .. }));
             let found: Vec<RecoveredKey> = context.rows.iter().map(KeyRow::found).collect();
             let ends =
                 view.ended_by_recovery(&found, context.is_copy).into_iter().map(|found| found.key.clone()).collect();
@@ -123,11 +124,11 @@ impl ScanResult {
         result.kinds.extend(of_the_grant(view, context));
         let live = view.grant.live().filter(|_| view.grant.holds.is_empty() && !view.programme.is_over(context.now));
         if let Some(row) = live.and_then(|live| context.rows.iter().find(|row| row.epoch() == live.epoch)) {
-            result.look_for_its_guardrail(view, context, row);
+            result.restricted = restricted(view, row);
         }
-        // The act that disables a key again also carries out the grant's orders.
-        if result.kinds.iter().any(|kind| matches!(kind, FindingKind::EnabledAgain { .. })) {
-            result.kinds.retain(|kind| *kind != FindingKind::Ordered);
+        // Each repair settles the grant.
+        if result.kinds.len() > 1 {
+            result.kinds.retain(|kind| *kind != FindingKind::Due);
         }
         result
     }
@@ -153,16 +154,6 @@ impl ScanResult {
             None => row.clone(),
         });
         Some(named.collect())
-    }
-
-    fn look_for_its_guardrail(&mut self, view: &View, context: ScanContext<'_>, row: &KeyRow) {
-        let (epoch, key) = (row.epoch(), row.key());
-        if view.order_rules(context.guardrails, context.now).is_ok() {
-            self.kinds.push(FindingKind::NotRestricted { epoch, key, was_recorded: false });
-        } else if let Some(under) = view.grant.live().and_then(|live| live.guardrail.as_ref()) {
-            let grant = *row.grant_bytes();
-            self.restricted = Some((under.id.clone(), RestrictedKey { grant, epoch, key: key.to_bytes() }));
-        }
     }
 
     fn take_in(&mut self, view: &mut View, news: Reading) {
@@ -202,25 +193,26 @@ pub(crate) fn read(
     Ok((Some(after).filter(|after| before.is_none_or(|before| after.differs_from(before))), doubt))
 }
 
-fn about_its(view: &View, context: ScanContext<'_>, attempt: &Attempt, row: &KeyRow) -> Vec<FindingKind> {
-    let (epoch, key) = (attempt.epoch, row.key());
-    let listed_again = attempt.unlisted_since.is_some().then(|| FindingKind::ListedAgain { epoch, key: key.clone() });
-    let is_live = view.grant.live().is_some_and(|live| live.epoch == epoch);
-    let differs = match (is_live && view.grant.holds.is_empty(), row.state.enabled) {
-        (true, true) => {
-            let listed = row.state.listed();
-            let wanted = view.wanted(listed, context.now).map(|_| FindingKind::Limit { listed });
-            let seen = || view.limit_seen(epoch, listed, row.state.asked);
-            wanted.or_else(|| seen().ok().map(|_| FindingKind::LimitSeen { epoch, listed, asked: row.state.asked }))
-        }
-        (true, false) => {
-            let stops = view.found_disabled(view.grant.version, epoch, &key, context.now).is_ok();
-            Some(FindingKind::LiveIsDisabled { epoch, nonce: attempt.nonce.clone(), key, stops })
-        }
-        (false, true) => Some(FindingKind::EnabledAgain { epoch, key, seen_at: row.state.asked }),
-        (false, false) => None,
-    };
-    listed_again.into_iter().chain(differs).collect()
+fn about_its(
+    view: &View,
+    context: ScanContext<'_>,
+    attempt: &Attempt,
+    row: &KeyRow,
+    is_read: bool,
+) -> Option<FindingKind> {
+    let (epoch, key, seen) = (attempt.epoch, row.key(), row.state.seen(is_read));
+    if !seen.enabled && view.found_disabled(view.grant.version, epoch, &key, seen.asked, context.now).is_ok() {
+        return Some(FindingKind::LiveIsDisabled { epoch, nonce: attempt.nonce.clone(), key });
+    }
+    view.seen(epoch, &key, &seen, context.now).is_ok().then_some(FindingKind::Seen { epoch, key, seen })
+}
+
+/// The live key, if it is on record as under a guardrail, with the id of that.
+fn restricted(view: &View, row: &KeyRow) -> Option<(String, RestrictedKey)> {
+    let live = view.grant.live()?;
+    let under = live.guardrail.known().filter(|under| live.guardrail.is(under))?;
+    let (grant, epoch, key) = (*row.grant_bytes(), row.epoch(), row.key().to_bytes());
+    Some((under.id.clone(), RestrictedKey { grant, epoch, key }))
 }
 
 /// An enabled key of a forgotten attempt, created so late that no sync had listed it before.
@@ -269,8 +261,8 @@ fn of_the_grant(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
         return vec![FindingKind::End];
     }
     let mut kinds = Vec::new();
-    if grant.orders_off().next().is_some() {
-        kinds.push(FindingKind::Ordered);
+    if view.calls(now).iter().any(|call| call.due <= now && is_told(call)) {
+        kinds.push(FindingKind::Due);
     }
     let is_listed = |attempt: &Attempt| context.rows.iter().any(|row| row.epoch() == attempt.epoch);
     let is_forsaken = |attempt: &Attempt| {
@@ -287,8 +279,7 @@ fn of_the_grant(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
     if grant.attempts.iter().filter_map(|attempt| attempt.rest_promised_since).any(is_matched) {
         kinds.push(FindingKind::GiveBackRest);
     }
-    let never_claimed = grant.state == GrantState::Invited && now >= view.programme.settings.claim_closes_at();
-    if grant.has_reservation && never_claimed {
+    if view.give_back_reservation(now).is_ok() {
         kinds.push(FindingKind::GiveBack);
     }
     let live = grant.live().and_then(|live| context.rows.iter().find(|row| row.epoch() == live.epoch));
@@ -296,18 +287,20 @@ fn of_the_grant(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
     if live.is_some_and(|live| live.state.enabled) && view.lifecycle(last_used_at, now).is_some() {
         kinds.push(FindingKind::Rule { last_used_at });
     }
-    let may_go = grant.attempts.iter().filter(|attempt| matches!(attempt.switch, SwitchState::Off { .. }));
     let is_read = |attempt: &Attempt| {
         let row = context.rows.iter().find(|row| Some(row.key()) == attempt.key);
         row.is_some_and(|row| row.state.report.is_some())
     };
-    let may_go = may_go.filter(|attempt| {
-        is_over
-            && is_read(attempt)
-            && view.may_purge(attempt.epoch, context.baseline.began_at, context.baseline.restored_at, now)
+    let may_go = grant.attempts.iter().filter(|attempt| {
+        is_over && is_read(attempt) && view.may_purge(attempt.epoch, context.baseline.restored_at, now)
     });
     kinds.extend(
         may_go.filter_map(|attempt| Some(FindingKind::Purge { epoch: attempt.epoch, key: attempt.key.clone()? })),
     );
     kinds
+}
+
+/// Whether the run tells a call: what a listed key used it knows, and a guardrail that is not made has a sender of its own.
+pub(crate) fn is_told(call: &KeyCall) -> bool {
+    !matches!(call.tell, Tell::Read | Tell::Guardrail(None))
 }

@@ -9,8 +9,8 @@ use bursar_core::domain::programme::Budget;
 use bursar_core::domain::programme::guardrail::Guardrail;
 use bursar_core::store::keys::SHARDS;
 
-pub(crate) use self::grant::read;
 use self::grant::{ScanContext, ScanResult};
+pub(crate) use self::grant::{is_told, read};
 use crate::guardrails::Restricted;
 use crate::prelude::*;
 use crate::recount::ProgrammeSums;
@@ -123,13 +123,14 @@ impl Comparison<'_> {
     fn compare(&mut self, digit: u8, grants: Vec<(Grant, Vec<Reading>)>) -> Vec<News> {
         let Comparison { runner, listing, .. } = *self;
         let (mut programme, mut budget) = (self.sums.programme().clone(), self.sums.budget().clone());
+        let mut guardrails = std::mem::take(&mut self.guardrails);
         let id = programme.id.clone();
         let name = |row: &KeyRow| row.name(&runner.deployment, &id).to_string();
         let mut known: HashSet<[u8; 8]> = HashSet::new();
         let mut news = Vec::new();
         for (grant, readings) in grants {
             known.insert(grant.id.to_bytes());
-            let mut view = View { programme, budget, grant, readings };
+            let mut view = View { programme, budget, grant, readings, guardrails };
             let context = ScanContext {
                 rows: listing.of_grant(&id, &view.grant.id),
                 elsewhere: self.elsewhere,
@@ -137,7 +138,6 @@ impl Comparison<'_> {
                 unreadable: &listing.unreadable,
                 baseline: &runner.baseline,
                 is_copy: runner.is_copy,
-                guardrails: &self.guardrails,
                 now: runner.clock.now(),
             };
             let result = ScanResult::of(&mut view, context);
@@ -158,8 +158,9 @@ impl Comparison<'_> {
                 result.unread.into_iter().chain(unseen).map(|epoch| News::Unread(view.grant.id.clone(), epoch)),
             );
             // The next grant's view has them too.
-            View { programme, budget, .. } = view;
+            View { programme, budget, guardrails, .. } = view;
         }
+        self.guardrails = guardrails;
         let unknown = listing.of_shard(&id, digit).filter(|rows| !known.contains(rows[0].grant_bytes()));
         self.found.orphans.extend(unknown.flatten().map(|row| ForeignRow::with_name(row, name(row))));
         news

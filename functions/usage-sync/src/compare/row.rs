@@ -1,7 +1,7 @@
 //! Listed keys, as small as they can be kept until their grants are compared, since there can be very many; and findings.
 
-use bursar_core::domain::grant::{ListedLimit, RecoveredKey};
-use bursar_core::domain::programme::{Basis, Byok};
+use bursar_core::domain::grant::{ListedLimit, RecoveredKey, SeenKey};
+use bursar_core::domain::programme::Basis;
 use bursar_core::domain::usage::reading::UsageReport;
 use bursar_core::domain::values::id::{DeploymentId, Nonce};
 use bursar_core::domain::values::window::Reset;
@@ -47,7 +47,7 @@ impl KeyRow {
             grant: name.grant.to_bytes(),
             nonce: name.nonce.to_bytes(),
             epoch: name.epoch.number(),
-            state: KeyState::of(key, basis.reset, covers(basis, key), asked),
+            state: KeyState::of(key, basis.reset, key.limit_on(basis) != ListedLimit::CountedOtherwise, asked),
         }
     }
 
@@ -147,24 +147,12 @@ impl KeyState {
         }
     }
 
-    pub(crate) fn listed(&self) -> ListedLimit {
-        listed(self.limit, self.counts)
-    }
-}
-
-/// The limit of a key, as the provider states it, where it counts on this basis.
-pub(crate) fn limit_on(basis: Basis, key: &ProviderKey) -> ListedLimit {
-    listed(key.limit, covers(basis, key))
-}
-
-fn covers(basis: Basis, key: &ProviderKey) -> bool {
-    key.counts_in(basis.reset, basis.byok == Byok::Inside)
-}
-
-fn listed(limit: Option<Usd>, counts: bool) -> ListedLimit {
-    match limit {
-        _ if !counts => ListedLimit::CountedOtherwise,
-        limit => limit.map_or(ListedLimit::Unlimited, ListedLimit::Limit),
+    pub(crate) fn seen(&self, is_read: bool) -> SeenKey {
+        let limit = match self.limit {
+            _ if !self.counts => ListedLimit::CountedOtherwise,
+            limit => limit.map_or(ListedLimit::Unlimited, ListedLimit::Limit),
+        };
+        SeenKey { enabled: self.enabled, limit, asked: self.asked, is_read }
     }
 }
 
@@ -185,27 +173,21 @@ pub(crate) enum FindingKind {
     /// Keys of ours that a restored table does not know, with the others of the grant. A recovery would
     /// disable `ends`; the use of `unread` is in no reading yet.
     Recover { rows: Vec<KeyRow>, ends: Vec<KeyHash>, unread: Vec<Epoch> },
-    /// A key that was enabled when it was listed and must not be.
-    EnabledAgain { epoch: Epoch, key: KeyHash, seen_at: Moment },
-    /// A live key that was listed as disabled.
-    LiveIsDisabled { epoch: Epoch, nonce: Nonce, key: KeyHash, stops: bool },
+    /// A recorded key that is listed otherwise than it is on record.
+    Seen { epoch: Epoch, key: KeyHash, seen: SeenKey },
+    /// A live key that was listed as disabled, though nobody here disables it.
+    LiveIsDisabled { epoch: Epoch, nonce: Nonce, key: KeyHash },
     /// A recorded key that was not listed under its name. If it does not exist, its grant is stopped; one that
     /// is held back, or whose row could not be read, is only queried.
     NotListed { epoch: Epoch, nonce: Nonce, key: KeyHash, stops: bool, is_held: bool },
-    /// A recorded key that an earlier listing lacked.
-    ListedAgain { epoch: Epoch, key: KeyHash },
-    /// A limit other than the wanted one or on another basis, or a key with nothing left.
-    Limit { listed: ListedLimit },
-    /// A live key that must be under a guardrail, and is not or is not known to be.
-    NotRestricted { epoch: Epoch, key: KeyHash, was_recorded: bool },
+    /// A live key that is not listed under its guardrail.
+    NotUnder { epoch: Epoch, key: KeyHash, asked: Moment },
     /// The grant's programme is over.
     End,
     /// A reservation in the budget that is not used.
     GiveBack,
-    /// Orders that are still to be carried out.
-    Ordered,
-    /// A limit that was sent without an answer, and did not take effect.
-    LimitSeen { epoch: Epoch, listed: ListedLimit, asked: Moment },
+    /// What a key is to hold and the provider is to be told.
+    Due,
     /// An attempt too old to be under way, although its grant is still in the state of minting.
     Forsaken,
     /// The rest of a gone key, which the account's sums by now show to be unused, or told as a residual.
@@ -221,10 +203,10 @@ impl Finding {
     pub(crate) fn subject(&self) -> String {
         let key = match &self.kind {
             FindingKind::Sweep { row } | FindingKind::Second { row } => return format!("the key {}", row.key()),
-            FindingKind::EnabledAgain { key, .. }
+            FindingKind::Seen { key, .. }
             | FindingKind::LiveIsDisabled { key, .. }
             | FindingKind::NotListed { key, .. }
-            | FindingKind::NotRestricted { key, .. }
+            | FindingKind::NotUnder { key, .. }
             | FindingKind::Purge { key, .. } => Some(key),
             _ => None,
         };

@@ -2,6 +2,7 @@
 //! is shown, or given up.
 
 use super::*;
+use crate::domain::held::LATE;
 use crate::domain::programme::TermsHash;
 use crate::domain::values::id::Nonce;
 
@@ -53,9 +54,9 @@ pub enum BeginRefused {
     BeingMade {
         until: Moment,
     },
-    /// The old key is being enabled. That has to be taken back first, and may take effect until this time.
+    /// An older key was told to be on, without an answer, and that may take effect until this time.
     EnableUnderWay {
-        until: Option<Moment>,
+        until: Moment,
     },
     /// Too many requests failed in a row; the next is accepted at this time.
     FailedOften {
@@ -79,11 +80,10 @@ pub enum BeginRefused {
 }
 
 impl View {
-    /// Opens an attempt, takes a reservation in the budget where the grant has none, and orders the disable of every
-    /// older key.
+    /// Opens an attempt and takes a reservation in the budget where the grant has none; no older key is to be on any more.
     pub fn begin(&self, request: KeyRequest, nonce: Nonce, now: Moment) -> Result<(Change, OpenAttempt), BeginRefused> {
         self.may_begin(request, now)?;
-        let mut change = self.change(&Actor::Student, DependsOn::Settings).ordering_all_off(now);
+        let mut change = self.change(&Actor::Student, DependsOn::Settings);
         // An attempt that made nothing can be forgotten once a sync would have found its key; the audit keeps a trace.
         change.grant.attempts.retain(|attempt| self.is_remembered(attempt, now));
         for lapsed in change.grant.attempts.iter_mut().filter(|attempt| attempt.state == AttemptState::Open) {
@@ -167,12 +167,11 @@ impl View {
         if self.next_limit(now).is_none() {
             return Err(BeginRefused::NothingLeft { resets_at: settings.basis.reset.resets_at(now) });
         }
-        let is_under_way = grant.live().is_some_and(|live| matches!(live.switch, SwitchState::OnOrdered { .. }));
-        let until = self.late_enable_until(now);
-        if is_under_way || until.is_some() {
-            return Err(BeginRefused::EnableUnderWay { until });
+        let enables = grant.attempts.iter().filter_map(|attempt| attempt.on.sent(&true));
+        match enables.max().map(|sent| sent + LATE).filter(|until| now < *until) {
+            Some(until) => Err(BeginRefused::EnableUnderWay { until }),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn is_remembered(&self, attempt: &Attempt, now: Moment) -> bool {
@@ -220,9 +219,6 @@ pub enum RecordRefused {
     /// The attempt was swept, or another took its place.
     #[error("overtaken while the key was made")]
     Lost,
-    /// The key could spend too much.
-    #[error("the cap was lowered while the key was made")]
-    LimitLowered,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -251,16 +247,12 @@ impl View {
             return Err(RecordRefused::Held(kind));
         }
         shown.state = AttemptState::Shown;
-        shown.guardrail.clone_from(&minted.guardrail);
         shown.key = Some(minted.key.clone());
-        shown.limit = Some(minted.limit);
         shown.shown_at = Some(now);
-        match self.next_limit(now) {
-            Some(wanted) if wanted == minted.limit => {}
-            // A window turned while the key was made, or the cap was raised.
-            Some(wanted) if wanted > minted.limit => shown.order_limit(now),
-            _ => return Err(RecordRefused::LimitLowered),
-        }
+        // A window may have turned while the key was made, or its cap or rules were changed: that is told next.
+        shown.on = Held::confirmed(true, now);
+        shown.limit = Held::confirmed(minted.limit, now);
+        shown.guardrail = minted.guardrail.clone().map(|under| Held::confirmed(under, now)).unwrap_or_default();
 
         grant.state = GrantState::Live { key: minted.key.clone() };
         if counts {
@@ -270,7 +262,6 @@ impl View {
         grant.counted_at = (counts || !grant.ever_shown).then_some(now);
         grant.ever_shown = true;
         change.notice = Some(Notice::KeyShown);
-        let change = change.with_rules(self, now);
         Ok(change.audited(Act::Shown, &self.grant, Some(format!("attempt {}", begun.epoch.number()))))
     }
 
@@ -299,10 +290,9 @@ impl View {
         if ended.state == AttemptState::Open {
             ended.state = state;
         }
-        if ended.key.is_none() {
-            ended.key = key.cloned();
+        if let Some(key) = key.filter(|_| ended.key.is_none()) {
+            (ended.key, ended.on) = (Some(key.clone()), Held::confirmed(true, now));
         }
-        ended.order_off(now);
 
         if self.grant.is_minting_with(&begun.nonce) {
             change.grant.state = self.grant.state_after_failure();

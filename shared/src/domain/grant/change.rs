@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use super::*;
+use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::usage::reading::{Shortfall, UnusableReport, UsageReport};
 
 /// A grant with everything that its acts decide on, as read at one moment.
@@ -12,6 +13,8 @@ pub struct View {
     pub budget: Budget,
     pub grant: Grant,
     pub readings: Vec<Reading>,
+    /// The guardrails of its programme, where any may matter to the grant.
+    pub guardrails: Vec<Guardrail>,
 }
 
 /// Everything that one act writes, on condition that the grant was not written since it was read. Only a rule
@@ -25,7 +28,6 @@ pub struct Change<L = Logged> {
     pub(super) depends_on: DependsOn,
     pub(super) logged: L,
     pub(super) notice: Option<Notice>,
-    pub(super) reading: Option<Reading>,
     /// The people who are mailed that the student asks for more.
     pub(super) asks: Vec<PersonId>,
     /// Whether somebody typed it, who waits for its mails.
@@ -53,17 +55,15 @@ pub enum Logged {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mark {
-    /// What the provider holds differs from what is wanted, which is ordered.
-    Ordered,
-    Dropped,
-    PutOff,
-    /// A larger limit is about to be sent.
+    /// A value of a key is about to be sent.
     Sending,
     Confirmed,
+    PutOff,
+    /// Something is due by now.
+    Due,
     /// The provider does not know a key, which may be wrong.
     Missing,
     Gone,
-    Read,
     /// What was left of a key that is gone is promised no longer.
     RestGivenBack,
     /// A rule will end the key, of which the student is mailed.
@@ -135,7 +135,6 @@ impl View {
             depends_on,
             logged: (),
             notice: None,
-            reading: None,
             asks: Vec::new(),
             is_typed: false,
         }
@@ -175,11 +174,6 @@ impl Change {
         self.notice
     }
 
-    /// A reading that is written together with what follows from it.
-    pub fn reading(&self) -> Option<&Reading> {
-        self.reading.as_ref()
-    }
-
     pub fn asks(&self) -> &[PersonId] {
         &self.asks
     }
@@ -212,17 +206,15 @@ impl Draft {
     }
 
     pub(super) fn logged(self, logged: Logged) -> Change {
-        let Change { grant, budget, by, depends_on, logged: (), notice, reading, asks, is_typed } = self;
-        Change { grant, budget, by, depends_on, logged, notice, reading, asks, is_typed }
+        let Change { mut grant, budget, by, depends_on, logged: (), notice, asks, is_typed } = self;
+        if matches!(logged, Logged::Entry(_)) {
+            grant.backoff = None;
+        }
+        Change { grant, budget, by, depends_on, logged, notice, asks, is_typed }
     }
 }
 
 impl<L> Change<L> {
-    pub(super) fn live_mut(&mut self) -> Option<&mut Attempt> {
-        let epoch = self.grant.live()?.epoch;
-        self.attempt_mut(epoch)
-    }
-
     pub(super) fn attempt_mut(&mut self, epoch: Epoch) -> Option<&mut Attempt> {
         self.grant.attempts.iter_mut().find(|attempt| attempt.epoch == epoch)
     }
@@ -234,21 +226,6 @@ impl<L> Change<L> {
 
     pub(super) fn attempt_not_gone(&mut self, epoch: Epoch, key: &KeyHash) -> Option<&mut Attempt> {
         self.attempt_with(epoch, key).filter(|attempt| attempt.gone.is_none())
-    }
-
-    /// Orders a disable for every key of the grant that is not disabled yet, and drops their other orders.
-    pub(super) fn ordering_all_off(mut self, now: Moment) -> Change<L> {
-        for attempt in &mut self.grant.attempts {
-            attempt.order_off(now);
-            (attempt.limit_ordered, attempt.rules_ordered) = (None, None);
-        }
-        self
-    }
-
-    /// Orders the final readings of the grant's keys, for a person who waits for the rest of the reservation.
-    pub(super) fn ordering_readings(mut self, now: Moment) -> Change<L> {
-        self.grant.attempts.iter_mut().for_each(|attempt| attempt.order_reading(now));
-        self
     }
 }
 

@@ -6,11 +6,11 @@ use crate::domain::values::id::Nonce;
 
 impl View {
     /// Ends the live key; the student may press again. Returns `Unchanged` if no key is live.
-    pub fn stop(&self, why: Stopped, by: &Actor, now: Moment) -> Result<Change, Unchanged> {
+    pub fn stop(&self, why: Stopped, by: &Actor) -> Result<Change, Unchanged> {
         if !matches!(self.grant.state, GrantState::Live { .. }) {
             return Err(Unchanged);
         }
-        let mut change = self.change(by, DependsOn::GrantAlone).ordering_all_off(now);
+        let mut change = self.change(by, DependsOn::GrantAlone);
         change.grant.state = GrantState::Stopped { why };
         change.notice = match why {
             Stopped::Leaked => Some(Notice::KeyLeaked),
@@ -22,19 +22,19 @@ impl View {
 
     /// Ends the live key because somebody else has it. Returns `Unchanged` for a page that is older than the
     /// key: the key that it shows has ended already.
-    pub fn report_leaked(&self, epoch: Epoch, now: Moment) -> Result<Change, Unchanged> {
+    pub fn report_leaked(&self, epoch: Epoch) -> Result<Change, Unchanged> {
         match self.grant.live() {
-            Some(live) if live.epoch <= epoch => self.stop(Stopped::Leaked, &Actor::Student, now),
+            Some(live) if live.epoch <= epoch => self.stop(Stopped::Leaked, &Actor::Student),
             _ => Err(Unchanged),
         }
     }
 
     /// Ends the grant for good. Returns `Unchanged` if it is revoked already.
-    pub fn revoke(&self, by: &Actor, why: Option<&str>, now: Moment) -> Result<Change, Unchanged> {
+    pub fn revoke(&self, by: &Actor, why: Option<&str>) -> Result<Change, Unchanged> {
         if self.grant.state == GrantState::Revoked || self.grant.person.address.is_erased() {
             return Err(Unchanged);
         }
-        let mut change = self.change(by, DependsOn::GrantAlone).ordering_all_off(now).ordering_readings(now);
+        let mut change = self.change(by, DependsOn::GrantAlone);
         (change.grant.state, change.grant.has_reservation) = (GrantState::Revoked, false);
         Ok(change.audited_because(Act::Revoked, &self.grant, why))
     }
@@ -44,27 +44,26 @@ impl View {
         if self.grant.is_over() || !self.programme.is_over(now) {
             return Err(Unchanged);
         }
-        let mut change = self.change(by, DependsOn::Settings).ordering_all_off(now);
+        let mut change = self.change(by, DependsOn::Settings);
         (change.grant.state, change.grant.has_reservation) = (GrantState::Ended, false);
         Ok(change.audited(Act::Ended, &self.grant, None))
     }
 
     /// Ends the grant of somebody who is to be forgotten. Returns `Unchanged` if it is over already.
-    pub fn end_for_erasure(&self, by: &Actor, now: Moment) -> Result<Change, Unchanged> {
+    pub fn end_for_erasure(&self, by: &Actor) -> Result<Change, Unchanged> {
         if self.grant.is_over() {
             return Err(Unchanged);
         }
-        let mut change = self.change(by, DependsOn::GrantAlone).ordering_all_off(now).ordering_readings(now);
+        let mut change = self.change(by, DependsOn::GrantAlone);
         (change.grant.state, change.grant.has_reservation) = (GrantState::Ended, false);
         Ok(change.audited(Act::Ended, &self.grant, None))
     }
 
     /// Forgets who the grant was for, and what they wrote. Returns `Unchanged` if that is done, or while it goes on or a key may have use
     /// that is not read.
-    pub fn erase(&self, by: &Actor) -> Result<Change, Unchanged> {
-        let Grant { id, person, attempts, .. } = &self.grant;
-        let is_read = |of: &Attempt| of.gone.is_some() || !self.reservation().may_still_spend(of);
-        let is_ready = self.grant.is_over() && self.grant.orders().is_empty() && attempts.iter().all(is_read);
+    pub fn erase(&self, by: &Actor, now: Moment) -> Result<Change, Unchanged> {
+        let Grant { id, person, .. } = &self.grant;
+        let is_ready = self.grant.is_over() && self.calls(now).is_empty();
         if person.address.is_erased() || !is_ready {
             return Err(Unchanged);
         }
@@ -82,25 +81,28 @@ impl View {
 
     /// Hands the live key back together with its reservation; its student may press again while the budget has room.
     /// Returns `Unchanged` if no key is in use, or another than the page showed.
-    pub fn hand_back(&self, epoch: Epoch, now: Moment) -> Result<Change, Unchanged> {
-        self.usable().filter(|live| live.epoch <= epoch).ok_or(Unchanged)?;
-        let mut change =
-            self.change(&Actor::Student, DependsOn::GrantAlone).ordering_all_off(now).ordering_readings(now);
+    pub fn hand_back(&self, epoch: Epoch) -> Result<Change, Unchanged> {
+        self.grant.usable().filter(|live| live.epoch <= epoch).ok_or(Unchanged)?;
+        let mut change = self.change(&Actor::Student, DependsOn::GrantAlone);
         change.grant.state = GrantState::Stopped { why: Stopped::Returned };
         change.grant.has_reservation = false;
         let note = Some(Stopped::Returned.as_str().to_owned());
         Ok(change.audited(Act::Stopped, &self.grant, note))
     }
 
-    /// Gives up the reservation of a student who was never shown a key before the claim window closed. Returns
-    /// `Unchanged` if there is no reservation.
+    /// Gives up the reservation of a student who was never shown a key before the claim window closed, or is off the roster for a week;
+    /// the key of the latter ends. Returns `Unchanged` if there is no reservation.
     pub fn give_back_reservation(&self, now: Moment) -> Result<Change, Unchanged> {
         let never_claimed = self.grant.state == GrantState::Invited && now >= self.programme.settings.claim_closes_at();
-        if !self.grant.has_reservation || !never_claimed {
+        let is_dropped = self.grant.holds.dropped.is_some_and(|dropped| now >= dropped + DROPPED_KEPT);
+        if self.grant.is_over() || !self.grant.has_reservation || !(never_claimed || is_dropped) {
             return Err(Unchanged);
         }
         let mut change = self.change(&Actor::Rule, DependsOn::GrantAlone);
         change.grant.has_reservation = false;
+        if let GrantState::Live { .. } = self.grant.state {
+            change.grant.state = GrantState::Stopped { why: Stopped::OffRoster };
+        }
         Ok(change.audited(Act::ReservationGivenBack, &self.grant, None))
     }
 
@@ -142,7 +144,7 @@ impl View {
         }
         attempt.state = AttemptState::Swept;
         attempt.key = Some(key.clone());
-        attempt.order_off_again(now);
+        (attempt.on, attempt.gone) = (Held::confirmed(true, now), None);
         if self.grant.is_minting_with(&attempt.nonce) {
             change.grant.state = self.grant.state_after_failure();
         }
@@ -166,7 +168,7 @@ impl View {
         }
         let mut change = self.change(by, DependsOn::Settings);
         change.grant.own_cap = cap;
-        let change = change.with_limit(self, true, now).with_room(self, now).ok_or(ChangeRefused::BudgetExhausted)?;
+        let change = change.with_room(self, now).ok_or(ChangeRefused::BudgetExhausted)?;
         let settings = &self.programme.settings;
         let (from, to) = (self.grant.cap(settings), change.grant.cap(settings));
         let notice = (self.grant.ever_shown && from != to).then_some(Notice::CapChanged);
@@ -250,7 +252,6 @@ impl View {
         }
         let mut change = self.change(by, DependsOn::Settings);
         change.grant.group = group.map(str::to_owned);
-        let change = change.with_limit(self, false, now).with_rules(self, now);
         let change = change.with_room(self, now).ok_or(ChangeRefused::BudgetExhausted)?;
         let from = self.grant.group.as_deref().unwrap_or_default();
         Ok(change.audited_from(Act::Moved, from, group.unwrap_or_default(), None))

@@ -1,5 +1,5 @@
 //! What the provider shows of keys against what is recorded of them: a key that is enabled and must not be, one that is disabled
-//! or gone and should not be. The sync disables; nothing here ever enables. Limits stand in [`limits`].
+//! or gone and should not be. The sync disables; nothing here ever enables.
 //!
 //! What the provider is found to say stops a grant only if its version is the one that was read before the provider was asked.
 //! What was found may be due to an act since.
@@ -27,46 +27,28 @@ const ENDED_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 const AFTER_A_RESTORE: SignedDuration = SignedDuration::from_hours(90 * 24);
 
 impl View {
-    /// Orders another disable of a recorded key that the provider lists as enabled although it must not be
-    /// used. `seen_at` is when it was listed; a confirmation after that stands. Returns `Unchanged` for a
-    /// usable key, for one whose disable is ordered already, and for one that no attempt records. The last is
-    /// the sweeper's or a restore's matter.
-    pub fn disable_again(
+    /// Stops a grant whose key the provider reports as disabled although nothing here disables it. Returns `Unchanged` if that key is not
+    /// the one in use, or a call of ours may have done it.
+    pub fn found_disabled(
         &self,
+        read: u64,
         epoch: Epoch,
         key: &KeyHash,
-        seen_at: Moment,
+        asked: Moment,
         now: Moment,
     ) -> Result<Change, Unchanged> {
-        if self.usable().is_some_and(|live| live.epoch == epoch) {
+        self.check_version(read)?;
+        let is_it = |live: &&Attempt| live.epoch == epoch && live.key.as_ref() == Some(key);
+        let live = self.grant.usable().filter(is_it).ok_or(Unchanged)?;
+        if live.on.may_be(&false) || !live.on.is_quiet(asked) {
             return Err(Unchanged);
         }
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
-        let again = change.attempt_with(epoch, key).ok_or(Unchanged)?;
-        let is_stale = match again.switch {
-            SwitchState::On | SwitchState::OnOrdered { .. } => true,
-            SwitchState::OffOrdered { .. } => false,
-            SwitchState::Off { at } => at < seen_at,
-        };
-        if !is_stale {
-            return Err(Unchanged);
-        }
-        again.order_off_again(now);
-        Ok(change.marked(Mark::Ordered))
-    }
-
-    /// Stops a grant whose key the provider reports as disabled although nothing here disables it. Returns
-    /// `Unchanged` if that key is not the one in use, while its enable is ordered, or just after a hold was
-    /// released. In these cases nobody disabled it at the provider.
-    pub fn found_disabled(&self, read: u64, epoch: Epoch, key: &KeyHash, now: Moment) -> Result<Change, Unchanged> {
-        self.check_version(read)?;
-        let live =
-            self.usable().filter(|live| live.epoch == epoch && live.key.as_ref() == Some(key)).ok_or(Unchanged)?;
-        let is_just_resumed = live.resumed_at.is_some_and(|resumed| now < resumed + LEASE);
-        if is_just_resumed || matches!(live.switch, SwitchState::OnOrdered { .. }) {
-            return Err(Unchanged);
-        }
-        self.stop(Stopped::GoneAtProvider, &Actor::Sync, now)
+        let live = change.attempt_with(epoch, key).ok_or(Unchanged)?;
+        live.on.told(&false, asked, None, now);
+        live.final_reading = Some(FinalReading::Due(now + SETTLING));
+        change.grant.state = GrantState::Stopped { why: Stopped::GoneAtProvider };
+        Ok(change.audited(Act::Stopped, &self.grant, Some(Stopped::GoneAtProvider.as_str().to_owned())))
     }
 
     /// Refuses what the provider said of a grant that an act changed since it was read: it may be due to that act.
@@ -79,18 +61,14 @@ impl View {
     /// was not used. Returns `Unchanged` if the key is marked already, or no attempt records it.
     pub fn found_gone(&self, read: u64, epoch: Epoch, key: &KeyHash, now: Moment) -> Result<Change, Unchanged> {
         self.check_version(read)?;
-        let was_read = self.grant.attempt(epoch).is_some_and(|attempt| match attempt.switch {
-            SwitchState::Off { at } => self.reservation().is_read_since(attempt, at),
-            _ => false,
-        });
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         let gone = change.attempt_not_gone(epoch, key).ok_or(Unchanged)?;
-        gone.note_gone(KeyAbsence::Missing, now);
-        gone.rest_promised_since = (gone.state == AttemptState::Shown && !was_read).then_some(now);
+        let may_have_used = gone.may_still_spend();
+        gone.note_gone(KeyAbsence::Missing);
+        gone.rest_promised_since = may_have_used.then_some(now);
         if self.grant.live().is_none_or(|live| live.epoch != epoch) {
             return Ok(change.marked(Mark::Gone));
         }
-        change = change.ordering_all_off(now);
         change.grant.state = GrantState::Stopped { why: Stopped::GoneAtProvider };
         Ok(change.audited(Act::Stopped, &self.grant, Some(Stopped::GoneAtProvider.as_str().to_owned())))
     }
@@ -122,25 +100,26 @@ impl View {
 
     /// Marks a key that was deleted at the provider because it was of no further use. Returns `Unchanged` if
     /// it is marked already, or live.
-    pub fn purged(&self, epoch: Epoch, key: &KeyHash, now: Moment) -> Result<Change, Unchanged> {
+    pub fn purged(&self, epoch: Epoch, key: &KeyHash) -> Result<Change, Unchanged> {
         if self.grant.live().is_some_and(|live| live.epoch == epoch) {
             return Err(Unchanged);
         }
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
-        change.attempt_not_gone(epoch, key).ok_or(Unchanged)?.note_gone(KeyAbsence::Purged, now);
+        change.attempt_not_gone(epoch, key).ok_or(Unchanged)?.note_gone(KeyAbsence::Purged);
         Ok(change.audited(Act::Purged, &self.grant, Some(format!("attempt {}", epoch.number()))))
     }
 
     /// Whether a key may be deleted at the provider. A revoked grant's key may be two days after its last
     /// reading changed, any other disabled key of an ended grant after ninety. No key may be soon after a
-    /// restore. Only a run that lists the key deletes it, and one that began so long after its disable was
-    /// confirmed that all of its use is known.
-    pub fn may_purge(&self, epoch: Epoch, listed_since: Moment, restored_at: Option<Moment>, now: Moment) -> bool {
+    /// restore, and none before its final reading.
+    pub fn may_purge(&self, epoch: Epoch, restored_at: Option<Moment>, now: Moment) -> bool {
         let Some(attempt) = self.grant.attempt(epoch).filter(|attempt| attempt.key.is_some() && attempt.gone.is_none())
         else {
             return false;
         };
-        let SwitchState::Off { at: disabled_at } = attempt.switch else { return false };
+        let Some(disabled_at) = attempt.on.since(&false).filter(|_| attempt.final_reading.is_none()) else {
+            return false;
+        };
         let read_at = self.reading(epoch).map(|reading| reading.as_of);
         let last = read_at.map_or(disabled_at, |read_at| read_at.max(disabled_at));
         let kept_until = match self.grant.state {
@@ -148,12 +127,7 @@ impl View {
             GrantState::Ended => last.max(self.programme.over_since()) + ENDED_KEPT,
             _ => return false,
         };
-        let is_read = listed_since >= disabled_at + SETTLING;
-        is_read && now >= kept_until && restored_at.is_none_or(|restored| now >= restored + AFTER_A_RESTORE)
-    }
-
-    pub(super) fn usable(&self) -> Option<&Attempt> {
-        self.grant.live().filter(|_| self.grant.holds.is_empty())
+        now >= kept_until && restored_at.is_none_or(|restored| now >= restored + AFTER_A_RESTORE)
     }
 }
 
@@ -198,14 +172,12 @@ impl View {
             }
             (None, _) => {}
         }
-        self.disable_all_but(live, found, &mut change, now);
         change.grant.has_reservation |= live.is_some();
         // The record of whether this mail was sent was lost in the restore. So the student is told which key is live
         // now, perhaps for the second time. A student whose key ends without a successor is not: a person ended it.
         change.notice = live.map(|_| Notice::KeyShown);
         let numbers: Vec<String> = unknown.iter().map(|found| found.epoch.number().to_string()).collect();
         let which = live.map(|live| format!(", of which {} is live", live.epoch.number())).unwrap_or_default();
-        let change = change.with_rules(self, now);
         Ok(change.audited(Act::Recovered, &self.grant, Some(format!("attempts {}{which}", numbers.join(", ")))))
     }
 
@@ -248,33 +220,18 @@ impl View {
         let enabled = unknown.iter().filter(|found| found.enabled && !self.grant.is_over());
         enabled.max_by_key(|found| found.epoch).copied()
     }
-
-    fn disable_all_but(&self, live: Option<&RecoveredKey>, found: &[RecoveredKey], change: &mut Draft, now: Moment) {
-        let was_live = self.grant.live().and_then(|live| live.key.clone());
-        let is_held = !self.grant.holds.is_empty();
-        let in_use = live.map(|live| live.key.clone()).or(was_live).filter(|_| !is_held);
-        for attempt in change.grant.attempts.iter_mut().filter(|attempt| attempt.key != in_use) {
-            let is_enabled = found.iter().any(|found| found.enabled && Some(&found.key) == attempt.key.as_ref());
-            if is_enabled {
-                attempt.order_off_again(now);
-            } else {
-                attempt.order_off(now);
-            }
-        }
-    }
 }
 
 impl RecoveredKey {
     /// The attempt that must have made the key. The time of its showing is lost, so the key counts as shown
     /// when it was made.
     fn attempt(&self, now: Moment) -> Attempt {
-        let disable = if self.enabled { SwitchState::On } else { SwitchState::Off { at: now } };
         Attempt {
             state: AttemptState::Shown,
             key: Some(self.key.clone()),
-            limit: self.limit,
+            limit: self.limit.map(|limit| Held::confirmed(limit, now)).unwrap_or_default(),
             shown_at: Some(self.made_at),
-            switch: disable,
+            on: Held::confirmed(self.enabled, now),
             ..Attempt::open(self.epoch, self.nonce.clone(), self.made_at)
         }
     }

@@ -1,5 +1,5 @@
-//! Holds: what keeps a grant from having a live key for now. A hold orders the disable of its key; releasing
-//! the last one orders the enable, after the limit. Every order is written before the provider is called.
+//! Holds: what keeps a grant from having a live key for now. While there is one, no key is to be on; without the last, the live one is
+//! again, once its limit is the wanted one.
 
 use super::*;
 use crate::domain::programme::role::Role;
@@ -98,9 +98,8 @@ impl From<HoldKind> for Hold {
 }
 
 impl View {
-    /// Holds the grant; a pause in a higher role replaces one in a lower role. A live key stays recorded, and
-    /// its disable is ordered. The reservation in the budget stays for now. After disuse, and a week after a drop, the
-    /// rest of it goes back once the key is off and was read (`reservation`).
+    /// Holds the grant; a pause in a higher role replaces one in a lower role. A live key stays recorded. The reservation in the budget
+    /// stays with a pause, and for a week with a drop; disuse gives it up.
     pub fn hold(
         &self,
         hold: impl Into<Hold>,
@@ -123,13 +122,12 @@ impl View {
             return Err(ChangeRefused::NoKey);
         }
         let mut change = self.change(by, DependsOn::GrantAlone);
-        change.grant.attempts.iter_mut().for_each(|attempt| attempt.order_off(now));
         match hold {
             Hold::Paused(role) => {
                 change.grant.holds.paused = Some(Pause { by: by.clone(), role, why: why.map(str::to_owned) });
             }
             Hold::Dropped => change.grant.holds.dropped = Some(now),
-            Hold::Unused => change.grant.holds.unused = true,
+            Hold::Unused => (change.grant.holds.unused, change.grant.has_reservation) = (true, false),
         }
         change.notice = (hold == Hold::Unused).then_some(Notice::Unused);
         Ok(match hold {
@@ -138,10 +136,8 @@ impl View {
         })
     }
 
-    /// Releases a hold; a pause can be released only in the role that put it on or a higher one. With the
-    /// last hold, the grant takes its reservation back. A changed limit of the live key is ordered, then its
-    /// enable. The key is enabled after the change is written, never before. Who comes back to the roster after
-    /// the reservation was given back takes another with the next key.
+    /// Releases a hold; a pause can be released only in the role that put it on or a higher one. Disuse takes the reservation again. Who
+    /// comes back to the roster after it was given up takes another with the next key.
     pub fn release(&self, hold: impl Into<Hold>, by: &Actor, now: Moment) -> Result<Change, ChangeRefused> {
         let hold = hold.into();
         if self.grant.is_over() {
@@ -157,18 +153,13 @@ impl View {
             }
             Hold::Paused(_) => change.grant.holds.paused = None,
             Hold::Dropped => change.grant.holds.dropped = None,
-            Hold::Unused => change.grant.holds.unused = false,
+            Hold::Unused => (change.grant.holds.unused, change.grant.has_reservation) = (false, true),
         }
-        let was_given_back = hold == Hold::Dropped && !self.reservation().counts_cap(now);
-        if was_given_back && self.grant.live().is_some() {
-            change = change.ordering_all_off(now);
-            change.grant.state = GrantState::Stopped { why: Stopped::OffRoster };
-            change.grant.has_reservation = false;
-        } else if change.grant.holds.is_empty() {
-            change = change.with_limit(self, false, now);
-            if let Some(live) = change.live_mut() {
-                live.order_on(now);
-            }
+        if change.grant.holds.is_empty()
+            && let GrantState::Live { key } = change.grant.state.clone()
+            && let Some(live) = change.grant.attempts.iter_mut().find(|attempt| attempt.key.as_ref() == Some(&key))
+        {
+            live.resumed_at = Some(now);
         }
         let change = change.with_room(self, now).ok_or(ChangeRefused::BudgetExhausted)?;
         Ok(change.audited(Act::Released, &self.grant, None))

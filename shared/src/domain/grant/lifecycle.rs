@@ -69,7 +69,7 @@ impl View {
         let change = match rule {
             Rule::Announce(notice) => self.announce(notice, last_used_at, now).ok_or(Unchanged)?,
             Rule::Hold => self.hold(HoldKind::Unused, &Actor::Rule, None, now).map_err(|_| Unchanged)?,
-            Rule::Stop => self.stop(Stopped::TooOld, &Actor::Rule, now)?,
+            Rule::Stop => self.stop(Stopped::TooOld, &Actor::Rule)?,
         };
         Ok((Change { depends_on: DependsOn::Settings, ..change }, rule))
     }
@@ -95,7 +95,7 @@ impl View {
     }
 
     fn rules(&self, last_used_at: Option<Moment>, now: Moment) -> impl Iterator<Item = Rule> {
-        let live = self.usable().filter(|_| !self.programme.is_over(now));
+        let live = self.grant.usable().filter(|_| !self.programme.is_over(now));
         let of_the_key = |live: &Attempt| [self.age_rule(live, now), self.disuse_rule(live, last_used_at, now)];
         let all = live.map(|live| (of_the_key(live), self.term_rule(now)));
         all.into_iter().flat_map(|([age, disuse], term)| [age, disuse, term]).flatten()
@@ -103,7 +103,7 @@ impl View {
 
     /// The announced end of the live key for this notice, if it still stands; other announcements do not matter.
     pub fn announced_as(&self, notice: Notice) -> Option<AnnouncedEnd> {
-        let live = self.usable()?;
+        let live = self.grant.usable()?;
         match notice {
             Notice::UnusedSoon => self.announced_disuse(live, None),
             Notice::TooOldSoon => self.announced_age_end(live),
@@ -126,7 +126,7 @@ impl View {
     /// The change that notes an announcement on the key and causes its mail. The key is promised to work
     /// until the announced end.
     fn announce(&self, notice: Notice, last_used_at: Option<Moment>, now: Moment) -> Option<Change> {
-        let live = self.usable()?;
+        let live = self.grant.usable()?;
         let ends_at = match notice {
             Notice::UnusedSoon => self.out_of_use_at(live, last_used_at)?,
             Notice::TooOldSoon => self.too_old_at(live)?,

@@ -1,8 +1,9 @@
 //! One person's right to one live key in one programme: what a grant and its attempts can be. What can be done to them stands
 //! beside it: each act a pure function from what was read to what is to be written.
 //!
-//! The states of a grant, an attempt and an order are drawn in `ARCHITECTURE.md`. [`Table::act`](crate::store::Table::act) writes what an
-//! act decides. What a grant can still cost is [`reservation`], what the provider is still to be told [`order`].
+//! The states of a grant and an attempt are drawn in `ARCHITECTURE.md`. [`Table::act`](crate::store::Table::act) writes what an act
+//! decides. What a grant can still cost is [`reservation`], what its key is to hold [`wanted`], and what the provider is still to be told
+//! of it [`settle`].
 
 mod attempt;
 mod change;
@@ -10,13 +11,13 @@ mod close;
 mod drift;
 mod hold;
 mod lifecycle;
-mod limits;
 mod more;
-mod order;
 mod reservation;
+mod settle;
 mod spending;
 #[cfg(test)]
 mod tests;
+mod wanted;
 
 pub use attempt::{AttemptFailure, BeginRefused, KeyRequest, KeyRequestKind, MintedKey, OpenAttempt, RecordRefused};
 use change::Draft;
@@ -25,12 +26,13 @@ pub use close::{AddressChange, PersonChange};
 pub use drift::RecoveredKey;
 pub use hold::{ChangeRefused, Hold, HoldKind, Holds, Pause};
 pub use lifecycle::{AnnouncedEnd, NoticeDelivery, Rule};
-pub use limits::{ListedLimit, NotMoved, NotSending, WantedLimit};
 pub use more::{MORE_REQUEST_LASTS, MoreListing, MoreRefused, MoreRequest};
-pub use order::{BETWEEN_LOOKS, LargerLimit, Order, OrderBackoff, OrderKind, SentLimit, Urgency};
 pub use reservation::{DROPPED_KEPT, EditEffect, Reservation};
+pub use settle::{BETWEEN_LOOKS, Backoff, FinalReading, KeyCall, ListedLimit, SeenKey, Tell, Urgency};
 pub use spending::{CapUse, Spending, wanted_limit};
+pub use wanted::NextGuardrail;
 
+use crate::domain::held::Held;
 pub use crate::domain::usage::reading::{Reading, SETTLING};
 use crate::domain::values::id::Nonce;
 use crate::prelude::*;
@@ -75,13 +77,16 @@ pub struct Grant {
     pub lost: BTreeSet<String>,
     /// The last request of the student for a larger cap.
     pub more: Option<MoreRequest>,
+    /// The earliest instant at which there is something to tell the provider, or to ask it.
+    pub due_at: Option<Moment>,
+    pub backoff: Option<Backoff>,
     pub version: u64,
 }
 
 stored! {
     Grant |it| (programme: &ProgrammeId = &it.programme, grant: &GrantId = &it.id) => key(grant_partition_of(programme, grant), format!("G#{grant}"));
     list of_shard(programme: &ProgrammeId, shard: char) => begin(grant_partition(programme, shard), "G#");
-    waits it.urgency().map(|(urgency, due)| (Queue::Order(urgency), due))
+    waits it.due_at.map(|due| (Queue::Settle(it.urgency()), due))
 }
 
 /// The person a grant is for. Together with the person's own items this is the only home of names and addresses.
@@ -146,7 +151,6 @@ crate::named! {
     #[serde(rename_all = "kebab-case")]
     pub enum Stopped: as_str {
         Leaked = "leaked",
-        UsedUp = "used-up",
         TooOld = "too-old",
         /// The student handed the key back, together with the reservation.
         Returned = "returned",
@@ -166,27 +170,16 @@ pub struct Attempt {
     /// The time at which its key expires, which cannot be changed at the provider.
     pub expires_at: Option<Moment>,
     pub key: Option<KeyHash>,
-    /// The limit that the provider confirmed last for this key.
-    pub limit: Option<Usd>,
-    /// A larger limit that was sent as well, while it may still count.
-    pub larger_limit: Option<LargerLimit>,
-    /// The time since which another limit is to be sent.
-    pub limit_ordered: Option<Moment>,
-    /// The guardrail that the provider confirmed last for this key.
-    pub guardrail: Option<KeyGuardrail>,
-    /// The time since which the key is to be put under another.
-    pub rules_ordered: Option<Moment>,
+    /// Whether it is enabled.
+    pub on: Held<bool>,
+    pub limit: Held<Usd>,
+    pub guardrail: Held<KeyGuardrail>,
     pub shown_at: Option<Moment>,
     /// The time at which the key was last enabled again after a hold.
     pub resumed_at: Option<Moment>,
     pub announced: BTreeMap<Notice, AnnouncedEnd>,
-    #[serde(flatten)]
-    pub switch: SwitchState,
-    /// The time until which an enable that was taken back may still take effect; an earlier answer confirms no disable.
-    pub late_enable_until: Option<Moment>,
-    /// The time at which the key's final reading is due, since a person waits for the rest of its reservation.
-    pub read_at: Option<Moment>,
-    pub put_off: Option<OrderBackoff>,
+    /// What is still to be read of a key that was shown and is off, or is to be.
+    pub final_reading: Option<FinalReading>,
     pub missing_since: Option<Moment>,
     /// When a listing lacked the key and the provider did not find it, unless it was found since.
     pub unlisted_since: Option<Moment>,
@@ -198,7 +191,7 @@ pub struct Attempt {
 }
 
 /// The guardrail that a key is under: the programme's, or that of a group.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct KeyGuardrail {
     pub group: Option<String>,
     pub id: String,
@@ -214,26 +207,6 @@ pub enum AttemptState {
     Lost,
     Swept,
     Superseded,
-}
-
-/// The switch of a key: whether it is to be disabled, and whether the provider confirmed that. It is ordered
-/// before the provider is called, so that a failed call is repeated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "switch", rename_all = "snake_case")]
-pub enum SwitchState {
-    On,
-    OffOrdered {
-        since: Moment,
-    },
-    Off {
-        at: Moment,
-    },
-    /// The key is to be enabled after a hold, and the provider is still to be told.
-    OnOrdered {
-        since: Moment,
-        /// The key was confirmed to be off, and stays so until the limit that was ordered with the enable is confirmed.
-        until_limited: bool,
-    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -281,6 +254,8 @@ impl Grant {
             counted_at: None,
             lost: BTreeSet::new(),
             more: None,
+            due_at: None,
+            backoff: None,
             version: 1,
         }
     }
@@ -294,9 +269,13 @@ impl Grant {
         self.attempts.iter().find(|attempt| attempt.key.as_ref() == Some(key))
     }
 
+    /// The newest key that anybody was shown.
+    pub fn newest_shown(&self) -> Option<&Attempt> {
+        self.attempts.iter().rev().find(|attempt| attempt.state == AttemptState::Shown)
+    }
+
     pub fn last_shown(&self) -> Epoch {
-        let shown = self.attempts.iter().filter(|attempt| attempt.state == AttemptState::Shown);
-        shown.map(|attempt| attempt.epoch).max().unwrap_or(Epoch::BEFORE_THE_FIRST)
+        self.newest_shown().map_or(Epoch::BEFORE_THE_FIRST, |newest| newest.epoch)
     }
 
     fn is_minting_with(&self, nonce: &Nonce) -> bool {
@@ -322,30 +301,18 @@ impl Attempt {
             begun_at,
             expires_at: None,
             key: None,
-            limit: None,
-            larger_limit: None,
-            limit_ordered: None,
-            guardrail: None,
-            rules_ordered: None,
+            on: Held::default(),
+            limit: Held::default(),
+            guardrail: Held::default(),
             shown_at: None,
             resumed_at: None,
             announced: BTreeMap::new(),
-            switch: SwitchState::On,
-            late_enable_until: None,
-            read_at: None,
-            put_off: None,
+            final_reading: None,
             missing_since: None,
             unlisted_since: None,
             rest_promised_since: None,
             gone: None,
         }
-    }
-}
-
-impl SwitchState {
-    /// Whether the key is to be disabled, confirmed or not.
-    pub fn is_wanted(self) -> bool {
-        matches!(self, SwitchState::OffOrdered { .. } | SwitchState::Off { .. })
     }
 }
 

@@ -108,7 +108,7 @@ mod tests {
         let (mut view, now) = (a_view(), at("2026-02-02T08:00:00Z"));
         let ask = |view: &View, now| view.ask_for_more("for the project", &[PersonId::random()], now);
         assert_eq!(ask(&view, now), Err(MoreRefused::NoKey), "no key was made yet");
-        view.grant.state = GrantState::Stopped { why: Stopped::UsedUp };
+        view.grant.state = GrantState::Stopped { why: Stopped::Leaked };
         let change = ask(&view, now).unwrap();
         assert_eq!((change.asks().len(), change.budget()), (1, BudgetChange::None));
         assert!(!format!("{change:?}").contains("project"));

@@ -111,7 +111,8 @@ impl Guardrail {
     /// Whether these rules are to be sent now. Where they were just saved, no pause after a refusal holds them up.
     pub fn is_due(&self, wanted: &Rules, is_saved: bool, now: Moment) -> bool {
         let is_paused = self.refusal_of(wanted).is_some_and(|refusal| now < refusal.at + refusal.pause());
-        self.rules.due(wanted, SENDING).is_some_and(|due| due <= now) && (is_saved || !is_paused)
+        let is_being_sent = self.rules.sent(wanted).is_some_and(|sent| now < sent + SENDING);
+        self.rules.due(wanted).is_some_and(|due| due <= now) && !is_being_sent && (is_saved || !is_paused)
     }
 
     /// The guardrail that is not there, or has other rules at the provider than it confirmed. Whoever sends its rules looks for it, and
@@ -158,6 +159,11 @@ impl KeyRules {
             Some(own) => Rules { models: own.clone(), ..self.all.clone() },
             None => self.all.clone(),
         }
+    }
+
+    /// Whether everybody may call everything.
+    pub fn restrict_nobody(&self) -> bool {
+        self.all.allow_all() && self.group_models.is_empty()
     }
 
     /// The tiers that are named, for everybody or for a group.

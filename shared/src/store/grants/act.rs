@@ -20,7 +20,6 @@ use crate::domain::grant::{
 };
 use crate::domain::mail::failure::FailureScope;
 use crate::domain::values::window::end_of_utc_day;
-use crate::store::grants::view::{AS_READ, as_read};
 use crate::store::prelude::*;
 use crate::store::{FiledMail, KnownAddress};
 
@@ -170,12 +169,6 @@ pub(crate) fn transaction_of(
 ) -> Result<Told, StoreError> {
     let grant = change.grant();
     let mut transaction = transaction.replace(grant, view.grant.version)?;
-    if let Some(reading) = change.reading() {
-        transaction = match view.reading(reading.epoch) {
-            Some(known) => transaction.create_or_replace(reading, AS_READ, &as_read(known))?,
-            None => transaction.create(reading)?,
-        };
-    }
     if change.depends_on() != DependsOn::GrantAlone {
         let programme = Programme::key_of(&view.programme.id);
         let version = number(view.programme.version);

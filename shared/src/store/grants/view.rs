@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::types::Select;
 use futures_util::stream::{Stream, StreamExt, iter};
 
 use crate::domain::grant::{Person, Urgency};
+use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::usage::reading::Reading;
 use crate::store::keys::grant_partition_of;
 use crate::store::mail::outbox::BETWEEN_REMINDERS;
@@ -115,31 +116,42 @@ impl Table {
         iter(shards).buffered(SHARDS_AT_ONCE)
     }
 
-    /// The grants with an order of this urgency that is due: longest due first, at most `limit`. The index is
+    /// The grants of this urgency that are due: longest due first, at most `limit`. The index is
     /// a moment behind.
-    pub async fn grants_with_orders(
+    pub async fn due_grants(
         &self,
         urgency: Urgency,
         now: Moment,
         limit: i32,
     ) -> Result<Vec<(ProgrammeId, GrantId)>, StoreError> {
-        let due = self.due(Queue::Order(urgency), now, limit).await?;
+        let due = self.due(Queue::Settle(urgency), now, limit).await?;
         Ok(due.iter().filter_map(keys::grant_of).collect())
     }
 
     /// A grant with everything that an act on it is decided on.
     ///
-    /// The reads need no order, because the write is conditional on the grant's version and on the budget. It
-    /// never gives money back, and readings only grow. And a programme that closes ends each of its grants.
+    /// The grant is read before the readings, which only grow: so what its version rests on is in them. The write is conditional on that
+    /// version and on the budget.
     pub async fn view(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Option<View>, StoreError> {
-        let (programme, budget, grant, readings) = tokio::try_join!(
+        let (programme, budget, grant) = tokio::try_join!(
             self.get(Programme::key_of(programme)),
             self.get(Budget::key_of(programme)),
             self.get(Grant::key_of(programme, grant)),
-            self.list(Reading::of_grant(programme, grant)),
         )?;
-        let (Some(programme), Some(budget), Some(grant)) = (programme, budget, grant) else { return Ok(None) };
-        Ok(Some(View { programme, budget, grant, readings }))
+        let (Some(programme), Some(budget), Some(grant)): (Option<Programme>, _, Option<Grant>) =
+            (programme, budget, grant)
+        else {
+            return Ok(None);
+        };
+        let guardrails = async {
+            match grant.may_need_guardrail(&programme.settings) {
+                true => self.list(Guardrail::of_programme(&programme.id)).await,
+                false => Ok(Vec::new()),
+            }
+        };
+        let (readings, guardrails) =
+            tokio::try_join!(self.list(Reading::of_grant(&grant.programme, &grant.id)), guardrails)?;
+        Ok(Some(View { programme, budget, grant, readings, guardrails }))
     }
 }
 

@@ -566,7 +566,7 @@ impl Table {
                 let of = keys::grant_of(&items::key_of(item)).filter(|(of, _)| *of == job.programme);
                 waiting.extend(of.map(|(_, grant)| grant));
             };
-            self.each_in(Queue::Order(urgency), None, count).await?;
+            self.each_in(Queue::Settle(urgency), None, count).await?;
         }
         if waiting.is_empty() {
             return Ok(0);

@@ -69,7 +69,7 @@ pub(crate) use stored;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Queue {
-    Order(Urgency),
+    Settle(Urgency),
     Mail(MailClass),
     DeadMail,
     Unreachable,
@@ -87,9 +87,9 @@ pub enum Queue {
 impl Queue {
     pub fn as_str(self) -> &'static str {
         match self {
-            Queue::Order(Urgency::Leak) => "order-leak",
-            Queue::Order(Urgency::Disable) => "order-disable",
-            Queue::Order(Urgency::Limit) => "order-limit",
+            Queue::Settle(Urgency::Leak) => "settle-leak",
+            Queue::Settle(Urgency::Disable) => "settle-disable",
+            Queue::Settle(Urgency::Limit) => "settle-limit",
             Queue::Mail(class) => class.queue(),
             Queue::DeadMail => "mail-dead",
             Queue::Unreachable => "unreachable",

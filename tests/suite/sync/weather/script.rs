@@ -105,7 +105,7 @@ async fn befalls(campus: &Campus, name: &str, fate: &str, dice: &mut Rng) {
             campus.spend(name, &dollars);
         }
         "leaks" => {
-            campus.table.act(campus.on(name), |view, now| view.report_leaked(Epoch::new(1), now)).await.unwrap();
+            campus.table.act(campus.on(name), |view, _| view.report_leaked(Epoch::new(1))).await.unwrap();
         }
         "paused" => campus.hold(name, HoldKind::Paused).await,
         "dropped" => campus.hold(name, HoldKind::Dropped).await,

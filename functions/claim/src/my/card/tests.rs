@@ -3,6 +3,7 @@
 mod story;
 
 use bursar_core::domain::grant::AttemptFailure;
+use bursar_core::domain::held::Held;
 use jiff::ToSpan;
 
 use self::story::Story;
@@ -145,17 +146,17 @@ fn each_reason_for_which_there_is_no_key_now() {
     let stopped = |why| Story::new().shown().stopped(why);
     insta::assert_snapshot!(stopped(Stopped::Leaked).brief(), @"no key now: You reported your key as leaked. OpenRouter has not confirmed yet that it is off; Bursar tries again every minute. Get a new one: it has what is left of your cap. [Get a new key] [Ask for more]");
     let paid = |story: Story| {
-        let order = story.view.grant.orders_off().next().unwrap();
-        let change = story.view.confirmed(&order, story.now);
-        story.apply(&change.unwrap())
+        let (call, now) = (story.view.calls(story.now).remove(0), story.now);
+        let change = story.view.noting(&call, now).unwrap();
+        let story = story.apply(&change);
+        let change = story.view.answered(&call, now, now, now).unwrap();
+        story.apply(&change)
     };
     insta::assert_snapshot!(paid(stopped(Stopped::Leaked)).words(), @"You reported your key as leaked, and it was ended. Get a new one: it has what is left of your cap.");
-    insta::assert_snapshot!(stopped(Stopped::TooOld).words(), @"Your key was ended on 20 Nov 2026, 14:05, because it had become too old. Get a new one: it has what is left of your cap.");
+    insta::assert_snapshot!(stopped(Stopped::TooOld).words(), @"Your key was ended, because it had become too old. Get a new one: it has what is left of your cap.");
     insta::assert_snapshot!(stopped(Stopped::GoneAtProvider).words(), @"Your key no longer works: it was ended at OpenRouter, not here. Get a new one: it has what is left of your cap.");
     insta::assert_snapshot!(stopped(Stopped::ReplacementFailed).words(), @"Your old key was ended, and the last attempt to make a new one failed. No money was lost. Get a new one: it has what is left of your cap.");
     insta::assert_snapshot!(stopped(Stopped::Leaked).used(20_000_000).words(), @"You reported your key as leaked. OpenRouter has not confirmed yet that it is off; Bursar tries again every minute. Your cap is used up, and it is for the whole term. As soon as there is more, you can get a new key here.");
-    insta::assert_snapshot!(stopped(Stopped::UsedUp).words(), @"Your key was ended because your cap was used up. Get a new one: it has what is left of your cap.");
-    insta::assert_snapshot!(stopped(Stopped::UsedUp).used(20_000_000).words(), @"Your cap is used up, and it is for the whole term. If you need more, ask below.");
     let no_more = stopped(Stopped::Leaked).set(|view| view.programme.settings.claims.replacements = 0).after(1.hour());
     insta::assert_snapshot!(no_more.words(), @"You reported your key as leaked. OpenRouter has not confirmed yet that it is off; Bursar tries again every minute. You have replaced your key as often as this programme allows. Ask the people who run it to allow one more.");
 }
@@ -172,12 +173,10 @@ fn each_hold() {
     insta::assert_snapshot!(Story::new().shown().held(HoldKind::Paused).brief(), @"paused: The people who run this programme have paused your access. Ask them about it; nothing is lost. [Check what I have used] [Ask for more] [My key has leaked: end it]");
     insta::assert_snapshot!(Story::new().held(HoldKind::Dropped).words(), @"You are no longer on the roster of this programme. If that is a mistake, ask the people who run it.");
     let unused = || Story::new().shown().held(HoldKind::Unused);
-    insta::assert_snapshot!(unused().brief(), @"switched off: Your key was switched off on 20 Nov 2026, 14:05 because it was not used. Press “Resume my key”, and it works again. [Resume my key] [Check what I have used] [My key has leaked: end it]");
+    insta::assert_snapshot!(unused().brief(), @"switched off: Your key was switched off because it was not used. Press “Resume my key”, and it works again. [Resume my key] [Check what I have used] [My key has leaked: end it]");
     let without_room = unused().set(|view| {
         // The key is off; the sync has read it and recounted the budget.
-        let off_at = view.grant.attempts[0].begun_at;
-        view.grant.attempts[0].switch = bursar_core::domain::grant::SwitchState::Off { at: off_at };
-        view.budget.counted_at = Some(off_at + bursar_core::domain::grant::SETTLING);
+        view.grant.attempts[0].on = Held::confirmed(false, view.grant.attempts[0].begun_at);
         view.budget.reserved = view.budget.limit;
     });
     insta::assert_snapshot!(without_room.words(), @"Your key was switched off on 20 Nov 2026, 14:05 because it was not used. All of the programme's budget is promised to other students. Ask the people who run it.");
@@ -189,7 +188,7 @@ fn each_hold() {
 #[test]
 fn what_is_over() {
     let revoked = Story::new().shown().used(4_000_000);
-    let change = revoked.view.revoke(&Actor::Rule, None, revoked.now);
+    let change = revoked.view.revoke(&Actor::Rule, None);
     let revoked = revoked.apply(&change.unwrap());
     assert_eq!(revoked.money(), "Used: $4 in all");
     insta::assert_snapshot!(revoked.brief(), @"removed: You were removed from this programme. If that is a mistake, ask the people who run it.");

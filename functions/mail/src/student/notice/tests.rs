@@ -158,7 +158,7 @@ async fn notice_that_holds_no_more_is_not_sent() {
     read(&mut view, at("2026-11-28T10:00:00Z"), 1);
     assert!(none(&view, Notice::UnusedSoon).await, "it was used");
     view = announced(Notice::TooOldSoon, at("2026-12-05T10:00:00Z"));
-    view.grant.state = GrantState::Stopped { why: Stopped::UsedUp };
+    view.grant.state = GrantState::Stopped { why: Stopped::Leaked };
     assert!(none(&view, Notice::TooOldSoon).await, "it has stopped");
 }
 

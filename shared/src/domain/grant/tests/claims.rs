@@ -14,7 +14,7 @@ fn nobody_begins_while_another_is_making_the_key_and_the_first_loses_once_its_le
     assert_eq!(attempt(&story, 1).state, AttemptState::Superseded);
     assert_eq!(story.view.record(&first, &minted('a'), story.now), Err(RecordRefused::Lost));
     story.apply(story.view.give_up(&first, AttemptFailure::Lost, Some(&hash('a')), "superseded", story.now).unwrap());
-    assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
+    assert_eq!(story.due(1), [Tell::Off]);
     story.apply(story.view.record(&second, &minted('b'), story.now).unwrap());
     assert_eq!(story.view.grant.state, GrantState::Live { key: hash('b') });
     assert_eq!((story.view.budget.reserved, story.view.grant.replacements), (Usd::from_dollars(20), 0));
@@ -66,21 +66,18 @@ fn the_claim_window_governs_only_a_grant_that_was_never_shown_a_key() {
 }
 
 #[test]
-fn a_replacement_orders_the_old_keys_disable_before_anything_else_and_has_what_is_left() {
+fn a_replacement_ends_the_old_key_before_anything_else_and_has_what_is_left() {
     let mut story = Story::live();
     story.reading(1, 5_000_000).after(1.hour());
     let begun = story.begin(KeyRequestKind::Replace);
-    let (kind, since, due) = (OrderKind::Off, story.now, story.now);
-    let owed = Order { epoch: Epoch::new(1), key: hash('a'), kind, since, due };
-    assert!(story.view.grant.orders_off().eq([owed.clone()]));
-    assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
+    assert_eq!((story.due(1), story.view.grant.urgency()), (vec![Tell::Off], Urgency::Disable));
     assert_eq!(story.view.next_limit(story.now), Some(Usd::from_dollars(15)));
     let change =
         story.view.give_up(&begun, AttemptFailure::Refused, None, "the old key could not be disabled", story.now);
     story.apply(change.unwrap());
     assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::ReplacementFailed });
     story.begin(KeyRequestKind::Replace);
-    assert!(story.view.grant.orders_off().eq([owed]));
+    assert_eq!(story.due(1), [Tell::Off]);
 }
 
 #[test]

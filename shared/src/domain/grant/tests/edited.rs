@@ -123,15 +123,10 @@ proptest! {
                 }
                 Step::Hours(hours) => story.now += hours.hours(),
                 Step::Limited => {
-                    let live = story.view.grant.live().map(|live| live.epoch);
-                    if live.is_some_and(|live| story.order(live, OrderKind::Limit).is_some())
-                        && matches!(story.view.limit_wanted(now), Some(WantedLimit::Limit(_)))
-                    {
-                        story.limited();
-                    }
+                    story.settled(|_| true);
                 }
                 Step::Revoke => {
-                    if let Ok(change) = story.view.revoke(&faculty(), None, now) {
+                    if let Ok(change) = story.view.revoke(&faculty(), None) {
                         story.apply(change);
                     }
                 }
@@ -139,7 +134,7 @@ proptest! {
             let cost = story.cost();
             prop_assert!(story.view.budget.reserved >= cost, "{step:?}: {} for {cost}", story.view.budget.reserved);
             if let Some(live) = story.view.grant.live().filter(|live| live.expires_at.is_some_and(|end| story.now < end)) {
-                let limit = live.limit.unwrap_or_default();
+                let limit = live.largest_limit();
                 prop_assert!(cost >= limit, "{step:?}: {cost} for {limit}");
             }
         }

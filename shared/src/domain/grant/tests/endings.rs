@@ -1,7 +1,6 @@
 //! What keeps a grant from its key for a while or for good: holds, leaks, the end, the sweep, caps and places.
 
 use super::*;
-use crate::domain::held::LATE;
 
 #[test]
 fn a_hold_or_a_revocation_during_minting_keeps_the_key_from_being_shown() {
@@ -19,68 +18,41 @@ fn a_hold_or_a_revocation_during_minting_keeps_the_key_from_being_shown() {
             |story: &Story| story.view.give_up(&begun, AttemptFailure::Lost, Some(&hash('a')), left, story.now);
         story.apply(given_up(&story).unwrap());
         assert_eq!((story.view.grant.to_string().as_str(), attempt(&story, 1).state), (left, AttemptState::Lost));
-        assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
+        assert_eq!(story.due(1), [Tell::Off]);
         assert_eq!(given_up(&story), Err(Unchanged), "giving up twice changes nothing");
     }
 }
 
 #[test]
-fn the_key_is_enabled_when_the_last_hold_comes_off_and_pressing_again_names_it_again() {
+fn the_key_is_enabled_when_the_last_hold_comes_off() {
     let mut story = Story::live();
     for kind in [HoldKind::Paused, HoldKind::Dropped] {
         story.held(kind);
         assert_eq!(story.view.hold(kind, &faculty(), None, story.now), Err(ChangeRefused::Unchanged));
     }
-    story.disabled(Epoch::new(1)).released(HoldKind::Paused);
-    assert_eq!(story.view.grant.orders().into_iter().next(), None, "it is held still");
+    story.disabled(1).released(HoldKind::Paused);
+    assert_eq!(story.due(1), [], "it is held still");
     story.released(HoldKind::Dropped);
-    assert_eq!(attempt(&story, 1).switch, SwitchState::OnOrdered { since: story.now, until_limited: false });
+    assert_eq!(story.due(1), [Tell::On]);
     let again = story.view.release(HoldKind::Dropped, &faculty(), story.now).unwrap_err();
     assert_eq!(again, ChangeRefused::Unchanged);
-    story.enabled(Epoch::new(1));
-    assert_eq!(attempt(&story, 1).switch, SwitchState::On);
-}
-
-#[test]
-fn an_answer_that_comes_after_the_opposite_was_asked_for_leads_to_that_once_more() {
-    let mut story = Story::live();
-    let order = |story: &Story| story.view.grant.orders().into_iter().next().unwrap();
-    let off = order(story.held(HoldKind::Paused));
-    let on = order(story.after(1.second()).released(HoldKind::Paused));
-    assert_eq!((off.kind, on.kind, on.since), (OrderKind::Off, OrderKind::On, story.now));
-    // The enable is answered first, so the disable may have reached the provider before it or after.
-    story.apply(story.view.confirmed(&on, story.now).unwrap());
-    assert_eq!(story.view.grant.orders().into_iter().next(), None);
-    story.now += 1.second();
-    let change = story.view.confirmed(&off, story.now).unwrap();
-    assert_eq!(change.audit(), None, "a mark is no change");
-    story.apply(change);
-    assert_eq!(order(&story), Order { since: story.now, due: story.now, ..on.clone() });
-    assert_eq!(story.view.confirmed(&off, story.now), Err(Unchanged), "that is done");
-    assert_eq!(story.view.confirmed(&on, story.now), Err(Unchanged), "a later enable is ordered than this");
-
-    story.held(HoldKind::Paused).after(LATE).disabled(Epoch::new(1)).after(1.second());
-    story.apply(story.view.confirmed(&on, story.now).unwrap());
-    assert_eq!(order(&story), Order { since: story.now, due: story.now, ..off.clone() });
-    assert_eq!(story.view.confirmed(&off, story.now), Err(Unchanged));
-
-    story.revoked();
-    assert_eq!(story.view.confirmed(&Order { key: hash('b'), ..off }, story.now), Err(Unchanged), "it is another key");
+    story.enabled(1);
+    assert_eq!((story.due(1), attempt(&story, 1).on.is(&true)), (Vec::new(), true));
 }
 
 #[test]
 fn revoked_is_terminal() {
     let mut story = Story::live();
     story.reading(1, 1_000_000);
-    story.apply(story.view.revoke(&faculty(), Some("left the university"), story.now).unwrap());
+    story.apply(story.view.revoke(&faculty(), Some("left the university")).unwrap());
     assert_eq!(story.view.budget.reserved, Usd::from_dollars(20), "nobody knows yet what it spent");
-    assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
-    story.disabled(Epoch::new(1)).read_at_last(1, 18_000_000);
+    assert_eq!(story.due(1), [Tell::Off]);
+    story.disabled(1).read_at_last(1, 18_000_000);
     assert_eq!(story.cost(), Usd::from_dollars(18));
     let (view, now) = (&story.view, story.now);
     assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::Revoked);
-    assert!(view.revoke(&faculty(), None, now).is_err() && view.end(&Actor::Rule, now).is_err());
-    assert!(view.allow(&faculty()).is_err() && view.stop(Stopped::Leaked, &Actor::Student, now).is_err());
+    assert!(view.revoke(&faculty(), None).is_err() && view.end(&Actor::Rule, now).is_err());
+    assert!(view.allow(&faculty()).is_err() && view.stop(Stopped::Leaked, &Actor::Student).is_err());
     assert_eq!(view.hold(HoldKind::Paused, &faculty(), None, now), Err(ChangeRefused::Over));
     assert_eq!(view.release(HoldKind::Paused, &faculty(), now), Err(ChangeRefused::Over));
     assert_eq!(view.set_cap(Some(Usd::CENT), &faculty(), None, now), Err(ChangeRefused::Over));
@@ -89,14 +61,14 @@ fn revoked_is_terminal() {
 #[test]
 fn whose_a_grant_was_is_forgotten_once_its_keys_are_off_and_read() {
     let mut story = Story::live();
-    let erase = |story: &Story| story.view.erase(&faculty());
+    let erase = |story: &Story| story.view.erase(&faculty(), story.now);
     assert_eq!(erase(&story), Err(Unchanged), "it goes on");
-    story.apply(story.view.end_for_erasure(&faculty(), story.now).unwrap());
-    assert_eq!(story.view.end_for_erasure(&faculty(), story.now), Err(Unchanged), "all is ordered");
-    story.disabled(Epoch::new(1));
+    story.apply(story.view.end_for_erasure(&faculty()).unwrap());
+    assert_eq!(story.view.end_for_erasure(&faculty()), Err(Unchanged), "that is done");
+    story.disabled(1);
     assert_eq!(erase(&story), Err(Unchanged), "what it used last is not read");
     story.read_at_last(1, 3_000_000);
-    assert_eq!(story.view.end_for_erasure(&faculty(), story.now), Err(Unchanged));
+    assert_eq!(story.view.end_for_erasure(&faculty()), Err(Unchanged));
     let (reserved, id) = (story.view.budget.reserved, story.view.grant.id.clone());
     story.apply(erase(&story).unwrap());
     let Grant { person, more, .. } = &story.view.grant;
@@ -108,17 +80,17 @@ fn whose_a_grant_was_is_forgotten_once_its_keys_are_off_and_read() {
 #[test]
 fn a_key_reported_leaked_is_owed_its_disable_and_a_page_from_before_a_replacement_ends_no_new_one() {
     let mut story = Story::live();
-    let change = story.view.stop(Stopped::Leaked, &Actor::Student, story.now).unwrap();
+    let change = story.view.stop(Stopped::Leaked, &Actor::Student).unwrap();
     assert_eq!(change.notice, Some(Notice::KeyLeaked));
     story.apply(change);
-    assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
-    assert_eq!(story.view.stop(Stopped::Leaked, &Actor::Student, story.now), Err(Unchanged));
+    assert_eq!(story.due(1), [Tell::Off]);
+    assert_eq!(story.view.stop(Stopped::Leaked, &Actor::Student), Err(Unchanged));
     assert_eq!(story.refused(KeyRequestKind::Reveal), BeginRefused::AlreadyShown);
     story.after(1.hour()).shown(KeyRequestKind::Replace, 'b');
-    assert_eq!(story.view.report_leaked(Epoch::new(1), story.now), Err(Unchanged));
-    story.apply(story.view.report_leaked(Epoch::new(2), story.now).unwrap());
+    assert_eq!(story.view.report_leaked(Epoch::new(1)), Err(Unchanged));
+    story.apply(story.view.report_leaked(Epoch::new(2)).unwrap());
     assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::Leaked });
-    assert_eq!(story.view.report_leaked(Epoch::new(2), story.now), Err(Unchanged), "nothing is left to end");
+    assert_eq!(story.view.report_leaked(Epoch::new(2)), Err(Unchanged), "nothing is left to end");
 }
 
 #[test]
@@ -166,7 +138,7 @@ fn whatever_became_of_an_attempt_whose_key_nobody_saw_the_sweeper_ends_it_and_fr
         story.apply(story.swept(1, 'a').unwrap());
         let states = (&story.view.grant.state, attempt(&story, 1).state);
         assert_eq!(states, (&GrantState::Invited, AttemptState::Swept), "{how:?}");
-        assert_eq!(attempt(&story, 1).switch, SwitchState::OffOrdered { since: story.now });
+        assert_eq!(story.due(1), [Tell::Off]);
         assert_eq!([story.swept(1, 'a'), story.swept(1, 'b')], [Err(Unchanged), Err(Unchanged)]);
         assert_eq!(story.view.record(&begun, &minted('a'), story.now), Err(RecordRefused::Lost));
     }

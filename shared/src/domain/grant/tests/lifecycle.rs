@@ -73,10 +73,10 @@ fn a_key_that_is_not_used_is_announced_a_week_before_and_then_held_and_works_on_
     story.now += 1.second();
     let (change, rule) = story.decided(None, sent_at_once).unwrap();
     assert_eq!((rule, change.notice, change.by.clone()), (Rule::Hold, Some(Notice::Unused), Actor::Rule));
-    story.apply(change).disabled(Epoch::new(1));
+    story.apply(change).disabled(1);
     assert_eq!(story.night(None), None, "it is held already");
 
-    story.apply(story.view.release(HoldKind::Unused, &Actor::Student, story.now).unwrap()).enabled(Epoch::new(1));
+    story.apply(story.view.release(HoldKind::Unused, &Actor::Student, story.now).unwrap()).enabled(1);
     assert_eq!(story.after(days(22)).night(None), None, "who resumes has all the days again");
     assert_eq!(story.after(days(1)).night(None), UNUSED_SOON);
 }
@@ -142,7 +142,7 @@ fn the_end_of_the_term_is_announced_a_week_before_once_and_anew_when_it_was_move
     assert_eq!(story.after(1.second()).night(None), None, "no mail may be sent");
     story.view.programme.settings.mails.student_mails = true;
     assert_eq!(story.held(HoldKind::Paused).night(None), None, "the key does not work");
-    story.released(HoldKind::Paused).enabled(Epoch::new(1));
+    story.released(HoldKind::Paused);
     assert_eq!(story.night(None), TERM_END_SOON);
     assert_eq!(story.shown(KeyRequestKind::Replace, 'b').night(None), None, "once, and not for each key");
 

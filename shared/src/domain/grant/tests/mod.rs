@@ -1,20 +1,22 @@
 //! The acts as rules: who may do what from where, and what each leaves behind.
 
 mod claims;
+mod drawn;
 mod drift;
 mod edited;
 mod endings;
 mod lifecycle;
-mod orders;
 mod recover;
 mod reservation;
 mod rules;
+mod settle;
 mod ways_out;
 
 use jiff::TimestampArithmetic;
 
 use super::*;
 use crate::domain::programme::guardrail::{Guardrail, GuardrailOwner, MadeGuardrail};
+use crate::domain::programme::rules::Rules;
 use crate::domain::testing::a_view;
 use crate::prelude::*;
 
@@ -53,7 +55,7 @@ impl Story {
     }
 
     fn revoked(&mut self) -> &mut Story {
-        self.apply(self.view.revoke(&faculty(), None, self.now).unwrap())
+        self.apply(self.view.revoke(&faculty(), None).unwrap())
     }
 
     fn cost(&self) -> Usd {
@@ -70,10 +72,6 @@ impl Story {
         match change.budget {
             BudgetChange::None => {}
             BudgetChange::Take(amount) | BudgetChange::TakeAnyway(amount) => self.view.budget.reserved += amount,
-        }
-        if let Some(reading) = change.reading {
-            self.view.readings.retain(|known| known.epoch != reading.epoch);
-            self.view.readings.push(reading);
         }
         self
     }
@@ -95,55 +93,89 @@ impl Story {
 
     /// The guardrail that the next key has to be under, as its minter read it.
     fn guardrail(&self) -> Option<KeyGuardrail> {
-        self.view.guardrail_of_next_key().map(|of| under(&of))
+        match self.view.next_guardrail() {
+            NextGuardrail::Confirmed { of, .. } => Some(under(&of)),
+            NextGuardrail::None | NextGuardrail::NotConfirmed => None,
+        }
     }
 
     /// The whole claim or replacement, with the key named by one hex digit.
     fn shown(&mut self, kind: KeyRequestKind, key: char) -> &mut Story {
         let begun = self.begin(kind);
-        for order in self.view.grant.orders_off().collect::<Vec<_>>() {
-            self.disabled(order.epoch);
-        }
+        self.settled(|call| call.tell == Tell::Off);
         let limit = self.view.next_limit(self.now).unwrap();
         let minted = MintedKey { key: hash(key), limit, guardrail: self.guardrail() };
         self.apply(self.view.record(&begun, &minted, self.now).unwrap())
     }
 
-    /// The provider's confirmation of what is ordered of this attempt.
-    fn disabled(&mut self, epoch: Epoch) -> &mut Story {
-        self.switched(epoch, OrderKind::Off)
+    /// What is due of a key.
+    fn due(&self, epoch: u32) -> Vec<Tell> {
+        let calls = self.view.calls(self.now).into_iter();
+        calls.filter(|call| call.epoch == Epoch::new(epoch) && call.due <= self.now).map(|call| call.tell).collect()
     }
 
-    fn enabled(&mut self, epoch: Epoch) -> &mut Story {
-        self.switched(epoch, OrderKind::On)
+    fn call(&self, epoch: u32, is_it: impl Fn(&Tell) -> bool) -> KeyCall {
+        let mut calls = self.view.calls(self.now).into_iter();
+        calls.find(|call| call.epoch == Epoch::new(epoch) && is_it(&call.tell)).unwrap()
     }
 
-    fn switched(&mut self, epoch: Epoch, kind: OrderKind) -> &mut Story {
-        let order = self.order(epoch, kind).unwrap();
-        self.apply(self.view.confirmed(&order, self.now).unwrap())
+    /// Notes that something is sent, whose answer may come later.
+    fn sent(&mut self, epoch: u32, is_it: impl Fn(&Tell) -> bool) -> (KeyCall, Moment) {
+        let call = self.call(epoch, is_it);
+        self.apply(self.view.noting(&call, self.now).unwrap());
+        (call, self.now)
     }
 
-    fn order(&self, epoch: Epoch, kind: OrderKind) -> Option<Order> {
-        self.view.grant.orders().into_iter().find(|order| order.epoch == epoch && order.kind == kind)
+    fn answered(&mut self, (call, noted): &(KeyCall, Moment)) -> &mut Story {
+        if let Ok(change) = self.view.answered(call, *noted, *noted, self.now) {
+            self.apply(change);
+        }
+        self
+    }
+
+    /// Sends something, and has the answer at once.
+    fn told(&mut self, epoch: u32, is_it: impl Fn(&Tell) -> bool) -> &mut Story {
+        let sent = self.sent(epoch, is_it);
+        self.answered(&sent)
+    }
+
+    fn disabled(&mut self, epoch: u32) -> &mut Story {
+        self.told(epoch, |tell| *tell == Tell::Off)
+    }
+
+    fn enabled(&mut self, epoch: u32) -> &mut Story {
+        self.told(epoch, |tell| *tell == Tell::On)
     }
 
     fn limited(&mut self) -> &mut Story {
-        let live = self.view.grant.live().unwrap().epoch;
-        let order = self.order(live, OrderKind::Limit).unwrap();
-        let Some(WantedLimit::Limit(limit)) = self.view.limit_wanted(self.now) else { panic!("no limit is wanted") };
-        let sent = SentLimit { limit, at: self.now, unanswered_before: None };
-        if let Ok(change) = self.view.sending_limit(live, limit, self.now) {
-            self.apply(change);
-        }
-        let window = self.view.programme.settings.basis.reset.window_at(self.now);
-        self.apply(self.view.limit_confirmed(&order, sent, window, self.now).unwrap())
+        let live = self.view.grant.live().unwrap().epoch.number();
+        self.told(live, |tell| matches!(tell, Tell::Limit(_)))
     }
 
+    /// Everything that is meant and due is sent and answered.
+    fn settled(&mut self, is_meant: impl Fn(&KeyCall) -> bool) -> &mut Story {
+        for _ in 0..8 {
+            let open = |call: &KeyCall| call.due <= self.now && is_meant(call) && call.tell != Tell::Read;
+            let Some(call) = self.view.calls(self.now).into_iter().find(open) else { break };
+            if self.view.noting(&call, self.now).is_err() {
+                break;
+            }
+            self.told(call.epoch.number(), |tell| *tell == call.tell);
+        }
+        self
+    }
+
+    /// The final reading of a key that is off.
     fn read_at_last(&mut self, epoch: u32, micros: i64) -> &mut Story {
         self.now += SETTLING;
-        let mut read = self.clone();
-        let reading = read.reading(epoch, micros).view.reading(Epoch::new(epoch)).unwrap().clone();
-        self.apply(self.view.read_for_the_last_time(&reading).unwrap())
+        self.reading(epoch, micros);
+        let call = self.call(epoch, |tell| *tell == Tell::Read);
+        self.answered(&(call, self.now))
+    }
+
+    /// What a listing shows of the key with this letter.
+    fn seen(&self, epoch: u32, key: char, shows: &SeenKey) -> Result<Change, Unchanged> {
+        self.view.seen(Epoch::new(epoch), &hash(key), shows, self.now)
     }
 
     fn swept(&self, epoch: u32, key: char) -> Result<Change, Unchanged> {
@@ -165,9 +197,9 @@ impl Story {
 
 /// All of a grant that no mark may change: what its person and its keys are entitled to.
 fn entitled(grant: &Grant) -> impl PartialEq + std::fmt::Debug + use<> {
-    let key = |of: &Attempt| (of.epoch, of.state, of.key.clone(), of.limit, of.switch.is_wanted());
+    let key = |of: &Attempt| (of.epoch, of.state, of.key.clone());
     let keys: Vec<_> = grant.attempts.iter().map(key).collect();
-    (Grant { attempts: Vec::new(), version: 0, ..grant.clone() }, keys)
+    (Grant { attempts: Vec::new(), version: 0, due_at: None, backoff: None, ..grant.clone() }, keys)
 }
 
 fn hash(digit: char) -> KeyHash {
@@ -183,12 +215,17 @@ fn under(of: &GuardrailOwner) -> KeyGuardrail {
     KeyGuardrail { group: of.group.clone(), id: of.to_string() }
 }
 
-fn made(of: Option<GuardrailOwner>) -> Vec<Guardrail> {
-    let made = |of: &GuardrailOwner| {
-        let at = "2026-01-01T00:00:00Z".parse().unwrap();
-        Some(MadeGuardrail { id: of.to_string(), answered: String::new(), at })
-    };
-    of.into_iter().map(|of| Guardrail { made: made(&of), ..Guardrail::new(of) }).collect()
+fn made(of: &GuardrailOwner) -> Guardrail {
+    let at = "2026-01-01T00:00:00Z".parse().unwrap();
+    let made = Some(MadeGuardrail { id: of.to_string(), answered: String::new(), at });
+    let mut guardrail = Guardrail { made, ..Guardrail::new(of.clone()) };
+    guardrail.rules.told(&Rules::default(), at, None, at);
+    guardrail
+}
+
+/// A key as it is listed at an instant, with its use.
+fn listed(enabled: bool, limit: i32, asked: Moment) -> SeenKey {
+    SeenKey { enabled, limit: ListedLimit::Limit(Usd::from_dollars(limit)), asked, is_read: true }
 }
 
 fn faculty() -> Actor {

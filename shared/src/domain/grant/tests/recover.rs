@@ -42,9 +42,7 @@ fn the_newest_key_that_works_becomes_live_and_takes_a_reservation_even_where_the
     assert_eq!(story.view.grant.state, GrantState::Live { key: key_of(3) });
     assert_eq!((story.view.grant.epoch, story.view.grant.ever_shown), (Epoch::new(3), true));
     assert_eq!(story.view.budget.reserved, Usd::from_dollars(115), "what can be spent is counted");
-    let disables = [1, 2, 3].map(|epoch| attempt(&story, epoch).switch);
-    let at = story.now;
-    assert_eq!(disables, [SwitchState::Off { at }, SwitchState::OffOrdered { since: at }, SwitchState::On]);
+    assert_eq!([1, 2, 3].map(|epoch| story.due(epoch)), [vec![], vec![Tell::Off], vec![]]);
 }
 
 #[test]
@@ -52,8 +50,8 @@ fn keys_that_do_not_work_are_recorded_and_the_live_one_stays() {
     let mut story = Story::live();
     story.recover(&[found(2, false)]);
     assert_eq!(story.view.grant.state, GrantState::Live { key: hash('a') });
-    assert_eq!(attempt(&story, 1).switch, SwitchState::On);
-    assert!(story.view.report_leaked(story.view.grant.epoch, story.now).is_ok(), "the page's epoch is the newer one");
+    assert_eq!(story.due(1), []);
+    assert!(story.view.report_leaked(story.view.grant.epoch).is_ok(), "the page's epoch is the newer one");
     let begun = story.begin(KeyRequestKind::Replace);
     assert_eq!(begun.epoch, Epoch::new(3), "no number is used twice");
 
@@ -85,16 +83,13 @@ fn nothing_becomes_live_where_the_grant_is_over_and_a_held_one_is_to_be_disabled
     assert_eq!(revoked.view.grant.state, GrantState::Revoked);
     assert!(!revoked.view.grant.has_reservation, "its cap is promised to nobody");
     assert_eq!(revoked.view.budget.reserved, Usd::from_dollars(20), "and what it can spend until it is off is counted");
-    assert_eq!(attempt(&revoked, 1).switch, SwitchState::OffOrdered { since: revoked.now });
+    assert_eq!(revoked.due(1), [Tell::Off]);
 
     let mut held = Story::new();
     held.held(HoldKind::Paused).recover(&[found(1, true)]);
     assert_eq!(held.view.grant.to_string(), "live, paused");
-    assert_eq!(attempt(&held, 1).switch, SwitchState::OffOrdered { since: held.now });
-    held.disabled(Epoch::new(1));
-    let change = held.view.release(HoldKind::Paused, &faculty(), held.now).unwrap();
-    let owed = held.apply(change).view.grant.orders().into_iter().map(|order| (order.kind, order.key));
-    assert_eq!(owed.collect::<Vec<_>>(), [(OrderKind::On, key_of(1))]);
+    assert_eq!(held.due(1), [Tell::Off]);
+    assert_eq!(held.disabled(1).released(HoldKind::Paused).due(1), [Tell::On]);
 }
 
 #[test]
@@ -131,7 +126,9 @@ proptest! {
         story.apply(change);
         let grant = &story.view.grant;
         let enabled: Vec<Epoch> =
-            grant.attempts.iter().filter(|attempt| attempt.switch == SwitchState::On).map(|attempt| attempt.epoch).collect();
+            grant.usable().into_iter().filter(|live| live.on.is(&true)).map(|live| live.epoch).collect();
+        let to_end = grant.attempts.iter().filter(|of| of.on.is(&true) && Some(*of) != grant.usable());
+        prop_assert!(to_end.into_iter().all(|of| story.due(of.epoch.number()) == [Tell::Off]));
         let newer = listed.iter().filter(|found| found.enabled && (!claimed || found.epoch > Epoch::new(1)));
         let newest = newer.clone().map(|found| found.epoch).max().or(was_live);
         let expected: Vec<Epoch> = newest.into_iter().filter(|_| !held && !over).collect();

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::held::LATE;
 use crate::domain::testing::dollars;
 
 impl Story {
@@ -29,27 +30,27 @@ fn a_revoked_grant_costs_what_it_used_once_it_was_read_after_its_disable_and_fre
     let mut story = Story::claimed();
     story.revoked();
     assert_eq!(story.view.budget.reserved, dollars(20));
-    assert_eq!(story.order(Epoch::new(1), OrderKind::Read), None, "it is read when it is known to be off");
-    story.disabled(Epoch::new(1));
-    let read = story.order(Epoch::new(1), OrderKind::Read).unwrap();
+    assert_eq!(story.due(1), [Tell::Off], "it is read when it is known to be off");
+    story.disabled(1);
+    let read = story.call(1, |tell| *tell == Tell::Read);
     assert!(read.due >= story.now + SETTLING, "what it used may settle late");
     story.read_at_last(1, 18_000_000);
     assert_eq!((story.view.budget.reserved, story.cost()), (dollars(20), dollars(18)));
-    assert_eq!(story.view.grant.orders(), []);
+    assert_eq!(story.view.calls(story.now), []);
     assert_eq!(story.counted().view.budget.reserved, dollars(18));
 }
 
 #[test]
-fn a_lower_cap_frees_the_difference_when_the_limit_is_confirmed_and_the_key_was_read() {
+fn a_lower_cap_frees_the_difference_when_the_limit_is_confirmed() {
     let mut story = Story::new();
     story.view.grant.own_cap = Some(dollars(50));
     story.shown(KeyRequestKind::Reveal, 'a').reading(1, 0).now += 12.hours();
     assert_eq!(story.view.budget.reserved, dollars(50));
     story.cap(10);
     assert_eq!(story.cost(), dollars(50), "it can spend fifty until the provider holds ten");
-    story.limited();
-    assert_eq!(story.cost(), dollars(50), "and may have spent them");
-    assert_eq!(story.read_at_last(1, 45_000_000).view.budget.reserved, dollars(50));
+    // What it used by then comes with the answer.
+    story.reading(1, 45_000_000).limited();
+    assert_eq!((story.cost(), story.view.budget.reserved), (dollars(45), dollars(50)));
     assert_eq!(story.counted().view.budget.reserved, dollars(45));
 }
 
@@ -61,81 +62,79 @@ fn a_higher_cap_takes_its_reservation_before_it_is_sent_and_costs_nothing_if_it_
     story.cap(30);
     assert_eq!(story.view.budget.reserved, dollars(50), "nothing is given back but by a count");
     assert_eq!(story.counted().view.budget.reserved, dollars(30), "nobody was ever told of fifty");
-    story.apply(story.view.sending_limit(Epoch::new(1), dollars(30), story.now).unwrap()).cap(20);
-    assert_eq!(story.view.budget.reserved, dollars(30), "thirty were sent, and may be held yet");
+    let change = story.view.noting(&story.call(1, |tell| matches!(tell, Tell::Limit(_))), story.now).unwrap();
+    assert_eq!(change.depends_on, DependsOn::Settings, "the budget counts thirty under these settings");
+    story.apply(change).cap(20);
+    assert_eq!(story.cost(), dollars(30), "thirty were sent, and may be held yet");
 }
 
 #[test]
-fn a_limit_without_an_answer_counts_until_a_listing_long_after_it_shows_another() {
+fn a_limit_without_an_answer_counts_until_it_can_come_no_more() {
     let mut story = Story::claimed();
     story.cap(30);
-    let sent_at = story.now;
-    story.apply(story.view.sending_limit(Epoch::new(1), dollars(30), sent_at).unwrap()).after(1.minute()).cap(20);
-    let order = story.order(Epoch::new(1), OrderKind::Limit).unwrap();
-    let sent = SentLimit { limit: dollars(20), at: story.now, unanswered_before: Some(sent_at) };
-    let window = Reset::None.window_at(story.now);
-    story.apply(story.view.limit_confirmed(&order, sent, window, story.now).unwrap()).now += SETTLING;
-    assert_eq!(story.counted().view.budget.reserved, dollars(30), "the first may be executed yet");
-    let seen = |story: &Story| story.view.limit_seen(Epoch::new(1), ListedLimit::Limit(dollars(20)), story.now);
-    assert_eq!(seen(&story), Err(Unchanged));
-    story.now = sent_at + GRACE;
-    story.apply(seen(&story).unwrap()).now += SETTLING;
-    assert_eq!(story.counted().view.budget.reserved, dollars(20));
+    story.sent(1, |tell| matches!(tell, Tell::Limit(_)));
+    let noted = story.now;
+    story.after(1.minute()).cap(20).limited();
+    assert_eq!(story.cost(), dollars(30), "the first may be done yet");
+    assert_eq!(story.view.next_due(story.now), Some(noted + LATE), "it is told again by then");
+    story.now = noted + LATE + 1.second();
+    assert_eq!(story.limited().counted().view.budget.reserved, dollars(20));
 }
 
 #[test]
-fn a_cap_that_is_lowered_while_the_key_is_made_keeps_the_key_from_being_shown() {
+fn a_cap_that_is_changed_while_the_key_is_made_is_told_next() {
     let mut story = Story::new();
     story.view.grant.own_cap = Some(dollars(50));
     let begun = story.begin(KeyRequestKind::Reveal);
     story.cap(10);
     let large = MintedKey { key: hash('a'), limit: dollars(50), guardrail: None };
-    assert_eq!(story.view.record(&begun, &large, story.now), Err(RecordRefused::LimitLowered));
-    let small = MintedKey { key: hash('a'), limit: dollars(5), guardrail: None };
-    let change = story.view.record(&begun, &small, story.now).unwrap();
-    assert!(story.apply(change).order(Epoch::new(1), OrderKind::Limit).is_some(), "a larger one is sent");
+    let change = story.view.record(&begun, &large, story.now).unwrap();
+    story.apply(change);
+    assert_eq!((story.due(1), story.cost()), (vec![Tell::Limit(dollars(10))], dollars(50)));
+    assert_eq!(story.counted().view.budget.reserved, dollars(50));
 }
 
 #[test]
 fn a_leak_and_a_pause_give_nothing_back_and_a_drop_only_after_its_week() {
     let mut leaked = Story::claimed();
-    leaked.apply(leaked.view.stop(Stopped::Leaked, &Actor::Student, leaked.now).unwrap()).disabled(Epoch::new(1));
-    leaked.now += 30.hours();
-    assert_eq!(leaked.reading(1, 3_000_000).counted().view.budget.reserved, dollars(20));
+    leaked.apply(leaked.view.stop(Stopped::Leaked, &Actor::Student).unwrap()).disabled(1);
+    assert_eq!(leaked.read_at_last(1, 3_000_000).counted().view.budget.reserved, dollars(20));
 
-    for (kind, after) in [(HoldKind::Paused, dollars(20)), (HoldKind::Dropped, dollars(3))] {
-        let mut held = Story::claimed();
-        held.held(kind).disabled(Epoch::new(1));
-        held.now = held.now + DROPPED_KEPT - 1.second();
-        held.reading(1, 3_000_000);
-        assert_eq!(held.counted().view.budget.reserved, dollars(20), "{kind:?}");
-        held.now += 1.second();
-        assert_eq!(held.counted().view.budget.reserved, after, "{kind:?}");
-        held.view.budget.limit = dollars(19);
-        let change = held.view.release(kind, &faculty(), held.now).unwrap();
-        let state = if kind == HoldKind::Paused { ShownState::Live } else { ShownState::Stopped };
-        assert_eq!((change.budget, change.grant.shown_state()), (BudgetChange::None, state));
-        assert_eq!(held.apply(change).view.budget.reserved, after, "the next key takes what was given back");
-    }
+    let mut paused = Story::claimed();
+    paused.held(HoldKind::Paused).disabled(1).read_at_last(1, 3_000_000).now += DROPPED_KEPT;
+    assert_eq!(paused.view.give_back_reservation(paused.now), Err(Unchanged));
+    assert_eq!(paused.counted().view.budget.reserved, dollars(20));
+
+    let mut dropped = Story::claimed();
+    let since = dropped.now;
+    dropped.held(HoldKind::Dropped).disabled(1).read_at_last(1, 3_000_000).now = since + DROPPED_KEPT - 1.second();
+    assert_eq!(dropped.view.give_back_reservation(dropped.now), Err(Unchanged));
+    dropped.now += 1.second();
+    dropped.apply(dropped.view.give_back_reservation(dropped.now).unwrap());
+    assert_eq!(dropped.view.give_back_reservation(dropped.now), Err(Unchanged));
+    assert_eq!(dropped.view.grant.state, GrantState::Stopped { why: Stopped::OffRoster });
+    assert_eq!(dropped.counted().view.budget.reserved, dollars(3));
+    dropped.view.budget.limit = dollars(19);
+    let change = dropped.view.release(HoldKind::Dropped, &faculty(), dropped.now).unwrap();
+    assert_eq!((change.budget, change.grant.shown_state()), (BudgetChange::None, ShownState::Stopped));
+    dropped.apply(change);
+    assert_eq!(dropped.refused(KeyRequestKind::Replace), BeginRefused::BudgetExhausted, "the next key takes it again");
 }
 
 #[test]
-fn a_cap_that_is_lowered_while_the_enable_is_under_way_gives_nothing_back_yet() {
+fn a_key_is_switched_on_again_under_the_limit_that_holds_by_then() {
     let mut story = Story::claimed();
-    story.held(HoldKind::Paused).disabled(Epoch::new(1)).after(1.hour()).reading(1, 0);
-    story.released(HoldKind::Paused).cap(5);
-    assert_eq!(story.view.budget.reserved, dollars(20), "the enable may be there already, and twenty is the limit");
-    story.limited().enabled(Epoch::new(1));
-    assert_eq!(story.view.budget.reserved, dollars(20), "it may have spent them");
-    story.now += 1.hour();
-    assert_eq!(story.reading(1, 2_000_000).counted().view.budget.reserved, dollars(5));
+    story.held(HoldKind::Paused).disabled(1).read_at_last(1, 0).released(HoldKind::Paused).cap(5);
+    assert_eq!((story.due(1), story.cost()), (vec![Tell::Limit(dollars(5))], dollars(5)), "nothing else was sent");
+    story.limited().enabled(1);
+    assert_eq!((story.cost(), story.view.budget.reserved), (dollars(5), dollars(20)));
 
-    // Nor does a hold that is taken off before its disable was confirmed.
+    // A hold that is taken off before its disable was confirmed leaves it as it was.
     let mut story = Story::claimed();
     story.held(HoldKind::Dropped).cap(5);
-    assert_eq!(story.view.budget.reserved, dollars(20), "its key works on");
-    assert_eq!(story.released(HoldKind::Dropped).view.budget.reserved, dollars(20), "twenty is its limit still");
-    assert_eq!(story.limited().enabled(Epoch::new(1)).view.budget.reserved, dollars(20));
+    assert_eq!(story.cost(), dollars(20), "its key works on");
+    story.released(HoldKind::Dropped);
+    assert_eq!((story.due(1), story.cost()), (vec![Tell::Limit(dollars(5))], dollars(20)));
 }
 
 #[test]
@@ -144,7 +143,7 @@ fn who_replaces_twice_within_minutes_costs_what_one_reservation_costs_at_every_s
     story.shown(KeyRequestKind::Replace, 'b');
     let begun = story.begin(KeyRequestKind::Replace);
     assert_eq!((story.cost(), story.view.budget.reserved), (dollars(20), dollars(20)));
-    story.disabled(Epoch::new(2)).reading(2, 12_000_000);
+    story.disabled(2).reading(2, 12_000_000);
     assert_eq!(story.cost(), dollars(20), "the first key was read before the second was shown");
     let minted = MintedKey { key: hash('c'), limit: dollars(8), guardrail: None };
     let change = story.view.record(&begun, &minted, story.now).unwrap();
@@ -154,44 +153,34 @@ fn who_replaces_twice_within_minutes_costs_what_one_reservation_costs_at_every_s
 #[test]
 fn a_key_that_somebody_enabled_again_is_counted_at_once_though_the_budget_has_no_room() {
     let mut story = Story::claimed();
-    story.apply(story.view.hold(HoldKind::Unused, &Actor::Rule, None, story.now).unwrap()).disabled(Epoch::new(1));
-    story.after(1.hour()).reading(1, 3_000_000).counted();
+    story.held(HoldKind::Unused).disabled(1);
+    assert_eq!(story.view.release(HoldKind::Unused, &Actor::Student, story.now).unwrap().budget, BudgetChange::None);
+    story.read_at_last(1, 3_000_000).counted();
     assert_eq!(story.view.budget.reserved, dollars(3));
     story.view.budget.limit = dollars(10);
     let resumed = story.view.release(HoldKind::Unused, &Actor::Student, story.now).map(|change| change.budget);
     assert_eq!(resumed, Err(ChangeRefused::BudgetExhausted));
-    let change = story.view.disable_again(Epoch::new(1), &hash('a'), story.now, story.now).unwrap();
+    let change = story.seen(1, 'a', &listed(true, 20, story.now)).unwrap();
     assert_eq!(story.apply(change).view.budget.reserved, dollars(20), "it can be spent");
     story.cap(5);
-    assert_eq!(story.view.budget.reserved, dollars(20), "twenty is its limit still");
-    story.disabled(Epoch::new(1)).after(1.hour());
-    assert_eq!(story.reading(1, 3_000_000).counted().view.budget.reserved, dollars(3));
-}
-
-#[test]
-fn what_a_count_under_way_may_free_is_taken_again_by_an_act_in_between() {
-    let mut story = Story::claimed();
-    story.counted();
-    story.apply(story.view.hold(HoldKind::Unused, &Actor::Rule, None, story.now).unwrap()).disabled(Epoch::new(1));
-    story.after(1.hour());
-    assert_eq!(story.cost(), dollars(20), "the last count knows nothing of it");
-    let change = story.view.release(HoldKind::Unused, &Actor::Student, story.now).unwrap();
-    assert_eq!(change.budget, BudgetChange::Take(dollars(20)), "this one may have read that nothing was used");
+    assert_eq!(story.cost(), dollars(20), "twenty is its limit still");
+    story.disabled(1).read_at_last(1, 3_000_000);
+    assert_eq!(story.counted().view.budget.reserved, dollars(3));
 }
 
 #[test]
 fn a_key_that_was_handed_back_gives_its_reservation_back_and_another_takes_it_anew() {
     let mut story = Story::claimed();
-    story.apply(story.view.hand_back(Epoch::new(1), story.now).unwrap()).disabled(Epoch::new(1));
+    story.apply(story.view.hand_back(Epoch::new(1)).unwrap()).disabled(1);
     story.read_at_last(1, 2_000_000).counted();
     assert_eq!(story.view.budget.reserved, dollars(2));
-    assert_eq!(story.view.hand_back(Epoch::new(1), story.now), Err(Unchanged));
+    assert_eq!(story.view.hand_back(Epoch::new(1)), Err(Unchanged));
     story.view.budget.limit = dollars(19);
     assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::BudgetExhausted);
     story.view.budget.limit = dollars(20);
     story.shown(KeyRequestKind::Replace, 'b');
     assert_eq!((story.view.budget.reserved, story.view.grant.replacements), (dollars(20), 1));
-    assert_eq!(attempt(&story, 2).limit, Some(dollars(18)));
+    assert_eq!(attempt(&story, 2).limit.known(), Some(&dollars(18)));
 }
 
 #[test]
@@ -258,12 +247,12 @@ proptest! {
         let mut story = live(reset, cap);
         story.now = story.view.programme.settings.term.starts_at() + hour.hours();
         story.reading(1, used);
-        let before = story.view.reservation().unspent(true, story.now);
+        let before = story.view.reservation().unspent(story.now);
         let then = story.now + later.hours();
         // In this window more may be used; in a later one the use begins at zero.
         let used_then = if reset.window_at(story.now) == reset.window_at(then) { used + more } else { more };
         story.now = then;
-        prop_assert!(story.reading(1, used_then).view.reservation().unspent(true, then) <= before);
+        prop_assert!(story.reading(1, used_then).view.reservation().unspent(then) <= before);
     }
 
     #[test]
@@ -287,17 +276,13 @@ proptest! {
 }
 
 #[test]
-fn a_limit_is_sent_only_while_it_is_wanted_and_one_that_was_overtaken_stays_ordered() {
+fn a_limit_is_sent_only_while_it_is_wanted_and_what_was_overtaken_is_told_anew() {
     let mut story = Story::claimed();
     story.cap(50);
-    let order = story.order(Epoch::new(1), OrderKind::Limit).unwrap();
-    let sending = |story: &Story| story.view.sending_limit(Epoch::new(1), dollars(50), story.now);
-    assert!(sending(&story).is_ok());
+    let fifty = story.call(1, |tell| matches!(tell, Tell::Limit(_)));
     story.cap(30);
-    assert_eq!(sending(&story), Err(NotSending::NotWanted), "the budget counts thirty");
-    let sent = SentLimit { limit: dollars(30), at: story.now, unanswered_before: None };
-    story.cap(10);
-    let window = Reset::None.window_at(story.now);
-    story.apply(story.view.limit_confirmed(&order, sent, window, story.now).unwrap());
-    assert!(story.order(Epoch::new(1), OrderKind::Limit).is_some(), "ten are still to be sent");
+    assert_eq!(story.view.noting(&fifty, story.now), Err(Unchanged), "the budget counts thirty");
+    let thirty = story.sent(1, |tell| matches!(tell, Tell::Limit(_)));
+    let cost = story.cap(10).answered(&thirty).cost();
+    assert_eq!((story.due(1), cost), (vec![Tell::Limit(dollars(10))], dollars(30)));
 }

@@ -58,9 +58,7 @@ impl Story {
                 let (change, begun) = self.press(kind(self)).ok()?;
                 self.apply(change);
                 if what != Happens::NotRetired {
-                    for order in self.view.grant.orders_off().collect::<Vec<_>>() {
-                        self.disabled(order.epoch);
-                    }
+                    self.settled(|call| call.tell == Tell::Off);
                 }
                 let how = if what == Happens::Unheard { AttemptFailure::Unknown } else { AttemptFailure::Refused };
                 self.done(self.view.give_up(&begun, how, None, "failed", now))
@@ -68,9 +66,9 @@ impl Story {
             Happens::Paused => self.done(view.hold(HoldKind::Paused, &faculty(), None, now)),
             Happens::Dropped => self.done(view.hold(HoldKind::Dropped, &faculty(), None, now)),
             Happens::Disused => self.done(view.hold(HoldKind::Unused, &Actor::Rule, None, now)),
-            Happens::Leaked => self.done(view.stop(Stopped::Leaked, &Actor::Student, now)),
-            Happens::TooOld => self.done(view.stop(Stopped::TooOld, &Actor::Rule, now)),
-            Happens::HandedBack => self.done(view.hand_back(view.grant.epoch, now)),
+            Happens::Leaked => self.done(view.stop(Stopped::Leaked, &Actor::Student)),
+            Happens::TooOld => self.done(view.stop(Stopped::TooOld, &Actor::Rule)),
+            Happens::HandedBack => self.done(view.hand_back(view.grant.epoch)),
             Happens::SpentAll => {
                 let (epoch, _) = live?;
                 let left = view.grant.cap(&view.programme.settings) - view.spending(now).in_window;
@@ -83,7 +81,7 @@ impl Story {
             Happens::CapLowered => self.done(view.set_cap(Some(Usd::CENT), &faculty(), None, now)),
             Happens::DisabledThere => {
                 let (epoch, key) = live?;
-                self.done(view.found_disabled(view.grant.version, epoch, &key, now))
+                self.done(view.found_disabled(view.grant.version, epoch, &key, now, now))
             }
             Happens::NotFound => {
                 let (epoch, key) = live?;
@@ -95,7 +93,8 @@ impl Story {
             }
             Happens::HalfResumed => {
                 self.done(view.hold(HoldKind::Paused, &faculty(), None, now))?;
-                self.done(self.view.release(HoldKind::Paused, &faculty(), now))
+                self.done(self.view.release(HoldKind::Paused, &faculty(), now))?;
+                self.done(self.view.noting(&self.view.calls(now).into_iter().next()?, now))
             }
             Happens::RestrictedReplacements => {
                 let is_news = view.programme.settings.claims.replacements > 0;
@@ -105,8 +104,7 @@ impl Story {
             Happens::RestrictedModels => {
                 let is_news = view.programme.settings.rules.all.models.is_empty();
                 self.view.programme.settings.rules.all.models = vec!["openai/gpt-4o-mini".to_owned()];
-                let change = self.view.order_rules(&made(self.view.guardrail_wanted()), now);
-                self.done(change);
+                self.view.guardrails.extend(self.view.guardrail_wanted().map(|of| made(&of)));
                 is_news.then_some(())
             }
             Happens::Synced => {
@@ -133,33 +131,22 @@ impl Story {
             Step::Sync => self.sync(),
             Step::WindowTurns => self.now = view.programme.settings.basis.reset.resets_at(now).unwrap_or(now),
         }
-        self.orders_reach_the_provider();
+        self.settled(|_| true);
         false
     }
 
     /// A request without obstacles: begun, retired, made, recorded, shown.
     fn press_whole(&mut self) -> bool {
-        let (change, begun) = match self.press(kind(self)) {
-            Ok(begun) => begun,
-            Err(BeginRefused::EnableUnderWay { until: None }) => {
-                let change = self.view.take_enable_back(self.now);
-                self.done(change);
-                return false;
-            }
-            Err(_) => return false,
-        };
+        let Ok((change, begun)) = self.press(kind(self)) else { return false };
         let before = self.clone();
         self.apply(change);
-        for order in self.view.grant.orders_off().collect::<Vec<_>>() {
-            // A single not-found answer is not believed at once.
-            if attempt(self, order.epoch.number()).is_missing()
-                && !attempt(self, order.epoch.number()).may_be_gone(self.now)
-            {
-                *self = before;
-                return false;
-            }
-            self.disabled(order.epoch);
+        // A single not-found answer is not believed at once.
+        let is_missing = |of: &Attempt| of.is_missing() && !of.may_be_gone(self.now) && !of.on.is(&false);
+        if self.view.grant.attempts.iter().any(is_missing) {
+            *self = before;
+            return false;
         }
+        self.settled(|call| call.tell == Tell::Off);
         let Some(limit) = self.view.next_limit(self.now) else { return false };
         let key = hash(next_key(&before));
         match self.view.record(&begun, &MintedKey { key, limit, guardrail: self.guardrail() }, self.now) {
@@ -173,7 +160,7 @@ impl Story {
 
     fn sync(&mut self) {
         self.now += 24.hours();
-        self.orders_reach_the_provider();
+        self.settled(|_| true);
         for act in [View::close_abandoned, View::give_back_reservation] {
             let change = act(&self.view, self.now);
             self.done(change);
@@ -182,41 +169,13 @@ impl Story {
         self.view.budget.reserved = self.view.reservation().cost(self.now);
     }
 
-    fn orders_reach_the_provider(&mut self) {
-        for _ in 0..8 {
-            let Some(order) = self.view.grant.orders().into_iter().find(|order| order.kind != OrderKind::Read) else {
-                return;
-            };
-            let change = match order.kind {
-                OrderKind::Limit => match self.view.limit_wanted(self.now) {
-                    Some(WantedLimit::Limit(_)) => {
-                        self.limited();
-                        continue;
-                    }
-                    Some(WantedLimit::UsedUp) => self.view.order_limit(ListedLimit::Unasked, self.now),
-                    None => self.view.drop_limit_order(&order),
-                },
-                OrderKind::Rules => match self.view.guardrail_wanted() {
-                    Some(of) => {
-                        self.view.rules_confirmed(order.epoch, &order.key, &under(&of), Some(order.since), self.now)
-                    }
-                    None => self.view.drop_rules_order(order.epoch),
-                },
-                _ => self.view.confirmed(&order, self.now),
-            };
-            if self.done(change).is_none() {
-                return;
-            }
-        }
-    }
-
     /// The parts by which states differ: all but ids, times and amounts.
     fn shape(&self) -> String {
         let grant = &self.view.grant;
         let attempts = grant.attempts.iter().rev().take(2).map(|attempt| {
-            let orders = (attempt.limit_ordered.is_some(), attempt.rules_ordered.is_some(), attempt.read_at.is_some());
-            let marks = (orders, attempt.is_missing(), attempt.gone);
-            format!("{:?} {:?} {marks:?}", attempt.state, std::mem::discriminant(&attempt.switch))
+            let on = [true, false].map(|on| attempt.on.may_be(&on));
+            let read = attempt.final_reading.is_some();
+            format!("{:?} {on:?} {read} {} {:?}", attempt.state, attempt.is_missing(), attempt.gone)
         });
         let attempts: Vec<String> = attempts.collect();
         let left = self.view.next_limit(self.now).is_some();

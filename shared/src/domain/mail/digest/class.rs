@@ -140,8 +140,7 @@ impl<'a> Class<'a> {
         self.spenders.truncate(LISTED);
     }
 
-    /// The reason that the grant's person has no key to use. A cap may be used up before a sync has ended the
-    /// key, and is free again when its window is over.
+    /// The reason that the grant's person has no key to use. A cap that is used up is free again when its window is over.
     fn block(&self, grant: &Grant, of_cap: Sum) -> Option<Block> {
         let is_used_up = of_cap.known == Accuracy::Exactly && is_used_up(grant.cap(self.settings), of_cap.spent);
         match grant.state {
@@ -149,7 +148,6 @@ impl<'a> Class<'a> {
             _ if grant.holds.unused => Some(Block::Unused),
             GrantState::Live { .. } => is_used_up.then_some(Block::UsedUp),
             GrantState::Stopped { why } => Some(match why {
-                Stopped::UsedUp => Block::UsedUp,
                 Stopped::Leaked => Block::Leaked,
                 Stopped::TooOld => Block::TooOld,
                 Stopped::ReplacementFailed => Block::ReplacementFailed,
@@ -318,7 +316,7 @@ mod tests {
         let class: Vec<(Grant, Vec<Reading>)> = [
             invited(1),
             with(invited(2), &pause),
-            stopped(3, Stopped::UsedUp),
+            stopped(3, Stopped::ReplacementFailed),
             stopped(4, Stopped::Leaked),
             with(claimed(5), &|grant| grant.holds.unused = true),
             Grant { state: GrantState::Revoked, ..claimed(6) },
@@ -339,8 +337,13 @@ mod tests {
         .collect();
         let found = people(&class);
         let blocked: Vec<_> = found.blocked.iter().map(|(block, few)| (*block, ids(few))).collect();
-        let expected =
-            [(Block::UsedUp, vec![3, 9]), (Block::Paused, vec![2]), (Block::Unused, vec![5]), (Block::Leaked, vec![4])];
+        let expected = [
+            (Block::UsedUp, vec![9]),
+            (Block::Paused, vec![2]),
+            (Block::Unused, vec![5]),
+            (Block::Leaked, vec![4]),
+            (Block::ReplacementFailed, vec![3]),
+        ];
         assert_eq!(blocked, expected);
         assert_eq!((ids(&found.unclaimed), found.unused.count), (vec![1], 0));
         assert_eq!((found.students, found.claimed, found.active), (9, 7, 2), "who ended with the term is counted");

@@ -58,7 +58,7 @@ impl Story {
     }
 
     pub(super) fn stopped(self, why: Stopped) -> Story {
-        let change = self.view.stop(why, &Actor::Rule, self.now).unwrap();
+        let change = self.view.stop(why, &Actor::Rule).unwrap();
         self.apply(&change)
     }
 

@@ -1,0 +1,340 @@
+//! What the provider is still to be told of a grant's keys, or asked. None of it is stored: it follows from what each key is to be
+//! ([`wanted`](super::wanted)) and what the provider may hold of it ([`Held`](crate::domain::held::Held)). Who tells it is
+//! [`crate::settle`], on behalf of the request that changed something, the work of each minute, and the sync.
+//!
+//! Disables go first, then limits and guardrails, and a key is enabled only once these are confirmed. What failed is due later.
+//!
+//! A value is noted before it is sent, so whatever becomes of the call, what the key may hold is on record.
+//!
+//! That the provider does not know a key may be wrong, so it is told again later. Only the sync writes that a key is gone.
+
+use super::*;
+
+/// The least time between two answers that the key is not known before it is taken for gone.
+pub const BETWEEN_LOOKS: SignedDuration = SignedDuration::from_mins(10);
+
+/// A call that the provider is to get for one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyCall {
+    pub epoch: Epoch,
+    pub key: KeyHash,
+    pub tell: Tell,
+    pub due: Moment,
+}
+
+/// What a key is to be told, in the order in which it is; the last only asks what it used, once that is final.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tell {
+    Off,
+    Limit(Usd),
+    /// That it is under this guardrail; `None` while it is not made.
+    Guardrail(Option<KeyGuardrail>),
+    On,
+    Read,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// Somebody else has the key, or its grant was revoked.
+    Leak,
+    Disable,
+    /// Limits, guardrails, enables and readings.
+    Limit,
+}
+
+/// The last reading of a key that is off; until it is made, the key may have used all that it could.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinalReading {
+    /// Once the provider answers that the key is off.
+    OnceOff,
+    Due(Moment),
+}
+
+/// That the last calls failed, and until when no other is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backoff {
+    pub tries: u32,
+    pub until: Moment,
+}
+
+/// What the provider shows of a key, in a listing or in an answer about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeenKey {
+    pub enabled: bool,
+    pub limit: ListedLimit,
+    pub asked: Moment,
+    /// Whether it said what the key used, which is recorded by now.
+    pub is_read: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ListedLimit {
+    Unlimited,
+    Limit(Usd),
+    /// A limit that is counted in another window than the programme's, or that treats BYOK use differently.
+    CountedOtherwise,
+}
+
+impl Grant {
+    /// How urgent what is due is.
+    pub fn urgency(&self) -> Urgency {
+        let is_leak = matches!(self.state, GrantState::Revoked | GrantState::Stopped { why: Stopped::Leaked });
+        match self.may_have_key_to_end() {
+            true if is_leak => Urgency::Leak,
+            true => Urgency::Disable,
+            false => Urgency::Limit,
+        }
+    }
+
+    /// Whether a key is to be off of which the provider has not confirmed that.
+    pub fn may_have_key_to_end(&self) -> bool {
+        let in_use = self.usable().map(|live| live.epoch);
+        let to_end =
+            self.attempts.iter().filter(|of| of.key.is_some() && of.gone.is_none() && Some(of.epoch) != in_use);
+        to_end.into_iter().any(|of| !of.on.is(&false))
+    }
+
+    /// The live key, unless the grant is held.
+    pub fn usable(&self) -> Option<&Attempt> {
+        self.live().filter(|_| self.holds.is_empty())
+    }
+}
+
+impl Attempt {
+    /// Notes that the provider answered that the key is off.
+    fn is_found_off(&mut self, now: Moment) {
+        if self.final_reading == Some(FinalReading::OnceOff) {
+            self.final_reading = Some(FinalReading::Due(now + SETTLING));
+        }
+    }
+
+    /// Notes that the provider does not have the key, so nothing is told of it any more.
+    pub(super) fn note_gone(&mut self, gone: KeyAbsence) {
+        self.gone = Some(gone);
+        (self.missing_since, self.unlisted_since) = (None, None);
+    }
+
+    /// Whether an answer that the key is not known may be believed by now. For a key that is not new, only a
+    /// second answer is.
+    pub fn may_be_gone(&self, now: Moment) -> bool {
+        let is_old = now >= self.begun_at + GRACE;
+        is_old && self.missing_since.is_some_and(|since| now >= since + BETWEEN_LOOKS)
+    }
+
+    pub fn is_missing(&self) -> bool {
+        self.missing_since.is_some() && self.gone.is_none()
+    }
+
+    /// The largest limit that the provider may hold.
+    pub(super) fn largest_limit(&self) -> Usd {
+        self.limit.possible().copied().max().unwrap_or_default()
+    }
+}
+
+impl View {
+    /// What the provider is to be told, now or later, in the order in which it is.
+    pub fn calls(&self, now: Moment) -> Vec<KeyCall> {
+        let mut calls: Vec<KeyCall> = self.grant.attempts.iter().flat_map(|of| self.calls_of(of, now)).collect();
+        calls.sort_by(|one, other| (&one.tell, one.epoch).cmp(&(&other.tell, other.epoch)));
+        calls
+    }
+
+    fn calls_of(&self, of: &Attempt, now: Moment) -> Vec<KeyCall> {
+        let Some(key) = of.key.as_ref().filter(|_| of.gone.is_none()) else { return Vec::new() };
+        let call = |tell, due: Option<Moment>| due.map(|due| KeyCall { epoch: of.epoch, key: key.clone(), tell, due });
+        if self.grant.usable() != Some(of) {
+            let off = call(Tell::Off, of.on.due(&false));
+            let read = match of.final_reading {
+                Some(FinalReading::Due(at)) if off.is_none() => call(Tell::Read, Some(at)),
+                _ => None,
+            };
+            return off.into_iter().chain(read).collect();
+        }
+        let limit = self.limit_wanted(now);
+        let limit = call(Tell::Limit(limit), of.limit.due(&limit));
+        let guardrail = self.guardrail_wanted().and_then(|wanted| match self.made(&wanted) {
+            Some(made) => call(Tell::Guardrail(Some(made.clone())), of.guardrail.due(&made)),
+            None => call(Tell::Guardrail(None), Some(now)),
+        });
+        let mut calls: Vec<KeyCall> = limit.into_iter().chain(guardrail).collect();
+        if calls.is_empty() {
+            calls.extend(call(Tell::On, of.on.due(&true)));
+        }
+        calls
+    }
+
+    /// When something of the grant is due next: a call, or the turn of the window, if what other keys used makes the limit smaller.
+    pub fn next_due(&self, now: Moment) -> Option<Moment> {
+        let calls = self.calls(now).into_iter().map(|call| call.due);
+        let is_smaller =
+            self.grant.usable().is_some() && self.limit_wanted(now) < self.grant.cap(&self.programme.settings);
+        let turn =
+            self.programme.settings.basis.reset.resets_at(now).filter(|_| is_smaller && !self.programme.is_over(now));
+        let due = calls.chain(turn).min()?;
+        Some(self.grant.backoff.map_or(due, |backoff| due.max(backoff.until)))
+    }
+
+    /// Notes what is about to be sent. Returns `Unchanged` if that is not due any more, or another sends it.
+    pub fn noting(&self, call: &KeyCall, now: Moment) -> Result<Change, Unchanged> {
+        let is_it = |due: &KeyCall| due.epoch == call.epoch && due.tell == call.tell && due.due <= now;
+        if !self.calls(now).iter().any(is_it) {
+            return Err(Unchanged);
+        }
+        // The budget counts the limit that is wanted under these settings.
+        let raises = |of: &Attempt| matches!(call.tell, Tell::Limit(limit) if limit > of.largest_limit());
+        let raises = self.grant.attempt(call.epoch).is_some_and(raises);
+        let mut change = self.change(&Actor::Sync, if raises { DependsOn::Settings } else { DependsOn::GrantAlone });
+        let of = change.attempt_not_gone(call.epoch, &call.key).ok_or(Unchanged)?;
+        match &call.tell {
+            Tell::Off => {
+                _ = of.on.note(&false, now);
+                of.final_reading = of.shown_at.map(|_| FinalReading::OnceOff);
+            }
+            Tell::On => _ = of.on.note(&true, now),
+            Tell::Limit(limit) => _ = of.limit.note(limit, now),
+            Tell::Guardrail(Some(under)) => _ = of.guardrail.note(under, now),
+            Tell::Guardrail(None) | Tell::Read => return Err(Unchanged),
+        }
+        Ok(change.marked(Mark::Sending))
+    }
+
+    /// Takes in the answer to a call that was noted at `noted` and sent at `sent`. Returns `Unchanged` if it says nothing new.
+    pub fn answered(&self, call: &KeyCall, noted: Moment, sent: Moment, now: Moment) -> Result<Change, Unchanged> {
+        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
+        change.grant.backoff = None;
+        let of = change.attempt_not_gone(call.epoch, &call.key).ok_or(Unchanged)?;
+        of.missing_since = None;
+        match &call.tell {
+            Tell::Off => {
+                of.on.told(&false, sent, Some(noted), now);
+                of.is_found_off(now);
+            }
+            Tell::On => of.on.told(&true, sent, Some(noted), now),
+            Tell::Limit(limit) => of.limit.told(limit, sent, Some(noted), now),
+            Tell::Guardrail(Some(under)) => of.guardrail.told(under, sent, Some(noted), now),
+            Tell::Guardrail(None) => {}
+            Tell::Read => of.is_read(sent),
+        }
+        change.unless_same(self, Mark::Confirmed)
+    }
+
+    /// Takes back the note of a call that certainly changed nothing.
+    pub fn not_done(&self, call: &KeyCall, noted: Moment) -> Result<Change, Unchanged> {
+        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
+        let of = change.attempt_not_gone(call.epoch, &call.key).ok_or(Unchanged)?;
+        match &call.tell {
+            Tell::Off => of.on.refused(&false, noted),
+            Tell::On => of.on.refused(&true, noted),
+            Tell::Limit(limit) => of.limit.refused(limit, noted),
+            Tell::Guardrail(Some(under)) => of.guardrail.refused(under, noted),
+            Tell::Guardrail(None) | Tell::Read => {}
+        }
+        change.unless_same(self, Mark::Confirmed)
+    }
+
+    /// Puts off what the provider is to be told, longer each time; leaks never for longer than a minute.
+    pub fn put_off(&self, now: Moment) -> Result<Change, Unchanged> {
+        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
+        let tries = self.grant.backoff.map_or(0, |backoff| backoff.tries).saturating_add(1);
+        let minutes = if self.grant.urgency() == Urgency::Leak { 1 } else { (1 << (tries - 1).min(6)).min(60) };
+        change.grant.backoff = Some(Backoff { tries, until: now + SignedDuration::from_mins(minutes) });
+        Ok(change.marked(Mark::PutOff))
+    }
+
+    /// Marks that the provider answered that it does not know a key, which may be wrong. Returns `Unchanged` if that is marked.
+    pub fn not_found(&self, epoch: Epoch, key: &KeyHash, now: Moment) -> Result<Change, Unchanged> {
+        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
+        change.attempt_not_gone(epoch, key).ok_or(Unchanged)?.missing_since.get_or_insert(now);
+        change.unless_same(self, Mark::Missing)
+    }
+
+    /// Has the grant looked at, since what it is to be may be other by now. Returns `Unchanged` if nothing follows from that.
+    pub fn look_again(&self, now: Moment) -> Result<Change, Unchanged> {
+        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
+        change.set_due(self, now);
+        if change.grant.due_at == self.grant.due_at { Err(Unchanged) } else { Ok(change.marked(Mark::Due)) }
+    }
+
+    /// Takes in what the provider shows of a recorded key. What nobody here sent is another hand's: a limit is set again, and a live key
+    /// that is off is looked at by itself ([`View::found_disabled`]). Returns `Unchanged` if it shows nothing new.
+    pub fn seen(&self, epoch: Epoch, key: &KeyHash, shows: &SeenKey, now: Moment) -> Result<Change, Unchanged> {
+        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
+        let asked = shows.asked;
+        let of = change.attempt_with(epoch, key).ok_or(Unchanged)?;
+        (of.unlisted_since, of.missing_since) = (None, None);
+        if shows.enabled {
+            (of.gone, of.rest_promised_since) = (None, None);
+        }
+        if shows.enabled || of.on.may_be(&false) {
+            of.on.told(&shows.enabled, asked, None, now);
+        }
+        if !shows.enabled {
+            of.is_found_off(now);
+            if shows.is_read {
+                of.is_read(asked);
+            }
+        }
+        let was = of.limit.known().copied();
+        let found = of.take_in_limit(shows.limit, asked, now);
+        match (found, was) {
+            (Some(found), Some(was)) if self.grant.usable().is_some_and(|live| live.epoch == epoch) => {
+                Ok(change.audited_from(Act::LimitFound, was, found, None))
+            }
+            _ => change.unless_same(self, Mark::Confirmed),
+        }
+    }
+}
+
+impl Attempt {
+    /// Clears the final reading, if the key was asked for it late enough.
+    fn is_read(&mut self, asked: Moment) {
+        if let Some(FinalReading::Due(at)) = self.final_reading
+            && asked >= at
+        {
+            self.final_reading = None;
+        }
+    }
+
+    /// Takes in a listed limit; less than a cent away is the same limit. Returns in words what only another hand can have set.
+    fn take_in_limit(&mut self, listed: ListedLimit, asked: Moment, now: Moment) -> Option<String> {
+        let (limit, found) = match listed {
+            ListedLimit::Limit(limit) => (Some(limit), limit.to_string()),
+            ListedLimit::Unlimited => (None, "none".to_owned()),
+            ListedLimit::CountedOtherwise => (None, "counted otherwise".to_owned()),
+        };
+        let held = limit.and_then(|limit| self.limit.possible().copied().find(|held| held.is_about(limit)));
+        if let Some(held) = held {
+            self.limit.told(&held, asked, None, now);
+            return None;
+        }
+        if !self.limit.is_quiet(asked) || self.limit.is_doubted() {
+            return None;
+        }
+        self.limit.doubt();
+        Some(found)
+    }
+}
+
+impl Draft {
+    /// The change as a mark, unless it leaves the grant as it was.
+    pub(super) fn unless_same(self, view: &View, mark: Mark) -> Result<Change, Unchanged> {
+        let as_it_was = Grant { version: self.grant.version, ..view.grant.clone() };
+        if self.grant == as_it_was { Err(Unchanged) } else { Ok(self.marked(mark)) }
+    }
+}
+
+impl<L> Change<L> {
+    /// Sets when the grant is due next. What is due already keeps its place, and where nothing is, nothing is put off.
+    pub(super) fn set_due(&mut self, view: &View, now: Moment) {
+        let was = self.grant.due_at;
+        let mut after = View { grant: self.grant.clone(), ..view.clone() };
+        if after.calls(now).iter().all(|call| call.due > now) {
+            (after.grant.backoff, self.grant.backoff) = (None, None);
+        }
+        self.grant.due_at = match after.next_due(now) {
+            Some(due) if due <= now => Some(was.filter(|was| *was <= now).unwrap_or(now)),
+            due => due,
+        };
+    }
+}

@@ -1,0 +1,330 @@
+//! The one sender: it makes the provider agree with what a grant's keys are to be by now, as the grant stands at that moment. What it
+//! sends is noted before, so whatever becomes of a call, what a key may hold is on record; the work of the next minutes repeats
+//! whatever fails here. So it is with the rules of guardrails, which the work of others leaves alone for as long as a call may take.
+
+use jiff::SignedDuration;
+
+use crate::domain::grant::{KeyCall, Reading, Tell};
+use crate::domain::programme::Byok;
+use crate::domain::programme::guardrail::{Guardrail, MadeGuardrail, RulesRefusal};
+use crate::domain::programme::rules::Rules;
+use crate::prelude::*;
+use crate::provider::guardrails::{GuardrailRules, ProviderGuardrail};
+use crate::provider::key::ProviderKey;
+use crate::provider::keys::{FoundKey, KeyPatch};
+use crate::provider::{Provider, ProviderError};
+use crate::store::{ActContext, ActOutcome, Meta};
+
+/// The time that one call may take, the provider's and the table's answers included.
+pub const ENOUGH_FOR_ONE: Duration = Duration::from_secs(12);
+const LEFT_FOR_THE_TABLE: Duration = Duration::from_secs(9);
+/// The least time in which a call is begun.
+const SHORTEST: Duration = Duration::from_secs(3);
+/// A call begins so soon after its note, or is noted again.
+const SOON: SignedDuration = SignedDuration::from_secs(5);
+/// The tries at one call of which nothing is known, or which certainly changed nothing.
+const TRIES: usize = 3;
+
+#[derive(Clone, Copy)]
+pub struct Settler<'a> {
+    pub table: &'a Table,
+    pub provider: &'a Provider,
+    pub clock: &'a Clock,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum NotSettled {
+    #[error("the time is up for this round")]
+    NoTime,
+    #[error("the provider does not know the key, which may be wrong")]
+    NotFound,
+    #[error("an earlier call may still take effect, until {until}")]
+    InDoubt { until: Moment },
+    #[error("the guardrail is not made yet")]
+    NoGuardrail,
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    #[error(transparent)]
+    Table(#[from] StoreError),
+}
+
+impl Settler<'_> {
+    /// Settles a grant for the act that changed it. A failure is only logged, since the work repeats it.
+    pub async fn settle_or_leave(&self, at: ActContext<'_>) {
+        if let Err(error) = self.settle(at, |call| call.tell != Tell::Read).await {
+            tracing::warn!(grant = %at.grant, %error, "what a key is to hold is left to the work");
+        }
+    }
+
+    /// Tells the provider what is meant of all that is due for a grant, one call after the other, and returns their number. A call that
+    /// fails keeps no other from being made, and puts the grant off.
+    pub async fn settle(&self, at: ActContext<'_>, is_meant: impl Fn(&KeyCall) -> bool) -> Result<u32, NotSettled> {
+        self.settle_until(at, at.deadline.earlier_by(LEFT_FOR_THE_TABLE), is_meant).await
+    }
+
+    /// The same, with calls that are over by then.
+    pub async fn settle_until(
+        &self,
+        at: ActContext<'_>,
+        until: Deadline,
+        is_meant: impl Fn(&KeyCall) -> bool,
+    ) -> Result<u32, NotSettled> {
+        let mut done = 0;
+        let mut tried: Vec<(Epoch, Tell)> = Vec::new();
+        let mut failed: Option<NotSettled> = None;
+        // The grant is read before each call: somebody may have changed it, or it is read after the last.
+        while let Some(view) = self.table.view(at.programme, at.grant).await? {
+            let now = self.clock.now();
+            let calls: Vec<KeyCall> = view.calls(now).into_iter().filter(&is_meant).collect();
+            let is_open = |call: &&KeyCall| {
+                let tries = tried.iter().filter(|(epoch, tell)| *epoch == call.epoch && *tell == call.tell).count();
+                call.due <= now && tries < TRIES
+            };
+            let Some(call) = calls.iter().find(is_open) else {
+                let later = calls.iter().filter(|call| call.tell != Tell::Read).map(|call| call.due).min();
+                return match (failed, later) {
+                    (Some(error), _) => Err(self.put_off(at, error).await),
+                    (None, Some(until)) => Err(NotSettled::InDoubt { until }),
+                    (None, None) => Ok(done),
+                };
+            };
+            if !until.leaves(SHORTEST) {
+                return Err(NotSettled::NoTime);
+            }
+            match self.make(at, &view, call, until.at_most(ENOUGH_FOR_ONE)).await {
+                Ok(()) => done += 1,
+                Err(NotSettled::Table(error)) => return Err(error.into()),
+                Err(error) => {
+                    let again = matches!(&error, NotSettled::Provider(error) if error.may_pass());
+                    let tries = if again { 1 } else { TRIES };
+                    tried.extend(std::iter::repeat_n((call.epoch, call.tell.clone()), tries));
+                    // That a key is not found tells less than another failure.
+                    failed = failed.filter(|known| !matches!(known, NotSettled::NotFound)).or(Some(error));
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    /// Makes one call, of which the provider's answer is taken in. One that is not due any more by then is not made.
+    async fn make(
+        &self,
+        at: ActContext<'_>,
+        view: &View,
+        call: &KeyCall,
+        patience: Deadline,
+    ) -> Result<(), NotSettled> {
+        match call.tell {
+            Tell::Guardrail(None) => return Err(NotSettled::NoGuardrail),
+            Tell::Read => return self.read(at, view, call, patience).await,
+            Tell::Off | Tell::Limit(_) | Tell::Guardrail(Some(_)) | Tell::On => {}
+        }
+        let noting = self.now(at);
+        let noted = noting.now;
+        if !matches!(self.table.act(noting, |view, now| view.noting(call, now)).await?, ActOutcome::Done(_)) {
+            return Ok(());
+        }
+        let sent = self.clock.now();
+        let reset = view.programme.settings.basis.reset;
+        if sent > noted + SOON || reset.window_at(sent) != reset.window_at(noted) {
+            self.table.act(self.now(at), |view, _| view.not_done(call, noted)).await?;
+            return Ok(());
+        }
+        match self.send(view, call, patience).await {
+            Ok(found) => {
+                if let Some(found) = found {
+                    self.note_use(at, view, call.epoch, (sent, &found)).await?;
+                }
+                self.table.act(self.now(at), |view, now| view.answered(call, noted, sent, now)).await?;
+                Ok(())
+            }
+            Err(error) => {
+                let changed_nothing = match &error {
+                    NotSettled::Provider(error) => error.changed_nothing(),
+                    _ => true,
+                };
+                if changed_nothing {
+                    self.table.act(self.now(at), |view, _| view.not_done(call, noted)).await?;
+                }
+                if let NotSettled::NotFound = error {
+                    self.table.act(self.now(at), |view, now| view.not_found(call.epoch, &call.key, now)).await?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Sends what was noted, once: a second try could take effect after what somebody else sends by then.
+    async fn send(&self, view: &View, call: &KeyCall, patience: Deadline) -> Result<FoundKey, NotSettled> {
+        let (key, basis) = (&call.key, view.programme.settings.basis);
+        let found = match &call.tell {
+            Tell::Off => self.provider.disable_key(key, patience).await?,
+            Tell::On => self.provider.enable_key(key, patience).await?,
+            Tell::Limit(limit) => {
+                let patch = KeyPatch::limit(Some(*limit)).counting(basis.reset, basis.byok == Byok::Inside);
+                self.provider.patch_key_once(key, patch, patience).await?
+            }
+            Tell::Guardrail(Some(under)) => {
+                let Err(error) = self.provider.assign_key(&under.id, key, patience).await else { return Ok(None) };
+                if error.is_not_found() {
+                    // The answer does not say whether it is the key or the guardrail that is not found.
+                    self.provider.get_key(key, patience).await?.ok_or(NotSettled::NotFound)?;
+                    let known = view
+                        .guardrails
+                        .iter()
+                        .find(|known| known.made.as_ref().is_some_and(|made| made.id == under.id));
+                    if let Some(known) = known {
+                        self.table.write_guardrail(known, known.doubted(), self.clock.now(), patience).await?;
+                    }
+                    return Err(NotSettled::NoGuardrail);
+                }
+                return Err(error.into());
+            }
+            Tell::Guardrail(None) | Tell::Read => return Ok(None),
+        };
+        found.ok_or(NotSettled::NotFound).map(Some)
+    }
+
+    /// Makes the final reading of a key that is off.
+    async fn read(
+        &self,
+        at: ActContext<'_>,
+        view: &View,
+        call: &KeyCall,
+        patience: Deadline,
+    ) -> Result<(), NotSettled> {
+        let (asked, found) = self.provider.get_key_in_a_day(&call.key, self.clock, patience).await?;
+        let found = found.ok_or(NotSettled::NotFound)?;
+        let is_read = self.note_use(at, view, call.epoch, (asked, &found)).await?;
+        let shows = found.seen(view.programme.settings.basis, asked, is_read);
+        self.table.act(self.now(at), |view, now| view.seen(call.epoch, &call.key, &shows, now)).await?;
+        // The next listing may say what it used.
+        if is_read { Ok(()) } else { Err(NotSettled::NotFound) }
+    }
+
+    /// Records what a key used, as an answer about it says. Returns whether it says it.
+    async fn note_use(
+        &self,
+        at: ActContext<'_>,
+        view: &View,
+        epoch: Epoch,
+        (asked, found): (Moment, &ProviderKey),
+    ) -> Result<bool, StoreError> {
+        let told = found.usage_report(view.programme.settings.basis.reset);
+        let Some((attempt, told)) = view.grant.attempt(epoch).zip(told) else { return Ok(false) };
+        let known = view.reading(epoch);
+        let (credits, byok) = known.map_or((Usd::ZERO, Usd::ZERO), |of| (of.lifetime(), of.used.byok.total()));
+        if credits >= told.lifetime && told.byok.is_none_or(|told| byok >= told) {
+            return Ok(true);
+        }
+        let listed_at = self.table.sync_state().await?.listed_at;
+        let Ok((reading, _)) = view.reading_after(attempt, &told, asked, listed_at) else { return Ok(false) };
+        if known.is_none_or(|known: &Reading| reading.differs_from(known)) {
+            self.table.note_reading(&reading, at.deadline).await?;
+        }
+        Ok(true)
+    }
+
+    /// Puts the grant off. If that cannot be written it stays due at once, which does no harm.
+    async fn put_off(&self, at: ActContext<'_>, error: NotSettled) -> NotSettled {
+        if let Err(error) = self.table.act(self.now(at), View::put_off).await {
+            tracing::warn!(grant = %at.grant, %error, "that a call failed could not be marked");
+        }
+        error
+    }
+
+    fn now<'a>(&self, at: ActContext<'a>) -> ActContext<'a> {
+        ActContext { now: self.clock.now(), ..at }
+    }
+}
+
+#[derive(Debug)]
+pub enum RulesTold {
+    Confirmed,
+    /// The provider refuses them, which only a person can mend.
+    Refused(RulesRefusal),
+    /// The provider was not asked, or did not answer.
+    Not(ProviderError),
+    /// Somebody else wrote the guardrail meanwhile, perhaps to send them.
+    Overtaken,
+}
+
+impl Settler<'_> {
+    /// Sends rules to a guardrail as it was read. Makes it where there is none.
+    pub async fn tell_rules(
+        &self,
+        known: &Guardrail,
+        rules: &Rules,
+        deadline: Deadline,
+    ) -> Result<RulesTold, StoreError> {
+        let now = self.clock.now();
+        let meta = self.table.meta(now).await?;
+        let mut sent = known.clone();
+        let own = sent.rules.note(rules, now);
+        let Some(noted) = self.table.write_guardrail(known, sent, now, deadline).await? else {
+            return Ok(RulesTold::Overtaken);
+        };
+        let asked = self.clock.now();
+        let told = match rules.tier() {
+            Some(_) => Err(None),
+            None => self.send_guardrail(&meta, &noted, rules, deadline).await.map_err(Some),
+        };
+        let now = self.clock.now();
+        let mut not_sent = noted.clone();
+        not_sent.rules.refused(rules, own);
+        let (after, error) = match told {
+            Ok(told) => {
+                let made = Some(MadeGuardrail { answered: told.spelled(), id: told.id, at: now });
+                let mut after = Guardrail { made, refusal: None, ..noted.clone() };
+                after.rules.told(rules, asked, Some(own), now);
+                (after, None)
+            }
+            Err(None) => (not_sent.refused(rules, "There is no such tier.", now), None),
+            Err(Some(ProviderError::Refused { trouble, .. })) => (not_sent.refused(rules, &trouble.message, now), None),
+            Err(Some(error)) if error.changed_nothing() => (not_sent, Some(error)),
+            Err(Some(error)) => return Ok(RulesTold::Not(error)),
+        };
+        // Somebody else may have sent other rules since, or before without an answer, and nobody knows which call the provider does last.
+        let Some(after) = self.table.write_guardrail(&noted, after, now, deadline).await? else {
+            return Ok(RulesTold::Overtaken);
+        };
+        if error.is_none() && after.refusal.is_none() && !after.rules.is(rules) {
+            return Ok(RulesTold::Overtaken);
+        }
+        Ok(match (error, after.refusal) {
+            (Some(error), _) => RulesTold::Not(error),
+            (None, Some(refusal)) => RulesTold::Refused(refusal),
+            (None, None) => RulesTold::Confirmed,
+        })
+    }
+
+    async fn send_guardrail(
+        &self,
+        meta: &Meta,
+        known: &Guardrail,
+        rules: &Rules,
+        deadline: Deadline,
+    ) -> Result<ProviderGuardrail, ProviderError> {
+        let rules = GuardrailRules { name: known.of.name_at_provider(&meta.deployment), rules: rules.clone() };
+        if let Some(known) = &known.made
+            && let Some(told) = self.provider.patch_guardrail(&known.id, &rules, deadline).await?
+        {
+            return Ok(told);
+        }
+        // An earlier create may have taken effect although its answer was lost. So the guardrail is looked up
+        // by name first, and sent the rules again.
+        let listed = self.provider.guardrails(deadline).await.map_err(|error| match error {
+            // A refused listing says nothing of the rules, so it counts as a failure to be retried.
+            ProviderError::Refused { trouble, after } => ProviderError::Later { trouble, after },
+            other => other,
+        })?;
+        if let Some(known) = listed.into_iter().find(|listed| listed.name == rules.name)
+            && let Some(told) = self.provider.patch_guardrail(&known.id, &rules, deadline).await?
+        {
+            return Ok(told);
+        }
+        // A management key of another account would make it there.
+        self.provider.check_account(&meta.deployment, meta.account.as_ref(), deadline).await?;
+        self.provider.create_guardrail(&rules, deadline).await
+    }
+}
