@@ -53,7 +53,7 @@ def a_student_gets_a_key(stack, provider):
     admin.get("/console/programmes/new")
     admin.submit("/console/programmes", 303, name="CS pilot", cap_usd="1", budget_usd="2.40", **term)
     for address in (ADA, BEN):
-        admin.get(PILOT)
+        admin.get(f"{PILOT}/roster")
         admin.submit(f"{PILOT}/people", 303, email=address)
     student = stack.student = signed_in(stack, ADA, "/my")
     student.get("/my")
@@ -72,7 +72,7 @@ def a_sync_and_an_alert(stack, provider):
     spent = stack.student.hook("grant")[0]
     assert 'data-spent-usd="0.97' in spent, spent
     # A budget of which 40 % is used has crossed no threshold; a smaller one has.
-    stack.admin.get(PILOT)
+    stack.admin.get(f"{PILOT}/settings")
     stack.admin.submit(PILOT, 303, budget_usd="2.00", thresholds="45")
     stack.mail(ADMIN, "% of $2")
 
