@@ -72,7 +72,9 @@ async fn night(seed: u64, is_bad: bool) -> ([Vec<String>; 2], String) {
         synced(&campus, None, seed).await;
         campus.judged_after_sync().await;
     }
-    let next = pictured(&campus).await;
+    let mut next = pictured(&campus).await;
+    // On which of the nights a key was deleted.
+    next.retain(|line| !line.contains("kind: account-day"));
     let failed = campus.gate.calls().into_iter().filter(|made| made.fault.is_some());
     failed.for_each(|made| told += &format!("\n{made}"));
     campus.finish_faulted().await;
