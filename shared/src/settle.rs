@@ -22,7 +22,7 @@ const LEFT_FOR_THE_TABLE: Duration = Duration::from_secs(9);
 const SHORTEST: Duration = Duration::from_secs(3);
 /// A call begins so soon after its note, or is noted again.
 const SOON: SignedDuration = SignedDuration::from_secs(5);
-/// The tries at one call of which nothing is known, or which certainly changed nothing.
+/// The tries at one call that certainly changed nothing, or at a disable of which nothing is known. For others a page does not wait.
 const TRIES: usize = 3;
 
 #[derive(Clone, Copy)]
@@ -89,13 +89,17 @@ impl Settler<'_> {
                 };
             };
             if !until.leaves(SHORTEST) {
-                return Err(NotSettled::NoTime);
+                return Err(match failed {
+                    Some(error) => self.put_off(at, error).await,
+                    None => NotSettled::NoTime,
+                });
             }
             match self.make(at, &view, call, until.at_most(ENOUGH_FOR_ONE)).await {
                 Ok(()) => done += 1,
                 Err(NotSettled::Table(error)) => return Err(error.into()),
                 Err(error) => {
-                    let again = matches!(&error, NotSettled::Provider(error) if error.may_pass());
+                    let may_help = |error: &ProviderError| error.changed_nothing() || call.tell == Tell::Off;
+                    let again = matches!(&error, NotSettled::Provider(error) if error.may_pass() && may_help(error));
                     let tries = if again { 1 } else { TRIES };
                     tried.extend(std::iter::repeat_n((call.epoch, call.tell.clone()), tries));
                     // That a key is not found tells less than another failure.

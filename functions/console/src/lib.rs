@@ -1,4 +1,4 @@
-//! The faculty's pages, and the work of each minute: jobs, guardrails, orders that are not confirmed. This file lists the routes;
+//! The faculty's pages, and the work of each minute: jobs, guardrails, grants that are due. This file lists the routes;
 //! the files named for the pages hold the handlers.
 
 mod access;

@@ -214,7 +214,7 @@ impl Claim<'_> {
 
     /// Decides whether to go on although the provider says that an old key does not exist. That answer is
     /// believed only after some minutes, of a key that is not new, and when another key of the account is
-    /// found. The recorded usage then stands, and the disable stays ordered.
+    /// found. The recorded usage then stands, and the disable is told again.
     async fn accept_missing_key(&self, old: &Attempt, patience: Deadline) -> Result<(), AppError> {
         let meta = self.site.table.get(Meta::key_of()).await?;
         let account = meta.and_then(|meta| meta.account).filter(|_| old.may_be_gone(self.site.clock.now()));

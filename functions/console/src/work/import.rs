@@ -31,7 +31,7 @@ pub(super) async fn carry_on(site: &Site, mut job: Job, until: JobDeadlines) -> 
                 None => 0,
             };
             if waiting > 0 {
-                // The orders are sent by the work of each minute.
+                // Its keys are told by the work of each minute.
                 let job = Job { done: job.all.saturating_sub(waiting), ..job };
                 let until_then = JobState::Waiting { until: at + AGAIN_AFTER };
                 return jobs::end(site, job, until_then, until.deadline).await;

@@ -265,7 +265,7 @@ impl View {
         Ok(change.audited(Act::Shown, &self.grant, Some(format!("attempt {}", begun.epoch.number()))))
     }
 
-    /// Ends an attempt without a key. A key that was made has its disable ordered, whatever became of the
+    /// Ends an attempt without a key. A key that was made is not to be on, whatever became of the
     /// grant. The grant returns to its earlier state if this attempt is still the one under way. Returns
     /// `Unchanged` if all of this is done already.
     pub fn give_up(

@@ -124,7 +124,7 @@ impl View {
         Ok(change.audited(Act::Unknown, &self.grant, Some(note)))
     }
 
-    /// Marks an attempt whose key the provider lists as enabled although it was never shown, and orders its disable. Returns
+    /// Marks an attempt whose key the provider lists as enabled although it was never shown; it is not to be on. Returns
     /// `Unchanged` if it was marked before, was shown after all, is so young that its invocation may still be running, or made
     /// another key; or if there is no such attempt, since the table was restored to an earlier moment.
     pub fn sweep(&self, epoch: Epoch, nonce: &Nonce, key: &KeyHash, now: Moment) -> Result<Change, Unchanged> {
