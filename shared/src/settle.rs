@@ -40,6 +40,8 @@ pub enum NotSettled {
     NotFound,
     #[error("an earlier call may still take effect, until {until}")]
     InDoubt { until: Moment },
+    #[error("the provider did not say what a key that is off has used")]
+    NotRead,
     #[error("the guardrail is not made yet")]
     NoGuardrail,
     #[error(transparent)]
@@ -70,14 +72,14 @@ impl Settler<'_> {
         is_meant: impl Fn(&KeyCall) -> bool,
     ) -> Result<u32, NotSettled> {
         let mut done = 0;
-        let mut tried: Vec<(Epoch, Tell)> = Vec::new();
+        let mut tried: Vec<(KeyHash, Tell)> = Vec::new();
         let mut failed: Option<NotSettled> = None;
         // The grant is read before each call: somebody may have changed it, or it is read after the last.
         while let Some(view) = self.table.view(at.programme, at.grant).await? {
             let now = self.clock.now();
             let calls: Vec<KeyCall> = view.calls(now).into_iter().filter(&is_meant).collect();
             let is_open = |call: &&KeyCall| {
-                let tries = tried.iter().filter(|(epoch, tell)| *epoch == call.epoch && *tell == call.tell).count();
+                let tries = tried.iter().filter(|(key, tell)| *key == call.key && *tell == call.tell).count();
                 call.due <= now && tries < TRIES
             };
             let Some(call) = calls.iter().find(is_open) else {
@@ -85,7 +87,12 @@ impl Settler<'_> {
                 return match (failed, later) {
                     (Some(error), _) => Err(self.put_off(at, error).await),
                     (None, Some(until)) => Err(NotSettled::InDoubt { until }),
-                    (None, None) => Ok(done),
+                    (None, None) => {
+                        if view.grant.due_at.is_some_and(|due| due <= now) {
+                            self.table.act_as_read(self.now(at), Some(view), View::look_again).await?;
+                        }
+                        Ok(done)
+                    }
                 };
             };
             if !until.leaves(SHORTEST) {
@@ -98,10 +105,13 @@ impl Settler<'_> {
                 Ok(()) => done += 1,
                 Err(NotSettled::Table(error)) => return Err(error.into()),
                 Err(error) => {
+                    if let NotSettled::NotFound = error {
+                        self.table.act(self.now(at), |view, now| view.not_found(&call.key, now)).await?;
+                    }
                     let may_help = |error: &ProviderError| error.changed_nothing() || call.tell == Tell::Off;
                     let again = matches!(&error, NotSettled::Provider(error) if error.may_pass() && may_help(error));
                     let tries = if again { 1 } else { TRIES };
-                    tried.extend(std::iter::repeat_n((call.epoch, call.tell.clone()), tries));
+                    tried.extend(std::iter::repeat_n((call.key.clone(), call.tell.clone()), tries));
                     // That a key is not found tells less than another failure.
                     failed = failed.filter(|known| !matches!(known, NotSettled::NotFound)).or(Some(error));
                 }
@@ -136,11 +146,12 @@ impl Settler<'_> {
         }
         match self.send(view, call, patience).await {
             Ok(found) => {
+                let mut is_read = true;
                 if let Some(found) = found {
-                    self.note_use(at, view, call.epoch, (sent, &found)).await?;
+                    is_read = self.note_use(at, view, &call.key, (sent, &found)).await?;
                 }
                 self.table.act(self.now(at), |view, now| view.answered(call, noted, sent, now)).await?;
-                Ok(())
+                if is_read || call.tell != Tell::Off { Ok(()) } else { Err(NotSettled::NotRead) }
             }
             Err(error) => {
                 let changed_nothing = match &error {
@@ -149,9 +160,6 @@ impl Settler<'_> {
                 };
                 if changed_nothing {
                     self.table.act(self.now(at), |view, _| view.not_done(call, noted)).await?;
-                }
-                if let NotSettled::NotFound = error {
-                    self.table.act(self.now(at), |view, now| view.not_found(call.epoch, &call.key, now)).await?;
                 }
                 Err(error)
             }
@@ -199,30 +207,31 @@ impl Settler<'_> {
     ) -> Result<(), NotSettled> {
         let (asked, found) = self.provider.get_key_in_a_day(&call.key, self.clock, patience).await?;
         let found = found.ok_or(NotSettled::NotFound)?;
-        let is_read = self.note_use(at, view, call.epoch, (asked, &found)).await?;
+        let is_read = self.note_use(at, view, &call.key, (asked, &found)).await?;
         let shows = found.seen(view.programme.settings.basis, asked, is_read);
-        self.table.act(self.now(at), |view, now| view.seen(call.epoch, &call.key, &shows, now)).await?;
+        self.table.act(self.now(at), |view, now| view.seen(&call.key, &shows, now)).await?;
         // The next listing may say what it used.
-        if is_read { Ok(()) } else { Err(NotSettled::NotFound) }
+        if is_read { Ok(()) } else { Err(NotSettled::NotRead) }
     }
 
-    /// Records what a key used, as an answer about it says. Returns whether it says it.
+    /// Records what a key used that was shown, as an answer about it says. Returns whether it says it.
     async fn note_use(
         &self,
         at: ActContext<'_>,
         view: &View,
-        epoch: Epoch,
+        key: &KeyHash,
         (asked, found): (Moment, &ProviderKey),
     ) -> Result<bool, StoreError> {
         let told = found.usage_report(view.programme.settings.basis.reset);
-        let Some((attempt, told)) = view.grant.attempt(epoch).zip(told) else { return Ok(false) };
-        let known = view.reading(epoch);
+        let Some(key) = view.grant.key_with(key).filter(|key| key.shown_at.is_some()) else { return Ok(true) };
+        let Some(told) = told else { return Ok(false) };
+        let known = view.reading(key.epoch);
         let (credits, byok) = known.map_or((Usd::ZERO, Usd::ZERO), |of| (of.lifetime(), of.used.byok.total()));
         if credits >= told.lifetime && told.byok.is_none_or(|told| byok >= told) {
             return Ok(true);
         }
         let listed_at = self.table.sync_state().await?.listed_at;
-        let Ok((reading, _)) = view.reading_after(attempt, &told, asked, listed_at) else { return Ok(false) };
+        let Ok((reading, _)) = view.reading_after(key, &told, asked, listed_at) else { return Ok(false) };
         if known.is_none_or(|known: &Reading| reading.differs_from(known)) {
             self.table.note_reading(&reading, at.deadline).await?;
         }

@@ -4,7 +4,7 @@
 use anyhow::Result;
 use bursar_core::clock::Moment;
 use bursar_core::domain::audit::{Act, Actor, AuditDetail, Entry};
-use bursar_core::domain::grant::{Attempt, AttemptState, Grant, GrantState, Person, Reading};
+use bursar_core::domain::grant::{Grant, GrantState, Key, Person, Reading};
 use bursar_core::domain::held::Held;
 use bursar_core::domain::programme::{Budget, Programme, Settings};
 use bursar_core::domain::usage::days::Days;
@@ -94,21 +94,15 @@ fn one(
     };
     let address = person.address.matched().clone();
     items.push(to_item(&Enrolment { address, programme: programme.clone(), grant: id.clone(), at: made_at })?);
-    let key: bursar_core::domain::values::id::KeyHash = made.hash.parse()?;
-    let attempt = Attempt {
-        state: AttemptState::Shown,
-        key: Some(key.clone()),
-        on: Held::confirmed(true, made_at),
-        limit: Held::confirmed(Usd::from_dollars(CAP), made_at),
-        shown_at: Some(made_at),
-        ..Attempt::open(epoch, nonce, made_at)
-    };
+    let hash: bursar_core::domain::values::id::KeyHash = made.hash.parse()?;
+    let limit = Held::confirmed(Usd::from_dollars(CAP), made_at);
+    let key = Key { limit, shown_at: Some(made_at), ..Key::made(epoch, hash.clone(), made_at) };
     items.push(to_item(&Grant {
-        state: GrantState::Live { key },
+        state: GrantState::Live { key: hash },
         epoch,
         has_reservation: true,
         ever_shown: true,
-        attempts: vec![attempt],
+        keys: vec![key],
         ..Grant::invited(programme, id, person, Some(format!("section-{}", number % 4)))
     })?);
     Ok(SeededKey { hash: made.hash, name })

@@ -8,8 +8,7 @@ pub(crate) use bursar_core::clock::Moment;
 pub(crate) use bursar_core::deadline::Deadline;
 pub(crate) use bursar_core::domain::audit::Actor;
 pub(crate) use bursar_core::domain::grant::{
-    Attempt, BeginRefused, ChangeRefused, GrantState, HoldKind, KeyRequest, KeyRequestKind, NextGuardrail, Stopped,
-    Tell, View,
+    BeginRefused, ChangeRefused, GrantState, HoldKind, KeyRequest, KeyRequestKind, NextGuardrail, Stopped, Tell, View,
 };
 pub(crate) use bursar_core::domain::programme::TermsHash;
 pub(crate) use bursar_core::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOwner};

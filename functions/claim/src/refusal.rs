@@ -122,10 +122,6 @@ pub(crate) fn why_not(refused: &BeginRefused, term: &Term) -> String {
             "You have replaced your key as often as this programme allows. Ask the people who run it to allow one more."
                 .to_owned()
         }
-        BeginRefused::TooManyAttempts => {
-            "Making your key failed so often that a person has to look at it. Ask the people who run this programme."
-                .to_owned()
-        }
         BeginRefused::NothingLeft { resets_at: Some(resets) } if *resets < term.ends_at() => {
             format!("Your cap is used up. It resets on {}.", at(*resets))
         }

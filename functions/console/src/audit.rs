@@ -199,10 +199,8 @@ impl AuditRow {
             }
             Act::Begun => format!("{whom} asked for a key"),
             Act::Shown => format!("{whom} was shown a key"),
-            Act::Refused => format!("OpenRouter refused a key for {whom}"),
-            Act::Unknown => format!("OpenRouter did not answer whether it made a key for {whom}"),
-            Act::Lost => format!("Another request for a key of {whom} was faster"),
-            Act::Swept => format!("{who} switched off a key for {whom} that nobody was shown"),
+            Act::NotShown => format!("{whom} was shown no key"),
+            Act::OrphanFound => format!("{who} found a key for {whom} that nobody was shown, and has it switched off"),
             Act::Held if is_new("dropped") => format!("{who} took {whom} off the roster"),
             Act::Held if is_new("unused") => format!("The key of {whom} was switched off, since it was not used"),
             Act::Held => format!("{who} paused {whom}"),
@@ -308,7 +306,7 @@ mod tests {
             says(by.clone(), edited),
             "grace@x.edu changed the settings / Cap per student: $20 → $30 / Models of Lab C: nothing → a/b"
         );
-        let begun = AuditDetail::new(Act::Begun).changing("invited", "minting").noting("attempt 1");
+        let begun = AuditDetail::new(Act::Begun).changing("invited", "invited").noting("key 1");
         assert_eq!(says(Actor::Student, begun), "Amina Diallo asked for a key");
         let dropped = AuditDetail::new(Act::Held).changing("live", "live, dropped");
         assert_eq!(says(by, dropped), "grace@x.edu took Amina Diallo off the roster");

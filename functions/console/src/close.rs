@@ -37,10 +37,8 @@ struct Effect {
 }
 
 impl Effect {
-    fn of(lines: &[GrantLine], budget: &Budget, settings: &Settings) -> Effect {
-        let count = |states: &[ShownState]| {
-            lines.iter().filter(|line| states.contains(&line.state.shown_with(&line.holds))).count()
-        };
+    fn of(lines: &[GrantLine], budget: &Budget, settings: &Settings, now: Moment) -> Effect {
+        let count = |states: &[ShownState]| lines.iter().filter(|line| states.contains(&line.shown_state(now))).count();
         let spent: Usd = lines.iter().map(|line| line.used.counted(settings.basis.byok)).sum();
         Effect {
             keys: count(&[ShownState::Live, ShownState::Minting]),
@@ -82,7 +80,7 @@ async fn look(post: &Post<Faculty>, wrong: Option<&str>) -> Answer {
     let (budget, sync) = tokio::try_join!(site.table.get(Budget::key_of(&programme.id)), site.table.sync_state())?;
     let budget = budget.ok_or_else(AppError::not_found)?;
     let effect = match site.table.grant_lines(&programme.id, None).await {
-        Ok(lines) => Some(Effect::of(&lines, &budget, &programme.settings)),
+        Ok(lines) => Some(Effect::of(&lines, &budget, &programme.settings, site.clock.now())),
         // It can be closed all the same.
         Err(StoreError::Corrupt { .. }) => None,
         Err(error) => return Err(error.into()),

@@ -205,12 +205,14 @@ impl ClosingPerson {
         let Programme { id, settings, .. } = &access.programme;
         let ids = [id.clone()];
         let mut found = Vec::new();
+        let now = site.clock.now();
         let mut shards = std::pin::pin!(site.table.shards_of_programmes(&ids));
         while let Some((_, grants)) = shards.try_next().await? {
             let on_roster = grants.into_iter().filter(|(grant, _)| grant.ever_shown || grant.is_student());
             found.extend(on_roster.map(|(grant, readings)| {
-                let spent = Spending::of(&grant, &readings, settings, site.clock.now()).in_window;
-                ClosingPerson::of(grant, grants::used(&readings), spent, settings, access.is_faculty())
+                let spent = Spending::of(&grant, &readings, settings, now).in_window;
+                let state = grant.shown_state(now).in_words(Some(grant.cap(settings) - spent));
+                ClosingPerson::of(grant, grants::used(&readings), state, settings, access.is_faculty())
             }));
         }
         let place = |person: &ClosingPerson| (person.group.clone(), person.address.clone(), person.grant.clone());
@@ -218,16 +220,15 @@ impl ClosingPerson {
         Ok(found)
     }
 
-    /// `spent` is what was spent in the present window of the cap.
-    fn of(grant: Grant, used: DailyUse, spent: Usd, settings: &Settings, may_name: bool) -> ClosingPerson {
-        let shown_at = grant.attempts.iter().filter_map(|attempt| attempt.shown_at).min();
+    fn of(grant: Grant, used: DailyUse, state: &'static str, settings: &Settings, may_name: bool) -> ClosingPerson {
+        let shown_at = grant.keys.iter().filter_map(|key| key.shown_at).min();
         ClosingPerson {
             address: may_name.then(|| grant.person.address.as_written().to_owned()),
             name: grant.person.name.clone().filter(|_| may_name),
-            state: grant.shown_state().in_words(Some(grant.cap(settings) - spent)),
+            state,
             cap: grant.cap(settings),
             claimed_on: shown_at.map(|at| at.to_zoned(settings.term.zone().clone()).date()),
-            is_open: matches!(grant.state, GrantState::Live { .. } | GrantState::Minting { .. }),
+            is_open: matches!(grant.state, GrantState::Live { .. }),
             group: grant.group,
             grant: grant.id,
             used,

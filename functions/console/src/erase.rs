@@ -39,6 +39,7 @@ impl EraseForm {
             grants.extend(one_persons(site, address, grant.map(field_of).as_deref()).await?);
         }
         let others = site.table.perhaps_theirs(address, &grants).await?;
+        let now = site.clock.now();
         let in_words = |of: &Grant| {
             let has_id =
                 |grant: &Grant| grant.person.roster_id.is_some() && grant.person.roster_id == of.person.roster_id;
@@ -51,10 +52,10 @@ impl EraseForm {
             let Person { name, roster_id, address } = &of.person;
             let address = if address.is_none() { "no address" } else { address.as_written() };
             let known: Vec<&str> = name.iter().chain(roster_id).map(String::as_str).chain([address]).collect();
-            format!("{}, {} in {}: {why}", known.join(", "), of.shown_state().in_words(None), of.programme)
+            format!("{}, {} in {}: {why}", known.join(", "), of.shown_state(now).in_words(None), of.programme)
         };
         Ok(EraseForm {
-            erasure: new_ulid(site.clock.now()),
+            erasure: new_ulid(now),
             of: grants.first().map(field_of),
             has_address: address.is_some(),
             others: others.iter().map(|of| (format!("{ALSO}{}", field_of(of)), in_words(of))).collect(),

@@ -1,11 +1,11 @@
 //! What the tests of the words share: a programme, a student with a key, and a letter as its reader gets it.
 
 use bursar_core::aws::AwsAccess;
-use bursar_core::domain::grant::{Attempt, AttemptState, GrantState, Person, View};
+use bursar_core::domain::grant::{GrantState, Key, Person, View};
 use bursar_core::domain::held::Held;
 use bursar_core::domain::programme::Budget;
 use bursar_core::domain::usage::reading::{DailyUse, Reading};
-use bursar_core::domain::values::id::{Epoch, KeyHash, Nonce};
+use bursar_core::domain::values::id::{Epoch, KeyHash};
 use bursar_core::domain::values::term::Term;
 use jiff::civil::date;
 
@@ -37,11 +37,9 @@ pub(crate) fn with_key() -> View {
     let person = Person { address: address("ada"), name: None, roster_id: None };
     let mut grant = Grant::invited(programme.id.clone(), "0123456789abcdef".parse().unwrap(), person, None);
     let (epoch, key): (_, KeyHash) = (Epoch::new(1), "ab".repeat(32).parse().unwrap());
-    let mut attempt = Attempt::open(epoch, Nonce::random(), now());
-    (attempt.state, attempt.key, attempt.shown_at) = (AttemptState::Shown, Some(key.clone()), Some(now()));
+    let limit = Held::confirmed(Usd::from_dollars(20), now());
+    grant.keys = vec![Key { limit, shown_at: Some(now()), ..Key::made(epoch, key.clone(), now()) }];
     (grant.state, grant.epoch, grant.ever_shown) = (GrantState::Live { key }, epoch, true);
-    (attempt.on, attempt.limit) = (Held::confirmed(true, now()), Held::confirmed(Usd::from_dollars(20), now()));
-    grant.attempts = vec![attempt];
     let budget = Budget::new(programme.id.clone(), Usd::from_dollars(4000));
     View { programme, budget, grant, readings: Vec::new(), guardrails: Vec::new() }
 }

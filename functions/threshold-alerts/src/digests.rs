@@ -115,7 +115,7 @@ impl Look<'_> {
         let used = of_programme.used();
         let spent = used.days(settings.basis.byok);
         let budget = budget.unwrap_or_else(|| Budget::new(id.clone(), Usd::ZERO));
-        let had_a_key = budget.shown;
+        let had_a_key = budget.claimed;
         let looked = last_listing(&sync, of_programme.has_keys(&budget));
         let money = DigestMoney::of(spent, budget, of_programme.owns_keys(), weeks, looked);
         let by_group = of_programme.own.iter().flat_map(|own| &own.by_group);

@@ -75,7 +75,6 @@ pub(crate) type Restricted = BTreeMap<(ProgrammeId, String), Vec<RestrictedKey>>
 #[derive(Debug)]
 pub(crate) struct RestrictedKey {
     pub(crate) grant: [u8; 8],
-    pub(crate) epoch: Epoch,
     pub(crate) key: [u8; 32],
 }
 
@@ -99,7 +98,7 @@ pub(crate) async fn put_back(runner: &Runner<'_>, restricted: Restricted) {
         findings.extend(each.map(|(of, key)| Finding {
             programme: programme.clone(),
             grant: GrantId::of_bytes(&of.grant),
-            kind: FindingKind::NotUnder { epoch: of.epoch, key, asked },
+            kind: FindingKind::NotUnder { key, asked },
         }));
     }
     repair::all(runner, findings, 0).await;

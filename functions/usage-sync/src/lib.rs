@@ -23,8 +23,8 @@
 //!
 //! # The comparison
 //!
-//! A key's name leads to its grant; an attempt with its hash proves that it is ours, whatever its name is now. A second key under
-//! the name of an attempt was shown to nobody. It is disabled, and its use counts as a foreign key's.
+//! A key's name leads to its grant; that its hash is on record proves that it is the grant's, whatever its name is now. One that bears a
+//! name of ours and is not on record was shown to nobody. It is disabled, and its use, if it has any, counts as a foreign key's.
 //!
 //! A reading holds a key's use on each UTC day ([`days`](bursar_core::domain::usage::days)). Each answer settles its own day and the day
 //! before. After missed nights the rest counts on the last of them, and the days between are marked as estimated. Totals of programmes,

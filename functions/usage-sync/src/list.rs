@@ -1,7 +1,7 @@
 //! The listing: every key of every workspace that the management key may open, in memory, by the programme and the grant whose name it
 //! bears. What cannot be read is never taken for nothing.
 
-use bursar_core::domain::grant::{Attempt, GRACE};
+use bursar_core::domain::grant::{GRACE, Key};
 use bursar_core::domain::programme::Basis;
 use bursar_core::provider::inventory::InventoryPage;
 
@@ -184,10 +184,8 @@ async fn recorded_by(runner: &Runner<'_>, made_by: Moment) -> Result<usize> {
     let mut recorded = 0;
     for programme in runner.programmes.iter().filter(|programme| made_by < programme.settings.keys_expire_at()) {
         let grants = runner.table.grants(&programme.id).await?;
-        let attempts = grants.iter().flat_map(|grant| &grant.attempts);
-        let should_be =
-            |attempt: &&Attempt| attempt.key.is_some() && attempt.gone.is_none() && attempt.begun_at < made_by;
-        recorded += attempts.filter(should_be).count();
+        let should_be = |key: &&Key| key.gone.is_none() && key.made_at < made_by;
+        recorded += grants.iter().flat_map(|grant| &grant.keys).filter(should_be).count();
     }
     Ok(recorded)
 }

@@ -3,7 +3,7 @@
 //! What is reserved is counted as of the comparison, and for an instant before the listing: no reading holds later use. All else of a
 //! grant in which something was found is counted once that is repaired.
 
-use bursar_core::domain::grant::{Attempt, Reading};
+use bursar_core::domain::grant::{Key, Reading};
 use bursar_core::domain::ledger::cut::LifetimeUse;
 use bursar_core::domain::programme::Budget;
 use bursar_core::domain::programme::unreserved::Unreserved;
@@ -120,7 +120,7 @@ impl ProgrammeSums {
         let at = if self.unread.contains(&view.grant.id) {
             // Nothing that it may have used since its keys were read last is free.
             let last_read = |reading: &Reading| reading.unchanged_until.or(baseline.listed_at).max(Some(reading.as_of));
-            let first = view.grant.attempts.first().map(|attempt| attempt.begun_at);
+            let first = view.grant.keys.first().map(|key| key.made_at);
             view.readings.iter().filter_map(last_read).min().or(first).unwrap_or(baseline.began_at)
         } else {
             baseline.began_at
@@ -170,15 +170,15 @@ impl ProgrammeSums {
     }
 
     fn count(&mut self, grant: &Grant, readings: &[Reading], runner: &Runner<'_>) {
-        self.people.add(grant, &runner.unreachable);
+        self.people.add(grant, &runner.unreachable, runner.clock.now());
         if readings.is_empty() {
             return;
         }
         let mut used = DailyUse::default();
         for reading in readings {
             used.add(&reading.used);
-            let is_there = |attempt: &Attempt| attempt.gone.is_none() && attempt.unlisted_since.is_none();
-            if !grant.attempt(reading.epoch).is_some_and(is_there) {
+            let is_there = |key: &Key| key.gone.is_none() && key.unlisted_since.is_none();
+            if !grant.shown(reading.epoch).is_some_and(is_there) {
                 self.gone += reading.lifetime();
             }
         }

@@ -2,7 +2,7 @@
 //! leads to nothing. Each may be done twice.
 
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{Attempt, GRACE, RecoveredKey, SeenKey, Unchanged};
+use bursar_core::domain::grant::{RecoveredKey, SeenKey, Unchanged};
 use bursar_core::domain::usage::reading::UnusableReport;
 use bursar_core::provider::key::ProviderKey;
 use bursar_core::settle::NotSettled;
@@ -95,15 +95,15 @@ async fn repair(runner: &Runner<'_>, finding: &Finding) -> Result<()> {
 async fn try_to(runner: &Runner<'_>, at: ActContext<'_>, finding: &Finding) -> Result<()> {
     let table = runner.table;
     match &finding.kind {
-        FindingKind::Sweep { row } => {
-            let swept = table.act(at, |view, now| view.sweep(row.epoch(), &row.nonce(), &row.key(), now)).await?;
+        FindingKind::Orphan { row } => {
+            let (epoch, key, made_at) = (row.epoch(), row.key(), row.made_at());
+            let found = table.act(at, |view, now| view.found_orphan(epoch, &key, made_at, now)).await?;
             settle(runner, at).await?;
-            if matches!(swept, ActOutcome::Done(_)) {
+            if matches!(found, ActOutcome::Done(_)) {
                 runner.journal.report(|report| report.orphans_disabled += 1);
             }
-            return read_late(runner, at, &[row]).await;
+            return Ok(());
         }
-        FindingKind::Second { row } => return disable_second(runner, at, row).await,
         FindingKind::Recover { rows, unread, .. } => {
             let found: Vec<RecoveredKey> = rows.iter().map(KeyRow::found).collect();
             table.act(at, |view, now| view.recover(&found, runner.is_copy, now)).await?;
@@ -115,9 +115,9 @@ async fn try_to(runner: &Runner<'_>, at: ActContext<'_>, finding: &Finding) -> R
             let what = format!("keys of the grant {grant} were not on record, and are now: the table went back");
             runner.journal.problem(what);
         }
-        FindingKind::Seen { epoch, key, seen } => return take_in(runner, at, (*epoch, key), seen).await,
-        FindingKind::NotUnder { epoch, key, asked } => {
-            let found = table.act(at, |view, _| view.not_under(*epoch, *asked)).await?;
+        FindingKind::Seen { key, seen } => return take_in(runner, at, key, seen).await,
+        FindingKind::NotUnder { key, asked } => {
+            let found = table.act(at, |view, _| view.not_under(key, *asked)).await?;
             settle(runner, at).await?;
             if matches!(found, ActOutcome::Done(_)) {
                 runner.journal.problem(format!("the key {key} was not under its programme's guardrail, and is again"));
@@ -133,20 +133,17 @@ async fn try_to(runner: &Runner<'_>, at: ActContext<'_>, finding: &Finding) -> R
         FindingKind::GiveBack => {
             table.act(at, View::give_back_reservation).await?;
         }
-        FindingKind::Forsaken => {
-            table.act(at, View::close_abandoned).await?;
-        }
         FindingKind::GiveBackRest => {
             if let Some(matched_at) = runner.baseline.matched_at {
                 table.act(at, |view, _| view.give_back_rest(matched_at)).await?;
             }
         }
-        FindingKind::LiveIsDisabled { epoch, key, .. } => look_again(runner, at, (*epoch, key), false).await?,
-        FindingKind::NotListed { epoch, key, is_held, .. } => look_again(runner, at, (*epoch, key), *is_held).await?,
+        FindingKind::LiveIsDisabled { key, .. } => look_again(runner, at, key, false).await?,
+        FindingKind::NotListed { key, is_held, .. } => look_again(runner, at, key, *is_held).await?,
         FindingKind::Rule { last_used_at } => {
             table.follow_rules(at, *last_used_at).await?;
         }
-        FindingKind::Purge { epoch, key } => return purge(runner, at, *epoch, key).await,
+        FindingKind::Purge { key } => return purge(runner, at, key).await,
     }
     settle(runner, at).await
 }
@@ -156,12 +153,7 @@ const SURELY_GONE: SignedDuration = SignedDuration::from_hours(1);
 
 /// Queries one key that was listed as disabled, or not at all. A grant that was written meanwhile overrides
 /// what was found. A stop that is held back only records that the key is missing.
-async fn look_again(
-    runner: &Runner<'_>,
-    at: ActContext<'_>,
-    (epoch, key): (Epoch, &KeyHash),
-    is_held: bool,
-) -> Result<()> {
+async fn look_again(runner: &Runner<'_>, at: ActContext<'_>, key: &KeyHash, is_held: bool) -> Result<()> {
     let (table, journal) = (runner.table, &runner.journal);
     let Some(view) = table.view(at.programme, at.grant).await? else { return Ok(()) };
     let read = view.grant.version;
@@ -169,13 +161,13 @@ async fn look_again(
     let Some(found) = answered else {
         let is_over = view.grant.is_over();
         journal.report(|report| report.keys_missing += usize::from(!is_over));
-        let since = view.grant.attempt(epoch).and_then(|attempt| attempt.unlisted_since);
+        let since = view.grant.key_with(key).and_then(|missing| missing.unlisted_since);
         let is_sure = !is_held && since.is_some_and(|since| since + SURELY_GONE < at.now);
         if is_sure && finds_another(runner, at).await? {
-            table.act(at, |view, now| view.found_gone(read, epoch, key, now)).await?;
+            table.act(at, |view, now| view.found_gone(read, key, now)).await?;
             journal.problem(format!("the provider does not have the key {key} any more"));
         } else {
-            table.act(at, |view, now| view.not_listed(epoch, key, now)).await?;
+            table.act(at, |view, now| view.not_listed(key, now)).await?;
             if !is_over {
                 journal.problem(format!("the provider does not find the key {key}; the next sync asks again"));
             }
@@ -183,25 +175,20 @@ async fn look_again(
         return Ok(());
     };
     if found.disabled && !is_held {
-        table.act(at, |view, now| view.found_disabled(read, epoch, key, asked_at, now)).await?;
+        table.act(at, |view, now| view.found_disabled(read, key, asked_at, now)).await?;
     }
     if !found.disabled {
-        note_use(runner, at, &view, epoch, (asked_at, &found)).await?;
+        note_use(runner, at, &view, (asked_at, &found)).await?;
     }
     let seen = found.seen(view.programme.settings.basis, asked_at, !found.disabled);
-    take_in(runner, at, (epoch, key), &seen).await
+    take_in(runner, at, key, &seen).await
 }
 
 /// Takes in what the provider shows of a key, and tells it what follows from that. Where somebody had set another limit, the report says
 /// so.
-async fn take_in(
-    runner: &Runner<'_>,
-    at: ActContext<'_>,
-    (epoch, key): (Epoch, &KeyHash),
-    seen: &SeenKey,
-) -> Result<()> {
+async fn take_in(runner: &Runner<'_>, at: ActContext<'_>, key: &KeyHash, seen: &SeenKey) -> Result<()> {
     let seen = |view: &View, now| {
-        let change = view.seen(epoch, key, seen, now)?;
+        let change = view.seen(key, seen, now)?;
         let found = change.audit().and_then(|what| what.to.clone());
         Ok::<_, Unchanged>((change, found))
     };
@@ -223,13 +210,12 @@ async fn note_use(
     runner: &Runner<'_>,
     at: ActContext<'_>,
     view: &View,
-    epoch: Epoch,
     (asked, found): (Moment, &ProviderKey),
 ) -> Result<()> {
-    let Some(attempt) = view.grant.attempt(epoch) else { return Ok(()) };
+    let Some(key) = view.grant.key_with(&found.hash).filter(|key| key.shown_at.is_some()) else { return Ok(()) };
     let told = found.usage_report(view.programme.settings.basis.reset).ok_or(UnusableReport::Silent)?;
-    let before = view.reading(epoch);
-    let (after, doubt) = view.reading_after(attempt, &told, asked, runner.baseline.listed_at)?;
+    let before = view.reading(key.epoch);
+    let (after, doubt) = view.reading_after(key, &told, asked, runner.baseline.listed_at)?;
     if before.is_none_or(|before| after.differs_from(before)) {
         runner.table.note_reading(&after, at.deadline).await?;
     }
@@ -237,29 +223,12 @@ async fn note_use(
     Ok(())
 }
 
-/// Disables a second key of one attempt. The attempt is too old to be under way, and its record names another key or none. So nobody was
-/// or will be shown this one.
-async fn disable_second(runner: &Runner<'_>, at: ActContext<'_>, row: &KeyRow) -> Result<()> {
-    let Some(view) = runner.table.view(at.programme, at.grant).await? else { return Ok(()) };
-    let attempt = view.grant.attempt(row.epoch()).filter(|attempt| attempt.nonce == row.nonce());
-    let is_second = |attempt: &Attempt| !attempt.key.as_ref().is_some_and(|key| row.is(key));
-    if attempt.is_some_and(|attempt| is_second(attempt) && at.now >= attempt.begun_at + GRACE) {
-        if let Err(error) = runner.provider.disable_key(&row.key(), at.deadline).await {
-            runner.journal.note(|notes| notes.not_disabled.extend([format!("the key {}", row.key())]));
-            return Err(error.into());
-        }
-        runner.journal.report(|report| report.orphans_disabled += 1);
-    }
-    Ok(())
-}
-
-/// Records the listed use of keys that their attempts have only now recorded.
+/// Records the listed use of keys that are only now on record.
 async fn read_late(runner: &Runner<'_>, at: ActContext<'_>, rows: &[&KeyRow]) -> Result<()> {
     let Some(view) = runner.table.view(at.programme, at.grant).await? else { return Ok(()) };
     for row in rows {
-        let attempt = view.grant.attempt(row.epoch());
-        let Some(attempt) = attempt.filter(|attempt| attempt.key == Some(row.key())) else { continue };
-        let (news, doubt) = read(&view, runner.baseline.listed_at, attempt, row).map_err(anyhow::Error::new)?;
+        let Some(key) = view.grant.key_with(&row.key()) else { continue };
+        let (news, doubt) = read(&view, runner.baseline.listed_at, key, row).map_err(anyhow::Error::new)?;
         runner.journal.problems_of(doubt.map(|doubt| format!("of the key {} {doubt}", row.key())));
         if let Some(news) = &news {
             let written = runner.table.note_reading(news, at.deadline).await?;
@@ -272,7 +241,10 @@ async fn read_late(runner: &Runner<'_>, at: ActContext<'_>, rows: &[&KeyRow]) ->
 /// Tells the provider what the grant's keys are to hold. A key that is not found is handled by the listing.
 async fn settle(runner: &Runner<'_>, at: ActContext<'_>) -> Result<()> {
     match Box::pin(runner.settler().settle(at, is_told)).await {
-        Ok(_) | Err(NotSettled::NotFound | NotSettled::InDoubt { .. } | NotSettled::NoGuardrail) => Ok(()),
+        Ok(_)
+        | Err(NotSettled::NotFound | NotSettled::NotRead | NotSettled::InDoubt { .. } | NotSettled::NoGuardrail) => {
+            Ok(())
+        }
         Err(error) => {
             let grant = runner.table.get(Grant::key_of(at.programme, at.grant)).await?;
             if grant.is_some_and(|grant: Grant| grant.may_have_key_to_end()) {
@@ -288,11 +260,11 @@ const PURGED_ONE_IN: usize = 50;
 /// The keys that a run may always delete; otherwise a small account would keep its disabled keys for ever.
 const PURGED_AT_LEAST: usize = 1;
 
-async fn purge(runner: &Runner<'_>, at: ActContext<'_>, epoch: Epoch, key: &KeyHash) -> Result<()> {
+async fn purge(runner: &Runner<'_>, at: ActContext<'_>, key: &KeyHash) -> Result<()> {
     let Some(view) = runner.table.view(at.programme, at.grant).await? else { return Ok(()) };
-    if view.may_purge(epoch, runner.baseline.restored_at, at.now) {
+    if view.grant.key_with(key).is_some_and(|key| view.may_purge(key, runner.baseline.restored_at, at.now)) {
         runner.provider.delete_key(key, at.deadline).await?;
-        runner.table.act(at, |view, _| view.purged(epoch, key)).await?;
+        runner.table.act(at, |view, _| view.purged(key)).await?;
         runner.journal.note(|notes| notes.purged.extend([key.clone()]));
     }
     Ok(())

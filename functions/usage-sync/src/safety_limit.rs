@@ -85,7 +85,7 @@ fn without_ends(findings: Vec<Finding>, may_end: impl Fn(&Finding) -> bool) -> V
 fn without_keys_of_other_grants(mut findings: Vec<Finding>) -> Vec<Finding> {
     let renamed = renamed(&findings);
     findings.retain(|finding| match &finding.kind {
-        FindingKind::Sweep { row } | FindingKind::Second { row } => !renamed.contains(&row.key()),
+        FindingKind::Orphan { row } => !renamed.contains(&row.key()),
         _ => true,
     });
     findings
@@ -99,21 +99,14 @@ fn held_keys(runner: &Runner<'_>, finding: &Finding) -> Vec<HeldKey> {
         key: row.key(),
     };
     match &finding.kind {
-        FindingKind::Sweep { row } | FindingKind::Second { row } => vec![of_row(HeldAct::Sweep, row)],
+        FindingKind::Orphan { row } => vec![of_row(HeldAct::Sweep, row)],
         FindingKind::Recover { rows, ends, .. } => {
             let ended = rows.iter().filter(|row| ends.contains(&row.key()));
             ended.map(|row| of_row(HeldAct::Recovery, row)).collect()
         }
-        FindingKind::LiveIsDisabled { epoch, nonce, key }
-        | FindingKind::NotListed { epoch, nonce, key, stops: true, .. } => {
-            let name = KeyName {
-                deployment: runner.deployment.clone(),
-                programme: finding.programme.clone(),
-                grant: finding.grant.clone(),
-                epoch: *epoch,
-                nonce: nonce.clone(),
-            };
-            vec![HeldKey { act: HeldAct::Stop, name: name.to_string(), key: key.clone() }]
+        FindingKind::LiveIsDisabled { epoch, key } | FindingKind::NotListed { epoch, key, stops: true, .. } => {
+            let name = KeyName::without_nonce(&runner.deployment, &finding.programme, &finding.grant, *epoch);
+            vec![HeldKey { act: HeldAct::Stop, name, key: key.clone() }]
         }
         FindingKind::NotListed { stops: false, .. }
         | FindingKind::Seen { .. }
@@ -121,7 +114,6 @@ fn held_keys(runner: &Runner<'_>, finding: &Finding) -> Vec<HeldKey> {
         | FindingKind::End
         | FindingKind::GiveBack
         | FindingKind::Due
-        | FindingKind::Forsaken
         | FindingKind::GiveBackRest
         | FindingKind::Rule { .. }
         | FindingKind::Purge { .. } => Vec::new(),

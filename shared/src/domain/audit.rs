@@ -62,7 +62,7 @@ pub struct AuditDetail {
     pub act: Act,
     pub from: Option<String>,
     pub to: Option<String>,
-    /// A remark of the act: an attempt's number, why it was refused.
+    /// A remark of the act: a key's number, why none was shown.
     pub note: Option<String>,
     /// What a person typed as their reason, which may name somebody. An erasure of the grant's person takes it away.
     pub reason: Option<String>,
@@ -82,10 +82,9 @@ crate::named! {
         Invited = "put on the roster",
         Begun = "asked for a key",
         Shown = "was shown a key",
-        Refused = "an attempt was refused",
-        Unknown = "nobody knows what became of an attempt",
-        Lost = "an attempt was overtaken",
-        Swept = "an attempt was swept",
+        NotShown = "no key was shown",
+        /// An enabled key of ours that nobody was shown, which is switched off.
+        OrphanFound = "a key that nobody was shown was found",
         Held = "held",
         Released = "a hold was taken off",
         Stopped = "the key was stopped",

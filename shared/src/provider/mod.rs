@@ -3,7 +3,7 @@
 //!
 //! # What an answer proves
 //!
-//! - No answer: a request that makes something may have been carried out, so it is never repeated. Attempts are for that.
+//! - No answer: a request that makes something may have been carried out, so it is never repeated.
 //! - A 404 for one key: perhaps another account, or a stale cache. It is believed to be gone when the provider said so again
 //!   later, and no listing in between had it.
 //! - A smaller number than before: a cache. What is on record stands.

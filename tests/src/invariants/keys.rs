@@ -7,7 +7,7 @@ use bursar_core::domain::grant::{GRACE, Grant, GrantState, LEASE, Stopped};
 use bursar_core::domain::values::id::{GrantId, KeyName, ProgrammeId};
 use bursar_local::provider::KeySnapshot;
 
-use super::snapshot::{recorded, usable};
+use super::snapshot::{recorded, shown_keys, usable};
 use super::table::named;
 use super::{Snapshot, Step};
 
@@ -105,7 +105,8 @@ pub(super) fn shown(now: &Snapshot) -> impl Iterator<Item = (&str, &(ProgrammeId
             let mut told = now.told_of(id, number);
             told.any(|entry| matches!(entry.what.act, Act::Shown | Act::Recovered))
         };
-        recorded(grant).filter(move |(number, _)| was_shown(*number)).map(move |(_, hash)| (hash.as_str(), id))
+        let shown = shown_keys(grant).into_iter().filter(move |(number, _)| was_shown(*number));
+        shown.map(move |(_, hash)| (hash.as_str(), id))
     })
 }
 

@@ -188,7 +188,13 @@ impl Snapshot {
 
 /// The keys that a grant records, by their numbers.
 pub(super) fn recorded(grant: &Grant) -> impl Iterator<Item = (Epoch, &KeyHash)> {
-    grant.attempts.iter().filter_map(|of| Some((of.epoch, of.key.as_ref()?)))
+    grant.keys.iter().map(|of| (of.epoch, &of.hash))
+}
+
+/// Those of them that somebody was shown. Others are forgotten once they are off.
+pub(super) fn shown_keys(grant: &Grant) -> Vec<(Epoch, &KeyHash)> {
+    let shown = grant.keys.iter().filter(|of| of.shown_at.is_some());
+    shown.map(|of| (of.epoch, &of.hash)).collect()
 }
 
 /// The key that may be used now.
@@ -202,7 +208,7 @@ pub(super) fn usable(grant: &Grant) -> Option<&KeyHash> {
 /// The numbers of the keys that an entry tells of.
 fn numbers(entry: &Entry) -> impl Iterator<Item = Epoch> {
     let told = entry.what.note.as_deref().unwrap_or_default();
-    let told = told.strip_prefix("attempts ").or(told.strip_prefix("attempt ")).unwrap_or_default();
+    let told = told.strip_prefix("keys ").or(told.strip_prefix("key ")).unwrap_or_default();
     told.split([',', ';', ':']).map_while(|number| number.trim().parse().ok()).map(Epoch::new)
 }
 

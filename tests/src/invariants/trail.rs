@@ -16,7 +16,7 @@ use bursar_core::store::SyncState;
 use bursar_core::store::items::{Item, Stored};
 use serde_json::Value;
 
-use super::snapshot::{recorded, text};
+use super::snapshot::{shown_keys, text};
 use super::table::named;
 use super::{Snapshot, Step};
 
@@ -43,7 +43,7 @@ pub(super) fn nothing_is_forgotten(step: &Step<'_>, wrong: &mut Vec<String>) {
         }
     }
     for (id, old) in &before.grants {
-        let keeps = |new: &Grant| recorded(old).all(|key| recorded(new).any(|kept| kept == key));
+        let keeps = |new: &Grant| shown_keys(old).iter().all(|key| shown_keys(new).contains(key));
         if !now.grants.get(id).is_some_and(keeps) {
             wrong.push(format!("{} is gone or forgot a key", named(old)));
         }
@@ -114,8 +114,8 @@ pub(super) fn changes_have_their_entries(step: &Step<'_>, wrong: &mut Vec<String
 
 /// All of a grant that no mark changes.
 fn beyond_marks(grant: &Grant) -> impl PartialEq {
-    let keys: Vec<_> = recorded(grant).map(|(number, key)| (number, key.clone())).collect();
-    (Grant { attempts: Vec::new(), version: 0, due_at: None, backoff: None, ..grant.clone() }, keys)
+    let keys: Vec<_> = shown_keys(grant).into_iter().map(|(number, key)| (number, key.clone())).collect();
+    (Grant { keys: Vec::new(), version: 0, due_at: None, backoff: None, ..grant.clone() }, keys)
 }
 
 /// I16: each change of the account by a person in this step has its entry, and each entry its change. Several guardrails may be set in

@@ -1,5 +1,7 @@
 //! Faults of a request that no sweep plays: calls that take effect late, and a request that outlives its lease.
 
+use std::collections::BTreeMap;
+
 use bursar_local::invoke::FunctionName::Claim;
 use bursar_tests::campus::Campus;
 use bursar_tests::faults::{Fault, Matcher};
@@ -44,6 +46,31 @@ async fn have_one_key_each(campus: &Campus, students: usize, tell: &str) {
     campus.judged_after_sync().await;
     let names: Vec<String> = (0..students).map(|number| format!("student-{number}")).collect();
     assert_eq!(campus.enabled(), names, "{tell}");
+}
+
+/// A claim reads the grant twice, and meets others at the budget's item alone, when it begins.
+#[tokio::test]
+async fn a_first_claim_makes_few_calls() {
+    let mut campus = restricted().await;
+    let (visitor, form) = ready(&mut campus, 1, "reveal").await;
+    let before = campus.gate.calls().len();
+    visitor.send_form(&form).await.expect(200);
+    let mut made: BTreeMap<String, u32> = BTreeMap::new();
+    for call in campus.gate.calls().split_off(before).into_iter().filter(|call| call.function == Claim) {
+        *made.entry(call.name.to_string()).or_default() += 1;
+    }
+    // The session, the person's enrolments and the account are read besides.
+    insta::assert_debug_snapshot!(made, @r#"
+    {
+        "dynamodb:GetItem": 9,
+        "dynamodb:Query": 5,
+        "dynamodb:TransactWriteItems": 2,
+        "provider:POST /guardrails/{id}/assignments/keys": 1,
+        "provider:POST /keys": 1,
+        "secretsmanager:GetSecretValue": 1,
+    }
+    "#);
+    campus.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -230,8 +230,8 @@ async fn the_audit_says_who_did_what() {
     let told: Vec<String> = of_grant.lines().take(5).map(|row| row.replace(campus.id("ada").as_str(), "ada")).collect();
     insta::assert_snapshot!(told.join("\n"), @r#"
     at,by,act,grant,from,to,note
-    2026-11-10T09:30:00Z,"the student",asked for a key,ada,"invited","minting","attempt 1"
-    2026-11-10T09:30:00Z,"the student",was shown a key,ada,"minting","live","attempt 1"
+    2026-11-10T09:30:00Z,"the student",asked for a key,ada,"invited","invited","key 1"
+    2026-11-10T09:30:00Z,"the student",was shown a key,ada,"invited","live","key 1"
     2026-11-10T09:31:00Z,"faye@example.edu",held,ada,"live","live, paused","'=exam()"
     2026-11-10T09:32:00Z,"faye@example.edu",one more replacement allowed,ada,"0","1",
     "#);

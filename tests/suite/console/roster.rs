@@ -472,7 +472,8 @@ async fn who_returns_late_takes_another_reservation() {
     let shown = preview(&admin, "add", "email\nada@example.edu\nbob@example.edu\n").await;
     assert_eq!(counts(&shown), [0, 0, 0, 0, 2, 0]);
     admin.submit(&shown, APPLY, &[]).await.expect(303);
-    let states = [campus.grant("ada").await.shown_state(), campus.grant("bob").await.shown_state()];
+    let now = campus.clock.now();
+    let states = [campus.grant("ada").await.shown_state(now), campus.grant("bob").await.shown_state(now)];
     assert_eq!(states, [ShownState::Stopped, ShownState::Invited]);
     assert!(campus.enabled().is_empty());
     let ada = campus.student("ada").await;

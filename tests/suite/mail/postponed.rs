@@ -94,7 +94,7 @@ async fn an_announcement_counts_by_what_became_of_it() {
     table.record_delivery(&sent, bounced, &[mark], None, campus.clock.now(), soon()).await.unwrap().unwrap();
     // Somebody is released again, and a row has expired.
     let mut released = campus.grant("paused").await;
-    (released.holds.paused, released.attempts[0].on) = (None, Held::confirmed(true, campus.clock.now()));
+    (released.holds.paused, released.keys[0].on) = (None, Held::confirmed(true, campus.clock.now()));
     campus.raw().keep(&released).await;
     let ItemKey { pk, sk } = row(&campus, "gone").await.key().item;
     campus.raw().delete(&pk, &sk).await;

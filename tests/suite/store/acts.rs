@@ -3,7 +3,7 @@
 use bursar_core::clock::Moment;
 use bursar_core::domain::audit::{Act as Entry, Actor, AuditDetail};
 use bursar_core::domain::grant::{
-    AttemptFailure, Grant, HoldKind, KeyCall, KeyRequest, KeyRequestKind, MintedKey, OpenAttempt, Person, Stopped, Tell,
+    Grant, HoldKind, KeyCall, KeyRequest, KeyRequestKind, MintedKey, OpenClaim, Person, Stopped, Tell,
 };
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::usage::reading::{DailyUse, Reading};
@@ -84,7 +84,7 @@ pub(super) struct Seen {
     pub(super) grant: Grant,
     settings: Settings,
     version: u64,
-    begun: OpenAttempt,
+    begun: OpenClaim,
     used: Usd,
     pub(super) names: Vec<(String, String)>,
 }
@@ -161,9 +161,9 @@ impl Start {
 async fn seen(table: &Table, grants: &[GrantId]) -> Seen {
     let grant = table.get(Grant::key_of(&programme(), &grants[0])).await.unwrap().unwrap();
     let read = table.get(Programme::key_of(&programme())).await.unwrap().unwrap();
-    let begun = OpenAttempt {
+    let begun = OpenClaim {
         epoch: grant.epoch,
-        nonce: grant.attempts.last().map_or_else(|| nonce(0), |attempt| attempt.nonce.clone()),
+        nonce: grant.lease.as_ref().map_or_else(|| nonce(0), |lease| lease.nonce.clone()),
     };
     let names = grants.iter().zip(["ada", "bob"]).map(|(id, name)| (id.to_string(), name.to_owned())).collect();
     let readings = table.view(&programme(), &grants[0]).await.unwrap().unwrap().readings;
@@ -174,11 +174,12 @@ async fn seen(table: &Table, grants: &[GrantId]) -> Seen {
 impl Seen {
     /// The key of the epoch that was seen.
     fn minted(&self) -> MintedKey {
-        let key = format!("{:064x}", 0xada0_0000_u64 + u64::from(self.begun.epoch.number())).parse().unwrap();
+        let hash = format!("{:064x}", 0xada0_0000_u64 + u64::from(self.begun.epoch.number())).parse().unwrap();
         MintedKey {
-            key,
+            hash,
             limit: Usd::from_dollars(if self.begun.epoch.number() > 1 { 15 } else { 20 }),
             guardrail: None,
+            expires_at: None,
         }
     }
 
@@ -196,7 +197,7 @@ impl Act {
         let at = ActContext { programme: &id, grant: &seen.grant.id, now: now(), deadline: soon() };
         let epoch = seen.grant.epoch;
         let why = Some("a reason");
-        let call = |tell| KeyCall { epoch, key: seen.minted().key, tell, due: now() };
+        let call = |tell| KeyCall { epoch, key: seen.minted().hash, tell, due: now() };
         macro_rules! rule {
             ($rule:expr) => {
                 is_done(&Box::pin(table.act(at, $rule)).await?)
@@ -215,8 +216,7 @@ impl Act {
             }
             Act::Record => rule!(|view, now| view.record(&seen.begun, &seen.minted(), now)),
             Act::GiveUp => {
-                let key = seen.minted().key;
-                rule!(|view, now| view.give_up(&seen.begun, AttemptFailure::Lost, Some(&key), "a reason", now))
+                rule!(|view, now| view.give_up(&seen.begun, Some(&seen.minted()), "a reason", now))
             }
             Act::Pause => rule!(|view, now| view.hold(HoldKind::Paused, &actor, why, now)),
             Act::Resume => rule!(|view, now| view.release(HoldKind::Paused, &actor, now)),
@@ -227,7 +227,7 @@ impl Act {
             Act::HandBack => rule!(|view, _| view.hand_back(epoch)),
             Act::Revoke => rule!(|view, _| view.revoke(&actor, why)),
             Act::End => rule!(|view, now| view.end(&Actor::Rule, now)),
-            Act::Recover => rule!(|view, now| view.found_gone(seen.grant.version, epoch, &seen.minted().key, now)),
+            Act::Recover => rule!(|view, now| view.found_gone(seen.grant.version, &seen.minted().hash, now)),
             Act::Disabled => {
                 rule!(|view, now| view.answered(&call(Tell::Off), now, now, now))
             }

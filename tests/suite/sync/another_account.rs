@@ -117,7 +117,7 @@ async fn an_exchange_leaves_nothing_behind() {
 
     // During a claim.
     for (name, what, call) in
-        [("cat", "reveal", "provider:POST /keys"), ("ada", "replace", "provider:GET /keys/{hash}")]
+        [("cat", "reveal", "provider:POST /keys"), ("ada", "replace", "provider:PATCH /keys/{hash}")]
     {
         accounts.campus.students(&[name]).await;
         accounts.campus.minutes(2);

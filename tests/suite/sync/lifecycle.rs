@@ -33,7 +33,7 @@ async fn dead_keys_are_deleted_in_their_time() {
     for name in names {
         let view = campus.view(name).await;
         assert_eq!(view.readings[0].lifetime(), Usd::from_dollars(1), "its reading stays");
-        assert_eq!(view.grant.attempts[0].gone, Some(KeyAbsence::Purged));
+        assert_eq!(view.grant.keys[0].gone, Some(KeyAbsence::Purged));
     }
     campus.finish().await;
 }

@@ -2,7 +2,7 @@
 //! never touched at the provider.
 
 use bursar_core::domain::audit::{Act, Actor};
-use bursar_core::domain::grant::{Grant, MintedKey, OpenAttempt};
+use bursar_core::domain::grant::{Grant, MintedKey, OpenClaim};
 use bursar_core::domain::values::id::KeyHash;
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::money::Usd;
@@ -205,9 +205,9 @@ async fn an_owner_changes_during_a_sync_and_loses_nothing() {
     give(&campus.admin().await, "office", "lab", 0).await;
     campus.students(&["ada"]).await;
     campus.press_with("ada", "reveal", Fault::KillBefore).await;
-    let Grant { epoch, attempts, .. } = campus.grant("ada").await;
-    let begun = OpenAttempt { epoch, nonce: attempts[0].nonce.clone() };
-    let minted = MintedKey { key: lab.clone(), limit: Usd::from_dollars(20), guardrail: None };
+    let Grant { epoch, lease, .. } = campus.grant("ada").await;
+    let begun = OpenClaim { epoch, nonce: lease.unwrap().nonce };
+    let minted = MintedKey { hash: lab.clone(), limit: Usd::from_dollars(20), guardrail: None, expires_at: None };
     campus.table.act(campus.on("ada"), |view, now| view.record(&begun, &minted, now)).await.unwrap();
     campus.gate.at(Matcher::call("provider:GET /credits").of(UsageSync).nth(2), Fault::Status(400));
     campus.clock.stop_at(instant(4, 600)).unwrap();

@@ -1,4 +1,4 @@
-//! A second key under one attempt's name, and keys of this deployment that a person renamed. Each is known by
+//! A second key under one claim's name, and keys of this deployment that a person renamed. Each is known by
 //! its hash, and its use counts once.
 
 use bursar_core::domain::values::money::Usd;
@@ -22,14 +22,14 @@ fn rename(provider: &Provider, key: &str, name: &str) {
 }
 
 #[tokio::test]
-async fn second_keys_of_an_attempt_do_not_work_after_a_sync() {
+async fn second_keys_of_a_claim_do_not_work_after_a_sync() {
     let mut campus = quiet(&["ben"]).await;
     campus.students(&["ada"]).await;
     campus.press_with("ada", "reveal", Fault::KillAfter).await;
     let (orphan, live) = (campus.key("ada"), campus.key("ben"));
     let seconds = [campus.foreign(&orphan.name), campus.foreign(&live.name)];
-    // A name that only resembles one of ours is a foreign key's.
-    let alike = campus.foreign(&format!("{}0000", &live.name[..live.name.len() - 4]));
+    // A name that is not as we write it is a foreign key's.
+    let alike = campus.foreign(&format!("{}0", &live.name));
     campus.spend_on(&seconds[1], "0.40");
     campus.spend_on(&live.hash, "0.05");
     campus.hours(2);

@@ -2,7 +2,7 @@
 //! resume after disuse, and ask for a larger cap. Making and replacing keys is left to [`reveal`](super::reveal).
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
-use bursar_core::domain::grant::{KeyCall, Reading};
+use bursar_core::domain::grant::KeyCall;
 use bursar_core::web::form::{self, LONGEST_REASON};
 use jiff::SignedDuration;
 
@@ -41,7 +41,7 @@ impl KeyForm {
         ActContext { programme: &programme.id, grant: &grant.id, now: self.now, deadline: self.deadline }
     }
 
-    /// The newest attempt that its page knew of.
+    /// The newest claim that its page knew of.
     pub(super) fn epoch(&self) -> Option<Epoch> {
         self.fields.filled("epoch")?.parse().ok().map(Epoch::new)
     }
@@ -56,24 +56,22 @@ const NOT_ON_YET: &str =
 /// Reports the key as leaked, which ends it at once. A disable that fails here is repeated by the console's
 /// work each minute.
 pub(crate) async fn leaked(form: KeyForm) -> Answer {
-    let KeyForm { site, view, deadline, .. } = &form;
+    let KeyForm { site, view, .. } = &form;
     let at = form.at();
     let epoch = form.epoch().unwrap_or(view.grant.epoch);
     let was_reported = matches!(view.grant.state, GrantState::Stopped { why: Stopped::Leaked });
-    let grant = match site.table.act(at, |view, _| view.report_leaked(epoch)).await? {
-        ActOutcome::Done(grant) => grant,
-        ActOutcome::Refused(_) if was_reported => view.grant.clone(),
-        // Another attempt has replaced the key of this page, which ended that key.
+    match site.table.act(at, |view, _| view.report_leaked(epoch)).await? {
+        ActOutcome::Done(_) => {}
+        ActOutcome::Refused(_) if was_reported => {}
+        // Another claim has replaced the key of this page, which ended that key.
         ActOutcome::Refused(_) if epoch < view.grant.epoch => return Ok(site.done(MY, &Notice::Already)),
         ActOutcome::Refused(_) => {
             return Err(AppError::conflict("You have no working key in this programme that could be ended."));
         }
         ActOutcome::NoSuchGrant => return Err(AppError::not_found()),
-    };
-    match site.settler().settle(at, |call: &KeyCall| call.tell == Tell::Off).await {
-        // A final reading taken now spares the next claim one.
-        Ok(_) => read_and_note(site, view, grant.last_shown(), *deadline).await,
-        Err(error) => tracing::warn!(%error, "the disable of a leaked key is left to the work"),
+    }
+    if let Err(error) = site.settler().settle(at, |call: &KeyCall| call.tell == Tell::Off).await {
+        tracing::warn!(%error, "the disable of a leaked key is left to the work");
     }
     Ok(site.done(MY, &Notice::KeyLeaked))
 }
@@ -88,7 +86,7 @@ pub(crate) async fn hand_back(form: KeyForm) -> Answer {
     match site.table.act(at, |view, _| view.hand_back(epoch)).await? {
         ActOutcome::Done(_) => site.settler().settle_or_leave(at).await,
         ActOutcome::Refused(_) if was_returned => {}
-        // Another attempt has replaced the key of this page, which ended that key.
+        // Another claim has replaced the key of this page, which ended that key.
         ActOutcome::Refused(_) if epoch < view.grant.epoch => {}
         ActOutcome::Refused(_) => {
             return Err(AppError::conflict("You have no working key in this programme that could be handed back."));
@@ -100,9 +98,8 @@ pub(crate) async fn hand_back(form: KeyForm) -> Answer {
 
 pub(crate) async fn refresh(form: KeyForm) -> Answer {
     let KeyForm { site, view, now, deadline, .. } = &form;
-    let live = view.grant.live().and_then(|live| Some((live, live.key.as_ref()?)));
     let none = || AppError::conflict("You have no working key in this programme that could be read.");
-    let (live, key) = live.ok_or_else(none)?;
+    let live = view.grant.live().ok_or_else(none)?;
     let last = view.readings.iter().find(|reading| reading.epoch == live.epoch).map(|reading| reading.as_of);
     let just_read = |after: SignedDuration| {
         let sentence = "What your key has used was checked within the last minute. You can check again in a minute.";
@@ -116,8 +113,22 @@ pub(crate) async fn refresh(form: KeyForm) -> Answer {
         return Err(just_read(BETWEEN_READINGS));
     }
     let silent = "OpenRouter did not say what your key has used. Nothing is lost; try again in a few minutes.";
-    let found = read(site, view, live, key, *deadline).await.map_err(|error| AppError::provider(&error, silent))?;
-    let KeyLookup::Reading(reading) = found else { return Err(AppError::later(silent)) };
+    let (asked, found) = site
+        .provider
+        .get_key_in_a_day(&live.hash, &site.clock, *deadline)
+        .await
+        .map_err(|error| AppError::provider(&error, silent))?;
+    let told = found.and_then(|found| found.usage_report(view.programme.settings.basis.reset));
+    let told = told.ok_or_else(|| AppError::later(silent))?;
+    let listed_at = site.table.sync_state().await?.listed_at;
+    // Where the provider now says less, the figure on record stands: it came from an equally good reading.
+    let (reading, doubt) = view.reading_after(live, &told, asked, listed_at).map_err(|doubtful| {
+        tracing::warn!(%doubtful, "a key could not be read");
+        AppError::later(silent)
+    })?;
+    if let Some(doubt) = doubt {
+        tracing::warn!(%doubt, "a counter of a key went back");
+    }
     site.table.note_reading(&reading, *deadline).await?;
     Ok(site.done(MY, &Notice::KeyRead))
 }
@@ -166,57 +177,5 @@ pub(crate) async fn ask_for_more(form: KeyForm) -> Answer {
         ActOutcome::Done(_) => Ok(site.done(MY, &Notice::MoreAsked)),
         ActOutcome::Refused(refused) => Err(refusal::more(refused, *now)),
         ActOutcome::NoSuchGrant => Err(AppError::not_found()),
-    }
-}
-
-pub(super) enum KeyLookup {
-    Reading(Box<Reading>),
-    Gone,
-    Silent,
-}
-
-/// Asks the provider for the usage of one key. The caller records the reading.
-pub(super) async fn read(
-    site: &Site,
-    view: &View,
-    attempt: &Attempt,
-    key: &KeyHash,
-    patience: Deadline,
-) -> Result<KeyLookup, ProviderError> {
-    let (asked, found) = site.provider.get_key_in_a_day(key, &site.clock, patience).await?;
-    let Some(found) = found else { return Ok(KeyLookup::Gone) };
-    let Some(told) = found.usage_report(view.programme.settings.basis.reset) else { return Ok(KeyLookup::Silent) };
-    let listed_at = match site.table.sync_state().await {
-        Ok(sync) => sync.listed_at,
-        // Without the time of the last listing the usage is split into days less exactly, and the reading
-        // is marked so.
-        Err(error) => {
-            tracing::warn!(%error, "when the last sync looked could not be read");
-            None
-        }
-    };
-    Ok(match view.reading_after(attempt, &told, asked, listed_at) {
-        // Where the provider now says less, the figure on record stands: it came from an equally good
-        // reading.
-        Ok((reading, doubt)) => {
-            if let Some(doubt) = doubt {
-                tracing::warn!(%doubt, "a counter of a key went back");
-            }
-            KeyLookup::Reading(Box::new(reading))
-        }
-        Err(doubtful) => {
-            tracing::warn!(%doubtful, "a key could not be read");
-            KeyLookup::Silent
-        }
-    })
-}
-
-async fn read_and_note(site: &Site, view: &View, epoch: Epoch, deadline: Deadline) {
-    let key = view.grant.attempt(epoch).and_then(|of| Some((of, of.key.as_ref()?)));
-    let Some((attempt, key)) = key else { return };
-    if let Ok(KeyLookup::Reading(reading)) = read(site, view, attempt, key, deadline).await
-        && let Err(error) = site.table.note_reading(&reading, deadline).await
-    {
-        tracing::warn!(%error, "a reading could not be written");
     }
 }

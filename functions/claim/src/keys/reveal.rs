@@ -3,16 +3,14 @@
 
 use std::time::Duration;
 
-use bursar_core::domain::grant::{
-    AttemptFailure, AttemptState, BETWEEN_LOOKS, KeyCall, KeyGuardrail, MintedKey, OpenAttempt, RecordRefused,
-};
+use bursar_core::domain::grant::{BETWEEN_LOOKS, Key, KeyCall, KeyGuardrail, MintedKey, OpenClaim, RecordRefused};
 use bursar_core::domain::programme::Byok;
 use bursar_core::domain::values::id::{DeploymentId, KeyName};
 use bursar_core::domain::values::key::PlaintextKey;
-use bursar_core::provider::keys::{CreatedKey, NewKey};
+use bursar_core::provider::keys::NewKey;
 use bursar_core::store::Meta;
 
-use crate::keys::requests::{KeyForm, KeyLookup, read};
+use crate::keys::requests::KeyForm;
 use crate::my::example::Example;
 use crate::my::words;
 use crate::prelude::*;
@@ -20,6 +18,8 @@ use crate::refusal::{self, AGAIN, why_not};
 
 /// The least time left of a request in which a claim may begin.
 const ENOUGH_TO_BEGIN: Duration = Duration::from_secs(20);
+/// A begin that meets others is repeated for so long that this is left when its answer is late.
+const LEFT_BY_BEGIN: Duration = Duration::from_secs(12);
 /// The least time left of a request in which the provider may be asked for a key.
 const ENOUGH_TO_MINT: Duration = Duration::from_secs(17);
 /// The time that calls to the provider must leave for recording the key.
@@ -45,17 +45,22 @@ struct Claim<'a> {
     deployment: DeploymentId,
 }
 
-/// An attempt that ended without a key to show, and the key that it may have left at the provider.
-struct FailedAttempt {
-    how: AttemptFailure,
-    key: Option<KeyHash>,
+/// A claim that was begun, with the grant as it stood then.
+struct Begun {
+    claim: OpenClaim,
+    view: View,
+}
+
+/// The end of a claim without a key to show, and the key that it left at the provider, if it is known.
+struct Failed {
+    made: Option<MintedKey>,
     error: AppError,
 }
 
 /// A failure before any key was made.
-impl<E: Into<AppError>> From<E> for FailedAttempt {
-    fn from(error: E) -> FailedAttempt {
-        FailedAttempt { how: AttemptFailure::Refused, key: None, error: error.into() }
+impl<E: Into<AppError>> From<E> for Failed {
+    fn from(error: E) -> Failed {
+        Failed { made: None, error: error.into() }
     }
 }
 
@@ -90,20 +95,26 @@ async fn press(form: &KeyForm, kind: KeyRequestKind) -> Answer {
     let begun = claim.begin(KeyRequest { kind, epoch, terms: accepted(&form.fields) }).await?;
     match claim.make(&begun).await {
         Ok(page) => Ok(page),
-        Err(FailedAttempt { how, key, error }) => {
-            claim.give_up(&begun, how, key.as_ref(), error.reason().to_owned()).await;
+        Err(Failed { made, error }) => {
+            claim.give_up(&begun.claim, made.as_ref(), error.reason()).await;
             Err(error)
         }
     }
 }
 
 impl Claim<'_> {
-    /// Step 1: opens the attempt in the table before any call to the provider.
-    async fn begin(&self, request: KeyRequest) -> Result<OpenAttempt, AppError> {
+    /// Step 1: begins the claim in the table before any call to the provider, as the grant stood when the form came.
+    async fn begin(&self, request: KeyRequest) -> Result<Begun, AppError> {
         if !self.at.deadline.leaves(ENOUGH_TO_BEGIN) {
             return Err(too_late());
         }
-        let refused = match self.site.table.act(self.at, |view, now| view.begin(request, Nonce::random(), now)).await? {
+        let rule = |view: &View, now| {
+            let (change, claim) = view.begin(request, Nonce::random(), now)?;
+            let view = View { grant: change.grant().clone(), ..view.clone() };
+            Ok((change, Begun { claim, view }))
+        };
+        let at = ActContext { deadline: self.at.deadline.earlier_by(LEFT_BY_BEGIN), ..self.at };
+        let refused = match self.site.table.act_as_read(at, Some(self.form.view.clone()), rule).await? {
             ActOutcome::Done(begun) => return Ok(begun),
             ActOutcome::Refused(refused) => refused,
             ActOutcome::NoSuchGrant => return Err(no_grant()),
@@ -137,18 +148,19 @@ impl Claim<'_> {
         my::refused(self.site, &self.form.visitor, self.at.now, sentence).await
     }
 
-    /// The steps from the begun attempt to the page that shows its key.
-    async fn make(&self, begun: &OpenAttempt) -> Result<Reply, FailedAttempt> {
-        self.retire(begun).await?;
-        let view = self.view().await?;
+    /// The steps from the begun claim to the page that shows its key.
+    async fn make(&self, begun: &Begun) -> Result<Reply, Failed> {
+        let retired = self.retire(begun).await?;
+        let view = retired.as_ref().unwrap_or(&begun.view);
         let guardrail = match view.next_guardrail() {
             NextGuardrail::None => None,
             NextGuardrail::Confirmed { of, confirmed } => Some((of, confirmed)),
             NextGuardrail::NotConfirmed => return Err(being_prepared().into()),
         };
-        let (made, limit) = self.mint(begun, &view).await?;
-        self.restrict(&made.hash, guardrail.as_ref()).await?;
-        let key = self.record(begun, made, limit, guardrail.as_ref()).await?;
+        let (minted, plaintext) = self.mint(begun, view).await?;
+        let minted = self.restrict(minted, guardrail.as_ref()).await?;
+        let limit = minted.limit;
+        self.record(begun, minted).await?;
         // Step 6: shows the recorded key.
         let confirmed = guardrail.map(|(_, confirmed)| confirmed.rules).unwrap_or_default();
         let rules = KeyRules { confirmed, ..KeyRules::default() };
@@ -157,65 +169,47 @@ impl Claim<'_> {
             frame: &self.site.frame,
             visitor: &self.form.visitor,
             programme: &view.programme.settings.name,
-            key: key.reveal(),
+            key: plaintext.reveal(),
             allowance: words::allowance(view, limit, self.site.clock.now()),
             example: Example::of(self.site, view, &rules),
         }))
     }
 
-    /// Step 2: disables the keys that were shown before, and records their final usage. One that is gone has neither.
-    async fn retire(&self, begun: &OpenAttempt) -> Result<(), AppError> {
+    /// Step 2: disables the keys that were shown before, and reads those whose final reading is due. Returns the grant as it is then, if
+    /// there were such. One that is gone has neither.
+    async fn retire(&self, begun: &Begun) -> Result<Option<View>, AppError> {
         let patience = self.at.deadline.earlier_by(ENOUGH_TO_MINT);
-        let older = |of: &&Attempt| of.epoch < begun.epoch && of.state == AttemptState::Shown && of.gone.is_none();
-        let shown: Vec<Epoch> = self.form.view.grant.attempts.iter().filter(older).map(|of| of.epoch).collect();
+        let older = |of: &&Key| of.shown_at.is_some() && of.gone.is_none();
+        let shown: Vec<&KeyHash> = begun.view.grant.keys.iter().filter(older).map(|of| &of.hash).collect();
         if shown.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
-        let is_off = |call: &KeyCall| call.tell == Tell::Off && shown.contains(&call.epoch);
-        let settled = self.site.settler().settle_until(self.at, patience, is_off).await;
-        let missed = match settled {
+        let ends = |call: &KeyCall| matches!(call.tell, Tell::Off | Tell::Read) && shown.contains(&&call.key);
+        let settled = self.site.settler().settle_until(self.at, patience, ends).await;
+        let is_missing = match settled {
             Ok(_) => false,
             Err(NotSettled::NotFound) => true,
             Err(NotSettled::Provider(error)) => return Err(not_retired(&error)),
             Err(NotSettled::Table(error)) => return Err(error.into()),
+            Err(NotSettled::NotRead) => return Err(not_read()),
             Err(NotSettled::NoTime | NotSettled::NoGuardrail) => return Err(too_late()),
             Err(NotSettled::InDoubt { until }) => {
                 return Err(self.begin_refused(&BeginRefused::EnableUnderWay { until }));
             }
         };
-        let view = self.view().await?;
-        for old in view.grant.attempts.iter().filter(older) {
-            if missed && old.is_missing() {
+        let view = self.site.table.view(self.at.programme, self.at.grant).await?.ok_or_else(no_grant)?;
+        if is_missing {
+            for old in view.grant.keys.iter().filter(older).filter(|old| old.is_missing()) {
                 self.accept_missing_key(old, patience).await?;
-            } else {
-                self.read_finally(&view, old, patience).await?;
             }
         }
-        Ok(())
-    }
-
-    async fn read_finally(&self, view: &View, old: &Attempt, patience: Deadline) -> Result<(), AppError> {
-        let Some(key) = old.key.as_ref().filter(|_| !is_read_for_the_last_time(view, old, self.at)) else {
-            return Ok(());
-        };
-        match read(self.site, view, old, key, patience).await.map_err(|error| not_read(&error))? {
-            KeyLookup::Reading(reading) => {
-                self.site.table.note_reading(&reading, self.at.deadline).await?;
-                Ok(())
-            }
-            KeyLookup::Gone => {
-                let at = ActContext { now: self.site.clock.now(), ..self.at };
-                self.site.table.act(at, |view, now| view.not_found(old.epoch, key, now)).await?;
-                self.accept_missing_key(old, patience).await
-            }
-            KeyLookup::Silent => Err(AppError::later(format!("{NOT_READ} {AGAIN}")).because("its use was not told")),
-        }
+        Ok(Some(view))
     }
 
     /// Decides whether to go on although the provider says that an old key does not exist. That answer is
     /// believed only after some minutes, of a key that is not new, and when another key of the account is
     /// found. The recorded usage then stands, and the disable is told again.
-    async fn accept_missing_key(&self, old: &Attempt, patience: Deadline) -> Result<(), AppError> {
+    async fn accept_missing_key(&self, old: &Key, patience: Deadline) -> Result<(), AppError> {
         let meta = self.site.table.get(Meta::key_of()).await?;
         let account = meta.and_then(|meta| meta.account).filter(|_| old.may_be_gone(self.site.clock.now()));
         let Some(account) = account else { return Err(not_found()) };
@@ -226,8 +220,8 @@ impl Claim<'_> {
         }
     }
 
-    /// Step 3: asks the provider for the key, with one request that is never repeated in this attempt.
-    async fn mint(&self, begun: &OpenAttempt, view: &View) -> Result<(CreatedKey, Usd), FailedAttempt> {
+    /// Step 3: asks the provider for the key, with one request that is never repeated in this claim.
+    async fn mint(&self, begun: &Begun, view: &View) -> Result<(MintedKey, PlaintextKey), Failed> {
         let settings = &view.programme.settings;
         // The time is read anew: a window may have begun since the request, and an old window's limit must
         // not be sent in it.
@@ -235,28 +229,25 @@ impl Claim<'_> {
         if !self.at.deadline.leaves(ENOUGH_TO_MINT) {
             return Err(too_late().into());
         }
-        let attempt = view.grant.attempt(begun.epoch);
-        let expires_at = attempt.map_or_else(|| settings.keys_expire_at(), |attempt| attempt.key_expires_at(settings));
+        let expires_at = Some(settings.keys_expire_at());
         let new = NewKey {
-            name: &self.name(begun).to_string(),
+            name: &self.name(&begun.claim).to_string(),
             limit,
             reset: settings.basis.reset,
             include_byok_in_limit: settings.basis.byok == Byok::Inside,
-            expires_at: Some(expires_at),
+            expires_at,
             workspace: None,
         };
+        let minted = |hash| MintedKey { hash, limit, guardrail: None, expires_at };
         match self.site.provider.create_key(&new, self.at.deadline).await {
-            Ok(made) => Ok((made, limit)),
+            Ok(made) => Ok((minted(made.hash), made.plaintext)),
             Err(error) => {
-                let key = match &error {
+                // A made key whose hash is known gets its disable; one of unknown hash is an orphan.
+                let made = match &error {
                     ProviderError::Unknown { made, .. } => made.clone(),
                     _ => None,
                 };
-                // A made key whose hash is known gets its disable; only a key of unknown hash leaves the
-                // attempt in doubt.
-                let is_certain = error.changed_nothing() || key.is_some();
-                let how = if is_certain { AttemptFailure::Refused } else { AttemptFailure::Unknown };
-                Err(FailedAttempt { how, key, error: not_made(&error) })
+                Err(Failed { made: made.map(minted), error: not_made(&error) })
             }
         }
     }
@@ -264,19 +255,21 @@ impl Claim<'_> {
     /// Step 4: puts the key under its guardrail and waits for the provider's confirmation.
     async fn restrict(
         &self,
-        key: &KeyHash,
+        minted: MintedKey,
         to: Option<&(GuardrailOwner, ConfirmedRules)>,
-    ) -> Result<(), FailedAttempt> {
-        let Some((of, ConfirmedRules { id, .. })) = to else { return Ok(()) };
+    ) -> Result<MintedKey, Failed> {
+        let Some((of, ConfirmedRules { id, .. })) = to else { return Ok(minted) };
         let patience = self.at.deadline.earlier_by(LEFT_TO_RECORD);
-        let assigned = self.site.provider.assign_key(id, key, patience).await;
-        let Err(error) = assigned else { return Ok(()) };
+        let Err(error) = self.site.provider.assign_key(id, &minted.hash, patience).await else {
+            let guardrail = Some(KeyGuardrail { group: of.group.clone(), id: id.clone() });
+            return Ok(MintedKey { guardrail, ..minted });
+        };
         if error.is_not_found()
             && let Err(error) = self.guardrail_not_found(of, id, patience).await
         {
             tracing::warn!(guardrail = %of, %error, "a guardrail that is gone is not made again");
         }
-        Err(FailedAttempt { how: AttemptFailure::Refused, key: Some(key.clone()), error: not_restricted(&error) })
+        Err(Failed { made: Some(minted), error: not_restricted(&error) })
     }
 
     /// Has the guardrail made again by the work of the next minute, so that a later press succeeds.
@@ -288,65 +281,43 @@ impl Claim<'_> {
         Ok(())
     }
 
-    /// Step 5: records the key as the grant's live one, and only then gives it away to be shown.
-    async fn record(
-        &self,
-        begun: &OpenAttempt,
-        made: CreatedKey,
-        limit: Usd,
-        guardrail: Option<&(GuardrailOwner, ConfirmedRules)>,
-    ) -> Result<PlaintextKey, FailedAttempt> {
-        let guardrail = guardrail.map(|(of, known)| KeyGuardrail { group: of.group.clone(), id: known.id.clone() });
-        let minted = MintedKey { key: made.hash, limit, guardrail };
-        // The time is read anew: a window may have begun since the request, and the limit is checked against
-        // the current one.
+    /// Step 5: records the key as the grant's live one. Only then may it be shown.
+    async fn record(&self, begun: &Begun, minted: MintedKey) -> Result<(), Failed> {
         let at = ActContext { now: self.site.clock.now(), ..self.at };
-        let error = match self.site.table.act(at, |view, now| view.record(begun, &minted, now)).await {
-            Ok(ActOutcome::Done(_)) => return Ok(made.plaintext),
+        let error = match self.site.table.act(at, |view, now| view.record(&begun.claim, &minted, now)).await {
+            Ok(ActOutcome::Done(_)) => return Ok(()),
             Ok(ActOutcome::Refused(refused)) => refusal::record(refused),
             Ok(ActOutcome::NoSuchGrant) => refusal::record(RecordRefused::Lost),
             // The record may have been written although the answer was lost. Then giving up changes
             // nothing, and the student replaces a key they never saw.
             Err(error) => error.into(),
         };
-        Err(FailedAttempt { how: AttemptFailure::Lost, key: Some(minted.key), error })
+        Err(Failed { made: Some(minted), error })
     }
 
-    /// Ends the attempt in the table. A key that was made is disabled at once where possible.
-    async fn give_up(&self, begun: &OpenAttempt, how: AttemptFailure, key: Option<&KeyHash>, why: String) {
-        match self.site.table.act(self.at, |view, now| view.give_up(begun, how, key, &why, now)).await {
-            Ok(ActOutcome::Done(_)) if key.is_some() => {
-                let is_own = |call: &KeyCall| call.tell == Tell::Off && Some(&call.key) == key;
+    /// Ends the claim in the table. A key that was made is disabled at once where possible.
+    async fn give_up(&self, claim: &OpenClaim, made: Option<&MintedKey>, why: &str) {
+        match self.site.table.act(self.at, |view, now| view.give_up(claim, made, why, now)).await {
+            Ok(ActOutcome::Done(_)) if made.is_some() => {
+                let is_own = |call: &KeyCall| call.tell == Tell::Off && made.is_some_and(|made| made.hash == call.key);
                 if let Err(error) = self.site.settler().settle(self.at, is_own).await {
                     tracing::warn!(%error, "the disable of a key that nobody was shown is left to the work");
                 }
             }
             Ok(_) => {}
-            Err(error) => tracing::error!(%error, "an attempt was not given up; its lease runs out"),
+            Err(error) => tracing::error!(%error, "a claim was not given up; its lease runs out"),
         }
     }
 
-    async fn view(&self) -> Result<View, AppError> {
-        self.site.table.view(self.at.programme, self.at.grant).await?.ok_or_else(no_grant)
-    }
-
-    fn name(&self, begun: &OpenAttempt) -> KeyName {
+    fn name(&self, claim: &OpenClaim) -> KeyName {
         KeyName {
             deployment: self.deployment.clone(),
             programme: self.at.programme.clone(),
             grant: self.at.grant.clone(),
-            epoch: begun.epoch,
-            nonce: begun.nonce.clone(),
+            epoch: claim.epoch,
+            nonce: claim.nonce.clone(),
         }
     }
-}
-
-/// Whether an old key's usage is final: it was read after the disable, or its window is over.
-fn is_read_for_the_last_time(view: &View, old: &Attempt, at: ActContext<'_>) -> bool {
-    let Some(disabled) = old.on.since(&false) else { return false };
-    let reset = view.programme.settings.basis.reset;
-    let is_past = reset.window_at(disabled) < reset.window_at(at.now);
-    is_past || view.readings.iter().any(|reading| reading.epoch == old.epoch && reading.as_of >= disabled)
 }
 
 /// The terms of use that the page showed beside the ticked box.
@@ -373,10 +344,10 @@ fn nothing_left() -> AppError {
         .because("nothing is left of the cap")
 }
 
-/// The old key may still work.
+/// The old key may still work, or what it used is not known.
 fn not_retired(error: &ProviderError) -> AppError {
-    let sentence = "Your old key could not be ended at OpenRouter, so no new one was made. No money was lost; the old key will be \
-                    ended as soon as OpenRouter can be reached.";
+    let sentence = "OpenRouter did not end your old key and say what it had used, so no new one was made. No money was lost; that is \
+                    done as soon as OpenRouter can be reached.";
     refusal::provider(error, sentence).because(format!("the old key was not retired: {}", error.trouble()))
 }
 
@@ -390,11 +361,9 @@ fn not_found() -> AppError {
     .because("the old key was not found")
 }
 
-const NOT_READ: &str = "Your old key was ended, but OpenRouter did not say what it had used, so no new one was made. \
-                        No money was lost.";
-
-fn not_read(error: &ProviderError) -> AppError {
-    refusal::provider(error, NOT_READ).because(format!("what the old key used was not read: {}", error.trouble()))
+fn not_read() -> AppError {
+    let sentence = "Your old key was ended, but OpenRouter did not say what it had used, so no new one was made. No money was lost.";
+    AppError::later(format!("{sentence} {AGAIN}")).because("its use was not told")
 }
 
 fn not_made(error: &ProviderError) -> AppError {

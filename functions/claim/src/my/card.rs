@@ -75,7 +75,7 @@ impl Card<'_> {
         let (cap, spending) = (grant.cap(settings), view.spending(now));
         let offers = offers(view, kind, obstacle.is_none(), now);
         let not_replaced = obstacle.as_ref().filter(|obstacle| offers.has_key && obstacle.stops_replacing_only());
-        let state = if grant.holds.is_empty() { grant.state.as_str() } else { "paused" };
+        let state = grant.shown_state(now).as_str();
         let label = words::label(view, now);
         let terms = settings.texts.terms.as_deref().zip(view.terms_to_accept());
         Card {
@@ -143,7 +143,7 @@ fn offers(view: &View, kind: KeyRequestKind, may_begin: bool, now: Moment) -> Of
         replace: may_begin && kind == KeyRequestKind::Replace,
         has_key: is_live,
         leaked: view.report_leaked(view.grant.epoch).is_ok(),
-        refresh: view.grant.live().is_some_and(|live| live.key.is_some()),
+        refresh: view.grant.live().is_some(),
         hand_back: is_live && view.grant.holds.is_empty() && !view.programme.is_over(now),
         resume: !is_held_otherwise && view.release(HoldKind::Unused, &Actor::Student, now).is_ok(),
     }

@@ -3,7 +3,7 @@
 
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use bursar_core::domain::audit::Entry;
-use bursar_core::domain::grant::Reading;
+use bursar_core::domain::grant::{Key, Reading};
 use bursar_core::domain::programme::role::Roles;
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
 use bursar_core::store::{ByHand, DoneByHand, LoginRequest, MailState, OutboxRow, StaffPerson};
@@ -110,7 +110,7 @@ async fn grant(site: &Site, view: &View) -> Result<Value, AppError> {
         "asked_for_more": grant.more.as_ref().map(|asked| {
             json!({"at": *asked.at, "reason": asked.reason, "cap_usd_then": asked.cap.to_string()})
         }),
-        "attempts": each(&grant.attempts, attempt),
+        "keys": each(&grant.keys, key),
         "readings": each(&view.readings, reading),
         // Thresholds of the cap, in programmes that tell students of them.
         "thresholds_passed": each(&crossings, crossing),
@@ -135,22 +135,22 @@ fn holds(view: &View) -> Vec<Value> {
     paused.into_iter().chain(others).collect()
 }
 
-fn attempt(attempt: &Attempt) -> Value {
+fn key(key: &Key) -> Value {
     json!({
-        "attempt": attempt.epoch.number(),
-        "state": attempt.state,
-        "begun_at": *attempt.begun_at,
-        "shown_at": attempt.shown_at.as_deref(),
-        "key_hash": attempt.key,
-        "limit_usd": attempt.limit.known().map(ToString::to_string),
-        "may_be_on": attempt.gone.is_none() && attempt.on.may_be(&true),
-        "off_since": attempt.on.since(&false).as_deref(),
+        "key": key.epoch.number(),
+        "hash": key.hash,
+        "made_at": *key.made_at,
+        // Nobody sees a key that was never shown, which is switched off.
+        "shown_at": key.shown_at.as_deref(),
+        "limit_usd": key.limit.known().map(ToString::to_string),
+        "may_be_on": key.gone.is_none() && key.on.may_be(&true),
+        "off_since": key.on.since(&false).as_deref(),
     })
 }
 
 fn reading(reading: &Reading) -> Value {
     json!({
-        "attempt": reading.epoch.number(),
+        "key": reading.epoch.number(),
         "used_usd": reading.lifetime().to_string(),
         "own_provider_keys_usd": reading.used.byok.total().to_string(),
         // A figure that is not exact is a share of a sum over several days.

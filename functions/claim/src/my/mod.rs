@@ -162,7 +162,6 @@ impl Obstacle {
             Obstacle::BeingPrepared
                 | Obstacle::Begin(
                     BeginRefused::ReplacementsUsedUp
-                        | BeginRefused::TooManyAttempts
                         | BeginRefused::FailedOften { .. }
                         | BeginRefused::NothingLeft { .. }
                 )
@@ -183,7 +182,6 @@ impl Obstacle {
 pub(crate) fn kind_of_request(view: &View) -> KeyRequestKind {
     match view.grant.state {
         GrantState::Invited => KeyRequestKind::Reveal,
-        GrantState::Minting { .. } if !view.grant.ever_shown => KeyRequestKind::Reveal,
         _ => KeyRequestKind::Replace,
     }
 }

@@ -21,9 +21,8 @@ pub(crate) fn label(view: &View, now: Moment) -> &'static str {
         _ if view.grant.holds.first() == Some(HoldKind::Unused) => "switched off",
         _ if !view.grant.holds.is_empty() => "paused",
         _ if view.programme.is_over(now) => OVER,
+        _ if view.grant.is_being_made(now) => "being made",
         GrantState::Invited => "no key yet",
-        GrantState::Minting { lease_until, .. } if lease_until <= now => "interrupted",
-        GrantState::Minting { .. } => "being made",
         GrantState::Live { .. } if used_up(view, now).is_some() => USED_UP,
         GrantState::Live { .. } => "working",
         GrantState::Stopped { .. } => "no key now",
@@ -52,9 +51,10 @@ pub(crate) fn state(view: &View, obstacle: Option<&Obstacle>, now: Moment) -> St
     match &grant.state {
         _ if !grant.holds.is_empty() => why().unwrap_or_default(),
         GrantState::Revoked | GrantState::Ended => why().unwrap_or_default(),
-        GrantState::Invited => why().unwrap_or_else(|| not_made_yet(view)),
-        GrantState::Minting { .. } => why()
+        _ if grant.is_being_made(now) => why().unwrap_or_default(),
+        GrantState::Invited if grant.lease.is_some() => why()
             .unwrap_or("The last attempt to make your key was cut short. Nothing was spent; press again.".to_owned()),
+        GrantState::Invited => why().unwrap_or_else(|| not_made_yet(view)),
         GrantState::Live { .. } => live(view, now),
         GrantState::Stopped { why: stopped } => {
             let may_be_on = grant.may_have_key_to_end();
@@ -145,7 +145,7 @@ fn stopped_because(stopped: Stopped, may_be_on: bool) -> &'static str {
         }
         Stopped::Leaked => "You reported your key as leaked, and it was ended.",
         Stopped::TooOld => "Your key was ended because it had become too old.",
-        Stopped::ReplacementFailed => {
+        Stopped::Replacing => {
             "Your old key was ended, and the last attempt to make a new one failed. No money was lost."
         }
         Stopped::Returned => "You handed your key back, and it was ended.",

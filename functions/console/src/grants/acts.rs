@@ -134,7 +134,7 @@ impl GrantRequest<'_> {
             frame: PageFrame::of(self.site, &self.post.access.visitor),
             programme,
             grant,
-            has_key: matches!(grant.shown_state(), ShownState::Live | ShownState::Minting),
+            has_key: matches!(grant.shown_state(self.at.now), ShownState::Live | ShownState::Minting),
             spent: spending.lifetime,
             unspent: (self.view.reservation().cost(self.at.now) - spending.lifetime).or_zero(),
             reason: self.post.fields.filled("reason"),

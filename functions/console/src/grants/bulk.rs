@@ -297,7 +297,8 @@ pub(crate) async fn act_on(
             (!is_sent).then_some(ChangeRefused::NotMailed)
         }
         GrantAct::Remind => {
-            let is_waiting = mailed(site, at).await?.is_some_and(|grant| grant.shown_state() == ShownState::Invited);
+            let is_invited = |grant: &Grant| grant.shown_state(at.now) == ShownState::Invited;
+            let is_waiting = mailed(site, at).await?.as_ref().is_some_and(is_invited);
             let is_sent = is_waiting && table.remind(at).await?;
             (!is_sent).then_some(ChangeRefused::NotMailed)
         }

@@ -1,7 +1,7 @@
 //! The page of one grant: its state, its history with who acted, and the forms for further acts.
 
 use bursar_core::domain::audit::Entry;
-use bursar_core::domain::grant::{ChangeRefused, KeyAbsence, Spending, View};
+use bursar_core::domain::grant::{ChangeRefused, KeyAbsence, ShownState, Spending, View};
 
 use super::acts::ActForms;
 use super::list;
@@ -17,6 +17,7 @@ struct GrantPage<'a> {
     frame: PageFrame<'a>,
     programme: &'a Programme,
     grant: &'a Grant,
+    state: ShownState,
     badge: (&'static str, &'static str),
     cap: Usd,
     spending: Spending,
@@ -105,17 +106,17 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
     timeline.reverse();
     let is_over = grant.is_over();
     let basis = programme.settings.basis;
-    let keys = grant.attempts.iter().rev().filter(|attempt| attempt.shown_at.is_some()).map(|attempt| {
-        let reading = readings.iter().find(|reading| reading.epoch == attempt.epoch);
+    let keys = grant.keys.iter().rev().filter(|key| key.shown_at.is_some()).map(|key| {
+        let reading = readings.iter().find(|reading| reading.epoch == key.epoch);
         let in_window = reading.map(|reading| reading.used.in_window(basis, now)).unwrap_or_default();
         let left = |limit: Usd| (limit, (limit - in_window).or_zero());
         KeyLine {
-            limit: attempt.limit.known().filter(|_| grant.live() == Some(attempt)).copied().map(left),
-            state: match attempt.gone {
-                _ if grant.live() == Some(attempt) => match (grant.usable().is_some(), attempt.on.is(&true)) {
+            limit: key.limit.known().filter(|_| grant.live() == Some(key)).copied().map(left),
+            state: match key.gone {
+                _ if grant.live() == Some(key) => match (grant.usable().is_some(), key.on.is(&true)) {
                     (true, true) => "in use",
                     (true, false) => "still to be switched on",
-                    (false, _) if attempt.on.is(&false) => "paused",
+                    (false, _) if key.on.is(&false) => "paused",
                     (false, _) => "paused, and still to be switched off",
                 },
                 None => "replaced or ended",
@@ -123,7 +124,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
                 Some(KeyAbsence::Purged) => "deleted at OpenRouter",
             },
             spent: reading.map(|reading| reading.used.counted(basis.byok)).unwrap_or_default(),
-            shown_at: attempt.shown_at.map(|at| column_time(at, zone)).unwrap_or_default(),
+            shown_at: key.shown_at.map(|at| column_time(at, zone)).unwrap_or_default(),
         }
     });
     let mut keys: Vec<KeyLine> = keys.collect();
@@ -182,7 +183,8 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
         notes: spans::notes(spans.iter().map(|(_, figure)| figure)),
         spans,
         grant,
-        badge: show::badge(grant.shown_state(), left),
+        state: grant.shown_state(now),
+        badge: show::badge(grant.shown_state(now), left),
         cap,
         spending,
         left,

@@ -225,7 +225,7 @@ impl<'a> GrantRow<'a> {
         let cap = line.cap(settings);
         GrantRow {
             programme,
-            state: line.state.shown_with(&line.holds),
+            state: line.shown_state(now),
             cap,
             in_window,
             spent: Sum { spent: in_window, known: Accuracy::Exactly },
@@ -245,7 +245,7 @@ impl<'a> GrantRow<'a> {
         has(person.address.as_written())
             || line.id.as_str().contains(text)
             || texts.into_iter().flatten().any(|value| has(value))
-            || (is_hash && line.keys().any(|key| key.as_str().starts_with(text)))
+            || (is_hash && line.keys.iter().any(|key| key.hash.as_str().starts_with(text)))
     }
 
     /// Whether this person has not claimed and is to, and mail reaches them.

@@ -34,7 +34,7 @@ pub(super) fn room(access: &ProgrammeAccess, budget: &Budget, spent: Usd, now: M
 /// The other warnings: of missing syncs, and of the last roster.
 pub(super) fn others(budget: &Budget, listed_at: Option<Moment>, jobs: &[Job], now: Moment) -> Vec<String> {
     let mut warnings = Vec::new();
-    if budget.shown && listed_at.is_none() {
+    if budget.claimed && listed_at.is_none() {
         warnings.push("OpenRouter was not checked yet, so nothing here tells what was spent.".to_owned());
     }
     if listed_at.is_some_and(|listed_at| listed_at + SYNCED_WITHIN < now) {

@@ -52,15 +52,19 @@ pub(crate) async fn round(site: &Site, deadline: Deadline) -> Result<WorkReport>
 
 async fn work(site: &Site, outage: &Outage, deadline: Deadline) -> Result<WorkReport> {
     let mut report = WorkReport::default();
-    for urgency in [Urgency::Leak, Urgency::Disable, Urgency::Limit] {
+    for urgency in [Urgency::Leak, Urgency::Disable] {
         due_grants(site, urgency, &mut report, outage, deadline).await?;
     }
+    // Keys are put under guardrails that are made.
     if deadline.leaves(ENOUGH_FOR_THE_REST) {
         match guardrails::tell_rules(site, deadline).await {
             Ok(told) => report.guardrails = told,
             // One guardrail that cannot be read keeps no job from going on.
             Err(error) => tracing::error!(error = format!("{error:#}"), "the rules of guardrails could not be told"),
         }
+    }
+    due_grants(site, Urgency::Limit, &mut report, outage, deadline).await?;
+    if deadline.leaves(ENOUGH_FOR_THE_REST) {
         let mut states = jobs::in_the_work(site, deadline, outage).await?;
         states.extend(erase::in_the_work(site, JobDeadlines::of_the_work(deadline)).await?);
         for state in states {

@@ -5,7 +5,7 @@
 //! two runners.
 
 use anyhow::Result;
-use bursar_core::domain::grant::{Attempt, GrantState, KeyCall, Tell, View};
+use bursar_core::domain::grant::{Key, KeyCall, Tell, View};
 use bursar_core::settle::NotSettled;
 use bursar_core::store::{Pass, UndoneStep, WhyUndone};
 use futures_util::future::try_join_all;
@@ -76,7 +76,7 @@ pub(super) async fn carry_on(site: &Site, mut job: Job, until: JobDeadlines, out
 enum StepEnd {
     /// Nothing is left to be done.
     Done,
-    /// The provider is still to confirm something, or a key is just being made.
+    /// The provider is still to confirm something.
     Waits,
     /// It cannot be done.
     Refused(WhyUndone),
@@ -96,7 +96,7 @@ async fn step(
     outage: &Outage,
 ) -> Result<StepEnd, StoreError> {
     let end = match grant {
-        Ok(grant) => of_grant(site, job, at, &grant, outage).await,
+        Ok(_) => of_grant(site, job, at, outage).await,
         Err(error) => Err(error),
     };
     if let Err(error @ StoreError::Corrupt { .. }) = &end {
@@ -107,16 +107,8 @@ async fn step(
 }
 
 /// The step of a job's grant, which is done when the provider has confirmed it, and may be done any number of times.
-async fn of_grant(
-    site: &Site,
-    job: &Job,
-    at: ActContext<'_>,
-    grant: &Grant,
-    outage: &Outage,
-) -> Result<StepEnd, StoreError> {
+async fn of_grant(site: &Site, job: &Job, at: ActContext<'_>, outage: &Outage) -> Result<StepEnd, StoreError> {
     match job.work {
-        // Whoever makes the key may have read the settings of before. An invocation that died makes none.
-        Work::Limits if is_being_made(grant, at.now) => Ok(StepEnd::Waits),
         Work::Limits => {
             site.table.act(at, View::look_again).await?;
             settled(site, at, outage).await
@@ -127,11 +119,6 @@ async fn of_grant(
         }
         Work::Import { .. } | Work::Bulk { .. } => Ok(StepEnd::Done),
     }
-}
-
-/// Whether a key may still come of an attempt that is under way.
-fn is_being_made(grant: &Grant, now: Moment) -> bool {
-    matches!(grant.state, GrantState::Minting { lease_until, .. } if now < lease_until)
 }
 
 /// Tells the provider what is due for the grant, and says whether all is confirmed by now.
@@ -150,7 +137,7 @@ async fn settled(site: &Site, at: ActContext<'_>, outage: &Outage) -> Result<Ste
     }
     let Some(view) = site.table.view(at.programme, at.grant).await? else { return Ok(StepEnd::Done) };
     let left: Vec<KeyCall> = view.calls(at.now).into_iter().filter(is_told).collect();
-    let is_missing = |call: &KeyCall| view.grant.attempt(call.epoch).is_some_and(Attempt::is_missing);
+    let is_missing = |call: &KeyCall| view.grant.key_with(&call.key).is_some_and(Key::is_missing);
     Ok(match left.is_empty() {
         true => StepEnd::Done,
         false if left.iter().all(is_missing) => StepEnd::Refused(WhyUndone::NoSuchKey),

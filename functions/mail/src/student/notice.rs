@@ -2,7 +2,7 @@
 //! ends it, or the term ends. A notice whose reason has gone is dropped.
 
 use bursar_core::domain::audit::{Act, Entry};
-use bursar_core::domain::grant::{Attempt, GrantState, Notice, Stopped, View};
+use bursar_core::domain::grant::{GrantState, Key, Notice, Stopped, View};
 use bursar_core::domain::programme::Basis;
 use bursar_core::domain::values::id::Epoch;
 
@@ -286,8 +286,8 @@ fn days(rule: Option<u16>) -> String {
 
 /// The usage of the key that was live at `then`, and when it was read.
 fn used_by_reading(view: &View, then: Moment) -> Option<(Moment, Usd)> {
-    let was_shown = |attempt: &&Attempt| attempt.shown_at.is_some_and(|shown| shown <= then);
-    let epoch = view.grant.attempts.iter().filter(was_shown).map(|attempt| attempt.epoch).max()?;
+    let was_shown = |key: &&Key| key.shown_at.is_some_and(|shown| shown <= then);
+    let epoch = view.grant.keys.iter().filter(was_shown).map(|key| key.epoch).max()?;
     let reading = view.readings.iter().find(|reading| reading.epoch == epoch)?;
     Some((reading.as_of, reading.used.counted(view.programme.settings.basis.byok)))
 }

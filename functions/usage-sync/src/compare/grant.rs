@@ -1,7 +1,7 @@
 //! The scan of one grant: the use of its listed keys, and findings about them. It reads and writes nothing;
 //! each act decides again on the grant as it is by then.
 
-use bursar_core::domain::grant::{Attempt, AttemptState, GRACE, GrantState, KeyCall, RecoveredKey, Tell};
+use bursar_core::domain::grant::{GRACE, Key, KeyCall, RecoveredKey, Tell};
 use bursar_core::domain::usage::reading::{Reading, Shortfall, UnusableReport};
 
 use crate::guardrails::RestrictedKey;
@@ -31,7 +31,7 @@ pub(crate) struct ScanResult {
     /// Readings that are larger than the recorded ones.
     pub(crate) news: Vec<Reading>,
     pub(crate) kinds: Vec<FindingKind>,
-    /// Keys that bear its name and are not its own: no attempt made them, or one beside the key that it records.
+    /// Keys that bear its name, of which none was shown, and that were used all the same.
     pub(crate) foreign: Vec<KeyRow>,
     pub(crate) problems: Vec<String>,
     /// The problems of the unread ones.
@@ -45,85 +45,68 @@ pub(crate) struct ScanResult {
 
 /// The relation of a listed key to the grant whose name it bears.
 enum Match<'a> {
-    /// This attempt made it.
-    Its(&'a Attempt),
-    /// This attempt has no recorded key, so it may have made this one.
-    Perhaps(&'a Attempt),
-    /// Its attempt is not recorded, or counts as shown since the table was restored.
+    /// It is on record.
+    Its(&'a Key),
+    /// It may have been shown, and the table does not know it: it went back.
     Unrecorded,
-    /// This attempt records another key, so this is a second one of the same name.
-    Second(&'a Attempt),
-    /// Its attempt came to nothing and was forgotten: nobody was shown it.
-    Forgotten,
-    /// It only bears the name.
-    NotOurs,
+    /// Nobody was shown it, or it is just being made.
+    Orphan,
 }
 
 impl ScanResult {
     /// Scans a grant. Its readings in `view` are then as they will be once the new ones are written.
     pub(crate) fn of(view: &mut View, context: ScanContext<'_>) -> ScanResult {
         let mut result = ScanResult::default();
-        let renamed = result.under_their_own_names(view, context.rows);
-        let context = ScanContext { rows: renamed.as_deref().unwrap_or(context.rows), ..context };
+        let (mut unread, mut kinds) = (Vec::new(), Vec::new());
         for row in context.rows {
-            if let Match::Its(attempt) = match_of(view, context, row) {
-                match read(view, context.baseline.listed_at, attempt, row) {
-                    Ok((news, doubt)) => {
-                        result.problems.extend(doubt.map(|doubt| format!("of the key {} {doubt}", row.key())));
-                        news.into_iter().for_each(|news| result.take_in(view, news));
+            match match_of(view, context, row) {
+                Match::Its(key) if key.shown_at.is_some() => {
+                    let (epoch, hash) = (key.epoch, key.hash.clone());
+                    if epoch != row.epoch() {
+                        result.problems.push(format!("the key {hash} of ours has another name at the provider"));
                     }
-                    Err(doubtful) => {
-                        result.unread.push(attempt.epoch);
-                        result.doubtful.push(format!("of the key {} nothing is recorded: {doubtful}", row.key()));
+                    match read(view, context.baseline.listed_at, key, row) {
+                        Ok((news, doubt)) => {
+                            result.problems.extend(doubt.map(|doubt| format!("of the key {hash} {doubt}")));
+                            news.into_iter().for_each(|news| result.take_in(view, news));
+                        }
+                        Err(doubtful) => {
+                            result.unread.push(epoch);
+                            result.doubtful.push(format!("of the key {hash} nothing is recorded: {doubtful}"));
+                        }
                     }
                 }
-            }
-        }
-        let (mut unread, mut perhaps) = (Vec::new(), HashSet::new());
-        for row in context.rows {
-            let of = match match_of(view, context, row) {
-                // An attempt makes one key, so of two enabled ones one is too many.
-                Match::Perhaps(attempt) if row.state.enabled && !perhaps.insert(attempt.epoch) => {
-                    Match::Second(attempt)
-                }
-                of => of,
-            };
-            match of {
-                Match::Its(attempt) => {
-                    let is_read = row.state.report.is_some() && !result.unread.contains(&attempt.epoch);
-                    result.kinds.extend(about_its(view, context, attempt, row, is_read));
-                }
-                Match::Perhaps(attempt) => result.kinds.extend(orphan(context, attempt, row)),
-                Match::Second(attempt) => {
-                    result.kinds.extend(second(context, attempt, row));
-                    result.foreign.push(row.clone());
+                Match::Its(_) | Match::Orphan => {
+                    result.foreign.extend(Some(row).filter(|row| row.state.is_used()).cloned());
                 }
                 Match::Unrecorded => unread.push(row.epoch()),
-                Match::Forgotten if row.state.enabled => result.kinds.extend(forgotten(context, row)),
-                Match::Forgotten | Match::NotOurs => {
-                    result.problems.push(format!("the key {} bears a name of ours, and no attempt made it", row.key()));
-                    result.foreign.push(row.clone());
-                }
             }
         }
+        for row in context.rows {
+            match match_of(view, context, row) {
+                Match::Its(key) => {
+                    let is_read = row.state.report.is_some() && !result.unread.contains(&key.epoch);
+                    kinds.extend(about_its(view, context, key, row, is_read));
+                }
+                Match::Orphan => kinds.extend(orphan(context, row)),
+                Match::Unrecorded => {}
+            }
+        }
+        result.kinds = kinds;
         if !unread.is_empty() && context.shows_absence {
             // The key that seems to be the live one is an older one.
             result.kinds.retain(|kind| !matches!(kind, FindingKind::LiveIsDisabled { .. }));
             let found: Vec<RecoveredKey> = context.rows.iter().map(KeyRow::found).collect();
             let ends =
-                view.ended_by_recovery(&found, context.is_copy).into_iter().map(|found| found.key.clone()).collect();
+                view.ended_by_recovery(&found, context.is_copy).into_iter().map(|found| found.hash.clone()).collect();
             result.kinds.push(FindingKind::Recover { rows: context.rows.to_vec(), ends, unread });
         }
-        let is_listed = |attempt: &Attempt| context.rows.iter().any(|row| attempt.key == Some(row.key()));
-        let should_be = |attempt: &&Attempt| {
-            attempt.key.is_some() && attempt.gone.is_none() && attempt.begun_at < context.baseline.began_at
-        };
-        let unlisted = view.grant.attempts.iter().filter(should_be).filter(|attempt| !is_listed(attempt));
-        result.unlisted.extend(unlisted.map(|attempt| attempt.epoch));
+        let unlisted = view.grant.keys.iter().filter(|key| key.shown_at.is_some() && is_unlisted(context, key));
+        result.unlisted.extend(unlisted.map(|key| key.epoch));
         result.kinds.extend(not_listed(view, context));
         result.kinds.extend(of_the_grant(view, context));
         let live = view.grant.live().filter(|_| view.grant.holds.is_empty() && !view.programme.is_over(context.now));
-        if let Some(row) = live.and_then(|live| context.rows.iter().find(|row| row.epoch() == live.epoch)) {
+        if let Some(row) = live.and_then(|live| context.rows.iter().find(|row| row.is(&live.hash))) {
             result.restricted = restricted(view, row);
         }
         // Each repair settles the grant.
@@ -131,29 +114,6 @@ impl ScanResult {
             result.kinds.retain(|kind| *kind != FindingKind::Due);
         }
         result
-    }
-
-    /// The grant's keys found by their hashes, whatever their names are. `None` where each has its own name.
-    fn under_their_own_names(&mut self, view: &View, rows: &[KeyRow]) -> Option<Vec<KeyRow>> {
-        let own = |row: &KeyRow| {
-            let is_it = |attempt: &&Attempt| attempt.key.as_ref().is_some_and(|key| row.is(key));
-            let named = view.grant.attempt(row.epoch()).filter(is_it);
-            match named {
-                Some(_) => None,
-                None => view.grant.attempts.iter().find(is_it).map(|attempt| (attempt.epoch, attempt.nonce.clone())),
-            }
-        };
-        if rows.iter().all(|row| own(row).is_none()) {
-            return None;
-        }
-        let named = rows.iter().map(|row| match own(row) {
-            Some((epoch, nonce)) => {
-                self.problems.push(format!("the key {} of ours has another name at the provider", row.key()));
-                row.named(epoch, &nonce)
-            }
-            None => row.clone(),
-        });
-        Some(named.collect())
     }
 
     fn take_in(&mut self, view: &mut View, news: Reading) {
@@ -165,18 +125,12 @@ impl ScanResult {
     }
 }
 
+/// A recorded key is known by its hash, whatever its name is now.
 fn match_of<'v>(view: &'v View, context: ScanContext<'_>, row: &KeyRow) -> Match<'v> {
-    let Some(attempt) = view.grant.attempt(row.epoch()) else {
-        // Attempts are written ahead, so a key of a later epoch means that the table was restored. Attempts
-        // that came to nothing are forgotten.
-        return if row.epoch() > view.grant.epoch { Match::Unrecorded } else { Match::Forgotten };
-    };
-    match &attempt.key {
-        _ if attempt.nonce != row.nonce() => Match::NotOurs,
-        Some(key) if *key == row.key() => Match::Its(attempt),
-        Some(_) => Match::Second(attempt),
-        None if context.is_copy && attempt.state == AttemptState::Open => Match::Unrecorded,
-        None => Match::Perhaps(attempt),
+    match view.grant.keys.iter().find(|key| row.is(&key.hash)) {
+        Some(key) => Match::Its(key),
+        None if view.can_recover(&row.found(), context.is_copy) => Match::Unrecorded,
+        None => Match::Orphan,
     }
 }
 
@@ -184,72 +138,55 @@ fn match_of<'v>(view: &'v View, context: ScanContext<'_>, row: &KeyRow) -> Match
 pub(crate) fn read(
     view: &View,
     listed_at: Option<Moment>,
-    attempt: &Attempt,
+    key: &Key,
     row: &KeyRow,
 ) -> Result<(Option<Reading>, Option<Shortfall>), UnusableReport> {
-    let before = view.reading(attempt.epoch);
+    let before = view.reading(key.epoch);
     let told = row.state.report.as_ref().ok_or(UnusableReport::Silent)?;
-    let (after, doubt) = view.reading_after(attempt, told, row.state.asked, listed_at)?;
+    let (after, doubt) = view.reading_after(key, told, row.state.asked, listed_at)?;
     Ok((Some(after).filter(|after| before.is_none_or(|before| after.differs_from(before))), doubt))
 }
 
-fn about_its(
-    view: &View,
-    context: ScanContext<'_>,
-    attempt: &Attempt,
-    row: &KeyRow,
-    is_read: bool,
-) -> Option<FindingKind> {
-    let (epoch, key, seen) = (attempt.epoch, row.key(), row.state.seen(is_read));
-    if !seen.enabled && view.found_disabled(view.grant.version, epoch, &key, seen.asked, context.now).is_ok() {
-        return Some(FindingKind::LiveIsDisabled { epoch, nonce: attempt.nonce.clone(), key });
+fn about_its(view: &View, context: ScanContext<'_>, key: &Key, row: &KeyRow, is_read: bool) -> Option<FindingKind> {
+    let (key, epoch, seen) = (key.hash.clone(), key.epoch, row.state.seen(is_read));
+    if !seen.enabled && view.found_disabled(view.grant.version, &key, seen.asked, context.now).is_ok() {
+        return Some(FindingKind::LiveIsDisabled { epoch, key });
     }
-    view.seen(epoch, &key, &seen, context.now).is_ok().then_some(FindingKind::Seen { epoch, key, seen })
+    view.seen(&key, &seen, context.now).is_ok().then_some(FindingKind::Seen { key, seen })
 }
 
 /// The live key, if it is on record as under a guardrail, with the id of that.
 fn restricted(view: &View, row: &KeyRow) -> Option<(String, RestrictedKey)> {
     let live = view.grant.live()?;
     let under = live.guardrail.known().filter(|under| live.guardrail.is(under))?;
-    let (grant, epoch, key) = (*row.grant_bytes(), row.epoch(), row.key().to_bytes());
-    Some((under.id.clone(), RestrictedKey { grant, epoch, key }))
+    let (grant, key) = (*row.grant_bytes(), row.key().to_bytes());
+    Some((under.id.clone(), RestrictedKey { grant, key }))
 }
 
-/// An enabled key of a forgotten attempt, created so late that no sync had listed it before.
-fn forgotten(context: ScanContext<'_>, row: &KeyRow) -> Option<FindingKind> {
-    let is_old = row.state.created_at.is_some_and(|made_at| context.now >= made_at + GRACE);
-    is_old.then(|| FindingKind::Sweep { row: row.clone() })
+/// An enabled key that nobody was shown, so old that it is on record if it ever is.
+fn orphan(context: ScanContext<'_>, row: &KeyRow) -> Option<FindingKind> {
+    let is_old = context.now >= row.made_at() + GRACE;
+    (row.state.enabled && is_old).then(|| FindingKind::Orphan { row: row.clone() })
 }
 
-/// An enabled key that nobody was shown, of an attempt too old to be under way.
-fn orphan(context: ScanContext<'_>, attempt: &Attempt, row: &KeyRow) -> Option<FindingKind> {
-    let is_old = context.now >= attempt.begun_at + GRACE;
-    let is_orphan = row.state.enabled && attempt.state != AttemptState::Shown && is_old;
-    is_orphan.then(|| FindingKind::Sweep { row: row.clone() })
+/// A key made since the listing began cannot be in it.
+fn is_unlisted(context: ScanContext<'_>, key: &Key) -> bool {
+    let should_be = key.gone.is_none() && key.made_at < context.baseline.began_at;
+    should_be && !context.rows.iter().any(|row| row.is(&key.hash))
 }
 
-/// A second key of an attempt too old to be under way, which is enabled and must be disabled.
-fn second(context: ScanContext<'_>, attempt: &Attempt, row: &KeyRow) -> Option<FindingKind> {
-    let is_old = context.now >= attempt.begun_at + GRACE;
-    (context.shows_absence && row.state.enabled && is_old).then(|| FindingKind::Second { row: row.clone() })
-}
-
-/// Recorded keys that are not in the listing, or under other grants' names. A key made since the listing
-/// began cannot be in it.
+/// Recorded keys that are not in the listing, or under other grants' names.
 fn not_listed(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
-    let missing = view.grant.attempts.iter().filter_map(|attempt| {
-        let key = attempt.key.clone()?;
-        let is_elsewhere = context.elsewhere.contains(&key.to_bytes());
-        let may_be_missing =
-            context.shows_absence && attempt.gone.is_none() && attempt.begun_at < context.baseline.began_at;
-        if !(is_elsewhere || may_be_missing) || context.rows.iter().any(|row| row.key() == key) {
+    let missing = view.grant.keys.iter().filter_map(|key| {
+        let is_elsewhere = context.elsewhere.contains(&key.hash.to_bytes());
+        let may_be_missing = context.shows_absence && is_unlisted(context, key);
+        if !(is_elsewhere || may_be_missing) || context.rows.iter().any(|row| row.is(&key.hash)) {
             return None;
         }
-        let is_live = view.grant.live().is_some_and(|live| live.epoch == attempt.epoch);
-        let is_held = context.unreadable.contains(&key);
+        let is_live = view.grant.live().is_some_and(|live| live.hash == key.hash);
+        let is_held = context.unreadable.contains(&key.hash);
         let stops = is_live && view.grant.holds.is_empty() && !is_elsewhere && !is_held;
-        let (epoch, nonce) = (attempt.epoch, attempt.nonce.clone());
-        Some(FindingKind::NotListed { epoch, nonce, key, stops, is_held })
+        Some(FindingKind::NotListed { epoch: key.epoch, key: key.hash.clone(), stops, is_held })
     });
     missing.collect()
 }
@@ -264,39 +201,22 @@ fn of_the_grant(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
     if view.calls(now).iter().any(|call| call.due <= now && is_told(call)) {
         kinds.push(FindingKind::Due);
     }
-    let is_listed = |attempt: &Attempt| context.rows.iter().any(|row| row.epoch() == attempt.epoch);
-    let is_forsaken = |attempt: &Attempt| {
-        let is_old = context.baseline.began_at >= attempt.begun_at + GRACE;
-        attempt.state == AttemptState::Open && attempt.key.is_none() && is_old && !is_listed(attempt)
-    };
-    if context.shows_absence
-        && matches!(grant.state, GrantState::Minting { .. })
-        && grant.attempts.iter().any(is_forsaken)
-    {
-        kinds.push(FindingKind::Forsaken);
-    }
     let is_matched = |since: Moment| context.baseline.matched_at.is_some_and(|matched| since < matched);
-    if grant.attempts.iter().filter_map(|attempt| attempt.rest_promised_since).any(is_matched) {
+    if grant.keys.iter().filter_map(|key| key.rest_promised_since).any(is_matched) {
         kinds.push(FindingKind::GiveBackRest);
     }
     if view.give_back_reservation(now).is_ok() {
         kinds.push(FindingKind::GiveBack);
     }
-    let live = grant.live().and_then(|live| context.rows.iter().find(|row| row.epoch() == live.epoch));
+    let live = grant.live().and_then(|live| context.rows.iter().find(|row| row.is(&live.hash)));
     let last_used_at = live.and_then(|row| row.state.report.as_ref()?.last_used_at);
     if live.is_some_and(|live| live.state.enabled) && view.lifecycle(last_used_at, now).is_some() {
         kinds.push(FindingKind::Rule { last_used_at });
     }
-    let is_read = |attempt: &Attempt| {
-        let row = context.rows.iter().find(|row| Some(row.key()) == attempt.key);
-        row.is_some_and(|row| row.state.report.is_some())
-    };
-    let may_go = grant.attempts.iter().filter(|attempt| {
-        is_over && is_read(attempt) && view.may_purge(attempt.epoch, context.baseline.restored_at, now)
-    });
-    kinds.extend(
-        may_go.filter_map(|attempt| Some(FindingKind::Purge { epoch: attempt.epoch, key: attempt.key.clone()? })),
-    );
+    let is_read = |key: &Key| context.rows.iter().any(|row| row.is(&key.hash) && row.state.report.is_some());
+    let may_go = |key: &&Key| is_read(key) && view.may_purge(key, context.baseline.restored_at, now);
+    let may_go = grant.keys.iter().filter(|_| is_over).filter(may_go);
+    kinds.extend(may_go.map(|key| FindingKind::Purge { key: key.hash.clone() }));
     kinds
 }
 

@@ -86,17 +86,16 @@ impl KeyRow {
         }
     }
 
-    /// The row under another name of its grant.
-    pub(crate) fn named(&self, epoch: Epoch, nonce: &Nonce) -> KeyRow {
-        KeyRow { epoch: epoch.number(), nonce: nonce.to_bytes(), ..self.clone() }
+    /// When it was made, by the provider's own time.
+    pub(crate) fn made_at(&self) -> Moment {
+        self.state.created_at.unwrap_or(Moment::UNIX_EPOCH)
     }
 
-    /// The key for a recovery, which has no attempt recorded.
+    /// The key as a recovery records it.
     pub(crate) fn found(&self) -> RecoveredKey {
         RecoveredKey {
             epoch: self.epoch(),
-            nonce: Nonce::of_bytes(&self.nonce),
-            key: self.key(),
+            hash: self.key(),
             enabled: self.state.enabled,
             limit: self.state.limit,
             made_at: self.state.created_at.unwrap_or(self.state.asked),
@@ -147,6 +146,11 @@ impl KeyState {
         }
     }
 
+    /// Whether it was used, as far as it says.
+    pub(crate) fn is_used(&self) -> bool {
+        self.report.as_ref().is_none_or(|report| report.lifetime + report.byok.unwrap_or_default() > Usd::ZERO)
+    }
+
     pub(crate) fn seen(&self, is_read: bool) -> SeenKey {
         let limit = match self.limit {
             _ if !self.counts => ListedLimit::CountedOtherwise,
@@ -167,47 +171,43 @@ pub(crate) struct Finding {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum FindingKind {
     /// An enabled key that nobody was shown.
-    Sweep { row: KeyRow },
-    /// An enabled key whose attempt records another one, so nobody was shown it.
-    Second { row: KeyRow },
+    Orphan { row: KeyRow },
     /// Keys of ours that a restored table does not know, with the others of the grant. A recovery would
     /// disable `ends`; the use of `unread` is in no reading yet.
     Recover { rows: Vec<KeyRow>, ends: Vec<KeyHash>, unread: Vec<Epoch> },
     /// A recorded key that is listed otherwise than it is on record.
-    Seen { epoch: Epoch, key: KeyHash, seen: SeenKey },
+    Seen { key: KeyHash, seen: SeenKey },
     /// A live key that was listed as disabled, though nobody here disables it.
-    LiveIsDisabled { epoch: Epoch, nonce: Nonce, key: KeyHash },
+    LiveIsDisabled { epoch: Epoch, key: KeyHash },
     /// A recorded key that was not listed under its name. If it does not exist, its grant is stopped; one that
     /// is held back, or whose row could not be read, is only queried.
-    NotListed { epoch: Epoch, nonce: Nonce, key: KeyHash, stops: bool, is_held: bool },
+    NotListed { epoch: Epoch, key: KeyHash, stops: bool, is_held: bool },
     /// A live key that is not listed under its guardrail.
-    NotUnder { epoch: Epoch, key: KeyHash, asked: Moment },
+    NotUnder { key: KeyHash, asked: Moment },
     /// The grant's programme is over.
     End,
     /// A reservation in the budget that is not used.
     GiveBack,
     /// What a key is to hold and the provider is to be told.
     Due,
-    /// An attempt too old to be under way, although its grant is still in the state of minting.
-    Forsaken,
     /// The rest of a gone key, which the account's sums by now show to be unused, or told as a residual.
     GiveBackRest,
     /// One of the programme's rules is due.
     Rule { last_used_at: Option<Moment> },
     /// A key that may be deleted at the provider.
-    Purge { epoch: Epoch, key: KeyHash },
+    Purge { key: KeyHash },
 }
 
 impl Finding {
     /// The key or grant that it is about, for the report.
     pub(crate) fn subject(&self) -> String {
         let key = match &self.kind {
-            FindingKind::Sweep { row } | FindingKind::Second { row } => return format!("the key {}", row.key()),
+            FindingKind::Orphan { row } => return format!("the key {}", row.key()),
             FindingKind::Seen { key, .. }
             | FindingKind::LiveIsDisabled { key, .. }
             | FindingKind::NotListed { key, .. }
             | FindingKind::NotUnder { key, .. }
-            | FindingKind::Purge { key, .. } => Some(key),
+            | FindingKind::Purge { key } => Some(key),
             _ => None,
         };
         key.map_or_else(|| format!("the grant {}", self.grant), |key| format!("the key {key}"))

@@ -40,7 +40,7 @@ pub(super) type Draft = Change<()>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DependsOn {
     GrantAlone,
-    /// An edit of the programme's settings, or its end, makes it be decided again.
+    /// An edit of what costs rest on makes it be decided again: of caps, groups, the term or the reset.
     Settings,
 }
 
@@ -112,16 +112,16 @@ impl View {
         self.readings.iter().find(|reading| reading.epoch == epoch)
     }
 
-    /// The reading of an attempt's key after a usage report of the provider; see [`Reading::after`].
+    /// The reading of a key after a usage report of the provider; see [`Reading::after`].
     pub fn reading_after(
         &self,
-        attempt: &Attempt,
+        key: &Key,
         told: &UsageReport,
         asked: Moment,
         listed_at: Option<Moment>,
     ) -> Result<(Reading, Option<Shortfall>), UnusableReport> {
-        let made = || Reading::new(&self.programme.id, &self.grant.id, attempt.epoch, attempt.begun_at);
-        let before = self.reading(attempt.epoch).cloned().unwrap_or_else(made);
+        let made = || Reading::new(&self.programme.id, &self.grant.id, key.epoch, key.made_at);
+        let before = self.reading(key.epoch).cloned().unwrap_or_else(made);
         before.after(told, asked, listed_at, self.programme.settings.basis.reset)
     }
 
@@ -210,22 +210,19 @@ impl Draft {
         if matches!(logged, Logged::Entry(_)) {
             grant.backoff = None;
         }
+        // Nobody can spend with such a key any more, and one that is enabled by itself is found as an orphan.
+        grant.keys.retain(|key| key.shown_at.is_some() || key.gone.is_none() && !key.on.is(&false));
         Change { grant, budget, by, depends_on, logged, notice, asks, is_typed }
     }
 }
 
 impl<L> Change<L> {
-    pub(super) fn attempt_mut(&mut self, epoch: Epoch) -> Option<&mut Attempt> {
-        self.grant.attempts.iter_mut().find(|attempt| attempt.epoch == epoch)
+    pub(super) fn key_mut(&mut self, hash: &KeyHash) -> Option<&mut Key> {
+        self.grant.keys.iter_mut().find(|key| key.hash == *hash)
     }
 
-    /// The attempt that made this key.
-    pub(super) fn attempt_with(&mut self, epoch: Epoch, key: &KeyHash) -> Option<&mut Attempt> {
-        self.attempt_mut(epoch).filter(|attempt| attempt.key.as_ref() == Some(key))
-    }
-
-    pub(super) fn attempt_not_gone(&mut self, epoch: Epoch, key: &KeyHash) -> Option<&mut Attempt> {
-        self.attempt_with(epoch, key).filter(|attempt| attempt.gone.is_none())
+    pub(super) fn key_not_gone(&mut self, hash: &KeyHash) -> Option<&mut Key> {
+        self.key_mut(hash).filter(|key| key.gone.is_none())
     }
 }
 

@@ -1,8 +1,7 @@
-//! What ends a key or a grant, and what a person may change on one: stop, revoke, end,
-//! sweep, cap, allowance, name, address and group.
+//! What ends a key or a grant, and what a person may change on one: stop, revoke, end, cap, allowance, name, address and group.
 
+use super::claim::key_number;
 use super::*;
-use crate::domain::values::id::Nonce;
 
 impl View {
     /// Ends the live key; the student may press again. Returns `Unchanged` if no key is live.
@@ -93,7 +92,8 @@ impl View {
     /// Gives up the reservation of a student who was never shown a key before the claim window closed, or is off the roster for a week;
     /// the key of the latter ends. Returns `Unchanged` if there is no reservation.
     pub fn give_back_reservation(&self, now: Moment) -> Result<Change, Unchanged> {
-        let never_claimed = self.grant.state == GrantState::Invited && now >= self.programme.settings.claim_closes_at();
+        let is_unclaimed = self.grant.state == GrantState::Invited && !self.grant.is_being_made(now);
+        let never_claimed = is_unclaimed && now >= self.programme.settings.claim_closes_at();
         let is_dropped = self.grant.holds.dropped.is_some_and(|dropped| now >= dropped + DROPPED_KEPT);
         if self.grant.is_over() || !self.grant.has_reservation || !(never_claimed || is_dropped) {
             return Err(Unchanged);
@@ -106,49 +106,15 @@ impl View {
         Ok(change.audited(Act::ReservationGivenBack, &self.grant, None))
     }
 
-    /// Closes an attempt whose invocation died before any key of it was listed, so that the grant does not
-    /// wait for a key for ever. The reservation goes back if no key was ever shown. Returns `Unchanged` while the
-    /// invocation may still be running.
-    pub fn close_abandoned(&self, now: Moment) -> Result<Change, Unchanged> {
-        let GrantState::Minting { nonce, lease_until } = &self.grant.state else { return Err(Unchanged) };
-        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
-        let is_open = |attempt: &&mut Attempt| attempt.nonce == *nonce && attempt.state == AttemptState::Open;
-        let attempt = change.grant.attempts.iter_mut().find(is_open).ok_or(Unchanged)?;
-        if now < *lease_until || now < attempt.begun_at + GRACE {
+    /// Records an enabled key of ours that no claim recorded; nobody was shown it, so it is not to be on. Returns `Unchanged` if it is on
+    /// record, its claim may still be running, or is not known here.
+    pub fn found_orphan(&self, epoch: Epoch, key: &KeyHash, made_at: Moment, now: Moment) -> Result<Change, Unchanged> {
+        if self.grant.key_with(key).is_some() || epoch > self.grant.epoch || now < made_at + GRACE {
             return Err(Unchanged);
         }
-        attempt.state = AttemptState::Unknown;
-        let note = format!("attempt {}: nobody is at it any more", attempt.epoch.number());
-        change.grant.state = self.grant.state_after_failure();
-        change.grant.has_reservation &= self.grant.ever_shown;
-        Ok(change.audited(Act::Unknown, &self.grant, Some(note)))
-    }
-
-    /// Marks an attempt whose key the provider lists as enabled although it was never shown; it is not to be on. Returns
-    /// `Unchanged` if it was marked before, was shown after all, is so young that its invocation may still be running, or made
-    /// another key; or if there is no such attempt, since the table was restored to an earlier moment.
-    pub fn sweep(&self, epoch: Epoch, nonce: &Nonce, key: &KeyHash, now: Moment) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
-        if self.grant.attempt(epoch).is_none() && epoch <= self.grant.epoch {
-            // The attempt came to nothing and was forgotten, so any key that it made after all is an orphan.
-            let forgotten = Attempt::open(epoch, nonce.clone(), Moment::UNIX_EPOCH);
-            let place = change.grant.attempts.partition_point(|attempt| attempt.epoch < epoch);
-            change.grant.attempts.insert(place, Attempt { state: AttemptState::Unknown, ..forgotten });
-        }
-        let attempt = change.attempt_mut(epoch).ok_or(Unchanged)?;
-        // Whether the key of a swept one was enabled again since is for `disable_again` to find.
-        let may_be_swept = !matches!(attempt.state, AttemptState::Shown | AttemptState::Swept);
-        let is_its_key = attempt.key.as_ref().is_none_or(|known| known == key);
-        if !may_be_swept || !is_its_key || now < attempt.begun_at + GRACE {
-            return Err(Unchanged);
-        }
-        attempt.state = AttemptState::Swept;
-        attempt.key = Some(key.clone());
-        (attempt.on, attempt.gone) = (Held::confirmed(true, now), None);
-        if self.grant.is_minting_with(&attempt.nonce) {
-            change.grant.state = self.grant.state_after_failure();
-        }
-        Ok(change.audited(Act::Swept, &self.grant, Some(format!("attempt {}", epoch.number()))))
+        change.grant.put_key(Key { on: Held::confirmed(true, now), ..Key::made(epoch, key.clone(), made_at) });
+        Ok(change.audited(Act::OrphanFound, &self.grant, Some(key_number(epoch))))
     }
 
     /// Gives the grant a cap of its own, or takes it away again. The reservation in the budget grows at once. What a

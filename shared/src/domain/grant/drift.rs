@@ -7,16 +7,16 @@
 //! A key that is gone keeps what it was recorded to have used. The rest of its limit stays promised until the account's sums
 //! show that it was not used, or what was used of it was told as a residual.
 //!
-//! After a restore of the table: the provider has keys of a grant that no attempt here made. They are recorded as they are found;
+//! After a restore of the table: the provider has keys of a grant that no claim here made. They are recorded as they are found;
 //! the newest that works becomes the live one. Which listed keys are of this kind is for the sync to see.
 //!
-//! Such a key is recorded by its own number and nonce. It takes its reservation in the budget whether there is room or not, since it can
-//! be spent already. Outside a copy of the table it is never recorded while an attempt of its number is still open.
+//! Such a key takes its reservation in the budget whether there is room or not, since it can be spent already. Outside a copy of the table
+//! it is only recorded if its number is newer than the grant's.
 //!
 //! Its student hears which key is theirs by now, since whether they were told went with the record.
 
+use super::claim::key_number;
 use super::*;
-use crate::domain::values::id::Nonce;
 
 /// The time for which a revoked grant's key is kept: it has no further use, but its last requests may settle late.
 const REVOKED_KEPT: SignedDuration = SignedDuration::from_hours(48);
@@ -29,22 +29,14 @@ const AFTER_A_RESTORE: SignedDuration = SignedDuration::from_hours(90 * 24);
 impl View {
     /// Stops a grant whose key the provider reports as disabled although nothing here disables it. Returns `Unchanged` if that key is not
     /// the one in use, or a call of ours may have done it.
-    pub fn found_disabled(
-        &self,
-        read: u64,
-        epoch: Epoch,
-        key: &KeyHash,
-        asked: Moment,
-        now: Moment,
-    ) -> Result<Change, Unchanged> {
+    pub fn found_disabled(&self, read: u64, key: &KeyHash, asked: Moment, now: Moment) -> Result<Change, Unchanged> {
         self.check_version(read)?;
-        let is_it = |live: &&Attempt| live.epoch == epoch && live.key.as_ref() == Some(key);
-        let live = self.grant.usable().filter(is_it).ok_or(Unchanged)?;
+        let live = self.grant.usable().filter(|live| live.hash == *key).ok_or(Unchanged)?;
         if live.on.may_be(&false) || !live.on.is_quiet(asked) {
             return Err(Unchanged);
         }
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
-        let live = change.attempt_with(epoch, key).ok_or(Unchanged)?;
+        let live = change.key_mut(key).ok_or(Unchanged)?;
         live.on.told(&false, asked, None, now);
         live.final_reading = Some(FinalReading::Due(now + SETTLING));
         change.grant.state = GrantState::Stopped { why: Stopped::GoneAtProvider };
@@ -58,15 +50,15 @@ impl View {
 
     /// Marks a key that the provider does not have any more, and stops the grant if the key was live. Its
     /// recorded use stands, and the rest of its limit stays reserved until the account's sums show that it
-    /// was not used. Returns `Unchanged` if the key is marked already, or no attempt records it.
-    pub fn found_gone(&self, read: u64, epoch: Epoch, key: &KeyHash, now: Moment) -> Result<Change, Unchanged> {
+    /// was not used. Returns `Unchanged` if the key is marked already, or not on record.
+    pub fn found_gone(&self, read: u64, key: &KeyHash, now: Moment) -> Result<Change, Unchanged> {
         self.check_version(read)?;
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
-        let gone = change.attempt_not_gone(epoch, key).ok_or(Unchanged)?;
+        let gone = change.key_not_gone(key).ok_or(Unchanged)?;
         let may_have_used = gone.may_still_spend();
         gone.note_gone(KeyAbsence::Missing);
         gone.rest_promised_since = may_have_used.then_some(now);
-        if self.grant.live().is_none_or(|live| live.epoch != epoch) {
+        if self.grant.live().is_none_or(|live| live.hash != *key) {
             return Ok(change.marked(Mark::Gone));
         }
         change.grant.state = GrantState::Stopped { why: Stopped::GoneAtProvider };
@@ -74,17 +66,10 @@ impl View {
     }
 
     /// Marks a key that neither a listing nor a query for it found. Returns `Unchanged` if it is marked already.
-    pub fn not_listed(&self, epoch: Epoch, key: &KeyHash, now: Moment) -> Result<Change, Unchanged> {
+    pub fn not_listed(&self, key: &KeyHash, now: Moment) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
-        let attempt = change.attempt_not_gone(epoch, key).filter(|attempt| attempt.unlisted_since.is_none());
-        attempt.ok_or(Unchanged)?.unlisted_since = Some(now);
-        Ok(change.marked(Mark::Missing))
-    }
-
-    /// Takes the mark of a key that was not found away, since it is there. Returns `Unchanged` if it has none.
-    pub fn found_again(&self, epoch: Epoch, key: &KeyHash) -> Result<Change, Unchanged> {
-        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
-        change.attempt_with(epoch, key).and_then(|attempt| attempt.unlisted_since.take()).ok_or(Unchanged)?;
+        let missing = change.key_not_gone(key).filter(|missing| missing.unlisted_since.is_none());
+        missing.ok_or(Unchanged)?.unlisted_since = Some(now);
         Ok(change.marked(Mark::Missing))
     }
 
@@ -92,35 +77,32 @@ impl View {
     /// residual but the one told. Returns `Unchanged` if nothing of that kind is reserved.
     pub fn give_back_rest(&self, matched_at: Moment) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
-        for gone in &mut change.grant.attempts {
+        for gone in &mut change.grant.keys {
             gone.rest_promised_since = gone.rest_promised_since.filter(|since| *since >= matched_at);
         }
-        (change.grant.attempts != self.grant.attempts).then(|| change.marked(Mark::RestGivenBack)).ok_or(Unchanged)
+        (change.grant.keys != self.grant.keys).then(|| change.marked(Mark::RestGivenBack)).ok_or(Unchanged)
     }
 
     /// Marks a key that was deleted at the provider because it was of no further use. Returns `Unchanged` if
     /// it is marked already, or live.
-    pub fn purged(&self, epoch: Epoch, key: &KeyHash) -> Result<Change, Unchanged> {
-        if self.grant.live().is_some_and(|live| live.epoch == epoch) {
+    pub fn purged(&self, key: &KeyHash) -> Result<Change, Unchanged> {
+        if self.grant.live().is_some_and(|live| live.hash == *key) {
             return Err(Unchanged);
         }
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
-        change.attempt_not_gone(epoch, key).ok_or(Unchanged)?.note_gone(KeyAbsence::Purged);
-        Ok(change.audited(Act::Purged, &self.grant, Some(format!("attempt {}", epoch.number()))))
+        let deleted = change.key_not_gone(key).ok_or(Unchanged)?;
+        deleted.note_gone(KeyAbsence::Purged);
+        let note = key_number(deleted.epoch);
+        Ok(change.audited(Act::Purged, &self.grant, Some(note)))
     }
 
     /// Whether a key may be deleted at the provider. A revoked grant's key may be two days after its last
     /// reading changed, any other disabled key of an ended grant after ninety. No key may be soon after a
     /// restore, and none before its final reading.
-    pub fn may_purge(&self, epoch: Epoch, restored_at: Option<Moment>, now: Moment) -> bool {
-        let Some(attempt) = self.grant.attempt(epoch).filter(|attempt| attempt.key.is_some() && attempt.gone.is_none())
-        else {
-            return false;
-        };
-        let Some(disabled_at) = attempt.on.since(&false).filter(|_| attempt.final_reading.is_none()) else {
-            return false;
-        };
-        let read_at = self.reading(epoch).map(|reading| reading.as_of);
+    pub fn may_purge(&self, key: &Key, restored_at: Option<Moment>, now: Moment) -> bool {
+        let is_read = key.gone.is_none() && key.final_reading.is_none();
+        let Some(disabled_at) = key.on.since(&false).filter(|_| is_read) else { return false };
+        let read_at = self.reading(key.epoch).map(|reading| reading.as_of);
         let last = read_at.map_or(disabled_at, |read_at| read_at.max(disabled_at));
         let kept_until = match self.grant.state {
             GrantState::Revoked => last + REVOKED_KEPT,
@@ -135,8 +117,7 @@ impl View {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecoveredKey {
     pub epoch: Epoch,
-    pub nonce: Nonce,
-    pub key: KeyHash,
+    pub hash: KeyHash,
     pub enabled: bool,
     pub limit: Option<Usd>,
     pub made_at: Moment,
@@ -144,9 +125,7 @@ pub struct RecoveredKey {
 
 impl View {
     /// Records keys that the table does not know, the newest enabled one as live. `found` may hold every
-    /// listed key of the grant. Recorded keys, epochs below the grant's, and numbers of other attempts are
-    /// passed over. In a copy of the table an open attempt counts as shown; elsewhere its invocation may
-    /// still be running. Returns `Unchanged` if there is nothing to record.
+    /// listed key of the grant. Returns `Unchanged` if there is nothing to record.
     pub fn recover(&self, found: &[RecoveredKey], in_copy: bool, now: Moment) -> Result<Change, Unchanged> {
         let unknown = self.unknown(found, in_copy);
         if unknown.is_empty() {
@@ -155,37 +134,28 @@ impl View {
         let live = self.newest_enabled(&unknown);
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         let grant = &mut change.grant;
-        for found in &unknown {
-            grant.attempts.retain(|attempt| attempt.epoch != found.epoch);
-            grant.attempts.push(found.attempt(now));
-        }
-        grant.attempts.sort_by_key(|attempt| attempt.epoch);
+        unknown.iter().for_each(|found| grant.put_key(found.key(now)));
         grant.epoch = unknown.iter().map(|found| found.epoch).fold(grant.epoch, Epoch::max);
-        grant.ever_shown = true;
-        for open in grant.attempts.iter_mut().filter(|attempt| attempt.state == AttemptState::Open) {
-            open.state = AttemptState::Superseded;
-        }
+        (grant.ever_shown, grant.lease) = (true, None);
         match (live, &self.grant.state) {
-            (Some(live), _) => grant.state = GrantState::Live { key: live.key.clone() },
-            (None, GrantState::Invited | GrantState::Minting { .. }) => {
-                grant.state = GrantState::Stopped { why: Stopped::GoneAtProvider };
-            }
+            (Some(live), _) => grant.state = GrantState::Live { key: live.hash.clone() },
+            (None, GrantState::Invited) => grant.state = GrantState::Stopped { why: Stopped::GoneAtProvider },
             (None, _) => {}
         }
-        change.grant.has_reservation |= live.is_some();
+        grant.has_reservation |= live.is_some();
         // The record of whether this mail was sent was lost in the restore. So the student is told which key is live
         // now, perhaps for the second time. A student whose key ends without a successor is not: a person ended it.
         change.notice = live.map(|_| Notice::KeyShown);
         let numbers: Vec<String> = unknown.iter().map(|found| found.epoch.number().to_string()).collect();
         let which = live.map(|live| format!(", of which {} is live", live.epoch.number())).unwrap_or_default();
-        Ok(change.audited(Act::Recovered, &self.grant, Some(format!("attempts {}{which}", numbers.join(", ")))))
+        Ok(change.audited(Act::Recovered, &self.grant, Some(format!("keys {}{which}", numbers.join(", ")))))
     }
 
+    /// Whether a listed key is to be recorded as one that was shown: in a copy every one that the table does not know, elsewhere those of
+    /// claims that it does not know. Of one claim at most one key was shown.
     pub fn can_recover(&self, found: &RecoveredKey, in_copy: bool) -> bool {
-        match self.grant.attempt(found.epoch) {
-            Some(attempt) => in_copy && attempt.nonce == found.nonce && attempt.state == AttemptState::Open,
-            None => found.epoch > self.grant.epoch,
-        }
+        let is_known = self.grant.keys.iter().any(|key| key.hash == found.hash || key.epoch == found.epoch);
+        !is_known && (in_copy || found.epoch > self.grant.epoch)
     }
 
     /// The enabled keys that a recovery would end on its own judgement; a hold, revocation or end by a person
@@ -195,44 +165,39 @@ impl View {
         if unknown.is_empty() || self.grant.is_over() || !self.grant.holds.is_empty() {
             return Vec::new();
         }
-        let live = self.newest_enabled(&unknown).map(|live| &live.key);
-        let stays = live.or(self.grant.live().and_then(|live| live.key.as_ref()));
+        let live = self.newest_enabled(&unknown).map(|live| &live.hash);
+        let stays = live.or(self.grant.live().map(|live| &live.hash));
         let is_in_question = |found: &&RecoveredKey| {
-            let was_live = self.grant.live().is_some_and(|live| live.key.as_ref() == Some(&found.key));
-            was_live || unknown.iter().any(|unknown| unknown.key == found.key)
+            let was_live = self.grant.live().is_some_and(|live| live.hash == found.hash);
+            was_live || unknown.iter().any(|unknown| unknown.hash == found.hash)
         };
         let enabled = found.iter().filter(|found| found.enabled).filter(is_in_question);
-        enabled.filter(|found| Some(&found.key) != stays).collect()
+        enabled.filter(|found| Some(&found.hash) != stays).collect()
     }
 
-    /// The found keys that can be recorded and that no attempt records, the oldest first; of two with one
-    /// number, the first.
+    /// The found keys that can be recorded and are not, the oldest first; of two with one number, the enabled one.
     fn unknown<'f>(&self, found: &'f [RecoveredKey], in_copy: bool) -> Vec<&'f RecoveredKey> {
         let mut unknown: Vec<&RecoveredKey> = found.iter().filter(|found| self.can_recover(found, in_copy)).collect();
-        // Of two keys of one epoch, the enabled one counts.
         unknown.sort_by_key(|found| (found.epoch, !found.enabled));
         unknown.dedup_by_key(|found| found.epoch);
         unknown
     }
 
-    /// The key that becomes live; `None` for a grant that is over.
+    /// The key that becomes live: one that is no older than the grant's last claim. `None` for a grant that is over.
     fn newest_enabled<'f>(&self, unknown: &[&'f RecoveredKey]) -> Option<&'f RecoveredKey> {
-        let enabled = unknown.iter().filter(|found| found.enabled && !self.grant.is_over());
-        enabled.max_by_key(|found| found.epoch).copied()
+        let may_be_live = |found: &&&RecoveredKey| found.enabled && found.epoch >= self.grant.epoch;
+        unknown.iter().filter(may_be_live).filter(|_| !self.grant.is_over()).max_by_key(|found| found.epoch).copied()
     }
 }
 
 impl RecoveredKey {
-    /// The attempt that must have made the key. The time of its showing is lost, so the key counts as shown
-    /// when it was made.
-    fn attempt(&self, now: Moment) -> Attempt {
-        Attempt {
-            state: AttemptState::Shown,
-            key: Some(self.key.clone()),
+    /// The time of its showing is lost, so it counts as shown when it was made.
+    fn key(&self, now: Moment) -> Key {
+        Key {
             limit: self.limit.map(|limit| Held::confirmed(limit, now)).unwrap_or_default(),
             shown_at: Some(self.made_at),
             on: Held::confirmed(self.enabled, now),
-            ..Attempt::open(self.epoch, self.nonce.clone(), self.made_at)
+            ..Key::made(self.epoch, self.hash.clone(), self.made_at)
         }
     }
 }

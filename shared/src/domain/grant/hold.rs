@@ -157,7 +157,7 @@ impl View {
         }
         if change.grant.holds.is_empty()
             && let GrantState::Live { key } = change.grant.state.clone()
-            && let Some(live) = change.grant.attempts.iter_mut().find(|attempt| attempt.key.as_ref() == Some(&key))
+            && let Some(live) = change.key_mut(&key)
         {
             live.resumed_at = Some(now);
         }

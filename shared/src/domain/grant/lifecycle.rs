@@ -71,7 +71,7 @@ impl View {
             Rule::Hold => self.hold(HoldKind::Unused, &Actor::Rule, None, now).map_err(|_| Unchanged)?,
             Rule::Stop => self.stop(Stopped::TooOld, &Actor::Rule)?,
         };
-        Ok((Change { depends_on: DependsOn::Settings, ..change }, rule))
+        Ok((change, rule))
     }
 
     /// The first rule whose mails were sent. An end whose mail was never sent is announced again.
@@ -96,7 +96,7 @@ impl View {
 
     fn rules(&self, last_used_at: Option<Moment>, now: Moment) -> impl Iterator<Item = Rule> {
         let live = self.grant.usable().filter(|_| !self.programme.is_over(now));
-        let of_the_key = |live: &Attempt| [self.age_rule(live, now), self.disuse_rule(live, last_used_at, now)];
+        let of_the_key = |live: &Key| [self.age_rule(live, now), self.disuse_rule(live, last_used_at, now)];
         let all = live.map(|live| (of_the_key(live), self.term_rule(now)));
         all.into_iter().flat_map(|([age, disuse], term)| [age, disuse, term]).flatten()
     }
@@ -118,9 +118,9 @@ impl View {
     }
 
     /// The time at which a key becomes too old by the programme's rule.
-    pub fn too_old_at(&self, attempt: &Attempt) -> Option<Moment> {
+    pub fn too_old_at(&self, key: &Key) -> Option<Moment> {
         let days = self.programme.settings.claims.rotate_after_days?;
-        Some(attempt.shown_at? + in_days(days))
+        Some(key.shown_at? + in_days(days))
     }
 
     /// The change that notes an announcement on the key and causes its mail. The key is promised to work
@@ -141,12 +141,12 @@ impl View {
         };
         let end = AnnouncedEnd { at: now, until: ends_at.max(now + notice.ahead()) };
         let mut change = self.change(&Actor::Rule, DependsOn::GrantAlone);
-        change.attempt_mut(live.epoch)?.announced.insert(notice, end);
+        change.key_mut(&live.hash)?.announced.insert(notice, end);
         change.notice = Some(notice);
         Some(change.marked(Mark::Announced))
     }
 
-    fn age_rule(&self, live: &Attempt, now: Moment) -> Option<Rule> {
+    fn age_rule(&self, live: &Key, now: Moment) -> Option<Rule> {
         let too_old = self.too_old_at(live)?;
         if let Some(announced) = self.announced_age_end(live) {
             return (now >= announced.until).then_some(Rule::Stop);
@@ -155,7 +155,7 @@ impl View {
         is_time.then_some(Rule::Announce(Notice::TooOldSoon))
     }
 
-    fn disuse_rule(&self, live: &Attempt, last_used_at: Option<Moment>, now: Moment) -> Option<Rule> {
+    fn disuse_rule(&self, live: &Key, last_used_at: Option<Moment>, now: Moment) -> Option<Rule> {
         let held_at = self.out_of_use_at(live, last_used_at)?;
         if let Some(announced) = self.announced_disuse(live, last_used_at) {
             return (now >= announced.until).then_some(Rule::Hold);
@@ -175,19 +175,18 @@ impl View {
     /// no longer holds, and the new end is announced; a replaced key needs no second announcement.
     fn announced_term_end(&self) -> Option<AnnouncedEnd> {
         let ends_at = self.programme.settings.term.ends_at();
-        let mut said =
-            self.grant.attempts.iter().filter_map(|attempt| attempt.announced.get(&Notice::TermEndSoon)).copied();
+        let mut said = self.grant.keys.iter().filter_map(|key| key.announced.get(&Notice::TermEndSoon)).copied();
         said.find(|announced| announced.until == ends_at)
     }
 
     /// The announcement of the key's age, if it still holds. One that promised less than the rule now allows
     /// does not, and is made again.
-    fn announced_age_end(&self, live: &Attempt) -> Option<AnnouncedEnd> {
+    fn announced_age_end(&self, live: &Key) -> Option<AnnouncedEnd> {
         let stops_at = self.too_old_at(live)?;
         live.announced.get(&Notice::TooOldSoon).copied().filter(|announced| announced.until >= stops_at)
     }
 
-    fn announced_disuse(&self, live: &Attempt, last_used_at: Option<Moment>) -> Option<AnnouncedEnd> {
+    fn announced_disuse(&self, live: &Key, last_used_at: Option<Moment>) -> Option<AnnouncedEnd> {
         let held_at = self.out_of_use_at(live, last_used_at)?;
         live.announced.get(&Notice::UnusedSoon).copied().filter(|announced| announced.until >= held_at)
     }
@@ -198,7 +197,7 @@ impl View {
     }
 
     /// The time at which a key will have been unused for as long as the programme allows, if it is not used before.
-    fn out_of_use_at(&self, live: &Attempt, last_used_at: Option<Moment>) -> Option<Moment> {
+    fn out_of_use_at(&self, live: &Key, last_used_at: Option<Moment>) -> Option<Moment> {
         let days = self.programme.settings.claims.unused_after_days?;
         let reading = self.readings.iter().find(|reading| reading.epoch == live.epoch);
         let used = [last_used_at, reading.and_then(|reading| reading.last_used_at), reading.and_then(last_day_of_use)];

@@ -1,12 +1,11 @@
-//! One person's right to one live key in one programme: what a grant and its attempts can be. What can be done to them stands
+//! One person's right to one live key in one programme: what a grant and its keys can be. What can be done to them stands
 //! beside it: each act a pure function from what was read to what is to be written.
 //!
-//! The states of a grant and an attempt are drawn in `ARCHITECTURE.md`. [`Table::act`](crate::store::Table::act) writes what an act
-//! decides. What a grant can still cost is [`reservation`], what its key is to hold [`wanted`], and what the provider is still to be told
+//! The states of a grant are drawn in `ARCHITECTURE.md`. [`Table::act`](crate::store::Table::act) writes what an act decides. What a grant can still cost is [`reservation`], what its key is to hold [`wanted`], and what the provider is still to be told
 //! of it [`settle`].
 
-mod attempt;
 mod change;
+mod claim;
 mod close;
 mod drift;
 mod hold;
@@ -19,9 +18,9 @@ mod spending;
 mod tests;
 mod wanted;
 
-pub use attempt::{AttemptFailure, BeginRefused, KeyRequest, KeyRequestKind, MintedKey, OpenAttempt, RecordRefused};
 use change::Draft;
 pub use change::{BudgetChange, Change, DependsOn, Logged, Mark, Notice, Unchanged, View};
+pub use claim::{BeginRefused, KeyRequest, KeyRequestKind, MintedKey, OpenClaim, RecordRefused};
 pub use close::{AddressChange, PersonChange};
 pub use drift::RecoveredKey;
 pub use hold::{ChangeRefused, Hold, HoldKind, Holds, Pause};
@@ -39,9 +38,9 @@ use crate::prelude::*;
 use crate::store::items::Queue;
 use crate::store::keys::{grant_partition, grant_partition_of};
 
-/// The time for which an invocation owns an attempt: longer than a function may run.
+/// The time for which an invocation owns a claim: longer than a function may run.
 pub const LEASE: SignedDuration = SignedDuration::from_secs(60);
-/// The age at which the sync may sweep an attempt.
+/// The age by which a key that is made is on record, if it ever is.
 pub const GRACE: SignedDuration = SignedDuration::from_hours(1);
 /// The time after a reveal or a counted replacement in which the first replacement is free, for a phone that
 /// lost its network.
@@ -60,16 +59,20 @@ pub struct Grant {
     #[serde(flatten)]
     pub state: GrantState,
     pub holds: Holds,
+    /// The claim that is or was under way. A key that it makes is recorded on condition of this.
+    pub lease: Option<Lease>,
+    /// The number of the last claim that was begun, and when that was.
     pub epoch: Epoch,
+    pub begun_at: Option<Moment>,
     /// Whether the grant's cap is part of what the budget has reserved.
     pub has_reservation: bool,
     pub ever_shown: bool,
     pub replacements: u32,
     /// The number of replacements that faculty allowed beyond the programme's.
     pub allowed: u32,
-    /// Every attempt to make a key, in the order of their epochs. They are part of the grant's item, so that
+    /// Every key that was shown, and others until they are off, in the order of their epochs. They are part of the grant's item, so that
     /// whatever an act decides on was read at one moment.
-    pub attempts: Vec<Attempt>,
+    pub keys: Vec<Key>,
     /// The time of the last reveal or counted replacement, until it has given one free replacement.
     pub counted_at: Option<Moment>,
     /// Hashes of the addresses that passed to somebody else.
@@ -116,19 +119,22 @@ impl fmt::Debug for Person {
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum GrantState {
     Invited,
-    Minting {
-        nonce: Nonce,
-        lease_until: Moment,
-    },
     Live {
         key: KeyHash,
     },
-    /// A key was shown and has ended; the student may press again.
+    /// A key was shown and has ended, or is to; the student may press again.
     Stopped {
         why: Stopped,
     },
     Revoked,
     Ended,
+}
+
+/// The right to record the key of the newest claim, and until when nobody else may begin one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    pub nonce: Nonce,
+    pub until: Moment,
 }
 
 crate::named! {
@@ -156,26 +162,28 @@ crate::named! {
         Returned = "returned",
         /// The person came back to the roster after the reservation had been given back.
         OffRoster = "off-roster",
-        ReplacementFailed = "replacement-failed",
+        /// A replacement was begun, and no key of it is shown yet.
+        Replacing = "replacing",
         GoneAtProvider = "gone-at-provider",
     }
 }
 
+/// A key that this grant's claims made, or that is taken for one of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attempt {
+pub struct Key {
+    /// The number of the claim that made it.
     pub epoch: Epoch,
-    pub nonce: Nonce,
-    pub state: AttemptState,
-    pub begun_at: Moment,
-    /// The time at which its key expires, which cannot be changed at the provider.
+    pub hash: KeyHash,
+    pub made_at: Moment,
+    /// The time at which it expires, which cannot be changed at the provider.
     pub expires_at: Option<Moment>,
-    pub key: Option<KeyHash>,
     /// Whether it is enabled.
     pub on: Held<bool>,
     pub limit: Held<Usd>,
     pub guardrail: Held<KeyGuardrail>,
+    /// When it was shown. One that nobody was shown is to be off, and is forgotten then.
     pub shown_at: Option<Moment>,
-    /// The time at which the key was last enabled again after a hold.
+    /// The time at which it was last enabled again after a hold.
     pub resumed_at: Option<Moment>,
     pub announced: BTreeMap<Notice, AnnouncedEnd>,
     /// What is still to be read of a key that was shown and is off, or is to be.
@@ -199,18 +207,6 @@ pub struct KeyGuardrail {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum AttemptState {
-    Open,
-    Shown,
-    Refused,
-    Unknown,
-    Lost,
-    Swept,
-    Superseded,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
 pub enum KeyAbsence {
     Missing,
     /// The sync deleted the key after it had long been of no use.
@@ -227,8 +223,13 @@ impl Grant {
         self.state != GrantState::Revoked && self.holds.dropped.is_none()
     }
 
-    pub fn shown_state(&self) -> ShownState {
-        self.state.shown_with(&self.holds)
+    pub fn shown_state(&self, now: Moment) -> ShownState {
+        self.state.shown_with(&self.holds, self.lease.as_ref(), now)
+    }
+
+    /// Whether a claim may be under way.
+    pub fn is_being_made(&self, now: Moment) -> bool {
+        self.lease.as_ref().is_some_and(|lease| now < lease.until)
     }
 
     /// The cap that applies: the grant's own, else the group's, else the programme's.
@@ -245,12 +246,14 @@ impl Grant {
             own_cap: None,
             state: GrantState::Invited,
             holds: Holds::default(),
+            lease: None,
             epoch: Epoch::BEFORE_THE_FIRST,
+            begun_at: None,
             has_reservation: false,
             ever_shown: false,
             replacements: 0,
             allowed: 0,
-            attempts: Vec::new(),
+            keys: Vec::new(),
             counted_at: None,
             lost: BTreeSet::new(),
             more: None,
@@ -260,48 +263,44 @@ impl Grant {
         }
     }
 
-    pub fn attempt(&self, epoch: Epoch) -> Option<&Attempt> {
-        self.attempts.iter().find(|attempt| attempt.epoch == epoch)
+    pub fn key_with(&self, hash: &KeyHash) -> Option<&Key> {
+        self.keys.iter().find(|key| key.hash == *hash)
     }
 
-    pub fn live(&self) -> Option<&Attempt> {
+    pub(super) fn put_key(&mut self, key: Key) {
+        let place = self.keys.partition_point(|known| known.epoch <= key.epoch);
+        self.keys.insert(place, key);
+    }
+
+    /// The key of this number that was shown: of one claim at most one is.
+    pub fn shown(&self, epoch: Epoch) -> Option<&Key> {
+        self.keys.iter().find(|key| key.epoch == epoch && key.shown_at.is_some())
+    }
+
+    pub fn live(&self) -> Option<&Key> {
         let GrantState::Live { key } = &self.state else { return None };
-        self.attempts.iter().find(|attempt| attempt.key.as_ref() == Some(key))
+        self.key_with(key)
     }
 
     /// The newest key that anybody was shown.
-    pub fn newest_shown(&self) -> Option<&Attempt> {
-        self.attempts.iter().rev().find(|attempt| attempt.state == AttemptState::Shown)
+    pub fn newest_shown(&self) -> Option<&Key> {
+        self.keys.iter().rev().find(|key| key.shown_at.is_some())
     }
 
     pub fn last_shown(&self) -> Epoch {
         self.newest_shown().map_or(Epoch::BEFORE_THE_FIRST, |newest| newest.epoch)
     }
-
-    fn is_minting_with(&self, nonce: &Nonce) -> bool {
-        matches!(&self.state, GrantState::Minting { nonce: owner, .. } if owner == nonce)
-    }
-
-    fn state_after_failure(&self) -> GrantState {
-        if self.ever_shown { GrantState::Stopped { why: Stopped::ReplacementFailed } } else { GrantState::Invited }
-    }
 }
 
-impl Attempt {
-    /// The time at which its key expires: as it was made, or by the settings where that is not known.
-    pub fn key_expires_at(&self, settings: &Settings) -> Moment {
-        self.expires_at.unwrap_or_else(|| settings.keys_expire_at())
-    }
-
-    pub fn open(epoch: Epoch, nonce: Nonce, begun_at: Moment) -> Attempt {
-        Attempt {
+impl Key {
+    /// A key as the call that made it answered, which nobody was shown yet.
+    pub fn made(epoch: Epoch, hash: KeyHash, made_at: Moment) -> Key {
+        Key {
             epoch,
-            nonce,
-            state: AttemptState::Open,
-            begun_at,
+            hash,
+            made_at,
             expires_at: None,
-            key: None,
-            on: Held::default(),
+            on: Held::confirmed(true, made_at),
             limit: Held::default(),
             guardrail: Held::default(),
             shown_at: None,
@@ -314,6 +313,11 @@ impl Attempt {
             gone: None,
         }
     }
+
+    /// The time at which it expires: as it was made, or by the settings where that is not known.
+    pub fn expires(&self, settings: &Settings) -> Moment {
+        self.expires_at.unwrap_or_else(|| settings.keys_expire_at())
+    }
 }
 
 impl GrantState {
@@ -321,13 +325,13 @@ impl GrantState {
         matches!(self, GrantState::Revoked | GrantState::Ended)
     }
 
-    pub fn shown_with(&self, holds: &Holds) -> ShownState {
+    pub fn shown_with(&self, holds: &Holds, lease: Option<&Lease>, now: Moment) -> ShownState {
         match self {
             GrantState::Revoked => ShownState::Revoked,
             GrantState::Ended => ShownState::Ended,
             _ if !holds.is_empty() => ShownState::Paused,
+            _ if lease.is_some_and(|lease| now < lease.until) => ShownState::Minting,
             GrantState::Invited => ShownState::Invited,
-            GrantState::Minting { .. } => ShownState::Minting,
             GrantState::Live { .. } => ShownState::Live,
             GrantState::Stopped { .. } => ShownState::Stopped,
         }
@@ -336,7 +340,6 @@ impl GrantState {
     pub fn as_str(&self) -> &'static str {
         match self {
             GrantState::Invited => "invited",
-            GrantState::Minting { .. } => "minting",
             GrantState::Live { .. } => "live",
             GrantState::Stopped { .. } => "stopped",
             GrantState::Revoked => "revoked",

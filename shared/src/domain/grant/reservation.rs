@@ -44,18 +44,18 @@ impl Reservation<'_> {
             }
         };
         if let Some(newest) = self.grant.newest_shown().filter(|newest| newest.may_still_spend()) {
-            count(newest.largest_limit(), self.used_by(newest, now), newest.key_expires_at(settings));
+            count(newest.largest_limit(), self.used_by(newest, now), newest.expires(settings));
         }
         if self.grant.has_reservation {
-            let used = self.grant.attempts.iter().map(|attempt| self.used_by(attempt, now)).sum();
+            let used = self.readings.iter().map(|reading| reading.used.in_window(settings.basis, now)).sum();
             count(self.grant.cap(settings), used, settings.keys_expire_at());
         }
         left + largest_in_each(later)
     }
 
     /// What its key used in this window.
-    fn used_by(&self, attempt: &Attempt, now: Moment) -> Usd {
-        let reading = self.readings.iter().find(|reading| reading.epoch == attempt.epoch);
+    fn used_by(&self, key: &Key, now: Moment) -> Usd {
+        let reading = self.readings.iter().find(|reading| reading.epoch == key.epoch);
         reading.map_or(Usd::ZERO, |reading| reading.used.in_window(self.settings.basis, now))
     }
 }
@@ -77,11 +77,10 @@ impl View {
     }
 }
 
-impl Attempt {
+impl Key {
     /// Whether the key may have use that no reading shows: it was shown, and may be on, or was not read for the last time.
     pub(super) fn may_still_spend(&self) -> bool {
-        let was_shown = self.state == AttemptState::Shown && self.key.is_some();
-        was_shown
+        self.shown_at.is_some()
             && match self.gone {
                 Some(KeyAbsence::Purged) => false,
                 Some(KeyAbsence::Missing) => self.rest_promised_since.is_some(),
@@ -157,11 +156,10 @@ impl EditEffect {
             let cost = |settings| Reservation { grant, readings, settings }.cost(now);
             effect.more += (cost(after) - cost(before)).or_zero();
             effect.grants += 1;
-            if matches!(grant.state, GrantState::Minting { .. } | GrantState::Live { .. }) {
+            let is_made = grant.is_being_made(now).then(|| before.keys_expire_at());
+            if let Some(until) = grant.live().map(|live| live.expires(before)).or(is_made) {
                 effect.with_keys += 1;
-                let last = grant.live().or(grant.attempts.last());
-                let until = last.map(|attempt| attempt.key_expires_at(before));
-                effect.keys_until = [effect.keys_until, until].into_iter().flatten().min();
+                effect.keys_until = effect.keys_until.into_iter().chain([until]).min();
             }
         }
         effect

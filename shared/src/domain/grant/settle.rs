@@ -89,19 +89,18 @@ impl Grant {
 
     /// Whether a key is to be off of which the provider has not confirmed that.
     pub fn may_have_key_to_end(&self) -> bool {
-        let in_use = self.usable().map(|live| live.epoch);
-        let to_end =
-            self.attempts.iter().filter(|of| of.key.is_some() && of.gone.is_none() && Some(of.epoch) != in_use);
-        to_end.into_iter().any(|of| !of.on.is(&false))
+        let in_use = self.usable().map(|live| &live.hash);
+        let mut to_end = self.keys.iter().filter(|of| of.gone.is_none() && Some(&of.hash) != in_use);
+        to_end.any(|of| !of.on.is(&false))
     }
 
     /// The live key, unless the grant is held.
-    pub fn usable(&self) -> Option<&Attempt> {
+    pub fn usable(&self) -> Option<&Key> {
         self.live().filter(|_| self.holds.is_empty())
     }
 }
 
-impl Attempt {
+impl Key {
     /// Notes that the provider answered that the key is off.
     fn is_found_off(&mut self, now: Moment) {
         if self.final_reading == Some(FinalReading::OnceOff) {
@@ -118,7 +117,7 @@ impl Attempt {
     /// Whether an answer that the key is not known may be believed by now. For a key that is not new, only a
     /// second answer is.
     pub fn may_be_gone(&self, now: Moment) -> bool {
-        let is_old = now >= self.begun_at + GRACE;
+        let is_old = now >= self.made_at + GRACE;
         is_old && self.missing_since.is_some_and(|since| now >= since + BETWEEN_LOOKS)
     }
 
@@ -135,14 +134,17 @@ impl Attempt {
 impl View {
     /// What the provider is to be told, now or later, in the order in which it is.
     pub fn calls(&self, now: Moment) -> Vec<KeyCall> {
-        let mut calls: Vec<KeyCall> = self.grant.attempts.iter().flat_map(|of| self.calls_of(of, now)).collect();
+        let mut calls: Vec<KeyCall> = self.grant.keys.iter().flat_map(|of| self.calls_of(of, now)).collect();
         calls.sort_by(|one, other| (&one.tell, one.epoch).cmp(&(&other.tell, other.epoch)));
         calls
     }
 
-    fn calls_of(&self, of: &Attempt, now: Moment) -> Vec<KeyCall> {
-        let Some(key) = of.key.as_ref().filter(|_| of.gone.is_none()) else { return Vec::new() };
-        let call = |tell, due: Option<Moment>| due.map(|due| KeyCall { epoch: of.epoch, key: key.clone(), tell, due });
+    fn calls_of(&self, of: &Key, now: Moment) -> Vec<KeyCall> {
+        if of.gone.is_some() {
+            return Vec::new();
+        }
+        let (epoch, key) = (of.epoch, &of.hash);
+        let call = |tell, due: Option<Moment>| due.map(|due| KeyCall { epoch, key: key.clone(), tell, due });
         if self.grant.usable() != Some(of) {
             let off = call(Tell::Off, of.on.due(&false));
             let read = match of.final_reading {
@@ -177,15 +179,15 @@ impl View {
 
     /// Notes what is about to be sent. Returns `Unchanged` if that is not due any more, or another sends it.
     pub fn noting(&self, call: &KeyCall, now: Moment) -> Result<Change, Unchanged> {
-        let is_it = |due: &KeyCall| due.epoch == call.epoch && due.tell == call.tell && due.due <= now;
+        let is_it = |due: &KeyCall| due.key == call.key && due.tell == call.tell && due.due <= now;
         if !self.calls(now).iter().any(is_it) {
             return Err(Unchanged);
         }
         // The budget counts the limit that is wanted under these settings.
-        let raises = |of: &Attempt| matches!(call.tell, Tell::Limit(limit) if limit > of.largest_limit());
-        let raises = self.grant.attempt(call.epoch).is_some_and(raises);
+        let raises = |of: &Key| matches!(call.tell, Tell::Limit(limit) if limit > of.largest_limit());
+        let raises = self.grant.key_with(&call.key).is_some_and(raises);
         let mut change = self.change(&Actor::Sync, if raises { DependsOn::Settings } else { DependsOn::GrantAlone });
-        let of = change.attempt_not_gone(call.epoch, &call.key).ok_or(Unchanged)?;
+        let of = change.key_not_gone(&call.key).ok_or(Unchanged)?;
         match &call.tell {
             Tell::Off => {
                 _ = of.on.note(&false, now);
@@ -203,7 +205,7 @@ impl View {
     pub fn answered(&self, call: &KeyCall, noted: Moment, sent: Moment, now: Moment) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         change.grant.backoff = None;
-        let of = change.attempt_not_gone(call.epoch, &call.key).ok_or(Unchanged)?;
+        let of = change.key_not_gone(&call.key).ok_or(Unchanged)?;
         of.missing_since = None;
         match &call.tell {
             Tell::Off => {
@@ -222,7 +224,7 @@ impl View {
     /// Takes back the note of a call that certainly changed nothing.
     pub fn not_done(&self, call: &KeyCall, noted: Moment) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
-        let of = change.attempt_not_gone(call.epoch, &call.key).ok_or(Unchanged)?;
+        let of = change.key_not_gone(&call.key).ok_or(Unchanged)?;
         match &call.tell {
             Tell::Off => of.on.refused(&false, noted),
             Tell::On => of.on.refused(&true, noted),
@@ -243,9 +245,9 @@ impl View {
     }
 
     /// Marks that the provider answered that it does not know a key, which may be wrong. Returns `Unchanged` if that is marked.
-    pub fn not_found(&self, epoch: Epoch, key: &KeyHash, now: Moment) -> Result<Change, Unchanged> {
+    pub fn not_found(&self, key: &KeyHash, now: Moment) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
-        change.attempt_not_gone(epoch, key).ok_or(Unchanged)?.missing_since.get_or_insert(now);
+        change.key_not_gone(key).ok_or(Unchanged)?.missing_since.get_or_insert(now);
         change.unless_same(self, Mark::Missing)
     }
 
@@ -258,10 +260,10 @@ impl View {
 
     /// Takes in what the provider shows of a recorded key. What nobody here sent is another hand's: a limit is set again, and a live key
     /// that is off is looked at by itself ([`View::found_disabled`]). Returns `Unchanged` if it shows nothing new.
-    pub fn seen(&self, epoch: Epoch, key: &KeyHash, shows: &SeenKey, now: Moment) -> Result<Change, Unchanged> {
+    pub fn seen(&self, key: &KeyHash, shows: &SeenKey, now: Moment) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         let asked = shows.asked;
-        let of = change.attempt_with(epoch, key).ok_or(Unchanged)?;
+        let of = change.key_mut(key).ok_or(Unchanged)?;
         (of.unlisted_since, of.missing_since) = (None, None);
         if shows.enabled {
             (of.gone, of.rest_promised_since) = (None, None);
@@ -278,7 +280,7 @@ impl View {
         let was = of.limit.known().copied();
         let found = of.take_in_limit(shows.limit, asked, now);
         match (found, was) {
-            (Some(found), Some(was)) if self.grant.usable().is_some_and(|live| live.epoch == epoch) => {
+            (Some(found), Some(was)) if self.grant.usable().is_some_and(|live| live.hash == *key) => {
                 Ok(change.audited_from(Act::LimitFound, was, found, None))
             }
             _ => change.unless_same(self, Mark::Confirmed),
@@ -286,7 +288,7 @@ impl View {
     }
 }
 
-impl Attempt {
+impl Key {
     /// Clears the final reading, if the key was asked for it late enough.
     fn is_read(&mut self, asked: Moment) {
         if let Some(FinalReading::Due(at)) = self.final_reading
@@ -325,15 +327,18 @@ impl Draft {
 }
 
 impl<L> Change<L> {
-    /// Sets when the grant is due next. What is due already keeps its place, and where nothing is, nothing is put off.
+    /// Sets when the grant is due next. What is due already keeps its place, and where nothing is, nothing is put off. A key that is live
+    /// from now on is looked at in any case: settings may have been edited while it was made.
     pub(super) fn set_due(&mut self, view: &View, now: Moment) {
         let was = self.grant.due_at;
+        let is_new = self.grant.live().is_some_and(|live| view.grant.key_with(&live.hash).is_none());
         let mut after = View { grant: self.grant.clone(), ..view.clone() };
         if after.calls(now).iter().all(|call| call.due > now) {
             (after.grant.backoff, self.grant.backoff) = (None, None);
         }
-        self.grant.due_at = match after.next_due(now) {
+        self.grant.due_at = match after.next_due(now).filter(|_| !is_new) {
             Some(due) if due <= now => Some(was.filter(|was| *was <= now).unwrap_or(now)),
+            None if is_new => Some(now),
             due => due,
         };
     }

@@ -14,7 +14,7 @@ pub struct Spending {
 impl Spending {
     /// The sums of a grant's readings at `now`.
     pub fn of(grant: &Grant, readings: &[Reading], settings: &Settings, now: Moment) -> Spending {
-        let live = grant.live().map(|attempt| attempt.epoch);
+        let live = grant.live().map(|live| live.epoch);
         let mut spending = Spending::default();
         for reading in readings {
             let in_window = reading.used.in_window(settings.basis, now);
@@ -32,7 +32,7 @@ impl View {
     /// The moment up to which it is known what the keys have used: that of the newest reading, or the last listing of all keys that
     /// found the newest key as it had been read.
     pub fn as_of(&self, listed_at: Option<Moment>) -> Option<Moment> {
-        let newest = self.grant.attempts.iter().rev().find(|attempt| attempt.shown_at.is_some())?;
+        let newest = self.grant.newest_shown()?;
         let reading = self.readings.iter().find(|reading| reading.epoch == newest.epoch);
         let listed_at = reading.and_then(|reading| reading.unchanged_until).or(listed_at);
         let listed_at = listed_at.filter(|at| newest.shown_at <= Some(*at));

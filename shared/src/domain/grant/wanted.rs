@@ -20,8 +20,8 @@ pub enum NextGuardrail {
 impl Grant {
     /// Whether one of its keys is, or is to be, under a guardrail.
     pub fn may_need_guardrail(&self, settings: &Settings) -> bool {
-        let is_under = |of: &Attempt| of.guardrail.possible().next().is_some();
-        !settings.rules.restrict_nobody() || self.attempts.iter().any(is_under)
+        let is_under = |of: &Key| of.guardrail.possible().next().is_some();
+        !settings.rules.restrict_nobody() || self.keys.iter().any(is_under)
     }
 }
 
@@ -88,14 +88,14 @@ impl View {
 
     /// Doubts that the live key is under its guardrail, since the provider does not list it there. Returns `Unchanged` if a call about it
     /// may still come, or it is doubted already.
-    pub fn not_under(&self, epoch: Epoch, asked: Moment) -> Result<Change, Unchanged> {
-        let live = self.grant.usable().filter(|live| live.epoch == epoch).ok_or(Unchanged)?;
+    pub fn not_under(&self, key: &KeyHash, asked: Moment) -> Result<Change, Unchanged> {
+        let live = self.grant.usable().filter(|live| live.hash == *key).ok_or(Unchanged)?;
         if !live.guardrail.is_quiet(asked) || live.guardrail.is_doubted() {
             return Err(Unchanged);
         }
         let was = live.guardrail.known().map(|under| under.id.clone()).unwrap_or_default();
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
-        change.attempt_mut(epoch).ok_or(Unchanged)?.guardrail.doubt();
+        change.key_mut(key).ok_or(Unchanged)?.guardrail.doubt();
         Ok(change.audited_from(Act::GuardrailLost, was, "none", None))
     }
 }

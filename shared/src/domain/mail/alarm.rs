@@ -30,7 +30,7 @@ stored! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "cause", rename_all = "kebab-case")]
 pub enum Cause {
-    /// Actions that the sync's safety limit held back. They are attempts to sweep, keys that a recovery would disable,
+    /// Actions that the sync's safety limit held back. They are keys that nobody was shown, keys that a recovery would disable,
     /// and live grants to stop because their keys are gone or disabled. `keys` names the first of them.
     HeldBack { sweeps: u32, recoveries: u32, stops: u32, bound: u32, keys: Vec<String> },
     /// A residual of the account: its size, and the part that the admins do not know of yet.

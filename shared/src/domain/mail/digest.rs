@@ -123,7 +123,7 @@ pub enum Block {
     Unused,
     Leaked,
     TooOld,
-    ReplacementFailed,
+    Replacing,
     GoneAtProvider,
 }
 

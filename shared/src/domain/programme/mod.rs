@@ -172,8 +172,10 @@ pub struct Budget {
     pub counted_at: Option<Moment>,
     /// Who has no reservation yet: counted by the sync and at the end of each job, and moved by what moves this item anyway.
     pub unreserved: Unreserved,
-    /// Whether any key of it was ever shown; from then on the reset, the time zone and what a limit counts are fixed.
-    pub shown: bool,
+    /// Whether a key of it was ever claimed; from then on the reset, the time zone and what a limit counts are fixed.
+    pub claimed: bool,
+    /// The version of the settings that costs rest on, which each edit of those increases.
+    pub settings_version: u64,
     /// The version, which every act that moves `reserved` increases, so that an edit of caps which missed such an
     /// act is not written.
     pub version: u64,
@@ -363,7 +365,8 @@ impl Budget {
             assigned: Usd::ZERO,
             counted_at: None,
             unreserved: Unreserved::default(),
-            shown: false,
+            claimed: false,
+            settings_version: 1,
             version: 1,
         }
     }

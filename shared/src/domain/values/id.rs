@@ -30,7 +30,7 @@ pub struct PersonId(String);
 #[serde(try_from = "String", into = "String")]
 pub struct DeploymentId(String);
 
-/// The invocation that owns an attempt: sixteen random hex digits.
+/// The invocation that owns a claim: sixteen random hex digits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Nonce(String);
@@ -40,7 +40,7 @@ pub struct Nonce(String);
 #[serde(try_from = "String", into = "String")]
 pub struct KeyHash(String);
 
-/// The number of a grant's attempt, from 1; 0 before the first.
+/// The number of a grant's claim and of its key, from 1; 0 before the first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Epoch(u32);
@@ -119,6 +119,11 @@ impl KeyName {
     pub fn is_bursars(name: &str) -> bool {
         name.starts_with("bursar/")
     }
+
+    /// The name without what is drawn for each key, by which people know a key on record.
+    pub fn without_nonce(deployment: &DeploymentId, programme: &ProgrammeId, grant: &GrantId, epoch: Epoch) -> String {
+        format!("bursar/{deployment}/{programme}/{grant}/{}", epoch.0)
+    }
 }
 
 impl fmt::Display for KeyName {
@@ -133,10 +138,10 @@ impl FromStr for KeyName {
     fn from_str(text: &str) -> Result<KeyName, NotAnId> {
         let foreign = NotAnId("name of a key of ours");
         let parts: Vec<&str> = text.split('/').collect();
-        let ["bursar", deployment, programme, grant, attempt] = parts[..] else {
+        let ["bursar", deployment, programme, grant, key] = parts[..] else {
             return Err(foreign);
         };
-        let (epoch, nonce) = attempt.split_once('-').ok_or(foreign)?;
+        let (epoch, nonce) = key.split_once('-').ok_or(foreign)?;
         let name = KeyName {
             deployment: deployment.parse()?,
             programme: programme.parse()?,

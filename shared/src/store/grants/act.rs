@@ -1,6 +1,6 @@
 //! The one way to change a grant: read it with all that decides, let a rule decide, write on condition that nothing has moved.
 //!
-//! 1. The programme, its budget, the grant with its attempts (one item) and the readings are read.
+//! 1. The programme, its budget, the grant with its keys (one item) and the readings are read.
 //! 2. A rule of [`grant`](crate::domain::grant) decides on that view: a [`Change`], or a refusal that says why.
 //! 3. One transaction writes the grant on condition of its version, moves the budget, and puts one audit entry and the mail that is
 //!    owed.
@@ -9,10 +9,12 @@
 //! A rule names what it depends on ([`DependsOn`]), and a lost answer is asked for again with the same token, so no act has a case of
 //! its own for a race or a lost answer.
 //!
-//! The attempts lie in the grant's item because what a decision rests on must be read at one moment. Readings lie beside it
+//! The keys lie in the grant's item because what a decision rests on must be read at one moment. Readings lie beside it
 //! because the sync writes them without asking anybody.
 //!
 //! A change says by which audit entry it is told, or which mark it leaves ([`Logged`]); nothing else writes a grant that is there.
+
+use std::sync::{Mutex, PoisonError};
 
 use crate::domain::grant::{
     AnnouncedEnd, BudgetChange, Change, ChangeRefused, DependsOn, Logged, MoreListing, Notice, NoticeDelivery,
@@ -71,10 +73,24 @@ impl Table {
         at: ActContext<'_>,
         rule: impl Fn(&View, Moment) -> Result<D, R>,
     ) -> Result<ActOutcome<D::Answer, R>, StoreError> {
+        self.act_as_read(at, None, rule).await
+    }
+
+    /// The same, decided at first on a view that was read just now.
+    pub async fn act_as_read<D: Decision, R>(
+        &self,
+        at: ActContext<'_>,
+        read: Option<View>,
+        rule: impl Fn(&View, Moment) -> Result<D, R>,
+    ) -> Result<ActOutcome<D::Answer, R>, StoreError> {
+        let read = Mutex::new(read);
         self.carry_through(at.deadline, || async {
-            let Some(view) = self.view(at.programme, at.grant).await? else {
-                return Ok(Round::Over(ActOutcome::NoSuchGrant));
+            let read = read.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let read = match read {
+                Some(view) => Some(view),
+                None => self.view(at.programme, at.grant).await?,
             };
+            let Some(view) = read else { return Ok(Round::Over(ActOutcome::NoSuchGrant)) };
             let (change, answer) = match rule(&view, at.now) {
                 Ok(decision) => decision.split(),
                 Err(refused) => return Ok(Round::Over(ActOutcome::Refused(refused))),
@@ -169,11 +185,6 @@ pub(crate) fn transaction_of(
 ) -> Result<Told, StoreError> {
     let grant = change.grant();
     let mut transaction = transaction.replace(grant, view.grant.version)?;
-    if change.depends_on() != DependsOn::GrantAlone {
-        let programme = Programme::key_of(&view.programme.id);
-        let version = number(view.programme.version);
-        transaction = transaction.check(&programme, "version = :version", &[(":version", version)])?;
-    }
     transaction = with_enrolment_moved(transaction, grant, &view.grant.person.address, now)?;
     let notice = change.notice().map(|notice| QueuedMail::notice(notice, grant));
     let row = notice.map(|notice| OutboxRow::queued(new_ulid(now), notice, now));
@@ -233,28 +244,41 @@ fn with_enrolment_moved(
     Ok(transaction)
 }
 
-/// Updates the budget in place, so that claims of one programme do not each have to read what the other wrote.
+/// Updates the budget in place, so that claims of one programme do not each have to read what the other wrote. It is the one item that
+/// claims share, and that only when they take from it.
 ///
-/// Taking requires the limit that was read, and room. The first key shown in a programme sets `shown`.
+/// Taking requires the limit that was read, and room. The first claim of a programme sets `claimed`.
 fn move_budget(transaction: Transaction, view: &View, change: &Change) -> Result<Transaction, StoreError> {
     let (budget, grant) = (&view.budget, change.grant());
-    let is_first = grant.ever_shown && !budget.shown;
+    let is_first = grant.lease.is_some() && !budget.claimed;
     let (waited, waits) = (Unreserved::cap_of(&view.grant), Unreserved::cap_of(grant));
     let ends_one = waited.is_some() && grant.state == GrantState::Revoked;
-    let (amount, condition, mut values) = match change.budget() {
-        BudgetChange::None if !is_first && !ends_one => return Ok(transaction),
-        BudgetChange::None => (None, "attribute_exists(pk)", Vec::new()),
+    let (mut conditions, mut values) = (vec!["attribute_exists(pk)"], Vec::new());
+    if change.depends_on() == DependsOn::Settings {
+        conditions.push("settings_version = :settings");
+        values.push((":settings", number(budget.settings_version)));
+    }
+    let amount = match change.budget() {
+        BudgetChange::None => None,
         BudgetChange::Take(amount) => {
-            let limit = (":limit", number(budget.limit.micros()));
-            let room = (":room", number((budget.limit - amount).micros()));
-            (Some(amount), "budget_limit = :limit AND reserved <= :room", vec![limit, room])
+            conditions.push("budget_limit = :limit AND reserved <= :room");
+            let room = number((budget.limit - amount).micros());
+            values.extend([(":limit", number(budget.limit.micros())), (":room", room)]);
+            Some(amount)
         }
-        BudgetChange::TakeAnyway(amount) => (Some(amount), "attribute_exists(pk)", Vec::new()),
+        BudgetChange::TakeAnyway(amount) => Some(amount),
     };
+    let (key, condition) = (Budget::key_of(&budget.programme), conditions.join(" AND "));
+    if amount.is_none() && !is_first && !ends_one {
+        return match values.is_empty() {
+            true => Ok(transaction),
+            false => transaction.check(&key, &condition, &values),
+        };
+    }
     let mut set = Vec::new();
     if is_first {
-        set.push("shown = :shown".to_owned());
-        values.push((":shown", AttributeValue::Bool(true)));
+        set.push("claimed = :claimed".to_owned());
+        values.push((":claimed", AttributeValue::Bool(true)));
     }
     let moved = if waited == waits {
         [None, None]
@@ -270,7 +294,7 @@ fn move_budget(transaction: Transaction, view: &View, change: &Change) -> Result
         expression += "ADD reserved :amount, version :one";
         values.extend([(":amount", number(amount.micros())), (":one", number(1))]);
     }
-    transaction.update(&Budget::key_of(&budget.programme), &expression, condition, &values)
+    transaction.update(&key, &expression, &condition, &values)
 }
 
 impl Table {

@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 
-use crate::domain::grant::{Holds, Person};
+use crate::domain::grant::{Holds, Lease, Person, ShownState};
 use crate::domain::usage::reading::Reading;
 use crate::store::keys::{AUDIT, grant_partition};
 use crate::store::prelude::*;
@@ -19,13 +19,14 @@ pub struct GrantLine {
     #[serde(flatten)]
     pub state: GrantState,
     pub holds: Holds,
+    pub lease: Option<Lease>,
     pub has_reservation: bool,
     pub ever_shown: bool,
     pub replacements: u32,
     pub allowed: u32,
     /// Empty where they were not asked for.
     #[serde(default)]
-    pub attempts: Vec<KeyLine>,
+    pub keys: Vec<KeyLine>,
     /// What all its keys used.
     #[serde(skip)]
     pub used: DailyUse,
@@ -35,7 +36,7 @@ pub struct GrantLine {
 
 #[derive(Debug, Deserialize)]
 pub struct KeyLine {
-    pub key: Option<KeyHash>,
+    pub hash: KeyHash,
     pub shown_at: Option<Moment>,
 }
 
@@ -47,28 +48,27 @@ struct ReadingLine {
 }
 
 /// The attributes of grants and of readings that every list shows something of.
-const ATTRIBUTES: &str = "kind grant address name roster_id group own_cap state nonce lease_until key why holds \
+const ATTRIBUTES: &str = "kind grant address name roster_id group own_cap state key why holds lease \
     has_reservation ever_shown replacements allowed used last_used_at";
 
 impl GrantLine {
     /// The attribute that only some lists need: the keys that a grant had, with when each was shown.
-    pub const KEYS: &str = "attempts";
+    pub const KEYS: &str = "keys";
 
     pub fn cap(&self, settings: &Settings) -> Usd {
         self.own_cap.unwrap_or_else(|| settings.allowance.cap_of(self.group.as_deref()))
     }
 
     pub fn claimed_at(&self) -> Option<Moment> {
-        self.attempts.iter().filter_map(|attempt| attempt.shown_at).min()
+        self.keys.iter().filter_map(|key| key.shown_at).min()
+    }
+
+    pub fn shown_state(&self, now: Moment) -> ShownState {
+        self.state.shown_with(&self.holds, self.lease.as_ref(), now)
     }
 
     pub fn live_key(&self) -> Option<&KeyHash> {
         if let GrantState::Live { key } = &self.state { Some(key) } else { None }
-    }
-
-    /// The keys that it has or had, where they were asked for.
-    pub fn keys(&self) -> impl Iterator<Item = &KeyHash> {
-        self.attempts.iter().filter_map(|attempt| attempt.key.as_ref())
     }
 }
 

@@ -130,27 +130,21 @@ impl Table {
 
     /// A grant with everything that an act on it is decided on.
     ///
-    /// The grant is read before the readings, which only grow: so what its version rests on is in them. The write is conditional on that
-    /// version and on the budget.
+    /// The grant is read before the readings, which only grow: so what its version rests on is in them. The budget is read before the
+    /// programme, since it says which settings a cost rests on. The write is conditional on both versions.
     pub async fn view(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Option<View>, StoreError> {
-        let (programme, budget, grant) = tokio::try_join!(
+        let (budget, grant) =
+            tokio::try_join!(self.get(Budget::key_of(programme)), self.get(Grant::key_of(programme, grant)))?;
+        let (Some(budget), Some(grant)): (Option<Budget>, Option<Grant>) = (budget, grant) else { return Ok(None) };
+        let (programme, readings) = tokio::try_join!(
             self.get(Programme::key_of(programme)),
-            self.get(Budget::key_of(programme)),
-            self.get(Grant::key_of(programme, grant)),
+            self.list(Reading::of_grant(programme, &grant.id))
         )?;
-        let (Some(programme), Some(budget), Some(grant)): (Option<Programme>, _, Option<Grant>) =
-            (programme, budget, grant)
-        else {
-            return Ok(None);
+        let Some(programme): Option<Programme> = programme else { return Ok(None) };
+        let guardrails = match grant.may_need_guardrail(&programme.settings) {
+            true => self.list(Guardrail::of_programme(&programme.id)).await?,
+            false => Vec::new(),
         };
-        let guardrails = async {
-            match grant.may_need_guardrail(&programme.settings) {
-                true => self.list(Guardrail::of_programme(&programme.id)).await,
-                false => Ok(Vec::new()),
-            }
-        };
-        let (readings, guardrails) =
-            tokio::try_join!(self.list(Reading::of_grant(&grant.programme, &grant.id)), guardrails)?;
         Ok(Some(View { programme, budget, grant, readings, guardrails }))
     }
 }

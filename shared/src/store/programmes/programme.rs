@@ -310,7 +310,7 @@ impl Before {
     /// Whether keys that exist or are being made count in another way than the new settings say.
     fn counts_otherwise(&self, after: &Settings) -> bool {
         let was = &self.programme.settings;
-        let has_reservations = self.budget.shown || self.budget.reserved != self.budget.assigned;
+        let has_reservations = self.budget.claimed || self.budget.reserved != self.budget.assigned;
         has_reservations && (was.basis != after.basis || was.term.timezone() != after.term.timezone())
     }
 
@@ -363,7 +363,7 @@ fn with_budget(
         (":version", number(budget.version)),
         (":one", number(1)),
     ];
-    let expression = "SET budget_limit = :new ADD reserved :more, version :one";
+    let expression = "SET budget_limit = :new ADD reserved :more, version :one, settings_version :one";
     transaction.update(&key, expression, "budget_limit = :old AND version = :version", &values)
 }
 

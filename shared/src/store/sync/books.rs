@@ -133,10 +133,10 @@ pub struct PeopleCounts {
 }
 
 impl PeopleCounts {
-    pub fn add(&mut self, grant: &Grant, unreachable: &Unreachable) {
+    pub fn add(&mut self, grant: &Grant, unreachable: &Unreachable, now: Moment) {
         self.students += u32::from(grant.is_student());
         self.claimed += u32::from(grant.is_student() && grant.ever_shown);
-        *self.by_state.entry(grant.shown_state()).or_default() += 1;
+        *self.by_state.entry(grant.shown_state(now)).or_default() += 1;
         if let Some(group) = &grant.group {
             *self.by_group.entry(group.clone()).or_default() += 1;
         }
@@ -219,7 +219,7 @@ impl ProgrammeUse {
 
     /// Whether there was ever a key whose use counts for the programme with this budget.
     pub fn has_keys(&self, budget: &Budget) -> bool {
-        budget.shown || self.assigned_keys > 0
+        budget.claimed || self.assigned_keys > 0
     }
 
     pub fn counted(&self, byok: Byok) -> Usd {

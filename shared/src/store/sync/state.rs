@@ -98,7 +98,7 @@ impl OrphanName {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldBack {
     pub at: Moment,
-    /// The held back acts by kind: attempts to sweep, keys for a recovery to disable, and live grants to
+    /// The held back acts by kind: keys that nobody was shown, keys for a recovery to disable, and live grants to
     /// stop.
     pub sweeps: u32,
     pub recoveries: u32,

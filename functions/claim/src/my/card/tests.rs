@@ -2,7 +2,6 @@
 
 mod story;
 
-use bursar_core::domain::grant::AttemptFailure;
 use bursar_core::domain::held::Held;
 use jiff::ToSpan;
 
@@ -50,7 +49,7 @@ fn terms_in_a_sentence_in_a_link_and_at_length() {
 fn while_another_is_making_the_key_and_once_its_time_is_over() {
     let minting = || Story::new().begun(KeyRequestKind::Reveal).0;
     insta::assert_snapshot!(minting().after(5.seconds()).brief(), @"being made: Your key is being made. If no page has shown it to you after a minute, reload this page and press the button again.");
-    insta::assert_snapshot!(minting().after(2.minutes()).brief(), @"interrupted: The last attempt to make your key was cut short. Nothing was spent; press again. [Reveal my key]");
+    insta::assert_snapshot!(minting().after(2.minutes()).brief(), @"no key yet: The last attempt to make your key was cut short. Nothing was spent; press again. [Reveal my key]");
 }
 
 #[test]
@@ -155,16 +154,16 @@ fn each_reason_for_which_there_is_no_key_now() {
     insta::assert_snapshot!(paid(stopped(Stopped::Leaked)).words(), @"You reported your key as leaked, and it was ended. Get a new one: it has what is left of your cap.");
     insta::assert_snapshot!(stopped(Stopped::TooOld).words(), @"Your key was ended, because it had become too old. Get a new one: it has what is left of your cap.");
     insta::assert_snapshot!(stopped(Stopped::GoneAtProvider).words(), @"Your key no longer works: it was ended at OpenRouter, not here. Get a new one: it has what is left of your cap.");
-    insta::assert_snapshot!(stopped(Stopped::ReplacementFailed).words(), @"Your old key was ended, and the last attempt to make a new one failed. No money was lost. Get a new one: it has what is left of your cap.");
+    insta::assert_snapshot!(stopped(Stopped::Replacing).words(), @"Your old key was ended, and the last attempt to make a new one failed. No money was lost. Get a new one: it has what is left of your cap.");
     insta::assert_snapshot!(stopped(Stopped::Leaked).used(20_000_000).words(), @"You reported your key as leaked. OpenRouter has not confirmed yet that it is off; Bursar tries again every minute. Your cap is used up, and it is for the whole term. As soon as there is more, you can get a new key here.");
     let no_more = stopped(Stopped::Leaked).set(|view| view.programme.settings.claims.replacements = 0).after(1.hour());
     insta::assert_snapshot!(no_more.words(), @"You reported your key as leaked. OpenRouter has not confirmed yet that it is off; Bursar tries again every minute. You have replaced your key as often as this programme allows. Ask the people who run it to allow one more.");
 }
 
 #[test]
-fn an_attempt_that_came_to_nothing_leaves_everything_as_before() {
+fn a_claim_that_came_to_nothing_leaves_everything_as_before() {
     let (story, begun) = Story::new().begun(KeyRequestKind::Reveal);
-    let change = story.view.give_up(&begun, AttemptFailure::Unknown, None, "no answer", story.now);
+    let change = story.view.give_up(&begun, None, "no answer", story.now);
     assert_eq!(story.apply(&change.unwrap()).reads(), Story::new().reads());
 }
 
@@ -176,7 +175,7 @@ fn each_hold() {
     insta::assert_snapshot!(unused().brief(), @"switched off: Your key was switched off because it was not used. Press “Resume my key”, and it works again. [Resume my key] [Check what I have used] [My key has leaked: end it]");
     let without_room = unused().set(|view| {
         // The key is off; the sync has read it and recounted the budget.
-        view.grant.attempts[0].on = Held::confirmed(false, view.grant.attempts[0].begun_at);
+        view.grant.keys[0].on = Held::confirmed(false, view.grant.keys[0].made_at);
         view.budget.reserved = view.budget.limit;
     });
     insta::assert_snapshot!(without_room.words(), @"Your key was switched off on 20 Nov 2026, 14:05 because it was not used. All of the programme's budget is promised to other students. Ask the people who run it.");

@@ -16,7 +16,7 @@ fn announced(notice: Notice, until: Moment) -> View {
     (view.programme.settings.claims.unused_after_days, view.programme.settings.claims.rotate_after_days) =
         (Some(1), Some(15));
     let end = AnnouncedEnd { at: until - (7 * 24).hours(), until };
-    view.grant.attempts[0].announced.insert(notice, end);
+    view.grant.keys[0].announced.insert(notice, end);
     view
 }
 

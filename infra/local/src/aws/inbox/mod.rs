@@ -166,7 +166,7 @@ async fn who_may_sign_in(table: &Table, now: Moment) -> Result<Vec<Programme>, S
         let grants = table.grants_after(&programme.id, None, READ).await?;
         for grant in grants.into_iter().filter_map(|(_, grant)| grant.ok()) {
             let come_so_far = match grant.state {
-                GrantState::Invited | GrantState::Minting { .. } => "students who have not claimed a key yet",
+                GrantState::Invited => "students who have not claimed a key yet",
                 GrantState::Live { .. } => "students with a key",
                 GrantState::Stopped { .. } | GrantState::Revoked | GrantState::Ended => "students without a key now",
             };

@@ -11,9 +11,8 @@ fn nobody_begins_while_another_is_making_the_key_and_the_first_loses_once_its_le
     assert_eq!(story.refused(KeyRequestKind::Reveal), BeginRefused::BeingMade { until });
     story.now = until;
     let second = story.begin(KeyRequestKind::Reveal);
-    assert_eq!(attempt(&story, 1).state, AttemptState::Superseded);
     assert_eq!(story.view.record(&first, &minted('a'), story.now), Err(RecordRefused::Lost));
-    story.apply(story.view.give_up(&first, AttemptFailure::Lost, Some(&hash('a')), "superseded", story.now).unwrap());
+    story.apply(story.view.give_up(&first, Some(&minted('a')), "overtaken", story.now).unwrap());
     assert_eq!(story.due(1), [Tell::Off]);
     story.apply(story.view.record(&second, &minted('b'), story.now).unwrap());
     assert_eq!(story.view.grant.state, GrantState::Live { key: hash('b') });
@@ -21,9 +20,9 @@ fn nobody_begins_while_another_is_making_the_key_and_the_first_loses_once_its_le
     assert_eq!(story.refused(KeyRequestKind::Reveal), BeginRefused::AlreadyShown);
 }
 
-/// After the table went back to a backup, two attempts of one number may be under way.
+/// After the table went back to a backup, two claims of one number may be under way.
 #[test]
-fn only_the_attempt_of_its_own_nonce_is_recorded() {
+fn only_the_claim_of_its_own_nonce_is_recorded() {
     let (mut before, mut after) = (Story::new(), Story::new());
     let lost = before.begin(KeyRequestKind::Reveal);
     after.begin(KeyRequestKind::Reveal);
@@ -39,10 +38,10 @@ fn who_waits_for_a_key_is_not_held_for_disuse() {
 }
 
 #[test]
-fn a_page_that_is_older_than_the_last_attempt_begins_nothing() {
+fn a_page_that_is_older_than_the_last_claim_begins_nothing() {
     let mut story = Story::new();
     let begun = story.begin(KeyRequestKind::Reveal);
-    story.apply(story.view.give_up(&begun, AttemptFailure::Refused, None, "402", story.now).unwrap());
+    story.apply(story.view.give_up(&begun, None, "402", story.now).unwrap());
     assert_eq!(story.view.grant.state, GrantState::Invited);
     let stale = KeyRequest { kind: KeyRequestKind::Reveal, epoch: Epoch::BEFORE_THE_FIRST, terms: None };
     assert_eq!(story.view.begin(stale, Nonce::random(), story.now).unwrap_err(), BeginRefused::StalePage);
@@ -72,10 +71,8 @@ fn a_replacement_ends_the_old_key_before_anything_else_and_has_what_is_left() {
     let begun = story.begin(KeyRequestKind::Replace);
     assert_eq!((story.due(1), story.view.grant.urgency()), (vec![Tell::Off], Urgency::Disable));
     assert_eq!(story.view.next_limit(story.now), Some(Usd::from_dollars(15)));
-    let change =
-        story.view.give_up(&begun, AttemptFailure::Refused, None, "the old key could not be disabled", story.now);
-    story.apply(change.unwrap());
-    assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::ReplacementFailed });
+    story.apply(story.view.give_up(&begun, None, "the old key could not be disabled", story.now).unwrap());
+    assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::Replacing });
     story.begin(KeyRequestKind::Replace);
     assert_eq!(story.due(1), [Tell::Off]);
 }
@@ -121,6 +118,15 @@ fn with_less_than_a_cent_left_a_replacement_waits_for_the_window_to_turn() {
 }
 
 #[test]
+fn a_key_that_is_on_record_already_is_not_recorded_again() {
+    let mut story = Story::live();
+    let begun = story.begin(KeyRequestKind::Replace);
+    assert_eq!(story.view.record(&begun, &minted('a'), story.now), Err(RecordRefused::Lost));
+    story.apply(story.view.give_up(&begun, Some(&minted('a')), "overtaken", story.now).unwrap());
+    assert_eq!((story.view.grant.keys.len(), story.due(1)), (1, vec![Tell::Off]));
+}
+
+#[test]
 fn the_last_of_the_budget_goes_to_one() {
     let mut story = Story::new();
     story.view.budget.reserved = Usd::from_dollars(80);
@@ -133,7 +139,7 @@ fn the_last_of_the_budget_goes_to_one() {
 fn terms_are_accepted_as_they_read_now_with_each_press_until_a_key_was_shown() {
     let mut story = Story::new();
     let note = |change: &Change| change.audit().unwrap().note.clone().unwrap();
-    assert_eq!(note(&story.press(KeyRequestKind::Reveal).unwrap().0), "attempt 1", "there are none to accept");
+    assert_eq!(note(&story.press(KeyRequestKind::Reveal).unwrap().0), "key 1", "there are none to accept");
     story.view.programme.settings.texts.terms = Some("Be kind.".to_owned());
     let (now, epoch) = (TermsHash::of("Be kind."), story.view.grant.epoch);
     for terms in [None, Some(TermsHash::of("Be quick."))] {
@@ -144,16 +150,16 @@ fn terms_are_accepted_as_they_read_now_with_each_press_until_a_key_was_shown() {
         full.budget.reserved = Usd::from_dollars(90);
         assert_eq!(full.begin(request, Nonce::random(), story.now), Err(BeginRefused::BudgetExhausted));
     }
-    for attempt in [1, 2] {
+    for number in [1, 2] {
         let (change, begun) = story.press(KeyRequestKind::Reveal).unwrap();
-        assert_eq!(note(&change), format!("attempt {attempt}; terms accepted, sha256 {now}"));
+        assert_eq!(note(&change), format!("key {number}; terms accepted, sha256 {now}"));
         story.apply(change);
-        let failed = story.view.give_up(&begun, AttemptFailure::Unknown, None, "no answer", story.now);
+        let failed = story.view.give_up(&begun, None, "no answer", story.now);
         story.apply(failed.unwrap());
     }
     story.shown(KeyRequestKind::Reveal, 'a');
     story.view.programme.settings.texts.terms = Some("Be kinder.".to_owned());
     let request = KeyRequest { kind: KeyRequestKind::Replace, epoch: story.view.grant.epoch, terms: None };
     let (change, _) = story.view.begin(request, Nonce::random(), story.now).unwrap();
-    assert_eq!(note(&change), "attempt 4", "a replacement asks for nothing more");
+    assert_eq!(note(&change), "key 4", "a replacement asks for nothing more");
 }

@@ -111,9 +111,9 @@ impl World {
             Event::Listed(epoch, shows, used) => {
                 self.is_read(epoch, used);
                 let (view, key) = (self.story.view.clone(), key_of(epoch));
-                let stopped = view.found_disabled(view.grant.version, Epoch::new(epoch), &key, shows.asked, now);
+                let stopped = view.found_disabled(view.grant.version, &key, shows.asked, now);
                 assert!(shows.enabled || stopped.is_err(), "a call of ours is taken for another hand's");
-                self.does(view.seen(Epoch::new(epoch), &key, &shows, now));
+                self.does(view.seen(&key, &shows, now));
             }
         }
     }
@@ -149,29 +149,29 @@ impl World {
         self.story.apply(change);
         self.settle(&[if is_heard { Fate::Answered(0) } else { Fate::Late(50) }; 3]);
         let (now, grant) = (self.story.now, self.story.view.grant.clone());
-        let mut older = grant.attempts.iter().filter(|of| of.state == AttemptState::Shown);
+        let mut older = grant.keys.iter().filter(|of| of.shown_at.is_some());
         if !older.all(|of| of.on.is(&false)) {
-            return self.does(self.story.view.give_up(&begun, AttemptFailure::Refused, None, "not retired", now));
+            return self.does(self.story.view.give_up(&begun, None, "not retired", now));
         }
-        for of in &grant.attempts {
+        for of in &grant.keys {
             if let Some(used) = self.there.get(&of.epoch.number()).map(|there| there.used) {
                 self.is_read(of.epoch.number(), used);
             }
         }
         let (epoch, limit) = (begun.epoch.number(), self.story.view.next_limit(now));
         let Some(limit) = limit else {
-            return self.does(self.story.view.give_up(&begun, AttemptFailure::Refused, None, "nothing left", now));
+            return self.does(self.story.view.give_up(&begun, None, "nothing left", now));
         };
         self.there.insert(epoch, KeyThere { on: true, limit: limit.micros(), used: 0, shown: false });
         self.pass(2);
         let (now, key) = (self.story.now, key_of(epoch));
-        let minted = MintedKey { key: key.clone(), limit, guardrail: None };
+        let minted = MintedKey { hash: key, limit, guardrail: None, expires_at: None };
         match self.story.view.record(&begun, &minted, now) {
             Ok(change) => {
                 self.story.apply(change);
                 self.there.get_mut(&epoch).unwrap().shown = true;
             }
-            Err(_) => self.does(self.story.view.give_up(&begun, AttemptFailure::Lost, Some(&key), "held", now)),
+            Err(_) => self.does(self.story.view.give_up(&begun, Some(&minted), "held", now)),
         }
     }
 
@@ -196,7 +196,7 @@ impl World {
             }
             Step::Settle(fates) => self.settle(fates),
             Step::List(later) => {
-                let recorded = |epoch: &u32| view.grant.attempt(Epoch::new(*epoch)).is_some_and(|of| of.key.is_some());
+                let recorded = |epoch: &u32| view.grant.key_with(&key_of(*epoch)).is_some();
                 for (epoch, there) in self.there.iter().filter(|(epoch, _)| recorded(epoch)) {
                     let limit = ListedLimit::Limit(Usd::from_micros(there.limit));
                     let shows = SeenKey { enabled: there.on, limit, asked: now, is_read: true };
@@ -272,9 +272,8 @@ proptest! {
         world.check();
         let grant = &world.story.view.grant;
         prop_assert_eq!(world.story.view.calls(world.story.now), []);
-        for of in grant.attempts.iter().filter(|of| of.key.is_some()) {
-            let there = world.there[&of.epoch.number()];
-            prop_assert_eq!(there.on, grant.usable() == Some(of));
+        for (epoch, there) in &world.there {
+            prop_assert_eq!(there.on, grant.usable().is_some_and(|live| live.epoch == Epoch::new(*epoch)));
         }
     }
 }

@@ -6,14 +6,14 @@ use crate::domain::held::LATE;
 #[test]
 fn a_key_that_is_listed_as_enabled_and_must_not_be_is_disabled_again() {
     let mut story = Story::live();
-    let seen = |story: &Story, asked| story.seen(1, 'a', &listed(true, 20, asked));
+    let seen = |story: &Story, asked| story.seen('a', &listed(true, 20, asked));
     assert_eq!(seen(&story, story.now), Err(Unchanged), "it is the live one");
     story.held(HoldKind::Paused);
     assert_eq!((seen(&story, story.now), story.due(1)), (Err(Unchanged), vec![Tell::Off]), "it is to be off already");
     let before = story.now;
     story.after(1.minute()).disabled(1).after(1.hour());
     assert_eq!(seen(&story, before), Err(Unchanged), "it was disabled since");
-    assert_eq!(story.seen(1, 'b', &listed(true, 20, story.now)), Err(Unchanged), "another key bears its name");
+    assert_eq!(story.seen('b', &listed(true, 20, story.now)), Err(Unchanged), "another key bears its name");
     story.apply(seen(&story, story.now).unwrap());
     assert_eq!(story.due(1), [Tell::Off]);
     assert_eq!(seen(&story, story.now), Err(Unchanged));
@@ -24,7 +24,7 @@ fn a_key_found_disabled_stops_its_grant_but_not_where_a_call_of_ours_may_have_do
     let mut story = Story::live();
     let found = |story: &Story| {
         let version = story.view.grant.version;
-        story.view.found_disabled(version, Epoch::new(1), &hash('a'), story.now, story.now)
+        story.view.found_disabled(version, &hash('a'), story.now, story.now)
     };
     assert_eq!(found(&story), Err(Unchanged), "it was only just made");
     story.after(LATE);
@@ -43,7 +43,7 @@ fn a_key_found_disabled_stops_its_grant_but_not_where_a_call_of_ours_may_have_do
     story.apply(found(&story).unwrap());
     assert_eq!((found(&story), story.due(1)), (Err(Unchanged), Vec::new()));
     let version = story.view.grant.version;
-    let other = story.view.found_disabled(version, Epoch::new(1), &hash('b'), story.now, story.now);
+    let other = story.view.found_disabled(version, &hash('b'), story.now, story.now);
     assert_eq!(other, Err(Unchanged));
 }
 
@@ -51,30 +51,28 @@ fn a_key_found_disabled_stops_its_grant_but_not_where_a_call_of_ours_may_have_do
 fn of_a_key_that_is_gone_nothing_is_ordered_and_a_grant_that_was_live_with_it_is_stopped() {
     let mut story = Story::live();
     story.after(1.hour()).shown(KeyRequestKind::Replace, 'b');
-    let gone = |story: &Story, epoch, key| {
-        story.view.found_gone(story.view.grant.version, Epoch::new(epoch), &hash(key), story.now)
-    };
-    let change = gone(&story, 1, 'a').unwrap();
+    let gone = |story: &Story, key| story.view.found_gone(story.view.grant.version, &hash(key), story.now);
+    let change = gone(&story, 'a').unwrap();
     assert_eq!((&change.grant.state, change.audit()), (&story.view.grant.state, None), "a retired key is only marked");
     story.apply(change);
-    assert_eq!(attempt(&story, 1).gone, Some(KeyAbsence::Missing));
-    assert_eq!(gone(&story, 1, 'a'), Err(Unchanged));
+    assert_eq!(key(&story, 1).gone, Some(KeyAbsence::Missing));
+    assert_eq!(gone(&story, 'a'), Err(Unchanged));
 
-    let change = gone(&story, 2, 'b').unwrap();
+    let change = gone(&story, 'b').unwrap();
     assert!(change.audit().is_some());
     story.apply(change);
     assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::GoneAtProvider });
     story.revoked();
     assert_eq!(story.view.calls(story.now), [], "nothing is asked for what is gone");
-    let change = story.seen(2, 'b', &listed(true, 20, story.now)).unwrap();
-    assert_eq!(change.grant.attempts[1].gone, None, "what is listed enabled is not gone");
+    let change = story.seen('b', &listed(true, 20, story.now)).unwrap();
+    assert_eq!(change.grant.keys[1].gone, None, "what is listed enabled is not gone");
 }
 
 #[test]
 fn a_limit_that_nobody_here_sent_is_told_and_set_again() {
     let mut story = Story::live();
     let dollars = |limit: i32| ListedLimit::Limit(Usd::from_dollars(limit));
-    let seen = |story: &Story, limit| story.seen(1, 'a', &SeenKey { limit, ..listed(true, 0, story.now) });
+    let seen = |story: &Story, limit| story.seen('a', &SeenKey { limit, ..listed(true, 0, story.now) });
     assert_eq!(seen(&story, dollars(30)), Err(Unchanged), "it was only just made");
     story.after(LATE);
     for same in [dollars(20), ListedLimit::Limit(Usd::from_micros(20_009_999))] {
@@ -115,7 +113,7 @@ fn other_keys_use_makes_the_limit_smaller_until_the_window_turns_but_never_less_
 #[test]
 fn keys_of_revoked_grants_may_go_two_days_after_their_last_reading_and_those_of_ended_ones_after_ninety() {
     let (hours, days) = (SignedDuration::from_hours, |days: i64| SignedDuration::from_hours(24 * days));
-    let may = |story: &Story, restored| story.view.may_purge(Epoch::new(1), restored, story.now);
+    let may = |story: &Story, restored| story.view.may_purge(key(story, 1), restored, story.now);
     let mut story = Story::live();
     assert!(!may(story.after(days(200)), None), "it is live");
     assert!(!may(story.revoked().after(days(1)), None), "nobody has answered its disable");
@@ -123,9 +121,9 @@ fn keys_of_revoked_grants_may_go_two_days_after_their_last_reading_and_those_of_
     assert!(!may(story.read_at_last(1, 1_000_000).after(hours(47)), None));
     assert!(may(story.after(hours(1)), None));
     assert!(!may(&story, Some(story.now - days(89))) && may(&story, Some(story.now - days(90))));
-    story.apply(story.view.purged(Epoch::new(1), &hash('a')).unwrap());
-    assert_eq!((attempt(&story, 1).gone, may(&story, None)), (Some(KeyAbsence::Purged), false));
-    let gone = story.view.found_gone(story.view.grant.version, Epoch::new(1), &hash('a'), story.now);
+    story.apply(story.view.purged(&hash('a')).unwrap());
+    assert_eq!((key(&story, 1).gone, may(&story, None)), (Some(KeyAbsence::Purged), false));
+    let gone = story.view.found_gone(story.view.grant.version, &hash('a'), story.now);
     assert_eq!(gone, Err(Unchanged), "purged, not missing");
 
     let mut ended = Story::live();

@@ -1,4 +1,4 @@
-//! What keeps a grant from its key for a while or for good: holds, leaks, the end, the sweep, caps and places.
+//! What keeps a grant from its key for a while or for good: holds, leaks, the end, caps and places; and keys that nobody was shown.
 
 use super::*;
 
@@ -14,12 +14,12 @@ fn a_hold_or_a_revocation_during_minting_keeps_the_key_from_being_shown() {
         let begun = story.begin(KeyRequestKind::Reveal);
         act(&mut story);
         assert_eq!(story.view.record(&begun, &minted('a'), story.now), Err(refused));
-        let given_up =
-            |story: &Story| story.view.give_up(&begun, AttemptFailure::Lost, Some(&hash('a')), left, story.now);
+        let given_up = |story: &Story| story.view.give_up(&begun, Some(&minted('a')), left, story.now);
         story.apply(given_up(&story).unwrap());
-        assert_eq!((story.view.grant.to_string().as_str(), attempt(&story, 1).state), (left, AttemptState::Lost));
+        assert_eq!((story.view.grant.to_string().as_str(), key(&story, 1).shown_at), (left, None));
         assert_eq!(story.due(1), [Tell::Off]);
         assert_eq!(given_up(&story), Err(Unchanged), "giving up twice changes nothing");
+        assert!(story.disabled(1).view.grant.keys.is_empty(), "nothing is left of it");
     }
 }
 
@@ -37,7 +37,7 @@ fn the_key_is_enabled_when_the_last_hold_comes_off() {
     let again = story.view.release(HoldKind::Dropped, &faculty(), story.now).unwrap_err();
     assert_eq!(again, ChangeRefused::Unchanged);
     story.enabled(1);
-    assert_eq!((story.due(1), attempt(&story, 1).on.is(&true)), (Vec::new(), true));
+    assert_eq!((story.due(1), key(&story, 1).on.is(&true)), (Vec::new(), true));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn a_cap_of_ones_own_moves_the_reservation_within_the_budget() {
 fn a_reservation_that_was_never_used_is_given_back_once_the_claim_window_has_closed() {
     let mut story = Story::new();
     let begun = story.begin(KeyRequestKind::Reveal);
-    story.apply(story.view.give_up(&begun, AttemptFailure::Unknown, None, "no answer", story.now).unwrap());
+    story.apply(story.view.give_up(&begun, None, "no answer", story.now).unwrap());
     assert_eq!(story.view.give_back_reservation(story.now), Err(Unchanged));
     story.now = story.view.programme.settings.claim_closes_at();
     story.apply(story.view.give_back_reservation(story.now).unwrap());
@@ -122,33 +122,34 @@ fn a_reservation_that_was_never_used_is_given_back_once_the_claim_window_has_clo
 }
 
 #[test]
-fn whatever_became_of_an_attempt_whose_key_nobody_saw_the_sweeper_ends_it_and_frees_the_grant() {
-    assert_eq!(Story::new().swept(1, 'a'), Err(Unchanged));
+fn a_key_that_no_claim_recorded_is_an_orphan_after_an_hour_and_leaves_nothing_once_it_is_off() {
+    let made_at = Story::new().now;
+    assert_eq!(Story::new().after(GRACE).orphan(1, 'a', made_at), Err(Unchanged), "no claim of this number is known");
     let mut shown = Story::live();
-    assert_eq!(shown.after(GRACE).swept(1, 'a'), Err(Unchanged));
-    for how in [None, Some(AttemptFailure::Unknown), Some(AttemptFailure::Refused), Some(AttemptFailure::Lost)] {
+    assert_eq!(shown.after(GRACE).orphan(1, 'a', made_at), Err(Unchanged), "it was shown");
+    for is_given_up in [false, true] {
         let mut story = Story::new();
         let begun = story.begin(KeyRequestKind::Reveal);
-        if let Some(how) = how {
-            story.apply(story.view.give_up(&begun, how, None, "no answer", story.now).unwrap());
+        if is_given_up {
+            story.apply(story.view.give_up(&begun, None, "no answer", story.now).unwrap());
         }
         story.now = story.now + GRACE - 1.second();
-        assert_eq!(story.swept(1, 'a'), Err(Unchanged), "{how:?}");
+        assert_eq!(story.orphan(1, 'a', made_at), Err(Unchanged));
         story.now += 1.second();
-        story.apply(story.swept(1, 'a').unwrap());
-        let states = (&story.view.grant.state, attempt(&story, 1).state);
-        assert_eq!(states, (&GrantState::Invited, AttemptState::Swept), "{how:?}");
-        assert_eq!(story.due(1), [Tell::Off]);
-        assert_eq!([story.swept(1, 'a'), story.swept(1, 'b')], [Err(Unchanged), Err(Unchanged)]);
+        story.apply(story.orphan(1, 'a', made_at).unwrap());
+        assert_eq!((&story.view.grant.state, story.due(1)), (&GrantState::Invited, vec![Tell::Off]));
+        assert_eq!(story.orphan(1, 'a', made_at), Err(Unchanged));
         assert_eq!(story.view.record(&begun, &minted('a'), story.now), Err(RecordRefused::Lost));
+        assert!(story.disabled(1).view.grant.keys.is_empty());
+        assert!(story.orphan(1, 'a', made_at).is_ok(), "somebody enabled it again");
     }
-    let mut replacing = Story::live();
-    replacing.begin(KeyRequestKind::Replace);
-    replacing.now += LEASE;
-    replacing.begin(KeyRequestKind::Replace);
-    replacing.now += GRACE;
-    replacing.apply(replacing.swept(2, 'b').unwrap());
-    assert!(matches!(replacing.view.grant.state, GrantState::Minting { .. }), "the one under way is another");
-    replacing.apply(replacing.swept(3, 'c').unwrap());
-    assert_eq!(replacing.view.grant.state, GrantState::Stopped { why: Stopped::ReplacementFailed });
+    // A claim that was doubled makes two keys of one number, of which one is shown.
+    let mut doubled = Story::live();
+    doubled.after(GRACE);
+    doubled.apply(doubled.orphan(1, 'b', made_at).unwrap());
+    assert_eq!(doubled.view.grant.live().map(|live| &live.hash), Some(&hash('a')));
+    assert_eq!(doubled.cost(), Usd::from_dollars(20));
+    let ends = doubled.call(1, |tell| *tell == Tell::Off);
+    assert_eq!(ends.key, hash('b'));
+    assert_eq!(doubled.disabled(1).view.grant.keys.len(), 1);
 }

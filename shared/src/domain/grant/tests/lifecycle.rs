@@ -67,7 +67,7 @@ fn a_key_that_is_not_used_is_announced_a_week_before_and_then_held_and_works_on_
     assert_eq!((rule, change.notice), (Rule::Announce(Notice::UnusedSoon), Some(Notice::UnusedSoon)));
     assert_eq!((change.audit(), change.budget), (None, BudgetChange::None));
     story.apply(change);
-    assert_eq!(attempt(&story, 1).announced[&Notice::UnusedSoon].until, shown + days(30));
+    assert_eq!(key(&story, 1).announced[&Notice::UnusedSoon].until, shown + days(30));
     assert_eq!(story.night(None), None, "it is announced once");
     assert_eq!(story.night_at(shown + days(30) - 1.second(), None), None);
     story.now += 1.second();

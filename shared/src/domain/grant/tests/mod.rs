@@ -76,7 +76,7 @@ impl Story {
         self
     }
 
-    fn press(&self, kind: KeyRequestKind) -> Result<(Change, OpenAttempt), BeginRefused> {
+    fn press(&self, kind: KeyRequestKind) -> Result<(Change, OpenClaim), BeginRefused> {
         let terms = self.view.programme.settings.terms_hash();
         self.view.begin(KeyRequest { kind, epoch: self.view.grant.epoch, terms }, Nonce::random(), self.now)
     }
@@ -85,7 +85,7 @@ impl Story {
         self.press(kind).unwrap_err()
     }
 
-    fn begin(&mut self, kind: KeyRequestKind) -> OpenAttempt {
+    fn begin(&mut self, kind: KeyRequestKind) -> OpenClaim {
         let (change, begun) = self.press(kind).unwrap();
         self.apply(change);
         begun
@@ -104,8 +104,18 @@ impl Story {
         let begun = self.begin(kind);
         self.settled(|call| call.tell == Tell::Off);
         let limit = self.view.next_limit(self.now).unwrap();
-        let minted = MintedKey { key: hash(key), limit, guardrail: self.guardrail() };
-        self.apply(self.view.record(&begun, &minted, self.now).unwrap())
+        let minted = MintedKey { limit, guardrail: self.guardrail(), ..minted(key) };
+        self.apply(self.view.record(&begun, &minted, self.now).unwrap());
+        assert_eq!(self.view.grant.due_at, Some(self.now), "settings may have been edited meanwhile");
+        self.looked_at()
+    }
+
+    /// The look of the next minute's work at a grant for which nothing is to be done.
+    fn looked_at(&mut self) -> &mut Story {
+        if let Ok(change) = self.view.look_again(self.now) {
+            self.apply(change);
+        }
+        self
     }
 
     /// What is due of a key.
@@ -174,14 +184,13 @@ impl Story {
     }
 
     /// What a listing shows of the key with this letter.
-    fn seen(&self, epoch: u32, key: char, shows: &SeenKey) -> Result<Change, Unchanged> {
-        self.view.seen(Epoch::new(epoch), &hash(key), shows, self.now)
+    fn seen(&self, key: char, shows: &SeenKey) -> Result<Change, Unchanged> {
+        self.view.seen(&hash(key), shows, self.now)
     }
 
-    fn swept(&self, epoch: u32, key: char) -> Result<Change, Unchanged> {
-        let nonce =
-            self.view.grant.attempt(Epoch::new(epoch)).map_or_else(Nonce::random, |attempt| attempt.nonce.clone());
-        self.view.sweep(Epoch::new(epoch), &nonce, &hash(key), self.now)
+    /// A listing shows a key of ours that no claim recorded.
+    fn orphan(&self, epoch: u32, key: char, made_at: Moment) -> Result<Change, Unchanged> {
+        self.view.found_orphan(Epoch::new(epoch), &hash(key), made_at, self.now)
     }
 
     fn reading(&mut self, epoch: u32, micros: i64) -> &mut Story {
@@ -195,11 +204,11 @@ impl Story {
     }
 }
 
-/// All of a grant that no mark may change: what its person and its keys are entitled to.
+/// All of a grant that no mark may change: what its person and the keys that were shown are entitled to.
 fn entitled(grant: &Grant) -> impl PartialEq + std::fmt::Debug + use<> {
-    let key = |of: &Attempt| (of.epoch, of.state, of.key.clone());
-    let keys: Vec<_> = grant.attempts.iter().map(key).collect();
-    (Grant { attempts: Vec::new(), version: 0, due_at: None, backoff: None, ..grant.clone() }, keys)
+    let keys = grant.keys.iter().filter(|of| of.shown_at.is_some());
+    let keys: Vec<_> = keys.map(|of| of.hash.clone()).collect();
+    (Grant { keys: Vec::new(), version: 0, due_at: None, backoff: None, ..grant.clone() }, keys)
 }
 
 fn hash(digit: char) -> KeyHash {
@@ -207,7 +216,7 @@ fn hash(digit: char) -> KeyHash {
 }
 
 fn minted(digit: char) -> MintedKey {
-    MintedKey { key: hash(digit), limit: Usd::from_dollars(20), guardrail: None }
+    MintedKey { hash: hash(digit), limit: Usd::from_dollars(20), guardrail: None, expires_at: None }
 }
 
 /// That a key is under a guardrail that was made.
@@ -232,6 +241,6 @@ fn faculty() -> Actor {
     Actor::Person(PersonId::random())
 }
 
-fn attempt(story: &Story, epoch: u32) -> &Attempt {
-    story.view.grant.attempt(Epoch::new(epoch)).unwrap()
+fn key(story: &Story, epoch: u32) -> &Key {
+    story.view.grant.keys.iter().find(|key| key.epoch == Epoch::new(epoch)).unwrap()
 }

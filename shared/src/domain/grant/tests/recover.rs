@@ -7,8 +7,7 @@ use super::*;
 fn found(epoch: u32, enabled: bool) -> RecoveredKey {
     RecoveredKey {
         epoch: Epoch::new(epoch),
-        nonce: format!("{epoch:016x}").parse().unwrap(),
-        key: key_of(epoch),
+        hash: key_of(epoch),
         enabled,
         limit: Some(Usd::from_dollars(20)),
         made_at: "2026-01-01T02:00:00Z".parse().unwrap(),
@@ -63,10 +62,10 @@ fn keys_that_do_not_work_are_recorded_and_the_live_one_stays() {
 }
 
 #[test]
-fn an_attempt_that_is_still_open_in_a_copy_counts_as_shown() {
+fn a_key_of_a_claim_that_is_still_open_in_a_copy_counts_as_shown() {
     let mut story = Story::new();
     let begun = story.begin(KeyRequestKind::Reveal);
-    let listed = [RecoveredKey { nonce: begun.nonce.clone(), ..found(1, true) }];
+    let listed = [found(1, true)];
     assert_eq!(story.view.recover(&listed, false, story.now), Err(Unchanged), "elsewhere somebody may be at it");
     story.recover(&listed);
     assert_eq!(story.view.grant.state, GrantState::Live { key: key_of(1) });
@@ -96,11 +95,15 @@ fn nothing_becomes_live_where_the_grant_is_over_and_a_held_one_is_to_be_disabled
 fn what_the_table_knows_or_has_left_behind_is_not_recovered() {
     let mut story = Story::live();
     story.after(1.hour()).shown(KeyRequestKind::Replace, 'b');
-    let known = |epoch: u32| RecoveredKey { nonce: attempt(&story, epoch).nonce.clone(), ..found(epoch, true) };
-    assert_eq!(story.view.recover(&[known(1), known(2)], false, story.now), Err(Unchanged));
-    let recovered = |listed: &[RecoveredKey]| story.view.recover(listed, false, story.now);
-    assert_eq!(recovered(&[found(2, true)]), Err(Unchanged), "another attempt has its number");
-    assert_eq!(recovered(&[]), Err(Unchanged));
+    let recovered = |listed: &[RecoveredKey], in_copy| story.view.recover(listed, in_copy, story.now);
+    let known = RecoveredKey { hash: hash('b'), ..found(2, true) };
+    assert_eq!([recovered(&[known], true), recovered(&[], true)], [Err(Unchanged), Err(Unchanged)]);
+    let second = [found(1, true), found(2, true)];
+    assert_eq!(recovered(&second, true), Err(Unchanged), "another key of its claim was shown");
+    let mut late = Story::new();
+    let begun = late.begin(KeyRequestKind::Reveal);
+    late.apply(late.view.give_up(&begun, None, "no answer", late.now).unwrap());
+    assert_eq!(late.view.recover(&[found(1, true)], false, late.now), Err(Unchanged), "that is an orphan");
 }
 
 proptest! {
@@ -127,15 +130,15 @@ proptest! {
         let grant = &story.view.grant;
         let enabled: Vec<Epoch> =
             grant.usable().into_iter().filter(|live| live.on.is(&true)).map(|live| live.epoch).collect();
-        let to_end = grant.attempts.iter().filter(|of| of.on.is(&true) && Some(*of) != grant.usable());
+        let to_end = grant.keys.iter().filter(|of| of.on.is(&true) && Some(*of) != grant.usable());
         prop_assert!(to_end.into_iter().all(|of| story.due(of.epoch.number()) == [Tell::Off]));
         let newer = listed.iter().filter(|found| found.enabled && (!claimed || found.epoch > Epoch::new(1)));
         let newest = newer.clone().map(|found| found.epoch).max().or(was_live);
         let expected: Vec<Epoch> = newest.into_iter().filter(|_| !held && !over).collect();
         prop_assert_eq!(&enabled, &expected);
         prop_assert_eq!(ends, if held || over { 0 } else { newer.count().saturating_sub(1) });
-        prop_assert!(grant.attempts.is_sorted_by(|one, next| one.epoch < next.epoch));
-        prop_assert_eq!(grant.attempts.last().map(|last| last.epoch), Some(grant.epoch));
+        prop_assert!(grant.keys.is_sorted_by(|one, next| one.epoch < next.epoch));
+        prop_assert_eq!(grant.keys.last().map(|last| last.epoch), Some(grant.epoch));
         prop_assert_eq!(grant.state == GrantState::Revoked, over);
         prop_assert_eq!(grant.has_reservation, !over && (claimed || newest.is_some() || listed.iter().any(|found| found.enabled)));
     }

@@ -87,7 +87,7 @@ fn of_two_guardrails_the_one_of_now_is_told_again_once_the_other_can_come_no_mor
     assert_eq!(story.due(1), [], "the first may come yet");
     assert_eq!(story.view.next_due(story.now), Some(first.1 + LATE));
     story.after(LATE).restricted();
-    assert!(attempt(&story, 1).guardrail.known().is_some_and(|under| under.id == "second"));
+    assert!(key(&story, 1).guardrail.known().is_some_and(|under| under.id == "second"));
     assert_eq!(story.due(1), []);
 }
 
@@ -109,13 +109,13 @@ fn a_key_that_somebody_took_from_under_its_guardrail_is_put_back() {
     let mut story = Story::live();
     models(&mut story, &["a/one"]);
     story.made_as("one").restricted();
-    let lost = |story: &Story, epoch| story.view.not_under(Epoch::new(epoch), story.now);
-    assert_eq!(lost(&story, 1), Err(Unchanged), "it was only just told");
+    let lost = |story: &Story, key| story.view.not_under(&hash(key), story.now);
+    assert_eq!(lost(&story, 'a'), Err(Unchanged), "it was only just told");
     story.after(LATE);
-    assert_eq!(lost(&story, 2), Err(Unchanged), "that is another key");
-    let change = lost(&story, 1).unwrap();
+    assert_eq!(lost(&story, 'b'), Err(Unchanged), "that is another key");
+    let change = lost(&story, 'a').unwrap();
     assert_eq!(change.audit().unwrap().act, Act::GuardrailLost);
     story.apply(change);
-    assert_eq!((story.due(1), lost(&story, 1)), (told(None, "one"), Err(Unchanged)));
+    assert_eq!((story.due(1), lost(&story, 'a')), (told(None, "one"), Err(Unchanged)));
     assert_eq!(story.restricted().due(1), []);
 }

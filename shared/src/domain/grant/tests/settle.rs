@@ -58,19 +58,19 @@ fn what_is_due_keeps_its_place_and_what_is_settled_has_none() {
 fn a_key_that_is_not_found_is_believed_to_be_gone_by_nobody_at_once() {
     let mut story = live();
     story.revoked();
-    let not_found = |story: &Story| story.view.not_found(Epoch::new(1), &hash('a'), story.now);
+    let not_found = |story: &Story| story.view.not_found(&hash('a'), story.now);
     let first = story.now;
     story.apply(not_found(&story).unwrap());
     assert_eq!(story.due(1), [Tell::Off], "it is told again");
-    assert!(!attempt(&story, 1).may_be_gone(first + BETWEEN_LOOKS - 1.second()));
-    assert!(attempt(&story, 1).may_be_gone(first + BETWEEN_LOOKS));
+    assert!(!key(&story, 1).may_be_gone(first + BETWEEN_LOOKS - 1.second()));
+    assert!(key(&story, 1).may_be_gone(first + BETWEEN_LOOKS));
     assert_eq!(not_found(story.after(1.hour())), Err(Unchanged));
     story.disabled(1);
-    assert_eq!(attempt(&story, 1).missing_since, None, "it was there after all");
+    assert_eq!(key(&story, 1).missing_since, None, "it was there after all");
 
     let mut young = Story::live();
     young.apply(not_found(&young).unwrap()).now += BETWEEN_LOOKS;
-    assert!(!attempt(&young, 1).may_be_gone(young.now), "a replica may not know it yet");
+    assert!(!key(&young, 1).may_be_gone(young.now), "a replica may not know it yet");
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn a_replacement_waits_until_an_enable_without_an_answer_can_come_no_more() {
     assert!(story.clone().answered(&on).press(KeyRequestKind::Replace).is_ok(), "it came");
     story.after(SignedDuration::from_secs(81)).begin(KeyRequestKind::Replace);
     story.disabled(1);
-    assert!(attempt(&story, 1).on.is(&false));
+    assert!(key(&story, 1).on.is(&false));
 }
 
 #[test]
@@ -94,11 +94,11 @@ fn an_answer_that_comes_after_the_opposite_was_sent_confirms_nothing() {
     let on = story.after(1.second()).released(HoldKind::Paused).sent(1, |tell| *tell == Tell::On);
     // The enable is answered first, so the disable may have reached the provider before it or after.
     story.answered(&on).answered(&off);
-    let on = &attempt(&story, 1).on;
+    let on = &key(&story, 1).on;
     assert!(on.may_be(&true) && on.may_be(&false));
     assert_eq!((story.due(1), story.view.next_due(story.now)), (vec![], Some(off.1 + LATE)));
     assert_eq!(story.after(LATE).enabled(1).due(1), []);
-    assert!(attempt(&story, 1).on.is(&true));
+    assert!(key(&story, 1).on.is(&true));
 }
 
 #[test]
@@ -110,15 +110,15 @@ fn before_a_key_is_switched_on_again_it_has_the_limit_of_now() {
     assert_eq!(story.due(1), [Tell::Limit(Usd::from_dollars(5))]);
     assert_eq!(story.limited().due(1), [Tell::On]);
     story.enabled(1);
-    assert!(attempt(&story, 1).limit.is(&Usd::from_dollars(5)));
+    assert!(key(&story, 1).limit.is(&Usd::from_dollars(5)));
 }
 
 #[test]
-fn presses_that_fail_again_and_again_wait_longer_and_are_forgotten_by_the_next_complete_sync() {
+fn claims_that_come_to_nothing_again_and_again_wait_longer_and_leave_nothing_behind() {
     let mut story = Story::new();
     let fail = |story: &mut Story| {
         let begun = story.begin(KeyRequestKind::Reveal);
-        story.apply(story.view.give_up(&begun, AttemptFailure::Unknown, None, "no answer", story.now).unwrap());
+        story.apply(story.view.give_up(&begun, None, "no answer", story.now).unwrap());
     };
     let mut waits = Vec::new();
     for _ in 0..10 {
@@ -130,37 +130,7 @@ fn presses_that_fail_again_and_again_wait_longer_and_are_forgotten_by_the_next_c
         story.now = until;
         fail(&mut story);
     }
-    assert_eq!(waits, [15, 30, 60, 120, 240, 480, 900, 900, 900]);
-    story.now += GRACE;
-    story.view.budget.counted_at = Some(story.now);
-    story.begin(KeyRequestKind::Reveal);
-    assert_eq!(story.view.grant.attempts.len(), 1);
-}
-
-#[test]
-fn a_thousand_failed_attempts_end_a_grant_only_until_they_are_forgotten() {
-    let mut story = Story::new();
-    let failed = |number| Attempt {
-        state: AttemptState::Refused,
-        ..Attempt::open(Epoch::new(number), Nonce::random(), story.now)
-    };
-    story.view.grant.attempts = (1..=1000).map(failed).collect();
-    story.view.grant.epoch = Epoch::new(1000);
-    assert_eq!(story.refused(KeyRequestKind::Reveal), BeginRefused::TooManyAttempts);
-    story.now += 49.hours();
-    story.begin(KeyRequestKind::Reveal);
-    assert_eq!(story.view.grant.attempts.len(), 1);
-}
-
-#[test]
-fn a_key_of_an_attempt_that_was_forgotten_after_two_days_is_swept_all_the_same() {
-    let mut story = Story::new();
-    let begun = story.begin(KeyRequestKind::Reveal);
-    story.apply(story.view.give_up(&begun, AttemptFailure::Unknown, None, "no answer", story.now).unwrap()).now +=
-        48.hours();
-    story.shown(KeyRequestKind::Reveal, 'b');
-    assert_eq!(story.view.grant.attempt(Epoch::new(1)), None);
-    story.apply(story.view.sweep(Epoch::new(1), &begun.nonce, &hash('a'), story.now).unwrap());
-    assert_eq!((story.due(1), attempt(&story, 1).key.clone()), (vec![Tell::Off], Some(hash('a'))));
-    assert_eq!(story.view.grant.state, GrantState::Live { key: hash('b') });
+    assert_eq!(waits, [15, 30, 60, 120, 240, 480, 600, 600, 600]);
+    assert!(story.view.grant.keys.is_empty());
+    story.after(10.minutes()).shown(KeyRequestKind::Reveal, 'a').begin(KeyRequestKind::Replace);
 }

@@ -21,7 +21,7 @@ macro_rules! each {
 }
 
 each! {
-    Happens HAPPENS: Claimed HandlerDied Refused Unheard NotRetired Paused Dropped Disused Leaked TooOld HandedBack SpentAll CapLowered
+    Happens HAPPENS: Claimed HandlerDied Refused NotRetired Paused Dropped Disused Leaked TooOld HandedBack SpentAll CapLowered
     DisabledThere NotFound Gone HalfResumed RestrictedReplacements RestrictedModels Synced
 }
 
@@ -33,7 +33,7 @@ fn kind(story: &Story) -> KeyRequestKind {
     if story.view.grant.ever_shown { KeyRequestKind::Replace } else { KeyRequestKind::Reveal }
 }
 
-/// The key of the next attempt.
+/// The key of the next claim.
 fn next_key(story: &Story) -> char {
     char::from_digit((story.view.grant.epoch.number() + 1) % 16, 16).unwrap()
 }
@@ -47,21 +47,20 @@ impl Story {
     fn happens(&mut self, what: Happens) -> Option<()> {
         self.now += 1.hour();
         let (view, now) = (self.view.clone(), self.now);
-        let live = view.grant.live().map(|live| (live.epoch, live.key.clone().unwrap()));
+        let live = view.grant.live().map(|live| (live.epoch, live.hash.clone()));
         match what {
             Happens::Claimed => self.press_whole().then_some(()),
             Happens::HandlerDied => {
                 let change = self.press(kind(self)).map(|(change, _)| change);
                 self.done(change)
             }
-            Happens::Refused | Happens::Unheard | Happens::NotRetired => {
+            Happens::Refused | Happens::NotRetired => {
                 let (change, begun) = self.press(kind(self)).ok()?;
                 self.apply(change);
                 if what != Happens::NotRetired {
                     self.settled(|call| call.tell == Tell::Off);
                 }
-                let how = if what == Happens::Unheard { AttemptFailure::Unknown } else { AttemptFailure::Refused };
-                self.done(self.view.give_up(&begun, how, None, "failed", now))
+                self.done(self.view.give_up(&begun, None, "failed", now))
             }
             Happens::Paused => self.done(view.hold(HoldKind::Paused, &faculty(), None, now)),
             Happens::Dropped => self.done(view.hold(HoldKind::Dropped, &faculty(), None, now)),
@@ -80,16 +79,16 @@ impl Story {
             }
             Happens::CapLowered => self.done(view.set_cap(Some(Usd::CENT), &faculty(), None, now)),
             Happens::DisabledThere => {
-                let (epoch, key) = live?;
-                self.done(view.found_disabled(view.grant.version, epoch, &key, now, now))
+                let (_, key) = live?;
+                self.done(view.found_disabled(view.grant.version, &key, now, now))
             }
             Happens::NotFound => {
-                let (epoch, key) = live?;
-                self.done(view.not_found(epoch, &key, now))
+                let (_, key) = live?;
+                self.done(view.not_found(&key, now))
             }
             Happens::Gone => {
-                let (epoch, key) = live?;
-                self.done(view.found_gone(view.grant.version, epoch, &key, now))
+                let (_, key) = live?;
+                self.done(view.found_gone(view.grant.version, &key, now))
             }
             Happens::HalfResumed => {
                 self.done(view.hold(HoldKind::Paused, &faculty(), None, now))?;
@@ -141,15 +140,15 @@ impl Story {
         let before = self.clone();
         self.apply(change);
         // A single not-found answer is not believed at once.
-        let is_missing = |of: &Attempt| of.is_missing() && !of.may_be_gone(self.now) && !of.on.is(&false);
-        if self.view.grant.attempts.iter().any(is_missing) {
+        let is_missing = |of: &Key| of.is_missing() && !of.may_be_gone(self.now) && !of.on.is(&false);
+        if self.view.grant.keys.iter().any(is_missing) {
             *self = before;
             return false;
         }
         self.settled(|call| call.tell == Tell::Off);
         let Some(limit) = self.view.next_limit(self.now) else { return false };
-        let key = hash(next_key(&before));
-        match self.view.record(&begun, &MintedKey { key, limit, guardrail: self.guardrail() }, self.now) {
+        let minted = MintedKey { limit, guardrail: self.guardrail(), ..minted(next_key(&before)) };
+        match self.view.record(&begun, &minted, self.now) {
             Ok(change) => {
                 self.apply(change);
             }
@@ -161,10 +160,7 @@ impl Story {
     fn sync(&mut self) {
         self.now += 24.hours();
         self.settled(|_| true);
-        for act in [View::close_abandoned, View::give_back_reservation] {
-            let change = act(&self.view, self.now);
-            self.done(change);
-        }
+        self.done(self.view.give_back_reservation(self.now));
         self.view.budget.counted_at = Some(self.now);
         self.view.budget.reserved = self.view.reservation().cost(self.now);
     }
@@ -172,16 +168,17 @@ impl Story {
     /// The parts by which states differ: all but ids, times and amounts.
     fn shape(&self) -> String {
         let grant = &self.view.grant;
-        let attempts = grant.attempts.iter().rev().take(2).map(|attempt| {
-            let on = [true, false].map(|on| attempt.on.may_be(&on));
-            let read = attempt.final_reading.is_some();
-            format!("{:?} {on:?} {read} {} {:?}", attempt.state, attempt.is_missing(), attempt.gone)
+        let keys = grant.keys.iter().rev().take(2).map(|key| {
+            let on = [true, false].map(|on| key.on.may_be(&on));
+            let read = key.final_reading.is_some();
+            format!("{} {on:?} {read} {} {:?}", key.shown_at.is_some(), key.is_missing(), key.gone)
         });
-        let attempts: Vec<String> = attempts.collect();
+        let keys: Vec<String> = keys.collect();
         let left = self.view.next_limit(self.now).is_some();
         let all =
             (grant.replacements.min(1), grant.has_reservation, self.view.programme.settings.claims.replacements, left);
-        format!("{grant} {:?} {attempts:?} {all:?} {}", grant.state.as_str(), grant.attempts.len().min(3))
+        let lease = grant.is_being_made(self.now);
+        format!("{grant} {lease} {keys:?} {all:?} {}", grant.keys.len().min(3))
     }
 
     fn way_out(&self) -> Option<Vec<Step>> {

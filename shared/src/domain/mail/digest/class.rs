@@ -150,12 +150,12 @@ impl<'a> Class<'a> {
             GrantState::Stopped { why } => Some(match why {
                 Stopped::Leaked => Block::Leaked,
                 Stopped::TooOld => Block::TooOld,
-                Stopped::ReplacementFailed => Block::ReplacementFailed,
+                Stopped::Replacing => Block::Replacing,
                 Stopped::GoneAtProvider => Block::GoneAtProvider,
                 // Who handed the key back, or was off the roster, presses again when they want one.
                 Stopped::Returned | Stopped::OffRoster => return None,
             }),
-            GrantState::Invited | GrantState::Minting { .. } | GrantState::Revoked | GrantState::Ended => None,
+            GrantState::Invited | GrantState::Revoked | GrantState::Ended => None,
         }
     }
 
@@ -164,7 +164,7 @@ impl<'a> Class<'a> {
         let is_used = |reading: &Reading| {
             reading.last_used_at.is_some() || reading.used.credits.total() + reading.used.byok.total() > Usd::ZERO
         };
-        let shown_at = grant.attempts.iter().filter_map(|attempt| attempt.shown_at).min();
+        let shown_at = grant.keys.iter().filter_map(|key| key.shown_at).min();
         let was_looked_at = shown_at.zip(self.listed_at).is_some_and(|(shown, looked)| shown < looked);
         was_looked_at && !readings.iter().any(is_used)
     }
@@ -187,7 +187,7 @@ impl FirstByName {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::grant::{Attempt, AttemptState, HoldKind, Pause};
+    use crate::domain::grant::{HoldKind, Key, Pause};
     use crate::domain::programme::role::Role;
     use crate::domain::testing::{a_grant, a_programme, at};
     use crate::domain::usage::days::KeyCounters;
@@ -208,13 +208,8 @@ mod tests {
         grant.person.name = Some(format!("Student {number:03}"));
         let hash: KeyHash = "ab".repeat(32).parse().unwrap();
         grant.state = GrantState::Live { key: hash.clone() };
-        let begun_at = at("2026-02-02T08:00:00Z");
-        grant.attempts = vec![Attempt {
-            state: AttemptState::Shown,
-            key: Some(hash),
-            shown_at: Some(begun_at),
-            ..Attempt::open(Epoch::new(1), "0123456789abcdef".parse().unwrap(), begun_at)
-        }];
+        let made_at = at("2026-02-02T08:00:00Z");
+        grant.keys = vec![Key { shown_at: Some(made_at), ..Key::made(Epoch::new(1), hash, made_at) }];
         grant
     }
 
@@ -278,7 +273,7 @@ mod tests {
     fn who_has_a_key_and_never_used_it_is_told_but_not_before_somebody_has_looked() {
         let fresh = |number, shown: &str| {
             let mut grant = claimed(number);
-            grant.attempts[0].shown_at = Some(shown.parse().unwrap());
+            grant.keys[0].shown_at = Some(shown.parse().unwrap());
             (grant, Vec::new())
         };
         let (user, idle) = (claimed(3), claimed(4));
@@ -316,7 +311,7 @@ mod tests {
         let class: Vec<(Grant, Vec<Reading>)> = [
             invited(1),
             with(invited(2), &pause),
-            stopped(3, Stopped::ReplacementFailed),
+            stopped(3, Stopped::Replacing),
             stopped(4, Stopped::Leaked),
             with(claimed(5), &|grant| grant.holds.unused = true),
             Grant { state: GrantState::Revoked, ..claimed(6) },
@@ -342,7 +337,7 @@ mod tests {
             (Block::Paused, vec![2]),
             (Block::Unused, vec![5]),
             (Block::Leaked, vec![4]),
-            (Block::ReplacementFailed, vec![3]),
+            (Block::Replacing, vec![3]),
         ];
         assert_eq!(blocked, expected);
         assert_eq!((ids(&found.unclaimed), found.unused.count), (vec![1], 0));

@@ -43,7 +43,7 @@ impl Story {
         self
     }
 
-    pub(super) fn begun(self, kind: KeyRequestKind) -> (Story, bursar_core::domain::grant::OpenAttempt) {
+    pub(super) fn begun(self, kind: KeyRequestKind) -> (Story, bursar_core::domain::grant::OpenClaim) {
         let request =
             KeyRequest { kind, epoch: self.view.grant.epoch, terms: self.view.programme.settings.terms_hash() };
         let (change, begun) = self.view.begin(request, Nonce::random(), self.now).unwrap();
@@ -52,7 +52,7 @@ impl Story {
 
     pub(super) fn shown(self) -> Story {
         let (story, begun) = self.begun(KeyRequestKind::Reveal);
-        let minted = MintedKey { key: key('a'), limit: Usd::from_dollars(20), guardrail: None };
+        let minted = MintedKey { hash: key('a'), limit: Usd::from_dollars(20), guardrail: None, expires_at: None };
         let change = story.view.record(&begun, &minted, story.now).unwrap();
         story.apply(&change)
     }
