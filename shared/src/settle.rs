@@ -105,8 +105,10 @@ impl Settler<'_> {
                 Ok(()) => done += 1,
                 Err(NotSettled::Table(error)) => return Err(error.into()),
                 Err(error) => {
-                    if let NotSettled::NotFound = error {
-                        self.table.act(self.now(at), |view, now| view.not_found(&call.key, now)).await?;
+                    // Whether the live key is gone is for the sync to judge, within its safety limit.
+                    let is_live = view.grant.live().is_some_and(|live| live.hash == call.key);
+                    if matches!(error, NotSettled::NotFound) && self.not_found(at, &call.key, !is_live, until).await? {
+                        continue;
                     }
                     let may_help = |error: &ProviderError| error.changed_nothing() || call.tell == Tell::Off;
                     let again = matches!(&error, NotSettled::Provider(error) if error.may_pass() && may_help(error));
@@ -212,6 +214,30 @@ impl Settler<'_> {
         self.table.act(self.now(at), |view, now| view.seen(&call.key, &shows, now)).await?;
         // The next listing may say what it used.
         if is_read { Ok(()) } else { Err(NotSettled::NotRead) }
+    }
+
+    /// Takes in that the provider answered that it does not know a key, and says whether it is gone: after a second such answer, if it may
+    /// end here, and if another key of the account is known, or none is but with the management key of before.
+    pub async fn not_found(
+        &self,
+        at: ActContext<'_>,
+        key: &KeyHash,
+        may_end: bool,
+        deadline: Deadline,
+    ) -> Result<bool, NotSettled> {
+        self.table.act(self.now(at), |view, now| view.not_found(key, now)).await?;
+        let Some(view) = self.table.view(at.programme, at.grant).await? else { return Ok(false) };
+        if !may_end || view.found_gone(key, self.clock.now()).is_err() {
+            return Ok(false);
+        }
+        let meta = self.table.meta(self.clock.now()).await?;
+        if let Some(account) = &meta.account
+            && !self.provider.may_believe_a_404(key, &meta.deployment, account, deadline).await?
+        {
+            return Ok(false);
+        }
+        self.table.act(self.now(at), |view, now| view.found_gone(key, now)).await?;
+        Ok(true)
     }
 
     /// Records what a key used that was shown, as an answer about it says. Returns whether it says it.

@@ -13,7 +13,7 @@ const ALL_PROMISED: &str = "All of the programme's budget is promised to other s
 pub(crate) fn begin(refused: &BeginRefused, term: &Term, now: Moment) -> AppError {
     let sentence = why_not(refused, term);
     let until = match refused {
-        BeginRefused::EnableUnderWay { until } => *until,
+        BeginRefused::EnableUnderWay { until } | BeginRefused::KeyMissing { until } => *until,
         BeginRefused::FailedOften { until } => *until,
         _ => return AppError::conflict(sentence),
     };
@@ -111,6 +111,11 @@ pub(crate) fn why_not(refused: &BeginRefused, term: &Term) -> String {
         BeginRefused::EnableUnderWay { .. } => {
             "Your old key was just being switched on, and OpenRouter has not confirmed that. Press again in a minute and a half.".to_owned()
         }
+        BeginRefused::KeyMissing { until } => format!(
+            "OpenRouter says that it does not know your old key. That may be a mistake, so it is asked again before a new one is made. No \
+             money was lost. You can go on from {}.",
+            at(*until)
+        ),
         BeginRefused::FailedOften { until } => {
             format!("The last attempts to make your key failed. You can try again from {}.", at(*until))
         }

@@ -103,9 +103,6 @@ fn state_after(runner: &Runner<'_>, listing: &Listing, run: &Conclusion, mut aft
     if run.is_complete {
         after.completed_at = began_at;
     }
-    if run.is_complete && run.books.as_ref().is_some_and(|books| books.is_matched) {
-        after.matched_at = began_at;
-    }
     // A partial recovery counts too: it proves that the table was restored.
     let recovered_at = began_at.filter(|_| notes.has_recovered);
     after.restored_at = after.restored_at.max(recovered_at.or(runner.baseline.restored_at));

@@ -21,8 +21,6 @@ pub(crate) struct Books {
     pub(crate) parts: Reconciled,
     /// The residual that admins were told last.
     pub(crate) told: Usd,
-    /// Whether there is no residual but the one told before.
-    pub(crate) is_matched: bool,
 }
 
 /// The account's credits; nothing where the provider does not say, which the report does.
@@ -60,13 +58,12 @@ pub(crate) async fn account(
     let Some((before, after)) = credits.filter(|_| can_tell) else { return Ok(None) };
     // Less than a micro-dollar for each key, those that are gone included.
     let tolerance = Usd::from_micros(i64::try_from(own.keys + foreign.keys).unwrap_or(i64::MAX));
-    let mut books = Books::of((before, after), own, foreign, &state, tolerance);
+    let mut books = Books::of((before, after), own, foreign, &state);
     let day = books.day(as_of, own, foreign, tolerance);
     table.put_later(&day, as_of, runner.end()).await?;
     if is_new(books.parts.residual, books.told, tolerance) && !is_patient {
         books.told = tell_of_the_residual(runner, books.parts.residual, tolerance, state.residual_told).await?;
     }
-    books.is_matched &= !is_patient;
     runner.journal.report(|report| report.residual = Some(books.parts.residual));
     Ok(Some(books))
 }
@@ -84,19 +81,12 @@ async fn tell_of_the_residual(runner: &Runner<'_>, residual: Usd, tolerance: Usd
 }
 
 impl Books {
-    fn of(
-        (before, after): (Credits, Credits),
-        own: &OwnUse,
-        foreign: &ForeignUse,
-        state: &SyncState,
-        tolerance: Usd,
-    ) -> Books {
+    fn of((before, after): (Credits, Credits), own: &OwnUse, foreign: &ForeignUse, state: &SyncState) -> Books {
         // Neither sum ever shrinks, but the later answer may come from an older state.
         let spent = AccountSpending { before: before.used, after: after.used.max(before.used) };
         let used = own.used.credits.total() + foreign.used.credits.total();
         let parts = Reconciled::of(spent, used, state.opening);
-        let is_matched = !is_new(parts.residual, state.residual_told, tolerance);
-        Books { bought: after.bought.max(before.bought), spent, parts, told: state.residual_told, is_matched }
+        Books { bought: after.bought.max(before.bought), spent, parts, told: state.residual_told }
     }
 
     fn day(&self, as_of: Moment, own: &OwnUse, foreign: &ForeignUse, tolerance: Usd) -> AccountDay {

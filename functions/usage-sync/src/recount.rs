@@ -177,7 +177,7 @@ impl ProgrammeSums {
         let mut used = DailyUse::default();
         for reading in readings {
             used.add(&reading.used);
-            let is_there = |key: &Key| key.gone.is_none() && key.unlisted_since.is_none();
+            let is_there = |key: &Key| key.gone.is_none() && !key.is_missing();
             if !grant.shown(reading.epoch).is_some_and(is_there) {
                 self.gone += reading.lifetime();
             }

@@ -133,11 +133,6 @@ async fn try_to(runner: &Runner<'_>, at: ActContext<'_>, finding: &Finding) -> R
         FindingKind::GiveBack => {
             table.act(at, View::give_back_reservation).await?;
         }
-        FindingKind::GiveBackRest => {
-            if let Some(matched_at) = runner.baseline.matched_at {
-                table.act(at, |view, _| view.give_back_rest(matched_at)).await?;
-            }
-        }
         FindingKind::LiveIsDisabled { key, .. } => look_again(runner, at, key, false).await?,
         FindingKind::NotListed { key, is_held, .. } => look_again(runner, at, key, *is_held).await?,
         FindingKind::Rule { last_used_at } => {
@@ -147,9 +142,6 @@ async fn try_to(runner: &Runner<'_>, at: ActContext<'_>, finding: &Finding) -> R
     }
     settle(runner, at).await
 }
-
-/// The least time between the two answers after which a missing key is gone.
-const SURELY_GONE: SignedDuration = SignedDuration::from_hours(1);
 
 /// Queries one key that was listed as disabled, or not at all. A grant that was written meanwhile overrides
 /// what was found. A stop that is held back only records that the key is missing.
@@ -161,16 +153,10 @@ async fn look_again(runner: &Runner<'_>, at: ActContext<'_>, key: &KeyHash, is_h
     let Some(found) = answered else {
         let is_over = view.grant.is_over();
         journal.report(|report| report.keys_missing += usize::from(!is_over));
-        let since = view.grant.key_with(key).and_then(|missing| missing.unlisted_since);
-        let is_sure = !is_held && since.is_some_and(|since| since + SURELY_GONE < at.now);
-        if is_sure && finds_another(runner, at).await? {
-            table.act(at, |view, now| view.found_gone(read, key, now)).await?;
+        if runner.settler().not_found(at, key, !is_held, at.deadline).await? {
             journal.problem(format!("the provider does not have the key {key} any more"));
-        } else {
-            table.act(at, |view, now| view.not_listed(key, now)).await?;
-            if !is_over {
-                journal.problem(format!("the provider does not find the key {key}; the next sync asks again"));
-            }
+        } else if !is_over {
+            journal.problem(format!("the provider does not find the key {key}; the next sync asks again"));
         }
         return Ok(());
     };
@@ -197,12 +183,6 @@ async fn take_in(runner: &Runner<'_>, at: ActContext<'_>, key: &KeyHash, seen: &
         runner.journal.problem(format!("the limit of the key {key} was {found} at the provider, and is set again"));
     }
     settle(runner, at).await
-}
-
-/// Whether the account still knows a key that the last complete sync listed, so that this 404 is not another account's.
-async fn finds_another(runner: &Runner<'_>, at: ActContext<'_>) -> Result<bool> {
-    let Some(account) = &runner.account else { return Ok(true) };
-    Ok(runner.provider.finds_one_of(account, at.deadline).await?)
 }
 
 /// Records the use of a key that was queried by itself.

@@ -58,8 +58,6 @@ pub(crate) struct Baseline {
     pub(crate) restored_at: Option<Moment>,
     /// When the newest cut through the books was made.
     pub(crate) cut_at: Option<Moment>,
-    /// When the last complete run began that found no residual but the one told.
-    pub(crate) matched_at: Option<Moment>,
 }
 
 impl<'a> Runner<'a> {
@@ -73,12 +71,11 @@ impl<'a> Runner<'a> {
             table.unreachable(began_at),
         )?;
         let is_copy = table.is_copy(&meta);
-        let SyncState { listed_at, restored_at, matched_at, .. } = state;
+        let SyncState { listed_at, restored_at, .. } = state;
         let baseline = Baseline {
             began_at,
             listed_at,
             restored_at: if is_copy { Some(began_at) } else { restored_at },
-            matched_at,
             cut_at: cut.first().map(|cut| cut.as_of),
         };
         Ok(Runner {

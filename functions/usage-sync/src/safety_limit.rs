@@ -114,7 +114,6 @@ fn held_keys(runner: &Runner<'_>, finding: &Finding) -> Vec<HeldKey> {
         | FindingKind::End
         | FindingKind::GiveBack
         | FindingKind::Due
-        | FindingKind::GiveBackRest
         | FindingKind::Rule { .. }
         | FindingKind::Purge { .. } => Vec::new(),
     }

@@ -122,8 +122,26 @@ impl Provider {
         })
     }
 
-    /// Whether a key that the last complete sync listed is found now, so that a 404 of another can be believed.
-    pub async fn finds_one_of(&self, account: &KnownAccount, deadline: Deadline) -> Result<bool, ProviderError> {
+    /// Whether a 404 of one of the account's keys can be believed: another is found, or none is left and the management key is that of
+    /// before.
+    pub async fn may_believe_a_404(
+        &self,
+        key: &KeyHash,
+        deployment: &DeploymentId,
+        account: &KnownAccount,
+        deadline: Deadline,
+    ) -> Result<bool, ProviderError> {
+        let mut others = account.clone();
+        others.listed.retain(|other| other != key);
+        if !others.listed.is_empty() {
+            return self.finds_one_of(&others, deadline).await;
+        }
+        let current = self.key(&GET_KEY, deadline, self.keys.current()).await?;
+        Ok(current.fingerprint(deployment) == account.management_key)
+    }
+
+    /// Whether a key that the last complete sync listed is found now.
+    async fn finds_one_of(&self, account: &KnownAccount, deadline: Deadline) -> Result<bool, ProviderError> {
         for hash in &account.listed {
             match self.get_key(hash, deadline).await {
                 Ok(Some(_)) => return Ok(true),

@@ -78,10 +78,9 @@ pub(super) fn live_is_ended_by_nobody_in_passing(step: &Step<'_>, wrong: &mut Ve
     let Some(before) = step.before else { return };
     for (id, old) in before.grants.iter().filter(|(_, old)| matches!(old.state, GrantState::Live { .. })) {
         let is_same = now.grants.get(id).is_some_and(|grant| grant.state == old.state);
-        // Another cap, of the grant or of its group, may leave less than a cent.
         let ends = |act: Act| {
-            matches!(act, Act::CapChanged | Act::Moved | Act::Released)
-                || matches!(act, Act::Begun | Act::Stopped | Act::Revoked | Act::Ended | Act::Recovered)
+            matches!(act, Act::Begun | Act::Stopped | Act::Revoked | Act::Ended)
+                || matches!(act, Act::ReservationGivenBack | Act::Recovered)
         };
         let mut new = now.entries_on(id).filter(|entry| !before.entries.contains(entry));
         if !is_same && !new.any(|entry| ends(entry.what.act)) {

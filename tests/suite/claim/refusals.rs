@@ -71,7 +71,7 @@ async fn each_answer_of_the_provider_has_its_words() {
         ("provider:*", Fault::RetryAfter(401, 60), 502, "did not end your old key", tell),
         (DISABLE, Fault::RetryAfter(404, 60), 502, "did not end your old key", later),
         (READ, Fault::RetryAfter(500, 60), 502, "did not end your old key and say what it had used", later),
-        (READ, Fault::RetryAfter(404, 60), 503, "does not know your old key", "Press again in ten minutes."),
+        (READ, Fault::RetryAfter(404, 60), 503, "does not know your old key", "You can go on from"),
     ]
     .into_iter()
     .enumerate()
@@ -101,4 +101,31 @@ async fn each_answer_of_the_provider_has_its_words() {
         student.submit(&my, &campus.my(again), &[]).await.expect(200).one("key");
     }
     campus.finish_faulted().await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_found_is_replaced_once_it_is_not_found_an_hour_later() {
+    let mut campus = class().await;
+    let ada = enrol(&mut campus, "ada").await;
+    campus.reveal(&ada).await;
+    campus.hours(2);
+    campus.provider().delete(&campus.key("ada").hash).unwrap();
+    let ada = campus.student("ada").await;
+    let page = campus.press(&ada, "replace").await.expect(503);
+    let wait = page.header("retry-after").map(str::to_owned);
+    assert!(page.alert().unwrap().contains("does not know your old key"), "{}", page.readable());
+    assert_eq!(wait.as_deref(), Some("3600"));
+    campus.minutes(59);
+    // Nothing is asked until then, and the page says so.
+    let ada = campus.student("ada").await;
+    let my = ada.get("/my").await;
+    assert!(
+        my.readable().contains("You can go on from 10 Nov 2026") && !my.offers(&campus.my("replace")),
+        "{}",
+        my.readable()
+    );
+    campus.minutes(1);
+    campus.press(&ada, "replace").await.expect(200).one("key");
+    campus.judged_after_sync().await;
+    campus.finish().await;
 }

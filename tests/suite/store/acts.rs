@@ -227,7 +227,7 @@ impl Act {
             Act::HandBack => rule!(|view, _| view.hand_back(epoch)),
             Act::Revoke => rule!(|view, _| view.revoke(&actor, why)),
             Act::End => rule!(|view, now| view.end(&Actor::Rule, now)),
-            Act::Recover => rule!(|view, now| view.found_gone(seen.grant.version, &seen.minted().hash, now)),
+            Act::Recover => rule!(|view, now| view.not_found(&seen.minted().hash, now)),
             Act::Disabled => {
                 rule!(|view, now| view.answered(&call(Tell::Off), now, now, now))
             }

@@ -79,7 +79,7 @@ async fn night(seed: u64, is_bad: bool) -> ([Vec<String>; 2], String) {
     failed.for_each(|made| told += &format!("\n{made}"));
     campus.finish_faulted().await;
     // A key that could not be asked for is known for no longer than before, even if it is gone; and nobody waits for one for ever.
-    let unread = [", unchanged_until: T", ", unread_since: T", ", rest_promised_since: T"];
+    let unread = [", unchanged_until: T", ", unread_since: T"];
     ([morning, next].map(|lines| unread.iter().fold(lines, |lines, mark| but_for(lines, mark, ""))), told)
 }
 

@@ -3,12 +3,11 @@
 
 use std::time::Duration;
 
-use bursar_core::domain::grant::{BETWEEN_LOOKS, Key, KeyCall, KeyGuardrail, MintedKey, OpenClaim, RecordRefused};
+use bursar_core::domain::grant::{Key, KeyCall, KeyGuardrail, MintedKey, OpenClaim, RecordRefused};
 use bursar_core::domain::programme::Byok;
 use bursar_core::domain::values::id::{DeploymentId, KeyName};
 use bursar_core::domain::values::key::PlaintextKey;
 use bursar_core::provider::keys::NewKey;
-use bursar_core::store::Meta;
 
 use crate::keys::requests::KeyForm;
 use crate::my::example::Example;
@@ -178,45 +177,27 @@ impl Claim<'_> {
     /// Step 2: disables the keys that were shown before, and reads those whose final reading is due. Returns the grant as it is then, if
     /// there were such. One that is gone has neither.
     async fn retire(&self, begun: &Begun) -> Result<Option<View>, AppError> {
-        let patience = self.at.deadline.earlier_by(ENOUGH_TO_MINT);
         let older = |of: &&Key| of.shown_at.is_some() && of.gone.is_none();
         let shown: Vec<&KeyHash> = begun.view.grant.keys.iter().filter(older).map(|of| &of.hash).collect();
         if shown.is_empty() {
             return Ok(None);
         }
         let ends = |call: &KeyCall| matches!(call.tell, Tell::Off | Tell::Read) && shown.contains(&&call.key);
+        let patience = self.at.deadline.earlier_by(ENOUGH_TO_MINT);
         let settled = self.site.settler().settle_until(self.at, patience, ends).await;
-        let is_missing = match settled {
-            Ok(_) => false,
-            Err(NotSettled::NotFound) => true,
-            Err(NotSettled::Provider(error)) => return Err(not_retired(&error)),
-            Err(NotSettled::Table(error)) => return Err(error.into()),
-            Err(NotSettled::NotRead) => return Err(not_read()),
-            Err(NotSettled::NoTime | NotSettled::NoGuardrail) => return Err(too_late()),
-            Err(NotSettled::InDoubt { until }) => {
-                return Err(self.begin_refused(&BeginRefused::EnableUnderWay { until }));
-            }
-        };
         let view = self.site.table.view(self.at.programme, self.at.grant).await?.ok_or_else(no_grant)?;
-        if is_missing {
-            for old in view.grant.keys.iter().filter(older).filter(|old| old.is_missing()) {
-                self.accept_missing_key(old, patience).await?;
+        match settled {
+            Ok(_) => Ok(Some(view)),
+            Err(NotSettled::NotFound) => {
+                let now = self.site.clock.now();
+                let until = view.grant.keys.iter().filter_map(|key| key.missing_until(now)).max().unwrap_or(now);
+                Err(self.begin_refused(&BeginRefused::KeyMissing { until }))
             }
-        }
-        Ok(Some(view))
-    }
-
-    /// Decides whether to go on although the provider says that an old key does not exist. That answer is
-    /// believed only after some minutes, of a key that is not new, and when another key of the account is
-    /// found. The recorded usage then stands, and the disable is told again.
-    async fn accept_missing_key(&self, old: &Key, patience: Deadline) -> Result<(), AppError> {
-        let meta = self.site.table.get(Meta::key_of()).await?;
-        let account = meta.and_then(|meta| meta.account).filter(|_| old.may_be_gone(self.site.clock.now()));
-        let Some(account) = account else { return Err(not_found()) };
-        match self.site.provider.finds_one_of(&account, patience).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(not_found()),
-            Err(error) => Err(not_retired(&error)),
+            Err(NotSettled::InDoubt { until }) => Err(self.begin_refused(&BeginRefused::EnableUnderWay { until })),
+            Err(NotSettled::Provider(error)) => Err(not_retired(&error)),
+            Err(NotSettled::Table(error)) => Err(error.into()),
+            Err(NotSettled::NotRead) => Err(not_read()),
+            Err(NotSettled::NoTime | NotSettled::NoGuardrail) => Err(too_late()),
         }
     }
 
@@ -349,16 +330,6 @@ fn not_retired(error: &ProviderError) -> AppError {
     let sentence = "OpenRouter did not end your old key and say what it had used, so no new one was made. No money was lost; that is \
                     done as soon as OpenRouter can be reached.";
     refusal::provider(error, sentence).because(format!("the old key was not retired: {}", error.trouble()))
-}
-
-/// The provider answered that the old key does not exist, which is not believed yet.
-fn not_found() -> AppError {
-    AppError::later(
-        "OpenRouter says that it does not know your old key. That may be a mistake, so it is asked again before a new one \
-         is made. No money was lost. Press again in ten minutes.",
-    )
-    .after(BETWEEN_LOOKS.unsigned_abs())
-    .because("the old key was not found")
 }
 
 fn not_read() -> AppError {

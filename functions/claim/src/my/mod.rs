@@ -163,6 +163,7 @@ impl Obstacle {
                 | Obstacle::Begin(
                     BeginRefused::ReplacementsUsedUp
                         | BeginRefused::FailedOften { .. }
+                        | BeginRefused::KeyMissing { .. }
                         | BeginRefused::NothingLeft { .. }
                 )
         )

@@ -120,7 +120,9 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
                     (false, _) => "paused, and still to be switched off",
                 },
                 None => "replaced or ended",
-                Some(KeyAbsence::Missing) => "not at OpenRouter any more",
+                Some(KeyAbsence::Missing) => {
+                    "not at OpenRouter any more; what it used since it was last read is in the account’s residual"
+                }
                 Some(KeyAbsence::Purged) => "deleted at OpenRouter",
             },
             spent: reading.map(|reading| reading.used.counted(basis.byok)).unwrap_or_default(),

@@ -201,10 +201,6 @@ fn of_the_grant(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
     if view.calls(now).iter().any(|call| call.due <= now && is_told(call)) {
         kinds.push(FindingKind::Due);
     }
-    let is_matched = |since: Moment| context.baseline.matched_at.is_some_and(|matched| since < matched);
-    if grant.keys.iter().filter_map(|key| key.rest_promised_since).any(is_matched) {
-        kinds.push(FindingKind::GiveBackRest);
-    }
     if view.give_back_reservation(now).is_ok() {
         kinds.push(FindingKind::GiveBack);
     }

@@ -190,8 +190,6 @@ pub(crate) enum FindingKind {
     GiveBack,
     /// What a key is to hold and the provider is to be told.
     Due,
-    /// The rest of a gone key, which the account's sums by now show to be unused, or told as a residual.
-    GiveBackRest,
     /// One of the programme's rules is due.
     Rule { last_used_at: Option<Moment> },
     /// A key that may be deleted at the provider.

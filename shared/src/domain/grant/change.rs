@@ -64,8 +64,6 @@ pub enum Mark {
     /// The provider does not know a key, which may be wrong.
     Missing,
     Gone,
-    /// What was left of a key that is gone is promised no longer.
-    RestGivenBack,
     /// A rule will end the key, of which the student is mailed.
     Announced,
 }

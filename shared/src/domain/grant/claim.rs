@@ -50,6 +50,10 @@ pub enum BeginRefused {
     EnableUnderWay {
         until: Moment,
     },
+    /// The provider answered that it does not know an older key. That may be wrong until this time, when it is asked again.
+    KeyMissing {
+        until: Moment,
+    },
     /// Too many claims in a row came to nothing; the next is accepted at this time.
     FailedOften {
         until: Moment,
@@ -147,6 +151,10 @@ impl View {
         }
         if let Some(until) = grant.failed_often_until().filter(|until| now < *until) {
             return Err(BeginRefused::FailedOften { until });
+        }
+        let old = grant.keys.iter().filter(|key| key.shown_at.is_some() && now >= key.made_at + GRACE);
+        if let Some(until) = old.filter_map(|key| key.missing_until(now)).max().filter(|until| now < *until) {
+            return Err(BeginRefused::KeyMissing { until });
         }
         // The key that is live now is retired as well once the claim has begun.
         if self.next_limit(now).is_none() {

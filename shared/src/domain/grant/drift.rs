@@ -4,8 +4,8 @@
 //! What the provider is found to say stops a grant only if its version is the one that was read before the provider was asked.
 //! What was found may be due to an act since.
 //!
-//! A key that is gone keeps what it was recorded to have used. The rest of its limit stays promised until the account's sums
-//! show that it was not used, or what was used of it was told as a residual.
+//! A key is gone once the provider has answered twice that it does not know it, an hour apart, and knows another of the account. It keeps
+//! what it was recorded to have used, and nothing else of it counts; what it used since is a part of the account's residual.
 //!
 //! After a restore of the table: the provider has keys of a grant that no claim here made. They are recorded as they are found;
 //! the newest that works becomes the live one. Which listed keys are of this kind is for the sync to see.
@@ -26,7 +26,36 @@ const ENDED_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// deleted key is live.
 const AFTER_A_RESTORE: SignedDuration = SignedDuration::from_hours(90 * 24);
 
+/// The least time between two answers that a key is not known before it is taken for gone.
+const BETWEEN_LOOKS: SignedDuration = SignedDuration::from_hours(1);
+/// So soon the provider may know a key that is new.
+const LAG: SignedDuration = SignedDuration::from_secs(10);
+
+impl Key {
+    /// Until when that the provider does not know it may be wrong. A replica may not know a new one yet.
+    pub fn missing_until(&self, now: Moment) -> Option<Moment> {
+        let since = self.missing_since.filter(|_| self.gone.is_none())?;
+        Some(if now < self.made_at + GRACE { now + LAG } else { since + BETWEEN_LOOKS })
+    }
+
+    pub fn is_missing(&self) -> bool {
+        self.missing_since.is_some() && self.gone.is_none()
+    }
+
+    /// Notes that the provider does not have the key, so nothing is told of it any more.
+    fn note_gone(&mut self, gone: KeyAbsence) {
+        (self.gone, self.missing_since) = (Some(gone), None);
+    }
+}
+
 impl View {
+    /// Marks that the provider answered that it does not know a key, which may be wrong. Returns `Unchanged` if that is marked.
+    pub fn not_found(&self, key: &KeyHash, now: Moment) -> Result<Change, Unchanged> {
+        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
+        change.key_not_gone(key).ok_or(Unchanged)?.missing_since.get_or_insert(now);
+        change.unless_same(self, Mark::Missing)
+    }
+
     /// Stops a grant whose key the provider reports as disabled although nothing here disables it. Returns `Unchanged` if that key is not
     /// the one in use, or a call of ours may have done it.
     pub fn found_disabled(&self, read: u64, key: &KeyHash, asked: Moment, now: Moment) -> Result<Change, Unchanged> {
@@ -48,39 +77,20 @@ impl View {
         if self.grant.version == read { Ok(()) } else { Err(Unchanged) }
     }
 
-    /// Marks a key that the provider does not have any more, and stops the grant if the key was live. Its
-    /// recorded use stands, and the rest of its limit stays reserved until the account's sums show that it
-    /// was not used. Returns `Unchanged` if the key is marked already, or not on record.
-    pub fn found_gone(&self, read: u64, key: &KeyHash, now: Moment) -> Result<Change, Unchanged> {
-        self.check_version(read)?;
+    /// Marks a key that the provider does not have any more, after a second answer that it does not, and stops the grant if the key was
+    /// live. Returns `Unchanged` if the key is marked already, not on record, or may still be there.
+    pub fn found_gone(&self, key: &KeyHash, now: Moment) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         let gone = change.key_not_gone(key).ok_or(Unchanged)?;
-        let may_have_used = gone.may_still_spend();
+        if gone.missing_until(now).is_none_or(|until| now < until) {
+            return Err(Unchanged);
+        }
         gone.note_gone(KeyAbsence::Missing);
-        gone.rest_promised_since = may_have_used.then_some(now);
         if self.grant.live().is_none_or(|live| live.hash != *key) {
             return Ok(change.marked(Mark::Gone));
         }
         change.grant.state = GrantState::Stopped { why: Stopped::GoneAtProvider };
         Ok(change.audited(Act::Stopped, &self.grant, Some(Stopped::GoneAtProvider.as_str().to_owned())))
-    }
-
-    /// Marks a key that neither a listing nor a query for it found. Returns `Unchanged` if it is marked already.
-    pub fn not_listed(&self, key: &KeyHash, now: Moment) -> Result<Change, Unchanged> {
-        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
-        let missing = change.key_not_gone(key).filter(|missing| missing.unlisted_since.is_none());
-        missing.ok_or(Unchanged)?.unlisted_since = Some(now);
-        Ok(change.marked(Mark::Missing))
-    }
-
-    /// Promises what was left of the limits of keys that are gone no longer, after a complete run found no
-    /// residual but the one told. Returns `Unchanged` if nothing of that kind is reserved.
-    pub fn give_back_rest(&self, matched_at: Moment) -> Result<Change, Unchanged> {
-        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
-        for gone in &mut change.grant.keys {
-            gone.rest_promised_since = gone.rest_promised_since.filter(|since| *since >= matched_at);
-        }
-        (change.grant.keys != self.grant.keys).then(|| change.marked(Mark::RestGivenBack)).ok_or(Unchanged)
     }
 
     /// Marks a key that was deleted at the provider because it was of no further use. Returns `Unchanged` if

@@ -27,7 +27,7 @@ pub use hold::{ChangeRefused, Hold, HoldKind, Holds, Pause};
 pub use lifecycle::{AnnouncedEnd, NoticeDelivery, Rule};
 pub use more::{MORE_REQUEST_LASTS, MoreListing, MoreRefused, MoreRequest};
 pub use reservation::{DROPPED_KEPT, EditEffect, Reservation};
-pub use settle::{BETWEEN_LOOKS, Backoff, FinalReading, KeyCall, ListedLimit, SeenKey, Tell, Urgency};
+pub use settle::{Backoff, FinalReading, KeyCall, ListedLimit, SeenKey, Tell, Urgency};
 pub use spending::{CapUse, Spending, wanted_limit};
 pub use wanted::NextGuardrail;
 
@@ -188,12 +188,8 @@ pub struct Key {
     pub announced: BTreeMap<Notice, AnnouncedEnd>,
     /// What is still to be read of a key that was shown and is off, or is to be.
     pub final_reading: Option<FinalReading>,
+    /// When the provider first answered that it does not know the key, unless it knew it since.
     pub missing_since: Option<Moment>,
-    /// When a listing lacked the key and the provider did not find it, unless it was found since.
-    pub unlisted_since: Option<Moment>,
-    /// For a key that is gone: the time since which the rest of its limit stays reserved. It does until the
-    /// account's sums show that it was not used.
-    pub rest_promised_since: Option<Moment>,
     /// The reason that the provider does not have the key any more; it is not asked for this key again.
     pub gone: Option<KeyAbsence>,
 }
@@ -308,8 +304,6 @@ impl Key {
             announced: BTreeMap::new(),
             final_reading: None,
             missing_since: None,
-            unlisted_since: None,
-            rest_promised_since: None,
             gone: None,
         }
     }

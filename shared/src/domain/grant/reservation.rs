@@ -10,8 +10,7 @@
 //! No act gives anything back: the next count of the whole budget, which the nightly sync makes, frees what is not needed any more. So
 //! revoking, ending, handing back, disuse, a drop after its week and a lower cap all free it overnight.
 //!
-//! The rest of the limit of a key that is gone stays promised until a complete run finds no residual but the one that admins were
-//! told.
+//! Of a key that is gone the recorded use counts and nothing else.
 
 use super::*;
 
@@ -80,12 +79,8 @@ impl View {
 impl Key {
     /// Whether the key may have use that no reading shows: it was shown, and may be on, or was not read for the last time.
     pub(super) fn may_still_spend(&self) -> bool {
-        self.shown_at.is_some()
-            && match self.gone {
-                Some(KeyAbsence::Purged) => false,
-                Some(KeyAbsence::Missing) => self.rest_promised_since.is_some(),
-                None => self.on.may_be(&true) || self.final_reading.is_some(),
-            }
+        let may_have_more = self.on.may_be(&true) || self.final_reading.is_some();
+        self.shown_at.is_some() && self.gone.is_none() && may_have_more
     }
 }
 

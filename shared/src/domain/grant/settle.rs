@@ -6,12 +6,9 @@
 //!
 //! A value is noted before it is sent, so whatever becomes of the call, what the key may hold is on record.
 //!
-//! That the provider does not know a key may be wrong, so it is told again later. Only the sync writes that a key is gone.
+//! That the provider does not know a key may be wrong, so it is asked again an hour later ([`drift`](super::drift)).
 
 use super::*;
-
-/// The least time between two answers that the key is not known before it is taken for gone.
-pub const BETWEEN_LOOKS: SignedDuration = SignedDuration::from_mins(10);
 
 /// A call that the provider is to get for one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,23 +103,6 @@ impl Key {
         if self.final_reading == Some(FinalReading::OnceOff) {
             self.final_reading = Some(FinalReading::Due(now + SETTLING));
         }
-    }
-
-    /// Notes that the provider does not have the key, so nothing is told of it any more.
-    pub(super) fn note_gone(&mut self, gone: KeyAbsence) {
-        self.gone = Some(gone);
-        (self.missing_since, self.unlisted_since) = (None, None);
-    }
-
-    /// Whether an answer that the key is not known may be believed by now. For a key that is not new, only a
-    /// second answer is.
-    pub fn may_be_gone(&self, now: Moment) -> bool {
-        let is_old = now >= self.made_at + GRACE;
-        is_old && self.missing_since.is_some_and(|since| now >= since + BETWEEN_LOOKS)
-    }
-
-    pub fn is_missing(&self) -> bool {
-        self.missing_since.is_some() && self.gone.is_none()
     }
 
     /// The largest limit that the provider may hold.
@@ -244,13 +224,6 @@ impl View {
         Ok(change.marked(Mark::PutOff))
     }
 
-    /// Marks that the provider answered that it does not know a key, which may be wrong. Returns `Unchanged` if that is marked.
-    pub fn not_found(&self, key: &KeyHash, now: Moment) -> Result<Change, Unchanged> {
-        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
-        change.key_not_gone(key).ok_or(Unchanged)?.missing_since.get_or_insert(now);
-        change.unless_same(self, Mark::Missing)
-    }
-
     /// Has the grant looked at, since what it is to be may be other by now. Returns `Unchanged` if nothing follows from that.
     pub fn look_again(&self, now: Moment) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
@@ -264,9 +237,9 @@ impl View {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         let asked = shows.asked;
         let of = change.key_mut(key).ok_or(Unchanged)?;
-        (of.unlisted_since, of.missing_since) = (None, None);
+        of.missing_since = None;
         if shows.enabled {
-            (of.gone, of.rest_promised_since) = (None, None);
+            of.gone = None;
         }
         if shows.enabled || of.on.may_be(&false) {
             of.on.told(&shows.enabled, asked, None, now);

@@ -110,7 +110,12 @@ async fn a_key_that_finds_none_is_of_another_account_and_only_the_providers_own_
     let error = provider.check_account(&deployment(), Some(&known_by(OLD, &[1, 2])), soon()).await.unwrap_err();
     assert_eq!(server.seen().len(), 2);
     assert_eq!(error.refusal(), Some(Cause::AnotherAccount { management_key: fingerprint(MANAGEMENT_KEY) }));
-    assert!(!provider.finds_one_of(&known_by(MANAGEMENT_KEY, &[1]), soon()).await.unwrap());
+    for (known, listed, may) in [(OLD, &[1][..], false), (MANAGEMENT_KEY, &[1], true), (MANAGEMENT_KEY, &[1, 2], false)]
+    {
+        let account = known_by(known, listed);
+        let believed = provider.may_believe_a_404(&hash(1), &deployment(), &account, soon()).await;
+        assert_eq!(believed.unwrap(), may, "{listed:?}");
+    }
 
     for (status, body, expected) in [
         (404, "<html>no such page</html>", "later"),

@@ -23,9 +23,6 @@ pub struct SyncState {
     /// The account's spending beyond all known keys at the first complete run.
     pub opening: Option<Opening>,
     pub residual_told: Usd,
-    /// When the last complete run began that found no residual but the one told. What was left on keys that
-    /// are gone by then is free.
-    pub matched_at: Option<Moment>,
     /// When a restored table was last recovered; keys are not deleted for some time after it.
     pub restored_at: Option<Moment>,
     /// Keys that bear a grant's name where there is no such grant.

@@ -48,10 +48,17 @@ fn a_key_found_disabled_stops_its_grant_but_not_where_a_call_of_ours_may_have_do
 }
 
 #[test]
-fn of_a_key_that_is_gone_nothing_is_ordered_and_a_grant_that_was_live_with_it_is_stopped() {
+fn of_a_key_that_is_gone_nothing_is_asked_and_a_grant_that_was_live_with_it_is_stopped() {
     let mut story = Story::live();
     story.after(1.hour()).shown(KeyRequestKind::Replace, 'b');
-    let gone = |story: &Story, key| story.view.found_gone(story.view.grant.version, &hash(key), story.now);
+    let gone = |story: &Story, key| story.view.found_gone(&hash(key), story.now);
+    assert_eq!(gone(&story, 'a'), Err(Unchanged), "the provider knows it");
+    story.after(1.hour());
+    for key in ['a', 'b'] {
+        story.apply(story.view.not_found(&hash(key), story.now).unwrap());
+    }
+    assert_eq!(gone(story.after(59.minutes()), 'a'), Err(Unchanged), "one answer may be wrong");
+    story.after(1.minute());
     let change = gone(&story, 'a').unwrap();
     assert_eq!((&change.grant.state, change.audit()), (&story.view.grant.state, None), "a retired key is only marked");
     story.apply(change);
@@ -123,8 +130,7 @@ fn keys_of_revoked_grants_may_go_two_days_after_their_last_reading_and_those_of_
     assert!(!may(&story, Some(story.now - days(89))) && may(&story, Some(story.now - days(90))));
     story.apply(story.view.purged(&hash('a')).unwrap());
     assert_eq!((key(&story, 1).gone, may(&story, None)), (Some(KeyAbsence::Purged), false));
-    let gone = story.view.found_gone(story.view.grant.version, &hash('a'), story.now);
-    assert_eq!(gone, Err(Unchanged), "purged, not missing");
+    assert_eq!(story.view.not_found(&hash('a'), story.now), Err(Unchanged), "purged, not missing");
 
     let mut ended = Story::live();
     ended.now = ended.view.programme.settings.term.ends_at();

@@ -184,14 +184,13 @@ fn a_key_that_was_handed_back_gives_its_reservation_back_and_another_takes_it_an
 }
 
 #[test]
-fn of_a_key_that_is_gone_the_rest_of_its_limit_stays_promised_until_a_later_run_finds_no_new_residual() {
+fn of_a_key_that_is_gone_what_it_is_recorded_to_have_used_counts_and_nothing_else() {
     let mut story = Story::claimed();
-    story.revoked();
-    story.apply(story.view.found_gone(story.view.grant.version, &hash('a'), story.now).unwrap()).now += 24.hours();
+    story.revoked().reading(1, 3_000_000).after(1.hour());
+    story.apply(story.view.not_found(&hash('a'), story.now).unwrap()).after(1.hour());
     assert_eq!(story.counted().view.budget.reserved, dollars(20));
-    assert_eq!(story.view.give_back_rest(story.now - 25.hours()), Err(Unchanged), "that was before");
-    let change = story.view.give_back_rest(story.now - 1.hour()).unwrap();
-    assert_eq!(story.apply(change).counted().view.budget.reserved, Usd::ZERO);
+    story.apply(story.view.found_gone(&hash('a'), story.now).unwrap());
+    assert_eq!(story.counted().view.budget.reserved, dollars(3));
 }
 
 /// A grant with a reservation and a live key, somewhere in a term of a hundred days.

@@ -62,15 +62,26 @@ fn a_key_that_is_not_found_is_believed_to_be_gone_by_nobody_at_once() {
     let first = story.now;
     story.apply(not_found(&story).unwrap());
     assert_eq!(story.due(1), [Tell::Off], "it is told again");
-    assert!(!key(&story, 1).may_be_gone(first + BETWEEN_LOOKS - 1.second()));
-    assert!(key(&story, 1).may_be_gone(first + BETWEEN_LOOKS));
+    assert_eq!(key(&story, 1).missing_until(story.now), Some(first + 1.hour()));
     assert_eq!(not_found(story.after(1.hour())), Err(Unchanged));
     story.disabled(1);
     assert_eq!(key(&story, 1).missing_since, None, "it was there after all");
 
     let mut young = Story::live();
-    young.apply(not_found(&young).unwrap()).now += BETWEEN_LOOKS;
-    assert!(!key(&young, 1).may_be_gone(young.now), "a replica may not know it yet");
+    young.apply(not_found(&young).unwrap());
+    assert_eq!(
+        key(&young, 1).missing_until(young.now),
+        Some(young.now + 10.seconds()),
+        "a replica may not know it yet"
+    );
+    assert!(young.press(KeyRequestKind::Replace).is_ok());
+
+    let mut replaced = live();
+    replaced.apply(not_found(&replaced).unwrap());
+    let until = replaced.now + 1.hour();
+    assert_eq!(replaced.refused(KeyRequestKind::Replace), BeginRefused::KeyMissing { until });
+    replaced.now = until;
+    assert!(replaced.press(KeyRequestKind::Replace).is_ok(), "it is asked again");
 }
 
 #[test]

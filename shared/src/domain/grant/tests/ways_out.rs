@@ -88,7 +88,9 @@ impl Story {
             }
             Happens::Gone => {
                 let (_, key) = live?;
-                self.done(view.found_gone(view.grant.version, &key, now))
+                self.done(view.not_found(&key, now))?;
+                self.now += 2.hours();
+                self.done(self.view.found_gone(&key, self.now))
             }
             Happens::HalfResumed => {
                 self.done(view.hold(HoldKind::Paused, &faculty(), None, now))?;
@@ -139,11 +141,14 @@ impl Story {
         let Ok((change, begun)) = self.press(kind(self)) else { return false };
         let before = self.clone();
         self.apply(change);
-        // A single not-found answer is not believed at once.
-        let is_missing = |of: &Key| of.is_missing() && !of.may_be_gone(self.now) && !of.on.is(&false);
-        if self.view.grant.keys.iter().any(is_missing) {
-            *self = before;
-            return false;
+        // A second answer that a key is not known is believed.
+        let missing: Vec<KeyHash> =
+            self.view.grant.keys.iter().filter(|of| of.is_missing()).map(|of| of.hash.clone()).collect();
+        for key in missing {
+            if self.done(self.view.found_gone(&key, self.now)).is_none() {
+                *self = before;
+                return false;
+            }
         }
         self.settled(|call| call.tell == Tell::Off);
         let Some(limit) = self.view.next_limit(self.now) else { return false };
