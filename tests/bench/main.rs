@@ -1,8 +1,10 @@
-//! `cargo xtask bench`: what a sync of so many keys, the console's answers over so many grants, and a roster of so many rows take: wall clock, processor, memory and calls. The stand-ins run in this process, and what is measured in one of its own, so that
+//! `cargo xtask bench`: what a sync of so many keys, the console's answers over so many grants, a roster of so many rows, and a burst of
+//! claims take: wall clock, processor, memory and calls. The stand-ins run in this process, and what is measured in one of its own, so that
 //! processor time and memory are its alone.
 
 #![expect(clippy::print_stdout, reason = "its figures are its output")]
 
+mod claims;
 mod client;
 mod desk;
 mod seed;
@@ -45,6 +47,13 @@ fn run() -> Result<()> {
         ["as-product", "console", "roster", cookie, csrf, programme, rows] => {
             as_in_lambda(client::apply_a_roster(cookie, csrf, programme, rows.parse()?))
         }
+        ["as-product", "claim", programme, seconds, students] => {
+            as_in_lambda(client::claim_at_once(programme, seconds.parse()?, students))
+        }
+        ["claims", ref counts @ ..] => {
+            let count = counts.first().map_or(Ok(500), |count| count.parse())?;
+            tokio::runtime::Runtime::new()?.block_on(claims::claims(count))
+        }
         ["roster", rows] => tokio::runtime::Runtime::new()?.block_on(desk::roster(rows)),
         ["sync", ref keys @ ..] => {
             tokio::runtime::Runtime::new()?.block_on(sync(&sizes(keys, [1_000, 10_000, 50_000])?))
@@ -53,7 +62,7 @@ fn run() -> Result<()> {
         ["desk", ref grants @ ..] => {
             tokio::runtime::Runtime::new()?.block_on(desk::desk(&sizes(grants, [200, 5_000, 50_000])?))
         }
-        _ => bail!("sync [KEYS…], paced KEYS A_SECOND, desk [GRANTS…], or roster ROWS"),
+        _ => bail!("sync [KEYS…], paced KEYS A_SECOND, desk [GRANTS…], roster ROWS, or claims [COUNT]"),
     }
 }
 

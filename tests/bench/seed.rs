@@ -9,7 +9,7 @@ use bursar_core::domain::held::Held;
 use bursar_core::domain::programme::{Budget, Programme, Settings};
 use bursar_core::domain::usage::days::Days;
 use bursar_core::domain::usage::reading::DailyUse;
-use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
 use bursar_core::domain::values::id::{DeploymentId, Epoch, GrantId, KeyName, Nonce, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
@@ -106,4 +106,29 @@ fn one(
         ..Grant::invited(programme, id, person, Some(format!("section-{}", number % 4)))
     })?);
     Ok(SeededKey { hash: made.hash, name })
+}
+
+/// A programme without people, with money for so many.
+pub(crate) fn programme(id: &str, students: usize, now: Moment) -> Result<Vec<Item>> {
+    let (id, today) = (ProgrammeId::of_name(id), utc_date(now));
+    let term = Term::new(today - 5.days(), today + 60.days(), "Europe/Berlin")?;
+    let budget = Budget::new(id.clone(), Usd::from_dollars(CAP * i32::try_from(students)?));
+    let settings = Settings::new(id.as_str(), term, Usd::from_dollars(CAP));
+    Ok(vec![to_item(&Programme::new(id, settings))?, to_item(&budget)?])
+}
+
+/// Somebody new on its roster, by their address.
+pub(crate) fn invited(items: &mut Vec<Item>, programme: &str, number: usize, now: Moment) -> Result<MatchedAddress> {
+    let (programme, id) = (ProgrammeId::of_name(programme), GrantId::random());
+    let address = EmailAddress::parse(&format!("claims-{number}@students.example.edu"))?;
+    let matched = address.matched().clone();
+    let person = Person { address, name: None, roster_id: None };
+    items.push(to_item(&Enrolment {
+        address: matched.clone(),
+        programme: programme.clone(),
+        grant: id.clone(),
+        at: now,
+    })?);
+    items.push(to_item(&Grant::invited(programme, id, person, None))?);
+    Ok(matched)
 }

@@ -1,6 +1,7 @@
 //! The stand-ins: engine, provider and secrets, seeded with an account of a given number of keys.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,7 +13,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use bursar_core::clock::Clock;
+use bursar_core::clock::{Clock, Moment};
 use bursar_core::domain::sign_in::Session;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::domain::values::id::{DeploymentId, PersonId};
@@ -51,6 +52,7 @@ pub(crate) struct World {
     pub(crate) cookie: String,
     pub(crate) csrf: String,
     pace: Arc<Pace>,
+    in_flight: Arc<InFlight>,
     turn: usize,
     runs: AtomicU64,
     /// Where AWS and the provider are asked.
@@ -75,6 +77,13 @@ impl Pace {
         }
         pause(&self.latency_ms).await;
     }
+}
+
+/// The items of transactions in flight, and how long each is.
+#[derive(Default)]
+struct InFlight {
+    lasts_ms: AtomicU64,
+    items: Mutex<HashSet<String>>,
 }
 
 /// What the calls so far consumed, while that is counted.
@@ -108,9 +117,12 @@ impl World {
             }
         });
         let asked = provider.router().layer(late);
-        let (gate, units) = (Gate::default(), Units::default());
+        let (gate, units, in_flight) = (Gate::default(), Units::default(), Arc::<InFlight>::default());
         let services = Services {
-            table: engine.router().layer(middleware::from_fn_with_state(units.clone(), weighed)),
+            table: engine
+                .router()
+                .layer(middleware::from_fn_with_state(units.clone(), weighed))
+                .layer(middleware::from_fn_with_state(in_flight.clone(), refused_where_they_meet)),
             mail: Router::new(),
             secrets: secrets.router(),
             secrets_of_others: secrets.router(),
@@ -132,6 +144,7 @@ impl World {
             cookie: format!("bursar={}", token.reveal()),
             csrf: token.csrf().reveal().to_owned(),
             pace,
+            in_flight,
             turn: 0,
             runs: AtomicU64::new(1),
             origins,
@@ -147,6 +160,26 @@ impl World {
     /// Has the provider give each answer so long after the one before.
     pub(crate) fn answer_apart(&self, apart: Duration) {
         self.pace.apart_ms.store(u64::try_from(apart.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Has each transaction be in flight for this, in which another at one of its items is refused.
+    pub(crate) fn hold_transactions(&self, milliseconds: u64) {
+        self.in_flight.lasts_ms.store(milliseconds, Ordering::Relaxed);
+    }
+
+    /// Puts so many signed-in students on the roster of a new programme; returns the file of their cookies and tokens.
+    pub(crate) async fn invite(&self, programme: &str, count: usize, now: Moment) -> Result<PathBuf> {
+        let (mut items, mut lines) = (seed::programme(programme, count, now)?, String::new());
+        for number in 0..count {
+            let token = SessionToken::generate();
+            let person = seed::invited(&mut items, programme, number, now)?;
+            items.push(to_item(&Session::begun(token.hash(), person, None, now))?);
+            lines += &format!("bursar={} {}\n", token.reveal(), token.csrf().reveal());
+        }
+        self.engine.fill(items).await?;
+        let file = self._folder.path().join("students");
+        std::fs::write(&file, lines)?;
+        Ok(file)
     }
 
     /// Increases the use of this percentage of keys, different ones each time; returns how many.
@@ -255,4 +288,40 @@ async fn weighed(State(units): State<Units>, request: Request, next: Next) -> Re
         *(if writes { &mut units.write_units } else { &mut units.read_units }) += consumed;
     }
     Response::from_parts(parts, Body::from(body))
+}
+
+/// Refuses transactions that meet in flight at an item, as DynamoDB does.
+async fn refused_where_they_meet(State(in_flight): State<Arc<InFlight>>, request: Request, next: Next) -> Response {
+    let lasts = Duration::from_millis(in_flight.lasts_ms.load(Ordering::Relaxed));
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let again = Request::from_parts(parts, Body::from(body));
+    let Some(writes) = asked["TransactItems"].as_array().filter(|_| !lasts.is_zero()) else {
+        return next.run(again).await;
+    };
+    let item = |write: &Value| {
+        let of = write.as_object().and_then(|write| write.values().next()).map(|of| [&of["Key"], &of["Item"]]);
+        let key = of.and_then(|of| of.into_iter().find(|key| key.is_object())).unwrap_or(&Value::Null);
+        format!("{} {}", key["pk"], key["sk"])
+    };
+    let items: Vec<String> = writes.iter().map(item).collect();
+    {
+        let mut held = lock(&in_flight.items);
+        if items.iter().any(|item| held.contains(item)) {
+            let reasons: Vec<Value> = items
+                .iter()
+                .map(|item| json!({"Code": if held.contains(item) { "TransactionConflict" } else { "None" }}))
+                .collect();
+            let kind = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
+            let said = json!({"__type": kind, "Message": "Transaction cancelled", "CancellationReasons": reasons});
+            let refused = Response::builder().status(400).header("content-type", "application/x-amz-json-1.0");
+            return refused.body(Body::from(said.to_string())).unwrap_or_default();
+        }
+        held.extend(items.iter().cloned());
+    }
+    tokio::time::sleep(lasts).await;
+    let answer = next.run(again).await;
+    lock(&in_flight.items).retain(|item| !items.contains(item));
+    answer
 }
