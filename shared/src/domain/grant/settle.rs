@@ -1,12 +1,12 @@
 //! What the provider is still to be told of a grant's keys, or asked. None of it is stored: it follows from what each key is to be
-//! ([`wanted`](super::wanted)) and what the provider may hold of it ([`Held`](crate::domain::held::Held)). Who tells it is
+//! ([`wanted`]) and what the provider may hold of it ([`Held`]). Who tells it is
 //! [`crate::settle`], on behalf of the request that changed something, the work of each minute, and the sync.
 //!
 //! Disables go first, then limits and guardrails, and a key is enabled only once these are confirmed. What failed is due later.
 //!
 //! A value is noted before it is sent, so whatever becomes of the call, what the key may hold is on record.
 //!
-//! That the provider does not know a key may be wrong, so it is asked again an hour later ([`drift`](super::drift)).
+//! That the provider does not know a key may be wrong, so it is asked again an hour later ([`drift`]).
 
 use super::*;
 
