@@ -87,7 +87,8 @@ def a_killed_claim(stack, provider):
     assert status >= 500 and provider.killed, (status, provider.killed)
     [orphan] = set(provider.keys()) - set(before)
     assert not provider.keys()[orphan]["disabled"], "the key that was made is enabled"
-    stack.age_attempts()
+    provider.made_long_ago.add(orphan)
+    stack.end_leases()
     report = stack.invoke("UsageSync", {})
     assert report["complete"] and report["orphans_disabled"] == 1, report
     assert provider.keys()[orphan]["disabled"], "the key that nobody was shown still works"
@@ -162,14 +163,12 @@ class Stack:
         """The newest mail with this text to an address, when so many have come."""
         return self.until(f"{number} mails {about!r} for {to}", lambda: len(found := self.mails(to, about)) >= number and found[-1])
 
-    def age_attempts(self):
-        """Lets two hours pass for open attempts, since the clock of these functions is the machine's."""
+    def end_leases(self):
+        """Lets the minute of claims that died pass, since the clock of these functions is the machine's."""
         dynamodb, table = self.aws("dynamodb"), self.names["Table"]
         for item in dynamodb.scan(TableName=table)["Items"]:
-            if item["kind"]["S"] == "grant" and "minting" in json.dumps(item["state"]):
-                for attempt in item["attempts"]["L"]:
-                    begun = attempt["M"]["begun_at"]
-                    begun["N"] = str(int(begun["N"]) - 2 * 60 * 60 * 1000)
+            if "M" in item.get("lease", {}):
+                item["lease"]["M"]["until"]["N"] = "0"
                 dynamodb.put_item(TableName=table, Item=item)
 
     def until(self, what, ready):
@@ -242,10 +241,11 @@ def attribute(tag, name):
 
 
 class Provider:
-    """The provider simulator, behind a server that can kill whoever makes a key."""
+    """The provider simulator, behind a server that can kill whoever makes a key, and tells of some that they are old."""
 
     def __init__(self, url, management_key):
         self.to, self.management_key, self.victim, self.killed = url, management_key, None, None
+        self.made_long_ago = set()
         outer = self
 
         class Forward(BaseHTTPRequestHandler):
@@ -276,6 +276,8 @@ class Provider:
             self.killed, self.victim = kill(self.victim), None
             asked.close_connection = True
             return
+        if asked.command == "GET" and asked.path.startswith("/keys?"):
+            text = self.aged(text)
         asked.send_response(answer.status)
         for name in ("Content-Type", "Retry-After", "Date"):
             if answer.headers.get(name):
@@ -283,6 +285,14 @@ class Provider:
         asked.send_header("Content-Length", str(len(text)))
         asked.end_headers()
         asked.wfile.write(text)
+
+    def aged(self, text):
+        """A page of keys, of which some were made two hours ago."""
+        page = json.loads(text)
+        for key in page.get("data", []):
+            if key["hash"] in self.made_long_ago:
+                key["created_at"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 2 * 60 * 60))
+        return json.dumps(page).encode()
 
     def ask(self, path, key, body=None):
         headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
