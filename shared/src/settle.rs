@@ -4,7 +4,7 @@
 
 use jiff::SignedDuration;
 
-use crate::domain::grant::{KeyCall, Reading, Tell};
+use crate::domain::grant::{Answered, KeyCall, Reading, Tell};
 use crate::domain::programme::Byok;
 use crate::domain::programme::guardrail::{Guardrail, MadeGuardrail, RulesRefusal};
 use crate::domain::programme::rules::Rules;
@@ -152,8 +152,9 @@ impl Settler<'_> {
                 if let Some(found) = found {
                     is_read = self.note_use(at, view, &call.key, (sent, &found)).await?;
                 }
-                self.table.act(self.now(at), |view, now| view.answered(call, noted, sent, now)).await?;
-                if is_read || call.tell != Tell::Off { Ok(()) } else { Err(NotSettled::NotRead) }
+                let answer = Answered { noted, sent, is_read };
+                self.table.act(self.now(at), |view, now| view.answered(call, answer, now)).await?;
+                Ok(())
             }
             Err(error) => {
                 let changed_nothing = match &error {
@@ -236,8 +237,7 @@ impl Settler<'_> {
         {
             return Ok(false);
         }
-        self.table.act(self.now(at), |view, now| view.found_gone(key, now)).await?;
-        Ok(true)
+        Ok(matches!(self.table.act(self.now(at), |view, now| view.found_gone(key, now)).await?, ActOutcome::Done(_)))
     }
 
     /// Records what a key used that was shown, as an answer about it says. Returns whether it says it.

@@ -129,3 +129,21 @@ async fn a_key_that_is_not_found_is_replaced_once_it_is_not_found_an_hour_later(
     campus.judged_after_sync().await;
     campus.finish().await;
 }
+
+#[tokio::test]
+async fn no_other_key_is_made_before_it_is_known_what_the_old_one_used() {
+    let mut campus = class().await;
+    let ada = enrol(&mut campus, "ada").await;
+    campus.reveal(&ada).await;
+    campus.spend("ada", "5");
+    campus.provider().set_quirks(|quirks| quirks.absent_fields = vec!["usage"]);
+    for _ in 0..2 {
+        let page = campus.press(&ada, "replace").await.expect(503);
+        assert!(page.alert().unwrap().contains("did not say what it had used"), "{}", page.readable());
+        campus.minutes(2);
+    }
+    campus.provider().set_quirks(|quirks| quirks.absent_fields.clear());
+    campus.press(&ada, "replace").await.expect(200).one("key");
+    assert_eq!(campus.key("ada").limit.unwrap().to_string(), "15");
+    campus.finish().await;
+}

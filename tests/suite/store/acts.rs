@@ -3,7 +3,7 @@
 use bursar_core::clock::Moment;
 use bursar_core::domain::audit::{Act as Entry, Actor, AuditDetail};
 use bursar_core::domain::grant::{
-    Grant, HoldKind, KeyCall, KeyRequest, KeyRequestKind, MintedKey, OpenClaim, Person, Stopped, Tell,
+    Answered, Grant, HoldKind, KeyCall, KeyRequest, KeyRequestKind, MintedKey, OpenClaim, Person, Stopped, Tell,
 };
 use bursar_core::domain::programme::{Programme, Settings};
 use bursar_core::domain::usage::reading::{DailyUse, Reading};
@@ -124,6 +124,10 @@ fn reading(grant: &GrantId, epoch: Epoch, dollars: i32, as_of: Moment) -> Readin
     Reading { epoch, ..bursar_tests::office::reading(&programme(), grant, used, as_of) }
 }
 
+fn answer(at: Moment) -> Answered {
+    Answered { noted: at, sent: at, is_read: true }
+}
+
 fn nonce(number: u32) -> Nonce {
     format!("{number:016x}").parse().unwrap()
 }
@@ -206,7 +210,7 @@ impl Act {
         Ok(match self {
             Act::LastRead => {
                 let at = ActContext { now: now() + 20.minutes(), ..at };
-                is_done(&table.act(at, |view, now| view.answered(&call(Tell::Read), now, now, now)).await?)
+                is_done(&table.act(at, |view, now| view.answered(&call(Tell::Read), answer(now), now)).await?)
             }
             Act::Begin => {
                 rule!(|view, now| view.begin(press(KeyRequestKind::Reveal, epoch), nonce(epoch.number() + 1), now))
@@ -229,7 +233,7 @@ impl Act {
             Act::End => rule!(|view, now| view.end(&Actor::Rule, now)),
             Act::Recover => rule!(|view, now| view.not_found(&seen.minted().hash, now)),
             Act::Disabled => {
-                rule!(|view, now| view.answered(&call(Tell::Off), now, now, now))
+                rule!(|view, now| view.answered(&call(Tell::Off), answer(now), now))
             }
             Act::Noted => rule!(|view, now| view.noting(&call(Tell::Off), now)),
             Act::OwnCap => rule!(|view, now| view.set_cap(Some(Usd::from_dollars(50)), &actor, why, now)),

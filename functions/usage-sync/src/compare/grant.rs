@@ -57,7 +57,7 @@ impl ScanResult {
     /// Scans a grant. Its readings in `view` are then as they will be once the new ones are written.
     pub(crate) fn of(view: &mut View, context: ScanContext<'_>) -> ScanResult {
         let mut result = ScanResult::default();
-        let (mut unread, mut kinds) = (Vec::new(), Vec::new());
+        let mut unread = Vec::new();
         for row in context.rows {
             match match_of(view, context, row) {
                 Match::Its(key) if key.shown_at.is_some() => {
@@ -86,13 +86,12 @@ impl ScanResult {
             match match_of(view, context, row) {
                 Match::Its(key) => {
                     let is_read = row.state.report.is_some() && !result.unread.contains(&key.epoch);
-                    kinds.extend(about_its(view, context, key, row, is_read));
+                    result.kinds.extend(about_its(view, context, key, row, is_read));
                 }
-                Match::Orphan => kinds.extend(orphan(context, row)),
+                Match::Orphan => result.kinds.extend(orphan(context, row)),
                 Match::Unrecorded => {}
             }
         }
-        result.kinds = kinds;
         if !unread.is_empty() && context.shows_absence {
             // The key that seems to be the live one is an older one.
             result.kinds.retain(|kind| !matches!(kind, FindingKind::LiveIsDisabled { .. }));

@@ -79,7 +79,8 @@ impl View {
         self.may_begin(request, now)?;
         let mut change = self.change(&Actor::Student, DependsOn::GrantAlone);
         let epoch = self.grant.epoch.next();
-        (change.grant.epoch, change.grant.begun_at) = (epoch, Some(now));
+        change.grant.epoch = epoch;
+        change.grant.begun_at = Some(now);
         change.grant.lease = Some(Lease { nonce: nonce.clone(), until: now + LEASE });
         change.grant.has_reservation = true;
         if let GrantState::Live { .. } = self.grant.state {

@@ -44,7 +44,8 @@ impl Key {
 
     /// Notes that the provider does not have the key, so nothing is told of it any more.
     fn note_gone(&mut self, gone: KeyAbsence) {
-        (self.gone, self.missing_since) = (Some(gone), None);
+        self.gone = Some(gone);
+        self.missing_since = None;
     }
 }
 
@@ -146,7 +147,8 @@ impl View {
         let grant = &mut change.grant;
         unknown.iter().for_each(|found| grant.put_key(found.key(now)));
         grant.epoch = unknown.iter().map(|found| found.epoch).fold(grant.epoch, Epoch::max);
-        (grant.ever_shown, grant.lease) = (true, None);
+        grant.ever_shown = true;
+        grant.lease = None;
         match (live, &self.grant.state) {
             (Some(live), _) => grant.state = GrantState::Live { key: live.hash.clone() },
             (None, GrantState::Invited) => grant.state = GrantState::Stopped { why: Stopped::GoneAtProvider },

@@ -27,7 +27,7 @@ pub use hold::{ChangeRefused, Hold, HoldKind, Holds, Pause};
 pub use lifecycle::{AnnouncedEnd, NoticeDelivery, Rule};
 pub use more::{MORE_REQUEST_LASTS, MoreListing, MoreRefused, MoreRequest};
 pub use reservation::{DROPPED_KEPT, EditEffect, Reservation};
-pub use settle::{Backoff, FinalReading, KeyCall, ListedLimit, SeenKey, Tell, Urgency};
+pub use settle::{Answered, Backoff, FinalReading, KeyCall, ListedLimit, SeenKey, Tell, Urgency};
 pub use spending::{CapUse, Spending, wanted_limit};
 pub use wanted::NextGuardrail;
 

@@ -19,6 +19,14 @@ pub struct KeyCall {
     pub due: Moment,
 }
 
+/// The answer to a call: when that was noted and sent, and whether it said what the key used, which is recorded by now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answered {
+    pub noted: Moment,
+    pub sent: Moment,
+    pub is_read: bool,
+}
+
 /// What a key is to be told, in the order in which it is; the last only asks what it used, once that is final.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tell {
@@ -39,11 +47,12 @@ pub enum Urgency {
     Limit,
 }
 
-/// The last reading of a key that is off; until it is made, the key may have used all that it could.
+/// The last reading of a key that is off; until it is made, the key may have used all that it could. It is made a quarter of an hour after
+/// an answer that said that it is off and what it used until then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinalReading {
-    /// Once the provider answers that the key is off.
+    /// Once the provider answers that the key is off; what it used by then is asked for at once.
     OnceOff,
     Due(Moment),
 }
@@ -98,7 +107,7 @@ impl Grant {
 }
 
 impl Key {
-    /// Notes that the provider answered that the key is off.
+    /// Notes that the provider answered that the key is off, and what it used.
     fn is_found_off(&mut self, now: Moment) {
         if self.final_reading == Some(FinalReading::OnceOff) {
             self.final_reading = Some(FinalReading::Due(now + SETTLING));
@@ -127,9 +136,10 @@ impl View {
         let call = |tell, due: Option<Moment>| due.map(|due| KeyCall { epoch, key: key.clone(), tell, due });
         if self.grant.usable() != Some(of) {
             let off = call(Tell::Off, of.on.due(&false));
-            let read = match of.final_reading {
-                Some(FinalReading::Due(at)) if off.is_none() => call(Tell::Read, Some(at)),
-                _ => None,
+            let read = match of.final_reading.filter(|_| off.is_none()) {
+                None => None,
+                Some(FinalReading::OnceOff) => call(Tell::Read, Some(now)),
+                Some(FinalReading::Due(at)) => call(Tell::Read, Some(at)),
             };
             return off.into_iter().chain(read).collect();
         }
@@ -181,8 +191,9 @@ impl View {
         Ok(change.marked(Mark::Sending))
     }
 
-    /// Takes in the answer to a call that was noted at `noted` and sent at `sent`. Returns `Unchanged` if it says nothing new.
-    pub fn answered(&self, call: &KeyCall, noted: Moment, sent: Moment, now: Moment) -> Result<Change, Unchanged> {
+    /// Takes in the answer to a call. Returns `Unchanged` if it says nothing new.
+    pub fn answered(&self, call: &KeyCall, answer: Answered, now: Moment) -> Result<Change, Unchanged> {
+        let Answered { noted, sent, is_read } = answer;
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         change.grant.backoff = None;
         let of = change.key_not_gone(&call.key).ok_or(Unchanged)?;
@@ -190,7 +201,9 @@ impl View {
         match &call.tell {
             Tell::Off => {
                 of.on.told(&false, sent, Some(noted), now);
-                of.is_found_off(now);
+                if is_read {
+                    of.is_found_off(now);
+                }
             }
             Tell::On => of.on.told(&true, sent, Some(noted), now),
             Tell::Limit(limit) => of.limit.told(limit, sent, Some(noted), now),
@@ -244,11 +257,9 @@ impl View {
         if shows.enabled || of.on.may_be(&false) {
             of.on.told(&shows.enabled, asked, None, now);
         }
-        if !shows.enabled {
+        if !shows.enabled && shows.is_read {
             of.is_found_off(now);
-            if shows.is_read {
-                of.is_read(asked);
-            }
+            of.is_read(asked);
         }
         let was = of.limit.known().copied();
         let found = of.take_in_limit(shows.limit, asked, now);

@@ -2,6 +2,7 @@
 
 mod story;
 
+use bursar_core::domain::grant::Answered;
 use bursar_core::domain::held::Held;
 use jiff::ToSpan;
 
@@ -148,7 +149,7 @@ fn each_reason_for_which_there_is_no_key_now() {
         let (call, now) = (story.view.calls(story.now).remove(0), story.now);
         let change = story.view.noting(&call, now).unwrap();
         let story = story.apply(&change);
-        let change = story.view.answered(&call, now, now, now).unwrap();
+        let change = story.view.answered(&call, Answered { noted: now, sent: now, is_read: true }, now).unwrap();
         story.apply(&change)
     };
     insta::assert_snapshot!(paid(stopped(Stopped::Leaked)).words(), @"You reported your key as leaked, and it was ended. Get a new one: it has what is left of your cap.");

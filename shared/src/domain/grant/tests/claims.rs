@@ -95,7 +95,7 @@ fn replacements_are_counted_when_shown_but_for_one_soon_after_a_reveal() {
 }
 
 #[test]
-fn a_replacement_that_the_programmes_rule_asks_for_is_not_counted() {
+fn a_replacement_that_a_rule_or_the_provider_made_necessary_is_not_counted() {
     let mut story = Story::new();
     story.view.programme.settings.claims.rotate_after_days = Some(30);
     story.view.programme.settings.claims.replacements = 0;
@@ -103,6 +103,11 @@ fn a_replacement_that_the_programmes_rule_asks_for_is_not_counted() {
     assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::ReplacementsUsedUp);
     story.after(SignedDuration::from_hours(24)).shown(KeyRequestKind::Replace, 'b');
     assert_eq!(story.view.grant.replacements, 0);
+    story.after(1.hour());
+    assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::ReplacementsUsedUp);
+    let stopped = story.view.found_disabled(story.view.grant.version, &hash('b'), story.now, story.now);
+    story.apply(stopped.unwrap()).shown(KeyRequestKind::Replace, 'c');
+    assert_eq!(story.view.grant.replacements, 0, "nor one that the provider made necessary");
 }
 
 #[test]

@@ -106,7 +106,7 @@ impl World {
             }
             Event::Answer(call, noted, used) => {
                 self.is_read(call.epoch.number(), used);
-                self.does(self.story.view.answered(&call, noted, noted, now));
+                self.does(self.story.view.answered(&call, read_answer(noted), now));
             }
             Event::Listed(epoch, shows, used) => {
                 self.is_read(epoch, used);
@@ -126,7 +126,7 @@ impl World {
             if call.tell == Tell::Read {
                 let used = self.there[&call.epoch.number()].used;
                 self.is_read(call.epoch.number(), used);
-                self.does(self.story.view.answered(&call, now, now, now));
+                self.does(self.story.view.answered(&call, read_answer(now), now));
                 continue;
             }
             self.story.apply(self.story.view.noting(&call, now).unwrap());

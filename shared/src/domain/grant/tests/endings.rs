@@ -116,6 +116,9 @@ fn a_reservation_that_was_never_used_is_given_back_once_the_claim_window_has_clo
     story.apply(story.view.give_up(&begun, None, "no answer", story.now).unwrap());
     assert_eq!(story.view.give_back_reservation(story.now), Err(Unchanged));
     story.now = story.view.programme.settings.claim_closes_at();
+    let mut pressed = Story { now: story.now - 1.second(), ..story.clone() };
+    pressed.begin(KeyRequestKind::Reveal);
+    assert_eq!(pressed.view.give_back_reservation(story.now), Err(Unchanged), "its key may be shown yet");
     story.apply(story.view.give_back_reservation(story.now).unwrap());
     assert_eq!(story.cost(), Usd::ZERO);
     assert_eq!(story.view.give_back_reservation(story.now), Err(Unchanged));

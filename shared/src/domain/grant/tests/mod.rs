@@ -137,7 +137,7 @@ impl Story {
     }
 
     fn answered(&mut self, (call, noted): &(KeyCall, Moment)) -> &mut Story {
-        if let Ok(change) = self.view.answered(call, *noted, *noted, self.now) {
+        if let Ok(change) = self.view.answered(call, read_answer(*noted), self.now) {
             self.apply(change);
         }
         self
@@ -209,6 +209,11 @@ fn entitled(grant: &Grant) -> impl PartialEq + std::fmt::Debug + use<> {
     let keys = grant.keys.iter().filter(|of| of.shown_at.is_some());
     let keys: Vec<_> = keys.map(|of| of.hash.clone()).collect();
     (Grant { keys: Vec::new(), version: 0, due_at: None, backoff: None, ..grant.clone() }, keys)
+}
+
+/// An answer to a call that was sent as it was noted, which says what the key used.
+fn read_answer(noted: Moment) -> Answered {
+    Answered { noted, sent: noted, is_read: true }
 }
 
 fn hash(digit: char) -> KeyHash {

@@ -74,6 +74,18 @@ fn a_key_of_a_claim_that_is_still_open_in_a_copy_counts_as_shown() {
 }
 
 #[test]
+fn a_key_of_a_claim_before_the_last_one_is_recorded_and_does_not_become_live() {
+    let mut story = Story::new();
+    for _ in 0..2 {
+        let begun = story.begin(KeyRequestKind::Reveal);
+        story.apply(story.view.give_up(&begun, None, "no answer", story.now).unwrap());
+    }
+    story.recover(&[found(1, true)]);
+    assert_eq!(story.view.grant.state, GrantState::Stopped { why: Stopped::GoneAtProvider });
+    assert_eq!(story.due(1), [Tell::Off]);
+}
+
+#[test]
 fn nothing_becomes_live_where_the_grant_is_over_and_a_held_one_is_to_be_disabled() {
     let mut revoked = Story::new();
     revoked.revoked();
