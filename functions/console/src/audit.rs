@@ -209,6 +209,7 @@ impl AuditRow {
             Act::Stopped => format!("The key of {whom} was ended"),
             Act::Revoked => format!("{who} removed {whom} for good"),
             Act::Ended => format!("The programme ended for {whom}"),
+            Act::WentOn => format!("The programme goes on for {whom}, who needs a new key"),
             Act::CapChanged => format!("{who} set the cap of {whom} to {} (it was {})", dollars(to), dollars(from)),
             Act::ReplacementAllowed => format!("{who} allowed {whom} one more replacement"),
             Act::ReservationGivenBack => format!("What was promised to {whom} went back to the budget"),

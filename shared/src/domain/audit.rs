@@ -90,6 +90,8 @@ crate::named! {
         Stopped = "the key was stopped",
         Revoked = "revoked",
         Ended = "ended",
+        /// The term of its programme was extended after it had ended.
+        WentOn = "goes on",
         CapChanged = "cap changed",
         ReplacementAllowed = "one more replacement allowed",
         ReservationGivenBack = "the reservation in the budget was given back",

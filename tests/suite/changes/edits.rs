@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bursar_core::domain::grant::{GrantState, Stopped};
 use jiff::ToSpan;
 use jiff::civil::Date;
 
@@ -83,7 +84,7 @@ async fn the_page_says_for_how_many_the_budget_is_enough() {
 }
 
 #[tokio::test]
-async fn the_end_moves_as_far_as_the_keys_reach() {
+async fn the_end_moves_and_who_had_ended_by_it_may_claim_again() {
     let campus = class(&["ada", "bob"]).await;
     campus.hours(10 * 24);
     let admin = campus.admin().await;
@@ -126,6 +127,16 @@ async fn the_end_moves_as_far_as_the_keys_reach() {
     campus.judged().await;
     assert_eq!(campus.enabled().len(), 0);
     assert!(jobs(&admin.get(ID).await).contains(&job("close", "done", 2, 2)));
+
+    assert_eq!(campus.edit(&admin, &[("ends_on", &ends_on)]).await.status, 303);
+    campus.work().await;
+    for name in ["ada", "bob"] {
+        assert_eq!(campus.grant(name).await.state, GrantState::Stopped { why: Stopped::TermEnded }, "{name}");
+    }
+    campus.replace("ada").await;
+    campus.replace("bob").await;
+    assert_eq!((campus.enabled().len(), campus.grant("ada").await.replacements), (2, 0), "nobody asked for that");
+    campus.judged().await;
     campus.finish_faulted().await;
 }
 

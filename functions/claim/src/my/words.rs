@@ -145,6 +145,7 @@ fn stopped_because(stopped: Stopped, may_be_on: bool) -> &'static str {
         }
         Stopped::Leaked => "You reported your key as leaked, and it was ended.",
         Stopped::TooOld => "Your key was ended because it had become too old.",
+        Stopped::TermEnded => "The programme goes on, and your key ended with the term as it was.",
         Stopped::Replacing => {
             "Your old key was ended, and the last attempt to make a new one failed. No money was lost."
         }

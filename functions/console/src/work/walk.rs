@@ -5,7 +5,7 @@
 //! two runners.
 
 use anyhow::Result;
-use bursar_core::domain::grant::{Key, KeyCall, Tell, View};
+use bursar_core::domain::grant::{Key, KeyCall, Tell, Unchanged, View};
 use bursar_core::settle::NotSettled;
 use bursar_core::store::{Pass, UndoneStep, WhyUndone};
 use futures_util::future::try_join_all;
@@ -110,7 +110,8 @@ async fn step(
 async fn of_grant(site: &Site, job: &Job, at: ActContext<'_>, outage: &Outage) -> Result<StepEnd, StoreError> {
     match job.work {
         Work::Limits => {
-            site.table.act(at, View::look_again).await?;
+            let after = |view: &View, now| view.go_on(&job.by, now).or_else(|Unchanged| view.look_again(now));
+            site.table.act(at, after).await?;
             settled(site, at, outage).await
         }
         Work::Close => {

@@ -106,6 +106,7 @@ pub(super) fn block(block: Block, reset: Reset) -> (&'static str, &'static str) 
         ),
         Block::Leaked => ("Switched off because the key was reported leaked", TAKE_A_NEW_ONE),
         Block::TooOld => ("Switched off because the key was too old", TAKE_A_NEW_ONE),
+        Block::TermEnded => ("Ended with the term as it was before it was extended", TAKE_A_NEW_ONE),
         Block::Replacing => ("Without a key because a new one could not be made", TAKE_A_NEW_ONE),
         Block::GoneAtProvider => {
             ("Switched off or deleted at OpenRouter", "Ask an admin why. They can get a new key on their own page.")

@@ -36,7 +36,7 @@ impl App {
             }
             // The end of the term concerns every key.
             _ if view.grant.last_shown() != epoch && notice != Notice::TermEndSoon => None,
-            Notice::Unused | Notice::TooOld | Notice::UnusedSoon | Notice::TooOldSoon | Notice::TermEndSoon => {
+            Notice::Unused | Notice::KeyEnded | Notice::UnusedSoon | Notice::TooOldSoon | Notice::TermEndSoon => {
                 words.of_rule(&view, notice, now)
             }
         };
@@ -160,6 +160,7 @@ impl Words<'_> {
         let unused =
             format!("{name} switches off keys that are not used for {}", days(settings.claims.unused_after_days));
         let old = format!("{name} wants keys replaced after {}", days(settings.claims.rotate_after_days));
+        let extended = format!("{name} was extended");
         let (subject, heading, told, why) = match notice {
             Notice::UnusedSoon => (
                 format!("{name}: your key stops on {} unless you use it", day_of(until?)),
@@ -192,7 +193,16 @@ impl Words<'_> {
                 ),
                 old,
             ),
-            Notice::TooOld if view.grant.state == (GrantState::Stopped { why: Stopped::TooOld }) => (
+            Notice::KeyEnded if view.grant.state == (GrantState::Stopped { why: Stopped::TermEnded }) => (
+                format!("{name}: your key has stopped, get a new one"),
+                "Your key has stopped",
+                format!(
+                    "{name} goes on, and your key ended with the term as it was. Nothing of your credit is lost: press \
+                     “Get a new key” on your page. The new one has what is left, and it does not count as a replacement."
+                ),
+                extended,
+            ),
+            Notice::KeyEnded if view.grant.state == (GrantState::Stopped { why: Stopped::TooOld }) => (
                 format!("{name}: your key has stopped, get a new one"),
                 "Your key has stopped",
                 format!(
@@ -208,7 +218,7 @@ impl Words<'_> {
                 format!("you have a key for {name}"),
             ),
             Notice::Unused
-            | Notice::TooOld
+            | Notice::KeyEnded
             | Notice::TermEndSoon
             | Notice::KeyShown
             | Notice::KeyLeaked

@@ -94,7 +94,8 @@ pub enum Notice {
     Unused,
     /// The key is too old in a week.
     TooOldSoon,
-    TooOld,
+    /// The key was too old, or ended with a term that was extended since.
+    KeyEnded,
     /// The term ends within a week, and every key with it.
     TermEndSoon,
     /// The student does not get more.

@@ -13,7 +13,7 @@ impl View {
         change.grant.state = GrantState::Stopped { why };
         change.notice = match why {
             Stopped::Leaked => Some(Notice::KeyLeaked),
-            Stopped::TooOld => Some(Notice::TooOld),
+            Stopped::TooOld | Stopped::TermEnded => Some(Notice::KeyEnded),
             _ => None,
         };
         Ok(change.audited(Act::Stopped, &self.grant, Some(why.as_str().to_owned())))
@@ -46,6 +46,27 @@ impl View {
         let mut change = self.change(by, DependsOn::Settings);
         (change.grant.state, change.grant.has_reservation) = (GrantState::Ended, false);
         Ok(change.audited(Act::Ended, &self.grant, None))
+    }
+
+    /// Lets the grant go on with a programme whose term was extended: a key that ended with the term as it was is over, and its student may
+    /// press again. Returns `Unchanged` if neither the grant nor its key has ended, or its person is forgotten.
+    pub fn go_on(&self, by: &Actor, now: Moment) -> Result<Change, Unchanged> {
+        if self.programme.is_over(now) {
+            return Err(Unchanged);
+        }
+        if self.grant.live().is_some_and(|live| live.has_expired(now)) {
+            return self.stop(Stopped::TermEnded, by);
+        }
+        if self.grant.state != GrantState::Ended || self.grant.person.address.is_erased() {
+            return Err(Unchanged);
+        }
+        let mut change = self.change(by, DependsOn::Settings);
+        change.grant.state = match self.grant.ever_shown {
+            true => GrantState::Stopped { why: Stopped::TermEnded },
+            false => GrantState::Invited,
+        };
+        change.notice = self.grant.ever_shown.then_some(Notice::KeyEnded);
+        Ok(change.audited(Act::WentOn, &self.grant, None))
     }
 
     /// Ends the grant of somebody who is to be forgotten. Returns `Unchanged` if it is over already.

@@ -14,7 +14,7 @@
 //! - Dropped for another reason, or its row gone after ninety days: it is announced again.
 //!
 //! These mails are sent whatever the programme says of mails to students. The end of the term is announced in the same way, and
-//! comes whether it was announced or not.
+//! comes whether it was announced or not: a key that expired with it stays over if the term is extended afterwards.
 
 use super::*;
 use crate::domain::values::window::end_of_utc_day;
@@ -43,6 +43,8 @@ pub enum Rule {
     /// The key was unused for as long as the programme allows, and this was announced.
     Hold,
     Stop,
+    /// The key has expired, and its programme goes on.
+    Expire,
 }
 
 impl View {
@@ -70,6 +72,7 @@ impl View {
             Rule::Announce(notice) => self.announce(notice, last_used_at, now).ok_or(Unchanged)?,
             Rule::Hold => self.hold(HoldKind::Unused, &Actor::Rule, None, now).map_err(|_| Unchanged)?,
             Rule::Stop => self.stop(Stopped::TooOld, &Actor::Rule)?,
+            Rule::Expire => self.stop(Stopped::TermEnded, &Actor::Rule)?,
         };
         Ok((change, rule))
     }
@@ -96,9 +99,12 @@ impl View {
 
     fn rules(&self, last_used_at: Option<Moment>, now: Moment) -> impl Iterator<Item = Rule> {
         let live = self.grant.usable().filter(|_| !self.programme.is_over(now));
-        let of_the_key = |live: &Key| [self.age_rule(live, now), self.disuse_rule(live, last_used_at, now)];
-        let all = live.map(|live| (of_the_key(live), self.term_rule(now)));
-        all.into_iter().flat_map(|([age, disuse], term)| [age, disuse, term]).flatten()
+        let all = live.map(|live| {
+            let (age, disuse) = (self.age_rule(live, now), self.disuse_rule(live, last_used_at, now));
+            let expired = live.has_expired(now).then_some(Rule::Expire);
+            [expired, age, disuse, self.term_rule(now)]
+        });
+        all.into_iter().flatten().flatten()
     }
 
     /// The announced end of the live key for this notice, if it still stands; other announcements do not matter.
@@ -113,7 +119,7 @@ impl View {
             | Notice::CapChanged
             | Notice::MoreDeclined
             | Notice::Unused
-            | Notice::TooOld => None,
+            | Notice::KeyEnded => None,
         }
     }
 
@@ -137,7 +143,7 @@ impl View {
             | Notice::CapChanged
             | Notice::MoreDeclined
             | Notice::Unused
-            | Notice::TooOld => return None,
+            | Notice::KeyEnded => return None,
         };
         let end = AnnouncedEnd { at: now, until: ends_at.max(now + notice.ahead()) };
         let mut change = self.change(&Actor::Rule, DependsOn::GrantAlone);
@@ -223,7 +229,7 @@ impl Notice {
             | Notice::CapChanged
             | Notice::MoreDeclined
             | Notice::Unused
-            | Notice::TooOld => SignedDuration::ZERO,
+            | Notice::KeyEnded => SignedDuration::ZERO,
         }
     }
 }
@@ -232,7 +238,7 @@ impl Rule {
     /// The announcement that this rule needs before it is followed.
     fn rests_on(self) -> Option<Notice> {
         match self {
-            Rule::Announce(_) => None,
+            Rule::Announce(_) | Rule::Expire => None,
             Rule::Hold => Some(Notice::UnusedSoon),
             Rule::Stop => Some(Notice::TooOldSoon),
         }

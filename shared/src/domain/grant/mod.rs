@@ -158,6 +158,8 @@ crate::named! {
     pub enum Stopped: as_str {
         Leaked = "leaked",
         TooOld = "too-old",
+        /// The key ended with the term as it was when the key was made, and the programme goes on.
+        TermEnded = "term-ended",
         /// The student handed the key back, together with the reservation.
         Returned = "returned",
         /// The person came back to the roster after the reservation had been given back.
@@ -311,6 +313,10 @@ impl Key {
     /// The time at which it expires: as it was made, or by the settings where that is not known.
     pub fn expires(&self, settings: &Settings) -> Moment {
         self.expires_at.unwrap_or_else(|| settings.keys_expire_at())
+    }
+
+    pub fn has_expired(&self, now: Moment) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
     }
 }
 

@@ -130,10 +130,9 @@ impl<L> Change<L> {
 pub struct EditEffect {
     /// What reservations cost more under the new settings.
     pub more: Usd,
+    /// When the first key ends that somebody has or is getting.
     pub keys_until: Option<Moment>,
-    /// The grants on the roster, and those of them that have a key or are getting one.
     pub grants: u32,
-    pub with_keys: u32,
 }
 
 impl EditEffect {
@@ -152,10 +151,8 @@ impl EditEffect {
             effect.more += (cost(after) - cost(before)).or_zero();
             effect.grants += 1;
             let is_made = grant.is_being_made(now).then(|| before.keys_expire_at());
-            if let Some(until) = grant.live().map(|live| live.expires(before)).or(is_made) {
-                effect.with_keys += 1;
-                effect.keys_until = effect.keys_until.into_iter().chain([until]).min();
-            }
+            let live = grant.live().filter(|live| !live.has_expired(now)).map(|live| live.expires(before));
+            effect.keys_until = effect.keys_until.into_iter().chain(live.or(is_made)).min();
         }
         effect
     }
@@ -166,7 +163,6 @@ impl EditEffect {
             more: self.more + other.more,
             keys_until: [self.keys_until, other.keys_until].into_iter().flatten().min(),
             grants: self.grants + other.grants,
-            with_keys: self.with_keys + other.with_keys,
         }
     }
 }

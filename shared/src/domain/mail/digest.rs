@@ -123,6 +123,7 @@ pub enum Block {
     Unused,
     Leaked,
     TooOld,
+    TermEnded,
     Replacing,
     GoneAtProvider,
 }

@@ -321,8 +321,7 @@ impl Before {
         was.allowance != after.allowance || was.basis != after.basis || term(was) != term(after)
     }
 
-    /// Whether keys may have to be put under another guardrail: somebody has the first rules, or a term that was over goes on, in which
-    /// nobody saw to that.
+    /// Whether grants are other by it: keys are to be put under the first rules, or a term that was over goes on.
     fn moves_keys(&self, after: &Settings, now: Moment) -> bool {
         let Before { programme, .. } = self;
         let goes_on = programme.is_over(now);

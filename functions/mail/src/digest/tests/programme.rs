@@ -178,7 +178,8 @@ async fn the_largest_digest_there_can_be_is_a_small_mail() {
     digest.people.spenders = vec![digest.people.spenders[0].clone(); 10];
     digest.people.standing_out = vec![(grant(1), usd(1_120)); 10];
     digest.people.unused = few(4_000, 1..21);
-    let blocks = [Block::UsedUp, Block::Paused, Block::Unused, Block::Leaked, Block::TooOld, Block::Replacing];
+    let blocks =
+        [Block::UsedUp, Block::Paused, Block::Unused, Block::Leaked, Block::TooOld, Block::TermEnded, Block::Replacing];
     digest.people.blocked = blocks.map(|block| (block, few(4_000, 1..21))).to_vec();
     let long: DigestNames = (1..30).map(|number| (grant(number), "Maximiliana Hildegard ".repeat(4))).collect();
     let (_, letter, config) = of_programme(&digest, DigestReader::Faculty(long)).await;

@@ -82,12 +82,15 @@ async fn rules_of_a_programme() {
     let (mut unused, mut too_old) = (announced(Notice::UnusedSoon, now()), announced(Notice::TooOldSoon, now()));
     unused.grant.holds.unused = true;
     too_old.grant.state = GrantState::Stopped { why: Stopped::TooOld };
+    let mut expired = with_key();
+    expired.grant.state = GrantState::Stopped { why: Stopped::TermEnded };
     let mut mails = Vec::new();
     for (view, notice) in [
         (&unused_soon, Notice::UnusedSoon),
         (&unused, Notice::Unused),
         (&too_old_soon, Notice::TooOldSoon),
-        (&too_old, Notice::TooOld),
+        (&too_old, Notice::KeyEnded),
+        (&expired, Notice::KeyEnded),
     ] {
         mails.push(of_rule(view, notice, now()).await);
     }
@@ -119,6 +122,13 @@ async fn rules_of_a_programme() {
     Questions: frida@example.edu
     Open my page: https://bursar.example.edu/my
     You get this mail because CS pilot wants keys replaced after 15 days.
+
+    CS pilot: your key has stopped, get a new one
+    Your key has stopped
+    CS pilot goes on, and your key ended with the term as it was. Nothing of your credit is lost: press “Get a new key” on your page. The new one has what is left, and it does not count as a replacement.
+    Questions: frida@example.edu
+    Open my page: https://bursar.example.edu/my
+    You get this mail because CS pilot was extended.
     ");
     let late = of_rule(&unused_soon, Notice::UnusedSoon, at("2026-11-30T10:00:00Z")).await;
     assert!(late.contains("It stops on 7 Dec 2026, 11:00"), "a week after it leaves: {late}");
@@ -153,7 +163,7 @@ async fn notice_that_holds_no_more_is_not_sent() {
     };
     let mut view = announced(Notice::TermEndSoon, at("2027-01-01T00:00:00Z"));
     assert!(none(&view, Notice::TermEndSoon).await, "the term goes on");
-    assert!(none(&view, Notice::Unused).await && none(&view, Notice::TooOld).await);
+    assert!(none(&view, Notice::Unused).await && none(&view, Notice::KeyEnded).await);
     view = announced(Notice::UnusedSoon, at("2026-11-27T10:00:00Z"));
     read(&mut view, at("2026-11-28T10:00:00Z"), 1);
     assert!(none(&view, Notice::UnusedSoon).await, "it was used");

@@ -1,6 +1,7 @@
 //! What keeps a grant from its key for a while or for good: holds, leaks, the end, caps and places; and keys that nobody was shown.
 
 use super::*;
+use crate::domain::values::term::Term;
 
 #[test]
 fn a_hold_or_a_revocation_during_minting_keeps_the_key_from_being_shown() {
@@ -38,6 +39,38 @@ fn the_key_is_enabled_when_the_last_hold_comes_off() {
     assert_eq!(again, ChangeRefused::Unchanged);
     story.enabled(1);
     assert_eq!((story.due(1), key(&story, 1).on.is(&true)), (Vec::new(), true));
+}
+
+#[test]
+fn when_the_term_is_extended_whoever_had_ended_may_claim_and_keys_of_before_are_over() {
+    let (mut shown, mut never) = (Story::live(), Story::new());
+    for story in [&mut shown, &mut never] {
+        let term = story.view.programme.settings.term.clone();
+        story.now = term.ends_at();
+        assert_eq!(story.view.go_on(&faculty(), story.now), Err(Unchanged), "it is over");
+        story.apply(story.view.end(&Actor::Rule, story.now).unwrap());
+        let longer = term.ends_on().checked_add(30.days()).unwrap();
+        story.view.programme.settings.term = Term::new(term.starts_on(), longer, term.timezone()).unwrap();
+        let mut erased = story.clone();
+        erased.view.grant.person.address = EmailAddress::erased(&erased.view.grant.id);
+        assert_eq!(erased.view.go_on(&faculty(), erased.now), Err(Unchanged));
+        story.apply(story.view.go_on(&faculty(), story.now).unwrap());
+        assert!(!story.view.grant.has_reservation, "the next claim takes it");
+    }
+    assert_eq!([&shown, &never].map(|story| story.view.grant.to_string()), ["stopped", "invited"]);
+    assert!(!shown.view.next_key_counts(shown.now));
+
+    // One that nobody had ended yet.
+    let mut live = Story::live();
+    let end = live.view.programme.settings.term.ends_at() - 24.hours();
+    live.view.grant.keys[0].expires_at = Some(end);
+    live.now = end - 1.second();
+    assert_eq!(live.view.go_on(&faculty(), live.now), Err(Unchanged));
+    assert_ne!(live.view.lifecycle(None, live.now), Some(Rule::Expire));
+    live.now = end;
+    assert_eq!(live.view.lifecycle(None, end), Some(Rule::Expire));
+    live.apply(live.view.go_on(&faculty(), end).unwrap());
+    assert_eq!(live.view.grant.state, GrantState::Stopped { why: Stopped::TermEnded });
 }
 
 #[test]

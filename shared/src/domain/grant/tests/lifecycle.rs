@@ -213,6 +213,7 @@ proptest! {
                     prop_assert!(story.now >= announced.at + days(7) && story.now >= announced.until);
                     return Ok(());
                 }
+                Some(Rule::Expire) => prop_assert!(false, "the term was not extended"),
             }
             prop_assert_eq!(story.decided(used, sent_at_once).map(|(_, rule)| rule).filter(|rule| {
                 told.iter().any(|(what, at)| *rule == Rule::Announce(*what) && *at == used)

@@ -150,6 +150,7 @@ impl<'a> Class<'a> {
             GrantState::Stopped { why } => Some(match why {
                 Stopped::Leaked => Block::Leaked,
                 Stopped::TooOld => Block::TooOld,
+                Stopped::TermEnded => Block::TermEnded,
                 Stopped::Replacing => Block::Replacing,
                 Stopped::GoneAtProvider => Block::GoneAtProvider,
                 // Who handed the key back, or was off the roster, presses again when they want one.
