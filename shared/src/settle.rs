@@ -1,6 +1,8 @@
 //! The one sender: it makes the provider agree with what a grant's keys are to be by now, as the grant stands at that moment. What it
 //! sends is noted before, so whatever becomes of a call, what a key may hold is on record; the work of the next minutes repeats
 //! whatever fails here. So it is with the rules of guardrails, which the work of others leaves alone for as long as a call may take.
+//!
+//! In a restored copy of the table nothing is told but disables, until the sync has recorded what the provider has: the copy may know less.
 
 use jiff::SignedDuration;
 
@@ -74,10 +76,12 @@ impl Settler<'_> {
         let mut done = 0;
         let mut tried: Vec<(KeyHash, Tell)> = Vec::new();
         let mut failed: Option<NotSettled> = None;
+        let is_copy = self.table.is_copy(&self.table.meta(self.clock.now()).await?);
         // The grant is read before each call: somebody may have changed it, or it is read after the last.
         while let Some(view) = self.table.view(at.programme, at.grant).await? {
             let now = self.clock.now();
-            let calls: Vec<KeyCall> = view.calls(now).into_iter().filter(&is_meant).collect();
+            let is_sent = |call: &KeyCall| is_meant(call) && (!is_copy || call.tell == Tell::Off);
+            let calls: Vec<KeyCall> = view.calls(now).into_iter().filter(is_sent).collect();
             let is_open = |call: &&KeyCall| {
                 let tries = tried.iter().filter(|(key, tell)| *key == call.key && *tell == call.tell).count();
                 call.due <= now && tries < TRIES
@@ -284,7 +288,7 @@ pub enum RulesTold {
     Refused(RulesRefusal),
     /// The provider was not asked, or did not answer.
     Not(ProviderError),
-    /// Somebody else wrote the guardrail meanwhile, perhaps to send them.
+    /// Somebody else wrote the guardrail meanwhile, perhaps to send them; or the table is a restored copy.
     Overtaken,
 }
 
@@ -298,6 +302,9 @@ impl Settler<'_> {
     ) -> Result<RulesTold, StoreError> {
         let now = self.clock.now();
         let meta = self.table.meta(now).await?;
+        if self.table.is_copy(&meta) {
+            return Ok(RulesTold::Overtaken);
+        }
         let mut sent = known.clone();
         let own = sent.rules.note(rules, now);
         let Some(noted) = self.table.write_guardrail(known, sent, now, deadline).await? else {

@@ -121,6 +121,7 @@ fn where_to_act(cause: &Cause) -> (&'static str, String) {
         | Cause::ManagementKey
         | Cause::AnotherAccount { .. }
         | Cause::Incomplete { .. }
+        | Cause::UnknownKeys { .. }
         | Cause::Silent { .. }
         | Cause::Balance { .. } => ("Open the account", "/console/account".to_owned()),
     }

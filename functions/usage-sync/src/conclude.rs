@@ -4,7 +4,7 @@
 use anyhow::bail;
 use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::provider::account::Credits;
-use bursar_core::store::{HeldBack, KnownAccount, OrphanName, StubbornDisable, SyncState};
+use bursar_core::store::{HeldBack, KnownAccount, StubbornDisable, SyncState, UnknownKey};
 
 use crate::prelude::*;
 use crate::reconcile::Books;
@@ -24,7 +24,7 @@ pub(crate) struct Conclusion {
     pub(crate) is_complete: bool,
     pub(crate) books: Option<Books>,
     pub(crate) cut: Option<AccountCut>,
-    pub(crate) orphans: Vec<OrphanName>,
+    pub(crate) unknown: Vec<UnknownKey>,
     pub(crate) held_back: Option<HeldBack>,
 }
 
@@ -77,15 +77,15 @@ pub(crate) async fn write(runner: &Runner<'_>, listing: &Listing, run: &Conclusi
         }
         let after = state_after(runner, listing, run, state);
         if runner.table.conclude(&after, run.cut.as_ref(), account.as_ref(), runner.end()).await? {
-            return adopt(runner, run).await;
+            return adopt(runner, listing, run).await;
         }
     }
     bail!("how the sync stands was changed again and again")
 }
 
-/// Makes a restored table, once a run was complete in it and held nothing back, the deployment's own.
-async fn adopt(runner: &Runner<'_>, run: &Conclusion) -> Result<()> {
-    if runner.is_copy && run.is_complete && run.held_back.is_none() {
+/// Makes a restored table the deployment's own, once a run was whole in it, recorded every key and held nothing back.
+async fn adopt(runner: &Runner<'_>, listing: &Listing, run: &Conclusion) -> Result<()> {
+    if runner.is_copy && runner.is_whole(listing) && run.held_back.is_none() {
         runner.table.adopt(runner.end()).await?;
     }
     Ok(())
@@ -103,12 +103,10 @@ fn state_after(runner: &Runner<'_>, listing: &Listing, run: &Conclusion, mut aft
     if run.is_complete {
         after.completed_at = began_at;
     }
-    // A partial recovery counts too: it proves that the table was restored.
-    let recovered_at = began_at.filter(|_| notes.has_recovered);
-    after.restored_at = after.restored_at.max(recovered_at.or(runner.baseline.restored_at));
-    if listing.is_whole && !notes.has_failed && !notes.is_broken_off {
+    after.restored_at = runner.baseline.restored_at;
+    if runner.is_whole(listing) {
         after.listed_at = began_at;
-        after.orphan_names.clone_from(&run.orphans);
+        after.unknown_keys.clone_from(&run.unknown);
         after.closed_workspaces.clone_from(&listing.closed);
         // Somebody may have released it since this run held it back.
         let is_same = |held: &HeldBack| after.held_back.as_ref().is_some_and(|now| now.at == held.at);

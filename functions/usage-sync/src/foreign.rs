@@ -3,7 +3,7 @@
 
 use bursar_core::domain::ledger::cut::{KeyChange, LifetimeUse};
 use bursar_core::domain::usage::reading::UnusableReport;
-use bursar_core::store::{AssignedUse, CutKeys, ForeignKey, OrphanName, keys};
+use bursar_core::store::{AssignedUse, CutKeys, ForeignKey, UnknownKey, keys};
 
 use crate::compare::FOR_ONE_WRITE;
 use crate::prelude::*;
@@ -12,8 +12,8 @@ use crate::runner::{Baseline, WRITES_AT_ONCE};
 /// The tries at the sums of owners while keys are given or taken back. After that the next run counts them.
 const TRIES: usize = 4;
 
-/// The most keys with an unknown grant's name that are named one by one.
-const MOST_ORPHANS: usize = 100;
+/// The most unknown keys that are named one by one.
+const MOST_NAMED: usize = 100;
 
 /// The use of all foreign keys.
 #[derive(Debug, Default)]
@@ -22,8 +22,8 @@ pub(crate) struct ForeignUse {
     /// The part from keys that no longer exist at the provider.
     pub(crate) gone: Usd,
     pub(crate) keys: usize,
-    /// Keys that bear a grant's name where there is no such grant.
-    pub(crate) orphans: Vec<OrphanName>,
+    /// Keys with names of ours that the table does not know.
+    pub(crate) unknown: Vec<UnknownKey>,
 }
 
 /// What is written of the foreign keys whose hashes begin with one digit.
@@ -48,7 +48,7 @@ pub(crate) async fn record(
 ) -> Result<ForeignUse> {
     let mut all = ForeignUse::default();
     let mut foreign = std::mem::take(&mut listing.foreign);
-    foreign.extend(all.real_orphans(runner, std::mem::take(&mut listing.orphans)).await?);
+    foreign.extend(all.really_unknown(runner, std::mem::take(&mut listing.unknown)).await?);
     let mut by_digit: Vec<Vec<ForeignRow>> = keys::SHARDS.map(|_| Vec::new()).into();
     for row in foreign {
         by_digit[usize::from(row.shard())].push(row);
@@ -62,8 +62,9 @@ pub(crate) async fn record(
         iter(shard.writes).map(Ok).try_for_each_concurrent(WRITES_AT_ONCE, |write| written(runner, write)).await?;
     }
     count_for_owners(runner).await?;
-    let named = all.orphans.iter();
-    let named = named.map(|orphan| format!("the key {} bears a name of ours, and its grant is not here", orphan.key));
+    let named = all.unknown.iter();
+    let named =
+        named.map(|unknown| format!("the key {} bears a name of ours that this table does not know", unknown.key));
     runner.journal.problems_of(named);
     Ok(all)
 }
@@ -101,21 +102,22 @@ async fn count_for_owners(runner: &Runner<'_>) -> Result<()> {
 }
 
 impl ForeignUse {
-    /// Keys that bear a grant's name where there is no such grant. One that exists by now was created since
-    /// the run began, and belongs to the next run.
-    async fn real_orphans(&mut self, runner: &Runner<'_>, rows: Vec<ForeignRow>) -> Result<Vec<ForeignRow>> {
-        let mut orphans = Vec::new();
+    /// Keys with names of ours whose grant, or the claim that made them, is not in the table. What was begun since the run read it belongs
+    /// to the next run.
+    async fn really_unknown(&mut self, runner: &Runner<'_>, rows: Vec<ForeignRow>) -> Result<Vec<ForeignRow>> {
+        let mut unknown = Vec::new();
         for row in rows {
             let Ok(name) = row.name.parse::<KeyName>() else { continue };
-            if runner.table.get(Grant::key_of(&name.programme, &name.grant)).await?.is_some() {
+            let grant: Option<Grant> = runner.table.get(Grant::key_of(&name.programme, &name.grant)).await?;
+            if grant.is_some_and(|grant| name.epoch <= grant.epoch) {
                 continue;
             }
-            if self.orphans.len() < MOST_ORPHANS {
-                self.orphans.push(OrphanName::of(&row.key(), &name, row.state.enabled));
+            if self.unknown.len() < MOST_NAMED {
+                self.unknown.push(UnknownKey::of(&row.key(), &name, row.state.enabled));
             }
-            orphans.push(row);
+            unknown.push(row);
         }
-        Ok(orphans)
+        Ok(unknown)
     }
 
     /// Compares some known keys with the listed ones, and adds them up.

@@ -24,7 +24,9 @@
 //! # The comparison
 //!
 //! A key's name leads to its grant; that its hash is on record proves that it is the grant's, whatever its name is now. One that bears a
-//! name of ours and is not on record was shown to nobody. It is disabled, and its use, if it has any, counts as a foreign key's.
+//! name of ours and is not on record was shown to nobody. It is disabled, and its use, if it has any, counts as a foreign key's. In a restored
+//! copy of the table it may have been shown, and is recorded with its grant. Elsewhere one of a claim that the table does not know, or of
+//! no grant, is named to the admins and left as it is.
 //!
 //! A reading holds a key's use on each UTC day ([`days`](bursar_core::domain::usage::days)). Each answer settles its own day and the day
 //! before. After missed nights the rest counts on the last of them, and the days between are marked as estimated. Totals of programmes,

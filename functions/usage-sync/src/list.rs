@@ -17,7 +17,7 @@ pub(crate) struct Listing {
     /// Keys without a grant's name.
     pub(crate) foreign: Vec<ForeignRow>,
     /// Keys with the name of an unknown programme's grant. Their programme may be as young as the run.
-    pub(crate) orphans: Vec<ForeignRow>,
+    pub(crate) unknown: Vec<ForeignRow>,
     /// Whether every page of each workspace that the management key may open was read.
     pub(crate) is_whole: bool,
     /// The workspaces that it may not open. Nothing is known of their keys, and nothing is taken for gone.
@@ -105,7 +105,7 @@ impl Listing {
                     let row = KeyRow::of(key, &name, *basis, page.asked);
                     self.ours.entry(name.programme).or_default().push(row);
                 }
-                None => self.orphans.push(ForeignRow::of(key, page.asked)),
+                None => self.unknown.push(ForeignRow::of(key, page.asked)),
             }
         }
     }
@@ -175,7 +175,7 @@ impl Listing {
 
     /// The keys that were listed under other names than those of a known programme's grant.
     pub(crate) fn elsewhere(&self) -> HashSet<[u8; 32]> {
-        self.foreign.iter().chain(&self.orphans).map(|row| *row.hash()).collect()
+        self.foreign.iter().chain(&self.unknown).map(|row| *row.hash()).collect()
     }
 }
 

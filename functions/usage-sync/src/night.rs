@@ -4,13 +4,13 @@
 use std::time::Instant;
 
 use bursar_core::domain::mail::alarm::Alarm;
-use bursar_core::store::{BegunBy, HeldBack, Run};
+use bursar_core::store::{BegunBy, HeldBack, Run, SyncState, UnknownKey};
 use serde_json::{Value, json};
 
 use crate::App;
 use crate::prelude::*;
 use crate::run::run;
-use crate::runner::{Journal, Report};
+use crate::runner::Report;
 
 /// The most time that an invocation has.
 const LONGEST: Duration = Duration::from_secs(900);
@@ -91,8 +91,7 @@ async fn begin(app: &App, begun: Run, deadline: Deadline) -> Result<Value> {
         ..begun
     };
     app.table.end_run(&ended, deadline).await?;
-    let held_back = app.table.sync_state().await?.held_back.filter(|held| held.release.is_none());
-    raise_alarms(&runner, held_back.as_ref(), &report).await?;
+    raise_alarms(&runner, &app.table.sync_state().await?, &report).await?;
     Ok(serde_json::to_value(&report)?)
 }
 
@@ -115,32 +114,35 @@ fn log(report: &Report) -> Result<()> {
 }
 
 /// Raises an alarm for each problem that exists when a run ends: one for each cause and day, however many runs meet it.
-async fn raise_alarms(runner: &Runner<'_>, held_back: Option<&HeldBack>, report: &Report) -> Result<()> {
+async fn raise_alarms(runner: &Runner<'_>, state: &SyncState, report: &Report) -> Result<()> {
     let now = runner.clock.now();
-    for cause in causes(&runner.journal, held_back, report) {
-        let alarm = match (&cause, held_back) {
-            // The alarm belongs to the day on which it began.
-            (Cause::HeldBack { .. }, Some(held)) => Alarm::on(utc_date(held.at), cause, now),
-            _ => Alarm::now(cause, now),
-        };
+    let mut alarms: Vec<Alarm> =
+        causes(runner, state, report).into_iter().map(|cause| Alarm::now(cause, now)).collect();
+    if let Some(held) = state.held_back.as_ref().filter(|held| held.release.is_none()) {
+        let keys = held.keys.iter().take(MOST_IN_A_MAIL).map(|held| held.name.clone()).collect();
+        let HeldBack { sweeps, recoveries, stops, bound, .. } = *held;
+        // It belongs to the day on which it began.
+        alarms.push(Alarm::on(utc_date(held.at), Cause::HeldBack { sweeps, recoveries, stops, bound, keys }, now));
+    }
+    for alarm in alarms {
         runner.table.tell_admins(&alarm, now, runner.deadline).await?;
     }
     Ok(())
 }
 
-fn causes(journal: &Journal, held_back: Option<&HeldBack>, report: &Report) -> Vec<Cause> {
+fn causes(runner: &Runner<'_>, state: &SyncState, report: &Report) -> Vec<Cause> {
+    let count = |of: usize| u32::try_from(of).unwrap_or(u32::MAX);
     let mut causes = Vec::new();
-    causes.extend(journal.notes().key_refused);
+    causes.extend(runner.journal.notes().key_refused);
     // A refused key implies that the run is not complete.
     if !report.complete && causes.is_empty() {
         let first = report.problems.first().cloned().unwrap_or_default();
-        let problems = u32::try_from(report.problems.len()).unwrap_or(u32::MAX);
-        causes.push(Cause::Incomplete { problems, first });
+        causes.push(Cause::Incomplete { problems: count(report.problems.len()), first });
     }
-    if let Some(held) = held_back {
-        let keys = held.keys.iter().take(MOST_IN_A_MAIL).map(|held| held.name.clone()).collect();
-        let HeldBack { sweeps, recoveries, stops, bound, .. } = *held;
-        causes.push(Cause::HeldBack { sweeps, recoveries, stops, bound, keys });
+    // A copy does not know them yet.
+    let unknown: Vec<&UnknownKey> = state.unknown_keys.iter().filter(|key| key.enabled && !runner.is_copy).collect();
+    if let Some(first) = unknown.first() {
+        causes.push(Cause::UnknownKeys { keys: count(unknown.len()), first: first.name.clone() });
     }
     causes
 }

@@ -41,10 +41,11 @@ pub(crate) async fn all(runner: &Runner<'_>, mut findings: Vec<Finding>, listed:
         failed += usize::from(may_pass(&error));
         runner.journal.refuse(provider_error(&error).and_then(ProviderError::refusal));
         let what = format!("{}: {error:#}", finding.subject());
-        if finding.reads().is_some() {
-            runner.journal.unread(what);
-        } else {
-            runner.journal.problem(what);
+        match &finding.kind {
+            // A copy is no copy any more once all its keys are on record.
+            FindingKind::Recover { .. } => runner.journal.failed(what),
+            _ if finding.reads().is_some() => runner.journal.unread(what),
+            _ => runner.journal.problem(what),
         }
         if failed == FAILED_IN_A_ROW || runner.journal.notes().key_refused.is_some() {
             let left = count - done;
@@ -106,14 +107,14 @@ async fn try_to(runner: &Runner<'_>, at: ActContext<'_>, finding: &Finding) -> R
         }
         FindingKind::Recover { rows, unread, .. } => {
             let found: Vec<RecoveredKey> = rows.iter().map(KeyRow::found).collect();
-            table.act(at, |view, now| view.recover(&found, runner.is_copy, now)).await?;
+            table.act(at, |view, now| view.recover(&found, now)).await?;
             settle(runner, at).await?;
             let unread: Vec<&KeyRow> = rows.iter().filter(|row| unread.contains(&row.epoch())).collect();
             read_late(runner, at, &unread).await?;
-            runner.journal.note(|notes| notes.has_recovered = true);
             let grant = at.grant;
-            let what = format!("keys of the grant {grant} were not on record, and are now: the table went back");
-            runner.journal.problem(what);
+            runner
+                .journal
+                .problem(format!("keys of the grant {grant} were not on record, and are now: the table went back"));
         }
         FindingKind::Seen { key, seen } => return take_in(runner, at, key, seen).await,
         FindingKind::NotUnder { key, asked } => {
@@ -133,8 +134,10 @@ async fn try_to(runner: &Runner<'_>, at: ActContext<'_>, finding: &Finding) -> R
         FindingKind::GiveBack => {
             table.act(at, View::give_back_reservation).await?;
         }
-        FindingKind::LiveIsDisabled { key, .. } => look_again(runner, at, key, false).await?,
-        FindingKind::NotListed { key, is_held, .. } => look_again(runner, at, key, *is_held).await?,
+        FindingKind::LiveIsDisabled { key, .. } | FindingKind::LimitIsOther { key, .. } => {
+            return look_again(runner, at, key, false).await;
+        }
+        FindingKind::NotListed { key, is_held, .. } => return look_again(runner, at, key, *is_held).await,
         FindingKind::Rule { last_used_at } => {
             table.follow_rules(at, *last_used_at).await?;
         }
@@ -143,7 +146,7 @@ async fn try_to(runner: &Runner<'_>, at: ActContext<'_>, finding: &Finding) -> R
     settle(runner, at).await
 }
 
-/// Queries one key that was listed as disabled, or not at all. A grant that was written meanwhile overrides
+/// Queries one key that was listed as disabled, with another limit, or not at all. A grant that was written meanwhile overrides
 /// what was found. A stop that is held back only records that the key is missing.
 async fn look_again(runner: &Runner<'_>, at: ActContext<'_>, key: &KeyHash, is_held: bool) -> Result<()> {
     let (table, journal) = (runner.table, &runner.journal);
@@ -158,10 +161,10 @@ async fn look_again(runner: &Runner<'_>, at: ActContext<'_>, key: &KeyHash, is_h
         } else if !is_over {
             journal.problem(format!("the provider does not find the key {key}; the next sync asks again"));
         }
-        return Ok(());
+        return settle(runner, at).await;
     };
     if found.disabled && !is_held {
-        table.act(at, |view, now| view.found_disabled(read, key, asked_at, now)).await?;
+        table.act(at, |view, now| view.found_disabled(read, key, asked_at, runner.is_copy, now)).await?;
     }
     if !found.disabled {
         note_use(runner, at, &view, (asked_at, &found)).await?;
@@ -250,12 +253,9 @@ async fn purge(runner: &Runner<'_>, at: ActContext<'_>, key: &KeyHash) -> Result
     Ok(())
 }
 
-/// Leaves purges beyond the bound of a run to later runs. A run that recovers any key deletes none.
+/// Leaves purges beyond the bound of a run to later runs.
 fn bound_purges(findings: &mut Vec<Finding>, keys_listed: usize) {
-    // A restored table may be restored once more.
-    let is_restored = findings.iter().any(|finding| matches!(finding.kind, FindingKind::Recover { .. }));
-    let bound = (keys_listed / PURGED_ONE_IN).max(PURGED_AT_LEAST);
-    let mut left = if is_restored { 0 } else { bound };
+    let mut left = (keys_listed / PURGED_ONE_IN).max(PURGED_AT_LEAST);
     findings.retain(|finding| {
         let is_purge = matches!(finding.kind, FindingKind::Purge { .. });
         let stays = !is_purge || left > 0;

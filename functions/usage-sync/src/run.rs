@@ -24,7 +24,7 @@ pub(crate) async fn run(runner: &Runner<'_>) -> Result<()> {
     repair::all(runner, bounded.findings, listing.count).await;
 
     listing.foreign.extend(compared.foreign);
-    listing.orphans.extend(compared.orphans);
+    listing.unknown.extend(compared.unknown);
     let foreign = foreign::record(runner, &mut listing, &renamed).await?;
     let own = recount::all(runner, compared.sums, listing.is_whole).await?;
 
@@ -39,8 +39,8 @@ pub(crate) async fn run(runner: &Runner<'_>) -> Result<()> {
     let cut = books.as_ref().filter(|_| is_complete);
     let cut = cut.map(|books| books.cut(runner.baseline.began_at, &own, &foreign));
 
-    let (orphans, held_back) = (foreign.orphans, bounded.held_back);
-    let run = Conclusion { is_complete, books, cut, orphans, held_back };
+    let (unknown, held_back) = (foreign.unknown, bounded.held_back);
+    let run = Conclusion { is_complete, books, cut, unknown, held_back };
     conclude::write(runner, &listing, &run).await?;
     journal.report(|report| report.complete = is_complete);
 

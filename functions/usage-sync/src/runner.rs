@@ -99,6 +99,12 @@ impl<'a> Runner<'a> {
         Settler { table: self.table, provider: self.provider, clock: self.clock }
     }
 
+    /// Whether every key was listed and held against the table, as far as the run has come.
+    pub(crate) fn is_whole(&self, listing: &Listing) -> bool {
+        let notes = self.journal.notes();
+        listing.is_whole && !notes.has_failed && !notes.is_broken_off
+    }
+
     /// The end of the run's own time, after which it can only report.
     pub(crate) fn end(&self) -> Deadline {
         self.deadline.earlier_by(self.kept_back)
@@ -146,8 +152,6 @@ pub(crate) struct Notes {
     pub(crate) has_unread: bool,
     /// Whether some of the table could not be read.
     pub(crate) has_failed: bool,
-    /// Whether keys were found that the table did not know, which proves that it was restored.
-    pub(crate) has_recovered: bool,
     /// The keys that this run deleted at the provider.
     pub(crate) purged: BTreeSet<KeyHash>,
 }

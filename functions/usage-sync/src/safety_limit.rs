@@ -110,6 +110,7 @@ fn held_keys(runner: &Runner<'_>, finding: &Finding) -> Vec<HeldKey> {
         }
         FindingKind::NotListed { stops: false, .. }
         | FindingKind::Seen { .. }
+        | FindingKind::LimitIsOther { .. }
         | FindingKind::NotUnder { .. }
         | FindingKind::End
         | FindingKind::GiveBack

@@ -39,7 +39,7 @@ pub use sync::books::{
     PeopleCounts, ProgrammeUse, Run, Totals,
 };
 pub use sync::state::{
-    HeldAct, HeldBack, HeldKey, MOST_NAMED, OrphanName, OwnJudgement, Release, StubbornDisable, SyncState,
+    HeldAct, HeldBack, HeldKey, MOST_NAMED, OwnJudgement, Release, StubbornDisable, SyncState, UnknownKey,
 };
 pub use table::meta::{ActContext, Author, KnownAccount, Lease, Meta};
 pub use table::{StoreError, Table, items, keys};

@@ -1,14 +1,13 @@
 //! A table that was restored to an earlier moment: the keys that students use are recovered and keep working.
 
-use bursar_core::domain::audit::{Act, Entry};
-use bursar_core::domain::grant::GrantState;
+use bursar_core::domain::audit::{Act, Actor, Entry};
+use bursar_core::domain::grant::{GrantState, HoldKind, View};
 use bursar_core::store::Meta;
 use bursar_core::store::items::Item;
 use bursar_local::invoke::FunctionName::Claim;
 use bursar_tests::campus::Campus;
 use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::invariants::{Answers, Snapshot};
-use bursar_tests::seeds::sample;
 use bursar_tests::stack;
 use serde_json::json;
 use std::sync::Arc;
@@ -42,7 +41,7 @@ async fn put_back(campus: &Campus, then: &[Item]) {
 }
 
 /// Makes the table appear restored under a name other than its own.
-async fn as_a_copy(campus: &Campus) {
+pub(super) async fn as_a_copy(campus: &Campus) {
     let before = "what-it-was-called-before".to_owned();
     let meta: Meta = seen(campus, false).await.meta.clone().unwrap();
     campus.raw().keep(&Meta { table: before, ..meta }).await;
@@ -50,67 +49,102 @@ async fn as_a_copy(campus: &Campus) {
 
 #[tokio::test]
 async fn restored_tables_recover_every_key_in_use() {
-    for is_copy in sample([true, false], 1) {
-        let mut campus = quiet(&["ada", "ben", "dan"]).await;
-        campus.students(&["cat", "eve"]).await;
-        campus.spend("ada", "1");
-        campus.spend("ben", "2");
-        campus.foreign("by hand");
-        complete(&campus).await;
-        campus.hours(3);
-        // The restored moment is in the middle of a claim.
-        let held = campus.gate.hold(Matcher::call("provider:POST /keys").of(Claim));
-        let (eve, moment) = (campus.student("eve").await, async {
-            held.arrived().await;
-            let then = items(&campus).await;
-            drop(held);
-            then
-        });
-        let (_, then) = tokio::join!(campus.reveal(&eve), moment);
-        campus.replace("ada").await;
-        campus.reveal(&campus.student("cat").await).await;
-        campus.students(&["fay"]).await;
-        campus.keys().await;
-        for (name, dollars) in [("ada", "3"), ("cat", "0.40"), ("fay", "0.05")] {
-            campus.spend(name, dollars);
-        }
-        campus.provider().disable(&campus.key("ben").hash).unwrap();
-        let in_use = ["ada", "cat", "dan", "eve", "fay"].map(|name| campus.key(name).hash);
-        put_back(&campus, &then).await;
-
-        campus.minutes(1);
-        if is_copy {
-            as_a_copy(&campus).await;
-            campus.students(&["gus"]).await;
-            let gus = campus.student("gus").await;
-            let refused = campus.press(&gus, "reveal").await.expect(503);
-            assert!(refused.readable().contains("in a few minutes"), "{}", refused.readable());
-            assert_eq!(campus.grant("gus").await.state, GrantState::Invited);
-        }
-        let report = complete(&campus).await;
-        assert_eq!(report["orphans_disabled"], 0, "{report}");
-        let page = campus.admin().await.get(ACCOUNT).await.expect(200);
-        assert!(page.body.contains(&in_use[4]), "a key whose grant is not there is named");
-        let before = without_runs(&*seen(&campus, true).await);
-        // In a copy the key of an open claim counts as shown; in the table itself its claim may still be under way.
-        let recovered = if is_copy { &["ada", "cat", "eve"][..] } else { &["ada", "cat"] };
-        for name in ["ada", "ben", "cat", "dan"].iter().chain(is_copy.then_some(&"eve")) {
-            let live = campus.grant(name).await.live().map(|live| live.hash.clone());
-            let expected = (*name != "ben").then(|| campus.key(name).hash.parse().unwrap());
-            assert_eq!(live, expected, "{name}");
-            let entries = campus.table.list(Entry::of_grant(&campus.programme, campus.id(name))).await.unwrap();
-            let has = |act| entries.iter().filter(|entry| entry.what.act == act).count();
-            assert_eq!(has(Act::Recovered), usize::from(recovered.contains(name)), "{name}");
-            assert_eq!(has(Act::Stopped), usize::from(*name == "ben"), "{name}");
-        }
-        assert!(in_use.iter().all(|key| campus.is_on(key)), "whatever a student uses works");
-        assert_eq!(complete(&campus).await["readings_recorded"], 0);
-        assert_eq!(changed(&before, &*seen(&campus, true).await), Vec::<String>::new());
-        if is_copy {
-            campus.reveal(&campus.student("gus").await).await;
-        }
-        campus.finish_unjudged().await;
+    let mut campus = quiet(&["ada", "ben", "dan"]).await;
+    campus.students(&["cat", "eve"]).await;
+    campus.spend("ada", "1");
+    campus.spend("ben", "2");
+    campus.foreign("by hand");
+    complete(&campus).await;
+    campus.hours(3);
+    // The restored moment is in the middle of a claim.
+    let held = campus.gate.hold(Matcher::call("provider:POST /keys").of(Claim));
+    let (eve, moment) = (campus.student("eve").await, async {
+        held.arrived().await;
+        let then = items(&campus).await;
+        drop(held);
+        then
+    });
+    let (_, then) = tokio::join!(campus.reveal(&eve), moment);
+    campus.replace("ada").await;
+    campus.reveal(&campus.student("cat").await).await;
+    campus.students(&["fay"]).await;
+    campus.keys().await;
+    for (name, dollars) in [("ada", "3"), ("cat", "0.40"), ("fay", "0.05")] {
+        campus.spend(name, dollars);
     }
+    campus.provider().disable(&campus.key("ben").hash).unwrap();
+    let in_use = ["ada", "cat", "dan", "eve", "fay"].map(|name| campus.key(name).hash);
+    put_back(&campus, &then).await;
+    as_a_copy(&campus).await;
+
+    campus.minutes(1);
+    campus.students(&["gus"]).await;
+    let gus = campus.student("gus").await;
+    let refused = campus.press(&gus, "reveal").await.expect(503);
+    assert!(refused.readable().contains("in a few minutes"), "{}", refused.readable());
+    assert_eq!(campus.grant("gus").await.state, GrantState::Invited);
+    // Disables alone are sent, and no job runs.
+    let admin = campus.admin().await;
+    let limit = campus.key("dan").limit;
+    assert_eq!(campus.edit(&admin, &[("cap_usd", "10")]).await.status, 303);
+    campus.hold("dan", HoldKind::Paused).await;
+    campus.work().await;
+    assert_eq!((campus.is_on(&in_use[2]), campus.key("dan").limit), (false, limit));
+    let release = |view: &View, now| view.release(HoldKind::Paused, &Actor::Rule, now);
+    campus.table.act(campus.on("dan"), release).await.unwrap();
+    campus.work().await;
+    assert!(!campus.is_on(&in_use[2]) && campus.job("limits").await.unwrap().is_running());
+
+    let report = complete(&campus).await;
+    assert_eq!(report["orphans_disabled"], 0, "{report}");
+    let page = admin.get(ACCOUNT).await.expect(200);
+    assert!(page.body.contains(&in_use[4]), "a key whose grant is not there is named");
+    for name in ["ada", "ben", "cat", "dan", "eve"] {
+        let grant = campus.grant(name).await;
+        let expected = (name != "ben").then(|| campus.key(name).hash.parse().unwrap());
+        assert_eq!(grant.live().map(|live| live.hash.clone()), expected, "{name}");
+        assert_eq!(grant.holds.paused.is_some(), name == "ben", "who ended that key is not known: {name}");
+        let entries = campus.table.list(Entry::of_grant(&campus.programme, campus.id(name))).await.unwrap();
+        let has = |act| entries.iter().filter(|entry| entry.what.act == act).count();
+        // The key of an open claim counts as shown.
+        assert_eq!(has(Act::Recovered), usize::from(["ada", "cat", "eve"].contains(&name)), "{name}");
+        assert_eq!(has(Act::Stopped), usize::from(name == "ben"), "{name}");
+    }
+    campus.work().await;
+    campus.work().await;
+    assert_eq!(complete(&campus).await["readings_recorded"], 0);
+    let before = without_runs(&*seen(&campus, true).await);
+    complete(&campus).await;
+    assert_eq!(changed(&before, &*seen(&campus, true).await), Vec::<String>::new());
+    assert!(in_use.iter().all(|key| campus.is_on(key)), "whatever a student uses works");
+    assert_ne!(campus.key("dan").limit, limit);
+    campus.reveal(&campus.student("gus").await).await;
+    campus.finish_unjudged().await;
+}
+
+#[tokio::test]
+async fn a_table_that_went_back_under_its_own_name_is_told_and_left_as_it_is() {
+    let campus = quiet(&["ada"]).await;
+    complete(&campus).await;
+    campus.hours(3);
+    let then = items(&campus).await;
+    campus.replace("ada").await;
+    let newer = campus.key("ada").hash;
+    put_back(&campus, &then).await;
+    campus.hours(3);
+    let told = |subject: &String| subject.contains("1 working key with our names");
+    for (enabled, alarms) in [(true, 1), (false, 0)] {
+        let report = complete(&campus).await;
+        assert!(problems(&report).contains(&newer) && campus.is_on(&newer) == enabled, "{report}");
+        assert!(campus.admin().await.get(ACCOUNT).await.body.contains(&newer));
+        let entries = campus.table.list(Entry::of_grant(&campus.programme, campus.id("ada"))).await.unwrap();
+        assert!(!entries.iter().any(|entry| entry.what.act == Act::Recovered));
+        campus.drain().await;
+        assert_eq!(campus.subjects("account").iter().filter(|subject| told(subject)).count(), alarms);
+        campus.provider().disable(&newer).unwrap();
+        campus.hours(24);
+    }
+    campus.finish_unjudged().await;
 }
 
 #[tokio::test]

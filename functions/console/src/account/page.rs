@@ -6,7 +6,7 @@ use bursar_core::domain::mail::alarm::Alarm;
 use bursar_core::domain::usage::days::Accuracy;
 use bursar_core::domain::usage::models::ModelUse;
 use bursar_core::domain::values::window::Reset;
-use bursar_core::store::{Account, BudgetSums, Erasure, HeldAct, HeldBack, OrphanName, Run, Table};
+use bursar_core::store::{Account, BudgetSums, Erasure, HeldAct, HeldBack, Run, Table, UnknownKey};
 
 use super::admins::{self, TypedAdmin};
 use super::foreign_act::{self, TypedChange, change_form};
@@ -54,7 +54,7 @@ struct AccountPage<'a> {
     keys: ForeignKeys,
     owners: KeyOwners,
     owned: ForeignKeys,
-    orphans: Vec<OrphanName>,
+    orphans: Vec<UnknownKey>,
     /// What is no programme's, by model.
     models: Vec<ModelUse>,
     coverage: ModelCoverage,
@@ -158,7 +158,7 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut 
         keys,
         owners,
         owned,
-        orphans: state.orphan_names,
+        orphans: state.unknown_keys,
         models: by_model::of_nobody(unowned, &used_by_nobodys, &coverage),
         coverage,
         syncs: syncs::listing(syncs),

@@ -92,6 +92,17 @@ impl AlarmText {
                         .to_owned(),
                 }
             }
+            Cause::UnknownKeys { keys, first } => {
+                let keys = counted(u64::from(*keys), "working key", "working keys");
+                AlarmText {
+                    subject: format!("{keys} with our names, and no student has them"),
+                    facts: vec![("First key", first.clone())],
+                    next: "OpenRouter lists them, and the table here does not know them: most likely it was restored under its own \
+                           name to an earlier moment. Nothing is done to them, and whoever has one can spend on it. The account page \
+                           names them: find out whose they are, and disable at OpenRouter what nobody needs."
+                        .to_owned(),
+                }
+            }
             Cause::Silent { last } => AlarmText {
                 subject: match last {
                     Some(last) => {

@@ -46,6 +46,7 @@ async fn alarms() {
         Cause::ManagementKey,
         Cause::AnotherAccount { management_key },
         Cause::Incomplete { problems: 2, first },
+        Cause::UnknownKeys { keys: 2, first: "bursar/0123456789/p/g/2".to_owned() },
         refused(None, None),
         Cause::Stuck { programme: programme().id, since: now() - 1.hour() },
         Cause::ErasureStuck { since: now() - 6.hours() },
@@ -87,6 +88,12 @@ async fn alarms() {
     First problem: the keys could not all be listed: status 503
     Found: 20 Nov 2026, 10:00 UTC
     Bursar could not read all that it checks at OpenRouter each night. What it could read is recorded; for the rest the last figures stand. It tries again by itself. If the next check is not complete either, the account page lists the problems of each.
+    Open the account: https://bursar.example.edu/console/account
+
+    2 working keys with our names, and no student has them
+    First key: bursar/0123456789/p/g/2
+    Found: 20 Nov 2026, 10:00 UTC
+    OpenRouter lists them, and the table here does not know them: most likely it was restored under its own name to an earlier moment. Nothing is done to them, and whoever has one can spend on it. The account page names them: find out whose they are, and disable at OpenRouter what nobody needs.
     Open the account: https://bursar.example.edu/console/account
 
     OpenRouter refuses the allowed models of CS pilot

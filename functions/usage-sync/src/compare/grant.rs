@@ -1,7 +1,7 @@
 //! The scan of one grant: the use of its listed keys, and findings about them. It reads and writes nothing;
 //! each act decides again on the grant as it is by then.
 
-use bursar_core::domain::grant::{GRACE, Key, KeyCall, RecoveredKey, Tell};
+use bursar_core::domain::grant::{GRACE, Key, KeyCall, RecoveredKey, Tell, Unchanged};
 use bursar_core::domain::usage::reading::{Reading, Shortfall, UnusableReport};
 
 use crate::guardrails::RestrictedKey;
@@ -33,6 +33,8 @@ pub(crate) struct ScanResult {
     pub(crate) kinds: Vec<FindingKind>,
     /// Keys that bear its name, of which none was shown, and that were used all the same.
     pub(crate) foreign: Vec<KeyRow>,
+    /// Keys of claims that this table does not know.
+    pub(crate) newer: Vec<KeyRow>,
     pub(crate) problems: Vec<String>,
     /// The problems of the unread ones.
     pub(crate) doubtful: Vec<String>,
@@ -47,8 +49,10 @@ pub(crate) struct ScanResult {
 enum Match<'a> {
     /// It is on record.
     Its(&'a Key),
-    /// It may have been shown, and the table does not know it: it went back.
+    /// It may have been shown, and the table does not know it, since it is a restored copy.
     Unrecorded,
+    /// It is of a claim that the table does not know, and that is no copy: only a person can tell why.
+    Newer,
     /// Nobody was shown it, or it is just being made.
     Orphan,
 }
@@ -80,6 +84,7 @@ impl ScanResult {
                     result.foreign.extend(Some(row).filter(|row| row.state.is_used()).cloned());
                 }
                 Match::Unrecorded => unread.push(row.epoch()),
+                Match::Newer => result.newer.push(row.clone()),
             }
         }
         for row in context.rows {
@@ -89,15 +94,14 @@ impl ScanResult {
                     result.kinds.extend(about_its(view, context, key, row, is_read));
                 }
                 Match::Orphan => result.kinds.extend(orphan(context, row)),
-                Match::Unrecorded => {}
+                Match::Unrecorded | Match::Newer => {}
             }
         }
         if !unread.is_empty() && context.shows_absence {
             // The key that seems to be the live one is an older one.
             result.kinds.retain(|kind| !matches!(kind, FindingKind::LiveIsDisabled { .. }));
             let found: Vec<RecoveredKey> = context.rows.iter().map(KeyRow::found).collect();
-            let ends =
-                view.ended_by_recovery(&found, context.is_copy).into_iter().map(|found| found.hash.clone()).collect();
+            let ends = view.ended_by_recovery(&found).into_iter().map(|found| found.hash.clone()).collect();
             result.kinds.push(FindingKind::Recover { rows: context.rows.to_vec(), ends, unread });
         }
         let unlisted = view.grant.keys.iter().filter(|key| key.shown_at.is_some() && is_unlisted(context, key));
@@ -128,7 +132,8 @@ impl ScanResult {
 fn match_of<'v>(view: &'v View, context: ScanContext<'_>, row: &KeyRow) -> Match<'v> {
     match view.grant.keys.iter().find(|key| row.is(&key.hash)) {
         Some(key) => Match::Its(key),
-        None if view.can_recover(&row.found(), context.is_copy) => Match::Unrecorded,
+        None if context.is_copy && view.can_recover(&row.found()) => Match::Unrecorded,
+        None if row.epoch() > view.grant.epoch => Match::Newer,
         None => Match::Orphan,
     }
 }
@@ -148,10 +153,15 @@ pub(crate) fn read(
 
 fn about_its(view: &View, context: ScanContext<'_>, key: &Key, row: &KeyRow, is_read: bool) -> Option<FindingKind> {
     let (key, epoch, seen) = (key.hash.clone(), key.epoch, row.state.seen(is_read));
-    if !seen.enabled && view.found_disabled(view.grant.version, &key, seen.asked, context.now).is_ok() {
+    let is_ended = view.found_disabled(view.grant.version, &key, seen.asked, context.is_copy, context.now).is_ok();
+    if !seen.enabled && is_ended {
         return Some(FindingKind::LiveIsDisabled { epoch, key });
     }
-    view.seen(&key, &seen, context.now).is_ok().then_some(FindingKind::Seen { key, seen })
+    match view.seen(&key, &seen, context.now) {
+        Ok(change) if change.audit().is_some() => Some(FindingKind::LimitIsOther { epoch, key }),
+        Ok(_) => Some(FindingKind::Seen { key, seen }),
+        Err(Unchanged) => None,
+    }
 }
 
 /// The live key, if it is on record as under a guardrail, with the id of that.

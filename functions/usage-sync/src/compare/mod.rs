@@ -29,8 +29,8 @@ pub(crate) struct Compared {
     pub(crate) findings: Vec<Finding>,
     /// Keys that only bear the name of a grant, and keys beside the recorded one of a claim.
     pub(crate) foreign: Vec<ForeignRow>,
-    /// Keys with the name of a grant that does not exist.
-    pub(crate) orphans: Vec<ForeignRow>,
+    /// Keys with names of ours that the table does not know: their grant does not exist, or the claim that made them.
+    pub(crate) unknown: Vec<ForeignRow>,
     pub(crate) restricted: Restricted,
 }
 
@@ -148,6 +148,7 @@ impl Comparison<'_> {
             let of_it = |kind| Finding { programme: id.clone(), grant: view.grant.id.clone(), kind };
             self.found.findings.extend(result.kinds.into_iter().map(of_it));
             self.found.foreign.extend(result.foreign.iter().map(|row| ForeignRow::with_name(row, name(row))));
+            self.found.unknown.extend(result.newer.iter().map(|row| ForeignRow::with_name(row, name(row))));
             if let Some((guardrail, key)) = result.restricted {
                 self.found.restricted.entry((id.clone(), guardrail)).or_default().push(key);
             }
@@ -162,7 +163,7 @@ impl Comparison<'_> {
         }
         self.guardrails = guardrails;
         let unknown = listing.of_shard(&id, digit).filter(|rows| !known.contains(rows[0].grant_bytes()));
-        self.found.orphans.extend(unknown.flatten().map(|row| ForeignRow::with_name(row, name(row))));
+        self.found.unknown.extend(unknown.flatten().map(|row| ForeignRow::with_name(row, name(row))));
         news
     }
 }
@@ -172,7 +173,7 @@ impl Compared {
         self.sums.append(&mut other.sums);
         self.findings.append(&mut other.findings);
         self.foreign.append(&mut other.foreign);
-        self.orphans.append(&mut other.orphans);
+        self.unknown.append(&mut other.unknown);
         self.restricted.append(&mut other.restricted);
     }
 }

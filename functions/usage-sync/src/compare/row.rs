@@ -179,6 +179,8 @@ pub(crate) enum FindingKind {
     Seen { key: KeyHash, seen: SeenKey },
     /// A live key that was listed as disabled, though nobody here disables it.
     LiveIsDisabled { epoch: Epoch, key: KeyHash },
+    /// A live key that was listed with a limit that nobody here sent.
+    LimitIsOther { epoch: Epoch, key: KeyHash },
     /// A recorded key that was not listed under its name. If it does not exist, its grant is stopped; one that
     /// is held back, or whose row could not be read, is only queried.
     NotListed { epoch: Epoch, key: KeyHash, stops: bool, is_held: bool },
@@ -203,6 +205,7 @@ impl Finding {
             FindingKind::Orphan { row } => return format!("the key {}", row.key()),
             FindingKind::Seen { key, .. }
             | FindingKind::LiveIsDisabled { key, .. }
+            | FindingKind::LimitIsOther { key, .. }
             | FindingKind::NotListed { key, .. }
             | FindingKind::NotUnder { key, .. }
             | FindingKind::Purge { key } => Some(key),
@@ -214,7 +217,9 @@ impl Finding {
     /// The key that its repair reads, since the listing did not.
     pub(crate) fn reads(&self) -> Option<Epoch> {
         match self.kind {
-            FindingKind::NotListed { epoch, .. } | FindingKind::LiveIsDisabled { epoch, .. } => Some(epoch),
+            FindingKind::NotListed { epoch, .. }
+            | FindingKind::LiveIsDisabled { epoch, .. }
+            | FindingKind::LimitIsOther { epoch, .. } => Some(epoch),
             _ => None,
         }
     }

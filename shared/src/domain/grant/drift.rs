@@ -7,16 +7,15 @@
 //! A key is gone once the provider has answered twice that it does not know it, an hour apart, and knows another of the account. It keeps
 //! what it was recorded to have used, and nothing else of it counts; what it used since is a part of the account's residual.
 //!
-//! After a restore of the table: the provider has keys of a grant that no claim here made. They are recorded as they are found;
-//! the newest that works becomes the live one. Which listed keys are of this kind is for the sync to see.
+//! In a restored copy of the table: the provider has keys of a grant that no claim here made. They are recorded as they are found;
+//! the newest that works becomes the live one. It takes its reservation in the budget whether there is room or not, since it can be spent
+//! already. Its student hears which key is theirs by now, since whether they were told went with the record.
 //!
-//! Such a key takes its reservation in the budget whether there is room or not, since it can be spent already. Outside a copy of the table
-//! it is only recorded if its number is newer than the grant's.
-//!
-//! Its student hears which key is theirs by now, since whether they were told went with the record.
+//! Where the newest does not work, the record of who ended it went too, so the grant is paused until somebody has looked.
 
 use super::claim::key_number;
 use super::*;
+use crate::domain::programme::role::Role;
 
 /// The time for which a revoked grant's key is kept: it has no further use, but its last requests may settle late.
 const REVOKED_KEPT: SignedDuration = SignedDuration::from_hours(48);
@@ -59,7 +58,14 @@ impl View {
 
     /// Stops a grant whose key the provider reports as disabled although nothing here disables it. Returns `Unchanged` if that key is not
     /// the one in use, or a call of ours may have done it.
-    pub fn found_disabled(&self, read: u64, key: &KeyHash, asked: Moment, now: Moment) -> Result<Change, Unchanged> {
+    pub fn found_disabled(
+        &self,
+        read: u64,
+        key: &KeyHash,
+        asked: Moment,
+        in_copy: bool,
+        now: Moment,
+    ) -> Result<Change, Unchanged> {
         self.check_version(read)?;
         let live = self.grant.usable().filter(|live| live.hash == *key).ok_or(Unchanged)?;
         if live.on.may_be(&false) || !live.on.is_quiet(asked) {
@@ -70,6 +76,9 @@ impl View {
         live.on.told(&false, asked, None, now);
         live.final_reading = Some(FinalReading::Due(now + SETTLING));
         change.grant.state = GrantState::Stopped { why: Stopped::GoneAtProvider };
+        if in_copy {
+            change.grant.holds.pause_after_restore();
+        }
         Ok(change.audited(Act::Stopped, &self.grant, Some(Stopped::GoneAtProvider.as_str().to_owned())))
     }
 
@@ -135,13 +144,15 @@ pub struct RecoveredKey {
 }
 
 impl View {
-    /// Records keys that the table does not know, the newest enabled one as live. `found` may hold every
+    /// Records keys that a restored table does not know, the newest enabled one as live. `found` may hold every
     /// listed key of the grant. Returns `Unchanged` if there is nothing to record.
-    pub fn recover(&self, found: &[RecoveredKey], in_copy: bool, now: Moment) -> Result<Change, Unchanged> {
-        let unknown = self.unknown(found, in_copy);
-        if unknown.is_empty() {
-            return Err(Unchanged);
-        }
+    pub fn recover(&self, found: &[RecoveredKey], now: Moment) -> Result<Change, Unchanged> {
+        let unknown = self.unknown(found);
+        let Some(newest) = unknown.last() else { return Err(Unchanged) };
+        let was_ended = match self.grant.live() {
+            Some(live) => found.iter().any(|found| found.hash == live.hash && !found.enabled),
+            None => newest.epoch >= self.grant.epoch,
+        };
         let live = self.newest_enabled(&unknown);
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         let grant = &mut change.grant;
@@ -151,8 +162,15 @@ impl View {
         grant.lease = None;
         match (live, &self.grant.state) {
             (Some(live), _) => grant.state = GrantState::Live { key: live.hash.clone() },
-            (None, GrantState::Invited) => grant.state = GrantState::Stopped { why: Stopped::GoneAtProvider },
-            (None, _) => {}
+            (None, GrantState::Revoked | GrantState::Ended) => {}
+            (None, state) => {
+                if *state == GrantState::Invited || (was_ended && self.grant.live().is_some()) {
+                    grant.state = GrantState::Stopped { why: Stopped::GoneAtProvider };
+                }
+                if was_ended {
+                    grant.holds.pause_after_restore();
+                }
+            }
         }
         grant.has_reservation |= live.is_some();
         // The record of whether this mail was sent was lost in the restore. So the student is told which key is live
@@ -163,17 +181,15 @@ impl View {
         Ok(change.audited(Act::Recovered, &self.grant, Some(format!("keys {}{which}", numbers.join(", ")))))
     }
 
-    /// Whether a listed key is to be recorded as one that was shown: in a copy every one that the table does not know, elsewhere those of
-    /// claims that it does not know. Of one claim at most one key was shown.
-    pub fn can_recover(&self, found: &RecoveredKey, in_copy: bool) -> bool {
-        let is_known = self.grant.keys.iter().any(|key| key.hash == found.hash || key.epoch == found.epoch);
-        !is_known && (in_copy || found.epoch > self.grant.epoch)
+    /// Whether a listed key is to be recorded in a copy as one that was shown: of one claim at most one was.
+    pub fn can_recover(&self, found: &RecoveredKey) -> bool {
+        !self.grant.keys.iter().any(|key| key.hash == found.hash || key.epoch == found.epoch)
     }
 
     /// The enabled keys that a recovery would end on its own judgement; a hold, revocation or end by a person
     /// is not its own.
-    pub fn ended_by_recovery<'f>(&self, found: &'f [RecoveredKey], in_copy: bool) -> Vec<&'f RecoveredKey> {
-        let unknown = self.unknown(found, in_copy);
+    pub fn ended_by_recovery<'f>(&self, found: &'f [RecoveredKey]) -> Vec<&'f RecoveredKey> {
+        let unknown = self.unknown(found);
         if unknown.is_empty() || self.grant.is_over() || !self.grant.holds.is_empty() {
             return Vec::new();
         }
@@ -188,8 +204,8 @@ impl View {
     }
 
     /// The found keys that can be recorded and are not, the oldest first; of two with one number, the enabled one.
-    fn unknown<'f>(&self, found: &'f [RecoveredKey], in_copy: bool) -> Vec<&'f RecoveredKey> {
-        let mut unknown: Vec<&RecoveredKey> = found.iter().filter(|found| self.can_recover(found, in_copy)).collect();
+    fn unknown<'f>(&self, found: &'f [RecoveredKey]) -> Vec<&'f RecoveredKey> {
+        let mut unknown: Vec<&RecoveredKey> = found.iter().filter(|found| self.can_recover(found)).collect();
         unknown.sort_by_key(|found| (found.epoch, !found.enabled));
         unknown.dedup_by_key(|found| found.epoch);
         unknown
@@ -199,6 +215,14 @@ impl View {
     fn newest_enabled<'f>(&self, unknown: &[&'f RecoveredKey]) -> Option<&'f RecoveredKey> {
         let may_be_live = |found: &&&RecoveredKey| found.enabled && found.epoch >= self.grant.epoch;
         unknown.iter().filter(may_be_live).filter(|_| !self.grant.is_over()).max_by_key(|found| found.epoch).copied()
+    }
+}
+
+impl Holds {
+    /// Who ended a key since the backup was made is not known, so a person decides before its student has another.
+    fn pause_after_restore(&mut self) {
+        let why = Some("the table was restored, and the key had been ended since".to_owned());
+        self.paused.get_or_insert(Pause { by: Actor::Sync, role: Role::Faculty, why });
     }
 }
 

@@ -270,7 +270,7 @@ impl Table {
         Ok(programmes.into_iter().collect())
     }
 
-    /// Takes the job of a programme whose turn it is, if nobody owns one of them.
+    /// Takes the job of a programme whose turn it is, if nobody owns one of them. In a restored copy of the table none runs.
     pub async fn take_job(
         &self,
         programme: &ProgrammeId,
@@ -278,7 +278,7 @@ impl Table {
         deadline: Deadline,
     ) -> Result<Option<Job>, StoreError> {
         let running: Vec<Job> = self.jobs(programme).await?.into_iter().filter(Job::is_running).collect();
-        if running.iter().any(|job| job.is_taken(now)) {
+        if running.iter().any(|job| job.is_taken(now)) || self.is_copy(&self.meta(now).await?) {
             return Ok(None);
         }
         let is_due = |job: &&Job| !matches!(job.state, JobState::Waiting { until } if now < until);

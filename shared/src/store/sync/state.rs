@@ -26,7 +26,7 @@ pub struct SyncState {
     /// When a restored table was last recovered; keys are not deleted for some time after it.
     pub restored_at: Option<Moment>,
     /// Keys that bear a grant's name where there is no such grant.
-    pub orphan_names: Vec<OrphanName>,
+    pub unknown_keys: Vec<UnknownKey>,
     pub held_back: Option<HeldBack>,
     /// Since when each run met keys whose use it could not read.
     pub unread_since: Option<Moment>,
@@ -54,7 +54,7 @@ pub struct StubbornDisable {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OrphanName {
+pub struct UnknownKey {
     pub key: KeyHash,
     pub name: String,
     pub enabled: bool,
@@ -85,9 +85,9 @@ impl SyncState {
     }
 }
 
-impl OrphanName {
-    pub fn of(key: &KeyHash, name: &KeyName, enabled: bool) -> OrphanName {
-        OrphanName { key: key.clone(), name: name.to_string(), enabled }
+impl UnknownKey {
+    pub fn of(key: &KeyHash, name: &KeyName, enabled: bool) -> UnknownKey {
+        UnknownKey { key: key.clone(), name: name.to_string(), enabled }
     }
 }
 

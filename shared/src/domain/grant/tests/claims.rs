@@ -105,7 +105,7 @@ fn a_replacement_that_a_rule_or_the_provider_made_necessary_is_not_counted() {
     assert_eq!(story.view.grant.replacements, 0);
     story.after(1.hour());
     assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::ReplacementsUsedUp);
-    let stopped = story.view.found_disabled(story.view.grant.version, &hash('b'), story.now, story.now);
+    let stopped = story.view.found_disabled(story.view.grant.version, &hash('b'), story.now, false, story.now);
     story.apply(stopped.unwrap()).shown(KeyRequestKind::Replace, 'c');
     assert_eq!(story.view.grant.replacements, 0, "nor one that the provider made necessary");
 }

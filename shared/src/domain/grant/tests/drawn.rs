@@ -111,7 +111,7 @@ impl World {
             Event::Listed(epoch, shows, used) => {
                 self.is_read(epoch, used);
                 let (view, key) = (self.story.view.clone(), key_of(epoch));
-                let stopped = view.found_disabled(view.grant.version, &key, shows.asked, now);
+                let stopped = view.found_disabled(view.grant.version, &key, shows.asked, false, now);
                 assert!(shows.enabled || stopped.is_err(), "a call of ours is taken for another hand's");
                 self.does(view.seen(&key, &shows, now));
             }

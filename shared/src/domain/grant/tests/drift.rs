@@ -24,13 +24,15 @@ fn a_key_found_disabled_stops_its_grant_but_not_where_a_call_of_ours_may_have_do
     let mut story = Story::live();
     let found = |story: &Story| {
         let version = story.view.grant.version;
-        story.view.found_disabled(version, &hash('a'), story.now, story.now)
+        story.view.found_disabled(version, &hash('a'), story.now, false, story.now)
     };
     assert_eq!(found(&story), Err(Unchanged), "it was only just made");
     story.after(LATE);
     let change = found(&story).unwrap();
     assert_eq!(change.grant.state, GrantState::Stopped { why: Stopped::GoneAtProvider });
     assert_eq!((change.by.clone(), change.audit().unwrap().act), (Actor::Sync, Act::Stopped));
+    let in_copy = story.view.found_disabled(story.view.grant.version, &hash('a'), story.now, true, story.now).unwrap();
+    assert_eq!((change.grant.to_string(), in_copy.grant.to_string()), ("stopped".into(), "stopped, paused".into()));
 
     story.held(HoldKind::Paused);
     assert_eq!(found(&story), Err(Unchanged), "it is held");
@@ -43,7 +45,7 @@ fn a_key_found_disabled_stops_its_grant_but_not_where_a_call_of_ours_may_have_do
     story.apply(found(&story).unwrap());
     assert_eq!((found(&story), story.due(1)), (Err(Unchanged), Vec::new()));
     let version = story.view.grant.version;
-    let other = story.view.found_disabled(version, &hash('b'), story.now, story.now);
+    let other = story.view.found_disabled(version, &hash('b'), story.now, false, story.now);
     assert_eq!(other, Err(Unchanged));
 }
 

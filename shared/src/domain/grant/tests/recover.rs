@@ -20,13 +20,13 @@ fn key_of(epoch: u32) -> KeyHash {
 
 impl Story {
     fn recover(&mut self, found: &[RecoveredKey]) -> &mut Story {
-        let change = self.view.recover(found, true, self.now).unwrap();
+        let change = self.view.recover(found, self.now).unwrap();
         assert_eq!(change.audit().unwrap().act, Act::Recovered);
         let is_another =
             change.grant.live().is_some_and(|live| Some(live.epoch) != self.view.grant.live().map(|live| live.epoch));
         assert_eq!(change.notice, is_another.then_some(Notice::KeyShown), "who has another key by now hears of it");
         self.apply(change);
-        assert_eq!(self.view.recover(found, true, self.now), Err(Unchanged), "once is enough");
+        assert_eq!(self.view.recover(found, self.now), Err(Unchanged), "once is enough");
         self
     }
 }
@@ -36,7 +36,7 @@ fn the_newest_key_that_works_becomes_live_and_takes_a_reservation_even_where_the
     let mut story = Story::new();
     story.view.budget.reserved = Usd::from_dollars(95);
     let listed = [found(1, false), found(2, true), found(3, true)];
-    assert_eq!(story.view.ended_by_recovery(&listed, false).len(), 1);
+    assert_eq!(story.view.ended_by_recovery(&listed).len(), 1);
     story.recover(&listed);
     assert_eq!(story.view.grant.state, GrantState::Live { key: key_of(3) });
     assert_eq!((story.view.grant.epoch, story.view.grant.ever_shown), (Epoch::new(3), true));
@@ -54,11 +54,24 @@ fn keys_that_do_not_work_are_recorded_and_the_live_one_stays() {
     let begun = story.begin(KeyRequestKind::Replace);
     assert_eq!(begun.epoch, Epoch::new(3), "no number is used twice");
 
+    let old = RecoveredKey { hash: hash('a'), ..found(1, true) };
+    let mut replaced = Story::live();
+    replaced.recover(&[old, found(2, false)]);
+    assert_eq!(replaced.view.grant.to_string(), "live", "whatever ended the newer key, this one works");
+}
+
+#[test]
+fn whose_last_key_was_ended_since_the_backup_is_paused_until_somebody_looked() {
     let mut invited = Story::new();
     invited.recover(&[found(1, false)]);
-    assert_eq!(invited.view.grant.state, GrantState::Stopped { why: Stopped::GoneAtProvider });
+    assert_eq!(invited.view.grant.to_string(), "stopped, paused");
     assert!(!invited.view.grant.has_reservation);
-    invited.shown(KeyRequestKind::Replace, 'b');
+    invited.released(HoldKind::Paused).shown(KeyRequestKind::Replace, 'b');
+
+    let mut live = Story::live();
+    let ended = RecoveredKey { hash: hash('a'), ..found(1, false) };
+    live.recover(&[ended, found(2, false)]);
+    assert_eq!(live.view.grant.to_string(), "stopped, paused");
 }
 
 #[test]
@@ -66,7 +79,6 @@ fn a_key_of_a_claim_that_is_still_open_in_a_copy_counts_as_shown() {
     let mut story = Story::new();
     let begun = story.begin(KeyRequestKind::Reveal);
     let listed = [found(1, true)];
-    assert_eq!(story.view.recover(&listed, false, story.now), Err(Unchanged), "elsewhere somebody may be at it");
     story.recover(&listed);
     assert_eq!(story.view.grant.state, GrantState::Live { key: key_of(1) });
     assert_eq!(story.view.budget.reserved, Usd::from_dollars(20));
@@ -89,7 +101,7 @@ fn a_key_of_a_claim_before_the_last_one_is_recorded_and_does_not_become_live() {
 fn nothing_becomes_live_where_the_grant_is_over_and_a_held_one_is_to_be_disabled() {
     let mut revoked = Story::new();
     revoked.revoked();
-    assert_eq!(revoked.view.ended_by_recovery(&[found(1, true)], false).len(), 0, "a person ended it");
+    assert_eq!(revoked.view.ended_by_recovery(&[found(1, true)]).len(), 0, "a person ended it");
     revoked.recover(&[found(1, true)]);
     assert_eq!(revoked.view.grant.state, GrantState::Revoked);
     assert!(!revoked.view.grant.has_reservation, "its cap is promised to nobody");
@@ -104,18 +116,14 @@ fn nothing_becomes_live_where_the_grant_is_over_and_a_held_one_is_to_be_disabled
 }
 
 #[test]
-fn what_the_table_knows_or_has_left_behind_is_not_recovered() {
+fn what_the_table_knows_is_not_recovered() {
     let mut story = Story::live();
     story.after(1.hour()).shown(KeyRequestKind::Replace, 'b');
-    let recovered = |listed: &[RecoveredKey], in_copy| story.view.recover(listed, in_copy, story.now);
+    let recovered = |listed: &[RecoveredKey]| story.view.recover(listed, story.now);
     let known = RecoveredKey { hash: hash('b'), ..found(2, true) };
-    assert_eq!([recovered(&[known], true), recovered(&[], true)], [Err(Unchanged), Err(Unchanged)]);
+    assert_eq!([recovered(&[known]), recovered(&[])], [Err(Unchanged), Err(Unchanged)]);
     let second = [found(1, true), found(2, true)];
-    assert_eq!(recovered(&second, true), Err(Unchanged), "another key of its claim was shown");
-    let mut late = Story::new();
-    let begun = late.begin(KeyRequestKind::Reveal);
-    late.apply(late.view.give_up(&begun, None, "no answer", late.now).unwrap());
-    assert_eq!(late.view.recover(&[found(1, true)], false, late.now), Err(Unchanged), "that is an orphan");
+    assert_eq!(recovered(&second), Err(Unchanged), "another key of its claim was shown");
 }
 
 proptest! {
@@ -136,8 +144,8 @@ proptest! {
         }
         let was_live = story.view.grant.live().map(|live| live.epoch).filter(|_| !held);
         let listed: Vec<RecoveredKey> = listed.into_iter().map(|(epoch, enabled)| found(epoch, enabled)).collect();
-        let ends = story.view.ended_by_recovery(&listed, false).len();
-        let Ok(change) = story.view.recover(&listed, false, story.now) else { return Ok(()) };
+        let ends = story.view.ended_by_recovery(&listed).len();
+        let Ok(change) = story.view.recover(&listed, story.now) else { return Ok(()) };
         story.apply(change);
         let grant = &story.view.grant;
         let enabled: Vec<Epoch> =

@@ -80,7 +80,7 @@ impl Story {
             Happens::CapLowered => self.done(view.set_cap(Some(Usd::CENT), &faculty(), None, now)),
             Happens::DisabledThere => {
                 let (_, key) = live?;
-                self.done(view.found_disabled(view.grant.version, &key, now, now))
+                self.done(view.found_disabled(view.grant.version, &key, now, false, now))
             }
             Happens::NotFound => {
                 let (_, key) = live?;
