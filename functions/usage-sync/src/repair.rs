@@ -131,7 +131,7 @@ async fn try_to(runner: &Runner<'_>, at: ActContext<'_>, finding: &Finding) -> R
         FindingKind::Due => {
             table.act(at, View::look_again).await?;
         }
-        FindingKind::GiveBack => {
+        FindingKind::UnusedReservation => {
             table.act(at, View::give_back_reservation).await?;
         }
         FindingKind::LiveIsDisabled { key, .. } | FindingKind::LimitIsOther { key, .. } => {

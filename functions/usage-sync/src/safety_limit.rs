@@ -113,7 +113,7 @@ fn held_keys(runner: &Runner<'_>, finding: &Finding) -> Vec<HeldKey> {
         | FindingKind::LimitIsOther { .. }
         | FindingKind::NotUnder { .. }
         | FindingKind::End
-        | FindingKind::GiveBack
+        | FindingKind::UnusedReservation
         | FindingKind::Due
         | FindingKind::Rule { .. }
         | FindingKind::Purge { .. } => Vec::new(),

@@ -211,7 +211,7 @@ fn of_the_grant(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
         kinds.push(FindingKind::Due);
     }
     if view.give_back_reservation(now).is_ok() {
-        kinds.push(FindingKind::GiveBack);
+        kinds.push(FindingKind::UnusedReservation);
     }
     let live = grant.live().and_then(|live| context.rows.iter().find(|row| row.is(&live.hash)));
     let last_used_at = live.and_then(|row| row.state.report.as_ref()?.last_used_at);

@@ -189,7 +189,7 @@ pub(crate) enum FindingKind {
     /// The grant's programme is over.
     End,
     /// A reservation in the budget that is not used.
-    GiveBack,
+    UnusedReservation,
     /// What a key is to hold and the provider is to be told.
     Due,
     /// One of the programme's rules is due.
