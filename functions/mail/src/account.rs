@@ -43,7 +43,7 @@ impl App {
         if !is_told && !self.table.is_admin(person.address.matched()).await? {
             return Ok(ComposedRow::Nothing("this person is no longer an admin"));
         }
-        let named = Box::pin(self.named_in(&alarm)).await?;
+        let named = self.named_in(&alarm).await?;
         Ok(self.to(&person.address, |words| words.account(&alarm, &named)))
     }
 

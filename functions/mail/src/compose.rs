@@ -103,11 +103,9 @@ impl App {
                 self.import(programme, *import, changes, recipient).await
             }
             QueuedMail::Account { day, alarm, recipient } => self.account(*day, alarm, recipient).await,
-            QueuedMail::Digest { programme, week, recipient } => {
-                Box::pin(self.digest(programme, *week, recipient, now)).await
-            }
-            QueuedMail::AccountDigest { week, recipient } => Box::pin(self.account_digest(*week, recipient)).await,
-            QueuedMail::Statement { month, recipient } => Box::pin(self.statement(*month, recipient)).await,
+            QueuedMail::Digest { programme, week, recipient } => self.digest(programme, *week, recipient, now).await,
+            QueuedMail::AccountDigest { week, recipient } => self.account_digest(*week, recipient).await,
+            QueuedMail::Statement { month, recipient } => self.statement(*month, recipient).await,
         }
     }
 

@@ -84,7 +84,7 @@ impl App {
             .chain(blocked)
             .flat_map(|few| &few.first);
         let grants: BTreeSet<&GrantId> = spenders.chain(standing_out).chain(few).collect();
-        let named = grants.into_iter().map(|grant| Box::pin(self.named(&digest.programme, grant))).collect::<Vec<_>>();
+        let named = grants.into_iter().map(|grant| self.named(&digest.programme, grant)).collect::<Vec<_>>();
         let named: Vec<Option<(GrantId, String)>> = iter(named).buffered(SIDE_BY_SIDE).try_collect().await?;
         Ok(named.into_iter().flatten().collect())
     }

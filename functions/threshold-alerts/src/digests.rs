@@ -46,10 +46,10 @@ impl Look<'_> {
     pub(crate) async fn at_all(&self) -> DigestReport {
         let mut report = DigestReport::default();
         for programme in &self.programmes.read {
-            let made = Box::pin(self.at_programme(programme, &mut report)).await;
+            let made = self.at_programme(programme, &mut report).await;
             report.note(programme.id.as_str(), made);
         }
-        let made = Box::pin(self.at_account(&mut report)).await;
+        let made = self.at_account(&mut report).await;
         report.note("account", made);
         report
     }

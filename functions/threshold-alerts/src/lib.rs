@@ -160,7 +160,7 @@ impl App {
         let digests = Look { table, programmes: &programmes, asked: DigestTrigger::Hourly, now, deadline };
         let digests = digests.at_all().await;
         failures.failed.extend(digests.failed.iter().map(|of| format!("the digest of {of}")));
-        let statements = failures.take("the statements", Box::pin(statements::mail_due(table, now, deadline)).await);
+        let statements = failures.take("the statements", statements::mail_due(table, now, deadline).await);
         // Last, since it may take all the time there is.
         let caps = caps::look(table, &programmes, now, deadline).await;
         crossings += failures.take("the caps", caps);

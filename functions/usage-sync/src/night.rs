@@ -76,7 +76,7 @@ async fn begin(app: &App, begun: Run, deadline: Deadline) -> Result<Value> {
     app.table.begin_run(&begun, deadline).await?;
     let runner = Runner::of(app, begun.began_at, deadline).await?;
     let journal = &runner.journal;
-    match runner.end().wait_for(Box::pin(run(&runner))).await {
+    match runner.end().wait_for(run(&runner)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => journal.break_off(format!("the run ended early: {error:#}")),
         Err(_) => journal.break_off("the run ended early: its time was up".to_owned()),

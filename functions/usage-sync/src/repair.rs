@@ -82,7 +82,7 @@ async fn repair(runner: &Runner<'_>, finding: &Finding) -> Result<()> {
         now: runner.clock.now(),
         deadline: runner.until(),
     };
-    let repaired = Box::pin(try_to(runner, at, finding)).await;
+    let repaired = try_to(runner, at, finding).await;
     if repaired.is_err()
         && let Some(epoch) = finding.reads()
         && let Some(listed_at) = runner.baseline.listed_at
@@ -223,7 +223,7 @@ async fn read_late(runner: &Runner<'_>, at: ActContext<'_>, rows: &[&KeyRow]) ->
 
 /// Tells the provider what the grant's keys are to hold. A key that is not found is handled by the listing.
 async fn settle(runner: &Runner<'_>, at: ActContext<'_>) -> Result<()> {
-    match Box::pin(runner.settler().settle(at, is_told)).await {
+    match runner.settler().settle(at, is_told).await {
         Ok(_)
         | Err(NotSettled::NotFound | NotSettled::NotRead | NotSettled::InDoubt { .. } | NotSettled::NoGuardrail) => {
             Ok(())

@@ -212,7 +212,7 @@ impl Table {
 
     /// Erases a grant, if it is time for that. Returns `None` if it is not, or somebody was faster.
     pub async fn erase_grant(&self, at: ActContext<'_>, erasure: &Erasure) -> Result<Option<Erasure>, StoreError> {
-        let Some(view) = Box::pin(self.view(at.programme, at.grant)).await? else { return Ok(None) };
+        let Some(view) = self.view(at.programme, at.grant).await? else { return Ok(None) };
         let Ok(change) = view.erase(&erasure.by, at.now) else { return Ok(None) };
         let (mut after, mut transaction) = (erasure.next(), self.transaction());
         let had = &view.grant.person.address;

@@ -70,8 +70,8 @@ impl Table {
         let (first, cuts, programmes, shares) = tokio::try_join!(
             self.oldest(AccountCut::all()),
             self.cuts_since(days.begin()),
-            Box::pin(self.list(Programme::all())),
-            Box::pin(self.key_shares())
+            self.list(Programme::all()),
+            self.key_shares()
         )?;
         let Some(first) = first else { return Ok((None, programmes)) };
         let cuts = days.cuts(&cuts);
@@ -332,7 +332,7 @@ impl Table {
     }
 
     async fn foreign_keys_named(&self, hashes: &[KeyHash]) -> Result<Vec<ForeignKey>, StoreError> {
-        let each = hashes.iter().map(|hash| Box::pin(self.get(ForeignKey::key_of(hash))));
+        let each = hashes.iter().map(|hash| self.get(ForeignKey::key_of(hash)));
         Ok(try_join_all(each).await?.into_iter().flatten().collect())
     }
 }

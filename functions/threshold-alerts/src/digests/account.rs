@@ -100,13 +100,8 @@ impl Look<'_> {
     /// Each programme except those that ended long ago, with the highest spending of the week first.
     async fn lines(&self, sync: &SyncState, week: (Date, Date)) -> Result<(Vec<ProgrammeLine>, u32)> {
         let is_told = |programme: &&Programme| utc_date(programme.over_since()) >= week.0;
-        let lines: Vec<_> = self
-            .programmes
-            .read
-            .iter()
-            .filter(is_told)
-            .map(|programme| Box::pin(self.line(programme, sync, week)))
-            .collect();
+        let lines: Vec<_> =
+            self.programmes.read.iter().filter(is_told).map(|programme| self.line(programme, sync, week)).collect();
         let mut lines: Vec<ProgrammeLine> = iter(lines).buffered(SIDE_BY_SIDE).try_collect().await?;
         lines.sort_by_key(|line| (Reverse(line.this_week.spent), Reverse(line.spent)));
         let further = lines.len().saturating_sub(MOST_PROGRAMMES);

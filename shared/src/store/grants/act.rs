@@ -109,7 +109,7 @@ impl Table {
         at: ActContext<'_>,
         last_used_at: Option<Moment>,
     ) -> Result<ActOutcome<(Grant, Rule), Unchanged>, StoreError> {
-        let Some(view) = Box::pin(self.view(at.programme, at.grant)).await? else { return Ok(ActOutcome::NoSuchGrant) };
+        let Some(view) = self.view(at.programme, at.grant).await? else { return Ok(ActOutcome::NoSuchGrant) };
         // A mark that is written meanwhile belongs to a mail that is not among these, and leads to nothing
         // this time.
         let mails = self.announcements_sent(&view, last_used_at, at.now).await?;

@@ -83,9 +83,10 @@ impl StoreError {
 }
 
 impl Table {
+    // A call of the SDK is a large future, which is boxed here and wherever one is awaited: else all that wait for it were as large.
     pub async fn get<T: Stored>(&self, key: Key<T>) -> Result<Option<T>, StoreError> {
         let get = self.client.get_item().table_name(&self.name).set_key(Some(key_item(&key))).consistent_read(true);
-        let answer = get.send().await.map_err(|error| StoreError::Service(reduce(&error)))?;
+        let answer = Box::pin(get.send()).await.map_err(|error| StoreError::Service(reduce(&error)))?;
         answer.item.map(items::from_item).transpose()
     }
 
@@ -126,7 +127,7 @@ impl Table {
 
     /// One page, which ends at the query's limit, or at a megabyte before.
     pub(crate) async fn page(query: QueryFluentBuilder) -> Result<QueryOutput, StoreError> {
-        query.send().await.map_err(|error| StoreError::Service(reduce(&error)))
+        Box::pin(query.send()).await.map_err(|error| StoreError::Service(reduce(&error)))
     }
 
     /// Passes every item to a function, page after page: as attributes they take many times the room of their

@@ -187,11 +187,10 @@ impl Table {
     {
         let mut pauses = Pauses::until(deadline);
         loop {
-            // The futures of acts are large, and several of them nest on one stack.
-            match Box::pin(round()).await? {
+            match round().await? {
                 Round::Over(done) => return Ok(done),
                 Round::Write(transaction, done) => {
-                    if Box::pin(self.commit(transaction, &mut pauses)).await? {
+                    if self.commit(transaction, &mut pauses).await? {
                         return Ok(done);
                     }
                 }
@@ -209,7 +208,8 @@ impl Table {
         let token = Nonce::random().to_string();
         loop {
             let try_once = self.client.transact_write_items().client_request_token(&token);
-            let Err(error) = try_once.set_transact_items(Some(transaction.writes.clone())).send().await else {
+            let try_once = try_once.set_transact_items(Some(transaction.writes.clone()));
+            let Err(error) = Box::pin(try_once.send()).await else {
                 return Ok(true);
             };
             let failure = reduce(&error);
@@ -256,7 +256,7 @@ impl Table {
             let send = send.set_condition_expression(put.condition_expression);
             let send = send.set_expression_attribute_names(put.expression_attribute_names);
             let send = send.set_expression_attribute_values(put.expression_attribute_values);
-            send.send().await.map_err(|error| reduce(&error))?;
+            Box::pin(send.send()).await.map_err(|error| reduce(&error))?;
         }
         if let Some(update) = write.update.clone() {
             let send = self.client.update_item().table_name(update.table_name).set_key(Some(update.key));
@@ -264,14 +264,14 @@ impl Table {
             let send = send.set_condition_expression(update.condition_expression);
             let send = send.set_expression_attribute_names(update.expression_attribute_names);
             let send = send.set_expression_attribute_values(update.expression_attribute_values);
-            send.send().await.map_err(|error| reduce(&error))?;
+            Box::pin(send.send()).await.map_err(|error| reduce(&error))?;
         }
         if let Some(delete) = write.delete.clone() {
             let send = self.client.delete_item().table_name(delete.table_name).set_key(Some(delete.key));
             let send = send.set_condition_expression(delete.condition_expression);
             let send = send.set_expression_attribute_names(delete.expression_attribute_names);
             let send = send.set_expression_attribute_values(delete.expression_attribute_values);
-            send.send().await.map_err(|error| reduce(&error))?;
+            Box::pin(send.send()).await.map_err(|error| reduce(&error))?;
         }
         Ok(())
     }
