@@ -1,6 +1,8 @@
 //! The configuration of a function. All of it is read and checked once at the start, and all errors are
 //! reported together.
 
+use std::num::NonZeroU32;
+
 use http::Uri;
 
 use crate::aws::AwsAccess;
@@ -25,6 +27,8 @@ pub struct Config {
     pub retention_days: u16,
     /// The share of each wait and time-out that is really waited: all of it, except in tests.
     pub waits: Waits,
+    /// The most calls that the work of each minute makes of the provider in a second.
+    pub calls_a_second: Option<NonZeroU32>,
     /// The provider's API as students address it, without a trailing slash. It differs from `provider` only
     /// in the local bundle, whose functions reach everything through the fault layer.
     pub spend_at: String,
@@ -43,6 +47,8 @@ pub struct Origin {
 pub struct ConfigError(Vec<(&'static str, String)>);
 
 pub const RETENTION_DAYS: u16 = 400;
+
+pub const CALLS_A_SECOND: NonZeroU32 = NonZeroU32::new(10).unwrap();
 
 pub const OPENROUTER: &str = "https://openrouter.ai/api/v1";
 
@@ -102,6 +108,7 @@ impl Config {
                 provider,
                 retention_days,
                 waits: Waits::WHOLE,
+                calls_a_second: Some(CALLS_A_SECOND),
                 aws,
             }),
             _ => Err(ConfigError(wrong)),

@@ -22,8 +22,13 @@ pub struct Waits(f64);
 
 impl Deadline {
     pub fn of(context: &Context) -> Deadline {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Deadline::after(Duration::from_millis(context.deadline).saturating_sub(since_epoch))
+        Deadline::after(Duration::from_millis(context.deadline).saturating_sub(since_epoch()))
+    }
+
+    /// Has an invocation be over after this time, whatever Lambda gives it.
+    pub fn shorten(context: &mut Context, left: Duration) {
+        let at = u64::try_from((since_epoch() + left).as_millis()).unwrap_or(u64::MAX);
+        context.deadline = context.deadline.min(at);
     }
 
     pub fn after(left: Duration) -> Deadline {
@@ -74,6 +79,10 @@ impl Deadline {
     pub fn wait_for<F: Future>(self, what: F) -> Timeout<F> {
         tokio::time::timeout(self.at.saturating_duration_since(Instant::now()), what)
     }
+}
+
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 impl Waits {

@@ -270,6 +270,10 @@ impl Settler<'_> {
 
     /// Puts the grant off. If that cannot be written it stays due at once, which does no harm.
     async fn put_off(&self, at: ActContext<'_>, error: NotSettled) -> NotSettled {
+        // This says nothing of the grant, and holds all others up as well.
+        if matches!(&error, NotSettled::Provider(error) if error.asks_for_patience()) {
+            return error;
+        }
         if let Err(error) = self.table.act(self.now(at), View::put_off).await {
             tracing::warn!(grant = %at.grant, %error, "that a call failed could not be marked");
         }

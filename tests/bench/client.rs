@@ -1,13 +1,18 @@
 //! The process of a sample: it runs the sync once, or asks the console for one answer several times, and reports what that took.
 //! Connections are set up before the measurement.
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
+use bursar_core::deadline::Deadline;
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::{Grant, Stopped};
 use bursar_core::start::Function;
-use bursar_core::store::Table;
+use bursar_core::store::{ActContext, Table};
+use bursar_local::base::lock;
 use lambda_runtime::LambdaEvent;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -15,6 +20,7 @@ use serde_json::{Value, json};
 /// The time-outs of an invocation and of a request.
 const LASTS: Duration = Duration::from_secs(900);
 const ANSWERS_WITHIN: Duration = Duration::from_secs(29);
+const WORKS_FOR: Duration = Duration::from_secs(600);
 
 /// The measurements of one sample.
 #[derive(Debug, Serialize, Deserialize)]
@@ -134,6 +140,85 @@ pub(crate) async fn claim_at_once(programme: &str, seconds: u64, students: &str)
     burst.refused.truncate(3);
     burst.cpu_ms = (processor()? - cpu).as_secs_f64() * 1e3;
     say(&burst)
+}
+
+/// When all keys had another cap, and what else was done meanwhile: in seconds, pages in milliseconds.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Edited {
+    pub(crate) press: f64,
+    pub(crate) confirmed: f64,
+    pub(crate) leak: f64,
+    pub(crate) pages: Vec<f64>,
+    /// The most workers that did something at the same time.
+    pub(crate) at_once: usize,
+}
+
+/// Gives every group of a programme another cap, runs the work of each minute, and looks at the overview until all is confirmed. In the
+/// fourth minute a key is reported as leaked.
+pub(crate) async fn edit_caps(cookie: &str, csrf: &str, programme: &str, leaked: &str) -> Result<()> {
+    bursar_core::log::start();
+    let (config, clock) = (Config::from_environment().await?, Clock::system());
+    let (table, programme, leaked) = (Table::new(&config), programme.parse()?, leaked.parse()?);
+    let (page, path) = (console::App::new(config.clone(), clock.clone()), format!("/console/programmes/{programme}"));
+    let groups: String = (0..4).map(|group| format!("&cap_usd.section-{group}=10&models.section-{group}=")).collect();
+    let form_type = ("content-type", "application/x-www-form-urlencoded");
+    let form = request(cookie, "POST", &format!("{path}/groups"), form_type, &format!("csrf={csrf}&version=1{groups}"));
+    let begun = Instant::now();
+    let pressed = of_one(&page, &form, ANSWERS_WITHIN).await?;
+    ensure!(pressed.answer["statusCode"] == 303, "not saved: {}", pressed.answer);
+
+    let (worked, workers) = (Arc::<Mutex<Vec<Worked>>>::default(), config.clone());
+    let schedule = tokio::spawn({
+        let worked = worked.clone();
+        async move {
+            loop {
+                tokio::time::sleep(Duration::from_secs(60)).await;
+                let (app, worked) = (console::App::new(workers.clone(), Clock::system()), worked.clone());
+                tokio::spawn(async move {
+                    let from = Instant::now();
+                    let work = of_one(&app, r#"{"task":"work"}"#, WORKS_FOR).await;
+                    let settled = work.is_ok_and(|work| work.answer["settled"] != 0);
+                    lock(&worked).push(Worked { from, until: Instant::now(), settled });
+                });
+            }
+        }
+    });
+    let overview = request(cookie, "GET", &path, ("accept-encoding", "gzip"), "");
+    let mut edited = Edited { press: pressed.wall_ms / 1e3, ..Edited::default() };
+    let (mut leaked_at, mut is_off) = (None, false);
+    loop {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        edited.pages.push(of_one(&page, &overview, ANSWERS_WITHIN).await?.wall_ms);
+        let now = clock.now();
+        if leaked_at.is_none() && begun.elapsed() >= Duration::from_secs(200) {
+            let at = ActContext { programme: &programme, grant: &leaked, now, deadline: Deadline::after(WORKS_FOR) };
+            table.act(at, |view, _| view.stop(Stopped::Leaked, &Actor::Student)).await?;
+            leaked_at = Some(Instant::now());
+        }
+        if let (Some(at), false) = (leaked_at, is_off) {
+            let grant = table.get(Grant::key_of(&programme, &leaked)).await?.context("no grant")?;
+            (edited.leak, is_off) = (at.elapsed().as_secs_f64(), !grant.may_have_key_to_end());
+        }
+        let job = table.jobs(&programme).await?.pop().context("no job")?;
+        if job.next >= job.all && table.waiting_for_provider(&job).await?.is_empty() {
+            break;
+        }
+    }
+    edited.confirmed = begun.elapsed().as_secs_f64();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    schedule.abort();
+    let worked: Vec<Worked> = lock(&worked).iter().filter(|of| of.settled).copied().collect();
+    let beside = |one: &Worked| worked.iter().filter(|of| of.from <= one.from && one.from < of.until).count();
+    edited.at_once = worked.iter().map(beside).max().unwrap_or_default();
+    say(&edited)
+}
+
+/// A worker, and whether it told the provider anything.
+#[derive(Clone, Copy)]
+struct Worked {
+    from: Instant,
+    until: Instant,
+    settled: bool,
 }
 
 fn request(cookie: &str, method: &str, path: &str, (header, value): (&str, &str), body: &str) -> String {

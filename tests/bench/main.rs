@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: what a sync of so many keys, the console's answers over so many grants, a roster of so many rows, and a burst of
-//! claims take: wall clock, processor, memory and calls. The stand-ins run in this process, and what is measured in one of its own, so that
+//! `cargo xtask bench`: what a sync of so many keys, the console's answers over so many grants, a roster of so many rows, a burst of
+//! claims, and another cap of so many keys take: wall clock, processor, memory and calls. The stand-ins run in this process, and what is measured in one of its own, so that
 //! processor time and memory are its alone.
 
 #![expect(clippy::print_stdout, reason = "its figures are its output")]
@@ -7,6 +7,7 @@
 mod claims;
 mod client;
 mod desk;
+mod edits;
 mod seed;
 mod world;
 
@@ -50,6 +51,13 @@ fn run() -> Result<()> {
         ["as-product", "claim", programme, seconds, students] => {
             as_in_lambda(client::claim_at_once(programme, seconds.parse()?, students))
         }
+        ["as-product", "console", "edits", cookie, csrf, programme, leaked] => {
+            as_in_lambda(client::edit_caps(cookie, csrf, programme, leaked))
+        }
+        ["edits", ref counts @ ..] => {
+            let count = counts.first().map_or(Ok(5_000), |count| count.parse())?;
+            tokio::runtime::Runtime::new()?.block_on(edits::edits(count))
+        }
         ["claims", ref counts @ ..] => {
             let count = counts.first().map_or(Ok(500), |count| count.parse())?;
             tokio::runtime::Runtime::new()?.block_on(claims::claims(count))
@@ -62,7 +70,7 @@ fn run() -> Result<()> {
         ["desk", ref grants @ ..] => {
             tokio::runtime::Runtime::new()?.block_on(desk::desk(&sizes(grants, [200, 5_000, 50_000])?))
         }
-        _ => bail!("sync [KEYS…], paced KEYS A_SECOND, desk [GRANTS…], roster ROWS, or claims [COUNT]"),
+        _ => bail!("sync [KEYS…], paced KEYS A_SECOND, desk [GRANTS…], roster ROWS, claims [COUNT], or edits [COUNT]"),
     }
 }
 

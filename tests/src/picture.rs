@@ -11,7 +11,7 @@ use crate::stack::Stack;
 
 /// The kinds of items that are no part of a picture.
 const LEFT_OUT: &str = "meta run lease checkpoint checkpoint-part cut cut-keys model-rows alarm outbox sent-as session \
-                        link sign-in rules-due";
+                        link sign-in";
 
 /// The items of a stack's table, a line each.
 pub fn picture(stack: &Stack, seen: &Snapshot) -> Vec<String> {

@@ -275,6 +275,7 @@ async fn erasure_ends_erased() {
         },
         mend: async |campus: &Campus, (admin, [press, ..]): &(Visitor, [Form; 3])| {
             admin.send_form(press).await.expect(303);
+            campus.work().await;
             campus.minutes(20);
             for _ in 0..5 {
                 campus.work().await;

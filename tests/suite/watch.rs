@@ -10,7 +10,7 @@ use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::items::Item;
-use bursar_core::store::{Account, AccountDay, Author, Erasure, Job, JobState, Pass, SyncState, Work};
+use bursar_core::store::{Account, AccountDay, Author, Erasure, Job, JobState, SyncState, Work};
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_local::ses::Fault as MailFault;
 use bursar_tests::campus::{Campus, address};
@@ -155,7 +155,7 @@ async fn a_job_that_stands_still_is_told() {
         job: Ulid::from_parts(1, 1),
         state: JobState::Running { lease_until: now - SignedDuration::from_mins(30) },
         done: 3,
-        pass: Pass { next: 3, ..Pass::default() },
+        next: 3,
         started_at: now - SignedDuration::from_hours(1),
         advanced_at: now - SignedDuration::from_mins(31),
         ..Job::new(&campus.programme, import, 200, &Actor::Rule, now)

@@ -113,7 +113,13 @@ pub(crate) async fn press(post: Post<Admins>) -> Answer {
         let sentence = "Nobody here has this address, so there is nothing to erase. Is it spelled as on the roster? A file that is kept for a preview, or waits, may name it for ten days.";
         return Err(AppError::refused(StatusCode::NOT_FOUND, sentence));
     };
-    carry_on(site, id, JobDeadlines::of_a_request(*deadline)).await;
+    if let Err(error) = step(site, id, JobDeadlines::within(*deadline)).await {
+        tracing::warn!(%id, error = format!("{error:#}"), "an erasure is left for the next minute");
+    }
+    for Grant { programme, id: grant, .. } in &grants {
+        let at = ActContext { programme, grant, now: *now, deadline: *deadline };
+        site.settler().settle_or_leave(at).await;
+    }
     Ok(site.done(&paths::erased(id), &Notice::ErasureBegun))
 }
 
@@ -150,34 +156,19 @@ pub(crate) async fn page(
     Ok(site.page(&ErasedPage { frame: PageFrame::of(&site, &visitor), erasure }))
 }
 
-/// Begins what retention asks for, and carries on what is due. Returns the state in which each was left.
-pub(crate) async fn in_the_work(site: &Site, until: JobDeadlines) -> Result<Vec<&'static str>> {
+/// Begins what retention asks for.
+pub(crate) async fn begin_retention(site: &Site, deadline: Deadline) {
     let now = site.clock.now();
     let kept = SignedDuration::from_hours(24 * i64::from(site.retention_days));
-    let by = Author { actor: &Actor::Rule, now, deadline: until.deadline };
+    let by = Author { actor: &Actor::Rule, now, deadline };
     if let Err(error) = site.table.begin_retention(now - kept, by).await {
         tracing::warn!(%error, "the retention of programmes is left for the next minute");
     }
-    let mut states = Vec::new();
-    // There are few, and their receipts are small.
-    for erasure in site.table.list(Erasure::all()).await? {
-        if erasure.again_at.is_some_and(|at| at <= now) {
-            states.push(carry_on(site, erasure.id, until).await);
-        }
-    }
-    Ok(states)
 }
 
-/// Carries on an erasure, which is on record, so that a failure is left to the next minute.
-async fn carry_on(site: &Site, id: Ulid, until: JobDeadlines) -> &'static str {
-    match step(site, id, until).await {
-        Ok(true) => "done",
-        Ok(false) => "running",
-        Err(error) => {
-            tracing::warn!(%id, error = format!("{error:#}"), "an erasure is left for the next minute");
-            "interrupted"
-        }
-    }
+/// Carries on an erasure, and returns the state in which it is left.
+pub(crate) async fn carry_on(site: &Site, id: Ulid, until: JobDeadlines) -> Result<&'static str> {
+    Ok(if step(site, id, until).await? { "done" } else { "running" })
 }
 
 /// Ends the grants that are left, erases those whose keys are off and read, and says whether that were all.
@@ -194,7 +185,6 @@ async fn step(site: &Site, id: Ulid, until: JobDeadlines) -> Result<bool> {
         }
         let at = ActContext { programme: &programme, grant: &grant, now: site.clock.now(), deadline };
         table.act(at, |view, _| view.end_for_erasure(&by)).await?;
-        site.settler().settle_or_leave(at).await;
         erasure = table.erase_grant(at, &erasure).await?.unwrap_or(erasure);
     }
     Ok(table.leave_erasure(&erasure, AGAIN_AFTER, Author { actor: &by, now: site.clock.now(), deadline }).await?)

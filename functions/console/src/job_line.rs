@@ -141,7 +141,7 @@ fn told(job: &Job) -> String {
 
 fn why_undone(why: WhyUndone) -> &'static str {
     match why {
-        WhyUndone::NoSuchKey => "OpenRouter says that there is no such key; the next check of all keys looks into it",
+        WhyUndone::NotConfirmed => "OpenRouter has not confirmed it for two hours; it is sent again all the same",
         WhyUndone::Unreadable => "the record cannot be read",
         WhyUndone::Refused(why) => match why {
             ChangeRefused::Unchanged => "it was so already",

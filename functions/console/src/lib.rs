@@ -48,20 +48,21 @@ use crate::prelude::*;
 /// The function with its routes and what its work needs.
 pub struct App {
     pages: Pages,
-    site: Site,
+    /// The site as the work of each minute has it.
+    worker: Site,
 }
 
 impl Function for App {
     fn new(config: Config, clock: Clock) -> App {
         let site = Site::new(&config, clock);
-        App { pages: Pages::of(routes(site.clone()), &site), site }
+        App { pages: Pages::of(routes(site.clone()), &site), worker: site.calling_at_most(config.calls_a_second) }
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
-        let deadline = self.site.deadline(&event.context);
+        let deadline = self.worker.deadline(&event.context);
         match Event::of(event.payload)? {
             Event::Http(payload) => self.pages.answer(LambdaEvent::new(payload, event.context)).await,
-            Event::Task(Task::Work) => Ok(serde_json::to_value(work::round(&self.site, deadline).await?)?),
+            Event::Task(Task::Work) => Ok(serde_json::to_value(work::run(&self.worker, deadline).await?)?),
             _ => bail!("this is no event for the function console"),
         }
     }

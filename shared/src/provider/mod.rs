@@ -17,6 +17,7 @@
 //! - Rules of a guardrail: spelled in the provider's own way, so they are held against what it answers and never against what was
 //!   sent.
 
+use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock};
 
 use reqwest::redirect;
@@ -39,7 +40,7 @@ use management_key::KnownTo;
 use wire::calls::{Again, Call};
 pub use wire::error::ProviderError;
 pub use wire::json::ListedReset;
-use wire::send::Pace;
+use wire::send::{Pace, Rate};
 
 /// The account at the provider. Clones share connections and the management key.
 #[derive(Clone)]
@@ -47,6 +48,7 @@ pub struct Provider {
     http: Arc<Http>,
     keys: ManagementKeys,
     pace: Arc<Pace>,
+    rate: Option<Arc<Rate>>,
     account: KnownTo,
 }
 
@@ -68,8 +70,20 @@ impl Provider {
         Provider { keys: ManagementKeys::fixed(key), ..self.clone() }
     }
 
+    /// The same provider, which is called at most so often in a second.
+    #[must_use]
+    pub fn at_most(&self, calls_a_second: Option<NonZeroU32>) -> Provider {
+        Provider { rate: calls_a_second.map(|calls| Arc::new(Rate::new(calls))), ..self.clone() }
+    }
+
     fn of(http: Http, keys: ManagementKeys, clock: &Clock) -> Provider {
-        Provider { http: Arc::new(http), keys, pace: Arc::new(Pace::by(clock)), account: KnownTo::default() }
+        let pace = Arc::new(Pace::by(clock));
+        Provider { http: Arc::new(http), keys, pace, rate: None, account: KnownTo::default() }
+    }
+
+    /// For how long the provider is to be left alone, since it asked for that.
+    pub fn asked_wait(&self, deadline: Deadline) -> Duration {
+        self.pace.wait(deadline)
     }
 
     pub fn management_keys(&self) -> &ManagementKeys {

@@ -11,6 +11,7 @@ use crate::domain::grant::Person;
 use crate::domain::programme::request::Request;
 use crate::domain::sign_in::{Session, SignIn};
 use crate::store::grants::act::transaction_of;
+use crate::store::keys::ItemKey;
 use crate::store::prelude::*;
 use crate::store::{
     GrantAct, Import, ImportPart, Kept, KnownAddress, Link, LoginRequest, RosterPreview, StaffPerson, Step,
@@ -50,7 +51,8 @@ pub struct Erasure {
 
 stored! {
     Erasure |it| (id: Ulid = it.id) => key("ERASURES", id.to_string());
-    list all() => begin("ERASURES", "")
+    list all() => begin("ERASURES", "");
+    waits it.again_at.map(|at| (Queue::Job, at))
 }
 
 impl Erasure {
@@ -78,6 +80,11 @@ impl Erasure {
         let mut begun = Erasure { address: address.cloned(), ..Erasure::begun(id, by) };
         grants.iter().for_each(|grant| begun.join(grant));
         begun
+    }
+
+    /// The id of the erasure of this key, if it is one's.
+    pub fn named(key: &ItemKey) -> Option<Ulid> {
+        key.sk.parse().ok().filter(|_| key.pk == "ERASURES")
     }
 
     fn join(&mut self, grant: &Grant) {

@@ -29,11 +29,11 @@ pub use mail::limits::{BulkStop, MailRefusal, MailServer, RosterMails};
 pub use mail::outbox::{Bounce, Facts, FiledMail, MailState, MailTo, OUTBOX_KEPT, OutboxRow, QueuedMail, SentAs};
 pub use people::{HourlyUses, KnownAddress, KnownPerson, Link, LoginRequest, RateCount, StaffPerson};
 pub use programmes::jobs::{
-    GrantAct, Import, JOB_LEASE, Job, JobCreation, JobState, Pass, Step, UNDONE_WITHIN, UndoneStep, WhyUndone, Work,
+    DueWork, GrantAct, Import, JOB_LEASE, Job, JobCreation, JobState, Step, UNDONE_WITHIN, UndoneStep, WhyUndone, Work,
 };
 pub use programmes::previews::{ImportPart, Kept, PREVIEW_LASTS, RosterChanges, RosterPreview, RosterToken, WAITS_FOR};
 pub use programmes::programme::{BudgetSums, CopiedProgramme, Edit, EditOutcome, NewProgramme, Undecided};
-pub use programmes::rules::{RulesDue, RulesSource, TierOutcome};
+pub use programmes::rules::{RulesSource, TierOutcome};
 pub use sync::books::{
     Account, AccountDay, BegunBy, ForeignKey, ForeignModels, GroupTotals, KeptTotals, ModelDay, ModelRows, Overview,
     PeopleCounts, ProgrammeUse, Run, Totals,

@@ -34,7 +34,7 @@ macro_rules! kinds {
 }
 
 kinds! {
-    Meta Lease Programme Roles Budget Guardrail RulesDue Tier Grant Reading Entry Enrolment OutboxRow FiledMail DoneByHand
+    Meta Lease Programme Roles Budget Guardrail Tier Grant Reading Entry Enrolment OutboxRow FiledMail DoneByHand
     SentAs MailDay RosterMails BulkStop MailServer MailRefusal Undeliverable SignIn Link Session LoginRequest RateCount HourlyUses
     StaffPerson KnownAddress KeyOwner AssignedUse KeptTotals GroupTotals Crossing CapScan Run SyncState Account
     AccountDay AccountCut CutKeys MailedStatement ForeignAct ForeignKey OwnJudgement Alarm

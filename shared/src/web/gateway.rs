@@ -13,6 +13,10 @@ use serde_json::{Value, json};
 
 use super::Site;
 use super::layers::dressed;
+use crate::prelude::*;
+
+/// API Gateway gives up after thirty seconds, whatever else the function has time for.
+const LONGEST: Duration = Duration::from_secs(29);
 
 pub struct Pages {
     routes: Router,
@@ -27,11 +31,14 @@ impl Pages {
     }
 
     pub async fn answer(&self, mut event: LambdaEvent<Value>) -> anyhow::Result<Value> {
-        if is_made_fit(&mut event.payload) {
-            return asked(&self.routes, event).await;
+        Deadline::shorten(&mut event.context, LONGEST);
+        let deadline = Deadline::of(&event.context);
+        let is_fit = is_made_fit(&mut event.payload);
+        if !is_fit {
+            event.payload = without_a_request(&event.payload);
         }
-        event.payload = without_a_request(&event.payload);
-        asked(&self.unreadable, event).await
+        let answer = asked(if is_fit { &self.routes } else { &self.unreadable }, event);
+        deadline.wait_for(answer).await.context("no answer was ready in time")?
     }
 }
 
@@ -118,6 +125,16 @@ mod tests {
         assert_eq!(answer["statusCode"], 500);
         assert!(body.contains("/bursar.css") && !body.contains("nobody may read"), "{body}");
         assert_eq!(pages.answer(event("/", &json!({}))).await.unwrap()["statusCode"], 204);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_is_over_before_the_gateway_gives_up() {
+        let pages = Pages::of(Router::new().route("/", get(std::future::pending::<StatusCode>)), &a_site());
+        let mut event = event("/", &json!({}));
+        event.context.deadline = u64::MAX;
+        let begun = tokio::time::Instant::now();
+        assert!(pages.answer(event).await.is_err());
+        assert_eq!(begun.elapsed().as_secs(), 29);
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! The state of every page's handler: the table, the provider, the clock, and the frame of pages. Each of the
 //! two functions has one, made without input or output.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use askama::Template;
@@ -56,6 +57,12 @@ impl Site {
             retention_days: config.retention_days,
             waits: config.waits,
         }
+    }
+
+    /// The same, which calls the provider at most so often in a second.
+    #[must_use]
+    pub fn calling_at_most(&self, calls_a_second: Option<NonZeroU32>) -> Site {
+        Site { provider: self.provider.at_most(calls_a_second), ..self.clone() }
     }
 
     pub fn deadline(&self, context: &Context) -> Deadline {

@@ -25,7 +25,7 @@ use bursar_core::store::{
     Account, AccountDay, AddedAdmins, AssignedUse, BulkStop, CapScan, CutKeys, DoneByHand, Enrolment, Erasure,
     FiledMail, ForeignKey, GroupTotals, HourlyUses, Import, ImportPart, Job, KeptTotals, KnownAddress, Lease, Link,
     LoginRequest, MailRefusal, MailServer, Meta, ModelDay, ModelRows, OutboxRow, OwnJudgement, RateCount, RosterMails,
-    RosterPreview, RosterToken, RulesDue, RulesSource, Run, SentAs, StaffPerson, SyncState, Undeliverable, Work,
+    RosterPreview, RosterToken, Run, SentAs, StaffPerson, SyncState, Undeliverable, Work,
 };
 
 use super::Step;
@@ -47,7 +47,7 @@ macro_rules! rewritten {
 pub(super) fn items_are_whole(step: &Step<'_>, wrong: &mut Vec<String>) {
     for ((pk, sk), item) in &step.now.items {
         let again: Result<Item, String> = rewritten!(item as
-            Meta Lease AddedAdmins Programme Guardrail RulesDue Tier Budget Job Import Erasure Grant Reading
+            Meta Lease AddedAdmins Programme Guardrail Tier Budget Job Import Erasure Grant Reading
             DoneByHand Enrolment Entry StaffPerson Roles KnownAddress
             SignIn LoginRequest Link Session RateCount HourlyUses OutboxRow FiledMail SentAs Undeliverable MailDay RosterMails
             MailServer BulkStop MailRefusal Crossing CapScan Alarm Digest AccountDigest MailedStatement BalanceNotice
@@ -84,14 +84,14 @@ pub(super) fn people_are_found_by_their_addresses(step: &Step<'_>, wrong: &mut V
 /// that is not as settings and tiers ask for is due to be told.
 pub(super) fn keys_are_under_their_rules(step: &Step<'_>, wrong: &mut Vec<String>) {
     let now = step.now;
-    let tiers = Tiers::of(now.all().collect());
-    let due: Vec<RulesSource> = now.all().map(|due: RulesDue| due.of).collect();
+    let edited: Vec<Tier> = now.all().collect();
+    let due: BTreeSet<String> = edited.iter().filter(|of| of.due_at.is_some()).map(|of| of.name.clone()).collect();
+    let tiers = Tiers::of(edited);
     for (owner, guardrail) in &now.guardrails {
         let Some(programme) = now.programmes.get(&owner.programme).filter(|of| !of.is_over(now.at)) else { continue };
-        let is_due = due.iter().any(|due| match due {
-            RulesSource::Programme(id) => *id == owner.programme,
-            RulesSource::Tier(tier) => programme.settings.rules.tiers().any(|named| named == tier),
-        });
+        let of_all = now.guardrails.get(&GuardrailOwner { group: None, ..owner.clone() });
+        let is_looked_at = [Some(guardrail), of_all].into_iter().flatten().any(|of| of.due_at.is_some());
+        let is_due = is_looked_at || programme.settings.rules.tiers().any(|tier| due.contains(tier));
         let wanted = programme.settings.rules.of(owner.group.as_deref()).resolved(&tiers);
         if !is_due && !guardrail.rules.is(&wanted) {
             wrong.push(format!("the guardrail of {owner} is not right, and nobody is to tell it its rules"));

@@ -20,6 +20,11 @@ async fn a_cap_with_room_reaches_every_key_at_once() {
     campus.judged().await;
 
     assert_eq!(campus.edit(&admin, &[("cap_usd", "33")]).await.status, 303);
+    assert_eq!(
+        (campus.limits(), jobs(&admin.get(ID).await)),
+        (vec![dollars(20); 3], vec![job("limits", "running", 0, 3)])
+    );
+    campus.work().await;
     assert_eq!((campus.limits(), campus.reserved().await), (vec![dollars(33); 3], Usd::from_dollars(99)));
     campus.judged().await;
 
@@ -28,12 +33,13 @@ async fn a_cap_with_room_reaches_every_key_at_once() {
     assert!(too_small.alerts()[1].contains("$98") && too_small.alerts()[1].contains("$99"), "{:?}", too_small.alerts());
     // Both at once are judged together.
     assert_eq!(campus.edit(&admin, &[("budget_usd", "120"), ("cap_usd", "40")]).await.status, 303);
+    campus.work().await;
     assert_eq!((campus.limits(), campus.reserved().await), (vec![dollars(40); 3], Usd::from_dollars(120)));
     assert_eq!(campus.edit(&admin, &[("budget_usd", "119.999999")]).await.status, 422);
     campus.judged().await;
 
     assert_eq!(campus.edit(&admin, &[("cap_usd", "8")]).await.status, 303);
-    campus.judged().await;
+    campus.finish_work().await;
     let overview = admin.get(ID).await;
     assert_eq!((campus.limits(), jobs(&overview)), (vec![dollars(8); 3], vec![job("limits", "done", 3, 3)]));
     // Nobody knows yet what was used under the old limit.
@@ -65,6 +71,7 @@ async fn the_page_says_for_how_many_the_budget_is_enough() {
         ("25", "154.000000", "; enough for 2 of them"),
     ] {
         assert_eq!(campus.edit(&admin, &[("cap_usd", cap), ("faculty", "faye@example.edu")]).await.status, 303);
+        campus.finish_work().await;
         let page = admin.get(ID).await;
         assert_eq!(page.attributes("implied", "data-usd"), [implied]);
         assert!(page.readable().contains(&format!("5 may still take a key{enough}")), "{cap}: {}", page.readable());
@@ -124,7 +131,7 @@ async fn the_end_moves_and_who_had_ended_by_it_may_claim_again() {
     assert_eq!(campus.enabled().len(), 2);
 
     assert_eq!(campus.edit(&admin, &[("ends_on", &starts_on)]).await.status, 303);
-    campus.judged().await;
+    campus.finish_work().await;
     assert_eq!(campus.enabled().len(), 0);
     assert!(jobs(&admin.get(ID).await).contains(&job("close", "done", 2, 2)));
 
@@ -162,6 +169,7 @@ async fn of_two_edits_at_once_the_other_sees_both_values() {
     assert_eq!(admin.submit(&stale, ID, &[]).await.status, 303);
     let now = admin.get(SETTINGS).await.form(ID);
     let saved = ["cap_usd", "contact", "replacements"].map(|field| now.value(field).unwrap_or_default());
+    campus.work().await;
     assert_eq!((saved, campus.limits()), (["9", "room 1", "7"], vec![dollars(9)]));
     // A stale form with a field that cannot be read: that comes first, and what others saved stays all the same.
     let unreadable = admin.submit(&of_a_third, ID, &[("cap_usd", "1e3"), ("contact", "hall 2")]).await;
@@ -195,16 +203,20 @@ async fn a_groups_cap_follows_its_members() {
     let no_room = admin.submit(&page, GROUPS, &[(b, "81")]).await;
     assert!(no_room.status == 422 && no_room.alerts()[1].contains("$101"), "{:?}", no_room.alerts());
     assert_eq!(admin.submit(&page, GROUPS, &[(a, "5"), (b, "30")]).await.status, 303);
+    campus.work().await;
     assert_eq!((campus.limits(), campus.reserved().await), (vec![dollars(5), dollars(30)], Usd::from_dollars(50)));
     campus.judged().await;
     let stale = admin.submit(&page, GROUPS, &[(a, "6")]).await;
     assert_eq!((stale.status, stale.form(GROUPS).value(a), stale.form(GROUPS).value(b)), (409, Some("6"), Some("30")));
     assert_eq!(admin.submit(&stale, GROUPS, &[]).await.status, 303);
+    campus.work().await;
     assert_eq!(campus.limits(), [dollars(6), dollars(30)]);
     adds(&admin, "email,group\nada@example.edu,B: late & loud\nbob@example.edu,\n").await;
+    campus.work().await;
     assert_eq!(campus.limits(), [dollars(30), dollars(20)], "the other group's, and the programme's");
     campus.judged().await;
     assert_eq!(admin.submit(&admin.get(GROUPS).await, GROUPS, &[(b, "")]).await.status, 303);
+    campus.work().await;
     assert_eq!(campus.limits(), [dollars(20), dollars(20)], "blank means the programme's");
     campus.judged().await;
     campus.finish().await;

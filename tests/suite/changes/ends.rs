@@ -27,6 +27,8 @@ async fn a_corrupt_grant_keeps_nobody_else_from_the_end() {
     for _ in 0..2 {
         assert_eq!(admin.submit(&page, CLOSE, &[("confirm", "CS pilot")]).await.status, 303);
     }
+    campus.work().await;
+    campus.work().await;
     let job = campus.job("close").await.unwrap();
     assert_eq!((campus.enabled().len(), job.state.as_str(), job.done, job.refused), (1, "done", 3, 1));
     raw.keep(&grant).await;

@@ -1,5 +1,7 @@
-//! Jobs while the provider is out of reach: they wait, ask it seldom, and their pages say how far they are.
+//! Jobs and the work of each minute: alone by its lease, beside whatever persons do, and while the provider is out of reach.
 
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::HoldKind;
 use bursar_tests::faults::Service;
 
 use super::*;
@@ -27,7 +29,7 @@ async fn a_job_waits_for_the_provider() {
     }
     assert_eq!(
         (jobs(&admin.get(ID).await)[0].clone(), campus.limits()),
-        (job("limits", "running", 1, 3), vec![dollars(20); 2])
+        (job("limits", "running", 0, 2), vec![dollars(20); 2])
     );
     comes_up(&campus, down);
     // What failed ever again is due at most an hour later.
@@ -40,7 +42,7 @@ async fn a_job_waits_for_the_provider() {
     campus.judged().await;
     assert_eq!(
         (campus.limits(), jobs(&admin.get(ID).await)[0].clone()),
-        (vec![dollars(7); 2], job("limits", "done", 3, 3))
+        (vec![dollars(7); 2], job("limits", "done", 2, 2))
     );
     assert!(jobs(&admin.get("/console/account").await).is_empty());
     campus.finish_faulted().await;
@@ -105,5 +107,68 @@ async fn a_silent_provider_is_asked_a_few_times_a_round() {
         (campus.limits(), jobs(&admin.get(ID).await)),
         (vec![dollars(7); 18], vec![job("limits", "done", 18, 18)])
     );
+    campus.finish_faulted().await;
+}
+
+/// The second meets the lease of the first, which is held at a call, and ends. Killed, the first costs a minute.
+#[tokio::test]
+async fn a_second_worker_does_nothing() {
+    let campus = class(&["ada", "bob"]).await;
+    let work = async || campus.run(FunctionName::Console, json!({"task": "work"})).await.unwrap();
+    campus.hold("ada", HoldKind::Paused).await;
+    let held = campus.gate.hold(Matcher::call("provider:PATCH /keys/{hash}").of(FunctionName::Console));
+    let second = async {
+        held.arrived().await;
+        campus.hold("bob", HoldKind::Paused).await;
+        let report = work().await;
+        drop(held);
+        report
+    };
+    let (first, second) = tokio::join!(work(), second);
+    assert_eq!((&second["skipped"], &second["settled"]), (&json!("running"), &json!(0)), "{second}");
+    assert_eq!((&first["settled"], campus.enabled().len()), (&json!(2), 0), "it goes on while something is due");
+
+    for name in ["ada", "bob"] {
+        campus.table.act(campus.on(name), |view, now| view.release(HoldKind::Paused, &Actor::Rule, now)).await.unwrap();
+    }
+    campus.gate.at(Matcher::call("provider:PATCH /keys/{hash}").of(FunctionName::Console), Fault::KillBefore);
+    assert!(campus.run(FunctionName::Console, json!({"task": "work"})).await.is_err());
+    assert_eq!(work().await["skipped"], json!("running"));
+    campus.work().await;
+    // What was noted may still come.
+    campus.work().await;
+    assert_eq!(campus.enabled().len(), 2);
+    campus.finish_faulted().await;
+}
+
+/// Ada is resumed with many, then somebody pauses her, and the batch is done once more since nobody noted its end.
+#[tokio::test]
+async fn a_batch_done_twice_undoes_nothing() {
+    let campus = class(&["ada", "bob"]).await;
+    let (admin, grants) = (campus.admin().await, format!("{ID}/grants"));
+    let bulk = format!("{grants}/bulk");
+    let resume = async || {
+        let shown = admin.submit(&admin.get(&grants).await, &bulk, &[("act", "resume")]).await.expect(200);
+        admin.submit(&shown, &bulk, &[]).await
+    };
+    let is_paused = async |name: &str| campus.grant(name).await.holds.has(HoldKind::Paused);
+    for name in ["ada", "bob"] {
+        campus.hold(name, HoldKind::Paused).await;
+    }
+    campus.work().await;
+    // The job is made and taken, two grants are written, and it is killed where that is noted.
+    campus.gate.at(Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console).nth(5), Fault::KillBefore);
+    resume().await;
+    assert!(!is_paused("ada").await && !is_paused("bob").await && campus.job("bulk").await.unwrap().next == 0);
+    campus.hold("ada", HoldKind::Paused).await;
+    for _ in 0..3 {
+        campus.work().await;
+        campus.judged().await;
+    }
+    assert_eq!((campus.enabled(), campus.job("bulk").await.unwrap().state.as_str()), (vec!["bob"], "done"));
+    assert!(is_paused("ada").await, "whoever paused her did so after the job");
+    assert_eq!(resume().await.status, 303);
+    campus.work().await;
+    assert_eq!(campus.enabled().len(), 2, "another job is another act");
     campus.finish_faulted().await;
 }

@@ -160,6 +160,7 @@ async fn of_a_grant_without_an_address_its_person_is_forgotten() {
     let emails = admin.get(GRANTS).await.attributes("grant", "data-email");
     assert!(emails.contains(&"ada@example.edu".to_owned()), "who has the address now is still there: {emails:?}");
     admin.submit(&admin.get(ROSTER).await, &undo, &[]).await.expect(303);
+    campus.work().await;
     assert_eq!(campus.enabled(), ["bob"]);
     campus.finish().await;
 }

@@ -454,6 +454,7 @@ async fn a_forged_bulk_is_no_other_import() {
     admin.submit(&shown, BULK, &[("bulk", &forged)]).await.expect(303);
     assert!(campus.grant("bob").await.holds.paused.is_some());
     admin.submit(&roster, &undo, &[]).await.expect(303);
+    campus.work().await;
     assert_eq!(campus.provider().keys().iter().filter(|key| !key.disabled).count(), 1, "ada's works again");
     campus.finish().await;
 }

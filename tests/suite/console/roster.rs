@@ -257,6 +257,7 @@ async fn a_move_without_room_carries_no_address() {
     campus.table.act(campus.on("ada"), leaked).await.unwrap();
     let shown = preview(&admin, "replace", "email,id\nada@example.edu,s2\n").await;
     admin.submit(&shown, APPLY, &[("confirm_dropped", "1")]).await.expect(303);
+    campus.work().await;
     campus.minutes(9 * 24 * 60);
     campus.sync().await;
     campus.budget(20).await;
@@ -434,6 +435,7 @@ async fn who_is_dropped_returns_with_the_next_file() {
     admin.submit(&unconfirmed, APPLY, &[("confirm_dropped", "3")]).await.expect(422);
     assert_eq!(campus.enabled(), ["ada", "bob"]);
     admin.submit(&unconfirmed, APPLY, &[("confirm_dropped", "4")]).await.expect(303);
+    campus.work().await;
     let dropped = ["ada - - dropped", "bob - - dropped", "cid - - dropped", "dan - - dropped", "eve - -"];
     assert_eq!((people(&campus).await, campus.enabled()), (dropped.map(str::to_owned).to_vec(), vec![]));
 
@@ -448,6 +450,7 @@ async fn who_is_dropped_returns_with_the_next_file() {
         let fields = [("email", &*format!("{name}@example.edu")), ("name", "N")];
         admin.submit(&admin.get(ROSTER).await, PEOPLE, &fields).await.expect(303);
     }
+    campus.work().await;
     let returned = ["ada - -", "bob N -", "cid Cyd B", "dan N -", "eve - -"];
     assert_eq!((people(&campus).await, campus.enabled()), (returned.map(str::to_owned).to_vec(), vec!["ada", "bob"]));
     campus.finish().await;
@@ -496,7 +499,7 @@ async fn the_drops_of_an_import_are_undone_within_a_week() {
         let shown = preview(&admin, mode, format!("email\n{file}@example.edu\n")).await;
         let dropped = counts(&shown)[3].to_string();
         admin.submit(&shown, APPLY, &[("confirm_dropped", &dropped)]).await.expect(303);
-        campus.minutes(1);
+        campus.work().await;
     }
     let page = admin.get(ROSTER).await;
     let undo: Vec<String> = page
@@ -516,6 +519,7 @@ async fn the_drops_of_an_import_are_undone_within_a_week() {
             let said = admin.get(ROSTER).await.text("notice").unwrap();
             assert!(said.starts_with(says), "{said}");
         }
+        campus.work().await;
         assert_eq!((&people(&campus).await[..2], campus.enabled()), (&expected.map(str::to_owned)[..], keys));
     }
     assert!(!admin.get(ROSTER).await.offers(UNDO), "both are undone");

@@ -2,7 +2,7 @@
 //! on what the preview named, and only writes. If other grants are meant by then, there is another preview. What the provider must be told
 //! is sent by the work of each minute.
 
-use bursar_core::domain::grant::{ChangeRefused, Hold, ShownState, Unchanged, View};
+use bursar_core::domain::grant::{ChangeRefused, Hold, JobStep, ShownState, View};
 use bursar_core::domain::values::token::sha256_hex;
 use bursar_core::store::{GrantAct, JobCreation};
 use bursar_core::web::form::LONGEST_REASON;
@@ -199,7 +199,7 @@ pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
         && !page.is_other
         && unknown.is_empty()
     {
-        let step = |row: &GrantRow<'_>| Step::Act { grant: row.line.id.clone(), allowed: row.line.allowed };
+        let step = |row: &GrantRow<'_>| Step::Act { grant: row.line.id.clone() };
         let steps: Vec<Step> = rows.iter().map(step).collect();
         let import = Import { import: bulk_of(&bulk), act: Some(act), ..Import::of(&programme.id, &steps, *now) };
         site.table.keep_import(&import, &steps, &[], *deadline).await?;
@@ -259,22 +259,22 @@ async fn start(post: &Post<Faculty>, import: Import) -> Answer {
     }
 }
 
-/// Does an act to one of many grants, which may be done twice. Returns why a rule refuses it, if one does.
+/// Does an act to one of many grants. Returns why a rule refuses it, if one does.
 pub(crate) async fn act_on(
     site: &Site,
     at: ActContext<'_>,
+    once: Option<JobStep>,
     act: &GrantAct,
-    allowed: u32,
     by: &Actor,
 ) -> Result<Option<ChangeRefused>, StoreError> {
     let (table, paused) = (&site.table, Hold::Paused(Role::Faculty));
     let outcome = match act {
         GrantAct::Pause { reason } => {
-            table.act(at, |view, now| view.hold(paused, by, reason.as_deref(), now)).await?.refusal()
+            table.act_once(at, once, |view, now| view.hold(paused, by, reason.as_deref(), now)).await?.refusal()
         }
-        GrantAct::Resume => table.act(at, |view, now| view.release(paused, by, now)).await?.refusal(),
+        GrantAct::Resume => table.act_once(at, once, |view, now| view.release(paused, by, now)).await?.refusal(),
         GrantAct::Revoke { reason } => {
-            table.act(at, |view, _| view.revoke(by, reason.as_deref())).await?;
+            table.act_once(at, once, |view, _| view.revoke(by, reason.as_deref())).await?;
             None
         }
         GrantAct::Cap { cap, reason } => {
@@ -282,15 +282,14 @@ pub(crate) async fn act_on(
                 let cap = own_cap(*cap, &view.grant, &view.programme.settings);
                 view.set_cap(cap, by, reason.as_deref(), now)
             };
-            table.act(at, set).await?.refusal()
+            table.act_once(at, once, set).await?.refusal()
         }
         GrantAct::Allow => {
-            let once = |view: &View, _| if view.grant.allowed == allowed { view.allow(by) } else { Err(Unchanged) };
-            table.act(at, once).await?;
+            table.act_once(at, once, |view, _| view.allow(by)).await?;
             None
         }
         GrantAct::Group { group } => {
-            table.act(at, |view, now| view.move_to(group.as_deref(), by, now)).await?.refusal()
+            table.act_once(at, once, |view, now| view.move_to(group.as_deref(), by, now)).await?.refusal()
         }
         GrantAct::Resend => {
             let is_sent = mailed(site, at).await?.is_some() && table.resend_roster_mail(at).await?.is_none();

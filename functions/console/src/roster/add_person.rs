@@ -6,7 +6,7 @@ use super::page::{Refused, show};
 use super::{has_open_roster, line, steps_of_one};
 use crate::form::Text;
 use crate::prelude::*;
-use crate::work::import;
+use crate::work::steps;
 
 /// A person as the form names them.
 #[derive(Default)]
@@ -82,9 +82,13 @@ async fn apply(post: &Post<Faculty>, mut steps: Vec<Step>) -> Answer {
         None => Notice::PersonChanged,
     };
     for step in steps.chunks(1) {
-        if let Some((_, why)) = import::apply(&post.site, programme, None, step, post.author()).await?.first() {
+        if let Some((_, why)) = steps::apply(&post.site, programme, None, step, None, post.author()).await?.first() {
             return Err(AppError::conflict(refused(*why)));
         }
+    }
+    if let Some(grant) = steps.iter().find_map(Step::grant) {
+        let at = ActContext { programme, grant, now: post.now, deadline: post.deadline };
+        post.site.settler().settle_or_leave(at).await;
     }
     Ok(post.site.done(&paths::roster(programme), &notice))
 }

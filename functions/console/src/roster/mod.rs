@@ -1,6 +1,6 @@
 //! A roster file, first previewed and then applied as a job. What it would change is listed; if the roster is another when somebody
 //! presses, nothing is done and there is another preview. Parsing and comparing are left to the files below, the job to
-//! [`import`](crate::work::import).
+//! [`steps`](crate::work::steps).
 
 mod add_person;
 mod compare;
@@ -280,7 +280,7 @@ async fn applied(site: &Site, programme: &Programme, previewed: Ulid, notice: &N
 /// The last job that applied a roster here, which has ended. What is compared after it is compared with what it left.
 async fn last_import(site: &Site, programme: &Programme) -> Result<Option<Job>, AppError> {
     let last = site.table.get(Job::key_of(&programme.id, "import")).await?;
-    if last.as_ref().is_some_and(Job::is_running) { Err(AppError::conflict(BUSY)) } else { Ok(last) }
+    if last.as_ref().is_some_and(Job::is_being_written) { Err(AppError::conflict(BUSY)) } else { Ok(last) }
 }
 
 /// Takes back the drops of one import.

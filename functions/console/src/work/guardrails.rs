@@ -4,30 +4,30 @@
 use anyhow::Result;
 use bursar_core::domain::mail::alarm::Cause;
 use bursar_core::domain::programme::guardrail::{Guardrail, GuardrailOwner, RulesRefusal};
+use bursar_core::domain::programme::rules::Tier;
 use bursar_core::settle::{ENOUGH_FOR_ONE, RulesTold};
+use bursar_core::store::keys::ItemKey;
 
 use super::jobs::AGAIN_AFTER;
 use crate::prelude::*;
 
 const LEAST_FOR_ONE: Duration = Duration::from_secs(1);
 
-/// Tells the rules that are due, and returns the number of guardrails that the provider confirmed.
-pub(super) async fn tell_rules(site: &Site, deadline: Deadline) -> Result<u32> {
-    // A provider that does not answer takes at most half of the time from the jobs after this.
-    let deadline = deadline.at_most(deadline.left() / 2);
-    let mut confirmed = 0;
-    for due in site.table.rules_due(site.clock.now()).await? {
-        match tell(site, &due.of, false, deadline).await {
-            Ok(told) => {
-                confirmed += told.confirmed;
-                let again_at = (!told.are_right).then(|| site.clock.now() + AGAIN_AFTER);
-                site.table.note_told(&due, again_at, deadline).await?;
+/// Tells the rules that are due. Returns the number of guardrails that the provider confirmed, and what could not be looked at: a programme
+/// that cannot be read keeps no other from its rules.
+pub(super) async fn tell_due(site: &Site, due: &[ItemKey], deadline: Deadline) -> (u32, Vec<ItemKey>) {
+    let (mut confirmed, mut failed) = (0, Vec::new());
+    for key in due {
+        let Some(of) = RulesSource::named(key) else { continue };
+        match tell(site, &of, false, deadline).await {
+            Ok(told) => confirmed += told.confirmed,
+            Err(error) => {
+                tracing::error!(?of, error = format!("{error:#}"), "rules could not be told");
+                failed.push(key.clone());
             }
-            // A programme that cannot be read keeps no other from its rules.
-            Err(error) => tracing::error!(?due, error = format!("{error:#}"), "rules could not be told"),
         }
     }
-    Ok(confirmed)
+    (confirmed, failed)
 }
 
 /// Tells rules in the request that saved them. What fails is left to the work of the next minutes.
@@ -38,45 +38,69 @@ pub(crate) async fn in_a_request(site: &Site, of: RulesSource, deadline: Deadlin
 }
 
 /// What came of telling some rules.
+#[derive(Default)]
 struct Told {
     confirmed: u32,
-    /// Whether all guardrails that they concern are right by now.
-    are_right: bool,
+    /// Whether a guardrail that they concern is not right yet.
+    is_wrong: bool,
 }
 
 async fn tell(site: &Site, of: &RulesSource, is_saved: bool, deadline: Deadline) -> Result<Told> {
-    let programmes = match of {
-        RulesSource::Programme(id) => site.table.get(Programme::key_of(id)).await?.into_iter().collect(),
-        RulesSource::Tier(tier) => {
-            let mut naming = site.table.list(Programme::all()).await?;
-            naming.retain(|programme| programme.settings.rules.tiers().any(|named| named == tier));
-            naming
-        }
+    let name = match of {
+        RulesSource::Programme(id) => return tell_programme(site, id, is_saved, deadline).await,
+        RulesSource::Tier(name) => name,
     };
-    let (now, tiers) = (site.clock.now(), site.table.tiers().await?);
-    let mut told = Told { confirmed: 0, are_right: true };
-    for programme in programmes {
-        let known = site.table.list(Guardrail::of_programme(&programme.id)).await?;
-        for (guardrail, rules) in programme.guardrails(known, &tiers, now) {
-            let is_due = guardrail.is_due(&rules, is_saved, now) && deadline.leaves(LEAST_FOR_ONE);
-            if !is_due {
-                told.are_right &= guardrail.rules.is(&rules);
-                continue;
+    // It comes first, so that its version says whether what follows is of these models.
+    let tier = site.table.get(Tier::key_of(name)).await?;
+    let mut naming = site.table.list(Programme::all()).await?;
+    naming.retain(|programme| programme.settings.rules.tiers().any(|named| named == name));
+    let mut all = Told::default();
+    for programme in naming {
+        let told = tell_programme(site, &programme.id, is_saved, deadline).await?;
+        all.confirmed += told.confirmed;
+        all.is_wrong |= told.is_wrong;
+    }
+    if let Some(tier) = tier.filter(|tier| tier.due_at.is_some()) {
+        site.table.tier_due_at(tier, again_at(site, &all), deadline).await?;
+    }
+    Ok(all)
+}
+
+fn again_at(site: &Site, told: &Told) -> Option<Moment> {
+    told.is_wrong.then(|| site.clock.now() + AGAIN_AFTER)
+}
+
+/// Tells the guardrails of a programme what is due, one after the other, as its settings are at that moment.
+async fn tell_programme(site: &Site, id: &ProgrammeId, is_saved: bool, deadline: Deadline) -> Result<Told> {
+    let mut told = Told::default();
+    let mut tried: BTreeSet<GuardrailOwner> = BTreeSet::new();
+    loop {
+        // They come first: an edit makes one of them due, so that its version says whether these are the settings.
+        let known = site.table.list(Guardrail::of_programme(id)).await?;
+        let Some(programme) = site.table.get(Programme::key_of(id)).await? else { return Ok(told) };
+        let (now, tiers) = (site.clock.now(), site.table.tiers().await?);
+        let all = programme.guardrails(known.clone(), &tiers, now);
+        let is_due = |(guardrail, rules): &&(Guardrail, _)| {
+            guardrail.is_due(rules, is_saved, now) && !tried.contains(&guardrail.of)
+        };
+        let Some((guardrail, rules)) = all.iter().find(is_due).filter(|_| deadline.leaves(LEAST_FOR_ONE)) else {
+            told.is_wrong = all.iter().any(|(guardrail, rules)| !guardrail.rules.is(rules));
+            for guardrail in known.into_iter().filter(|of| of.due_at.is_some()) {
+                site.table.guardrail_due_at(guardrail, again_at(site, &told), deadline).await?;
             }
-            let outcome = site.settler().tell_rules(&guardrail, &rules, deadline).await?;
-            told.are_right &= matches!(outcome, RulesTold::Confirmed);
-            match outcome {
-                RulesTold::Confirmed => told.confirmed += 1,
-                RulesTold::Overtaken => {}
-                RulesTold::Refused(refusal) => refused(site, &programme, &guardrail.of, refusal, deadline).await?,
-                RulesTold::Not(error) => {
-                    tracing::warn!(guardrail = %guardrail.of, %error, "rules wait for the next minute");
-                    site.tell_of(&error, deadline).await;
-                }
+            return Ok(told);
+        };
+        tried.insert(guardrail.of.clone());
+        match site.settler().tell_rules(guardrail, rules, deadline).await? {
+            RulesTold::Confirmed => told.confirmed += 1,
+            RulesTold::Overtaken => {}
+            RulesTold::Refused(refusal) => refused(site, &programme, &guardrail.of, refusal, deadline).await?,
+            RulesTold::Not(error) => {
+                tracing::warn!(guardrail = %guardrail.of, %error, "rules wait for the next minute");
+                site.tell_of(&error, deadline).await;
             }
         }
     }
-    Ok(told)
 }
 
 /// Alerts the admins of a refusal that lasts, which only a person can mend.

@@ -1,21 +1,20 @@
-//! The runner of jobs: takes the one whose turn it is, carries it on while there is time, and leaves the rest to the next minute.
+//! The runner of jobs: takes the one whose turn it is, carries it on for some seconds, and leaves the rest to whoever comes next. A job
+//! only writes. What the provider is to be told of it is sent by the work of each minute, and the job is done once that is confirmed.
 
 use anyhow::{Context, Result};
-use bursar_core::store::JOB_LEASE;
+use bursar_core::store::{JOB_LEASE, UndoneStep, WhyUndone};
 
-use super::{Outage, import, walk};
+use super::steps;
 use crate::prelude::*;
 
-/// The most programmes whose jobs are carried on in one round; the rest wait for the next minute.
-const AT_ONCE: i32 = 20;
-/// The longest time that a request spends on a job, since a person waits for its page.
-const IN_A_REQUEST: Duration = Duration::from_secs(4);
-/// The time that a request must keep for its answer.
-const LEFT_OF_A_REQUEST: Duration = Duration::from_secs(20);
-/// When a job that waits, or failed, is looked at again: in the round of the next minute.
+/// How long a job is carried on at a stretch: a person waits for the page, or what is urgent for the work.
+const AT_A_STRETCH: Duration = Duration::from_secs(4);
+/// The time that is kept for the last steps with their retries, and for an answer.
+const KEPT: Duration = Duration::from_secs(20);
+/// When a job that waits, or failed, is looked at again: in the work of the next minute.
 pub(crate) const AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(45);
-/// The time that one step with its retries may take.
-const LEFT_OF_WORK: Duration = Duration::from_secs(12);
+/// How long the provider may confirm nothing more before that is told as undone. Calls that fail are repeated each hour at least.
+const CONFIRMS_WITHIN: SignedDuration = SignedDuration::from_hours(2);
 
 /// The instant after which no step begins, and the deadline of the calls of one that has begun.
 #[derive(Debug, Clone, Copy)]
@@ -25,12 +24,8 @@ pub(crate) struct JobDeadlines {
 }
 
 impl JobDeadlines {
-    pub(crate) fn of_a_request(deadline: Deadline) -> JobDeadlines {
-        JobDeadlines { stop: deadline.earlier_by(LEFT_OF_A_REQUEST).at_most(IN_A_REQUEST), deadline }
-    }
-
-    pub(super) fn of_the_work(deadline: Deadline) -> JobDeadlines {
-        JobDeadlines { stop: deadline.earlier_by(LEFT_OF_WORK), deadline }
+    pub(crate) fn within(deadline: Deadline) -> JobDeadlines {
+        JobDeadlines { stop: deadline.earlier_by(KEPT).at_most(AT_A_STRETCH), deadline }
     }
 
     pub(crate) fn is_time_up(&self) -> bool {
@@ -41,53 +36,33 @@ impl JobDeadlines {
 /// Carries on the jobs of a programme for some seconds, in the request that started one. The job is on record, so a failure is
 /// left to the work of the next minutes.
 pub(crate) async fn in_a_request(site: &Site, programme: &ProgrammeId, deadline: Deadline) {
-    if let Err(error) = of_programme(site, programme, JobDeadlines::of_a_request(deadline), &Outage::default()).await {
+    if let Err(error) = of_programme(site, programme, JobDeadlines::within(deadline)).await {
         tracing::warn!(%programme, error = format!("{error:#}"), "a job is left for the next minute");
     }
 }
 
-/// Carries on the jobs that nobody owns, one after the other. Returns the state in which each was left.
-pub(super) async fn in_the_work(site: &Site, deadline: Deadline, outage: &Outage) -> Result<Vec<&'static str>> {
-    let until = JobDeadlines::of_the_work(deadline);
-    let mut states = Vec::new();
-    for programme in site.table.due_jobs(site.clock.now(), AT_ONCE).await? {
-        match of_programme(site, &programme, until, outage).await {
-            Ok(reached) => states.extend(reached.iter().map(JobState::as_str)),
-            Err(error) => {
-                tracing::warn!(%programme, error = format!("{error:#}"), "a job is left for the next minute");
-                states.push("interrupted");
-            }
-        }
-    }
-    Ok(states)
-}
-
-/// Carries on the jobs of one programme, the oldest first.
-async fn of_programme(
+/// Carries on the jobs of one programme, the oldest first. Returns the state in which each was left.
+pub(super) async fn of_programme(
     site: &Site,
     programme: &ProgrammeId,
     until: JobDeadlines,
-    outage: &Outage,
-) -> Result<Vec<JobState>> {
-    let (mut states, mut failed) = (Vec::new(), None);
+) -> Result<Vec<(Ulid, &'static str)>> {
+    let mut states = Vec::new();
     // Another runner may have taken it since the index listed it.
     while !until.is_time_up()
         && let Some(job) = site.table.take_job(programme, site.clock.now(), until.deadline).await?
     {
         let id = job.job;
-        let reached = match job.work {
-            Work::Import { .. } | Work::Bulk { .. } => Box::pin(import::carry_on(site, job, until)).await,
-            Work::Close | Work::Limits => Box::pin(walk::carry_on(site, job, until, outage)).await,
-        };
-        match reached {
-            Ok(state) => states.push(state),
+        match Box::pin(steps::carry_on(site, job, until)).await {
+            Ok(state) => states.push((id, state.as_str())),
             Err(error) => {
+                tracing::warn!(%programme, error = format!("{error:#}"), "a job is left for the next minute");
                 put_off(site, programme, id, until.deadline).await?;
-                failed = Some(error);
+                states.push((id, "interrupted"));
             }
         }
     }
-    failed.map_or(Ok(states), Err)
+    Ok(states)
 }
 
 /// Lets the programme's other jobs go before one that failed.
@@ -105,9 +80,34 @@ pub(super) async fn checkpoint(site: &Site, job: Job, deadline: Deadline) -> Res
     Ok(site.table.set_job(Job { state: JobState::Running { lease_until }, ..job }, deadline).await?)
 }
 
-/// Leaves a job to whoever has time next.
+/// Leaves a job of which something is still to be written to whoever has time next.
 pub(super) async fn leave(site: &Site, job: Job, deadline: Deadline) -> Result<JobState> {
+    let (job, _) = counted(site, job).await?;
     end(site, job, JobState::Running { lease_until: site.clock.now() }, deadline).await
+}
+
+/// Ends a job that is written, once the provider has confirmed what came of it. Until then it is looked at again.
+pub(super) async fn finish(site: &Site, job: Job, deadline: Deadline) -> Result<JobState> {
+    let now = site.clock.now();
+    let (mut job, waiting) = counted(site, job).await?;
+    if !waiting.is_empty() && now < job.advanced_at + CONFIRMS_WITHIN {
+        return end(site, job, JobState::Waiting { until: now + AGAIN_AFTER }, deadline).await;
+    }
+    let undone = |grant| UndoneStep { grant, why: WhyUndone::NotConfirmed };
+    job.note_undone(waiting.into_iter().map(undone).collect());
+    job.done = job.all;
+    end(site, job, JobState::Done { at: now }, deadline).await
+}
+
+/// A job with the number of its steps that are done by now, and the grants of which the provider is still to confirm something.
+async fn counted(site: &Site, mut job: Job) -> Result<(Job, Vec<GrantId>)> {
+    let waiting = site.table.waiting_for_provider(&job).await?;
+    let done = job.next.saturating_sub(u32::try_from(waiting.len())?);
+    if job.done < done {
+        job.advanced_at = site.clock.now();
+    }
+    job.done = done;
+    Ok((job, waiting))
 }
 
 /// Writes the state in which a job is left, unless somebody else has written it.

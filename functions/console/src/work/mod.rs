@@ -1,29 +1,34 @@
-//! The work of each minute: grants that are due, jobs without a runner, and rules that the provider has not
-//! confirmed. Each has a share of the time, so that none blocks the others.
+//! The work of each minute: grants that are due, jobs without a runner, erasures, and rules that the provider has not confirmed.
+//!
+//! One worker goes on, by its lease, until nothing is due or its invocation is nearly over; the next minute goes on after it. It works in
+//! short turns, so that whatever is urgent is found within seconds, and nothing waits for the end of something long. In each it calls the
+//! provider for grants and guardrails, and beside that carries on jobs, which only write.
+//!
+//! What is due and cannot be done is left alone for a while: it is no obstacle to anything else, and a worker whose clock stands still ends.
 
 pub(crate) mod guardrails;
-pub(crate) mod import;
 pub(crate) mod jobs;
-mod walk;
-
-use std::collections::HashSet;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+pub(crate) mod steps;
 
 use anyhow::Result;
-use bursar_core::domain::grant::Urgency;
 use bursar_core::domain::mail::alarm::Cause;
-use bursar_core::settle::NotSettled;
+use bursar_core::settle::{ENOUGH_FOR_ONE, NotSettled};
+use bursar_core::store::keys::{self, ItemKey};
+use bursar_core::store::{DueWork, Erasure, Lease};
 use futures_util::StreamExt;
+use futures_util::stream::iter;
 use serde::Serialize;
 
 use self::jobs::JobDeadlines;
 use crate::erase;
 use crate::prelude::*;
 
-/// The result of one round of work.
+/// What one worker did.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct WorkReport {
+    /// Why it did nothing more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) skipped: Option<&'static str>,
     pub(crate) settled: u32,
     pub(crate) put_off: u32,
     /// The number of continued jobs, by their new state.
@@ -33,125 +38,208 @@ pub(crate) struct WorkReport {
     pub(crate) guardrails: u32,
 }
 
-/// The most grants in one query of the index; more follow while time is left.
-const AT_ONCE: i32 = 100;
+/// The most of each kind that a turn takes.
+const A_TURN: i32 = 30;
 const SIDE_BY_SIDE: usize = 8;
-/// The time of a round that grants, which come first, leave to guardrails and jobs.
-const LEFT_FOR_THE_REST: Duration = Duration::from_secs(14);
-/// The least time left of a round in which guardrails and jobs begin.
-const ENOUGH_FOR_THE_REST: Duration = Duration::from_secs(2);
+/// After so much of a turn it begins nothing more, and what it has begun has so much time.
+const BEGINS_WITHIN: Duration = Duration::from_secs(10);
+const FOR_ONE: Duration = Duration::from_secs(25);
+/// The longest wait that the provider may ask for and this worker waits; a longer one is left to the next minutes.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// A turn is over within this time, and at its beginning the worker asks for the lease again.
+const LEASE: SignedDuration = SignedDuration::from_secs(60);
+/// The least time left in which a turn begins.
+const ENOUGH: Duration = Duration::from_secs(60);
+/// So many calls without an answer in a turn, and none with one, are enough.
+const SILENCES: usize = 4;
+/// For so long what could not be done is left alone.
+const LEFT_ALONE: SignedDuration = SignedDuration::from_secs(30);
 
-pub(crate) async fn round(site: &Site, deadline: Deadline) -> Result<WorkReport> {
-    let outage = Outage::default();
-    let report = work(site, &outage, deadline).await;
-    if let Some(cause) = outage.alarm.into_inner() {
+/// A worker in its invocation.
+struct Worker<'a> {
+    site: &'a Site,
+    deadline: Deadline,
+    lease: Option<Lease>,
+    left_alone: HashMap<ItemKey, Moment>,
+    /// Whether the provider answered nothing in a whole turn: it is left alone until the next minute, since each call costs seconds.
+    is_silent: bool,
+    /// What the admins are to be told of the management key.
+    alarm: Option<Cause>,
+    jobs: BTreeMap<Ulid, &'static str>,
+    report: WorkReport,
+}
+
+pub(crate) async fn run(site: &Site, deadline: Deadline) -> Result<WorkReport> {
+    erase::begin_retention(site, deadline).await;
+    let mut worker = Worker {
+        site,
+        deadline,
+        lease: None,
+        left_alone: HashMap::new(),
+        is_silent: false,
+        alarm: None,
+        jobs: BTreeMap::new(),
+        report: WorkReport::default(),
+    };
+    let worked = worker.work().await;
+    if let Some(lease) = &worker.lease
+        && let Err(error) = site.table.release_lease(lease, deadline).await
+    {
+        tracing::warn!(%error, "the next worker waits for the end of the lease");
+    }
+    if let Some(cause) = worker.alarm {
         site.raise_in_time(cause, deadline).await;
     }
-    report
+    worked?;
+    for state in worker.jobs.into_values() {
+        *worker.report.jobs.entry(state).or_default() += 1;
+    }
+    Ok(worker.report)
 }
 
-async fn work(site: &Site, outage: &Outage, deadline: Deadline) -> Result<WorkReport> {
-    let mut report = WorkReport::default();
-    for urgency in [Urgency::Leak, Urgency::Disable] {
-        due_grants(site, urgency, &mut report, outage, deadline).await?;
-    }
-    // Keys are put under guardrails that are made.
-    if deadline.leaves(ENOUGH_FOR_THE_REST) {
-        match guardrails::tell_rules(site, deadline).await {
-            Ok(told) => report.guardrails = told,
-            // One guardrail that cannot be read keeps no job from going on.
-            Err(error) => tracing::error!(error = format!("{error:#}"), "the rules of guardrails could not be told"),
-        }
-    }
-    due_grants(site, Urgency::Limit, &mut report, outage, deadline).await?;
-    if deadline.leaves(ENOUGH_FOR_THE_REST) {
-        let mut states = jobs::in_the_work(site, deadline, outage).await?;
-        states.extend(erase::in_the_work(site, JobDeadlines::of_the_work(deadline)).await?);
-        for state in states {
-            *report.jobs.entry(state).or_default() += 1;
-        }
-    }
-    Ok(report)
-}
-
-/// Settles the grants of one urgency that are due, longest due first, while time is left. One that fails is due later, so it blocks no
-/// other. Those that an outage keeps from being settled stay due.
-async fn due_grants(
-    site: &Site,
-    urgency: Urgency,
-    report: &mut WorkReport,
-    outage: &Outage,
-    deadline: Deadline,
-) -> Result<()> {
-    let mut seen = HashSet::new();
-    while deadline.leaves(LEFT_FOR_THE_REST) && !outage.is_seen() {
-        let now = site.clock.now();
-        let mut due = site.table.due_grants(urgency, now, AT_ONCE).await?;
-        // The index is eventually consistent, and a grant whose mark could not be written stays in it.
-        due.retain(|grant| seen.insert(grant.clone()));
-        if due.is_empty() {
-            return Ok(());
-        }
-        let rounds = due.into_iter().map(|(programme, grant)| async move {
-            if outage.is_seen() {
-                return Ok(0);
+impl Worker<'_> {
+    /// Works in turns, unless another worker does.
+    async fn work(&mut self) -> Result<()> {
+        let (site, holder) = (self.site, new_ulid(self.site.clock.now()).to_string());
+        while self.deadline.leaves(ENOUGH) {
+            let mut due = self.due().await?;
+            let mut wait = site.provider.asked_wait(self.deadline);
+            if self.is_silent || wait > PATIENCE {
+                (due, wait) = (DueWork { jobs: due.jobs, ..DueWork::default() }, Duration::ZERO);
             }
+            if due.is_empty() {
+                break;
+            }
+            let now = site.clock.now();
+            self.lease = site.table.acquire("work", &holder, now, now + LEASE, self.deadline).await?;
+            if self.lease.is_none() {
+                self.report.skipped = Some("running");
+                break;
+            }
+            let called = async {
+                self.deadline.sleep(wait).await;
+                self.call(&due, self.deadline.at_most(BEGINS_WITHIN)).await
+            };
+            let (called, jobs) = tokio::join!(called, self.carry_on_jobs(&due.jobs));
+            self.note(called, jobs);
+        }
+        Ok(())
+    }
+
+    /// What is due, but for what is left alone for a while.
+    async fn due(&mut self) -> Result<DueWork> {
+        let now = self.site.clock.now();
+        self.left_alone.retain(|_, until| now <= *until);
+        let mut due = self.site.table.due_work(now, A_TURN).await?;
+        due.retain(|key| !self.left_alone.contains_key(key));
+        Ok(due)
+    }
+
+    /// Makes the provider agree. Keys are put under guardrails that are made.
+    async fn call(&self, due: &DueWork, turn: Deadline) -> Called {
+        let mut grants = self.settle(&due.ends, turn).await;
+        let (mut confirmed, mut failed) = (0, Vec::new());
+        if !turn.left().is_zero() {
+            let patience = self.deadline.at_most(ENOUGH_FOR_ONE);
+            (confirmed, failed) = guardrails::tell_due(self.site, &due.guardrails, patience).await;
+        }
+        grants.extend(self.settle(&due.others, turn).await);
+        Called { grants, confirmed, failed }
+    }
+
+    /// Settles grants that are due while the turn goes on.
+    async fn settle(&self, due: &[ItemKey], turn: Deadline) -> Vec<(ItemKey, Result<u32, NotSettled>)> {
+        let named = due.iter().filter_map(|key| Some((key, keys::grant_of(key)?)));
+        let each = named.map(|(key, (programme, grant))| async move {
+            if turn.left().is_zero() {
+                return None;
+            }
+            let (now, deadline) = (self.site.clock.now(), self.deadline.at_most(FOR_ONE));
             let at = ActContext { programme: &programme, grant: &grant, now, deadline };
-            let outcome = site.settler().settle(at, |_| true).await;
-            outage.note(&outcome);
-            if let Err(error) = &outcome {
+            let settled = self.site.settler().settle(at, |_| true).await;
+            if let Err(error) = &settled {
                 tracing::warn!(%grant, %error, "a grant is not settled");
             }
-            outcome
+            Some((key.clone(), settled))
         });
-        let mut rounds = futures_util::stream::iter(rounds).buffer_unordered(SIDE_BY_SIDE);
-        while let Some(outcome) = rounds.next().await {
-            match outcome {
-                Ok(done) => report.settled += done,
-                Err(_) => report.put_off += 1,
+        iter(each.collect::<Vec<_>>()).buffer_unordered(SIDE_BY_SIDE).filter_map(std::future::ready).collect().await
+    }
+
+    /// Carries on jobs and erasures for some seconds. Returns what became of each, and which there is no going on with.
+    async fn carry_on_jobs(&self, due: &[ItemKey]) -> (Vec<(Ulid, &'static str)>, Vec<ItemKey>) {
+        let (mut states, mut failed) = (Vec::new(), Vec::new());
+        let until = JobDeadlines::within(self.deadline.at_most(FOR_ONE));
+        for key in due {
+            if until.is_time_up() {
+                break;
+            }
+            let reached = match (Erasure::named(key), keys::job_of(key)) {
+                (Some(erasure), _) => {
+                    erase::carry_on(self.site, erasure, until).await.map(|state| vec![(erasure, state)])
+                }
+                (None, Some(programme)) => jobs::of_programme(self.site, &programme, until).await,
+                (None, None) => Ok(Vec::new()),
+            };
+            match reached {
+                Ok(reached) if !reached.is_empty() => states.extend(reached),
+                // Somebody else goes on with it.
+                Ok(_) => failed.push(key.clone()),
+                Err(error) => {
+                    tracing::warn!(error = format!("{error:#}"), "a job is left for the next minute");
+                    failed.push(key.clone());
+                }
             }
         }
+        (states, failed)
     }
-    Ok(())
+
+    fn note(&mut self, called: Called, (states, failed): (Vec<(Ulid, &'static str)>, Vec<ItemKey>)) {
+        let now = self.site.clock.now();
+        let (mut answers, mut silences) = (0, 0);
+        for (key, settled) in called.grants {
+            match settled {
+                Ok(calls @ 1..) => {
+                    answers += 1;
+                    self.report.settled += calls;
+                }
+                // The index may be a moment behind; and what a restored copy is told waits for the sync.
+                Ok(0) => _ = self.left_alone.insert(key, now + LEFT_ALONE),
+                Err(error) => {
+                    self.report.put_off += 1;
+                    self.left_alone.insert(key, now + LEFT_ALONE);
+                    match error {
+                        NotSettled::Provider(error) if error.may_pass() || error.is_of_the_key() => {
+                            silences += usize::from(!error.asks_for_patience());
+                            self.alarm = self.alarm.take().or(error.refusal());
+                        }
+                        // What it says about one key says that it answers.
+                        NotSettled::Provider(_) | NotSettled::NotFound => answers += 1,
+                        NotSettled::NoTime
+                        | NotSettled::InDoubt { .. }
+                        | NotSettled::NotRead
+                        | NotSettled::NoGuardrail
+                        | NotSettled::Table(_) => {}
+                    }
+                }
+            }
+        }
+        self.is_silent |= answers == 0 && silences >= SILENCES;
+        self.report.guardrails += called.confirmed;
+        self.jobs.extend(states);
+        let failed = called.failed.into_iter().chain(failed);
+        self.left_alone.extend(failed.map(|key| (key, now + LEFT_ALONE)));
+    }
+}
+
+/// What came of a turn's calls to the provider.
+struct Called {
+    grants: Vec<(ItemKey, Result<u32, NotSettled>)>,
+    /// The guardrails that it confirmed, and those that could not be looked at.
+    confirmed: u32,
+    failed: Vec<ItemKey>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(number: &u32) -> bool {
     *number == 0
-}
-
-/// After so many calls in a row that came to nothing, no more are made.
-const FAILED_IN_A_ROW: u32 = 8;
-
-/// What a round has learned about the provider: after a few calls in a row without an answer it is left alone until the next round,
-/// since each of them costs seconds.
-#[derive(Debug, Default)]
-pub(crate) struct Outage {
-    failed: AtomicU32,
-    /// What the admins are to be told of it.
-    pub(super) alarm: OnceLock<Cause>,
-}
-
-impl Outage {
-    pub(super) fn is_seen(&self) -> bool {
-        self.failed.load(Ordering::Relaxed) >= FAILED_IN_A_ROW
-    }
-
-    /// Notes what became of a grant. What the provider answered about one key says that it answers.
-    pub(super) fn note(&self, sent: &Result<u32, NotSettled>) {
-        if let Err(NotSettled::Provider(error)) = sent
-            && let Some(cause) = error.refusal()
-        {
-            self.alarm.get_or_init(|| cause);
-        }
-        match sent {
-            Err(NotSettled::Provider(error)) if error.may_pass() || error.is_of_the_key() => {
-                self.failed.fetch_add(1, Ordering::Relaxed);
-            }
-            Ok(1..) | Err(NotSettled::Provider(_) | NotSettled::NotFound) => {
-                self.failed.store(0, Ordering::Relaxed);
-            }
-            Ok(0) | Err(_) => {}
-        }
-    }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow, bail, ensure};
 
 /// The number of the shape in which this build stores things. Whoever changes that shape raises it: nothing is migrated.
-const SHAPE: &str = "6";
+const SHAPE: &str = "7";
 
 /// A data folder that only this process has open. The lock ends with the value, or with the process.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use aws_smithy_http_client::Builder as HttpClients;
 use axum::Router;
 use bursar_core::aws::AwsAccess;
 use bursar_core::clock::Moment;
-use bursar_core::config::{Config, Origin, RETENTION_DAYS};
+use bursar_core::config::{CALLS_A_SECOND, Config, Origin, RETENTION_DAYS};
 use bursar_core::deadline::Waits;
 use bursar_core::domain::values::address::EmailAddress;
 use bursar_core::store::Table;
@@ -188,6 +188,9 @@ impl Stack {
         let mut config = configuration(&web_origin, options.admins, &provider_url, &own)?;
         config.mail_events = options.mail_events;
         config.waits = options.waits;
+        if own_account {
+            config.calls_a_second = None;
+        }
         let settings = Settings {
             config: config.clone(),
             region: REGION.to_owned(),
@@ -289,6 +292,7 @@ fn configuration(origin: &str, admins: Vec<EmailAddress>, provider: &str, own: &
         provider: provider.to_owned(),
         retention_days: RETENTION_DAYS,
         waits: Waits::WHOLE,
+        calls_a_second: Some(CALLS_A_SECOND),
         spend_at: provider.to_owned(),
         aws: AwsAccess::under(&format!("{own}/{}/0", FunctionName::UsageSync), REGION, HttpClients::new().build_http()),
     })

@@ -141,6 +141,15 @@ impl View {
 }
 
 impl Change {
+    /// The change as a step of a job, which is not done again unless it is a mark.
+    #[must_use]
+    pub fn of_job(mut self, step: JobStep) -> Change {
+        if self.audit().is_some() {
+            self.grant.job = Some(step);
+        }
+        self
+    }
+
     pub fn grant(&self) -> &Grant {
         &self.grant
     }

@@ -76,6 +76,12 @@ pub enum ChangeRefused {
     NotMailed,
 }
 
+impl From<Unchanged> for ChangeRefused {
+    fn from(_: Unchanged) -> ChangeRefused {
+        ChangeRefused::Unchanged
+    }
+}
+
 impl Hold {
     pub fn kind(self) -> HoldKind {
         match self {

@@ -78,10 +78,14 @@ pub struct Grant {
     /// Hashes of the addresses that passed to somebody else.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub lost: BTreeSet<String>,
+    /// The step of a job that changed it last.
+    pub job: Option<JobStep>,
     /// The last request of the student for a larger cap.
     pub more: Option<MoreRequest>,
     /// The earliest instant at which there is something to tell the provider, or to ask it.
     pub due_at: Option<Moment>,
+    /// Whether the provider holds by now what the keys are to hold: what is due then is a reading, or the turn of a window.
+    pub provider_agrees: bool,
     pub backoff: Option<Backoff>,
     pub version: u64,
 }
@@ -128,6 +132,13 @@ pub enum GrantState {
     },
     Revoked,
     Ended,
+}
+
+/// A step of a job, by its number among that job's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobStep {
+    pub job: Ulid,
+    pub step: u32,
 }
 
 /// The right to record the key of the newest claim, and until when nobody else may begin one.
@@ -254,11 +265,18 @@ impl Grant {
             keys: Vec::new(),
             counted_at: None,
             lost: BTreeSet::new(),
+            job: None,
             more: None,
             due_at: None,
+            provider_agrees: true,
             backoff: None,
             version: 1,
         }
+    }
+
+    /// Whether a step of a job was done, or a later one of that job.
+    pub fn has_done(&self, step: JobStep) -> bool {
+        self.job.is_some_and(|done| done.job == step.job && done.step >= step.step)
     }
 
     pub fn key_with(&self, hash: &KeyHash) -> Option<&Key> {

@@ -43,8 +43,9 @@ pub enum Urgency {
     /// Somebody else has the key, or its grant was revoked.
     Leak,
     Disable,
-    /// Limits, guardrails, enables and readings.
+    /// Limits, guardrails and enables.
     Limit,
+    Read,
 }
 
 /// The last reading of a key that is off; until it is made, the key may have used all that it could. It is made a quarter of an hour after
@@ -89,6 +90,7 @@ impl Grant {
         match self.may_have_key_to_end() {
             true if is_leak => Urgency::Leak,
             true => Urgency::Disable,
+            false if self.provider_agrees => Urgency::Read,
             false => Urgency::Limit,
         }
     }
@@ -241,7 +243,9 @@ impl View {
     pub fn look_again(&self, now: Moment) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         change.set_due(self, now);
-        if change.grant.due_at == self.grant.due_at { Err(Unchanged) } else { Ok(change.marked(Mark::Due)) }
+        let is_as_it_was =
+            (change.grant.due_at, change.grant.provider_agrees) == (self.grant.due_at, self.grant.provider_agrees);
+        if is_as_it_was { Err(Unchanged) } else { Ok(change.marked(Mark::Due)) }
     }
 
     /// Takes in what the provider shows of a recorded key. What nobody here sent is another hand's: a limit is set again, and a live key
@@ -317,7 +321,9 @@ impl<L> Change<L> {
         let was = self.grant.due_at;
         let is_new = self.grant.live().is_some_and(|live| view.grant.key_with(&live.hash).is_none());
         let mut after = View { grant: self.grant.clone(), ..view.clone() };
-        if after.calls(now).iter().all(|call| call.due > now) {
+        let calls = after.calls(now);
+        self.grant.provider_agrees = !is_new && calls.iter().all(|call| call.tell == Tell::Read);
+        if calls.iter().all(|call| call.due > now) {
             (after.grant.backoff, self.grant.backoff) = (None, None);
         }
         self.grant.due_at = match after.next_due(now).filter(|_| !is_new) {

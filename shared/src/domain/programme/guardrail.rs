@@ -15,6 +15,7 @@ use crate::domain::held::Held;
 use crate::domain::programme::KeyRules;
 use crate::domain::programme::rules::{self, Rules, Tiers};
 use crate::prelude::*;
+use crate::store::items::Queue;
 
 /// The time for which the provider may refuse rules before the admins are alerted, so that a mistyped model
 /// can be mended first.
@@ -44,6 +45,8 @@ pub struct Guardrail {
     pub made: Option<MadeGuardrail>,
     pub rules: Held<Rules>,
     pub refusal: Option<RulesRefusal>,
+    /// When it is to be looked at. That of a programme stands for all of it.
+    pub due_at: Option<Moment>,
     /// The version, which every write increases; 0 before the first.
     pub version: u64,
 }
@@ -51,7 +54,8 @@ pub struct Guardrail {
 stored! {
     Guardrail |it| (of: &GuardrailOwner = &it.of) =>
         key(programme_partition(&of.programme), overview(&format!("RULES#{}", of.group.as_deref().unwrap_or_default())));
-    list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), &overview("RULES#"))
+    list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), &overview("RULES#"));
+    waits it.due_at.map(|at| (Queue::Guardrail, at))
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,7 +104,12 @@ impl fmt::Display for GuardrailOwner {
 
 impl Guardrail {
     pub fn new(of: GuardrailOwner) -> Guardrail {
-        Guardrail { of, made: None, rules: Held::default(), refusal: None, version: 0 }
+        Guardrail { of, made: None, rules: Held::default(), refusal: None, due_at: None, version: 0 }
+    }
+
+    /// That of everybody in a programme, before anything was told of it.
+    pub fn of_all(programme: ProgrammeId) -> Guardrail {
+        Guardrail::new(GuardrailOwner { programme, group: None })
     }
 
     pub fn confirmed(&self) -> Option<ConfirmedRules> {
@@ -198,6 +207,9 @@ impl Programme {
             return Vec::new();
         }
         let mut needed = self.settings.rules.guardrail_owners(&self.id);
+        // What nobody needs any more may never have been made.
+        let is_meant = |of: &Guardrail| of.made.is_some() || of.rules.is_in_doubt() || needed.contains(&of.of);
+        let known: Vec<Guardrail> = known.into_iter().filter(is_meant).collect();
         needed.retain(|owner| known.iter().all(|known| known.of != *owner));
         let all = known.into_iter().chain(needed.into_iter().map(Guardrail::new));
         let with_rules = all.map(|guardrail| {
@@ -275,9 +287,11 @@ mod tests {
         assert!(is.has_first_rules_since(was) && !was.has_first_rules_since(is));
         let of_group = || Some("A".to_owned());
         assert_eq!(all(&programme, Vec::new()), [(of_group(), 1), (None, 0)], "who leaves the group may call all");
-        let kept = vec![Guardrail::new(owner(Some("A")))];
+        let kept = vec![Guardrail { of: owner(Some("A")), ..confirmed(&rules(&["a/one"]), now) }];
+        assert_eq!(all(&programme, vec![Guardrail::of_all(programme.id.clone())]), [(None, 0), (of_group(), 1)]);
         programme.settings = before.clone();
         assert_eq!(all(&programme, kept.clone()), [(of_group(), 0)]);
+        assert_eq!(all(&programme, vec![Guardrail::of_all(programme.id.clone())]), [], "it was never made");
         programme.settings.rules.all.models = vec!["basic".to_owned()];
         assert!(programme.settings.rules.has_first_rules_since(&before.rules));
         assert_eq!(all(&programme, kept), [(of_group(), 3), (None, 3)], "the models of the tier");

@@ -2,6 +2,7 @@
 //! provider has confirmed of rules, and [`guardrails`](crate::provider::guardrails) translates them for the provider.
 
 use crate::prelude::*;
+use crate::store::items::Queue;
 
 /// The permissions of a model's providers to use prompts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,13 +78,16 @@ pub struct Tier {
     pub name: String,
     /// Empty for a tier that was removed.
     pub models: Vec<String>,
+    /// When the guardrails of those who name it are to be looked at.
+    pub due_at: Option<Moment>,
     /// The version, which every edit increases; 0 for a tier that nobody has edited.
     pub version: u64,
 }
 
 stored! {
     Tier |it| (name: &str = &it.name) => key("TIERS", name);
-    list all() => begin("TIERS", "")
+    list all() => begin("TIERS", "");
+    waits it.due_at.map(|at| (Queue::Guardrail, at))
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -95,6 +99,7 @@ impl Tiers {
         let first = FIRST.iter().map(|(name, models)| Tier {
             name: (*name).to_owned(),
             models: models.iter().map(|model| (*model).to_owned()).collect(),
+            due_at: None,
             version: 0,
         });
         Tiers(first.chain(edited).map(|tier| (tier.name.clone(), tier)).collect())

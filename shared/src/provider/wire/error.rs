@@ -96,6 +96,11 @@ impl ProviderError {
         matches!(self, ProviderError::Later { trouble, .. } if trouble.status == Some(403))
     }
 
+    /// Whether it was asked too much, and said for how long it is to be left alone.
+    pub fn asks_for_patience(&self) -> bool {
+        matches!(self, ProviderError::Later { after: Some(_), .. })
+    }
+
     pub fn may_pass(&self) -> bool {
         matches!(self, ProviderError::Later { .. } | ProviderError::Unknown { .. })
     }

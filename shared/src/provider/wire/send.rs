@@ -1,6 +1,8 @@
 //! Sending, in three layers: `ask` retries, `authorised` has a management key that works, `send` puts one request on the wire.
 //! The retries here are the only ones: neither redirects nor the HTTP client send anything a second time.
 
+use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
@@ -124,6 +126,9 @@ impl Provider {
         read: &impl Fn(&str) -> Result<T, Unreadable>,
     ) -> Result<T, ProviderError> {
         let call = request.call;
+        if let Some(rate) = &self.rate {
+            rate.turn().await;
+        }
         let turn = self.pace.turn(deadline).await;
         let left = deadline.left();
         // A call that cannot be repeated gets its whole time-out or is not begun.
@@ -341,6 +346,30 @@ impl Pace {
     }
 }
 
+/// At most so many requests within any second.
+pub(crate) struct Rate {
+    a_second: usize,
+    /// When the last of them were or are to be sent.
+    sent: Mutex<VecDeque<Instant>>,
+}
+
+impl Rate {
+    pub(crate) fn new(a_second: NonZeroU32) -> Rate {
+        Rate { a_second: usize::try_from(a_second.get()).unwrap_or(usize::MAX), sent: Mutex::default() }
+    }
+
+    async fn turn(&self) {
+        let at = {
+            let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+            let first = if sent.len() < self.a_second { None } else { sent.pop_front() };
+            let at = first.map_or_else(Instant::now, |first| Instant::now().max(first + Duration::from_secs(1)));
+            sent.push_back(at);
+            at
+        };
+        tokio::time::sleep_until(at).await;
+    }
+}
+
 /// The longest wait that is accepted; a longer one is taken for a mistake.
 const LONGEST_ASKED: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -362,6 +391,21 @@ fn wait_asked(headers: &HeaderMap, now: Moment) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rate_holds_within_any_second() {
+        let (rate, begun) = (Rate::new(NonZeroU32::new(10).unwrap()), Instant::now());
+        let mut sent = Vec::new();
+        for number in 0..35 {
+            if number == 15 {
+                tokio::time::sleep(Duration::from_millis(1_700)).await;
+            }
+            rate.turn().await;
+            sent.push(begun.elapsed().as_millis());
+        }
+        assert!(sent.windows(11).all(|of| of[10] - of[0] >= 1_000), "{sent:?}");
+        assert_eq!(sent[34], 3_700, "and no slower");
+    }
 
     #[test]
     fn a_wait_is_asked_for_in_seconds_or_until_a_date_of_the_servers_own_clock() {

@@ -17,7 +17,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::domain::grant::{
-    AnnouncedEnd, BudgetChange, Change, ChangeRefused, DependsOn, Logged, MoreListing, Notice, NoticeDelivery,
+    AnnouncedEnd, BudgetChange, Change, ChangeRefused, DependsOn, JobStep, Logged, MoreListing, Notice, NoticeDelivery,
     PersonChange, Rule, Unchanged,
 };
 use crate::domain::mail::failure::FailureScope;
@@ -102,6 +102,21 @@ impl Table {
         .await
     }
 
+    /// Carries out what a rule decides as a step of a job, where it is one: then it is done once, however often it is begun.
+    pub async fn act_once<R: From<Unchanged>>(
+        &self,
+        at: ActContext<'_>,
+        step: Option<JobStep>,
+        rule: impl Fn(&View, Moment) -> Result<Change, R>,
+    ) -> Result<ActOutcome<Grant, R>, StoreError> {
+        self.act(at, |view, now| match step {
+            None => rule(view, now),
+            Some(step) if view.grant.has_done(step) => Err(Unchanged.into()),
+            Some(step) => rule(view, now).map(|change| change.of_job(step)),
+        })
+        .await
+    }
+
     /// Carries out the next act that a programme's rules ask for, provided that the announcements before it
     /// were sent.
     pub async fn follow_rules(
@@ -125,6 +140,7 @@ impl Table {
     pub async fn describe(
         &self,
         at: ActContext<'_>,
+        step: Option<JobStep>,
         to: &PersonChange,
         by: &Actor,
     ) -> Result<ActOutcome<Grant, ChangeRefused>, StoreError> {
@@ -135,7 +151,7 @@ impl Table {
                 return Ok(ActOutcome::Refused(ChangeRefused::AddressTaken));
             }
         }
-        self.act(at, |view, _| view.describe(to, by)).await
+        self.act_once(at, step, |view, _| view.describe(to, by)).await
     }
 
     /// Of an address that a grant has no longer: whoever signed in with it is signed out, and nothing is left under it, unless it is

@@ -23,7 +23,6 @@ pub struct GrantLine {
     pub has_reservation: bool,
     pub ever_shown: bool,
     pub replacements: u32,
-    pub allowed: u32,
     /// Empty where they were not asked for.
     #[serde(default)]
     pub keys: Vec<KeyLine>,
@@ -49,7 +48,7 @@ struct ReadingLine {
 
 /// The attributes of grants and of readings that every list shows something of.
 const ATTRIBUTES: &str = "kind grant address name roster_id group own_cap state key why holds lease \
-    has_reservation ever_shown replacements allowed used last_used_at";
+    has_reservation ever_shown replacements used last_used_at";
 
 impl GrantLine {
     /// The attribute that only some lists need: the keys that a grant had, with when each was shown.

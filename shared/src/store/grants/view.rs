@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use aws_sdk_dynamodb::types::Select;
 use futures_util::stream::{Stream, StreamExt, iter};
 
-use crate::domain::grant::{Person, Urgency};
+use crate::domain::grant::Person;
 use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::usage::reading::Reading;
 use crate::store::keys::grant_partition_of;
@@ -114,18 +114,6 @@ impl Table {
             .map(|((number, programme), shard)| async move { Ok((number, self.shard_of(programme, shard).await?)) })
             .collect();
         iter(shards).buffered(SHARDS_AT_ONCE)
-    }
-
-    /// The grants of this urgency that are due: longest due first, at most `limit`. The index is
-    /// a moment behind.
-    pub async fn due_grants(
-        &self,
-        urgency: Urgency,
-        now: Moment,
-        limit: i32,
-    ) -> Result<Vec<(ProgrammeId, GrantId)>, StoreError> {
-        let due = self.due(Queue::Settle(urgency), now, limit).await?;
-        Ok(due.iter().filter_map(keys::grant_of).collect())
     }
 
     /// A grant with everything that an act on it is decided on.

@@ -1,12 +1,15 @@
 //! Jobs: work too long for one request. What the steps of a job do is the console's.
 //!
 //! A programme has one item for each kind of job, so a kind is not under way twice. Its steps are either kept in the table when it
-//! is started, as those of a roster file that was previewed, or found by walking through the grants. Every step may be done twice.
+//! is started, as those of a roster file that was previewed, or found by walking through the grants. Each leaves the job and its number on
+//! the grant that it changes, so that it is done once. A job only writes; what it makes due is sent by the work of each minute, and the
+//! job is done once the provider has confirmed that.
 //!
 //! Whoever took a job writes its checkpoint on condition that nobody has written since. So another who takes it over after the
 //! lease, or a person who starts it anew, ends the former runner. Of a programme's jobs one runs at a time: the oldest.
 
 use crate::domain::grant::{ChangeRefused, Person, PersonChange, Urgency};
+use crate::store::keys::ItemKey;
 use crate::store::prelude::*;
 use crate::store::{INVITED_AT_ONCE, ImportPart, Kept};
 
@@ -23,9 +26,12 @@ pub struct Job {
     pub by: Actor,
     #[serde(flatten)]
     pub state: JobState,
-    /// The steps that are done, of all.
+    /// The steps that are done and confirmed by the provider, of all.
     pub done: u32,
     pub all: u32,
+    /// The steps that are written; and the grant of the last, while it walks through all.
+    pub next: u32,
+    pub after: Option<GrantId>,
     /// Steps that the rules refused when it was their turn.
     pub refused: u32,
     /// The first of them.
@@ -34,8 +40,6 @@ pub struct Job {
     /// Whether somebody has read what became of it, and pages tell of it no more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub put_away: bool,
-    /// How far the present pass over the steps has come.
-    pub pass: Pass,
     pub started_at: Moment,
     pub advanced_at: Moment,
     /// Counts its writes, each of which replaces the one before.
@@ -78,27 +82,14 @@ pub struct UndoneStep {
 #[serde(rename_all = "kebab-case")]
 pub enum WhyUndone {
     Refused(ChangeRefused),
-    /// The provider says that it has no such key.
-    NoSuchKey,
+    /// The provider has not confirmed it for long. It is sent again all the same.
+    NotConfirmed,
     /// The record cannot be read.
     Unreadable,
 }
 
 /// How many steps a job names that were refused.
 const MOST_NAMED: usize = 20;
-
-/// One pass over a job's steps. A walk whose steps wait for the provider begins another pass later.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pass {
-    /// The kept step to go on with.
-    pub next: u32,
-    /// The last grant that was walked through.
-    pub after: Option<GrantId>,
-    pub seen: u32,
-    /// Steps of this pass that are not done yet.
-    pub waiting: u32,
-    pub refused: u32,
-}
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
@@ -107,7 +98,7 @@ pub enum JobState {
     Running {
         lease_until: Moment,
     },
-    /// Owned by nobody. Some of its steps wait for the provider, and are looked at again at this time.
+    /// Owned by nobody. All is written, and what the provider is to confirm is looked at again at this time.
     Waiting {
         until: Moment,
     },
@@ -151,10 +142,11 @@ impl Job {
             state: JobState::Running { lease_until: now },
             done: 0,
             all,
+            next: 0,
+            after: None,
             refused: 0,
             undone: Vec::new(),
             put_away: false,
-            pass: Pass::default(),
             started_at: now,
             advanced_at: now,
             version: 1,
@@ -165,8 +157,14 @@ impl Job {
         matches!(self.state, JobState::Running { .. } | JobState::Waiting { .. })
     }
 
-    /// Notes steps that were refused, by their grants.
-    pub fn note_undone(&mut self, steps: impl IntoIterator<Item = UndoneStep>) {
+    /// Whether some of its kept steps are still to be written.
+    pub fn is_being_written(&self) -> bool {
+        self.is_running() && self.next < self.all
+    }
+
+    /// Notes steps that were not done, by their grants.
+    pub fn note_undone(&mut self, steps: Vec<UndoneStep>) {
+        self.refused += u32::try_from(steps.len()).unwrap_or(u32::MAX);
         self.undone.extend(steps);
         self.undone.truncate(MOST_NAMED);
     }
@@ -207,7 +205,46 @@ impl JobState {
     }
 }
 
+/// What the work of a minute has to do, by the keys of the items; longest due first.
+#[derive(Debug, Default)]
+pub struct DueWork {
+    /// Grants with keys that are to be off, leaks before all others.
+    pub ends: Vec<ItemKey>,
+    /// Guardrails and tiers that are to be looked at.
+    pub guardrails: Vec<ItemKey>,
+    /// Grants of whose keys something else is to be told or asked.
+    pub others: Vec<ItemKey>,
+    /// Jobs and erasures that nobody owned a moment ago.
+    pub jobs: Vec<ItemKey>,
+}
+
+impl DueWork {
+    pub fn is_empty(&self) -> bool {
+        [&self.ends, &self.guardrails, &self.others, &self.jobs].into_iter().all(Vec::is_empty)
+    }
+
+    pub fn retain(&mut self, is_meant: impl Fn(&ItemKey) -> bool) {
+        for due in [&mut self.ends, &mut self.guardrails, &mut self.others, &mut self.jobs] {
+            due.retain(&is_meant);
+        }
+    }
+}
+
 impl Table {
+    /// What is due; of each kind at most so many. The index is a moment behind.
+    pub async fn due_work(&self, now: Moment, most: i32) -> Result<DueWork, StoreError> {
+        let due = |queue| self.due(queue, now, most);
+        let (leaks, disables, guardrails, limits, reads, jobs) = tokio::try_join!(
+            due(Queue::Settle(Urgency::Leak)),
+            due(Queue::Settle(Urgency::Disable)),
+            due(Queue::Guardrail),
+            due(Queue::Settle(Urgency::Limit)),
+            due(Queue::Settle(Urgency::Read)),
+            due(Queue::Job),
+        )?;
+        Ok(DueWork { ends: [leaks, disables].concat(), guardrails, others: [limits, reads].concat(), jobs })
+    }
+
     /// The jobs of a programme that run or have run, the oldest first.
     pub async fn jobs(&self, programme: &ProgrammeId) -> Result<Vec<Job>, StoreError> {
         let mut jobs = self.list(Job::of_programme(programme)).await?;
@@ -236,7 +273,7 @@ impl Table {
                 return Ok(Round::Over(JobCreation::Already));
             }
             let is_other = import.act.is_none() && last.as_ref().map(|job| job.job) != before;
-            if is_other || last.as_ref().is_some_and(|job| job.is_running() && job.pass.next < job.all) {
+            if is_other || last.as_ref().is_some_and(Job::is_being_written) {
                 return Ok(Round::Over(JobCreation::Busy));
             }
             if let Work::Import { header: header @ None, .. } = &mut job.work {
@@ -252,15 +289,6 @@ impl Table {
             Ok(Round::Write(transaction.owing_to_all(mails)?.unaudited(Unaudited::Job), JobCreation::Yes))
         })
         .await
-    }
-
-    /// Programmes with jobs that nobody owned a moment ago.
-    pub async fn due_jobs(&self, now: Moment, limit: i32) -> Result<Vec<ProgrammeId>, StoreError> {
-        let due = self.due(Queue::Job, now, limit).await?;
-        let mut programmes: Vec<ProgrammeId> = due.iter().filter_map(keys::job_of).collect();
-        let mut seen = HashSet::new();
-        programmes.retain(|programme| seen.insert(programme.clone()));
-        Ok(programmes)
     }
 
     /// Programmes with jobs that run or wait. The index is a moment behind.
@@ -390,8 +418,6 @@ pub enum Step {
     /// The act of its import.
     Act {
         grant: GrantId,
-        /// The replacements that were allowed beyond the programme's when it was previewed.
-        allowed: u32,
     },
 }
 
@@ -557,23 +583,24 @@ impl Table {
         Ok(steps.concat())
     }
 
-    /// For how many of the grants that a job acted on the provider is still to confirm something. The index is a moment behind.
-    pub async fn waiting_for_provider(&self, job: &Job, import: Ulid, act: &GrantAct) -> Result<u32, StoreError> {
-        let ends = matches!(act, GrantAct::Pause { .. } | GrantAct::Revoke { .. });
-        let mut waiting = HashSet::new();
-        for urgency in if ends { [Urgency::Leak, Urgency::Disable] } else { [Urgency::Disable, Urgency::Limit] } {
-            let count = |item: &items::Item| {
+    /// The grants of a job of which the provider is still to confirm something. The index is a moment behind.
+    pub async fn waiting_for_provider(&self, job: &Job) -> Result<Vec<GrantId>, StoreError> {
+        let mut waiting = BTreeSet::new();
+        for urgency in [Urgency::Leak, Urgency::Disable, Urgency::Limit] {
+            let note = |item: &items::Item| {
                 let of = keys::grant_of(&items::key_of(item)).filter(|(of, _)| *of == job.programme);
                 waiting.extend(of.map(|(_, grant)| grant));
             };
-            self.each_in(Queue::Settle(urgency), None, count).await?;
+            self.each_in(Queue::Settle(urgency), None, note).await?;
         }
-        if waiting.is_empty() {
-            return Ok(0);
+        if let Work::Import { import, .. } | Work::Bulk { import } = job.work
+            && !waiting.is_empty()
+        {
+            let steps = self.steps_of(import).await?;
+            let changed: HashSet<&GrantId> = steps.iter().filter_map(Step::grant).collect();
+            waiting.retain(|grant| changed.contains(grant));
         }
-        let acted_on = self.steps_of(import).await?.into_iter().filter_map(|step| step.grant().cloned());
-        let waits = acted_on.filter(|grant| waiting.contains(grant) && job.undone.iter().all(|of| of.grant != *grant));
-        Ok(u32::try_from(waits.count()).unwrap_or(u32::MAX))
+        Ok(waiting.into_iter().collect())
     }
 
     /// The steps from this one on that are done together; empty after the last.

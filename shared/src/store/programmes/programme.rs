@@ -1,14 +1,15 @@
 //! Acts on a programme: create, edit, close, and ask the admins. Whatever is under way, settings, budget, what the budget has reserved,
-//! the audit entries and the job that tells the provider move in one transaction.
+//! the audit entries and the job that marks whose keys are to be told otherwise move in one transaction.
 
 use futures_util::stream::TryStreamExt;
 
 use crate::domain::grant::EditEffect;
+use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::programme::request::{Decision, Request};
 use crate::domain::programme::role::RoleChanges;
 use crate::store::keys::ItemKey;
 use crate::store::prelude::*;
-use crate::store::{Import, RosterToken, RulesDue, RulesSource};
+use crate::store::{Import, RosterToken};
 
 /// What is said of jobs that a programme's close has ended.
 const CLOSED: &str = "The programme was closed.";
@@ -101,7 +102,7 @@ impl Table {
             let mut transaction = self.transaction().create(&programme)?.create(&budget)?;
             let roles = RoleChanges::between(&id, None, &programme.settings.people);
             transaction = with_roles(transaction, &id, &roles)?;
-            transaction = transaction.set(&RulesDue::now(RulesSource::Programme(id.clone()), by.now))?;
+            transaction = transaction.looking_at_guardrails(None, &id, &programme.settings.rules, by.now)?;
             if let Some(roster) = copied.as_ref().and_then(|copied| copied.roster.as_ref()) {
                 transaction = transaction.create(&Import { programme: id.clone(), applied: true, ..roster.clone() })?;
                 let work = Work::Import { import: roster.import, header: None };
@@ -183,6 +184,7 @@ pub enum EditOutcome {
 struct Before {
     programme: Programme,
     budget: Budget,
+    guardrail: Option<Guardrail>,
 }
 
 impl Table {
@@ -196,7 +198,8 @@ impl Table {
             else {
                 return Ok(Round::Over(EditOutcome::NoSuchProgramme));
             };
-            let before = Before { programme, budget };
+            let guardrail = self.get(Guardrail::of_all(id.clone()).key()).await?;
+            let before = Before { programme, budget, guardrail };
             if before.is_newer_than(edit) {
                 return Ok(Round::Over(EditOutcome::Stale(Box::new((before.programme, before.budget.limit)))));
             }
@@ -234,7 +237,7 @@ impl Table {
 
     /// The effect on every grant of the programme. Of very many only some are held at once.
     async fn effect_of(&self, before: &Before, after: &Settings, now: Moment) -> Result<EditEffect, StoreError> {
-        let Before { programme, budget } = before;
+        let Before { programme, budget, .. } = before;
         let ids = [programme.id.clone()];
         let shards = self.shards_of_programmes(&ids);
         let add = |sum: EditEffect, (_, grants): (u16, Vec<_>)| async move {
@@ -250,7 +253,7 @@ impl Table {
         (effect, keys, ended): (Option<EditEffect>, Option<u32>, Option<RosterToken>),
         by: Author<'_>,
     ) -> Result<Option<Told>, StoreError> {
-        let Before { programme, budget } = before;
+        let Before { programme, budget, guardrail } = before;
         let (id, limit) = (programme.id.clone(), edit.limit(&budget));
         let (mut transaction, mut entries) = (self.transaction(), Vec::new());
         let entry = |what: AuditDetail| Entry::on_programme(&id, by.actor, by.now, what);
@@ -279,7 +282,7 @@ impl Table {
                 entries.push(token.ended(by));
             }
             // Whatever was edited, the guardrails are looked at.
-            transaction = transaction.set(&RulesDue::now(RulesSource::Programme(id.clone()), by.now))?;
+            transaction = transaction.looking_at_guardrails(guardrail, &id, &edit.settings.rules, by.now)?;
             let work = if ends { Work::Close } else { Work::Limits };
             if let Some(grants) = keys {
                 transaction = transaction.set(&Job::new(&id, work, grants, by.actor, by.now))?;

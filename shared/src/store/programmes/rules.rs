@@ -1,69 +1,72 @@
 //! Guardrails: what the provider confirmed of each, beside its programme; and tiers as admins keep them. No write here makes a form
 //! stale.
+//!
+//! An edit of settings makes the programme's guardrail due, for all of the programme, and that of a tier the tier: one item each, however
+//! many guardrails follow it. Who tells them looks at all, and notes on condition of the version that it read before the rules.
 
+use crate::domain::programme::KeyRules;
 use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::programme::rules::{Tier, Tiers};
+use crate::store::keys::ItemKey;
 use crate::store::prelude::*;
 
-/// The most edits that are looked at in one round.
-const AT_ONCE: i32 = 100;
-
-/// That rules may have to be told to guardrails. It is written with each edit, and removed once all that they concern are right.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RulesDue {
-    #[serde(flatten)]
-    pub of: RulesSource,
-    pub at: Moment,
-    /// Tells it from one that was written since.
-    pub mark: Ulid,
-}
-
-stored! {
-    RulesDue |it| (of: &RulesSource = &it.of) => match of {
-        RulesSource::Programme(id) => key("RULES", format!("P#{id}")),
-        RulesSource::Tier(name) => key("RULES", format!("T#{name}")),
-    };
-    waits Some((Queue::Rules, it.at))
-}
-
 /// Where rules come from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RulesSource {
     Programme(ProgrammeId),
     Tier(String),
 }
 
-impl RulesDue {
-    pub fn now(of: RulesSource, now: Moment) -> RulesDue {
-        RulesDue { of, at: now, mark: new_ulid(now) }
+impl RulesSource {
+    /// What the guardrail or the tier of this key has its rules from.
+    pub fn named(key: &ItemKey) -> Option<RulesSource> {
+        match key.pk.strip_prefix("P#") {
+            Some(programme) => programme.parse().ok().map(RulesSource::Programme),
+            None => (key.pk == "TIERS").then(|| RulesSource::Tier(key.sk.clone())),
+        }
+    }
+}
+
+impl Transaction {
+    /// Has the guardrails of a programme looked at, where it has rules or had some.
+    pub(super) fn looking_at_guardrails(
+        self,
+        known: Option<Guardrail>,
+        of: &ProgrammeId,
+        rules: &KeyRules,
+        now: Moment,
+    ) -> Result<Transaction, StoreError> {
+        if known.is_none() && rules.restrict_nobody() {
+            return Ok(self);
+        }
+        let known = known.unwrap_or_else(|| Guardrail::of_all(of.clone()));
+        let version = known.version;
+        self.replace(&Guardrail { due_at: Some(now), version: version + 1, ..known }, version)
     }
 }
 
 impl Table {
-    pub async fn rules_due(&self, now: Moment) -> Result<Vec<RulesDue>, StoreError> {
-        let keys = self.due(Queue::Rules, now, AT_ONCE).await?;
-        let due = try_join_all(keys.into_iter().map(|key| self.get::<RulesDue>(key.into()))).await?;
-        Ok(due.into_iter().flatten().filter(|due| due.at <= now).collect())
-    }
-
-    /// Notes that all are told, or when the rest is due. Does nothing where they were edited since.
-    pub async fn note_told(
+    /// Notes when a guardrail that was due is looked at again, if it is. Does nothing where somebody else has written it since.
+    pub async fn guardrail_due_at(
         &self,
-        due: &RulesDue,
-        again_at: Option<Moment>,
+        was: Guardrail,
+        at: Option<Moment>,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        let (condition, as_read) = ("mark = :mark", [(":mark", text(due.mark.to_string()))]);
-        let transaction = match again_at {
-            Some(at) => self.transaction().put(&RulesDue { at, ..due.clone() }, condition, &as_read)?,
-            None => self.transaction().remove(&RulesDue::key_of(&due.of), condition, &as_read)?,
-        };
-        self.commit_once(transaction.unaudited(Unaudited::Guardrail), deadline).await.map(drop)
+        let version = was.version;
+        let is = Guardrail { due_at: at, version: version + 1, ..was };
+        self.replace(&is, version, Unaudited::Guardrail, deadline).await.map(drop)
+    }
+
+    /// Notes when those who name a tier that was due are looked at again, if they are. Does nothing where it was edited since, and makes no
+    /// form stale.
+    pub async fn tier_due_at(&self, was: Tier, at: Option<Moment>, deadline: Deadline) -> Result<(), StoreError> {
+        let version = was.version;
+        self.replace(&Tier { due_at: at, ..was }, version, Unaudited::Guardrail, deadline).await.map(drop)
     }
 
     /// Writes a guardrail as it is by now, with an entry where the provider confirmed other rules. Where it had to be made again, a job
-    /// puts the keys under it, and what is in doubt is due to be told again. Returns it as written; `None` when somebody else has
+    /// puts the keys under it, and what is in doubt is due. Returns it as written; `None` when somebody else has
     /// written it since it was read.
     pub async fn write_guardrail(
         &self,
@@ -72,7 +75,8 @@ impl Table {
         now: Moment,
         deadline: Deadline,
     ) -> Result<Option<Guardrail>, StoreError> {
-        let is = Guardrail { version: was.version + 1, ..is };
+        let due_at = if is.rules.is_in_doubt() { Some(now) } else { is.due_at };
+        let is = Guardrail { due_at, version: was.version + 1, ..is };
         let mut transaction = self.transaction().replace(&is, was.version)?;
         let id = |guardrail: &Guardrail| guardrail.made.as_ref().map(|made| made.id.clone());
         let (before, after) = (id(was), id(&is));
@@ -80,9 +84,6 @@ impl Table {
             let grants = self.count_grants(&is.of.programme).await?;
             let job = Job::new(&is.of.programme, Work::Limits, grants, &Actor::Rule, now);
             transaction = transaction.set(&job)?;
-        }
-        if is.rules.is_in_doubt() {
-            transaction = transaction.set(&RulesDue::now(RulesSource::Programme(is.of.programme.clone()), now))?;
         }
         let transaction = if was.confirmed() == is.confirmed() {
             transaction.unaudited(Unaudited::Guardrail)
@@ -121,7 +122,7 @@ impl Table {
         by: Author<'_>,
     ) -> Result<TierOutcome, StoreError> {
         self.carry_through(by.deadline, || async {
-            let unknown = Tier { name: name.to_owned(), models: Vec::new(), version: 0 };
+            let unknown = Tier { name: name.to_owned(), models: Vec::new(), due_at: None, version: 0 };
             let was = self.tiers().await?.get(name).cloned().unwrap_or(unknown);
             if was.models == models {
                 return Ok(Round::Over(TierOutcome::Done));
@@ -138,12 +139,12 @@ impl Table {
                     return Ok(Round::Over(TierOutcome::Named(naming)));
                 }
             }
-            let is = Tier { models: models.to_vec(), version: was.version + 1, ..was.clone() };
+            let due_at = Some(by.now);
+            let is = Tier { models: models.to_vec(), due_at, version: was.version + 1, ..was.clone() };
             let what = AuditDetail::new(Act::TierEdited).changing(was.models.join(" "), models.join(" ")).noting(name);
             let entry = Entry::on_account(by.actor, by.now, what);
             let transaction = self.transaction().replace(&is, was.version)?;
-            let due = RulesDue::now(RulesSource::Tier(name.to_owned()), by.now);
-            Ok(Round::Write(transaction.set(&due)?.told_by(&[entry])?, TierOutcome::Done))
+            Ok(Round::Write(transaction.told_by(&[entry])?, TierOutcome::Done))
         })
         .await
     }

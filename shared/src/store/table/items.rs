@@ -77,7 +77,8 @@ pub enum Queue {
     /// Addresses that no mail goes to before this time.
     UnreachableUntil,
     Job,
-    Rules,
+    /// Guardrails, and tiers that they follow.
+    Guardrail,
     /// Programmes whose people are to be forgotten so long after this time.
     Retention,
     /// What a person must decide, since this time.
@@ -90,13 +91,14 @@ impl Queue {
             Queue::Settle(Urgency::Leak) => "settle-leak",
             Queue::Settle(Urgency::Disable) => "settle-disable",
             Queue::Settle(Urgency::Limit) => "settle-limit",
+            Queue::Settle(Urgency::Read) => "settle-read",
             Queue::Mail(class) => class.queue(),
             Queue::DeadMail => "mail-dead",
             Queue::Unreachable => "unreachable",
             Queue::Unwanted => "unwanted",
             Queue::UnreachableUntil => "unreachable-until",
             Queue::Job => "job",
-            Queue::Rules => "rules",
+            Queue::Guardrail => "guardrail",
             Queue::Retention => "retention",
             Queue::Decision => "decision",
         }

@@ -51,7 +51,7 @@ kinds! {
     // Of grants and programmes.
     Stays: Reading = "reading", DoneByHand = "done-by-hand", Crossing = "crossing", Budget = "budget", Totals = "totals",
     GroupTotals = "group-totals", Digest = "digest", Job = "job", RosterToken = "roster-token", RateCount = "rate-count",
-    Guardrail = "guardrail", RulesDue = "rules-due", MoreListing = "more-listing", Tier = "tier", HourlyUses = "hourly-uses",
+    Guardrail = "guardrail", MoreListing = "more-listing", Tier = "tier", HourlyUses = "hourly-uses",
     // Of mail.
     FiledMail = "filed-mail", SentAs = "sent-as", MailDay = "mail-day", RosterMails = "roster-mails",
     BulkStop = "bulk-stop", MailServer = "mail-server", MailRefusal = "mail-refusal", Alarm = "alarm",

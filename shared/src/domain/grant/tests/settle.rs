@@ -21,7 +21,7 @@ fn leaks_and_revocations_are_most_urgent_then_disables_then_limits() {
     assert_eq!(due(view.stop(Stopped::Leaked, &Actor::Student).unwrap()), (Urgency::Leak, Some(now)));
     assert_eq!(due(view.hold(HoldKind::Paused, &faculty(), None, now).unwrap()), (Urgency::Disable, Some(now)));
     assert_eq!(due(view.set_cap(Some(Usd::CENT), &faculty(), None, now).unwrap()), (Urgency::Limit, Some(now)));
-    assert_eq!(due(view.allow(&faculty()).unwrap()), (Urgency::Limit, None));
+    assert_eq!(due(view.allow(&faculty()).unwrap()), (Urgency::Read, None));
 }
 
 #[test]

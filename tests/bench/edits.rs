@@ -1,0 +1,26 @@
+//! What it takes until the provider has confirmed another cap of so many keys: the work of each minute, what pages take beside it, and how
+//! soon a leak is off.
+
+use anyhow::{Context, Result};
+use bursar_local::invoke::FunctionName;
+
+use crate::client::Edited;
+use crate::told;
+use crate::world::World;
+
+const LATENCY_MS: u64 = 300;
+
+pub(crate) async fn edits(count: usize) -> Result<()> {
+    let world = World::of(count, count).await?;
+    world.answer_after(LATENCY_MS);
+    let last = &world.keys.last().context("no key")?.name;
+    let words = ["edits", &world.cookie, &world.csrf, last.programme.as_str(), last.grant.as_str()];
+    let edited: Edited = world.as_product(FunctionName::Console, &words, false).await?;
+    println!(
+        "| keys | the press, s | confirmed, s | a leak in minute four, s | pages meanwhile, ms | workers at once |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- |");
+    let Edited { press, confirmed, leak, pages, at_once } = edited;
+    println!("| {count} | {press:.1} | {confirmed:.0} | {leak:.1} | {} | {at_once} |", told(pages));
+    Ok(())
+}
