@@ -183,7 +183,7 @@ impl SecretStore {
 
     async fn text(&self, stage: &str) -> Result<Option<(SecretString, String)>, SdkFailure> {
         let asked = self.client().get_secret_value().secret_id(&self.secret).version_stage(stage);
-        let answer = asked.send().await.map_err(|error| reduce::<GetSecretValueError>(&error))?;
+        let answer = Box::pin(asked.send()).await.map_err(|error| reduce::<GetSecretValueError>(&error))?;
         let version = answer.version_id.unwrap_or_default();
         Ok(answer.secret_string.map(|text| (text.into(), version)))
     }
