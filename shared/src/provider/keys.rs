@@ -24,7 +24,7 @@ impl Provider {
         at_least_a_cent(&CREATE_KEY, key.limit)?;
         let request = CREATE_KEY.request().json(key)?;
         let answer = self.ask(request, deadline, json::read::<CreateAnswer>).await?;
-        answer.take(key.limit)
+        answer.take(key)
     }
 
     pub async fn get_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<FoundKey, ProviderError> {
@@ -262,6 +262,11 @@ struct CreatedHash {
 }
 
 #[derive(Deserialize)]
+struct CreatedName {
+    name: String,
+}
+
+#[derive(Deserialize)]
 struct InnerKey {
     key: String,
 }
@@ -273,14 +278,17 @@ struct CreatedLimit {
 
 impl CreateAnswer {
     /// The created key. Its plaintext is the top-level `key`; some answers were seen with `data.key`.
-    fn take(self, limit: Usd) -> Result<CreatedKey, ProviderError> {
+    fn take(self, asked: &NewKey<'_>) -> Result<CreatedKey, ProviderError> {
         let data = self.data.as_deref().map_or("null", RawValue::get);
+        if serde_json::from_str(data).is_ok_and(|CreatedName { name }| name != asked.name) {
+            return Err(lost("the answer is about another key", None));
+        }
         let hash = serde_json::from_str(data).ok().map(|CreatedHash { hash }| hash);
         let top_level = self.key.and_then(|key| serde_json::from_str::<String>(key.get()).ok());
         let inner = || serde_json::from_str(data).ok().map(|InnerKey { key }| key);
         let plaintext = top_level.and_then(PlaintextKey::new).or_else(|| inner().and_then(PlaintextKey::new));
         let is_capped =
-            serde_json::from_str(data).map_or(true, |CreatedLimit { limit: listed }| is_within(&listed, limit));
+            serde_json::from_str(data).map_or(true, |CreatedLimit { limit: listed }| is_within(&listed, asked.limit));
         match (hash, plaintext) {
             (Some(hash), Some(plaintext)) if is_capped => Ok(CreatedKey { hash, plaintext }),
             (Some(hash), Some(_)) => Err(lost("a key was made without the limit that was asked for", Some(hash))),
@@ -319,7 +327,7 @@ mod tests {
     #[test]
     fn a_new_key_always_says_its_limit_its_reset_and_whether_byok_counts() {
         let key = NewKey { limit: Usd::from_micros(19_999_999), ..new_key() };
-        let least = r#"{"name":"bursar/d/p/g/1-n","limit":19.999999,"limit_reset":null,"include_byok_in_limit":true}"#;
+        let least = r#"{"name":"key 1","limit":19.999999,"limit_reset":null,"include_byok_in_limit":true}"#;
         assert_eq!(to_string(&key).unwrap(), least);
         let expires_at = Some("2027-02-21T01:00:00.123+01:00".parse().unwrap());
         let key =

@@ -38,6 +38,7 @@ async fn a_key_that_cannot_be_shown_is_a_loud_error_that_names_it_for_disabling(
         (json!({"key": PLAINTEXT}), None),
         (json!({"key": PLAINTEXT, "data": {"hash": "nonsense"}}), None),
         (json!({"key": PLAINTEXT, "data": null}), None),
+        (json!({"key": PLAINTEXT, "data": key_json(2)}), None),
         (json!([]), None),
     ] {
         let (server, provider) = answering(201, &body).await;

@@ -87,7 +87,7 @@ fn error_json(status: u16, message: &str) -> String {
 
 pub(super) fn new_key() -> NewKey<'static> {
     NewKey {
-        name: "bursar/d/p/g/1-n",
+        name: "key 1",
         limit: Usd::from_dollars(20),
         reset: Reset::None,
         include_byok_in_limit: true,
