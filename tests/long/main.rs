@@ -3,7 +3,7 @@
 
 // As in the suite's own binary, where these are at the root.
 #[cfg(test)]
-use suite::{changes, console, mail, store, sync, watch};
+use suite::{changes, claim, console, mail, store, sync, watch};
 
 #[cfg(test)]
 mod second_engine;
@@ -12,10 +12,9 @@ mod second_engine;
 mod suite {
     mod alerts;
     pub(crate) mod changes;
-    mod claim;
+    pub(crate) mod claim;
     pub(crate) mod console;
     mod digest;
-    mod invariants;
     pub(crate) mod mail;
     mod promises;
     mod statements;

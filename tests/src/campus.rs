@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex};
 
 use bursar_core::clock::Moment;
 use bursar_core::domain::audit::{Act, Actor, AuditDetail};
-use bursar_core::domain::grant::{Grant, HoldKind, Person, View};
+use bursar_core::domain::grant::{Grant, HoldKind, Person, Tell, View};
 use bursar_core::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOwner};
 use bursar_core::domain::programme::{Budget, Programme, Settings};
 use bursar_core::domain::values::address::EmailAddress;
@@ -346,6 +346,28 @@ impl Campus {
     /// A key that was made by hand at the provider.
     pub fn foreign(&self, name: &str) -> String {
         self.provider().add_foreign_key(name, None, self.clock.now()).unwrap().hash
+    }
+
+    /// Checks that each recorded key is at the provider what it is to be, and that this is on record.
+    pub async fn holds_what_is_wanted(&self) {
+        let (there, now) = (self.provider().keys(), self.clock.now());
+        for grant in self.table.grants(&self.programme).await.unwrap() {
+            let view = self.table.view(&self.programme, &grant.id).await.unwrap().unwrap();
+            let to_be_told: Vec<_> = view.calls(now).into_iter().filter(|call| call.tell != Tell::Read).collect();
+            assert_eq!(to_be_told, [], "{grant:?}");
+            let usable = grant.usable().map(|live| &live.hash);
+            for key in there.iter().filter(|key| !key.deleted) {
+                let Some(recorded) = grant.keys.iter().find(|of| of.hash.as_str() == key.hash) else { continue };
+                let is_usable = usable == Some(&recorded.hash);
+                assert_eq!(key.disabled, !is_usable, "{key:?} {grant:?}");
+                if is_usable {
+                    let under =
+                        view.guardrail_wanted().and_then(|of| Some(view.guardrail(&of)?.made.as_ref()?.id.clone()));
+                    let is_so = (key.limit, &key.guardrail_id);
+                    assert_eq!(is_so, (Some(Nano::micros(view.limit_wanted(now).micros())), &under), "{grant:?}");
+                }
+            }
+        }
     }
 
     /// Whether the key of this hash works.

@@ -48,6 +48,10 @@ pub enum Fault {
     Conflict,
     /// The provider's answer is lost, and the call is executed by `run_late`.
     Late,
+    /// The call is executed and answered, and once more by `run_late`.
+    Twice,
+    /// The call takes effect, and the answer is about another key.
+    AnotherKeys,
 }
 
 /// A call that can still change something at the provider: it is late, held or under way.
@@ -113,6 +117,7 @@ struct Parked {
 }
 
 /// A function's request, as it came.
+#[derive(Clone)]
 struct Asked {
     service: Router,
     request: http::Request<Bytes>,
@@ -132,14 +137,18 @@ impl Fault {
             Fault::Conflict => {
                 name.service == Service::DynamoDb && (name.has_effect() || name.operation.starts_with("Transact"))
             }
-            Fault::Late => name.service == Service::Provider && name.has_effect(),
+            Fault::Late | Fault::Twice | Fault::AnotherKeys => name.service == Service::Provider && name.has_effect(),
             _ => true,
         }
     }
 
     /// Whether the call takes effect at once.
     pub fn is_after(self) -> bool {
-        matches!(self, Fault::LoseAnswer | Fault::KillAfter | Fault::StatusAfter(_))
+        match self {
+            Fault::LoseAnswer | Fault::KillAfter | Fault::StatusAfter(_) | Fault::Twice | Fault::AnotherKeys => true,
+            Fault::Before | Fault::KillBefore | Fault::Status(_) | Fault::RetryAfter(..) => false,
+            Fault::Throttle | Fault::Conflict | Fault::Late => false,
+        }
     }
 }
 
@@ -180,13 +189,24 @@ impl Gate {
 
     /// Executes the late calls in their order.
     pub async fn run_late(&self) -> Vec<Call> {
-        let late = std::mem::take(&mut self.state().late);
-        let mut executed = Vec::new();
-        for (call, asked) in late {
-            self.execute(&call, asked).await;
-            executed.push(call);
+        let late = self.late();
+        for call in &late {
+            self.run_this_late(call).await;
         }
-        executed
+        late
+    }
+
+    /// The late calls, in their order.
+    pub fn late(&self) -> Vec<Call> {
+        self.state().late.iter().map(|(call, _)| call.clone()).collect()
+    }
+
+    /// Executes one of the late calls.
+    pub async fn run_this_late(&self, call: &Call) {
+        let late = self.state().late.extract_if(.., |(late, _)| late.number == call.number).next();
+        if let Some((call, asked)) = late {
+            self.execute(&call, asked).await;
+        }
     }
 
     /// The provider's calls that may still take effect.
@@ -209,7 +229,7 @@ impl Gate {
     }
 
     /// Executes a call to its end, even where its client goes meanwhile. `None` if the service gave no answer.
-    async fn execute(&self, call: &Call, asked: Asked) -> Option<Response> {
+    async fn execute(&self, call: &Call, asked: Asked) -> Option<http::Response<Bytes>> {
         let (gate, number) = (self.clone(), call.number);
         let executed = tokio::spawn(async move {
             let answer = asked.execute().await;
@@ -285,12 +305,16 @@ async fn pass(Shared((gate, service)): Shared<(Gate, Router)>, request: Request)
             fault => answer::refusal(&call, fault),
         };
     }
+    if let Some(Fault::Twice) = fault {
+        gate.state().late.push((call.clone(), asked.clone()));
+    }
     let answer = gate.execute(&call, asked).await;
     if let Some((rule, Then::HoldAnswer)) = then {
         fault = gate.park(&call, rule).await;
     }
     match fault {
-        None => answer.unwrap_or_else(no_answer),
+        None | Some(Fault::Twice) => answer.map_or_else(no_answer, |answer| answer.map(Body::from)),
+        Some(Fault::AnotherKeys) => answer.as_ref().map_or_else(no_answer, answer::about_another_key),
         Some(Fault::KillAfter) => gate.kill(&call).await,
         Some(Fault::StatusAfter(code)) => answer::refusal(&call, Fault::Status(code)),
         Some(_) => no_answer(),
@@ -362,10 +386,10 @@ impl State {
 
 impl Asked {
     /// The service's answer, unless it is lost.
-    async fn execute(self) -> Option<Response> {
+    async fn execute(self) -> Option<http::Response<Bytes>> {
         let answer = self.service.oneshot(self.request.map(Body::from)).await.unwrap_or_else(|never| match never {});
         let (parts, body) = answer.into_parts();
-        Some(Response::from_parts(parts, axum::body::to_bytes(body, usize::MAX).await.ok()?.into()))
+        Some(http::Response::from_parts(parts, axum::body::to_bytes(body, usize::MAX).await.ok()?))
     }
 }
 

@@ -3,9 +3,8 @@
 mod asking;
 mod bad_input;
 mod canary;
-mod crowds;
 mod data;
-mod faults;
+pub(crate) mod faults;
 mod keys;
 mod mails;
 mod meanwhile;

@@ -124,22 +124,6 @@ async fn my_says_what_the_provider_confirmed() {
 }
 
 #[tokio::test]
-async fn rules_that_are_taken_back_are_told_again() {
-    let (mut campus, admin) = class().await;
-    campus.work().await;
-    claims(&mut campus, "ada").await;
-    let page = admin.get(&campus.console("/settings")).await;
-    campus.gate.at(Matcher::call(PATCH).of(FunctionName::Console), Fault::KillAfter);
-    admin.submit(&page, ID, &[("models", LARGE)]).await;
-    campus.judged().await;
-    assert_eq!(allowed(&campus).await, [LARGE], "they reached it");
-    assert_eq!(campus.edit(&admin, &[("models", MINI)]).await.status, 303);
-    campus.finish_work().await;
-    assert_eq!(allowed(&campus).await, [MINI]);
-    campus.finish_faulted().await;
-}
-
-#[tokio::test]
 async fn refused_models_are_told_once_a_day() {
     let (mut campus, admin) = class().await;
     let fault = campus.gate.at(Matcher::call(CREATE).every(), Fault::Status(400));

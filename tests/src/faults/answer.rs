@@ -1,9 +1,10 @@
 //! Errors in each service's format, which no service gave.
 
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Fault;
 use super::call::{Call, Service};
@@ -29,6 +30,16 @@ pub(super) fn refusal(call: &Call, fault: Fault) -> Response {
         _ if call.name.operation.starts_with("Transact") => cancelled(call),
         _ => error(call, 400, &format!("{TABLE}TransactionConflictException")),
     }
+}
+
+/// The answer as if it were about a key of another name and hash.
+pub(super) fn about_another_key(answer: &http::Response<Bytes>) -> Response {
+    let mut body: Value = serde_json::from_slice(answer.body()).unwrap();
+    for field in ["hash", "name"] {
+        let other = body["data"][field].as_str().unwrap().chars().rev().collect();
+        body["data"][field] = Value::String(other);
+    }
+    made(answer.status().as_u16(), "application/json", body.to_string())
 }
 
 fn status(call: &Call, code: u16) -> Response {

@@ -1,17 +1,17 @@
-//! Faults of a request that no sweep plays: calls that take effect late, and a request that outlives its lease.
+//! What a request costs in calls, and one that outlives its lease.
 
 use std::collections::BTreeMap;
 
 use bursar_local::invoke::FunctionName::Claim;
 use bursar_tests::campus::Campus;
-use bursar_tests::faults::{Fault, Matcher};
+use bursar_tests::faults::Matcher;
 use bursar_tests::visitor::{Form, Page, Visitor};
 
 use super::enrol;
 
-pub(super) const MAKE: &str = "provider:POST /keys";
-pub(super) const ASSIGN: &str = "provider:POST /guardrails/{id}/assignments/keys";
-pub(super) const DISABLE: &str = "provider:PATCH /keys/{hash}";
+pub(crate) const MAKE: &str = "provider:POST /keys";
+pub(crate) const ASSIGN: &str = "provider:POST /guardrails/{id}/assignments/keys";
+pub(crate) const DISABLE: &str = "provider:PATCH /keys/{hash}";
 /// The calls that change something, by the request that makes them.
 const CALLS: [(&str, &str); 4] = [("reveal", MAKE), ("reveal", ASSIGN), ("replace", DISABLE), ("replace", MAKE)];
 
@@ -71,24 +71,6 @@ async fn a_first_claim_makes_few_calls() {
     }
     "#);
     campus.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn late_effects_change_nothing() {
-    let mut campus = restricted().await;
-    for (number, (what, call)) in CALLS.into_iter().enumerate() {
-        let (student, form) = ready(&mut campus, number, what).await;
-        campus.gate.at(Matcher::call(call).of(Claim), Fault::Late);
-        let page = student.send_form(&form).await;
-        campus.judged().await;
-        if page.status != 200 {
-            press_again(&campus, &student).await.expect(200);
-        }
-        let done = campus.gate.run_late().await;
-        assert!(!done.is_empty(), "{what}");
-        have_one_key_each(&campus, number + 1, call).await;
-    }
-    campus.finish_faulted().await;
 }
 
 /// A call waits. Another tab that knows of it is refused, until the lease has run out and it takes over; one of the two shows a key.

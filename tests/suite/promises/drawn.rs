@@ -2,25 +2,35 @@
 //! drawn, and so are the provider's quirks. Every invariant is judged after each step, and in the end nothing
 //! is left to be done.
 //!
-//! `BURSAR_TEST_SEED=70 cargo test -p bursar-tests promises::drawn` replays one history, `cargo xtask long` plays 150.
+//! Calls fail, are lost or are late by up to a minute; invocations are killed or held at any call; some begin at the same moment.
+//!
+//! `BURSAR_TEST_SEED=70 cargo test -p bursar-tests promises::drawn` replays one history, `cargo xtask long` plays 300.
 
+use std::collections::BTreeMap;
+
+use bursar_core::clock::Moment;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::{Nano, Provider, Quirks};
-use bursar_tests::faults::{Fault, Matcher, RuleId};
+use bursar_tests::faults::{Fault, HeldCalls, Matcher, RuleId, Service};
 use bursar_tests::seeds::seeds;
 use fastrand::Rng;
+use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
+use jiff::SignedDuration;
 use serde_json::json;
+use tokio::task::JoinHandle;
 
-use super::story::Story;
+use super::story::{Ended, Request, Story};
 
 const SIDE_BY_SIDE: usize = 4;
-const MOVES: usize = 24;
+const MOVES: usize = 30;
 const BUDGET: i32 = 50;
 const PEOPLE: [&str; 3] = ["ada", "bob", "cid"];
+const GROUPS: [&str; 3] = ["A", "B", ""];
 const CAPS: [&str; 7] = ["0.01", "5", "10", "19.995", "20", "25", "45"];
+const MODELS: [&str; 3] = ["", "openai/gpt-4o-mini", "anthropic/claude-sonnet-4.5"];
 const PRESSES: [&str; 6] = ["reveal", "replace", "return", "leaked", "refresh", "resume"];
 const ACTS: [&str; 4] = ["pause", "resume", "revoke", "allow"];
 const RESETS: [Reset; 4] = [Reset::None, Reset::Daily, Reset::Weekly, Reset::Monthly];
@@ -29,44 +39,51 @@ const FUNCTIONS: [FunctionName; 3] = [FunctionName::Claim, FunctionName::Console
 const FAULTS: [(&str, &[Fault]); 5] = [
     (
         "provider:PATCH /keys/{hash}",
-        &[
-            Fault::Late,
-            Fault::LoseAnswer,
-            Fault::KillBefore,
-            Fault::KillAfter,
-            Fault::StatusAfter(500),
-            Fault::Status(503),
-        ],
+        &[Fault::Late, Fault::Late, Fault::AnotherKeys, Fault::StatusAfter(500), Fault::Status(503)],
     ),
     (
         "provider:POST /keys",
-        &[
-            Fault::Late,
-            Fault::LoseAnswer,
-            Fault::KillBefore,
-            Fault::KillAfter,
-            Fault::StatusAfter(502),
-            Fault::Status(429),
-        ],
+        &[Fault::Late, Fault::Twice, Fault::AnotherKeys, Fault::StatusAfter(502), Fault::Status(429)],
     ),
-    ("provider:GET /keys/{hash}", &[Fault::Before, Fault::KillAfter, Fault::Status(503)]),
-    ("provider:GET /keys", &[Fault::Before, Fault::KillAfter, Fault::Status(500)]),
-    ("dynamodb:TransactWriteItems", &[Fault::KillBefore, Fault::KillAfter, Fault::LoseAnswer, Fault::Conflict]),
+    ("provider:POST /guardrails/{id}/assignments/keys", &[Fault::Late, Fault::LoseAnswer, Fault::Status(503)]),
+    ("provider:PATCH /guardrails/{id}", &[Fault::Late, Fault::LoseAnswer, Fault::Status(503)]),
+    ("dynamodb:TransactWriteItems", &[Fault::LoseAnswer, Fault::Conflict]),
 ];
+/// Faults of any call.
+const ANY: [Fault; 4] = [Fault::KillBefore, Fault::KillAfter, Fault::LoseAnswer, Fault::Status(503)];
+/// What becomes of a call that was held.
+const HELD: [Option<Fault>; 5] = [None, None, Some(Fault::KillBefore), Some(Fault::KillAfter), Some(Fault::LoseAnswer)];
+
+/// What a person presses, or a schedule begins.
+#[derive(Debug, Clone, Copy)]
+enum Press {
+    /// A button of a student's page.
+    Student,
+    /// A button of the page of one grant.
+    Act,
+    CapOfOne,
+    Cap,
+    CapOfGroup,
+    /// Other rules, or none any more.
+    Models,
+    ModelsOfGroup,
+    /// People who are dropped, return, or move to another group.
+    Roster,
+    Sync,
+    Work,
+}
 
 #[derive(Debug, Clone, Copy)]
 enum Move {
-    /// A request on a student's page, if it offers one.
-    Request,
-    /// A claim or replacement in two tabs at once, while the sync or the work runs.
-    TwoTabs,
+    Press,
+    /// Two or three at the same moment, half of the time by or about the same person.
+    AtOnce,
+    /// One that waits at one of its calls while others go on.
+    Held,
     Spend,
-    Act,
-    Cap,
     Budget,
-    /// A person dropped from the roster, or a roster that names everybody again.
-    Roster,
     Sync,
+    Seconds,
     Minutes,
     /// Time enough for the last readings of confirmed disables.
     Settle,
@@ -78,28 +95,39 @@ enum Move {
     Fault,
 }
 
-/// The moves of the draw, and how often each is in it.
-const DRAWN: [(Move, usize); 14] = [
-    (Move::Request, 5),
-    (Move::TwoTabs, 2),
+/// What is drawn, and how often each is in it.
+const PRESSED: [(Press, usize); 10] = [
+    (Press::Student, 8),
+    (Press::Act, 3),
+    (Press::CapOfOne, 2),
+    (Press::Cap, 1),
+    (Press::CapOfGroup, 1),
+    (Press::Models, 1),
+    (Press::ModelsOfGroup, 1),
+    (Press::Roster, 2),
+    (Press::Sync, 2),
+    (Press::Work, 2),
+];
+const DRAWN: [(Move, usize); 13] = [
+    (Move::Press, 9),
+    (Move::AtOnce, 3),
+    (Move::Held, 4),
     (Move::Spend, 4),
-    (Move::Act, 2),
-    (Move::Cap, 2),
     (Move::Budget, 1),
-    (Move::Roster, 1),
     (Move::Sync, 3),
+    (Move::Seconds, 3),
     (Move::Minutes, 2),
     (Move::Settle, 1),
     (Move::Hours, 1),
     (Move::Outage, 1),
     (Move::OtherAccount, 1),
-    (Move::Fault, 2),
+    (Move::Fault, 5),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_happens_every_promise_is_kept() {
     let played =
-        seeds(0, 1, 150).map(|seed| async move { tokio::spawn(play(seed)).await.err().map(|error| (seed, error)) });
+        seeds(0, 1, 300).map(|seed| async move { tokio::spawn(play(seed)).await.err().map(|error| (seed, error)) });
     let played: Vec<_> = stream::iter(played).buffer_unordered(SIDE_BY_SIDE).collect().await;
     let wrong: Vec<_> = played.iter().flatten().collect();
     assert!(wrong.is_empty(), "{} of {} histories went wrong: {:?}", wrong.len(), played.len(), wrong.first());
@@ -112,14 +140,25 @@ async fn play(seed: u64) {
     let mut story = Story::begins(BUDGET * windows(reset), &quirks).await;
     story.tell(format!("seed {seed}, {reset:?}"));
     story.set(|settings| settings.basis.reset = reset).await;
-    story.invites(&PEOPLE, None).await;
+    story.invites(&PEOPLE).await;
     // The first sync separates the opening, which is what the account spent before it.
     story.syncs().await;
-    let mut history = History { story, dice, reset, outage: None, other: None, faults: Vec::new() };
-    let drawn: Vec<Move> = DRAWN.iter().flat_map(|(what, often)| std::iter::repeat_n(*what, *often)).collect();
+    let mut history = History {
+        story,
+        dice,
+        reset,
+        outage: None,
+        other: None,
+        faults: Vec::new(),
+        late: BTreeMap::new(),
+        held: Vec::new(),
+    };
+    let ended = history.press(Press::Roster, PEOPLE[0]).await;
+    history.story.ends(ended).await;
     for _ in 0..MOVES {
-        let next = history.one_of(&drawn);
+        let next = history.often(&DRAWN);
         history.moves(next).await;
+        history.delays();
     }
     history.comes_to_rest().await;
 }
@@ -141,6 +180,17 @@ struct History {
     outage: Option<RuleId>,
     other: Option<Provider>,
     faults: Vec<RuleId>,
+    /// When each late call takes effect.
+    late: BTreeMap<u64, Moment>,
+    held: Vec<Held>,
+}
+
+/// An invocation that waits at a call until this instant.
+struct Held {
+    until: Moment,
+    calls: HeldCalls,
+    verdict: Option<Fault>,
+    task: JoinHandle<Ended>,
 }
 
 impl History {
@@ -148,54 +198,85 @@ impl History {
         all[self.dice.usize(..all.len())]
     }
 
+    fn often<T: Copy>(&mut self, all: &[(T, usize)]) -> T {
+        let drawn: Vec<T> = all.iter().flat_map(|(what, often)| std::iter::repeat_n(*what, *often)).collect();
+        self.one_of(&drawn)
+    }
+
+    fn press(&mut self, what: Press, name: &str) -> Request {
+        let (cap, models, group) = (self.one_of(&CAPS), self.one_of(&MODELS), self.one_of(&GROUPS[..2]));
+        match what {
+            Press::Student => {
+                // Most students who press want a key.
+                let press = if self.dice.usize(..3) == 0 { self.one_of(&PRESSES) } else { self.one_of(&PRESSES[..2]) };
+                self.story.press(name, press)
+            }
+            Press::Act => {
+                let act = self.one_of(&ACTS);
+                self.story.act(name, act, &[])
+            }
+            Press::CapOfOne => self.story.act(name, "cap", &[("cap_usd", cap)]),
+            Press::Cap => self.story.form("/settings", "", &[("cap_usd", cap)]),
+            Press::CapOfGroup => self.story.form("/groups", "/groups", &[(&format!("cap_usd.{group}"), cap)]),
+            Press::Models => self.story.form("/settings", "", &[("models", models)]),
+            Press::ModelsOfGroup => self.story.form("/groups", "/groups", &[(&format!("models.{group}"), models)]),
+            Press::Roster => {
+                let left_out = self.one_of(&[None, None, Some(name)]);
+                let named = PEOPLE.iter().filter(|name| left_out != Some(**name));
+                let lines: Vec<String> =
+                    named.map(|name| format!("{name}@example.edu,{}\n", self.one_of(&GROUPS))).collect();
+                self.story.roster(&lines.concat())
+            }
+            Press::Sync => self.story.run(FunctionName::UsageSync, json!({})),
+            Press::Work => self.story.run(FunctionName::Console, json!({"task": "work"})),
+        }
+    }
+
     async fn moves(&mut self, what: Move) {
         let name = self.one_of(&PEOPLE);
         match what {
-            Move::Request => {
-                // Most students who press want a key.
-                let press = if self.dice.usize(..3) == 0 { self.one_of(&PRESSES) } else { self.one_of(&PRESSES[..2]) };
-                self.story.presses(name, press).await;
+            Move::Press => {
+                let press = self.often(&PRESSED);
+                let ended = self.press(press, name).await;
+                self.story.ends(ended).await;
             }
-            Move::TwoTabs => {
-                let beside = self.one_of(&[FunctionName::UsageSync, FunctionName::Console]);
-                self.story.presses_twice_beside(name, beside).await;
+            Move::AtOnce => {
+                let mut requests = Vec::new();
+                for _ in 0..2 + self.dice.usize(..2) {
+                    let (press, other) = (self.often(&PRESSED), self.one_of(&PEOPLE));
+                    let name = if self.dice.bool() { name } else { other };
+                    requests.push(self.press(press, name));
+                }
+                self.story.tell("at the same moment:");
+                for ended in join_all(requests).await {
+                    self.story.ends(ended).await;
+                }
             }
+            Move::Held => self.holds(name).await,
             Move::Spend => {
                 let micros = 1 + self.dice.usize(..15_000_000);
                 let which = self.dice.usize(..3);
                 self.story.spends_what_it_can(name, which, Nano::micros(micros.try_into().unwrap())).await;
             }
-            Move::Act => {
-                let act = self.one_of(&ACTS);
-                self.story.acts(name, act, &[("reason", "drawn")]).await;
-            }
-            Move::Cap => {
-                let cap = self.one_of(&CAPS);
-                self.story.acts(name, "cap", &[("cap_usd", cap), ("reason", "drawn")]).await;
-            }
             Move::Budget => {
                 let budget = self.one_of(&[30, 40, BUDGET, 70]);
                 self.story.budget_becomes(budget * windows(self.reset)).await;
             }
-            Move::Roster => {
-                let named: Vec<&str> = match self.dice.usize(..2) {
-                    0 => PEOPLE.to_vec(),
-                    _ => PEOPLE.into_iter().filter(|other| *other != name).collect(),
-                };
-                self.story.is_on_the_roster(&named).await;
-            }
             Move::Sync => drop(self.story.syncs().await),
+            Move::Seconds => {
+                let seconds = self.dice.i64(1..100);
+                self.passes(seconds).await;
+            }
             Move::Minutes => {
-                let minutes = 1 + self.dice.usize(..3);
-                self.story.works_for(minutes.try_into().unwrap()).await;
+                for _ in 0..self.dice.usize(1..4) {
+                    self.works_after(60).await;
+                }
             }
-            Move::Settle => {
-                self.story.campus.minutes(17);
-                self.story.works_for(1).await;
-            }
+            Move::Settle => self.works_after(18 * 60).await,
             Move::Hours => {
                 let hours = self.one_of(&[1, 5, 24, 8 * 24]);
-                self.story.hours(hours).await;
+                self.passes(3600 * hours).await;
+                self.story.sign_in().await;
             }
             Move::Outage => match self.outage.take() {
                 Some(rule) => self.story.comes_up(rule),
@@ -208,12 +289,90 @@ impl History {
                 None => {}
             },
             Move::Fault => {
-                let (call, verdicts) = self.one_of(&FAULTS);
-                let (verdict, function) = (self.one_of(verdicts), self.one_of(&FUNCTIONS));
-                self.story.tell(format!("the next {call} of {function} comes to {verdict:?}"));
-                self.faults.push(self.story.gate.at(Matcher::call(call).of(function), verdict));
+                let function = self.one_of(&FUNCTIONS);
+                let (call, verdict, nth) = if self.dice.bool() {
+                    ("*", self.one_of(&ANY), self.dice.u64(1..25))
+                } else {
+                    let (call, verdicts) = self.one_of(&FAULTS);
+                    (call, self.one_of(verdicts), 1)
+                };
+                self.story.tell(format!("the next {call} #{nth} of {function} comes to {verdict:?}"));
+                self.faults.push(self.story.gate.at(Matcher::call(call).of(function).nth(nth), verdict));
             }
         }
+    }
+
+    /// Begins something that waits at one of its calls, or behind it. A call of the provider takes effect within a minute.
+    async fn holds(&mut self, name: &str) {
+        let press = self.often(&PRESSED);
+        let function = match press {
+            Press::Student => FunctionName::Claim,
+            Press::Sync => FunctionName::UsageSync,
+            _ => FunctionName::Console,
+        };
+        let call = self.one_of(&["*", "provider:*", "dynamodb:TransactWriteItems"]);
+        let nth = if call == "*" { self.dice.u64(1..30) } else { self.dice.u64(1..4) };
+        let (matcher, is_answer) = (Matcher::call(call).of(function).nth(nth), self.dice.bool());
+        let gate = &self.story.gate;
+        let calls = if is_answer { gate.hold_answers(matcher) } else { gate.hold(matcher) };
+        let mut task = tokio::spawn(self.press(press, name));
+        tokio::select! {
+            call = calls.arrived() => {
+                let is_effect = call.name.service == Service::Provider && call.name.has_effect() && !is_answer;
+                let seconds = self.dice.i64(0..if is_effect { 60 } else { 150 });
+                let until = self.story.clock.now() + SignedDuration::from_secs(seconds);
+                let verdict = self.one_of(&HELD);
+                self.held.push(Held { until, calls, verdict, task });
+                self.story.judged(format!("{press:?} about {name} waits at {call}, {is_answer}, until {until}")).await;
+            }
+            ended = &mut task => self.story.ends(ended.unwrap()).await,
+        }
+    }
+
+    /// Draws when the calls that are late by now take effect.
+    fn delays(&mut self) {
+        let now = self.story.clock.now();
+        for call in self.story.gate.late() {
+            let seconds = self.dice.i64(0..60);
+            self.late.entry(call.number).or_insert(now + SignedDuration::from_secs(seconds));
+        }
+    }
+
+    async fn works_after(&mut self, seconds: i64) {
+        self.passes(seconds).await;
+        let worked = self.press(Press::Work, PEOPLE[0]).await;
+        self.story.ends(worked).await;
+        self.delays();
+    }
+
+    /// Lets time pass, in which late calls take effect, and what is held goes on.
+    async fn passes(&mut self, seconds: i64) {
+        let until = self.story.clock.now() + SignedDuration::from_secs(seconds);
+        loop {
+            let instants = self.late.values().copied().chain(self.held.iter().map(|held| held.until));
+            let next = instants.min().filter(|next| *next < until).unwrap_or(until);
+            let left = next.duration_since(self.story.clock.now()).max(SignedDuration::ZERO);
+            self.story.clock.advance(left).unwrap();
+            for call in self.story.gate.late() {
+                if self.late.get(&call.number).is_some_and(|at| *at <= next) {
+                    self.story.gate.run_this_late(&call).await;
+                    self.late.remove(&call.number);
+                    self.story.judged(format!("{call} takes effect late")).await;
+                }
+            }
+            let is_due = |held: &mut Held| held.until <= next;
+            for Held { calls, verdict, task, .. } in self.held.extract_if(.., is_due).collect::<Vec<_>>() {
+                self.story.tell(format!("what was held goes on to {verdict:?}"));
+                calls.release(verdict);
+                drop(calls);
+                self.story.ends(task.await.unwrap()).await;
+                self.delays();
+            }
+            if next >= until {
+                break;
+            }
+        }
+        self.story.judged(format!("{seconds} seconds pass")).await;
     }
 
     /// Ends all obstacles. Some hours pass, each with its work and a sync, and then nothing is left to be done.
@@ -225,20 +384,24 @@ impl History {
             self.story.is_asked_again(&other).await;
         }
         self.faults.drain(..).for_each(|rule| self.story.gate.lift(rule));
-        self.story.gate.run_late().await;
         let mut report = json!({});
         for _ in 0..5 {
-            self.story.campus.minutes(70);
-            self.story.works_for(2).await;
+            self.works_after(70 * 60).await;
+            self.works_after(60).await;
             report = self.story.syncs().await;
         }
         assert_eq!(report["complete"], true, "{report}");
         let residual: Usd = Usd::from_form(report["residual_usd"].as_str().unwrap().trim_start_matches('-')).unwrap();
         assert!(residual < Usd::CENT, "{report}");
-        for grant in self.story.table.grants(&self.story.programme).await.unwrap() {
-            let view = self.story.table.view(&self.story.programme, &grant.id).await.unwrap().unwrap();
-            assert_eq!(view.calls(self.story.campus.clock.now()), [], "{grant:?}");
+        self.story.holds_what_is_wanted().await;
+        // Nothing is left to be sent or read, and no more is reserved than that.
+        let (now, mut costs) = (self.story.clock.now(), Usd::ZERO);
+        for name in PEOPLE {
+            let view = self.story.view(name).await;
+            assert_eq!(view.calls(now), [], "{:?}", view.grant);
+            costs += view.reservation().cost(now);
         }
+        assert_eq!(self.story.reserved().await, costs);
         self.story.campus.finish_faulted().await;
     }
 }

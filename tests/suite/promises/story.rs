@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use bursar_core::store::Meta;
 use bursar_local::invoke::FunctionName;
@@ -12,7 +13,7 @@ use bursar_tests::campus::Campus;
 use bursar_tests::faults::{Fault, Matcher, RuleId};
 use bursar_tests::visitor::{Page, Visitor};
 use data_encoding::HEXLOWER;
-use futures_util::{StreamExt, stream};
+use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -21,17 +22,24 @@ const OF_ANOTHER: &str = "sk-or-v1-management-of-another-account";
 
 pub(super) struct Story {
     pub(super) campus: Campus,
-    admin: Visitor,
+    admin: Arc<Visitor>,
     students: BTreeMap<String, Student>,
     management_key: String,
-    /// Whether the end must be exactly as written. With drawn quirks, the lag of counters decides when money is free.
-    pub(super) is_plain: bool,
 }
 
 struct Student {
-    browser: Visitor,
+    browser: Arc<Visitor>,
     /// The hashes of the keys that were shown, the latest last.
     keys: Vec<String>,
+}
+
+/// What a person presses or a schedule begins, to its end.
+pub(super) type Request = BoxFuture<'static, Ended>;
+
+pub(super) struct Ended {
+    told: String,
+    /// The student and the hash of the key that the page shows.
+    shown: Option<(String, String)>,
 }
 
 impl Story {
@@ -44,65 +52,94 @@ impl Story {
         campus.programme("CS pilot", |_| {}).await;
         campus.budget(budget).await;
         campus.tell(format!("{quirks:?}"));
-        let (admin, management_key) = (campus.admin().await, aws::management_key(&campus.ready).await);
-        Story { campus, admin, students: BTreeMap::new(), management_key, is_plain: *quirks == Quirks::default() }
+        let (admin, management_key) = (Arc::new(campus.admin().await), aws::management_key(&campus.ready).await);
+        Story { campus, admin, students: BTreeMap::new(), management_key }
     }
 
-    /// Puts people on the roster, optionally with another cap than twenty dollars.
-    pub(super) async fn invites(&mut self, names: &[&str], cap: Option<&str>) {
+    /// Puts people on the roster.
+    pub(super) async fn invites(&mut self, names: &[&str]) {
         self.campus.students(names).await;
         for name in names {
-            let browser = self.campus.student(name).await;
+            let browser = Arc::new(self.campus.student(name).await);
             self.students.insert((*name).to_owned(), Student { browser, keys: Vec::new() });
-            if let Some(cap) = cap {
-                self.caps(name, cap).await;
-            }
         }
-    }
-
-    /// Runs a sync, and lets a day pass without another. Sessions have ended by then.
-    pub(super) async fn a_day_passes_since_the_sync(&mut self) {
-        assert_eq!(self.syncs().await["complete"], true);
-        self.hours(24).await;
     }
 
     /// Lets hours pass, after which everybody signs in again.
     pub(super) async fn hours(&mut self, hours: i64) {
         self.campus.minutes(60 * hours);
-        self.admin = self.campus.admin().await;
-        for (name, student) in &mut self.students {
-            student.browser = self.campus.student(name).await;
-        }
+        self.sign_in().await;
         self.judged(format!("{hours} hours pass")).await;
+    }
+
+    pub(super) async fn sign_in(&mut self) {
+        self.admin = Arc::new(self.campus.admin().await);
+        for (name, student) in &mut self.students {
+            student.browser = Arc::new(self.campus.student(name).await);
+        }
     }
 
     /// Sends the form of this button of the student's page, where it is offered. Whether a key was shown.
     pub(super) async fn presses(&mut self, name: &str, what: &str) -> bool {
-        let page = self.pressed(name, what).await;
-        let shown = page.as_ref().and_then(shown);
-        let is_shown = shown.is_some();
-        let answer = page.map_or("is not offered it".to_owned(), |page| format!("presses it: {}", page.status));
-        self.students.get_mut(name).unwrap().keys.extend(shown);
-        self.judged(format!("{name} wants to {what} and {answer}")).await;
+        let ended = self.press(name, what).await;
+        let is_shown = ended.shown.is_some();
+        self.ends(ended).await;
         is_shown
     }
 
-    /// The page after this request, if the form is offered.
-    async fn pressed(&self, name: &str, what: &str) -> Option<Page> {
-        let (browser, path) = (&self.students[name].browser, self.campus.my(what));
-        let my = browser.get("/my").await;
-        if my.offers(&path) { Some(browser.submit(&my, &path, &[]).await) } else { None }
+    pub(super) fn press(&self, name: &str, what: &str) -> Request {
+        let (browser, path) = (Arc::clone(&self.students[name].browser), self.campus.my(what));
+        let (name, wants) = (name.to_owned(), format!("{name} wants to {what}"));
+        Box::pin(async move {
+            let page = pressed(&browser, "/my", &path, &[]).await;
+            let status = page.as_ref().map(|page| page.status);
+            let shown = page.as_ref().and_then(shown).map(|key| (name, key));
+            Ended { told: format!("{wants}: {status:?}"), shown }
+        })
     }
 
-    /// Everybody claims at once.
-    pub(super) async fn all_claim(&mut self) {
-        let story = &*self;
-        let claims = story.students.keys().map(async |name| (name.clone(), story.pressed(name, "reveal").await));
-        for (name, page) in stream::iter(claims).buffered(8).collect::<Vec<_>>().await {
-            let key = page.as_ref().and_then(shown).unwrap_or_else(|| panic!("{name} was shown no key"));
+    /// A form on a page of the console, where it is offered.
+    pub(super) fn form(&self, page: &str, path: &str, fields: &[(&str, &str)]) -> Request {
+        let (admin, page, path) = (Arc::clone(&self.admin), self.campus.console(page), self.campus.console(path));
+        let fields: Vec<_> = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Box::pin(async move {
+            let filled: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let status = pressed(&admin, &page, &path, &filled).await.map(|page| page.status);
+            Ended { told: format!("staff {path} {filled:?}: {status:?}"), shown: None }
+        })
+    }
+
+    /// An upload of a roster of exactly these people, each with a group, as lines of a file.
+    pub(super) fn roster(&self, people: &str) -> Request {
+        let (admin, roster) = (Arc::clone(&self.admin), self.campus.console("/roster"));
+        let (file, apply) = (format!("email,group\n{people}"), format!("{roster}/apply"));
+        Box::pin(async move {
+            let mut page = admin.get(&roster).await;
+            if page.offers(&roster) {
+                page = admin.upload(&page, &roster, &[("mode", "replace")], "roster.csv", file.as_bytes()).await;
+            }
+            if page.offers(&apply) {
+                let dropped = page.text("dropped").unwrap_or_default();
+                page = admin.submit(&page, &apply, &[("confirm_dropped", &dropped)]).await;
+            }
+            let status = Some(page.status);
+            Ended { told: format!("a roster of {file:?}: {status:?}"), shown: None }
+        })
+    }
+
+    pub(super) fn run(&self, function: FunctionName, event: Value) -> Request {
+        let invoke = self.campus.invoke.clone();
+        Box::pin(async move {
+            let answer = invoke.invoke(function, event).await;
+            Ended { told: format!("{function}: {answer:?}"), shown: None }
+        })
+    }
+
+    pub(super) async fn ends(&mut self, ended: Ended) {
+        if let Some((name, key)) = ended.shown {
             self.students.get_mut(&name).unwrap().keys.push(key);
         }
-        self.judged("all claim").await;
+        self.judged(ended.told).await;
     }
 
     pub(super) async fn spends(&self, name: &str, dollars: i64) {
@@ -124,60 +161,19 @@ impl Story {
         self.judged(format!("{name} spends {amount} if its key {hash} works: {works}")).await;
     }
 
-    /// A claim or replacement in two tabs at once, while a function does its scheduled work.
-    pub(super) async fn presses_twice_beside(&mut self, name: &str, beside: FunctionName) {
-        let browser = &self.students[name].browser;
-        let my = browser.get("/my").await;
-        let paths = ["reveal", "replace"].map(|what| self.campus.my(what));
-        let Some(path) = paths.into_iter().find(|path| my.offers(path)) else { return };
-        let event = if beside == FunctionName::Console { json!({"task": "work"}) } else { json!({}) };
-        let press = || browser.submit(&my, &path, &[]);
-        let (one, other, beside) = tokio::join!(press(), press(), self.campus.run(beside, event));
-        let (statuses, beside) = ((one.status, other.status), beside.map_err(|error| error.to_string()));
-        let shown: Vec<String> = [one, other].iter().filter_map(shown).collect();
-        self.students.get_mut(name).unwrap().keys.extend(shown);
-        self.judged(format!("{name} presses {path} twice: {statuses:?}, beside {beside:?}")).await;
-    }
-
     /// Faculty's form on the page of one grant; `None` where it is not offered.
-    pub(super) async fn acts(&self, name: &str, act: &str, fields: &[(&str, &str)]) -> Option<u16> {
-        let at = self.campus.console(&format!("/grants/{}", self.campus.id(name)));
-        let (page, path) = (self.admin.get(&at).await, format!("{at}/{act}"));
-        let sure = [fields, &[("confirm", "CS pilot")]].concat();
-        let status = if page.offers(&path) { Some(self.admin.submit(&page, &path, &sure).await.status) } else { None };
-        self.judged(format!("faculty {act} {name} {fields:?}: {status:?}")).await;
-        status
-    }
-
-    pub(super) async fn caps(&self, name: &str, cap: &str) -> Option<u16> {
-        self.acts(name, "cap", &[("cap_usd", cap), ("reason", "a story")]).await
-    }
-
-    pub(super) async fn revokes(&self, name: &str) {
-        assert_eq!(self.acts(name, "revoke", &[("reason", "left")]).await, Some(303));
+    pub(super) fn act(&self, name: &str, act: &str, fields: &[(&str, &str)]) -> Request {
+        let page = format!("/grants/{}", self.campus.id(name));
+        self.form(
+            &page,
+            &format!("{page}/{act}"),
+            &[fields, &[("confirm", "CS pilot"), ("reason", "a story")]].concat(),
+        )
     }
 
     pub(super) async fn budget_becomes(&self, dollars: i32) {
         let set = self.campus.try_budget(dollars).await;
         self.judged(format!("the budget becomes {dollars}: {set:?}")).await;
-    }
-
-    /// Uploads a roster of exactly these people.
-    pub(super) async fn is_on_the_roster(&self, names: &[&str]) {
-        let roster = self.campus.console("/roster");
-        let page = self.admin.get(&roster).await;
-        if !page.offers(&roster) {
-            return;
-        }
-        let file: String = names.iter().map(|name| format!("{name}@example.edu\n")).collect();
-        let file = format!("email\n{file}");
-        let mut page = self.admin.upload(&page, &roster, &[("mode", "replace")], "roster.csv", file.as_bytes()).await;
-        let apply = format!("{roster}/apply");
-        if page.offers(&apply) {
-            let dropped = page.text("dropped").unwrap();
-            page = self.admin.submit(&page, &apply, &[("confirm_dropped", &dropped)]).await;
-        }
-        self.judged(format!("a roster of {names:?}: {}", page.status)).await;
     }
 
     pub(super) async fn knows_the_account(&self) -> bool {
@@ -238,40 +234,10 @@ impl Story {
         self.gate.lift(rule);
     }
 
-    /// Lets minutes pass, each with its work. In each of them, everybody in `wanting` without a key claims.
-    pub(super) async fn minutes(&mut self, minutes: i64, wanting: &[&str]) {
-        for _ in 0..minutes {
-            self.works_for(1).await;
-            for name in wanting {
-                if !self.has_a_key(name) {
-                    self.presses(name, "reveal").await;
-                }
-            }
-        }
-    }
-
-    /// Waits after a confirmation until a reading gives money back, and runs the sync that reads.
-    pub(super) async fn what_is_free_is_given_back(&mut self, wanting: &[&str]) {
-        self.minutes(2, wanting).await;
-        self.campus.minutes(17);
-        self.minutes(1, wanting).await;
-        self.syncs().await;
-        self.works_for(1).await;
-    }
-
     /// Logs a step and judges every invariant. A violation ends the test with the story so far.
-    async fn judged(&self, what: impl Into<String>) {
+    pub(super) async fn judged(&self, what: impl Into<String>) {
         self.campus.tell(what);
         self.campus.judged().await;
-    }
-
-    pub(super) fn is_enabled(&self, name: &str) -> bool {
-        let hash = self.students[name].keys.last().unwrap();
-        self.campus.provider().keys().iter().any(|key| key.hash == *hash && !key.disabled)
-    }
-
-    pub(super) fn has_a_key(&self, name: &str) -> bool {
-        !self.students[name].keys.is_empty()
     }
 }
 
@@ -281,6 +247,12 @@ impl Deref for Story {
     fn deref(&self) -> &Campus {
         &self.campus
     }
+}
+
+/// The page after this form of a page, if it is offered.
+async fn pressed(browser: &Visitor, page: &str, path: &str, fields: &[(&str, &str)]) -> Option<Page> {
+    let page = browser.get(page).await;
+    if page.offers(path) { Some(browser.submit(&page, path, fields).await) } else { None }
 }
 
 /// The hash of the key that a page shows.
