@@ -225,7 +225,8 @@ type Meeting = (Start, Act, Act, &'static str, u64);
 /// Meetings that were once got wrong, or that nothing else plays: a cap that is edited while a key is begun or recorded, or while a
 /// cap of one's own is set; and a reading that comes while a reservation is given back, where nothing was read before, where something was,
 /// and while another is written.
-const FOUND: [(Start, Act, Act); 6] = [
+const FOUND: [(Start, Act, Act); 7] = [
+    (Start::Invited, Act::Cap, Act::Begin),
     (Start::Invited, Act::Begin, Act::Cap),
     (Start::Invited, Act::OwnCap, Act::Cap),
     (Start::Minting, Act::Record, Act::Cap),
@@ -271,6 +272,26 @@ async fn an_act_whose_write_meets_a_fault_is_done_or_not_and_knows_which() {
         assert!(matches!(done, Ok(true)), "{start:?}: {act:?} whose write came to {fault:?}: {done:?}");
         let differs = bench.picture(&seen).await.differs_from(&serially(start, &[act]).await.unwrap());
         assert!(differs.is_none(), "{start:?}: {act:?}, {fault:?}: {}", differs.unwrap_or_default());
+    }
+}
+
+/// Whichever of its reads is held meanwhile: where a view has the grant as an act left it, it has the readings that the act rests on.
+#[tokio::test]
+async fn a_view_has_all_that_its_grant_rests_on() {
+    for nth in 1..=4 {
+        let (bench, seen) = Bench::at(Start::Live).await;
+        let (first, second) = (bench.actor(1), bench.actor(2));
+        let held = bench.gate.hold(Matcher::call("*").of_instance(FunctionName::Claim, 1).nth(nth));
+        let id = programme();
+        let meanwhile = async {
+            held.arrived().await;
+            assert!(Act::Read.run(&seen, &second).await.unwrap() && Act::Pause.run(&seen, &second).await.unwrap());
+            drop(held);
+        };
+        let (view, ()) = tokio::join!(first.view(&id, &seen.grant.id), meanwhile);
+        let (view, after) = (view.unwrap().unwrap(), second.view(&id, &seen.grant.id).await.unwrap().unwrap());
+        let is_older = view.grant.version < after.grant.version;
+        assert!(is_older || view.readings == after.readings, "read {nth}");
     }
 }
 

@@ -7,7 +7,7 @@ use bursar_core::domain::values::window::Reset;
 use bursar_core::store::ActContext;
 use bursar_local::invoke::FunctionName::UsageSync;
 use bursar_tests::campus::Campus;
-use bursar_tests::faults::{Fault, Matcher};
+use bursar_tests::faults::{Call, Fault, Matcher};
 use bursar_tests::invariants::Snapshot;
 use bursar_tests::seeds::{sample, sized};
 use futures_util::future::join_all;
@@ -71,6 +71,31 @@ async fn the_counter_is_never_too_low_whatever_moves_it_during_a_sync() {
         assert_eq!(counter, sum, "somebody {act} at call {nth}");
         campus.finish_faulted().await;
     }
+}
+
+/// A run that wakes at its count after a later one has counted adds nothing.
+#[tokio::test]
+async fn nothing_is_counted_twice() {
+    let campus = to_be_counted().await;
+    let before = campus.gate.calls().len();
+    complete(&campus).await;
+    let calls = campus.gate.calls().split_off(before);
+    let mut writes = calls.iter().filter(|made| made.name.to_string() == "dynamodb:TransactWriteItems");
+    let is_count = |made: &Call| made.parts.iter().any(|part| part.action == "ConditionCheckItem");
+    let count = writes.position(is_count).unwrap() as u64 + 1;
+    campus.finish().await;
+    let campus = to_be_counted().await;
+    let held = campus.gate.hold(Matcher::call("dynamodb:TransactWriteItems").of(UsageSync).nth(count));
+    let later = async {
+        held.arrived().await;
+        campus.minutes(16);
+        complete(&campus).await;
+        drop(held);
+    };
+    tokio::join!(campus.sync(), later);
+    let [counter, sum] = counted(&campus).await;
+    assert_eq!(counter, sum);
+    campus.finish_faulted().await;
 }
 
 /// Night after night a crowd gets its keys while a run counts what the days before did not need.
