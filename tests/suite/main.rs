@@ -17,8 +17,6 @@ mod digest;
 #[cfg(test)]
 mod example;
 #[cfg(test)]
-mod invariants;
-#[cfg(test)]
 mod mail;
 #[cfg(test)]
 mod meddled;
