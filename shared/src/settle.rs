@@ -6,7 +6,7 @@
 
 use jiff::SignedDuration;
 
-use crate::domain::grant::{Answered, KeyCall, Reading, Tell};
+use crate::domain::grant::{Answered, KeyCall, Reading, Tell, Unchanged};
 use crate::domain::programme::Byok;
 use crate::domain::programme::guardrail::{Guardrail, MadeGuardrail, RulesRefusal};
 use crate::domain::programme::rules::Rules;
@@ -150,27 +150,18 @@ impl Settler<'_> {
             self.table.act(self.now(at), |view, _| view.not_done(call, noted)).await?;
             return Ok(());
         }
-        match self.send(view, call, patience).await {
-            Ok(found) => {
-                let mut is_read = true;
-                if let Some(found) = found {
-                    is_read = self.note_use(at, view, &call.key, (sent, &found)).await?;
-                }
-                let answer = Answered { noted, sent, is_read };
-                self.table.act(self.now(at), |view, now| view.answered(call, answer, now)).await?;
-                Ok(())
-            }
-            Err(error) => {
-                let changed_nothing = match &error {
-                    NotSettled::Provider(error) => error.changed_nothing(),
-                    _ => true,
-                };
-                if changed_nothing {
-                    self.table.act(self.now(at), |view, _| view.not_done(call, noted)).await?;
-                }
-                Err(error)
-            }
+        let answered = self.send(view, call, patience).await;
+        let mut is_read = true;
+        if let Ok(Some(found)) = &answered {
+            is_read = self.note_use(at, view, &call.key, (sent, found)).await?;
         }
+        let took_in = |view: &View, now| match &answered {
+            Ok(_) => view.answered(call, Answered { noted, sent, is_read }, now),
+            Err(NotSettled::Provider(error)) if !error.changed_nothing() => Err(Unchanged),
+            Err(_) => view.not_done(call, noted),
+        };
+        self.table.act(self.now(at), took_in).await?;
+        answered.map(drop)
     }
 
     /// Sends what was noted, once: a second try could take effect after what somebody else sends by then.

@@ -174,7 +174,7 @@ async fn form<L: PartialEq + std::fmt::Debug>(
 async fn filled(page: &str, path: &str, fields: &[(&str, &str)]) -> (Campus, (Visitor, Form)) {
     let campus = Campus::with_keys(&["ada", "bob"]).await;
     campus.set(|settings| settings.rules.all.models = vec!["basic".to_owned()]).await;
-    campus.work().await;
+    campus.finish_work().await;
     let admin = campus.admin().await;
     let form = admin.get(page).await.form(path).filled(fields);
     (campus, (admin, form))

@@ -2,7 +2,7 @@
 //! leads to nothing. Each may be done twice.
 
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{RecoveredKey, SeenKey, Unchanged};
+use bursar_core::domain::grant::{Change, RecoveredKey, SeenKey, Unchanged};
 use bursar_core::domain::usage::reading::UnusableReport;
 use bursar_core::provider::key::ProviderKey;
 use bursar_core::settle::NotSettled;
@@ -94,56 +94,63 @@ async fn repair(runner: &Runner<'_>, finding: &Finding) -> Result<()> {
 }
 
 async fn try_to(runner: &Runner<'_>, at: ActContext<'_>, finding: &Finding) -> Result<()> {
-    let table = runner.table;
+    let journal = &runner.journal;
     match &finding.kind {
-        FindingKind::Orphan { row } => {
-            let (epoch, key, made_at) = (row.epoch(), row.key(), row.made_at());
-            let found = table.act(at, |view, now| view.found_orphan(epoch, &key, made_at, now)).await?;
-            settle(runner, at).await?;
-            if matches!(found, ActOutcome::Done(_)) {
-                runner.journal.report(|report| report.orphans_disabled += 1);
-            }
-            return Ok(());
-        }
-        FindingKind::Recover { rows, unread, .. } => {
-            let found: Vec<RecoveredKey> = rows.iter().map(KeyRow::found).collect();
-            table.act(at, |view, now| view.recover(&found, now)).await?;
-            settle(runner, at).await?;
-            let unread: Vec<&KeyRow> = rows.iter().filter(|row| unread.contains(&row.epoch())).collect();
-            read_late(runner, at, &unread).await?;
-            let grant = at.grant;
-            runner
-                .journal
-                .problem(format!("keys of the grant {grant} were not on record, and are now: the table went back"));
-        }
         FindingKind::Seen { key, seen } => return take_in(runner, at, key, seen).await,
-        FindingKind::NotUnder { key, asked } => {
-            let found = table.act(at, |view, _| view.not_under(key, *asked)).await?;
-            settle(runner, at).await?;
-            if matches!(found, ActOutcome::Done(_)) {
-                runner.journal.problem(format!("the key {key} was not under its programme's guardrail, and is again"));
-            }
-            return Ok(());
-        }
-        FindingKind::End => {
-            table.act(at, |view, now| view.end(&Actor::Rule, now)).await?;
-        }
-        FindingKind::Due => {
-            table.act(at, View::look_again).await?;
-        }
-        FindingKind::UnusedReservation => {
-            table.act(at, View::give_back_reservation).await?;
-        }
         FindingKind::LiveIsDisabled { key, .. } | FindingKind::LimitIsOther { key, .. } => {
             return look_again(runner, at, key, false).await;
         }
         FindingKind::NotListed { key, is_held, .. } => return look_again(runner, at, key, *is_held).await,
-        FindingKind::Rule { last_used_at } => {
-            table.follow_rules(at, *last_used_at).await?;
-        }
         FindingKind::Purge { key } => return purge(runner, at, key).await,
+        FindingKind::Rule { last_used_at } => {
+            runner.table.follow_rules(at, *last_used_at).await?;
+            return settle(runner, at).await;
+        }
+        FindingKind::Orphan { .. }
+        | FindingKind::Recover { .. }
+        | FindingKind::NotUnder { .. }
+        | FindingKind::End
+        | FindingKind::UnusedReservation
+        | FindingKind::Due => {}
     }
-    settle(runner, at).await
+    let changed = runner.table.act(at, |view, now| decided(&finding.kind, view, now)).await?;
+    settle(runner, at).await?;
+    let is_done = matches!(changed, ActOutcome::Done(_));
+    match &finding.kind {
+        FindingKind::Recover { rows, unread, .. } => {
+            let unread: Vec<&KeyRow> = rows.iter().filter(|row| unread.contains(&row.epoch())).collect();
+            read_late(runner, at, &unread).await?;
+            let grant = at.grant;
+            journal.problem(format!("keys of the grant {grant} were not on record, and are now: the table went back"));
+        }
+        FindingKind::Orphan { .. } if is_done => journal.report(|report| report.orphans_disabled += 1),
+        FindingKind::NotUnder { key, .. } if is_done => {
+            journal.problem(format!("the key {key} was not under its programme's guardrail, and is again"));
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// What a finding changes by itself, without another question to the provider.
+fn decided(kind: &FindingKind, view: &View, now: Moment) -> Result<Change, Unchanged> {
+    match kind {
+        FindingKind::Orphan { row } => view.found_orphan(row.epoch(), &row.key(), row.made_at(), now),
+        FindingKind::Recover { rows, .. } => {
+            let found: Vec<RecoveredKey> = rows.iter().map(KeyRow::found).collect();
+            view.recover(&found, now)
+        }
+        FindingKind::NotUnder { key, asked } => view.not_under(key, *asked),
+        FindingKind::End => view.end(&Actor::Rule, now),
+        FindingKind::Due => view.look_again(now),
+        FindingKind::UnusedReservation => view.give_back_reservation(now),
+        FindingKind::Seen { .. }
+        | FindingKind::LiveIsDisabled { .. }
+        | FindingKind::LimitIsOther { .. }
+        | FindingKind::NotListed { .. }
+        | FindingKind::Rule { .. }
+        | FindingKind::Purge { .. } => Err(Unchanged),
+    }
 }
 
 /// Queries one key that was listed as disabled, with another limit, or not at all. A grant that was written meanwhile overrides

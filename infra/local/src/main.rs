@@ -4,10 +4,11 @@ use std::process::ExitCode;
 
 use bursar_local::command::Command;
 use clap::Parser;
+use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
     let command = Command::parse();
-    let runtime = match bursar_local::base::runtime() {
+    let runtime = match Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return refuse(&error.into()),
     };

@@ -175,7 +175,8 @@ impl Worker<'_> {
             }
             let reached = match (Erasure::named(key), keys::job_of(key)) {
                 (Some(erasure), _) => {
-                    erase::carry_on(self.site, erasure, until).await.map(|state| vec![(erasure, state)])
+                    let state = erase::carry_on(self.site, erasure, until).await;
+                    state.map(|state| state.into_iter().map(|state| (erasure, state)).collect())
                 }
                 (None, Some(programme)) => jobs::of_programme(self.site, &programme, until).await,
                 (None, None) => Ok(Vec::new()),

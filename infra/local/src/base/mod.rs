@@ -7,19 +7,9 @@ pub(crate) mod guard;
 pub mod serve;
 pub mod state_file;
 
-use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
-
-/// The stack of a thread on which functions run: unoptimised, their futures need more than the two megabytes that one has by itself.
-const STACK: usize = 16 << 20;
-
-/// The runtime of `bursar`, on which functions run too.
-pub fn runtime() -> io::Result<Runtime> {
-    Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build()
-}
 
 /// Nothing is left half changed where a holder panics.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
