@@ -1,8 +1,8 @@
 //! One person's right to one live key in one programme: what a grant and its keys can be. What can be done to them stands
 //! beside it: each act a pure function from what was read to what is to be written.
 //!
-//! The states of a grant are drawn in `ARCHITECTURE.md`. [`Table::act`](crate::store::Table::act) writes what an act decides. What a grant can still cost is [`reservation`], what its key is to hold [`wanted`], and what the provider is still to be told
-//! of it [`settle`].
+//! The states of a grant are drawn in `ARCHITECTURE.md`. [`Table::act`](crate::store::Table::act) writes what an act decides. What a grant can
+//! still cost is [`reservation`]; what its key is to hold, and what the provider is still to be told of it, [`settle`].
 
 mod change;
 mod claim;
@@ -16,7 +16,6 @@ mod settle;
 mod spending;
 #[cfg(test)]
 mod tests;
-mod wanted;
 
 use change::Draft;
 pub use change::{BudgetChange, Change, DependsOn, Logged, Mark, Notice, Unchanged, View};
@@ -27,9 +26,8 @@ pub use hold::{ChangeRefused, Hold, HoldKind, Holds, Pause};
 pub use lifecycle::{AnnouncedEnd, NoticeDelivery, Rule};
 pub use more::{MORE_REQUEST_LASTS, MoreListing, MoreRefused, MoreRequest};
 pub use reservation::{DROPPED_KEPT, EditEffect, Reservation};
-pub use settle::{Answered, Backoff, FinalReading, KeyCall, ListedLimit, SeenKey, Tell, Urgency};
+pub use settle::{Answered, Backoff, FinalReading, KeyCall, ListedLimit, NextGuardrail, SeenKey, Tell, Urgency};
 pub use spending::{CapUse, Spending, wanted_limit};
-pub use wanted::NextGuardrail;
 
 use crate::domain::held::Held;
 pub use crate::domain::usage::reading::{Reading, SETTLING};
