@@ -107,11 +107,8 @@ impl View {
     /// Whether the next key counts as a replacement: not soon after another, and not where a rule or the provider made it necessary.
     pub(super) fn next_key_counts(&self, now: Moment) -> bool {
         let soon_after = self.grant.counted_at.is_some_and(|counted| now < counted + FREE_REPLACEMENT);
-        let is_needed = match &self.grant.state {
-            GrantState::Stopped { why: Stopped::GoneAtProvider | Stopped::TermEnded } => true,
-            _ => self.is_rotation(now),
-        };
-        self.grant.ever_shown && !soon_after && !is_needed
+        let is_lost = self.grant.state.stopped().is_some_and(Stopped::is_loss);
+        self.grant.ever_shown && !soon_after && !is_lost && !self.is_rotation(now)
     }
 
     fn may_begin(&self, request: KeyRequest, now: Moment) -> Result<(), BeginRefused> {

@@ -336,7 +336,21 @@ impl Key {
     }
 }
 
+impl Stopped {
+    /// Whether the provider or the term took the key, so that another does not count as a replacement.
+    fn is_loss(self) -> bool {
+        match self {
+            Stopped::GoneAtProvider | Stopped::TermEnded => true,
+            Stopped::Leaked | Stopped::TooOld | Stopped::Returned | Stopped::OffRoster | Stopped::Replacing => false,
+        }
+    }
+}
+
 impl GrantState {
+    fn stopped(&self) -> Option<Stopped> {
+        if let GrantState::Stopped { why } = self { Some(*why) } else { None }
+    }
+
     pub fn is_over(&self) -> bool {
         matches!(self, GrantState::Revoked | GrantState::Ended)
     }
