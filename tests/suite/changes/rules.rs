@@ -1,5 +1,8 @@
 //! What keys may call: for a programme and its groups, edited while people hold keys, at the provider at once.
 
+use bursar_core::domain::programme::guardrail::{Guardrail, GuardrailOwner};
+use bursar_tests::office::soon;
+
 use super::*;
 
 const GROUPS: &str = "/console/programmes/cs-pilot/groups";
@@ -113,4 +116,19 @@ async fn a_refused_list_keeps_nobody_else_from_theirs() {
     campus.finish_work().await;
     assert_eq!(may(&campus, &["ada", "bob"]), [[SONNET], [GEMINI]]);
     campus.finish_faulted().await;
+}
+
+/// The worker has looked at guardrails as they were, and rules are edited before it notes that all are right.
+#[tokio::test]
+async fn rules_edited_meanwhile_stay_due() {
+    let campus = class(&["ada"]).await;
+    campus.restrict().await;
+    let of = GuardrailOwner { programme: campus.programme.clone(), group: None };
+    let read = || campus.table.get(Guardrail::key_of(&of));
+    let looked_at = read().await.unwrap().unwrap();
+    campus.set(|settings| settings.rules.all.models = vec!["openai/gpt-4o".to_owned()]).await;
+    campus.table.guardrail_due_at(looked_at, None, soon()).await.unwrap();
+    assert!(read().await.unwrap().unwrap().due_at.is_some());
+    campus.finish_work().await;
+    campus.finish().await;
 }

@@ -112,6 +112,10 @@ async fn a_limit_that_is_not_as_it_should_be_is_sent() {
     for drift in drifts {
         campus.minutes(2);
         campus.provider().change_by_hand(&right.hash, &drift).unwrap();
+        // A listing alone does not tell it.
+        let unanswered = campus.gate.at(Matcher::call("provider:GET /keys/{hash}").every(), Fault::Status(400));
+        assert!(!problems(&campus.sync().await).contains("is set again"), "{drift}");
+        campus.gate.lift(unanswered);
         // What was found is said, also where it cannot be mended.
         let rule = campus.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Fault::Status(400));
         let report = campus.sync().await;

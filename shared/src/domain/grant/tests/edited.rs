@@ -38,6 +38,11 @@ fn an_edit_reserves_what_is_more_at_once_and_gives_nothing_back() {
     let mut invited = Story::new();
     let effect = invited.edited(|settings| settings.allowance.cap = dollars(30));
     assert_eq!((effect.more, effect.grants, effect.keys_until), (Usd::ZERO, 1, None));
+    // Only a key that still works keeps the end of the term from being moved beyond its own.
+    let expires = story.now + 1.hour();
+    story.view.grant.keys[0].expires_at = Some(expires);
+    assert_eq!(story.edited(|_| {}).keys_until, Some(expires));
+    assert_eq!(story.after(1.hour()).edited(|_| {}).keys_until, None);
 }
 
 #[test]
