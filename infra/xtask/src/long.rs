@@ -106,15 +106,7 @@ pub(crate) fn in_browser(shell: &Shell, what: &[&OsStr]) -> anyhow::Result<()> {
 /// The advisories are left out, loudly, where their database cannot be reached; a release is not built without them.
 fn deny(shell: &Shell) -> anyhow::Result<()> {
     tools::deny(shell, &["bans", "licenses", "sources"])?;
-    let database =
-        ["-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=10", "ls-remote", tools::ADVISORIES, "HEAD"];
-    match cmd!(shell, "git {database...}").env("GIT_TERMINAL_PROMPT", "0").ignore_stdout().run() {
-        Ok(()) => tools::deny(shell, &["advisories"]),
-        Err(_) => {
-            eprintln!("deny: NO advisories were checked: {} cannot be reached", tools::ADVISORIES);
-            Ok(())
-        }
-    }
+    tools::advisories(shell)
 }
 
 /// With private items, since the head of a file may name any.

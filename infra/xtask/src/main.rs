@@ -28,7 +28,7 @@ enum Run {
 /// Each recipe with what it is for, and what runs it.
 const RECIPES: &[(&str, &str, Run)] = &[
     ("check", "the quick loop: format, lints, unit tests", Alone(check)),
-    ("ci", "what CI runs: format, lints, template.yaml expanded and linted, all tests", Alone(ci)),
+    ("ci", "what CI runs: format, lints, template.yaml expanded and linted, all tests, advisories", Alone(ci)),
     ("long", "[PART…]: what takes too long for CI, all of it or these parts; a table at the end", With(long::long)),
     ("size", "lines and bytes of Rust by folder, beside their bounds", Alone(size::size)),
     ("template", "expand template.yaml and lint the result", Alone(template)),
@@ -95,7 +95,8 @@ fn check(shell: &Shell) -> anyhow::Result<()> {
 }
 
 fn ci(shell: &Shell) -> anyhow::Result<()> {
-    steps(shell, &[FMT, CLIPPY, ("template", "xtask template"), ("tests", "test --workspace")])
+    steps(shell, &[FMT, CLIPPY, ("template", "xtask template"), ("tests", "test --workspace")])?;
+    tools::advisories(shell)
 }
 
 const FMT: (&str, &str) = ("fmt", "fmt --all --check");

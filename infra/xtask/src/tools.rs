@@ -13,7 +13,8 @@ use xshell::{Shell, TempDir, cmd};
 
 use crate::root;
 
-/// No registry has a current build of these. Unoptimised they compile in a third of the time.
+/// No registry has a current build of these. Unoptimised they compile in a third of the time. A version at crates.io is one file
+/// forever, which cargo holds against the checksum in the index, and `--locked` does the same for what it is built of.
 const CARGO_TOOLS: [(&str, &str); 3] =
     [("cargo-cyclonedx", "0.5.9"), ("cargo-deny", "0.20.2"), ("cargo-machete", "0.9.2")];
 const REQUIREMENTS: &str = "infra/xtask/requirements.txt";
@@ -22,12 +23,32 @@ const REQUIREMENTS: &str = "infra/xtask/requirements.txt";
 const AXE: (&str, &str) =
     ("4.14.1", "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ==");
 
-pub(crate) const ADVISORIES: &str = "https://github.com/rustsec/advisory-db";
+const ADVISORIES: &str = "https://github.com/rustsec/advisory-db";
+/// So long their database has to answer.
+const ADVISORIES_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Checks the dependencies as `deny.toml` says.
 pub(crate) fn deny(shell: &Shell, checks: &[&str]) -> anyhow::Result<()> {
     let deny = cargo_tool(shell, "cargo-deny")?;
     Ok(cmd!(shell, "{deny} --locked --workspace check --hide-inclusion-graph {checks...}").run()?)
+}
+
+/// Checks the advisories, or says loudly that nobody did. The database is looked for first: without it, cargo-deny would be
+/// built for nothing.
+pub(crate) fn advisories(shell: &Shell) -> anyhow::Result<()> {
+    let mut git = Command::new("git");
+    git.args(["ls-remote", ADVISORIES, "HEAD"]).env("GIT_TERMINAL_PROMPT", "0").stdin(Stdio::null());
+    let mut asked = Background(git.stdout(Stdio::null()).stderr(Stdio::null()).spawn().context("git does not start")?);
+    let started = Instant::now();
+    while started.elapsed() < ADVISORIES_PATIENCE {
+        match asked.0.try_wait()? {
+            Some(status) if status.success() => return deny(shell, &["advisories"]),
+            Some(_) => break,
+            None => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
+    eprintln!("\nadvisories: NOT CHECKED: {ADVISORIES} cannot be reached\n");
+    Ok(())
 }
 
 /// The path of a cargo tool.
@@ -55,7 +76,7 @@ pub(crate) fn python(shell: &Shell) -> anyhow::Result<PathBuf> {
     }
     let made = cmd!(shell, "python3 -m venv --clear {venv}").quiet().run();
     made.context("this recipe needs Python 3 with venv: install the packages python3 and python3-venv")?;
-    let pip = ["-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-deps"];
+    let pip = ["-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-deps", "--require-hashes"];
     cmd!(shell, "{python} {pip...} --requirement {REQUIREMENTS}").run().with_context(|| {
         format!("pip cannot install {REQUIREMENTS}: give it the network, or a mirror by PIP_INDEX_URL")
     })?;
