@@ -1,26 +1,26 @@
-//! `doctor`: what stands between a deployment and claim day, one question to the AWS CLI a line. It reads only, and it never asks
-//! for the value of the secret. A query makes a few words of each answer, which are compared with the words that are wanted.
+//! `doctor`: what stands between a deployment and claim day.
 
-use std::collections::BTreeMap;
-use std::io::{ErrorKind, Write};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use xshell::Shell;
 
-const USAGE: &str =
-    "cargo xtask doctor --stack NAME [--students N] [--at-once N] [--region REGION] [--profile PROFILE]";
-/// The checks in the order in which an operator would mend, each in four lines: its name, the question, the answer that is
-/// wanted, what to do about any other. `$stack` and `$table` are the deployment's; another name with `$` is a resource's id or a
-/// parameter. Of a name that goes on with a list there is a check for each resource of the list, which is `$each`.
+use crate::aws::{self, Aws, Deployment, Found, MEND, NOT_CHECKED, OK, Report};
+use crate::release::Checkout;
+
+const USAGE: &str = "cargo xtask doctor --stack NAME [--students N] [--at-once N] [--keys-per-second N] [--region REGION] \
+                     [--profile PROFILE]";
+/// The checks in the order in which an operator would mend.
 const CHECKS: &str = include_str!("doctor.txt");
 
 /// Two links for each student, of which students' links get four tenths of the day's quota.
 const DAYS_MAILS_OF_ONE: f64 = 5.0;
-/// The seconds within which a lecture hall should have its links.
+/// The seconds within which a lecture hall should have its links, and its keys.
 const PATIENCE: f64 = 300.0;
 /// One copy for so many of those who press within ten seconds: a claim takes about two.
 const STUDENTS_OF_A_COPY: u32 = 4;
+/// For a hall whose size nobody said.
+const COPIES: u32 = 100;
 /// Copies for all that runs beside the claims.
 const BESIDE: u32 = 20;
 /// Of so many students one presses within the first ten seconds, but of all together no more than the most.
@@ -28,229 +28,163 @@ const STUDENTS_OF_ONE_AT_ONCE: u32 = 4;
 const MOST_AT_ONCE: u32 = 1_000;
 
 const RECORDS: &str = "Publish its DNS records: section Before the first student of infra/RUNBOOK.md.";
+const COPIES_REMEDY: &str = "Ask AWS for a higher quota: section Concurrency before claim day of infra/RUNBOOK.md.";
 
-struct Options {
-    stack: String,
+struct Doctor {
+    aws: Aws,
+    deployment: Deployment,
+    /// Who may claim that day.
     students: Option<u32>,
     at_once: Option<u32>,
-    /// Region and profile, for each call.
-    through: Vec<String>,
+    keys_per_second: Option<f64>,
 }
 
-/// The raw text of an answer, `None` if AWS knows no such thing, or why nothing is known.
-type Answer = Result<Option<String>, String>;
-
-/// What is found of a check: one of these words, and the text after it.
-type Found = (&'static str, String);
-const OK: &str = "ok";
-const MEND: &str = "MEND";
-const NOT_CHECKED: &str = "not checked";
-
-/// The parameters, outputs and resources of the stack, by name.
-struct Deployment {
-    values: BTreeMap<String, String>,
-    resources: BTreeMap<String, String>,
+pub(crate) fn doctor(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
+    let (mut students, mut at_once, mut keys_per_second) = (None, None, None);
+    let aws = Aws::read(words, USAGE, |word, value| {
+        let wrong = || format!("{word} takes a number, not {value}");
+        match word {
+            "--students" => students = Some(value.parse().with_context(wrong)?),
+            "--at-once" => at_once = Some(value.parse().with_context(wrong)?),
+            "--keys-per-second" => keys_per_second = Some(value.parse().with_context(wrong)?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    })?;
+    // Where nobody said how many press at once, it is guessed from the students.
+    let guess = |students: u32| students.div_ceil(STUDENTS_OF_ONE_AT_ONCE).min(MOST_AT_ONCE);
+    let at_once = at_once.or(students.map(guess));
+    let deployment = Deployment::read(&aws)?;
+    Doctor { aws, deployment, students, at_once, keys_per_second }.look(shell)
 }
 
-pub(crate) fn doctor(_: &Shell, words: &[String]) -> anyhow::Result<()> {
-    let options = Options::read(words)?;
-    let deployment = Deployment::of(&options)?;
-    let mut out = std::io::stdout().lock();
-    let mut counts = BTreeMap::<&str, u32>::new();
-    let mut tell = |name: &str, (word, text): Found| {
-        *counts.entry(word).or_default() += 1;
-        writeln!(out, "{word:<12} {name}: {text}")
-    };
-    for check in CHECKS.split("\n\n") {
-        let mut lines = check.lines();
-        let mut line = || lines.next().context("a check has four lines");
-        let (name, question, wanted, remedy) = (line()?, line()?, line()?, line()?);
-        let (of, each) = match name.split_once(' ') {
-            Some((of, list)) if question.contains("$each") => (of, list.split(", ").collect()),
-            _ => (name, vec![""]),
-        };
-        for each in each {
-            let filled = (deployment.fill(question, &options, each), deployment.fill(wanted, &options, each));
-            let found = match filled {
-                (Some(question), Some(wanted)) => options.judged(options.ask(&question)?, &wanted, remedy),
-                _ if question.contains("$DomainName") || question.contains("$CertificateArn") => continue,
-                _ => (MEND, "The stack lacks it. Deploy template.yaml again, of the version that you run.".to_owned()),
-            };
-            tell(format!("{of} {each}").trim(), found)?;
+impl Doctor {
+    fn look(&self, shell: &Shell) -> anyhow::Result<()> {
+        let mut report = Report::default();
+        report.tell("version", self.version(&Checkout::read(shell)))?;
+        report.tell("samconfig.toml", self.samconfig(&shell.read_file("samconfig.toml").unwrap_or_default()))?;
+        for (name, found) in aws::check(&self.aws, &self.deployment, CHECKS, &|_, mails| self.short_of_mails(mails))? {
+            report.tell(&name, found)?;
         }
-    }
-    tell("mail identity", options.identity(deployment.value("MailFrom"))?)?;
-    for (name, url) in [
-        ("pages", deployment.value("Origin").to_owned()),
-        ("provider", format!("{}/models", deployment.value("OpenRouterBaseUrl"))),
-    ] {
-        tell(name, reached(&url))?;
-    }
-    if let Some(unknown) = counts.get(NOT_CHECKED) {
-        eprintln!(
-            "doctor: {unknown} checks could not be made, and each says why: nothing is known of what they are about"
-        );
-    }
-    match counts.get(MEND) {
-        Some(wrong) => bail!("{wrong} of these stand between this deployment and claim day"),
-        None => Ok(()),
-    }
-}
-
-impl Options {
-    fn read(words: &[String]) -> anyhow::Result<Options> {
-        let (mut stack, mut students, mut at_once, mut through) = (None, None, None, Vec::new());
-        for pair in words.chunks(2) {
-            let [word, value] = pair else { bail!("{} needs a value: {USAGE}", pair.join(" ")) };
-            let number = || value.parse().with_context(|| format!("{word} takes a number, not {value}"));
-            match word.as_str() {
-                "--stack" => stack = Some(value.clone()),
-                "--students" => students = Some(number()?),
-                "--at-once" => at_once = Some(number()?),
-                "--region" | "--profile" => through.extend([word.clone(), value.clone()]),
-                _ => bail!("doctor knows no {word}: {USAGE}"),
-            }
+        report.tell("concurrency", self.concurrency()?)?;
+        report.tell("mail identity", self.identity(self.deployment.value("MailFrom"))?)?;
+        if let Some(found) = self.keys_at_once() {
+            report.tell("provider's rate", found)?;
         }
-        let stack = stack.with_context(|| format!("which stack? {USAGE}"))?;
-        // Where nobody said how many press at once, it is guessed from the students.
-        let guess = |students: u32| students.div_ceil(STUDENTS_OF_ONE_AT_ONCE).min(MOST_AT_ONCE);
-        Ok(Options { stack, students, at_once: at_once.or(students.map(guess)), through })
+        for (name, url) in [
+            ("pages", self.deployment.value("Origin").to_owned()),
+            ("provider", format!("{}/models", self.deployment.value("OpenRouterBaseUrl"))),
+        ] {
+            report.tell(name, reached(&url))?;
+        }
+        report.end("of these stand between this deployment and claim day")
     }
 
-    /// The answer to `aws WORD… --query QUERY`.
-    fn ask(&self, question: &str) -> anyhow::Result<Answer> {
-        let (words, query) = question.split_once(" --query ").context("a question has a query")?;
-        let mut aws = Command::new("aws");
-        aws.args(words.split(' ').skip(1)).args(["--output", "text", "--query", query]).args(&self.through);
-        // A pager would wait for a key.
-        let output = match aws.env("AWS_PAGER", "").stdin(Stdio::null()).output() {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                bail!("doctor asks through the AWS CLI, which is not here: install it from https://aws.amazon.com/cli")
-            }
-            output => output.context("aws does not start")?,
-        };
-        if output.status.success() {
-            return Ok(Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned())));
-        }
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        // `An error occurred (ResourceNotFoundException) when calling …`
-        let code =
-            stderr.split_once("An error occurred (").and_then(|(_, rest)| rest.split(')').next()).unwrap_or_default();
-        if ["NotFound", "NonExistent", "DoesNotExist"].iter().any(|each| code.contains(each))
-            || stderr.contains("does not exist")
-        {
-            return Ok(Ok(None));
-        }
-        let why = stderr.lines().map(str::trim).find(|line| !line.is_empty());
-        Ok(Err(why.unwrap_or("aws failed and said nothing").to_owned()))
-    }
-
-    fn judged(&self, answer: Answer, wanted: &str, remedy: &str) -> Found {
-        let found = match answer {
-            Ok(Some(text)) => text.split_whitespace().collect::<Vec<_>>().join(" "),
-            Ok(None) => return (MEND, format!("AWS knows no such thing. {remedy}")),
-            Err(why) => return (NOT_CHECKED, why),
-        };
-        let numbers: Vec<f64> = found.split(' ').filter_map(|word| word.parse().ok()).collect();
-        let short = match (wanted, numbers.as_slice()) {
-            ("enough for the students", [day, rate]) => self.short_of_mails(*day, *rate),
-            ("enough for those at once", [free]) => self.short_of_copies(*free),
-            _ if wanted.starts_with("enough") => return (NOT_CHECKED, format!("unexpected answer: {found}")),
-            _ => (!wanted.split(" | ").any(|one| one == found)).then(|| format!("{wanted} is wanted.")),
-        };
-        match short {
-            Some(why) => (MEND, format!("It is {found}. {why} {remedy}")),
-            None => (OK, found),
-        }
-    }
-
-    fn short_of_mails(&self, day: f64, rate: f64) -> Option<String> {
-        let students = f64::from(self.students?);
-        let (need, takes) = (students * DAYS_MAILS_OF_ONE, students / rate.max(f64::MIN_POSITIVE));
+    fn short_of_mails(&self, mails: &[f64]) -> Option<String> {
+        let &[day, rate] = mails else { return None };
+        let (students, at_once) = (f64::from(self.students.unwrap_or(0)), f64::from(self.at_once.unwrap_or(0)));
+        let (need, takes) = (students * DAYS_MAILS_OF_ONE, at_once / rate.max(f64::MIN_POSITIVE));
         // A quota below zero is none.
         if day >= 0.0 && day < need {
-            return Some(format!("{students} students need {need} mails a day."));
+            let may = (day / DAYS_MAILS_OF_ONE).floor();
+            return Some(format!(
+                "{students} who may claim in one day need {need} mails a day; this quota does for {may}. \
+                 Invite by groups over {} days, and say --students {may}. Or:",
+                (students / may).ceil()
+            ));
         }
-        (takes > PATIENCE).then(|| format!("{students} links take {takes:.0} seconds."))
+        (takes > PATIENCE).then(|| format!("{at_once} links at once take {takes:.0} seconds, of {PATIENCE}."))
     }
 
-    fn short_of_copies(&self, free: f64) -> Option<String> {
-        // For a hall whose size nobody said, a hundred copies.
-        let need = self.at_once.map_or(100, |students| students.div_ceil(STUDENTS_OF_A_COPY)) + BESIDE;
-        (free < f64::from(need)).then(|| format!("Claims of so many at once, and the rest, need {need} copies."))
+    /// The copies for those who claim at once: Claim's own where some are reserved, or what nobody else has reserved.
+    fn concurrency(&self) -> anyhow::Result<Found> {
+        let claims = self.at_once.map_or(COPIES, |students| students.div_ceil(STUDENTS_OF_A_COPY));
+        let claim = ["lambda", "get-function-concurrency", "--function-name", self.deployment.resource("Claim")];
+        let (own, all) = match (
+            self.aws.ask(&claim, "ReservedConcurrentExecutions")?,
+            self.aws.ask(&["lambda", "get-account-settings"], "AccountLimit.UnreservedConcurrentExecutions")?,
+        ) {
+            (Err(why), _) | (_, Err(why)) => return Ok((NOT_CHECKED, why)),
+            (own, all) => {
+                [own, all].map(|answer| answer.ok().flatten().and_then(|text| text.trim().parse::<u32>().ok())).into()
+            }
+        };
+        let Some(all) = all else { return Ok((NOT_CHECKED, "AWS told no limit of the account".to_owned())) };
+        let (have, need, found) = match own {
+            Some(own) => (own, claims, format!("{own} reserved for Claim, {all} for the rest")),
+            None => (all, claims + BESIDE, format!("{all}, of which none are reserved for Claim")),
+        };
+        Ok(if have < need {
+            (MEND, format!("It is {found}. Claims of so many at once need {need}. {COPIES_REMEDY}"))
+        } else if all < BESIDE {
+            (MEND, format!("It is {found}. All that runs beside claims needs {BESIDE}. {COPIES_REMEDY}"))
+        } else {
+            (OK, found)
+        })
+    }
+
+    /// Whether the provider makes keys as fast as they are claimed, where somebody measured that.
+    fn keys_at_once(&self) -> Option<Found> {
+        let (rate, at_once) = (self.keys_per_second?, f64::from(self.at_once?));
+        let takes = at_once / rate.max(f64::MIN_POSITIVE);
+        let found = format!("{at_once} keys at once take {takes:.0} seconds at {rate} a second");
+        if takes <= PATIENCE {
+            return Some((OK, found));
+        }
+        let remedy = "Spread the claims, by groups or over the claim window, or ask the provider for a higher rate.";
+        Some((MEND, format!("{found}, of {PATIENCE}. {remedy}")))
+    }
+
+    /// Whether what is deployed is what is checked out, as a procedure at night needs it.
+    fn version(&self, checkout: &Checkout) -> Found {
+        let (deployed, here) = (self.deployment.value("Version"), checkout.to_string());
+        let why = match deployed {
+            "" | "not packaged" => "nobody knows what runs: deploy target/lambda/template.yaml",
+            _ if deployed.ends_with(" dirty") => "no commit has the files that it was built from: deploy a commit",
+            _ if deployed != here => "check out what is deployed, or deploy what is checked out",
+            _ => return (OK, here),
+        };
+        (MEND, format!("Deployed is “{deployed}”, here is “{here}”: {why}."))
+    }
+
+    /// Whether the next `sam deploy` from this folder would change a parameter: a samconfig.toml wins over the stack.
+    fn samconfig(&self, text: &str) -> Found {
+        let of_stack = format!("stack_name = \"{}\"", self.aws.stack);
+        let sections: String = text.split("\n[").filter(|section| section.contains(&of_stack)).collect();
+        if sections.is_empty() {
+            return (OK, "none in this folder has parameters for this stack".to_owned());
+        }
+        let sections = sections.replace("\\\"", "\"");
+        let says = |name: &str| {
+            let (_, rest) = sections.split_once(&format!("{name}="))?;
+            rest.strip_prefix('"').map_or_else(|| rest.split([' ', '"']).next(), |quoted| quoted.split('"').next())
+        };
+        let differs = |(name, value): (&String, &String)| {
+            // A parameter that AWS shows to nobody is all stars.
+            let is_other = says(name).is_some_and(|said| said != value && !value.starts_with("****"));
+            is_other.then(|| name.clone())
+        };
+        let other: Vec<String> = self.deployment.parameters().filter_map(differs).collect();
+        if other.is_empty() {
+            return (OK, "it has the parameters of the stack".to_owned());
+        }
+        (
+            MEND,
+            format!("It differs from the stack in {}, and would win: correct it, or take it away.", other.join(", ")),
+        )
     }
 
     /// The identity that covers a sender: the address itself, its domain, or a domain above that.
     fn identity(&self, sender: &str) -> anyhow::Result<Found> {
         let mut name = sender;
         loop {
-            let question = format!(
-                "aws sesv2 get-email-identity --email-identity {name} \
-                 --query [VerifiedForSendingStatus, DkimAttributes.SigningEnabled, DkimAttributes.Status]"
-            );
-            match (self.ask(&question)?, name.split_once(['@', '.'])) {
+            let question = ["sesv2", "get-email-identity", "--email-identity", name];
+            let query = "[VerifiedForSendingStatus, DkimAttributes.SigningEnabled, DkimAttributes.Status]";
+            match (self.aws.ask(&question, query)?, name.split_once(['@', '.'])) {
                 (Ok(None), Some((_, above))) => name = above,
-                (answer, _) => return Ok(self.judged(answer, "True True SUCCESS", RECORDS)),
+                (answer, _) => return Ok(aws::judged(answer, "True True SUCCESS", RECORDS, &|_, _| None)),
             }
         }
-    }
-}
-
-impl Deployment {
-    fn of(options: &Options) -> anyhow::Result<Deployment> {
-        let stack = &options.stack;
-        let pairs = |command: &str, query: &str| -> anyhow::Result<BTreeMap<String, String>> {
-            match options.ask(&format!("aws cloudformation {command} --stack-name {stack} --query {query}"))? {
-                Ok(Some(text)) => {
-                    let pair =
-                        |line: &str| line.split_once('\t').map(|(name, value)| (name.to_owned(), value.to_owned()));
-                    Ok(text.lines().filter_map(pair).collect())
-                }
-                Err(why) => bail!("the stack {stack} cannot be described: {why}"),
-                Ok(None) => bail!(
-                    "there is no stack {stack} in this account and region; name another with --region or --profile"
-                ),
-            }
-        };
-        Ok(Deployment {
-            // An output wins over a parameter of the same name.
-            values: pairs(
-                "describe-stacks",
-                "Stacks[0].[Parameters[].[ParameterKey, ParameterValue], Outputs[].[OutputKey, OutputValue]][]",
-            )?,
-            resources: pairs(
-                "list-stack-resources",
-                "StackResourceSummaries[].[LogicalResourceId, PhysicalResourceId]",
-            )?,
-        })
-    }
-
-    fn value(&self, name: &str) -> &str {
-        self.values.get(name).map_or("", String::as_str)
-    }
-
-    /// The text with what its names stand for; `None` where the stack lacks one of them.
-    fn fill(&self, text: &str, options: &Options, each: &str) -> Option<String> {
-        let mut parts = text.split('$');
-        let mut filled = parts.next()?.to_owned();
-        for part in parts {
-            let end = part.find(|letter: char| !letter.is_ascii_alphanumeric()).unwrap_or(part.len());
-            let (name, rest) = part.split_at(end);
-            let id = |name: &str| self.resources.get(name).map_or_else(|| self.value(name), String::as_str);
-            let value = match name {
-                "stack" => &options.stack,
-                // The one in use, which after a restore is not the stack's own.
-                "table" => self.value("Table"),
-                "each" => id(each),
-                name => id(name),
-            };
-            if value.is_empty() {
-                return None;
-            }
-            filled.push_str(value);
-            filled.push_str(rest);
-        }
-        Some(filled)
     }
 }
 

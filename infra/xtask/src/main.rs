@@ -1,10 +1,13 @@
 //! The recipes of this repository: `cargo xtask` lists them. Each is a few commands; the tools beyond the toolchain are installed
 //! under `target/tools`.
 
+mod aws;
 mod doctor;
 mod long;
 mod package;
+mod release;
 mod size;
+mod status;
 mod tools;
 
 use std::io::Write;
@@ -40,7 +43,7 @@ const RECIPES: &[(&str, &str, Run)] = &[
     ),
     (
         "provider-check",
-        "--management-key-file FILE [--provider URL] [--count-keys]: does an account do what Bursar assumes?",
+        "--management-key-file FILE [--provider URL] [--count-keys|--rate]: does an account do what Bursar assumes?",
         With(provider_check),
     ),
     (
@@ -49,9 +52,19 @@ const RECIPES: &[(&str, &str, Run)] = &[
         With(package::package),
     ),
     (
+        "release",
+        "N: the version, the changelog's section and the record of stored items, committed; the tag is left to you",
+        With(release::release),
+    ),
+    (
         "doctor",
-        "--stack NAME [--students N --at-once N --region R --profile P]: what stands before claim day",
+        "--stack NAME [--students N --at-once N --keys-per-second N --region R --profile P]: what stands before claim day",
         With(doctor::doctor),
+    ),
+    (
+        "status",
+        "--stack NAME [--region R --profile P]: when students cannot claim: what fails now, and what to do",
+        With(status::status),
     ),
 ];
 
@@ -61,7 +74,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("xtask: {error:#}");
-            ExitCode::FAILURE
+            if error.is::<aws::NotLooked>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

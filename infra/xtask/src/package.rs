@@ -1,15 +1,19 @@
-//! `package`: the folders that template.yaml names, one a function, built by `cargo lambda`.
+//! `package`: a folder for each function, built by `cargo lambda`, and beside them the template that `sam deploy` is given.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use xshell::{Shell, cmd};
 
+use crate::release::Checkout;
 use crate::tools;
 
 const FUNCTIONS: [&str; 5] = ["claim", "console", "mail", "threshold-alerts", "usage-sync"];
 /// The largest program as a zip. A function's start is quick while its code is small.
 const MOST_BYTES: u64 = 6_500_000;
+
+/// The value of the output `Version` in template.yaml.
+const UNPACKAGED: &str = "    Value: not packaged\n";
 
 /// `package [arm64|x86_64] [--release]`.
 pub(crate) fn package(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
@@ -40,7 +44,8 @@ pub(crate) fn package(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
     if is_release {
         bills_of_materials(shell, architecture, &folder)?;
     }
-    eprintln!("package: sam deploy --guided takes them from here, with Architecture {architecture}");
+    let version = Checkout::read(shell);
+    eprintln!("package: {version}: sam deploy takes target/lambda/template.yaml, with Architecture {architecture}");
     Ok(())
 }
 
@@ -74,7 +79,18 @@ fn build(shell: &Shell, architecture: &str, folder: &Path) -> anyhow::Result<()>
         shell,
         "{lambda} lambda build --release --disable-optimizations {flag} --locked --lambda-dir {folder} {packages...}"
     );
-    Ok(build.env("PATH", path).run()?)
+    let version = Checkout::read(shell);
+    let build = build.env("BURSAR_COMMIT", &version.commit).env("BURSAR_DIRTY", version.is_dirty.to_string());
+    build.env("PATH", path).run()?;
+    write_template(shell, &version, folder)
+}
+
+/// The template of these programs: it names them from where it lies, and says of which version they are.
+fn write_template(shell: &Shell, version: &Checkout, folder: &Path) -> anyhow::Result<()> {
+    let template = shell.read_file("template.yaml")?.replace("CodeUri: target/lambda/", "CodeUri: ");
+    let (before, after) =
+        template.split_once(UNPACKAGED).context("template.yaml has no output that is not packaged")?;
+    Ok(shell.write_file(folder.join("template.yaml"), format!("{before}    Value: {version}\n{after}"))?)
 }
 
 fn triple(architecture: &str) -> &'static str {

@@ -1,0 +1,83 @@
+//! Which version a checkout is, and `release`: what a person would forget when they make the next.
+
+use std::fmt::{self, Display, Formatter};
+
+use anyhow::{Context, ensure};
+use xshell::{Shell, cmd};
+
+/// The workspace's version, since this recipe is a part of it.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The raw form of every stored item.
+const RECORD: &str =
+    "shared/src/store/snapshots/bursar_core__store__tests__every_item_is_written_as_it_is_on_record.snap";
+const UNRELEASED: &str = "## Unreleased\n";
+
+/// What is built here: `0.1.0 1a2b3c4d5e6f`, with ` dirty` where tracked files differ from the commit.
+pub(crate) struct Checkout {
+    /// Empty outside git.
+    pub(crate) commit: String,
+    pub(crate) is_dirty: bool,
+}
+
+impl Checkout {
+    pub(crate) fn read(shell: &Shell) -> Checkout {
+        let git = |words: &[&str]| cmd!(shell, "git {words...}").quiet().ignore_stderr().read().unwrap_or_default();
+        let commit = git(&["rev-parse", "--short=12", "HEAD"]);
+        Checkout { commit, is_dirty: !git(&["status", "--porcelain", "--untracked-files=no"]).is_empty() }
+    }
+}
+
+impl Display for Checkout {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let dirty = if self.is_dirty { " dirty" } else { "" };
+        f.write_str(format!("{VERSION} {}{dirty}", self.commit).trim_end())
+    }
+}
+
+/// `release N`. All is checked before anything is written.
+pub(crate) fn release(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
+    let [next] = words else { anyhow::bail!("cargo xtask release takes one version, such as 1.2.3") };
+    let is_above = numbers(next).with_context(|| format!("{next} is no version: three numbers, such as 1.2.3"))?
+        > numbers(VERSION).context("the present version is no version")?;
+    ensure!(is_above, "{next} is not above the present version, {VERSION}");
+    let changed = cmd!(shell, "git status --porcelain").quiet().read()?;
+    ensure!(changed.is_empty(), "a release begins at a commit: commit or remove first\n{changed}");
+    let (changelog, record) = (shell.read_file("CHANGELOG.md")?, shell.read_file(RECORD)?);
+    let (before, after) = changelog.split_once(UNRELEASED).context("CHANGELOG.md has no section Unreleased")?;
+    let section = after.split("\n## ").next().unwrap_or_default();
+    ensure!(section.contains("\n- "), "the section Unreleased of CHANGELOG.md says nothing of what changes");
+    let (cargo, lock) = (shell.read_file("Cargo.toml")?, shell.read_file("Cargo.lock")?);
+    let (present, new) = (format!("\nversion = \"{VERSION}\"\n"), format!("\nversion = \"{next}\"\n"));
+    ensure!(cargo.matches(&present).count() == 1, "Cargo.toml does not say the version {VERSION} once");
+    // What has no source is a crate of this workspace.
+    let of_lock = |package: &str| match package.contains("\nsource = ") {
+        true => package.to_owned(),
+        false => package.replacen(&present, &new, 1),
+    };
+    let lock: Vec<String> = lock.split("\n\n").map(of_lock).collect();
+    let today = cmd!(shell, "date -u +%Y-%m-%d").quiet().read()?;
+
+    let kept = format!("shared/src/store/releases/{next}.snap");
+    shell.write_file("Cargo.toml", cargo.replacen(&present, &new, 1))?;
+    shell.write_file("Cargo.lock", lock.join("\n\n"))?;
+    shell.write_file("CHANGELOG.md", format!("{before}{UNRELEASED}\n## {next}, {today}\n{after}"))?;
+    shell.write_file(&kept, record)?;
+    cmd!(shell, "git add -- Cargo.toml Cargo.lock CHANGELOG.md {kept}").quiet().run()?;
+    let subject = format!("release: {next}");
+    cmd!(shell, "git commit --quiet --message {subject}")
+        .quiet()
+        .run()
+        .context("the files are written, not committed")?;
+    eprintln!(
+        "release: {next} is committed. Before it is published, cargo xtask long is to have passed. What remains is for \
+         whoever publishes:\n\n  git tag --annotate v{next} --message 'Bursar {next}'\n  git push --atomic origin HEAD v{next}"
+    );
+    Ok(())
+}
+
+/// The three numbers of a version, as they compare.
+fn numbers(version: &str) -> Option<[u64; 3]> {
+    let numbers: Vec<u64> = version.split('.').map(|number| number.parse().ok()).collect::<Option<_>>()?;
+    let numbers: [u64; 3] = numbers.try_into().ok()?;
+    (numbers.map(|number| number.to_string()).join(".") == version).then_some(numbers)
+}

@@ -1,0 +1,87 @@
+//! `status`: why students cannot claim now, and what to do about it.
+
+use std::io::Write;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use xshell::Shell;
+
+use crate::aws::{self, Answer, Aws, Deployment, Found, LATELY, NOT_CHECKED, OK, Report, seconds_ago};
+
+const USAGE: &str = "cargo xtask status --stack NAME [--region REGION] [--profile PROFILE]";
+/// In the order of what keeps students from their keys most often.
+const CHECKS: &str = include_str!("status.txt");
+/// What is counted in the logs.
+const SEARCHES: [(&str, &str); 3] = [
+    (
+        "answers of 400 and more",
+        "filter message = 'answered' and status >= 400 | stats count(*) as n by route, status | sort n desc | limit 12",
+    ),
+    (
+        "refusals, warnings, errors",
+        "filter ispresent(refused) or message = 'refused' or level in ['WARN', 'ERROR'] | stats count(*) as n by message, \
+         refused, reason, route, status, operation, code | sort n desc | limit 20",
+    ),
+    (
+        "the provider",
+        "filter message = \"the provider's answers\" | stats sum(calls) as of_calls, sum(failed) as have_failed, \
+         max(slowest_ms) as slowest",
+    ),
+];
+const LOGS: [&str; 5] = ["ClaimLog", "ConsoleLog", "MailLog", "ThresholdAlertsLog", "UsageSyncLog"];
+/// A search has so long to end.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) fn status(_: &Shell, words: &[String]) -> anyhow::Result<()> {
+    let aws = Aws::read(words, USAGE, |_, _| Ok(false))?;
+    let (stack, mut report) = (Deployment::read(&aws)?, Report::default());
+    writeln!(std::io::stdout(), "{} in the last {} minutes:\n", aws.stack, LATELY / 60)?;
+    for (name, found) in aws::check(&aws, &stack, CHECKS, &short)? {
+        report.tell(&name, found)?;
+    }
+    let counted = aws::at_once(SEARCHES.to_vec(), |(name, query)| Ok((name, search(&aws, &stack, query)?)))?;
+    for (name, rows) in counted {
+        let rows: Found = rows.map_or_else(
+            |why| (NOT_CHECKED, why),
+            |rows| (OK, if rows.is_empty() { "none".to_owned() } else { rows.replace('\n', "\n             ") }),
+        );
+        report.tell(name, rows)?;
+    }
+    report.end("of these keep students from their keys, or soon will. Do what the first says, and look again")
+}
+
+/// Whether the API turned away far more than the functions did, or the day's mails are nearly used up.
+fn short(wanted: &str, numbers: &[f64]) -> Option<String> {
+    let &[first, second] = numbers else { return None };
+    // A quota below zero is none.
+    let is_short =
+        if wanted == "enough mails" { second >= 0.0 && first >= second * 0.9 } else { first >= second + 10.0 };
+    is_short.then(|| "That is too many.".to_owned())
+}
+
+/// The rows that a search in the stack's logs finds, each as `field=value` words.
+fn search(aws: &Aws, stack: &Deployment, query: &str) -> anyhow::Result<Result<String, String>> {
+    let (from, to) = (seconds_ago(LATELY).to_string(), seconds_ago(0).to_string());
+    let mut words = vec!["logs", "start-query", "--start-time", &from, "--end-time", &to, "--query-string", query];
+    words.push("--log-group-names");
+    words.extend(LOGS.iter().map(|log| stack.resource(log)));
+    let told = |answer: Answer| answer.and_then(|text| text.ok_or_else(|| "AWS knows no such log".to_owned()));
+    let id = match told(aws.ask(&words, "queryId")?) {
+        Ok(id) => id,
+        Err(why) => return Ok(Err(why)),
+    };
+    let rows = "[[[status]], results[*].[join(' ', [*].join('=', [field, value]))]][]";
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
+        let text = match told(aws.ask(&["logs", "get-query-results", "--query-id", id.trim()], rows)?) {
+            Ok(text) => text,
+            Err(why) => return Ok(Err(why)),
+        };
+        match text.split_once('\n') {
+            Some(("Complete", rows)) => return Ok(Ok(rows.trim_end().to_owned())),
+            Some(("Scheduled" | "Running", _)) => sleep(Duration::from_millis(500)),
+            _ => return Ok(Err(format!("a search of the logs ended as {}", text.trim()))),
+        }
+    }
+    Ok(Err(format!("a search of the logs had not ended after {} seconds: ask again", PATIENCE.as_secs())))
+}
