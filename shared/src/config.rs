@@ -2,8 +2,11 @@
 //! reported together.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use http::Uri;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
 
 use crate::aws::AwsAccess;
 use crate::deadline::Waits;
@@ -21,6 +24,8 @@ pub struct Config {
     pub institution: String,
     pub support: Option<String>,
     pub privacy_url: Option<String>,
+    /// What something in front of the pages puts into each request, if there is such a thing.
+    pub front_secret: Option<FrontSecret>,
     /// The provider's API, without a trailing slash.
     pub provider: String,
     /// The days for which a person's identity is kept after a programme's end, and after a day's use.
@@ -41,6 +46,10 @@ pub struct Origin {
     text: String,
     secure: bool,
 }
+
+/// The value of the header by which a request has come through what is in front of the pages.
+#[derive(Clone)]
+pub struct FrontSecret(Arc<SecretString>);
 
 /// Everything that is wrong with the environment, one line each.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -86,6 +95,8 @@ impl Config {
         }
         let privacy_url =
             given("BURSAR_PRIVACY_URL").and_then(|text| checked("BURSAR_PRIVACY_URL", &text, web_address, &mut wrong));
+        let front_secret =
+            given("BURSAR_FRONT_SECRET").and_then(|text| checked("BURSAR_FRONT_SECRET", &text, front, &mut wrong));
         let provider = given("OPENROUTER_BASE_URL").unwrap_or_else(|| OPENROUTER.to_owned());
         let provider = checked("OPENROUTER_BASE_URL", &provider, web_address, &mut wrong);
         let retention_days = given("BURSAR_RETENTION_DAYS")
@@ -104,6 +115,7 @@ impl Config {
                 institution,
                 support: given("BURSAR_SUPPORT"),
                 privacy_url,
+                front_secret,
                 spend_at: provider.clone(),
                 provider,
                 retention_days,
@@ -113,6 +125,13 @@ impl Config {
             }),
             _ => Err(ConfigError(wrong)),
         }
+    }
+}
+
+impl Config {
+    /// Where people read what is kept of them.
+    pub fn privacy_page(&self) -> String {
+        self.privacy_url.clone().unwrap_or_else(|| format!("{}/privacy", self.origin.as_str()))
     }
 }
 
@@ -148,6 +167,27 @@ impl Origin {
     pub fn is_secure(&self) -> bool {
         self.secure
     }
+}
+
+impl FrontSecret {
+    /// Whether a request brings this. Hashes are compared, so that the time it takes tells nothing.
+    pub fn is(&self, given: &[u8]) -> bool {
+        Sha256::digest(given) == Sha256::digest(self.0.expose_secret())
+    }
+}
+
+impl fmt::Debug for FrontSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FrontSecret(…)")
+    }
+}
+
+/// Parses what a header can hold and nobody guesses.
+fn front(text: &str) -> Result<FrontSecret, String> {
+    if text.len() < 20 || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("must be 20 or more printable ASCII characters without spaces".to_owned());
+    }
+    Ok(FrontSecret(Arc::new(SecretString::from(text))))
 }
 
 /// Checks a value that is set; one that is missing is already reported.
@@ -243,6 +283,7 @@ mod tests {
             ("BURSAR_PRIVACY_URL", "privacy"),
             ("OPENROUTER_BASE_URL", "ftp://provider"),
             ("BURSAR_RETENTION_DAYS", "29"),
+            ("BURSAR_FRONT_SECRET", "too short"),
         ];
         let mut complaints_of_all = complaints(&change);
         complaints_of_all.sort_unstable();

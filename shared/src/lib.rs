@@ -16,6 +16,7 @@ pub mod settle;
 pub mod start;
 pub mod store;
 pub mod tls;
+pub mod version;
 pub mod web;
 
 #[cfg(test)]

@@ -8,10 +8,12 @@ use std::process::ExitCode;
 use futures_util::FutureExt;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::Value;
+use tracing::Instrument;
+use tracing::field::Empty;
 
 use crate::config::Config;
-use crate::log;
 use crate::prelude::*;
+use crate::{log, version};
 
 /// One of the five functions. `infra/local` runs the same value in its own process.
 pub trait Function: Send + Sync + 'static {
@@ -31,6 +33,7 @@ pub async fn run<F: Function>() -> ExitCode {
     };
     log::start();
     keep_panics_quiet();
+    tracing::info!(version = version::VERSION, commit = version::COMMIT, dirty = version::is_dirty(), "started");
     let function = F::new(config, Clock::system());
     match lambda_runtime::run(service_fn(|event| answer(&function, event))).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -45,9 +48,15 @@ pub fn keep_panics_quiet() {
     }));
 }
 
-/// Runs one invocation. An error or a panic is logged here, once, and Lambda only learns that there was one.
-/// The instance goes on, since it keeps nothing of an invocation that is not read again.
+/// Runs one invocation. Each of its lines in the log has its id and, as far as they are known by then, its route and its grant.
 pub async fn answer<F: Function>(function: &F, event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
+    let request = event.context.request_id.clone();
+    outcome(function, event).instrument(tracing::info_span!("invocation", request, route = Empty, grant = Empty)).await
+}
+
+/// An error or a panic is logged here, once, and Lambda only learns that there was one. The instance goes on, since it keeps nothing of an
+/// invocation that is not read again.
+async fn outcome<F: Function>(function: &F, event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
     // The future is boxed, since a whole function's is too deep for the compiler to lay out inside another.
     match AssertUnwindSafe(Box::pin(function.handle(event))).catch_unwind().await {
         Ok(Ok(answer)) => return Ok(answer),

@@ -49,4 +49,6 @@ mod template;
 #[cfg(test)]
 mod term;
 #[cfg(test)]
+mod versions;
+#[cfg(test)]
 mod watch;

@@ -32,9 +32,10 @@ use Whose::{Admins, Anybodys, Assistants, Facultys, Programs, Staffs, Students, 
 const ERASURE: &str = "01KDVDNA00000000000000001A";
 const PROGRAMME: &str = "/console/programmes/{id}";
 
-const TABLE: [(&str, &str, Whose); 77] = [
+const TABLE: [(&str, &str, Whose); 78] = [
     ("GET", "/", Anybodys),
     ("POST", "/link", Anybodys),
+    ("GET", "/privacy", Anybodys),
     ("GET", "/c/{*anything}", Anybodys),
     ("POST", "/c/{*anything}", Anybodys),
     ("POST", "/code", Anybodys),

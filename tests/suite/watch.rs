@@ -12,6 +12,7 @@ use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::items::Item;
 use bursar_core::store::{Account, AccountDay, Author, Erasure, Job, JobState, SyncState, Work};
 use bursar_local::invoke::{FunctionName, InvokeError};
+use bursar_local::provider::Nano;
 use bursar_local::ses::Fault as MailFault;
 use bursar_tests::campus::{Campus, address};
 use bursar_tests::faults::{Fault, Matcher};
@@ -141,6 +142,47 @@ async fn a_mail_is_not_lost_with_the_check() {
     assert!(campus.table.get(BalanceNotice::key_of()).await.unwrap().is_some());
     campus.minutes(60);
     assert_eq!(told(&campus).await, ["The balance is $10 below what keys may still spend"]);
+    assert_eq!(told(&campus).await, NOTHING);
+    campus.finish_faulted().await;
+}
+
+/// By noon keys that nothing here bounds have used what was enough for weeks. Then OpenRouter tells no balance any more.
+#[tokio::test]
+async fn a_balance_that_runs_out_by_noon_is_told_by_then() {
+    let campus = Campus::with_keys(&["ada"]).await;
+    campus.provider().set_credits(Nano::usd(100)).unwrap();
+    campus.sync().await;
+    let resume = async || campus.run(FunctionName::UsageSync, json!({"task": "resume"})).await.unwrap();
+    resume().await;
+    assert_eq!(told(&campus).await, NOTHING);
+    let foreign = campus.foreign("by hand");
+    campus.hours(6);
+    campus.spend_on(&foreign, "60");
+    resume().await;
+    // Sixty in six hours are 240 in a day.
+    assert_eq!(told(&campus).await, ["The balance is $200 short of what a day uses"]);
+    let page = campus.admin().await.get("/console/account").await.expect(200);
+    assert_eq!(page.attributes("balance", "data-usd"), ["40.000000"]);
+
+    campus.gate.at(Matcher::call("provider:GET /credits").every(), Fault::Status(500));
+    resume().await;
+    campus.hours(1);
+    assert_eq!(told(&campus).await, NOTHING);
+    campus.hours(1);
+    resume().await;
+    assert_eq!(told(&campus).await, ["Nobody knows what is left of the balance"]);
+    campus.finish_faulted().await;
+}
+
+/// A student reports a leak while OpenRouter takes no change.
+#[tokio::test]
+async fn a_key_that_cannot_be_switched_off_is_told_after_an_hour() {
+    let campus = Campus::with_keys(&["ada"]).await;
+    campus.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Fault::Status(503));
+    campus.revoke("ada").await;
+    campus.minutes(59);
+    campus.work().await;
+    assert_eq!(told(&campus).await, ["OpenRouter has not switched off the keys of 1 student"]);
     assert_eq!(told(&campus).await, NOTHING);
     campus.finish_faulted().await;
 }

@@ -34,6 +34,7 @@ mod sign_in;
 mod testing;
 
 use anyhow::{Result, bail};
+use askama::Template;
 use axum::Router;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::HeaderValue;
@@ -44,7 +45,8 @@ use bursar_core::clock::Clock;
 use bursar_core::config::Config;
 use bursar_core::event::Event;
 use bursar_core::start::Function;
-use bursar_core::web::{self, Answer, AppError, Pages, Site, Visitor};
+use bursar_core::store::BACKUP_DAYS;
+use bursar_core::web::{self, Answer, AppError, Frame, Pages, Reply, Site, Visitor};
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
@@ -60,6 +62,7 @@ impl Function for App {
             .route("/link", post(sign_in::request_link))
             .route("/c/{*anything}", get(sign_in::link).post(sign_in::follow))
             .route("/code", post(sign_in::type_code))
+            .route("/privacy", get(privacy))
             .route("/sign-out", post(sign_in::sign_out))
             .route("/my", get(my::page))
             .route("/my/data", get(my::data::data))
@@ -87,6 +90,20 @@ impl Function for App {
             _ => bail!("this is no event for the function claim"),
         }
     }
+}
+
+/// What is kept of whom, in the words of a student.
+#[derive(Template)]
+#[template(path = "privacy.html")]
+struct PrivacyPage<'a> {
+    frame: &'a Frame,
+    retention_days: u16,
+    backup_days: u16,
+}
+
+async fn privacy(State(site): State<Site>) -> Reply {
+    let retention_days = site.retention_days;
+    site.page(&PrivacyPage { frame: &site.frame, retention_days, backup_days: BACKUP_DAYS })
 }
 
 /// The script of the page with a key: it copies the key at a click, and wipes it when the page is left.

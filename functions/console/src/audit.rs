@@ -82,13 +82,13 @@ pub(crate) async fn page_of_account(
     AdminAccess { visitor }: AdminAccess,
     Query(asked): Query<AuditQuery>,
 ) -> Answer {
-    let entries = site.table.list(Entry::of_account()).await?;
+    let entries = site.table.list_known(Entry::of_account()).await?;
     let entries = asked.listing(&site, entries, paths::ACCOUNT_AUDIT, &TimeZone::UTC, true).await?;
     Ok(site.page(&AccountAuditPage { frame: PageFrame::of(&site, &visitor), entries }))
 }
 
 pub(crate) async fn file_of_account(State(site): State<Site>, _: AdminAccess, request: CsvRequest) -> Answer {
-    let entries = site.table.list(Entry::of_account()).await?;
+    let entries = site.table.list_known(Entry::of_account()).await?;
     request.answer("audit-account", COLUMNS, AuditRow::all(&site, entries, false).await?, |row| {
         row.entry.entry.to_string()
     })
@@ -100,7 +100,7 @@ impl AuditQuery {
             return Ok(site.table.audit_of(&programme.id).await?);
         }
         let grant: GrantId = self.grant.parse().map_err(|_| AppError::not_found())?;
-        Ok(site.table.list(Entry::of_grant(&programme.id, &grant)).await?)
+        Ok(site.table.list_known(Entry::of_grant(&programme.id, &grant)).await?)
     }
 
     /// The page of all these entries that is asked for.

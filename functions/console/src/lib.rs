@@ -54,7 +54,7 @@ pub struct App {
 
 impl Function for App {
     fn new(config: Config, clock: Clock) -> App {
-        let site = Site::new(&config, clock);
+        let site = Site::new(&config, clock).showing_the_version();
         App { pages: Pages::of(routes(site.clone()), &site), worker: site.calling_at_most(config.calls_a_second) }
     }
 

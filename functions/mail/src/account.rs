@@ -109,7 +109,9 @@ fn where_to_act(cause: &Cause) -> (&'static str, String) {
             ("Open the settings", format!("/console/programmes/{programme}/settings#edit"))
         }
         Cause::Stuck { programme, .. } => ("Open the programme", format!("/console/programmes/{programme}")),
-        Cause::ErasureStuck { .. } => ("Open the account", "/console/account".to_owned()),
+        Cause::OffUnconfirmed { programme, grant, .. } => {
+            ("Open the student's page", format!("/console/programmes/{programme}/grants/{grant}"))
+        }
         Cause::MailRefused { .. }
         | Cause::MailWaits { .. }
         | Cause::NothingHeard { .. }
@@ -123,7 +125,10 @@ fn where_to_act(cause: &Cause) -> (&'static str, String) {
         | Cause::Incomplete { .. }
         | Cause::UnknownKeys { .. }
         | Cause::Silent { .. }
-        | Cause::Balance { .. } => ("Open the account", "/console/account".to_owned()),
+        | Cause::Balance { .. }
+        | Cause::BalanceUnread { .. }
+        | Cause::SiteDown { .. }
+        | Cause::ErasureStuck { .. } => ("Open the account", "/console/account".to_owned()),
     }
 }
 

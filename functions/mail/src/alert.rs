@@ -67,7 +67,8 @@ impl App {
         let mut spending = AlertSpending::of(found, &programme, &budget, &used, sync.listed_at, now);
         spending.is_for_admin = self.table.is_admin(person.address.matched()).await?;
         if crossing.spent > crossing.limit {
-            spending.was_lowered = was_lowered(&self.table.list(Entry::of_programme(&programme.id)).await?, &crossing);
+            spending.was_lowered =
+                was_lowered(&self.table.list_known(Entry::of_programme(&programme.id)).await?, &crossing);
         }
         Ok(self.to(&person.address, |words| match scope {
             Scope::Reserved => words.promised(&programme, &budget, spending, threshold),

@@ -1,10 +1,21 @@
-//! The credit of the account: what must be bought and by when, and a balance that falls short. The rules for
+//! The credit of the account: what must be bought and by when, a balance that falls short, and one that nobody can read. The rules for
 //! what is told when are [`bursar_core::domain::credit`]'s.
 
 use bursar_core::domain::credit::BalanceNotice;
-use bursar_core::store::AccountDay;
+use bursar_core::store::BalanceReading;
+use jiff::SignedDuration;
 
 use crate::prelude::*;
+
+/// For so long it may fail to be read.
+const READ_WITHIN: SignedDuration = SignedDuration::from_hours(2);
+
+/// The alarm that the balance could not be read for too long, once for each day on which that began.
+pub(crate) async fn unread(table: &Table, now: Moment) -> Result<Option<Alarm>> {
+    let since = table.get(BalanceReading::key_of()).await?.and_then(|reading| reading.failing_since);
+    let since = since.filter(|since| *since + READ_WITHIN <= now);
+    Ok(since.map(|since| Alarm::on(utc_date(since), Cause::BalanceUnread { since }, now)))
+}
 
 /// The alarm about the last known balance. It is raised when its notice is recorded, and again while that
 /// lasts. So it is not lost when an invocation dies between the two; nobody gets a second mail.
@@ -15,10 +26,10 @@ pub(crate) async fn balance(
     deadline: Deadline,
 ) -> Result<Option<Alarm>> {
     let programmes = programmes.all()?;
-    let Some(day) = table.newest(AccountDay::all(), 1).await?.pop() else { return Ok(None) };
     let to_come = table.budget_sums(programmes).await?.to_come;
     let facts = table.credit_facts(programmes, to_come, now).await?;
-    let (need, purchase) = (facts.need(), facts.purchase(day.bought - day.spent));
+    let Some((balance, _)) = facts.balance else { return Ok(None) };
+    let (need, purchase) = (facts.need(), facts.purchase(balance));
     let known = table.get(BalanceNotice::key_of()).await?;
     let last = match BalanceNotice::after(known.as_ref(), need, purchase, now) {
         Some(next) if table.note_balance(&next, deadline).await? => Some(next),

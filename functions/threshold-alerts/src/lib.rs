@@ -39,7 +39,8 @@
 //! # The hourly watch
 //!
 //! It reports mail that waits too long: half an hour if urgent, else six hours. Mail that SES refused within the last two hours is
-//! reported by its own alarm. A day for which SES reported nothing is an alarm as well, where mails name a configuration set.
+//! reported by its own alarm. A key that is to be off, and of which OpenRouter has not confirmed that for an hour, is reported; so are a
+//! balance that nobody could read for two hours, and pages that do not answer at their public origin. A day for which SES reported nothing is an alarm as well, where mails name a configuration set.
 //!
 //! The checks are independent ([`failures`]): one that fails is named at the end of the invocation and stops no other. A programme
 //! that cannot be read is left out, except from sums, which are then not made. Each watch logs a line that an alarm of the stack
@@ -71,6 +72,7 @@ mod credit;
 mod crossings;
 mod digests;
 mod failures;
+mod own_site;
 mod prelude;
 mod silence;
 mod statements;
@@ -86,6 +88,7 @@ use crossings::Limit;
 use digests::Look;
 use failures::{Programmes, ScanFailures};
 use lambda_runtime::LambdaEvent;
+use own_site::OwnSite;
 use serde_json::{Value, json};
 
 use crate::prelude::*;
@@ -99,11 +102,13 @@ pub struct App {
     clock: Clock,
     /// Whether mails name a configuration set, whose events report on them.
     mail_is_reported: bool,
+    own_site: OwnSite,
 }
 
 impl Function for App {
     fn new(config: Config, clock: Clock) -> App {
-        App { table: Table::new(&config), clock, mail_is_reported: config.mail_events.is_some() }
+        let (table, own_site) = (Table::new(&config), OwnSite::of(&config));
+        App { table, clock, mail_is_reported: config.mail_events.is_some(), own_site }
     }
 
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
@@ -156,7 +161,7 @@ impl App {
             crossings += failures.take(format_args!("the crossings of {id}"), found);
         }
         let (table, now) = (&self.table, self.clock.now());
-        let alarms = silence::tell(table, &programmes, self.mail_is_reported, now, deadline, &mut failures).await;
+        let alarms = silence::tell(self, &programmes, now, deadline, &mut failures).await;
         let digests = Look { table, programmes: &programmes, asked: DigestTrigger::Hourly, now, deadline };
         let digests = digests.at_all().await;
         failures.failed.extend(digests.failed.iter().map(|of| format!("the digest of {of}")));

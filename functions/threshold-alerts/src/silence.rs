@@ -1,10 +1,12 @@
 //! The watch over what fell silent: syncs, jobs, mail, and the balance that all keys depend on. Findings
 //! become alarms for the admins, for most causes once a day. Nothing here depends on a sync having run.
 
+use bursar_core::domain::grant::Grant;
 use bursar_core::domain::mail::kind::MailClass;
 use bursar_core::store::{BulkStop, Erasure, Job, Waiting};
 use jiff::{SignedDuration, ToSpan};
 
+use crate::App;
 use crate::credit;
 use crate::failures::ScanFailures;
 use crate::prelude::*;
@@ -17,24 +19,28 @@ const COMPLETE_WITHIN: SignedDuration = SignedDuration::from_hours(25);
 const ADVANCES_WITHIN: SignedDuration = SignedDuration::from_mins(30);
 /// The pause after which an erasure is stuck: final readings take a quarter of an hour, or wait for a sync.
 const ERASES_WITHIN: SignedDuration = SignedDuration::from_hours(26);
+/// The time within which the provider confirms that a key is off, and how many of each queue are looked at.
+const OFF_WITHIN: SignedDuration = SignedDuration::from_hours(1);
+const MOST_ENDS: i32 = 50;
 /// The number of mails in a day of which at least one event is expected.
 const ENOUGH_TO_HEAR: u64 = 20;
 
 /// Raises an alarm for each finding. Returns how many were new.
 pub(crate) async fn tell(
-    table: &Table,
+    app: &App,
     programmes: &Programmes,
-    mail_is_reported: bool,
     now: Moment,
     deadline: Deadline,
     failures: &mut ScanFailures,
 ) -> usize {
+    let table = &app.table;
     let people = table.admin_ids(deadline).await.map_err(anyhow::Error::from);
     let Some(people) = failures.take("the admins", people.map(Some)) else { return 0 };
     let mut alarms = Vec::new();
     let mut now_found = |cause: Option<Cause>| alarms.extend(cause.map(|cause| Alarm::now(cause, now)));
     now_found(failures.take("the syncs", silent_sync(table, programmes, now).await));
     now_found(failures.take("mail to the admins", undelivered_alarms(table, &people, now).await));
+    now_found(failures.take("the pages", app.own_site.is_down(deadline).await));
     for Programme { id, .. } in &programmes.read {
         let found = if deadline.leaves(crate::ENOUGH_FOR_ONE) {
             is_stuck(table, id, now).await
@@ -46,9 +52,11 @@ pub(crate) async fn tell(
     }
     let erasure = failures.take("the erasures", stuck_erasure(table, now).await);
     alarms.extend(erasure.map(|since| Alarm::now(Cause::ErasureStuck { since }, now)));
+    alarms.extend(failures.take("keys that are to be off", off_unconfirmed(table, now).await));
+    alarms.extend(failures.take("the age of the balance", credit::unread(table, now).await));
     alarms.extend(failures.take("the balance", credit::balance(table, programmes, now, deadline).await));
     alarms.extend(failures.take("mail that waits", mail_that_waits(table, now).await));
-    if mail_is_reported {
+    if app.mail_is_reported {
         alarms.extend(failures.take("what SES reports", missing_events(table, now).await));
     }
     let mut raised = 0;
@@ -105,6 +113,19 @@ async fn silent_sync(table: &Table, programmes: &Programmes, now: Moment) -> Res
 async fn is_stuck(table: &Table, programme: &ProgrammeId, now: Moment) -> Result<Option<Moment>> {
     let oldest = table.jobs(programme).await?.into_iter().find(Job::is_running);
     Ok(oldest.map(|job| job.advanced_at).filter(|advanced_at| *advanced_at + ADVANCES_WITHIN <= now))
+}
+
+/// Keys that are to be off, and of which the provider has not confirmed that for too long: once for all that began on one day.
+async fn off_unconfirmed(table: &Table, now: Moment) -> Result<Option<Alarm>> {
+    let mut late: Vec<(Moment, Grant)> = Vec::new();
+    for grant in table.unconfirmed_ends(now, MOST_ENDS).await? {
+        late.extend(grant.ends_since.filter(|since| *since + OFF_WITHIN <= now).map(|since| (since, grant)));
+    }
+    let grants = u32::try_from(late.len()).unwrap_or(u32::MAX);
+    let first = late.into_iter().min_by_key(|(since, _)| *since);
+    Ok(first.map(|(since, Grant { programme, id, .. })| {
+        Alarm::on(utc_date(since), Cause::OffUnconfirmed { grants, since, programme, grant: id }, now)
+    }))
 }
 
 /// Since when an erasure that goes on has erased nothing, if that is too long.

@@ -44,7 +44,7 @@ pub(crate) async fn undelivered_alarms(table: &Table, admins: &[PersonId], now: 
         }
     }
     let today = utc_date(now);
-    let mut known = table.list(Alarm::between(today.checked_sub(DAYS_READ.days())?, today)).await?;
+    let mut known = table.list_known(Alarm::between(today.checked_sub(DAYS_READ.days())?, today)).await?;
     known.retain(|alarm| now <= alarm.found_at + LOOKED_BACK);
     Ok(due_alarm(&dead, &known, admins, now))
 }

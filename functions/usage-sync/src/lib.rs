@@ -83,6 +83,7 @@
 //! sync's state, `listed_at` is the beginning of the last whole run, up to which readings are known, and `completed_at` that of the last
 //! complete one.
 
+mod balance;
 mod compare;
 mod conclude;
 mod foreign;
@@ -136,7 +137,10 @@ impl Function for App {
         match Event::of(event.payload)? {
             Event::Scheduled => night::invoked(self, BegunBy::Night, holder, deadline).await,
             Event::Empty => night::invoked(self, BegunBy::Person, holder, deadline).await,
-            Event::Task(Task::Resume) => night::invoked(self, BegunBy::Quarter, holder, deadline).await,
+            Event::Task(Task::Resume) => {
+                balance::look(self, deadline).await?;
+                night::invoked(self, BegunBy::Quarter, holder, deadline).await
+            }
             Event::Task(Task::Rotate) => self.rotate(deadline).await,
             _ => bail!("this is no event for the function usage-sync"),
         }

@@ -17,6 +17,9 @@ pub const DAYS_TO_BUY: u32 = 30;
 const UNIT: Usd = Usd::from_dollars(100);
 /// The least number of days by which a day for buying that comes nearer is told again.
 const NEARER_TOLD: i32 = 7;
+const SECONDS_OF_A_DAY: i64 = 24 * 60 * 60;
+/// The least seconds of which a pace is made.
+const SHORTEST_PACE: i64 = 60 * 60;
 /// How far ahead is reckoned at most, since a cost centre may be open for ten years.
 const MOST_AHEAD: u32 = 365;
 
@@ -29,6 +32,10 @@ pub struct CreditFacts {
     pub ours: Days,
     pub foreign: Days,
     pub listed_at: Option<Moment>,
+    /// What is left of the balance, and when that was read.
+    pub balance: Option<(Usd, Moment)>,
+    /// What a day uses at the pace since the last sync, as far as keys can go on like that.
+    pub a_day: Usd,
     /// The end of the last programme that is not over.
     pub ends_at: Option<Moment>,
 }
@@ -55,6 +62,17 @@ pub struct Purchase {
 }
 
 impl CreditFacts {
+    /// Takes in what the account spent since the last sync, so long ago. It is taken for a part of what is to come, as far as that goes: the
+    /// next sync knows whose it was. What goes beyond it certainly was used by keys that nothing here bounds.
+    #[must_use]
+    pub fn with_spent_since(mut self, spent: Usd, ago: SignedDuration) -> CreditFacts {
+        let a_day = parts_of(spent, SECONDS_OF_A_DAY, ago.as_secs().max(SHORTEST_PACE));
+        let is_ours = spent <= self.to_come;
+        self.to_come = (self.to_come - spent).or_zero();
+        self.a_day = if is_ours { a_day.min(self.to_come) } else { a_day };
+        self
+    }
+
     pub fn purchase(&self, balance: Usd) -> Purchase {
         let looked = self.listed_at.map(utc_date);
         let completed = looked.and_then(|looked| Some((before(looked, PACE_DAYS)?, looked.yesterday().ok()?)));
@@ -91,6 +109,11 @@ impl CreditFacts {
     /// The need of the account. Keys made here use no more than is promised to them, whatever their pace;
     /// foreign keys live on the same balance.
     pub fn need(&self) -> BalanceNeed {
+        let need = self.need_by_days();
+        if need.amount < self.a_day { BalanceNeed { amount: self.a_day, basis: Basis::Today } } else { need }
+    }
+
+    fn need_by_days(&self) -> BalanceNeed {
         let two_weeks = |days: &Days| {
             let pace = self.listed_at.and_then(|at| SpendingPace::of(days, Date::MIN, utc_date(at)));
             pace.map(|pace| pace.in_days(DAYS_AHEAD))
@@ -170,6 +193,8 @@ pub enum Basis {
     TwoWeeks,
     /// All that is promised and not spent yet, since no pace is known.
     Promised,
+    /// A day at the pace since the last sync, which is faster than the last weeks.
+    Today,
 }
 
 /// What the admins were last told of the balance, until it is over.
@@ -406,6 +431,8 @@ mod tests {
             ours: ours.clone(),
             foreign: foreign.clone(),
             listed_at: Some(utc_midnight(MONDAY) + 20.minutes()),
+            balance: None,
+            a_day: Usd::ZERO,
             ends_at: Some(utc_midnight(MONDAY) + (24 * days_left).hours()),
         }
     }

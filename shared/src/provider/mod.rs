@@ -40,7 +40,7 @@ use management_key::KnownTo;
 use wire::calls::{Again, Call};
 pub use wire::error::ProviderError;
 pub use wire::json::ListedReset;
-use wire::send::{Pace, Rate};
+use wire::send::{Latency, Pace, Rate};
 
 /// The account at the provider. Clones share connections and the management key.
 #[derive(Clone)]
@@ -48,6 +48,7 @@ pub struct Provider {
     http: Arc<Http>,
     keys: ManagementKeys,
     pace: Arc<Pace>,
+    latency: Arc<Latency>,
     rate: Option<Arc<Rate>>,
     account: KnownTo,
 }
@@ -78,7 +79,7 @@ impl Provider {
 
     fn of(http: Http, keys: ManagementKeys, clock: &Clock) -> Provider {
         let pace = Arc::new(Pace::by(clock));
-        Provider { http: Arc::new(http), keys, pace, rate: None, account: KnownTo::default() }
+        Provider { http: Arc::new(http), keys, pace, latency: Arc::default(), rate: None, account: KnownTo::default() }
     }
 
     /// For how long the provider is to be left alone, since it asked for that.

@@ -2,14 +2,16 @@
 //! and what the admins were told of the balance. Their texts belong to the mail function.
 
 use crate::domain::credit::{BalanceNotice, CreditFacts};
+use crate::domain::grant::{LONGEST_BACKOFF, Urgency};
 use crate::domain::ledger::mailed::MailedStatement;
 use crate::domain::mail::digest::{AccountDigest, Digest};
 use crate::domain::usage::crossing::{Crossing, Scope};
 use crate::domain::values::id::ulid_for;
-use crate::store::keys::ItemKey;
+use crate::store::items::Queue;
+use crate::store::keys::{self, ItemKey};
 use crate::store::mail::outbox::BETWEEN_RESENT;
 use crate::store::prelude::*;
-use crate::store::{Account, RateCount};
+use crate::store::{Account, AccountDay, BalanceReading, RateCount};
 
 /// How many mails fit into one transaction beside the item itself and the one that files them.
 pub(crate) const MAILS_AT_ONCE: usize = 90;
@@ -134,19 +136,51 @@ impl Table {
         self.write_alone(self.single().set(look)?, deadline).await.map(drop)
     }
 
-    /// What is known of the account's credit, given what is reserved for all programmes and not spent yet.
+    /// The grants with a key that is to be off, of which the provider has not confirmed that: of each queue so many, longest due first.
+    pub async fn unconfirmed_ends(&self, now: Moment, most: i32) -> Result<Vec<Grant>, StoreError> {
+        let due = |queue| self.due(Queue::Settle(queue), now + LONGEST_BACKOFF, most);
+        let (leaks, disables) = tokio::try_join!(due(Urgency::Leak), due(Urgency::Disable))?;
+        let mut grants = Vec::new();
+        for (programme, grant) in leaks.iter().chain(&disables).filter_map(keys::grant_of) {
+            grants.extend(self.get(Grant::key_of(&programme, &grant)).await?);
+        }
+        Ok(grants)
+    }
+
+    /// What is known of the account's credit, given what is reserved for all programmes and was not spent by the last sync.
     pub async fn credit_facts(
         &self,
         programmes: &[Programme],
         to_come: Usd,
         now: Moment,
     ) -> Result<CreditFacts, StoreError> {
-        let (account, sync) = tokio::try_join!(self.get(Account::key_of()), self.sync_state())?;
+        let (account, sync, day, reading) = tokio::try_join!(
+            self.get(Account::key_of()),
+            self.sync_state(),
+            self.newest(AccountDay::all(), 1),
+            self.get(BalanceReading::key_of())
+        )?;
+        let day = day.first().map(|day| (day.as_of, day.bought, day.spent));
+        let reading = reading.map(|reading| (reading.as_of, reading.bought, reading.spent));
+        let newest = [day, reading].into_iter().flatten().max_by_key(|(as_of, ..)| *as_of);
+        let balance = newest.map(|(as_of, bought, spent)| (bought - spent, as_of));
         let spent = account.map(|account| (account.ours.credits, account.foreign.credits));
         let (ours, foreign) = spent.unwrap_or_default();
         let going_on = programmes.iter().filter(|programme| !programme.is_over(now));
         let ends_at = going_on.map(|programme| programme.settings.term.ends_at()).max();
-        Ok(CreditFacts { to_come, ours, foreign, listed_at: sync.listed_at, ends_at })
+        let facts =
+            CreditFacts { to_come, ours, foreign, listed_at: sync.listed_at, balance, a_day: Usd::ZERO, ends_at };
+        Ok(match newest.zip(day) {
+            Some(((at, _, spent), (then, _, by_then))) if then < at => {
+                facts.with_spent_since((spent - by_then).or_zero(), at.duration_since(then))
+            }
+            _ => facts,
+        })
+    }
+
+    /// Records what is left of the balance. The last writer wins, since a reading is moments older at most.
+    pub async fn note_balance_reading(&self, reading: &BalanceReading, deadline: Deadline) -> Result<(), StoreError> {
+        self.write_alone(self.single().set(reading)?, deadline).await.map(drop)
     }
 
     /// Records what the admins are told, on condition of its version. Returns `false` when another writer was

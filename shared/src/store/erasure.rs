@@ -19,8 +19,8 @@ use crate::store::{
 
 /// How many mails of a grant are changed in one transaction, with up to as many addresses.
 const ROWS_AT_ONCE: usize = 12;
-/// How long the backups of the table keep what was erased.
-const IN_BACKUPS: SignedDuration = SignedDuration::from_hours(35 * 24);
+/// For so many days the backups of the table keep what was erased.
+pub const BACKUP_DAYS: u16 = 35;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Erasure {
@@ -111,7 +111,7 @@ impl Erasure {
 
     /// The day on which the last backup that has it is gone.
     pub fn in_backups_until(&self) -> Option<Date> {
-        self.done_at.map(|at| utc_date(at + IN_BACKUPS))
+        self.done_at.map(|at| utc_date(at + SignedDuration::from_hours(24 * i64::from(BACKUP_DAYS))))
     }
 
     fn next(&self) -> Erasure {

@@ -17,7 +17,7 @@ mod tests;
 
 pub use admins::{AddedAdmins, MOST_ADMINS};
 pub use alerts::{BETWEEN_TESTS, Broadcast, CapScan, CapScanPosition};
-pub use erasure::Erasure;
+pub use erasure::{BACKUP_DAYS, Erasure};
 pub use grants::act::{ActOutcome, Decision};
 pub use grants::list::GrantLine;
 pub use grants::view::{ByHand, DoneByHand, Enrolment, INVITED_AT_ONCE, NewPerson, ProgrammeShard};
@@ -35,8 +35,8 @@ pub use programmes::previews::{ImportPart, Kept, PREVIEW_LASTS, RosterChanges, R
 pub use programmes::programme::{BudgetSums, CopiedProgramme, Edit, EditOutcome, NewProgramme, Undecided};
 pub use programmes::rules::{RulesSource, TierOutcome};
 pub use sync::books::{
-    Account, AccountDay, BegunBy, ForeignKey, ForeignModels, GroupTotals, KeptTotals, ModelDay, ModelRows, Overview,
-    PeopleCounts, ProgrammeUse, Run, Totals,
+    Account, AccountDay, BalanceReading, BegunBy, ForeignKey, ForeignModels, GroupTotals, KeptTotals, ModelDay,
+    ModelRows, Overview, PeopleCounts, ProgrammeUse, Run, Totals,
 };
 pub use sync::state::{
     HeldAct, HeldBack, HeldKey, MOST_NAMED, OwnJudgement, Release, StubbornDisable, SyncState, UnknownKey,

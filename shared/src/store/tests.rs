@@ -37,7 +37,7 @@ kinds! {
     Meta Lease Programme Roles Budget Guardrail Tier Grant Reading Entry Enrolment OutboxRow FiledMail DoneByHand
     SentAs MailDay RosterMails BulkStop MailServer MailRefusal Undeliverable SignIn Link Session LoginRequest RateCount HourlyUses
     StaffPerson KnownAddress KeyOwner AssignedUse KeptTotals GroupTotals Crossing CapScan Run SyncState Account
-    AccountDay AccountCut CutKeys MailedStatement ForeignAct ForeignKey OwnJudgement Alarm
+    AccountDay BalanceReading AccountCut CutKeys MailedStatement ForeignAct ForeignKey OwnJudgement Alarm
     AddedAdmins ModelDay ModelRows BalanceNotice Digest AccountDigest Import Job RosterPreview ImportPart RosterToken Erasure
     Request MoreListing
 }

@@ -37,6 +37,10 @@ struct Refusal {
     fault: Option<anyhow::Error>,
 }
 
+/// Marks the answer to a fault of ours, which is no refusal.
+#[derive(Clone, Copy)]
+pub(super) struct IsFault;
+
 /// The sentence of a refusal, for the layer that makes its page.
 #[derive(Clone)]
 pub(super) struct Sentence(pub(super) Cow<'static, str>);
@@ -145,6 +149,7 @@ impl IntoResponse for AppError {
     /// The handler's own page, or a bare status to which `site` adds the page. It is logged here, once.
     fn into_response(self) -> Response {
         let Refusal { status, sentence, retry_after, reason, page, alarm, fault } = *self.0;
+        let is_fault = fault.is_some();
         if let Some(error) = fault {
             tracing::error!(error = format!("{error:#}"), "a page could not be made");
         } else if let Some(reason) = reason {
@@ -157,6 +162,9 @@ impl IntoResponse for AppError {
         }
         if let Some(sentence) = sentence {
             response.extensions_mut().insert(Sentence(sentence));
+        }
+        if is_fault {
+            response.extensions_mut().insert(IsFault);
         }
         if let Some(alarm) = alarm {
             response.extensions_mut().insert(alarm);

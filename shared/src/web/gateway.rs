@@ -99,13 +99,20 @@ fn without_a_request(event: &Value) -> Value {
 mod tests {
     use axum::routing::get;
     use lambda_http::Context;
+    use tracing::Instrument;
 
     use super::*;
     use crate::clock::Clock;
     use crate::config;
+    use crate::log::Written;
+    use crate::web::AppError;
 
     fn a_site() -> Site {
-        Site::new(&config::of_variables("http://127.0.0.1:1", &[]).unwrap(), Clock::system())
+        site_of(&[])
+    }
+
+    fn site_of(variables: &[(&str, &str)]) -> Site {
+        Site::new(&config::of_variables("http://127.0.0.1:1", variables).unwrap(), Clock::system())
     }
 
     fn event(path: &str, headers: &Value) -> LambdaEvent<Value> {
@@ -125,6 +132,45 @@ mod tests {
         assert_eq!(answer["statusCode"], 500);
         assert!(body.contains("/bursar.css") && !body.contains("nobody may read"), "{body}");
         assert_eq!(pages.answer(event("/", &json!({}))).await.unwrap()["statusCode"], 204);
+    }
+
+    #[tokio::test]
+    async fn a_page_is_shown_only_to_what_comes_through_the_front() {
+        let routes = Router::new().route("/", get(|| ready(StatusCode::NO_CONTENT)));
+        let pages = Pages::of(routes, &site_of(&[("BURSAR_FRONT_SECRET", "0123456789abcdefghij")]));
+        for (headers, status) in [
+            (json!({}), 403),
+            (json!({"x-bursar-front": "0123456789abcdefghi"}), 403),
+            (json!({"x-bursar-front": "0123456789abcdefghij"}), 204),
+        ] {
+            assert_eq!(pages.answer(event("/", &headers)).await.unwrap()["statusCode"], status, "{headers}");
+        }
+    }
+
+    /// The numbers that the alarms of the template are made of.
+    #[tokio::test]
+    async fn each_answer_leaves_a_line_and_an_error_names_the_request() {
+        let (written, _guard) = Written::begin();
+        let fault: fn() -> std::future::Ready<Result<(), AppError>> = || ready(Err(anyhow::anyhow!("broken").into()));
+        let later: fn() -> std::future::Ready<Result<(), AppError>> = || ready(Err(AppError::later("Come back.")));
+        let routes = Router::new().route("/{of}/fault", get(fault)).route("/later", get(later));
+        let pages = Pages::of(routes.route("/code", get(later)), &a_site());
+        for (path, named) in [("/ada/fault", true), ("/later", true), ("/code", false)] {
+            let mut event = event(path, &json!({}));
+            event.context.request_id = "5b0c".to_owned();
+            let span = tracing::info_span!("invocation", request = "5b0c", route = tracing::field::Empty);
+            let answer = pages.answer(event).instrument(span).await.unwrap();
+            assert_eq!(answer["body"].as_str().unwrap().contains("5b0c"), named, "{path}");
+        }
+        let answered = written.lines().filter(|line| line["message"] == "answered");
+        let told =
+            answered.map(|line| json!([line["span"]["route"], line["span"]["request"], line["status"], line["fault"]]));
+        let wanted = json!([
+            ["GET /{of}/fault", "5b0c", 503, true],
+            ["GET /later", "5b0c", 503, false],
+            ["GET /code", "5b0c", 503, false],
+        ]);
+        assert_eq!(told.collect::<Value>(), wanted);
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,29 +2,49 @@
 //! for every refusal; and the guard against other sites' forms, since a request that changes something must come from our own pages, as
 //! far as the browser says.
 
+use std::time::Instant;
+
 use askama::Template;
 use axum::Router;
 use axum::body::to_bytes;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, ORIGIN,
     REFERRER_POLICY, SET_COOKIE, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{Method, StatusCode};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 
+use lambda_http::RequestExt;
+use tracing::Span;
+
+use super::error::IsFault;
 use super::session::Cookies;
 use super::{AppError, Site, page};
-use crate::config::Origin;
+use crate::config::{FrontSecret, Origin};
 
 /// Adds to these routes what every page of ours has.
 pub(super) fn dressed(routes: Router, site: &Site) -> Router {
     routes
-        .layer(from_fn_with_state(site.origin.clone(), guard))
+        .layer(from_fn_with_state(site.clone(), guard))
         .layer(from_fn_with_state(site.clone(), page::with_page))
         .layer(from_fn_with_state(site.cookies, with_notice))
         .layer(from_fn_with_state(site.origin.is_secure(), with_headers))
+        .layer(from_fn(with_line))
+}
+
+/// Leaves a line of each answer in the log. The template counts the refusals among them, and what is only to be asked later: what the
+/// API counts beyond these never came here, or failed.
+async fn with_line(request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
+    Span::current().record("route", format!("{} {route}", request.method()));
+    let response = next.run(request).await;
+    let (status, fault) = (response.status().as_u16(), response.extensions().get::<IsFault>().is_some());
+    let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(status, ms, fault, "answered");
+    response
 }
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; form-action 'self'; frame-ancestors 'none'; \
@@ -64,17 +84,36 @@ struct NoticeLine {
     sentence: String,
 }
 
+const FRONT: HeaderName = HeaderName::from_static("x-bursar-front");
+
 /// Where the frame of every page begins what is its own, before anything that a person wrote.
 const CONTENT: &str = "<main id=\"main\">\n";
 
-/// Puts the sentence that a form left behind above the next page, once, and says in the title of a form that was refused that it was.
+/// Where it ends.
+const END_OF_CONTENT: &str = "</main>";
+
+#[derive(Template)]
+#[template(
+    source = r#"<p class="small">If you ask for help, give this reference: <code data-testid="reference">{{ reference }}</code></p>"#,
+    ext = "html"
+)]
+struct ReferenceLine {
+    reference: String,
+}
+
+/// Puts the sentence that a form left behind above the next page, once. A page that says that something was not done says so in its title,
+/// and how the log calls this request; a link or code that is not good has one page for everybody, without that.
 async fn with_notice(State(cookies): State<Cookies>, request: Request, next: Next) -> Response {
     let notice = if request.method() == Method::GET { cookies.notice(request.headers()) } else { None };
+    let is_alike = request.uri().path() == "/code" || request.uri().path().starts_with("/c/");
+    let reference = request.lambda_context_ref().map(|context| context.request_id.clone()).filter(|_| !is_alike);
     let response = next.run(request).await;
     let is_page = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
     let is_refused = matches!(response.status(), StatusCode::UNPROCESSABLE_ENTITY | StatusCode::CONFLICT);
     let notice = notice.filter(|_| response.status().is_success());
-    if !is_page || (notice.is_none() && !is_refused) {
+    let is_error = response.status().is_client_error() || response.status().is_server_error();
+    let reference = reference.filter(|_| is_error);
+    if !is_page || (notice.is_none() && !is_refused && reference.is_none()) {
         return response;
     }
     let (mut parts, body) = response.into_parts();
@@ -84,18 +123,27 @@ async fn with_notice(State(cookies): State<Cookies>, request: Request, next: Nex
         let line = NoticeLine { sentence: notice.in_words() }.render().unwrap_or_default();
         page = page.replacen(CONTENT, &format!("{CONTENT}{line}\n"), 1);
         parts.headers.append(SET_COOKIE, cookies.end_notice());
-    } else {
+    } else if is_refused {
         page = page.replacen("<title>", "<title>Error: ", 1);
+    }
+    if let Some(reference) = reference {
+        let line = ReferenceLine { reference }.render().unwrap_or_default();
+        page = page.replacen(END_OF_CONTENT, &format!("{line}\n{END_OF_CONTENT}"), 1);
     }
     parts.headers.remove(CONTENT_LENGTH);
     Response::from_parts(parts, page.into())
 }
 
-/// Refuses requests from other sites before a route sees them.
-async fn guard(State(origin): State<Origin>, request: Request, next: Next) -> Result<Response, AppError> {
+/// Refuses requests that went past what is in front of the pages, and forms from other sites, before a route sees them.
+async fn guard(State(site): State<Site>, request: Request, next: Next) -> Result<Response, AppError> {
+    let is_through = |front: &FrontSecret| request.headers().get(FRONT).is_some_and(|given| front.is(given.as_bytes()));
+    if !site.front.as_ref().is_none_or(is_through) {
+        let sentence = format!("Pages are not shown at this address. Open {}.", site.origin.as_str());
+        return Err(AppError::refused(StatusCode::FORBIDDEN, sentence).because("front"));
+    }
     // What is put has a token of its own, which no page of another site knows.
     let is_safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT);
-    if is_safe || is_ours(request.headers(), &origin) {
+    if is_safe || is_ours(request.headers(), &site.origin) {
         return Ok(next.run(request).await);
     }
     let sentence = "This form was sent from another site. Open the page here and try again.";

@@ -19,12 +19,13 @@ use crate::domain::mail::alarm::Cause;
 const STYLESHEET: &str = include_str!("../../templates/bursar.css");
 const FORMS: &str = include_str!("../../templates/forms.js");
 
-/// The frame of every page: the institution, its contact and its privacy page.
+/// The frame of every page: the institution, its contact and its privacy page; and which version this is, on pages for people with a role.
 #[derive(Debug, Clone)]
 pub struct Frame {
     pub institution: String,
     pub support: Option<String>,
-    pub privacy_url: Option<String>,
+    pub privacy_url: String,
+    pub version: Option<String>,
 }
 
 /// A page with one sentence about a problem, and a link onwards.
@@ -44,7 +45,8 @@ impl Frame {
         Frame {
             institution: config.institution.clone(),
             support: config.support.clone(),
-            privacy_url: config.privacy_url.clone(),
+            privacy_url: config.privacy_page(),
+            version: None,
         }
     }
 
@@ -111,6 +113,7 @@ pub(super) async fn with_page(State(site): State<Site>, request: Request, next: 
         page.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     *page.status_mut() = status;
+    page.extensions_mut().extend(std::mem::take(response.extensions_mut()));
     if let Some(after) = response.headers_mut().remove(RETRY_AFTER) {
         page.headers_mut().insert(RETRY_AFTER, after);
     }

@@ -13,12 +13,13 @@ use lambda_runtime::Context;
 use super::page::Frame;
 use super::session::Cookies;
 use super::{Notice, Reply};
-use crate::config::{Config, Origin};
+use crate::config::{Config, FrontSecret, Origin};
 use crate::deadline::Waits;
 use crate::domain::mail::alarm::{Alarm, Cause};
 use crate::prelude::*;
 use crate::provider::{Provider, ProviderError};
 use crate::settle::Settler;
+use crate::version;
 
 /// The time left of an event below which no alarm is raised in it, since the answer still has to leave.
 const ENOUGH_TO_TELL: Duration = Duration::from_secs(10);
@@ -28,6 +29,7 @@ const ENOUGH_TO_TELL: Duration = Duration::from_secs(10);
 pub struct Site {
     pub frame: Arc<Frame>,
     pub origin: Origin,
+    pub front: Option<FrontSecret>,
     pub mail_from: Arc<str>,
     pub cookies: Cookies,
     pub table: Table,
@@ -48,6 +50,7 @@ impl Site {
         Site {
             frame: Arc::new(Frame::of(config)),
             origin: config.origin.clone(),
+            front: config.front_secret.clone(),
             mail_from: config.mail_from.as_written().into(),
             cookies: Cookies::of(&config.origin),
             provider: Provider::new(config, &clock),
@@ -57,6 +60,13 @@ impl Site {
             retention_days: config.retention_days,
             waits: config.waits,
         }
+    }
+
+    /// The same, whose pages say which version this is.
+    #[must_use]
+    pub fn showing_the_version(self) -> Site {
+        let frame = Frame { version: Some(version::in_words()), ..Frame::clone(&self.frame) };
+        Site { frame: Arc::new(frame), ..self }
     }
 
     /// The same, which calls the provider at most so often in a second.

@@ -22,10 +22,10 @@ use bursar_core::domain::usage::crossing::Crossing;
 use bursar_core::domain::usage::reading::Reading;
 use bursar_core::store::items::{self, AtErasure, Item, Kind};
 use bursar_core::store::{
-    Account, AccountDay, AddedAdmins, AssignedUse, BulkStop, CapScan, CutKeys, DoneByHand, Enrolment, Erasure,
-    FiledMail, ForeignKey, GroupTotals, HourlyUses, Import, ImportPart, Job, KeptTotals, KnownAddress, Lease, Link,
-    LoginRequest, MailRefusal, MailServer, Meta, ModelDay, ModelRows, OutboxRow, OwnJudgement, RateCount, RosterMails,
-    RosterPreview, RosterToken, Run, SentAs, StaffPerson, SyncState, Undeliverable, Work,
+    Account, AccountDay, AddedAdmins, AssignedUse, BalanceReading, BulkStop, CapScan, CutKeys, DoneByHand, Enrolment,
+    Erasure, FiledMail, ForeignKey, GroupTotals, HourlyUses, Import, ImportPart, Job, KeptTotals, KnownAddress, Lease,
+    Link, LoginRequest, MailRefusal, MailServer, Meta, ModelDay, ModelRows, OutboxRow, OwnJudgement, RateCount,
+    RosterMails, RosterPreview, RosterToken, Run, SentAs, StaffPerson, SyncState, Undeliverable, Work,
 };
 
 use super::Step;
@@ -52,7 +52,7 @@ pub(super) fn items_are_whole(step: &Step<'_>, wrong: &mut Vec<String>) {
             SignIn LoginRequest Link Session RateCount HourlyUses OutboxRow FiledMail SentAs Undeliverable MailDay RosterMails
             MailServer BulkStop MailRefusal Crossing CapScan Alarm Digest AccountDigest MailedStatement BalanceNotice
             SyncState Run OwnJudgement ForeignKey KeyOwner KeptTotals GroupTotals
-            AssignedUse Account AccountDay AccountCut CutKeys ForeignAct ModelDay ModelRows RosterPreview ImportPart RosterToken
+            AssignedUse Account AccountDay BalanceReading AccountCut CutKeys ForeignAct ModelDay ModelRows RosterPreview ImportPart RosterToken
             Request MoreListing);
         match again {
             Ok(again) if again == *item => {}

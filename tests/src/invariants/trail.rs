@@ -115,7 +115,18 @@ pub(super) fn changes_have_their_entries(step: &Step<'_>, wrong: &mut Vec<String
 /// All of a grant that no mark changes.
 fn beyond_marks(grant: &Grant) -> impl PartialEq {
     let keys: Vec<_> = shown_keys(grant).into_iter().map(|(number, key)| (number, key.clone())).collect();
-    (Grant { keys: Vec::new(), version: 0, due_at: None, provider_agrees: true, backoff: None, ..grant.clone() }, keys)
+    (
+        Grant {
+            keys: Vec::new(),
+            version: 0,
+            due_at: None,
+            provider_agrees: true,
+            backoff: None,
+            ends_since: None,
+            ..grant.clone()
+        },
+        keys,
+    )
 }
 
 /// I16: each change of the account by a person in this step has its entry, and each entry its change. Several guardrails may be set in

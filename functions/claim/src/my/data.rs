@@ -78,7 +78,7 @@ fn each<T>(list: impl IntoIterator<Item = T>, one: impl Fn(T) -> Value) -> Vec<V
 
 async fn grant(site: &Site, view: &View) -> Result<Value, AppError> {
     let (grant, programme) = (&view.grant, &view.programme);
-    let history = site.table.list(Entry::of_grant(&programme.id, &grant.id)).await?;
+    let history = site.table.list_known(Entry::of_grant(&programme.id, &grant.id)).await?;
     let mails = site.table.mails_of(&programme.id, &grant.id).await?;
     let mut by_hand = Vec::new();
     for what in [ByHand::Refresh, ByHand::RosterMail] {

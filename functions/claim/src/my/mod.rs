@@ -6,6 +6,7 @@ pub(crate) mod example;
 pub(crate) mod rules;
 pub(crate) mod words;
 
+use bursar_core::log;
 use bursar_core::store::{Enrolment, KnownAddress};
 
 use crate::my::card::{Card, MoreForm};
@@ -65,6 +66,7 @@ pub(crate) async fn grant_in(site: &Site, visitor: &Visitor, programme: &str) ->
     let enrolments = enrolments_of(site, visitor).await?;
     let enrolment = enrolments.into_iter().find(|enrolment| enrolment.programme == programme);
     let enrolment = enrolment.ok_or_else(AppError::no_right)?;
+    log::name_grant(&enrolment.grant);
     site.table.view(&enrolment.programme, &enrolment.grant).await?.ok_or_else(AppError::not_found)
 }
 

@@ -7,6 +7,7 @@ use bursar_core::domain::usage::days::Accuracy;
 use bursar_core::domain::usage::models::ModelUse;
 use bursar_core::domain::values::window::Reset;
 use bursar_core::store::{Account, BudgetSums, Erasure, HeldAct, HeldBack, Run, Table, UnknownKey};
+use jiff::ToSpan;
 
 use super::admins::{self, TypedAdmin};
 use super::foreign_act::{self, TypedChange, change_form};
@@ -23,7 +24,9 @@ use crate::spending::spans::{self, SpanLink};
 
 const DAYS: i32 = 60;
 const RUNS: i32 = 14;
-const ALARMS: i32 = 20;
+const ALARMS: usize = 20;
+/// The days whose alarms are looked through.
+const ALARM_DAYS: i32 = 30;
 const ERASURES: i32 = 10;
 /// The spans of an account, which has neither window nor term.
 const SPANS: [Span; 4] = [Span::Day, Span::Week, Span::Month, Span::All];
@@ -95,16 +98,18 @@ pub(crate) async fn page(
 /// The page, with the texts of a form that was refused.
 pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut refused: Refused) -> Answer {
     let (now, table) = (site.clock.now(), &site.table);
+    let first_day = utc_date(now).saturating_sub(ALARM_DAYS.days());
     let (state, account, days, foreign, runs, alarms, programmes, admins) = tokio::try_join!(
         table.sync_state(),
         table.get(Account::key_of()),
         table.newest(AccountDay::all(), DAYS + 1),
         table.foreign_keys(),
         table.newest(Run::all(), RUNS),
-        table.newest(Alarm::all(), ALARMS),
+        table.list_known(Alarm::between(first_day, utc_date(now))),
         table.list(Programme::all()),
         table.admins(),
     )?;
+    let alarms: Vec<Alarm> = alarms.into_iter().rev().take(ALARMS).collect();
     let promised = table.budget_sums(&programmes).await?;
     let mail = MailSection::of(site, &programmes, &admins).await?;
     let released_by = match state.held_back.as_ref().and_then(|held| held.release.as_ref()) {
@@ -112,9 +117,9 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut 
         None => None,
     };
     let syncs: Vec<SyncRun> = runs.into_iter().map(SyncRun::of).collect();
-    let balance = balance(days.first(), &syncs);
-    let balance_now = balance.map(|(balance, _)| balance);
     let credit = table.credit_facts(&programmes, promised.to_come, now).await?;
+    let balance = balance(credit.balance, &syncs);
+    let balance_now = balance.map(|(balance, _)| balance);
     let purchase = balance_now.map(|balance| credit.purchase(balance));
     let known = warnings::AccountFacts {
         purchase: purchase.as_ref(),
@@ -183,12 +188,10 @@ async fn running_jobs(site: &Site, programmes: &[Programme]) -> Result<Vec<JobLi
     Ok(lines)
 }
 
-/// The balance, and when the provider reported it: from the newest run that read it, or from the newest
-/// day's sums.
-fn balance(newest: Option<&AccountDay>, syncs: &[SyncRun]) -> Option<(Usd, Moment)> {
+/// The balance, and when the provider reported it: also from a run that read nothing but it.
+fn balance(known: Option<(Usd, Moment)>, syncs: &[SyncRun]) -> Option<(Usd, Moment)> {
     let of_run = syncs.iter().find_map(|sync| Some((sync.balance()?, sync.run.began_at)));
-    let of_day = newest.map(|day| (day.bought - day.spent, day.as_of));
-    of_run.into_iter().chain(of_day).max_by_key(|(_, at)| *at)
+    of_run.into_iter().chain(known).max_by_key(|(_, at)| *at)
 }
 
 /// What all keys spent, those of grants, and foreign ones.

@@ -44,6 +44,7 @@ pub(super) fn of(known: &AccountFacts<'_>, now: Moment) -> Vec<String> {
             let of = match known.need.basis {
                 Basis::TwoWeeks => "what two weeks use at the present pace",
                 Basis::Promised => "what keys may still spend",
+                Basis::Today => "what a day uses at the pace since the last check",
             };
             format!("The balance is {} below {of}. Buy credit, or keys stop before their caps.", short.to_cents_up())
         }),

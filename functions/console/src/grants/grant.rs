@@ -2,6 +2,7 @@
 
 use bursar_core::domain::audit::Entry;
 use bursar_core::domain::grant::{ChangeRefused, KeyAbsence, ShownState, Spending, View};
+use bursar_core::log;
 
 use super::acts::ActForms;
 use super::list;
@@ -83,6 +84,7 @@ pub(crate) async fn page(
 /// The grant of this id, if the programme has it.
 pub(crate) async fn view(site: &Site, access: &ProgrammeAccess, grant: &str) -> Result<View, AppError> {
     let grant = grant.parse().map_err(|_| AppError::not_found())?;
+    log::name_grant(&grant);
     site.table.view(&access.programme.id, &grant).await?.ok_or_else(AppError::not_found)
 }
 
@@ -91,7 +93,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
     let now = site.clock.now();
     let zone = programme.settings.term.zone();
     let (entries, sync, mark, mails, day) = tokio::try_join!(
-        site.table.list(Entry::of_grant(&programme.id, &grant.id)),
+        site.table.list_known(Entry::of_grant(&programme.id, &grant.id)),
         site.table.sync_state(),
         site.table.undeliverable(grant.person.address.matched(), now),
         site.table.mails_of(&programme.id, &grant.id),

@@ -167,6 +167,32 @@ impl AlarmText {
                        console: it tries each minute, and says what fails."
                     .to_owned(),
             },
+            Cause::OffUnconfirmed { grants, since, .. } => AlarmText {
+                subject: format!(
+                    "OpenRouter has not switched off the keys of {}",
+                    counted(u64::from(*grants), "student", "students")
+                ),
+                facts: vec![("The first should be off since", utc(*since))],
+                next: "Until OpenRouter confirms it, whoever has such a key may go on spending, up to its limit. Bursar tries again by \
+                       itself. The student's page says what is not confirmed, and the log of the function console why. If it cannot wait, \
+                       switch the key off at OpenRouter by hand: it bears the id that is in the address of that page."
+                    .to_owned(),
+            },
+            Cause::BalanceUnread { since } => AlarmText {
+                subject: "Nobody knows what is left of the balance".to_owned(),
+                facts: vec![("Not read since", utc(*since))],
+                next: "Bursar asks OpenRouter for it each quarter of an hour, so that you hear in time when it runs out, and gets no \
+                       answer. Check the log of the function usage-sync: what does OpenRouter say?"
+                    .to_owned(),
+            },
+            Cause::SiteDown { why } => AlarmText {
+                subject: "The pages cannot be reached".to_owned(),
+                facts: vec![("Why", why.clone())],
+                next: "Bursar asked for its own first page, twice, as a browser would. Keys go on working, but nobody can sign in, claim, \
+                       or report a key as leaked. Check the name in DNS, its certificate, and what stands in front of the pages; then the \
+                       log of the function claim."
+                    .to_owned(),
+            },
         }
     }
 }
@@ -270,6 +296,7 @@ fn balance(need: BalanceNeed, purchase: &Purchase, found_on: Date) -> AlarmText 
     let (than, needed) = match need.basis {
         Basis::TwoWeeks => ("short of what two weeks use", "Used in two weeks at the recent pace"),
         Basis::Promised => ("below what keys may still spend", "What keys may still spend"),
+        Basis::Today => ("short of what a day uses", "Used in a day at the pace since the last check"),
     };
     let amount = purchase.amount.to_dollars_up();
     let subject = match (&short, purchase.buy_by) {

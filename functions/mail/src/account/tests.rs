@@ -50,6 +50,14 @@ async fn alarms() {
         refused(None, None),
         Cause::Stuck { programme: programme().id, since: now() - 1.hour() },
         Cause::ErasureStuck { since: now() - 6.hours() },
+        Cause::OffUnconfirmed {
+            grants: 2,
+            since: now() - 2.hours(),
+            programme: programme().id,
+            grant: "0123456789abcdef".parse().unwrap(),
+        },
+        Cause::BalanceUnread { since: now() - 3.hours() },
+        Cause::SiteDown { why: "no answer within ten seconds".to_owned() },
         Cause::BulkStopped { mail_day },
     ] {
         mails.push(mailed(cause).await);
@@ -116,6 +124,24 @@ async fn alarms() {
     Nothing was erased since: 20 Nov 2026, 04:00 UTC
     Found: 20 Nov 2026, 10:00 UTC
     It waits until the person's keys are off and checked at OpenRouter for the last time, and until a roster that is being applied is done. If OpenRouter is out of reach, it goes on by itself. Otherwise check the log of the function console: it tries each minute, and says what fails.
+    Open the account: https://bursar.example.edu/console/account
+
+    OpenRouter has not switched off the keys of 2 students
+    The first should be off since: 20 Nov 2026, 08:00 UTC
+    Found: 20 Nov 2026, 10:00 UTC
+    Until OpenRouter confirms it, whoever has such a key may go on spending, up to its limit. Bursar tries again by itself. The student's page says what is not confirmed, and the log of the function console why. If it cannot wait, switch the key off at OpenRouter by hand: it bears the id that is in the address of that page.
+    Open the student's page: https://bursar.example.edu/console/programmes/cs-pilot/grants/0123456789abcdef
+
+    Nobody knows what is left of the balance
+    Not read since: 20 Nov 2026, 07:00 UTC
+    Found: 20 Nov 2026, 10:00 UTC
+    Bursar asks OpenRouter for it each quarter of an hour, so that you hear in time when it runs out, and gets no answer. Check the log of the function usage-sync: what does OpenRouter say?
+    Open the account: https://bursar.example.edu/console/account
+
+    The pages cannot be reached
+    Why: no answer within ten seconds
+    Found: 20 Nov 2026, 10:00 UTC
+    Bursar asked for its own first page, twice, as a browser would. Keys go on working, but nobody can sign in, claim, or report a key as leaked. Check the name in DNS, its certificate, and what stands in front of the pages; then the log of the function claim.
     Open the account: https://bursar.example.edu/console/account
 
     So much mail came back that invitations are stopped

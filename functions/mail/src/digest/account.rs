@@ -69,6 +69,7 @@ fn what_is_wrong(digest: &AccountDigest, admins: usize) -> Vec<String> {
         Basis::TwoWeeks => format!(
             "The balance is {short} short of what two weeks use at the recent pace. Buy credit, or check that it is still bought automatically."
         ),
+        Basis::Today => format!("The balance is {short} short of what a day uses at the pace since the last check. Buy credit."),
         Basis::Promised => format!("The balance is {short} below what keys may still spend. Buy credit, or lower budgets and caps."),
     });
     let held_back = (digest.held_back > 0).then(|| {

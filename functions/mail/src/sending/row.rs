@@ -28,6 +28,9 @@ const SHORTEST_WAIT: SignedDuration = SignedDuration::from_mins(1);
 /// The longest pause after a failure that is not the mail's own.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(15);
 
+/// How long a mail waits that only another version can read.
+const UNREADABLE_FOR: SignedDuration = SignedDuration::from_hours(48);
+
 /// The outcome of trying to send a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RowOutcome {
@@ -54,7 +57,7 @@ impl App {
             Ok(Some(row)) => row,
             Ok(None) => return Ok(RowOutcome::NotOurs),
             Err(error @ StoreError::Corrupt { .. }) => {
-                tracing::error!(%row, %error, "a mail cannot be read and is given up");
+                tracing::error!(%row, %error, "a mail cannot be read");
                 return self.unreadable(row, now, deadline).await;
             }
             Err(error) => return Err(error),
@@ -184,8 +187,14 @@ impl App {
         Ok(RowOutcome::Failed)
     }
 
-    /// Makes an unreadable row a dead letter, so that an admin sees it and it blocks no other row.
+    /// Lets an unreadable row wait for the version that wrote it, since functions are deployed one after the other and a version may be
+    /// taken back. In the end it is a dead letter, so that an admin sees it.
     async fn unreadable(&self, row: Ulid, now: Moment, deadline: Deadline) -> Result<RowOutcome, StoreError> {
+        let written_at = i64::try_from(row.timestamp_ms()).ok().and_then(|at| Moment::from_millisecond(at).ok());
+        if written_at.is_some_and(|written_at| now < written_at + UNREADABLE_FOR) {
+            self.table.put_off_unreadable(row, now, deadline).await?;
+            return Ok(RowOutcome::NotOurs);
+        }
         self.tell_admins(None, CORRUPT, row, now, deadline).await?;
         self.table.give_up_unreadable(row, now, deadline).await?;
         Ok(RowOutcome::Failed)

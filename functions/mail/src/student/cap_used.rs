@@ -52,7 +52,7 @@ impl App {
             return Ok(ComposedRow::Unsendable("NoSuchCrossing"));
         };
         if crossing.spent > crossing.limit {
-            let entries = self.table.list(Entry::of_grant(programme, grant)).await?;
+            let entries = self.table.list_known(Entry::of_grant(programme, grant)).await?;
             if was_used_before(&entries, &view, &crossing) {
                 return Ok(ComposedRow::Nothing("the mail about the lower cap said that it is used up"));
             }

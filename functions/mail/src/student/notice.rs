@@ -27,7 +27,7 @@ impl App {
             Notice::KeyLeaked => Some(words.key_leaked(&view, written_at)),
             Notice::MoreDeclined => words.more_declined(&view),
             Notice::CapChanged => {
-                let entries = self.table.list(Entry::of_grant(programme, grant)).await?;
+                let entries = self.table.list_known(Entry::of_grant(programme, grant)).await?;
                 let is_later = |entry: &Entry| entry.what.act == Act::CapChanged && entry.at > written_at;
                 (!view.grant.is_over() && !entries.iter().any(is_later)).then(|| words.cap_changed(&view, now))
             }

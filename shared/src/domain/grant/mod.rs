@@ -26,7 +26,9 @@ pub use hold::{ChangeRefused, Hold, HoldKind, Holds, Pause};
 pub use lifecycle::{AnnouncedEnd, NoticeDelivery, Rule};
 pub use more::{MORE_REQUEST_LASTS, MoreListing, MoreRefused, MoreRequest};
 pub use reservation::{DROPPED_KEPT, EditEffect, Reservation};
-pub use settle::{Answered, Backoff, FinalReading, KeyCall, ListedLimit, NextGuardrail, SeenKey, Tell, Urgency};
+pub use settle::{
+    Answered, Backoff, FinalReading, KeyCall, LONGEST_BACKOFF, ListedLimit, NextGuardrail, SeenKey, Tell, Urgency,
+};
 pub use spending::{CapUse, Spending, wanted_limit};
 
 use crate::domain::held::Held;
@@ -84,6 +86,8 @@ pub struct Grant {
     pub due_at: Option<Moment>,
     /// Whether the provider holds by now what the keys are to hold: what is due then is a reading, or the turn of a window.
     pub provider_agrees: bool,
+    /// Since when a key is to be off of which the provider has not confirmed that.
+    pub ends_since: Option<Moment>,
     pub backoff: Option<Backoff>,
     pub version: u64,
 }
@@ -266,6 +270,7 @@ impl Grant {
             job: None,
             more: None,
             due_at: None,
+            ends_since: None,
             provider_agrees: true,
             backoff: None,
             version: 1,

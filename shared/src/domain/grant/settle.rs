@@ -60,6 +60,8 @@ pub enum FinalReading {
     Due(Moment),
 }
 
+pub const LONGEST_BACKOFF: SignedDuration = SignedDuration::from_hours(1);
+
 /// That the last calls failed, and until when no other is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backoff {
@@ -236,8 +238,9 @@ impl View {
     pub fn put_off(&self, now: Moment) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         let tries = self.grant.backoff.map_or(0, |backoff| backoff.tries).saturating_add(1);
-        let minutes = if self.grant.urgency() == Urgency::Leak { 1 } else { (1 << (tries - 1).min(6)).min(60) };
-        change.grant.backoff = Some(Backoff { tries, until: now + SignedDuration::from_mins(minutes) });
+        let minutes = if self.grant.urgency() == Urgency::Leak { 1 } else { 1 << (tries - 1).min(6) };
+        let wait = SignedDuration::from_mins(minutes).min(LONGEST_BACKOFF);
+        change.grant.backoff = Some(Backoff { tries, until: now + wait });
         Ok(change.marked(Mark::PutOff))
     }
 
@@ -321,6 +324,7 @@ impl<L> Change<L> {
     /// from now on is looked at in any case: settings may have been edited while it was made.
     pub(super) fn set_due(&mut self, view: &View, now: Moment) {
         let was = self.grant.due_at;
+        self.grant.ends_since = self.grant.ends_since.or(Some(now)).filter(|_| self.grant.may_have_key_to_end());
         let is_new = self.grant.live().is_some_and(|live| view.grant.key_with(&live.hash).is_none());
         let mut after = View { grant: self.grant.clone(), ..view.clone() };
         let calls = after.calls(now);

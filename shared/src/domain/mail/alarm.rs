@@ -75,6 +75,13 @@ pub enum Cause {
     Stuck { programme: ProgrammeId, since: Moment },
     /// An erasure that makes no progress.
     ErasureStuck { since: Moment },
+    /// Keys that are to be off, and of which the provider has not confirmed that for too long: the number of their grants, and the one that
+    /// waits longest.
+    OffUnconfirmed { grants: u32, since: Moment, programme: ProgrammeId, grant: GrantId },
+    /// The balance could not be read for too long.
+    BalanceUnread { since: Moment },
+    /// The public origin does not answer.
+    SiteDown { why: String },
 }
 
 impl Alarm {
@@ -121,6 +128,9 @@ impl Cause {
             }
             Cause::Stuck { programme, .. } => format!("stuck-{programme}"),
             Cause::ErasureStuck { .. } => "erasure-stuck".to_owned(),
+            Cause::OffUnconfirmed { .. } => "off-unconfirmed".to_owned(),
+            Cause::BalanceUnread { .. } => "balance-unread".to_owned(),
+            Cause::SiteDown { .. } => "site-down".to_owned(),
         }
     }
 }

@@ -1,10 +1,9 @@
 //! Tries, waits, the management key and what reaches the log.
 
-use std::io;
-
 use super::super::keys::KeyPatch;
 use super::*;
 use crate::config;
+use crate::log::Written;
 use crate::prelude::*;
 use crate::provider::wire::calls;
 
@@ -203,27 +202,9 @@ async fn a_single_refusal_says_nothing_of_a_management_key_that_works() {
     }
 }
 
-/// The log of a test.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn a_log_line_names_operation_status_and_request_and_no_secret_reaches_log_or_error() {
-    crate::log::share();
-    let log = Log::default();
-    let writer = log.clone();
-    let _guard = tracing::dispatcher::set_default(&crate::log::to(move || writer.clone()));
+    let (written, _guard) = Written::begin();
     let leaky = error_json(400, &format!("no key {MANAGEMENT_KEY} or {PLAINTEXT}"));
     let acts = [
         (201, created_json(), ("x-request-id", "req-7")),
@@ -246,12 +227,14 @@ async fn a_log_line_names_operation_status_and_request_and_no_secret_reaches_log
             Err(error) => told.push_str(&format!("{error} {error:?}")),
         }
     }
-    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let logged = written.text();
     for secret in [MANAGEMENT_KEY, PLAINTEXT, "bursar/d/p/g", "limit_reset"] {
         assert!(!told.contains(secret), "{secret} in {told}");
         assert!(!logged.contains(secret), "{secret} in {logged}");
     }
-    let lines: Vec<Value> = logged.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (lines, once_a_minute): (Vec<_>, Vec<_>) = written.lines().partition(|line| line.get("operation").is_some());
+    let [sums] = &once_a_minute[..] else { panic!("one line for this minute: {once_a_minute:?}") };
+    assert_eq!((&sums["calls"], &sums["failed"]), (&json!(1), &json!(0)));
     assert_eq!(lines.len(), count + 1, "a refusal is believed when the key itself is refused");
     assert_eq!((&lines[0]["operation"], &lines[0]["status"]), (&json!("create key"), &json!(201)));
     assert_eq!((&lines[0]["request_id"], &lines[4]["request_id"]), (&json!("req-7"), &json!("ray-9")));

@@ -28,8 +28,39 @@ const LONGEST_WAIT: Duration = Duration::from_secs(8);
 const SHORTEST_TRY: Duration = Duration::from_millis(500);
 /// The longest answer that is read; a page of a hundred keys has about a hundredth of it.
 const LARGEST_ANSWER: usize = 8 * 1024 * 1024;
+/// How often a line says what answers took.
+const EACH_MINUTE: Duration = Duration::from_secs(60);
 /// The number of requests that are under way at once.
 const AT_ONCE: usize = 4;
+
+/// What the provider's answers took since the last line about it, which is written once a minute.
+#[derive(Debug, Default)]
+pub(crate) struct Latency(Mutex<Tally>);
+
+#[derive(Debug, Default)]
+struct Tally {
+    since: Option<Instant>,
+    calls: u64,
+    failed: u64,
+    total_ms: u64,
+    slowest_ms: u64,
+}
+
+impl Latency {
+    fn note(&self, took_ms: u64, has_failed: bool) {
+        let mut tally = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tally.calls += 1;
+        tally.failed += u64::from(has_failed);
+        tally.total_ms += took_ms;
+        tally.slowest_ms = tally.slowest_ms.max(took_ms);
+        if tally.since.is_some_and(|since| since.elapsed() < EACH_MINUTE) {
+            return;
+        }
+        let Tally { calls, failed, total_ms, slowest_ms, .. } = *tally;
+        *tally = Tally { since: Some(Instant::now()), ..Tally::default() };
+        tracing::info!(calls, failed, mean_ms = total_ms / calls, slowest_ms, "the provider's answers");
+    }
+}
 
 impl Provider {
     /// Asks until there is an answer, the request is refused, or the time is up. `read` parses the text of a
@@ -151,6 +182,7 @@ impl Provider {
         }
         let operation = call.name;
         let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.latency.note(took_ms, outcome.is_err());
         match &outcome {
             Ok(_) if call.again == Again::Reads => {
                 tracing::debug!(operation, status, request_id, took_ms, "the provider answered");

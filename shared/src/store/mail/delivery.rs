@@ -22,6 +22,8 @@ pub struct Waiting {
 /// How long urgent mail may wait before somebody should find out why.
 const URGENT_WAITS_AT_MOST: SignedDuration = SignedDuration::from_mins(30);
 const WAITS_AT_MOST: SignedDuration = SignedDuration::from_hours(6);
+/// For so long a mail that cannot be read is left alone each time.
+const UNREADABLE_WAITS: SignedDuration = SignedDuration::from_hours(1);
 
 impl Waiting {
     pub fn is_too_long(&self, now: Moment) -> bool {
@@ -262,14 +264,22 @@ impl Table {
         Ok(SentAgain::NotAll(again))
     }
 
-    /// Makes a dead letter of a mail whose row cannot be read, so that it waits for a person and does not
-    /// block others.
+    /// Lets a mail wait whose row cannot be read, since a newer version may have written it; meanwhile it is in nobody's way.
+    pub async fn put_off_unreadable(&self, row: Ulid, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
+        self.move_unreadable(row, "SET due = :due", now + UNREADABLE_WAITS, deadline).await
+    }
+
+    /// Makes a dead letter of a mail whose row cannot be read, so that it waits for a person.
     pub async fn give_up_unreadable(&self, row: Ulid, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
+        self.move_unreadable(row, "SET queue = :dead, due = :due", now, deadline).await
+    }
+
+    async fn move_unreadable(&self, row: Ulid, to: &str, due: Moment, deadline: Deadline) -> Result<(), StoreError> {
         let values =
-            [(":dead", text(Queue::DeadMail.as_str())), (":now", text(keys::due(now))), (":mail", text("mail-"))];
-        let (given_up, condition) = ("SET queue = :dead, due = :now", "begins_with(queue, :mail) AND queue <> :dead");
-        let given_up = self.single().update(&OutboxRow::key_of(row), given_up, condition, &values)?;
-        self.write_alone(given_up, deadline).await.map(drop)
+            [(":dead", text(Queue::DeadMail.as_str())), (":due", text(keys::due(due))), (":mail", text("mail-"))];
+        let condition = "begins_with(queue, :mail) AND queue <> :dead";
+        let moved = self.single().update(&OutboxRow::key_of(row), to, condition, &values)?;
+        self.write_alone(moved, deadline).await.map(drop)
     }
 
     async fn dead_rows(&self, since: Moment) -> Result<Vec<Ulid>, StoreError> {

@@ -43,6 +43,20 @@ stored! {
     list all() => begin(ACCOUNT, "D#")
 }
 
+/// The account's credit as it was read last, each quarter of an hour.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BalanceReading {
+    pub as_of: Moment,
+    pub bought: Usd,
+    pub spent: Usd,
+    /// Since when it could not be read any more.
+    pub failing_since: Option<Moment>,
+}
+
+stored! {
+    BalanceReading |_| () => key(ACCOUNT, "BALANCE")
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     pub as_of: Moment,

@@ -111,6 +111,18 @@ impl Table {
         page.items.unwrap_or_default().into_iter().map(items::from_item).collect()
     }
 
+    /// All items of a range that this version can read, for who only tells of them: one of a newer version is left out, so that the
+    /// rest is told. What is reckoned with or erased is read whole.
+    pub async fn list_known<T: Stored>(&self, range: Range<T>) -> Result<Vec<T>, StoreError> {
+        let mut known = Vec::new();
+        let each = |item| {
+            known.extend(items::from_item(item).inspect_err(|error| tracing::warn!(%error, "it is left out")));
+            Ok(())
+        };
+        Self::each(self.query(&range), each).await?;
+        Ok(known)
+    }
+
     pub async fn oldest<T: Stored>(&self, range: Range<T>) -> Result<Option<T>, StoreError> {
         let page = Self::page(self.query(&range).limit(1)).await?;
         page.items.unwrap_or_default().pop().map(items::from_item).transpose()

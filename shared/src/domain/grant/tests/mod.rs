@@ -208,7 +208,18 @@ impl Story {
 fn entitled(grant: &Grant) -> impl PartialEq + std::fmt::Debug + use<> {
     let keys = grant.keys.iter().filter(|of| of.shown_at.is_some());
     let keys: Vec<_> = keys.map(|of| of.hash.clone()).collect();
-    (Grant { keys: Vec::new(), version: 0, due_at: None, provider_agrees: true, backoff: None, ..grant.clone() }, keys)
+    (
+        Grant {
+            keys: Vec::new(),
+            version: 0,
+            due_at: None,
+            provider_agrees: true,
+            backoff: None,
+            ends_since: None,
+            ..grant.clone()
+        },
+        keys,
+    )
 }
 
 /// An answer to a call that was sent as it was noted, which says what the key used.
