@@ -1,20 +1,28 @@
 //! The raw form of every kind of item, as AWS spells it: each recorded item is read, written again, and comes out as it was. What an
 //! item of now may leave out, such as an optional field that is new, shows once the record has it.
 
-use super::items::{self, Item, Stored};
+use jiff::{Span, SpanRelativeTo};
+
+use super::items::{self, Item, Kind, Stored};
+use super::mail::outbox::BETWEEN_REMINDERS;
+use super::programmes::jobs::IMPORT_KEPT;
+use super::sync::books::RUN_KEPT;
 use super::*;
+use crate::config::RETENTION_DAYS;
 use crate::domain::credit::BalanceNotice;
-use crate::domain::grant::{MoreListing, Reading};
+use crate::domain::grant::{MORE_REQUEST_LASTS, MoreListing, Reading};
 use crate::domain::ledger::cut::AccountCut;
 use crate::domain::ledger::foreign::{ForeignAct, KeyOwner};
 use crate::domain::ledger::mailed::MailedStatement;
 use crate::domain::mail::digest::{AccountDigest, Digest};
-use crate::domain::mail::kind::MailDay;
+use crate::domain::mail::failure::UnreachableReason;
+use crate::domain::mail::kind::{MailCounts, MailDay, MailKind};
 use crate::domain::programme::guardrail::Guardrail;
-use crate::domain::programme::request::Request;
+use crate::domain::programme::request::{REQUEST_KEPT, Request};
 use crate::domain::programme::rules::Tier;
-use crate::domain::sign_in::{Session, SignIn};
+use crate::domain::sign_in::{LINK_LASTS, LOGIN_REQUEST_LASTS, Session, SignIn};
 use crate::domain::usage::crossing::Crossing;
+use crate::domain::values::token::SessionToken;
 use crate::store::prelude::*;
 
 const RECORD: &str = include_str!("snapshots/bursar_core__store__tests__every_item_is_written_as_it_is_on_record.snap");
@@ -80,5 +88,51 @@ fn an_item_of_another_kind_or_shape_is_corrupt_and_names_nobody() {
     let wrong = [wrong_value, wrong_shape].map(|item| items::from_item::<Enrolment>(item).unwrap_err());
     for message in [wrong_kind.to_string(), wrong[0].to_string(), wrong[1].to_string()] {
         assert!(message.contains("corrupt (A/G)") && !message.contains("ada"), "{message}");
+    }
+}
+
+/// `docs/privacy.md` is a promise: a row for each kind, what an erasure does with it, and no times but those of the code.
+#[test]
+fn privacy() {
+    let now = Moment::UNIX_EPOCH;
+    let address = EmailAddress::parse("ada@uni.edu").unwrap().matched().clone();
+    let session = |person| Session::begun(SessionToken::generate().hash(), address.clone(), person, now).expires();
+    let ignored = SignIn { last_mailed_at: Some(now), unfollowed: usize::MAX, ..SignIn::none(address.clone()) };
+    let held_back = Undeliverable { address: address.clone(), why: UnreachableReason::Suppressed, at: now };
+    let mails = MailDay { day: utc_date(now), mail: MailKind::Link, counts: MailCounts::default() };
+    let after = |expires: Option<Moment>| expires.unwrap().duration_since(now);
+    let retention = SignedDuration::from_hours(24 * i64::from(RETENTION_DAYS));
+    let times: [(&[Kind], Vec<SignedDuration>); 16] = [
+        (&[Kind::Grant, Kind::Enrolment, Kind::KnownAddress, Kind::ModelRows], vec![retention]),
+        (&[Kind::Undeliverable], vec![after(held_back.expires()), retention]),
+        (&[Kind::Session], vec![after(session(None)), after(session(Some(PersonId::random())))]),
+        (&[Kind::SignIn], vec![after(ignored.expires())]),
+        (&[Kind::Link], vec![LINK_LASTS]),
+        (&[Kind::OutboxRow, Kind::Request], vec![REQUEST_KEPT]),
+        (&[Kind::OutboxRow, Kind::LoginRequest], vec![LOGIN_REQUEST_LASTS]),
+        (&[Kind::OutboxRow, Kind::Digest, Kind::AccountDigest, Kind::FiledMail, Kind::SentAs], vec![OUTBOX_KEPT]),
+        (&[Kind::Import, Kind::ImportPart], vec![IMPORT_KEPT]),
+        (&[Kind::ImportPart, Kind::RosterPreview], vec![PREVIEW_LASTS, WAITS_FOR]),
+        (&[Kind::MoreListing], vec![MORE_REQUEST_LASTS]),
+        (&[Kind::DoneByHand], vec![BETWEEN_REMINDERS]),
+        (&[Kind::RateCount], vec![BETWEEN_TESTS]),
+        (&[Kind::HourlyUses], vec![after(HourlyUses { what: String::new(), uses: vec![now], version: 1 }.expires())]),
+        (&[Kind::MailDay], vec![after(mails.expires())]),
+        (&[Kind::Run, Kind::OwnJudgement], vec![RUN_KEPT]),
+    ];
+    let rows = include_str!("../../../docs/privacy.md").lines().filter(|line| line.starts_with("| `"));
+    let rows: Vec<Vec<&str>> = rows.map(|row| row.split(" | ").collect()).collect();
+    let named: Vec<&str> = rows.iter().map(|row| row[0].trim_matches(['|', ' ', '`'])).collect();
+    assert_eq!(named, Kind::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>());
+    for (kind, row) in Kind::ALL.iter().zip(&rows) {
+        let in_code = times.iter().filter(|(kinds, _)| kinds.contains(kind)).flat_map(|(_, times)| times.clone());
+        let in_code: BTreeSet<SignedDuration> = in_code.collect();
+        let words: Vec<&str> = row[4].split([' ', ',', ';']).collect();
+        let spans = words.windows(2).filter_map(|pair| pair.join(" ").parse::<Span>().ok());
+        let promised = spans.map(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).unwrap()).collect();
+        assert_eq!(in_code, promised, "{kind:?}");
+        let expires = recorded().any(|item| items::kind_of(&item) == kind.as_str() && item.contains_key("ttl"));
+        assert!(!expires || !in_code.is_empty(), "{kind:?} expires, and no row says when");
+        assert_eq!(row[5].replace(' ', ""), format!("{:?}", kind.at_erasure()).to_lowercase(), "{kind:?}");
     }
 }
