@@ -37,12 +37,13 @@ impl Display for Checkout {
 /// `release N`. All is checked before anything is written.
 pub(crate) fn release(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
     let [next] = words else { anyhow::bail!("cargo xtask release takes one version, such as 1.2.3") };
-    let is_above = numbers(next).with_context(|| format!("{next} is no version: three numbers, such as 1.2.3"))?
-        > numbers(VERSION).context("the present version is no version")?;
-    ensure!(is_above, "{next} is not above the present version, {VERSION}");
+    let is_below = numbers(next).with_context(|| format!("{next} is no version: three numbers, such as 1.2.3"))?
+        < numbers(VERSION).context("the present version is no version")?;
+    ensure!(!is_below, "{next} is below the present version, {VERSION}");
     let changed = cmd!(shell, "git status --porcelain").quiet().read()?;
     ensure!(changed.is_empty(), "a release begins at a commit: commit or remove first\n{changed}");
     let (changelog, record) = (shell.read_file("CHANGELOG.md")?, shell.read_file(RECORD)?);
+    ensure!(!changelog.contains(&format!("\n## {next}, ")), "{next} has a section in CHANGELOG.md, so it is released");
     let (before, after) = changelog.split_once(UNRELEASED).context("CHANGELOG.md has no section Unreleased")?;
     let section = after.split("\n## ").next().unwrap_or_default();
     ensure!(section.contains("\n- "), "the section Unreleased of CHANGELOG.md says nothing of what changes");

@@ -15,12 +15,12 @@ const CHECKS: &str = include_str!("status.txt");
 const SEARCHES: [(&str, &str); 3] = [
     (
         "answers of 400 and more",
-        "filter message = 'answered' and status >= 400 | stats count(*) as n by route, status | sort n desc | limit 12",
+        "filter message = 'answered' and status >= 400 | stats count(*) as n by span.route, status | sort n desc | limit 12",
     ),
     (
         "refusals, warnings, errors",
         "filter ispresent(refused) or message = 'refused' or level in ['WARN', 'ERROR'] | stats count(*) as n by message, \
-         refused, reason, route, status, operation, code | sort n desc | limit 20",
+         refused, reason, span.route, status, operation, code | sort n desc | limit 20",
     ),
     (
         "the provider",
