@@ -105,9 +105,9 @@ async fn what_does_not_hold_is_told() {
     world.provider.add_workspace("Other").unwrap();
     world.provider.scope_management_key(MANAGEMENT).unwrap();
     let completions = AtomicUsize::new(0);
-    // After the first request everything passes, whatever forbids it.
+    // After the first request on each of two keys everything passes, whatever forbids it.
     world.answers(move |call| match (&call.method, call.path.as_str()) {
-        (&Method::POST, "chat/completions") if completions.fetch_add(1, Ordering::SeqCst) > 0 => {
+        (&Method::POST, "chat/completions") if completions.fetch_add(1, Ordering::SeqCst) > 1 => {
             Some((200, json!({ "usage": { "cost": 0 } })))
         }
         (&Method::POST, "keys") if call.body["external"].is_object() => Some(refusal(403, "for partners only")),
@@ -117,7 +117,7 @@ async fn what_does_not_hold_is_told() {
         _ => None,
     });
     let findings = world.check().await;
-    let wrong = ["workspaces-read", "limit-binds", "rules-bind", "regions-bind", "disable-binds"];
+    let wrong = ["workspaces-read", "limit-binds", "rules-bind", "regions-bind", "disable-binds", "expiry-binds"];
     for assumption in &ASSUMPTIONS {
         let is_wrong = findings.of(assumption.id).0 == Some(false);
         assert_eq!(is_wrong, wrong.contains(&assumption.id), "{}\n{findings}", assumption.id);
@@ -129,7 +129,7 @@ async fn what_does_not_hold_is_told() {
         "guardrail policies: in use: 1 of budget, 1 of model_availability",
         "So a programme can cost more than its budget.",
         "This account is NOT ready for Bursar.",
-        "  regions-bind does not hold, so restrict no programme by it\n  disable-binds does not hold\n",
+        "  regions-bind does not hold, so restrict no programme by it\n  disable-binds does not hold\n  expiry-binds does not hold\n",
     ] {
         assert!(report.contains(told), "{told}\n{report}");
     }
@@ -163,6 +163,20 @@ async fn keys_are_counted_and_taken_away() {
     assert_eq!((found.ended_early.as_deref(), &found.left), (Some("it was interrupted"), &None));
     assert!(found.counted.as_ref().is_some_and(|(made, _)| *made > 0), "{found:?}");
     assert!(world.is_clean().await);
+}
+
+#[tokio::test]
+async fn a_rate_is_measured_and_its_keys_are_taken_away() {
+    let world = World::open().await;
+    let made = AtomicUsize::new(0);
+    world.answers(move |call| {
+        let is_made = call.method == Method::POST && call.path == "keys";
+        (is_made && made.fetch_add(1, Ordering::SeqCst) >= 7).then(|| refusal(429, "Rate limit exceeded"))
+    });
+    let found = provider_check::rate(&world.options(MANAGEMENT), pending(), 10).await.unwrap();
+    let report = found.to_string();
+    assert!(found.is_well() && report.starts_with("7 of 10 keys"), "{report}");
+    assert!(report.contains("was the first 429, with no Retry-After") && world.is_clean().await, "{report}");
 }
 
 struct World {

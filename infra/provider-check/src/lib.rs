@@ -14,7 +14,7 @@ use bursar_core::domain::values::key::PlaintextKey;
 use futures_util::future::BoxFuture;
 
 pub use report::{ASSUMPTIONS, Assumption, Findings};
-pub use steps::{MOST_KEYS, check, count_keys};
+pub use steps::{MOST_KEYS, check, count_keys, rate};
 
 /// The account to check, and how.
 #[derive(Clone)]

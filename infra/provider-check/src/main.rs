@@ -34,6 +34,10 @@ struct Arguments {
     /// Only count how many keys the account takes, up to 50, and take them away; spends nothing
     #[arg(long)]
     count_keys: bool,
+    /// Only make so many keys at once, to see how fast it takes them, and take them away; spends nothing
+    #[arg(long, value_name = "KEYS", num_args = 0..=1, default_missing_value = "30", conflicts_with = "count_keys",
+          value_parser = clap::value_parser!(u16).range(1..=500))]
+    rate: Option<u16>,
 }
 
 /// The exit codes: 0, the account will do; 1, it will not; 2, nothing was begun.
@@ -79,9 +83,10 @@ async fn run(arguments: Arguments) -> Result<bool> {
         ctrl_c().await
     };
     let work = async {
-        match arguments.count_keys {
-            true => provider_check::count_keys(&options, interrupted.notified()).await,
-            false => provider_check::check(&options, interrupted.notified()).await,
+        match (arguments.rate, arguments.count_keys) {
+            (Some(keys), _) => provider_check::rate(&options, interrupted.notified(), keys).await,
+            (None, true) => provider_check::count_keys(&options, interrupted.notified()).await,
+            (None, false) => provider_check::check(&options, interrupted.notified()).await,
         }
     };
     let found = tokio::select! {

@@ -22,21 +22,28 @@ const fn of(id: &'static str, sentence: &'static str, otherwise: &'static str) -
     Assumption { id, sentence, otherwise }
 }
 
-pub static ASSUMPTIONS: [Assumption; 17] = [
+pub static ASSUMPTIONS: [Assumption; 20] = [
     of("workspaces-read", "The management key lists the keys of every workspace", "the sync is never complete"),
+    of(
+        "credits-told",
+        "The management key reads the credits",
+        "no sync is complete, and nobody is warned of their end",
+    ),
     of("name-kept", "A key keeps its name, letter by letter", "the sync takes Bursar's keys for somebody else's"),
-    of("expiry-kept", "A key keeps the expiry it was made with", "keys outlive their programme if Bursar is silent"),
+    of("expiry-kept", "A key keeps the expiry it was made with", "the expiry of keys cannot be relied on"),
     of("key-in-workspace", "A new key lies in a listed workspace", "the sync misses the keys that Bursar makes"),
     of("patch-leaves", "A change of a limit leaves all else", "it renames, enables or disables a student's key"),
     of("key-settles", "A key shows what it spent within 15 minutes", "a disabled key's last use is not in the budget"),
     of("listing-settles", "So does the listing of keys", "the sync's totals and alerts come a night late"),
     of("counters-told", "A key tells its use of life, day, week and month", "readings of such windows are missing"),
+    of("models-told", "Analytics tell what keys used of which model", "reports name no models"),
     of("limit-binds", "A limit below what was used binds in a minute", "a programme can cost more than its budget"),
     of("usage-kept", "A changed limit does not reset what a key used", "the key may spend the whole of it again"),
     of("assignment-listed", "A guardrail lists an assigned key", "no student of a restricted programme gets a key"),
     of("rules-bind", "A guardrail's models bind a key in a minute", "restrict no programme to models"),
     of("regions-bind", "A guardrail's regions bind on the main host", "restrict no programme to regions"),
     of("disable-binds", "A disabled key spends nothing a minute later", "a paused or leaked key goes on spending"),
+    of("expiry-binds", "Nor does a key that has expired", "keys outlive their programme if Bursar is silent"),
     of("disabled-listed", "A listing shows disabled keys", "what a disabled key used last is not in the totals"),
     of("gone-is-json", "A key that is gone is answered 404 in JSON", "Bursar never believes that a key is gone"),
     of("unlisted", "A deleted key is not listed any more", "every sync reads every key that was ever deleted"),
@@ -58,6 +65,8 @@ pub struct Findings {
     why_unjudged: Vec<String>,
     /// The number of keys that were made, and the provider's words to the next, where they were only counted.
     pub counted: Option<(usize, Option<String>)>,
+    /// How fast the account takes keys, where only that was asked.
+    pub rate: Option<String>,
     /// What the account is and has, in the order of the questions.
     pub account: Vec<(&'static str, String)>,
     /// What this run spent, as the provider told it, and in how many requests.
@@ -98,7 +107,11 @@ impl Findings {
             (Some(false), true) => Some((id, "does not hold, so restrict no programme by it")),
             (Some(false), false) => Some((id, "does not hold")),
         };
-        if self.counted.is_some() { Vec::new() } else { ASSUMPTIONS.iter().filter_map(matter).collect() }
+        if self.counted.is_some() || self.rate.is_some() {
+            Vec::new()
+        } else {
+            ASSUMPTIONS.iter().filter_map(matter).collect()
+        }
     }
 
     /// Whether all that Bursar cannot do without was seen to hold, and nothing is left behind.
@@ -110,6 +123,7 @@ impl Findings {
 impl Display for Findings {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match &self.counted {
+            None if self.rate.is_some() => self.rate.iter().try_for_each(|rate| writeln!(f, "{rate}"))?,
             Some((made, None)) => writeln!(f, "The account took {made} more keys; it was asked for no others.")?,
             Some((made, Some(why))) => writeln!(f, "The account took {made} more keys, and refused the next ({why}).")?,
             None => {
@@ -138,7 +152,7 @@ impl Display for Findings {
             None => writeln!(f, "What this run made is taken away.")?,
         }
         let missing = self.missing();
-        if self.is_well() && self.counted.is_none() {
+        if self.is_well() && self.counted.is_none() && self.rate.is_none() {
             writeln!(f, "All that Bursar cannot do without holds: this account is ready for it.")?;
         } else if !missing.is_empty() {
             writeln!(f, "This account is NOT ready for Bursar. What it cannot do without:")?;

@@ -1,7 +1,7 @@
 //! The steps of a run in their order, and its end, which takes away what it made.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use bursar_core::clock::Moment;
@@ -11,12 +11,15 @@ use bursar_core::domain::usage::reading::SETTLING;
 use bursar_core::domain::values::id::KeyHash;
 use bursar_core::domain::values::key::PlaintextKey;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::window::Reset;
+use bursar_core::domain::values::window::{Reset, utc_date};
 use bursar_core::provider::Provider;
+use bursar_core::provider::account::Credits;
 use bursar_core::provider::guardrails::GuardrailRules;
 use bursar_core::provider::key::ProviderKey;
 use bursar_core::provider::keys::{KeyPatch, NewKey};
 use bursar_core::secrets::ManagementKey;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use http::Method;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -36,6 +39,8 @@ const MOST_SPENT: Usd = Usd::from_micros(5_000);
 const MOST_REQUESTS: u32 = 50;
 /// The most keys that a count makes.
 pub const MOST_KEYS: usize = 50;
+/// The time after which a key expires that is to be seen to expire.
+const SHORT: Duration = Duration::from_secs(90);
 /// The time within which a change must bind for Bursar to keep its promises.
 const SOON: Duration = Duration::from_secs(60);
 /// The time for which a request without an answer may still make something, and the longest wait between two looks.
@@ -71,6 +76,11 @@ pub async fn check(options: &Options, interrupt: impl Future<Output = ()>) -> Re
 /// Counts how many keys the account takes, up to [`MOST_KEYS`] and until it is interrupted, and takes them away.
 pub async fn count_keys(options: &Options, interrupt: impl Future<Output = ()>) -> Result<Findings> {
     carried_out(options, interrupt, count).await
+}
+
+/// Makes so many keys side by side, says how fast that went, and takes them away.
+pub async fn rate(options: &Options, interrupt: impl Future<Output = ()>, keys: u16) -> Result<Findings> {
+    carried_out(options, interrupt, async |run: &mut Run<'_>| side_by_side(run, keys).await).await
 }
 
 async fn carried_out(
@@ -147,24 +157,32 @@ async fn within(of: &Options, most: Duration, mut look: impl AsyncFnMut() -> Res
 async fn all(run: &mut Run<'_>) -> Result<()> {
     callers_key(run).await?;
     let workspaces = account(run).await?;
+    let (short, ends) = make_short(run).await?;
     let key = make(run, &workspaces).await?;
     policies(run, &key).await?;
     spend(run, &key).await?;
     restrict(run, &key).await?;
+    expire(run, short, ends).await?;
     disable_and_delete(run, &key).await
 }
 
-/// Makes a key by hand: with a key of the caller's, or one of many. It is the caller's to read a refusal.
-async fn make_by_hand(run: &mut Run<'_>, suffix: &str, external: Option<&str>) -> Result<Answer> {
+/// What is asked for a key that is made by hand: a special one, or one of many.
+fn by_hand(run: &Run<'_>, suffix: &str) -> Value {
     let (name, expires_at) = (format!("{}{suffix}", run.name), run.expires_at.to_string());
-    let mut body = json!({ "name": name, "limit": LIMIT.to_json(), "expires_at": expires_at });
-    if let Some(key) = external {
-        body["external"] = json!({ "user": "bursar-provider-check", "api_key": key });
-    }
+    json!({ "name": name, "limit": LIMIT.to_json(), "expires_at": expires_at })
+}
+
+/// The path of a key that was made.
+fn path_of(answer: &Answer) -> Result<String> {
+    let hash = answer.json["data"]["hash"].as_str().context("the answer to a new key names no hash")?;
+    Ok(format!("keys/{hash}"))
+}
+
+/// It is the caller's to read a refusal.
+async fn make_by_hand(run: &mut Run<'_>, body: Value) -> Result<Answer> {
     let answer = run.wire.ask(Method::POST, "keys", Some(body)).await?;
     if answer.is_done() {
-        let hash = answer.json["data"]["hash"].as_str().context("the answer to a new key names no hash")?;
-        run.made.push(format!("keys/{hash}"));
+        run.made.push(path_of(&answer)?);
     }
     Ok(answer)
 }
@@ -174,7 +192,9 @@ async fn make_by_hand(run: &mut Run<'_>, suffix: &str, external: Option<&str>) -
 async fn callers_key(run: &mut Run<'_>) -> Result<()> {
     (run.options.progress)("trying whether it takes a key of the caller's");
     let text = format!("sk-or-v1-{}{}", Ulid::generate(), Ulid::generate()).to_lowercase();
-    let answer = make_by_hand(run, "", Some(&text)).await?;
+    let mut body = by_hand(run, "");
+    body["external"] = json!({ "user": "bursar-provider-check", "api_key": text });
+    let answer = make_by_hand(run, body).await?;
     let seen = if !answer.is_done() {
         format!("not taken (external.api_key of POST /keys): {}. Bursar does not need it", answer.words)
     } else if answer.json["key"].as_str().is_some_and(|key| key != text) {
@@ -195,7 +215,10 @@ async fn callers_key(run: &mut Run<'_>) -> Result<()> {
 /// the others. Gives the listed workspaces.
 async fn account(run: &mut Run<'_>) -> Result<Vec<String>> {
     (run.options.progress)("reading the account");
-    let left = run.provider.credits(soon()).await?.balance();
+    let credits = run.provider.credits(soon()).await;
+    let seen = credits.as_ref().map_or_else(ToString::to_string, |_| "told".to_owned());
+    run.findings.check("credits-told", credits.is_ok(), seen);
+    let left = credits.map_or(Usd::ZERO, Credits::balance);
     run.can_spend = left >= LIMIT;
     if !run.can_spend {
         run.findings.unjudged("the account has less than a cent of credit: buy some and run this again");
@@ -315,12 +338,13 @@ fn amount(told: &Value) -> Option<Usd> {
 
 async fn spend(run: &mut Run<'_>, key: &Key) -> Result<()> {
     (run.options.progress)("spending on the key, and waiting until its counters show it, up to 15 minutes");
+    let spent_before = run.findings.spent;
     run.can_spend = run.can_spend && passes_again(run, key).await?;
     if !run.can_spend {
         return Ok(());
     }
     // A provider that does not tell the cost must at least show some. Two roundings may differ by two micro-dollars.
-    let cost = run.findings.spent.max(LEAST);
+    let cost = (run.findings.spent - spent_before).max(LEAST);
     let shows = |usage: Option<Usd>| usage.is_some_and(|usage| usage > Usd::ZERO && usage + LEAST.times(2) > cost);
     let (mut key_shows, mut listing_shows) = (false, false);
     let (_, when) = within(run.options, Duration::try_from(SETTLING)?, async || {
@@ -335,6 +359,11 @@ async fn spend(run: &mut Run<'_>, key: &Key) -> Result<()> {
     let now = read(run, key).await?;
     let told = [now.usage, now.usage_daily, now.usage_weekly, now.usage_monthly].map(|told| told.is_some());
     run.findings.check("counters-told", !told.contains(&false), format!("of life, day, week, month: {told:?}"));
+    let today = utc_date(run.options.clock.now());
+    let models = run.provider.model_usage(today..=today, soon()).await;
+    let is_told = models.as_ref().is_ok_and(|models| models.unreadable == 0);
+    let seen = models.map_or_else(|error| error.to_string(), |models| format!("{} rows of today", models.rows.len()));
+    run.findings.check("models-told", is_told, seen);
     (run.options.progress)("lowering its limit below what it used");
     let used = now.usage.unwrap_or_default();
     let body = json!({ "limit": LEAST.to_json() });
@@ -417,6 +446,31 @@ async fn restrict(run: &mut Run<'_>, key: &Key) -> Result<()> {
     Ok(())
 }
 
+/// Makes a key that soon expires, and spends on it, so that its refusal proves something.
+async fn make_short(run: &mut Run<'_>) -> Result<(Option<Key>, Moment)> {
+    let ends = Moment::from_second((run.options.clock.now() + SignedDuration::try_from(SHORT)?).as_second())?;
+    let mut body = by_hand(run, "/2");
+    body["expires_at"] = ends.to_string().into();
+    let answer = make_by_hand(run, body).await?;
+    let (plaintext, hash) = (answer.json["key"].as_str(), answer.json["data"]["hash"].as_str());
+    let (Some(plaintext), Some(hash)) = (plaintext.and_then(|key| PlaintextKey::new(key.to_owned())), hash) else {
+        run.findings.check("expiry-binds", None, format!("no key is made for so short: {}", answer.words));
+        return Ok((None, ends));
+    };
+    let key =
+        Key { hash: hash.parse()?, wire: Wire::new(run.options, &Arc::new(plaintext))?, workspace: String::new() };
+    let spends = run.can_spend && complete(run, &key).await?.is_done();
+    Ok((spends.then_some(key), ends))
+}
+
+async fn expire(run: &mut Run<'_>, short: Option<Key>, ends: Moment) -> Result<()> {
+    let Some(key) = short else { return Ok(()) };
+    (run.options.progress)("waiting until a key has expired");
+    let left = ends.duration_since(run.options.clock.now());
+    (run.options.wait)(Duration::try_from(left).unwrap_or_default()).await;
+    refused(run, &key, "expiry-binds", |answer| answer.is_refusal(&[401, 403])).await
+}
+
 async fn disable_and_delete(run: &mut Run<'_>, key: &Key) -> Result<()> {
     (run.options.progress)("disabling and deleting the key");
     run.provider.disable_key(&key.hash, soon()).await?;
@@ -440,7 +494,7 @@ async fn count(run: &mut Run<'_>) -> Result<()> {
     (run.options.progress)("making keys");
     run.findings.counted = Some((0, None));
     for number in 1..=MOST_KEYS {
-        let answer = make_by_hand(run, &format!("/{number}"), None).await?;
+        let answer = make_by_hand(run, by_hand(run, &format!("/{number}"))).await?;
         if !answer.is_done() {
             ensure!(matches!(answer.status, 400 | 402..=404 | 409 | 422), "making a key was answered {}", answer.words);
             run.findings.counted = Some((number - 1, Some(answer.words)));
@@ -449,4 +503,36 @@ async fn count(run: &mut Run<'_>) -> Result<()> {
         run.findings.counted = Some((number, None));
     }
     Ok(())
+}
+
+/// Makes keys side by side, each asked for once, and counts the answers as they come.
+async fn side_by_side(run: &mut Run<'_>, keys: u16) -> Result<()> {
+    (run.options.progress)("making keys side by side");
+    run.findings.rate = Some("The rate was not measured.".to_owned());
+    let bodies: Vec<Value> = (1..=keys).map(|number| by_hand(run, &format!("/{number}"))).collect();
+    let mut asked: FuturesUnordered<_> =
+        bodies.iter().map(|body| run.wire.ask_once(&Method::POST, "keys", Some(body))).collect();
+    let (mut answers, mut made, mut too_many, mut other) = (0, 0, None, None);
+    let (begun, mut took) = (Instant::now(), Duration::ZERO);
+    while let Some(answer) = asked.next().await {
+        answers += 1;
+        match answer {
+            Ok(answer) if answer.is_done() => {
+                run.made.push(path_of(&answer)?);
+                (made, took) = (made + 1, begun.elapsed());
+            }
+            Ok(answer) if answer.status == 429 => {
+                let wait = answer.retry_after.map_or("no Retry-After".to_owned(), |wait| format!("Retry-After {wait}"));
+                too_many = too_many.or(Some(format!("answer {answers} was the first 429, with {wait}")));
+            }
+            Ok(answer) => other = other.or(Some(anyhow!("a new key was answered {}", answer.words))),
+            Err(error) => other = other.or(Some(error)),
+        }
+    }
+    let (took, first) = (took.as_secs_f64().max(0.001), too_many.unwrap_or("none was answered 429".to_owned()));
+    let rate = f64::from(made) / took;
+    run.findings.rate = Some(format!(
+        "{made} of {keys} keys asked for at once were made in {took:.1} seconds; {first}.\nTell doctor: --keys-per-second {rate:.1}"
+    ));
+    other.map_or(Ok(()), Err)
 }

@@ -28,6 +28,8 @@ pub(crate) struct Answer {
     pub(crate) json: Value,
     /// The status, with the provider's words if it refuses, without anything secret.
     pub(crate) words: String,
+    /// How long to wait, as it says.
+    pub(crate) retry_after: Option<String>,
 }
 
 impl Wire {
@@ -44,20 +46,22 @@ impl Wire {
         Ok(Wire { base, http: client.build()?, key: Arc::clone(key), wait: Arc::clone(&options.wait) })
     }
 
+    /// Sends a request once.
+    pub(crate) async fn ask_once(&self, method: &Method, path: &str, body: Option<&Value>) -> Result<Answer> {
+        let mut request =
+            self.http.request(method.clone(), format!("{}/{path}", self.base)).bearer_auth(self.key.reveal());
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        // The rest of the path may hold a hash, and says nothing to an operator.
+        let what = path.split(['/', '?']).next().unwrap_or_default();
+        answered(request).await.with_context(|| format!("the provider did not answer a {method} of {what}"))
+    }
+
     /// Sends a request until it is answered. A POST is sent again only after a 429, which did nothing.
     pub(crate) async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<Answer> {
-        let send = async || {
-            let request = self.http.request(method.clone(), format!("{}/{path}", self.base));
-            let mut request = request.bearer_auth(self.key.reveal());
-            if let Some(body) = &body {
-                request = request.header("content-type", "application/json").body(body.to_string());
-            }
-            // The rest of the path may hold a hash, and says nothing to an operator.
-            let what = path.split(['/', '?']).next().unwrap_or_default();
-            answered(request).await.with_context(|| format!("the provider did not answer a {method} of {what}"))
-        };
         for wait in [1, 4, 15, 60] {
-            let answer = send().await;
+            let answer = self.ask_once(&method, path, body.as_ref()).await;
             match &answer {
                 Ok(Answer { status: 429, .. }) => {}
                 Ok(Answer { status: 500.., .. }) | Err(_) if method != Method::POST => {}
@@ -65,7 +69,7 @@ impl Wire {
             }
             (self.wait)(Duration::from_secs(wait)).await;
         }
-        send().await
+        self.ask_once(&method, path, body.as_ref()).await
     }
 
     /// Deletes one thing. One that is gone already counts as deleted.
@@ -78,9 +82,10 @@ impl Wire {
 async fn answered(request: reqwest::RequestBuilder) -> Result<Answer> {
     let answer = request.send().await.map_err(reqwest::Error::without_url)?;
     let status = answer.status().as_u16();
+    let retry_after = answer.headers().get("retry-after").and_then(|wait| Some(wait.to_str().ok()?.to_owned()));
     let body = answer.text().await.map_err(reqwest::Error::without_url)?;
     let words = if status < 300 { status.to_string() } else { format!("{status}: {}", of_error(&body)) };
-    Ok(Answer { status, json: serde_json::from_str(&body).unwrap_or_default(), words })
+    Ok(Answer { status, json: serde_json::from_str(&body).unwrap_or_default(), words, retry_after })
 }
 
 impl Answer {
