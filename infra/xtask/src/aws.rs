@@ -97,7 +97,7 @@ impl Aws {
 /// The parameters, outputs and resources of the stack, by name.
 pub(crate) struct Deployment {
     stack: String,
-    parameters: BTreeMap<String, String>,
+    pub(crate) parameters: BTreeMap<String, String>,
     outputs: BTreeMap<String, String>,
     resources: BTreeMap<String, String>,
 }
@@ -130,10 +130,6 @@ impl Deployment {
                 "StackResourceSummaries[].[LogicalResourceId, PhysicalResourceId]",
             )?,
         })
-    }
-
-    pub(crate) fn parameters(&self) -> impl Iterator<Item = (&String, &String)> {
-        self.parameters.iter()
     }
 
     /// An output, or else a parameter.
@@ -210,32 +206,31 @@ pub(crate) fn check(aws: &Aws, stack: &Deployment, text: &str, enough: Enough) -
     checks.retain(|(_, filled, question, _)| {
         filled.is_some() || !(question.contains("$DomainName") || question.contains("$CertificateArn"))
     });
-    let made = |(name, filled, _, remedy): (String, Option<(String, String)>, &str, &str)| {
+    at_once(&checks, |(name, filled, _, remedy)| {
         let Some((question, wanted)) = filled else {
-            return Ok((name, (MEND, "The stack lacks it. Deploy again, of the version that you run.".to_owned())));
+            let lacks = "The stack lacks it. Deploy again, of the version that you run.";
+            return Ok((name.clone(), (MEND, lacks.to_owned())));
         };
         let (words, query) = question.split_once(" --query ").context("a question has a query")?;
         let answer = aws.ask(&words.split(' ').skip(1).collect::<Vec<_>>(), query)?;
-        Ok((name, judged(answer, &wanted, remedy, enough)))
-    };
-    at_once(checks, made)
+        Ok((name.clone(), judged(answer, wanted, remedy, enough)))
+    })
 }
 
 /// Does all side by side, since most of the time of a question is that of the AWS CLI's start.
-pub(crate) fn at_once<T: Send, U: Send>(
-    what: Vec<T>,
-    done: impl Fn(T) -> anyhow::Result<U> + Sync,
+pub(crate) fn at_once<T: Sync, U: Send>(
+    what: &[T],
+    done: impl Fn(&T) -> anyhow::Result<U> + Sync,
 ) -> anyhow::Result<Vec<U>> {
-    let (mut what, mut all) = (what.into_iter().peekable(), Vec::new());
-    while what.peek().is_some() {
-        let some: Vec<T> = what.by_ref().take(AT_ONCE).collect();
-        thread::scope(|scope| {
-            let some: Vec<_> = some.into_iter().map(|one| scope.spawn(|| done(one))).collect();
-            for one in some {
-                all.push(one.join().map_err(|_| anyhow!("a question ended in a panic"))??);
-            }
-            anyhow::Ok(())
-        })?;
+    let mut all = Vec::new();
+    for some in what.chunks(AT_ONCE) {
+        let ended: Vec<_> = thread::scope(|scope| {
+            let begun: Vec<_> = some.iter().map(|one| scope.spawn(|| done(one))).collect();
+            begun.into_iter().map(thread::ScopedJoinHandle::join).collect()
+        });
+        for one in ended {
+            all.push(one.map_err(|_| anyhow!("a question ended in a panic"))??);
+        }
     }
     Ok(all)
 }
@@ -249,31 +244,23 @@ pub(crate) fn judged(answer: Answer, wanted: &str, remedy: &str, enough: Enough)
     // Each page of a long answer has a line.
     let mut lines: Vec<&str> = text.lines().collect();
     lines.dedup();
-    let found = lines.iter().flat_map(|line| line.split_whitespace()).collect::<Vec<_>>().join(" ");
+    let mut found = lines.iter().flat_map(|line| line.split_whitespace()).collect::<Vec<_>>().join(" ");
+    // Of a log's line that has the balance only that is of interest.
+    if let Some((_, rest)) = found.rsplit_once("\"balance_usd\":\"") {
+        found = rest.split('"').next().unwrap_or_default().to_owned();
+    }
     let numbers: Vec<f64> = found.split(' ').filter_map(|word| word.parse().ok()).collect();
-    let is_wanted = |one: &str| match (one.split_once(' '), numbers.as_slice()) {
-        (Some(("at", bound)), [number]) => {
-            match bound.split_once(' ').map(|(most, bound)| (most, bound.parse::<f64>())) {
-                Some(("most", Ok(bound))) => *number <= bound,
-                Some(("least", Ok(bound))) => *number >= bound,
-                _ => false,
-            }
-        }
+    let is_wanted = |one: &str| match (one.rsplit_once(' '), numbers.as_slice()) {
+        (Some(("at most", bound)), [number]) => bound.parse().is_ok_and(|bound: f64| *number <= bound),
+        (Some(("at least", bound)), [number]) => bound.parse().is_ok_and(|bound: f64| *number >= bound),
         _ => one == found,
     };
-    let why = match wanted.strip_prefix("enough") {
-        Some(_) if numbers.len() != 2 => return (NOT_CHECKED, format!("unexpected answer: {found}")),
-        Some(_) => enough(wanted, &numbers),
-        None if wanted == "money" => {
-            // The newest line of a log.
-            let balance = found.rsplit_once("\"balance_usd\":\"").and_then(|(_, rest)| rest.split('"').next());
-            return match balance.map(|usd| (usd, usd.parse::<f64>())) {
-                Some((usd, Ok(balance))) if balance > 0.0 => (OK, format!("${usd}")),
-                other => (MEND, format!("It is {}. {remedy}", other.map_or("not told", |(usd, _)| usd))),
-            };
-        }
-        None if wanted.split(" | ").any(is_wanted) => None,
-        None => Some(format!("{wanted} is wanted.")),
+    let why = if !wanted.starts_with("enough") {
+        (!wanted.split(" | ").any(is_wanted)).then(|| format!("{wanted} is wanted."))
+    } else if numbers.len() == 2 {
+        enough(wanted, &numbers)
+    } else {
+        return (NOT_CHECKED, format!("unexpected answer: {found}"));
     };
     match why {
         Some(why) => (MEND, format!("It is {found}. {why} {remedy}")),
@@ -293,15 +280,14 @@ impl Report {
 
     /// Fails with 1 if there is something to mend, else with 2 if something was not looked at.
     pub(crate) fn end(self, wrong: &str) -> anyhow::Result<()> {
-        let unknown = self.0.get(NOT_CHECKED).map(|unknown| {
-            format!("{unknown} could not be looked at, and each says why: nothing is known of what they are about")
-        });
-        match (self.0.get(MEND), unknown) {
-            (Some(mend), unknown) => {
-                bail!("{mend} {wrong}{}", unknown.map(|unknown| format!("; {unknown}")).unwrap_or_default())
-            }
-            (None, Some(unknown)) => bail!(NotLooked(unknown)),
-            (None, None) => Ok(()),
+        let count = |word| self.0.get(word).copied().unwrap_or_default();
+        let (mend, unknown) = (count(MEND), count(NOT_CHECKED));
+        let not_looked = format!("{unknown} could not be looked at, and each says why: nothing is known of these");
+        match (mend, unknown) {
+            (0, 0) => Ok(()),
+            (0, _) => bail!(NotLooked(not_looked)),
+            (_, 0) => bail!("{mend} {wrong}"),
+            _ => bail!("{mend} {wrong}; {not_looked}"),
         }
     }
 }

@@ -28,7 +28,8 @@ const STUDENTS_OF_ONE_AT_ONCE: u32 = 4;
 const MOST_AT_ONCE: u32 = 1_000;
 
 const RECORDS: &str = "Publish its DNS records: section Before the first student of infra/RUNBOOK.md.";
-const COPIES_REMEDY: &str = "Ask AWS for a higher quota: section Concurrency before claim day of infra/RUNBOOK.md.";
+const COPIES_REMEDY: &str =
+    "Keep more for Claim, or ask AWS for a higher quota: section Concurrency before claim day of infra/RUNBOOK.md.";
 
 struct Doctor {
     aws: Aws,
@@ -71,12 +72,10 @@ impl Doctor {
         if let Some(found) = self.keys_at_once() {
             report.tell("provider's rate", found)?;
         }
-        for (name, url) in [
-            ("pages", self.deployment.value("Origin").to_owned()),
-            ("provider", format!("{}/models", self.deployment.value("OpenRouterBaseUrl"))),
-        ] {
-            report.tell(name, reached(&url))?;
-        }
+        // What asks to sign in before the pages answers too.
+        report.tell("pages", reached(self.deployment.value("Origin"), 499))?;
+        let provider = format!("{}/models", self.deployment.value("OpenRouterBaseUrl"));
+        report.tell("provider", reached(&provider, 200))?;
         report.end("of these stand between this deployment and claim day")
     }
 
@@ -100,27 +99,15 @@ impl Doctor {
     fn concurrency(&self) -> anyhow::Result<Found> {
         let claims = self.at_once.map_or(COPIES, |students| students.div_ceil(STUDENTS_OF_A_COPY));
         let claim = ["lambda", "get-function-concurrency", "--function-name", self.deployment.resource("Claim")];
-        let (own, all) = match (
-            self.aws.ask(&claim, "ReservedConcurrentExecutions")?,
-            self.aws.ask(&["lambda", "get-account-settings"], "AccountLimit.UnreservedConcurrentExecutions")?,
-        ) {
-            (Err(why), _) | (_, Err(why)) => return Ok((NOT_CHECKED, why)),
-            (own, all) => {
-                [own, all].map(|answer| answer.ok().flatten().and_then(|text| text.trim().parse::<u32>().ok())).into()
+        let (answer, need) = match self.aws.ask(&claim, "ReservedConcurrentExecutions")? {
+            Ok(Some(none)) if none.trim().parse::<u32>().is_err() => {
+                let all = "AccountLimit.UnreservedConcurrentExecutions";
+                (self.aws.ask(&["lambda", "get-account-settings"], all)?, claims + BESIDE)
             }
+            // Of what is reserved AWS keeps a hundred for the rest.
+            own => (own, claims),
         };
-        let Some(all) = all else { return Ok((NOT_CHECKED, "AWS told no limit of the account".to_owned())) };
-        let (have, need, found) = match own {
-            Some(own) => (own, claims, format!("{own} reserved for Claim, {all} for the rest")),
-            None => (all, claims + BESIDE, format!("{all}, of which none are reserved for Claim")),
-        };
-        Ok(if have < need {
-            (MEND, format!("It is {found}. Claims of so many at once need {need}. {COPIES_REMEDY}"))
-        } else if all < BESIDE {
-            (MEND, format!("It is {found}. All that runs beside claims needs {BESIDE}. {COPIES_REMEDY}"))
-        } else {
-            (OK, found)
-        })
+        Ok(aws::judged(answer, &format!("at least {need}"), COPIES_REMEDY, &|_, _| None))
     }
 
     /// Whether the provider makes keys as fast as they are claimed, where somebody measured that.
@@ -128,11 +115,8 @@ impl Doctor {
         let (rate, at_once) = (self.keys_per_second?, f64::from(self.at_once?));
         let takes = at_once / rate.max(f64::MIN_POSITIVE);
         let found = format!("{at_once} keys at once take {takes:.0} seconds at {rate} a second");
-        if takes <= PATIENCE {
-            return Some((OK, found));
-        }
-        let remedy = "Spread the claims, by groups or over the claim window, or ask the provider for a higher rate.";
-        Some((MEND, format!("{found}, of {PATIENCE}. {remedy}")))
+        let remedy = "spread the claims, by groups or over the claim window, or ask the provider for a higher rate";
+        Some(if takes <= PATIENCE { (OK, found) } else { (MEND, format!("{found}, of {PATIENCE}: {remedy}.")) })
     }
 
     /// Whether what is deployed is what is checked out, as a procedure at night needs it.
@@ -164,7 +148,7 @@ impl Doctor {
             let is_other = says(name).is_some_and(|said| said != value && !value.starts_with("****"));
             is_other.then(|| name.clone())
         };
-        let other: Vec<String> = self.deployment.parameters().filter_map(differs).collect();
+        let other: Vec<String> = self.deployment.parameters.iter().filter_map(differs).collect();
         if other.is_empty() {
             return (OK, "it has the parameters of the stack".to_owned());
         }
@@ -188,8 +172,8 @@ impl Doctor {
     }
 }
 
-/// Whether a page answers this machine, asked by `curl`, which knows its certificates and proxies.
-fn reached(url: &str) -> Found {
+/// Whether a page answers this machine by a status up to the worst that will do, asked by `curl`, which knows its certificates and proxies.
+fn reached(url: &str, worst: u16) -> Found {
     let mut curl = Command::new("curl");
     curl.args(["--silent", "--show-error", "--max-time", "10", "--output", "/dev/null", "--write-out", "%{http_code}"]);
     let Ok(output) = curl.arg(url).stdin(Stdio::null()).output() else {
@@ -197,7 +181,9 @@ fn reached(url: &str) -> Found {
         return (NOT_CHECKED, missing.to_owned());
     };
     match String::from_utf8_lossy(&output.stdout).trim() {
-        "200" => (OK, format!("{url} answers this machine")),
+        status if status.parse().is_ok_and(|status: u16| (200..=worst).contains(&status)) => {
+            (OK, format!("{url} answers this machine"))
+        }
         status => {
             let told = String::from_utf8_lossy(&output.stderr);
             let ask =

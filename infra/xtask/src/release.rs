@@ -51,9 +51,8 @@ pub(crate) fn release(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
     let (present, new) = (format!("\nversion = \"{VERSION}\"\n"), format!("\nversion = \"{next}\"\n"));
     ensure!(cargo.matches(&present).count() == 1, "Cargo.toml does not say the version {VERSION} once");
     // What has no source is a crate of this workspace.
-    let of_lock = |package: &str| match package.contains("\nsource = ") {
-        true => package.to_owned(),
-        false => package.replacen(&present, &new, 1),
+    let of_lock = |package: &str| {
+        if package.contains("\nsource = ") { package.to_owned() } else { package.replacen(&present, &new, 1) }
     };
     let lock: Vec<String> = lock.split("\n\n").map(of_lock).collect();
     let today = cmd!(shell, "date -u +%Y-%m-%d").quiet().read()?;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use xshell::Shell;
 
-use crate::aws::{self, Answer, Aws, Deployment, Found, LATELY, NOT_CHECKED, OK, Report, seconds_ago};
+use crate::aws::{self, Answer, Aws, Deployment, LATELY, NOT_CHECKED, OK, Report, seconds_ago};
 
 const USAGE: &str = "cargo xtask status --stack NAME [--region REGION] [--profile PROFILE]";
 /// In the order of what keeps students from their keys most often.
@@ -39,13 +39,14 @@ pub(crate) fn status(_: &Shell, words: &[String]) -> anyhow::Result<()> {
     for (name, found) in aws::check(&aws, &stack, CHECKS, &short)? {
         report.tell(&name, found)?;
     }
-    let counted = aws::at_once(SEARCHES.to_vec(), |(name, query)| Ok((name, search(&aws, &stack, query)?)))?;
-    for (name, rows) in counted {
-        let rows: Found = rows.map_or_else(
-            |why| (NOT_CHECKED, why),
-            |rows| (OK, if rows.is_empty() { "none".to_owned() } else { rows.replace('\n', "\n             ") }),
-        );
-        report.tell(name, rows)?;
+    let counted = aws::at_once(&SEARCHES, |(_, query)| search(&aws, &stack, query))?;
+    for ((name, _), rows) in SEARCHES.iter().zip(counted) {
+        let found = match rows {
+            Err(why) => (NOT_CHECKED, why),
+            Ok(rows) if rows.is_empty() => (OK, "none".to_owned()),
+            Ok(rows) => (OK, format!("\n{rows}").replace('\n', "\n             ")),
+        };
+        report.tell(name, found)?;
     }
     report.end("of these keep students from their keys, or soon will. Do what the first says, and look again")
 }
