@@ -9,7 +9,7 @@ use bursar_tests::aws;
 use bursar_tests::campus::{Campus, Got, address};
 use bursar_tests::office::new_programme;
 use bursar_tests::picture::picture;
-use bursar_tests::sweep::{FAULTS, KILLS, Sweep, sweep};
+use bursar_tests::sweep::{FAULTS, Sweep, sweep};
 use bursar_tests::visitor::{Form, Page, Visitor};
 use serde_json::json;
 
@@ -80,7 +80,7 @@ async fn replace_survives_any_fault() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sync_survives_any_kill() {
+async fn sync_survives_any_fault() {
     sweep(Sweep {
         name: "sync",
         scene: async || (busy().await, ()),
@@ -110,7 +110,7 @@ async fn sync_survives_any_kill() {
             (next, later)
         },
         of: UsageSync,
-        verdicts: KILLS,
+        verdicts: FAULTS,
     })
     .await;
 }
