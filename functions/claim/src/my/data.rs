@@ -13,7 +13,7 @@ use crate::prelude::*;
 
 /// The notes on data outside the tables of the export, and how long it is stored.
 const NOTES: [&str; 9] = [
-    "Mails are kept for 90 days after they were written, and a request for a link for an hour.",
+    "Mails are kept for at most 90 days after they were written, and a request for a link for an hour.",
     "A session, a link and a code are stored as hashes only. A session ends by itself, at the latest eight hours after signing in.",
     "A roster, uploaded by the staff or put by the registrar, is kept for at most ten days, and what it changed for eight more; both may name you.",
     "What faculty ask of the admins is kept for a month, with the addresses of the people whom it is about.",
