@@ -64,7 +64,7 @@ impl AwsAccess {
             .with_max_backoff(Duration::from_secs(1));
         let mut config = aws_sdk_dynamodb::config::Builder::from(&self.shared)
             .retry_config(retries)
-            .timeout_config(attempts_of(Duration::from_secs(3)));
+            .timeout_config(self.attempts_of(Duration::from_secs(3)));
         config.set_retry_partition(self.retries.clone());
         let config = self.at("dynamodb", config, aws_sdk_dynamodb::config::Builder::endpoint_url);
         aws_sdk_dynamodb::Client::from_conf(config.build())
@@ -72,7 +72,7 @@ impl AwsAccess {
 
     pub fn secretsmanager(&self) -> aws_sdk_secretsmanager::Client {
         let mut config = aws_sdk_secretsmanager::config::Builder::from(&self.shared)
-            .timeout_config(attempts_of(Duration::from_secs(3)));
+            .timeout_config(self.attempts_of(Duration::from_secs(3)));
         config.set_retry_partition(self.retries.clone());
         let config = self.at("secretsmanager", config, aws_sdk_secretsmanager::config::Builder::endpoint_url);
         aws_sdk_secretsmanager::Client::from_conf(config.build())
@@ -83,9 +83,15 @@ impl AwsAccess {
     pub fn ses(&self) -> aws_sdk_ses::Client {
         let config = aws_sdk_ses::config::Builder::from(&self.shared)
             .retry_config(RetryConfig::disabled())
-            .timeout_config(attempts_of(Duration::from_secs(10)));
+            .timeout_config(self.attempts_of(Duration::from_secs(10)));
         let config = self.at("ses", config, aws_sdk_ses::config::Builder::endpoint_url);
         aws_sdk_ses::Client::from_conf(config.build())
+    }
+
+    /// The time-outs of a try. On loopback an answer comes at once, or what keeps it is a test that holds it.
+    fn attempts_of(&self, attempt: Duration) -> TimeoutConfig {
+        let attempt = if self.base.is_some() { Duration::from_secs(60) } else { attempt };
+        TimeoutConfig::builder().connect_timeout(Duration::from_secs(2)).operation_attempt_timeout(attempt).build()
     }
 
     fn at<B>(&self, service: &str, config: B, endpoint: impl FnOnce(B, String) -> B) -> B {
@@ -94,10 +100,6 @@ impl AwsAccess {
             None => config,
         }
     }
-}
-
-fn attempts_of(attempt: Duration) -> TimeoutConfig {
-    TimeoutConfig::builder().connect_timeout(Duration::from_secs(2)).operation_attempt_timeout(attempt).build()
 }
 
 /// An error of the SDK without its message, its input and its body.
