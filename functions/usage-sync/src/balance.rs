@@ -7,6 +7,9 @@ use bursar_core::store::BalanceReading;
 use crate::App;
 use crate::prelude::*;
 
+/// A run that is to begin again does not wait longer for this.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Records the account's credit. Where it cannot be read the next quarter tries again, and the watch says so after some of them; only what is
 /// the matter with the management key is told at once.
 pub(crate) async fn look(app: &App, deadline: Deadline) -> Result<()> {

@@ -138,7 +138,9 @@ impl Function for App {
             Event::Scheduled => night::invoked(self, BegunBy::Night, holder, deadline).await,
             Event::Empty => night::invoked(self, BegunBy::Person, holder, deadline).await,
             Event::Task(Task::Resume) => {
-                balance::look(self, deadline).await?;
+                if let Err(error) = balance::look(self, deadline.at_most(balance::PATIENCE)).await {
+                    tracing::warn!(error = format!("{error:#}"), "the balance could not be recorded");
+                }
                 night::invoked(self, BegunBy::Quarter, holder, deadline).await
             }
             Event::Task(Task::Rotate) => self.rotate(deadline).await,
