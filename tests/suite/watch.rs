@@ -174,7 +174,7 @@ async fn a_balance_that_runs_out_by_noon_is_told_by_then() {
     campus.finish_faulted().await;
 }
 
-/// A student reports a leak while OpenRouter takes no change.
+/// Somebody is removed while OpenRouter takes no change.
 #[tokio::test]
 async fn a_key_that_cannot_be_switched_off_is_told_after_an_hour() {
     let campus = Campus::with_keys(&["ada"]).await;
@@ -182,7 +182,7 @@ async fn a_key_that_cannot_be_switched_off_is_told_after_an_hour() {
     campus.revoke("ada").await;
     campus.minutes(59);
     campus.work().await;
-    assert_eq!(told(&campus).await, ["OpenRouter has not switched off the keys of 1 student"]);
+    assert_eq!(told(&campus).await, ["OpenRouter has not switched off keys that should be off"]);
     assert_eq!(told(&campus).await, NOTHING);
     campus.finish_faulted().await;
 }

@@ -15,9 +15,15 @@ pub(crate) fn begin(refused: &BeginRefused, term: &Term, now: Moment) -> AppErro
     let until = match refused {
         BeginRefused::EnableUnderWay { until } | BeginRefused::KeyMissing { until } => *until,
         BeginRefused::FailedOften { until } => *until,
-        _ => return AppError::conflict(sentence),
+        _ => return AppError::conflict(sentence).because(reason(refused)),
     };
-    AppError::later(sentence).after(until.duration_since(now).try_into().unwrap_or_default())
+    AppError::later(sentence).after(until.duration_since(now).try_into().unwrap_or_default()).because(reason(refused))
+}
+
+/// What the log calls a reason: its name, without the times in it.
+pub(crate) fn reason(refused: &BeginRefused) -> String {
+    let named = format!("{refused:?}");
+    named.split([' ', '(']).next().unwrap_or_default().to_owned()
 }
 
 pub(crate) fn record(refused: RecordRefused) -> AppError {

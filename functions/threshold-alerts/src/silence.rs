@@ -115,17 +115,19 @@ async fn is_stuck(table: &Table, programme: &ProgrammeId, now: Moment) -> Result
     Ok(oldest.map(|job| job.advanced_at).filter(|advanced_at| *advanced_at + ADVANCES_WITHIN <= now))
 }
 
-/// Keys that are to be off, and of which the provider has not confirmed that for too long: once for all that began on one day.
-async fn off_unconfirmed(table: &Table, now: Moment) -> Result<Option<Alarm>> {
-    let mut late: Vec<(Moment, Grant)> = Vec::new();
-    for grant in table.unconfirmed_ends(now, MOST_ENDS).await? {
-        late.extend(grant.ends_since.filter(|since| *since + OFF_WITHIN <= now).map(|since| (since, grant)));
-    }
-    let grants = u32::try_from(late.len()).unwrap_or(u32::MAX);
-    let first = late.into_iter().min_by_key(|(since, _)| *since);
-    Ok(first.map(|(since, Grant { programme, id, .. })| {
-        Alarm::on(utc_date(since), Cause::OffUnconfirmed { grants, since, programme, grant: id }, now)
-    }))
+/// Keys that are to be off, and of which the provider has not confirmed that for too long: once for those that began on one day. What only
+/// waits for its turn is none of them.
+async fn off_unconfirmed(table: &Table, now: Moment) -> Result<Vec<Alarm>> {
+    let mut late = table.unconfirmed_ends(now, MOST_ENDS).await?;
+    late.retain(|grant| grant.backoff.is_some() && grant.ends_since.is_some_and(|since| since + OFF_WITHIN <= now));
+    late.sort_by_key(|grant| grant.ends_since);
+    let of_one_day = late.chunk_by(|one, other| one.ends_since.map(utc_date) == other.ends_since.map(utc_date));
+    let alarms = of_one_day.filter_map(|of_day| {
+        let (Grant { programme, id, ends_since, .. }, grants) = (of_day.first()?, u32::try_from(of_day.len()).ok()?);
+        let (programme, grant, since) = (programme.clone(), id.clone(), (*ends_since)?);
+        Some(Alarm::on(utc_date(since), Cause::OffUnconfirmed { grants, since, programme, grant }, now))
+    });
+    Ok(alarms.collect())
 }
 
 /// Since when an erasure that goes on has erased nothing, if that is too long.

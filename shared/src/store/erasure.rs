@@ -14,7 +14,7 @@ use crate::store::grants::act::transaction_of;
 use crate::store::keys::ItemKey;
 use crate::store::prelude::*;
 use crate::store::{
-    GrantAct, Import, ImportPart, Kept, KnownAddress, Link, LoginRequest, RosterPreview, StaffPerson, Step,
+    FiledMail, GrantAct, Import, ImportPart, Kept, KnownAddress, Link, LoginRequest, RosterPreview, StaffPerson, Step,
 };
 
 /// How many mails of a grant are changed in one transaction, with up to as many addresses.
@@ -228,7 +228,10 @@ impl Table {
             addresses.insert(had.matched().clone());
         }
         let (mut rows, mut are_all) = (0, true);
-        for row in self.mails_of(at.programme, at.grant).await? {
+        let filed = self.list(FiledMail::of(at.programme, Some(at.grant))).await?;
+        // One that cannot be read may name the person, so that nothing is erased until it can be.
+        let all = try_join_all(filed.iter().flat_map(|filed| &filed.rows).map(|row| self.get(OutboxRow::key_of(*row))));
+        for row in all.await?.into_iter().flatten() {
             let mut becomes = OutboxRow { version: row.version + 1, ..row.clone() };
             if let QueuedMail::FormerAddress { address, .. } = &mut becomes.mail {
                 addresses.insert(address.matched().clone());

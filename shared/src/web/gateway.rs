@@ -136,14 +136,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_page_is_shown_only_to_what_comes_through_the_front() {
-        let routes = Router::new().route("/", get(|| ready(StatusCode::NO_CONTENT)));
+        let fine: fn() -> std::future::Ready<StatusCode> = || ready(StatusCode::NO_CONTENT);
+        let routes = Router::new().route("/", get(fine).put(fine)).fallback(fine);
         let pages = Pages::of(routes, &site_of(&[("BURSAR_FRONT_SECRET", "0123456789abcdefghij")]));
-        for (headers, status) in [
-            (json!({}), 403),
-            (json!({"x-bursar-front": "0123456789abcdefghi"}), 403),
-            (json!({"x-bursar-front": "0123456789abcdefghij"}), 204),
-        ] {
-            assert_eq!(pages.answer(event("/", &headers)).await.unwrap()["statusCode"], status, "{headers}");
+        let right = json!({"X-Bursar-Front": "0123456789abcdefghij"});
+        for (method, path) in [("GET", "/"), ("PUT", "/"), ("GET", "/bursar.css"), ("GET", "no path")] {
+            for headers in [json!({}), json!({"x-bursar-front": "0123456789abcdefghi"}), right.clone()] {
+                let mut event = event(path, &headers);
+                event.payload["requestContext"]["http"]["method"] = json!(method);
+                let wanted = if path == "no path" || headers != right { 403 } else { 204 };
+                assert_eq!(pages.answer(event).await.unwrap()["statusCode"], wanted, "{method} {path} {headers}");
+            }
         }
     }
 
@@ -153,9 +156,10 @@ mod tests {
         let (written, _guard) = Written::begin();
         let fault: fn() -> std::future::Ready<Result<(), AppError>> = || ready(Err(anyhow::anyhow!("broken").into()));
         let later: fn() -> std::future::Ready<Result<(), AppError>> = || ready(Err(AppError::later("Come back.")));
-        let routes = Router::new().route("/{of}/fault", get(fault)).route("/later", get(later));
-        let pages = Pages::of(routes.route("/code", get(later)), &a_site());
-        for (path, named) in [("/ada/fault", true), ("/later", true), ("/code", false)] {
+        let alike: fn() -> std::future::Ready<StatusCode> = || ready(StatusCode::FORBIDDEN);
+        let routes = Router::new().route("/{of}/fault", get(fault)).route("/code", get(later));
+        let pages = Pages::of(routes.route("/c/{link}", get(alike)), &a_site());
+        for (path, named) in [("/ada/fault", true), ("/code", true), ("/c/x", false)] {
             let mut event = event(path, &json!({}));
             event.context.request_id = "5b0c".to_owned();
             let span = tracing::info_span!("invocation", request = "5b0c", route = tracing::field::Empty);
@@ -167,8 +171,8 @@ mod tests {
             answered.map(|line| json!([line["span"]["route"], line["span"]["request"], line["status"], line["fault"]]));
         let wanted = json!([
             ["GET /{of}/fault", "5b0c", 503, true],
-            ["GET /later", "5b0c", 503, false],
             ["GET /code", "5b0c", 503, false],
+            ["GET /c/{link}", "5b0c", 403, false],
         ]);
         assert_eq!(told.collect::<Value>(), wanted);
     }

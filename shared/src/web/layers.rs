@@ -105,14 +105,15 @@ struct ReferenceLine {
 /// and how the log calls this request; a link or code that is not good has one page for everybody, without that.
 async fn with_notice(State(cookies): State<Cookies>, request: Request, next: Next) -> Response {
     let notice = if request.method() == Method::GET { cookies.notice(request.headers()) } else { None };
-    let is_alike = request.uri().path() == "/code" || request.uri().path().starts_with("/c/");
-    let reference = request.lambda_context_ref().map(|context| context.request_id.clone()).filter(|_| !is_alike);
+    let is_link = request.uri().path() == "/code" || request.uri().path().starts_with("/c/");
+    let reference = request.lambda_context_ref().map(|context| context.request_id.clone());
     let response = next.run(request).await;
     let is_page = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
     let is_refused = matches!(response.status(), StatusCode::UNPROCESSABLE_ENTITY | StatusCode::CONFLICT);
     let notice = notice.filter(|_| response.status().is_success());
     let is_error = response.status().is_client_error() || response.status().is_server_error();
-    let reference = reference.filter(|_| is_error);
+    let is_alike = is_link && response.status() == StatusCode::FORBIDDEN;
+    let reference = reference.filter(|_| is_error && !is_alike);
     if !is_page || (notice.is_none() && !is_refused && reference.is_none()) {
         return response;
     }

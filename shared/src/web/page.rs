@@ -10,6 +10,7 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use futures_util::FutureExt;
+use lambda_http::RequestExt;
 
 use super::error::Sentence;
 use super::{RequestDeadline, Site};
@@ -68,6 +69,7 @@ pub(super) async fn with_page(State(site): State<Site>, request: Request, next: 
     let Ok(RequestDeadline(deadline)) = RequestDeadline::from_request_parts(&mut parts, &site).await;
     let path = parts.uri.path().to_owned();
     let is_program = parts.method == Method::PUT;
+    let reference = parts.lambda_context_ref().map(|context| context.request_id.clone());
     let answered = AssertUnwindSafe(next.run(Request::from_parts(parts, body))).catch_unwind().await;
     let mut response = answered.unwrap_or_else(|_| {
         tracing::error!("a request ended in a panic");
@@ -87,8 +89,10 @@ pub(super) async fn with_page(State(site): State<Site>, request: Request, next: 
     let sentence = response.extensions_mut().remove::<Sentence>();
     let (heading, usual) = in_words(status);
     let sentence = sentence.as_ref().map_or(usual, |Sentence(sentence)| sentence);
+    // Strangers come here too.
+    let frame = Frame { version: None, ..Frame::clone(&site.frame) };
     let message = Message {
-        frame: &site.frame,
+        frame: &frame,
         heading,
         sentence,
         ways_back: if path.starts_with("/console") {
@@ -105,7 +109,12 @@ pub(super) async fn with_page(State(site): State<Site>, request: Request, next: 
     };
     let mut page = if is_program {
         let json = [(CONTENT_TYPE, "application/json")];
-        (json, serde_json::json!({ "error": sentence }).to_string()).into_response()
+        let mut told = serde_json::json!({ "error": sentence });
+        // Whoever has no good token is told the same.
+        if status != StatusCode::UNAUTHORIZED {
+            told["reference"] = reference.into();
+        }
+        (json, told.to_string()).into_response()
     } else {
         Frame::page(&message)
     };

@@ -133,7 +133,7 @@ impl Claim<'_> {
     async fn offer_to_replace(&self, refused: &BeginRefused) -> AppError {
         let sentence = why_not(refused, &self.form.view.programme.settings.term);
         let page = my::show(self.site, &self.form.visitor, self.at.now, Some(&sentence), None).await;
-        AppError::page(StatusCode::CONFLICT, page)
+        AppError::page(StatusCode::CONFLICT, page).because(refusal::reason(refused))
     }
 
     /// The page once more, with the terms of use as they read now.

@@ -168,11 +168,11 @@ impl AlarmText {
                     .to_owned(),
             },
             Cause::OffUnconfirmed { grants, since, .. } => AlarmText {
-                subject: format!(
-                    "OpenRouter has not switched off the keys of {}",
-                    counted(u64::from(*grants), "student", "students")
-                ),
-                facts: vec![("The first should be off since", utc(*since))],
+                subject: "OpenRouter has not switched off keys that should be off".to_owned(),
+                facts: vec![
+                    ("Students, as far as they were counted", grants.to_string()),
+                    ("The first should be off since", utc(*since)),
+                ],
                 next: "Until OpenRouter confirms it, whoever has such a key may go on spending, up to its limit. Bursar tries again by \
                        itself. The student's page says what is not confirmed, and the log of the function console why. If it cannot wait, \
                        switch the key off at OpenRouter by hand: it bears the id that is in the address of that page."

@@ -126,7 +126,8 @@ async fn alarms() {
     It waits until the person's keys are off and checked at OpenRouter for the last time, and until a roster that is being applied is done. If OpenRouter is out of reach, it goes on by itself. Otherwise check the log of the function console: it tries each minute, and says what fails.
     Open the account: https://bursar.example.edu/console/account
 
-    OpenRouter has not switched off the keys of 2 students
+    OpenRouter has not switched off keys that should be off
+    Students, as far as they were counted: 2
     The first should be off since: 20 Nov 2026, 08:00 UTC
     Found: 20 Nov 2026, 10:00 UTC
     Until OpenRouter confirms it, whoever has such a key may go on spending, up to its limit. Bursar tries again by itself. The student's page says what is not confirmed, and the log of the function console why. If it cannot wait, switch the key off at OpenRouter by hand: it bears the id that is in the address of that page.

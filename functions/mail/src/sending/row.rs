@@ -28,7 +28,8 @@ const SHORTEST_WAIT: SignedDuration = SignedDuration::from_mins(1);
 /// The longest pause after a failure that is not the mail's own.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(15);
 
-/// How long a mail waits that only another version can read.
+/// How long a mail waits that only another version can read, and for how long it is left alone each time.
+const UNREADABLE_WAITS: SignedDuration = SignedDuration::from_hours(1);
 const UNREADABLE_FOR: SignedDuration = SignedDuration::from_hours(48);
 
 /// The outcome of trying to send a row.
@@ -70,6 +71,11 @@ impl App {
             Ok(composed) => composed,
             Err(error @ StoreError::Corrupt { .. }) => {
                 tracing::error!(row = %row.row, %error, "what a mail is about cannot be read");
+                if may_be_newer(row.row, now) {
+                    let since = now + UNREADABLE_WAITS;
+                    self.table.set_mail(&untried(&row), MailState::Waiting { since }, deadline).await?;
+                    return Ok(RowOutcome::PutOff);
+                }
                 return self.put_off(&row, CORRUPT, now, deadline).await;
             }
             Err(error) => {
@@ -190,9 +196,8 @@ impl App {
     /// Lets an unreadable row wait for the version that wrote it, since functions are deployed one after the other and a version may be
     /// taken back. In the end it is a dead letter, so that an admin sees it.
     async fn unreadable(&self, row: Ulid, now: Moment, deadline: Deadline) -> Result<RowOutcome, StoreError> {
-        let written_at = i64::try_from(row.timestamp_ms()).ok().and_then(|at| Moment::from_millisecond(at).ok());
-        if written_at.is_some_and(|written_at| now < written_at + UNREADABLE_FOR) {
-            self.table.put_off_unreadable(row, now, deadline).await?;
+        if may_be_newer(row, now) {
+            self.table.put_off_unreadable(row, now + UNREADABLE_WAITS, deadline).await?;
             return Ok(RowOutcome::NotOurs);
         }
         self.tell_admins(None, CORRUPT, row, now, deadline).await?;
@@ -231,6 +236,12 @@ impl App {
         };
         self.table.tell_admins(&Alarm::now(cause, now), now, deadline).await.map(drop)
     }
+}
+
+/// Whether a newer version may still come that can read what this one cannot.
+fn may_be_newer(row: Ulid, now: Moment) -> bool {
+    let written_at = i64::try_from(row.timestamp_ms()).ok().and_then(|at| Moment::from_millisecond(at).ok());
+    written_at.is_some_and(|written_at| now < written_at + UNREADABLE_FOR)
 }
 
 /// The row without this try, which failed for no reason of its own.

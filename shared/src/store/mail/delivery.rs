@@ -22,8 +22,6 @@ pub struct Waiting {
 /// How long urgent mail may wait before somebody should find out why.
 const URGENT_WAITS_AT_MOST: SignedDuration = SignedDuration::from_mins(30);
 const WAITS_AT_MOST: SignedDuration = SignedDuration::from_hours(6);
-/// For so long a mail that cannot be read is left alone each time.
-const UNREADABLE_WAITS: SignedDuration = SignedDuration::from_hours(1);
 
 impl Waiting {
     pub fn is_too_long(&self, now: Moment) -> bool {
@@ -265,8 +263,8 @@ impl Table {
     }
 
     /// Lets a mail wait whose row cannot be read, since a newer version may have written it; meanwhile it is in nobody's way.
-    pub async fn put_off_unreadable(&self, row: Ulid, now: Moment, deadline: Deadline) -> Result<(), StoreError> {
-        self.move_unreadable(row, "SET due = :due", now + UNREADABLE_WAITS, deadline).await
+    pub async fn put_off_unreadable(&self, row: Ulid, until: Moment, deadline: Deadline) -> Result<(), StoreError> {
+        self.move_unreadable(row, "SET due = :due", until, deadline).await
     }
 
     /// Makes a dead letter of a mail whose row cannot be read, so that it waits for a person.

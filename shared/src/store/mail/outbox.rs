@@ -477,15 +477,18 @@ impl Table {
         self.commit_once(reminded.unaudited(Unaudited::Delivery), at.deadline).await
     }
 
-    /// The rows of these mails that are still kept, of many the first so many.
+    /// The rows of these mails that are still kept, of many the first so many, but for those that only a newer version can read.
     pub async fn mails(
         &self,
         filed: impl IntoIterator<Item = FiledMail>,
         most: usize,
     ) -> Result<Vec<OutboxRow>, StoreError> {
         let rows = filed.into_iter().flat_map(|filed| filed.rows).take(most);
-        let rows = try_join_all(rows.map(|row| self.get(OutboxRow::key_of(row)))).await?;
-        Ok(rows.into_iter().flatten().collect())
+        let rows = rows.map(async |row| match self.get(OutboxRow::key_of(row)).await {
+            Err(StoreError::Corrupt { .. }) => Ok(None),
+            row => row,
+        });
+        Ok(try_join_all(rows).await?.into_iter().flatten().collect())
     }
 
     /// The mails to a grant's student, oldest first.
