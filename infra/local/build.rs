@@ -1,14 +1,20 @@
-//! The version that `bursar --version` says, with the commit where git knows one.
+//! The version that `bursar --version` says, with the commit where git knows one, and whether anything differs from it.
 
 use std::process::Command;
 
 fn main() {
     let git = |what: &[&str]| {
-        let told = Command::new("git").arg("rev-parse").args(what).output().ok()?;
+        let told = Command::new("git").args(what).output().ok()?;
         told.status.success().then(|| String::from_utf8_lossy(&told.stdout).trim().to_owned())
     };
-    let commit = git(&["--short", "HEAD"]).map(|commit| format!(" ({commit})")).unwrap_or_default();
+    let commit = git(&["rev-parse", "--short=12", "HEAD"]);
+    let changed = git(&["status", "--porcelain", "--untracked-files=no"]).unwrap_or_default();
+    let dirty = if changed.is_empty() { "" } else { " dirty" };
+    let commit = commit.map(|commit| format!(" {commit}{dirty}")).unwrap_or_default();
     println!("cargo::rustc-env=BURSAR_VERSION={}{commit}", env!("CARGO_PKG_VERSION"));
-    // Every commit adds a line to this file.
-    println!("cargo::rerun-if-changed={}", git(&["--git-path", "logs/HEAD"]).as_deref().unwrap_or("build.rs"));
+    // Every commit adds a line to the first.
+    let log = git(&["rev-parse", "--git-path", "logs/HEAD"]);
+    for what in [log.as_deref().unwrap_or("build.rs"), "src", "../../shared", "../../functions", "../../template.yaml"] {
+        println!("cargo::rerun-if-changed={what}");
+    }
 }
