@@ -7,14 +7,13 @@ fn main() {
         let told = Command::new("git").args(what).output().ok()?;
         told.status.success().then(|| String::from_utf8_lossy(&told.stdout).trim().to_owned())
     };
-    let commit = git(&["rev-parse", "--short=12", "HEAD"]);
     let changed = git(&["status", "--porcelain", "--untracked-files=no"]).unwrap_or_default();
     let dirty = if changed.is_empty() { "" } else { " dirty" };
-    let commit = commit.map(|commit| format!(" {commit}{dirty}")).unwrap_or_default();
+    let commit =
+        git(&["rev-parse", "--short=12", "HEAD"]).map(|commit| format!(" {commit}{dirty}")).unwrap_or_default();
     println!("cargo::rustc-env=BURSAR_VERSION={}{commit}", env!("CARGO_PKG_VERSION"));
-    // Every commit adds a line to the first.
-    let log = git(&["rev-parse", "--git-path", "logs/HEAD"]);
-    for what in [log.as_deref().unwrap_or("build.rs"), "src", "../../shared", "../../functions", "../../template.yaml"] {
+    let log = git(&["rev-parse", "--git-path", "logs/HEAD"]).unwrap_or_else(|| "build.rs".to_owned());
+    for what in [log.as_str(), "src", "../../shared", "../../functions", "../../template.yaml"] {
         println!("cargo::rerun-if-changed={what}");
     }
 }
