@@ -437,6 +437,19 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_was_spent_since_the_sync_is_ours_as_far_as_that_goes() {
+        let spent = |dollars| {
+            let promised = facts(100, &Days::default(), &Days::default(), 30);
+            promised.with_spent_since(usd(dollars), SignedDuration::from_hours(6))
+        };
+        // Sixty in six hours are 240 in a day, of which our keys can spend forty.
+        let ours = BalanceNeed { amount: usd(40), basis: Basis::Promised };
+        assert_eq!((spent(60).to_come, spent(60).need()), (usd(40), ours));
+        let others = BalanceNeed { amount: usd(480), basis: Basis::Today };
+        assert_eq!((spent(120).to_come, spent(120).need()), (Usd::ZERO, others));
+    }
+
     fn purchase_of(balance: i32, to_come: i32, ours: &Days, foreign: &Days, days_left: i64) -> Purchase {
         facts(to_come, ours, foreign, days_left).purchase(usd(balance))
     }
