@@ -31,7 +31,10 @@ impl OwnSite {
             return Ok(None);
         }
         deadline.sleep(PAUSE).await;
-        Ok(self.try_once(origin, deadline).await?.map(|why| Cause::SiteDown { why }))
+        let Some(why) = self.try_once(origin, deadline).await? else { return Ok(None) };
+        // Where the domain is gone, mail to it may be too: an alarm of the stack counts this line.
+        tracing::warn!(site_down = true, why, "the pages cannot be reached");
+        Ok(Some(Cause::SiteDown { why }))
     }
 
     /// Why it did not answer.

@@ -19,8 +19,8 @@ const SEARCHES: [(&str, &str); 3] = [
     ),
     (
         "refusals, warnings, errors",
-        "filter ispresent(refused) or message = 'refused' or level in ['WARN', 'ERROR'] | stats count(*) as n by message, \
-         refused, reason, span.route, status, operation, code | sort n desc | limit 20",
+        "filter ispresent(refused) or level in ['WARN', 'ERROR'] | stats count(*) as n by message, \
+         refused, span.route, status, operation, code | sort n desc | limit 20",
     ),
     (
         "the provider",

@@ -153,6 +153,8 @@ impl IntoResponse for AppError {
         if let Some(error) = fault {
             tracing::error!(error = format!("{error:#}"), "a page could not be made");
         } else if let Some(reason) = reason {
+            // The provider's number of a call is in the line of that call, and these are to be counted.
+            let reason = reason.split(" (request ").next().unwrap_or_default();
             tracing::info!(refused = %reason, "somebody was refused");
         }
         let mut response = page.unwrap_or_else(|| status.into_response());

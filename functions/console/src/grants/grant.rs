@@ -121,7 +121,8 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
                     (false, _) if key.on.is(&false) => "paused",
                     (false, _) => "paused, and still to be switched off",
                 },
-                None => "replaced or ended",
+                None if key.on.is(&false) => "replaced or ended",
+                None => "replaced or ended, and still to be switched off: OpenRouter has not confirmed it",
                 Some(KeyAbsence::Missing) => {
                     "not at OpenRouter any more; what it used since it was last read is in the account’s residual"
                 }
