@@ -68,7 +68,7 @@ async fn lecturer(lecturer: &Browser, campus: &Campus) {
     assert_eq!(lecturer.one("[data-testid='bulk-count']").await.text().await, "1");
     chooses(lecturer, "Resume 1 student", ENTER).await;
     lecturer.one("[data-testid='job'][data-kind='bulk'][data-state='running']").await;
-    campus.work().await;
+    campus.finish_work().await;
     chooses(lecturer, "Overview", ENTER).await;
     lecturer.one("[data-testid='job'][data-kind='bulk'][data-state='done']").await;
 }
