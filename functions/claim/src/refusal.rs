@@ -15,7 +15,19 @@ pub(crate) fn begin(refused: &BeginRefused, term: &Term, now: Moment) -> AppErro
     let until = match refused {
         BeginRefused::EnableUnderWay { until } | BeginRefused::KeyMissing { until } => *until,
         BeginRefused::FailedOften { until } => *until,
-        _ => return AppError::conflict(sentence).because(reason(refused)),
+        BeginRefused::Revoked
+        | BeginRefused::Over
+        | BeginRefused::Held(_)
+        | BeginRefused::AlreadyShown
+        | BeginRefused::NothingToReplace
+        | BeginRefused::BeingMade { .. }
+        | BeginRefused::StalePage
+        | BeginRefused::NotOpenYet { .. }
+        | BeginRefused::WindowClosed
+        | BeginRefused::ReplacementsUsedUp
+        | BeginRefused::NothingLeft { .. }
+        | BeginRefused::BudgetExhausted
+        | BeginRefused::TermsNotAccepted => return AppError::conflict(sentence).because(reason(refused)),
     };
     AppError::later(sentence).after(until.duration_since(now).try_into().unwrap_or_default()).because(reason(refused))
 }

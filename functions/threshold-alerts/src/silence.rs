@@ -123,9 +123,10 @@ async fn off_unconfirmed(table: &Table, now: Moment) -> Result<Vec<Alarm>> {
     late.sort_by_key(|grant| grant.ends_since);
     let of_one_day = late.chunk_by(|one, other| one.ends_since.map(utc_date) == other.ends_since.map(utc_date));
     let alarms = of_one_day.filter_map(|of_day| {
-        let (Grant { programme, id, ends_since, .. }, grants) = (of_day.first()?, u32::try_from(of_day.len()).ok()?);
-        let (programme, grant, since) = (programme.clone(), id.clone(), (*ends_since)?);
-        Some(Alarm::on(utc_date(since), Cause::OffUnconfirmed { grants, since, programme, grant }, now))
+        let Grant { programme, id, ends_since, .. } = of_day.first()?.clone();
+        let grants = u32::try_from(of_day.len()).ok()?;
+        let since = ends_since?;
+        Some(Alarm::on(utc_date(since), Cause::OffUnconfirmed { grants, since, programme, grant: id }, now))
     });
     Ok(alarms.collect())
 }
