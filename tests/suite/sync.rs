@@ -16,7 +16,6 @@ mod safety_limit;
 mod season;
 mod second_keys;
 mod sums;
-mod weather;
 
 use std::collections::BTreeMap;
 
