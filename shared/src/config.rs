@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::aws::AwsAccess;
 use crate::deadline::Waits;
+use crate::domain::values::masked;
 use crate::prelude::*;
 
 #[derive(Clone, Debug)]
@@ -176,11 +177,7 @@ impl FrontSecret {
     }
 }
 
-impl fmt::Debug for FrontSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("FrontSecret(…)")
-    }
-}
+masked!(FrontSecret);
 
 /// Parses what a header can hold and nobody guesses.
 fn front(text: &str) -> Result<FrontSecret, String> {

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::aws::{AwsAccess, SdkFailure, reduce};
 use crate::config::Config;
 use crate::domain::values::key::Fingerprint;
+use crate::domain::values::masked;
 use crate::prelude::*;
 
 /// The time for which a key that was read is used without another read.
@@ -222,17 +223,7 @@ impl PartialEq for ManagementKey {
 
 impl Eq for ManagementKey {}
 
-impl fmt::Debug for ManagementKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ManagementKey(…)")
-    }
-}
-
-impl fmt::Debug for ManagementKeys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ManagementKeys(…)")
-    }
-}
+masked!(ManagementKey, ManagementKeys);
 
 #[cfg(test)]
 mod tests {

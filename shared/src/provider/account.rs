@@ -18,9 +18,6 @@ pub struct Credits {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Workspace {
     pub id: String,
-    #[serde(default, deserialize_with = "json::or_default")]
-    pub name: String,
-    pub default_guardrail_id: Option<String>,
 }
 
 #[derive(Deserialize)]

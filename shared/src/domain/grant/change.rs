@@ -50,22 +50,7 @@ pub enum Logged {
     /// Its audit entry, in the same transaction.
     Entry(AuditDetail),
     /// Nothing: it changes no state, right or limit, and deciding again finds it done.
-    Mark(Mark),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mark {
-    /// A value of a key is about to be sent.
-    Sending,
-    Confirmed,
-    PutOff,
-    /// Something is due by now.
-    Due,
-    /// The provider does not know a key, which may be wrong.
-    Missing,
-    Gone,
-    /// A rule will end the key, of which the student is mailed.
-    Announced,
+    Mark,
 }
 
 /// The error of an act without anything to change: it is done already, or no longer possible.
@@ -174,7 +159,7 @@ impl Change {
     pub fn audit(&self) -> Option<&AuditDetail> {
         match &self.logged {
             Logged::Entry(what) => Some(what),
-            Logged::Mark(_) => None,
+            Logged::Mark => None,
         }
     }
 
@@ -209,8 +194,8 @@ impl Draft {
         self.logged(Logged::Entry(AuditDetail { reason: reason.map(str::to_owned), ..what }))
     }
 
-    pub(super) fn marked(self, mark: Mark) -> Change {
-        self.logged(Logged::Mark(mark))
+    pub(super) fn marked(self) -> Change {
+        self.logged(Logged::Mark)
     }
 
     pub(super) fn logged(self, logged: Logged) -> Change {

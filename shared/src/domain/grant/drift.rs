@@ -53,7 +53,7 @@ impl View {
     pub fn not_found(&self, key: &KeyHash, now: Moment) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
         change.key_not_gone(key).ok_or(Unchanged)?.missing_since.get_or_insert(now);
-        change.unless_same(self, Mark::Missing)
+        change.unless_same(self)
     }
 
     /// Stops a grant whose key the provider reports as disabled although nothing here disables it. Returns `Unchanged` if that key is not
@@ -66,7 +66,10 @@ impl View {
         in_copy: bool,
         now: Moment,
     ) -> Result<Change, Unchanged> {
-        self.check_version(read)?;
+        // What the provider said may be due to an act on the grant since it was read.
+        if self.grant.version != read {
+            return Err(Unchanged);
+        }
         let live = self.grant.usable().filter(|live| live.hash == *key).ok_or(Unchanged)?;
         if live.on.may_be(&false) || !live.on.is_quiet(asked) {
             return Err(Unchanged);
@@ -82,11 +85,6 @@ impl View {
         Ok(change.audited(Act::Stopped, &self.grant, Some(Stopped::GoneAtProvider.as_str().to_owned())))
     }
 
-    /// Refuses what the provider said of a grant that an act changed since it was read: it may be due to that act.
-    fn check_version(&self, read: u64) -> Result<(), Unchanged> {
-        if self.grant.version == read { Ok(()) } else { Err(Unchanged) }
-    }
-
     /// Marks a key that the provider does not have any more, after a second answer that it does not, and stops the grant if the key was
     /// live. Returns `Unchanged` if the key is marked already, not on record, or may still be there.
     pub fn found_gone(&self, key: &KeyHash, now: Moment) -> Result<Change, Unchanged> {
@@ -97,7 +95,7 @@ impl View {
         }
         gone.note_gone(KeyAbsence::Missing);
         if self.grant.live().is_none_or(|live| live.hash != *key) {
-            return Ok(change.marked(Mark::Gone));
+            return Ok(change.marked());
         }
         change.grant.state = GrantState::Stopped { why: Stopped::GoneAtProvider };
         Ok(change.audited(Act::Stopped, &self.grant, Some(Stopped::GoneAtProvider.as_str().to_owned())))

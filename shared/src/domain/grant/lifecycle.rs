@@ -100,7 +100,8 @@ impl View {
     fn rules(&self, last_used_at: Option<Moment>, now: Moment) -> impl Iterator<Item = Rule> {
         let live = self.grant.usable().filter(|_| !self.programme.is_over(now));
         let all = live.map(|live| {
-            let (age, disuse) = (self.age_rule(live, now), self.disuse_rule(live, last_used_at, now));
+            let rule = |rule, notice| self.announced_rule(live, (rule, notice), last_used_at, now);
+            let (age, disuse) = (rule(Rule::Stop, Notice::TooOldSoon), rule(Rule::Hold, Notice::UnusedSoon));
             let expired = live.has_expired(now).then_some(Rule::Expire);
             [expired, age, disuse, self.term_rule(now)]
         });
@@ -110,10 +111,15 @@ impl View {
     /// The announced end of the live key for this notice, if it still stands; other announcements do not matter.
     pub fn announced_as(&self, notice: Notice) -> Option<AnnouncedEnd> {
         let live = self.grant.usable()?;
+        if notice == Notice::TermEndSoon { self.announced_term_end() } else { self.announced(live, notice, None) }
+    }
+
+    /// When the key ends by what this notice announces, whether it was announced or not.
+    fn end_at(&self, live: &Key, notice: Notice, last_used_at: Option<Moment>) -> Option<Moment> {
         match notice {
-            Notice::UnusedSoon => self.announced_disuse(live, None),
-            Notice::TooOldSoon => self.announced_age_end(live),
-            Notice::TermEndSoon => self.announced_term_end(),
+            Notice::UnusedSoon => self.out_of_use_at(live, last_used_at),
+            Notice::TooOldSoon => self.too_old_at(live),
+            Notice::TermEndSoon => Some(self.programme.settings.term.ends_at()),
             Notice::KeyShown
             | Notice::KeyLeaked
             | Notice::CapChanged
@@ -133,41 +139,28 @@ impl View {
     /// until the announced end.
     fn announce(&self, notice: Notice, last_used_at: Option<Moment>, now: Moment) -> Option<Change> {
         let live = self.grant.usable()?;
-        let ends_at = match notice {
-            Notice::UnusedSoon => self.out_of_use_at(live, last_used_at)?,
-            Notice::TooOldSoon => self.too_old_at(live)?,
-            // The term ends whether it was announced or not.
-            Notice::TermEndSoon => self.programme.settings.term.ends_at(),
-            Notice::KeyShown
-            | Notice::KeyLeaked
-            | Notice::CapChanged
-            | Notice::MoreDeclined
-            | Notice::Unused
-            | Notice::KeyEnded => return None,
-        };
+        let ends_at = self.end_at(live, notice, last_used_at)?;
         let end = AnnouncedEnd { at: now, until: ends_at.max(now + notice.ahead()) };
         let mut change = self.change(&Actor::Rule, DependsOn::GrantAlone);
         change.key_mut(&live.hash)?.announced.insert(notice, end);
         change.notice = Some(notice);
-        Some(change.marked(Mark::Announced))
+        Some(change.marked())
     }
 
-    fn age_rule(&self, live: &Key, now: Moment) -> Option<Rule> {
-        let too_old = self.too_old_at(live)?;
-        if let Some(announced) = self.announced_age_end(live) {
-            return (now >= announced.until).then_some(Rule::Stop);
+    /// A rule that is followed once its announcement has run out; before, the announcement, a week ahead.
+    fn announced_rule(
+        &self,
+        live: &Key,
+        (rule, notice): (Rule, Notice),
+        last_used_at: Option<Moment>,
+        now: Moment,
+    ) -> Option<Rule> {
+        let ends_at = self.end_at(live, notice, last_used_at)?;
+        if let Some(announced) = self.announced(live, notice, last_used_at) {
+            return (now >= announced.until).then_some(rule);
         }
-        let is_time = now >= too_old - WEEK && !self.outlives_the_term(too_old.max(now + WEEK));
-        is_time.then_some(Rule::Announce(Notice::TooOldSoon))
-    }
-
-    fn disuse_rule(&self, live: &Key, last_used_at: Option<Moment>, now: Moment) -> Option<Rule> {
-        let held_at = self.out_of_use_at(live, last_used_at)?;
-        if let Some(announced) = self.announced_disuse(live, last_used_at) {
-            return (now >= announced.until).then_some(Rule::Hold);
-        }
-        let is_time = now >= held_at - WEEK && !self.outlives_the_term(held_at.max(now + WEEK));
-        is_time.then_some(Rule::Announce(Notice::UnusedSoon))
+        let is_time = now >= ends_at - WEEK && !self.outlives_the_term(ends_at.max(now + WEEK));
+        is_time.then_some(Rule::Announce(notice))
     }
 
     /// The announcement of the term's end. It has no effect but its mail, so it is not made where students get none.
@@ -185,16 +178,10 @@ impl View {
         said.find(|announced| announced.until == ends_at)
     }
 
-    /// The announcement of the key's age, if it still holds. One that promised less than the rule now allows
-    /// does not, and is made again.
-    fn announced_age_end(&self, live: &Key) -> Option<AnnouncedEnd> {
-        let stops_at = self.too_old_at(live)?;
-        live.announced.get(&Notice::TooOldSoon).copied().filter(|announced| announced.until >= stops_at)
-    }
-
-    fn announced_disuse(&self, live: &Key, last_used_at: Option<Moment>) -> Option<AnnouncedEnd> {
-        let held_at = self.out_of_use_at(live, last_used_at)?;
-        live.announced.get(&Notice::UnusedSoon).copied().filter(|announced| announced.until >= held_at)
+    /// The announcement of the key's end, if it still holds. One that promised less than the rule now allows does not, and is made again.
+    fn announced(&self, live: &Key, notice: Notice, last_used_at: Option<Moment>) -> Option<AnnouncedEnd> {
+        let ends_at = self.end_at(live, notice, last_used_at)?;
+        live.announced.get(&notice).copied().filter(|announced| announced.until >= ends_at)
     }
 
     /// Whether the programme is over by then anyhow, so that such an end need not be announced.

@@ -18,7 +18,7 @@ mod spending;
 mod tests;
 
 use change::Draft;
-pub use change::{BudgetChange, Change, DependsOn, Logged, Mark, Notice, Unchanged, View};
+pub use change::{BudgetChange, Change, DependsOn, Logged, Notice, Unchanged, View};
 pub use claim::{BeginRefused, KeyRequest, KeyRequestKind, MintedKey, OpenClaim, RecordRefused};
 pub use close::{AddressChange, PersonChange};
 pub use drift::RecoveredKey;

@@ -194,7 +194,7 @@ impl View {
             Tell::Guardrail(Some(under)) => _ = of.guardrail.note(under, now),
             Tell::Guardrail(None) | Tell::Read => return Err(Unchanged),
         }
-        Ok(change.marked(Mark::Sending))
+        Ok(change.marked())
     }
 
     /// Takes in the answer to a call. Returns `Unchanged` if it says nothing new.
@@ -217,7 +217,7 @@ impl View {
             Tell::Guardrail(None) => {}
             Tell::Read => of.is_read(sent),
         }
-        change.unless_same(self, Mark::Confirmed)
+        change.unless_same(self)
     }
 
     /// Takes back the note of a call that certainly changed nothing.
@@ -231,7 +231,7 @@ impl View {
             Tell::Guardrail(Some(under)) => of.guardrail.refused(under, noted),
             Tell::Guardrail(None) | Tell::Read => {}
         }
-        change.unless_same(self, Mark::Confirmed)
+        change.unless_same(self)
     }
 
     /// Puts off what the provider is to be told, longer each time; leaks never for longer than a minute.
@@ -241,7 +241,7 @@ impl View {
         let minutes = if self.grant.urgency() == Urgency::Leak { 1 } else { 1 << (tries - 1).min(6) };
         let wait = SignedDuration::from_mins(minutes).min(LONGEST_BACKOFF);
         change.grant.backoff = Some(Backoff { tries, until: now + wait });
-        Ok(change.marked(Mark::PutOff))
+        Ok(change.marked())
     }
 
     /// Has the grant looked at, since what it is to be may be other by now. Returns `Unchanged` if nothing follows from that.
@@ -250,7 +250,7 @@ impl View {
         change.set_due(self, now);
         let is_as_it_was =
             (change.grant.due_at, change.grant.provider_agrees) == (self.grant.due_at, self.grant.provider_agrees);
-        if is_as_it_was { Err(Unchanged) } else { Ok(change.marked(Mark::Due)) }
+        if is_as_it_was { Err(Unchanged) } else { Ok(change.marked()) }
     }
 
     /// Takes in what the provider shows of a recorded key. What nobody here sent is another hand's: a limit is set again, and a live key
@@ -276,7 +276,7 @@ impl View {
             (Some(found), Some(was)) if self.grant.usable().is_some_and(|live| live.hash == *key) => {
                 Ok(change.audited_from(Act::LimitFound, was, found, None))
             }
-            _ => change.unless_same(self, Mark::Confirmed),
+            _ => change.unless_same(self),
         }
     }
 }
@@ -313,9 +313,9 @@ impl Key {
 
 impl Draft {
     /// The change as a mark, unless it leaves the grant as it was.
-    pub(super) fn unless_same(self, view: &View, mark: Mark) -> Result<Change, Unchanged> {
+    pub(super) fn unless_same(self, view: &View) -> Result<Change, Unchanged> {
         let as_it_was = Grant { version: self.grant.version, ..view.grant.clone() };
-        if self.grant == as_it_was { Err(Unchanged) } else { Ok(self.marked(mark)) }
+        if self.grant == as_it_was { Err(Unchanged) } else { Ok(self.marked()) }
     }
 }
 

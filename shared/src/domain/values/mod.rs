@@ -10,6 +10,7 @@ macro_rules! masked {
         }
     )*};
 }
+pub(crate) use masked;
 
 pub mod address;
 pub mod format;

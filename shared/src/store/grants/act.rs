@@ -217,7 +217,7 @@ pub(crate) fn transaction_of(
     let transaction = move_budget(transaction, view, change)?;
     match change.logged() {
         Logged::Entry(what) => transaction.told_by(&[grant.entry(change.by().clone(), what.clone(), now)]),
-        Logged::Mark(_) => Ok(transaction.unaudited(Unaudited::GrantMark)),
+        Logged::Mark => Ok(transaction.unaudited(Unaudited::GrantMark)),
     }
 }
 

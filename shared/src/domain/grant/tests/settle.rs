@@ -113,18 +113,6 @@ fn an_answer_that_comes_after_the_opposite_was_sent_confirms_nothing() {
 }
 
 #[test]
-fn before_a_key_is_switched_on_again_it_has_the_limit_of_now() {
-    let mut story = live();
-    story.held(HoldKind::Paused).disabled(1);
-    story.apply(story.view.set_cap(Some(Usd::from_dollars(5)), &faculty(), None, story.now).unwrap());
-    story.released(HoldKind::Paused);
-    assert_eq!(story.due(1), [Tell::Limit(Usd::from_dollars(5))]);
-    assert_eq!(story.limited().due(1), [Tell::On]);
-    story.enabled(1);
-    assert!(key(&story, 1).limit.is(&Usd::from_dollars(5)));
-}
-
-#[test]
 fn claims_that_come_to_nothing_again_and_again_wait_longer_and_leave_nothing_behind() {
     let mut story = Story::new();
     let fail = |story: &mut Story| {
