@@ -10,7 +10,6 @@ use crate::listing::{self, Part};
 use crate::prelude::*;
 use crate::settings;
 
-/// The most grants that are looked up at once.
 const GRANTS_AT_ONCE: usize = 16;
 
 #[derive(Debug, Default, Deserialize)]
@@ -103,7 +102,6 @@ impl AuditQuery {
         Ok(site.table.list_known(Entry::of_grant(&programme.id, &grant)).await?)
     }
 
-    /// The page of all these entries that is asked for.
     async fn listing(
         &self,
         site: &Site,

@@ -11,9 +11,7 @@ use crate::grants;
 use crate::prelude::*;
 use crate::spending::by_model::words;
 
-/// The most persons on the page.
 const MOST_PERSONS: usize = 5_000;
-/// The most students of a projection.
 const MOST_STUDENTS: u32 = 1_000_000;
 
 #[derive(Debug, Default, Deserialize)]
@@ -188,7 +186,6 @@ struct ClosingPerson {
     address: Option<String>,
     name: Option<String>,
     group: Option<String>,
-    /// The state in words.
     state: &'static str,
     cap: Usd,
     /// The day of the first key, in the programme's time zone.

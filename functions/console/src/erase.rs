@@ -15,7 +15,6 @@ struct ErasedPage<'a> {
     erasure: Erasure,
 }
 
-/// The form that erases a person.
 pub(crate) struct EraseForm {
     /// The id of the erasure that it begins, so that pressed twice for the same person it is one.
     pub(crate) erasure: Ulid,

@@ -43,8 +43,6 @@ pub(crate) enum Kind {
     Area,
     /// Addresses, one on each line.
     People,
-    /// `on` or nothing.
-    Tick,
     /// One of these values: as a form sends it, and as a person reads it.
     Choice(&'static [(&'static str, &'static str)]),
     /// One of the values that the page gives.
@@ -61,13 +59,14 @@ pub(crate) enum Owner {
     Creator,
 }
 
-/// What a form makes.
-pub(crate) trait FormValue: Sized + 'static {
+pub(crate) trait FormValue: Default + 'static {
     /// Its fields, in the order of the form.
     const FIELDS: &'static [Field<Self>];
 
     /// The value into which the fields are read; `before` is what the form edits.
-    fn start(before: Option<&Self>) -> Self;
+    fn start(_before: Option<&Self>) -> Self {
+        Self::default()
+    }
 }
 
 impl<T: FormValue> Field<T> {
@@ -117,7 +116,6 @@ impl<T: FormValue> Form<T> {
         Form::filled(|field| if field.is_required { String::new() } else { (field.write)(&defaults) })
     }
 
-    /// The form of what is saved.
     pub(crate) fn of(saved: T) -> Form<T> {
         let form = Form::filled_with(&saved);
         Form { before: Some(saved), ..form }
@@ -182,7 +180,6 @@ impl<T: FormValue> Form<T> {
         if self.is_refused() { None } else { Some(value) }
     }
 
-    /// What the form edits.
     pub(crate) fn before(&self) -> Option<&T> {
         self.before.as_ref()
     }
@@ -242,7 +239,6 @@ impl<T: FormValue> Form<T> {
         Form { is_beside: true, ..self }
     }
 
-    /// The fields as the template shows them.
     pub(crate) fn shown(&self, which: impl Fn(&Field<T>) -> bool) -> Vec<ShownField<'_>> {
         let shown = |field: &'static Field<T>| {
             let entry = self.entries.get(field.id)?;
@@ -269,7 +265,6 @@ impl<T: FormValue> Form<T> {
         self.shown(|_| true)
     }
 
-    /// The fields that are refused.
     pub(crate) fn errors(&self) -> Vec<ShownField<'_>> {
         self.shown(|field| self.entries.get(field.id).is_some_and(|entry| entry.error.is_some()))
     }
@@ -303,7 +298,6 @@ fn fingerprint(field: &str, text: &str) -> String {
     HEXLOWER.encode(hash.get(..6).unwrap_or_default())
 }
 
-/// A field as the template shows it.
 pub(crate) struct ShownField<'a> {
     pub(crate) id: String,
     pub(crate) name: String,
@@ -339,10 +333,6 @@ impl ShownField<'_> {
 
     pub(crate) fn is_area(&self) -> bool {
         matches!(self.kind, Kind::Area | Kind::People)
-    }
-
-    pub(crate) fn is_tick(&self) -> bool {
-        self.kind == Kind::Tick
     }
 
     pub(crate) fn rows(&self) -> usize {

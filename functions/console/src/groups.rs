@@ -45,10 +45,6 @@ impl FormValue for Group {
             ..Field::OPTIONAL
         },
     ];
-
-    fn start(_: Option<&Group>) -> Group {
-        Group::default()
-    }
 }
 
 struct GroupForm {
@@ -174,7 +170,6 @@ impl GroupForm {
     }
 }
 
-/// The settings with these groups changed.
 fn with(settings: &Settings, groups: BTreeMap<String, Group>) -> Settings {
     let mut settings = settings.clone();
     let (caps, models) = (&mut settings.allowance.group_caps, &mut settings.rules.group_models);

@@ -45,7 +45,6 @@ use serde_json::Value;
 
 use crate::prelude::*;
 
-/// The function with its routes and what its work needs.
 pub struct App {
     pages: Pages,
     /// The site as the work of each minute has it.

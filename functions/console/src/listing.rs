@@ -3,7 +3,6 @@
 
 use crate::prelude::*;
 
-/// The most rows on a page.
 pub(crate) const ON_A_PAGE: usize = 100;
 
 /// Where something is said of each row: under a heading on the page, under a name in the file, as a hook; some or all of these.

@@ -46,7 +46,6 @@ struct StatementPage<'a> {
     refused: Option<&'static str>,
     /// The days in words, where there is a statement of them.
     days: Option<String>,
-    /// The last months.
     months: Vec<StatementDays>,
     programmes: Vec<Programme>,
     statement: Option<Statement>,

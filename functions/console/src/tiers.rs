@@ -50,10 +50,6 @@ impl FormValue for TypedTier {
             ..Field::OPTIONAL
         },
     ];
-
-    fn start(_: Option<&TypedTier>) -> TypedTier {
-        TypedTier::default()
-    }
 }
 
 #[derive(Template)]

@@ -8,7 +8,6 @@ use unsent::UnsentMails;
 
 use crate::prelude::*;
 
-/// The content of an alarm's mail.
 struct AlarmText {
     /// The subject, which holds the alarm's number.
     subject: String,
@@ -21,7 +20,6 @@ struct AlarmText {
 /// The names behind the ids of an alarm.
 #[derive(Default)]
 struct NamedAccount {
-    /// The programme's name.
     programme: String,
     /// Who was made an admin, or removed, and by whom.
     admins: (String, String),
@@ -70,7 +68,6 @@ impl App {
         }
     }
 
-    /// The address of somebody with a role.
     async fn address_of(&self, person: &PersonId) -> Result<String, StoreError> {
         let person = self.table.get(StaffPerson::key_of(person)).await?;
         Ok(person.map_or("a person who was erased".to_owned(), |person| person.address.as_written().to_owned()))

@@ -8,7 +8,6 @@ use bursar_core::store::{MailTo, Run};
 use crate::letter::choice_at;
 use crate::prelude::*;
 
-/// The result of composing a row.
 pub(crate) enum ComposedRow {
     Mail(Box<Letter>),
     /// No mail is due any more, for this reason.

@@ -95,7 +95,6 @@ impl App {
         Ok(Some((grant.id, name)))
     }
 
-    /// The name of a foreign key.
     async fn key_named(&self, key: &KeyHash) -> Result<String, StoreError> {
         let key = self.table.get(ForeignKey::key_of(key)).await?.filter(|key| !key.name.trim().is_empty());
         Ok(key.map_or_else(|| "a key without a name".to_owned(), |key| plain(&key.name)))

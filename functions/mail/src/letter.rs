@@ -19,7 +19,6 @@ use crate::prelude::*;
 /// The header that names the row, by which an SES event finds it if the record of sending was lost.
 pub(crate) const ROW_HEADER: &str = "X-Bursar-Row";
 
-/// The content of a mail to one person.
 pub(crate) struct Letter {
     pub(crate) to: EmailAddress,
     /// In whose name it comes, if not in the institution's. The address is always the deployment's own.
@@ -55,7 +54,6 @@ pub(crate) enum LetterPart {
     File(LetterFile),
 }
 
-/// A file that is attached to a mail.
 pub(crate) struct LetterFile {
     pub(crate) name: String,
     pub(crate) media_type: &'static str,

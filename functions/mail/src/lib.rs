@@ -92,7 +92,6 @@ use tokio::sync::OnceCell;
 
 use crate::sending::ses::Ses;
 
-/// The function with its table and its mail server.
 pub struct App {
     config: Config,
     clock: Clock,

@@ -21,10 +21,8 @@ const ENOUGH_FOR_ONE: Duration = Duration::from_secs(25);
 /// The time kept back for writing, at which a walk is broken off.
 const ENOUGH_TO_WRITE: Duration = Duration::from_secs(10);
 
-/// The result of looking for due digests.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct DigestReport {
-    /// The number of new digests.
     pub(crate) digests: usize,
     /// The number that there was no time for; the next look goes on with them.
     pub(crate) left: usize,
@@ -32,7 +30,6 @@ pub(crate) struct DigestReport {
     pub(crate) failed: Vec<String>,
 }
 
-/// The context of a look for due digests.
 pub(crate) struct Look<'a> {
     pub(crate) table: &'a Table,
     pub(crate) programmes: &'a Programmes,

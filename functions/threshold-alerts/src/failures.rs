@@ -6,7 +6,6 @@ use bursar_core::store::StoreError;
 
 use crate::prelude::*;
 
-/// The checks that failed so far.
 #[derive(Default)]
 pub(crate) struct ScanFailures {
     pub(crate) failed: Vec<String>,

@@ -96,7 +96,6 @@ use crate::prelude::*;
 /// The most that one check takes; with less time left it is not begun.
 pub(crate) const ENOUGH_FOR_ONE: Duration = Duration::from_secs(10);
 
-/// The function with its dependencies.
 pub struct App {
     table: Table,
     clock: Clock,

@@ -12,10 +12,8 @@ use crate::runner::{Baseline, WRITES_AT_ONCE};
 /// The tries at the sums of owners while keys are given or taken back. After that the next run counts them.
 const TRIES: usize = 4;
 
-/// The most unknown keys that are named one by one.
 const MOST_NAMED: usize = 100;
 
-/// The use of all foreign keys.
 #[derive(Debug, Default)]
 pub(crate) struct ForeignUse {
     pub(crate) used: DailyUse,

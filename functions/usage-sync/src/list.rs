@@ -26,7 +26,6 @@ pub(crate) struct Listing {
     pub(crate) has_nameless: bool,
     /// Listed keys of which nothing but their hash could be read.
     pub(crate) unreadable: HashSet<KeyHash>,
-    /// The number of listed keys.
     pub(crate) count: usize,
     /// The first of the listed keys in the order of their hashes, so that the same are chosen again.
     pub(crate) first: BTreeSet<KeyHash>,
@@ -71,7 +70,7 @@ pub(crate) async fn everything(runner: &Runner<'_>) -> Result<Listing> {
         listing.reject_if_empty(runner).await?;
     }
     for rows in listing.ours.values_mut() {
-        rows.sort_by(|one, other| one.grant_bytes().cmp(other.grant_bytes()));
+        rows.sort_by_key(|row| row.grant);
         rows.shrink_to_fit();
     }
     Ok(listing)
@@ -160,8 +159,8 @@ impl Listing {
     pub(crate) fn of_grant(&self, programme: &ProgrammeId, grant: &GrantId) -> &[KeyRow] {
         let rows = self.ours.get(programme).map_or(&[][..], Vec::as_slice);
         let grant = grant.to_bytes();
-        let from = rows.partition_point(|row| row.grant_bytes() < &grant);
-        let count = rows[from..].partition_point(|row| row.grant_bytes() == &grant);
+        let from = rows.partition_point(|row| row.grant < grant);
+        let count = rows[from..].partition_point(|row| row.grant == grant);
         &rows[from..from + count]
     }
 
@@ -170,12 +169,12 @@ impl Listing {
         let rows = self.ours.get(programme).map_or(&[][..], Vec::as_slice);
         let from = rows.partition_point(|row| row.shard() < digit);
         let count = rows[from..].partition_point(|row| row.shard() == digit);
-        rows[from..from + count].chunk_by(|one, other| one.grant_bytes() == other.grant_bytes())
+        rows[from..from + count].chunk_by(|one, other| one.grant == other.grant)
     }
 
     /// The keys that were listed under other names than those of a known programme's grant.
     pub(crate) fn elsewhere(&self) -> HashSet<[u8; 32]> {
-        self.foreign.iter().chain(&self.unknown).map(|row| *row.hash()).collect()
+        self.foreign.iter().chain(&self.unknown).map(|row| row.hash).collect()
     }
 }
 

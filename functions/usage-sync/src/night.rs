@@ -12,7 +12,6 @@ use crate::prelude::*;
 use crate::run::run;
 use crate::runner::Report;
 
-/// The most time that an invocation has.
 const LONGEST: Duration = Duration::from_secs(900);
 /// The held back keys that the mail names; the account page names more.
 const MOST_IN_A_MAIL: usize = 5;

@@ -14,12 +14,11 @@ use crate::compare::is_of_one_programme;
 use crate::prelude::*;
 use crate::runner::{Baseline, WRITES_AT_ONCE};
 
-/// The sums of one programme.
 #[derive(Debug)]
 pub(crate) struct ProgrammeSums {
-    programme: Programme,
+    pub(crate) programme: Programme,
     /// The budget as it was before the grants were read.
-    budget: Budget,
+    pub(crate) budget: Budget,
     reserved: Usd,
     unreserved: Unreserved,
     used: DailyUse,
@@ -29,7 +28,6 @@ pub(crate) struct ProgrammeSums {
     /// The part of the use from keys that no longer exist at the provider.
     gone: Usd,
     keys: usize,
-    /// The group of each grant.
     groups: HashMap<[u8; 8], Option<Box<str>>>,
     /// Grants in which something was found, with what they cost before.
     later: Vec<(GrantId, Usd)>,
@@ -37,7 +35,6 @@ pub(crate) struct ProgrammeSums {
     unread: HashSet<GrantId>,
 }
 
-/// The use of all grants' keys.
 #[derive(Debug, Default)]
 pub(crate) struct OwnUse {
     pub(crate) used: DailyUse,
@@ -89,14 +86,6 @@ impl ProgrammeSums {
             later: Vec::new(),
             unread: HashSet::new(),
         }
-    }
-
-    pub(crate) fn programme(&self) -> &Programme {
-        &self.programme
-    }
-
-    pub(crate) fn budget(&self) -> &Budget {
-        &self.budget
     }
 
     /// Adds a grant as it was compared.

@@ -77,7 +77,9 @@ async fn many_are_acted_on_at_once() {
     let shown = admin.submit(&shown, &bulk, &[]).await.expect(409);
     assert_eq!(shown.texts("bulk-count"), ["2"]);
     let eva = format!("{GRANTS}/{}", campus.id("eva"));
-    admin.submit(&admin.get(&eva).await, &format!("{eva}/revoke"), &[("confirm", "yes")]).await.expect(303);
+    let (page, revoke) = (admin.get(&eva).await, format!("{eva}/revoke"));
+    admin.submit(&page, &revoke, &[("confirm", "CS")]).await.expect(422);
+    admin.submit(&page, &revoke, &[("confirm", "CS pilot")]).await.expect(303);
     let shown = preview(&format!("{GRANTS}?state=live&q=a"), &[("act", "pause"), ("reason", "exam")]).await;
     assert_eq!(shown.texts("bulk-count"), ["3"], "every address has an a");
     let shown = preview(&format!("{GRANTS}?state=live&q=ada%40"), &[("act", "pause"), ("reason", "exam")]).await;

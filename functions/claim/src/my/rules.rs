@@ -4,7 +4,6 @@ use bursar_core::store::Table;
 
 use crate::prelude::*;
 
-/// The rules of a grant's keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct KeyRules {
     /// What the provider has confirmed for the live key; by default everything may be called.

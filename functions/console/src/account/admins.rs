@@ -25,10 +25,6 @@ impl FormValue for TypedAdmin {
         read: |form, to| line::address(form.text()).map(|address| to.address = Some(address)),
         ..Field::REQUIRED
     }];
-
-    fn start(_: Option<&TypedAdmin>) -> TypedAdmin {
-        TypedAdmin::default()
-    }
 }
 
 pub(super) fn blank() -> Form<TypedAdmin> {

@@ -15,7 +15,6 @@ use crate::prelude::*;
 /// The time that is left for the table after the provider's last answer.
 const LEFT_FOR_THE_TABLE: Duration = Duration::from_secs(9);
 
-/// What an admin wants of a key.
 #[derive(Default)]
 pub(crate) struct TypedChange {
     limit: Usd,
@@ -41,10 +40,6 @@ impl FormValue for TypedChange {
             ..Field::OPTIONAL
         },
     ];
-
-    fn start(_: Option<&TypedChange>) -> TypedChange {
-        TypedChange::default()
-    }
 }
 
 pub(super) fn change_form(key: &KeyHash) -> Form<TypedChange> {

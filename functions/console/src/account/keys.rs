@@ -73,7 +73,6 @@ impl ForeignKeys {
         ForeignKeys { rows: keys.into_iter().map(row).collect(), all, without_a_limit }
     }
 
-    /// The keys with what is said of their owners.
     pub(super) fn with_owners(mut self, owners: &HashMap<String, OwnerWords>) -> ForeignKeys {
         self.rows.iter_mut().for_each(|row| row.owner = owners.get(row.is.key.as_str()).cloned());
         self

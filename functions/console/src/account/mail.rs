@@ -29,7 +29,6 @@ pub(super) struct MailSection {
 }
 
 impl MailSection {
-    /// The number of dead letters that the page lists.
     pub(super) fn dead_shown(&self) -> usize {
         self.dead.newest.len() + self.dead.unreadable
     }
@@ -116,7 +115,6 @@ pub(super) struct GivenUpMail {
     pub(super) why: FailureText,
     /// The number of mails of each kind.
     pub(super) kinds: Vec<(&'static str, usize)>,
-    /// The programmes that the mails are about.
     pub(super) programmes: Vec<ProgrammeId>,
     pub(super) newest: String,
 }

@@ -25,7 +25,6 @@ use crate::spending::spans::{self, SpanLink};
 const DAYS: i32 = 60;
 const RUNS: i32 = 14;
 const ALARMS: usize = 20;
-/// The days whose alarms are looked through.
 const ALARM_DAYS: i32 = 30;
 const ERASURES: i32 = 10;
 /// The spans of an account, which has neither window nor term.

@@ -114,8 +114,11 @@ impl GrantRequest<'_> {
         let Some(TypedAct { reason, .. }) = forms.revoke.read() else {
             return Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, forms).await);
         };
-        if self.view.grant.state != GrantState::Revoked && self.post.fields.filled("confirm").is_none() {
-            return Ok(None);
+        match self.post.fields.filled("confirm") {
+            _ if self.view.grant.state == GrantState::Revoked => {}
+            None => return Ok(None),
+            Some(named) if named == self.view.programme.settings.name => {}
+            Some(_) => return Err(AppError::unprocessable("The form names another programme. Press “Remove” again.")),
         }
         let revoke = |view: &View, _| view.revoke(self.by, reason.as_deref());
         let notice = match self.site.table.act(self.at, revoke).await? {
@@ -380,6 +383,7 @@ impl ActForms {
 }
 
 /// A person's cap with the reason for it, or the reason alone for another act.
+#[derive(Default)]
 pub(super) struct TypedAct {
     /// Without one the group's or programme's holds again.
     cap: Option<Usd>,
@@ -407,8 +411,4 @@ impl FormValue for TypedAct {
             ..Field::OPTIONAL
         },
     ];
-
-    fn start(_: Option<&TypedAct>) -> TypedAct {
-        TypedAct { cap: None, reason: None }
-    }
 }

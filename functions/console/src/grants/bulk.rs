@@ -89,10 +89,6 @@ impl FormValue for TypedBulk {
             ..Field::OPTIONAL
         },
     ];
-
-    fn start(_: Option<&TypedBulk>) -> TypedBulk {
-        TypedBulk::default()
-    }
 }
 
 #[derive(Template)]
@@ -240,7 +236,6 @@ fn previewed(bulk: &str) -> Option<(Ulid, String)> {
     Some((bulk.parse().ok()?, hash.to_owned()))
 }
 
-/// Starts the job of a preview.
 async fn start(post: &Post<Faculty>, import: Import) -> Answer {
     let Post { site, access, deadline, .. } = post;
     let id = &access.programme.id;

@@ -60,7 +60,6 @@ pub(crate) struct Chart {
     pub(crate) today: (i64, i64),
     pub(crate) term_ends: i64,
     pub(crate) budget_at: i64,
-    /// The thresholds' heights.
     pub(crate) thresholds: Vec<i64>,
     /// The labels of amounts, each above its line.
     pub(crate) levels: Vec<(i64, String)>,

@@ -30,7 +30,6 @@ struct OverviewPage<'a> {
     enough_for: u64,
     phrase: &'static str,
     spans: Vec<SpanLink>,
-    /// The spending of each group over each span.
     groups: Vec<(String, Vec<(&'static str, Figure)>)>,
     notes: Vec<String>,
     models: Vec<ModelUse>,
@@ -121,7 +120,6 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, span: Span, refu
     Ok(site.page(&page))
 }
 
-/// The spending of each group over each span.
 fn by_group(
     of_programme: &ProgrammeUse,
     settings: &Settings,

@@ -9,13 +9,11 @@ use crate::prelude::*;
 
 /// The most keys on a preview; the rest are counted.
 const CHOSEN_SHOWN: usize = 500;
-/// The most prefixes of names on the page.
 const PREFIXES_SHOWN: usize = 20;
 
 /// The choice that takes keys back; no programme has such an id.
 const NOBODY: &str = "-";
 
-/// The section about owners on the account's page.
 pub(crate) struct KeyOwners {
     /// The beginnings of names of keys without an owner, those that spent most first.
     pub(crate) prefixes: Vec<NamePrefix>,
@@ -79,10 +77,6 @@ impl FormValue for TypedOwner {
             ..Field::OPTIONAL
         },
     ];
-
-    fn start(_: Option<&TypedOwner>) -> TypedOwner {
-        TypedOwner::default()
-    }
 }
 
 #[derive(Template)]

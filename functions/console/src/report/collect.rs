@@ -20,7 +20,6 @@ const MOST_LINES: usize = 1_000_000;
 const TOO_MANY_LINES: &str =
     "This report has more than a million lines. Choose fewer days or programmes, or fewer columns.";
 
-/// The numbers of the report's programmes.
 type Numbers<'a> = BTreeMap<&'a ProgrammeId, u16>;
 /// The groups of grants; empty unless a report is by group.
 type Groups = HashMap<GrantBytes, String>;

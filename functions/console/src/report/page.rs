@@ -52,7 +52,6 @@ struct ReportResults<'a> {
     notes: Vec<String>,
 }
 
-/// A line of the report on the page.
 struct ReportRow<'a> {
     line: ReportLine<'a>,
     /// What was spent as the page shows it, so that all lines add up to the total.

@@ -10,10 +10,8 @@ use jiff::ToSpan;
 use crate::access;
 use crate::prelude::*;
 
-/// The columns by which a report can be grouped.
 const COLUMNS: [&str; 4] = ["day", "group", "model", "person"];
 
-/// The parameters of a report as they were sent.
 #[derive(Debug)]
 pub(crate) struct ReportQuery {
     pub(super) from: String,

@@ -8,7 +8,6 @@ use crate::form::Text;
 use crate::prelude::*;
 use crate::work::steps;
 
-/// A person as the form names them.
 #[derive(Default)]
 pub(crate) struct TypedPerson {
     pub(crate) address: Option<EmailAddress>,
@@ -35,10 +34,6 @@ impl FormValue for TypedPerson {
             ..Field::OPTIONAL
         },
     ];
-
-    fn start(_: Option<&TypedPerson>) -> TypedPerson {
-        TypedPerson::default()
-    }
 }
 
 fn text(form: &Text<'_, TypedPerson>, to: &mut Option<String>) -> Result<(), String> {

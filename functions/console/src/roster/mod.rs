@@ -122,7 +122,6 @@ impl Compared {
         RosterChanges { added, changed, moved, returned, dropped, refused }
     }
 
-    /// The import of this file.
     fn import(&self, programme: &Programme, import: Ulid, now: Moment) -> Import {
         Import { import, header: Some(self.file.header.clone()), ..Import::of(&programme.id, &self.plan.steps, now) }
     }

@@ -72,7 +72,6 @@ pub(super) struct RosterRow {
     pub(super) id: Option<String>,
 }
 
-/// The reason why a whole file is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FileError {
     #[error(
@@ -122,7 +121,6 @@ impl FileError {
     }
 }
 
-/// The positions of the known columns.
 struct Columns {
     email: usize,
     /// The columns of which the name is joined.

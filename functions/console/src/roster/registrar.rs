@@ -19,7 +19,6 @@ use crate::prelude::*;
 
 /// How a token begins, so that it is recognised where it should not be.
 const PREFIX: &str = "bursar-roster-";
-/// The most files of a programme in an hour.
 const FILES_AN_HOUR: usize = 12;
 
 pub(crate) async fn put(

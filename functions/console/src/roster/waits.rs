@@ -12,7 +12,6 @@ const FEW: usize = 5;
 const FEW_REFUSED: usize = 2;
 /// How long a drop, another address or a move counts together with those of the file.
 const LATELY: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// The most domains that are named.
 const NAMED: usize = 5;
 
 /// What a file is judged by beside itself and the grants.

@@ -25,11 +25,17 @@ impl FormValue for Draft {
 
     /// What is left empty has its default. The groups have a page of their own.
     fn start(before: Option<&Draft>) -> Draft {
-        let mut draft = Draft { settings: Settings::new("", Term::first_day(), Usd::ZERO), budget: Usd::ZERO };
+        let mut draft = Draft::default();
         if let Some(before) = before {
             draft.keep_groups_of(&before.settings);
         }
         draft
+    }
+}
+
+impl Default for Draft {
+    fn default() -> Draft {
+        Draft { settings: Settings::new("", Term::first_day(), Usd::ZERO), budget: Usd::ZERO }
     }
 }
 

@@ -93,7 +93,6 @@ pub(crate) fn in_cents(lines: &[ModelUse]) -> Vec<(&ModelUse, Usd)> {
     lines.iter().zip(each_in_cents(lines.iter().map(|line| line.used.spent))).collect()
 }
 
-/// Whether any of a table was BYOK.
 pub(crate) fn has_byok(lines: &[ModelUse]) -> bool {
     lines.iter().any(|line| line.used.byok > Usd::ZERO)
 }

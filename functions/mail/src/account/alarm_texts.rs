@@ -319,7 +319,6 @@ fn balance(need: BalanceNeed, purchase: &Purchase, found_on: Date) -> AlarmText 
     AlarmText { subject, facts, next }
 }
 
-/// The numbers of a purchase.
 fn figures(purchase: &Purchase, found_on: Date) -> Vec<(&'static str, String)> {
     let mut figures = vec![("Programmes can still cost", purchase.to_come.to_dollars_up())];
     if let Some(until) = purchase.until.filter(|_| purchase.foreign > Usd::ZERO) {

@@ -19,7 +19,6 @@ pub(super) struct UnsentMails {
     mails: u64,
     /// Whether there were more dead letters than were read.
     at_least: bool,
-    /// The first of the mails.
     first: Option<FirstUnsent>,
     kind: Option<MailKind>,
 }

@@ -18,7 +18,6 @@ use crate::prelude::*;
 /// The latest time in a turn at which a mail is begun. Turns start each minute, and two at once would
 /// double the rate.
 const TURN: Duration = Duration::from_secs(57);
-/// The number of rows that one query asks for.
 const AT_ONCE: i32 = 50;
 /// The number of bulk mails between two looks for urgent ones: about a second's worth at the usual rate.
 const BETWEEN_LOOKS: usize = 10;
@@ -36,7 +35,6 @@ const TENTHS_OF_DAY: u64 = 8;
 /// The interval at which the mail server is asked for its quota even when nothing is to be sent.
 const ASKED_EVERY: SignedDuration = SignedDuration::from_hours(1);
 
-/// The result of a turn.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct DrainReport {
     sent: u64,
@@ -48,12 +46,10 @@ pub(crate) struct DrainReport {
     /// Whether the mail server refused one of them because of the account.
     #[serde(skip)]
     refused: bool,
-    /// The kinds of bulk mail that are stopped.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     stopped: Vec<MailKind>,
 }
 
-/// The pace of bulk mail.
 struct DrainPace {
     every: Duration,
     side_by_side: usize,

@@ -32,7 +32,6 @@ const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(15);
 const UNREADABLE_WAITS: SignedDuration = SignedDuration::from_hours(1);
 const UNREADABLE_FOR: SignedDuration = SignedDuration::from_hours(48);
 
-/// The outcome of trying to send a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RowOutcome {
     Sent,
@@ -249,7 +248,6 @@ fn untried(row: &OutboxRow) -> OutboxRow {
     OutboxRow { tries: row.tries.saturating_sub(1), ..row.clone() }
 }
 
-/// The pause after this try.
 fn pause_after(row: &OutboxRow) -> Option<SignedDuration> {
     let minutes = pauses(row.class).get(usize::from(row.tries).checked_sub(1)?)?;
     Some(with_jitter(SignedDuration::from_mins(*minutes), row))

@@ -40,8 +40,7 @@ impl Ses {
     /// Sends a mail, and returns the id that the server gave it.
     pub(crate) async fn send(&self, mail: SealedLetter) -> Result<String, SesRefusal> {
         let raw = RawMessage::builder().data(Blob::new(mail.bytes)).build();
-        let raw = raw.map_err(|_| SesRefusal { failure: unbuilt(), concern: FailureScope::Mail })?;
-        let send = self.client.send_raw_email().source(mail.from).destinations(mail.to).raw_message(raw);
+        let send = self.client.send_raw_email().source(mail.from).destinations(mail.to).set_raw_message(raw.ok());
         let sent = send.set_configuration_set_name(self.events.clone()).send().await;
         sent.map(|answer| answer.message_id).map_err(|error| {
             let failure = self.why(&error);
@@ -69,7 +68,6 @@ impl Ses {
         SdkFailure { code: code.to_owned(), ..failure }
     }
 
-    /// The server's quota and state.
     pub(crate) async fn mail_server(&self, now: Moment) -> Result<MailServer, SdkFailure> {
         let quota = self.client.get_send_quota().send().await.map_err(|error| reduce(&error))?;
         let account = self.client.get_account_sending_enabled().send().await.map_err(|error| reduce(&error))?;
@@ -91,17 +89,6 @@ fn names(words: &str, address: &str) -> bool {
 /// The count behind SES's floating-point number. `None` for a negative one, which means "no limit".
 fn whole(count: f64) -> Option<u64> {
     format!("{count:.0}").parse().ok()
-}
-
-/// The failure of a message without data, which cannot occur here.
-fn unbuilt() -> SdkFailure {
-    SdkFailure {
-        operation: "SendRawEmail",
-        code: "NotBuilt".to_owned(),
-        request_id: None,
-        status: None,
-        retryable: false,
-    }
 }
 
 #[cfg(test)]

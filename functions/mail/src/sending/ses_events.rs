@@ -25,7 +25,6 @@ struct SesEvent {
 #[serde(rename_all = "camelCase")]
 struct EventMail {
     message_id: String,
-    /// The recipients.
     #[serde(default)]
     destination: Vec<String>,
     #[serde(default)]

@@ -8,13 +8,14 @@ use crate::guardrails::RestrictedKey;
 use crate::prelude::*;
 use crate::runner::Baseline;
 
-/// The context in which a grant is scanned.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ScanContext<'a> {
     /// The listed keys that bear its name, each once.
     pub(crate) rows: &'a [KeyRow],
     /// All keys that were listed under other names than those of a known grant.
     pub(crate) elsewhere: &'a HashSet<[u8; 32]>,
+    /// Whether every workspace that the management key may open was listed.
+    pub(crate) is_whole: bool,
     /// Whether a key that is not in the listing may be gone.
     pub(crate) shows_absence: bool,
     /// Listed keys of which nothing but their hash could be read.
@@ -25,7 +26,6 @@ pub(crate) struct ScanContext<'a> {
     pub(crate) now: Moment,
 }
 
-/// The result of a grant's scan.
 #[derive(Debug, Default)]
 pub(crate) struct ScanResult {
     /// Readings that are larger than the recorded ones.
@@ -97,7 +97,7 @@ impl ScanResult {
                 Match::Unrecorded | Match::Newer => {}
             }
         }
-        if !unread.is_empty() && context.shows_absence {
+        if !unread.is_empty() && context.is_whole {
             // The key that seems to be the live one is an older one.
             result.kinds.retain(|kind| !matches!(kind, FindingKind::LiveIsDisabled { .. }));
             let found: Vec<RecoveredKey> = context.rows.iter().map(KeyRow::found).collect();
@@ -168,7 +168,7 @@ fn about_its(view: &View, context: ScanContext<'_>, key: &Key, row: &KeyRow, is_
 fn restricted(view: &View, row: &KeyRow) -> Option<(String, RestrictedKey)> {
     let live = view.grant.live()?;
     let under = live.guardrail.known().filter(|under| live.guardrail.is(under))?;
-    let (grant, key) = (*row.grant_bytes(), row.key().to_bytes());
+    let (grant, key) = (row.grant, row.key().to_bytes());
     Some((under.id.clone(), RestrictedKey { grant, key }))
 }
 

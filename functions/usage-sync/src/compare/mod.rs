@@ -21,7 +21,6 @@ const SHARDS_MIXED: usize = 4;
 /// The time for a write, which the table may throttle.
 pub(crate) const FOR_ONE_WRITE: Duration = Duration::from_secs(30);
 
-/// What the comparison came to.
 #[derive(Debug, Default)]
 pub(crate) struct Compared {
     /// The sums of each programme, in the order of the run's; a programme that could not be read has none.
@@ -44,7 +43,6 @@ struct Comparison<'a> {
     sums: ProgrammeSums,
 }
 
-/// What a comparison writes.
 enum News {
     Reading(Box<Reading>),
     /// That what a key used is known for no longer than before.
@@ -122,7 +120,7 @@ impl Comparison<'_> {
     /// What is to be written of some grants; what else is found is kept.
     fn compare(&mut self, digit: u8, grants: Vec<(Grant, Vec<Reading>)>) -> Vec<News> {
         let Comparison { runner, listing, .. } = *self;
-        let (mut programme, mut budget) = (self.sums.programme().clone(), self.sums.budget().clone());
+        let (mut programme, mut budget) = (self.sums.programme.clone(), self.sums.budget.clone());
         let mut guardrails = std::mem::take(&mut self.guardrails);
         let id = programme.id.clone();
         let name = |row: &KeyRow| row.name(&runner.deployment, &id).to_string();
@@ -134,6 +132,7 @@ impl Comparison<'_> {
             let context = ScanContext {
                 rows: listing.of_grant(&id, &view.grant.id),
                 elsewhere: self.elsewhere,
+                is_whole: listing.is_whole,
                 shows_absence: listing.shows_absence(),
                 unreadable: &listing.unreadable,
                 baseline: &runner.baseline,
@@ -162,7 +161,7 @@ impl Comparison<'_> {
             View { programme, budget, guardrails, .. } = view;
         }
         self.guardrails = guardrails;
-        let unknown = listing.of_shard(&id, digit).filter(|rows| !known.contains(rows[0].grant_bytes()));
+        let unknown = listing.of_shard(&id, digit).filter(|rows| !known.contains(&rows[0].grant));
         self.found.unknown.extend(unknown.flatten().map(|row| ForeignRow::with_name(row, name(row))));
         news
     }

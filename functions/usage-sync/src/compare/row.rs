@@ -13,7 +13,7 @@ use crate::prelude::*;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KeyRow {
     hash: [u8; 32],
-    grant: [u8; 8],
+    pub(crate) grant: [u8; 8],
     nonce: [u8; 8],
     epoch: u32,
     pub(crate) state: KeyState,
@@ -22,7 +22,7 @@ pub(crate) struct KeyRow {
 /// A key whose name is not a grant's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ForeignRow {
-    hash: [u8; 32],
+    pub(crate) hash: [u8; 32],
     pub(crate) name: String,
     pub(crate) state: KeyState,
 }
@@ -55,14 +55,6 @@ impl KeyRow {
         KeyHash::of_bytes(&self.hash)
     }
 
-    pub(crate) fn grant(&self) -> GrantId {
-        GrantId::of_bytes(&self.grant)
-    }
-
-    pub(crate) fn nonce(&self) -> Nonce {
-        Nonce::of_bytes(&self.nonce)
-    }
-
     pub(crate) fn epoch(&self) -> Epoch {
         Epoch::new(self.epoch)
     }
@@ -71,18 +63,14 @@ impl KeyRow {
         self.hash == key.to_bytes()
     }
 
-    pub(crate) fn grant_bytes(&self) -> &[u8; 8] {
-        &self.grant
-    }
-
     /// The name that Bursar gave the key.
     pub(crate) fn name(&self, deployment: &DeploymentId, programme: &ProgrammeId) -> KeyName {
         KeyName {
             deployment: deployment.clone(),
             programme: programme.clone(),
-            grant: self.grant(),
+            grant: GrantId::of_bytes(&self.grant),
             epoch: self.epoch(),
-            nonce: self.nonce(),
+            nonce: Nonce::of_bytes(&self.nonce),
         }
     }
 
@@ -119,10 +107,6 @@ impl ForeignRow {
     /// The row of a key that only bears a grant's name.
     pub(crate) fn with_name(row: &KeyRow, name: String) -> ForeignRow {
         ForeignRow { hash: row.hash, name, state: row.state.clone() }
-    }
-
-    pub(crate) fn hash(&self) -> &[u8; 32] {
-        &self.hash
     }
 
     pub(crate) fn key(&self) -> KeyHash {
