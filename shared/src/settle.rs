@@ -288,13 +288,14 @@ pub enum RulesTold {
 }
 
 impl Settler<'_> {
-    /// Sends rules to a guardrail as it was read. Makes it where there is none.
+    /// Sends rules to a guardrail as it was read. Makes it where there is none. Its calls are over before its note counts no more.
     pub async fn tell_rules(
         &self,
         known: &Guardrail,
         rules: &Rules,
         deadline: Deadline,
     ) -> Result<RulesTold, StoreError> {
+        let deadline = deadline.at_most(ENOUGH_FOR_ONE);
         let now = self.clock.now();
         let meta = self.table.meta(now).await?;
         if self.table.is_copy(&meta) {

@@ -174,17 +174,19 @@ async fn a_balance_that_runs_out_by_noon_is_told_by_then() {
     campus.finish_faulted().await;
 }
 
-/// Somebody is removed while OpenRouter takes no change.
+/// Somebody is removed while OpenRouter takes no change, or asks to come back later.
 #[tokio::test]
 async fn a_key_that_cannot_be_switched_off_is_told_after_an_hour() {
-    let campus = Campus::with_keys(&["ada"]).await;
-    campus.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Fault::Status(503));
-    campus.revoke("ada").await;
-    campus.minutes(59);
-    campus.work().await;
-    assert_eq!(told(&campus).await, ["OpenRouter has not switched off keys that should be off"]);
-    assert_eq!(told(&campus).await, NOTHING);
-    campus.finish_faulted().await;
+    for fault in [Fault::Status(503), Fault::RetryAfter(429, 7_200)] {
+        let campus = Campus::with_keys(&["ada"]).await;
+        campus.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), fault);
+        campus.revoke("ada").await;
+        campus.minutes(59);
+        campus.work().await;
+        assert_eq!(told(&campus).await, ["OpenRouter has not switched off keys that should be off"], "{fault:?}");
+        assert_eq!(told(&campus).await, NOTHING);
+        campus.finish_faulted().await;
+    }
 }
 
 #[tokio::test]

@@ -27,7 +27,6 @@ struct Home<'a> {
 
 struct ProgrammeRow {
     programme: Programme,
-    /// The role of the visitor.
     role: &'static str,
     /// The first and the last day, and the id where another programme has the same name.
     term: String,
@@ -89,7 +88,6 @@ impl ProgrammeRow {
     }
 }
 
-/// The people of a programme in words.
 fn people(programme: &Programme, budget: &Budget, used: &ProgrammeUse) -> String {
     let counts = used.own.as_ref().map(|own| &own.people);
     match (counts, budget.unreserved.people()) {
@@ -114,6 +112,9 @@ fn role_name(role: Role) -> &'static str {
     }
 }
 
+/// A day's equal wishes are one request.
+pub(crate) const DECIDED_TODAY: &str = "Nothing was done: an admin decided the same request today, and told you by mail. Talk to them, or ask again tomorrow.";
+
 /// Asks the admins for what only they may do, once a day for the same.
 pub(crate) async fn ask(
     post: &Post<Faculty>,
@@ -125,7 +126,12 @@ pub(crate) async fn ask(
     let wish = Wish { setting: what.to_owned(), label: label.to_owned(), words, from: String::new(), to };
     let request = Request::of(post.access.programme.id.clone(), post.person.clone(), vec![wish], post.now);
     let what = AuditDetail::new(Act::Asked).noting(what);
-    post.site.table.ask_admins(&request, what, post.author()).await?;
+    if !post.site.table.ask_admins(&request, what, post.author()).await? {
+        let before = post.site.table.get(Request::key_of(&request.programme, request.request)).await?;
+        if before.is_some_and(|before| before.decision.is_some()) {
+            return Err(AppError::conflict(DECIDED_TODAY));
+        }
+    }
     Ok(())
 }
 

@@ -172,7 +172,8 @@ impl WaitingItems {
 }
 
 /// An admin's decision, or that a line about a job is put away. A request to close or copy leads to the page on which that is done, which then answers the request.
-pub(crate) async fn decide(Path((_, id)): Path<(String, Ulid)>, post: Post<Faculty>) -> Answer {
+pub(crate) async fn decide(Path((_, id)): Path<(String, String)>, post: Post<Faculty>) -> Answer {
+    let id: Ulid = id.parse().map_err(|_| AppError::not_found())?;
     let Post { site, access, fields, now, .. } = &post;
     if fields.get("act") == Some("dismiss") {
         return bulk::put_away(&post, id).await;

@@ -1,7 +1,7 @@
 //! The watch over what fell silent: syncs, jobs, mail, and the balance that all keys depend on. Findings
 //! become alarms for the admins, for most causes once a day. Nothing here depends on a sync having run.
 
-use bursar_core::domain::grant::Grant;
+use bursar_core::domain::grant::{Grant, Urgency};
 use bursar_core::domain::mail::kind::MailClass;
 use bursar_core::store::{BulkStop, Erasure, Job, Waiting};
 use jiff::{SignedDuration, ToSpan};
@@ -116,10 +116,11 @@ async fn is_stuck(table: &Table, programme: &ProgrammeId, now: Moment) -> Result
 }
 
 /// Keys that are to be off, and of which the provider has not confirmed that for too long: once for those that began on one day. What only
-/// waits for its turn is none of them.
+/// waits for its turn is none of them, unless it goes before all others.
 async fn off_unconfirmed(table: &Table, now: Moment) -> Result<Vec<Alarm>> {
     let mut late = table.unconfirmed_ends(now, MOST_ENDS).await?;
-    late.retain(|grant| grant.backoff.is_some() && grant.ends_since.is_some_and(|since| since + OFF_WITHIN <= now));
+    let has_had_its_turn = |grant: &Grant| grant.backoff.is_some() || grant.urgency() == Urgency::Leak;
+    late.retain(|grant| has_had_its_turn(grant) && grant.ends_since.is_some_and(|since| since + OFF_WITHIN <= now));
     late.sort_by_key(|grant| grant.ends_since);
     let of_one_day = late.chunk_by(|one, other| one.ends_since.map(utc_date) == other.ends_since.map(utc_date));
     let alarms = of_one_day.filter_map(|of_day| {

@@ -4,7 +4,7 @@
 use anyhow::bail;
 use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::provider::account::Credits;
-use bursar_core::store::{HeldBack, KnownAccount, StubbornDisable, SyncState, UnknownKey};
+use bursar_core::store::{HeldBack, KnownAccount, Meta, StubbornDisable, SyncState, UnknownKey};
 
 use crate::prelude::*;
 use crate::reconcile::Books;
@@ -44,7 +44,7 @@ pub(crate) async fn is_complete(
         (refused == Some(Cause::ManagementKey), "the management key does not work"),
         (matches!(refused, Some(Cause::AnotherAccount { .. })), "the management key is of another account"),
         (!listing.is_whole, "not every key was listed"),
-        (journal.notes().has_failed, "some of the table could not be read"),
+        (journal.notes().has_failed, "some of the table could not be read or written"),
         (hinders, "a key that was to be disabled was not"),
         (journal.notes().is_broken_off, "something that was to be done was not"),
         (credits.is_none(), "the sums could not be held against the account"),
@@ -69,14 +69,15 @@ fn nights_of_failed_disables(runner: &Runner<'_>, state: &SyncState) -> Vec<Stub
 
 /// Writes how the sync stands, with the cut and the keys by which the account is known. A run that a later one overtook writes nothing.
 pub(crate) async fn write(runner: &Runner<'_>, listing: &Listing, run: &Conclusion) -> Result<()> {
-    let account = if run.is_complete { known_account(runner, listing).await? } else { None };
     for _ in 0..TRIES {
+        let account = if run.is_complete { known_account(runner, listing).await? } else { None };
         let state = runner.table.sync_state().await?;
         if state.run_began_at.is_some_and(|began_at| began_at > runner.baseline.began_at) {
             bail!("a later run was faster");
         }
         let after = state_after(runner, listing, run, state);
-        if runner.table.conclude(&after, run.cut.as_ref(), account.as_ref(), runner.end()).await? {
+        let account = account.as_ref().map(|account| (account, runner.account.as_ref()));
+        if runner.table.conclude(&after, run.cut.as_ref(), account, runner.end()).await? {
             return adopt(runner, listing, run).await;
         }
     }
@@ -122,8 +123,9 @@ fn state_after(runner: &Runner<'_>, listing: &Listing, run: &Conclusion, mut aft
 /// The keys by which the account is known from now on: some that were listed, and are not deleted since; it may be none. `None` where they
 /// are the same.
 async fn known_account(runner: &Runner<'_>, listing: &Listing) -> Result<Option<KnownAccount>> {
-    // Of closed workspaces it knows no better.
-    if !listing.closed.is_empty() {
+    // Of closed workspaces it knows no better, and an admin may have said meanwhile which account it is.
+    let known = runner.table.get(Meta::key_of()).await?.and_then(|meta| meta.account);
+    if !listing.closed.is_empty() || known != runner.account {
         return Ok(None);
     }
     let deleted = runner.journal.notes().purged;

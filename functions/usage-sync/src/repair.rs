@@ -44,6 +44,10 @@ pub(crate) async fn all(runner: &Runner<'_>, mut findings: Vec<Finding>, listed:
         match &finding.kind {
             // A copy is no copy any more once all its keys are on record.
             FindingKind::Recover { .. } => runner.journal.failed(what),
+            // It may have been the disable of a key.
+            _ if table_error(&error).is_some_and(|error| !matches!(error, StoreError::Corrupt { .. })) => {
+                runner.journal.failed(what);
+            }
             _ if finding.reads().is_some() => runner.journal.unread(what),
             _ => runner.journal.problem(what),
         }
@@ -55,7 +59,6 @@ pub(crate) async fn all(runner: &Runner<'_>, mut findings: Vec<Finding>, listed:
     }
 }
 
-/// The provider's answer behind an error.
 fn provider_error(error: &anyhow::Error) -> Option<&ProviderError> {
     error.chain().find_map(|cause| match cause.downcast_ref() {
         Some(NotSettled::Provider(error)) => Some(error),
@@ -63,15 +66,15 @@ fn provider_error(error: &anyhow::Error) -> Option<&ProviderError> {
     })
 }
 
+fn table_error(error: &anyhow::Error) -> Option<&StoreError> {
+    error.chain().find_map(|cause| match cause.downcast_ref() {
+        Some(NotSettled::Table(error)) => Some(error),
+        _ => cause.downcast_ref(),
+    })
+}
+
 fn may_pass(error: &anyhow::Error) -> bool {
-    let is_of_the_table = error.chain().any(|cause| {
-        let table = match cause.downcast_ref::<NotSettled>() {
-            Some(NotSettled::Table(error)) => Some(error),
-            _ => cause.downcast_ref::<StoreError>(),
-        };
-        table.is_some_and(StoreError::may_pass)
-    });
-    is_of_the_table || provider_error(error).is_some_and(ProviderError::may_pass)
+    table_error(error).is_some_and(StoreError::may_pass) || provider_error(error).is_some_and(ProviderError::may_pass)
 }
 
 async fn repair(runner: &Runner<'_>, finding: &Finding) -> Result<()> {

@@ -142,7 +142,6 @@ pub(crate) struct Journal(Mutex<Notes>);
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Notes {
     pub(crate) report: Report,
-    /// The problem with the management key.
     pub(crate) key_refused: Option<Cause>,
     /// Keys, or grants, of which a disable failed.
     pub(crate) not_disabled: BTreeSet<String>,
@@ -150,7 +149,7 @@ pub(crate) struct Notes {
     pub(crate) is_broken_off: bool,
     /// Whether what some keys used could not be read.
     pub(crate) has_unread: bool,
-    /// Whether some of the table could not be read.
+    /// Whether some of the table could not be read or written.
     pub(crate) has_failed: bool,
     /// The keys that this run deleted at the provider.
     pub(crate) purged: BTreeSet<KeyHash>,
@@ -161,7 +160,6 @@ impl Journal {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// The notes up to now.
     pub(crate) fn notes(&self) -> Notes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -209,7 +207,7 @@ impl Journal {
         self.problem(what);
     }
 
-    /// Adds the problem of a part of the table that could not be read.
+    /// Adds the problem of a part of the table that could not be read or written.
     pub(crate) fn failed(&self, what: String) {
         self.note(|notes| notes.has_failed = true);
         self.problem(what);

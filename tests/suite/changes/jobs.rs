@@ -1,8 +1,12 @@
 //! Jobs and the work of each minute: alone by its lease, beside whatever persons do, and while the provider is out of reach.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::HoldKind;
+use bursar_core::domain::grant::{Grant, HoldKind};
+use bursar_core::domain::values::id::GrantId;
+use bursar_core::store::items;
 use bursar_tests::faults::Service;
+use jiff::SignedDuration;
 
 use super::*;
 
@@ -46,6 +50,24 @@ async fn a_job_waits_for_the_provider() {
     );
     assert!(jobs(&admin.get("/console/account").await).is_empty());
     campus.finish_faulted().await;
+}
+
+#[tokio::test]
+async fn grants_that_cannot_be_read_keep_no_other_waiting() {
+    let campus = class(&["ada"]).await;
+    campus.hold("ada", HoldKind::Paused).await;
+    let grant = campus.grant("ada").await;
+    // A newer version wrote them, and they were due before.
+    for number in 0..30 {
+        let due_at = grant.due_at.map(|due| due - SignedDuration::from_mins(1));
+        let newer = Grant { id: GrantId::of_bytes(&[number; 8]), due_at, ..grant.clone() };
+        let mut item = items::to_item(&newer).unwrap();
+        item.insert("state".to_owned(), AttributeValue::S("of-a-newer-version".to_owned()));
+        campus.raw().put(item).await;
+    }
+    campus.work().await;
+    assert!(!campus.is_on(&campus.key("ada").hash));
+    campus.finish_unjudged().await;
 }
 
 #[tokio::test]

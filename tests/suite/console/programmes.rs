@@ -26,7 +26,7 @@ async fn a_form_makes_one_programme() {
     let admin = campus.admin().await;
     let (first, second) = (admin.get(NEW).await.expect(200), admin.get(NEW).await);
     let staff = [("faculty", "faye@example.edu, fred@example.edu"), ("assistants", "asta@example.edu")];
-    let fields = [&PLAIN[..], &staff].concat();
+    let fields = [&PLAIN[..], &staff, &[("roster", "file")]].concat();
     for (form, made) in [(&first, ID), (&first, ID), (&second, "/console/programmes/cs-pilot-2")] {
         assert_eq!(admin.submit(form, PROGRAMMES, &fields).await.expect(303).location(), Some(made));
     }

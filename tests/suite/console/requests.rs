@@ -165,6 +165,8 @@ async fn every_setting_of_the_admins_can_be_asked_for() {
     let without = admin.submit(&overview, &decide(&refused[0]), &[("act", "decline"), ("reason", " ")]).await;
     assert!(without.expect(422).alert().unwrap().contains("says why you decline"));
     let decline = [("act", "decline"), ("reason", "4712 is yours.")];
+    let csrf = overview.form(&decide(&refused[0])).value("csrf").unwrap().to_owned();
+    admin.post(&decide("none"), &[("csrf", &csrf), ("act", "approve")]).await.expect(404);
     admin.submit(&overview, &decide(&refused[0]), &decline).await.expect(303);
     let after = campus.settings().await;
     assert_eq!((after.texts.cost_code.as_deref(), after.people.faculty.len()), (Some("4712"), 2));
@@ -173,8 +175,18 @@ async fn every_setting_of_the_admins_can_be_asked_for() {
     let told: Vec<_> = campus.mails("request").into_iter().filter(|mail| mail.to == "faye@example.edu").collect();
     assert_eq!(told.len(), 9);
     assert!(told.iter().any(|mail| mail.contents.text.as_ref().unwrap().contains("4712 is yours.")));
-    let stranger = campus.student("faye").await;
-    stranger.submit(&overview, &decide(&asked[0]), &decline).await.expect(403);
+    // What was declined can be asked for again on another day.
+    let wish = [("cost_code", "4713")];
+    campus.edit(&faye, &wish).await.expect(303);
+    let newer = admin.get(ID).await;
+    let id = waiting(&newer).into_iter().find(|id| !asked.contains(id)).unwrap();
+    admin.submit(&newer, &decide(&id), &decline).await.expect(303);
+    let again = campus.edit(&faye, &wish).await.expect(409);
+    assert!(again.alert().unwrap().contains("decided the same request today"), "{:?}", again.alerts());
+    campus.hours(24);
+    let faye = campus.student("faye").await;
+    campus.edit(&faye, &wish).await.expect(303);
+    faye.submit(&overview, &decide(&asked[0]), &decline).await.expect(403);
     campus.finish().await;
 }
 

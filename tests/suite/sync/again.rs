@@ -59,6 +59,23 @@ async fn a_night_without_a_provider_is_begun_eight_times_and_then_the_alarm_is_a
     campus.finish().await;
 }
 
+#[tokio::test]
+async fn a_run_that_could_not_write_a_disable_is_begun_again() {
+    let mut campus = quiet(&["ben"]).await;
+    campus.students(&["ada"]).await;
+    campus.press_with("ada", "reveal", Fault::KillAfter).await;
+    let orphan = campus.key("ada").hash;
+    campus.hours(2);
+    // Behind the run's own two transactions comes the one that takes in what nobody was shown.
+    campus.gate.at(Matcher::call("dynamodb:TransactWriteItems").of(UsageSync).nth(3), Fault::Status(400));
+    let report = campus.sync().await;
+    assert!(report["complete"] == false && campus.is_on(&orphan), "{report}");
+    assert_eq!(quarter(&campus).await["complete"], true);
+    assert!(!campus.is_on(&orphan));
+    campus.judged_after_sync().await;
+    campus.finish_faulted().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_run_is_begun_again_from_nothing() {
     let campus = quiet(&["ada"]).await;

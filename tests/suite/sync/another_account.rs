@@ -2,6 +2,8 @@
 //! with it, and an admin is notified. Once the right key is back, everything is as before.
 
 use bursar_core::domain::audit::Act;
+use bursar_core::domain::values::key::Fingerprint;
+use bursar_core::store::Meta;
 use bursar_local::invoke::FunctionName::{Claim, Console, Mail, UsageSync};
 use bursar_local::provider::{Nano, Provider};
 use bursar_tests::aws;
@@ -138,6 +140,25 @@ async fn an_exchange_leaves_nothing_behind() {
     accounts.campus.hours(2);
     accounts.is_as_it_was("after the claims").await;
     accounts.campus.finish_faulted().await;
+}
+
+#[tokio::test]
+async fn a_run_does_not_take_back_what_an_admin_said_meanwhile() {
+    let campus = quiet(&["ada"]).await;
+    complete(&campus).await;
+    campus.hours(24);
+    let account = async || campus.table.get(Meta::key_of()).await.unwrap().unwrap().account.unwrap();
+    let said: Fingerprint = serde_json::from_value(json!("0".repeat(64))).unwrap();
+    let held = campus.gate.hold(Matcher::call("provider:GET /credits").of(UsageSync).nth(2));
+    let (report, ()) = tokio::join!(campus.sync(), async {
+        held.arrived().await;
+        campus.table.confirm_account(&said, campus.by()).await.unwrap();
+        drop(held);
+    });
+    assert_eq!((&report["complete"], account().await.management_key), (&json!(true), said), "{report}");
+    complete(&campus).await;
+    assert_eq!(account().await.listed.len(), 1, "the next one knows better");
+    campus.finish().await;
 }
 
 #[tokio::test]

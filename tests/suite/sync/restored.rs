@@ -12,6 +12,7 @@ use bursar_tests::stack;
 use serde_json::json;
 use std::sync::Arc;
 
+use super::rotation::close_a_workspace;
 use super::{ACCOUNT, changed, complete, numbered, problems, quiet, release, without_runs};
 
 /// The table as it is. A key whose grant went with the restored table is accepted just after a sync, and nobody says what was shown
@@ -131,6 +132,31 @@ async fn restored_tables_recover_every_key_in_use() {
     assert!(in_use.iter().all(|key| campus.is_on(key)), "whatever a student uses works");
     assert_ne!(campus.key("dan").limit, limit);
     campus.reveal(&campus.student("gus").await).await;
+    campus.finish_unjudged().await;
+}
+
+#[tokio::test]
+async fn keys_are_recovered_although_a_workspace_is_closed() {
+    let mut campus = quiet(&["ada"]).await;
+    campus.students(&["cat"]).await;
+    close_a_workspace(&campus).await;
+    complete(&campus).await;
+    campus.hours(3);
+    let then = items(&campus).await;
+    campus.replace("ada").await;
+    campus.reveal(&campus.student("cat").await).await;
+    let in_use = ["ada", "cat"].map(|name| campus.key(name).hash);
+    put_back(&campus, &then).await;
+    as_a_copy(&campus).await;
+    campus.minutes(1);
+    let report = complete(&campus).await;
+    assert!(problems(&report).contains("may not open these workspaces"), "{report}");
+    let meta: Meta = seen(&campus, false).await.meta.clone().unwrap();
+    assert_eq!(meta.table, campus.ready.table, "it is the deployment's own");
+    for (name, key) in ["ada", "cat"].into_iter().zip(&in_use) {
+        assert_eq!(campus.grant(name).await.live().map(|live| live.hash.to_string()).as_ref(), Some(key), "{name}");
+        assert!(campus.is_on(key), "{name}");
+    }
     campus.finish_unjudged().await;
 }
 

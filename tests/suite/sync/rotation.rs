@@ -128,9 +128,10 @@ async fn an_ordinary_key_is_no_management_key() {
     campus.finish_faulted().await;
 }
 
-#[tokio::test]
-async fn a_management_key_for_one_workspace_is_not_promoted_and_ends_nothing_in_another() {
-    let campus = quiet(&["ada"]).await;
+const SCOPED: &str = "sk-or-v1-management-scoped";
+
+/// Another workspace, and a key in it.
+async fn another_workspace(campus: &Campus) -> (String, String) {
     let other = campus.provider().add_workspace("Other").unwrap();
     let made = aws::http()
         .post(format!("{}/keys", campus.config.provider))
@@ -138,10 +139,26 @@ async fn a_management_key_for_one_workspace_is_not_promoted_and_ends_nothing_in_
         .header("content-type", "application/json")
         .body(json!({"name": "elsewhere", "workspace_id": other}).to_string());
     let made: Value = serde_json::from_str(&made.send().await.unwrap().text().await.unwrap()).unwrap();
-    let elsewhere = made["data"]["hash"].as_str().unwrap();
-    campus.spend_on(elsewhere, "1");
+    (other, made["data"]["hash"].as_str().unwrap().to_owned())
+}
+
+/// Gives the functions a management key that may not open a workspace in which they saw a key.
+pub(super) async fn close_a_workspace(campus: &Campus) {
+    another_workspace(campus).await;
+    complete(campus).await;
+    let old = aws::management_key(&campus.ready).await;
+    campus.provider().scope_management_key(SCOPED).unwrap();
+    campus.secrets.put(&campus.ready.secret, SCOPED).unwrap();
+    campus.provider().revoke_management_key(&old).unwrap();
+    campus.invoke.end_idle().await;
+}
+
+#[tokio::test]
+async fn a_management_key_for_one_workspace_is_not_promoted_and_ends_nothing_in_another() {
+    let campus = quiet(&["ada"]).await;
+    let (other, elsewhere) = another_workspace(&campus).await;
+    campus.spend_on(&elsewhere, "1");
     complete(&campus).await;
-    const SCOPED: &str = "sk-or-v1-management-scoped";
     campus.provider().scope_management_key(SCOPED).unwrap();
     put_pending(&campus, SCOPED).await;
     campus.run(UsageSync, json!({"task": "rotate"})).await.unwrap_err();
@@ -157,7 +174,7 @@ async fn a_management_key_for_one_workspace_is_not_promoted_and_ends_nothing_in_
         assert_eq!((&report["complete"], &report["keys_missing"]), (&json!(true), &json!(0)), "{report}");
     }
     let [known] = &campus.table.foreign_keys().await.unwrap()[..] else { panic!("one is known") };
-    assert_eq!((known.key.as_str(), known.gone_at), (elsewhere, None), "it keeps its reading");
+    assert_eq!((known.key.as_str(), known.gone_at), (&*elsewhere, None), "it keeps its reading");
     let page = campus.admin().await.get(ACCOUNT).await.expect(200);
     let warnings = page.texts("warning").join(" ");
     assert!(warnings.contains("may not open these workspaces") && warnings.contains(&other), "{warnings}");

@@ -146,8 +146,14 @@ fn stopped_because(stopped: Stopped, may_be_on: bool) -> &'static str {
         Stopped::Leaked => "You reported your key as leaked, and it was ended.",
         Stopped::TooOld => "Your key was ended because it had become too old.",
         Stopped::TermEnded => "The programme goes on, and your key ended with the term as it was.",
+        Stopped::Replacing if may_be_on => {
+            "Your old key ends before a new one is made, and OpenRouter has not confirmed yet that it is off. No money was lost."
+        }
         Stopped::Replacing => {
             "Your old key was ended, and the last attempt to make a new one failed. No money was lost."
+        }
+        Stopped::Returned if may_be_on => {
+            "You handed your key back. OpenRouter has not confirmed yet that it is off; Bursar tries again."
         }
         Stopped::Returned => "You handed your key back, and it was ended.",
         Stopped::OffRoster => "You were off the roster, so your key was ended. You are on it again.",

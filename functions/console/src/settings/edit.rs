@@ -9,6 +9,7 @@ use super::page::{PageState, show};
 use super::{Draft, read, refuse_unlisted};
 use crate::form::{Difference, Owner};
 use crate::prelude::*;
+use crate::programmes::DECIDED_TODAY;
 use crate::work::{guardrails, jobs};
 
 const UNREADABLE: &str = "Nothing was saved. Please correct:";
@@ -104,7 +105,11 @@ impl<'a> Edit<'a> {
         let request = Request::of(programme.id.clone(), person.clone(), wished.wishes(), *now);
         let asked =
             Notice::Asked { wishes: request.wishes.iter().map(in_words).collect(), is_rest_saved: !saved.is_empty() };
-        if saved.is_empty() && site.table.get(Request::key_of(&programme.id, request.request)).await?.is_some() {
+        let before = site.table.get(Request::key_of(&programme.id, request.request)).await?;
+        if before.as_ref().is_some_and(|before| before.decision.is_some()) {
+            return Err(self.refused(StatusCode::CONFLICT, DECIDED_TODAY).await);
+        }
+        if saved.is_empty() && before.is_some() {
             return Ok(asked);
         }
         if fields.filled("version").is_none() {

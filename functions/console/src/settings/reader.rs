@@ -37,7 +37,7 @@ impl Text<'_, Draft> {
 
     /// Whether the programme has a roster, which is fixed once it exists.
     pub(super) fn roster(&self) -> Result<bool, String> {
-        let is_there = self.one_of("", "none")?;
+        let is_there = self.text().is_empty() || self.one_of("file", "none")?;
         Ok(self.before().map_or(is_there, |before| before.settings.roster))
     }
 

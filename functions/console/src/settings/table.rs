@@ -72,9 +72,9 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
     Field {
         id: "roster",
         label: "Roster",
-        kind: Kind::Choice(&[("", "with a roster"), ("none", "none: a cost centre that only owns keys")]),
+        kind: Kind::Choice(&[("file", "with a roster"), ("none", "none: a cost centre that only owns keys")]),
         owner: Owner::Creator,
-        write: |of| if of.settings.roster { "" } else { "none" }.to_owned(),
+        write: |of| if of.settings.roster { "file" } else { "none" }.to_owned(),
         read: |form, to| form.roster().map(|roster| to.settings.roster = roster),
         ..BASICS
     },

@@ -23,7 +23,6 @@ use self::jobs::JobDeadlines;
 use crate::erase;
 use crate::prelude::*;
 
-/// What one worker did.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct WorkReport {
     /// Why it did nothing more.
@@ -39,7 +38,7 @@ pub(crate) struct WorkReport {
 }
 
 /// The most of each kind that a turn takes.
-const A_TURN: i32 = 30;
+const A_TURN: usize = 30;
 const SIDE_BY_SIDE: usize = 8;
 /// After so much of a turn it begins nothing more, and what it has begun has so much time.
 const BEGINS_WITHIN: Duration = Duration::from_secs(10);
@@ -55,7 +54,6 @@ const SILENCES: usize = 4;
 /// For so long what could not be done is left alone.
 const LEFT_ALONE: SignedDuration = SignedDuration::from_secs(30);
 
-/// A worker in its invocation.
 struct Worker<'a> {
     site: &'a Site,
     deadline: Deadline,
@@ -130,7 +128,8 @@ impl Worker<'_> {
     async fn due(&mut self) -> Result<DueWork> {
         let now = self.site.clock.now();
         self.left_alone.retain(|_, until| now <= *until);
-        let mut due = self.site.table.due_work(now, A_TURN).await?;
+        // So what nobody can do, such as a grant that cannot be read, keeps nothing waiting.
+        let mut due = self.site.table.due_work(now, A_TURN + self.left_alone.len()).await?;
         due.retain(|key| !self.left_alone.contains_key(key));
         Ok(due)
     }

@@ -9,6 +9,10 @@ impl View {
         if !matches!(self.grant.state, GrantState::Live { .. }) {
             return Err(Unchanged);
         }
+        Ok(self.stopped(why, by))
+    }
+
+    fn stopped(&self, why: Stopped, by: &Actor) -> Change {
         let mut change = self.change(by, DependsOn::GrantAlone);
         change.grant.state = GrantState::Stopped { why };
         change.notice = match why {
@@ -16,16 +20,18 @@ impl View {
             Stopped::TooOld | Stopped::TermEnded => Some(Notice::KeyEnded),
             _ => None,
         };
-        Ok(change.audited(Act::Stopped, &self.grant, Some(why.as_str().to_owned())))
+        change.audited(Act::Stopped, &self.grant, Some(why.as_str().to_owned()))
     }
 
-    /// Ends the live key because somebody else has it. Returns `Unchanged` for a page that is older than the
-    /// key: the key that it shows has ended already.
+    /// Ends the key because somebody else has it: the live one, or one that is to be off and may still be on, which is then told before all
+    /// others. Returns `Unchanged` for a page that is older than the live key: the key that it shows has ended already.
     pub fn report_leaked(&self, epoch: Epoch) -> Result<Change, Unchanged> {
-        match self.grant.live() {
-            Some(live) if live.epoch <= epoch => self.stop(Stopped::Leaked, &Actor::Student),
-            _ => Err(Unchanged),
-        }
+        let is_leak = match (self.grant.live(), &self.grant.state) {
+            (Some(live), _) => live.epoch <= epoch,
+            (None, GrantState::Stopped { why }) => *why != Stopped::Leaked && self.grant.may_have_key_to_end(),
+            (None, _) => false,
+        };
+        if is_leak { Ok(self.stopped(Stopped::Leaked, &Actor::Student)) } else { Err(Unchanged) }
     }
 
     /// Ends the grant for good. Returns `Unchanged` if it is revoked already.
@@ -43,9 +49,13 @@ impl View {
         if self.grant.is_over() || !self.programme.is_over(now) {
             return Err(Unchanged);
         }
-        let mut change = self.change(by, DependsOn::Settings);
+        Ok(self.ended(by, DependsOn::Settings))
+    }
+
+    fn ended(&self, by: &Actor, depends_on: DependsOn) -> Change {
+        let mut change = self.change(by, depends_on);
         (change.grant.state, change.grant.has_reservation) = (GrantState::Ended, false);
-        Ok(change.audited(Act::Ended, &self.grant, None))
+        change.audited(Act::Ended, &self.grant, None)
     }
 
     /// Lets the grant go on with a programme whose term was extended: a key that ended with the term as it was is over, and its student may
@@ -74,9 +84,7 @@ impl View {
         if self.grant.is_over() {
             return Err(Unchanged);
         }
-        let mut change = self.change(by, DependsOn::GrantAlone);
-        (change.grant.state, change.grant.has_reservation) = (GrantState::Ended, false);
-        Ok(change.audited(Act::Ended, &self.grant, None))
+        Ok(self.ended(by, DependsOn::GrantAlone))
     }
 
     /// Forgets who the grant was for, and what they wrote. Returns `Unchanged` if that is done, or while it goes on or a key may have use

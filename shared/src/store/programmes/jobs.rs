@@ -232,7 +232,8 @@ impl DueWork {
 
 impl Table {
     /// What is due; of each kind at most so many. The index is a moment behind.
-    pub async fn due_work(&self, now: Moment, most: i32) -> Result<DueWork, StoreError> {
+    pub async fn due_work(&self, now: Moment, most: usize) -> Result<DueWork, StoreError> {
+        let most = i32::try_from(most).unwrap_or(i32::MAX);
         let due = |queue| self.due(queue, now, most);
         let (leaks, disables, guardrails, limits, reads, jobs) = tokio::try_join!(
             due(Queue::Settle(Urgency::Leak)),

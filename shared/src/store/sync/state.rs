@@ -6,7 +6,6 @@ use crate::domain::values::id::KeyName;
 use crate::domain::values::window::end_of_utc_day;
 use crate::store::prelude::*;
 use crate::store::sync::books::RUN_KEPT;
-use crate::store::table::meta::{SET_ACCOUNT, attribute_of};
 use crate::store::{KnownAccount, Meta};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,13 +177,13 @@ impl Table {
         .await
     }
 
-    /// Writes how the sync stands by the end of a run, with the run's cut and the keys by which the account is known, on condition that
-    /// nothing was written since it was read.
+    /// Writes how the sync stands by the end of a run, with the run's cut and the keys by which the account is known and was before, on
+    /// condition that nothing was written since it was read.
     pub async fn conclude(
         &self,
         after: &SyncState,
         cut: Option<&AccountCut>,
-        account: Option<&KnownAccount>,
+        account: Option<(&KnownAccount, Option<&KnownAccount>)>,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
         let mut transaction = self.transaction().replace(after, after.version - 1)?;
@@ -194,11 +193,8 @@ impl Table {
         {
             transaction = transaction.create(cut)?;
         }
-        if let Some(account) = account {
-            let (set, values) = (SET_ACCOUNT, [(":account", attribute_of(account)?)]);
-            let (set, values) =
-                if account.listed.is_empty() { ("REMOVE account", &[][..]) } else { (set, &values[..]) };
-            transaction = transaction.update(&Meta::key_of(), set, "attribute_exists(pk)", values)?;
+        if let Some((account, was)) = account {
+            transaction = transaction.with_account(was, Some(account).filter(|account| !account.listed.is_empty()))?;
         }
         self.commit_once(transaction.unaudited(Unaudited::Sync), deadline).await
     }

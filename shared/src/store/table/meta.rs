@@ -65,24 +65,41 @@ impl Table {
             if meta.account.as_ref() == Some(&confirmed) {
                 return Ok(Round::Over(()));
             }
-            let mut values = vec![(":account", attribute_of(&confirmed)?)];
-            let (was, condition) = match &meta.account {
-                Some(was) => {
-                    values.push((":was", attribute_of(was)?));
-                    (was.management_key.short(), "account = :was")
-                }
-                None => ("none", "attribute_not_exists(account)"),
-            };
+            let was = meta.account.as_ref().map_or("none", |was| was.management_key.short());
             let what = AuditDetail::new(Act::AccountConfirmed).changing(was, management_key.short());
             let entry = Entry::on_account(by.actor, by.now, what);
-            let transaction = self.transaction().update(&Meta::key_of(), SET_ACCOUNT, condition, &values)?;
+            let transaction = self.transaction().with_account(meta.account.as_ref(), Some(&confirmed))?;
             Ok(Round::Write(transaction.told_by(&[entry])?, ()))
         })
         .await
     }
 }
 
-pub(crate) const SET_ACCOUNT: &str = "SET account = :account";
+impl Transaction {
+    /// Writes by what the account is known from now on, while it is known by what it was.
+    pub(crate) fn with_account(
+        self,
+        was: Option<&KnownAccount>,
+        account: Option<&KnownAccount>,
+    ) -> Result<Transaction, StoreError> {
+        let mut values = Vec::new();
+        let condition = match was {
+            Some(was) => {
+                values.push((":was", attribute_of(was)?));
+                "account = :was"
+            }
+            None => "attribute_not_exists(account)",
+        };
+        let set = match account {
+            Some(account) => {
+                values.push((":account", attribute_of(account)?));
+                "SET account = :account"
+            }
+            None => "REMOVE account",
+        };
+        self.update(&Meta::key_of(), set, condition, &values)
+    }
+}
 
 pub(crate) fn attribute_of(value: &impl Serialize) -> Result<AttributeValue, StoreError> {
     serde_dynamo::to_attribute_value(value).map_err(|error| StoreError::corrupt(&Meta::key_of(), Meta::KIND, &error))

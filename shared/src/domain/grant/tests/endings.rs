@@ -127,6 +127,23 @@ fn a_key_reported_leaked_is_owed_its_disable_and_a_page_from_before_a_replacemen
 }
 
 #[test]
+fn a_key_that_was_not_switched_off_yet_can_still_be_reported_as_leaked() {
+    let returned = Story::live().view.hand_back(Epoch::new(1)).unwrap();
+    let (mut replacing, mut handed_back) = (Story::live(), Story::live());
+    replacing.begin(KeyRequestKind::Replace);
+    handed_back.apply(returned);
+    for mut story in [replacing, handed_back] {
+        story.apply(story.view.put_off(story.now).unwrap());
+        assert_eq!(story.view.grant.urgency(), Urgency::Disable);
+        let mut off = story.clone();
+        off.disabled(1);
+        assert_eq!(off.view.report_leaked(Epoch::new(1)), Err(Unchanged), "it is off");
+        story.apply(story.view.report_leaked(Epoch::new(1)).unwrap());
+        assert_eq!((story.view.grant.urgency(), story.due(1)), (Urgency::Leak, vec![Tell::Off]), "at once");
+    }
+}
+
+#[test]
 fn a_cap_of_ones_own_moves_the_reservation_within_the_budget() {
     let mut story = Story::live();
     story.apply(story.view.set_cap(Some(Usd::from_dollars(100)), &faculty(), None, story.now).unwrap());
