@@ -100,10 +100,9 @@ impl View {
     fn rules(&self, last_used_at: Option<Moment>, now: Moment) -> impl Iterator<Item = Rule> {
         let live = self.grant.usable().filter(|_| !self.programme.is_over(now));
         let all = live.map(|live| {
-            let rule = |rule, notice| self.announced_rule(live, (rule, notice), last_used_at, now);
-            let (age, disuse) = (rule(Rule::Stop, Notice::TooOldSoon), rule(Rule::Hold, Notice::UnusedSoon));
+            let announced = |rule: Rule| self.announced_rule(live, rule, last_used_at, now);
             let expired = live.has_expired(now).then_some(Rule::Expire);
-            [expired, age, disuse, self.term_rule(now)]
+            [expired, announced(Rule::Stop), announced(Rule::Hold), self.term_rule(now)]
         });
         all.into_iter().flatten().flatten()
     }
@@ -148,13 +147,8 @@ impl View {
     }
 
     /// A rule that is followed once its announcement has run out; before, the announcement, a week ahead.
-    fn announced_rule(
-        &self,
-        live: &Key,
-        (rule, notice): (Rule, Notice),
-        last_used_at: Option<Moment>,
-        now: Moment,
-    ) -> Option<Rule> {
+    fn announced_rule(&self, live: &Key, rule: Rule, last_used_at: Option<Moment>, now: Moment) -> Option<Rule> {
+        let notice = rule.rests_on()?;
         let ends_at = self.end_at(live, notice, last_used_at)?;
         if let Some(announced) = self.announced(live, notice, last_used_at) {
             return (now >= announced.until).then_some(rule);
