@@ -272,40 +272,28 @@ impl Table {
                 Ok(after) => after,
                 Err(not) => return Ok(Round::Over(Err(not))),
             };
-            if !before.is_again(login_request)
-                && !self.count_one(&RateCount::of_links(now), LINKS_A_MINUTE, deadline).await?
-            {
-                return Ok(Round::Over(Err(LinkRefused::NextMinute)));
-            }
             let known = Link { link: link.link.clone(), address: address.clone(), ends_at: link.ends_at };
-            let transaction = self.transaction().replace(&after, before.version)?.without_ended(&before, &after)?;
+            let mut transaction = self.transaction().replace(&after, before.version)?.without_ended(&before, &after)?;
+            if !before.is_again(login_request) {
+                let none = RateCount::of_links(now);
+                let mut tally = self.get(none.key()).await?.unwrap_or(none);
+                if tally.count >= LINKS_A_MINUTE {
+                    return Ok(Round::Over(Err(LinkRefused::NextMinute)));
+                }
+                let was = [(":was", number(tally.count))];
+                tally.count += 1;
+                transaction = transaction.create_or_replace(&tally, "#count = :was", &was)?;
+            }
             Ok(Round::Write(transaction.create(&known)?.unaudited(Unaudited::SignIn), Ok(())))
         })
         .await
     }
 
-    /// Counts a wrong code in one write that changes no version, so it never competes with the making or the following of a link.
-    /// Returns `false` when one of these was faster. A retry after a lost answer may count it twice.
+    /// Counts a wrong code, by the same write for an address that is known and for one that is not. Returns `false` when the address's
+    /// links changed meanwhile.
     pub async fn count_wrong_code(&self, before: &SignIn, now: Moment, deadline: Deadline) -> Result<bool, StoreError> {
-        let values = [
-            (":kind", text(SignIn::KIND)),
-            (":address", text(before.address.as_str())),
-            (":now", instant(now)),
-            (":ttl", number(before.with_wrong_code(now).ends_at().as_second())),
-            (":none", number(0)),
-            (":one", number(1)),
-            (":list", aws_sdk_dynamodb::types::AttributeValue::L(Vec::new())),
-            (":version", number(before.version)),
-        ];
-        // An address costs the same whether it is known or not, so both are one kind of write.
-        let counted = "SET #kind = :kind, address = :address, last_tried_at = :now, #ttl = :ttl, \
-                       version = if_not_exists(version, :one), unfollowed = if_not_exists(unfollowed, :none), \
-                       links = if_not_exists(links, :list), made = if_not_exists(made, :list), \
-                       mailed = if_not_exists(mailed, :list), sessions = if_not_exists(sessions, :list) \
-                       ADD wrong_codes :one";
-        let condition = "attribute_not_exists(pk) OR version = :version";
-        let counted = self.single().update(&SignIn::key_of(&before.address), counted, condition, &values)?;
-        self.write_alone(counted, deadline).await
+        let counted = self.transaction().replace(&before.with_wrong_code(now), before.version)?;
+        self.commit_once(counted.unaudited(Unaudited::SignIn), deadline).await
     }
 
     /// Creates the session of a sign-in, in the same write that uses its links and codes up. `false` when another
@@ -396,23 +384,6 @@ impl Table {
             Ok(Round::Write(self.transaction().replace(&of, version)?.unaudited(Unaudited::Rate), Ok(())))
         })
         .await
-    }
-
-    /// Counts one more use of something with a rate limit. Returns `false` when there have been `most` already.
-    async fn count_one(&self, tally: &RateCount, most: u32, deadline: Deadline) -> Result<bool, StoreError> {
-        let values = [
-            (":kind", text(RateCount::KIND)),
-            (":what", text(&tally.what)),
-            (":begins_at", instant(tally.begins_at)),
-            (":ends_at", instant(tally.ends_at)),
-            (":ttl", number(tally.ends_at.as_second())),
-            (":one", number(1)),
-            (":most", number(most)),
-        ];
-        let counted =
-            "SET #kind = :kind, what = :what, begins_at = :begins_at, ends_at = :ends_at, #ttl = :ttl ADD #count :one";
-        let condition = "attribute_not_exists(pk) OR #count < :most";
-        self.write_alone(self.single().update(&tally.key(), counted, condition, &values)?, deadline).await
     }
 }
 

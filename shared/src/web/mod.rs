@@ -15,7 +15,7 @@
 //! What cannot become a request, such as a stray byte in a query, gets the page for it ([`gateway`]). A stray cookie of another
 //! site hides nobody's session. A panic ends its own request or event and says where, never what.
 //!
-//! What may be done so often in a while is counted first ([`count_one`](crate::store::Table::count_one)). Beyond the bound it is refused,
+//! What may be done so often in a while is counted first ([`use_hourly`](crate::store::Table::use_hourly)). Beyond the bound it is refused,
 //! with the time after which it may be done again.
 
 pub mod error;

@@ -343,9 +343,9 @@ impl Table {
 }
 
 /// The condition that a job is as it was read, and no other of its kind.
-const AS_READ: &str = "job = :job AND version = :version";
+pub(super) const AS_READ: &str = "job = :job AND version = :version";
 
-fn as_read(job: &Job) -> [(&'static str, AttributeValue); 2] {
+pub(super) fn as_read(job: &Job) -> [(&'static str, AttributeValue); 2] {
     [(":job", AttributeValue::S(job.job.to_string())), (":version", number(job.version))]
 }
 

@@ -9,6 +9,7 @@ use crate::domain::programme::request::{Decision, Request};
 use crate::domain::programme::role::RoleChanges;
 use crate::store::keys::ItemKey;
 use crate::store::prelude::*;
+use crate::store::programmes::jobs::{AS_READ, as_read};
 use crate::store::{Import, RosterToken};
 
 /// What is said of jobs that a programme's close has ended.
@@ -129,7 +130,8 @@ impl Table {
             let jobs = self.jobs(id).await?.into_iter();
             // A job that ends the grants of a term that was cut short is replaced below.
             for job in jobs.filter(|job| job.is_running() && job.work != Work::Close) {
-                transaction = transaction.set(&job.cancelled(CLOSED, by.now))?;
+                let as_read = as_read(&job);
+                transaction = transaction.put(&job.cancelled(CLOSED, by.now), AS_READ, &as_read)?;
             }
             let grants = self.count_grants(id).await?;
             transaction = transaction.set(&Job::new(id, Work::Close, grants, by.actor, by.now))?;
