@@ -48,6 +48,8 @@ pub enum Fault {
     Conflict,
     /// The provider's answer is lost, and the call is executed by `run_late`.
     Late,
+    /// The provider refuses, and the call is executed by `run_late` all the same.
+    RefusedLate(u16),
     /// The call is executed and answered, and once more by `run_late`.
     Twice,
     /// The call takes effect, and the answer is about another key.
@@ -137,7 +139,9 @@ impl Fault {
             Fault::Conflict => {
                 name.service == Service::DynamoDb && (name.has_effect() || name.operation.starts_with("Transact"))
             }
-            Fault::Late | Fault::Twice | Fault::AnotherKeys => name.service == Service::Provider && name.has_effect(),
+            Fault::Late | Fault::RefusedLate(_) | Fault::Twice | Fault::AnotherKeys => {
+                name.service == Service::Provider && name.has_effect()
+            }
             _ => true,
         }
     }
@@ -147,7 +151,7 @@ impl Fault {
         match self {
             Fault::LoseAnswer | Fault::KillAfter | Fault::StatusAfter(_) | Fault::Twice | Fault::AnotherKeys => true,
             Fault::Before | Fault::KillBefore | Fault::Status(_) | Fault::RetryAfter(..) => false,
-            Fault::Throttle | Fault::Conflict | Fault::Late => false,
+            Fault::Throttle | Fault::Conflict | Fault::Late | Fault::RefusedLate(_) => false,
         }
     }
 }
@@ -293,9 +297,12 @@ async fn pass(Shared((gate, service)): Shared<(Gate, Router)>, request: Request)
         Some((_, Then::Come(fault))) => Some(fault),
         _ => None,
     };
-    if let Some(Fault::Late) = fault {
-        gate.state().late.push((call, asked));
-        return no_answer();
+    if let Some(Fault::Late | Fault::RefusedLate(_)) = fault {
+        gate.state().late.push((call.clone(), asked));
+        return match fault {
+            Some(Fault::RefusedLate(code)) => answer::refusal(&call, Fault::Status(code)),
+            _ => no_answer(),
+        };
     }
     if let Some(fault) = fault.filter(|fault| !fault.is_after()) {
         gate.state().pending.remove(&call.number);

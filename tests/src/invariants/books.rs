@@ -32,6 +32,8 @@ struct Outside {
     /// What is no violation, by the provider's own history: what was recovered, used beyond the limit that was sent, settled late, or
     /// not yet told by the provider when a key was replaced.
     excused: Nano,
+    /// What shown keys can use that somebody else enabled, or gave another limit.
+    by_hand: Nano,
     /// Shown keys without any bound to their use.
     boundless: Vec<String>,
 }
@@ -47,7 +49,7 @@ pub(super) fn note_shown(shown: &mut Shown, now: &Snapshot) {
 }
 
 /// I2: what keys of a programme used, and what its shown keys can still use, never exceeds the budget. What is reserved is at least the
-/// recorded part of both.
+/// recorded part of both, and no more than the budget, either.
 ///
 /// The first holds at any moment but for amounts that the provider's own history excuses. Just after a complete sync, which counts
 /// again, what is reserved has no excuse.
@@ -65,8 +67,11 @@ pub(super) fn budgets_cover_what_keys_cost(step: &Step<'_>, wrong: &mut Vec<Stri
         for key in &cost.boundless {
             wrong.push(format!("key {key} of {id} was shown, and nothing bounds what it can use"));
         }
-        if cost.used + cost.open - cost.excused > nano(step.largest[id]) {
+        if cost.used + cost.open - cost.excused > nano(limit) {
             wrong.push(format!("the keys of {id} cost more than {limit}: {cost:?}"));
+        }
+        if nano(reserved) - cost.excused - cost.by_hand > nano(limit) {
+            wrong.push(format!("of {id} {reserved} is reserved of {limit}: {cost:?}"));
         }
         let lag = if step.synced { Nano::ZERO } else { cost.excused };
         if cost.recorded + cost.open - lag > nano(reserved) || budget.reserved < Usd::ZERO {
@@ -89,6 +94,10 @@ impl Outside {
         let number = recorded.find(|(_, hash)| hash.as_str() == key.hash).map(|(number, _)| number);
         let reading = number.and_then(|number| now.readings.get(&(owner.0.clone(), owner.1.clone(), number)));
         let recorded = reading.map_or(Nano::ZERO, |reading| nano(reading.used.counted(byok)));
+        let is_by_hand = key.disabled != key.asked_disabled || key.limit != key.asked_limit;
+        if is_shown && is_by_hand {
+            self.by_hand += key.limit.max(key.asked_limit).unwrap_or_default();
+        }
         self.used += used;
         self.recorded += recorded.min(used);
         self.open += open;

@@ -25,7 +25,7 @@ pub(super) fn one_shown_key_is_enabled(step: &Step<'_>, wrong: &mut Vec<String>)
     }
 }
 
-/// I3: every enabled key of this deployment is one that its student may use, or one that is about to end: its grant has work that is due,
+/// I3: every enabled key of this deployment is one that its student may use, or one that is about to end: a disable of its grant is due,
 /// or nobody was shown it and a claim may still be at it. Only just after a complete sync can be judged that an old one was swept, and that
 /// a disabled one still is.
 pub(super) fn every_enabled_key_is_accounted_for(step: &Step<'_>, wrong: &mut Vec<String>) {
@@ -53,14 +53,15 @@ fn accounted_for(step: &Step<'_>, name: &KeyName, key: &KeySnapshot) -> Result<(
     let is_said_to_be_off = key.asked_disabled || grant.state == GrantState::Stopped { why: Stopped::GoneAtProvider };
     match step.shown.contains_key(&key.hash) {
         false if is_young || !step.synced => Ok(()),
-        _ if now.is_owed(grant) || (is_said_to_be_off && !step.synced) => Ok(()),
+        _ if now.is_to_end_one(grant) || (is_said_to_be_off && !step.synced) => Ok(()),
         true => Err("it may not be used, and nobody is to disable it"),
         false => Err("its claim is long over, and a complete sync left it so"),
     }
 }
 
 /// I6: a live grant names a key that the provider has. Only a person, a rule, the programme's end, a replacement, a recovery or the
-/// provider ends that state. Just after a complete sync the key is enabled as well, unless it was deleted, which must be missed twice.
+/// provider ends that state. Just after a complete sync the key is enabled as well, unless an enable is due or in doubt, or it was deleted,
+/// which must be missed twice.
 pub(super) fn live_is_ended_by_nobody_in_passing(step: &Step<'_>, wrong: &mut Vec<String>) {
     let now = step.now;
     for grant in now.grants.values() {
@@ -69,7 +70,8 @@ pub(super) fn live_is_ended_by_nobody_in_passing(step: &Step<'_>, wrong: &mut Ve
         if !now.keys.is_empty() && at_provider.is_none() {
             wrong.push(format!("{} names key {key}, which the provider never made", named(grant)));
         }
-        let about_to_be = now.is_owed(grant) || now.entries_on(&id_of(grant)).any(|entry| now.at < entry.at + LEASE);
+        let is_confirmed = grant.live().is_some_and(|live| live.on.is(&true));
+        let about_to_be = !is_confirmed || now.entries_on(&id_of(grant)).any(|entry| now.at < entry.at + LEASE);
         let is_off = at_provider.is_some_and(|listed| listed.disabled && !listed.deleted);
         if step.synced && grant.holds.is_empty() && is_off && !about_to_be {
             wrong.push(format!("{} names key {key}, which is disabled, and a complete sync left it so", named(grant)));
@@ -118,7 +120,7 @@ pub(super) fn revoked_is_terminal(step: &Step<'_>, wrong: &mut Vec<String>) {
         if was_revoked && !is_revoked(grant) {
             wrong.push(format!("{} was revoked", named(grant)));
         }
-        if !is_revoked(grant) || now.is_owed(grant) {
+        if !is_revoked(grant) || now.is_to_end_one(grant) {
             continue;
         }
         let keys = recorded(grant).filter_map(|(_, key)| now.key(key)).filter(|key| now.is_enabled(key));

@@ -23,12 +23,9 @@ mod snapshot;
 mod table;
 mod trail;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bursar_core::clock::Clock;
-use bursar_core::domain::values::id::ProgrammeId;
-use bursar_core::domain::values::money::Usd;
 use bursar_local::engine::Engine;
 use bursar_local::provider::Provider;
 use bursar_local::ses::Ses;
@@ -50,9 +47,6 @@ struct Step<'a> {
     guarded: &'a [Secret],
     /// The keys that anyone was shown since the watch began.
     shown: &'a Shown,
-    /// The most that each budget was since the watch began: the keys hold what was promised before it became smaller until the
-    /// provider has confirmed less.
-    largest: &'a BTreeMap<ProgrammeId, Usd>,
 }
 
 /// Adds what is wrong.
@@ -101,13 +95,11 @@ pub struct Watch {
     guarded: Vec<Secret>,
     before: Option<Arc<Snapshot>>,
     shown: Shown,
-    largest: BTreeMap<ProgrammeId, Usd>,
 }
 
 impl Watch {
     pub fn over(places: Places) -> Watch {
-        let (shown, largest) = Default::default();
-        Watch { places, guarded: Vec::new(), before: None, shown, largest }
+        Watch { places, guarded: Vec::new(), before: None, shown: Shown::default() }
     }
 
     /// Declares a secret that from now on may be only where it says. Keys in answers and links in mails need no declaration.
@@ -123,12 +115,8 @@ impl Watch {
         guarded.extend(now.mails.iter().flat_map(mails::secrets_in));
         guarded.extend(now.answers.iter().flat_map(|answer| secrets::roster_tokens_in(answer)));
         books::note_shown(&mut self.shown, &now);
-        for (id, budget) in &now.budgets {
-            let largest = self.largest.entry(id.clone()).or_default();
-            *largest = budget.limit.max(*largest);
-        }
         let before = self.before.as_deref();
-        let step = Step { before, now: &now, synced, guarded: &guarded, shown: &self.shown, largest: &self.largest };
+        let step = Step { before, now: &now, synced, guarded: &guarded, shown: &self.shown };
         let violations = CHECKS.iter().flat_map(|(invariant, check)| {
             let mut wrong = Vec::new();
             check(&step, &mut wrong);

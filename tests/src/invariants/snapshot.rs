@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex};
 
 use bursar_core::clock::Moment;
 use bursar_core::domain::audit::Entry;
-use bursar_core::domain::grant::{Grant, GrantState, Reading};
+use bursar_core::domain::grant::{Grant, GrantState, Reading, Urgency};
 use bursar_core::domain::ledger::foreign::KeyOwner;
 use bursar_core::domain::programme::guardrail::{Guardrail, GuardrailOwner};
 use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::usage::crossing::Crossing;
 use bursar_core::domain::values::id::KeyHash;
 use bursar_core::domain::values::id::{Epoch, GrantId, KeyName, ProgrammeId};
-use bursar_core::store::items::{self, Item, Stored};
+use bursar_core::store::items::{self, Item, Queue, Stored};
 use bursar_core::store::{AssignedUse, ForeignKey, Meta, OutboxRow};
 use bursar_local::engine::Position;
 use bursar_local::invoke::FunctionName;
@@ -148,10 +148,16 @@ impl Snapshot {
         self.entries_on(id).filter(move |entry| numbers(entry).any(|told| told == number))
     }
 
-    /// Whether some of this grant's work is due, now or later.
-    pub(super) fn is_owed(&self, grant: &Grant) -> bool {
+    /// Whether a key of this grant is to be disabled, now or once no other call may come.
+    pub(super) fn is_to_end_one(&self, grant: &Grant) -> bool {
+        self.waits_in(grant, &[Urgency::Leak, Urgency::Disable])
+    }
+
+    /// Whether a call about this grant is due, now or later, that is as urgent as one of these.
+    pub(super) fn waits_in(&self, grant: &Grant, queues: &[Urgency]) -> bool {
         let key = grant.key().item;
-        self.items.get(&(key.pk, key.sk)).is_some_and(|item| !text(item, "queue").is_empty())
+        let queue = self.items.get(&(key.pk, key.sk)).map_or("", |item| text(item, "queue"));
+        queues.iter().any(|urgency| Queue::Settle(*urgency).as_str() == queue)
     }
 
     /// The audit entries on a grant.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use bursar_core::domain::audit::Entry;
 use bursar_core::domain::credit::BalanceNotice;
-use bursar_core::domain::grant::{Grant, MoreListing};
+use bursar_core::domain::grant::{Grant, MoreListing, Urgency};
 use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::ledger::foreign::{ForeignAct, KeyOwner};
 use bursar_core::domain::ledger::mailed::MailedStatement;
@@ -97,7 +97,8 @@ pub(super) fn keys_are_under_their_rules(step: &Step<'_>, wrong: &mut Vec<String
             wrong.push(format!("the guardrail of {owner} is not right, and nobody is to tell it its rules"));
         }
     }
-    for grant in now.grants.values().filter(|grant| !now.is_owed(grant)) {
+    let is_due = |grant: &Grant| now.waits_in(grant, &[Urgency::Leak, Urgency::Disable, Urgency::Limit]);
+    for grant in now.grants.values().filter(|grant| !is_due(grant)) {
         let programme = now.programmes.get(&grant.programme).filter(|of| !of.is_over(now.at));
         let key = usable(grant).and_then(|key| now.key(key)).filter(|key| now.is_enabled(key));
         let mut jobs = now.all::<Job>().filter(|job| job.programme == grant.programme && job.is_running());
