@@ -1,12 +1,13 @@
 //! The one sender: it makes the provider agree with what a grant's keys are to be by now, as the grant stands at that moment. What it
-//! sends is noted before, so whatever becomes of a call, what a key may hold is on record; the work of the next minutes repeats
-//! whatever fails here. So it is with the rules of guardrails, which the work of others leaves alone for as long as a call may take.
+//! sends is noted before, so whatever becomes of a call, what a key may hold is on record. No error takes a note back, since what was
+//! refused may have been done. Each call is made once; the work of the next minutes repeats whatever fails here. So it is with the rules
+//! of guardrails, which the work of others leaves alone for as long as a call may take.
 //!
 //! In a restored copy of the table nothing is told but disables, until the sync has recorded what the provider has: the copy may know less.
 
 use jiff::SignedDuration;
 
-use crate::domain::grant::{Answered, KeyCall, Reading, Tell, Unchanged};
+use crate::domain::grant::{Answered, KeyCall, Reading, Tell};
 use crate::domain::programme::Byok;
 use crate::domain::programme::guardrail::{Guardrail, MadeGuardrail, RulesRefusal};
 use crate::domain::programme::rules::Rules;
@@ -24,8 +25,6 @@ const LEFT_FOR_THE_TABLE: Duration = Duration::from_secs(9);
 const SHORTEST: Duration = Duration::from_secs(3);
 /// A call begins so soon after its note, or is noted again.
 const SOON: SignedDuration = SignedDuration::from_secs(5);
-/// The tries at one call that certainly changed nothing, or at a disable of which nothing is known. For others a page does not wait.
-const TRIES: usize = 3;
 
 #[derive(Clone, Copy)]
 pub struct Settler<'a> {
@@ -44,6 +43,8 @@ pub enum NotSettled {
     InDoubt { until: Moment },
     #[error("the provider did not say what a key that is off has used")]
     NotRead,
+    #[error("the answer does not confirm it yet")]
+    NotConfirmed,
     #[error("the guardrail is not made yet")]
     NoGuardrail,
     #[error(transparent)]
@@ -74,7 +75,7 @@ impl Settler<'_> {
         is_meant: impl Fn(&KeyCall) -> bool,
     ) -> Result<u32, NotSettled> {
         let mut done = 0;
-        let mut tried: Vec<(KeyHash, Tell)> = Vec::new();
+        let mut tried: Vec<KeyCall> = Vec::new();
         let mut failed: Option<NotSettled> = None;
         let is_copy = self.table.is_copy(&self.table.meta(self.clock.now()).await?);
         // The grant is read before each call: somebody may have changed it, or it is read after the last.
@@ -82,11 +83,13 @@ impl Settler<'_> {
             let now = self.clock.now();
             let is_sent = |call: &KeyCall| is_meant(call) && (!is_copy || call.tell == Tell::Off);
             let calls: Vec<KeyCall> = view.calls(now).into_iter().filter(is_sent).collect();
-            let is_open = |call: &&KeyCall| {
-                let tries = tried.iter().filter(|(key, tell)| *key == call.key && *tell == call.tell).count();
-                call.due <= now && tries < TRIES
-            };
-            let Some(call) = calls.iter().find(is_open) else {
+            let is_due = |call: &&KeyCall| call.due <= now;
+            let is_tried = |call: &KeyCall| tried.iter().any(|made| made.key == call.key && made.tell == call.tell);
+            let Some(call) = calls.iter().filter(is_due).find(|call| !is_tried(call)) else {
+                // What was answered and is due all the same would be so again at once.
+                if calls.iter().any(|call| is_due(&call)) {
+                    failed.get_or_insert(NotSettled::NotConfirmed);
+                }
                 let later = calls.iter().filter(|call| call.tell != Tell::Read).map(|call| call.due).min();
                 return match (failed, later) {
                     (Some(error), _) => Err(self.put_off(at, error).await),
@@ -105,6 +108,7 @@ impl Settler<'_> {
                     None => NotSettled::NoTime,
                 });
             }
+            tried.push(call.clone());
             match self.make(at, &view, call, until.at_most(ENOUGH_FOR_ONE)).await {
                 Ok(()) => done += 1,
                 Err(NotSettled::Table(error)) => return Err(error.into()),
@@ -114,10 +118,6 @@ impl Settler<'_> {
                     if matches!(error, NotSettled::NotFound) && self.not_found(at, &call.key, !is_live, until).await? {
                         continue;
                     }
-                    let may_help = |error: &ProviderError| error.changed_nothing() || call.tell == Tell::Off;
-                    let again = matches!(&error, NotSettled::Provider(error) if error.may_pass() && may_help(error));
-                    let tries = if again { 1 } else { TRIES };
-                    tried.extend(std::iter::repeat_n((call.key.clone(), call.tell.clone()), tries));
                     // That a key is not found tells less than another failure.
                     failed = failed.filter(|known| !matches!(known, NotSettled::NotFound)).or(Some(error));
                 }
@@ -136,7 +136,7 @@ impl Settler<'_> {
     ) -> Result<(), NotSettled> {
         match call.tell {
             Tell::Guardrail(None) => return Err(NotSettled::NoGuardrail),
-            Tell::Read => return self.read(at, view, call, patience).await,
+            Tell::Read => return self.read(at, view, &call.key, patience).await,
             Tell::Off | Tell::Limit(_) | Tell::Guardrail(Some(_)) | Tell::On => {}
         }
         let noting = self.now(at);
@@ -147,33 +147,33 @@ impl Settler<'_> {
         let sent = self.clock.now();
         let reset = view.programme.settings.basis.reset;
         if sent > noted + SOON || reset.window_at(sent) != reset.window_at(noted) {
-            self.table.act(self.now(at), |view, _| view.not_done(call, noted)).await?;
-            return Ok(());
+            return Err(NotSettled::NoTime);
         }
-        let answered = self.send(view, call, patience).await;
-        let mut is_read = true;
-        if let Ok(Some(found)) = &answered {
-            is_read = self.note_use(at, view, &call.key, (sent, found)).await?;
-        }
-        let took_in = |view: &View, now| match &answered {
-            Ok(_) => view.answered(call, Answered { noted, sent, is_read }, now),
-            Err(NotSettled::Provider(error)) if !error.changed_nothing() => Err(Unchanged),
-            Err(_) => view.not_done(call, noted),
+        let answered = match self.send(view, call, patience).await {
+            // A single answer that there is no such key may be wrong.
+            Err(NotSettled::NotFound) => return self.read(at, view, &call.key, patience).await,
+            answered => answered?,
         };
-        self.table.act(self.now(at), took_in).await?;
-        answered.map(drop)
+        let is_read = match &answered {
+            Some(found) => self.note_use(at, view, &call.key, (sent, found)).await?,
+            None => true,
+        };
+        // That a key is off is so whatever it used; all else is confirmed together with that.
+        if !is_read && call.tell != Tell::Off {
+            return self.read(at, view, &call.key, patience).await;
+        }
+        let answer = Answered { noted, sent, is_read };
+        self.table.act(self.now(at), |view, now| view.answered(call, answer, now)).await?;
+        Ok(())
     }
 
-    /// Sends what was noted, once: a second try could take effect after what somebody else sends by then.
+    /// Sends what was noted, and returns the key if the answer shows it.
     async fn send(&self, view: &View, call: &KeyCall, patience: Deadline) -> Result<FoundKey, NotSettled> {
         let (key, basis) = (&call.key, view.programme.settings.basis);
-        let found = match &call.tell {
-            Tell::Off => self.provider.disable_key(key, patience).await?,
-            Tell::On => self.provider.enable_key(key, patience).await?,
-            Tell::Limit(limit) => {
-                let patch = KeyPatch::limit(Some(*limit)).counting(basis.reset, basis.byok == Byok::Inside);
-                self.provider.patch_key_once(key, patch, patience).await?
-            }
+        let patch = match &call.tell {
+            Tell::Off => KeyPatch::disabled(true),
+            Tell::On => KeyPatch::disabled(false),
+            Tell::Limit(limit) => KeyPatch::limit(Some(*limit)).counting(basis.reset, basis.byok == Byok::Inside),
             Tell::Guardrail(Some(under)) => {
                 let Err(error) = self.provider.assign_key(&under.id, key, patience).await else { return Ok(None) };
                 if error.is_not_found() {
@@ -192,22 +192,16 @@ impl Settler<'_> {
             }
             Tell::Guardrail(None) | Tell::Read => return Ok(None),
         };
-        found.ok_or(NotSettled::NotFound).map(Some)
+        self.provider.patch_key(key, patch, patience).await?.ok_or(NotSettled::NotFound).map(Some)
     }
 
-    /// Makes the final reading of a key that is off.
-    async fn read(
-        &self,
-        at: ActContext<'_>,
-        view: &View,
-        call: &KeyCall,
-        patience: Deadline,
-    ) -> Result<(), NotSettled> {
-        let (asked, found) = self.provider.get_key_in_a_day(&call.key, self.clock, patience).await?;
+    /// Asks what the provider has of a key and what it used, as for the final reading of one that is off.
+    async fn read(&self, at: ActContext<'_>, view: &View, key: &KeyHash, patience: Deadline) -> Result<(), NotSettled> {
+        let (asked, found) = self.provider.get_key_in_a_day(key, patience).await?;
         let found = found.ok_or(NotSettled::NotFound)?;
-        let is_read = self.note_use(at, view, &call.key, (asked, &found)).await?;
+        let is_read = self.note_use(at, view, key, (asked, &found)).await?;
         let shows = found.seen(view.programme.settings.basis, asked, is_read);
-        self.table.act(self.now(at), |view, now| view.seen(&call.key, &shows, now)).await?;
+        self.table.act(self.now(at), |view, now| view.shown(key, &shows, now)).await?;
         // The next listing may say what it used.
         if is_read { Ok(()) } else { Err(NotSettled::NotRead) }
     }
@@ -261,10 +255,6 @@ impl Settler<'_> {
 
     /// Puts the grant off. If that cannot be written it stays due at once, which does no harm.
     async fn put_off(&self, at: ActContext<'_>, error: NotSettled) -> NotSettled {
-        // This says nothing of the grant, and holds all others up as well.
-        if matches!(&error, NotSettled::Provider(error) if error.asks_for_patience()) {
-            return error;
-        }
         if let Err(error) = self.table.act(self.now(at), View::put_off).await {
             tracing::warn!(grant = %at.grant, %error, "that a call failed could not be marked");
         }
@@ -301,43 +291,45 @@ impl Settler<'_> {
         if self.table.is_copy(&meta) {
             return Ok(RulesTold::Overtaken);
         }
+        if rules.tier().is_some() {
+            return self.refuse(known, rules, "There is no such tier.", deadline).await;
+        }
         let mut sent = known.clone();
         let own = sent.rules.note(rules, now);
         let Some(noted) = self.table.write_guardrail(known, sent, now, deadline).await? else {
             return Ok(RulesTold::Overtaken);
         };
         let asked = self.clock.now();
-        let told = match rules.tier() {
-            Some(_) => Err(None),
-            None => self.send_guardrail(&meta, &noted, rules, deadline).await.map_err(Some),
+        let told = match self.send_guardrail(&meta, &noted, rules, deadline).await {
+            Ok(told) => told,
+            Err(ProviderError::Refused { trouble, .. }) => {
+                return self.refuse(&noted, rules, &trouble.message, deadline).await;
+            }
+            Err(error) => return Ok(RulesTold::Not(error)),
         };
         let now = self.clock.now();
-        let mut not_sent = noted.clone();
-        not_sent.rules.refused(rules, own);
-        let (after, error) = match told {
-            Ok(told) => {
-                let made = Some(MadeGuardrail { answered: told.spelled(), id: told.id, at: now });
-                let mut after = Guardrail { made, refusal: None, ..noted.clone() };
-                after.rules.told(rules, asked, Some(own), now);
-                (after, None)
-            }
-            Err(None) => (not_sent.refused(rules, "There is no such tier.", now), None),
-            Err(Some(ProviderError::Refused { trouble, .. })) => (not_sent.refused(rules, &trouble.message, now), None),
-            Err(Some(error)) if error.changed_nothing() => (not_sent, Some(error)),
-            Err(Some(error)) => return Ok(RulesTold::Not(error)),
-        };
+        let made = Some(MadeGuardrail { answered: told.spelled(), id: told.id, at: now });
+        let mut after = Guardrail { made, refusal: None, ..noted.clone() };
+        after.rules.told(rules, asked, Some(own), now);
         // Somebody else may have sent other rules since, or before without an answer, and nobody knows which call the provider does last.
-        let Some(after) = self.table.write_guardrail(&noted, after, now, deadline).await? else {
-            return Ok(RulesTold::Overtaken);
-        };
-        if error.is_none() && after.refusal.is_none() && !after.rules.is(rules) {
-            return Ok(RulesTold::Overtaken);
-        }
-        Ok(match (error, after.refusal) {
-            (Some(error), _) => RulesTold::Not(error),
-            (None, Some(refusal)) => RulesTold::Refused(refusal),
-            (None, None) => RulesTold::Confirmed,
-        })
+        let after = self.table.write_guardrail(&noted, after, now, deadline).await?;
+        let is_confirmed = after.is_some_and(|after| after.rules.is(rules));
+        Ok(if is_confirmed { RulesTold::Confirmed } else { RulesTold::Overtaken })
+    }
+
+    /// Records that rules are refused, which only a person can mend.
+    async fn refuse(
+        &self,
+        known: &Guardrail,
+        rules: &Rules,
+        why: &str,
+        deadline: Deadline,
+    ) -> Result<RulesTold, StoreError> {
+        let now = self.clock.now();
+        let refusal = known.refusal_after(rules, why, now);
+        let refused = Guardrail { refusal: Some(refusal.clone()), ..known.clone() };
+        let written = self.table.write_guardrail(known, refused, now, deadline).await?;
+        Ok(written.map_or(RulesTold::Overtaken, |_| RulesTold::Refused(refusal)))
     }
 
     async fn send_guardrail(

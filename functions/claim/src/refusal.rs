@@ -46,10 +46,17 @@ pub(crate) fn record(refused: RecordRefused) -> AppError {
         RecordRefused::Revoked => "You were removed from this programme",
         RecordRefused::Over => "This programme ended",
         RecordRefused::Lost => "Your key was changed by another request",
+        RecordRefused::BudgetExhausted => {
+            let sentence = "The cap was lowered while the key was being made, and the budget has no room for this key any more; nothing \
+                            was spent. Press again for one with the cap as it is now.";
+            return AppError::conflict(sentence).because(refused.to_string());
+        }
     };
     let ask = match refused {
         RecordRefused::Lost => "Open your credit again.",
-        _ => "Ask the people who run it.",
+        RecordRefused::Held(_) | RecordRefused::Revoked | RecordRefused::Over | RecordRefused::BudgetExhausted => {
+            "Ask the people who run it."
+        }
     };
     AppError::conflict(format!(
         "{meanwhile} while the key was being made, so it is not shown and cannot be used. Nothing was spent. {ask}"

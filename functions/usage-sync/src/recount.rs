@@ -142,9 +142,10 @@ impl ProgrammeSums {
         let later = std::mem::take(&mut self.later);
         let id = &id;
         let each = later.into_iter().map(|(grant, cost)| async move {
-            let (grant, readings) =
-                tokio::try_join!(table.get(Grant::key_of(id, &grant)), table.list(Reading::of_grant(id, &grant)))?;
-            Ok::<_, StoreError>((grant, readings, cost))
+            // What a grant's version rests on is in the readings only if these are read after it.
+            let known = table.get(Grant::key_of(id, &grant)).await?;
+            let readings = table.list(Reading::of_grant(id, &grant)).await?;
+            Ok::<_, StoreError>((known, readings, cost))
         });
         let mut each = iter(each).buffered(WRITES_AT_ONCE);
         while let Some((grant, readings, cost)) = each.try_next().await? {

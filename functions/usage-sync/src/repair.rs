@@ -138,7 +138,7 @@ async fn try_to(runner: &Runner<'_>, at: ActContext<'_>, finding: &Finding) -> R
 /// What a finding changes by itself, without another question to the provider.
 fn decided(kind: &FindingKind, view: &View, now: Moment) -> Result<Change, Unchanged> {
     match kind {
-        FindingKind::Orphan { row } => view.found_orphan(row.epoch(), &row.key(), row.made_at(), now),
+        FindingKind::Orphan { row, .. } => view.found_orphan(row.epoch(), &row.key(), row.made_at(&view.grant), now),
         FindingKind::Recover { rows, .. } => {
             let found: Vec<RecoveredKey> = rows.iter().map(KeyRow::found).collect();
             view.recover(&found, now)
@@ -162,7 +162,7 @@ async fn look_again(runner: &Runner<'_>, at: ActContext<'_>, key: &KeyHash, is_h
     let (table, journal) = (runner.table, &runner.journal);
     let Some(view) = table.view(at.programme, at.grant).await? else { return Ok(()) };
     let read = view.grant.version;
-    let (asked_at, answered) = runner.provider.get_key_in_a_day(key, runner.clock, at.deadline).await?;
+    let (asked_at, answered) = runner.provider.get_key_in_a_day(key, at.deadline).await?;
     let Some(found) = answered else {
         let is_over = view.grant.is_over();
         journal.report(|report| report.keys_missing += usize::from(!is_over));
@@ -174,7 +174,12 @@ async fn look_again(runner: &Runner<'_>, at: ActContext<'_>, key: &KeyHash, is_h
         return settle(runner, at).await;
     };
     if found.disabled && !is_held {
-        table.act(at, |view, now| view.found_disabled(read, key, asked_at, runner.is_copy, now)).await?;
+        let stopped = table.act(at, |view, now| view.found_disabled(read, key, asked_at, runner.is_copy, now)).await?;
+        if matches!(stopped, ActOutcome::Done(_)) {
+            journal.problem(format!(
+                "the key {key} was switched off at the provider by another hand, so its grant is stopped"
+            ));
+        }
     }
     if !found.disabled {
         note_use(runner, at, &view, (asked_at, &found)).await?;
@@ -233,7 +238,12 @@ async fn read_late(runner: &Runner<'_>, at: ActContext<'_>, rows: &[&KeyRow]) ->
 
 /// Tells the provider what the grant's keys are to hold. A key that is not found is handled by the listing.
 async fn settle(runner: &Runner<'_>, at: ActContext<'_>) -> Result<()> {
-    match runner.settler().settle(at, is_told).await {
+    let mut settled = runner.settler().settle(at, is_told).await;
+    // A run in which a disable failed is not complete, and tells the admins: one failure that may pass is not worth that.
+    if matches!(&settled, Err(NotSettled::Provider(error)) if error.may_pass()) {
+        settled = runner.settler().settle(at, is_told).await;
+    }
+    match settled {
         Ok(_)
         | Err(NotSettled::NotFound | NotSettled::NotRead | NotSettled::InDoubt { .. } | NotSettled::NoGuardrail) => {
             Ok(())

@@ -25,16 +25,18 @@ pub(crate) struct Bounded {
 pub(crate) async fn bound(runner: &Runner<'_>, findings: Vec<Finding>, listing: &Listing) -> Result<Bounded> {
     let mut findings = without_keys_of_other_grants(findings);
     if !listing.is_whole || runner.journal.notes().has_failed {
-        findings = without_ends(findings, |finding| held_keys(runner, finding).is_empty());
+        findings = without_ends(findings, |finding| ended_keys(runner, finding).is_empty());
     }
     let bound = (listing.count / ONE_IN).clamp(ALWAYS, MOST_A_DAY);
     let last = runner.table.sync_state().await?.held_back;
     let released =
         last.as_ref().filter(|held| held.release.is_some()).map(|held| held.keys.clone()).unwrap_or_default();
-    let is_released = |finding: &Finding| held_keys(runner, finding).iter().all(|key| released.contains(key));
+    let is_let_through = |finding: &Finding| {
+        finding.is_certain() || ended_keys(runner, finding).iter().all(|key| released.contains(key))
+    };
     let mut own = BTreeSet::new();
-    for finding in findings.iter().filter(|finding| !is_released(finding)) {
-        own.extend(held_keys(runner, finding));
+    for finding in findings.iter().filter(|finding| !is_let_through(finding)) {
+        own.extend(ended_keys(runner, finding));
     }
     // Beside released keys a few more are ended, but none that may be in use.
     let may_be_in_use = !released.is_empty() && own.iter().any(|held| held.act == HeldAct::Recovery);
@@ -64,7 +66,7 @@ pub(crate) async fn bound(runner: &Runner<'_>, findings: Vec<Finding>, listing: 
     if let Some(last) = last.filter(|last| HeldBack { at: held.at, ..last.clone() } == held) {
         held.at = last.at;
     }
-    Ok(Bounded { findings: without_ends(findings, is_released), held_back: Some(held) })
+    Ok(Bounded { findings: without_ends(findings, is_let_through), held_back: Some(held) })
 }
 
 /// The findings whose repair may end something, and of others only a query for a key that is not listed: once it is released, it has been
@@ -85,21 +87,28 @@ fn without_ends(findings: Vec<Finding>, may_end: impl Fn(&Finding) -> bool) -> V
 fn without_keys_of_other_grants(mut findings: Vec<Finding>) -> Vec<Finding> {
     let renamed = renamed(&findings);
     findings.retain(|finding| match &finding.kind {
-        FindingKind::Orphan { row } => !renamed.contains(&row.key()),
+        FindingKind::Orphan { row, .. } => !renamed.contains(&row.key()),
         _ => true,
     });
     findings
 }
 
-/// The keys that a finding would end on the run's own judgement, each with the name that Bursar gave it.
-fn held_keys(runner: &Runner<'_>, finding: &Finding) -> Vec<HeldKey> {
+impl Finding {
+    /// Whether what it ends needs no judgement: a key that nobody can have been shown.
+    fn is_certain(&self) -> bool {
+        matches!(self.kind, FindingKind::Orphan { is_outdated: true, .. })
+    }
+}
+
+/// The keys that a finding would end, each with the name that Bursar gave it.
+fn ended_keys(runner: &Runner<'_>, finding: &Finding) -> Vec<HeldKey> {
     let of_row = |act, row: &KeyRow| HeldKey {
         act,
         name: row.name(&runner.deployment, &finding.programme).to_string(),
         key: row.key(),
     };
     match &finding.kind {
-        FindingKind::Orphan { row } => vec![of_row(HeldAct::Sweep, row)],
+        FindingKind::Orphan { row, .. } => vec![of_row(HeldAct::Sweep, row)],
         FindingKind::Recover { rows, ends, .. } => {
             let ended = rows.iter().filter(|row| ends.contains(&row.key()));
             ended.map(|row| of_row(HeldAct::Recovery, row)).collect()

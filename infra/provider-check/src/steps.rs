@@ -12,11 +12,11 @@ use bursar_core::domain::values::id::KeyHash;
 use bursar_core::domain::values::key::PlaintextKey;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::{Reset, utc_date};
-use bursar_core::provider::Provider;
 use bursar_core::provider::account::Credits;
 use bursar_core::provider::guardrails::GuardrailRules;
 use bursar_core::provider::key::ProviderKey;
 use bursar_core::provider::keys::{KeyPatch, NewKey};
+use bursar_core::provider::{Provider, ProviderError};
 use bursar_core::secrets::ManagementKey;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -412,7 +412,7 @@ async fn restrict(run: &mut Run<'_>, key: &Key) -> Result<()> {
     let mut sent = GuardrailRules { name: run.name.clone(), rules: Rules { models, ..Rules::default() } };
     let id = match run.provider.create_guardrail(&sent, soon()).await {
         Ok(guardrail) => guardrail.id,
-        Err(error) if error.changed_nothing() => {
+        Err(error) if !matches!(error, ProviderError::Unknown { .. }) => {
             run.findings.unjudged(format!("no guardrail was made, so restrict no programme: {}", error.trouble()));
             return Ok(());
         }
@@ -473,13 +473,13 @@ async fn expire(run: &mut Run<'_>, short: Option<Key>, ends: Moment) -> Result<(
 
 async fn disable_and_delete(run: &mut Run<'_>, key: &Key) -> Result<()> {
     (run.options.progress)("disabling and deleting the key");
-    run.provider.disable_key(&key.hash, soon()).await?;
+    run.provider.patch_key(&key.hash, KeyPatch::disabled(true), soon()).await?;
     if run.can_spend {
         refused(run, key, "disable-binds", |answer| answer.is_refusal(&[401, 403])).await?;
     }
     let (shown, when) = within(run.options, SOON, async || Ok(listed(run, key).await?["disabled"] == true)).await?;
     run.findings.check("disabled-listed", shown, format!("shown {when}"));
-    run.provider.enable_key(&key.hash, soon()).await?;
+    run.provider.patch_key(&key.hash, KeyPatch::disabled(false), soon()).await?;
     take_away_made(run).await?;
     let is_gone = async || Ok(matches!(run.provider.get_key(&key.hash, soon()).await, Ok(None)));
     let (gone, when) = within(run.options, SOON, is_gone).await?;

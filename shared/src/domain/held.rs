@@ -1,9 +1,9 @@
 //! What the provider may hold of one value: what it confirmed last, and what was sent since and may still take effect.
 //!
-//! A value is noted before it is sent, and the note stays until an answer or a listing shows what came of it. A call without an answer
-//! may take effect late, but not after [`LATE`]. So an answer ends the notes of other values that are older than that, and confirms its
-//! own value only when none of another is left. Two calls with the same value have one note, from the first to the last: an answer to one
-//! of them does not end it, since the other may still be under way.
+//! A value is noted before it is sent, and the note stays until an answer or a listing shows what came of it. A call without an answer, or
+//! with an error for an answer, may take effect late, but not after [`LATE`]. So an answer ends the notes of other values that are older
+//! than that, and confirms its own value only when none of another is left. Two calls with the same value have one note, from the first to
+//! the last: an answer to one of them does not end it, since the other may still be under way.
 //!
 //! Nothing here is a key's or a guardrail's: it is the same rule for each value that the provider is told.
 
@@ -75,11 +75,6 @@ impl<T: Clone + Eq> Held<T> {
         let at = known.map_or(now, |known| known.at);
         self.confirmed = Some(Confirmed { value: value.clone(), at, is_doubted: false });
         self.in_doubt.retain(|note| may_come(note) && own.is_none_or(|own| !note.is_only(own)));
-    }
-
-    /// Takes back a note whose call certainly changed nothing.
-    pub fn refused(&mut self, value: &T, own: Moment) {
-        self.in_doubt.retain(|note| note.value != *value || !note.is_only(own));
     }
 
     /// Doubts what was confirmed, since somebody else may have changed it.
@@ -223,15 +218,11 @@ mod tests {
     }
 
     #[test]
-    fn what_was_refused_or_asked_too_early_changes_nothing() {
+    fn what_was_asked_too_early_or_of_a_note_that_is_gone_changes_nothing() {
         let mut held = holding(1);
-        let own = held.note(&2, at(100));
-        assert!(held.is_in_doubt());
-        held.refused(&2, own);
-        assert!(held.is(&1) && !held.is_in_doubt());
         held.told(&2, at(-1), None, at(101));
         assert!(held.is(&1), "asked before the confirmed answer came");
-        held.told(&2, at(100), Some(own), at(101));
+        held.told(&2, at(100), Some(at(100)), at(101));
         assert!(held.is(&1), "its note is gone");
         held.doubt();
         assert!(held.is_in_doubt() && held.is_settled());

@@ -9,10 +9,10 @@ use super::Provider;
 use super::key::ProviderKey;
 use crate::domain::values::key::PlaintextKey;
 use crate::prelude::*;
-use crate::provider::wire::calls::{CREATE_KEY, Call, DELETE_KEY, GET_KEY, PATCH_KEY, Request};
+use crate::provider::wire::calls::{CREATE_KEY, Call, DELETE_KEY, DISABLE_KEY, GET_KEY, PATCH_KEY};
 use crate::provider::wire::error::{ProviderError, Trouble};
 use crate::provider::wire::json::{self, Envelope, Unreadable};
-use crate::provider::wire::send::{refused_here, unknown};
+use crate::provider::wire::send::refused_here;
 
 /// A key that was patched or read; `None` where the provider has none with this hash.
 pub type FoundKey = Option<Box<ProviderKey>>;
@@ -38,68 +38,30 @@ impl Provider {
     pub async fn get_key_in_a_day(
         &self,
         hash: &KeyHash,
-        clock: &Clock,
         deadline: Deadline,
     ) -> Result<(Moment, FoundKey), ProviderError> {
         loop {
-            let asked = clock.now();
+            let asked = self.clock.now();
             let found = self.get_key(hash, deadline).await?;
-            if utc_date(asked) == utc_date(clock.now()) {
+            if utc_date(asked) == utc_date(self.clock.now()) {
                 return Ok((asked, found));
             }
         }
     }
 
+    /// Changes a key. What it used is left out of an answer that began on one UTC day and ended on the next, since its counters could be of
+    /// either.
     pub async fn patch_key(
         &self,
         hash: &KeyHash,
         patch: KeyPatch,
         deadline: Deadline,
     ) -> Result<FoundKey, ProviderError> {
-        self.patch(hash, patch, false, deadline).await
-    }
-
-    /// Changes a key in one try, for callers to whom the answer of a second try would hide that the first may
-    /// still take effect.
-    pub async fn patch_key_once(
-        &self,
-        hash: &KeyHash,
-        patch: KeyPatch,
-        deadline: Deadline,
-    ) -> Result<FoundKey, ProviderError> {
-        self.patch(hash, patch, true, deadline).await
-    }
-
-    /// Disables a key in one try. A single answer that it does not exist may be wrong, so the key is gone only if it cannot be read
-    /// either.
-    pub async fn disable_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<FoundKey, ProviderError> {
-        let patched = self.patch_key_once(hash, KeyPatch::disabled(true), deadline).await?;
-        if patched.is_some() {
-            return Ok(patched);
-        }
-        match self.get_key(hash, deadline).await? {
-            Some(key) if !key.disabled => {
-                Err(unknown(&PATCH_KEY, "the key is there, but was not found to be disabled"))
-            }
-            found => Ok(found),
-        }
-    }
-
-    pub async fn enable_key(&self, hash: &KeyHash, deadline: Deadline) -> Result<FoundKey, ProviderError> {
-        self.patch_key_once(hash, KeyPatch::disabled(false), deadline).await
-    }
-
-    async fn patch(
-        &self,
-        hash: &KeyHash,
-        patch: KeyPatch,
-        once: bool,
-        deadline: Deadline,
-    ) -> Result<FoundKey, ProviderError> {
+        let call = if patch.disabled == Some(true) { &DISABLE_KEY } else { &PATCH_KEY };
         if let Some(Some(limit)) = patch.limit {
-            at_least_a_cent(&PATCH_KEY, limit)?;
+            at_least_a_cent(call, limit)?;
         }
-        let request = Request { once, ..PATCH_KEY.about(hash.as_str()).json(&patch)? };
+        let request = call.about(hash.as_str()).json(&patch)?;
         let done = |body: &str| {
             let key = one(body, hash)?;
             match patch.lacking_in(&key) {
@@ -107,7 +69,14 @@ impl Provider {
                 None => Ok(key),
             }
         };
-        or_gone(self.ask(request, deadline, done).await)
+        let asked = self.clock.now();
+        let mut patched = or_gone(self.ask(request, deadline, done).await)?;
+        if let Some(key) = &mut patched
+            && utc_date(asked) != utc_date(self.clock.now())
+        {
+            key.usage = None;
+        }
+        Ok(patched)
     }
 
     /// Deletes a key for ever; `false` where it was gone already.

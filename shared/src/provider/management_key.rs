@@ -68,7 +68,10 @@ impl Provider {
             Err(error) if error.is_of_the_key() => ProviderError::ManagementKey { trouble },
             Ok(_) => ProviderError::Later { trouble, after: None },
             // Nothing says whether the key or the request was refused.
-            Err(_) => ProviderError::Later { trouble: Trouble { status: None, ..trouble }, after: None },
+            Err(_) => {
+                let trouble = Trouble { status: None, ..trouble };
+                ProviderError::Unknown { trouble, after: None, made: None }
+            }
         }
     }
 }

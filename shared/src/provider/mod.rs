@@ -9,9 +9,11 @@
 //! - A smaller number than before: a cache. What is on record stands.
 //! - A page of a list: only that it shares a row with the page before it ([`pages`](wire::pages)). Absence means something after a whole
 //!   listing.
-//! - A 401 or 403: nothing was done. It is sent once more if the secret holds another key by then. Else it is believed only
-//!   when the provider refuses the key itself too: what lies in another workspace is out of the scope of a good key.
-//! - A 429 or 503: too much at once. A wait that is asked for is everybody's ([`send`](wire::send)).
+//! - An error: nothing but that it was an error. What was refused, by whatever status, may have been done all the same, now or later.
+//! - A 401: it is sent once more if the secret holds another key by then. Else it is believed, as a 403 is, only when the provider
+//!   refuses the key itself too: what lies in another workspace is out of the scope of a good key.
+//! - A 429 or 503: too much at once. A wait that is asked for is everybody's, for some minutes and but for disables
+//!   ([`send`](wire::send)).
 //! - A 200 to a patch: done, if the answer shows the state that was asked for. An earlier request without an answer may still
 //!   take effect after it.
 //! - Rules of a guardrail: spelled in the provider's own way, so they are held against what it answers and never against what was
@@ -51,6 +53,7 @@ pub struct Provider {
     latency: Arc<Latency>,
     rate: Option<Arc<Rate>>,
     account: KnownTo,
+    clock: Clock,
 }
 
 pub const CONNECT_TIME_OUT: Duration = Duration::from_secs(3);
@@ -79,7 +82,9 @@ impl Provider {
 
     fn of(http: Http, keys: ManagementKeys, clock: &Clock) -> Provider {
         let pace = Arc::new(Pace::by(clock));
-        Provider { http: Arc::new(http), keys, pace, latency: Arc::default(), rate: None, account: KnownTo::default() }
+        let clock = clock.clone();
+        let account = KnownTo::default();
+        Provider { http: Arc::new(http), keys, pace, latency: Arc::default(), rate: None, account, clock }
     }
 
     /// For how long the provider is to be left alone, since it asked for that.

@@ -10,6 +10,7 @@ use bursar_tests::visitor::{Form, Found};
 use futures_util::future::join_all;
 use serde_json::Value;
 
+use super::faults::DISABLE;
 use super::*;
 use crate::changes::asks;
 
@@ -229,4 +230,39 @@ async fn a_limit_of_yesterday_is_not_sent_after_midnight() {
     shown.expect(200);
     assert_eq!(limit(&keys(&campus)[1]), CAP, "the new day's cap is whole");
     campus.finish().await;
+}
+
+/// A call is sent two seconds before midnight and done two seconds after it, when some of the new day was used: none of that is booked on
+/// the old day.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_of_two_days_is_asked_again() {
+    for what in ["leaked", "return"] {
+        let mut campus = Campus::at("2026-03-10T12:00:00Z").await;
+        campus
+            .programme("CS pilot", |settings| {
+                settings.allowance.cap = Usd::from_dollars(5);
+                settings.basis.reset = Reset::Daily;
+            })
+            .await;
+        campus.students(&["ada"]).await;
+        campus.keys().await;
+        campus.minutes(12 * 60 - 1);
+        campus.clock.advance(jiff::SignedDuration::from_secs(58)).unwrap();
+        let ada = campus.student("ada").await;
+        let form = ada.get("/my").await.form(&campus.my(what));
+        let held = campus.gate.hold(Matcher::call(DISABLE).of(FunctionName::Claim));
+        let (page, ()) = tokio::join!(ada.send_form(&form), async {
+            held.arrived().await;
+            campus.clock.advance(jiff::SignedDuration::from_secs(4)).unwrap();
+            campus.spend("ada", "2");
+            held.release(None).unwrap();
+        });
+        drop(held);
+        page.expect(303);
+        campus.minutes(16);
+        campus.work().await;
+        campus.replace("ada").await;
+        assert_eq!(campus.key("ada").limit.unwrap().to_string(), "3", "{what}");
+        campus.finish().await;
+    }
 }

@@ -2,6 +2,7 @@
 
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::HoldKind;
+use bursar_core::domain::values::money::Usd;
 use bursar_local::invoke::FunctionName;
 use bursar_tests::campus::Campus;
 use bursar_tests::faults::Matcher;
@@ -44,6 +45,34 @@ async fn who_loses_the_reservation_meanwhile_is_shown_no_key() {
         }
         campus.finish().await;
     }
+}
+
+/// While a key of $25 is being made the cap becomes $12, the count frees the rest, and another student takes it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_without_room_is_not_shown() {
+    let mut campus = class().await;
+    campus.set(|settings| settings.allowance.cap = Usd::from_dollars(25)).await;
+    campus.budget(25).await;
+    campus.sync().await;
+    let (ada, bob) = (enrol(&mut campus, "ada").await, enrol(&mut campus, "bob").await);
+    let admin = campus.admin().await;
+    let form = ada.get("/my").await.form(&campus.my("reveal"));
+    let held = campus.gate.hold(Matcher::call("provider:POST /keys").of(FunctionName::Claim));
+    let (page, ()) = tokio::join!(ada.send_form(&form), async {
+        held.arrived().await;
+        campus.edit(&admin, &[("cap_usd", "12")]).await.expect(303);
+        assert_eq!(campus.sync().await["complete"], true);
+        campus.reveal(&bob).await;
+        held.release(None).unwrap();
+    });
+    drop(held);
+    let alert = page.expect(409).alert().unwrap();
+    assert!(alert.contains("the budget has no room for this key any more; nothing was spent"), "{alert}");
+    campus.judged().await;
+    assert_eq!((campus.enabled(), campus.grant("ada").await.lease), (vec!["bob"], None));
+    campus.press(&ada, "reveal").await.expect(200).one("key");
+    assert_eq!(campus.key("ada").limit.unwrap().to_string(), "12");
+    campus.finish().await;
 }
 
 async fn does(campus: &Campus, act: &str) {

@@ -52,6 +52,24 @@ async fn a_forbidden_press_says_why() {
     campus.finish().await;
 }
 
+/// A wait of a day, asked for once, is not believed; and what ends a key passes every wait.
+#[tokio::test]
+async fn a_wait_of_a_day_is_a_mistake() {
+    let mut campus = class().await;
+    let (ada, bob, cid) =
+        (enrol(&mut campus, "ada").await, enrol(&mut campus, "bob").await, enrol(&mut campus, "cid").await);
+    campus.reveal(&cid).await;
+    campus.gate.at(Matcher::call(MAKE), Fault::RetryAfter(429, 86_400));
+    let asked = campus.press(&ada, "reveal").await.expect(503);
+    assert_eq!(asked.header("retry-after"), Some("300"));
+    campus.press(&bob, "reveal").await.expect(503);
+    campus.press(&cid, "leaked").await.expect(303);
+    assert!(campus.key("cid").disabled);
+    campus.minutes(6);
+    campus.reveal(&bob).await;
+    campus.finish_faulted().await;
+}
+
 /// What each call of a request may be answered, and what the student then reads.
 #[tokio::test]
 async fn each_answer_of_the_provider_has_its_words() {
@@ -69,7 +87,7 @@ async fn each_answer_of_the_provider_has_its_words() {
         (ASSIGN, Fault::RetryAfter(503, 60), 503, "did not confirm that the rules of the programme apply to it", later),
         (DISABLE, Fault::RetryAfter(403, 60), 503, "did not end your old key", later),
         ("provider:*", Fault::RetryAfter(401, 60), 502, "did not end your old key", tell),
-        (DISABLE, Fault::RetryAfter(404, 60), 502, "did not end your old key", later),
+        (DISABLE, Fault::RetryAfter(404, 60), 503, "did not end your old key", later),
         (READ, Fault::RetryAfter(500, 60), 502, "did not end your old key and say what it had used", later),
         (READ, Fault::RetryAfter(404, 60), 503, "does not know your old key", "You can go on from"),
     ]

@@ -2,7 +2,7 @@
 //! drawn, and so are the provider's quirks. Every invariant is judged after each step, and in the end nothing
 //! is left to be done.
 //!
-//! Calls fail, are lost or are late by up to a minute; invocations are killed or held at any call; some begin at the same moment.
+//! Calls fail, are lost, are refused and done all the same, or are late by up to a minute; invocations are killed or held at any call; some begin at the same moment.
 //!
 //! `BURSAR_TEST_SEED=70 cargo test -p bursar-tests promises::drawn` replays one history, `cargo xtask long` plays 300.
 
@@ -39,14 +39,38 @@ const FUNCTIONS: [FunctionName; 3] = [FunctionName::Claim, FunctionName::Console
 const FAULTS: [(&str, &[Fault]); 5] = [
     (
         "provider:PATCH /keys/{hash}",
-        &[Fault::Late, Fault::Late, Fault::AnotherKeys, Fault::StatusAfter(500), Fault::Status(503)],
+        &[
+            Fault::Late,
+            Fault::AnotherKeys,
+            Fault::StatusAfter(500),
+            Fault::StatusAfter(404),
+            Fault::StatusAfter(422),
+            Fault::RefusedLate(409),
+            Fault::RefusedLate(429),
+            Fault::RefusedLate(503),
+            Fault::Status(503),
+        ],
     ),
     (
         "provider:POST /keys",
-        &[Fault::Late, Fault::Twice, Fault::AnotherKeys, Fault::StatusAfter(502), Fault::Status(429)],
+        &[
+            Fault::Late,
+            Fault::Twice,
+            Fault::AnotherKeys,
+            Fault::StatusAfter(502),
+            Fault::StatusAfter(422),
+            Fault::RefusedLate(429),
+            Fault::Status(429),
+        ],
     ),
-    ("provider:POST /guardrails/{id}/assignments/keys", &[Fault::Late, Fault::LoseAnswer, Fault::Status(503)]),
-    ("provider:PATCH /guardrails/{id}", &[Fault::Late, Fault::LoseAnswer, Fault::Status(503)]),
+    (
+        "provider:POST /guardrails/{id}/assignments/keys",
+        &[Fault::Late, Fault::LoseAnswer, Fault::StatusAfter(409), Fault::RefusedLate(503), Fault::Status(503)],
+    ),
+    (
+        "provider:PATCH /guardrails/{id}",
+        &[Fault::Late, Fault::LoseAnswer, Fault::StatusAfter(422), Fault::RefusedLate(429), Fault::Status(503)],
+    ),
     ("dynamodb:TransactWriteItems", &[Fault::LoseAnswer, Fault::Conflict]),
 ];
 /// Faults of any call.

@@ -39,10 +39,71 @@ const STORIES: [(&str, &str, &str); 20] = [
     ("reveal", "models anthropic/claude-sonnet-4.5, models openai/gpt-4o-mini", ""),
 ];
 
-/// What takes effect: the tries at one call, or a change by hand.
+/// What takes effect: a call, or a change by hand.
 enum Effect {
-    Calls(Vec<Call>),
+    Call(Call),
     ByHand(Value),
+}
+
+/// What was done before and is certain, what is refused and done all the same, and what is done next.
+const REFUSED: [(&str, &str, &str); 8] = [
+    ("reveal, pause", "resume", "replace"),
+    ("reveal, pause", "resume", "leaked"),
+    ("reveal, pause", "resume", "pause"),
+    ("reveal, pause", "resume", "revoke"),
+    ("reveal", "pause", "resume"),
+    ("reveal", "cap 30", "cap 20"),
+    ("reveal", "cap 10", "replace"),
+    ("reveal", "models anthropic/claude-sonnet-4.5", "models openai/gpt-4o-mini"),
+];
+
+/// Whatever the status is, and whether it is done at once or half a minute later, three minutes later the provider holds what is wanted, and
+/// the sync takes nothing of it for another hand's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_refused_may_have_been_done() {
+    let faults = [404, 409, 422, 429, 503].map(|status| [Fault::StatusAfter(status), Fault::RefusedLate(status)]);
+    let cases = REFUSED.into_iter().flat_map(|story| faults.into_iter().flatten().map(move |fault| (story, fault)));
+    for ((before, refused, then), fault) in sample(cases, 12) {
+        let mut story = restricted().await;
+        story.tell(format!("{before}; {fault:?}: {refused}; {then}"));
+        story.invites(&["ada"]).await;
+        for what in words(before) {
+            does(&mut story, "ada", what).await;
+        }
+        let rules = [DISABLE, TELL].map(|call| story.gate.at(Matcher::call(call).every(), fault));
+        does(&mut story, "ada", refused).await;
+        rules.into_iter().for_each(|rule| story.gate.lift(rule));
+        does(&mut story, "ada", then).await;
+        story.campus.clock.advance(SignedDuration::from_secs(30)).unwrap();
+        story.gate.run_late().await;
+        story.judged("what was refused is done").await;
+        story.works_for(3).await;
+        story.holds_what_is_wanted().await;
+        let report = story.syncs().await;
+        assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
+        story.holds_what_is_wanted().await;
+        if then == "replace" && story.key("ada").disabled {
+            assert!(story.presses("ada", then).await, "no key is shown");
+        }
+        story.campus.finish_faulted().await;
+    }
+}
+
+/// Rules that were sent without an answer come twenty seconds after others that were answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn older_rules_do_not_come_back() {
+    let mut story = restricted().await;
+    story.invites(&["ada"]).await;
+    story.presses("ada", "reveal").await;
+    story.gate.at(Matcher::call(TELL), Fault::Late);
+    does(&mut story, "ada", "models openai/gpt-4o-mini, anthropic/claude-sonnet-4.5").await;
+    does(&mut story, "ada", "models openai/gpt-4o-mini").await;
+    story.campus.clock.advance(SignedDuration::from_secs(20)).unwrap();
+    story.gate.run_late().await;
+    story.works_for(3).await;
+    let report = story.syncs().await;
+    assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])), "{report}");
+    story.campus.finish_faulted().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -191,19 +252,13 @@ async fn sent(story: &mut Story, name: &str, acts: &str) -> Vec<Effect> {
         does(story, name, what).await;
     }
     let late = story.gate.pending();
-    let alike = late.chunk_by(|one, next| (&one.path, &one.body) == (&next.path, &next.body));
-    let calls = alike.map(|tries| Effect::Calls(tries.iter().map(|pending| pending.call.clone()).collect()));
-    calls.chain(by_hand).collect()
+    late.into_iter().map(|pending| Effect::Call(pending.call)).chain(by_hand).collect()
 }
 
 async fn takes(story: &mut Story, name: &str, effect: Effect) {
     story.campus.clock.advance(SignedDuration::from_secs(9)).unwrap();
     match effect {
-        Effect::Calls(calls) => {
-            for call in calls {
-                story.gate.run_this_late(&call).await;
-            }
-        }
+        Effect::Call(call) => story.gate.run_this_late(&call).await,
         Effect::ByHand(change) => story.provider().change_by_hand(&story.key(name).hash, &change).unwrap(),
     }
     story.judged("it takes effect").await;

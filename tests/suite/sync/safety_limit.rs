@@ -43,6 +43,24 @@ async fn quarter(campus: &Campus) -> Value {
     campus.run(UsageSync, json!({"task": "resume"})).await.unwrap()
 }
 
+/// The answers to many claims were lost on claim day, and each student pressed again: nobody can have been shown the older keys.
+#[tokio::test]
+async fn older_orphans_need_no_judgement() {
+    let mut campus = Campus::with_keys(&[]).await;
+    let names = numbered(8);
+    for name in &names {
+        campus.students(&[name]).await;
+        campus.press_with(name, "reveal", Fault::LoseAnswer).await;
+        let student = campus.student(name).await;
+        campus.reveal(&student).await;
+    }
+    campus.hours(2);
+    assert_eq!(swept(&campus).await, (8, true));
+    campus.judged_after_sync().await;
+    assert_eq!(campus.enabled().len(), 8);
+    campus.finish_faulted().await;
+}
+
 #[tokio::test]
 async fn many_orphans_wait_for_an_admin() {
     let mut campus = Campus::with_keys(&[]).await;

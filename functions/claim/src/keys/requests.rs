@@ -115,11 +115,12 @@ pub(crate) async fn refresh(form: KeyForm) -> Answer {
     let silent = "OpenRouter did not say what your key has used. Nothing is lost; try again in a few minutes.";
     let (asked, found) = site
         .provider
-        .get_key_in_a_day(&live.hash, &site.clock, *deadline)
+        .get_key_in_a_day(&live.hash, *deadline)
         .await
         .map_err(|error| AppError::provider(&error, silent))?;
-    let told = found.and_then(|found| found.usage_report(view.programme.settings.basis.reset));
-    let told = told.ok_or_else(|| AppError::later(silent))?;
+    let found = found.ok_or_else(|| AppError::later(silent))?;
+    let basis = view.programme.settings.basis;
+    let told = found.usage_report(basis.reset).ok_or_else(|| AppError::later(silent))?;
     let listed_at = site.table.sync_state().await?.listed_at;
     // Where the provider now says less, the figure on record stands: it came from an equally good reading.
     let (reading, doubt) = view.reading_after(live, &told, asked, listed_at).map_err(|doubtful| {
@@ -130,6 +131,8 @@ pub(crate) async fn refresh(form: KeyForm) -> Answer {
         tracing::warn!(%doubt, "a counter of a key went back");
     }
     site.table.note_reading(&reading, *deadline).await?;
+    let shows = found.seen(basis, asked, true);
+    site.table.act(form.at(), |view, now| view.shown(&live.hash, &shows, now)).await?;
     Ok(site.done(MY, &Notice::KeyRead))
 }
 

@@ -19,8 +19,10 @@ use crate::refusal::{self, AGAIN, why_not};
 const ENOUGH_TO_BEGIN: Duration = Duration::from_secs(20);
 /// A begin that meets others is repeated for so long that this is left when its answer is late.
 const LEFT_BY_BEGIN: Duration = Duration::from_secs(12);
-/// The least time left of a request in which the provider may be asked for a key.
+/// The least time left of a request in which the provider may be asked for a key: ten seconds for that call, and what it must leave.
 const ENOUGH_TO_MINT: Duration = Duration::from_secs(17);
+/// The time that the call which makes a key must leave for its guardrail and its record.
+const LEFT_BY_MINT: Duration = Duration::from_secs(7);
 /// The time that calls to the provider must leave for recording the key.
 const LEFT_TO_RECORD: Duration = Duration::from_secs(4);
 
@@ -197,6 +199,9 @@ impl Claim<'_> {
             Err(NotSettled::Provider(error)) => Err(not_retired(&error)),
             Err(NotSettled::Table(error)) => Err(error.into()),
             Err(NotSettled::NotRead) => Err(not_read()),
+            Err(NotSettled::NotConfirmed) => {
+                Err(AppError::later(format!("{NOT_RETIRED} {AGAIN}")).because("the old key is not confirmed as off"))
+            }
             Err(NotSettled::NoTime | NotSettled::NoGuardrail) => Err(too_late()),
         }
     }
@@ -207,9 +212,6 @@ impl Claim<'_> {
         // The time is read anew: a window may have begun since the request, and an old window's limit must
         // not be sent in it.
         let limit = view.next_limit(self.site.clock.now()).ok_or_else(nothing_left)?;
-        if !self.at.deadline.leaves(ENOUGH_TO_MINT) {
-            return Err(too_late().into());
-        }
         let expires_at = Some(settings.keys_expire_at());
         let new = NewKey {
             name: &self.name(&begun.claim).to_string(),
@@ -220,7 +222,8 @@ impl Claim<'_> {
             workspace: None,
         };
         let minted = |hash| MintedKey { hash, limit, guardrail: None, expires_at };
-        match self.site.provider.create_key(&new, self.at.deadline).await {
+        // It is not sent without its ten seconds by then, whatever it had to wait for before.
+        match self.site.provider.create_key(&new, self.at.deadline.earlier_by(LEFT_BY_MINT)).await {
             Ok(made) => Ok((minted(made.hash), made.plaintext)),
             Err(error) => {
                 // A made key whose hash is known gets its disable; one of unknown hash is an orphan.
@@ -325,11 +328,12 @@ fn nothing_left() -> AppError {
         .because("nothing is left of the cap")
 }
 
+const NOT_RETIRED: &str = "OpenRouter did not end your old key and say what it had used, so no new one was made. No money was lost; \
+                           that is done as soon as OpenRouter can be reached.";
+
 /// The old key may still work, or what it used is not known.
 fn not_retired(error: &ProviderError) -> AppError {
-    let sentence = "OpenRouter did not end your old key and say what it had used, so no new one was made. No money was lost; that is \
-                    done as soon as OpenRouter can be reached.";
-    refusal::provider(error, sentence).because(format!("the old key was not retired: {}", error.trouble()))
+    refusal::provider(error, NOT_RETIRED).because(format!("the old key was not retired: {}", error.trouble()))
 }
 
 fn not_read() -> AppError {
@@ -338,12 +342,10 @@ fn not_read() -> AppError {
 }
 
 fn not_made(error: &ProviderError) -> AppError {
-    let sentence = match error {
-        ProviderError::Unknown { .. } => {
-            "OpenRouter did not say whether it made a key. If it did, nobody saw it and it cannot be used. Nothing was \
-             spent."
-        }
-        _ => "OpenRouter did not make a key. Nothing was spent.",
+    let sentence = if error.changed_nothing() {
+        "OpenRouter did not make a key. Nothing was spent."
+    } else {
+        "OpenRouter did not say whether it made a key. If it did, nobody saw it and it cannot be used. Nothing was spent."
     };
     refusal::provider(error, sentence)
 }

@@ -125,8 +125,7 @@ async fn ask(
         ForeignChange::Disable => KeyPatch::disabled(true),
         ForeignChange::Limit(limit) => KeyPatch::limit(Some(limit)),
     };
-    // One try, since somebody waits for the page, and a second would hide that the first may still take effect.
-    match site.provider.patch_key_once(key, patch, patience).await {
+    match site.provider.patch_key(key, patch, patience).await {
         Ok(Some(found)) => Ok(Some(answered(&found, asked_at))),
         Ok(None) => Ok(None),
         Err(error) if error.changed_nothing() => Err(error),

@@ -40,7 +40,7 @@ pub(crate) struct WorkReport {
 /// The most of each kind that a turn takes.
 const A_TURN: usize = 30;
 const SIDE_BY_SIDE: usize = 8;
-/// After so much of a turn it begins nothing more, and what it has begun has so much time.
+/// After so much of a turn, waits left out, it begins nothing more, and what it has begun has so much time.
 const BEGINS_WITHIN: Duration = Duration::from_secs(10);
 const FOR_ONE: Duration = Duration::from_secs(25);
 /// The longest wait that the provider may ask for and this worker waits; a longer one is left to the next minutes.
@@ -102,8 +102,11 @@ impl Worker<'_> {
         while self.deadline.leaves(ENOUGH) {
             let mut due = self.due().await?;
             let mut wait = site.provider.asked_wait(self.deadline);
-            if self.is_silent || wait > PATIENCE {
-                (due, wait) = (DueWork { jobs: due.jobs, ..DueWork::default() }, Duration::ZERO);
+            if self.is_silent {
+                due = DueWork { jobs: due.jobs, ..DueWork::default() };
+            } else if wait > PATIENCE {
+                due = DueWork { ends: due.ends, jobs: due.jobs, ..DueWork::default() };
+                wait = Duration::ZERO;
             }
             if due.is_empty() {
                 break;
@@ -114,11 +117,7 @@ impl Worker<'_> {
                 self.report.skipped = Some("running");
                 break;
             }
-            let called = async {
-                self.deadline.sleep(wait).await;
-                self.call(&due, self.deadline.at_most(BEGINS_WITHIN)).await
-            };
-            let (called, jobs) = tokio::join!(called, self.carry_on_jobs(&due.jobs));
+            let (called, jobs) = tokio::join!(self.call(&due, wait), self.carry_on_jobs(&due.jobs));
             self.note(called, jobs);
         }
         Ok(())
@@ -134,9 +133,11 @@ impl Worker<'_> {
         Ok(due)
     }
 
-    /// Makes the provider agree. Keys are put under guardrails that are made.
-    async fn call(&self, due: &DueWork, turn: Deadline) -> Called {
-        let mut grants = self.settle(&due.ends, turn).await;
+    /// Makes the provider agree: what ends a key at once, all else after the wait that the provider asked for. Keys are put under
+    /// guardrails that are made.
+    async fn call(&self, due: &DueWork, wait: Duration) -> Called {
+        let turn = self.deadline.at_most(wait + BEGINS_WITHIN);
+        let (mut grants, ()) = tokio::join!(self.settle(&due.ends, turn), self.deadline.sleep(wait));
         let (mut confirmed, mut failed) = (0, Vec::new());
         if !turn.left().is_zero() {
             let patience = self.deadline.at_most(ENOUGH_FOR_ONE);
@@ -215,6 +216,7 @@ impl Worker<'_> {
                         // What it says about one key says that it answers.
                         NotSettled::Provider(_) | NotSettled::NotFound => answers += 1,
                         NotSettled::NoTime
+                        | NotSettled::NotConfirmed
                         | NotSettled::InDoubt { .. }
                         | NotSettled::NotRead
                         | NotSettled::NoGuardrail

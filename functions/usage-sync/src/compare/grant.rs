@@ -93,7 +93,7 @@ impl ScanResult {
                     let is_read = row.state.report.is_some() && !result.unread.contains(&key.epoch);
                     result.kinds.extend(about_its(view, context, key, row, is_read));
                 }
-                Match::Orphan => result.kinds.extend(orphan(context, row)),
+                Match::Orphan => result.kinds.extend(orphan(view, context, row)),
                 Match::Unrecorded | Match::Newer => {}
             }
         }
@@ -173,9 +173,10 @@ fn restricted(view: &View, row: &KeyRow) -> Option<(String, RestrictedKey)> {
 }
 
 /// An enabled key that nobody was shown, so old that it is on record if it ever is.
-fn orphan(context: ScanContext<'_>, row: &KeyRow) -> Option<FindingKind> {
-    let is_old = context.now >= row.made_at() + GRACE;
-    (row.state.enabled && is_old).then(|| FindingKind::Orphan { row: row.clone() })
+fn orphan(view: &View, context: ScanContext<'_>, row: &KeyRow) -> Option<FindingKind> {
+    let is_old = context.now >= row.made_at(&view.grant) + GRACE;
+    let is_outdated = row.epoch() < view.grant.last_shown();
+    (row.state.enabled && is_old).then(|| FindingKind::Orphan { row: row.clone(), is_outdated })
 }
 
 /// A key made since the listing began cannot be in it.

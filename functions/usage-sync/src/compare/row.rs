@@ -74,9 +74,9 @@ impl KeyRow {
         }
     }
 
-    /// When it was made, by the provider's own time.
-    pub(crate) fn made_at(&self) -> Moment {
-        self.state.created_at.unwrap_or(Moment::UNIX_EPOCH)
+    /// When it was made, by the provider's own time; where it does not say so, not before the last claim that its grant began.
+    pub(crate) fn made_at(&self, grant: &Grant) -> Moment {
+        self.state.created_at.or(grant.begun_at).unwrap_or(self.state.asked)
     }
 
     /// The key as a recovery records it.
@@ -155,7 +155,11 @@ pub(crate) struct Finding {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum FindingKind {
     /// An enabled key that nobody was shown.
-    Orphan { row: KeyRow },
+    Orphan {
+        row: KeyRow,
+        /// Whether its grant was shown a later key, so that nobody can have been shown this one.
+        is_outdated: bool,
+    },
     /// Keys of ours that a restored table does not know, with the others of the grant. A recovery would
     /// disable `ends`; the use of `unread` is in no reading yet.
     Recover { rows: Vec<KeyRow>, ends: Vec<KeyHash>, unread: Vec<Epoch> },
@@ -186,7 +190,7 @@ impl Finding {
     /// The key or grant that it is about, for the report.
     pub(crate) fn subject(&self) -> String {
         let key = match &self.kind {
-            FindingKind::Orphan { row } => return format!("the key {}", row.key()),
+            FindingKind::Orphan { row, .. } => return format!("the key {}", row.key()),
             FindingKind::Seen { key, .. }
             | FindingKind::LiveIsDisabled { key, .. }
             | FindingKind::LimitIsOther { key, .. }

@@ -208,6 +208,9 @@ pub enum RecordRefused {
     /// The programme ended, and the grant with it.
     #[error("ended while the key was made")]
     Over,
+    /// The cap was lowered, and what the key costs more than that was given to others.
+    #[error("no room in the budget any more")]
+    BudgetExhausted,
     /// Another claim took its place.
     #[error("overtaken while the key was made")]
     Lost,
@@ -240,6 +243,7 @@ impl View {
         grant.counted_at = (counts || !grant.ever_shown).then_some(now);
         grant.ever_shown = true;
         change.notice = Some(Notice::KeyShown);
+        let change = change.with_room(self, now).ok_or(RecordRefused::BudgetExhausted)?;
         Ok(change.audited(Act::Shown, &self.grant, Some(key_number(claim.epoch))))
     }
 

@@ -220,20 +220,6 @@ impl View {
         change.unless_same(self)
     }
 
-    /// Takes back the note of a call that certainly changed nothing.
-    pub fn not_done(&self, call: &KeyCall, noted: Moment) -> Result<Change, Unchanged> {
-        let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
-        let of = change.key_not_gone(&call.key).ok_or(Unchanged)?;
-        match &call.tell {
-            Tell::Off => of.on.refused(&false, noted),
-            Tell::On => of.on.refused(&true, noted),
-            Tell::Limit(limit) => of.limit.refused(limit, noted),
-            Tell::Guardrail(Some(under)) => of.guardrail.refused(under, noted),
-            Tell::Guardrail(None) | Tell::Read => {}
-        }
-        change.unless_same(self)
-    }
-
     /// Puts off what the provider is to be told, longer each time; leaks never for longer than a minute.
     pub fn put_off(&self, now: Moment) -> Result<Change, Unchanged> {
         let mut change = self.change(&Actor::Sync, DependsOn::GrantAlone);
@@ -251,6 +237,11 @@ impl View {
         let is_as_it_was =
             (change.grant.due_at, change.grant.provider_agrees) == (self.grant.due_at, self.grant.provider_agrees);
         if is_as_it_was { Err(Unchanged) } else { Ok(change.marked()) }
+    }
+
+    /// Takes in what an answer about one key shows of it. Another hand is not for this to find: the sync judges it, within its safety limit.
+    pub fn shown(&self, key: &KeyHash, shows: &SeenKey, now: Moment) -> Result<Change, Unchanged> {
+        self.seen(key, shows, now).ok().filter(|change| change.audit().is_none()).ok_or(Unchanged)
     }
 
     /// Takes in what the provider shows of a recorded key. What nobody here sent is another hand's: a limit is set again, and a live key
@@ -271,7 +262,8 @@ impl View {
             of.is_read(asked);
         }
         let was = of.limit.known().copied();
-        let found = of.take_in_limit(shows.limit, asked, now);
+        // A smaller limit counts once it is known what the key used under the larger one.
+        let found = if shows.is_read { of.take_in_limit(shows.limit, asked, now) } else { None };
         match (found, was) {
             (Some(found), Some(was)) if self.grant.usable().is_some_and(|live| live.hash == *key) => {
                 Ok(change.audited_from(Act::LimitFound, was, found, None))

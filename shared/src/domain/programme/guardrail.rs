@@ -133,11 +133,10 @@ impl Guardrail {
         doubted
     }
 
-    #[must_use]
-    pub fn refused(&self, rules: &Rules, why: &str, now: Moment) -> Guardrail {
+    /// The refusal of rules, which may be refused already.
+    pub fn refusal_after(&self, rules: &Rules, why: &str, now: Moment) -> RulesRefusal {
         let since = self.refusal_of(rules).map_or(now, |refusal| refusal.since);
-        let refusal = RulesRefusal { rules: rules.clone(), since, at: now, why: why.to_owned() };
-        Guardrail { refusal: Some(refusal), ..self.clone() }
+        RulesRefusal { rules: rules.clone(), since, at: now, why: why.to_owned() }
     }
 
     /// The refusal of these rules that has lasted so long that the admins are alerted.
@@ -261,13 +260,17 @@ mod tests {
     fn refused_rules_wait_longer_each_time_and_others_do_not() {
         let now: Moment = "2026-02-01T00:00:00Z".parse().unwrap();
         let (one, two) = (rules(&["a/one"]), rules(&["b/two"]));
-        let refused = confirmed(&two, now).refused(&one, "no such model", now);
+        let refused = |known: &Guardrail, at: Moment| {
+            let refusal = known.refusal_after(&one, "no such model", at);
+            Guardrail { refusal: Some(refusal), ..known.clone() }
+        };
+        let known = refused(&confirmed(&two, now), now);
         let at = |minutes: i64| now + minutes.minutes();
-        assert!(!refused.is_due(&one, false, at(0)) && refused.is_due(&one, true, at(0)));
-        assert!(refused.is_due(&one, false, at(1)) && refused.is_due(&rules(&[]), false, at(0)));
-        assert_eq!(refused.refusal_to_be_told(&one, at(9)), None);
-        assert_eq!(refused.refusal_to_be_told(&two, at(10)), None, "nobody wants them any more");
-        let again = refused.refused(&one, "no such model", at(20));
+        assert!(!known.is_due(&one, false, at(0)) && known.is_due(&one, true, at(0)));
+        assert!(known.is_due(&one, false, at(1)) && known.is_due(&rules(&[]), false, at(0)));
+        assert_eq!(known.refusal_to_be_told(&one, at(9)), None);
+        assert_eq!(known.refusal_to_be_told(&two, at(10)), None, "nobody wants them any more");
+        let again = refused(&known, at(20));
         assert_eq!(again.refusal_to_be_told(&one, at(20)).unwrap().since, now);
         assert!(!again.is_due(&one, false, at(39)) && again.is_due(&one, false, at(40)));
     }

@@ -70,18 +70,3 @@ async fn a_key_is_assigned_when_it_is_counted_or_listed() {
     assert!(error.to_string().contains("is not under the guardrail"), "{error}");
     assert_eq!(ending(&assigned(json!(0), 0).await), "unknown");
 }
-
-#[tokio::test]
-async fn an_assignment_whose_answer_was_lost_is_made_again_and_a_refused_one_is_not() {
-    let (server, provider, _) = scripted(|_, before| match before {
-        0 => ScriptedAct::Drop,
-        _ => answer(200, r#"{"assigned_count":1}"#),
-    })
-    .await;
-    provider.assign_key("g-1", &hash(1), soon()).await.unwrap();
-    assert_eq!(server.lines(), ["POST /api/v1/guardrails/g-1/assignments/keys"; 2]);
-
-    let (server, provider) = answering(404, error_json(404, "no such guardrail")).await;
-    assert_eq!(ending(&provider.assign_key("g-1", &hash(1), soon()).await), "refused");
-    assert_eq!(server.seen().len(), 1);
-}

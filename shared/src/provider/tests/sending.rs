@@ -1,8 +1,10 @@
 //! Tries, waits, the management key and what reaches the log.
 
+use super::super::guardrails::GuardrailRules;
 use super::super::keys::KeyPatch;
 use super::*;
 use crate::config;
+use crate::domain::programme::rules::Rules;
 use crate::log::Written;
 use crate::prelude::*;
 use crate::provider::wire::calls;
@@ -12,7 +14,7 @@ fn found() -> ScriptedAct {
 }
 
 #[tokio::test]
-async fn what_changes_nothing_by_repetition_is_tried_again_after_every_passing_fault() {
+async fn reads_are_repeated_and_nothing_else_is() {
     let faults: [fn() -> ScriptedAct; 9] = [
         || ScriptedAct::Drop,
         || answer(500, &error_json(500, "oops")),
@@ -26,9 +28,21 @@ async fn what_changes_nothing_by_repetition_is_tried_again_after_every_passing_f
     ];
     for (number, fault) in faults.into_iter().enumerate() {
         let (server, provider, waits) = scripted(move |_, before| if before < 2 { fault() } else { found() }).await;
-        let patched = provider.patch_key(&hash(1), KeyPatch::disabled(false), soon()).await;
-        assert!(matches!(patched, Ok(Some(_))), "fault {number}: {patched:?}");
+        let read = provider.get_key(&hash(1), soon()).await;
+        assert!(matches!(read, Ok(Some(_))), "fault {number}: {read:?}");
         assert_eq!((server.seen().len(), waits.lock().unwrap().len()), (3, 2), "fault {number}");
+
+        let (server, provider, _) = scripted(move |_, _| fault()).await;
+        let rules = GuardrailRules { name: "r".to_owned(), rules: Rules::default() };
+        for patch in [KeyPatch::disabled(true), KeyPatch::disabled(false), KeyPatch::limit(Some(Usd::CENT))] {
+            assert!(provider.patch_key(&hash(1), patch, soon()).await.is_err());
+        }
+        assert!(provider.patch_guardrail("g-1", &rules, soon()).await.is_err());
+        assert!(provider.assign_key("g-1", &hash(1), soon()).await.is_err());
+        assert!(provider.create_key(&new_key(), soon()).await.is_err());
+        assert_eq!(server.seen().len(), 6, "fault {number}");
+        _ = provider.delete_key(&hash(1), soon()).await;
+        assert_eq!(server.seen().len(), 7, "fault {number}");
     }
 }
 
@@ -82,6 +96,21 @@ async fn a_wait_that_the_provider_asks_for_is_everybodys_and_costs_no_try() {
 }
 
 #[tokio::test]
+async fn a_wait_is_believed_for_minutes_and_a_disable_passes_it() {
+    let off = json!({"data": key_json_with(1, &json!({"disabled": true}))}).to_string();
+    let (server, provider, waits) = scripted(move |_, before| match before {
+        0 => answer(429, "").with("retry-after", "86400"),
+        _ => answer(200, &off),
+    })
+    .await;
+    let refused = provider.patch_key(&hash(1), KeyPatch::disabled(false), soon()).await.unwrap_err();
+    assert_eq!(refused.retry_after(), Some(Duration::from_secs(300)));
+    assert!(provider.patch_key(&hash(1), KeyPatch::limit(Some(Usd::CENT)), soon()).await.is_err(), "not asked");
+    assert!(provider.patch_key(&hash(1), KeyPatch::disabled(true), soon()).await.is_ok());
+    assert_eq!((server.seen().len(), waits.lock().unwrap().len()), (2, 0));
+}
+
+#[tokio::test]
 async fn nothing_is_asked_and_no_wait_begun_that_does_not_fit_before_the_deadline() {
     let (server, provider, waits) = scripted(|_, _| answer(429, "").with("retry-after", "30")).await;
     assert_eq!(ending(&provider.get_key(&hash(1), Deadline::after(Duration::ZERO)).await), "later");
@@ -96,19 +125,12 @@ async fn nothing_is_asked_and_no_wait_begun_that_does_not_fit_before_the_deadlin
 async fn a_key_is_gone_only_when_the_provider_itself_says_so_to_every_call() {
     let (_server, provider) = answering(404, error_json(404, "not found")).await;
     assert!(matches!(provider.get_key(&hash(1), soon()).await, Ok(None)));
-    assert!(matches!(provider.disable_key(&hash(1), soon()).await, Ok(None)));
+    assert!(matches!(provider.patch_key(&hash(1), KeyPatch::disabled(true), soon()).await, Ok(None)));
     assert!(matches!(provider.delete_key(&hash(1), soon()).await, Ok(false)));
 
     let (_server, provider) = answering(404, "<html>no such page</html>").await;
     assert_eq!(ending(&provider.get_key(&hash(1), soon()).await), "unknown");
     assert_eq!(ending(&provider.delete_key(&hash(1), soon()).await), "unknown");
-
-    let (_server, provider, _) = scripted(|seen, _| match seen.method.as_str() {
-        "PATCH" => answer(404, &error_json(404, "not found")),
-        _ => found(),
-    })
-    .await;
-    assert_eq!(ending(&provider.disable_key(&hash(1), soon()).await), "unknown");
 }
 
 #[tokio::test]
@@ -127,9 +149,9 @@ async fn a_disable_that_is_answered_with_an_enabled_key_was_not_done() {
         answer(200, &json!({"data": key_json_with(1, &json!({"disabled": disabled}))}).to_string())
     })
     .await;
-    let patched = provider.patch_key(&hash(1), KeyPatch::disabled(true), soon()).await.unwrap();
-    assert!(matches!(patched, Some(key) if key.disabled));
-    assert_eq!(server.seen().len(), 2);
+    let disable = async || provider.patch_key(&hash(1), KeyPatch::disabled(true), soon()).await;
+    assert_eq!(ending(&disable().await), "unknown");
+    assert!(matches!(disable().await, Ok(Some(key)) if key.disabled));
     assert_eq!(server.seen()[0].body, r#"{"disabled":true}"#);
 }
 

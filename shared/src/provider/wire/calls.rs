@@ -1,5 +1,8 @@
 //! The provider's calls: the time-out of each, and whether it may be sent again when its answer did not come.
 //! [`send`](super::send) acts on it; nothing else decides about repeating.
+//!
+//! Only what reads is. An answer to the second of two equal requests would hide that the first may still take effect, after what
+//! somebody else sends by then; so what changes something is sent once, and repeated by whoever noted it.
 
 use http::Method;
 
@@ -16,6 +19,8 @@ pub(crate) struct Call {
     /// The time-out of one try, from the first byte sent to the last byte read.
     pub time_out: Duration,
     pub again: Again,
+    /// Whether it is sent although the provider asked for a wait.
+    pub passes_waits: bool,
 }
 
 /// Whether a request with an unknown outcome may be sent again.
@@ -23,20 +28,29 @@ pub(crate) struct Call {
 pub(crate) enum Again {
     /// It only reads.
     Reads,
-    /// It names the state to reach, so that a second request changes nothing.
-    Safely,
+    /// It names the state to reach, and is sent once for each time that this is noted.
+    Once,
     /// A second request could make a second thing.
     Never,
 }
 
-use Again::{Never, Reads, Safely};
+use Again::{Never, Once, Reads};
 
 pub(crate) static CREATE_KEY: Call = call("create key", Method::POST, "/keys", 10, Never);
 pub(crate) static LIST_KEYS: Call = call("list keys", Method::GET, "/keys", 20, Reads);
 pub(crate) static GET_KEY: Call = call("get key", Method::GET, "/keys/{}", 5, Reads);
-pub(crate) static PATCH_KEY: Call = call("patch key", Method::PATCH, "/keys/{}", 5, Safely);
+pub(crate) static PATCH_KEY: Call = call("patch key", Method::PATCH, "/keys/{}", 5, Once);
+// Whoever has a key that is to be off spends on meanwhile.
+pub(crate) static DISABLE_KEY: Call = Call {
+    name: "disable key",
+    method: Method::PATCH,
+    path: "/keys/{}",
+    time_out: Duration::from_secs(5),
+    again: Once,
+    passes_waits: true,
+};
 // What is gone already answers 404, which counts as deleted.
-pub(crate) static DELETE_KEY: Call = call("delete key", Method::DELETE, "/keys/{}", 5, Safely);
+pub(crate) static DELETE_KEY: Call = call("delete key", Method::DELETE, "/keys/{}", 5, Once);
 pub(crate) static OWN_KEY: Call = call("own key", Method::GET, "/key", 5, Reads);
 pub(crate) static CREDITS: Call = call("credits", Method::GET, "/credits", 5, Reads);
 pub(crate) static LIST_MODELS: Call = call("list models", Method::GET, "/models", 10, Reads);
@@ -45,16 +59,15 @@ pub(crate) static LIST_WORKSPACES: Call = call("list workspaces", Method::GET, "
 // Whose answer did not come is looked for by its name.
 pub(crate) static CREATE_GUARDRAIL: Call = call("create guardrail", Method::POST, "/guardrails", 3, Never);
 pub(crate) static LIST_GUARDRAILS: Call = call("list guardrails", Method::GET, "/guardrails", 10, Reads);
-pub(crate) static PATCH_GUARDRAIL: Call = call("patch guardrail", Method::PATCH, "/guardrails/{}", 5, Safely);
-// A key is under one guardrail, and assigning the same one again changes nothing.
-pub(crate) static ASSIGN_KEYS: Call = call("assign keys", Method::POST, "/guardrails/{}/assignments/keys", 5, Safely);
+pub(crate) static PATCH_GUARDRAIL: Call = call("patch guardrail", Method::PATCH, "/guardrails/{}", 5, Once);
+pub(crate) static ASSIGN_KEYS: Call = call("assign keys", Method::POST, "/guardrails/{}/assignments/keys", 5, Once);
 pub(crate) static LIST_ASSIGNED: Call =
     call("list assignments", Method::GET, "/guardrails/{}/assignments/keys", 20, Reads);
 // The question does not fit into a URL.
 pub(crate) static QUERY_ANALYTICS: Call = call("query analytics", Method::POST, "/analytics/query", 20, Reads);
 
 const fn call(name: &'static str, method: Method, path: &'static str, seconds: u64, again: Again) -> Call {
-    Call { name, method, path, time_out: Duration::from_secs(seconds), again }
+    Call { name, method, path, time_out: Duration::from_secs(seconds), again, passes_waits: false }
 }
 
 pub(crate) struct Request<'a> {
@@ -63,8 +76,6 @@ pub(crate) struct Request<'a> {
     pub id: &'a str,
     pub query: &'a [(&'a str, &'a str)],
     pub body: Option<String>,
-    /// Whether it is sent a single time, though the call might be sent again.
-    pub once: bool,
 }
 
 impl Call {
@@ -73,7 +84,7 @@ impl Call {
     }
 
     pub(crate) fn about<'a>(&'static self, id: &'a str) -> Request<'a> {
-        Request { call: self, id, query: &[], body: None, once: false }
+        Request { call: self, id, query: &[], body: None }
     }
 }
 

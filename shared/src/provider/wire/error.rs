@@ -10,10 +10,10 @@ use crate::prelude::*;
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ProviderError {
-    /// Nothing was changed, and an equal request would be refused again.
+    /// An equal request would be refused again.
     #[error("the provider refused: {trouble}")]
     Refused { trouble: Trouble, after: Option<Duration> },
-    /// Nothing was changed; an equal request may succeed later.
+    /// An equal request may succeed later.
     #[error("the provider cannot do it now: {trouble}")]
     Later { trouble: Trouble, after: Option<Duration> },
     /// The management key is missing, refused or an ordinary one. It never means that there are no keys.
@@ -64,9 +64,18 @@ impl ProviderError {
         }
     }
 
-    /// Whether the request is certain to have changed nothing.
+    /// Whether the request is certain to have changed nothing: it was never sent, or refused for what it says. After any other
+    /// refusal it may have been done all the same.
     pub fn changed_nothing(&self) -> bool {
-        !matches!(self, ProviderError::Unknown { .. })
+        match self {
+            ProviderError::Unknown { .. } => false,
+            ProviderError::Refused { trouble, .. }
+            | ProviderError::Later { trouble, .. }
+            | ProviderError::ManagementKey { trouble }
+            | ProviderError::AnotherAccount { trouble, .. } => {
+                trouble.status.is_none_or(|status| status == 400 || status == 422)
+            }
+        }
     }
 
     /// The alarm for the admins, if the management key is at fault.
@@ -80,8 +89,7 @@ impl ProviderError {
         }
     }
 
-    /// Whether the management key is at fault: nothing was done, and another key may make the request
-    /// succeed.
+    /// Whether the management key is at fault: another may make the request succeed.
     pub fn is_of_the_key(&self) -> bool {
         self.refusal().is_some()
     }

@@ -73,12 +73,12 @@ impl Provider {
     ) -> Result<T, ProviderError> {
         let waits = ExponentialBuilder::default().with_min_delay(FIRST_WAIT).with_max_delay(LONGEST_WAIT).with_jitter();
         let mut waits = waits.without_max_times().build();
-        let more = if request.once || request.call.again == Again::Never { 0 } else { MORE_TRIES };
+        let more = if request.call.again == Again::Reads { MORE_TRIES } else { 0 };
         let mut failed = 0;
         let mut wait = Duration::ZERO;
         loop {
             wait = wait.max(self.pace.wait(deadline));
-            if !wait.is_zero() {
+            if !wait.is_zero() && !request.call.passes_waits {
                 if wait + SHORTEST_TRY > deadline.left() {
                     return Err(not_its_turn(request.call, wait));
                 }
@@ -101,8 +101,8 @@ impl Provider {
         }
     }
 
-    /// Makes one try, and a second with a freshly read management key if the cached one was refused. The refusal is
-    /// believed when the provider refuses the key itself too.
+    /// Makes one try, and a second with a freshly read management key if the cached one was refused, by a 401 where it does not only
+    /// read. The refusal is believed when the provider refuses the key itself too.
     async fn authorised<T>(
         &self,
         request: &Request<'_>,
@@ -115,10 +115,13 @@ impl Provider {
             Err(error) if error.is_of_the_key() => error,
             other => return other,
         };
-        // A request that was refused for its key did nothing, so with another key it is no repetition, whatever the call.
+        let may_be_sent_again = call.again == Again::Reads || refused.trouble().status == Some(401);
         match self.key(call, deadline, self.keys.refresh(&key)).await {
             Ok(fresh) if fresh != key && deadline.leaves(call.time_out) => {
                 self.check_key(&fresh, deadline).await?;
+                if !may_be_sent_again {
+                    return Err(self.doubting(refused, &fresh, deadline).await);
+                }
                 match self.send(request, &fresh, deadline, read).await {
                     Err(error) if error.is_of_the_key() => Err(self.doubting(error, &fresh, deadline).await),
                     other => other,
@@ -295,7 +298,6 @@ fn judge<T>(
     Err(match status {
         401 | 403 => ProviderError::ManagementKey { trouble },
         409 | 425 | 429 => ProviderError::Later { trouble, after },
-        // The provider documents that a 503 did nothing, but a proxy that answers so may not know.
         503 if call.again != Again::Never => ProviderError::Later { trouble, after },
         // A proxy's 404 for an unknown address is not the provider saying that a key is gone.
         404 if !error::is_of_provider(&body) => ProviderError::Unknown { trouble, after, made: None },
@@ -402,8 +404,8 @@ impl Rate {
     }
 }
 
-/// The longest wait that is accepted; a longer one is taken for a mistake.
-const LONGEST_ASKED: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest wait that is believed. If a longer one is meant, the next answer says so again.
+const LONGEST_ASKED: Duration = Duration::from_secs(5 * 60);
 
 /// A date counts from the answer's own `Date`, so that no two clocks are compared.
 fn wait_asked(headers: &HeaderMap, now: Moment) -> Option<Duration> {
@@ -445,7 +447,7 @@ mod tests {
             (" 7 ", Some(7)),
             ("Fri, 20 Nov 2026 15:00:30 GMT", Some(30)),
             ("Fri, 20 Nov 2026 11:00:00 GMT", Some(0)),
-            ("99999999999", Some(86_400)),
+            ("99999999999", Some(300)),
             ("-3", None),
             ("soon", None),
         ] {

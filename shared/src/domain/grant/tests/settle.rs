@@ -76,6 +76,10 @@ fn a_key_that_is_not_found_is_believed_to_be_gone_by_nobody_at_once() {
     );
     assert!(young.press(KeyRequestKind::Replace).is_ok());
 
+    let shows = listed(true, 20, young.now);
+    let known = young.view.shown(&hash('a'), &shows, young.now).unwrap();
+    assert_eq!(young.clone().apply(known).view.grant.keys[0].missing_since, None, "any answer that knows it says so");
+
     let mut replaced = live();
     replaced.apply(not_found(&replaced).unwrap());
     let until = replaced.now + 1.hour();
@@ -110,6 +114,19 @@ fn an_answer_that_comes_after_the_opposite_was_sent_confirms_nothing() {
     assert_eq!((story.due(1), story.view.next_due(story.now)), (vec![], Some(off.1 + LATE)));
     assert_eq!(story.after(LATE).enabled(1).due(1), []);
     assert!(key(&story, 1).on.is(&true));
+}
+
+#[test]
+fn a_smaller_limit_is_confirmed_with_the_use() {
+    let mut story = live();
+    story.apply(story.view.set_cap(Some(Usd::from_dollars(5)), &faculty(), None, story.now).unwrap());
+    story.sent(1, |tell| matches!(tell, Tell::Limit(_)));
+    story.after(1.minute());
+    let silent = SeenKey { is_read: false, ..listed(true, 5, story.now) };
+    assert_eq!(story.view.shown(&hash('a'), &silent, story.now), Err(Unchanged));
+    assert_eq!(story.cost(), Usd::from_dollars(20));
+    story.apply(story.view.shown(&hash('a'), &listed(true, 5, story.now), story.now).unwrap());
+    assert_eq!(story.cost(), Usd::from_dollars(5));
 }
 
 #[test]
