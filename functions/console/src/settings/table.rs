@@ -280,7 +280,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
     Field {
         id: "replacements",
         label: "Replacements a term",
-        hint: "How often a student may replace a key without asking.",
+        hint: "How often a student may replace a key without asking. One that leaked does not count.",
         kind: Kind::Number,
         write: |of| of.settings.claims.replacements.to_string(),
         read: |form, to| {
