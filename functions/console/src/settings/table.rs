@@ -273,7 +273,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         kind: Kind::Time,
         write: |of| time(of.settings.claims.claim_closes_at, &of.settings),
         read: |form, to| {
-            form.closing_time(to.settings.claims.claim_opens_at).map(|at| to.settings.claims.claim_closes_at = at)
+            form.time(|stored| stored.claims.claim_closes_at).map(|at| to.settings.claims.claim_closes_at = at)
         },
         ..KEYS
     },
