@@ -94,6 +94,11 @@ async fn a_doubt_is_said_once() {
     campus.spend("ada", "5");
     campus.sync().await;
     says(&campus, &[("budget_usd", "1000")], "").await;
+    for field in [("cap_usd", "25"), ("data_policy", "no-training")] {
+        campus.edit(&admin, &[field]).await.expect(303);
+        let next = "Saved. Keys that exist get their new limits and models within minutes.";
+        assert_eq!(admin.get(SETTINGS).await.text("notice").as_deref(), Some(next), "{field:?}");
+    }
     campus.finish().await;
 }
 
