@@ -331,19 +331,25 @@ async fn a_cost_code_that_changed_is_said() {
     let mut campus = Campus::at("2026-11-20T10:00:00Z").await;
     campus.pump.stop().await;
     let maths = programme(&campus, "Maths", "4711", &["fin"]).await;
+    let physics = programme(&campus, "Physics", "4711", &["fin"]).await;
     cut(&campus, "2026-10-05T00:20:00Z", &[]).await;
-    cut(&campus, "2026-11-01T00:20:00Z", &[(&maths, 10)]).await;
-    campus.programme = maths.clone();
+    cut(&campus, "2026-11-01T00:20:00Z", &[(&maths, 10), (&physics, 10)]).await;
+    // What faculty ask for changes nothing.
+    for (of, asked) in [(&physics, "4713"), (&maths, "4714")] {
+        edit(&mut campus, of, |settings| settings.people.faculty = vec![address("faye")]).await;
+        campus.edit(&campus.student("faye@uni.edu").await, &[("cost_code", asked)]).await.expect(303);
+    }
     campus.edit(&campus.admin().await, &[("cost_code", "4712")]).await.expect(303);
     campus.clock.stop_at(at("2026-12-03T00:00:00Z")).unwrap();
-    cut(&campus, "2026-12-01T00:20:00Z", &[(&maths, 15)]).await;
+    cut(&campus, "2026-12-01T00:20:00Z", &[(&maths, 15), (&physics, 15)]).await;
     look(&campus).await;
     let says =
-        "The cost code of maths changed on 20 Nov 2026, from 4711 to 4712. Its rows here stand under the new one.";
+        "The cost code of Maths changed on 20 Nov 2026, from 4711 to 4712. Its rows here stand under the new one.";
     let mails = sent(&campus).await;
     let november = mails.iter().find(|mail| mail.contents.subject.contains("November")).unwrap();
-    assert!(november.contents.text.as_ref().unwrap().contains(says), "{:?}", november.contents.text);
     let page = campus.admin().await.get(STATEMENT).await.expect(200);
-    assert!(page.readable().contains(says), "{}", page.readable());
+    for text in [november.contents.text.clone().unwrap(), page.readable()] {
+        assert!(text.contains(says) && text.matches("The cost code of").count() == 1, "{text}");
+    }
     campus.finish_faulted().await;
 }

@@ -10,9 +10,9 @@ pub(crate) use bursar_core::domain::audit::Actor;
 pub(crate) use bursar_core::domain::grant::{
     BeginRefused, ChangeRefused, GrantState, HoldKind, KeyRequest, KeyRequestKind, NextGuardrail, Stopped, Tell, View,
 };
-pub(crate) use bursar_core::domain::programme::TermsHash;
 pub(crate) use bursar_core::domain::programme::guardrail::{ConfirmedRules, Guardrail, GuardrailOwner};
 pub(crate) use bursar_core::domain::programme::rules::Rules;
+pub(crate) use bursar_core::domain::programme::{Settings, TermsHash};
 pub(crate) use bursar_core::domain::values::format::{column_time, end_time, long_date, time_in};
 pub(crate) use bursar_core::domain::values::id::{Epoch, KeyHash, Nonce, ProgrammeId};
 pub(crate) use bursar_core::domain::values::money::Usd;

@@ -10,11 +10,16 @@ const ALL_PROMISED: &str = "All of the programme's budget is promised to other s
 
 /// The refusal of a claim: to be retried where the cause passes within moments, and a conflict with the
 /// present state elsewhere.
-pub(crate) fn begin(refused: &BeginRefused, term: &Term, now: Moment) -> AppError {
-    let sentence = why_not(refused, term);
+pub(crate) fn begin(refused: &BeginRefused, settings: &Settings, now: Moment) -> AppError {
+    let sentence = why_not(refused, &settings.term);
     let until = match refused {
         BeginRefused::EnableUnderWay { until } | BeginRefused::KeyMissing { until } => *until,
         BeginRefused::FailedOften { until } => *until,
+        BeginRefused::ManyKeys { until } => {
+            let whom = settings.texts.contact.as_deref().unwrap_or("the people who run this programme");
+            let sentence = format!("{sentence} If you keep losing keys, ask {whom}.");
+            return AppError::too_fast(sentence, until.duration_since(now)).because(reason(refused));
+        }
         BeginRefused::Revoked
         | BeginRefused::Over
         | BeginRefused::Held(_)
@@ -151,6 +156,9 @@ pub(crate) fn why_not(refused: &BeginRefused, term: &Term) -> String {
         BeginRefused::ReplacementsUsedUp => {
             "You have replaced your key as often as this programme allows. Ask the people who run it to allow one more."
                 .to_owned()
+        }
+        BeginRefused::ManyKeys { until } => {
+            format!("You were shown five keys within a day. The next can be made from {}.", at(*until))
         }
         BeginRefused::NothingLeft { resets_at: Some(resets) } if *resets < term.ends_at() => {
             format!("Your cap is used up. It resets on {}.", at(*resets))

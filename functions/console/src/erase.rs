@@ -96,6 +96,10 @@ pub(crate) async fn press(post: Post<Admins>) -> Answer {
             vec![grant]
         }
     };
+    if named.is_some_and(|named| grants.iter().all(|grant| field_of(grant) != named)) {
+        let sentence = "Nobody was erased: that is not the address of the student whose page this was. Type the one that it shows.";
+        return Err(AppError::unprocessable(sentence));
+    }
     let address = address.as_ref().map(EmailAddress::matched);
     if !ticked.is_empty() {
         let others = site.table.perhaps_theirs(address, &grants).await?;

@@ -47,7 +47,6 @@ struct StatementPage<'a> {
     /// The days in words, where there is a statement of them.
     days: Option<String>,
     months: Vec<StatementDays>,
-    programmes: Vec<Programme>,
     statement: Option<Statement>,
     /// The statement as it was mailed, where these days are one month, and what differs since.
     mailed: Option<(MailedStatement, Vec<RowDifference>)>,
@@ -69,7 +68,6 @@ pub(crate) async fn page(
         })
         .take(MONTHS)
         .collect(),
-        programmes: Vec::new(),
         statement: None,
         mailed: None,
     };
@@ -87,14 +85,14 @@ pub(crate) async fn page(
         let so_far = StatementDays::new(today.first_of_month(), today);
         days = so_far.filter(|_| last.is_none_or(|last| last.change.is_zero())).unwrap_or(days);
     }
-    let ((statement, programmes), mailed) =
+    let ((statement, _), mailed) =
         tokio::try_join!(site.table.statement(days), site.table.get(MailedStatement::key_of(days.from)))?;
     let mailed = statement.as_ref().zip(mailed.filter(|mailed| mailed.days() == days));
     let page = StatementPage {
         from: days.from.to_string(),
         to: days.to.to_string(),
         mailed: mailed.map(|(now, mailed)| {
-            let differences = mailed.differences(now, &programmes);
+            let differences = mailed.differences(now);
             (mailed, differences)
         }),
         days: statement.as_ref().map(|_| {
@@ -102,26 +100,15 @@ pub(crate) async fn page(
             if is_month { named_month(days.from) } else { date_range((days.from, days.to)) }
         }),
         statement,
-        programmes,
         ..blank
     };
     Ok(site.page(&page))
 }
 
 impl StatementPage<'_> {
-    /// The name of a programme; the id where there is none of it any more.
-    fn name<'a>(&'a self, programme: &'a Option<ProgrammeId>) -> &'a str {
-        let Some(id) = programme else { return "of no programme" };
-        let named = self.programmes.iter().find(|one| one.id == *id);
-        named.map_or(id.as_str(), |one| one.settings.name.as_str())
-    }
-
     fn rows(&self, statement: &Statement) -> Listing<StatementLine> {
-        let rows = statement.rows.iter().zip(statement.in_cents()).map(|(row, cents)| StatementLine {
-            row: row.clone(),
-            name: self.name(&row.programme).to_owned(),
-            cents,
-        });
+        let rows = statement.rows.iter().zip(statement.in_cents());
+        let rows = rows.map(|(row, cents)| StatementLine { row: row.clone(), cents });
         let path = format!("{}.csv?from={}&to={}", paths::STATEMENT, statement.days.from, statement.days.to);
         let mut listing = Listing::of(("Statement", "statement-row"), COLUMNS, rows, &TimeZone::UTC);
         listing.caption = "By cost code and programme".to_owned();
@@ -148,15 +135,14 @@ fn key(row: &StatementRow) -> String {
     format!("{is_last:?}\t{code}\t{programme}\t{}", row.kind as u8)
 }
 
-/// A row with the name of its programme, and what was spent as the page shows it.
+/// A row with what was spent as the page shows it.
 struct StatementLine {
     row: StatementRow,
-    name: String,
     cents: Usd,
 }
 
 const COLUMNS: [Column<StatementLine>; 5] = [
-    column("Programme").of(|line| Cell::text(Some(&*line.name))),
+    column("Programme").of(|line| Cell::text(Some(line.row.named()))),
     column("Cost code")
         .file("cost_code")
         .hook("cost-code")
@@ -190,6 +176,6 @@ pub(crate) async fn csv(
     };
     let statement = site.table.statement(days).await?.0.ok_or_else(none)?;
     let name = format!("statement-{}-{}", days.from, days.to);
-    let line = |row: StatementRow| StatementLine { name: String::new(), cents: row.spent, row };
+    let line = |row: StatementRow| StatementLine { cents: row.spent, row };
     file.answer(&name, COLUMNS, statement.rows.into_iter().map(line), |line| key(&line.row))
 }

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bursar_core::domain::ledger::mailed::{MailedRow, MailedStatement};
-use bursar_core::domain::ledger::statement::{RowKind, Statement};
+use bursar_core::domain::ledger::mailed::MailedStatement;
+use bursar_core::domain::ledger::statement::{RowKind, Statement, StatementRow};
 use bursar_core::domain::values::format::{named_month, sheet_text};
 
 use crate::letter::{LetterFile, LetterRow, LetterTable};
@@ -38,7 +38,7 @@ impl Words<'_> {
     fn statement(
         self,
         mailed: &MailedStatement,
-        rows: &[&MailedRow],
+        rows: &[&StatementRow],
         named_by: &[&Programme],
         file: LetterFile,
     ) -> Letter {
@@ -78,10 +78,10 @@ fn figures(statement: &Statement) -> Vec<(&'static str, String)> {
     vec![("Sum", statement.total().to_cents_up()), ("From", utc(statement.from)), ("To", utc(statement.to))]
 }
 
-fn table(rows: &[&MailedRow], cents: &[Usd]) -> LetterTable {
-    let line = |(row, cents): (&&MailedRow, &Usd)| LetterRow {
-        name: plain(&named(row)),
-        cells: vec![cost_code(row.row.cost_code.as_deref()), what(row.row.kind).to_owned(), cents.to_cents_up()],
+fn table(rows: &[&StatementRow], cents: &[Usd]) -> LetterTable {
+    let line = |(row, cents): (&&StatementRow, &Usd)| LetterRow {
+        name: plain(row.named()),
+        cells: vec![cost_code(row.cost_code.as_deref()), what(row.kind).to_owned(), cents.to_cents_up()],
     };
     LetterTable::new(["Programme", "cost code", "used by", "spent"], rows.iter().zip(cents).map(line).collect())
 }
@@ -106,8 +106,8 @@ fn sums(statement: &Statement, cents: &[Usd]) -> Vec<LetterPart> {
 }
 
 /// The rows as the console's file has them.
-fn file(mailed: &MailedStatement, rows: &[&MailedRow]) -> LetterFile {
-    let line = |MailedRow { row, .. }: &&MailedRow| {
+fn file(mailed: &MailedStatement, rows: &[&StatementRow]) -> LetterFile {
+    let line = |row: &&StatementRow| {
         let code = sheet_text(row.cost_code.as_deref().unwrap_or_default());
         let programme = row.programme.as_ref().map_or("", ProgrammeId::as_str);
         format!("{code},{programme},{},{}\r\n", row.kind.as_str(), row.spent)
@@ -119,11 +119,6 @@ fn file(mailed: &MailedStatement, rows: &[&MailedRow]) -> LetterFile {
         media_type: "text/csv; charset=utf-8",
         bytes: format!("cost_code,programme,kind,spent_usd\r\n{lines}").into_bytes(),
     }
-}
-
-fn named(row: &MailedRow) -> String {
-    let id = || row.row.programme.as_ref().map(ToString::to_string).unwrap_or_default();
-    row.name.clone().unwrap_or_else(id)
 }
 
 fn cost_code(code: Option<&str>) -> String {

@@ -29,7 +29,7 @@ pub(crate) async fn mail_due(table: &Table, now: Moment, deadline: Deadline) -> 
         if statement.from == statement.to {
             continue;
         }
-        let statement = MailedStatement::of(&statement, &programmes, now);
+        let statement = MailedStatement::of(&statement, now);
         let recipients = table.people_of(&readers(&statement, &programmes), deadline).await?;
         mailed += usize::from(table.tell(&statement, &recipients, now, deadline).await?);
     }

@@ -82,7 +82,8 @@ notices! {
     CloseAsked => "Asked the admins to close the programme. They have it by mail; until they have decided, all goes on.";
     CopyAsked => "Asked the admins for the copy. They have it by mail.";
     Closed => "The programme is closed. Every key is being switched off; the line below says how far that is.";
-    GroupsSaved => "The groups are saved. Keys that exist get their new limits and models within minutes.";
+    KeysFollow => "Keys that exist get their new limits and models within minutes.";
+    GroupsSaved => format!("The groups are saved. {}", Notice::KeysFollow.in_words());
     TierSaved { is_removed: bool } => if *is_removed {
         "The model list is removed."
     } else {

@@ -70,6 +70,38 @@ async fn a_wait_of_a_day_is_a_mistake() {
     campus.finish_faulted().await;
 }
 
+/// A student whose keys leak one after the other is never led to a press that there is not.
+#[tokio::test]
+async fn a_leak_costs_no_replacement() {
+    let mut campus = class().await;
+    campus.set(|settings| settings.texts.contact = Some("room 101".to_owned())).await;
+    let ada = enrol(&mut campus, "ada").await;
+    campus.reveal(&ada).await;
+    campus.minutes(16);
+    campus.replace("ada").await;
+    for left in ["2", "2", "2"] {
+        let my = ada.get("/my").await;
+        assert_eq!(my.one("replacements-left").text, left);
+        assert!(my.readable().contains("You can get a new one afterwards"), "{}", my.readable());
+        campus.press(&ada, "leaked").await.expect(303);
+        campus.replace("ada").await;
+    }
+    let my = ada.get("/my").await;
+    let says = my.readable();
+    assert!(says.contains("It cannot be replaced now. You were shown five keys within a day."), "{says}");
+    assert!(!says.contains("You can get a new one afterwards"), "{says}");
+    let replace = Form { action: campus.my("replace"), ..my.form(&campus.my("leaked")) };
+    campus.press(&ada, "leaked").await.expect(303);
+    let refused = ada.send_form(&replace).await.expect(429);
+    assert_eq!(refused.header("retry-after"), Some(&*(24 * 3600 - 16 * 60).to_string()));
+    let why = refused.alert().unwrap();
+    assert!(why.contains("The next can be made from") && why.contains("ask room 101"), "{why}");
+    assert!(!ada.get("/my").await.offers(&campus.my("replace")));
+    campus.minutes(24 * 60 - 16);
+    campus.replace("ada").await;
+    campus.finish().await;
+}
+
 /// What each call of a request may be answered, and what the student then reads.
 #[tokio::test]
 async fn each_answer_of_the_provider_has_its_words() {

@@ -4,7 +4,7 @@ use bursar_core::domain::programme::Weekday;
 use bursar_core::domain::values::window::Reset;
 use bursar_local::provider::Nano;
 use bursar_tests::faults::Service;
-use bursar_tests::visitor::Page;
+use bursar_tests::visitor::{Page, Visitor};
 
 use super::*;
 
@@ -94,6 +94,11 @@ async fn a_doubt_is_said_once() {
     campus.spend("ada", "5");
     campus.sync().await;
     says(&campus, &[("budget_usd", "1000")], "").await;
+    for field in [("cap_usd", "25"), ("data_policy", "no-training")] {
+        campus.edit(&admin, &[field]).await.expect(303);
+        let next = "Saved. Keys that exist get their new limits and models within minutes.";
+        assert_eq!(admin.get(SETTINGS).await.text("notice").as_deref(), Some(next), "{field:?}");
+    }
     campus.finish().await;
 }
 
@@ -149,6 +154,8 @@ async fn a_field_that_cannot_be_read_says_why() {
         ("budget_usd", "$4,000.50"),
         ("reset", "hourly"),
         ("claim_opens_at", "2026-01-01"),
+        ("claim_opens_at", "2036-01-01T00:00"),
+        ("claim_closes_at", "2025-12-31T12:00"),
         ("faculty", "faye@example.edu; nobody"),
         ("faculty", &more),
         ("alert_assistants", "on"),
@@ -191,6 +198,8 @@ async fn a_field_that_cannot_be_read_says_why() {
     budget_usd "$4,000.50": Write thousands without a comma: 4000.50.
     reset "hourly": Choose one of the list.
     claim_opens_at "2026-01-01": Write a date and time like 2026-10-12T08:00.
+    claim_opens_at "2036-01-01T00:00": Nobody could claim a key: that would begin at 1 Jan 2036, 00:00, and be over at the end of 31 Dec 2035.
+    claim_closes_at "2025-12-31T12:00": Nobody could claim a key: that would begin at 1 Jan 2026, 00:00, and be over at 31 Dec 2025, 12:00.
     faculty "faye@example.edu; nobody": nobody: an address looks like name@university.edu.
     faculty "p0@example.edu p1@example.edu ": At most 50 people.
     alert_assistants "on": Alerts go to at most 20 assistants, and there are 21.
@@ -249,6 +258,50 @@ async fn settings_stand_as_they_were_meant() {
     let why = |page: &Page| page.alerts().iter().filter(|why| why.contains("OpenRouter cannot change it")).count();
     assert_eq!((why(&fixed), fixed.form(ID).value("reset")), (2, Some("weekly")), "{:?}", fixed.alerts());
     assert_eq!(campus.settings().await.basis.reset, Reset::None);
+    campus.finish().await;
+}
+
+/// Whatever moves its opening, its closing or the term, and in a copy too.
+#[tokio::test]
+async fn a_claim_window_can_be_used() {
+    let campus = staffed().await;
+    let (admin, faye) = (campus.admin().await, campus.student("faye").await);
+    let form = admin.get(SETTINGS).await.form(ID);
+    let (starts_on, ends_on) = (form.value("starts_on").unwrap(), form.value("ends_on").unwrap());
+    let [too_late, first, last] =
+        [(ends_on, "23:59"), (starts_on, "10:00"), (starts_on, "11:00")].map(|(day, time)| format!("{day}T{time}"));
+    let after = ends_on.parse::<jiff::civil::Date>().unwrap().tomorrow().unwrap().to_string() + "T00:00";
+    let refused = async |who: &Visitor, fields: &[(&str, &str)]| {
+        let page = campus.edit(who, fields).await.expect(422);
+        assert!(page.alerts().concat().contains("Nobody could claim a key"), "{fields:?}: {:?}", page.alerts());
+    };
+    refused(&faye, &[("claim_opens_at", &after)]).await;
+    refused(&admin, &[("claim_opens_at", &after), ("claim_closes_at", &format!("2199-{}", &too_late[5..]))]).await;
+    campus.edit(&faye, &[("claim_opens_at", &first), ("claim_closes_at", &last)]).await.expect(303);
+    refused(&faye, &[("claim_closes_at", &first)]).await;
+    refused(&admin, &[("claim_opens_at", &last)]).await;
+    campus.edit(&faye, &[("claim_closes_at", ""), ("claim_opens_at", &too_late)]).await.expect(303);
+    let page = admin.get(SETTINGS).await;
+    let day = ends_on.parse::<jiff::civil::Date>().unwrap().yesterday().unwrap().to_string();
+    refused(&admin, &[("ends_on", &day)]).await;
+    let short = [("name", "Next"), ("starts_on", "2035-01-01"), ("ends_on", "2035-01-02")];
+    let why = admin.submit(&page, &campus.console("/copy"), &short).await.expect(422).alerts().concat();
+    assert!(why.contains("a setting that is copied does not fit: Nobody could claim a key"), "{why}");
+    campus.finish().await;
+}
+
+/// What they may save themselves is not saved with what is asked, where it fits to that alone.
+#[tokio::test]
+async fn an_edit_of_faculty_asks_for_the_rest() {
+    let campus = staffed().await;
+    let (admin, faye) = (campus.admin().await, campus.student("faye").await);
+    let many = (0..21).map(|number| format!("a{number}@example.edu")).collect::<Vec<_>>().join(" ");
+    campus.edit(&admin, &[("assistants", &many)]).await.expect(303);
+    let before = campus.settings().await;
+    let page =
+        campus.edit(&faye, &[("assistants", ""), ("alert_assistants", "on"), ("budget_usd", "9")]).await.expect(422);
+    assert!(page.alerts().concat().contains("once it is approved"), "{:?}", page.alerts());
+    assert_eq!((page.form(ID).value("budget_usd"), campus.settings().await), (Some("9"), before));
     campus.finish().await;
 }
 

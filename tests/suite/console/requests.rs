@@ -67,6 +67,9 @@ async fn admins_are_asked_once_a_day_and_the_rest_is_saved() {
     let overview = admin.get(ID).await;
     let several = overview.all("waiting").into_iter().find(|item| item.text.contains("Cost code")).unwrap();
     let decide = format!("{ID}/requests/{}", several.get("data-request"));
+    let typed = overview.body.split("<form").find(|form| form.contains("name=\"reason\"")).unwrap();
+    let pressed_by_enter = typed.split("<button").nth(1).unwrap();
+    assert!(pressed_by_enter.contains("value=\"decline\""), "{pressed_by_enter}");
     let why = admin.submit(&overview, &decide, &[("act", "approve")]).await.expect(409).alert().unwrap();
     assert!(why.contains("today “4712”, when it was asked nothing, asked for “4711”"), "{why}");
     assert_eq!(admin.get(SETTINGS).await.form(ID).value("budget_usd"), Some("100000"));

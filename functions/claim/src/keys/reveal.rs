@@ -128,7 +128,7 @@ impl Claim<'_> {
     }
 
     fn begin_refused(&self, refused: &BeginRefused) -> AppError {
-        refusal::begin(refused, &self.form.view.programme.settings.term, self.site.clock.now())
+        refusal::begin(refused, &self.form.view.programme.settings, self.site.clock.now())
     }
 
     /// The page with the button for another key, since a key is not shown again.

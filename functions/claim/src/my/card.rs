@@ -27,6 +27,9 @@ pub(crate) struct Card<'a> {
     pub(crate) offers: Offers,
     /// The reason why a working key cannot be replaced, where the state does not say so.
     pub(crate) no_replacement: Option<String>,
+    /// Whether there is a new key once a leak was reported: that it would be one replacement too many is no obstacle then.
+    pub(crate) new_after_leak: bool,
+    pub(crate) replacements_left: u32,
     pub(crate) terms: Option<TermsOfUse<'a>>,
     pub(crate) contact: Option<&'a str>,
     pub(crate) zone: &'a str,
@@ -100,6 +103,8 @@ impl Card<'_> {
             can_spend: can_spend(view, obstacle.as_ref(), now),
             offers,
             no_replacement: not_replaced.map(|obstacle| words::no_new_key(obstacle, &settings.term)),
+            new_after_leak: matches!(obstacle, None | Some(Obstacle::Begin(BeginRefused::ReplacementsUsedUp))),
+            replacements_left: grant.replacements_left(settings),
             terms: terms.map(|(text, hash)| TermsOfUse { text, hash }),
             contact: settings.texts.contact.as_deref(),
             zone: settings.term.timezone(),

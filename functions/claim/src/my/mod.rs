@@ -164,6 +164,7 @@ impl Obstacle {
             Obstacle::BeingPrepared
                 | Obstacle::Begin(
                     BeginRefused::ReplacementsUsedUp
+                        | BeginRefused::ManyKeys { .. }
                         | BeginRefused::FailedOften { .. }
                         | BeginRefused::KeyMissing { .. }
                         | BeginRefused::NothingLeft { .. }

@@ -1,4 +1,4 @@
-//! What of saved settings is allowed, but perhaps a mistake: said once, after the save that brought it.
+//! What comes next after a save, and what of it is allowed, but perhaps a mistake: said once, after the save that brought it.
 
 use bursar_core::store::AccountDay;
 
@@ -21,6 +21,11 @@ pub(super) async fn with_doubts(
     }
     let left = *budget - spent;
     let mut notices = vec![notice];
+    let moves_keys =
+        |before: &Settings| before.allowance.cap != settings.allowance.cap || before.rules != settings.rules;
+    if before.is_some_and(|(before, _)| moves_keys(&before.settings)) {
+        notices.push(Notice::KeysFollow);
+    }
     if before.is_none_or(|(_, before)| before < *budget) {
         let balance = newest.first().map(|day| day.bought - day.spent).filter(|balance| *balance < left);
         notices.extend(balance.map(|balance| Notice::BudgetAboveBalance { left, balance }));

@@ -15,6 +15,7 @@ use crate::work::{guardrails, jobs};
 const UNREADABLE: &str = "Nothing was saved. Please correct:";
 const FORBIDDEN: &str = "Nothing was saved. This cannot be changed, or not like this:";
 const STALE: &str = "Nothing was saved: the programme was edited meanwhile. Below is what it is now, with what you changed. Where both changed something, both values are shown. Save again to save what you changed, and nothing else.";
+const NOT_APART: &str = "Nothing was saved: the rest does not fit without what an admin decides. Ask for that alone, and save the rest once it is approved.";
 const FIXED: &str = "People have keys that count like this, and OpenRouter cannot change it in a key.";
 const NO_VERSION: &str = "The form did not say which state of the programme it was made from.";
 
@@ -89,9 +90,10 @@ impl<'a> Edit<'a> {
         let (mut after, mut wished) = (wanted, Difference::default());
         if !access.is_admin() {
             wished = self.form.changes(&after).of_admins();
-            if let Some(own) = read(&mut self.form.without(Owner::Admins)) {
-                after = own;
-            }
+            let Some(own) = read(&mut self.form.without(Owner::Admins)) else {
+                return Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, NOT_APART).await);
+            };
+            after = own;
         }
         let saved = self.form.changes(&after);
         if saved.is_empty() && wished.is_empty() {

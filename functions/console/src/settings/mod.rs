@@ -14,7 +14,7 @@ pub(crate) use edit::{approve, edit};
 pub(crate) use models::{KnownModels, NotListed, models_of, new_models, refuse_unlisted};
 pub(crate) use page::{PageState, page, show};
 pub(crate) use reader::cap;
-use reader::too_many_roles;
+use reader::{never_open, too_many_roles};
 pub(crate) use table::{Draft, plain};
 
 use crate::form::ShownField;
@@ -60,7 +60,8 @@ pub(crate) fn change((from, to): (&str, &str)) -> String {
 /// The settings and the budget of a form; nothing where some of it is refused.
 pub(crate) fn read(form: &mut Form<Draft>) -> Option<Draft> {
     let draft = form.read()?;
-    match too_many_roles(form, &draft.settings) {
+    let refused = too_many_roles(form, &draft.settings).or_else(|| never_open(&draft.settings));
+    match refused {
         Some((id, why)) => {
             form.refuse(id, why);
             None

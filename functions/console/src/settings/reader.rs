@@ -4,6 +4,7 @@ use bursar_core::domain::programme::Weekday;
 use bursar_core::domain::programme::role::{MOST_CHANGED_ROLES, RoleChanges};
 use bursar_core::domain::programme::rules::Region;
 use bursar_core::domain::values::address::PersonName;
+use bursar_core::domain::values::format::end_time;
 use bursar_core::domain::values::term::{FIRST_DAY, LAST_DAY, Term, TermError};
 use jiff::civil::DateTime;
 
@@ -66,14 +67,6 @@ impl Text<'_, Draft> {
             Ok(at) if (FIRST_DAY..=LAST_DAY).contains(&time.date()) => Ok(Some(at.into())),
             _ => Err("This time is not between the years 2000 and 2199.".to_owned()),
         }
-    }
-
-    pub(super) fn closing_time(&self, opens: Option<Moment>) -> Result<Option<Moment>, String> {
-        let closes = self.time(|settings| settings.claims.claim_closes_at)?;
-        if opens.is_some_and(|opens| closes.is_some_and(|closes| closes <= opens)) {
-            return Err("This is not after the first day on which keys can be claimed.".to_owned());
-        }
-        Ok(closes)
     }
 
     /// Whether assistants get alerts too, which one transaction must hold with those to faculty.
@@ -141,6 +134,22 @@ pub(super) fn too_many_roles(form: &Form<Draft>, after: &Settings) -> Option<(&'
          them to a second edit."
     );
     Some((changed.unwrap_or("faculty"), sentence))
+}
+
+/// Refuses a claim window that closes, or is over with the term, before it opens.
+pub(super) fn never_open(after: &Settings) -> Option<(&'static str, String)> {
+    let (opens, closes) = (after.claim_opens_at(), after.claim_closes_at().min(after.term.ends_at()));
+    if opens < closes {
+        return None;
+    }
+    let zone = after.term.zone();
+    let sentence = format!(
+        "Nobody could claim a key: that would begin at {}, and be over at {}.",
+        column_time(opens, zone),
+        end_time(closes, zone)
+    );
+    let id = if after.claims.claim_closes_at.is_some() { "claim_closes_at" } else { "claim_opens_at" };
+    Some((id, sentence))
 }
 
 pub(super) fn date(text: &str) -> Result<Date, String> {

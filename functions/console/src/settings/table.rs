@@ -273,14 +273,14 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         kind: Kind::Time,
         write: |of| time(of.settings.claims.claim_closes_at, &of.settings),
         read: |form, to| {
-            form.closing_time(to.settings.claims.claim_opens_at).map(|at| to.settings.claims.claim_closes_at = at)
+            form.time(|stored| stored.claims.claim_closes_at).map(|at| to.settings.claims.claim_closes_at = at)
         },
         ..KEYS
     },
     Field {
         id: "replacements",
         label: "Replacements a term",
-        hint: "How often a student may replace a key without asking.",
+        hint: "How often a student may replace a key without asking. One that leaked does not count.",
         kind: Kind::Number,
         write: |of| of.settings.claims.replacements.to_string(),
         read: |form, to| {

@@ -1,6 +1,5 @@
 //! The words of a statement's mail and its file, by what is on record.
 
-use bursar_core::domain::ledger::statement::StatementRow;
 use bursar_core::domain::values::term::Term;
 use jiff::civil::date;
 
@@ -12,13 +11,12 @@ fn programme(name: &str) -> Programme {
     Programme::new(ProgrammeId::of_name(name), Settings::new(name, term, Usd::from_dollars(20)))
 }
 
-fn row(name: &str, cost_code: Option<&str>, kind: RowKind, micros: i64) -> MailedRow {
+fn row(name: &str, cost_code: Option<&str>, kind: RowKind, micros: i64) -> StatementRow {
     let (programme, cost_code) = (Some(ProgrammeId::of_name(name)), cost_code.map(str::to_owned));
-    let row = StatementRow { programme, cost_code, kind, spent: Usd::from_micros(micros) };
-    MailedRow { row, name: Some(name.to_owned()) }
+    StatementRow { programme, name: Some(name.to_owned()), cost_code, kind, spent: Usd::from_micros(micros) }
 }
 
-fn november(rows: Vec<MailedRow>) -> MailedStatement {
+fn november(rows: Vec<StatementRow>) -> MailedStatement {
     MailedStatement {
         month: date(2026, 11, 1),
         mailed_at: "2026-12-03T00:21:00Z".parse().unwrap(),

@@ -10,6 +10,8 @@ use crate::domain::programme::TermsHash;
 const FAILURES_AT_ONCE: u32 = 10;
 const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(15);
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(10);
+/// The number of keys that a grant is shown within a day.
+const KEYS_A_DAY: usize = 5;
 
 /// A student's request, with what the page showed: the epoch, and the terms if their box was ticked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +66,10 @@ pub enum BeginRefused {
     },
     WindowClosed,
     ReplacementsUsedUp,
+    /// As many keys were shown within a day as may be; the next is accepted at this time.
+    ManyKeys {
+        until: Moment,
+    },
     /// Less than a cent of the cap is left in this window.
     NothingLeft {
         resets_at: Option<Moment>,
@@ -104,7 +110,7 @@ impl View {
         self.programme.settings.terms_hash().filter(|_| !self.grant.ever_shown)
     }
 
-    /// Whether the next key counts as a replacement: not soon after another, and not where a rule or the provider made it necessary.
+    /// Whether the next key counts as a replacement: not soon after another, and not where a leak, a rule or the provider made it necessary.
     pub(super) fn next_key_counts(&self, now: Moment) -> bool {
         let soon_after = self.grant.counted_at.is_some_and(|counted| now < counted + FREE_REPLACEMENT);
         let is_lost = self.grant.state.stopped().is_some_and(Stopped::is_loss);
@@ -146,9 +152,9 @@ impl View {
                 return Err(BeginRefused::WindowClosed);
             }
         }
-        if self.next_key_counts(now) && grant.replacements >= settings.claims.replacements.saturating_add(grant.allowed)
-        {
-            return Err(BeginRefused::ReplacementsUsedUp);
+        let shown = grant.keys.iter().rev().filter_map(|key| key.shown_at).nth(KEYS_A_DAY - 1);
+        if let Some(until) = shown.map(|first| first + 24.hours()).filter(|until| now < *until) {
+            return Err(BeginRefused::ManyKeys { until });
         }
         if let Some(until) = grant.failed_often_until().filter(|until| now < *until) {
             return Err(BeginRefused::FailedOften { until });
@@ -160,6 +166,10 @@ impl View {
         // The key that is live now is retired as well once the claim has begun.
         if self.next_limit(now).is_none() {
             return Err(BeginRefused::NothingLeft { resets_at: settings.basis.reset.resets_at(now) });
+        }
+        // After all that lasts, since the report of a leak ends this alone.
+        if self.next_key_counts(now) && grant.replacements_left(settings) == 0 {
+            return Err(BeginRefused::ReplacementsUsedUp);
         }
         let enables = grant.keys.iter().filter_map(|key| key.on.sent(&true));
         match enables.max().map(|sent| sent + LATE).filter(|until| now < *until) {

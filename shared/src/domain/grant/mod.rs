@@ -243,6 +243,11 @@ impl Grant {
         self.lease.as_ref().is_some_and(|lease| now < lease.until)
     }
 
+    /// How many replacements its student may still make, those that count alone.
+    pub fn replacements_left(&self, settings: &Settings) -> u32 {
+        settings.claims.replacements.saturating_add(self.allowed).saturating_sub(self.replacements)
+    }
+
     /// The cap that applies: the grant's own, else the group's, else the programme's.
     pub fn cap(&self, settings: &Settings) -> Usd {
         self.own_cap.unwrap_or_else(|| settings.allowance.cap_of(self.group.as_deref()))
@@ -342,11 +347,11 @@ impl Key {
 }
 
 impl Stopped {
-    /// Whether the provider or the term took the key, so that another does not count as a replacement.
+    /// Whether a leak, the provider or the term took the key, so that another does not count as a replacement.
     fn is_loss(self) -> bool {
         match self {
-            Stopped::GoneAtProvider | Stopped::TermEnded => true,
-            Stopped::Leaked | Stopped::TooOld | Stopped::Returned | Stopped::OffRoster | Stopped::Replacing => false,
+            Stopped::Leaked | Stopped::GoneAtProvider | Stopped::TermEnded => true,
+            Stopped::TooOld | Stopped::Returned | Stopped::OffRoster | Stopped::Replacing => false,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The statement of a month as it was mailed to finance: which months are due, which rows are whose, and what differs since.
 //! The store keeps it, and the mail function words it.
 
-use super::statement::{CodeChange, EstimatedShare, RowKind, Statement, StatementDays, StatementRow};
+use super::statement::{CodeChange, EstimatedShare, Statement, StatementDays, StatementRow};
 use crate::domain::programme::role::is_among;
 use crate::prelude::*;
 
@@ -21,7 +21,7 @@ pub struct MailedStatement {
     pub bought: Usd,
     pub is_the_first: bool,
     /// All rows, also those of no programme, which nobody was mailed.
-    pub rows: Vec<MailedRow>,
+    pub rows: Vec<StatementRow>,
     pub code_changes: Vec<CodeChange>,
     #[serde(default)]
     pub estimated: Vec<EstimatedShare>,
@@ -36,17 +36,10 @@ stored! {
     list all() => begin(ACCOUNT, "STATEMENT#")
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MailedRow {
-    #[serde(flatten)]
-    pub row: StatementRow,
-    pub name: Option<String>,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowDifference {
-    pub programme: Option<ProgrammeId>,
-    pub kind: RowKind,
+    /// As it was mailed, if it was.
+    pub row: StatementRow,
     pub what: ChangedCell,
 }
 
@@ -76,12 +69,8 @@ pub fn months_due(newest: Option<Date>, first_cut: Moment, now: Moment) -> Vec<S
 }
 
 impl MailedStatement {
-    /// The statement of a month as it is mailed now, with the names of these programmes.
-    pub fn of(statement: &Statement, programmes: &[Programme], now: Moment) -> MailedStatement {
-        let row = |row: &StatementRow| {
-            let programme = programmes.iter().find(|one| Some(&one.id) == row.programme.as_ref());
-            MailedRow { row: row.clone(), name: programme.map(|one| one.settings.name.clone()) }
-        };
+    /// The statement of a month as it is mailed now.
+    pub fn of(statement: &Statement, now: Moment) -> MailedStatement {
         MailedStatement {
             month: statement.days.from,
             mailed_at: now,
@@ -90,7 +79,7 @@ impl MailedStatement {
             change: statement.change,
             bought: statement.bought,
             is_the_first: statement.is_the_first,
-            rows: statement.rows.iter().map(row).collect(),
+            rows: statement.rows.clone(),
             code_changes: statement.code_changes.clone(),
             estimated: statement.estimated.clone(),
             recipients: Vec::new(),
@@ -104,25 +93,25 @@ impl MailedStatement {
 
     /// The rows of the programmes that name this address for finance. A programme that was over before the statement
     /// begins has none unless something was spent.
-    pub fn rows_of(&self, address: &MatchedAddress, programmes: &[Programme]) -> Vec<&MailedRow> {
-        let is_theirs = |row: &&MailedRow| {
-            let programme = programmes.iter().find(|one| Some(&one.id) == row.row.programme.as_ref());
+    pub fn rows_of(&self, address: &MatchedAddress, programmes: &[Programme]) -> Vec<&StatementRow> {
+        let is_theirs = |row: &&StatementRow| {
+            let programme = programmes.iter().find(|one| Some(&one.id) == row.programme.as_ref());
             programme.is_some_and(|programme| {
                 is_among(address, &programme.settings.people.finance)
-                    && (!row.row.spent.is_zero() || programme.over_since() >= self.from)
+                    && (!row.spent.is_zero() || programme.over_since() >= self.from)
             })
         };
         self.rows.iter().filter(is_theirs).collect()
     }
 
     /// The statement that these rows, or some of them, make.
-    pub fn statement(&self, rows: &[&MailedRow]) -> Statement {
-        let is_theirs = |id: &ProgrammeId| rows.iter().any(|row| row.row.programme.as_ref() == Some(id));
+    pub fn statement(&self, rows: &[&StatementRow]) -> Statement {
+        let is_theirs = |id: &ProgrammeId| rows.iter().any(|row| row.programme.as_ref() == Some(id));
         Statement {
             days: self.days(),
             from: self.from,
             to: self.to,
-            rows: rows.iter().map(|row| row.row.clone()).collect(),
+            rows: rows.iter().map(|row| (*row).clone()).collect(),
             change: self.change,
             bought: self.bought,
             is_the_first: self.is_the_first,
@@ -133,37 +122,33 @@ impl MailedStatement {
 
     /// Row by row, what is otherwise in the statement that is made of the same days now. A row that is not there has
     /// spent nothing.
-    pub fn differences(&self, now: &Statement, programmes: &[Programme]) -> Vec<RowDifference> {
-        let now = MailedStatement::of(now, programmes, self.mailed_at);
-        let new = now.rows.iter().filter(|row| self.row_like(row).is_none());
+    pub fn differences(&self, now: &Statement) -> Vec<RowDifference> {
+        let new = now.rows.iter().filter(|row| row_like(&self.rows, row).is_none());
         let mut differences = Vec::new();
         for (was, is) in
-            self.rows.iter().map(|was| (Some(was), now.row_like(was))).chain(new.map(|is| (None, Some(is))))
+            self.rows.iter().map(|was| (Some(was), row_like(&now.rows, was))).chain(new.map(|is| (None, Some(is))))
         {
             let Some(row) = was.or(is) else { continue };
-            let mut differs = |what| {
-                let (programme, kind) = (row.row.programme.clone(), row.row.kind);
-                differences.push(RowDifference { programme, kind, what });
-            };
+            let mut differs = |what| differences.push(RowDifference { row: row.clone(), what });
             if let (Some(was), Some(is)) = (was, is) {
                 if was.name != is.name {
                     differs(ChangedCell::Name(was.name.clone(), is.name.clone()));
                 }
-                if was.row.cost_code != is.row.cost_code {
-                    differs(ChangedCell::CostCode(was.row.cost_code.clone(), is.row.cost_code.clone()));
+                if was.cost_code != is.cost_code {
+                    differs(ChangedCell::CostCode(was.cost_code.clone(), is.cost_code.clone()));
                 }
             }
-            let spent = |row: Option<&MailedRow>| row.map_or(Usd::ZERO, |row| row.row.spent);
+            let spent = |row: Option<&StatementRow>| row.map_or(Usd::ZERO, |row| row.spent);
             if spent(was) != spent(is) {
                 differs(ChangedCell::Spent(spent(was), spent(is)));
             }
         }
         differences
     }
+}
 
-    fn row_like(&self, like: &MailedRow) -> Option<&MailedRow> {
-        self.rows.iter().find(|row| (&row.row.programme, row.row.kind) == (&like.row.programme, like.row.kind))
-    }
+fn row_like<'a>(rows: &'a [StatementRow], like: &StatementRow) -> Option<&'a StatementRow> {
+    rows.iter().find(|row| (&row.programme, row.kind) == (&like.programme, like.kind))
 }
 
 #[cfg(test)]

@@ -54,8 +54,9 @@ pub struct CodeChange {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatementRow {
-    /// The programme and its cost code; `None` for what is no programme's.
+    /// The programme, its name and its cost code; `None` for what is no programme's.
     pub programme: Option<ProgrammeId>,
+    pub name: Option<String>,
     pub cost_code: Option<String>,
     pub kind: RowKind,
     pub spent: Usd,
@@ -112,6 +113,14 @@ impl RowKind {
     }
 }
 
+impl StatementRow {
+    /// The name of its programme; the id where there is none of it any more.
+    pub fn named(&self) -> &str {
+        let id = self.programme.as_ref().map(ProgrammeId::as_str);
+        self.name.as_deref().or(id).unwrap_or("of no programme")
+    }
+}
+
 impl Statement {
     /// The statement of these days, from the cuts between their edges, both included. The changes are those of foreign keys
     /// after the first cut, up to the last. `first_cut` is the first of all. `None` without any cut.
@@ -140,6 +149,7 @@ impl Statement {
             let known = known.iter().find(|known| known.id == programme);
             let row = |kind, spent| StatementRow {
                 programme: Some(programme.clone()),
+                name: known.map(|known| known.settings.name.clone()),
                 cost_code: known.and_then(|known| known.settings.texts.cost_code.clone()),
                 kind,
                 spent,
@@ -165,7 +175,8 @@ impl Statement {
             (RowKind::Residual, to.residual - from.residual),
             (RowKind::Opening, to.opening - from.opening),
         ];
-        rows.extend(of_nobody.map(|(kind, spent)| StatementRow { programme: None, cost_code: None, kind, spent }));
+        let row = |(kind, spent)| StatementRow { programme: None, name: None, cost_code: None, kind, spent };
+        rows.extend(of_nobody.map(row));
         let (change, bought) = (to.spent.after - from.spent.after, to.bought - from.bought);
         Some(Statement {
             days,
@@ -219,9 +230,14 @@ impl Statement {
         let has_spent =
             |id: &ProgrammeId| self.rows.iter().any(|row| row.programme.as_ref() == Some(id) && row.spent != Usd::ZERO);
         let of_rows = self.code_changes.iter().filter(|change| has_spent(&change.programme));
-        notes.extend(of_rows.map(CodeChange::in_words));
-        notes.extend(self.estimated.iter().map(EstimatedShare::in_words));
+        notes.extend(of_rows.map(|change| change.in_words(self.name_of(&change.programme))));
+        notes.extend(self.estimated.iter().map(|share| share.in_words(self.name_of(&share.programme))));
         notes
+    }
+
+    fn name_of<'a>(&'a self, programme: &'a ProgrammeId) -> &'a str {
+        let row = self.rows.iter().find(|row| row.programme.as_ref() == Some(programme));
+        row.map_or(programme.as_str(), StatementRow::named)
     }
 }
 
@@ -255,9 +271,10 @@ fn divide(changes: &[KeyChange], shares: &KeyShares) -> (Usd, BTreeMap<Programme
 }
 
 impl CodeChange {
-    /// The change from what held at the beginning to what holds now, by the audit of the programme.
+    /// The change from what held at the beginning to what holds now, by the edits in the audit of the programme: what was only asked for
+    /// changed nothing.
     pub fn since(begin: Moment, programme: &ProgrammeId, audit: &[Entry]) -> Option<CodeChange> {
-        let later = audit.iter().filter(|entry| entry.at >= begin);
+        let later = audit.iter().filter(|entry| entry.at >= begin && entry.what.act == Act::Edited);
         let changes: Vec<_> = later.filter_map(|entry| Some((entry, entry.what.of_setting("cost_code")?))).collect();
         let ((first, (before, _)), (_, (_, after))) = (changes.first()?, changes.last()?);
         let [before, after] = [before, after].map(|code| if code.is_empty() { "none" } else { code }.to_owned());
@@ -265,21 +282,20 @@ impl CodeChange {
         (before != after).then(|| CodeChange { programme: programme.clone(), before, after, on })
     }
 
-    fn in_words(&self) -> String {
-        let CodeChange { programme, before, after, on } = self;
+    fn in_words(&self, name: &str) -> String {
+        let CodeChange { before, after, on, .. } = self;
         let on = long_date(on);
         format!(
-            "The cost code of {programme} changed on {on}, from {before} to {after}. Its rows here stand under the new one."
+            "The cost code of {name} changed on {on}, from {before} to {after}. Its rows here stand under the new one."
         )
     }
 }
 
 impl EstimatedShare {
-    fn in_words(&self) -> String {
-        let EstimatedShare { programme, days } = self;
-        let days = date_range(*days);
+    fn in_words(&self, name: &str) -> String {
+        let days = date_range(self.days);
         format!(
-            "From one of the estimated days {days} on, keys made elsewhere belong to {programme}. No check ran on some nights, so all that they used on these days is in its row."
+            "From one of the estimated days {days} on, keys made elsewhere belong to {name}. No check ran on some nights, so all that they used on these days is in its row."
         )
     }
 }

@@ -62,6 +62,7 @@ fn a_key_that_works_before_anything_was_read_and_after_and_with_a_cap_that_reset
     Left: $20
     Used: $0; not checked at OpenRouter yet
     Cap: $20 for the whole term, until the end of 6 Feb 2027
+    Replacements left: 3
     Times are in Europe/Berlin.
     [Check what I have used]
     I need more than this
@@ -74,7 +75,7 @@ fn a_key_that_works_before_anything_was_read_and_after_and_with_a_cap_that_reset
     My key is lost, old or leaked
     A new key with what is left. The old one stops working first.
     [Replace my key]
-    Could anybody else have it? End it at once, and get a new one afterwards.
+    Could anybody else have it? End it at once. You can get a new one afterwards, and it does not count as a replacement.
     [My key has leaked: end it]
     ");
     let spent = Story::new().shown().after(1.hour()).used(4_990_001);
@@ -112,7 +113,7 @@ fn a_key_that_has_used_up_its_cap() {
     let fold = Story::new().shown().used(20_050_000).reads();
     insta::assert_snapshot!(fold.split_once("leaked\n").unwrap().1, @"
     It cannot be replaced now. Your cap is used up, and it is for the whole term. As soon as there is more, you can get a new key here.
-    Could anybody else have it? End it at once: as soon as there is more, it would work again, and you can get a new one then.
+    Could anybody else have it? End it at once: as soon as there is more, it would work again.
     [My key has leaked: end it]
     ");
     let daily = Story::new().set(|view| view.programme.settings.basis.reset = Reset::Daily).shown().used(19_995_000);
@@ -159,8 +160,9 @@ fn each_reason_for_which_there_is_no_key_now() {
     insta::assert_snapshot!(stopped(Stopped::Replacing).brief(), @"no key now: Your old key ends before a new one is made, and OpenRouter has not confirmed yet that it is off. No money was lost. Get a new one: it has what is left of your cap. [Get a new key] [Ask for more] [My key has leaked: end it]");
     insta::assert_snapshot!(stopped(Stopped::Returned).words(), @"You handed your key back. OpenRouter has not confirmed yet that it is off; Bursar tries again. Get a new one: it has what is left of your cap.");
     insta::assert_snapshot!(stopped(Stopped::Leaked).used(20_000_000).words(), @"You reported your key as leaked. OpenRouter has not confirmed yet that it is off; Bursar tries again every minute. Your cap is used up, and it is for the whole term. As soon as there is more, you can get a new key here.");
-    let no_more = stopped(Stopped::Leaked).set(|view| view.programme.settings.claims.replacements = 0).after(1.hour());
-    insta::assert_snapshot!(no_more.words(), @"You reported your key as leaked. OpenRouter has not confirmed yet that it is off; Bursar tries again every minute. You have replaced your key as often as this programme allows. Ask the people who run it to allow one more.");
+    let no_more =
+        stopped(Stopped::Replacing).set(|view| view.programme.settings.claims.replacements = 0).after(1.hour());
+    insta::assert_snapshot!(no_more.words(), @"Your old key ends before a new one is made, and OpenRouter has not confirmed yet that it is off. No money was lost. You have replaced your key as often as this programme allows. Ask the people who run it to allow one more.");
 }
 
 #[test]

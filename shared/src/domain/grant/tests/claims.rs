@@ -108,6 +108,32 @@ fn a_replacement_that_a_rule_or_the_provider_made_necessary_is_not_counted() {
     let stopped = story.view.found_disabled(story.view.grant.version, &hash('b'), story.now, false, story.now);
     story.apply(stopped.unwrap()).shown(KeyRequestKind::Replace, 'c');
     assert_eq!(story.view.grant.replacements, 0, "nor one that the provider made necessary");
+    story.after(1.hour()).leaked().shown(KeyRequestKind::Replace, 'd');
+    assert_eq!(story.view.grant.replacements, 0, "nor one after a leak");
+    assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::ReplacementsUsedUp, "and none is free then");
+    // Another leak, of the key that is to end while the next is made.
+    story.view.programme.settings.claims.replacements = 1;
+    story.after(1.hour());
+    let begun = story.begin(KeyRequestKind::Replace);
+    story.leaked().settled(|call| call.tell == Tell::Off);
+    story.apply(story.view.record(&begun, &minted('e'), story.now).unwrap());
+    assert_eq!(story.view.grant.replacements, 0);
+}
+
+#[test]
+fn the_sixth_key_of_a_day_waits() {
+    let mut story = Story::live();
+    let first = story.now;
+    for key in ['b', 'c', 'd', 'e'] {
+        story.after(1.hour()).leaked().shown(KeyRequestKind::Replace, key);
+    }
+    let until = first + 24.hours();
+    story.leaked();
+    assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::ManyKeys { until });
+    story.now = until;
+    story.shown(KeyRequestKind::Replace, 'f').leaked();
+    let until = first + 25.hours();
+    assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::ManyKeys { until });
 }
 
 #[test]

@@ -58,6 +58,10 @@ impl Story {
         self.apply(self.view.revoke(&faculty(), None).unwrap())
     }
 
+    fn leaked(&mut self) -> &mut Story {
+        self.apply(self.view.report_leaked(self.view.grant.epoch).unwrap())
+    }
+
     fn cost(&self) -> Usd {
         self.view.reservation().cost(self.now)
     }
