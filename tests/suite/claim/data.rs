@@ -51,6 +51,7 @@ async fn stored_data_is_there_to_read() {
             "2026-11-10T09:33:00Z",
             "2026-11-10T09:34:00Z"
           ],
+          "former_addresses": [],
           "grant": "<grant>",
           "group": null,
           "has_a_reservation_in_the_budget": true,
@@ -59,6 +60,7 @@ async fn stored_data_is_there_to_read() {
           "id": null,
           "keys": [
             {
+              "expires_at": "2027-02-23T00:00:00Z",
               "hash": "<hash>",
               "key": 1,
               "limit_usd": "20.000000",
