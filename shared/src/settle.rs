@@ -5,6 +5,7 @@
 //! In a restored copy of the table nothing is told but disables, until the sync has recorded what the provider has: the copy may know less.
 
 use jiff::SignedDuration;
+use tokio::sync::OnceCell;
 
 use crate::domain::grant::{Answered, KeyCall, Reading, Tell, Unchanged};
 use crate::domain::programme::Byok;
@@ -27,11 +28,12 @@ const SOON: SignedDuration = SignedDuration::from_secs(5);
 /// The tries at one call that certainly changed nothing, or at a disable of which nothing is known. For others a page does not wait.
 const TRIES: usize = 3;
 
-#[derive(Clone, Copy)]
 pub struct Settler<'a> {
     pub table: &'a Table,
     pub provider: &'a Provider,
     pub clock: &'a Clock,
+    /// The provider's guardrails, listed before the first is made: whoever makes several within seconds lists once.
+    pub listed: OnceCell<Vec<ProviderGuardrail>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -355,12 +357,13 @@ impl Settler<'_> {
         }
         // An earlier create may have taken effect although its answer was lost. So the guardrail is looked up
         // by name first, and sent the rules again.
-        let listed = self.provider.guardrails(deadline).await.map_err(|error| match error {
-            // A refused listing says nothing of the rules, so it counts as a failure to be retried.
-            ProviderError::Refused { trouble, after } => ProviderError::Later { trouble, after },
-            other => other,
-        })?;
-        if let Some(known) = listed.into_iter().find(|listed| listed.name == rules.name)
+        let listed =
+            self.listed.get_or_try_init(|| self.provider.guardrails(deadline)).await.map_err(|error| match error {
+                // A refused listing says nothing of the rules, so it counts as a failure to be retried.
+                ProviderError::Refused { trouble, after } => ProviderError::Later { trouble, after },
+                other => other,
+            })?;
+        if let Some(known) = listed.iter().find(|listed| listed.name == rules.name)
             && let Some(told) = self.provider.patch_guardrail(&known.id, &rules, deadline).await?
         {
             return Ok(told);
