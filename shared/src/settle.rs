@@ -6,6 +6,7 @@
 //! In a restored copy of the table nothing is told but disables, until the sync has recorded what the provider has: the copy may know less.
 
 use jiff::SignedDuration;
+use tokio::sync::OnceCell;
 
 use crate::domain::grant::{Answered, KeyCall, Reading, Tell};
 use crate::domain::programme::Byok;
@@ -26,11 +27,12 @@ const SHORTEST: Duration = Duration::from_secs(3);
 /// A call begins so soon after its note, or is noted again.
 const SOON: SignedDuration = SignedDuration::from_secs(5);
 
-#[derive(Clone, Copy)]
 pub struct Settler<'a> {
     pub table: &'a Table,
     pub provider: &'a Provider,
     pub clock: &'a Clock,
+    /// The provider's guardrails, listed before the first is made: whoever makes several within seconds lists once.
+    pub listed: OnceCell<Vec<ProviderGuardrail>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -347,12 +349,13 @@ impl Settler<'_> {
         }
         // An earlier create may have taken effect although its answer was lost. So the guardrail is looked up
         // by name first, and sent the rules again.
-        let listed = self.provider.guardrails(deadline).await.map_err(|error| match error {
-            // A refused listing says nothing of the rules, so it counts as a failure to be retried.
-            ProviderError::Refused { trouble, after } => ProviderError::Later { trouble, after },
-            other => other,
-        })?;
-        if let Some(known) = listed.into_iter().find(|listed| listed.name == rules.name)
+        let listed =
+            self.listed.get_or_try_init(|| self.provider.guardrails(deadline)).await.map_err(|error| match error {
+                // A refused listing says nothing of the rules, so it counts as a failure to be retried.
+                ProviderError::Refused { trouble, after } => ProviderError::Later { trouble, after },
+                other => other,
+            })?;
+        if let Some(known) = listed.iter().find(|listed| listed.name == rules.name)
             && let Some(told) = self.provider.patch_guardrail(&known.id, &rules, deadline).await?
         {
             return Ok(told);

@@ -56,7 +56,7 @@ fn needed(call: Call) -> Vec<Used> {
 }
 
 /// Whether the function's role allows this: by one statement at least, and no other denies it.
-fn is_allowed(used: &Used) -> bool {
+pub fn is_allowed(used: &Used) -> bool {
     let fits = |effect| ROLES[&used.function].iter().any(move |each| each["Effect"] == effect && concerns(each, used));
     fits("Allow") && !fits("Deny")
 }

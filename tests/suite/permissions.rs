@@ -1,9 +1,12 @@
 //! Least privilege: what a stack holds at its end, and the item that any function may have to make.
 
-use bursar_core::store::Meta;
-use bursar_local::invoke::FunctionName::{Claim, Mail, ThresholdAlerts, UsageSync};
+use bursar_core::domain::sign_in::{Session, SignIn};
+use bursar_core::domain::values::address::EmailAddress;
+use bursar_core::domain::values::token::{LinkToken, SessionToken};
+use bursar_core::store::{Link, Meta};
+use bursar_local::invoke::FunctionName::{Claim, Console, Mail, ThresholdAlerts, UsageSync};
 use bursar_tests::campus::Campus;
-use bursar_tests::permissions::{Used, used};
+use bursar_tests::permissions::{Used, is_allowed, used};
 use serde_json::json;
 
 #[tokio::test]
@@ -27,4 +30,21 @@ async fn whichever_function_is_first_makes_the_deployment() {
         assert!(used(&campus).contains(&put), "{put:?}");
     }
     campus.finish().await;
+}
+
+/// Whoever may write a session, or the link or code that makes one, can be anybody.
+#[test]
+fn who_never_signs_in_forges_none() {
+    let address = EmailAddress::parse("ada@example.edu").unwrap();
+    let keys = [
+        SignIn::key_of(address.matched()).pk.clone(),
+        Link::key_of(&LinkToken::generate().hash()).pk.clone(),
+        Session::key_of(&SessionToken::generate().hash()).pk.clone(),
+    ];
+    for (function, may) in [(Claim, true), (Console, true), (UsageSync, false), (ThresholdAlerts, false)] {
+        for key in &keys {
+            let put = Used { function, action: "dynamodb:PutItem".to_owned(), on: Some(("", key.clone())) };
+            assert_eq!(is_allowed(&put), may, "{put:?}");
+        }
+    }
 }

@@ -104,7 +104,7 @@ fn roles_name_their_actions_and_partitions() {
             }
         }
         let no_session = json!({"Sid": "NoSession", "Effect": "Deny", "Action": "dynamodb:*", "Resource": "*",
-            "Condition": {"ForAnyValue:StringLike": {"dynamodb:LeadingKeys": ["S#*"]}}});
+            "Condition": {"ForAnyValue:StringLike": {"dynamodb:LeadingKeys": ["L#*", "S#*"]}}});
         let confined_or_knows = ["ClaimRole", "MailRole", "ConsoleRole"].contains(&role);
         assert!(confined_or_knows != statements.contains(&no_session), "{role}: whether sessions are denied");
     }

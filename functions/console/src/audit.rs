@@ -235,6 +235,7 @@ impl AuditRow {
             Act::ForeignActConcluded => "OpenRouter answered that".to_owned(),
             Act::AccountConfirmed => format!("{who} said that another management key is of this account"),
             Act::MailSentAgain => format!("{who} sent mail again that was given up"),
+            Act::Reinvited => format!("{who} sent {whom} the invitation again"),
             Act::MailAllowed => format!("{who} let mail go to an address again"),
             Act::AlertResent => format!("{who} sent an alert again"),
             Act::RosterTokenMade => format!("{who} made the registrar's token"),

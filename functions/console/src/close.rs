@@ -10,9 +10,6 @@ use crate::programmes::ask;
 use crate::waiting;
 use crate::work::jobs;
 
-/// What the form carries from the page before.
-const CARRIED: [&str; 2] = ["reason", "request"];
-
 #[derive(Template)]
 #[template(path = "close.html")]
 struct ClosePage<'a> {
@@ -22,7 +19,9 @@ struct ClosePage<'a> {
     as_of: Option<String>,
     /// Nothing where a student's record cannot be read.
     effect: Option<Effect>,
-    carried: Vec<(&'static str, &'a str)>,
+    /// What the form carries from the page before.
+    reason: Option<&'a str>,
+    request: Option<&'a str>,
     /// What was typed that is not the programme's name.
     wrong: Option<&'a str>,
 }
@@ -54,27 +53,24 @@ pub(crate) async fn close(post: Post<Faculty>) -> Answer {
     let Programme { id, settings, closed_at, .. } = &access.programme;
     let done = |notice: &Notice| Ok(site.done(&paths::programme(id), notice));
     if closed_at.is_some() {
-        // The press before may have died on its way.
-        if access.is_admin() {
-            waiting::answer(&post).await?;
-        }
         return done(&Notice::Already);
     }
-    let Some(typed) = fields.filled("confirm") else { return look(&post, None).await };
+    let request = fields.filled("request");
+    let Some(typed) = fields.filled("confirm") else { return look(&post, request, None).await };
     if !typed.split_whitespace().eq(settings.name.split_whitespace()) {
-        return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, look(&post, Some(typed)).await));
+        return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, look(&post, request, Some(typed)).await));
     }
     if !access.is_admin() {
         ask(&post, CLOSE, "Close the programme", "now, which ends every key".to_owned(), String::new()).await?;
         return done(&Notice::CloseAsked);
     }
-    site.table.close(id, post.author()).await?;
+    let answers = waiting::approved(&post, CLOSE).await?;
+    site.table.close(id, answers.as_ref(), post.author()).await?;
     jobs::in_a_request(site, id, *deadline).await;
-    waiting::answer(&post).await?;
     done(&Notice::Closed)
 }
 
-async fn look(post: &Post<Faculty>, wrong: Option<&str>) -> Answer {
+pub(crate) async fn look(post: &Post<Faculty>, request: Option<&str>, wrong: Option<&str>) -> Answer {
     let Post { site, access, fields, .. } = post;
     let programme = &access.programme;
     let (budget, sync) = tokio::try_join!(site.table.get(Budget::key_of(&programme.id)), site.table.sync_state())?;
@@ -91,7 +87,8 @@ async fn look(post: &Post<Faculty>, wrong: Option<&str>) -> Answer {
         budget: budget.limit,
         as_of: sync.listed_at.map(|at| column_time(at, programme.settings.term.zone())),
         effect,
-        carried: CARRIED.into_iter().filter_map(|name| Some((name, fields.filled(name)?))).collect(),
+        reason: fields.filled("reason"),
+        request,
         wrong,
     };
     Ok(site.page(&page))

@@ -112,7 +112,6 @@ pub(crate) async fn save(post: Post<Faculty>) -> Answer {
             jobs::in_a_request(site, &programme.id, *deadline).await;
             Ok(site.done(&paths::groups(&programme.id), &Notice::GroupsSaved))
         }
-        EditOutcome::NoSuchProgramme => Err(AppError::not_found()),
         EditOutcome::BudgetTooSmall { budget, reserved } => {
             let why = format!(
                 "With this {} would be promised to students who have keys, and the budget is {}.",

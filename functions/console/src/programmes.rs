@@ -172,10 +172,13 @@ pub(crate) async fn copy(post: Post<Faculty>) -> Answer {
         );
         return Err(AppError::conflict(why));
     }
+    let mut answers = waiting::approved(&post, COPY).await?;
+    // The answer tells of the copy as it is made.
+    for wish in answers.iter_mut().flat_map(|request| &mut request.wishes) {
+        wish.words = in_words(&draft, with_roster);
+    }
     let roster = if with_roster { keep_roster(site, programme, post.now, *deadline).await? } else { None };
-    let made = make(&post, draft, Some(CopiedProgramme { from: programme.id.clone(), roster })).await?;
-    waiting::answer(&post).await?;
-    Ok(made)
+    make(&post, draft, Some(CopiedProgramme { from: programme.id.clone(), roster, answers })).await
 }
 
 /// The form of the copy that faculty asked for, with whether its roster is copied too.

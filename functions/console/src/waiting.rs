@@ -2,14 +2,13 @@
 //! decided; and an admin's decision about what faculty asked for.
 
 use bursar_core::domain::grant::MoreListing;
-use bursar_core::domain::programme::request::{CLOSE, COPY, Decision, Request};
+use bursar_core::domain::programme::request::{CLOSE, COPY, Request};
 use bursar_core::store::{HeldBack, RosterPreview, SyncState, Undecided};
 use bursar_core::web::form::{LONGEST_REASON, line};
 
-use crate::close::close;
 use crate::grants::bulk;
 use crate::prelude::*;
-use crate::{overview, programmes, settings};
+use crate::{close, overview, programmes, settings};
 
 /// The most that one page names; the rest is counted.
 const NAMED: usize = 20;
@@ -191,7 +190,11 @@ pub(crate) async fn decide(Path((_, id)): Path<(String, String)>, post: Post<Fac
     let reason = line(fields.filled("reason").unwrap_or_default(), LONGEST_REASON).map_err(AppError::unprocessable)?;
     let done = |notice| Ok(site.done(&paths::programme(&programme.id), &notice));
     if let Some(before) = &request.decision {
-        return if before.is_approved == is_approved { done(Notice::Already) } else { Err(decided(before)) };
+        return if before.is_approved == is_approved {
+            done(Notice::Already)
+        } else {
+            Err(StoreError::Decided(before.verb()).into())
+        };
     }
     if !request.is_open(*now) {
         return Err(AppError::not_found());
@@ -200,38 +203,33 @@ pub(crate) async fn decide(Path((_, id)): Path<(String, String)>, post: Post<Fac
         let page = overview::show(site, access, Span::All, Some(id)).await;
         return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
     }
-    if is_approved && request.is_for(CLOSE) {
-        let named = ("request".to_owned(), id.to_string());
-        let carried = fields.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let fields = carried.filter(|(name, _)| *name != named.0).chain([named.clone()]).collect();
-        return close(Post { fields, ..post }).await;
+    if is_approved && request.is_for(CLOSE) && programme.closed_at.is_none() {
+        return close::look(&post, Some(&id.to_string()), None).await;
     }
     if is_approved && request.is_for(COPY) {
         let copying = Some(programmes::copying_as_asked(site, programme, &request).await?);
         return settings::show(site, access, settings::PageState { copying, request: Some(id), ..Default::default() })
             .await;
     }
-    let notice =
-        if is_approved { settings::approve(&post, &request).await? } else { Notice::RequestDecided { is_approved } };
-    match site.table.decide_request(&request, Decision { is_approved, reason }, post.author()).await? {
-        true => done(notice),
-        false => Err(AppError::conflict("Another admin decided this at the same moment. See the overview again.")),
+    let request = request.decided(is_approved, reason);
+    if is_approved {
+        return done(settings::approve(&post, request).await?);
     }
+    site.table.decide(&request, post.author()).await?;
+    done(Notice::RequestDecided { is_approved })
 }
 
-/// After an admin closed or copied a programme from the request for it.
-pub(crate) async fn answer(post: &Post<Faculty>) -> Result<(), AppError> {
-    let id = post.fields.filled("request").and_then(|id| id.parse().ok());
-    let Some(id) = id else { return Ok(()) };
-    let request = post.site.table.get(Request::key_of(&post.access.programme.id, id)).await?;
-    if let Some(request) = request.filter(|request| request.is_open(post.now)) {
-        let decision = Decision { is_approved: true, reason: None };
-        post.site.table.decide_request(&request, decision, post.author()).await?;
+/// The request that an admin's close or copy answers, approved, where the form names one.
+pub(crate) async fn approved(post: &Post<Faculty>, what: &str) -> Result<Option<Request>, AppError> {
+    let Some(id) = post.fields.filled("request") else { return Ok(None) };
+    let mut request = None;
+    if let Ok(id) = id.parse() {
+        request = post.site.table.get(Request::key_of(&post.access.programme.id, id)).await?;
     }
-    Ok(())
-}
-
-fn decided(before: &Decision) -> AppError {
-    let verb = if before.is_approved { "approved" } else { "declined" };
-    AppError::conflict(format!("Nothing was done: this was {verb} before, and who asked was told so."))
+    match request.filter(|request| request.is_for(what)) {
+        Some(request) => Ok(Some(request.decided(true, None))),
+        None => Err(AppError::unprocessable(
+            "Nothing was done: no such request waits any more. Begin again on the settings page.",
+        )),
+    }
 }

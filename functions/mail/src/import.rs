@@ -129,14 +129,14 @@ mod tests {
             email_column: None,
             roster: "0123456789ab".to_owned(),
             rows: "0".repeat(64),
-            why: ["It adds 12 people to the 40 on the roster, more than a fifth.", "Of its 50 rows 3 are refused."]
+            why: ["It adds 12 to the 40 people on the roster, more than a fifth.", "Of its 50 rows 3 are refused."]
                 .map(str::to_owned)
                 .into(),
         };
         insta::assert_snapshot!(told(|words| words.about_a_file(&programme(), Ulid::nil(), &changes, Some(&waiting))).await, @"
         CS pilot: a registrar's file waits for you
         A registrar's file waits for you
-        A registrar's file for CS pilot waits for you, and changes nothing until then. It adds 12 people to the 40 on the roster, more than a fifth. Of its 50 rows 3 are refused.
+        A registrar's file for CS pilot waits for you, and changes nothing until then. It adds 12 to the 40 people on the roster, more than a fifth. Of its 50 rows 3 are refused.
         Added: 12
         Rows that were refused: 3
         See what it would change, and apply it if that is right. It waits until 30 Nov 2026, 04:00 (Europe/Berlin), or until the next file comes.

@@ -100,15 +100,19 @@ impl Words<'_> {
 
     fn request_decided(self, programme: &Programme, request: &Request, decision: &Decision) -> Letter {
         let name = plain(&programme.settings.name);
-        let (verb, said) = if decision.is_approved {
-            ("approved", "An admin approved what you asked for, and it is done.")
+        let verb = decision.verb();
+        let said = if decision.made.is_some() {
+            "An admin made the copy that you asked for. This is what it is, which may be other than you asked."
+        } else if decision.is_approved {
+            "An admin approved what you asked for, and it is done."
         } else {
-            ("declined", "An admin declined what you asked for. Nothing was changed.")
+            "An admin declined what you asked for. Nothing was changed."
         };
         let wishes = request.wishes.iter().map(|wish| (wish.label.clone(), wish.words.clone()));
         let mut parts = vec![LetterPart::Sentences(said.to_owned()), LetterPart::facts(wishes)];
         parts.extend(decision.reason.as_ref().map(|reason| LetterPart::Notes(vec![("Reason", plain(reason))])));
-        parts.push(self.page("Open the programme", &format!("/console/programmes/{}", programme.id)));
+        let leads_to = decision.made.as_ref().unwrap_or(&programme.id);
+        parts.push(self.page("Open the programme", &format!("/console/programmes/{leads_to}")));
         Letter {
             subject: format!("{name}: what you asked for is {verb}"),
             heading: format!("Your request is {verb}"),
@@ -195,7 +199,7 @@ mod tests {
         An answer to this mail goes to frida@example.edu.
         You get this mail because you are an admin of Bursar at Example University.
         ");
-        asked.decision = Some(Decision { is_approved: false, reason: Some("Use 4712.".to_owned()) });
+        asked.decision = Some(Decision { is_approved: false, reason: Some("Use 4712.".to_owned()), made: None });
         let decided = told(|words| words.request_decided(&programme(), &asked, asked.decision.as_ref().unwrap())).await;
         insta::assert_snapshot!(decided, @"
         CS pilot: what you asked for is declined

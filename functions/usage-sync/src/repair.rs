@@ -18,6 +18,7 @@ const FAILED_IN_A_ROW: usize = 2 * REPAIRS_AT_ONCE;
 /// Handles every finding. What cannot be done is a problem of the report, and found again by the next run.
 pub(crate) async fn all(runner: &Runner<'_>, mut findings: Vec<Finding>, listed: usize) {
     bound_purges(&mut findings, listed);
+    rotate(&mut findings, runner.baseline.began_at);
     let (count, mut done, mut failed) = (findings.len(), 0, 0);
     let each = findings.into_iter().map(|finding| async move {
         let repaired = repair(runner, &finding).await;
@@ -273,6 +274,12 @@ async fn purge(runner: &Runner<'_>, at: ActContext<'_>, key: &KeyHash) -> Result
     Ok(())
 }
 
+/// Has each day begin further on, by as many as may fail in a row: those that always fail never keep the same others from their repair.
+fn rotate<T>(findings: &mut [T], now: Moment) {
+    let days = usize::try_from(now.as_second() / 86_400).unwrap_or_default();
+    findings.rotate_left((days * FAILED_IN_A_ROW).checked_rem(findings.len()).unwrap_or_default());
+}
+
 /// Leaves purges beyond the bound of a run to later runs.
 fn bound_purges(findings: &mut Vec<Finding>, keys_listed: usize) {
     let mut left = (keys_listed / PURGED_ONE_IN).max(PURGED_AT_LEAST);
@@ -282,4 +289,20 @@ fn bound_purges(findings: &mut Vec<Finding>, keys_listed: usize) {
         left -= usize::from(is_purge && left > 0);
         stays
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_day_begins_elsewhere() {
+        let first = |day| {
+            let mut findings: Vec<usize> = (0..100).collect();
+            rotate(&mut findings, Moment::UNIX_EPOCH + SignedDuration::from_hours(24 * day));
+            findings[0]
+        };
+        assert_eq!([20_000_i64, 20_001, 20_002].map(first), [0, 16, 32]);
+        rotate::<Finding>(&mut [], Moment::UNIX_EPOCH);
+    }
 }

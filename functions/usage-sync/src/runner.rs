@@ -10,6 +10,7 @@ use bursar_core::settle::Settler;
 use bursar_core::store::{KnownAccount, SyncState, Unreachable};
 
 use serde::{Serialize, Serializer};
+use tokio::sync::OnceCell;
 
 use crate::App;
 use crate::prelude::*;
@@ -96,7 +97,7 @@ impl<'a> Runner<'a> {
     }
 
     pub(crate) fn settler(&self) -> Settler<'_> {
-        Settler { table: self.table, provider: self.provider, clock: self.clock }
+        Settler { table: self.table, provider: self.provider, clock: self.clock, listed: OnceCell::new() }
     }
 
     /// Whether every key was listed and held against the table, as far as the run has come.

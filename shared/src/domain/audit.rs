@@ -129,6 +129,7 @@ crate::named! {
         /// of the keys that were listed before.
         AccountConfirmed = "another management key is of the account",
         MailSentAgain = "mail that was given up was sent again",
+        Reinvited = "the invitation was sent again",
         /// Mail to an address with bounces was allowed again.
         MailAllowed = "mail to the address is tried again",
         AlertResent = "an alert was sent again",

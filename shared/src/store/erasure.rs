@@ -371,7 +371,7 @@ impl Table {
         Ok(is_all)
     }
 
-    /// Takes these addresses out of what faculty asked of the admins.
+    /// Takes these addresses out of what faculty asked of the admins, and what admins typed about it.
     async fn without_requests(
         &self,
         after: &mut Erasure,
@@ -380,10 +380,10 @@ impl Table {
     ) -> Result<(), StoreError> {
         for programme in self.list(Programme::all()).await? {
             for request in self.list(Request::of_programme(&programme.id)).await? {
-                let mut wishes = request.wishes.clone();
-                wishes.iter_mut().for_each(|wish| wish.forget(addresses));
-                if wishes != request.wishes {
-                    let becomes = Request { wishes, version: request.version + 1, ..request.clone() };
+                let mut becomes = request.clone();
+                becomes.forget(addresses);
+                if becomes != request {
+                    becomes.version += 1;
                     // One that is decided at this moment is left to the next minute.
                     if !self.replace(&becomes, request.version, Unaudited::Erasure, deadline).await? {
                         return Err(StoreError::Contended);

@@ -18,7 +18,7 @@ const AFTER_A_FAULT: Duration = Duration::from_secs(5);
 /// The `Retry-After` where a person has to act first.
 const A_PERSON_MUST: Duration = Duration::from_secs(60);
 
-/// What a request is answered instead of what it asked for. `?` makes a fault of any other error.
+/// What a request is answered instead of what it asked for. `?` makes a fault of any other error, but of a decision that was faster.
 #[derive(Debug)]
 pub struct AppError(Box<Refusal>);
 
@@ -139,8 +139,12 @@ impl AppError {
 
 impl<E: Into<anyhow::Error>> From<E> for AppError {
     fn from(error: E) -> AppError {
+        let error = error.into();
+        if let Some(StoreError::Decided(_)) = error.downcast_ref() {
+            return AppError::conflict(error.to_string());
+        }
         let mut fault = AppError::status(StatusCode::SERVICE_UNAVAILABLE).after(AFTER_A_FAULT);
-        fault.0.fault = Some(error.into());
+        fault.0.fault = Some(error);
         fault
     }
 }

@@ -66,14 +66,16 @@ notices! {
         balance.to_dollars_down()
     );
     NoFaculty => "Please check the faculty: there is none, so invitations name nobody, and alerts go to the admins.";
-    UnknownDomain { address: String } => format!("Please check {address}: no admin has an address at that domain.");
-
-    // What is wished, in words, and whether the rest of the form was saved.
-    Asked { wishes: Vec<String>, is_rest_saved: bool } => format!(
-        "Asked the admins for: {}. They have it by mail, and you get a mail when they have decided.{}",
-        wishes.join("; "),
-        if *is_rest_saved { " The rest is saved." } else { "" }
+    UnknownDomain { address: EmailAddress } => format!(
+        "Please check {}: no admin has an address at that domain.",
+        address.as_written()
     );
+
+    Asked { is_rest_saved: bool } => if *is_rest_saved {
+        "Asked the admins for what only they may change; the overview names it. They have it by mail, and you get a mail when they have decided. The rest is saved."
+    } else {
+        "Asked the admins for what only they may change; the overview names it. They have it by mail, and you get a mail when they have decided."
+    };
     RequestDecided { is_approved: bool } => if *is_approved {
         "Approved and done. The person who asked is told by mail."
     } else {
@@ -165,13 +167,14 @@ mod tests {
 
     #[test]
     fn a_cookie_brings_a_kind_and_values_and_no_text_of_its_own() {
-        let wishes = vec!["Budget: $500 instead of $400".to_owned()];
-        for notice in [Notice::Saved, Notice::DropsUndone { people: 1 }, Notice::Asked { wishes, is_rest_saved: true }]
-        {
+        for notice in [Notice::Saved, Notice::DropsUndone { people: 1 }, Notice::Asked { is_rest_saved: true }] {
             assert_eq!(Notice::from_cookie(&notice.to_cookie()), Some(notice));
         }
-        for other in ["", "Saved", "e30", &BASE64URL_NOPAD.encode(b"\"You won\"")] {
+        for other in ["", "Saved", "e30"] {
             assert_eq!(Notice::from_cookie(other), None, "{other}");
+        }
+        for text in [r#""You won""#, r#"{"UnknownDomain":{"address":"You won"}}"#] {
+            assert_eq!(Notice::from_cookie(&BASE64URL_NOPAD.encode(text.as_bytes())), None, "{text}");
         }
     }
 }

@@ -9,6 +9,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use lambda_http::RequestExt;
 use lambda_runtime::Context;
+use tokio::sync::OnceCell;
 
 use super::page::Frame;
 use super::session::Cookies;
@@ -80,7 +81,7 @@ impl Site {
     }
 
     pub fn settler(&self) -> Settler<'_> {
-        Settler { table: &self.table, provider: &self.provider, clock: &self.clock }
+        Settler { table: &self.table, provider: &self.provider, clock: &self.clock, listed: OnceCell::new() }
     }
 
     pub fn page(&self, page: &impl Template) -> Reply {

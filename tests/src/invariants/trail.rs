@@ -65,8 +65,9 @@ pub(super) fn changes_have_their_entries(step: &Step<'_>, wrong: &mut Vec<String
     let new: Vec<&Entry> = now.entries.iter().filter(|entry| !known.contains(&entry.entry)).collect();
     let new_on = |programme: &ProgrammeId, grant: Option<&GrantId>| -> Vec<&Entry> {
         let is_on = |entry: &&&Entry| entry.programme.as_ref() == Some(programme) && entry.grant.as_ref() == grant;
-        // A lifted refusal of mail has an entry on the address, and changes no grant.
-        new.iter().filter(|entry| entry.what.act != Act::MailAllowed).filter(is_on).copied().collect()
+        // What has mail sent has an entry on whom it is for, and changes no grant.
+        let has_mail_sent = |act| [Act::MailAllowed, Act::Reinvited].contains(&act);
+        new.iter().filter(|entry| !has_mail_sent(entry.what.act)).filter(is_on).copied().collect()
     };
     for (id, grant) in &now.grants {
         let told = new_on(&id.0, Some(&id.1)).len();

@@ -132,3 +132,29 @@ async fn rules_edited_meanwhile_stay_due() {
     campus.finish_work().await;
     campus.finish().await;
 }
+
+/// The rules of nine guardrails, of which three calls take all the time: the rest is told by the next work, and the provider's are listed
+/// once a round.
+#[tokio::test]
+async fn rules_of_many_groups_go_on() {
+    let campus = class(&[]).await;
+    let admin = campus.admin().await;
+    let groups = ["A", "B", "C", "D", "E", "F", "G", "H"];
+    adds(
+        &admin,
+        &groups.iter().fold("email,group\n".to_owned(), |file, of| file + &format!("{of}@example.edu,{of}\n")),
+    )
+    .await;
+    let make = "provider:POST /guardrails";
+    let slow = [2, 3, 4].map(|nth| campus.gate.hold_answers(Matcher::call(make).nth(nth)));
+    let names = groups.map(|of| format!("models.{of}"));
+    let fields: Vec<(&str, &str)> = names.iter().map(|name| (&**name, MINI)).collect();
+    admin.submit(&admin.get(GROUPS).await, GROUPS, &fields).await.expect(303);
+    let count = |call: &str| campus.gate.calls().iter().filter(|made| made.name.to_string() == call).count();
+    assert!(count(make) < 9 && count("provider:GET /guardrails") == 1, "{} were begun", count(make));
+    campus.run(FunctionName::Console, json!({"task": "work"})).await.unwrap();
+    assert_eq!(count(make), 9);
+    drop(slow);
+    campus.finish_work().await;
+    campus.finish_faulted().await;
+}

@@ -1,5 +1,6 @@
 //! The stored data about a person, as that person can read it.
 
+use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::Grant;
 use serde_json::{Value, json};
 
@@ -24,7 +25,7 @@ async fn stored_data_is_there_to_read() {
     campus.press(&ada, "refresh").await.expect(303);
     campus.press(&ada, "leaked").await.expect(303);
     campus.minutes(1);
-    campus.table.resend_roster_mail(campus.on("ada")).await.unwrap();
+    campus.table.resend_roster_mail(campus.on("ada"), &campus.grant("ada").await, &Actor::Rule).await.unwrap();
     campus.settle().await;
     let page = ada.get("/my/data").await.expect(200);
     assert_eq!(page.header("content-type"), Some("application/json"));
@@ -50,6 +51,7 @@ async fn stored_data_is_there_to_read() {
             "2026-11-10T09:33:00Z",
             "2026-11-10T09:34:00Z"
           ],
+          "former_addresses": [],
           "grant": "<grant>",
           "group": null,
           "has_a_reservation_in_the_budget": true,
@@ -58,6 +60,7 @@ async fn stored_data_is_there_to_read() {
           "id": null,
           "keys": [
             {
+              "expires_at": "2027-02-23T00:00:00Z",
               "hash": "<hash>",
               "key": 1,
               "limit_usd": "20.000000",
@@ -130,8 +133,8 @@ async fn stored_data_is_there_to_read() {
         let of = |one: &Value| one[what].as_str().unwrap().to_owned();
         told[list].as_array().unwrap().iter().map(of).collect::<Vec<_>>()
     };
-    assert_eq!(each("history", "what"), ["asked for a key", "was shown a key", "the key was stopped"]);
     let (at, by, what) = ("2026-11-10T09:33:00Z", "you", "the key was stopped");
+    assert_eq!(each("history", "what"), ["asked for a key", "was shown a key", what, "the invitation was sent again"]);
     let ended = json!({"at": at, "by": by, "what": what, "from": "live", "to": "stopped", "note": "leaked"});
     assert_eq!(told["history"][2], ended);
     let [roster, shown, used, leaked] =

@@ -2,6 +2,7 @@
 
 use bursar_core::domain::audit::{Act, Entry};
 use bursar_tests::campus::ADMIN;
+use serde_json::Value;
 
 use super::*;
 
@@ -115,6 +116,8 @@ async fn faculty_read_a_request_for_more_and_answer_it() {
     let mail = campus.mails("student").pop().unwrap();
     assert!(mail.to == "ada@example.edu" && mail.contents.text.unwrap().contains("Not before the exam."));
     assert!(ada.get("/my").await.readable().contains("They declined: “Not before the exam.”"));
+    let data: Value = serde_json::from_str(&ada.get("/my/data").await.body).unwrap();
+    assert_eq!(data["grants"][0]["asked_for_more"]["declined_because"], "Not before the exam.");
     assert!(admin.get("/console").await.all("waiting").is_empty() && !campus.has_logged("before the exam"));
     campus.revoke("ada").await;
     ada.submit(&my, &more, &[("reason", "Please.")]).await.expect(409);

@@ -1,6 +1,7 @@
 //! Grants: found, shown and acted on, and what becomes of the key.
 
 use bursar_core::clock::Moment;
+use bursar_core::domain::audit::{Act, Actor};
 use bursar_core::domain::values::money::Usd;
 use bursar_local::provider::Nano;
 use bursar_tests::faults::{Fault, Matcher};
@@ -143,6 +144,10 @@ async fn many_are_acted_on_at_once() {
     assert_eq!((ada.group.as_deref(), ada.allowed, ada.own_cap), (Some("B"), 1, Some(Usd::from_dollars(7))));
     campus.settle().await;
     assert_eq!(campus.mails("roster").iter().filter(|mail| mail.to == "dan@example.edu").count(), 2);
+    let seen = campus.judged().await;
+    let resent = seen.entries.iter().filter(|entry| entry.what.act == Act::Reinvited);
+    let resent: Vec<_> = resent.map(|entry| (entry.grant.is_some(), matches!(entry.by, Actor::Person(_)))).collect();
+    assert_eq!(resent, [(true, true); 3], "each says who pressed");
     // What could not be done is named, until somebody puts it away.
     let overview = admin.get(ID).await;
     let told = overview.texts("job").join(" ");
@@ -437,7 +442,7 @@ async fn the_page_of_a_grant_says_which_limit_stops_it() {
     campus.finish().await;
 }
 
-/// A hidden field that names an import of another programme does nothing to it.
+/// A hidden field that names a preview of another act, or an import of another programme, does nothing to it.
 #[tokio::test]
 async fn a_forged_bulk_is_no_other_import() {
     const BULK: &str = "/console/programmes/maths/grants/bulk";
@@ -451,6 +456,10 @@ async fn a_forged_bulk_is_no_other_import() {
     let shown = admin.get("/console/programmes/maths/grants").await;
     let shown = admin.submit(&shown, BULK, &[("act", "pause")]).await.expect(200);
     let (forms, import) = (shown.form(BULK), roster.form(&undo));
+    // What was looked at was a pause.
+    let other = admin.submit(&shown, BULK, &[("act", "revoke")]).await.expect(409);
+    assert!(other.alert().unwrap().contains("of another change"));
+    assert!(!campus.grant("bob").await.is_over());
     let (_, grants) = forms.value("bulk").unwrap().split_once('-').unwrap();
     let forged = format!("{}-{grants}", import.value("import").unwrap());
     admin.submit(&shown, BULK, &[("bulk", &forged)]).await.expect(303);

@@ -65,7 +65,7 @@ async fn a_roster_keeps_itself() {
         said(&first),
         json!({"state": "waiting", "import": import, "added": 20, "changed": 0, "moved": 0, "returned": 0, "dropped": 0,
             "refused": 0, "why": ["It is the first file that is put with this token.",
-            "It adds 20 people to the 0 on the roster, more than a fifth.", "Nobody on the roster has an address at example.edu so far."]})
+            "It adds 20 to the 0 people on the roster, more than a fifth.", "Nobody on the roster has an address at example.edu so far."]})
     );
     assert_eq!(campus.browser().put(ROSTER, &token, BYTES, file(0..20)).await.expect(202).body, first.body, "the same");
     campus.settle().await;
@@ -231,6 +231,41 @@ async fn the_guard_is_not_walked_around() {
     campus.settle().await;
     let told: Vec<String> = campus.mails("student").iter().map(|mail| mail.to.clone()).collect();
     assert_eq!(told, ["p0@example.edu"], "the former address is told");
+    campus.finish().await;
+}
+
+/// Who holds the token adds people five at a time: those of a week count together, and more than five need room in the budget.
+#[tokio::test]
+async fn many_small_files_are_one_large() {
+    let campus = staffed().await;
+    let faye = campus.student("faye").await;
+    let token = make(&faye).await;
+    let first = campus.browser().put(ROSTER, &token, BYTES, file(0..23)).await.expect(202);
+    let kept = format!("{ROSTER}/{}", said(&first)["import"].as_str().unwrap());
+    faye.submit(&faye.get(&kept).await, APPLY, &[]).await.expect(303);
+    campus.budget(910).await;
+    let add = format!("{ROSTER}?mode=add");
+    let adds = async |people: Range<u8>| {
+        let page = campus.browser().put(&add, &token, BYTES, file(people).replace("@", "+x@")).await.expect(202);
+        (said(&page)["state"].as_str().unwrap().to_owned(), said(&page)["why"].to_string())
+    };
+    assert_eq!(adds(30..35).await.0, "applying");
+    let (state, why) = adds(35..40).await;
+    assert!(
+        state == "waiting" && why.contains("adds 5 to the 28 people on the roster, with the 5 of the last seven days")
+    );
+    assert_eq!(standing(&campus).await, 28);
+    // The roster grows by hand until the share is small, and the budget is too small for all of it.
+    faye.submit(&super::roster::preview(&faye, "add", file(60..80)).await, APPLY, &[]).await.expect(303);
+    campus.settle().await;
+    let (state, why) = adds(35..36).await;
+    assert!(state == "waiting" && why.starts_with("[\"If everybody on the roster claimed"), "{why}");
+    campus.budget(1000).await;
+    assert_eq!(adds(35..36).await.0, "applying");
+    campus.hours(7 * 24);
+    campus.budget(910).await;
+    assert_eq!(adds(36..41).await.0, "applying", "five in a week, in a class that is overbooked");
+    assert_eq!(adds(41..42).await.0, "waiting");
     campus.finish().await;
 }
 

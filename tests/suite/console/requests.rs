@@ -1,8 +1,11 @@
 //! Faculty ask for what only an admin may change: the admins are mailed once a day for each request, and nothing is lost or half saved.
 
 use bursar_core::domain::audit::Act;
+use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::store::QueuedMail;
+use bursar_local::invoke::FunctionName::Console;
 use bursar_tests::campus::ADMIN;
+use bursar_tests::faults::Matcher;
 use bursar_tests::visitor::Visitor;
 
 use super::*;
@@ -213,13 +216,101 @@ async fn a_close_and_a_copy_answer_their_requests() {
     };
     let (filled, look) = (approve("Copy the programme").await, approve("Close the programme").await);
     assert_eq!((filled.form(&copy).value("name"), waiting().await.len()), (Some("Next"), 2));
-    let made = admin.submit(&filled, &copy, &[]).await.expect(303);
-    assert_eq!((made.location(), waiting().await.len()), (Some("/console/programmes/next"), 1));
+    // The form is meant to be edited: what is mailed is what was made. Another admin who has it open makes no second copy.
+    let another = approve("Copy the programme").await;
+    for _ in 0..2 {
+        let made = admin.submit(&filled, &copy, &[("budget_usd", "150")]).await.expect(303);
+        assert_eq!((made.location(), waiting().await.len()), (Some("/console/programmes/next"), 1));
+    }
+    let why = admin.submit(&another, &copy, &[]).await.expect(409).alert().unwrap();
+    assert!(why.contains("this was approved before"), "{why}");
+    assert_eq!(campus.table.list(Programme::all()).await.unwrap().len(), 2);
     assert!(campus.job("close").await.is_none() && look.all("close-keys").len() == 1);
     admin.submit(&look, &close, &[("confirm", "CS pilot")]).await.expect(303);
     assert!(campus.job("close").await.is_some() && waiting().await.is_empty());
     campus.settle().await;
-    let mails = campus.mails("request").into_iter().filter(|mail| mail.to == "faye@example.edu");
-    assert_eq!(mails.filter(|mail| mail.contents.subject.contains("approved")).count(), 2);
+    let mails: Vec<_> = campus.mails("request").into_iter().filter(|mail| mail.to == "faye@example.edu").collect();
+    assert!(mails.len() == 2 && mails.iter().all(|mail| mail.contents.subject.contains("approved")));
+    let text = mails.iter().find_map(|mail| mail.contents.text.as_ref().filter(|text| text.contains("made the copy")));
+    let text = text.unwrap();
+    assert!(text.contains("a budget of $150,") && text.contains("/console/programmes/next\n"), "{text}");
+    campus.finish().await;
+}
+
+/// Two admins decide at once, in either order: one of them does, and what is recorded and mailed is what was done.
+#[tokio::test]
+async fn one_of_two_admins_decides() {
+    let campus = staffed().await;
+    let (copy, close) = (campus.console("/copy"), campus.console("/close"));
+    let stands = async || {
+        let budget = campus.table.get(Budget::key_of(&campus.programme)).await.unwrap().unwrap().limit;
+        let programmes = campus.table.list(Programme::all()).await.unwrap();
+        (budget, programmes.len(), programmes.iter().filter(|of| of.closed_at.is_some()).count())
+    };
+    for (at, field, is_first) in [
+        (ID, ("budget_usd", "701"), false),
+        (ID, ("budget_usd", "702"), true),
+        (&copy, ("name", "Spring"), false),
+        (&copy, ("name", "Summer"), true),
+        (&close, ("confirm", "CS pilot"), false),
+        (&close, ("confirm", "CS pilot"), true),
+    ] {
+        // What was declined can be asked for again on another day.
+        campus.hours(24);
+        let (faye, admin) = (campus.student("faye").await, campus.admin().await);
+        faye.submit(&faye.get(SETTINGS).await, at, &[field]).await.expect(303);
+        let (before, overview) = (stands().await, admin.get(ID).await);
+        let decide = format!("{ID}/requests/{}", overview.one("waiting").get("data-request"));
+        let approve = [("act", "approve")];
+        let approves = async {
+            if at == ID {
+                return admin.submit(&overview, &decide, &approve).await;
+            }
+            let looked = admin.submit(&overview, &decide, &approve).await.expect(200);
+            admin.submit(&looked, at, &[field]).await
+        };
+        let write = Matcher::call("dynamodb:TransactWriteItems").of(Console);
+        let held = if is_first { campus.gate.hold_answers(write) } else { campus.gate.hold(write) };
+        let declines = async {
+            held.arrived().await;
+            let declined = admin.submit(&overview, &decide, &[("act", "decline"), ("reason", "Not now.")]).await;
+            held.release(None);
+            declined
+        };
+        let (approved, declined) = tokio::join!(approves, declines);
+        let statuses = if is_first { [303, 409] } else { [409, 303] };
+        assert_eq!([approved.status, declined.status], statuses, "{at}");
+        assert_eq!(before != stands().await, is_first, "{at}");
+        assert!(admin.get(ID).await.all("waiting").is_empty());
+        campus.settle().await;
+        let told = campus.mails("request").into_iter().filter(|mail| mail.to == "faye@example.edu");
+        let told: Vec<String> = told.map(|mail| mail.contents.subject).collect();
+        let verb = if is_first { "approved" } else { "declined" };
+        assert!(told.len() == 1 && told[0].ends_with(verb), "{told:?}");
+    }
+    let entries = &campus.judged().await.entries;
+    let count = |act| entries.iter().filter(|entry| entry.what.act == act).count();
+    assert_eq!([Act::RequestApproved, Act::RequestDeclined, Act::BudgetChanged, Act::Closed].map(count), [3, 3, 1, 1]);
+    campus.finish().await;
+}
+
+/// A form that names a request for something else does nothing.
+#[tokio::test]
+async fn a_close_answers_a_request_to_close() {
+    let campus = staffed().await;
+    let (faye, admin) = (campus.student("faye").await, campus.admin().await);
+    campus.edit(&faye, &[("cost_code", "4711")]).await.expect(303);
+    let asked = admin.get(ID).await.one("waiting").get("data-request").to_owned();
+    let settings = admin.get(SETTINGS).await;
+    for (what, field) in [("/close", ("confirm", "CS pilot")), ("/copy", ("name", "Next"))] {
+        for request in [&*asked, "7"] {
+            let fields = [field, ("request", request)];
+            let why = admin.submit(&settings, &campus.console(what), &fields).await.expect(422).alert().unwrap();
+            assert!(why.contains("settings page"), "{why}");
+        }
+    }
+    let programmes = campus.table.list(Programme::all()).await.unwrap();
+    assert!(programmes.len() == 1 && programmes[0].closed_at.is_none());
+    assert_eq!(admin.get(ID).await.attributes("waiting", "data-request"), [asked]);
     campus.finish().await;
 }

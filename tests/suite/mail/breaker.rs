@@ -1,6 +1,7 @@
 //! The breaker for bulk mail: when too much of a kind comes back, that kind stops, admins are notified, and all other mail goes on.
 //! The next day it goes on.
 
+use bursar_core::domain::audit::Actor;
 use bursar_core::domain::mail::kind::{MailCounts, MailDay, MailKind};
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::BulkStop;
@@ -38,7 +39,7 @@ async fn roster_mail_stops_at_the_tenth_bounce_and_goes_on_tomorrow() {
     assert_eq!((account(&campus), kinds(&campus)), (vec![STOPPED.to_owned()], vec!["link".to_owned()]));
     // What is sent by hand goes on.
     campus.students(&["cid"]).await;
-    let resent = campus.table.resend_roster_mail(campus.on("cid")).await;
+    let resent = campus.table.resend_roster_mail(campus.on("cid"), &campus.grant("cid").await, &Actor::Rule).await;
     assert_eq!(resent.unwrap(), None);
     campus.settle().await;
     assert_eq!(campus.mails("roster").len(), 1);

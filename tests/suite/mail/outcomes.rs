@@ -1,5 +1,6 @@
 //! SES events about a mail, in any order and repeated, and what follows for the row, the address and the counts.
 
+use bursar_core::domain::audit::Actor;
 use bursar_core::domain::mail::kind::{MailDay, MailKind};
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{BulkStop, UnreachableReason};
@@ -66,7 +67,7 @@ async fn a_complaint_ends_all_mail_but_links() {
     let (campus, mails) = class(&["ada"]).await;
     say(&campus, "unwanted", &mails[0]).await.unwrap();
     assert_eq!(mark(&campus, "ada").await, Some(UnreachableReason::Complained));
-    let resent = campus.table.resend_roster_mail(campus.on("ada")).await;
+    let resent = campus.table.resend_roster_mail(campus.on("ada"), &campus.grant("ada").await, &Actor::Rule).await;
     assert_eq!(resent.unwrap(), None);
     campus.ask("ada").await;
     campus.settle().await;

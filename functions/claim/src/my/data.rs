@@ -2,14 +2,22 @@
 //! history in words. It leaves out which member of staff acted, and holds secrets only as hashes.
 
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use bursar_core::domain::audit::Entry;
-use bursar_core::domain::grant::{Key, Reading};
+use bursar_core::domain::audit::{AuditDetail, Entry};
+use bursar_core::domain::grant::{Grant, Holds, Key, MoreRequest, Person, Reading};
 use bursar_core::domain::programme::role::Roles;
+use bursar_core::domain::sign_in::{Session, SignIn};
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
-use bursar_core::store::{ByHand, DoneByHand, LoginRequest, MailState, OutboxRow, StaffPerson};
+use bursar_core::store::{ByHand, DoneByHand, KnownAddress, LoginRequest, MailState, OutboxRow, StaffPerson};
 use serde_json::{Value, json};
 
 use crate::prelude::*;
+
+/// Takes what is stored apart, into what is shown of it and what is not: a field that is new asks the compiler.
+macro_rules! take_apart {
+    ($of:ident: $($shown:ident)*, without $($hidden:ident)* = $value:expr) => {
+        let $of { $($shown,)* $($hidden: _),* } = $value;
+    };
+}
 
 /// The notes on data outside the tables of the export, and how long it is stored.
 const NOTES: [&str; 9] = [
@@ -31,8 +39,9 @@ pub(crate) async fn data(State(site): State<Site>, visitor: Visitor) -> Answer {
         grants.push(grant(&site, &view).await?);
     }
     let sign_in = table.sign_in_of(&session.address).await?;
+    take_apart!(SignIn: address links mailed wrong_codes, without made unfollowed last_mailed_at last_tried_at sessions version = sign_in);
     let mut link_mails = Vec::new();
-    for mailed in sign_in.mailed {
+    for mailed in mailed {
         link_mails.extend(table.get(OutboxRow::key_of(mailed.login_request)).await?.map(mail));
     }
     let person = match &session.person {
@@ -42,27 +51,28 @@ pub(crate) async fn data(State(site): State<Site>, visitor: Visitor) -> Answer {
     let sessions = table.sessions_of(&session.address, now).await?;
     let asked = table.list(LoginRequest::of_address(&session.address)).await?;
     let mark = table.undeliverable(&session.address, now).await?;
-    let choice = table.known_address(&session.address).await?;
+    let known = table.known_address(&session.address).await?;
+    take_apart!(KnownAddress: digest reminders, without address person version = known);
     let roles = table.list(Roles::of_address(&session.address)).await?;
     let data = json!({
-        "address": session.address,
+        "address": address,
         // The address of a person with a role in the spelling of the settings, and the pseudonym by which the history names them.
         "address_of_staff": person.map(|person| person.address),
         "person": session.person,
-        "sessions": each(&sessions, |one| json!({
-            "is_this": one.session == session.session,
-            "begun_at": *one.begun_at,
-            "ends_at": *one.ends_at,
-        })),
+        "sessions": each(sessions, |one| {
+            let is_this = one.session == session.session;
+            take_apart!(Session: begun_at ends_at, without session address person used_at = one);
+            json!({"is_this": is_this, "begun_at": *begun_at, "ends_at": *ends_at})
+        }),
         // By whoever asked for one with this address.
         "links_asked_for": each(&asked, |request| json!(*request.at)),
-        "links_good_until": each(sign_in.links.iter().filter(|link| now < link.ends_at), |link| json!(*link.ends_at)),
-        "wrong_codes": sign_in.wrong_codes,
+        "links_good_until": each(links.iter().filter(|link| now < link.ends_at), |link| json!(*link.ends_at)),
+        "wrong_codes": wrong_codes,
         "link_mails_of_the_last_hour": link_mails,
         "mail_comes_back_since": mark.as_ref().map(|mark| *mark.at),
         "mail_comes_back_because": mark.map(|mark| mark.why.as_str()),
-        "wants_digests": choice.digest,
-        "wants_reminders": choice.reminders,
+        "wants_digests": digest,
+        "wants_reminders": reminders,
         "roles": roles.iter().flat_map(roles_on).collect::<Vec<_>>(),
         "grants": grants,
         "notes": NOTES,
@@ -77,16 +87,20 @@ fn each<T>(list: impl IntoIterator<Item = T>, one: impl Fn(T) -> Value) -> Vec<V
 }
 
 async fn grant(site: &Site, view: &View) -> Result<Value, AppError> {
-    let (grant, programme) = (&view.grant, &view.programme);
-    let history = site.table.list_known(Entry::of_grant(&programme.id, &grant.id)).await?;
-    let mails = site.table.mails_of(&programme.id, &grant.id).await?;
+    let programme = &view.programme;
+    // What is hidden is how a claim is made once, what a job did last, and what the provider is still to be told.
+    take_apart!(Grant: id person group own_cap state holds has_reservation replacements allowed keys lost more, without programme
+        lease epoch begun_at ever_shown counted_at job due_at provider_agrees ends_since backoff version = &view.grant);
+    take_apart!(Person: address name roster_id, without = person);
+    let history = site.table.list_known(Entry::of_grant(&programme.id, id)).await?;
+    let mails = site.table.mails_of(&programme.id, id).await?;
     let mut by_hand = Vec::new();
     for what in [ByHand::Refresh, ByHand::RosterMail] {
-        let done = site.table.get(DoneByHand::key_of(&programme.id, &grant.id, what)).await?;
+        let done = site.table.get(DoneByHand::key_of(&programme.id, id, what)).await?;
         by_hand.extend(done.map(|done| *done.done_at));
     }
-    let crossings = site.table.list(Crossing::of_scope(&programme.id, &Scope::Cap(grant.id.clone()))).await?;
-    let stopped_because = match grant.state {
+    let crossings = site.table.list(Crossing::of_scope(&programme.id, &Scope::Cap(id.clone()))).await?;
+    let stopped_because = match state {
         GrantState::Stopped { why } => Some(why),
         _ => None,
     };
@@ -94,23 +108,26 @@ async fn grant(site: &Site, view: &View) -> Result<Value, AppError> {
         "programme": programme.id,
         "programme_name": programme.settings.name,
         // The pseudonym that stands for the student in keys, history and mails.
-        "grant": grant.id,
-        "address": grant.person.address,
-        "name": grant.person.name,
-        "id": grant.person.roster_id,
-        "group": grant.group,
-        "cap_usd": grant.cap(&programme.settings).to_string(),
-        "own_cap_usd": grant.own_cap.map(|cap| cap.to_string()),
-        "state": grant.state.as_str(),
+        "grant": id,
+        "address": address,
+        // Hashes of those that passed to somebody else.
+        "former_addresses": lost,
+        "name": name,
+        "id": roster_id,
+        "group": group,
+        "cap_usd": view.grant.cap(&programme.settings).to_string(),
+        "own_cap_usd": own_cap.map(|cap| cap.to_string()),
+        "state": state.as_str(),
         "stopped_because": stopped_because,
-        "holds": holds(view),
-        "has_a_reservation_in_the_budget": grant.has_reservation,
-        "replacements_counted": grant.replacements,
-        "replacements_allowed_besides": grant.allowed,
-        "asked_for_more": grant.more.as_ref().map(|asked| {
-            json!({"at": *asked.at, "reason": asked.reason, "cap_usd_then": asked.cap.to_string()})
+        "holds": held(holds),
+        "has_a_reservation_in_the_budget": has_reservation,
+        "replacements_counted": replacements,
+        "replacements_allowed_besides": allowed,
+        "asked_for_more": more.as_ref().map(|asked| {
+            take_apart!(MoreRequest: at reason cap declined, without = asked);
+            json!({"at": **at, "reason": reason, "cap_usd_then": cap.to_string(), "declined_because": declined})
         }),
-        "keys": each(&grant.keys, key),
+        "keys": each(keys, key),
         "readings": each(&view.readings, reading),
         // Thresholds of the cap, in programmes that tell students of them.
         "thresholds_passed": each(&crossings, crossing),
@@ -122,72 +139,81 @@ async fn grant(site: &Site, view: &View) -> Result<Value, AppError> {
 }
 
 fn roles_on(roles: &Roles) -> Vec<Value> {
-    let all = [("faculty", roles.faculty), ("assistant", roles.assistant), ("finance", roles.finance)].into_iter();
-    let has = all.filter(|(_, has)| *has);
-    each(has, |(role, _)| json!({"programme": roles.programme, "role": role}))
+    take_apart!(Roles: programme faculty assistant finance, without address = roles);
+    let has =
+        [("faculty", faculty), ("assistant", assistant), ("finance", finance)].into_iter().filter(|(_, has)| **has);
+    each(has, |(role, _)| json!({"programme": programme, "role": role}))
 }
 
-fn holds(view: &View) -> Vec<Value> {
-    let holds = &view.grant.holds;
-    let paused = holds.paused.as_ref().map(|pause| json!({"hold": "paused", "reason": pause.why}));
-    let others = [("dropped from the roster", holds.dropped.is_some()), ("unused", holds.unused)].into_iter();
+fn held(holds: &Holds) -> Vec<Value> {
+    take_apart!(Holds: paused dropped unused, without = holds);
+    let paused = paused.as_ref().map(|pause| json!({"hold": "paused", "reason": pause.why}));
+    let others = [("dropped from the roster", dropped.is_some()), ("unused", *unused)].into_iter();
     let others = others.filter(|(_, is_held)| *is_held).map(|(hold, _)| json!({"hold": hold, "reason": null}));
     paused.into_iter().chain(others).collect()
 }
 
 fn key(key: &Key) -> Value {
+    take_apart!(Key: epoch hash made_at expires_at on limit shown_at gone, without guardrail resumed_at announced final_reading
+        missing_since = key);
     json!({
-        "key": key.epoch.number(),
-        "hash": key.hash,
-        "made_at": *key.made_at,
+        "key": epoch.number(),
+        "hash": hash,
+        "made_at": **made_at,
+        "expires_at": expires_at.as_deref(),
         // Nobody sees a key that was never shown, which is switched off.
-        "shown_at": key.shown_at.as_deref(),
-        "limit_usd": key.limit.known().map(ToString::to_string),
-        "may_be_on": key.gone.is_none() && key.on.may_be(&true),
-        "off_since": key.on.since(&false).as_deref(),
+        "shown_at": shown_at.as_deref(),
+        "limit_usd": limit.known().map(ToString::to_string),
+        "may_be_on": gone.is_none() && on.may_be(&true),
+        "off_since": on.since(&false).as_deref(),
     })
 }
 
 fn reading(reading: &Reading) -> Value {
+    take_apart!(Reading: epoch used last_used_at as_of, without programme grant unchanged_until = reading);
     json!({
-        "key": reading.epoch.number(),
-        "used_usd": reading.lifetime().to_string(),
-        "own_provider_keys_usd": reading.used.byok.total().to_string(),
+        "key": epoch.number(),
+        "used_usd": used.credits.total().to_string(),
+        "own_provider_keys_usd": used.byok.total().to_string(),
         // A figure that is not exact is a share of a sum over several days.
-        "used_by_day": each(reading.used.credits.each(), |(day, usd, exact)| {
+        "used_by_day": each(used.credits.each(), |(day, usd, exact)| {
             json!({"day": day, "usd": usd.to_string(), "exact": exact})
         }),
-        "last_used_at": reading.last_used_at.as_deref(),
-        "as_of": *reading.as_of,
+        "last_used_at": last_used_at.as_deref(),
+        "as_of": **as_of,
     })
 }
 
 fn crossing(crossing: &Crossing) -> Value {
+    take_apart!(Crossing: window limit threshold spent found_at is_mailed, without programme scope = crossing);
     json!({
-        "per_cent": crossing.threshold,
-        "of_cap_usd": crossing.limit.to_string(),
-        "window": crossing.window.to_string(),
-        "used_in_window_usd": crossing.spent.to_string(),
-        "found_at": *crossing.found_at,
+        "per_cent": threshold,
+        "of_cap_usd": limit.to_string(),
+        "window": window.to_string(),
+        "used_in_window_usd": spent.to_string(),
+        "found_at": **found_at,
         // The crossing of a higher threshold at once replaces the mail.
-        "is_mailed": crossing.is_mailed,
+        "is_mailed": is_mailed,
     })
 }
 
 fn history_entry(entry: Entry) -> Value {
-    let by = match entry.by {
+    take_apart!(Entry: at by what, without programme grant entry = entry);
+    let words = what.words().map(str::to_owned);
+    take_apart!(AuditDetail: act from to, without note reason = what);
+    let by = match by {
         Actor::Student => "you",
         Actor::Person(_) => "the staff",
         Actor::Sync => "Bursar, from what OpenRouter reports",
         Actor::Rule => "Bursar, by a rule of the programme",
         Actor::Registrar => "the registrar's file",
     };
-    let what = entry.what;
-    json!({"at": *entry.at, "by": by, "what": what.act.in_words(), "from": what.from, "to": what.to, "note": what.words()})
+    json!({"at": *at, "by": by, "what": act.in_words(), "from": from, "to": to, "note": words})
 }
 
 fn mail(row: OutboxRow) -> Value {
-    let (outcome, at, why) = match row.state {
+    take_apart!(OutboxRow: state written_at mail, without row class tries again_at version counted_on = row);
+    let (outcome, at, why) = match state {
         MailState::Waiting { .. } | MailState::Sending { .. } => ("waiting", None, None),
         MailState::Sent { at, .. } => ("sent", Some(at), None),
         MailState::Delivered { at, .. } => ("delivered", Some(at), None),
@@ -196,6 +222,6 @@ fn mail(row: OutboxRow) -> Value {
         MailState::Dropped { why, at } => ("not owed after all", Some(at), Some(why)),
         MailState::Failed { why, at } => ("failed", Some(at), Some(why)),
     };
-    let (mail, at) = (row.mail.facts().words, at.as_deref().copied());
-    json!({"mail": mail, "written_at": *row.written_at, "outcome": outcome, "outcome_at": at, "why": why})
+    let (mail, at) = (mail.facts().words, at.as_deref().copied());
+    json!({"mail": mail, "written_at": *written_at, "outcome": outcome, "outcome_at": at, "why": why})
 }

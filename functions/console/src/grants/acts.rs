@@ -296,7 +296,7 @@ impl GrantRequest<'_> {
             return self.try_again(&mark).await;
         }
         let table = &self.site.table;
-        match table.resend_roster_mail(self.at).await? {
+        match table.resend_roster_mail(self.at, &self.view.grant, self.by).await? {
             None => Ok(Notice::InvitationSent),
             Some(at) => {
                 let sentence = "The invitation was sent again within the last hour. Try again when the hour is over.";

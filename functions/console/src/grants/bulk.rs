@@ -97,7 +97,7 @@ struct BulkPage<'a> {
     frame: PageFrame<'a>,
     programme: &'a Programme,
     sought: &'a GrantSearch,
-    /// Whether these are others than those of the preview that was acted on.
+    /// Whether the act or these are others than those of the preview that was acted on.
     is_other: bool,
     found: Option<Found<'a>>,
     form: Form<TypedBulk>,
@@ -189,7 +189,8 @@ pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
     }
     rows.sort_by_cached_key(GrantRow::address);
     let count = rows.len();
-    let hash = sha256_hex(&rows.iter().map(|row| row.line.id.as_str()).collect::<Vec<_>>());
+    let ids: Vec<&GrantId> = rows.iter().map(|row| &row.line.id).collect();
+    let hash = sha256_hex(&[&serde_json::to_string(&(&act, ids))?]);
     page.is_other = previewed.as_ref().is_some_and(|(_, of)| *of != hash);
     if let Some((bulk, _)) = previewed
         && !page.is_other
@@ -230,7 +231,7 @@ pub(crate) async fn put_away(post: &Post<Faculty>, job: Ulid) -> Answer {
     Ok(site.done(&paths::programme(id), &notice))
 }
 
-/// The preview that a form names, and the hash of the grants that it listed.
+/// The preview that a form names, and the hash of its act and of the grants that it listed.
 fn previewed(bulk: &str) -> Option<(Ulid, String)> {
     let (bulk, hash) = bulk.split_once('-')?;
     Some((bulk.parse().ok()?, hash.to_owned()))
@@ -239,9 +240,6 @@ fn previewed(bulk: &str) -> Option<(Ulid, String)> {
 async fn start(post: &Post<Faculty>, import: Import) -> Answer {
     let Post { site, access, deadline, .. } = post;
     let id = &access.programme.id;
-    if import.programme != *id || import.act.is_none() {
-        return Err(AppError::unprocessable(GONE));
-    }
     match site.table.start_import(&import, None, &[], post.author()).await? {
         JobCreation::Busy => {
             Err(AppError::conflict("Another change of many is under way. Wait until it is done, then press again."))
@@ -286,14 +284,13 @@ pub(crate) async fn act_on(
         GrantAct::Group { group } => {
             table.act_once(at, once, |view, now| view.move_to(group.as_deref(), by, now)).await?.refusal()
         }
-        GrantAct::Resend => {
-            let is_sent = mailed(site, at).await?.is_some() && table.resend_roster_mail(at).await?.is_none();
-            (!is_sent).then_some(ChangeRefused::NotMailed)
-        }
-        GrantAct::Remind => {
-            let is_invited = |grant: &Grant| grant.shown_state(at.now) == ShownState::Invited;
-            let is_waiting = mailed(site, at).await?.as_ref().is_some_and(is_invited);
-            let is_sent = is_waiting && table.remind(at).await?;
+        GrantAct::Resend | GrantAct::Remind => {
+            let is_reminder = *act == GrantAct::Remind;
+            let is_meant = |grant: &Grant| !is_reminder || grant.shown_state(at.now) == ShownState::Invited;
+            let is_sent = match mailed(site, at).await?.filter(is_meant) {
+                Some(grant) => table.invite_again(at, &grant, by, is_reminder).await?,
+                None => false,
+            };
             (!is_sent).then_some(ChangeRefused::NotMailed)
         }
     };

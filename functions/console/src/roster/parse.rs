@@ -11,6 +11,7 @@ use super::line;
 use crate::prelude::*;
 
 const MOST_ROWS: usize = 50_000;
+const MOST_COLUMNS: usize = 1_000;
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
 /// The most headings from which the one of the addresses is chosen, and the longest in bytes.
 const OFFERED: (usize, usize) = (50, 200);
@@ -100,6 +101,8 @@ pub(super) enum FileError {
         "The quote (\") that the row of line {0} opens is not closed, so everything after it would be one cell. Close it, or write the file again: it may have been cut off."
     )]
     OpenQuote(u64),
+    #[error("A roster has at most 1,000 columns. Leave out all but email, name, group and id.")]
+    TooWide,
     #[error("A roster has at most 50,000 rows. Put the others into a programme of their own.")]
     TooMany,
     #[error("{0}")]
@@ -264,6 +267,9 @@ impl LineCounter<'_> {
 
 impl Columns {
     fn of(header: &ByteRecord, email_column: Option<&str>) -> Result<Columns, FileError> {
+        if header.len() > MOST_COLUMNS {
+            return Err(FileError::TooWide);
+        }
         let titles: Vec<String> = header.iter().map(cell_text).collect();
         let lower: Vec<String> = titles.iter().map(|title| title.to_lowercase()).collect();
         let find = |known: &[&str], field: &'static str| {
@@ -466,6 +472,9 @@ mod tests {
         let many = |rows| format!("email\n{}", "a@uni.edu\n".repeat(rows));
         assert_eq!(file(many(MOST_ROWS).as_bytes(), None).unwrap().rows.len(), MOST_ROWS);
         assert_eq!(file(many(MOST_ROWS + 1).as_bytes(), None), Err(FileError::TooMany));
+        let wide = |commas| format!("email{}\na@uni.edu\n", ",".repeat(commas));
+        assert_eq!(file(wide(MOST_COLUMNS - 1).as_bytes(), None).unwrap().rows.len(), 1);
+        assert_eq!(file(wide(MOST_COLUMNS).as_bytes(), None), Err(FileError::TooWide));
     }
 
     proptest! {

@@ -70,7 +70,8 @@ pub(crate) async fn put(
             site.table.keep_preview(&preview, &file, &mails, deadline).await?;
             "waiting"
         } else {
-            let import = compared.import(&programme, preview.import, site.clock.now());
+            let added_unseen = u32::try_from(changes.added)?;
+            let import = Import { added_unseen, ..compared.import(&programme, preview.import, site.clock.now()) };
             let by = Author { actor: &Actor::Registrar, now, deadline };
             start(&site, &import, &compared.plan, before, &mails, by).await?;
             "applying"

@@ -10,7 +10,7 @@ use crate::prelude::*;
 const FEW: usize = 5;
 /// The most refused rows that are few.
 const FEW_REFUSED: usize = 2;
-/// How long a drop, another address or a move counts together with those of the file.
+/// How long a drop, another address, a move or somebody whom no person saw added counts together with those of the file.
 const LATELY: SignedDuration = SignedDuration::from_hours(7 * 24);
 const NAMED: usize = 5;
 
@@ -43,10 +43,12 @@ pub(super) fn why(compared: &Compared, standing: &Standing<'_>) -> Vec<String> {
         "Its header is another than that of the last file that was applied.".to_owned(),
     );
     let dropped_lately = grants.iter().filter(|grant| !grant.is_over() && is_late(grant, standing.now)).count();
-    for (what, count, lately) in [
-        ("drops", dropped, dropped_lately),
-        ("gives another address to", plan.count_of(Step::readdresses), standing.lately(|of| of.readdressed)),
-        ("moves to another group", plan.count(Change::Moved), standing.lately(|of| of.moved)),
+    let added_lately = standing.lately(|of| of.added_unseen);
+    for (what, count, of, lately) in [
+        ("drops", dropped, "of the", dropped_lately),
+        ("gives another address to", plan.count_of(Step::readdresses), "of the", standing.lately(|of| of.readdressed)),
+        ("moves to another group", plan.count(Change::Moved), "of the", standing.lately(|of| of.moved)),
+        ("adds", added, "to the", added_lately),
     ] {
         let with = match lately {
             0 => String::new(),
@@ -54,19 +56,16 @@ pub(super) fn why(compared: &Compared, standing: &Standing<'_>) -> Vec<String> {
         };
         because(
             count > 0 && count + lately > FEW && (count + lately) * 5 > people,
-            format!("It {what} {count} of the {people} people on the roster, {with}more than a fifth."),
+            format!("It {what} {count} {of} {people} people on the roster, {with}more than a fifth."),
         );
     }
-    because(
-        added > FEW && added * 5 > people,
-        format!("It adds {added} people to the {people} on the roster, more than a fifth."),
-    );
     let Need { before, implied, budget, .. } = Need::of(compared, standing.settings, standing.budget, standing.now);
+    let needed = before.max(implied);
     because(
-        before <= budget && budget < implied,
+        added > 0 && added + added_lately > FEW && budget < needed,
         format!(
             "If everybody on the roster claimed a key, {} would be promised to students then, and the budget is {}.",
-            implied.to_cents_up(),
+            needed.to_cents_up(),
             budget.to_cents_down()
         ),
     );
@@ -225,10 +224,12 @@ mod tests {
             (20, 0, file(5..20, ""), ""),
             (30, 0, file(6..30, ""), ""),
             (30, 0, file(0..36, ""), HELD),
-            (36, 0, file(0..42, ""), ""),
+            (36, 0, file(0..41, ""), ""),
+            (36, 0, file(0..42, ""), &HELD.replace("$360", "$420")),
+            (36, 0, file(7..42, ""), HELD),
+            (36, 0, file(6..36, ""), ""),
             // Those who come and go are the same number.
             (30, 0, file(6..36, ""), ""),
-            (30, 0, file(0..28, "") + &file(28..30, "B"), HELD),
             (20, 0, file(6..20, ""), "It drops 6 of the 20 people on the roster, more than a fifth."),
             (30, 2, file(8..30, ""), LATELY),
             (
@@ -238,7 +239,7 @@ mod tests {
                 "It drops 1 of the 20 people on the roster, with the 5 of the last seven days more than a fifth.",
             ),
             (60, 2, file(8..60, ""), ""),
-            (20, 0, file(0..26, ""), "It adds 6 people to the 20 on the roster, more than a fifth."),
+            (20, 0, file(0..26, ""), "It adds 6 to the 20 people on the roster, more than a fifth."),
             (20, 0, other("sub.uni.edu"), "Nobody on the roster has an address at sub.uni.edu so far."),
             (20, 0, other("uni.edu"), ""),
             (20, 0, readdressed(5), ""),
@@ -262,15 +263,16 @@ mod tests {
             assert_eq!(why.join(" "), expected, "{people} people, {dropped} dropped before\n{rows}");
         }
         // The mark of a reservation outlives it, and whoever returns then takes another.
-        let mut late = roster(36, 0);
-        (late[35].holds.dropped, late[35].has_reservation) = (Some(now() - SignedDuration::from_hours(8 * 24)), true);
-        assert_eq!(why(late, &file(0..36, ""), Some("email,id,group"), &[]), [HELD]);
         let lately = |age: i64| {
             let made_at = now() - SignedDuration::from_hours(age * 24);
-            Import { readdressed: 5, moved: 5, applied: true, ..Import::of(&"cs".parse().unwrap(), &[], made_at) }
+            let of = Import::of(&"cs".parse().unwrap(), &[], made_at);
+            Import { readdressed: 5, moved: 5, added_unseen: 5, applied: true, ..of }
         };
-        let rows = readdressed(1).replace("p19@uni.edu,19,", "p19@uni.edu,19,C");
-        for (age, reasons) in [(6, 2), (8, 0)] {
+        let mut late = roster(35, 0);
+        (late[34].holds.dropped, late[34].has_reservation) = (Some(now() - SignedDuration::from_hours(8 * 24)), true);
+        assert_eq!(why(late, &file(0..36, ""), Some("email,id,group"), &[lately(6)]), [HELD]);
+        let rows = readdressed(1).replace("p19@uni.edu,19,", "p19@uni.edu,19,C") + &file(20..21, "");
+        for (age, reasons) in [(6, 3), (8, 0)] {
             let why = why(roster(20, 0), &rows, Some("email,id,group"), &[lately(age)]);
             assert_eq!(why.len(), reasons, "{why:?}");
         }

@@ -38,7 +38,7 @@ pub(super) async fn with_doubts(
     let staff_before = before.into_iter().flat_map(|(before, _)| staff(&before.settings));
     let known: Vec<&str> = admins.iter().chain(&sender).chain(staff_before).map(domain).collect();
     let unknown = staff(settings).find(|one| !known.iter().any(|other| are_related(domain(one), other)));
-    notices.extend(unknown.map(|one| Notice::UnknownDomain { address: one.as_written().to_owned() }));
+    notices.extend(unknown.map(|one| Notice::UnknownDomain { address: one.clone() }));
     Ok(Notice::Several { notices })
 }
 

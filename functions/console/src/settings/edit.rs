@@ -34,7 +34,7 @@ pub(crate) async fn edit(post: Post<Faculty>) -> Answer {
 }
 
 /// Saves what faculty asked for, provided that each field still holds what it held then, or holds the asked value by now.
-pub(crate) async fn approve(post: &Post<Faculty>, request: &Request) -> Result<Notice, AppError> {
+pub(crate) async fn approve(post: &Post<Faculty>, request: Request) -> Result<Notice, AppError> {
     let Post { site, access, deadline, .. } = post;
     let programme = &access.programme;
     let wished = request.wishes.iter().map(|wish| (wish.setting.clone(), wish.to.clone())).collect();
@@ -56,17 +56,14 @@ pub(crate) async fn approve(post: &Post<Faculty>, request: &Request) -> Result<N
         return Err(edit.refused(StatusCode::UNPROCESSABLE_ENTITY, UNREADABLE).await);
     };
     let saved = edit.form.changes(&after);
-    if saved.is_empty() {
-        return Ok(notice);
-    }
-    if programme.closed_at.is_some() {
+    if !saved.is_empty() && programme.closed_at.is_some() {
         return Err(AppError::conflict("The programme is closed."));
     }
     if let Some(status) = refuse_unlisted(site, &mut edit.form, &after.settings, *deadline).await? {
         return Err(edit.refused(status, FORBIDDEN).await);
     }
     let notice = with_doubts(site, notice, Some((programme, edit.budget)), &after).await?;
-    edit.save(after, &saved).await?;
+    edit.save(after, &saved, Some(request)).await?;
     Ok(notice)
 }
 
@@ -105,8 +102,7 @@ impl<'a> Edit<'a> {
             return Err(self.refused(status, why).await);
         }
         let request = Request::of(programme.id.clone(), person.clone(), wished.wishes(), *now);
-        let asked =
-            Notice::Asked { wishes: request.wishes.iter().map(in_words).collect(), is_rest_saved: !saved.is_empty() };
+        let asked = Notice::Asked { is_rest_saved: !saved.is_empty() };
         let before = site.table.get(Request::key_of(&programme.id, request.request)).await?;
         if before.as_ref().is_some_and(|before| before.decision.is_some()) {
             return Err(self.refused(StatusCode::CONFLICT, DECIDED_TODAY).await);
@@ -124,7 +120,7 @@ impl<'a> Edit<'a> {
             return Err(self.refused(StatusCode::CONFLICT, STALE).await);
         }
         let notice = with_doubts(site, Notice::Saved, Some((programme, self.budget)), &after).await?;
-        self.save(after, &saved).await?;
+        self.save(after, &saved, None).await?;
         if wished.is_empty() {
             return Ok(notice);
         }
@@ -132,7 +128,7 @@ impl<'a> Edit<'a> {
         Ok(asked)
     }
 
-    async fn save(mut self, after: Draft, saved: &Difference) -> Result<(), AppError> {
+    async fn save(mut self, after: Draft, saved: &Difference, answers: Option<Request>) -> Result<(), AppError> {
         let Post { site, access, deadline, .. } = self.post;
         let programme = &access.programme;
         let edit = store::Edit {
@@ -141,6 +137,7 @@ impl<'a> Edit<'a> {
             budget: Some((self.budget, after.budget)),
             // The budget's change has an entry of its own.
             what: saved.clone().without(BUDGET).entry(Act::Edited),
+            answers,
         };
         let (status, fields, why): (_, &[&str], _) = match site
             .table
@@ -153,7 +150,6 @@ impl<'a> Edit<'a> {
                 jobs::in_a_request(site, &programme.id, *deadline).await;
                 return Ok(());
             }
-            EditOutcome::NoSuchProgramme => return Err(AppError::not_found()),
             EditOutcome::Stale(now) => {
                 let (programme, budget) = *now;
                 let now = Draft { settings: programme.settings.clone(), budget };
@@ -193,11 +189,6 @@ impl<'a> Edit<'a> {
         let form = if self.is_stale { form.beside() } else { form };
         again(&self.post.site, status, &self.post.access, form).await
     }
-}
-
-/// A wish as the next page names it: the budget with its amounts, any other by its label.
-fn in_words(wish: &Wish) -> String {
-    if wish.setting == BUDGET { format!("a budget of {}", wish.words) } else { wish.label.clone() }
 }
 
 async fn again(site: &Site, status: StatusCode, access: &ProgrammeAccess, form: Form<Draft>) -> AppError {

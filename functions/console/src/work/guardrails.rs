@@ -5,21 +5,22 @@ use anyhow::Result;
 use bursar_core::domain::mail::alarm::Cause;
 use bursar_core::domain::programme::guardrail::{Guardrail, GuardrailOwner, RulesRefusal};
 use bursar_core::domain::programme::rules::Tier;
-use bursar_core::settle::{ENOUGH_FOR_ONE, RulesTold};
+use bursar_core::settle::{ENOUGH_FOR_ONE, RulesTold, Settler};
 use bursar_core::store::keys::ItemKey;
 
 use super::jobs::AGAIN_AFTER;
 use crate::prelude::*;
 
-const LEAST_FOR_ONE: Duration = Duration::from_secs(1);
+/// The least time in which a guardrail is told its rules: what making it takes.
+const LEAST_FOR_ONE: Duration = Duration::from_secs(5);
 
 /// Tells the rules that are due. Returns the number of guardrails that the provider confirmed, and what could not be looked at: a programme
-/// that cannot be read keeps no other from its rules.
+/// that cannot be read keeps no other from its rules. What there is no time for stays due.
 pub(super) async fn tell_due(site: &Site, due: &[ItemKey], deadline: Deadline) -> (u32, Vec<ItemKey>) {
-    let (mut confirmed, mut failed) = (0, Vec::new());
+    let (mut confirmed, mut failed, settler) = (0, Vec::new(), site.settler());
     for key in due {
-        let Some(of) = RulesSource::named(key) else { continue };
-        match tell(site, &of, false, deadline).await {
+        let Some(of) = RulesSource::named(key).filter(|_| deadline.leaves(LEAST_FOR_ONE)) else { continue };
+        match tell(site, &settler, &of, false, deadline).await {
             Ok(told) => confirmed += told.confirmed,
             Err(error) => {
                 tracing::error!(?of, error = format!("{error:#}"), "rules could not be told");
@@ -32,7 +33,7 @@ pub(super) async fn tell_due(site: &Site, due: &[ItemKey], deadline: Deadline) -
 
 /// Tells rules in the request that saved them. What fails is left to the work of the next minutes.
 pub(crate) async fn in_a_request(site: &Site, of: RulesSource, deadline: Deadline) {
-    if let Err(error) = tell(site, &of, true, deadline.at_most(ENOUGH_FOR_ONE)).await {
+    if let Err(error) = tell(site, &site.settler(), &of, true, deadline.at_most(ENOUGH_FOR_ONE)).await {
         tracing::warn!(?of, error = format!("{error:#}"), "rules are left for the next minute");
     }
 }
@@ -43,11 +44,19 @@ struct Told {
     confirmed: u32,
     /// Whether a guardrail that they concern is not right yet.
     is_wrong: bool,
+    /// Whether the time was up before all that was due was tried, and the provider answers.
+    is_cut_off: bool,
 }
 
-async fn tell(site: &Site, of: &RulesSource, is_saved: bool, deadline: Deadline) -> Result<Told> {
+async fn tell(
+    site: &Site,
+    settler: &Settler<'_>,
+    of: &RulesSource,
+    is_saved: bool,
+    deadline: Deadline,
+) -> Result<Told> {
     let name = match of {
-        RulesSource::Programme(id) => return tell_programme(site, id, is_saved, deadline).await,
+        RulesSource::Programme(id) => return tell_programme(site, settler, id, is_saved, deadline).await,
         RulesSource::Tier(name) => name,
     };
     // It comes first, so that its version says whether what follows is of these models.
@@ -56,9 +65,10 @@ async fn tell(site: &Site, of: &RulesSource, is_saved: bool, deadline: Deadline)
     naming.retain(|programme| programme.settings.rules.tiers().any(|named| named == name));
     let mut all = Told::default();
     for programme in naming {
-        let told = tell_programme(site, &programme.id, is_saved, deadline).await?;
+        let told = tell_programme(site, settler, &programme.id, is_saved, deadline).await?;
         all.confirmed += told.confirmed;
         all.is_wrong |= told.is_wrong;
+        all.is_cut_off |= told.is_cut_off;
     }
     if let Some(tier) = tier.filter(|tier| tier.due_at.is_some()) {
         site.table.tier_due_at(tier, again_at(site, &all), deadline).await?;
@@ -67,11 +77,18 @@ async fn tell(site: &Site, of: &RulesSource, is_saved: bool, deadline: Deadline)
 }
 
 fn again_at(site: &Site, told: &Told) -> Option<Moment> {
-    told.is_wrong.then(|| site.clock.now() + AGAIN_AFTER)
+    let pause = if told.is_cut_off { SignedDuration::ZERO } else { AGAIN_AFTER };
+    told.is_wrong.then(|| site.clock.now() + pause)
 }
 
 /// Tells the guardrails of a programme what is due, one after the other, as its settings are at that moment.
-async fn tell_programme(site: &Site, id: &ProgrammeId, is_saved: bool, deadline: Deadline) -> Result<Told> {
+async fn tell_programme(
+    site: &Site,
+    settler: &Settler<'_>,
+    id: &ProgrammeId,
+    is_saved: bool,
+    deadline: Deadline,
+) -> Result<Told> {
     let mut told = Told::default();
     let mut tried: BTreeSet<GuardrailOwner> = BTreeSet::new();
     loop {
@@ -83,7 +100,9 @@ async fn tell_programme(site: &Site, id: &ProgrammeId, is_saved: bool, deadline:
         let is_due = |(guardrail, rules): &&(Guardrail, _)| {
             guardrail.is_due(rules, is_saved, now) && !tried.contains(&guardrail.of)
         };
-        let Some((guardrail, rules)) = all.iter().find(is_due).filter(|_| deadline.leaves(LEAST_FOR_ONE)) else {
+        let next = all.iter().find(is_due);
+        let Some((guardrail, rules)) = next.filter(|_| deadline.leaves(LEAST_FOR_ONE)) else {
+            told.is_cut_off = next.is_some() && (told.confirmed > 0 || tried.is_empty());
             told.is_wrong = all.iter().any(|(guardrail, rules)| !guardrail.rules.is(rules));
             for guardrail in known.into_iter().filter(|of| of.due_at.is_some()) {
                 site.table.guardrail_due_at(guardrail, again_at(site, &told), deadline).await?;
@@ -91,7 +110,7 @@ async fn tell_programme(site: &Site, id: &ProgrammeId, is_saved: bool, deadline:
             return Ok(told);
         };
         tried.insert(guardrail.of.clone());
-        match site.settler().tell_rules(guardrail, rules, deadline).await? {
+        match settler.tell_rules(guardrail, rules, deadline).await? {
             RulesTold::Confirmed => told.confirmed += 1,
             RulesTold::Overtaken => {}
             RulesTold::Refused(refusal) => refused(site, &programme, &guardrail.of, refusal, deadline).await?,

@@ -9,7 +9,7 @@ use rusqlite::{CachedStatement, Connection, Params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::base::lock;
+use crate::base::{lock, private_file};
 
 /// A handle to the state of all stand-ins. Clones share its database.
 #[derive(Clone)]
@@ -18,8 +18,11 @@ pub struct StateFile(Arc<Mutex<Connection>>);
 impl StateFile {
     /// Opens or creates the database at `path`. An acknowledged write survives a kill of the process.
     pub fn open(path: &Path) -> Result<StateFile> {
-        let prepared = Connection::open(path).map_err(anyhow::Error::from).and_then(StateFile::prepared);
-        prepared.with_context(|| {
+        let prepared = || {
+            private_file(path)?;
+            StateFile::prepared(Connection::open(path)?)
+        };
+        prepared().with_context(|| {
             let path = path.display();
             format!("{path} is damaged or is no database of Bursar: put a good copy in its place, or name another folder with --data")
         })

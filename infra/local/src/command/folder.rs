@@ -1,15 +1,17 @@
 //! The data folder: accessible to its owner only, and locked while a bundle runs in it. The files' content is left
 //! to the engine and the stand-ins.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow, bail, ensure};
 
+use crate::base::private_file;
+
 /// The number of the shape in which this build stores things. Whoever changes that shape raises it: nothing is migrated.
-const SHAPE: &str = "7";
+const SHAPE: &str = "8";
 
 /// A data folder that only this process has open. The lock ends with the value, or with the process.
 #[derive(Debug)]
@@ -57,7 +59,7 @@ impl Folder {
         folder.prepare(dir).map_err(unusable)?;
         let shape = dir.join("shape");
         if folder.is_new() {
-            fs::write(&shape, SHAPE).map_err(unusable)?;
+            private_file(&shape).and_then(|_| fs::write(&shape, SHAPE)).map_err(unusable)?;
         }
         ensure!(
             fs::read_to_string(&shape).is_ok_and(|shape| shape == SHAPE),
@@ -77,12 +79,12 @@ impl Folder {
 
     /// Opens the log, which goes on where the last run left it.
     pub fn open_log(&self) -> io::Result<File> {
-        OpenOptions::new().create(true).append(true).mode(0o600).open(&self.log)
+        private_file(&self.log)
     }
 
     /// Begins content that counts as a whole or not at all: without `finish`, the next start removes it.
     pub fn begin(&self) -> io::Result<()> {
-        fs::write(&self.unfinished, "")
+        private_file(&self.unfinished).map(drop)
     }
 
     pub fn finish(&self) -> io::Result<()> {

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -42,6 +43,11 @@ async fn it_says_one_line_when_all_is_up_and_ends_cleanly_when_interrupted() {
     let led = client.get(format!("http://localhost:{port}/?a=b")).send().await.unwrap();
     assert!(led.status().is_redirection(), "{led:?}");
     assert_eq!(led.headers()["location"], format!("{web}/?a=b"));
+    // A copy of the folder is as much its owner's alone as the folder is.
+    let files = ["", "stand-ins"].map(|folder| fs::read_dir(data.path().join(folder)).unwrap());
+    for file in files.into_iter().flatten().map(Result::unwrap).filter(|file| file.path().is_file()) {
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{file:?}");
+    }
     // A second one in the same folder is refused, and the first is not disturbed.
     assert_refused(&refused(data.path(), &[]).await, &["in use", "--data"]);
     assert_eq!(client.get(&web).send().await.unwrap().status(), 200);

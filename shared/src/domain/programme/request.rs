@@ -42,6 +42,14 @@ pub struct Decision {
     pub is_approved: bool,
     /// What the asker reads with it.
     pub reason: Option<String>,
+    /// The copy that was made, where that was asked for.
+    pub made: Option<ProgrammeId>,
+}
+
+impl Decision {
+    pub fn verb(&self) -> &'static str {
+        if self.is_approved { "approved" } else { "declined" }
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,18 +74,18 @@ impl fmt::Debug for Wish {
 pub const INSTEAD_OF: &str = " instead of ";
 
 impl Wish {
-    /// Takes these addresses out of its words and values.
-    pub fn forget(&mut self, addresses: &BTreeSet<MatchedAddress>) {
-        let without = |text: &str, gap: &str| {
-            let forgotten = |person: &str| {
-                let is_one = EmailAddress::parse_named(person).is_ok_and(|(_, of)| addresses.contains(of.matched()));
-                if is_one { "(erased)".to_owned() } else { person.to_owned() }
-            };
-            text.split(gap).map(forgotten).collect::<Vec<_>>().join(gap)
-        };
-        let both = self.words.split(INSTEAD_OF).map(|people| without(people, ", "));
-        self.words = both.collect::<Vec<_>>().join(INSTEAD_OF);
-        (self.from, self.to) = (without(&self.from, "\n"), without(&self.to, "\n"));
+    /// Takes out of its values each line that names one of these addresses, and words anew what is left.
+    fn forget(&mut self, addresses: &BTreeSet<MatchedAddress>) {
+        let is_one = |word: &str| EmailAddress::parse(word).is_ok_and(|address| addresses.contains(address.matched()));
+        let names_one = |text: &str| text.split([' ', '\n', ',', ';', '<', '>', '(', ')', '"']).any(is_one);
+        if names_one(&self.words) {
+            let [from, to] = [&self.from, &self.to].map(|text| {
+                let lines = text.lines().map(|line| if names_one(line) { "(erased)" } else { line });
+                lines.collect::<Vec<_>>().join("\n")
+            });
+            self.words = format!("{to}{INSTEAD_OF}{from}").replace('\n', ", ");
+            (self.from, self.to) = (from, to);
+        }
     }
 }
 
@@ -86,7 +94,7 @@ impl Request {
     /// however often they are sent on a day.
     pub fn of(programme: ProgrammeId, by: PersonId, wishes: Vec<Wish>, now: Moment) -> Request {
         let (day, mut hash) = (utc_date(now).to_string(), Sha256::new());
-        let texts = wishes.iter().flat_map(|wish| [wish.setting.as_str(), wish.words.as_str()]);
+        let texts = wishes.iter().flat_map(|wish| [wish.setting.as_str(), wish.to.as_str()]);
         for text in [programme.as_str(), &day, by.as_str()].into_iter().chain(texts) {
             hash.update(text.len().to_be_bytes());
             hash.update(text);
@@ -103,20 +111,55 @@ impl Request {
     pub fn is_for(&self, what: &str) -> bool {
         self.wishes.iter().any(|wish| wish.setting == what)
     }
+
+    #[must_use]
+    pub fn decided(self, is_approved: bool, reason: Option<String>) -> Request {
+        let decision = Some(Decision { is_approved, reason, made: None });
+        Request { decision, version: self.version + 1, ..self }
+    }
+
+    /// Takes these addresses out of its wishes, and away what an admin typed about it, which may name anybody and is mailed by now.
+    pub fn forget(&mut self, addresses: &BTreeSet<MatchedAddress>) {
+        self.wishes.iter_mut().for_each(|wish| wish.forget(addresses));
+        self.decision.iter_mut().for_each(|decision| decision.reason = None);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn wish(from: &str, to: &str, words: &str) -> Wish {
+        let [setting, label, words] = ["faculty", "Faculty", words].map(str::to_owned);
+        Wish { setting, label, words, from: from.to_owned(), to: to.to_owned() }
+    }
+
     #[test]
     fn an_address_is_forgotten_with_its_name() {
-        let words = format!("Grace Hopper <grace@uni.edu>, ada@uni.edu{INSTEAD_OF}grace@uni.edu");
-        let [setting, label, from] = ["faculty", "Faculty", "grace@uni.edu"].map(str::to_owned);
-        let to = "Grace Hopper <grace@uni.edu>\nada@uni.edu".to_owned();
-        let mut wish = Wish { setting, label, words, from, to };
-        wish.forget(&BTreeSet::from([EmailAddress::parse("Grace@uni.edu").unwrap().matched().clone()]));
-        assert_eq!(wish.words, "(erased), ada@uni.edu instead of (erased)");
-        assert_eq!([&*wish.from, &*wish.to], ["(erased)", "(erased)\nada@uni.edu"]);
+        let addresses = BTreeSet::from([EmailAddress::parse("Grace@uni.edu").unwrap().matched().clone()]);
+        for (from, to, left, words) in [
+            (
+                "GRACE@uni.edu",
+                "Grace instead of Ada <grace@uni.edu>\nada@uni.edu",
+                ["(erased)", "(erased)\nada@uni.edu"],
+                "(erased), ada@uni.edu instead of (erased)",
+            ),
+            ("4712", "4711 (grace@uni.edu)", ["4712", "(erased)"], "(erased) instead of 4712"),
+            ("", "notgrace@uni.edu", ["", "notgrace@uni.edu"], "notgrace@uni.edu instead of "),
+        ] {
+            let mut wish = wish(from, to, &format!("{to} instead of {from}"));
+            wish.forget(&addresses);
+            assert_eq!(([&*wish.from, &*wish.to], &*wish.words), (left, words));
+        }
+    }
+
+    #[test]
+    fn other_values_are_another_wish() {
+        let (programme, by): (ProgrammeId, _) = ("cs".parse().unwrap(), PersonId::random());
+        let asked = |to: &str| {
+            Request::of(programme.clone(), by.clone(), vec![wish("", to, "$910")], Moment::UNIX_EPOCH).request
+        };
+        assert_ne!(asked("910.001"), asked("910.009"));
+        assert_eq!(asked("910.001"), asked("910.001"));
     }
 }

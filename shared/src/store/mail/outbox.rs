@@ -451,30 +451,40 @@ impl Table {
     }
 
     /// Queues a grant's roster mail once more, at most once an hour; otherwise returns when that is possible.
-    pub async fn resend_roster_mail(&self, at: ActContext<'_>) -> Result<Option<Moment>, StoreError> {
-        let resent = self.resending(at)?.unaudited(Unaudited::Delivery);
-        if self.commit_once(resent, at.deadline).await? {
+    pub async fn resend_roster_mail(
+        &self,
+        at: ActContext<'_>,
+        grant: &Grant,
+        by: &Actor,
+    ) -> Result<Option<Moment>, StoreError> {
+        if self.invite_again(at, grant, by, false).await? {
             return Ok(None);
         }
         let last = self.get(DoneByHand::key_of(at.programme, at.grant, ByHand::RosterMail)).await?;
         Ok(Some(last.map_or(at.now, |last| last.done_at) + BETWEEN_RESENT))
     }
 
-    /// Sends the roster mail once more, on condition that it was not sent so within the hour.
-    pub(crate) fn resending(&self, at: ActContext<'_>) -> Result<Transaction, StoreError> {
-        let (programme, grant) = (at.programme.clone(), at.grant.clone());
-        let mail = QueuedMail::Roster { programme, grant, is_reminder: false };
-        let row = OutboxRow::queued_by_hand(new_ulid(at.now), mail, at.now);
-        self.transaction().doing_by_hand(ByHand::RosterMail, at, BETWEEN_RESENT)?.owing(&row)
+    /// Queues the roster mail once more, or a reminder to claim, unless one was sent by hand within an hour, or within a day.
+    pub async fn invite_again(
+        &self,
+        at: ActContext<'_>,
+        grant: &Grant,
+        by: &Actor,
+        is_reminder: bool,
+    ) -> Result<bool, StoreError> {
+        let entry = grant.entry(by.clone(), AuditDetail::new(Act::Reinvited), at.now);
+        self.commit_once(self.inviting_again(at, is_reminder)?.told_by(&[entry])?, at.deadline).await
     }
 
-    /// Queues a reminder to claim, one of many, unless it or the roster mail was sent by hand within a day.
-    pub async fn remind(&self, at: ActContext<'_>) -> Result<bool, StoreError> {
-        let (programme, grant) = (at.programme.clone(), at.grant.clone());
-        let mail = QueuedMail::Roster { programme, grant, is_reminder: true };
-        let row = OutboxRow::queued(new_ulid(at.now), mail, at.now);
-        let reminded = self.transaction().doing_by_hand(ByHand::RosterMail, at, BETWEEN_REMINDERS)?.owing(&row)?;
-        self.commit_once(reminded.unaudited(Unaudited::Delivery), at.deadline).await
+    pub(crate) fn inviting_again(&self, at: ActContext<'_>, is_reminder: bool) -> Result<Transaction, StoreError> {
+        let (row, programme, grant) = (new_ulid(at.now), at.programme.clone(), at.grant.clone());
+        let mail = QueuedMail::Roster { programme, grant, is_reminder };
+        let (row, apart) = if is_reminder {
+            (OutboxRow::queued(row, mail, at.now), BETWEEN_REMINDERS)
+        } else {
+            (OutboxRow::queued_by_hand(row, mail, at.now), BETWEEN_RESENT)
+        };
+        self.transaction().doing_by_hand(ByHand::RosterMail, at, apart)?.owing(&row)
     }
 
     /// The rows of these mails that are still kept, of many the first so many, but for those that only a newer version can read.

@@ -367,6 +367,9 @@ pub struct Import {
     pub dropped: u32,
     pub readdressed: u32,
     pub moved: u32,
+    /// How many people a registrar's file added by itself.
+    #[serde(default)]
+    pub added_unseen: u32,
     /// Whether a job was created from it.
     pub applied: bool,
     /// The hash of the header, where it is a roster of a file.
@@ -499,6 +502,7 @@ impl Import {
             dropped: count_of(|step| matches!(step, Step::Drop { .. })),
             readdressed: count_of(Step::readdresses),
             moved: count_of(|step| matches!(step, Step::Move { .. })),
+            added_unseen: 0,
             applied: false,
             header: None,
             act: None,

@@ -5,7 +5,7 @@ use futures_util::stream::TryStreamExt;
 
 use crate::domain::grant::EditEffect;
 use crate::domain::programme::guardrail::Guardrail;
-use crate::domain::programme::request::{Decision, Request};
+use crate::domain::programme::request::Request;
 use crate::domain::programme::role::RoleChanges;
 use crate::store::keys::ItemKey;
 use crate::store::prelude::*;
@@ -29,6 +29,8 @@ pub struct NewProgramme {
 pub struct CopiedProgramme {
     pub from: ProgrammeId,
     pub roster: Option<Import>,
+    /// The request that it answers, as that becomes.
+    pub answers: Option<Request>,
 }
 
 /// What waits for a person's decision.
@@ -81,7 +83,8 @@ impl Table {
     /// Creates a programme under the slug of its name, with the next free number where the slug is taken. A form that was used
     /// before creates nothing, and answers what it created. A copied roster is imported by a job.
     pub async fn create(&self, new: NewProgramme, by: Author<'_>) -> Result<ProgrammeId, StoreError> {
-        let NewProgramme { settings, budget, form, copied } = new;
+        let NewProgramme { settings, budget, form, mut copied } = new;
+        let mut answers = copied.as_mut().and_then(|copied| copied.answers.take());
         let slug = ProgrammeId::of_name(&settings.name);
         let mut pauses = Pauses::until(by.deadline);
         let mut count = 1;
@@ -92,6 +95,9 @@ impl Table {
                 return Ok(made.id);
             }
             let id = if count == 1 { slug.clone() } else { slug.numbered(count) };
+            if let Some(Request { decision: Some(decision), .. }) = &mut answers {
+                decision.made = Some(id.clone());
+            }
             let budget = Budget::new(id.clone(), budget);
             let mut note = format!("budget {}", budget.limit.to_cents_down());
             if let Some(copied) = &copied {
@@ -100,7 +106,7 @@ impl Table {
             let what = AuditDetail::new(Act::Created).noting(note);
             let programme = Programme { form, ..Programme::new(id.clone(), settings.clone()) };
             let entry = Entry::on_programme(&id, by.actor, by.now, what);
-            let mut transaction = self.transaction().create(&programme)?.create(&budget)?;
+            let mut transaction = self.deciding(answers.as_ref(), by).await?.create(&programme)?.create(&budget)?;
             let roles = RoleChanges::between(&id, None, &programme.settings.people);
             transaction = with_roles(transaction, &id, &roles)?;
             transaction = transaction.looking_at_guardrails(None, &id, &programme.settings.rules, by.now)?;
@@ -118,7 +124,7 @@ impl Table {
 
     /// Closes the programme: no new key can be claimed. Its other jobs end, and one begins that ends its grants. Returns
     /// `false` if it was closed before.
-    pub async fn close(&self, id: &ProgrammeId, by: Author<'_>) -> Result<bool, StoreError> {
+    pub async fn close(&self, id: &ProgrammeId, answers: Option<&Request>, by: Author<'_>) -> Result<bool, StoreError> {
         self.carry_through(by.deadline, || async {
             let Some(current) = self.get(Programme::key_of(id)).await? else { return Ok(Round::Over(false)) };
             if current.closed_at.is_some() {
@@ -126,7 +132,7 @@ impl Table {
             }
             let closed = Programme { closed_at: Some(by.now), version: current.version + 1, ..current.clone() };
             let entry = Entry::on_programme(id, by.actor, by.now, AuditDetail::new(Act::Closed));
-            let mut transaction = self.transaction().replace(&closed, current.version)?;
+            let mut transaction = self.deciding(answers, by).await?.replace(&closed, current.version)?;
             let jobs = self.jobs(id).await?.into_iter();
             // A job that ends the grants of a term that was cut short is replaced below.
             for job in jobs.filter(|job| job.is_running() && job.work != Work::Close) {
@@ -164,6 +170,8 @@ pub struct Edit {
     /// The budget before and after; `None` leaves it as it is.
     pub budget: Option<(Usd, Usd)>,
     pub what: AuditDetail,
+    /// The request that it answers, as that becomes.
+    pub answers: Option<Request>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,7 +188,6 @@ pub enum EditOutcome {
     },
     /// Another edit was faster; this is its result.
     Stale(Box<(Programme, Usd)>),
-    NoSuchProgramme,
 }
 
 struct Before {
@@ -194,11 +201,12 @@ impl Table {
     /// the next count, after the provider has confirmed the lower limits.
     pub async fn edit(&self, id: &ProgrammeId, edit: &Edit, by: Author<'_>) -> Result<EditOutcome, StoreError> {
         self.carry_through(by.deadline, || async {
+            let transaction = self.deciding(edit.answers.as_ref(), by).await?;
             // The budget comes first: its version shows that no reservation was taken since.
             let (Some(budget), Some(programme)) =
                 (self.get(Budget::key_of(id)).await?, self.get(Programme::key_of(id)).await?)
             else {
-                return Ok(Round::Over(EditOutcome::NoSuchProgramme));
+                return Err(missing(id));
             };
             let guardrail = self.get(Guardrail::of_all(id.clone()).key()).await?;
             let before = Before { programme, budget, guardrail };
@@ -229,7 +237,7 @@ impl Table {
             {
                 token = None;
             }
-            Ok(match self.transaction_of_edit(before, edit, (effect, keys, token), by)? {
+            Ok(match transaction.editing(before, edit, (effect, keys, token), by)? {
                 Some(transaction) => Round::Write(transaction, EditOutcome::Done),
                 None => Round::Over(EditOutcome::Done),
             })
@@ -247,9 +255,11 @@ impl Table {
         };
         shards.try_fold(EditEffect::default(), add).await
     }
+}
 
-    fn transaction_of_edit(
-        &self,
+impl Transaction {
+    fn editing(
+        self,
         before: Before,
         edit: &Edit,
         (effect, keys, ended): (Option<EditEffect>, Option<u32>, Option<RosterToken>),
@@ -257,7 +267,7 @@ impl Table {
     ) -> Result<Option<Told>, StoreError> {
         let Before { programme, budget, guardrail } = before;
         let (id, limit) = (programme.id.clone(), edit.limit(&budget));
-        let (mut transaction, mut entries) = (self.transaction(), Vec::new());
+        let (mut transaction, mut entries) = (self, Vec::new());
         let entry = |what: AuditDetail| Entry::on_programme(&id, by.actor, by.now, what);
         let has_new_settings = programme.settings != edit.settings;
         if limit != budget.limit {
@@ -266,7 +276,7 @@ impl Table {
         if limit != budget.limit || effect.is_some() {
             transaction = with_budget(transaction, &budget, limit, effect)?;
         }
-        if !has_new_settings && limit != budget.limit {
+        if !has_new_settings && !transaction.is_empty() {
             // Nobody's edit may come in between, whatever it changes.
             let version = [(":version", number(edit.version))];
             transaction = transaction.check(&Programme::key_of(&id), "version = :version", &version)?;
@@ -299,7 +309,7 @@ impl Table {
 
 impl Edit {
     pub fn of_settings(settings: Settings, version: u64, what: AuditDetail) -> Edit {
-        Edit { settings, version, budget: None, what }
+        Edit { settings, version, budget: None, what, answers: None }
     }
 
     fn limit(&self, budget: &Budget) -> Usd {
@@ -346,6 +356,11 @@ impl Before {
     }
 }
 
+/// A programme is never removed.
+fn missing(id: &ProgrammeId) -> StoreError {
+    StoreError::corrupt(&Programme::key_of(id), Programme::KIND, &"it is not there")
+}
+
 /// Moves the budget. Where costs move, no reservation may have been taken and nothing counted since it was read; otherwise it only needs the room
 /// for what is reserved.
 fn with_budget(
@@ -389,7 +404,6 @@ impl Table {
 
     /// The programmes of these ids, in their order. None of them can be missing: a programme is never removed.
     pub async fn programmes_by_id(&self, ids: &[ProgrammeId]) -> Result<Vec<Programme>, StoreError> {
-        let missing = |id| StoreError::corrupt(&Programme::key_of(id), Programme::KIND, &"it is not there");
         let each =
             ids.iter().map(|id| async move { self.get(Programme::key_of(id)).await?.ok_or_else(|| missing(id)) });
         try_join_all(each).await
@@ -409,22 +423,30 @@ impl Table {
         self.commit_once(transaction.told_by(&[entry])?, by.deadline).await
     }
 
-    /// Decides a request, which is mailed to who asked. Returns `false` where somebody else was faster.
-    pub async fn decide_request(
-        &self,
-        request: &Request,
-        decision: Decision,
-        by: Author<'_>,
-    ) -> Result<bool, StoreError> {
+    /// Decides a request and does nothing else.
+    pub async fn decide(&self, decided: &Request, by: Author<'_>) -> Result<(), StoreError> {
+        self.carry_through(by.deadline, || async {
+            Ok(Round::Write(self.deciding(Some(decided), by).await?.told_by(&[])?, ()))
+        })
+        .await
+    }
+
+    /// Begins the transaction of what answers a request, or nobody's: an admin's decision with its entry, and the mail to who asked. Fails
+    /// where somebody else's decision was faster.
+    async fn deciding(&self, decided: Option<&Request>, by: Author<'_>) -> Result<Transaction, StoreError> {
+        let begun = self.transaction();
+        let Some(request @ Request { decision: Some(decision), .. }) = decided else { return Ok(begun) };
+        let now = self.get(Request::key_of(&request.programme, request.request)).await?;
+        if let Some(before) = now.and_then(|now| now.decision) {
+            return Err(StoreError::Decided(before.verb()));
+        }
         let act = if decision.is_approved { Act::RequestApproved } else { Act::RequestDeclined };
         let settings = request.wishes.iter().map(|wish| wish.setting.as_str()).collect::<Vec<_>>().join(", ");
         let entry = Entry::on_programme(&request.programme, by.actor, by.now, AuditDetail::new(act).noting(settings));
-        let decided = Request { decision: Some(decision), version: request.version + 1, ..request.clone() };
         let (programme, recipient) = (request.programme.clone(), request.by.clone());
         let mail = QueuedMail::RequestDecided { programme, request: request.request, recipient };
-        let transaction = self.transaction().replace(&decided, request.version)?;
-        let transaction = transaction.owing(&OutboxRow::queued(new_ulid(by.now), mail, by.now))?;
-        self.commit_once(transaction.told_by(&[entry])?, by.deadline).await
+        let mail = OutboxRow::queued(new_ulid(by.now), mail, by.now);
+        begun.replace(request, request.version - 1)?.owing(&mail)?.create(&entry)
     }
 
     /// What waits for somebody's decision, in every programme, the oldest first.

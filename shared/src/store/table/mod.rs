@@ -64,6 +64,9 @@ pub enum StoreError {
     /// Conflicts with other writers went on until the time was up.
     #[error("the same items were changed by others until the time was up")]
     Contended,
+    /// Somebody else's decision of a request was faster than what answers it.
+    #[error("Nothing was done: this was {0} before, and who asked was told so.")]
+    Decided(&'static str),
 }
 
 impl StoreError {
@@ -71,7 +74,7 @@ impl StoreError {
         match self {
             StoreError::Service(failure) => failure.retryable,
             StoreError::Contended => true,
-            StoreError::Corrupt { .. } => false,
+            StoreError::Corrupt { .. } | StoreError::Decided(_) => false,
         }
     }
 

@@ -7,7 +7,8 @@ mod tests;
 mod wire;
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -218,6 +219,7 @@ fn make_file(path: &Path, table: &str) -> Result<()> {
         let database = Database::new(&unfinished.to_string_lossy())?;
         create(&database, &create_table(table), TTL)?;
         drop(database);
+        fs::set_permissions(&unfinished, Permissions::from_mode(0o600))?;
         fs::File::open(&unfinished)?.sync_all()?;
         anyhow::Ok(fs::rename(&unfinished, path)?)
     };
