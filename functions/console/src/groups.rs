@@ -4,6 +4,7 @@ use bursar_core::store::{Edit, EditOutcome};
 
 use crate::form::Difference;
 use crate::prelude::*;
+use crate::settings::edit::OVERTAKEN;
 use crate::settings::{KnownModels, cap, models_of, new_models, plain};
 use crate::work::{guardrails, jobs};
 
@@ -128,6 +129,7 @@ pub(crate) async fn save(post: Post<Faculty>) -> Answer {
             let access = ProgrammeAccess { programme, ..access.clone() };
             Err(AppError::page(StatusCode::CONFLICT, Ok(show(site, &access, forms, Some(STALE)))))
         }
+        EditOutcome::Overtaken => Err(refused(StatusCode::SERVICE_UNAVAILABLE, forms, OVERTAKEN)),
         // A group's cap changes neither.
         EditOutcome::FixedByKeys | EditOutcome::KeysEndBefore(_) => {
             Err(AppError::conflict("The programme's keys do not allow it."))

@@ -16,6 +16,8 @@ const UNREADABLE: &str = "Nothing was saved. Please correct:";
 const FORBIDDEN: &str = "Nothing was saved. This cannot be changed, or not like this:";
 const STALE: &str = "Nothing was saved: the programme was edited meanwhile. Below is what it is now, with what you changed. Where both changed something, both values are shown. Save again to save what you changed, and nothing else.";
 const NOT_APART: &str = "Nothing was saved: the rest does not fit without what an admin decides. Ask for that alone, and save the rest once it is approved.";
+pub(crate) const OVERTAKEN: &str =
+    "Nothing was saved: keys are being claimed so fast that it could not be added up. Save again in a moment.";
 const FIXED: &str = "People have keys that count like this, and OpenRouter cannot change it in a key.";
 const NO_VERSION: &str = "The form did not say which state of the programme it was made from.";
 
@@ -157,6 +159,7 @@ impl<'a> Edit<'a> {
                 let access = ProgrammeAccess { programme, ..access.clone() };
                 return Err(again(site, StatusCode::CONFLICT, &access, form).await);
             }
+            EditOutcome::Overtaken => return Err(self.refused(StatusCode::SERVICE_UNAVAILABLE, OVERTAKEN).await),
             EditOutcome::FixedByKeys => (StatusCode::CONFLICT, &["reset", "byok", "timezone"], FIXED.to_owned()),
             EditOutcome::KeysEndBefore(until) => {
                 let until = column_time(until, programme.settings.term.zone());

@@ -2,7 +2,7 @@
 
 mod create;
 mod doubts;
-mod edit;
+pub(crate) mod edit;
 mod models;
 mod page;
 mod reader;

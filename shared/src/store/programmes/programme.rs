@@ -188,6 +188,8 @@ pub enum EditOutcome {
     },
     /// Another edit was faster; this is its result.
     Stale(Box<(Programme, Usd)>),
+    /// As long as there was time, claims took from the budget faster than all grants could be read.
+    Overtaken,
 }
 
 struct Before {
@@ -200,49 +202,54 @@ impl Table {
     /// Edits a programme that was read before. What its reservations cost more is reserved at once; what they cost less is free at
     /// the next count, after the provider has confirmed the lower limits.
     pub async fn edit(&self, id: &ProgrammeId, edit: &Edit, by: Author<'_>) -> Result<EditOutcome, StoreError> {
-        self.carry_through(by.deadline, || async {
-            let transaction = self.deciding(edit.answers.as_ref(), by).await?;
-            // The budget comes first: its version shows that no reservation was taken since.
-            let (Some(budget), Some(programme)) =
-                (self.get(Budget::key_of(id)).await?, self.get(Programme::key_of(id)).await?)
-            else {
-                return Err(missing(id));
-            };
-            let guardrail = self.get(Guardrail::of_all(id.clone()).key()).await?;
-            let before = Before { programme, budget, guardrail };
-            if before.is_newer_than(edit) {
-                return Ok(Round::Over(EditOutcome::Stale(Box::new((before.programme, before.budget.limit)))));
-            }
-            if before.counts_otherwise(&edit.settings) {
-                return Ok(Round::Over(EditOutcome::FixedByKeys));
-            }
-            let mut effect = None;
-            if before.moves_costs(&edit.settings) {
-                effect = Some(self.effect_of(&before, &edit.settings, by.now).await?);
-            }
-            if let Some(refused) = before.refuses(edit, effect) {
-                return Ok(Round::Over(refused));
-            }
-            // Keys may be made at this moment, so the job begins even if nobody has one yet.
-            let mut keys = effect.map(|effect| effect.grants).filter(|grants| *grants > 0);
-            if before.moves_keys(&edit.settings, by.now) {
-                keys = Some(self.count_grants(id).await?);
-            }
-            let mut token = None;
-            if before.programme.settings.people.faculty != edit.settings.people.faculty {
-                token = self.get(RosterToken::key_of(id)).await?;
-            }
-            if let Some(of) = &token
-                && self.is_makers(of, &edit.settings, &self.admins().await?).await?
-            {
-                token = None;
-            }
-            Ok(match transaction.editing(before, edit, (effect, keys, token), by)? {
-                Some(transaction) => Round::Write(transaction, EditOutcome::Done),
-                None => Round::Over(EditOutcome::Done),
+        let edited = self
+            .carry_through(by.deadline, || async {
+                let transaction = self.deciding(edit.answers.as_ref(), by).await?;
+                // The budget comes first: its version shows that no reservation was taken since.
+                let (Some(budget), Some(programme)) =
+                    (self.get(Budget::key_of(id)).await?, self.get(Programme::key_of(id)).await?)
+                else {
+                    return Err(missing(id));
+                };
+                let guardrail = self.get(Guardrail::of_all(id.clone()).key()).await?;
+                let before = Before { programme, budget, guardrail };
+                if before.is_newer_than(edit) {
+                    return Ok(Round::Over(EditOutcome::Stale(Box::new((before.programme, before.budget.limit)))));
+                }
+                if before.counts_otherwise(&edit.settings) {
+                    return Ok(Round::Over(EditOutcome::FixedByKeys));
+                }
+                let mut effect = None;
+                if before.moves_costs(&edit.settings) {
+                    effect = Some(self.effect_of(&before, &edit.settings, by.now).await?);
+                }
+                if let Some(refused) = before.refuses(edit, effect) {
+                    return Ok(Round::Over(refused));
+                }
+                // Keys may be made at this moment, so the job begins even if nobody has one yet.
+                let mut keys = effect.map(|effect| effect.grants).filter(|grants| *grants > 0);
+                if before.moves_keys(&edit.settings, by.now) {
+                    keys = Some(self.count_grants(id).await?);
+                }
+                let mut token = None;
+                if before.programme.settings.people.faculty != edit.settings.people.faculty {
+                    token = self.get(RosterToken::key_of(id)).await?;
+                }
+                if let Some(of) = &token
+                    && self.is_makers(of, &edit.settings, &self.admins().await?).await?
+                {
+                    token = None;
+                }
+                Ok(match transaction.editing(before, edit, (effect, keys, token), by)? {
+                    Some(transaction) => Round::Write(transaction, EditOutcome::Done),
+                    None => Round::Over(EditOutcome::Done),
+                })
             })
-        })
-        .await
+            .await;
+        match edited {
+            Err(StoreError::Contended) => Ok(EditOutcome::Overtaken),
+            edited => edited,
+        }
     }
 
     /// The effect on every grant of the programme. Of very many only some are held at once.
