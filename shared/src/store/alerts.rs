@@ -287,7 +287,7 @@ impl Table {
     /// A transaction on condition that no other of this name was within this time.
     fn once(&self, what: String, within: SignedDuration, now: Moment) -> Result<Transaction, StoreError> {
         // One item for each name, whose interval begins with the use itself.
-        let once = RateCount { what, begins_at: Moment::UNIX_EPOCH, ends_at: now + within, count: 1 };
+        let once = RateCount { what, begins_at: Moment::UNIX_EPOCH, ends_at: now + within, count: 1, heard_of: None };
         self.transaction().create_or_replace(&once, "ends_at <= :now", &[(":now", instant(now))])
     }
 }

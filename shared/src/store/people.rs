@@ -96,13 +96,19 @@ impl HourlyUses {
     }
 }
 
+/// How long the links of a minute are known: the hourly watch looks at those of the hour before the last.
+pub(crate) const LINKS_COUNTED: SignedDuration = SignedDuration::from_hours(3);
+
 /// The uses of something with a rate limit in one interval.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RateCount {
     pub what: String,
     pub begins_at: Moment,
     pub ends_at: Moment,
+    #[serde(default)]
     pub count: u32,
+    /// Of how many links the mail server has said what became of them.
+    pub heard_of: Option<u32>,
 }
 
 stored! {
@@ -111,10 +117,17 @@ stored! {
 }
 
 impl RateCount {
+    /// The links of the minute in which this moment lies.
     pub fn of_links(now: Moment) -> RateCount {
         let begins = now.as_second().div_euclid(A_MINUTE.as_secs()) * A_MINUTE.as_secs();
         let begins = Moment::from_second(begins).unwrap_or(now);
-        RateCount { what: "links".to_owned(), begins_at: begins, ends_at: begins + A_MINUTE, count: 0 }
+        RateCount {
+            what: "links".to_owned(),
+            begins_at: begins,
+            ends_at: begins + LINKS_COUNTED,
+            count: 0,
+            heard_of: None,
+        }
     }
 }
 
@@ -273,7 +286,7 @@ impl Table {
                 Err(not) => return Ok(Round::Over(Err(not))),
             };
             if !before.is_again(login_request)
-                && !self.count_one(&RateCount::of_links(now), LINKS_A_MINUTE, deadline).await?
+                && !self.count_one(&RateCount::of_links(now), "#count", LINKS_A_MINUTE, deadline).await?
             {
                 return Ok(Round::Over(Err(LinkRefused::NextMinute)));
             }
@@ -399,7 +412,13 @@ impl Table {
     }
 
     /// Counts one more use of something with a rate limit. Returns `false` when there have been `most` already.
-    async fn count_one(&self, tally: &RateCount, most: u32, deadline: Deadline) -> Result<bool, StoreError> {
+    pub(crate) async fn count_one(
+        &self,
+        tally: &RateCount,
+        attribute: &str,
+        most: u32,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
         let values = [
             (":kind", text(RateCount::KIND)),
             (":what", text(&tally.what)),
@@ -409,10 +428,10 @@ impl Table {
             (":one", number(1)),
             (":most", number(most)),
         ];
-        let counted =
-            "SET #kind = :kind, what = :what, begins_at = :begins_at, ends_at = :ends_at, #ttl = :ttl ADD #count :one";
-        let condition = "attribute_not_exists(pk) OR #count < :most";
-        self.write_alone(self.single().update(&tally.key(), counted, condition, &values)?, deadline).await
+        let counted = "SET #kind = :kind, what = :what, begins_at = :begins_at, ends_at = :ends_at, #ttl = :ttl";
+        let counted = format!("{counted} ADD {attribute} :one");
+        let condition = format!("attribute_not_exists({attribute}) OR {attribute} < :most");
+        self.write_alone(self.single().update(&tally.key(), &counted, &condition, &values)?, deadline).await
     }
 }
 

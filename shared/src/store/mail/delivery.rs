@@ -8,9 +8,9 @@ use futures_util::stream::{StreamExt, TryStreamExt, iter, once};
 
 use crate::domain::mail::failure::CORRUPT;
 pub use crate::domain::mail::failure::UnreachableReason;
-use crate::store::SentAs;
 use crate::store::items::Item;
 use crate::store::prelude::*;
+use crate::store::{RateCount, SentAs};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {
@@ -51,6 +51,10 @@ impl Table {
         let transaction = transaction.counting((day, &row.mail), before, counted)?;
         let transaction = next.iter().try_fold(transaction, Transaction::owing)?;
         let transaction = self.marking(transaction, ends, now).await?.unaudited(Unaudited::Delivery);
+        if let (MailState::Sent { at, .. }, QueuedMail::Link { .. }) = (&row.state, &row.mail) {
+            // Before the record: one that is counted twice hides little, one that is left out would ring.
+            self.count_one(&RateCount::of_links(*at), "heard_of", u32::MAX, deadline).await?;
+        }
         Ok((self.commit_once(transaction, deadline).await?).then_some(after))
     }
 
