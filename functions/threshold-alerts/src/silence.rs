@@ -38,14 +38,14 @@ pub(crate) async fn tell(
     failures: &mut ScanFailures,
 ) -> usize {
     let table = &app.table;
-    let people = table.admin_ids(deadline).await.map_err(anyhow::Error::from);
+    let people = table.admin_ids(deadline).await;
     let Some(people) = failures.take("the admins", people.map(Some)) else { return 0 };
     let mut alarms = Vec::new();
     let mut now_found = |cause: Option<Cause>| alarms.extend(cause.map(|cause| Alarm::now(cause, now)));
     now_found(failures.take("the syncs", silent_sync(table, programmes, now).await));
     now_found(failures.take("mail to the admins", undelivered_alarms(table, &people, now).await));
     now_found(failures.take("the pages", app.own_site.is_down(deadline).await));
-    for Programme { id, .. } in &programmes.read {
+    for programme @ Programme { id, .. } in &programmes.read {
         let found = if deadline.leaves(crate::ENOUGH_FOR_ONE) {
             is_stuck(table, id, now).await
         } else {
@@ -53,6 +53,8 @@ pub(crate) async fn tell(
         };
         let stuck = failures.take(format_args!("the job of {id}"), found);
         now_found(stuck.map(|since| Cause::Stuck { programme: id.clone(), since }));
+        let told = table.tell_of_no_file(programme, now, deadline).await;
+        failures.take(format_args!("the registrar's file for {id}"), told);
     }
     let erasure = failures.take("the erasures", stuck_erasure(table, now).await);
     alarms.extend(erasure.map(|since| Alarm::now(Cause::ErasureStuck { since }, now)));
@@ -65,7 +67,7 @@ pub(crate) async fn tell(
     }
     let mut raised = 0;
     for alarm in alarms {
-        let is_new = table.tell(&alarm, &people, now, deadline).await.map_err(anyhow::Error::from);
+        let is_new = table.tell(&alarm, &people, now, deadline).await;
         raised += usize::from(failures.take(format_args!("telling of {}", alarm.name()), is_new));
     }
     raised
