@@ -113,7 +113,7 @@ fn roles_name_their_actions_and_partitions() {
 #[test]
 fn alarms_reach_the_operator_when_they_begin_and_when_they_end() {
     let alarms = of_type("AWS::CloudWatch::Alarm");
-    assert_eq!(alarms.len(), 13);
+    assert_eq!(alarms.len(), 14);
     for (name, alarm) in alarms {
         let hears = ["AlarmActions", "OKActions"].map(|each| &alarm["Properties"][each]);
         assert_eq!(hears, [&json!([{"Ref": "OperatorTopic"}]); 2], "{name}");

@@ -14,14 +14,17 @@ use bursar_core::store::{Account, AccountDay, Author, Erasure, Job, JobState, Sy
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_local::provider::Nano;
 use bursar_local::ses::Fault as MailFault;
-use bursar_tests::campus::{Campus, address};
+use bursar_tests::campus::{ADMIN, Campus, address};
 use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::office::{conclude, soon};
 use bursar_tests::permissions::TEMPLATE;
+use bursar_tests::stack::Setup;
 use jiff::civil::date;
 use jiff::{SignedDuration, ToSpan};
 use serde_json::{Value, json};
 use ulid::Ulid;
+
+use crate::mail::outcomes::say;
 
 const NOTHING: &[&str] = &[];
 
@@ -216,6 +219,83 @@ async fn a_job_that_stands_still_is_told() {
     assert_eq!(told(&campus).await, ["An erasure is stuck"]);
     assert_eq!(told(&campus).await, NOTHING);
     campus.finish().await;
+}
+
+/// The marks by which an alarm of the stack rings for mail, by the function whose log has them.
+fn rings(campus: &Campus) -> Vec<FunctionName> {
+    let lines = campus.logs.all().into_iter();
+    lines.filter(|line| line.text.contains("\"mail_waits\":true")).map(|line| line.function).collect()
+}
+
+/// The mail server fails or throttles all for hours, so that the mail about it waits too. A link that is asked for just after a look is
+/// seen to wait by the next one; one that is asked for later is given up before a look finds that it waits for too long.
+#[tokio::test]
+async fn mail_that_no_mail_can_tell_of_rings() {
+    for fault in [MailFault::Fail, MailFault::Throttle] {
+        for (asked_at, rung_by) in [(5, FunctionName::ThresholdAlerts), (35, FunctionName::Mail)] {
+            let campus = Campus::open().await;
+            campus.ses.fail_next(fault, 1_000, None);
+            campus.minutes(asked_at);
+            campus.ask(ADMIN).await;
+            for minutes in (asked_at + 5..=asked_at + 90).step_by(5) {
+                campus.minutes(5);
+                campus.settle().await;
+                if minutes % 60 == 0 {
+                    campus.look().await;
+                }
+                assert!(minutes > asked_at + 30 || rings(&campus).is_empty(), "{fault:?}: too soon");
+            }
+            assert_eq!(rings(&campus).first(), Some(&rung_by), "{fault:?}, asked {asked_at} minutes after a look");
+            let refused = campus.logs.all().into_iter().find(|line| line.text.contains("a mail was not sent")).unwrap();
+            assert!(refused.text.contains("\"WARN\"") && refused.text.contains("\"code\""), "{}", refused.text);
+            campus.finish_faulted().await;
+        }
+    }
+    for filter in ["SiteDownMetric", "UnsayableMetric"] {
+        let filter = &TEMPLATE["Resources"][filter]["Properties"];
+        assert!(filter["FilterPattern"].as_str().unwrap().contains("|| $.mail_waits IS TRUE }"));
+        let (metric, alarm) =
+            (&filter["MetricTransformations"][0], &TEMPLATE["Resources"]["AdminsNotReached"]["Properties"]);
+        assert_eq!((&metric["MetricName"], &metric["MetricNamespace"]), (&alarm["MetricName"], &alarm["Namespace"]));
+    }
+}
+
+/// SES takes all links, and the university's own mail server holds most of them, or delays them.
+#[tokio::test]
+async fn links_that_do_not_arrive_ring() {
+    let names: Vec<String> = (0..12).map(|number| format!("s{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for (mail_events, asked, arrived, returned, rung) in [
+        (Some("bursar"), 12, 4, 1, 1),
+        (Some("bursar"), 12, 5, 1, 0),
+        (Some("bursar"), 9, 0, 0, 0),
+        (None, 12, 0, 0, 0),
+    ] {
+        let mut campus = Campus::of(Setup { mail_events, ..Setup::default() }).await;
+        campus.programme("CS pilot", |_| {}).await;
+        campus.students(&names[..asked]).await;
+        for name in &names[..asked] {
+            campus.ask(name).await;
+        }
+        campus.settle().await;
+        let links = campus.mails("link");
+        assert_eq!(links.len(), asked);
+        for link in &links[..arrived] {
+            campus.report(link, "delivery", false).await;
+        }
+        for link in &links[arrived..arrived + returned] {
+            campus.report(link, "bounce", false).await;
+        }
+        for link in &links[arrived + returned..] {
+            say(&campus, "delayed", link).await.unwrap();
+        }
+        for _ in 0..3 {
+            campus.minutes(50);
+            campus.look().await;
+        }
+        assert_eq!(rings(&campus).len(), rung, "{mail_events:?}: of {asked} {arrived} arrived, {returned} came back");
+        campus.finish().await;
+    }
 }
 
 #[tokio::test]

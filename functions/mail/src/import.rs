@@ -1,4 +1,4 @@
-//! The mail about a registrar's file, to those in charge of the programme: what it changed, or that it waits and why.
+//! The mail about a registrar's file, to those in charge of the programme: what it changed, that it waits and why, or that none comes.
 
 use bursar_core::store::{Import, RosterChanges, RosterPreview};
 
@@ -9,22 +9,23 @@ impl App {
     pub(crate) async fn import(
         &self,
         programme: &ProgrammeId,
-        import: Ulid,
+        import: Option<Ulid>,
         changes: &RosterChanges,
         recipient: &PersonId,
     ) -> Result<ComposedRow, StoreError> {
+        let file = import.unwrap_or_default();
         let (programme, person, applied, waiting) = tokio::try_join!(
             self.table.get(Programme::key_of(programme)),
             self.table.get(StaffPerson::key_of(recipient)),
-            self.table.get(Import::key_of(programme, import)),
-            self.table.get(RosterPreview::key_of(programme, import)),
+            self.table.get(Import::key_of(programme, file)),
+            self.table.get(RosterPreview::key_of(programme, file)),
         )?;
         let Some(programme) = programme else { return Ok(GONE) };
         let Some(person) = person else { return Ok(NO_SUCH_PERSON) };
         if !is_among(person.address.matched(), &self.table.in_charge(&programme.settings).await?) {
             return Ok(ComposedRow::Nothing("this person does not decide about the programme any more"));
         }
-        if applied.is_some_and(|import| import.applied) {
+        if import.is_none() || applied.is_some_and(|import| import.applied) {
             return Ok(self.to(&person.address, |words| words.about_a_file(&programme, import, changes, None)));
         }
         let Some(waiting) = waiting else { return Ok(ComposedRow::Nothing("the file does not wait any more")) };
@@ -36,13 +37,25 @@ impl Words<'_> {
     fn about_a_file(
         self,
         programme: &Programme,
-        import: Ulid,
+        import: Option<Ulid>,
         changes: &RosterChanges,
         waiting: Option<&RosterPreview>,
     ) -> Letter {
         let name = plain(&programme.settings.name);
-        let (subject, heading, first, last, link) = match waiting {
-            None => (
+        let (subject, heading, first, last, link) = match (import, waiting) {
+            (None, _) => (
+                "the registrar's file no longer comes",
+                "The registrar's file no longer comes",
+                format!(
+                    "The registrar's token for {name} was not used for four days. Until a file comes, who joined the course since then \
+                     cannot get a key, and who left keeps theirs."
+                ),
+                "Ask whoever puts the file whether their program still runs, and what it was answered. If no more files are to come, end \
+                 the token on the roster's page. You get this mail once, and again only after the token was used."
+                    .to_owned(),
+                "Open the roster",
+            ),
+            (_, None) => (
                 "the registrar's file changed the roster",
                 "The roster has changed",
                 format!("The registrar's file has changed the roster of {name}."),
@@ -53,7 +66,7 @@ impl Words<'_> {
                 },
                 "See who and what",
             ),
-            Some(RosterPreview { why, until, .. }) => (
+            (_, Some(RosterPreview { why, until, .. })) => (
                 "a registrar's file waits for you",
                 "A registrar's file waits for you",
                 format!(
@@ -67,6 +80,7 @@ impl Words<'_> {
                 "See what it would change",
             ),
         };
+        let page = import.map_or(String::new(), |import| format!("/{import}"));
         Letter {
             subject: format!("{name}: {subject}"),
             heading: heading.to_owned(),
@@ -74,7 +88,7 @@ impl Words<'_> {
                 LetterPart::Sentences(first),
                 facts(changes),
                 LetterPart::Sentences(last),
-                self.page(link, &format!("/console/programmes/{}/roster/{import}", programme.id)),
+                self.page(link, &format!("/console/programmes/{}/roster{page}", programme.id)),
             ],
             why: format!("You get this mail because you decide about the roster of {name}."),
             ..self.letter()
@@ -104,7 +118,7 @@ mod tests {
     #[tokio::test]
     async fn a_file_was_applied() {
         let changes = RosterChanges { added: 3, moved: 1, dropped: 2, ..RosterChanges::default() };
-        insta::assert_snapshot!(told(|words| words.about_a_file(&programme(), Ulid::nil(), &changes, None)).await, @"
+        insta::assert_snapshot!(told(|words| words.about_a_file(&programme(), Some(Ulid::nil()), &changes, None)).await, @"
         CS pilot: the registrar's file changed the roster
         The roster has changed
         The registrar's file has changed the roster of CS pilot.
@@ -113,6 +127,19 @@ mod tests {
         Dropped: 2
         You can take back those who were dropped on the roster's page within seven days. The next file must name them too.
         See who and what: https://bursar.example.edu/console/programmes/cs-pilot/roster/00000000000000000000000000
+        You get this mail because you decide about the roster of CS pilot.
+        ");
+    }
+
+    #[tokio::test]
+    async fn no_file_comes() {
+        let none = RosterChanges::default();
+        insta::assert_snapshot!(told(|words| words.about_a_file(&programme(), None, &none, None)).await, @"
+        CS pilot: the registrar's file no longer comes
+        The registrar's file no longer comes
+        The registrar's token for CS pilot was not used for four days. Until a file comes, who joined the course since then cannot get a key, and who left keeps theirs.
+        Ask whoever puts the file whether their program still runs, and what it was answered. If no more files are to come, end the token on the roster's page. You get this mail once, and again only after the token was used.
+        Open the roster: https://bursar.example.edu/console/programmes/cs-pilot/roster
         You get this mail because you decide about the roster of CS pilot.
         ");
     }
@@ -133,7 +160,7 @@ mod tests {
                 .map(str::to_owned)
                 .into(),
         };
-        insta::assert_snapshot!(told(|words| words.about_a_file(&programme(), Ulid::nil(), &changes, Some(&waiting))).await, @"
+        insta::assert_snapshot!(told(|words| words.about_a_file(&programme(), Some(Ulid::nil()), &changes, Some(&waiting))).await, @"
         CS pilot: a registrar's file waits for you
         A registrar's file waits for you
         A registrar's file for CS pilot waits for you, and changes nothing until then. It adds 12 to the 40 people on the roster, more than a fifth. Of its 50 rows 3 are refused.

@@ -19,9 +19,9 @@ pub(crate) struct Programmes {
 
 impl ScanFailures {
     /// The result of a check; the default if it failed.
-    pub(crate) fn take<T: Default>(&mut self, what: impl Display, found: Result<T>) -> T {
+    pub(crate) fn take<T: Default>(&mut self, what: impl Display, found: Result<T, impl Into<anyhow::Error>>) -> T {
         found.unwrap_or_else(|error| {
-            tracing::warn!(%what, error = format!("{error:#}"), "a look failed");
+            tracing::warn!(%what, error = format!("{:#}", error.into()), "a look failed");
             self.failed.push(what.to_string());
             T::default()
         })

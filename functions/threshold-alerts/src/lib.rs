@@ -39,8 +39,10 @@
 //! # The hourly watch
 //!
 //! It reports mail that waits too long: half an hour if urgent, else six hours. Mail that SES refused within the last two hours is
-//! reported by its own alarm. A key that is to be off, and of which OpenRouter has not confirmed that for an hour, is reported; so are a
+//! reported by its own alarm. Where urgent mail waits, or most of the links that SES took one to two hours ago did not arrive, mail about it
+//! would not arrive either: a line of the log says so, for which an alarm of the stack rings, as for pages that cannot be reached. A key that is to be off, and of which OpenRouter has not confirmed that for an hour, is reported; so are a
 //! balance that nobody could read for two hours, and pages that do not answer at their public origin. A day for which SES reported nothing is an alarm as well, where mails name a configuration set.
+//! Faculty get a mail where the registrar's file no longer comes: one after each last use of the token.
 //!
 //! The checks are independent ([`failures`]): one that fails is named at the end of the invocation and stops no other. A programme
 //! that cannot be read is left out, except from sums, which are then not made. Each watch logs a line that an alarm of the stack

@@ -3,7 +3,9 @@
 
 use bursar_core::domain::grant::{Grant, Urgency};
 use bursar_core::domain::mail::kind::MailClass;
-use bursar_core::store::{BulkStop, Erasure, Job, Waiting};
+use bursar_core::store::items::Stored;
+use bursar_core::store::keys::Range;
+use bursar_core::store::{BulkStop, Erasure, Job, RateCount, Waiting};
 use jiff::{SignedDuration, ToSpan};
 
 use crate::App;
@@ -24,6 +26,8 @@ const OFF_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 const MOST_ENDS: i32 = 50;
 /// The number of mails in a day of which at least one event is expected.
 const ENOUGH_TO_HEAR: u64 = 20;
+/// The number of links, made one to two hours ago, of which half should have arrived by now, or come back.
+const ENOUGH_LINKS: u32 = 10;
 
 /// Raises an alarm for each finding. Returns how many were new.
 pub(crate) async fn tell(
@@ -34,14 +38,14 @@ pub(crate) async fn tell(
     failures: &mut ScanFailures,
 ) -> usize {
     let table = &app.table;
-    let people = table.admin_ids(deadline).await.map_err(anyhow::Error::from);
+    let people = table.admin_ids(deadline).await;
     let Some(people) = failures.take("the admins", people.map(Some)) else { return 0 };
     let mut alarms = Vec::new();
     let mut now_found = |cause: Option<Cause>| alarms.extend(cause.map(|cause| Alarm::now(cause, now)));
     now_found(failures.take("the syncs", silent_sync(table, programmes, now).await));
     now_found(failures.take("mail to the admins", undelivered_alarms(table, &people, now).await));
     now_found(failures.take("the pages", app.own_site.is_down(deadline).await));
-    for Programme { id, .. } in &programmes.read {
+    for programme @ Programme { id, .. } in &programmes.read {
         let found = if deadline.leaves(crate::ENOUGH_FOR_ONE) {
             is_stuck(table, id, now).await
         } else {
@@ -49,6 +53,8 @@ pub(crate) async fn tell(
         };
         let stuck = failures.take(format_args!("the job of {id}"), found);
         now_found(stuck.map(|since| Cause::Stuck { programme: id.clone(), since }));
+        let told = table.tell_of_no_file(programme, now, deadline).await;
+        failures.take(format_args!("the registrar's file for {id}"), told);
     }
     let erasure = failures.take("the erasures", stuck_erasure(table, now).await);
     alarms.extend(erasure.map(|since| Alarm::now(Cause::ErasureStuck { since }, now)));
@@ -61,7 +67,7 @@ pub(crate) async fn tell(
     }
     let mut raised = 0;
     for alarm in alarms {
-        let is_new = table.tell(&alarm, &people, now, deadline).await.map_err(anyhow::Error::from);
+        let is_new = table.tell(&alarm, &people, now, deadline).await;
         raised += usize::from(failures.take(format_args!("telling of {}", alarm.name()), is_new));
     }
     raised
@@ -85,6 +91,10 @@ async fn mail_that_waits(table: &Table, now: Moment) -> Result<Vec<Alarm>> {
         Some(Cause::MailWaits { urgent, mails, since })
     };
     let causes = [waits(true), waits(false)];
+    if causes[0].is_some() {
+        // The mail about it waits too: an alarm of the stack counts this line.
+        tracing::warn!(mail_waits = true, "links, alerts and notices wait and are not sent");
+    }
     let on_its_day = |cause: Cause| match cause {
         Cause::MailWaits { since, .. } => Alarm::on(utc_date(since), cause, now),
         cause => Alarm::now(cause, now),
@@ -93,8 +103,15 @@ async fn mail_that_waits(table: &Table, now: Moment) -> Result<Vec<Alarm>> {
 }
 
 /// The alarm that SES reported no event of yesterday's mails, so that bounces would go unnoticed. It is
-/// raised once a week.
+/// raised once a week. That links do not arrive, and do not come back either, no mail can say: an alarm of the stack counts its line.
 async fn missing_events(table: &Table, now: Moment) -> Result<Option<Alarm>> {
+    let [from, until] = [2.hours(), 1.hour()].map(|ago| RateCount::of_links(now - ago).key());
+    let minutes = table.list(Range::between(from, until)).await?;
+    let sent: u32 = minutes.iter().map(|minute| minute.count).sum();
+    let heard_of: u32 = minutes.iter().filter_map(|minute| minute.heard_of).sum();
+    if sent >= ENOUGH_LINKS && heard_of * 2 < sent {
+        tracing::warn!(mail_waits = true, sent, heard_of, "most of the links that SES took do not arrive");
+    }
     let yesterday = utc_date(now).yesterday()?;
     let counts = table.mail_counts(yesterday).await?;
     let is_silent = counts.sent >= ENOUGH_TO_HEAR && counts.reported() == 0;

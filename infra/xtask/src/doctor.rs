@@ -3,10 +3,10 @@
 use std::process::{Command, Stdio};
 
 use anyhow::Context;
-use xshell::Shell;
+use xshell::{Shell, cmd};
 
 use crate::aws::{self, Aws, Deployment, Found, MEND, NOT_CHECKED, OK, Report};
-use crate::release::Checkout;
+use crate::release::{Checkout, between};
 
 const USAGE: &str = "cargo xtask doctor --stack NAME [--students N] [--at-once N] [--keys-per-second N] [--region REGION] \
                      [--profile PROFILE]";
@@ -62,7 +62,8 @@ pub(crate) fn doctor(shell: &Shell, words: &[String]) -> anyhow::Result<()> {
 impl Doctor {
     fn look(&self, shell: &Shell) -> anyhow::Result<()> {
         let mut report = Report::default();
-        report.tell("version", self.version(&Checkout::read(shell)))?;
+        let tags = cmd!(shell, "git tag --list v*").quiet().ignore_stderr().read().unwrap_or_default();
+        report.tell("version", self.version(&Checkout::read(shell), &tags))?;
         report.tell("samconfig.toml", self.samconfig(&shell.read_file("samconfig.toml").unwrap_or_default()))?;
         for (name, found) in aws::check(&self.aws, &self.deployment, CHECKS, &|_, mails| self.short_of_mails(mails))? {
             report.tell(&name, found)?;
@@ -119,16 +120,23 @@ impl Doctor {
         Some(if takes <= PATIENCE { (OK, found) } else { (MEND, format!("{found}, of {PATIENCE}: {remedy}.")) })
     }
 
-    /// Whether what is deployed is what is checked out, as a procedure at night needs it.
-    fn version(&self, checkout: &Checkout) -> Found {
+    /// Whether what is deployed is what is checked out, as a procedure at night needs it, or one version away from it.
+    fn version(&self, checkout: &Checkout, tags: &str) -> Found {
         let (deployed, here) = (self.deployment.value("Version"), checkout.to_string());
+        let number = |version: &str| version.split(' ').next().unwrap_or_default().to_owned();
+        let skipped = between(tags, &number(deployed), &number(&here));
         let why = match deployed {
             "" | "not packaged" => "nobody knows what runs: deploy target/lambda/template.yaml",
             _ if deployed.ends_with(" dirty") => "no commit has the files that it was built from: deploy a commit",
+            _ if !skipped.is_empty() => "it is one version after the other",
             _ if deployed != here => "check out what is deployed, or deploy what is checked out",
             _ => return (OK, here),
         };
-        (MEND, format!("Deployed is “{deployed}”, here is “{here}”: {why}."))
+        let first = skipped.first().map(|next| {
+            format!(" Between them: {}. Deploy {next} first, or check out what is deployed.", skipped.join(", "))
+        });
+        let first = first.unwrap_or_default();
+        (MEND, format!("Deployed is “{deployed}”, here is “{here}”: {why}.{first}"))
     }
 
     /// Whether the next `sam deploy` from this folder would change a parameter: a samconfig.toml wins over the stack.

@@ -11,10 +11,13 @@ use crate::store::items::Queue;
 use crate::store::keys::{self, ItemKey};
 use crate::store::mail::outbox::BETWEEN_RESENT;
 use crate::store::prelude::*;
-use crate::store::{Account, AccountDay, BalanceReading, RateCount};
+use crate::store::{Account, AccountDay, BalanceReading, RateCount, RosterChanges, RosterToken};
 
 /// How many mails fit into one transaction beside the item itself and the one that files them.
 pub(crate) const MAILS_AT_ONCE: usize = 90;
+
+/// For so long the registrar's tools may put no file: a long weekend.
+const SILENT_AT_MOST: SignedDuration = SignedDuration::from_hours(4 * 24);
 
 /// The least time between two test alerts to one person.
 pub const BETWEEN_TESTS: SignedDuration = SignedDuration::from_mins(1);
@@ -284,10 +287,22 @@ impl Table {
         self.commit_once(queued.unaudited(Unaudited::Delivery), deadline).await
     }
 
+    /// Queues a mail to those in charge where no registrar's file comes any more while the term runs: once after each last use.
+    pub async fn tell_of_no_file(&self, of: &Programme, now: Moment, deadline: Deadline) -> Result<bool, StoreError> {
+        let token = self.get(RosterToken::key_of(&of.id)).await?.filter(|token| token.is_trusted);
+        let last = token.and_then(|token| token.last_used_at).filter(|last| *last + SILENT_AT_MOST <= now);
+        let runs = |_: &Moment| of.settings.term.starts_at() <= now && !of.is_over(now);
+        let Some(last) = last.filter(runs) else { return Ok(false) };
+        let mails = self.mails_about_import(of, None, RosterChanges::default(), now, deadline).await?;
+        let until_its_end = of.settings.term.ends_at().duration_since(now);
+        let told = self.once(format!("no-file#{}#{last}", of.id), until_its_end, now)?.owing_to_all(&mails)?;
+        self.commit_once(told.unaudited(Unaudited::Notification), deadline).await
+    }
+
     /// A transaction on condition that no other of this name was within this time.
     fn once(&self, what: String, within: SignedDuration, now: Moment) -> Result<Transaction, StoreError> {
         // One item for each name, whose interval begins with the use itself.
-        let once = RateCount { what, begins_at: Moment::UNIX_EPOCH, ends_at: now + within, count: 1 };
+        let once = RateCount { what, begins_at: Moment::UNIX_EPOCH, ends_at: now + within, count: 1, heard_of: None };
         self.transaction().create_or_replace(&once, "ends_at <= :now", &[(":now", instant(now))])
     }
 }

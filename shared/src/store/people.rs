@@ -96,13 +96,19 @@ impl HourlyUses {
     }
 }
 
+/// How long the links of a minute are known: the hourly watch looks at those of the hour before the last.
+pub(crate) const LINKS_COUNTED: SignedDuration = SignedDuration::from_hours(3);
+
 /// The uses of something with a rate limit in one interval.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RateCount {
     pub what: String,
     pub begins_at: Moment,
     pub ends_at: Moment,
+    #[serde(default)]
     pub count: u32,
+    /// Of how many links the mail server has said what became of them.
+    pub heard_of: Option<u32>,
 }
 
 stored! {
@@ -111,10 +117,17 @@ stored! {
 }
 
 impl RateCount {
+    /// The links of the minute in which this moment lies.
     pub fn of_links(now: Moment) -> RateCount {
         let begins = now.as_second().div_euclid(A_MINUTE.as_secs()) * A_MINUTE.as_secs();
         let begins = Moment::from_second(begins).unwrap_or(now);
-        RateCount { what: "links".to_owned(), begins_at: begins, ends_at: begins + A_MINUTE, count: 0 }
+        RateCount {
+            what: "links".to_owned(),
+            begins_at: begins,
+            ends_at: begins + LINKS_COUNTED,
+            count: 0,
+            heard_of: None,
+        }
     }
 }
 
@@ -276,13 +289,11 @@ impl Table {
             let mut transaction = self.transaction().replace(&after, before.version)?.without_ended(&before, &after)?;
             if !before.is_again(login_request) {
                 let none = RateCount::of_links(now);
-                let mut tally = self.get(none.key()).await?.unwrap_or(none);
+                let tally = self.get(none.key()).await?.unwrap_or(none);
                 if tally.count >= LINKS_A_MINUTE {
                     return Ok(Round::Over(Err(LinkRefused::NextMinute)));
                 }
-                let was = [(":was", number(tally.count))];
-                tally.count += 1;
-                transaction = transaction.create_or_replace(&tally, "#count = :was", &was)?;
+                transaction = transaction.counting_one(&tally, "#count", LINKS_A_MINUTE)?;
             }
             Ok(Round::Write(transaction.create(&known)?.unaudited(Unaudited::SignIn), Ok(())))
         })
@@ -388,6 +399,23 @@ impl Table {
 }
 
 impl Transaction {
+    /// Counts one more in this attribute of a tally, unless that has reached `most` meanwhile.
+    pub(crate) fn counting_one(self, tally: &RateCount, attribute: &str, most: u32) -> Result<Transaction, StoreError> {
+        let values = [
+            (":kind", text(RateCount::KIND)),
+            (":what", text(&tally.what)),
+            (":begins_at", instant(tally.begins_at)),
+            (":ends_at", instant(tally.ends_at)),
+            (":ttl", number(tally.ends_at.as_second())),
+            (":one", number(1)),
+            (":most", number(most)),
+        ];
+        let counted = "SET #kind = :kind, what = :what, begins_at = :begins_at, ends_at = :ends_at, #ttl = :ttl";
+        let counted = format!("{counted} ADD {attribute} :one");
+        let condition = format!("attribute_not_exists({attribute}) OR {attribute} < :most");
+        self.update(&tally.key(), &counted, &condition, &values)
+    }
+
     /// Removes the links and sessions that the state of signing in does not name any more.
     pub(crate) fn without_ended(self, before: &SignIn, after: &SignIn) -> Result<Transaction, StoreError> {
         let links = before.made.iter().filter(|made| !after.made.contains(made));

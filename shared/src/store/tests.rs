@@ -7,6 +7,7 @@ use jiff::{Span, SpanRelativeTo};
 
 use super::items::{self, Item, Kind, Stored};
 use super::mail::outbox::BETWEEN_REMINDERS;
+use super::people::LINKS_COUNTED;
 use super::programmes::jobs::IMPORT_KEPT;
 use super::sync::books::RUN_KEPT;
 use super::*;
@@ -134,7 +135,7 @@ fn privacy() {
         (&[Kind::ImportPart, Kind::RosterPreview], vec![PREVIEW_LASTS, WAITS_FOR]),
         (&[Kind::MoreListing], vec![MORE_REQUEST_LASTS]),
         (&[Kind::DoneByHand], vec![BETWEEN_REMINDERS]),
-        (&[Kind::RateCount], vec![BETWEEN_TESTS]),
+        (&[Kind::RateCount], vec![BETWEEN_TESTS, LINKS_COUNTED]),
         (&[Kind::HourlyUses], vec![after(HourlyUses { what: String::new(), uses: vec![now], version: 1 }.expires())]),
         (&[Kind::MailDay], vec![after(mails.expires())]),
         (&[Kind::Run, Kind::OwnJudgement], vec![RUN_KEPT]),

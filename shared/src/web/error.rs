@@ -34,12 +34,17 @@ struct Refusal {
     page: Option<Response>,
     /// What the admins are to be told.
     alarm: Option<Cause>,
+    is_providers: bool,
     fault: Option<anyhow::Error>,
 }
 
 /// Marks the answer to a fault of ours, which is no refusal.
 #[derive(Clone, Copy)]
 pub(super) struct IsFault;
+
+/// Marks what is answered because the provider refused, or did not answer.
+#[derive(Clone, Copy)]
+pub(super) struct IsProviders;
 
 /// The sentence of a refusal, for the layer that makes its page.
 #[derive(Clone)]
@@ -118,9 +123,10 @@ impl AppError {
         self
     }
 
-    /// Has the admins told if the management key is at fault.
+    /// Has the log say that it is the provider's doing, and the admins told if the management key is at fault.
     #[must_use]
     pub fn caused_by(mut self, error: &ProviderError) -> AppError {
+        self.0.is_providers = true;
         self.0.alarm = error.refusal();
         self.because(error.trouble().to_string())
     }
@@ -152,7 +158,7 @@ impl<E: Into<anyhow::Error>> From<E> for AppError {
 impl IntoResponse for AppError {
     /// The handler's own page, or a bare status to which `site` adds the page. It is logged here, once.
     fn into_response(self) -> Response {
-        let Refusal { status, sentence, retry_after, reason, page, alarm, fault } = *self.0;
+        let Refusal { status, sentence, retry_after, reason, page, alarm, is_providers, fault } = *self.0;
         let is_fault = fault.is_some();
         if let Some(error) = fault {
             tracing::error!(error = format!("{error:#}"), "a page could not be made");
@@ -171,6 +177,9 @@ impl IntoResponse for AppError {
         }
         if is_fault {
             response.extensions_mut().insert(IsFault);
+        }
+        if is_providers {
+            response.extensions_mut().insert(IsProviders);
         }
         if let Some(alarm) = alarm {
             response.extensions_mut().insert(alarm);

@@ -19,7 +19,7 @@ use axum::response::{IntoResponse, Response};
 use lambda_http::RequestExt;
 use tracing::Span;
 
-use super::error::IsFault;
+use super::error::{IsFault, IsProviders};
 use super::session::Cookies;
 use super::{AppError, Site, page};
 use crate::config::{FrontSecret, Origin};
@@ -35,15 +35,16 @@ pub(super) fn dressed(routes: Router, site: &Site) -> Router {
 }
 
 /// Leaves a line of each answer in the log. The template counts the refusals among them, and what is only to be asked later: what the
-/// API counts beyond these never came here, or failed.
+/// API counts beyond these never came here, or failed. It counts claims too that came to nothing by a fault or by the provider.
 async fn with_line(request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
     Span::current().record("route", format!("{} {route}", request.method()));
     let response = next.run(request).await;
     let (status, fault) = (response.status().as_u16(), response.extensions().get::<IsFault>().is_some());
+    let cause = response.extensions().get::<IsProviders>().map(|_| "provider");
     let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(status, ms, fault, "answered");
+    tracing::info!(status, ms, fault, cause, "answered");
     response
 }
 

@@ -5,6 +5,7 @@ use bursar_core::domain::grant::HoldKind;
 use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::visitor::Form;
 use jiff::ToSpan;
+use serde_json::{Value, json};
 
 use super::faults::{ASSIGN, DISABLE, MAKE};
 use super::*;
@@ -144,6 +145,12 @@ async fn each_answer_of_the_provider_has_its_words() {
         assert_eq!(page.status, status, "{verdict:?} at {call}: {alert}");
         assert!(alert.contains(said) && alert.contains(then), "{verdict:?} at {call}: {alert}");
         assert!(page.all("key").is_empty() && page.header("retry-after").is_some() == (status == 503), "{verdict:?}");
+        // By this an alarm of the stack counts it. Of a key that may be gone the student is told when to come back.
+        let answered = campus.logs.all().into_iter().rfind(|line| line.text.contains("\"answered\"")).unwrap();
+        let answered: Value = serde_json::from_str(&answered.text).unwrap();
+        assert_eq!(answered["span"]["route"], format!("POST /my/{{programme}}/{what}"));
+        let cause = if then == "You can go on from" { Value::Null } else { json!("provider") };
+        assert_eq!((&answered["cause"], &answered["fault"]), (&cause, &json!(false)), "{verdict:?} at {call}");
         // What the provider asked for is over.
         campus.minutes(2);
         let my = student.get("/my").await;

@@ -269,6 +269,40 @@ async fn many_small_files_are_one_large() {
     campus.finish().await;
 }
 
+/// The nightly program at the registrar's stops, goes on, and stops again. A token by which no file was applied yet is none of it.
+#[tokio::test]
+async fn a_file_that_no_longer_comes_is_told() {
+    let campus = staffed().await;
+    let faye = campus.student("faye").await;
+    let token = make(&faye).await;
+    let first = campus.browser().put(ROSTER, &token, BYTES, file(0..20)).await.expect(202);
+    let told = async |hours: i64| {
+        campus.hours(hours);
+        campus.look().await;
+        campus.settle().await;
+        campus
+            .mails("import")
+            .into_iter()
+            .map(|mail| format!("{}: {}", mail.to, mail.contents.subject))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told(5 * 24).await.len(), 1, "the file that waits");
+    let kept = format!("{ROSTER}/{}", said(&first)["import"].as_str().unwrap());
+    let faye = campus.student("faye").await;
+    faye.submit(&faye.get(&kept).await, APPLY, &[]).await.expect(303);
+    let silent = ["faye@example.edu: CS pilot: the registrar's file no longer comes"];
+    for _ in 0..2 {
+        put(&campus, &token, 0..20).await;
+        assert_eq!(told(4 * 24 - 1).await, [""; 0]);
+        assert_eq!(told(1).await, silent);
+        assert_eq!([told(1).await, told(9 * 24).await], [Vec::<String>::new(), Vec::new()]);
+    }
+    put(&campus, &token, 0..20).await;
+    campus.hours(80 * 24);
+    assert_eq!(told(1).await, [""; 0], "the term is over");
+    campus.finish().await;
+}
+
 /// Puts that are killed, and made again by the registrar's tool: a file is applied once, one that waits waits once, and each is told once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_put_is_made_again() {

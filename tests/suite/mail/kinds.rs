@@ -59,7 +59,7 @@ async fn each_kind_of_mail_reaches_its_reader() {
         why: vec!["It is the first file.".to_owned()],
     };
     let changes = RosterChanges::default();
-    let mails = campus.table.mails_about_import(&programme, waiting.import, changes, now, soon()).await.unwrap();
+    let mails = campus.table.mails_about_import(&programme, Some(waiting.import), changes, now, soon()).await.unwrap();
     campus.table.keep_preview(&waiting, b"email", &mails, soon()).await.unwrap();
     campus.settle().await;
     campus.table.act(campus.on("ada"), |view, _| view.stop(Stopped::Leaked, &Actor::Student)).await.unwrap();

@@ -124,7 +124,7 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut 
         purchase: purchase.as_ref(),
         state: &state,
         need: credit.need(),
-        balance: balance_now,
+        balance,
         runs: &syncs,
         alarms: &alarms,
         admins: admins.len(),

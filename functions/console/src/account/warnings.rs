@@ -16,7 +16,8 @@ const RUNS_FOR: SignedDuration = SignedDuration::from_mins(15);
 pub(super) struct AccountFacts<'a> {
     pub(super) state: &'a SyncState,
     pub(super) purchase: Option<&'a Purchase>,
-    pub(super) balance: Option<Usd>,
+    /// With the time at which it was read.
+    pub(super) balance: Option<(Usd, Moment)>,
     /// The expenses that the balance must cover soon.
     pub(super) need: BalanceNeed,
     pub(super) runs: &'a [SyncRun],
@@ -26,7 +27,7 @@ pub(super) struct AccountFacts<'a> {
 
 pub(super) fn of(known: &AccountFacts<'_>, now: Moment) -> Vec<String> {
     let stale = known.state.completed_at.is_none_or(|at| at + COMPLETE_WITHIN < now) && !known.runs.is_empty();
-    let short = known.balance.and_then(|balance| known.need.beyond(balance));
+    let short = known.balance.and_then(|(balance, _)| known.need.beyond(balance));
     let warnings = [
         stale.then(|| match known.state.completed_at {
             Some(at) => format!("No check at OpenRouter was complete for more than 26 hours. The last complete one began at {}. The table of the last checks below says why.", utc(at)),
@@ -91,10 +92,12 @@ fn stubborn(disables: &[StubbornDisable]) -> Option<String> {
 }
 
 /// Whether the management key fails: the newest run listed no key and raised today's alarm, or something
-/// raised it after that run.
+/// raised it after that run. Where the balance was read since, it works again.
 fn management_key_fails(known: &AccountFacts<'_>) -> bool {
-    let mut refused = known.alarms.iter().filter(|alarm| alarm.cause == Cause::ManagementKey);
-    if refused.any(|alarm| {
+    let mut refused = known.alarms.iter().filter(|alarm| {
+        alarm.cause == Cause::ManagementKey && known.balance.is_none_or(|(_, read_at)| read_at <= alarm.found_at)
+    });
+    if refused.clone().any(|alarm| {
         known.runs.first().is_none_or(|sync| sync.run.ended_at.unwrap_or(sync.run.began_at) < alarm.found_at)
     }) {
         return true;
@@ -102,7 +105,7 @@ fn management_key_fails(known: &AccountFacts<'_>) -> bool {
     let is_empty = |sync: &&SyncRun| !sync.run.complete && sync.report.keys_listed == Some(0);
     let Some(newest) = known.runs.first().filter(is_empty) else { return false };
     let day = utc_date(newest.run.began_at);
-    known.alarms.iter().any(|alarm| alarm.cause == Cause::ManagementKey && alarm.day == day)
+    refused.any(|alarm| alarm.day == day)
 }
 
 fn to_buy(purchase: &Purchase, now: Moment) -> Option<String> {

@@ -65,7 +65,7 @@ pub(crate) async fn put(
         preview = again;
         "waiting"
     } else {
-        let mails = site.table.mails_about_import(&programme, preview.import, changes, now, deadline).await?;
+        let mails = site.table.mails_about_import(&programme, Some(preview.import), changes, now, deadline).await?;
         if preview.waits() {
             site.table.keep_preview(&preview, &file, &mails, deadline).await?;
             "waiting"

@@ -133,7 +133,9 @@ impl App {
         deadline: Deadline,
     ) -> Result<RowOutcome, StoreError> {
         let SesRefusal { failure, concern } = refusal;
-        tracing::info!(row = %row.row, tries = row.tries, %failure, "a mail was not sent");
+        if *concern != FailureScope::Mail {
+            tracing::warn!(row = %row.row, tries = row.tries, %failure, code = failure.code, "a mail was not sent");
+        }
         match concern {
             FailureScope::Mail => self.failed(row, &failure.code, now, deadline).await,
             FailureScope::Account | FailureScope::Rate => {

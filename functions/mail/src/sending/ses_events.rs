@@ -81,8 +81,9 @@ impl App {
             return Ok(());
         };
         let Some((state, ended_by)) = event.feedback(now) else {
-            let event: String = event.event_type.chars().take(LONGEST_TYPE).collect();
-            tracing::info!(event, "SES tells of what is not asked of it");
+            // Such as a delay: what becomes of the mail in the end comes as another event.
+            let code: String = event.event_type.chars().take(LONGEST_TYPE).collect();
+            tracing::warn!(%row, code, "SES tells of a mail, and not what became of it");
             return Ok(());
         };
         let ends = ended_by.into_iter().flat_map(|why| event.to().filter_map(move |to| mark(to, why, now)));

@@ -8,9 +8,9 @@ use futures_util::stream::{StreamExt, TryStreamExt, iter, once};
 
 use crate::domain::mail::failure::CORRUPT;
 pub use crate::domain::mail::failure::UnreachableReason;
-use crate::store::SentAs;
 use crate::store::items::Item;
 use crate::store::prelude::*;
+use crate::store::{RateCount, SentAs};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {
@@ -50,7 +50,11 @@ impl Table {
         let transaction = self.transaction().replace(&after, row.version)?;
         let transaction = transaction.counting((day, &row.mail), before, counted)?;
         let transaction = next.iter().try_fold(transaction, Transaction::owing)?;
-        let transaction = self.marking(transaction, ends, now).await?.unaudited(Unaudited::Delivery);
+        let mut transaction = self.marking(transaction, ends, now).await?;
+        if let (MailState::Sent { at, .. }, QueuedMail::Link { .. }) = (&row.state, &row.mail) {
+            transaction = transaction.counting_one(&RateCount::of_links(*at), "heard_of", u32::MAX)?;
+        }
+        let transaction = transaction.unaudited(Unaudited::Delivery);
         Ok((self.commit_once(transaction, deadline).await?).then_some(after))
     }
 

@@ -155,10 +155,10 @@ pub enum QueuedMail {
         grant: GrantId,
         recipient: PersonId,
     },
-    /// A registrar's file was applied, or waits for a person.
+    /// A registrar's file was applied, or waits for a person; without one, that none has come for days.
     Import {
         programme: ProgrammeId,
-        import: Ulid,
+        import: Option<Ulid>,
         changes: RosterChanges,
         recipient: PersonId,
     },

@@ -230,7 +230,7 @@ impl Table {
     pub async fn mails_about_import(
         &self,
         programme: &Programme,
-        import: Ulid,
+        import: Option<Ulid>,
         changes: RosterChanges,
         now: Moment,
         deadline: Deadline,
