@@ -8,7 +8,7 @@
 use jiff::SignedDuration;
 use tokio::sync::OnceCell;
 
-use crate::domain::grant::{Answered, KeyCall, Reading, Tell};
+use crate::domain::grant::{Answered, KeyCall, Reading, Tell, Unchanged};
 use crate::domain::programme::Byok;
 use crate::domain::programme::guardrail::{Guardrail, MadeGuardrail, RulesRefusal};
 use crate::domain::programme::rules::Rules;
@@ -257,7 +257,12 @@ impl Settler<'_> {
 
     /// Puts the grant off. If that cannot be written it stays due at once, which does no harm.
     async fn put_off(&self, at: ActContext<'_>, error: NotSettled) -> NotSettled {
-        if let Err(error) = self.table.act(self.now(at), View::put_off).await {
+        // That a wait is asked for says nothing of the grant, and holds all others up as well; but a disable does not wait.
+        let is_wait = matches!(&error, NotSettled::Provider(error) if error.asks_for_patience());
+        let rule = |view: &View, now| {
+            if is_wait && !view.grant.may_have_key_to_end() { Err(Unchanged) } else { view.put_off(now) }
+        };
+        if let Err(error) = self.table.act(self.now(at), rule).await {
             tracing::warn!(grant = %at.grant, %error, "that a call failed could not be marked");
         }
         error

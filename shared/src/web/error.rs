@@ -123,12 +123,18 @@ impl AppError {
         self
     }
 
-    /// Has the log say that it is the provider's doing, and the admins told if the management key is at fault.
+    /// Has the log say that it is the provider's doing.
+    #[must_use]
+    pub fn by_the_provider(mut self) -> AppError {
+        self.0.is_providers = true;
+        self
+    }
+
+    /// The same of one of its errors, with the admins told if the management key is at fault.
     #[must_use]
     pub fn caused_by(mut self, error: &ProviderError) -> AppError {
-        self.0.is_providers = true;
         self.0.alarm = error.refusal();
-        self.because(error.trouble().to_string())
+        self.by_the_provider().because(error.trouble().to_string())
     }
 
     #[must_use]

@@ -199,10 +199,10 @@ impl Claim<'_> {
             Err(NotSettled::Provider(error)) => Err(not_retired(&error)),
             Err(NotSettled::Table(error)) => Err(error.into()),
             Err(NotSettled::NotRead) => Err(not_read()),
-            Err(NotSettled::NotConfirmed) => {
-                Err(AppError::later(format!("{NOT_RETIRED} {AGAIN}")).because("the old key is not confirmed as off"))
-            }
-            Err(NotSettled::NoTime | NotSettled::NoGuardrail) => Err(too_late()),
+            Err(NotSettled::NotConfirmed) => Err(AppError::later(format!("{NOT_RETIRED} {AGAIN}"))
+                .by_the_provider()
+                .because("the old key is not confirmed as off")),
+            Err(NotSettled::NoTime | NotSettled::NoGuardrail) => Err(too_late().by_the_provider()),
         }
     }
 
@@ -338,7 +338,7 @@ fn not_retired(error: &ProviderError) -> AppError {
 
 fn not_read() -> AppError {
     let sentence = "Your old key was ended, but OpenRouter did not say what it had used, so no new one was made. No money was lost.";
-    AppError::later(format!("{sentence} {AGAIN}")).because("its use was not told")
+    AppError::later(format!("{sentence} {AGAIN}")).by_the_provider().because("its use was not told")
 }
 
 fn not_made(error: &ProviderError) -> AppError {
