@@ -82,7 +82,10 @@ pub(crate) fn more(refused: MoreRefused, now: Moment) -> AppError {
 
 /// The refusal of a claim for a failed call to the provider, with what to do about it.
 pub(crate) fn provider(error: &ProviderError, what: &str) -> AppError {
+    let minutes = error.retry_after().map_or(0, |wait| wait.as_secs().div_ceil(60));
+    let in_minutes = format!("Press again in {minutes} minutes.");
     let then = match error {
+        ProviderError::Later { .. } | ProviderError::Unknown { .. } if minutes > 1 => &in_minutes,
         ProviderError::Later { .. } | ProviderError::Unknown { .. } => AGAIN,
         ProviderError::Refused { .. } => {
             "Try again later; if that does not help, tell the people who run this programme."

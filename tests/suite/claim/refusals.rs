@@ -63,6 +63,7 @@ async fn a_wait_of_a_day_is_a_mistake() {
     campus.gate.at(Matcher::call(MAKE), Fault::RetryAfter(429, 86_400));
     let asked = campus.press(&ada, "reveal").await.expect(503);
     assert_eq!(asked.header("retry-after"), Some("300"));
+    assert!(asked.alert().unwrap().contains("Press again in 5 minutes."), "{}", asked.readable());
     campus.press(&bob, "reveal").await.expect(503);
     campus.press(&cid, "leaked").await.expect(303);
     assert!(campus.key("cid").disabled);
