@@ -187,7 +187,7 @@ impl SignIn {
     }
 
     pub fn with_wrong_code(&self, now: Moment) -> SignIn {
-        SignIn { wrong_codes: self.wrong_codes + 1, last_tried_at: Some(now), ..self.changed(now) }
+        SignIn { wrong_codes: self.wrong_codes + 1, last_tried_at: Some(now), ..self.clone() }
     }
 
     /// The time from which nothing of this state matters.
