@@ -52,10 +52,10 @@ pub(crate) async fn close(post: Post<Faculty>) -> Answer {
     let Post { site, access, fields, deadline, .. } = &post;
     let Programme { id, settings, closed_at, .. } = &access.programme;
     let done = |notice: &Notice| Ok(site.done(&paths::programme(id), notice));
-    if closed_at.is_some() {
+    let request = fields.filled("request");
+    if closed_at.is_some() && request.is_none() {
         return done(&Notice::Already);
     }
-    let request = fields.filled("request");
     let Some(typed) = fields.filled("confirm") else { return look(&post, request, None).await };
     if !typed.split_whitespace().eq(settings.name.split_whitespace()) {
         return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, look(&post, request, Some(typed)).await));
@@ -65,7 +65,10 @@ pub(crate) async fn close(post: Post<Faculty>) -> Answer {
         return done(&Notice::CloseAsked);
     }
     let answers = waiting::approved(&post, CLOSE).await?;
-    site.table.close(id, answers.as_ref(), post.author()).await?;
+    let is_closed = site.table.close(id, answers.as_ref(), post.author()).await?;
+    if let (false, Some(request)) = (is_closed, &answers) {
+        site.table.decide(request, post.author()).await?;
+    }
     jobs::in_a_request(site, id, *deadline).await;
     done(&Notice::Closed)
 }

@@ -61,8 +61,10 @@ pub(super) fn why(compared: &Compared, standing: &Standing<'_>) -> Vec<String> {
     }
     let Need { before, implied, budget, .. } = Need::of(compared, standing.settings, standing.budget, standing.now);
     let needed = before.max(implied);
+    // Who returns takes money as well.
+    let joined = added + plan.count(Change::Returned);
     because(
-        added > 0 && added + added_lately > FEW && budget < needed,
+        joined > 0 && joined + added_lately > FEW && budget < needed,
         format!(
             "If everybody on the roster claimed a key, {} would be promised to students then, and the budget is {}.",
             needed.to_cents_up(),

@@ -17,7 +17,7 @@ const FORBIDDEN: &str = "Nothing was saved. This cannot be changed, or not like 
 const STALE: &str = "Nothing was saved: the programme was edited meanwhile. Below is what it is now, with what you changed. Where both changed something, both values are shown. Save again to save what you changed, and nothing else.";
 const NOT_APART: &str = "Nothing was saved: the rest does not fit without what an admin decides. Ask for that alone, and save the rest once it is approved.";
 pub(crate) const OVERTAKEN: &str =
-    "Nothing was saved: keys are being claimed so fast that it could not be added up. Save again in a moment.";
+    "Nothing was saved: too much was claimed or changed at the same moment. Save again in a moment.";
 const FIXED: &str = "People have keys that count like this, and OpenRouter cannot change it in a key.";
 const NO_VERSION: &str = "The form did not say which state of the programme it was made from.";
 

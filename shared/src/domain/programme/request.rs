@@ -118,7 +118,7 @@ impl Request {
         Request { decision, version: self.version + 1, ..self }
     }
 
-    /// Takes these addresses out of its wishes, and away what an admin typed about it, which may name anybody and is mailed by now.
+    /// Takes these addresses out of its wishes, and away what an admin typed about it, which may name anybody.
     pub fn forget(&mut self, addresses: &BTreeSet<MatchedAddress>) {
         self.wishes.iter_mut().for_each(|wish| wish.forget(addresses));
         self.decision.iter_mut().for_each(|decision| decision.reason = None);

@@ -5,7 +5,7 @@ use crate::prelude::*;
 use crate::store::keys::address_partition;
 
 /// The most people whose roles one edit may change, so that all of it fits into one transaction.
-pub const MOST_CHANGED_ROLES: usize = 90;
+pub const MOST_CHANGED_ROLES: usize = 88;
 
 /// A role on a programme, the least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

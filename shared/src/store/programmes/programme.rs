@@ -443,9 +443,11 @@ impl Table {
     async fn deciding(&self, decided: Option<&Request>, by: Author<'_>) -> Result<Transaction, StoreError> {
         let begun = self.transaction();
         let Some(request @ Request { decision: Some(decision), .. }) = decided else { return Ok(begun) };
-        let now = self.get(Request::key_of(&request.programme, request.request)).await?;
-        if let Some(before) = now.and_then(|now| now.decision) {
-            return Err(StoreError::Decided(before.verb()));
+        match self.get(Request::key_of(&request.programme, request.request)).await? {
+            Some(Request { decision: Some(before), .. }) => return Err(StoreError::Decided(before.verb())),
+            Some(now) if now.version + 1 == request.version => {}
+            // It lost somebody's name meanwhile, and has to be read again.
+            _ => return Err(StoreError::Contended),
         }
         let act = if decision.is_approved { Act::RequestApproved } else { Act::RequestDeclined };
         let settings = request.wishes.iter().map(|wish| wish.setting.as_str()).collect::<Vec<_>>().join(", ");
