@@ -241,7 +241,14 @@ async fn read_late(runner: &Runner<'_>, at: ActContext<'_>, rows: &[&KeyRow]) ->
 async fn settle(runner: &Runner<'_>, at: ActContext<'_>) -> Result<()> {
     let mut settled = runner.settler().settle(at, is_told).await;
     // A run in which a disable failed is not complete, and tells the admins: one failure that may pass is not worth that.
-    if matches!(&settled, Err(NotSettled::Provider(error)) if error.may_pass()) {
+    let may_pass = match &settled {
+        Err(NotSettled::Provider(error)) => error.may_pass(),
+        Err(NotSettled::NoTime) => true,
+        Ok(_)
+        | Err(NotSettled::NotFound | NotSettled::InDoubt { .. } | NotSettled::NotRead | NotSettled::NotConfirmed)
+        | Err(NotSettled::NoGuardrail | NotSettled::Table(_)) => false,
+    };
+    if may_pass {
         settled = runner.settler().settle(at, is_told).await;
     }
     match settled {

@@ -53,7 +53,7 @@ impl Provider {
     }
 
     /// The meaning of a refused call. A single 401 or 403, or the page of a proxy, does not discredit a key
-    /// that is still a management key. Then nothing was done, and the call may be repeated.
+    /// that is still a management key.
     pub(super) async fn doubting(
         &self,
         refused: ProviderError,

@@ -90,7 +90,7 @@ async fn press(form: &KeyForm, kind: KeyRequestKind) -> Answer {
     // A management key of another account would make the key there, so nothing is written before this
     // check.
     let checked = site.provider.check_account(&meta.deployment, meta.account.as_ref(), *deadline).await;
-    checked.map_err(|error| not_made(&error))?;
+    checked.map_err(|error| refusal::provider(&error, NOT_MADE))?;
 
     let claim = Claim { form, site, at: form.at(), deployment: meta.deployment };
     let begun = claim.begin(KeyRequest { kind, epoch, terms: accepted(&form.fields) }).await?;
@@ -195,7 +195,9 @@ impl Claim<'_> {
                 let until = view.grant.keys.iter().filter_map(|key| key.missing_until(now)).max().unwrap_or(now);
                 Err(self.begin_refused(&BeginRefused::KeyMissing { until }))
             }
-            Err(NotSettled::InDoubt { until }) => Err(self.begin_refused(&BeginRefused::EnableUnderWay { until })),
+            Err(NotSettled::InDoubt { until }) => {
+                Err(self.begin_refused(&BeginRefused::EnableUnderWay { until }).by_the_provider())
+            }
             Err(NotSettled::Provider(error)) => Err(not_retired(&error)),
             Err(NotSettled::Table(error)) => Err(error.into()),
             Err(NotSettled::NotRead) => Err(not_read()),
@@ -320,6 +322,7 @@ fn too_late() -> AppError {
 
 fn being_prepared() -> AppError {
     AppError::later("This programme is still being set up at OpenRouter. Nothing was spent.")
+        .by_the_provider()
         .because("its rules are not confirmed yet")
 }
 
@@ -341,9 +344,11 @@ fn not_read() -> AppError {
     AppError::later(format!("{sentence} {AGAIN}")).by_the_provider().because("its use was not told")
 }
 
+const NOT_MADE: &str = "OpenRouter did not make a key. Nothing was spent.";
+
 fn not_made(error: &ProviderError) -> AppError {
     let sentence = if error.changed_nothing() {
-        "OpenRouter did not make a key. Nothing was spent."
+        NOT_MADE
     } else {
         "OpenRouter did not say whether it made a key. If it did, nobody saw it and it cannot be used. Nothing was spent."
     };

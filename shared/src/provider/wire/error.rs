@@ -68,11 +68,10 @@ impl ProviderError {
     /// refusal it may have been done all the same.
     pub fn changed_nothing(&self) -> bool {
         match self {
-            ProviderError::Unknown { .. } => false,
-            ProviderError::Refused { trouble, .. }
-            | ProviderError::Later { trouble, .. }
-            | ProviderError::ManagementKey { trouble }
-            | ProviderError::AnotherAccount { trouble, .. } => {
+            ProviderError::ManagementKey { .. }
+            | ProviderError::AnotherAccount { .. }
+            | ProviderError::Unknown { .. } => false,
+            ProviderError::Refused { trouble, .. } | ProviderError::Later { trouble, .. } => {
                 trouble.status.is_none_or(|status| status == 400 || status == 422)
             }
         }
