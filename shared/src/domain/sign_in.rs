@@ -187,7 +187,8 @@ impl SignIn {
     }
 
     pub fn with_wrong_code(&self, now: Moment) -> SignIn {
-        SignIn { wrong_codes: self.wrong_codes + 1, last_tried_at: Some(now), ..self.clone() }
+        let version = self.version.max(1);
+        SignIn { wrong_codes: self.wrong_codes + 1, last_tried_at: Some(now), version, ..self.clone() }
     }
 
     /// The time from which nothing of this state matters.

@@ -300,27 +300,12 @@ impl Table {
         .await
     }
 
-    /// Counts a wrong code without another version, so that whoever types such keeps nobody from following a link. Returns `false` when
-    /// the address's links changed meanwhile.
+    /// Counts a wrong code without another version, so that whoever types such keeps nobody from following a link; by the same write for
+    /// an address that is known and for one that is not. Returns `false` when somebody else was faster.
     pub async fn count_wrong_code(&self, before: &SignIn, now: Moment, deadline: Deadline) -> Result<bool, StoreError> {
-        let values = [
-            (":kind", text(SignIn::KIND)),
-            (":address", text(before.address.as_str())),
-            (":now", instant(now)),
-            (":ttl", number(before.with_wrong_code(now).ends_at().as_second())),
-            (":none", number(0)),
-            (":one", number(1)),
-            (":list", aws_sdk_dynamodb::types::AttributeValue::L(Vec::new())),
-            (":version", number(before.version)),
-        ];
-        // An address costs the same whether it is known or not, so both are one kind of write.
-        let counted = "SET #kind = :kind, address = :address, last_tried_at = :now, #ttl = :ttl, \
-                       version = if_not_exists(version, :one), unfollowed = if_not_exists(unfollowed, :none), \
-                       links = if_not_exists(links, :list), made = if_not_exists(made, :list), \
-                       mailed = if_not_exists(mailed, :list), sessions = if_not_exists(sessions, :list) \
-                       ADD wrong_codes :one";
-        let condition = "attribute_not_exists(pk) OR version = :version";
-        let counted = self.transaction().update(&SignIn::key_of(&before.address), counted, condition, &values)?;
+        let as_read = [(":version", number(before.version)), (":was", number(before.wrong_codes))];
+        let unchanged = "version = :version AND wrong_codes = :was";
+        let counted = self.transaction().create_or_replace(&before.with_wrong_code(now), unchanged, &as_read)?;
         self.commit_once(counted.unaudited(Unaudited::SignIn), deadline).await
     }
 
