@@ -185,7 +185,8 @@ mod tests {
         event.context.deadline = u64::try_from((now + Duration::from_secs(600)).as_millis()).unwrap();
         let begun = tokio::time::Instant::now();
         assert!(pages.answer(event).await.is_err());
-        assert_eq!(begun.elapsed().as_secs(), 29);
+        // Less what really passed, on a busy machine, before the clock stood still.
+        assert!((25..=29).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
     }
 
     #[tokio::test]
