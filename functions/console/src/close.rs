@@ -2,7 +2,7 @@
 //! the same page and ask the admins.
 
 use bursar_core::domain::grant::ShownState;
-use bursar_core::domain::programme::request::CLOSE;
+use bursar_core::domain::programme::request::{CLOSE, Request};
 use bursar_core::store::GrantLine;
 
 use crate::prelude::*;
@@ -52,10 +52,13 @@ pub(crate) async fn close(post: Post<Faculty>) -> Answer {
     let Post { site, access, fields, deadline, .. } = &post;
     let Programme { id, settings, closed_at, .. } = &access.programme;
     let done = |notice: &Notice| Ok(site.done(&paths::programme(id), notice));
-    let request = fields.filled("request");
-    if closed_at.is_some() && request.is_none() {
+    if closed_at.is_some() {
+        if access.is_admin() {
+            answer_first_close(&post, waiting::approved(&post, CLOSE).await?).await?;
+        }
         return done(&Notice::Already);
     }
+    let request = fields.filled("request");
     let Some(typed) = fields.filled("confirm") else { return look(&post, request, None).await };
     if !typed.split_whitespace().eq(settings.name.split_whitespace()) {
         return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, look(&post, request, Some(typed)).await));
@@ -65,12 +68,20 @@ pub(crate) async fn close(post: Post<Faculty>) -> Answer {
         return done(&Notice::CloseAsked);
     }
     let answers = waiting::approved(&post, CLOSE).await?;
-    let is_closed = site.table.close(id, answers.as_ref(), post.author()).await?;
-    if let (false, Some(request)) = (is_closed, &answers) {
-        site.table.decide(request, post.author()).await?;
+    if !site.table.close(id, answers.as_ref(), post.author()).await? {
+        answer_first_close(&post, answers).await?;
     }
     jobs::in_a_request(site, id, *deadline).await;
     done(&Notice::Closed)
+}
+
+/// Answers the request where somebody closed the programme without it. The same press again finds it answered.
+async fn answer_first_close(post: &Post<Faculty>, answers: Option<Request>) -> Result<(), AppError> {
+    let Some(request) = answers else { return Ok(()) };
+    match post.site.table.decide(&request, post.author()).await {
+        Ok(()) | Err(StoreError::Decided(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 pub(crate) async fn look(post: &Post<Faculty>, request: Option<&str>, wrong: Option<&str>) -> Answer {
