@@ -50,9 +50,8 @@
 //!
 //! # Digests
 //!
-//! A digest is computed once a calendar week and recorded with its mails: one item for each programme and one for the account. It
-//! is due at seven in the morning of its day in the programme's zone; the account's is due on Mondays, in the zone of most
-//! programmes. The watch makes it. A missed one is made within two days, about the days that it should have covered.
+//! A programme's digest is computed once a calendar week and recorded with its mails in one item. It is due at seven in the
+//! morning of its day in the programme's zone. The watch makes it. A missed one is made within two days, about the days that it should have covered.
 //!
 //! Sums are those of the sync. The list of people who need attention takes a read of every grant, a sixteenth of a programme at
 //! a time. It is computed once for all recipients, so 50,000 grants are read once a week.

@@ -4,7 +4,7 @@
 use crate::domain::credit::{BalanceNotice, CreditFacts};
 use crate::domain::grant::{LONGEST_BACKOFF, Urgency};
 use crate::domain::ledger::mailed::MailedStatement;
-use crate::domain::mail::digest::{AccountDigest, Digest};
+use crate::domain::mail::digest::Digest;
 use crate::domain::usage::crossing::{Crossing, Scope};
 use crate::domain::values::id::ulid_for;
 use crate::store::items::Queue;
@@ -56,7 +56,6 @@ macro_rules! broadcast {
 }
 broadcast! { Alarm |it, recipient| QueuedMail::Account { day: it.day, alarm: it.name(), recipient } }
 broadcast! { Digest |it, recipient| QueuedMail::Digest { programme: it.programme.clone(), week: it.week, recipient } }
-broadcast! { AccountDigest |it, recipient| QueuedMail::AccountDigest { week: it.week, recipient } }
 broadcast! { MailedStatement |it, recipient| QueuedMail::Statement { month: it.month, recipient } }
 
 /// The checkpoint of the scan of every student's cap. The stream checks each reading that changed; the scan finds what the stream

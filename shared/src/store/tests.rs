@@ -17,7 +17,7 @@ use crate::domain::grant::{MORE_REQUEST_LASTS, MoreListing, Reading};
 use crate::domain::ledger::cut::AccountCut;
 use crate::domain::ledger::foreign::{ForeignAct, KeyOwner};
 use crate::domain::ledger::mailed::MailedStatement;
-use crate::domain::mail::digest::{AccountDigest, Digest};
+use crate::domain::mail::digest::Digest;
 use crate::domain::mail::failure::UnreachableReason;
 use crate::domain::mail::kind::{MailCounts, MailDay, MailKind};
 use crate::domain::programme::guardrail::Guardrail;
@@ -49,7 +49,7 @@ kinds! {
     SentAs MailDay RosterMails BulkStop MailServer MailRefusal Undeliverable SignIn Link Session LoginRequest RateCount HourlyUses
     StaffPerson KnownAddress KeyOwner AssignedUse KeptTotals GroupTotals Crossing CapScan Run SyncState Account
     AccountDay BalanceReading AccountCut CutKeys MailedStatement ForeignAct ForeignKey OwnJudgement Alarm
-    AddedAdmins ModelDay ModelRows BalanceNotice Digest AccountDigest Import Job RosterPreview ImportPart RosterToken Erasure
+    AddedAdmins ModelDay ModelRows BalanceNotice Digest Import Job RosterPreview ImportPart RosterToken Erasure
     Request MoreListing
 }
 
@@ -130,7 +130,7 @@ fn privacy() {
         (&[Kind::Link], vec![LINK_LASTS]),
         (&[Kind::OutboxRow, Kind::Request], vec![REQUEST_KEPT]),
         (&[Kind::OutboxRow, Kind::LoginRequest], vec![LOGIN_REQUEST_LASTS]),
-        (&[Kind::OutboxRow, Kind::Digest, Kind::AccountDigest, Kind::FiledMail, Kind::SentAs], vec![OUTBOX_KEPT]),
+        (&[Kind::OutboxRow, Kind::Digest, Kind::FiledMail, Kind::SentAs], vec![OUTBOX_KEPT]),
         (&[Kind::Import, Kind::ImportPart], vec![IMPORT_KEPT]),
         (&[Kind::ImportPart, Kind::RosterPreview], vec![PREVIEW_LASTS, WAITS_FOR]),
         (&[Kind::MoreListing], vec![MORE_REQUEST_LASTS]),

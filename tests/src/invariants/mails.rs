@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use bursar_core::clock::Moment;
 use bursar_core::domain::ledger::mailed::MailedStatement;
 use bursar_core::domain::mail::alarm::Alarm;
-use bursar_core::domain::mail::digest::{AccountDigest, Digest};
+use bursar_core::domain::mail::digest::Digest;
 use bursar_core::domain::mail::kind::{MailCounts, MailDay, MailKind};
 use bursar_core::domain::sign_in::{LINK_LASTS, SignIn};
 use bursar_core::domain::usage::crossing::Scope;
@@ -133,9 +133,6 @@ pub(super) fn each_is_told_once(step: &Step<'_>, wrong: &mut Vec<String>) {
         for recipient in told(recipients, queued) {
             expect(found_at, QueuedMail::Digest { programme: programme.clone(), week, recipient });
         }
-    }
-    for AccountDigest { week, found_at, recipients, queued, .. } in now.all() {
-        told(recipients, queued).for_each(|to| expect(found_at, QueuedMail::AccountDigest { week, recipient: to }));
     }
     for MailedStatement { month, mailed_at, recipients, queued, .. } in now.all() {
         told(recipients, queued).for_each(|to| expect(mailed_at, QueuedMail::Statement { month, recipient: to }));

@@ -69,6 +69,7 @@ async fn the_account_shows_what_syncs_found() {
         "Before Bursar $3.00",
         "Usual reasons for money that is not explained",
         "2 of them are enabled and have no limit",
+        "6 of them were first seen in the last seven days",
         "gone $90.00 no limit",
         "13 Nov 2026 2 days $160.00 +$5.00 $3.00 +$1.00 $60.00 $0.00 $90.00 $4.00 +$4.00",
         "11 Nov 2026 $155.00 +$3.00 $2.00 +$2.00 $60.00 -$89.00 $0.00 $90.00 +$90.00 $0.00",
@@ -87,6 +88,11 @@ async fn the_account_shows_what_syncs_found() {
     campus.minutes(A_DAY);
     let page = campus.admin().await.get(&format!("{ACCOUNT}?window=1d")).await;
     assert_eq!((page.text("spent").as_deref(), page.attribute("spent", "data-usd")), (Some("not known"), None));
+    foreign("new", Some(Nano::usd(1)), 0);
+    campus.minutes(5 * A_DAY);
+    campus.sync().await;
+    let page = campus.admin().await.get(ACCOUNT).await.readable();
+    assert!(page.contains("One of them was first seen in the last seven days"), "{page}");
     provider.delete(&nobodys).unwrap();
     campus.finish().await;
 }

@@ -86,7 +86,7 @@ impl MailClass {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OptionalMail {
-    /// The weekly digest of a programme or of the account.
+    /// The weekly digest of a programme.
     Digest,
     /// Reminders of the used part of a cap, and of the term's end.
     Reminder,

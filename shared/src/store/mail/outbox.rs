@@ -173,10 +173,6 @@ pub enum QueuedMail {
         week: Date,
         recipient: PersonId,
     },
-    AccountDigest {
-        week: Date,
-        recipient: PersonId,
-    },
     /// For a finance address.
     Statement {
         month: Date,
@@ -374,10 +370,6 @@ impl QueuedMail {
             QueuedMail::Digest { programme, recipient, .. } => {
                 let to = Staff(Some(programme), recipient);
                 facts(MailKind::Digest, "digest", to, Some(OptionalMail::Digest), OUTBOX_KEPT)
-            }
-            QueuedMail::AccountDigest { recipient, .. } => {
-                let (words, choice) = ("digest of the account", Some(OptionalMail::Digest));
-                facts(MailKind::Digest, words, Staff(None, recipient), choice, OUTBOX_KEPT)
             }
             QueuedMail::Statement { recipient, .. } => {
                 facts(MailKind::Statement, "statement", Staff(None, recipient), None, OUTBOX_KEPT)

@@ -58,7 +58,7 @@ kinds! {
     // Of the account, its keys and its syncs.
     Meta = "meta", Lease = "lease", Run = "run", SyncState = "sync", CapScan = "cap-scan",
     OwnJudgement = "own-judgement", Account = "account",
-    AccountDay = "account-day", BalanceReading = "balance", AccountCut = "cut", CutKeys = "cut-keys", AccountDigest = "account-digest",
+    AccountDay = "account-day", BalanceReading = "balance", AccountCut = "cut", CutKeys = "cut-keys",
     MailedStatement = "mailed-statement", BalanceNotice = "balance-notice", ModelDay = "model-day",
     ModelRows = "model-rows", KeyOwner = "key-owner", AssignedUse = "assigned-use", ForeignAct = "foreign-act",
     ForeignKey = "foreign-key";
