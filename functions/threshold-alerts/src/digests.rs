@@ -112,7 +112,7 @@ impl Look<'_> {
         let looked = last_listing(&sync, of_programme.has_keys(&budget));
         let money = DigestMoney::of(spent, budget, of_programme.owns_keys(), weeks, looked);
         let by_group = of_programme.own.iter().flat_map(|own| &own.by_group);
-        let uses = table.models_of(id, of_programme.owns_keys(), weeks[0]).await?;
+        let uses = table.models_of(id, of_programme.has_owned_keys(), weeks[0]).await?;
         let uses = uses.into_iter().map(|used| ModelUse { whose: None, ..used });
         let mut models = models::lines(uses, settings.basis.byok, digest::MOST_LINES);
         let known = sync.models_until.map(|until| (weeks[0].0, weeks[0].1.min(until)));

@@ -134,7 +134,7 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut 
     let context = SpanContext::endless(state.listed_at, now);
     let spent = spent_of(account.as_ref(), |days| context.sum(days, span));
     let acts = foreign_act::in_words(table).await?;
-    let (owners, owned, nobodys) = KeyOwners::of(site, &programmes, foreign, refused.owner, now).await?;
+    let (owners, owned, nobodys) = KeyOwners::of(site, &programmes, foreign, refused.owner).await?;
     let mut used_by_nobodys = DailyUse::default();
     nobodys.iter().for_each(|key| used_by_nobodys.add(&key.used));
     let mut keys_of = |keys| ForeignKeys::of(keys, &acts, &mut refused.key, state.listed_at, span, context);

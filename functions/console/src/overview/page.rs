@@ -141,7 +141,7 @@ fn by_group(
     if rest.iter().any(|rest| rest.spent > Usd::ZERO) {
         groups.push(("without a group".to_owned(), rest));
     }
-    if of_programme.owns_keys() {
+    if of_programme.has_owned_keys() {
         groups.push(("keys made elsewhere".to_owned(), of(&of_programme.assigned)));
     }
     let mut rows: Vec<(String, Vec<(&'static str, Figure)>)> =
