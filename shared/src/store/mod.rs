@@ -25,7 +25,7 @@ pub use ledger::{AssignOutcome, AssignedUse, CutKeys, ForeignRequest, OwnedKey, 
 pub use mail::delivery::{
     DeadMails, GIVEN_UP_SHOWN, SentAgain, Undeliverable, Unreachable, UnreachableReason, Waiting,
 };
-pub use mail::limits::{BulkStop, MailRefusal, MailServer, RosterMails};
+pub use mail::limits::{MailRefusal, MailServer, RosterMails};
 pub use mail::outbox::{Bounce, Facts, FiledMail, MailState, MailTo, OUTBOX_KEPT, OutboxRow, QueuedMail, SentAs};
 pub use people::{HourlyUses, KnownAddress, KnownPerson, Link, LoginRequest, RateCount, StaffPerson};
 pub use programmes::jobs::{

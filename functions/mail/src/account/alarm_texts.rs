@@ -2,7 +2,7 @@
 
 use bursar_core::domain::credit::{BalanceNeed, Basis, DAYS_TO_BUY, PACE_DAYS, Purchase};
 use bursar_core::domain::mail::failure::FailureText;
-use bursar_core::domain::mail::kind::MailDay;
+use bursar_core::domain::mail::kind::SendFigures;
 
 use crate::account::{AlarmText, NamedAccount};
 use crate::prelude::*;
@@ -120,7 +120,7 @@ impl AlarmText {
             Cause::MailRefused { code, since } => refused(code, *since),
             Cause::MailWaits { urgent, mails, since } => waits(*urgent, *mails, *since),
             Cause::NothingHeard { of, sent } => no_events(*of, *sent),
-            Cause::BulkStopped { mail_day } => stopped(mail_day),
+            Cause::BulkStopped { figures } => stopped(figures),
             Cause::Unsent { code, .. } => named.unsent.text(code),
             Cause::RulesRefused { group, tier, since, why, .. } => {
                 let (whose, fix) = match (tier, group) {
@@ -265,29 +265,27 @@ fn waits(urgent: bool, mails: u64, since: Moment) -> AlarmText {
 }
 
 fn no_events(of: Date, sent: u64) -> AlarmText {
-    let facts = vec![("Mails sent", sent.to_string()), ("On", long_date(of))];
-    let next = "SES should report for each mail whether it was delivered, came back or was complained about, and has reported nothing. \
-                Until it does, nobody hears of addresses that do not exist, and mail is not stopped when too much comes back. Check \
-                that the stack's configuration set still sends its events to the stack's topic, and that the function mail is still \
-                subscribed to the topic; deploying the stack again restores both.";
+    let facts = vec![("Mails looked at", format!("the first {sent} that were sent on {}", long_date(of)))];
+    let next = "SES should report for each mail whether it was delivered, came back or was complained about, and has reported nothing of \
+                these. Until it does, nobody hears of addresses that do not exist. Check that the stack's configuration set still sends \
+                its events to the stack's topic, and that the function mail is still subscribed to the topic; deploying the stack again \
+                restores both.";
     AlarmText { subject: format!("SES has reported nothing about {sent} mails"), facts, next: next.to_owned() }
 }
 
-fn stopped(of: &MailDay) -> AlarmText {
-    let (kind, counts) = (of.mail.in_words(), of.counts);
+fn stopped(of: &SendFigures) -> AlarmText {
     let facts = vec![
-        ("Kind", kind.to_owned()),
-        ("Sent on", long_date(of.day)),
-        ("Sent", counts.sent.to_string()),
-        ("Came back for good", counts.bounced.to_string()),
-        ("Complained about", counts.complained.to_string()),
+        ("Day", format!("{}, in UTC, as SES counts the account's mail", long_date(utc_date(of.as_of)))),
+        ("Sent", of.sent.to_string()),
+        ("Came back for good", of.bounced.to_string()),
+        ("Complained about", of.complained.to_string()),
     ];
-    let next = format!(
-        "Only these wait; links, alerts and all other mail go on. AWS stops all mail of an account of which more than a tenth comes back, \
-         or one in two hundred is complained about. The programmes' pages say whose mail came back: an old roster is the usual reason. The {kind} go on by themselves at \
-         midnight UTC."
-    );
-    AlarmText { subject: format!("So much mail came back that {kind} are stopped"), facts, next }
+    let next = "Invitations, digests, statements and notices about caps and rules wait until midnight UTC, and then go on by themselves. \
+                Links, alerts and what is sent by hand go on. AWS stops all mail of an account of which more than a tenth comes back, or \
+                one in two hundred is complained about. The programmes' pages say whose mail came back: an old roster is the usual \
+                reason.";
+    let subject = "So much mail came back that invitations and digests wait until tomorrow".to_owned();
+    AlarmText { subject, facts, next: next.to_owned() }
 }
 
 /// The alarm about the balance, found on a day.

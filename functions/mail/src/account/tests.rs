@@ -1,7 +1,7 @@
 //! The words of each alarm.
 
 use bursar_core::domain::credit::{BalanceNeed, Basis, Purchase};
-use bursar_core::domain::mail::kind::MailDay;
+use bursar_core::domain::mail::kind::SendFigures;
 use bursar_core::secrets::ManagementKey;
 use jiff::ToSpan;
 use jiff::civil::date;
@@ -37,8 +37,7 @@ async fn alarms() {
     let (residual, news, tolerance) = (Usd::from_micros(6_120_003), Usd::from_micros(4_120_003), Usd::from_micros(214));
     let management_key = ManagementKey::parse("sk-or-v1-other").unwrap().fingerprint(&"0123456789".parse().unwrap());
     let first = "the keys could not all be listed: status 503".to_owned();
-    let mut mail_day = MailDay::none_on(date(2026, 11, 20), MailKind::Roster);
-    (mail_day.counts.sent, mail_day.counts.bounced) = (400, 12);
+    let figures = SendFigures { as_of: now(), sent: 400, bounced: 12, complained: 0 };
     let mut mails = Vec::new();
     for cause in [
         held(30, 0, 0),
@@ -58,7 +57,8 @@ async fn alarms() {
         },
         Cause::BalanceUnread { since: now() - 3.hours() },
         Cause::SiteDown { why: "no answer within ten seconds".to_owned() },
-        Cause::BulkStopped { mail_day },
+        Cause::BulkStopped { figures },
+        Cause::NothingHeard { of: date(2026, 11, 19), sent: 20 },
     ] {
         mails.push(mailed(cause).await);
     }
@@ -145,14 +145,19 @@ async fn alarms() {
     Bursar asked for its own first page, twice, as a browser would. Keys go on working, but nobody can sign in, claim, or report a key as leaked. Check the name in DNS, its certificate, and what stands in front of the pages; then the log of the function claim.
     Open the account: https://bursar.example.edu/console/account
 
-    So much mail came back that invitations are stopped
-    Kind: invitations
-    Sent on: 20 Nov 2026
+    So much mail came back that invitations and digests wait until tomorrow
+    Day: 20 Nov 2026, in UTC, as SES counts the account's mail
     Sent: 400
     Came back for good: 12
     Complained about: 0
     Found: 20 Nov 2026, 10:00 UTC
-    Only these wait; links, alerts and all other mail go on. AWS stops all mail of an account of which more than a tenth comes back, or one in two hundred is complained about. The programmes' pages say whose mail came back: an old roster is the usual reason. The invitations go on by themselves at midnight UTC.
+    Invitations, digests, statements and notices about caps and rules wait until midnight UTC, and then go on by themselves. Links, alerts and what is sent by hand go on. AWS stops all mail of an account of which more than a tenth comes back, or one in two hundred is complained about. The programmes' pages say whose mail came back: an old roster is the usual reason.
+    Open the account's mail: https://bursar.example.edu/console/account#mail
+
+    SES has reported nothing about 20 mails
+    Mails looked at: the first 20 that were sent on 19 Nov 2026
+    Found: 20 Nov 2026, 10:00 UTC
+    SES should report for each mail whether it was delivered, came back or was complained about, and has reported nothing of these. Until it does, nobody hears of addresses that do not exist. Check that the stack's configuration set still sends its events to the stack's topic, and that the function mail is still subscribed to the topic; deploying the stack again restores both.
     Open the account's mail: https://bursar.example.edu/console/account#mail
     ");
 }

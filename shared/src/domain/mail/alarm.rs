@@ -3,7 +3,7 @@
 //! back. The functions decide when to raise one.
 
 use crate::domain::credit::{BalanceNeed, Purchase};
-use crate::domain::mail::kind::{MailDay, MailKind};
+use crate::domain::mail::kind::{MailKind, SendFigures};
 use crate::domain::values::key::Fingerprint;
 use crate::prelude::*;
 use crate::store::keys::Range;
@@ -54,13 +54,13 @@ pub enum Cause {
     MailRefused { code: String, since: Moment },
     /// Mail waits that should have been sent long ago: how many, the age of the oldest, and whether it is urgent.
     MailWaits { urgent: bool, mails: u64, since: Moment },
-    /// No delivery event arrived of any mail sent on this day.
+    /// No delivery event arrived of the first mails sent on this day, which were so many.
     NothingHeard { of: Date, sent: u64 },
     /// Mails of a kind that were given up or came back, with the code and the first of them; of alerts those of
     /// one programme. Without a kind they are mails that cannot be read.
     Unsent { mail: Option<MailKind>, programme: Option<ProgrammeId>, code: String, first: Ulid },
-    /// Bulk mail of one kind was stopped, since too much of the day's came back or was complained about.
-    BulkStopped { mail_day: MailDay },
+    /// Bulk mail waits to the end of the UTC day, since too much of the day's came back or was complained about.
+    BulkStopped { figures: SendFigures },
     /// The provider refuses rules of a programme, for the reason that it gives.
     RulesRefused {
         programme: ProgrammeId,
@@ -121,7 +121,7 @@ impl Cause {
                 let of_programme = programme.as_ref().map(|programme| format!("-{programme}")).unwrap_or_default();
                 format!("unsent-{}{of_programme}-{code}", mail.map_or("unreadable", MailKind::as_str))
             }
-            Cause::BulkStopped { mail_day } => format!("bulk-stopped-{}", mail_day.mail),
+            Cause::BulkStopped { .. } => "bulk-stopped".to_owned(),
             Cause::RulesRefused { programme, group, .. } => {
                 let of_group = group.as_ref().map(|group| format!("/{group}")).unwrap_or_default();
                 format!("rules-refused-{programme}{of_group}")

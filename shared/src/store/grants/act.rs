@@ -349,7 +349,7 @@ impl OutboxRow {
             MailState::Sent { at, .. } => NoticeDelivery::SentBy(*at),
             // A later event does not make the mail younger than the day on which it was sent.
             MailState::Delivered { at, .. } | MailState::Bounced { at, .. } | MailState::Complained { at, .. } => {
-                NoticeDelivery::SentBy(self.counted_on.map_or(*at, |day| end_of_utc_day(day).min(*at)))
+                NoticeDelivery::SentBy(self.sent_on.map_or(*at, |day| end_of_utc_day(day).min(*at)))
             }
             // However often it were sent, the address would not take it.
             MailState::Dropped { why, at } | MailState::Failed { why, at }

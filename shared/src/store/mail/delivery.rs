@@ -1,4 +1,4 @@
-//! What came of mails: delivery events, each with the counts of its day and the mark of an address in one transaction; dead letters,
+//! What came of mails: delivery events, each with the count of its roster and the mark of an address in one transaction; dead letters,
 //! which a person queues again; mail that waits; and addresses that mail must not go to.
 
 use std::future::ready;
@@ -33,8 +33,7 @@ impl Waiting {
 pub type Unreachable = BTreeMap<MatchedAddress, UnreachableReason>;
 
 impl Table {
-    /// Records a delivery event for a mail as it was read, counts it in the day on which the server accepted
-    /// it, marks these addresses, and adds the row by which it is sent again. Returns `None` when another writer was faster.
+    /// Records a delivery event for a mail as it was read, counts it, marks these addresses, and adds the row by which it is sent again. Returns `None` when another writer was faster.
     pub async fn record_delivery(
         &self,
         row: &OutboxRow,
@@ -44,11 +43,11 @@ impl Table {
         now: Moment,
         deadline: Deadline,
     ) -> Result<Option<OutboxRow>, StoreError> {
-        let day = row.counted_on.unwrap_or(utc_date(now));
-        let (before, counted) = (row.counted_on.and_then(|_| row.state.delivery()), state.delivery());
-        let after = OutboxRow { state, counted_on: Some(day), version: row.version + 1, ..row.clone() };
+        let day = row.sent_on.unwrap_or(utc_date(now));
+        let (before, counted) = (row.sent_on.and_then(|_| row.state.delivery()), state.delivery());
+        let after = OutboxRow { state, sent_on: Some(day), version: row.version + 1, ..row.clone() };
         let transaction = self.transaction().replace(&after, row.version)?;
-        let transaction = transaction.counting((day, &row.mail), before, counted)?;
+        let transaction = transaction.counting(&row.mail, before, counted)?;
         let transaction = next.iter().try_fold(transaction, Transaction::owing)?;
         let mut transaction = self.marking(transaction, ends, now).await?;
         if let (MailState::Sent { at, .. }, QueuedMail::Link { .. }) = (&row.state, &row.mail) {
@@ -58,8 +57,7 @@ impl Table {
         Ok((self.commit_once(transaction, deadline).await?).then_some(after))
     }
 
-    /// Records that the mail server accepted a mail as it was read, under which message id, and counts it in
-    /// this day.
+    /// Records that the mail server accepted a mail as it was read, under which message id, and counts it.
     pub async fn mail_sent(
         &self,
         row: &OutboxRow,
@@ -67,14 +65,13 @@ impl Table {
         now: Moment,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        let (message, day) = (message.to_owned(), utc_date(now));
-        let sent_as = SentAs { message: message.clone(), row: row.row, at: now };
+        let message = message.to_owned();
+        let sent_as = SentAs { message: message.clone(), row: row.row, mail: row.mail.facts().kind, at: now };
         let state = MailState::Sent { message, at: now };
         let fared = state.delivery();
-        let after = OutboxRow { state, counted_on: Some(day), version: row.version + 1, ..row.clone() };
+        let after = OutboxRow { state, sent_on: Some(utc_date(now)), version: row.version + 1, ..row.clone() };
         let transaction = self.transaction().replace(&after, row.version)?;
-        let transaction =
-            transaction.counting((day, &row.mail), None, fared)?.set(&sent_as)?.unaudited(Unaudited::Delivery);
+        let transaction = transaction.counting(&row.mail, None, fared)?.set(&sent_as)?.unaudited(Unaudited::Delivery);
         self.commit_once(transaction, deadline).await.map(drop)
     }
 

@@ -23,8 +23,8 @@ pub struct OutboxRow {
     /// When somebody had it sent again: a dead letter, or an alert as a further mail.
     pub again_at: Option<Moment>,
     pub version: u64,
-    /// The day in whose counts it is, once the mail server has it.
-    pub counted_on: Option<Date>,
+    /// The UTC day on which the mail server took it, once that is on record and counted.
+    pub sent_on: Option<Date>,
     #[serde(flatten)]
     pub mail: QueuedMail,
 }
@@ -220,13 +220,17 @@ fn home(programme: &ProgrammeId, grant: Option<&GrantId>) -> (String, String) {
 pub struct SentAs {
     pub message: String,
     pub row: Ulid,
+    pub mail: MailKind,
     pub at: Moment,
 }
 
 stored! {
-    SentAs |it| (message: &str = &it.message) => key(format!("SENT#{message}"), "SENT");
-    expires it.at + OUTBOX_KEPT
+    SentAs |it| (message: &str = &it.message) => key(format!("{SENT}{message}"), "SENT");
+    expires it.at + OUTBOX_KEPT;
+    // The row of a link is soon gone, and links are counted by the minute.
+    waits (it.mail != MailKind::Link).then_some((Queue::SentMail, it.at))
 }
+const SENT: &str = "SENT#";
 
 /// How long an outbox row is kept: past every retry and every event that may still come for it.
 pub const OUTBOX_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
@@ -249,7 +253,7 @@ impl OutboxRow {
 
     pub fn queued(row: Ulid, mail: QueuedMail, now: Moment) -> OutboxRow {
         let (class, state) = (mail.facts().kind.class(), MailState::Waiting { since: now });
-        OutboxRow { row, class, state, written_at: now, tries: 0, version: 1, again_at: None, counted_on: None, mail }
+        OutboxRow { row, class, state, written_at: now, tries: 0, version: 1, again_at: None, sent_on: None, mail }
     }
 
     /// A mail that somebody sends by hand; it does not queue behind a whole roster.
@@ -477,6 +481,19 @@ impl Table {
             (OutboxRow::queued_by_hand(row, mail, at.now), BETWEEN_RESENT)
         };
         self.transaction().doing_by_hand(ByHand::RosterMail, at, apart)?.owing(&row)
+    }
+
+    /// The first mails but links that the mail server took on a UTC day, at most so many, as they are now.
+    pub async fn first_sent_on(&self, day: Date, most: i32) -> Result<Vec<OutboxRow>, StoreError> {
+        let midnight = day.to_zoned(TimeZone::UTC).map_or(Moment::MIN, |midnight| midnight.timestamp().into());
+        let rows = self.due_from(Queue::SentMail, midnight, most).await?.into_iter().map(async |key| {
+            let Some(message) = key.pk.strip_prefix(SENT) else { return Ok(None) };
+            match self.get(SentAs::key_of(message)).await?.filter(|sent| utc_date(sent.at) == day) {
+                Some(sent) => self.get(OutboxRow::key_of(sent.row)).await,
+                None => Ok(None),
+            }
+        });
+        Ok(try_join_all(rows).await?.into_iter().flatten().collect())
     }
 
     /// The rows of these mails that are still kept, of many the first so many, but for those that only a newer version can read.

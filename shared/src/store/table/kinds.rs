@@ -53,8 +53,8 @@ kinds! {
     GroupTotals = "group-totals", Digest = "digest", Job = "job", RosterToken = "roster-token", RateCount = "rate-count",
     Guardrail = "guardrail", MoreListing = "more-listing", Tier = "tier", HourlyUses = "hourly-uses",
     // Of mail.
-    FiledMail = "filed-mail", SentAs = "sent-as", MailDay = "mail-day", RosterMails = "roster-mails",
-    BulkStop = "bulk-stop", MailServer = "mail-server", MailRefusal = "mail-refusal", Alarm = "alarm",
+    FiledMail = "filed-mail", SentAs = "sent-as", RosterMails = "roster-mails",
+    MailServer = "mail-server", MailRefusal = "mail-refusal", Alarm = "alarm",
     // Of the account, its keys and its syncs.
     Meta = "meta", Lease = "lease", Run = "run", SyncState = "sync", CapScan = "cap-scan",
     OwnJudgement = "own-judgement", Account = "account",
