@@ -75,7 +75,7 @@ pub(crate) async fn tell(
 /// refused, which has an alarm of its own, and mail that is stopped.
 async fn mail_that_waits(table: &Table, now: Moment) -> Result<Vec<Alarm>> {
     let (waiting, refusals, server) =
-        tokio::try_join!(table.waiting(), table.mail_refusals(now), table.get(MailServer::key_of()))?;
+        tokio::try_join!(table.waiting(now), table.mail_refusals(now), table.get(MailServer::key_of()))?;
     let is_stopped = server.is_some_and(|server| server.stopped(now).is_some());
     let waiting: Vec<Waiting> = waiting.into_iter().filter(|of| !(is_stopped && of.class.is_bulk())).collect();
     let is_refused = |urgent| refusals.iter().any(|refusal| refusal.holds_back(urgent, now));

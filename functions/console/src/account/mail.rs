@@ -19,6 +19,8 @@ pub(super) struct MailSection {
     /// The number of waiting mails; `waiting_for` is the longest wait.
     pub(super) waiting: u64,
     pub(super) waiting_for: Option<String>,
+    /// How many more wait on purpose.
+    pub(super) planned: u64,
     pub(super) given_up: Vec<GivenUpMail>,
     pub(super) dead: DeadMails,
     pub(super) server: Option<MailServer>,
@@ -41,7 +43,7 @@ impl MailSection {
     ) -> Result<MailSection, AppError> {
         let (table, now) = (&site.table, site.clock.now());
         let (waiting, dead, server, refusals, unreachable) = tokio::try_join!(
-            table.waiting(),
+            table.waiting(now),
             table.dead_mails(now - GIVEN_UP_SHOWN, MOST_SHOWN),
             table.get(MailServer::key_of()),
             table.mail_refusals(now),
@@ -54,6 +56,7 @@ impl MailSection {
             today: server.as_ref().and_then(|server| server.today(now)),
             stopped: server.as_ref().and_then(|server| server.stopped(now)),
             waiting: waiting.iter().map(|of| of.mails).sum(),
+            planned: waiting.iter().map(|of| of.planned).sum(),
             waiting_for: oldest.map(|since| lasting(now.duration_since(since))),
             warnings: warnings(server.as_ref(), &refusals, waiting.iter().any(|of| of.is_too_long(now)), recent),
             given_up: by_cause(&dead),

@@ -76,7 +76,7 @@ impl App {
         if report.sent > 0 && !report.refused {
             self.table.end_mail_refusals(self.clock.now(), deadline).await?;
         }
-        report.waiting = self.table.waiting().await?.iter().map(|class| class.mails).sum();
+        report.waiting = self.table.waiting(self.clock.now()).await?.iter().map(|class| class.mails).sum();
         // An alarm of the stack watches for this line, because an invocation by the stream does not show
         // that the drain runs.
         tracing::info!(

@@ -160,7 +160,13 @@ impl LastListing {
         match self {
             LastListing::NoNeed => Sum { known: Accuracy::Exactly, ..days.between(from, to, Some(to)) },
             LastListing::Never => days.between(from, to, None),
-            LastListing::On(day) => days.between(from, to, day.yesterday().ok()),
+            LastListing::On(day) => {
+                let complete = day.yesterday().ok();
+                let sum = days.between(from, to, complete);
+                let before = complete.filter(|_| day == to).map(|last| days.between(from, last, complete).known);
+                let is_known = before == Some(Accuracy::Exactly);
+                Sum { known: if is_known { Accuracy::Until(day) } else { sum.known }, ..sum }
+            }
         }
     }
 }

@@ -36,6 +36,8 @@ pub enum Accuracy {
     Exactly,
     /// Some of the sum may belong to a day beside the span.
     Estimated,
+    /// All days but the last, this one, are covered.
+    Until(Date),
     /// Some of the days are not covered by any sync yet.
     Partly,
 }

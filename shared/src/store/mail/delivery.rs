@@ -16,6 +16,8 @@ use crate::store::{RateCount, SentAs};
 pub struct Waiting {
     pub class: MailClass,
     pub mails: u64,
+    /// How many more wait on purpose, such as invitations until keys can be claimed.
+    pub planned: u64,
     pub since: Option<Moment>,
 }
 
@@ -153,13 +155,20 @@ impl Table {
     }
 
     /// The unsent mail of each class. The index is a moment behind.
-    pub async fn waiting(&self) -> Result<[Waiting; 6], StoreError> {
-        let mut waiting = MailClass::ALL.map(|class| Waiting { class, mails: 0, since: None });
+    pub async fn waiting(&self, now: Moment) -> Result<[Waiting; 6], StoreError> {
+        let mut waiting = MailClass::ALL.map(|class| Waiting { class, mails: 0, planned: 0, since: None });
+        let written_at = |row: Ulid| Moment::from_millisecond(row.timestamp_ms().try_into().ok()?).ok();
         for waiting in &mut waiting {
             let mut oldest: Option<Ulid> = None;
             let each = |item: &Item| {
-                waiting.mails += 1;
-                oldest = oldest.into_iter().chain(keys::outbox_row_of(&items::key_of(item))).min();
+                let row = keys::outbox_row_of(&items::key_of(item));
+                // What waits on purpose is as old as it is due.
+                if row.and_then(written_at).is_some_and(|written_at| now < written_at) {
+                    waiting.planned += 1;
+                } else {
+                    waiting.mails += 1;
+                    oldest = oldest.into_iter().chain(row).min();
+                }
             };
             self.each_in(Queue::Mail(waiting.class), None, each).await?;
             if let Some(oldest) = oldest {
@@ -168,8 +177,7 @@ impl Table {
                     Err(StoreError::Corrupt { .. }) => None,
                     Err(error) => return Err(error),
                 };
-                let written_at = || Moment::from_millisecond(oldest.timestamp_ms().try_into().ok()?).ok();
-                waiting.since = again_at.or_else(written_at);
+                waiting.since = again_at.or_else(|| written_at(oldest));
             }
         }
         Ok(waiting)

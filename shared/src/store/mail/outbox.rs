@@ -256,6 +256,13 @@ impl OutboxRow {
         OutboxRow { row, class, state, written_at: now, tries: 0, version: 1, again_at: None, sent_on: None, mail }
     }
 
+    /// The invitation of a grant. It waits until keys can be claimed, and is as old as it is due.
+    pub(crate) fn invitation(programme: &ProgrammeId, grant: &GrantId, opens: Moment, now: Moment) -> OutboxRow {
+        let (due, is_reminder) = (opens.max(now), false);
+        let mail = QueuedMail::Roster { programme: programme.clone(), grant: grant.clone(), is_reminder };
+        OutboxRow::queued(new_ulid(due), mail, due)
+    }
+
     /// A mail that somebody sends by hand; it does not queue behind a whole roster.
     pub fn queued_by_hand(row: Ulid, mail: QueuedMail, now: Moment) -> OutboxRow {
         OutboxRow { class: MailClass::ByHand, ..OutboxRow::queued(row, mail, now) }
@@ -481,6 +488,37 @@ impl Table {
             (OutboxRow::queued_by_hand(row, mail, at.now), BETWEEN_RESENT)
         };
         self.transaction().doing_by_hand(ByHand::RosterMail, at, apart)?.owing(&row)
+    }
+
+    /// Lets the invitation for which a grant still waits go out when keys can be claimed by now: another row, as old as that, takes its
+    /// place.
+    pub async fn move_invitation(
+        &self,
+        programme: &ProgrammeId,
+        grant: &GrantId,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        for filed in self.list(FiledMail::of(programme, Some(grant))).await? {
+            let Some(row) = self.get(OutboxRow::key_of(filed.first)).await? else { continue };
+            let MailState::Waiting { since } = row.state else { continue };
+            let QueuedMail::Roster { is_reminder: false, .. } = row.mail else { continue };
+            let Some(opens) = self.get(Programme::key_of(programme)).await?.map(|of| of.settings.claim_opens_at())
+            else {
+                continue;
+            };
+            let is_planned = since > now || opens > now;
+            if row.class != MailClass::Roster || !is_planned || since == opens {
+                continue;
+            }
+            let as_read = [(":version", number(row.version))];
+            let moved = self.transaction().remove(&row.key(), "version = :version", &as_read)?;
+            let moved =
+                moved.remove(&filed.key(), "", &[])?.owing(&OutboxRow::invitation(programme, grant, opens, now))?;
+            // Where it is being sent meanwhile, it was due.
+            self.commit_once(moved.unaudited(Unaudited::Notification), deadline).await?;
+        }
+        Ok(())
     }
 
     /// The first mails but links that the mail server took on a UTC day, at most so many, as they are now.

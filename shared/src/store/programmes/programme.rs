@@ -228,7 +228,7 @@ impl Table {
                 }
                 // Keys may be made at this moment, so the job begins even if nobody has one yet.
                 let mut keys = effect.map(|effect| effect.grants).filter(|grants| *grants > 0);
-                if before.moves_keys(&edit.settings, by.now) {
+                if before.moves_keys(&edit.settings, by.now) || before.moves_invitations(&edit.settings, by.now) {
                     keys = Some(self.count_grants(id).await?);
                 }
                 let mut token = None;
@@ -349,6 +349,12 @@ impl Before {
         let goes_on = programme.is_over(now);
         let is_over = programme.clone().edited(after.clone()).is_over(now);
         !is_over && (goes_on || after.rules.has_first_rules_since(&programme.settings.rules))
+    }
+
+    /// Whether invitations that wait until keys can be claimed go out at another time.
+    fn moves_invitations(&self, after: &Settings, now: Moment) -> bool {
+        let (was, opens) = (self.programme.settings.claim_opens_at(), after.claim_opens_at());
+        was != opens && now < was.max(opens)
     }
 
     fn refuses(&self, edit: &Edit, effect: Option<EditEffect>) -> Option<EditOutcome> {
