@@ -118,7 +118,7 @@ impl AlertSpending {
     ) -> AlertSpending {
         let settings = &programme.settings;
         let runs_out = if spent_then >= limit { RunsOut::Gone } else { RunsOut::TooLittleData };
-        let limits = SpendingLimits { budget: limit, keys_stop_at: None };
+        let limits = SpendingLimits { budget: limit, keys_stop_at: None, lasts: false };
         let found = AlertSpending {
             limit,
             spent: spent_then,
@@ -140,7 +140,7 @@ impl AlertSpending {
         }
         let listed_at = listed_at.max(used.assigned_as_of).map_or(totals.as_of, |at| at.max(totals.as_of));
         let looked = utc_date(listed_at);
-        let limits = SpendingLimits::of(budget, used.owns_keys(), &spent);
+        let limits = SpendingLimits::of(budget, settings.basis.reset, used.owns_keys(), &spent);
         let forecast = Forecast::of(&spent, limits, &settings.term, Some(listed_at), now);
         let (thresholds, term) = (&settings.mails.thresholds[..], &settings.term);
         let picture = Picture::of(&Burn { spent: &spent, limit, thresholds, term, looked, forecast });

@@ -29,7 +29,7 @@ impl Outlook {
     ) -> Outlook {
         let settings = &programme.settings;
         let spent = used.used().days(settings.basis.byok);
-        let limits = SpendingLimits::of(budget, used.owns_keys(), &spent);
+        let limits = SpendingLimits::of(budget, settings.basis.reset, used.owns_keys(), &spent);
         let forecast = Forecast::of(&spent, limits, &settings.term, listed_at, now);
         let burn = Burn {
             spent: &spent,

@@ -116,7 +116,7 @@ fn outlook(programme: &Programme, digest: &Digest, to_look_at: usize, now: Momen
         count => format!(" {count} things need a look."),
     };
     let looked = digest.health.listed_at.map(utc_date);
-    let limits = SpendingLimits::of(&money.budget, money.owns_keys, &money.spent);
+    let limits = SpendingLimits::of(&money.budget, programme.settings.basis.reset, money.owns_keys, &money.spent);
     let forecast = Forecast::of(&money.spent, limits, term, digest.health.listed_at, now);
     let burn = Burn {
         spent: &money.spent,

@@ -90,6 +90,7 @@ impl Burn<'_> {
                     RunsOut::KeysStopOn(day) => format!("keys stop {}", short_date(day)),
                     RunsOut::NotBeforeTheTermEnds
                     | RunsOut::TooLittleData
+                    | RunsOut::Idle
                     | RunsOut::PerhapsByNow
                     | RunsOut::KeysStopped
                     | RunsOut::Gone => format!("about {} at the end", amount.to_the_dollar().to_dollars_down()),
