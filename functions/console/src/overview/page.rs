@@ -106,7 +106,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, span: Span, refu
         enough_for: budget.unreserved.enough_for(budget.limit - budget.reserved, settings, now),
         warnings,
         standing_out: own.filter(|_| !programme.is_over(now)).map(|own| own.standing_out.clone()).unwrap_or_default(),
-        chart: Chart::of(&spent, &outlook.scene),
+        chart: Chart::of(&spent, &outlook),
         outlook,
         waiting: WaitingItems {
             refused,
