@@ -92,7 +92,7 @@ impl AlarmText {
                         .to_owned(),
                 }
             }
-            Cause::UnknownKeys { keys, first } => {
+            Cause::UnknownKeys { keys, first, .. } => {
                 let keys = counted(u64::from(*keys), "working key", "working keys");
                 AlarmText {
                     subject: format!("{keys} with our names, and no student has them"),

@@ -45,7 +45,7 @@ async fn alarms() {
         Cause::ManagementKey,
         Cause::AnotherAccount { management_key },
         Cause::Incomplete { problems: 2, first },
-        Cause::UnknownKeys { keys: 2, first: "bursar/0123456789/p/g/2".to_owned() },
+        Cause::UnknownKeys { keys: 2, first: "bursar/0123456789/p/g/2".to_owned(), set: String::new() },
         refused(None, None),
         Cause::Stuck { programme: programme().id, since: now() - 1.hour() },
         Cause::ErasureStuck { since: now() - 6.hours() },

@@ -43,8 +43,9 @@ pub enum Cause {
     AnotherAccount { management_key: Fingerprint },
     /// A run stopped early or left something out: the number of its problems, and the first of them.
     Incomplete { problems: u32, first: String },
-    /// The provider lists working keys with names of ours that the table does not know: how many, and the first of them.
-    UnknownKeys { keys: u32, first: String },
+    /// The provider lists working keys with names of ours that the table does not know: how many, the first of them, and a hash of
+    /// all their hashes.
+    UnknownKeys { keys: u32, first: String, set: String },
     /// No run was complete for too long; without a time, none ever was.
     Silent { last: Option<Moment> },
     /// Credit must be bought, or the balance is below what the account needs soon. `alerted_at` identifies the
@@ -111,7 +112,7 @@ impl Cause {
             Cause::AnotherAccount { management_key } => format!("another-account-{}", management_key.short()),
             // A check that is not complete is soon a silent one too.
             Cause::Incomplete { .. } | Cause::Silent { .. } => "sync".to_owned(),
-            Cause::UnknownKeys { .. } => "unknown-keys".to_owned(),
+            Cause::UnknownKeys { set, .. } => format!("unknown-keys-{set}"),
             Cause::Balance { alerted_at, .. } => format!("balance-{}", alerted_at.as_second()),
             Cause::MailRefused { code, since } => format!("mail-refused-{code}-{}", since.as_second()),
             Cause::MailWaits { urgent: true, .. } => "urgent-mail-waits".to_owned(),
