@@ -25,10 +25,10 @@
 //! night raises it again. It is written together with its mails and records its recipients. If they exceed one transaction, the
 //! next one to raise the alarm queues the rest. Digests are recorded in the same way.
 //!
-//! The balance has one notice ([`credit`]). It is reported when credit must be bought: when all programmes can still cost, with other
-//! keys until the last of them ends or for a year, more than there is. It is reported again when the day for that comes a week
-//! nearer, or has come though a sooner one was told, when the balance no longer lasts two weeks at the recent pace, and when that
-//! shortfall grew by a tenth, at most once a day if only reservations grew. After its end it can be reported afresh.
+//! The balance has one notice ([`credit`]). It is reported when credit must be bought: when the balance ends, at the pace of the last weeks
+//! or because of what the rosters may claim, before all programmes do, or before a year is over. It is reported again when it lasts half as
+//! long as was told, which is two weeks, one, three days and one, and when rosters double what programmes can cost. After its end it can be
+//! reported afresh.
 //!
 //! Nothing is reported when an alarm's cause is over: the account page shows what is wrong now. A cause that returns on the same
 //! day is the same alarm.

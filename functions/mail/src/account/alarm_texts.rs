@@ -1,6 +1,6 @@
 //! The words of each alarm: the number in the subject, the known facts, their meaning, and what to do.
 
-use bursar_core::domain::credit::{BalanceNeed, Basis, DAYS_TO_BUY, PACE_DAYS, Purchase};
+use bursar_core::domain::credit::{DAYS_TO_BUY, Purchase, WhyGone};
 use bursar_core::domain::mail::failure::FailureText;
 use bursar_core::domain::mail::kind::SendFigures;
 
@@ -116,7 +116,7 @@ impl AlarmText {
                        work?"
                     .to_owned(),
             },
-            Cause::Balance { need, purchase, .. } => balance(*need, purchase, utc_date(alarm.found_at)),
+            Cause::Balance { purchase, .. } => balance(purchase, utc_date(alarm.found_at)),
             Cause::MailRefused { code, since } => refused(code, *since),
             Cause::MailWaits { urgent, mails, since } => waits(*urgent, *mails, *since),
             Cause::NothingHeard { of, sent } => no_events(*of, *sent),
@@ -289,73 +289,42 @@ fn stopped(of: &SendFigures) -> AlarmText {
 }
 
 /// The alarm about the balance, found on a day.
-fn balance(need: BalanceNeed, purchase: &Purchase, found_on: Date) -> AlarmText {
-    let short = need.beyond(purchase.balance).map(Usd::to_dollars_up);
-    let (than, needed) = match need.basis {
-        Basis::TwoWeeks => ("short of what two weeks use", "Used in two weeks at the recent pace"),
-        Basis::Promised => ("below what keys may still spend", "What keys may still spend"),
-        Basis::Today => ("short of what a day uses", "Used in a day at the pace since the last check"),
-    };
+fn balance(purchase: &Purchase, found_on: Date) -> AlarmText {
     let amount = purchase.amount.to_dollars_up();
-    let subject = match (&short, purchase.buy_by) {
-        (Some(short), _) => format!("The balance is {short} {than}"),
-        (None, Some(day)) if found_on < day => format!("Buy {amount} of credit by {}", long_date(day)),
-        (None, Some(_)) => format!("Buy {amount} of credit now"),
-        (None, None) => format!("Buy {amount} of credit"),
+    let when = purchase.when(found_on).unwrap_or_default();
+    let lasts = purchase.gone.map(|gone| (gone.why, found_on.until(gone.day).map_or(0, |span| span.get_days())));
+    let subject = match lasts {
+        Some((WhyGone::Today, _)) => format!("The balance does not last a day: buy {amount} of credit {when}"),
+        Some((WhyGone::Pace, days @ ..=14)) => {
+            let days = counted(u64::try_from(days).unwrap_or(0), "day", "days");
+            format!("The balance lasts {days}: buy {amount} of credit {when}")
+        }
+        Some((WhyGone::Pace | WhyGone::Claims, _)) | None => format!("Buy {amount} of credit {when}"),
     };
-    let mut facts = vec![("Balance at OpenRouter", purchase.balance.to_dollars_down())];
-    facts.extend(short.is_some().then(|| (needed, need.amount.to_dollars_up())));
-    facts.extend(purchase.is_due().then(|| figures(purchase, found_on)).into_iter().flatten());
-    let reckoned =
-        if purchase.is_due() { format!("{} ", how_it_is_reckoned(purchase, need.basis)) } else { String::new() };
+    let mut facts = vec![
+        ("Balance at OpenRouter", purchase.balance.to_dollars_down()),
+        (
+            "Programmes can still cost",
+            format!("{} if everybody on the rosters claims", purchase.to_come.to_dollars_up()),
+        ),
+    ];
+    if let Some(until) = purchase.until.filter(|_| purchase.foreign_to_come > Usd::ZERO) {
+        let foreign = format!("{} until {}", purchase.foreign_to_come.to_dollars_up(), long_date(until));
+        facts.push(("Keys made elsewhere may use", foreign));
+    }
+    if purchase.a_week > Usd::ZERO {
+        facts.push(("All keys use in a week", format!("about {}", purchase.a_week.to_dollars_up())));
+    }
+    if purchase.spent_since > Usd::ZERO {
+        facts.push(("Spent since the last check", purchase.spent_since.to_dollars_up()));
+    }
+    facts.push(("To be bought, in whole hundreds", purchase.amount.to_dollars_up()));
     let next = format!(
-        "{reckoned}When the balance is gone, every key of the account is refused, for free models too. Buy credit at OpenRouter; if it \
-         is bought automatically, check that this still works and is enough. If nobody can buy more, lower budgets and caps. You will \
-         hear of it again when the day for buying moves a week nearer, when a day that had moved later comes, when the balance does not \
-         last two weeks, and when either is worse by a tenth."
+        "{} A purchase may take {DAYS_TO_BUY} days. When the balance is gone, every key of the account is refused, for free models too. \
+         Buy credit at OpenRouter; if it is bought automatically, check that this still works and is enough. If nobody can buy more, lower \
+         budgets and caps. You will hear of it again when the balance lasts half as long (14, 7, 3 days, one day), or when rosters \
+         are added that double what programmes can cost.",
+        purchase.in_words(found_on)
     );
     AlarmText { subject, facts, next }
-}
-
-fn figures(purchase: &Purchase, found_on: Date) -> Vec<(&'static str, String)> {
-    let mut figures = vec![("Programmes can still cost", purchase.to_come.to_dollars_up())];
-    if let Some(until) = purchase.until.filter(|_| purchase.foreign > Usd::ZERO) {
-        let (so_far, to_come) = (purchase.foreign.to_dollars_up(), purchase.foreign_to_come.to_dollars_up());
-        let both = format!("{to_come} until {}, after {so_far} in the last {PACE_DAYS} days", long_date(until));
-        figures.push(("Keys made elsewhere may use", both));
-    }
-    figures.push(("To be bought, in whole hundreds", purchase.amount.to_dollars_up()));
-    if let Some((gone_on, buy_by)) = purchase.gone_on.zip(purchase.buy_by) {
-        figures.push(("Balance gone at the present pace", long_date(gone_on)));
-        figures.push(("Start buying by", if buy_by <= found_on { "now".to_owned() } else { long_date(buy_by) }));
-    }
-    figures
-}
-
-fn how_it_is_reckoned(purchase: &Purchase, basis: Basis) -> String {
-    let others = if purchase.foreign > Usd::ZERO { ", with what keys made elsewhere may use," } else { "" };
-    let amount =
-        format!("What programmes can still cost{others} is more than the balance; credit is bought in whole hundreds.");
-    let pace = purchase.pace.to_dollars_up();
-    let day = match (purchase.buy_by, purchase.until) {
-        (Some(_), _) => format!(
-            "The day is the one on which the balance is gone at the pace of the last {PACE_DAYS} days, {pace} in all, less the \
-             {DAYS_TO_BUY} days that a purchase may take."
-        ),
-        (None, _) if basis == Basis::Promised => {
-            "No day can be named, since keys were used too few weeks to know a pace.".to_owned()
-        }
-        (None, Some(until)) if purchase.pace > Usd::ZERO => format!(
-            "At the pace of the last {PACE_DAYS} days, {pace} in all, the balance lasts beyond {} (the end of the \
-             last programme, but at most a year ahead).",
-            long_date(until)
-        ),
-        (None, _) => format!("No day can be named, since no key used anything in the last {PACE_DAYS} days."),
-    };
-    let partly = if purchase.is_partial {
-        " Not all of these days were checked at OpenRouter, so the pace may be higher."
-    } else {
-        ""
-    };
-    format!("{amount} {day}{partly}")
 }

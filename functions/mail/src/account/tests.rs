@@ -1,6 +1,6 @@
 //! The words of each alarm.
 
-use bursar_core::domain::credit::{BalanceNeed, Basis, Purchase};
+use bursar_core::domain::credit::{BalanceGone, Purchase, WhyGone};
 use bursar_core::domain::mail::kind::SendFigures;
 use bursar_core::secrets::ManagementKey;
 use jiff::ToSpan;
@@ -180,58 +180,43 @@ async fn alarms_tell_what_and_whose() {
 fn purchase() -> Purchase {
     let dollars = Usd::from_dollars;
     Purchase {
-        amount: dollars(300),
         balance: dollars(1_200),
         to_come: dollars(1_000),
-        until: Some(date(2027, 2, 19)),
-        foreign: dollars(140),
         foreign_to_come: dollars(455),
-        pace: dollars(560),
-        is_partial: false,
-        gone_on: Some(date(2027, 1, 19)),
-        buy_by: Some(date(2026, 12, 20)),
+        until: Some(date(2027, 2, 19)),
+        a_week: dollars(140),
+        spent_since: Usd::ZERO,
+        amount: dollars(300),
+        gone: Some(BalanceGone { day: date(2027, 1, 19), why: WhyGone::Pace }),
     }
 }
 
-async fn balance(needed: i32, basis: Basis, purchase: Purchase) -> String {
-    let need = BalanceNeed { amount: Usd::from_dollars(needed), basis };
-    mailed(Cause::Balance { need, purchase, alerted_at: now() }).await
+async fn balance(purchase: Purchase) -> String {
+    mailed(Cause::Balance { purchase, alerted_at: now() }).await
 }
 
 #[tokio::test]
 async fn credit_is_to_be_bought() {
-    insta::assert_snapshot!(balance(280, Basis::TwoWeeks, purchase()).await, @"
+    insta::assert_snapshot!(balance(purchase()).await, @"
     Buy $300 of credit by 20 Dec 2026
     Balance at OpenRouter: $1,200
-    Programmes can still cost: $1,000
-    Keys made elsewhere may use: $455 until 19 Feb 2027, after $140 in the last 28 days
+    Programmes can still cost: $1,000 if everybody on the rosters claims
+    Keys made elsewhere may use: $455 until 19 Feb 2027
+    All keys use in a week: about $140
     To be bought, in whole hundreds: $300
-    Balance gone at the present pace: 19 Jan 2027
-    Start buying by: 20 Dec 2026
     Found: 20 Nov 2026, 10:00 UTC
-    What programmes can still cost, with what keys made elsewhere may use, is more than the balance; credit is bought in whole hundreds. The day is the one on which the balance is gone at the pace of the last 28 days, $560 in all, less the 30 days that a purchase may take. When the balance is gone, every key of the account is refused, for free models too. Buy credit at OpenRouter; if it is bought automatically, check that this still works and is enough. If nobody can buy more, lower budgets and caps. You will hear of it again when the day for buying moves a week nearer, when a day that had moved later comes, when the balance does not last two weeks, and when either is worse by a tenth.
+    Buy $300 of credit by 20 Dec 2026: at this pace the $1,200 left are gone on 19 Jan 2027. A purchase may take 30 days. When the balance is gone, every key of the account is refused, for free models too. Buy credit at OpenRouter; if it is bought automatically, check that this still works and is enough. If nobody can buy more, lower budgets and caps. You will hear of it again when the balance lasts half as long (14, 7, 3 days, one day), or when rosters are added that double what programmes can cost.
     Open the account: https://bursar.example.edu/console/account
     ");
-    let late = Purchase { buy_by: Some(date(2026, 11, 20)), is_partial: true, ..purchase() };
-    let late = balance(280, Basis::TwoWeeks, late).await;
-    assert!(late.starts_with("Buy $300 of credit now\n") && late.contains("Not all of these"), "{late}");
-    let unused = Purchase { gone_on: None, buy_by: None, pace: Usd::ZERO, foreign: Usd::ZERO, ..purchase() };
-    let unused = balance(280, Basis::TwoWeeks, unused).await;
-    assert!(unused.starts_with("Buy $300 of credit\n") && unused.contains("No day can be named"), "{unused}");
-    assert!(!unused.contains("Other keys"), "{unused}");
-    let slow = Purchase { gone_on: None, buy_by: None, ..purchase() };
-    let slow = balance(280, Basis::TwoWeeks, slow).await;
-    let lasts = "At the pace of the last 28 days, $560 in all, the balance lasts beyond 19 Feb 2027 (the end";
-    assert!(slow.starts_with("Buy $300 of credit\n") && slow.contains(lasts), "{slow}");
-}
-
-#[tokio::test]
-async fn balance_is_short() {
-    let short = Purchase { balance: Usd::from_dollars(45), ..purchase() };
-    let promised = balance(60, Basis::Promised, short).await;
-    let says = "The balance is $15 below what keys may still spend\nBalance at OpenRouter: $45\nWhat keys may still spend: $60\n";
-    assert!(promised.starts_with(says), "{promised}");
-    let two_weeks = balance(70, Basis::TwoWeeks, short).await;
-    let says = "The balance is $25 short of what two weeks use\nBalance at OpenRouter: $45\nUsed in two weeks at the recent pace: $70\n";
-    assert!(two_weeks.starts_with(says), "{two_weeks}");
+    let gone = |why, day| Purchase { gone: Some(BalanceGone { day, why }), ..purchase() };
+    for (why, day, subject) in [
+        (WhyGone::Pace, date(2026, 12, 20), "Buy $300 of credit now\n"),
+        (WhyGone::Pace, date(2026, 12, 4), "The balance lasts 14 days: buy $300 of credit now\n"),
+        (WhyGone::Pace, date(2026, 11, 21), "The balance lasts 1 day: buy $300 of credit now\n"),
+        (WhyGone::Claims, date(2026, 11, 20), "Buy $300 of credit now\n"),
+        (WhyGone::Today, date(2026, 11, 21), "The balance does not last a day: buy $300 of credit now\n"),
+    ] {
+        let text = balance(gone(why, day)).await;
+        assert!(text.starts_with(subject), "{text}");
+    }
 }

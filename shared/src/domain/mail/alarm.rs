@@ -2,7 +2,7 @@
 //! cause is mailed once however many runs meet it. It is mailed again on another day if it lasts or has come
 //! back. The functions decide when to raise one.
 
-use crate::domain::credit::{BalanceNeed, Purchase};
+use crate::domain::credit::Purchase;
 use crate::domain::mail::kind::{MailKind, SendFigures};
 use crate::domain::values::key::Fingerprint;
 use crate::prelude::*;
@@ -48,9 +48,8 @@ pub enum Cause {
     UnknownKeys { keys: u32, first: String, set: String },
     /// No run was complete for too long; without a time, none ever was.
     Silent { last: Option<Moment> },
-    /// Credit must be bought, or the balance is below what the account needs soon. `alerted_at` identifies the
-    /// alarm, which is raised again when there is news of it, or it was over.
-    Balance { need: BalanceNeed, purchase: Purchase, alerted_at: Moment },
+    /// Credit must be bought. `alerted_at` identifies the alarm, which is raised again when there is news of it, or it was over.
+    Balance { purchase: Purchase, alerted_at: Moment },
     /// The mail server refuses mail because of the account, so that mail waits.
     MailRefused { code: String, since: Moment },
     /// Mail waits that should have been sent long ago: how many, the age of the oldest, and whether it is urgent.

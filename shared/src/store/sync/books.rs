@@ -53,6 +53,12 @@ pub struct BalanceReading {
     pub failing_since: Option<Moment>,
 }
 
+impl BalanceReading {
+    pub fn balance(&self) -> Usd {
+        self.bought - self.spent
+    }
+}
+
 stored! {
     BalanceReading |_| () => key(ACCOUNT, "BALANCE")
 }
