@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 
 use bursar_core::domain::grant::{Reading, ShownState};
+use bursar_core::domain::programme::counts::Counts;
 use bursar_core::domain::usage::days::Accuracy;
 use bursar_core::domain::values::address::nfc;
 use bursar_core::domain::values::id::KeyName;
@@ -49,6 +50,7 @@ type Choices<'a> = Vec<(&'a str, &'a str)>;
 struct GrantListPage<'a> {
     frame: PageFrame<'a>,
     programme: &'a Programme,
+    counts: Counts,
     sought: &'a GrantSearch,
     /// The fields that filter and sort, each with its choices: the value, and in words.
     filters: [(&'static str, &'static str, &'a str, Choices<'a>); 4],
@@ -127,7 +129,7 @@ pub(crate) async fn page(
 ) -> Answer {
     let sought = sought.composed();
     let (programme, asked) = (&access.programme, sought.asked.span());
-    let sync = site.table.sync_state().await?;
+    let (sync, counts) = tokio::try_join!(site.table.sync_state(), site.table.roster_counts(&programme.id))?;
     let (mut rows, groups) = sought.rows(&site, programme, sync.listed_at, false).await?;
     let order = SORTS.into_iter().find(|(name, _)| *name == sought.sort).unwrap_or(SORTS[0]);
     match order.0 {
@@ -159,6 +161,7 @@ pub(crate) async fn page(
     let page = GrantListPage {
         frame: PageFrame::of(&site, &access.visitor),
         programme,
+        counts,
         sought: &sought,
         filters: [
             (

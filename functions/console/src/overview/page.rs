@@ -1,10 +1,10 @@
-//! The overview of a programme: its money, its grants by state, and warnings.
+//! The overview of a programme: its money, how many have claimed, and warnings.
 
-use bursar_core::domain::grant::ShownState;
+use bursar_core::domain::programme::counts::Counts;
 use bursar_core::domain::usage::forecast::StandingOut;
 use bursar_core::domain::usage::models::ModelUse;
 use bursar_core::domain::values::format::end_time;
-use bursar_core::store::{Overview, PeopleCounts, ProgrammeUse};
+use bursar_core::store::{Overview, ProgrammeUse, Unmailed};
 
 use super::outlook::{Chart, Outlook};
 use super::warnings;
@@ -38,8 +38,9 @@ struct OverviewPage<'a> {
     term: [String; 2],
     /// From when to when keys can be claimed.
     claims: [String; 2],
-    /// The people as the last sync counted them.
-    people: PeopleCounts,
+    counts: Counts,
+    /// As the last sync counted them.
+    unmailed: Unmailed,
     warnings: Vec<String>,
     outlook: Outlook,
     standing_out: StandingOut,
@@ -58,7 +59,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, span: Span, refu
     let settings = &programme.settings;
     let (known, sync, unreachable) =
         tokio::try_join!(site.table.overview(&programme.id), site.table.sync_state(), site.table.unreachable(now))?;
-    let Overview { budget, used: of_programme, jobs, guardrails, previews, requests, mores, .. } =
+    let Overview { budget, counts, used: of_programme, jobs, guardrails, previews, requests, mores, .. } =
         known.ok_or_else(AppError::not_found)?;
     let spent = of_programme.used().days(settings.basis.byok);
     let had_a_key = of_programme.has_keys(&budget);
@@ -101,8 +102,9 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, span: Span, refu
                 .claim_closes_at
                 .map_or_else(|| long_date(settings.term.ends_on()), |at| end_time(at, settings.term.zone())),
         ],
-        people: own.map(|own| own.people.clone()).unwrap_or_default(),
-        unreserved: budget.unreserved.people(),
+        counts,
+        unmailed: own.map(|own| own.unmailed).unwrap_or_default(),
+        unreserved: budget.unreserved.people(settings, now),
         enough_for: budget.unreserved.enough_for(budget.limit - budget.reserved, settings, now),
         warnings,
         standing_out: own.filter(|_| !programme.is_over(now)).map(|own| own.standing_out.clone()).unwrap_or_default(),
