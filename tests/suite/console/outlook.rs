@@ -137,7 +137,7 @@ async fn a_budget_without_room_is_told_to_each_reader() {
         assert_eq!(overview.one(hook).get("data-usd"), usd);
     }
     let text = overview.readable();
-    for sum in ["$35.00 of it not spent yet", "Free $60.00", "$20.00 more than the budget"] {
+    for sum in ["Promised, not spent yet $35.00", "Free $60.00", "$20.00 more than the budget"] {
         assert!(text.contains(sum), "{sum}: {text}");
     }
     assert_eq!(overview.texts("warning"), [""; 0], "the bar says so");

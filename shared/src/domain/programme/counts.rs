@@ -45,6 +45,15 @@ impl Counts {
         self.invited + self.claimed
     }
 
+    pub fn frees_something(&self) -> bool {
+        self.freed >= Usd::CENT
+    }
+
+    /// What the next count frees, as pages say it where money is missing.
+    pub fn free_tonight(&self) -> String {
+        format!("{} comes free with tonight's check", self.freed.to_dollars_down())
+    }
+
     /// How many have claimed, as each page says it.
     pub fn in_words(&self) -> String {
         let number = |people: i64| grouped(u64::try_from(people).unwrap_or(0));
