@@ -339,7 +339,7 @@ fn name_of(person: &Person) -> String {
 
 /// An amount of an entry as a person reads it.
 fn dollars(text: &str) -> String {
-    Usd::from_form(text).map_or_else(|_| text.to_owned(), Usd::to_dollars_down)
+    Usd::from_form(text).map_or_else(|_| text.to_owned(), Usd::to_dollars)
 }
 
 fn group(name: &str) -> &str {

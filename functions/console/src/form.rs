@@ -509,7 +509,7 @@ impl Kind {
                 let words = choices.iter().find(|(choice, _)| *choice == text).map_or(text, |(_, words)| words);
                 format!("\"{words}\"")
             }
-            Kind::Money => Usd::from_form(text).map_or_else(|_| text.to_owned(), Usd::to_dollars_down),
+            Kind::Money => Usd::from_form(text).map_or_else(|_| text.to_owned(), Usd::to_dollars),
             Kind::Date => text.parse::<Date>().map_or_else(|_| text.to_owned(), long_date),
             Kind::Time => text.parse::<DateTime>().map_or_else(|_| text.to_owned(), long_time),
             Kind::People => text.lines().collect::<Vec<_>>().join(", "),

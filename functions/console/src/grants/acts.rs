@@ -196,8 +196,8 @@ impl GrantRequest<'_> {
         };
         Ok(format!(
             "The budget has no room for so high a cap: of the budget of {} only {} is neither spent nor promised{tonight}. {larger}",
-            budget.limit.to_cents_down(),
-            (budget.limit - budget.reserved).or_zero().to_cents_down()
+            budget.limit.to_cents(),
+            (budget.limit - budget.reserved).or_zero().whole_cents().to_cents()
         ))
     }
 

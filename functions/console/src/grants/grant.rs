@@ -3,7 +3,11 @@
 use bursar_core::domain::audit::Entry;
 use bursar_core::domain::grant::{BudgetChange, KeyAbsence, ShownState, Spending, View};
 use bursar_core::domain::programme::counts::Counts;
+use bursar_core::domain::usage::days::Accuracy;
 use bursar_core::log;
+use bursar_core::store::SyncState;
+use futures_util::stream::{StreamExt, TryStreamExt, iter};
+use jiff::ToSpan;
 
 use super::acts::ActForms;
 use super::list;
@@ -12,6 +16,9 @@ use crate::erase::EraseForm;
 use crate::mails::{self, MailRow};
 use crate::prelude::*;
 use crate::spending::spans;
+
+/// How many days' use by model is held at once: each has that of every grant.
+const DAYS_AT_ONCE: usize = 2;
 
 #[derive(Template)]
 #[template(path = "grant.html")]
@@ -26,6 +33,7 @@ struct GrantPage<'a> {
     /// What is left of the cap in this window.
     left: Usd,
     spans: Vec<(&'static str, Figure)>,
+    days: Vec<DayLine>,
     as_of: Option<String>,
     notes: Vec<String>,
     holds: Vec<&'static str>,
@@ -80,6 +88,37 @@ struct KeyLine {
     /// Of the key in use: its limit at the provider, and what was left of that when it was read last.
     limit: Option<(Usd, Usd)>,
     shown_at: String,
+}
+
+/// A UTC day on which something was spent.
+struct DayLine {
+    day: Date,
+    spent: Figure,
+    requests: String,
+}
+
+impl DayLine {
+    /// Those of the last four weeks, the newest first.
+    async fn all(site: &Site, view: &View, sync: &SyncState, now: Moment) -> Result<Vec<DayLine>, AppError> {
+        let used = list::used(&view.readings).days(view.programme.settings.basis.byok);
+        let first = utc_date(now).saturating_sub(27.days());
+        let mut used: Vec<_> = used.each().filter(|(day, spent, _)| first <= *day && !spent.is_zero()).collect();
+        used.reverse();
+        let cents = each_in_cents(used.iter().map(|(_, spent, _)| *spent));
+        let lines = used.into_iter().zip(cents).map(|((day, spent, exact), cents)| async move {
+            let known = if exact { Accuracy::Exactly } else { Accuracy::Estimated };
+            let mut requests = None;
+            if sync.knows_models_of(day) {
+                let rows = site.table.model_rows(day, now).await?;
+                let models = rows.get(&view.programme.id).into_iter().flat_map(BTreeMap::values);
+                let of_grant = models.filter_map(|grants| grants.get(&view.grant.id.to_bytes()));
+                requests = Some(of_grant.map(|used| used.requests).sum()).filter(|requests| *requests > 0);
+            }
+            let spent = Figure::in_cents(Sum { spent, known }, cents);
+            Ok(DayLine { day, spent, requests: show::known_count(requests) })
+        });
+        iter(lines.collect::<Vec<_>>()).buffered(DAYS_AT_ONCE).try_collect().await
+    }
 }
 
 pub(crate) async fn page(
@@ -157,6 +196,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
     let read_at = readings.iter().map(|reading| reading.as_of).chain(sync.listed_at).max();
     let context = SpanContext::of(&programme.settings, read_at, now);
     let spans = context.each(&list::used(readings).days(programme.settings.basis.byok), grant.ever_shown);
+    let days = DayLine::all(site, view, &sync, now).await?;
     let more = match view.open_request(now).filter(|_| access.is_faculty() && !is_over) {
         None => None,
         Some(open) => {
@@ -208,8 +248,9 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
         mails: mails::listing("mail", mails.iter().rev().map(MailRow::of).collect(), zone),
         as_of: read_at.map(|at| column_time(at, zone)),
         more,
-        notes: spans::notes(spans.iter().map(|(_, figure)| figure)),
+        notes: spans::notes(spans.iter().map(|(_, figure)| figure).chain(days.iter().map(|line| &line.spent))),
         spans,
+        days,
         grant,
         state: grant.shown_state(now),
         badge: show::badge(grant.shown_state(now), left),

@@ -104,15 +104,19 @@ pub(crate) fn columns<'a>(shows: Shows) -> [Column<GrantRow<'a>>; 20] {
         column("").file("name").of(|row| Cell::text(row.line.person.name.as_deref())),
         column("Group").file("group").of(|row| Cell::text(row.line.group.as_deref())),
         column("State").file("state").hook("state").of(GrantRow::badge),
-        column("").file("cap_usd").hook("cap-usd").of(|row| Cell::Down(row.cap)),
+        column("").file("cap_usd").hook("cap-usd").of(|row| Cell::exact(Some(row.cap))),
         column("").file("spent_usd").hook("spent-usd").of(|row| Cell::exact(row.figure().usd)),
         column("Spent of the cap").class("used").of(GrantRow::used),
         column("Spent then")
             .class("money")
             .shown_if(shows.span)
             .of(|row| Cell::shown(row.figure().usd, row.figure().text)),
-        column("Spent in all").class("money").shown_if(shows.lifetime).of(|row| Cell::Up(row.lifetime)),
-        column("Left").class("money").file("left_usd").hook("left-usd").of(|row| Cell::Down(row.left)),
+        column("Spent in all").class("money").shown_if(shows.lifetime).of(|row| Cell::money(row.lifetime)),
+        column("Left")
+            .class("money")
+            .file("left_usd")
+            .hook("left-usd")
+            .of(|row| Cell::shown(Some(row.left), row.left.whole_cents().to_cents())),
         column("").file("window_resets_at").of(|row| Cell::At(row.resets_at)),
         column("").file("claimed_at").of(|row| Cell::At(row.line.claimed_at())),
         column("Last used").class("date").file("last_used_at").of(|row| Cell::At(row.line.last_used_at)),
@@ -298,7 +302,7 @@ impl<'a> GrantRow<'a> {
     }
 
     fn used(&self) -> Cell {
-        let words = format!("{} of {}", self.in_window.to_cents_up(), self.cap.to_dollars_down());
+        let words = format!("{} of {}", self.in_window.to_cents(), self.cap.to_dollars());
         Cell::Shown(None, vec![Part::Bar(scaled(self.in_window, self.cap, Part::BAR), words)])
     }
 
