@@ -9,7 +9,9 @@
 //! 3. A lease on the row is taken first. Only then [`compose`] decides the recipient and the content, and [`link`] makes a link.
 //! 4. Some rows end without a mail, which is no failure. These are digests and reminders that the recipient has turned off, and
 //!    roster mails to a person who had a key or can no longer claim one, unless somebody asked for the mail by hand.
-//! 5. The answer of the mail server is recorded. When a sender dies, its lease runs out and another takes over. So a mail may be
+//! 5. An invitation waits until keys can be claimed: its row is as old as it is due, an edit of the window puts another row in its
+//!    place, and whoever sends it looks at the window once more.
+//! 6. The answer of the mail server is recorded. When a sender dies, its lease runs out and another takes over. So a mail may be
 //!    accepted twice, but only if the answer or its record was lost.
 //!
 //! Digests and reminders carry `List-Unsubscribe`, which leads through sign-in to the form on `/my`. There is no

@@ -47,6 +47,7 @@ pub(crate) struct DrainReport {
     #[serde(skip)]
     refused: bool,
     /// Whether bulk mail waits to the end of the day.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     stopped: bool,
 }
 
