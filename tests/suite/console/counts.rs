@@ -233,6 +233,7 @@ async fn seven_days_have_today_in_them() {
     campus.programme("CS pilot", shape).await;
     campus.students(&["emeka"]).await;
     campus.keys().await;
+    campus.sync().await;
     campus.minutes(13 * 60 + 40);
     campus.spend("emeka", "30");
     campus.sync().await;
