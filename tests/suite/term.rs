@@ -1,6 +1,6 @@
 //! One drawn term of three programmes, as everybody reads it: overview, grants, report, close-out, statement, digest, alert and their files
-//! tell one figure for one thing. There are weekly caps and groups, a key made elsewhere, a cost centre, a break of four weeks, a programme
-//! that is closed, and two time zones.
+//! tell one figure for one thing. There are weekly caps and groups, a key made elsewhere that is given on, a cost centre, a break of four
+//! weeks, a programme that is closed, and two time zones.
 
 use std::collections::BTreeMap;
 
@@ -21,13 +21,19 @@ use bursar_tests::visitor::{Page, Visitor};
 use fastrand::Rng;
 use jiff::civil::{Date, date};
 
+use crate::sync::owners::{ASSIGN, fill};
+
 const FIRST: Date = date(2026, 11, 29);
+/// The place of the key made elsewhere that the second programme owns at first.
+const OWNED: usize = 4;
 /// The days on which keys are used; before one of them are four weeks without use, and before another the second programme is closed.
 const WORKING_DAYS: i64 = 14;
 const BREAK: i64 = 9;
 const CLOSED: i64 = 12;
 /// The day on which somebody gets another group.
 const REGROUPED: i64 = 5;
+/// The day on which the key made elsewhere goes from the second programme to the cost centre.
+const GIVEN_ON: i64 = 7;
 
 struct Story {
     campus: Campus,
@@ -71,6 +77,9 @@ async fn a_term_is_told_alike_everywhere() {
         story.campus.pass(12).await;
         story.mails(None);
         story.spends();
+        if day == GIVEN_ON {
+            story.give_on().await;
+        }
         story.campus.pass(12).await;
         story.night().await;
         if day == REGROUPED {
@@ -161,16 +170,32 @@ impl Story {
         story
     }
 
+    /// Of this day each owner has what was used in its part.
+    async fn give_on(&mut self) {
+        let admin = self.campus.admin().await;
+        for owner in ["", self.programmes[2].0.as_str()] {
+            let look = fill(&admin, &[("hash", &self.keys[OWNED].0), ("owner", owner)]).await.expect(200);
+            admin.submit(&look, ASSIGN, &[]).await.expect(303);
+        }
+        self.keys[OWNED].1 = Some(2);
+        self.spend(OWNED, 123_457);
+    }
+
+    fn spend(&mut self, key: usize, micros: i64) {
+        let (hash, owner) = &self.keys[key];
+        self.campus.provider().spend(hash, Nano::micros(micros), self.campus.clock.now(), "a/model").unwrap();
+        self.in_all += micros;
+        owner.iter().for_each(|owner| self.spent[*owner] += micros);
+    }
+
     /// Each key spends up to half a dollar, to the micro-dollar.
     fn spends(&mut self) {
-        for (number, (key, owner)) in self.keys.iter().enumerate() {
+        self.assigned_tonight = 0;
+        for key in 0..self.keys.len() {
             let micros = self.dice.i64(1..500_000);
-            let now = self.campus.clock.now();
-            if self.campus.is_on(key) {
-                self.campus.provider().spend(key, Nano::micros(micros), now, "a/model").unwrap();
-                self.in_all += micros;
-                owner.iter().for_each(|owner| self.spent[*owner] += micros);
-                if number == 4 {
+            if self.campus.is_on(&self.keys[key].0) {
+                self.spend(key, micros);
+                if key == OWNED && self.keys[key].1 == Some(1) {
                     self.assigned_tonight = micros;
                 }
             }

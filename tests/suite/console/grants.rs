@@ -204,6 +204,45 @@ async fn grants_are_a_file() {
     campus.finish().await;
 }
 
+/// Why a key ended, who got which, what was corrected, and whom one press was about.
+#[tokio::test]
+async fn the_audit_says_why() {
+    let mut campus = staffed().await;
+    campus.students(&["ada", "bob", "cat"]).await;
+    campus.student_in("dan", Some("=1+1")).await;
+    campus.keys().await;
+    for (name, what) in [("ada", "leaked"), ("bob", "return")] {
+        campus.press(&campus.student(name).await, what).await.expect(303);
+    }
+    campus.replace("cat").await;
+    let (admin, faye) = (campus.admin().await, campus.student("faye").await);
+    let at = format!("{GRANTS}/{}", campus.id("dan"));
+    let form = faye.get(&at).await;
+    faye.submit(&form, &format!("{at}/address"), &[("email", "daniel@example.edu")]).await.expect(303);
+    let groups = format!("{ID}/groups");
+    let typed = [("cap_usd.=1+1", "25"), ("models.=1+1", "openai/gpt-4o-mini")];
+    faye.submit(&faye.get(&groups).await, &groups, &typed).await.expect(303);
+    let person = [("email", "eve@example.edu"), ("name", "Eve Ek")];
+    faye.submit(&faye.get(&format!("{ID}/roster")).await, &format!("{ID}/people"), &person).await.expect(303);
+    campus.settle().await;
+    let page = faye.get(&format!("{ID}/audit")).await.expect(200).readable();
+    for sentence in [
+        "ada@example.edu reported the key as leaked, and it was ended",
+        "bob@example.edu handed the key back",
+        "cat@example.edu asked for a new key in place of the one before",
+        "cat@example.edu was shown the new key",
+        "faye@example.edu corrected the address of daniel@example.edu",
+        "faye@example.edu put Eve Ek on the roster",
+        "Cap per student of =1+1: as in the programme → $25",
+        "Models of =1+1: as in the programme → openai/gpt-4o-mini",
+    ] {
+        assert!(page.contains(sentence), "{sentence}: {page}");
+    }
+    let account = admin.get(&format!("{ACCOUNT}/audit")).await.expect(200).readable();
+    assert!(account.contains("The allowed models of cs-pilot/=1+1 were set at OpenRouter"), "{account}");
+    campus.finish().await;
+}
+
 #[tokio::test]
 async fn the_audit_says_who_did_what() {
     let mut campus = staffed().await;

@@ -1,6 +1,7 @@
 //! What was spent, wherever it is told: the overview, the list, reports and the close-out, on the page and in the file.
 
 use bursar_core::domain::programme::Byok;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::UsedNow;
@@ -32,6 +33,42 @@ fn named(campus: &Campus, text: &str) -> String {
 fn models(page: &Page) -> Vec<String> {
     let [models, spent] = ["data-model", "data-spent-usd"].map(|attribute| page.attributes("model", attribute));
     models.into_iter().zip(spent).map(|(model, spent)| format!("{model} {spent}")).collect()
+}
+
+/// A sum is the same cent on every page that has it, and so is that of a group; what is less than a cent is called so to everybody.
+#[tokio::test]
+async fn one_sum_one_cent() {
+    let mut campus = Campus::at("2026-11-02T12:00:00Z").await;
+    campus
+        .programme("CS pilot", |settings| {
+            staff(settings);
+            settings.allowance.cap = Usd::from_dollars(100);
+            settings.texts.cost_code = Some("4711".to_owned());
+        })
+        .await;
+    campus.student_in("ada", Some("Lab A")).await;
+    campus.student_in("bob", Some("Lab A")).await;
+    campus.students(&["cat", "dan"]).await;
+    campus.keys().await;
+    for (name, dollars) in [("ada", "12.6344"), ("bob", "12.6344"), ("cat", "79.3281"), ("dan", "0.005")] {
+        spend(&campus, &campus.key(name).hash, dollars, "a/small");
+    }
+    nights(&campus, 1).await;
+    let admin = campus.admin().await;
+    let days = "from=2026-11-01&to=2026-11-02";
+    for path in
+        ["/console", ID, REPORT, CLOSEOUT, &format!("/console/report?{days}"), &format!("{ACCOUNT}/statement?{days}")]
+    {
+        let page = admin.get(path).await.expect(200).readable();
+        assert!(page.contains("$104.60") && !page.contains("$104.61"), "{path}: {page}");
+    }
+    for path in [ID, CLOSEOUT] {
+        let page = admin.get(path).await.expect(200).readable();
+        assert!(page.contains("$25.27") && !page.contains("$25.28"), "{path}: {page}");
+    }
+    let dan = admin.get(&format!("{GRANTS}/{}", campus.id("dan"))).await.readable();
+    assert!(dan.contains("Spent in all less than 1 cent") && !dan.contains("$0.01"), "{dan}");
+    campus.finish().await;
 }
 
 /// Ten nights are missed, so of some days only the sum is known, and of some no model.
@@ -95,7 +132,9 @@ async fn every_page_tells_the_same_and_what_is_not_known() {
     assert!(found.body.contains("grants?q=ada&#38;state=live&#38;window=30d"), "{}", found.body);
     assert_eq!(found.form(GRANTS).value("window"), Some("7d"), "a search keeps the span");
     let grant = admin.get(&format!("{GRANTS}/{}", campus.id("bob"))).await.readable();
-    assert!(grant.contains("$0.00 about $4.00 $4.04 $4.04"), "{grant}");
+    assert!(grant.contains("$0.00 about $4.00 $4.03 $4.03"), "{grant}");
+    let days = admin.get(&format!("{GRANTS}/{}", campus.id("bob"))).await.texts("day");
+    assert_eq!(days, ["13 Nov 2026about $4.00not known", "3 Nov 2026$0.032"]);
     assert_eq!(admin.get(ACCOUNT).await.texts("model"), ["<prof's laptop>a/small$0.701$0.7000"]);
 
     let page = faye.get(&format!("{REPORT}?by=model&to=2026-11-15")).await.expect(200);
