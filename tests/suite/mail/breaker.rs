@@ -48,7 +48,7 @@ async fn bulk_mail_waits_for_tomorrow_once_too_much_came_back() {
     assert_eq!(campus.drain().await["stopped"], true);
 
     // Links, and what is sent by hand, go on.
-    campus.ask(ADMIN).await;
+    campus.ask("ada").await;
     let resent = campus.table.resend_roster_mail(campus.on("cid"), &campus.grant("cid").await, &Actor::Rule).await;
     assert_eq!(resent.unwrap(), None);
     campus.settle().await;

@@ -91,7 +91,9 @@ impl Table {
     /// faster.
     pub async fn note_mail_server(&self, server: &MailServer, deadline: Deadline) -> Result<(), StoreError> {
         let after = MailServer { version: server.version + 1, ..server.clone() };
-        self.replace(&after, server.version, Unaudited::Delivery, deadline).await.map(drop)
+        let as_read = [(":version", number(server.version))];
+        let put = self.single().create_or_replace(&after, "version = :version", &as_read)?;
+        self.write_alone(put, deadline).await.map(drop)
     }
 }
 
