@@ -2,7 +2,7 @@
 //! from; it informs people and triggers nothing.
 
 use bursar_core::domain::usage::burn::{Burn, BurnScene};
-use bursar_core::domain::usage::forecast::{Forecast, SpendingLimits};
+use bursar_core::domain::usage::forecast::Forecast;
 use bursar_core::store::ProgrammeUse;
 
 use crate::prelude::*;
@@ -11,6 +11,7 @@ use crate::spending::spans::estimated;
 
 pub(crate) struct Outlook {
     /// The forecast, unless the programme is over.
+    pub(crate) forecast: Option<Forecast>,
     pub(crate) sentence: Option<String>,
     /// Whether the money may run out before the term ends.
     pub(crate) is_short: bool,
@@ -29,22 +30,10 @@ impl Outlook {
     ) -> Outlook {
         let settings = &programme.settings;
         let spent = used.used().days(settings.basis.byok);
-        let limits = SpendingLimits::of(budget, used.owns_keys(), &spent);
-        let forecast = Forecast::of(&spent, limits, &settings.term, listed_at, now);
-        let burn = Burn {
-            spent: &spent,
-            limit: budget.limit,
-            thresholds: &settings.mails.thresholds,
-            term: &settings.term,
-            looked: utc_date(listed_at.unwrap_or(now)),
-            forecast,
-        };
-        let words = burn.words();
-        let mut scene = burn.scene();
-        let goes_on = !programme.is_over(now);
-        scene.ahead = scene.ahead.filter(|_| goes_on);
-        let sentence = Some(forecast.in_words()).filter(|_| goes_on);
-        Outlook { sentence, is_short: goes_on && forecast.is_short(), scene, words }
+        let burn = Burn::of(programme, budget, &spent, used.owns_keys(), listed_at, now);
+        let (scene, words, forecast) = (burn.scene(), burn.words(), burn.forecast);
+        let sentence = forecast.map(|forecast| forecast.in_words(&settings.term));
+        Outlook { forecast, sentence, is_short: scene.is_short, scene, words }
     }
 }
 
@@ -108,7 +97,8 @@ impl Chart {
             today,
             term_ends: x(scene.term_ends),
             budget_at: y(scene.limit),
-            thresholds: shown.iter().map(|(_, amount)| y(*amount)).collect(),
+            // A line that nothing names says nothing.
+            thresholds: levels.iter().skip(1).map(|(height, _)| *height).collect(),
             levels,
             ahead: ahead.map(|((day, amount), words)| (x(day), y(amount), words)),
             rows: rows.into_iter().rev().collect(),

@@ -124,6 +124,7 @@ fn programmes(digest: &AccountDigest, names: &HashMap<ProgrammeId, String>) -> V
                 Some(RunsOut::PerhapsByNow) => "perhaps used up by now".to_owned(),
                 Some(RunsOut::KeysStopped) => "not used up: its keys have stopped".to_owned(),
                 Some(RunsOut::Gone) => "used up".to_owned(),
+                Some(RunsOut::NoBudget) => "without a budget yet".to_owned(),
             },
         ],
     };
