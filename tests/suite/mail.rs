@@ -9,6 +9,7 @@ mod kinds;
 mod links;
 mod obsolete;
 pub(crate) mod outcomes;
+mod planned;
 mod postponed;
 mod refused;
 mod staff;

@@ -1,8 +1,7 @@
 //! Each act with a fault at each of its calls: it is done once or not at all, whoever repeats it.
 
 use bursar_core::domain::audit::Act;
-use bursar_core::domain::mail::kind::MailDay;
-use bursar_core::store::{Erasure, Job};
+use bursar_core::store::{Erasure, Job, RosterMails};
 use bursar_local::invoke::FunctionName::{Claim, Console, Mail, ThresholdAlerts, UsageSync};
 use bursar_local::ses::Fault as MailFault;
 use bursar_tests::aws;
@@ -607,7 +606,7 @@ async fn a_bounce_counts_once() {
         },
         left: async |campus: &Campus, _: &_| {
             let seen = campus.judged().await;
-            let bounced = seen.all::<MailDay>().map(|day| day.counts.bounced).sum::<u64>();
+            let bounced = seen.all::<RosterMails>().map(|of| of.counts.bounced).sum::<u64>();
             let mark = campus.table.undeliverable(address("ada").matched(), campus.clock.now()).await.unwrap();
             (bounced, mark.map(|mark| mark.why))
         },

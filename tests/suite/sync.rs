@@ -6,6 +6,7 @@ mod another_account;
 mod corrected;
 pub(crate) mod crooked;
 mod ends;
+mod given_on;
 mod lifecycle;
 pub(crate) mod owners;
 mod pages;

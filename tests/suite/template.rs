@@ -88,7 +88,7 @@ fn roles_name_their_actions_and_partitions() {
             let sid = &statement["Sid"];
             assert!(texts(&statement["Action"]).count() > 0, "{role} {sid} names what it allows");
             assert!(texts(&statement["Action"]).all(|action| !action.contains(['*', '?'])), "{role} {sid}");
-            let quota = ["ses:GetAccountSendingEnabled", "ses:GetSendQuota"];
+            let quota = ["ses:GetAccountSendingEnabled", "ses:GetSendQuota", "ses:GetSendStatistics"];
             let everywhere = texts(&statement["Action"]).all(|action| quota.contains(&action));
             assert!(statement["Resource"] != "*" || everywhere, "{role} {sid}");
             let beside = ["/index/due", "/stream/*"];

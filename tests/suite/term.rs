@@ -13,7 +13,7 @@ use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::{Reset, utc_date};
-use bursar_core::store::{ActContext, AssignOutcome};
+use bursar_core::store::{ActContext, AssignOutcome, UsedNow};
 use bursar_local::provider::Nano;
 use bursar_tests::campus::{Campus, Got, address};
 use bursar_tests::office::soon;
@@ -144,9 +144,9 @@ impl Story {
         story.campus.sync().await;
         for (hash, owner) in foreign.into_iter().zip([Some(1), Some(2), None]) {
             if let Some(owner) = owner {
-                let (table, today) = (&story.campus.table, utc_date(story.campus.clock.now()));
+                let table = &story.campus.table;
                 let (id, by) = (&story.programmes[owner].0, story.campus.by());
-                let given = table.assign_keys(id, &[hash.parse().unwrap()], today, by).await;
+                let given = table.assign_keys(id, &[hash.parse().unwrap()], &UsedNow::new(), by).await;
                 assert_eq!(given.unwrap(), AssignOutcome::Done);
             }
             story.keys.push((hash, owner));
@@ -256,7 +256,7 @@ impl Story {
     async fn owned(&self, programme: usize) -> i64 {
         let owned = self.campus.table.owned_keys().await.unwrap();
         let of_it = owned.iter().filter(|owned| owned.owner.owner == self.programmes[programme].0);
-        of_it.map(|owned| owned.counted().counted.credits.total().micros()).sum()
+        of_it.map(|owned| owned.owner.counted(&owned.key.used).credits.total().micros()).sum()
     }
 
     async fn test_alert(&self, admin: &Visitor, path: &str, settings: &Settings, programme: usize) {

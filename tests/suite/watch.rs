@@ -128,11 +128,48 @@ async fn a_break_is_told_to_nobody() {
         campus.hours(48);
     }
     told.retain(|mail| mail.contains("credit") || mail.contains("balance"));
-    assert_eq!(told, ["2026-11-24: Buy $100 of credit by 24 Dec 2026"]);
+    assert_eq!(told, ["2026-11-24: Buy $100 of credit by 23 Dec 2026"]);
     let admin = campus.admin().await;
     let page = admin.get("/console/account").await.readable();
-    assert!(page.contains("no day the balance lasts beyond 8 Feb 2027 if all keys"), "{page}");
+    assert!(page.contains("Nothing to buy before 8 Feb 2027: at this pace"), "{page}");
     campus.finish_unjudged().await;
+}
+
+/// A balance that is enough for all who have keys, a roster of two hundred that is put up by noon, and a term after that.
+#[tokio::test]
+async fn what_a_roster_may_claim_is_told_on_its_day() {
+    let mut campus = Campus::open().await;
+    campus.provider().set_credits(Nano::usd(1_274)).unwrap();
+    campus.programme("CS 200", |settings| settings.allowance.cap = Usd::from_dollars(30)).await;
+    campus.budget(5_000).await;
+    campus.sync().await;
+    assert_eq!(told(&campus).await, NOTHING);
+    let names: Vec<String> = (0..200).map(|number| format!("s{number}")).collect();
+    campus.students(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    campus.minutes(60);
+    assert_eq!(told(&campus).await, ["Buy $3,800 of credit now"], "within the budget of $5,000");
+    assert!(campus.has_logged("\"to_buy_usd\":\"3800.000000\""), "for the runbook's checks before claim day");
+    let account = async || campus.admin().await.get("/console/account").await.expect(200);
+    let page = account().await;
+    assert_eq!(
+        page.texts("warning")[0],
+        "Buy $3,800 of credit now: if everybody on the rosters claims, programmes can still cost $5,000.00, and $1,274 are left."
+    );
+    assert_eq!(page.one("buy-by").get("data-date"), "now");
+    assert_eq!(told(&campus).await, NOTHING);
+
+    let opens_at = campus.clock.now() + 60.days();
+    campus.set(|settings| settings.claims.claim_opens_at = Some(opens_at)).await;
+    let day = utc_date(opens_at).saturating_sub(30.days());
+    assert_eq!(account().await.one("buy-by").get("data-date"), day.to_string());
+    campus.provider().set_credits(Nano::usd(5_000)).unwrap();
+    campus.sync().await;
+    let page = account().await;
+    assert!(
+        page.all("buy-by").is_empty() && page.text("credit").unwrap().starts_with("Nothing to buy: $5,000 are left")
+    );
+    assert_eq!(told(&campus).await, NOTHING, "nothing when it is over");
+    campus.finish().await;
 }
 
 /// A check dies after it has noted what it found, and before it has raised the alarm.
@@ -144,7 +181,7 @@ async fn a_mail_is_not_lost_with_the_check() {
     assert!(campus.run(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await.is_err());
     assert!(campus.table.get(BalanceNotice::key_of()).await.unwrap().is_some());
     campus.minutes(60);
-    assert_eq!(told(&campus).await, ["The balance is $10 below what keys may still spend"]);
+    assert_eq!(told(&campus).await, ["Buy $100 of credit now"]);
     assert_eq!(told(&campus).await, NOTHING);
     campus.finish_faulted().await;
 }
@@ -162,8 +199,8 @@ async fn a_balance_that_runs_out_by_noon_is_told_by_then() {
     campus.hours(6);
     campus.spend_on(&foreign, "60");
     resume().await;
-    // Sixty in six hours are 240 in a day.
-    assert_eq!(told(&campus).await, ["The balance is $200 short of what a day uses"]);
+    // Sixty in half a day, the shortest time that is a pace, are 120 in a day.
+    assert_eq!(told(&campus).await, ["The balance does not last a day: buy $100 of credit now"]);
     let page = campus.admin().await.get("/console/account").await.expect(200);
     assert_eq!(page.attributes("balance", "data-usd"), ["40.000000"]);
 
@@ -347,7 +384,7 @@ async fn what_cannot_be_read_keeps_nothing_else_from_being_told() {
     assert!(matches!(failed, Err(InvokeError::Failed(_))), "{failed:?}");
     let logs = campus.logs.all();
     let why = &logs.iter().rev().find(|line| line.text.contains("not looked at: ")).unwrap().text;
-    for part in ["the programme maths", "the job of cs-pilot", "the balance", "the digest of account"] {
+    for part in ["the programme maths", "the job of cs-pilot", "the balance"] {
         assert!(why.contains(part), "{why}");
     }
     assert!(!why.contains("the syncs") && !why.contains("the crossings of"), "{why}");

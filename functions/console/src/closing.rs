@@ -37,8 +37,6 @@ struct CloseoutPage<'a> {
     byok: Usd,
     /// The part of `byok` that counts in the budget.
     byok_in_budget: Usd,
-    /// The part of `spent` from before the first day on record, which the file of days has not.
-    undated: Usd,
     /// The caps of those who never claimed.
     unclaimed_caps: Usd,
     residual: Option<(Usd, String)>,
@@ -113,11 +111,10 @@ pub(crate) async fn closeout(
         spent_in_cents: cents.iter().copied().sum(),
         byok,
         byok_in_budget: if programme.settings.basis.byok == Byok::Inside { byok } else { Usd::ZERO },
-        undated: used.iter().map(|used| used.credits.opening()).sum(),
         unclaimed_caps: unclaimed.map(|person| person.cap).sum(),
         residual,
         groups: groups(&persons, &cents),
-        assigned: (assigned.keys > 0).then_some((assigned.keys, of_foreign_keys)),
+        assigned: (assigned.keys > 0 || !of_foreign_keys.is_zero()).then_some((assigned.keys, of_foreign_keys)),
         persons: persons.iter().zip(cents.iter().copied()).take(MOST_PERSONS).collect(),
         file: file(&programme.id, &used, utc_date(now)),
         students: students.map_or_else(|| typed.to_owned(), |students| students.to_string()),

@@ -9,7 +9,7 @@ use bursar_core::domain::programme::role::Roles;
 use bursar_core::domain::sign_in::{LinkRefused, SignIn};
 use bursar_core::domain::values::address::MatchedAddress;
 use bursar_core::store::{
-    BulkStop, FiledMail, ForeignKey, GrantLine, KnownAddress, KnownPerson, LoginRequest, MailRefusal, Unreachable,
+    FiledMail, ForeignKey, GrantLine, KnownAddress, KnownPerson, LoginRequest, MailRefusal, MailServer, Unreachable,
 };
 use futures_util::stream::{StreamExt, iter};
 
@@ -55,7 +55,8 @@ struct AddressFacts {
     mark: Option<Undeliverable>,
     /// Why another link is not sent now.
     refused: Option<LinkRefused>,
-    stops: Vec<BulkStop>,
+    /// Whether bulk mail waits for tomorrow.
+    is_stopped: bool,
     refusals: Vec<MailRefusal>,
 }
 
@@ -146,12 +147,12 @@ impl<'a> HelpDesk<'a> {
                 self.mails.rows.extend(to_them.map(row));
             }
         }
-        let (known, sign_in, requests, mark, stops, refusals) = tokio::try_join!(
+        let (known, sign_in, requests, mark, server, refusals) = tokio::try_join!(
             table.known(address),
             table.sign_in_of(address),
             table.newest(LoginRequest::of_address(address), REQUESTS_SHOWN),
             table.undeliverable(address, now),
-            table.list(BulkStop::all()),
+            table.get(MailServer::key_of()),
             table.mail_refusals(now),
         )?;
         for request in &requests {
@@ -164,7 +165,8 @@ impl<'a> HelpDesk<'a> {
         if self.frame.is_admin {
             self.erase = Some(EraseForm::of(self.site, Some(address), None).await?);
         }
-        self.address = Some(AddressFacts { known, requests, mark, refused, stops, refusals });
+        let is_stopped = server.is_some_and(|server| server.stopped(now).is_some());
+        self.address = Some(AddressFacts { known, requests, mark, refused, is_stopped, refusals });
         Ok(())
     }
 

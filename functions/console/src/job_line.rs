@@ -127,9 +127,9 @@ fn told(job: &Job) -> String {
             format!("Closing was ended before its time: {done} of {all} students are done."),
         ],
         Work::Limits => [
-            format!("Keys are being given their new limits and models: {done} of {all} students are done."),
-            format!("Keys have their new limits and models: {done} of {all} students."),
-            format!("Only {done} of {all} students have keys with their new limits and models."),
+            format!("Keys and invitations are being set to what was saved: {done} of {all} students are done."),
+            format!("Keys and invitations are as they were saved: {done} of {all} students."),
+            format!("Only {done} of {all} students have keys and invitations as they were saved."),
         ],
     };
     match job.state {

@@ -118,7 +118,7 @@ impl AlertSpending {
         now: Moment,
     ) -> AlertSpending {
         let settings = &programme.settings;
-        let limits = SpendingLimits { budget: limit, keys_stop_at: None };
+        let limits = SpendingLimits { budget: limit, keys_stop_at: None, lasts: false };
         let then = Days::on_one(utc_date(found_at), spent_then);
         let found = AlertSpending {
             limit,

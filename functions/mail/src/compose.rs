@@ -103,7 +103,6 @@ impl App {
             }
             QueuedMail::Account { day, alarm, recipient } => self.account(*day, alarm, recipient).await,
             QueuedMail::Digest { programme, week, recipient } => self.digest(programme, *week, recipient, now).await,
-            QueuedMail::AccountDigest { week, recipient } => self.account_digest(*week, recipient).await,
             QueuedMail::Statement { month, recipient } => self.statement(*month, recipient).await,
         }
     }

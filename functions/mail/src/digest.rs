@@ -1,8 +1,7 @@
 //! The weekly digests, at the moment of sending: whether the recipient still gets one, and what their role
-//! may read. A digest on record holds ids of grants and keys; their names are looked up here, for permitted
+//! may read. A digest on record holds ids of grants; their names are looked up here, for permitted
 //! readers only.
 
-mod account;
 mod programme;
 mod say;
 #[cfg(test)]
@@ -10,9 +9,7 @@ mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 
-use bursar_core::domain::mail::digest::{AccountDigest, Digest};
-use bursar_core::domain::values::id::KeyHash;
-use bursar_core::store::ForeignKey;
+use bursar_core::domain::mail::digest::Digest;
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 
 use crate::prelude::*;
@@ -56,24 +53,6 @@ impl App {
         Ok(self.to(&person.address, |words| words.digest(&programme, &digest, &reader, now)))
     }
 
-    /// The digest of the account, if its recipient is still an admin.
-    pub(crate) async fn account_digest(&self, week: Date, recipient: &PersonId) -> Result<ComposedRow, StoreError> {
-        let (digest, person) = tokio::try_join!(
-            self.table.get(AccountDigest::key_of(week)),
-            self.table.get(StaffPerson::key_of(recipient))
-        )?;
-        let (Some(digest), Some(person)) = (digest, person) else { return Ok(GONE) };
-        if !self.table.is_admin(person.address.matched()).await? {
-            return Ok(ComposedRow::Nothing("this person is no longer an admin"));
-        }
-        let keys = digest.first_new_keys.iter().map(|key| self.key_named(&key.key)).collect::<Vec<_>>();
-        let keys: Vec<String> = iter(keys).buffered(SIDE_BY_SIDE).try_collect().await?;
-        let programmes = self.table.list(Programme::all()).await?;
-        let programmes = programmes.into_iter().map(|programme| (programme.id, programme.settings.name)).collect();
-        let admins = self.table.admins().await?.len();
-        Ok(self.to(&person.address, |words| words.account_digest(&digest, &programmes, &keys, admins)))
-    }
-
     async fn names(&self, digest: &Digest) -> Result<DigestNames, StoreError> {
         let people = &digest.people;
         let spenders = people.spenders.iter().map(|spender| &spender.grant);
@@ -93,10 +72,5 @@ impl App {
         let Some(grant) = self.table.get(Grant::key_of(programme, grant)).await? else { return Ok(None) };
         let name = plain(grant.person.known_as());
         Ok(Some((grant.id, name)))
-    }
-
-    async fn key_named(&self, key: &KeyHash) -> Result<String, StoreError> {
-        let key = self.table.get(ForeignKey::key_of(key)).await?.filter(|key| !key.name.trim().is_empty());
-        Ok(key.map_or_else(|| "a key without a name".to_owned(), |key| plain(&key.name)))
     }
 }

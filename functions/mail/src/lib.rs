@@ -26,8 +26,8 @@
 //!
 //! Each mail names the configuration set of the stack, so that SES reports its delivery. A report finds its row by the message
 //! id, or by the header `X-Bursar-Row` if the record of the id was lost. A report can only worsen the outcome of a row. The same
-//! transaction updates the counts of the day on which the mail was accepted, and the mark on an address that gets no more mail.
-//! Each row counts once, by its worst outcome, so reports may arrive twice, late and in any order.
+//! transaction updates the counts of a roster's mails, and the mark on an address that gets no more mail. Each row counts once, by
+//! its worst outcome, so reports may arrive twice, late and in any order.
 //!
 //! # Rates
 //!
@@ -46,9 +46,10 @@
 //!
 //! # Stops
 //!
-//! Bulk mail stops ([`App::judge`]), each kind by itself, when too much of a day's mail failed. The bound for bounces is two
-//! per cent and at least ten mails, for complaints five in ten thousand and at least two mails. It resumes on the next UTC day,
-//! which is judged by itself. Each stop raises an alarm. Urgent mail and mail asked for by hand are never stopped.
+//! Bulk mail waits to the end of the UTC day when SES says that too much of the day's mail failed. The drain asks for SES' own
+//! figures, at most each quarter of an hour. The bound for bounces is two per cent and at least ten mails, for complaints one in a
+//! thousand and at least two mails. The next day is judged by itself. A stop raises an alarm. Urgent mail and mail asked for by
+//! hand are never stopped. Without figures, or with old ones, mail goes on.
 //!
 //! A mail to a person with a role that fails or bounces, a full mailbox included, is reported to the admins. There is one alarm a
 //! day for each kind and reason, and of alerts for each programme. An alert that came back for now is sent again by another row, and

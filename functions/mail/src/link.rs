@@ -59,7 +59,6 @@ impl App {
 
     /// Whether links may still use some of the day's quota. They get half of it, the last fifth of that
     /// only for people with a role. Others get nothing of the day's last tenth, which is for alerts.
-    /// Yesterday's links count as if they had been sent evenly.
     async fn links_are_left(&self, has_role: bool, now: Moment) -> Result<bool, StoreError> {
         let Some(server) = self.table.get(MailServer::key_of()).await? else { return Ok(true) };
         let Some(per_day) = server.per_day else { return Ok(true) };
@@ -67,11 +66,8 @@ impl App {
             return Ok(false);
         }
         let most = if has_role { per_day.div_ceil(2) } else { (per_day * 2).div_ceil(5) };
-        let day = utc_date(now);
-        let sent = async |day: Date| Ok::<_, StoreError>(self.table.mail_day(day, MailKind::Link).await?.counts.sent);
-        let (today, yesterday) = (sent(day).await?, sent(day.yesterday().unwrap_or(day)).await?);
-        let minutes = u64::try_from(now.as_second().rem_euclid(86_400) / 60).unwrap_or(0);
-        Ok(today + yesterday * (24 * 60 - minutes) / (24 * 60) < most)
+        let minutes = self.table.links_between(now - SignedDuration::from_hours(24), now).await?;
+        Ok(minutes.iter().map(|minute| u64::from(minute.count)).sum::<u64>() < most)
     }
 }
 

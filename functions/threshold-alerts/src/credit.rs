@@ -1,7 +1,8 @@
-//! The credit of the account: what must be bought and by when, a balance that falls short, and one that nobody can read. The rules for
+//! The credit of the account: what must be bought and by when, and a balance that nobody can read. The rules for
 //! what is told when are [`bursar_core::domain::credit`]'s.
 
 use bursar_core::domain::credit::BalanceNotice;
+use bursar_core::domain::values::money::Usd;
 use bursar_core::store::BalanceReading;
 use jiff::SignedDuration;
 
@@ -26,19 +27,20 @@ pub(crate) async fn balance(
     deadline: Deadline,
 ) -> Result<Option<Alarm>> {
     let programmes = programmes.all()?;
-    let to_come = table.budget_sums(programmes).await?.to_come;
-    let facts = table.credit_facts(programmes, to_come, now).await?;
-    let Some((balance, _)) = facts.balance else { return Ok(None) };
-    let (need, purchase) = (facts.need(), facts.purchase(balance));
+    let sums = table.budget_sums(programmes, now).await?;
+    let Some(facts) = table.credit_facts(programmes, &sums, now).await? else { return Ok(None) };
+    let purchase = facts.purchase();
+    let to_buy = if purchase.gone.is_some() { purchase.amount } else { Usd::ZERO };
+    tracing::info!(to_buy_usd = %to_buy, "what is to be bought");
     let known = table.get(BalanceNotice::key_of()).await?;
-    let last = match BalanceNotice::after(known.as_ref(), need, purchase, now) {
+    let last = match BalanceNotice::after(known.as_ref(), purchase, now) {
         Some(next) if table.note_balance(&next, deadline).await? => Some(next),
         // Another invocation was faster, and raises it.
         Some(_) => None,
         None => known,
     };
-    let alarm = |BalanceNotice { need, purchase, alerted_at, .. }| {
-        Alarm::on(utc_date(alerted_at), Cause::Balance { need, purchase, alerted_at }, alerted_at)
+    let alarm = |BalanceNotice { purchase, alerted_at, .. }| {
+        Alarm::on(utc_date(alerted_at), Cause::Balance { purchase, alerted_at }, alerted_at)
     };
     Ok(last.filter(|last| !last.is_over).map(alarm))
 }

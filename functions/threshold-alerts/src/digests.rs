@@ -1,4 +1,4 @@
-//! The weekly digests: of each programme whose day it is, and of the account. Each is computed once, from the
+//! The weekly digests of each programme whose day it is. Each is computed once, from the
 //! sync's sums and a walk over the grants, and recorded without names. Each recipient gets a mail.
 
 use std::pin::pin;
@@ -14,8 +14,6 @@ use serde::Serialize;
 
 use crate::prelude::*;
 
-mod account;
-
 /// The least time for a digest to be begun.
 const ENOUGH_FOR_ONE: Duration = Duration::from_secs(25);
 /// The time kept back for writing, at which a walk is broken off.
@@ -26,7 +24,7 @@ pub(crate) struct DigestReport {
     pub(crate) digests: usize,
     /// The number that there was no time for; the next look goes on with them.
     pub(crate) left: usize,
-    /// The programmes whose digest failed, and `account`.
+    /// The programmes whose digest failed.
     pub(crate) failed: Vec<String>,
 }
 
@@ -44,10 +42,8 @@ impl Look<'_> {
         let mut report = DigestReport::default();
         for programme in &self.programmes.read {
             let made = self.at_programme(programme, &mut report).await;
-            report.note(programme.id.as_str(), made);
+            report.note(&programme.id, made);
         }
-        let made = self.at_account(&mut report).await;
-        report.note("account", made);
         report
     }
 
@@ -116,7 +112,7 @@ impl Look<'_> {
         let looked = last_listing(&sync, of_programme.has_keys(&budget));
         let money = DigestMoney::of(spent, budget, of_programme.owns_keys(), weeks, looked);
         let by_group = of_programme.own.iter().flat_map(|own| &own.by_group);
-        let uses = table.models_of(id, of_programme.owns_keys(), weeks[0]).await?;
+        let uses = table.models_of(id, of_programme.has_owned_keys(), weeks[0]).await?;
         let uses = uses.into_iter().map(|used| ModelUse { whose: None, ..used });
         let mut models = models::lines(uses, settings.basis.byok, digest::MOST_LINES);
         let known = sync.models_until.map(|until| (weeks[0].0, weeks[0].1.min(until)));
@@ -146,10 +142,10 @@ impl Look<'_> {
 }
 
 impl DigestReport {
-    fn note(&mut self, of: &str, made: Result<()>) {
+    fn note(&mut self, programme: &ProgrammeId, made: Result<()>) {
         if let Err(error) = made {
-            tracing::warn!(of, error = format!("{error:#}"), "there is no digest yet; the next look makes it");
-            self.failed.push(of.to_owned());
+            tracing::warn!(%programme, error = format!("{error:#}"), "there is no digest yet; the next look makes it");
+            self.failed.push(programme.to_string());
         }
     }
 }

@@ -25,10 +25,10 @@
 //! night raises it again. It is written together with its mails and records its recipients. If they exceed one transaction, the
 //! next one to raise the alarm queues the rest. Digests are recorded in the same way.
 //!
-//! The balance has one notice ([`credit`]). It is reported when credit must be bought: when all programmes can still cost, with other
-//! keys until the last of them ends or for a year, more than there is. It is reported again when the day for that comes a week
-//! nearer, or has come though a sooner one was told, when the balance no longer lasts two weeks at the recent pace, and when that
-//! shortfall grew by a tenth, at most once a day if only reservations grew. After its end it can be reported afresh.
+//! The balance has one notice ([`credit`]). It is reported when credit must be bought: when the balance ends, at the pace of the last weeks
+//! or because of what the rosters may claim, before all programmes do, or before a year is over. It is reported again when it lasts half as
+//! long as was told, which is two weeks, one, three days and one, and when rosters double what programmes can cost. After its end it can be
+//! reported afresh.
 //!
 //! Nothing is reported when an alarm's cause is over: the account page shows what is wrong now. A cause that returns on the same
 //! day is the same alarm.
@@ -50,9 +50,8 @@
 //!
 //! # Digests
 //!
-//! A digest is computed once a calendar week and recorded with its mails: one item for each programme and one for the account. It
-//! is due at seven in the morning of its day in the programme's zone; the account's is due on Mondays, in the zone of most
-//! programmes. The watch makes it. A missed one is made within two days, about the days that it should have covered.
+//! A programme's digest is computed once a calendar week and recorded with its mails in one item. It is due at seven in the
+//! morning of its day in the programme's zone. The watch makes it. A missed one is made within two days, about the days that it should have covered.
 //!
 //! Sums are those of the sync. The list of people who need attention takes a read of every grant, a sixteenth of a programme at
 //! a time. It is computed once for all recipients, so 50,000 grants are read once a week.

@@ -3,9 +3,7 @@
 
 use bursar_core::domain::grant::{Grant, Urgency};
 use bursar_core::domain::mail::kind::MailClass;
-use bursar_core::store::items::Stored;
-use bursar_core::store::keys::Range;
-use bursar_core::store::{BulkStop, Erasure, Job, RateCount, Waiting};
+use bursar_core::store::{Erasure, Job, MailServer, MailState, OutboxRow, Waiting};
 use jiff::{SignedDuration, ToSpan};
 
 use crate::App;
@@ -24,8 +22,8 @@ const ERASES_WITHIN: SignedDuration = SignedDuration::from_hours(26);
 /// The time within which the provider confirms that a key is off, and how many of each queue are looked at.
 const OFF_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 const MOST_ENDS: i32 = 50;
-/// The number of mails in a day of which at least one event is expected.
-const ENOUGH_TO_HEAR: u64 = 20;
+/// The number of a day's first mails of which at least one event is expected.
+const ENOUGH_TO_HEAR: i32 = 20;
 /// The number of links, made one to two hours ago, of which half should have arrived by now, or come back.
 const ENOUGH_LINKS: u32 = 10;
 
@@ -76,13 +74,10 @@ pub(crate) async fn tell(
 /// Mail that should long have been sent, once for all that was written on one day. It leaves out mail that is
 /// refused, which has an alarm of its own, and mail that is stopped.
 async fn mail_that_waits(table: &Table, now: Moment) -> Result<Vec<Alarm>> {
-    let (waiting, refusals, stops) =
-        tokio::try_join!(table.waiting(), table.mail_refusals(now), table.list(BulkStop::all()))?;
-    let is_stopped = |of: &Waiting| {
-        let of_kind = |stop: &BulkStop| Some(stop.of.mail) == of.class.stops_with();
-        stops.iter().any(|stop| of_kind(stop) && stop.holds(now))
-    };
-    let waiting: Vec<Waiting> = waiting.into_iter().filter(|of| !is_stopped(of)).collect();
+    let (waiting, refusals, server) =
+        tokio::try_join!(table.waiting(now), table.mail_refusals(now), table.get(MailServer::key_of()))?;
+    let is_stopped = server.is_some_and(|server| server.stopped(now).is_some());
+    let waiting: Vec<Waiting> = waiting.into_iter().filter(|of| !(is_stopped && of.class.is_bulk())).collect();
     let is_refused = |urgent| refusals.iter().any(|refusal| refusal.holds_back(urgent, now));
     let waits = |urgent| {
         let such = || waiting.iter().filter(move |of| (of.class == MailClass::Urgent) == urgent);
@@ -105,18 +100,19 @@ async fn mail_that_waits(table: &Table, now: Moment) -> Result<Vec<Alarm>> {
 /// The alarm that SES reported no event of yesterday's mails, so that bounces would go unnoticed. It is
 /// raised once a week. That links do not arrive, and do not come back either, no mail can say: an alarm of the stack counts its line.
 async fn missing_events(table: &Table, now: Moment) -> Result<Option<Alarm>> {
-    let [from, until] = [2.hours(), 1.hour()].map(|ago| RateCount::of_links(now - ago).key());
-    let minutes = table.list(Range::between(from, until)).await?;
-    let sent: u32 = minutes.iter().map(|minute| minute.count).sum();
+    let minutes = table.links_between(now - 2.hours(), now - 1.hour()).await?;
+    let links: u32 = minutes.iter().map(|minute| minute.count).sum();
     let heard_of: u32 = minutes.iter().filter_map(|minute| minute.heard_of).sum();
-    if sent >= ENOUGH_LINKS && heard_of * 2 < sent {
-        tracing::warn!(mail_waits = true, sent, heard_of, "most of the links that SES took do not arrive");
+    if links >= ENOUGH_LINKS && heard_of * 2 < links {
+        tracing::warn!(mail_waits = true, sent = links, heard_of, "most of the links that SES took do not arrive");
     }
     let yesterday = utc_date(now).yesterday()?;
-    let counts = table.mail_counts(yesterday).await?;
-    let is_silent = counts.sent >= ENOUGH_TO_HEAR && counts.reported() == 0;
+    let first = table.first_sent_on(yesterday, ENOUGH_TO_HEAR).await?;
+    let sent = first.len() as u64;
+    let is_unheard = |row: &OutboxRow| matches!(row.state, MailState::Sent { .. });
+    let is_silent = sent >= ENOUGH_TO_HEAR.unsigned_abs().into() && first.iter().all(is_unheard);
     let monday = yesterday.checked_sub(i64::from(yesterday.weekday().to_monday_zero_offset()).days())?;
-    Ok(is_silent.then(|| Alarm::on(monday, Cause::NothingHeard { of: yesterday, sent: counts.sent }, now)))
+    Ok(is_silent.then(|| Alarm::on(monday, Cause::NothingHeard { of: yesterday, sent }, now)))
 }
 
 /// The absence of a complete sync for too long.

@@ -107,7 +107,7 @@ fn state_after(runner: &Runner<'_>, listing: &Listing, run: &Conclusion, mut aft
     after.restored_at = runner.baseline.restored_at;
     if runner.is_whole(listing) {
         after.listed_at = began_at;
-        after.unknown_keys.clone_from(&run.unknown);
+        after.unknown_keys = run.unknown.iter().map(|key| key.known_among(&after.unknown_keys)).collect();
         after.closed_workspaces.clone_from(&listing.closed);
         // Somebody may have released it since this run held it back.
         let is_same = |held: &HeldBack| after.held_back.as_ref().is_some_and(|now| now.at == held.at);

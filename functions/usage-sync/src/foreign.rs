@@ -111,7 +111,7 @@ impl ForeignUse {
                 continue;
             }
             if self.unknown.len() < MOST_NAMED {
-                self.unknown.push(UnknownKey::of(&row.key(), &name, row.state.enabled));
+                self.unknown.push(UnknownKey::of(&row.key(), &name, row.state.enabled, runner.baseline.began_at));
             }
             unknown.push(row);
         }

@@ -1,9 +1,11 @@
 //! When a run begins, and what becomes of it: a record from its beginning, a report at its end, and alarms. A run lives in one invocation.
 //! One that dies or meets trouble is over, and the schedule of each quarter of an hour begins another ([`Run::is_due_again`]).
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use bursar_core::domain::mail::alarm::Alarm;
+use bursar_core::domain::values::token::sha256_hex;
 use bursar_core::store::{BegunBy, HeldBack, Run, SyncState, UnknownKey};
 use serde_json::{Value, json};
 
@@ -115,22 +117,21 @@ fn log(report: &Report) -> Result<()> {
 /// Raises an alarm for each problem that exists when a run ends: one for each cause and day, however many runs meet it.
 async fn raise_alarms(runner: &Runner<'_>, state: &SyncState, report: &Report) -> Result<()> {
     let now = runner.clock.now();
-    let mut alarms: Vec<Alarm> =
-        causes(runner, state, report).into_iter().map(|cause| Alarm::now(cause, now)).collect();
+    let mut alarms: Vec<Alarm> = causes(runner, report).into_iter().map(|cause| Alarm::now(cause, now)).collect();
     if let Some(held) = state.held_back.as_ref().filter(|held| held.release.is_none()) {
         let keys = held.keys.iter().take(MOST_IN_A_MAIL).map(|held| held.name.clone()).collect();
         let HeldBack { sweeps, recoveries, stops, bound, .. } = *held;
         // It belongs to the day on which it began.
         alarms.push(Alarm::on(utc_date(held.at), Cause::HeldBack { sweeps, recoveries, stops, bound, keys }, now));
     }
+    alarms.extend(unknown_keys(runner, state, now));
     for alarm in alarms {
         runner.table.tell_admins(&alarm, now, runner.deadline).await?;
     }
     Ok(())
 }
 
-fn causes(runner: &Runner<'_>, state: &SyncState, report: &Report) -> Vec<Cause> {
-    let count = |of: usize| u32::try_from(of).unwrap_or(u32::MAX);
+fn causes(runner: &Runner<'_>, report: &Report) -> Vec<Cause> {
     let mut causes = Vec::new();
     causes.extend(runner.journal.notes().key_refused);
     // A refused key implies that the run is not complete.
@@ -138,10 +139,18 @@ fn causes(runner: &Runner<'_>, state: &SyncState, report: &Report) -> Vec<Cause>
         let first = report.problems.first().cloned().unwrap_or_default();
         causes.push(Cause::Incomplete { problems: count(report.problems.len()), first });
     }
-    // A copy does not know them yet.
-    let unknown: Vec<&UnknownKey> = state.unknown_keys.iter().filter(|key| key.enabled && !runner.is_copy).collect();
-    if let Some(first) = unknown.first() {
-        causes.push(Cause::UnknownKeys { keys: count(unknown.len()), first: first.name.clone() });
-    }
     causes
+}
+
+/// The alarm about working keys with our names that the table does not know, once for each set of them. A copy does not know them yet.
+fn unknown_keys(runner: &Runner<'_>, state: &SyncState, now: Moment) -> Option<Alarm> {
+    let unknown: Vec<&UnknownKey> = state.unknown_keys.iter().filter(|key| key.enabled && !runner.is_copy).collect();
+    let (first, newest) = (unknown.first()?, unknown.iter().map(|key| key.seen_at).max()?);
+    let hashes: BTreeSet<&str> = unknown.iter().map(|key| key.key.as_str()).collect();
+    let (keys, set) = (count(unknown.len()), sha256_hex(&hashes.into_iter().collect::<Vec<_>>()));
+    Some(Alarm::on(utc_date(newest), Cause::UnknownKeys { keys, first: first.name.clone(), set }, now))
+}
+
+fn count(of: usize) -> u32 {
+    u32::try_from(of).unwrap_or(u32::MAX)
 }

@@ -178,7 +178,7 @@ impl ProgrammeSums {
             self.by_group.entry(group.clone()).or_default().add(&used);
         }
         let days = used.days(self.programme.settings.basis.byok);
-        let weeks = Weeks::of(&days, utc_date(runner.baseline.began_at));
+        let weeks = Weeks::of(&days, grant.first_shown_at(), utc_date(runner.baseline.began_at));
         if !weeks.are_idle() {
             self.weeks.push((grant.id.clone(), weeks));
         }

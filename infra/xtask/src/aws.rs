@@ -245,9 +245,11 @@ pub(crate) fn judged(answer: Answer, wanted: &str, remedy: &str, enough: Enough)
     let mut lines: Vec<&str> = text.lines().collect();
     lines.dedup();
     let mut found = lines.iter().flat_map(|line| line.split_whitespace()).collect::<Vec<_>>().join(" ");
-    // Of a log's line that has the balance only that is of interest.
-    if let Some((_, rest)) = found.rsplit_once("\"balance_usd\":\"") {
-        found = rest.split('"').next().unwrap_or_default().to_owned();
+    // Of a log's line that has an amount only that is of interest.
+    for amount in ["\"balance_usd\":\"", "\"to_buy_usd\":\""] {
+        if let Some((_, rest)) = found.rsplit_once(amount) {
+            found = rest.split('"').next().unwrap_or_default().to_owned();
+        }
     }
     let numbers: Vec<f64> = found.split(' ').filter_map(|word| word.parse().ok()).collect();
     let is_wanted = |one: &str| match (one.rsplit_once(' '), numbers.as_slice()) {

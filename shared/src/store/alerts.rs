@@ -4,14 +4,14 @@
 use crate::domain::credit::{BalanceNotice, CreditFacts};
 use crate::domain::grant::{LONGEST_BACKOFF, Urgency};
 use crate::domain::ledger::mailed::MailedStatement;
-use crate::domain::mail::digest::{AccountDigest, Digest};
+use crate::domain::mail::digest::Digest;
 use crate::domain::usage::crossing::{Crossing, Scope};
 use crate::domain::values::id::ulid_for;
 use crate::store::items::Queue;
 use crate::store::keys::{self, ItemKey};
 use crate::store::mail::outbox::BETWEEN_RESENT;
 use crate::store::prelude::*;
-use crate::store::{Account, AccountDay, BalanceReading, RateCount, RosterChanges, RosterToken};
+use crate::store::{Account, AccountDay, BalanceReading, BudgetSums, RateCount, RosterChanges, RosterToken};
 
 /// How many mails fit into one transaction beside the item itself and the one that files them.
 pub(crate) const MAILS_AT_ONCE: usize = 90;
@@ -56,7 +56,6 @@ macro_rules! broadcast {
 }
 broadcast! { Alarm |it, recipient| QueuedMail::Account { day: it.day, alarm: it.name(), recipient } }
 broadcast! { Digest |it, recipient| QueuedMail::Digest { programme: it.programme.clone(), week: it.week, recipient } }
-broadcast! { AccountDigest |it, recipient| QueuedMail::AccountDigest { week: it.week, recipient } }
 broadcast! { MailedStatement |it, recipient| QueuedMail::Statement { month: it.month, recipient } }
 
 /// The checkpoint of the scan of every student's cap. The stream checks each reading that changed; the scan finds what the stream
@@ -150,35 +149,51 @@ impl Table {
         Ok(grants)
     }
 
-    /// What is known of the account's credit, given what is reserved for all programmes and was not spent by the last sync.
+    /// The account's credit as it was read last, each quarter of an hour or by a sync, and as the last complete sync found it.
+    pub async fn balance_readings(&self) -> Result<Option<(BalanceReading, Option<AccountDay>)>, StoreError> {
+        let (day, reading) = tokio::try_join!(self.newest(AccountDay::all(), 1), self.get(BalanceReading::key_of()))?;
+        let day = day.into_iter().next();
+        let of_day = day.as_ref().map(|AccountDay { as_of, bought, spent, .. }| BalanceReading {
+            as_of: *as_of,
+            bought: *bought,
+            spent: *spent,
+            failing_since: None,
+        });
+        let newest = reading.into_iter().chain(of_day).max_by_key(|reading| reading.as_of);
+        Ok(newest.map(|newest| (newest, day)))
+    }
+
+    /// What is known of the account's credit, given the sums of all budgets; `None` before the balance was ever read.
     pub async fn credit_facts(
         &self,
         programmes: &[Programme],
-        to_come: Usd,
+        sums: &BudgetSums,
         now: Moment,
-    ) -> Result<CreditFacts, StoreError> {
-        let (account, sync, day, reading) = tokio::try_join!(
-            self.get(Account::key_of()),
-            self.sync_state(),
-            self.newest(AccountDay::all(), 1),
-            self.get(BalanceReading::key_of())
-        )?;
-        let day = day.first().map(|day| (day.as_of, day.bought, day.spent));
-        let reading = reading.map(|reading| (reading.as_of, reading.bought, reading.spent));
-        let newest = [day, reading].into_iter().flatten().max_by_key(|(as_of, ..)| *as_of);
-        let balance = newest.map(|(as_of, bought, spent)| (bought - spent, as_of));
+    ) -> Result<Option<CreditFacts>, StoreError> {
+        let (account, sync, readings) =
+            tokio::try_join!(self.get(Account::key_of()), self.sync_state(), self.balance_readings())?;
+        let Some((newest, day)) = readings else { return Ok(None) };
         let spent = account.map(|account| (account.ours.credits, account.foreign.credits));
         let (ours, foreign) = spent.unwrap_or_default();
         let going_on = programmes.iter().filter(|programme| !programme.is_over(now));
-        let ends_at = going_on.map(|programme| programme.settings.term.ends_at()).max();
-        let facts =
-            CreditFacts { to_come, ours, foreign, listed_at: sync.listed_at, balance, a_day: Usd::ZERO, ends_at };
-        Ok(match newest.zip(day) {
-            Some(((at, _, spent), (then, _, by_then))) if then < at => {
-                facts.with_spent_since((spent - by_then).or_zero(), at.duration_since(then))
+        let facts = CreditFacts {
+            balance: newest.balance(),
+            read_at: newest.as_of,
+            promised: sums.to_come,
+            claims: sums.claims.clone(),
+            ours,
+            foreign,
+            listed_at: sync.listed_at,
+            spent_since: Usd::ZERO,
+            a_day: Usd::ZERO,
+            ends_at: going_on.map(|programme| programme.settings.term.ends_at()).max(),
+        };
+        Ok(Some(match day {
+            Some(day) if day.as_of < newest.as_of => {
+                facts.with_spent_since((newest.spent - day.spent).or_zero(), newest.as_of.duration_since(day.as_of))
             }
             _ => facts,
-        })
+        }))
     }
 
     /// Records what is left of the balance. The last writer wins, since a reading is moments older at most.

@@ -4,7 +4,7 @@
 
 use crate::domain::ledger::cut::{AccountCut, KeyChange, LifetimeUse};
 use crate::domain::ledger::foreign::{
-    AnsweredKey, ForeignAct, ForeignActState, ForeignChange, KeyOwner, KeyShare, KeyShares, OwnedUse,
+    AnsweredKey, CountersRead, ForeignAct, ForeignActState, ForeignChange, KeyOwner, KeyOwners,
 };
 use crate::domain::ledger::statement::{CodeChange, Statement, StatementDays};
 use crate::store::ForeignKey;
@@ -67,16 +67,16 @@ fn unpacked((key, amounts): &PackedKey) -> KeyChange {
 impl Table {
     /// The statement of some days, with the programmes by whose cost codes of today it is made. `None` before the first complete sync.
     pub async fn statement(&self, days: StatementDays) -> Result<(Option<Statement>, Vec<Programme>), StoreError> {
-        let (first, cuts, programmes, shares) = tokio::try_join!(
+        let (first, cuts, programmes, owners) = tokio::try_join!(
             self.oldest(AccountCut::all()),
             self.cuts_since(days.begin()),
             self.list(Programme::all()),
-            self.key_shares()
+            self.key_owners()
         )?;
         let Some(first) = first else { return Ok((None, programmes)) };
         let cuts = days.cuts(&cuts);
         let changes = self.key_changes(cuts).await?;
-        let mut statement = Statement::of(days, cuts, &changes, &shares, first.as_of, &programmes);
+        let mut statement = Statement::of(days, cuts, &changes, &owners, first.as_of, &programmes);
         if let Some(statement) = &mut statement {
             statement.code_changes = self.code_changes(statement).await?;
         }
@@ -119,11 +119,12 @@ const KEYS_AT_ONCE: usize = 80;
 /// The time without which no further part is begun: it is read, written, and the page answered.
 const FOR_ONE_PART: Duration = Duration::from_secs(12);
 
-/// The use of all foreign keys that a programme owns, from each one's day on.
+/// The use of foreign keys while a programme owned them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AssignedUse {
     pub programme: ProgrammeId,
     pub used: DailyUse,
+    /// How many of them it owns now.
     pub keys: u32,
     /// When the newest of them was read that used anything since it was read before.
     pub as_of: Option<Moment>,
@@ -135,18 +136,20 @@ stored! {
     AssignedUse |it| (programme: &ProgrammeId = &it.programme) => key(programme_partition(programme), overview("ASSIGNED"))
 }
 
+/// A foreign key in a span in which it had an owner.
 #[derive(Debug, Clone)]
 pub struct OwnedKey {
     pub owner: KeyOwner,
     pub key: ForeignKey,
 }
 
+/// What keys had used in all, where they were read at the press itself.
+pub type UsedNow = HashMap<KeyHash, LifetimeUse>;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AssignOutcome {
     Done,
     OutOfTime,
-    /// The budget has less room than what the keys used.
-    BudgetPassed,
     /// Some key has another owner by now, or is not on record any more.
     Changed,
     NoSuchProgramme,
@@ -160,40 +163,36 @@ impl AssignedUse {
     /// The sum over these keys, the next after this one.
     fn next<'a>(&self, owned: impl IntoIterator<Item = &'a OwnedKey>) -> AssignedUse {
         let mut next = AssignedUse { version: self.version + 1, ..AssignedUse::none(&self.programme) };
-        for key in owned {
-            next.used.add(&key.counted().counted);
-            next.keys += 1;
-            next.as_of = next.as_of.max(Some(key.key.as_of));
+        for OwnedKey { owner, key } in owned {
+            next.used.add(&owner.counted(&key.used));
+            next.keys += u32::from(owner.is_now());
+            next.as_of = next.as_of.max(Some(key.as_of));
         }
         next
     }
 }
 
-impl OwnedKey {
-    pub fn counted(&self) -> OwnedUse {
-        OwnedUse::of(&self.key.used, self.key.first_seen_at, self.owner.from)
-    }
-}
-
 impl Table {
-    pub async fn key_owners(&self) -> Result<Vec<KeyOwner>, StoreError> {
+    /// The owners that keys have and had.
+    pub async fn key_owners(&self) -> Result<KeyOwners, StoreError> {
         let shards = SHARDS.into_iter().map(|shard| self.list(KeyOwner::of_shard(shard)));
-        Ok(try_join_all(shards).await?.into_iter().flatten().collect())
+        let mut owners = KeyOwners::new();
+        for owner in try_join_all(shards).await?.into_iter().flatten() {
+            owners.entry(owner.key.clone()).or_default().push(owner);
+        }
+        Ok(owners)
     }
 
+    /// The owner that each key has now, if it has one.
+    pub async fn owners_now(&self) -> Result<HashMap<KeyHash, KeyOwner>, StoreError> {
+        let last = |(key, owners): (KeyHash, Vec<KeyOwner>)| Some((key, owners.into_iter().find(KeyOwner::is_now)?));
+        Ok(self.key_owners().await?.into_iter().filter_map(last).collect())
+    }
+
+    /// All spans in which foreign keys had an owner.
     pub async fn owned_keys(&self) -> Result<Vec<OwnedKey>, StoreError> {
         let shards = SHARDS.into_iter().map(|shard| self.owned_keys_of_shard(shard));
         Ok(try_join_all(shards).await?.into_iter().flatten().collect())
-    }
-
-    /// What counts for owners when a statement divides the use of foreign keys.
-    pub async fn key_shares(&self) -> Result<KeyShares, StoreError> {
-        let share = |owned: OwnedKey| {
-            let counted = owned.counted().counted;
-            let OwnedKey { owner, key } = owned;
-            (owner.key, KeyShare::new(owner.owner, owner.from, &key.used, &counted))
-        };
-        Ok(self.owned_keys().await?.into_iter().map(share).collect())
     }
 
     pub async fn assigned_use(&self, programme: &ProgrammeId) -> Result<AssignedUse, StoreError> {
@@ -201,20 +200,20 @@ impl Table {
         Ok(known.unwrap_or_else(|| AssignedUse::none(programme)))
     }
 
-    /// Gives foreign keys without an owner to a programme. Keys that it has from this day on already stay so. Where there are
-    /// very many, they are given in parts, and an outcome that is not `Done` is of the first part that was not given.
+    /// Gives foreign keys without an owner to a programme, for which they count from now on. Keys that it has already stay so. Where
+    /// there are very many, they are given in parts, and an outcome that is not `Done` is of the first part that was not given.
     pub async fn assign_keys(
         &self,
         owner: &ProgrammeId,
         keys: &[KeyHash],
-        from: Date,
+        used: &UsedNow,
         by: Author<'_>,
     ) -> Result<AssignOutcome, StoreError> {
         for part in keys.chunks(KEYS_AT_ONCE) {
             if !by.deadline.leaves(FOR_ONE_PART) {
                 return Ok(AssignOutcome::OutOfTime);
             }
-            let outcome = self.assign_part(owner, part, from, by).await?;
+            let outcome = self.assign_part(owner, part, used, by).await?;
             if outcome != AssignOutcome::Done {
                 return Ok(outcome);
             }
@@ -226,7 +225,7 @@ impl Table {
         &self,
         owner: &ProgrammeId,
         part: &[KeyHash],
-        from: Date,
+        used: &UsedNow,
         by: Author<'_>,
     ) -> Result<AssignOutcome, StoreError> {
         self.carry_through(by.deadline, || async {
@@ -238,46 +237,49 @@ impl Table {
             // It is read before the keys: a change of any of them since then also changed its version.
             let before = self.assigned_use(owner).await?;
             let (known, foreign) = tokio::try_join!(self.owned_keys(), self.foreign_keys_named(part))?;
-            let owners: HashMap<&KeyHash, &KeyOwner> =
-                known.iter().map(|known| (&known.owner.key, &known.owner)).collect();
-            let is_given = |known: &KeyOwner| known.owner == *owner && known.from == from;
-            if part.iter().any(|key| owners.get(key).is_some_and(|known| !is_given(known)))
-                || foreign.len() < part.len()
-            {
+            let mut owners: HashMap<&KeyHash, Vec<&KeyOwner>> = HashMap::new();
+            known.iter().for_each(|known| owners.entry(&known.owner.key).or_default().push(&known.owner));
+            let owner_now = |key: &KeyHash| owners.get(key)?.iter().find(|owner| owner.is_now()).copied();
+            if part.iter().filter_map(owner_now).any(|now| now.owner != *owner) || foreign.len() < part.len() {
                 return Ok(Round::Over(AssignOutcome::Changed));
             }
-            let new = foreign.into_iter().filter(|key| !owners.contains_key(&key.key)).map(|key| OwnedKey {
-                owner: KeyOwner { key: key.key.clone(), owner: owner.clone(), from, at: by.now, by: by.actor.clone() },
-                key,
-            });
-            let new: Vec<OwnedKey> = new.collect();
+            let new: Vec<OwnedKey> = foreign
+                .into_iter()
+                .filter(|key| owner_now(&key.key).is_none())
+                .map(|key| OwnedKey {
+                    owner: KeyOwner {
+                        key: key.key.clone(),
+                        number: owners.get(&key.key).map_or(0, |before| before.len() as u32),
+                        owner: owner.clone(),
+                        began: counters(&key, used, by.now),
+                        ended: None,
+                    },
+                    key,
+                })
+                .collect();
             if new.is_empty() {
                 return Ok(Round::Over(AssignOutcome::Done));
             }
             let after = before.next(known.iter().filter(|known| known.owner.owner == *owner).chain(&new));
             let assigned = after.used.counted(programme.settings.basis.byok);
-            if assigned > budget.assigned && !budget.has_room_for(assigned - budget.assigned) {
-                return Ok(Round::Over(AssignOutcome::BudgetPassed));
-            }
             let hashes: Vec<&KeyHash> = new.iter().map(|new| &new.owner.key).collect();
             let mut transaction = self.transaction();
             for new in &new {
                 transaction = transaction.create(&new.owner)?;
             }
             let transaction = with_assigned(transaction, &after, &budget, assigned)?;
-            let what = AuditDetail::new(Act::KeysAssigned).changing(budget.assigned, assigned);
-            let entries = entries(owner, what.noting(format!("from {from}: {}", named(&hashes))), by);
+            let entries = entries(owner, AuditDetail::new(Act::KeysAssigned).noting(named(&hashes)), by);
             Ok(Round::Write(transaction.told_by(&entries)?, AssignOutcome::Done))
         })
         .await
     }
 
-    /// Takes foreign keys back from whatever programmes own them. Those without an owner are left alone.
-    /// Where there are very many, they are taken back in parts; `false` when there was no time for all of them.
-    pub async fn take_keys_back(&self, keys: &[KeyHash], by: Author<'_>) -> Result<bool, StoreError> {
-        let wanted: HashSet<&KeyHash> = keys.iter().collect();
+    /// Takes foreign keys back from whatever programmes own them, which keep what they used by now. Those without an owner are left
+    /// alone. Where there are very many, they are taken back in parts; `false` when there was no time for all of them.
+    pub async fn take_keys_back(&self, keys: &[KeyHash], used: &UsedNow, by: Author<'_>) -> Result<bool, StoreError> {
+        let mut owners = self.owners_now().await?;
         let mut of_owner: BTreeMap<ProgrammeId, Vec<KeyHash>> = BTreeMap::new();
-        for known in self.key_owners().await?.into_iter().filter(|known| wanted.contains(&known.key)) {
+        for known in keys.iter().filter_map(|key| owners.remove(key)) {
             of_owner.entry(known.owner).or_default().push(known.key);
         }
         for (owner, keys) in of_owner {
@@ -285,13 +287,19 @@ impl Table {
                 if !by.deadline.leaves(FOR_ONE_PART) {
                     return Ok(false);
                 }
-                self.take_part_back(&owner, part, by).await?;
+                self.take_part_back(&owner, part, used, by).await?;
             }
         }
         Ok(true)
     }
 
-    async fn take_part_back(&self, owner: &ProgrammeId, part: &[KeyHash], by: Author<'_>) -> Result<(), StoreError> {
+    async fn take_part_back(
+        &self,
+        owner: &ProgrammeId,
+        part: &[KeyHash],
+        used: &UsedNow,
+        by: Author<'_>,
+    ) -> Result<(), StoreError> {
         let wanted: HashSet<&KeyHash> = part.iter().collect();
         self.carry_through(by.deadline, || async {
             let (Some(programme), Some(budget)) =
@@ -300,20 +308,23 @@ impl Table {
                 return Ok(Round::Over(()));
             };
             let before = self.assigned_use(owner).await?;
-            let known = self.owned_keys().await?.into_iter().filter(|known| known.owner.owner == *owner);
-            let (taken, kept): (Vec<_>, Vec<_>) = known.partition(|known| wanted.contains(&known.owner.key));
+            let mut owned = self.owned_keys().await?;
+            owned.retain(|known| known.owner.owner == *owner);
+            let mut transaction = self.transaction();
+            let mut taken = Vec::new();
+            for known in owned.iter_mut().filter(|known| known.owner.is_now() && wanted.contains(&known.owner.key)) {
+                known.owner.ended = Some(counters(&known.key, used, by.now));
+                transaction =
+                    transaction.put(&known.owner, "attribute_exists(pk) AND attribute_not_exists(ended)", &[])?;
+                taken.push(known.owner.key.clone());
+            }
             if taken.is_empty() {
                 return Ok(Round::Over(()));
             }
-            let after = before.next(&kept);
+            let after = before.next(&owned);
             let assigned = after.used.counted(programme.settings.basis.byok);
-            let mut transaction = self.transaction();
-            for taken in &taken {
-                transaction = transaction.remove(&KeyOwner::key_of(&taken.owner.key), "attribute_exists(pk)", &[])?;
-            }
-            let hashes: Vec<&KeyHash> = taken.iter().map(|taken| &taken.owner.key).collect();
             let transaction = with_assigned(transaction, &after, &budget, assigned)?;
-            let what = AuditDetail::new(Act::KeysTakenBack).changing(budget.assigned, assigned).noting(named(&hashes));
+            let what = AuditDetail::new(Act::KeysTakenBack).noting(named(&taken.iter().collect::<Vec<_>>()));
             Ok(Round::Write(transaction.told_by(&entries(owner, what, by))?, ()))
         })
         .await
@@ -325,9 +336,9 @@ impl Table {
             return Ok(Vec::new());
         }
         let foreign = self.list(ForeignKey::of_shard(shard)).await?;
-        let mut foreign: HashMap<KeyHash, ForeignKey> = foreign.into_iter().map(|key| (key.key.clone(), key)).collect();
+        let foreign: HashMap<KeyHash, ForeignKey> = foreign.into_iter().map(|key| (key.key.clone(), key)).collect();
         let owned =
-            owners.into_iter().filter_map(|owner| foreign.remove(&owner.key).map(|key| OwnedKey { owner, key }));
+            owners.into_iter().filter_map(|owner| foreign.get(&owner.key).cloned().map(|key| OwnedKey { owner, key }));
         Ok(owned.collect())
     }
 
@@ -357,6 +368,12 @@ impl Table {
         let transaction = with_assigned(self.transaction(), &after, &budget, assigned)?;
         self.commit_once(transaction.unaudited(Unaudited::Sync), deadline).await
     }
+}
+
+/// What a key had used by now, as far as is known: it never counts less than what is on record.
+fn counters(key: &ForeignKey, used: &UsedNow, now: Moment) -> CountersRead {
+    let recorded = LifetimeUse::of(&key.used);
+    CountersRead { at: now, used: used.get(&key.key).map_or(recorded, |read| read.max(recorded)) }
 }
 
 fn with_assigned(

@@ -21,11 +21,11 @@ pub use erasure::{BACKUP_DAYS, Erasure};
 pub use grants::act::{ActOutcome, Decision};
 pub use grants::list::GrantLine;
 pub use grants::view::{ByHand, DoneByHand, Enrolment, INVITED_AT_ONCE, NewPerson, ProgrammeShard};
-pub use ledger::{AssignOutcome, AssignedUse, CutKeys, ForeignRequest, OwnedKey};
+pub use ledger::{AssignOutcome, AssignedUse, CutKeys, ForeignRequest, OwnedKey, UsedNow};
 pub use mail::delivery::{
     DeadMails, GIVEN_UP_SHOWN, SentAgain, Undeliverable, Unreachable, UnreachableReason, Waiting,
 };
-pub use mail::limits::{BulkStop, MailRefusal, MailServer, RosterMails};
+pub use mail::limits::{MailRefusal, MailServer, RosterMails};
 pub use mail::outbox::{Bounce, Facts, FiledMail, MailState, MailTo, OUTBOX_KEPT, OutboxRow, QueuedMail, SentAs};
 pub use people::{HourlyUses, KnownAddress, KnownPerson, Link, LoginRequest, RateCount, StaffPerson};
 pub use programmes::jobs::{

@@ -96,8 +96,8 @@ impl HourlyUses {
     }
 }
 
-/// How long the links of a minute are known: the hourly watch looks at those of the hour before the last.
-pub(crate) const LINKS_COUNTED: SignedDuration = SignedDuration::from_hours(3);
+/// How long the links of a minute are known: those of 24 hours use up their share of the mail server's quota.
+pub(crate) const LINKS_COUNTED: SignedDuration = SignedDuration::from_hours(25);
 
 /// The uses of something with a rate limit in one interval.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -298,6 +298,11 @@ impl Table {
             Ok(Round::Write(transaction.create(&known)?.unaudited(Unaudited::SignIn), Ok(())))
         })
         .await
+    }
+
+    /// The links of each minute with any, from the one moment's to the other's.
+    pub async fn links_between(&self, from: Moment, until: Moment) -> Result<Vec<RateCount>, StoreError> {
+        self.list(Range::between(RateCount::of_links(from).key(), RateCount::of_links(until).key())).await
     }
 
     /// Counts a wrong code without another version, so that whoever types such keeps nobody from following a link; by the same write for

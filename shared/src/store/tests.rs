@@ -17,9 +17,8 @@ use crate::domain::grant::{MORE_REQUEST_LASTS, MoreListing, Reading};
 use crate::domain::ledger::cut::AccountCut;
 use crate::domain::ledger::foreign::{ForeignAct, KeyOwner};
 use crate::domain::ledger::mailed::MailedStatement;
-use crate::domain::mail::digest::{AccountDigest, Digest};
+use crate::domain::mail::digest::Digest;
 use crate::domain::mail::failure::UnreachableReason;
-use crate::domain::mail::kind::{MailCounts, MailDay, MailKind};
 use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::programme::request::{REQUEST_KEPT, Request};
 use crate::domain::programme::rules::Tier;
@@ -46,10 +45,10 @@ macro_rules! kinds {
 
 kinds! {
     Meta Lease Programme Roles Budget Guardrail Tier Grant Reading Entry Enrolment OutboxRow FiledMail DoneByHand
-    SentAs MailDay RosterMails BulkStop MailServer MailRefusal Undeliverable SignIn Link Session LoginRequest RateCount HourlyUses
+    SentAs RosterMails MailServer MailRefusal Undeliverable SignIn Link Session LoginRequest RateCount HourlyUses
     StaffPerson KnownAddress KeyOwner AssignedUse KeptTotals GroupTotals Crossing CapScan Run SyncState Account
     AccountDay BalanceReading AccountCut CutKeys MailedStatement ForeignAct ForeignKey OwnJudgement Alarm
-    AddedAdmins ModelDay ModelRows BalanceNotice Digest AccountDigest Import Job RosterPreview ImportPart RosterToken Erasure
+    AddedAdmins ModelDay ModelRows BalanceNotice Digest Import Job RosterPreview ImportPart RosterToken Erasure
     Request MoreListing
 }
 
@@ -119,10 +118,9 @@ fn privacy() {
     let session = |person| Session::begun(SessionToken::generate().hash(), address.clone(), person, now).expires();
     let ignored = SignIn { last_mailed_at: Some(now), unfollowed: usize::MAX, ..SignIn::none(address.clone()) };
     let held_back = Undeliverable { address: address.clone(), why: UnreachableReason::Suppressed, at: now };
-    let mails = MailDay { day: utc_date(now), mail: MailKind::Link, counts: MailCounts::default() };
     let after = |expires: Option<Moment>| expires.unwrap().duration_since(now);
     let retention = SignedDuration::from_hours(24 * i64::from(RETENTION_DAYS));
-    let times: [(&[Kind], Vec<SignedDuration>); 16] = [
+    let times: [(&[Kind], Vec<SignedDuration>); 15] = [
         (&[Kind::Grant, Kind::Enrolment, Kind::KnownAddress, Kind::ModelRows], vec![retention]),
         (&[Kind::Undeliverable], vec![after(held_back.expires()), retention]),
         (&[Kind::Session], vec![after(session(None)), after(session(Some(PersonId::random())))]),
@@ -130,14 +128,13 @@ fn privacy() {
         (&[Kind::Link], vec![LINK_LASTS]),
         (&[Kind::OutboxRow, Kind::Request], vec![REQUEST_KEPT]),
         (&[Kind::OutboxRow, Kind::LoginRequest], vec![LOGIN_REQUEST_LASTS]),
-        (&[Kind::OutboxRow, Kind::Digest, Kind::AccountDigest, Kind::FiledMail, Kind::SentAs], vec![OUTBOX_KEPT]),
+        (&[Kind::OutboxRow, Kind::Digest, Kind::FiledMail, Kind::SentAs], vec![OUTBOX_KEPT]),
         (&[Kind::Import, Kind::ImportPart], vec![IMPORT_KEPT]),
         (&[Kind::ImportPart, Kind::RosterPreview], vec![PREVIEW_LASTS, WAITS_FOR]),
         (&[Kind::MoreListing], vec![MORE_REQUEST_LASTS]),
         (&[Kind::DoneByHand], vec![BETWEEN_REMINDERS]),
         (&[Kind::RateCount], vec![BETWEEN_TESTS, LINKS_COUNTED]),
         (&[Kind::HourlyUses], vec![after(HourlyUses { what: String::new(), uses: vec![now], version: 1 }.expires())]),
-        (&[Kind::MailDay], vec![after(mails.expires())]),
         (&[Kind::Run, Kind::OwnJudgement], vec![RUN_KEPT]),
     ];
     let rows = include_str!("../../../docs/privacy.md").lines().filter(|line| line.starts_with("| `"));

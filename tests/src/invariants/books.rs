@@ -10,7 +10,7 @@ use bursar_core::domain::usage::crossing::{Crossing, Scope};
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{KeptTotals, OwnedKey, Totals};
+use bursar_core::store::{KeptTotals, Totals};
 use bursar_local::provider::{KeySnapshot, Nano};
 
 use super::snapshot::{ProviderKey, recorded};
@@ -213,10 +213,9 @@ pub(super) fn cuts_add_up_and_foreign_keys_count_for_their_owners(step: &Step<'_
             wrong.push(format!("{} owns {}, and one of them is not there", owner.owner, owner.key));
             continue;
         };
-        let owned = OwnedKey { owner: owner.clone(), key: key.clone() };
         let sum = sums.entry(&owner.owner).or_default();
-        sum.0.add(&owned.counted().counted);
-        sum.1 += 1;
+        sum.0.add(&owner.counted(&key.used));
+        sum.1 += u32::from(owner.is_now());
     }
     for (id, budget) in &now.budgets {
         let byok = now.programmes.get(id).map_or(Byok::default(), |programme| programme.settings.basis.byok);

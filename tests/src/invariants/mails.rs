@@ -6,18 +6,16 @@ use std::collections::BTreeMap;
 use bursar_core::clock::Moment;
 use bursar_core::domain::ledger::mailed::MailedStatement;
 use bursar_core::domain::mail::alarm::Alarm;
-use bursar_core::domain::mail::digest::{AccountDigest, Digest};
-use bursar_core::domain::mail::kind::{MailCounts, MailDay, MailKind};
+use bursar_core::domain::mail::digest::Digest;
+use bursar_core::domain::mail::kind::MailCounts;
 use bursar_core::domain::sign_in::{LINK_LASTS, SignIn};
 use bursar_core::domain::usage::crossing::Scope;
 use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
 use bursar_core::domain::values::id::{PersonId, ProgrammeId};
 use bursar_core::domain::values::token::{Code, LinkToken};
-use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::{Bounce, Link, MailState, OUTBOX_KEPT, OutboxRow, QueuedMail, RosterMails};
 use bursar_local::inbox::Contents;
 use bursar_local::ses::Mail;
-use jiff::civil::Date;
 use ulid::Ulid;
 
 use super::Step;
@@ -134,9 +132,6 @@ pub(super) fn each_is_told_once(step: &Step<'_>, wrong: &mut Vec<String>) {
             expect(found_at, QueuedMail::Digest { programme: programme.clone(), week, recipient });
         }
     }
-    for AccountDigest { week, found_at, recipients, queued, .. } in now.all() {
-        told(recipients, queued).for_each(|to| expect(found_at, QueuedMail::AccountDigest { week, recipient: to }));
-    }
     for MailedStatement { month, mailed_at, recipients, queued, .. } in now.all() {
         told(recipients, queued).for_each(|to| expect(mailed_at, QueuedMail::Statement { month, recipient: to }));
     }
@@ -178,37 +173,21 @@ pub(super) fn what_is_owed_is_accepted_once(step: &Step<'_>, wrong: &mut Vec<Str
     }
 }
 
-/// I13, of mail: the counts of each day are those of its rows, in whatever order and however often events come. The row of a link
-/// expires after an hour; then its day is not judged.
+/// I13, of mail: the counts of each roster's mails are those of its rows, in whatever order and however often events come.
 pub(super) fn each_mail_is_counted_once(step: &Step<'_>, wrong: &mut Vec<String>) {
-    let rows = &step.now.outbox;
-    let mut counted: BTreeMap<(Date, MailKind), MailCounts> = BTreeMap::new();
-    let mut of_rosters: BTreeMap<ProgrammeId, MailCounts> = BTreeMap::new();
-    for row in rows {
-        match (row.counted_on, row.state.delivery()) {
-            (Some(day), Some(fared)) => {
-                counted.entry((day, row.mail.facts().kind)).or_default().count(fared);
-                if let QueuedMail::Roster { programme, .. } = &row.mail {
-                    of_rosters.entry(programme.clone()).or_default().count(fared);
-                }
+    let mut counted: BTreeMap<ProgrammeId, MailCounts> = BTreeMap::new();
+    for row in &step.now.outbox {
+        match (row.sent_on, row.state.delivery(), &row.mail) {
+            (Some(_), None, _) => wrong.push(format!("outbox row {} is counted, and no mail server has it", row.row)),
+            (Some(_), Some(fared), QueuedMail::Roster { programme, .. }) => {
+                counted.entry(programme.clone()).or_default().count(fared);
             }
-            (Some(_), None) => wrong.push(format!("outbox row {} is counted, and no mail server has it", row.row)),
-            (None, _) => {}
+            (Some(_), Some(_), _) | (None, ..) => {}
         }
-    }
-    let mut kept: BTreeMap<_, _> = step.now.all().map(|of: MailDay| ((of.day, of.mail), of.counts)).collect();
-    let links = step.now.mails.iter().filter(|mail| mail.kind.as_deref() == Some("link"));
-    let expired = links.filter(|mail| mail.row.is_some_and(|id| rows.iter().all(|row| row.row != id)));
-    for day in expired.map(|mail| (utc_date(mail.at), MailKind::Link)) {
-        kept.remove(&day);
-        counted.remove(&day);
-    }
-    if kept != counted {
-        wrong.push(format!("the mail of the days is counted as {kept:?}, and its rows say {counted:?}"));
     }
     let rosters = step.now.all().filter(|of: &RosterMails| of.counts != MailCounts::default());
     let rosters: BTreeMap<_, _> = rosters.map(|of| (of.programme, of.counts)).collect();
-    if rosters != of_rosters {
-        wrong.push(format!("the mails of rosters are counted as {rosters:?}, and their rows say {of_rosters:?}"));
+    if rosters != counted {
+        wrong.push(format!("the mails of rosters are counted as {rosters:?}, and their rows say {counted:?}"));
     }
 }

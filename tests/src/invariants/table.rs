@@ -10,8 +10,7 @@ use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::ledger::foreign::{ForeignAct, KeyOwner};
 use bursar_core::domain::ledger::mailed::MailedStatement;
 use bursar_core::domain::mail::alarm::Alarm;
-use bursar_core::domain::mail::digest::{AccountDigest, Digest};
-use bursar_core::domain::mail::kind::MailDay;
+use bursar_core::domain::mail::digest::Digest;
 use bursar_core::domain::programme::guardrail::{Guardrail, GuardrailOwner};
 use bursar_core::domain::programme::request::Request;
 use bursar_core::domain::programme::role::Roles;
@@ -22,10 +21,10 @@ use bursar_core::domain::usage::crossing::Crossing;
 use bursar_core::domain::usage::reading::Reading;
 use bursar_core::store::items::{self, AtErasure, Item, Kind};
 use bursar_core::store::{
-    Account, AccountDay, AddedAdmins, AssignedUse, BalanceReading, BulkStop, CapScan, CutKeys, DoneByHand, Enrolment,
-    Erasure, FiledMail, ForeignKey, GroupTotals, HourlyUses, Import, ImportPart, Job, KeptTotals, KnownAddress, Lease,
-    Link, LoginRequest, MailRefusal, MailServer, Meta, ModelDay, ModelRows, OutboxRow, OwnJudgement, RateCount,
-    RosterMails, RosterPreview, RosterToken, Run, SentAs, StaffPerson, SyncState, Undeliverable, Work,
+    Account, AccountDay, AddedAdmins, AssignedUse, BalanceReading, CapScan, CutKeys, DoneByHand, Enrolment, Erasure,
+    FiledMail, ForeignKey, GroupTotals, HourlyUses, Import, ImportPart, Job, KeptTotals, KnownAddress, Lease, Link,
+    LoginRequest, MailRefusal, MailServer, Meta, ModelDay, ModelRows, OutboxRow, OwnJudgement, RateCount, RosterMails,
+    RosterPreview, RosterToken, Run, SentAs, StaffPerson, SyncState, Undeliverable, Work,
 };
 
 use super::Step;
@@ -49,8 +48,8 @@ pub(super) fn items_are_whole(step: &Step<'_>, wrong: &mut Vec<String>) {
         let again: Result<Item, String> = rewritten!(item as
             Meta Lease AddedAdmins Programme Guardrail Tier Budget Job Import Erasure Grant Reading
             DoneByHand Enrolment Entry StaffPerson Roles KnownAddress
-            SignIn LoginRequest Link Session RateCount HourlyUses OutboxRow FiledMail SentAs Undeliverable MailDay RosterMails
-            MailServer BulkStop MailRefusal Crossing CapScan Alarm Digest AccountDigest MailedStatement BalanceNotice
+            SignIn LoginRequest Link Session RateCount HourlyUses OutboxRow FiledMail SentAs Undeliverable RosterMails
+            MailServer MailRefusal Crossing CapScan Alarm Digest MailedStatement BalanceNotice
             SyncState Run OwnJudgement ForeignKey KeyOwner KeptTotals GroupTotals
             AssignedUse Account AccountDay BalanceReading AccountCut CutKeys ForeignAct ModelDay ModelRows RosterPreview ImportPart RosterToken
             Request MoreListing);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use bursar_core::clock::Moment;
 use bursar_core::domain::audit::{Act, Actor};
 use bursar_core::domain::values::money::Usd;
-use bursar_core::store::{HeldBack, SyncState};
+use bursar_core::store::{BalanceReading, HeldBack, SyncState};
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::Nano;
 use bursar_tests::campus::ADMIN;
@@ -69,6 +69,7 @@ async fn the_account_shows_what_syncs_found() {
         "Before Bursar $3.00",
         "Usual reasons for money that is not explained",
         "2 of them are enabled and have no limit",
+        "6 of them were first seen in the last seven days",
         "gone $90.00 no limit",
         "13 Nov 2026 2 days $160.00 +$5.00 $3.00 +$1.00 $60.00 $0.00 $90.00 $4.00 +$4.00",
         "11 Nov 2026 $155.00 +$3.00 $2.00 +$2.00 $60.00 -$89.00 $0.00 $90.00 +$90.00 $0.00",
@@ -87,6 +88,11 @@ async fn the_account_shows_what_syncs_found() {
     campus.minutes(A_DAY);
     let page = campus.admin().await.get(&format!("{ACCOUNT}?window=1d")).await;
     assert_eq!((page.text("spent").as_deref(), page.attribute("spent", "data-usd")), (Some("not known"), None));
+    foreign("new", Some(Nano::usd(1)), 0);
+    campus.minutes(5 * A_DAY);
+    campus.sync().await;
+    let page = campus.admin().await.get(ACCOUNT).await.readable();
+    assert!(page.contains("One of them was first seen in the last seven days"), "{page}");
     provider.delete(&nobodys).unwrap();
     campus.finish().await;
 }
@@ -124,26 +130,57 @@ async fn the_page_says_what_to_buy_by_when() {
     let page = admin.get(ACCOUNT).await;
     assert!(page.all("credit-to-buy").is_empty() && page.readable().contains("nothing can be said of what to buy"));
     let dollars = Usd::from_dollars;
-    // The programme ends in 91 days: $182 of other keys, $20 of its own. Three dollars a day leave forty days, less thirty.
-    for (balance, buys, by, warns) in [
-        (120, "100.000000", "2026-11-20", "Buy $100 of credit, and begin by 20 Nov 2026"),
-        (80, "200.000000", "2026-11-06", "Buy $200 of credit now"),
-        (10, "200.000000", "2026-10-14", "The balance is $32.00 below what two weeks use"),
+    // The programme ends in 91 days: $182 of other keys, $20 of its own, which are used in twenty days. Two dollars a day leave the rest.
+    for (balance, buys, by, says) in [
+        (120, "100.000000", "2026-11-29", "Buy $100 of credit by 29 Nov 2026: at this pace the $120 left are gone on"),
+        (80, "200.000000", "now", "Buy $200 of credit now: at this pace the $80 left are gone on 9 Dec 2026."),
+        (10, "200.000000", "now", "Buy $200 of credit now: at this pace the $10 left are gone on 13 Nov 2026."),
     ] {
         found(&campus, dollars(balance), [dollars(1), dollars(2)]).await;
         let page = admin.get(ACCOUNT).await;
-        let credit = page.one("credit-to-buy");
-        assert_eq!((credit.get("data-usd"), credit.get("data-buy-by")), (buys, by));
-        assert!(page.texts("warning").iter().any(|text| text.starts_with(warns)), "{:?}", page.texts("warning"));
+        assert_eq!(page.one("credit-to-buy").get("data-usd"), buys);
+        assert_eq!(page.one("buy-by").get("data-date"), by);
+        assert!(page.texts("warning")[0].starts_with(says), "{:?}", page.texts("warning"));
     }
     let page = admin.get(ACCOUNT).await.readable();
     for sentence in [
-        "Programmes can still cost $20.00",
-        "Keys made elsewhere may use $182.00 until 8 Feb 2027 (the end of the last programme, but at most a year ahead) if they go on like the $56.00 of",
-        "if all keys go on like the $84.00 of the last 28 days, and a purchase may take 30 days",
+        "Programmes can still cost $20.00 if everybody on the rosters claims",
+        "Keys made elsewhere may use $182.00 until 8 Feb 2027 (the end of the last programme, but at most a year ahead) if they go on as in",
+        "if all keys go on as in the last weeks, about $21 a week; a purchase may take 30 days",
     ] {
         assert!(page.contains(sentence), "{sentence}: {page}");
     }
+    campus.finish_unjudged().await;
+}
+
+/// The account's days of two weeks, of which the last is read once more by noon.
+#[tokio::test]
+async fn the_balance_is_drawn_and_the_newest_is_what_counts() {
+    let campus = Campus::with_keys(&["ada"]).await;
+    found(&campus, Usd::from_dollars(60), [Usd::from_dollars(1); 2]).await;
+    let admin = campus.admin().await;
+    assert!(!admin.get(ACCOUNT).await.body.contains("Balance over time"), "a day is no line");
+    campus.hours(14 * 24);
+    found(&campus, Usd::from_dollars(25), [Usd::from_dollars(1); 2]).await;
+    let admin = campus.admin().await;
+    let page = admin.get(ACCOUNT).await;
+    for words in [
+        "A line of the balance from 10 Nov 2026 to 24 Nov 2026: $25 are left.",
+        ">about $0 on 6 Dec<",
+        "balance until 24 Nov",
+    ] {
+        assert!(page.body.contains(words), "{words}: {}", page.body);
+    }
+    let warnings = async || admin.get("/console/programmes/cs-pilot").await.texts("warning").join(" ");
+    assert!(!warnings().await.contains("could still cost"));
+    let reading = BalanceReading {
+        as_of: campus.clock.now() + SignedDuration::from_hours(1),
+        bought: Usd::from_dollars(25),
+        spent: Usd::from_dollars(12),
+        failing_since: None,
+    };
+    campus.table.note_balance_reading(&reading, soon()).await.unwrap();
+    assert!(warnings().await.contains("could still cost $20.00, and the account's balance is $13.00"));
     campus.finish_unjudged().await;
 }
 

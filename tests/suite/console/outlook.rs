@@ -30,8 +30,8 @@ async fn forty_days_in(names: &[&str]) -> Campus {
     campus
 }
 
-/// Records what each key used, in cents on each of the last completed days, as nightly syncs do.
-async fn recorded(campus: &Campus, cents: &[(&str, [i64; 28])]) {
+/// Records what each key used, in cents on each of the last completed days, as nightly syncs do; the keys were shown so many days ago.
+async fn recorded(campus: &Campus, shown: i64, cents: &[(&str, [i64; 28])]) {
     let now = campus.clock.now();
     let (mut all, mut weeks) = (DailyUse::default(), Vec::new());
     for (name, each) in cents {
@@ -41,7 +41,8 @@ async fn recorded(campus: &Campus, cents: &[(&str, [i64; 28])]) {
         }
         let used = DailyUse { credits: days, ..DailyUse::default() };
         all.add(&used);
-        weeks.push((campus.id(name).clone(), Weeks::of(&used.credits, utc_date(now))));
+        weeks
+            .push((campus.id(name).clone(), Weeks::of(&used.credits, Some(now - (24 * shown).hours()), utc_date(now))));
         campus.table.note_reading(&reading(&campus.programme, campus.id(name), used, now), soon()).await.unwrap();
     }
     let (programme, by_group) = (campus.programme.clone(), BTreeMap::new());
@@ -67,7 +68,7 @@ async fn the_overview_looks_ahead() {
     assert_eq!(said().await, (too_little, no_sync));
 
     let steady = [("ada", [10; 28]), ("cid", [15; 28])];
-    recorded(&campus, &[&steady[..], &[("bob", [20; 28])]].concat()).await;
+    recorded(&campus, 20, &[&steady[..], &[("bob", [20; 28])]].concat()).await;
     let lasts = "At $3.15 a week, the budget lasts beyond the end of the term.";
     assert_eq!(said().await, (Some(lasts.to_owned()), Vec::new()));
     assert_eq!(faye.get(ID).await.text("stands-out"), None);
@@ -75,20 +76,23 @@ async fn the_overview_looks_ahead() {
     // Bob begins, with more in his first week than others use in a month.
     let mut first = [0; 28];
     first[0] = 900;
-    recorded(&campus, &[&steady[..], &[("bob", first)]].concat()).await;
+    recorded(&campus, 6, &[&steady[..], &[("bob", first)]].concat()).await;
     assert_eq!(faye.get(ID).await.text("stands-out"), None, "nothing is usual for him yet");
+    recorded(&campus, 10, &[&steady[..], &[("bob", first)]].concat()).await;
+    let idle = faye.get(ID).await.text("stands-out").unwrap();
+    assert!(idle.contains("a week): $9.00."), "his key was idle for days: {idle}");
 
     // One of Bob's programs ran over a weekend.
     let mut much = [20; 28];
     much[..2].fill(450);
-    recorded(&campus, &[&steady[..], &[("bob", much)]].concat()).await;
+    recorded(&campus, 20, &[&steady[..], &[("bob", much)]].concat()).await;
     let (named, link) = (faye.get(ID).await, format!("{GRANTS}/{}", campus.id("bob")));
     let text = named.text("stands-out").unwrap();
     assert!(text.starts_with("One student used far more") && text.contains("($1.05 a week): $10.00."), "{text}");
     assert!(named.body.contains(&link));
 
     // The three keys may spend $60, and $8.20 of that is left: a larger budget would help nobody.
-    recorded(&campus, &[&steady[..], &[("bob", [160; 28])]].concat()).await;
+    recorded(&campus, 20, &[&steady[..], &[("bob", [160; 28])]].concat()).await;
     let short = faye.get(ID).await.texts("warning").remove(0);
     assert!(short.starts_with("At $13 a week, most students will have used up their caps around "), "{short}");
     let to_do = " before the term ends. Raise the caps of those who need more. See who spent most";
@@ -97,7 +101,7 @@ async fn the_overview_looks_ahead() {
         "{short}"
     );
 
-    recorded(&campus, &[&steady[..], &[("bob", [400; 28])]].concat()).await;
+    recorded(&campus, 20, &[&steady[..], &[("bob", [400; 28])]].concat()).await;
     let gone = "The budget is used up. Raise the budget in the settings. The caps of those who need more have to be raised as well: each key stops at its own.";
     assert_eq!(said().await.1, [gone]);
     campus.minutes(27 * 60);

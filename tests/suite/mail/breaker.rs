@@ -1,51 +1,119 @@
-//! The breaker for bulk mail: when too much of a kind comes back, that kind stops, admins are notified, and all other mail goes on.
-//! The next day it goes on.
+//! The breaker for bulk mail: when SES says that too much of a day's mail came back, bulk mail waits for the next day, admins are
+//! told, and all other mail goes on.
 
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::mail::kind::{MailCounts, MailDay, MailKind};
-use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::BulkStop;
+use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Quota;
-use bursar_tests::campus::{ADMIN, Campus};
-use serde_json::json;
+use bursar_tests::campus::{ADMIN, Campus, Got};
+use bursar_tests::faults::{Fault, Matcher};
+use jiff::SignedDuration;
 
-use super::{account, kinds, later};
+use super::{account, kinds, later, watched};
 
-const STOPPED: &str = "So much mail came back that invitations are stopped";
+const STOPPED: &str = "So much mail came back that invitations and digests wait until tomorrow";
+const ASKS: &str = "ses:GetSendStatistics";
+
+/// Twelve people who have had their invitations.
+async fn class() -> (Campus, Vec<Got>) {
+    let mut campus = Campus::open().await;
+    campus.ses.set_quota(Quota { per_second: 1_000, ..Quota::PRODUCTION });
+    campus.programme("CS pilot", |_| {}).await;
+    let names: Vec<String> = (0..12).map(|number| format!("s{number}")).collect();
+    campus.students(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    campus.settle().await;
+    let mails = campus.mails("roster");
+    (campus, mails)
+}
+
+/// Lets minutes pass, after which somebody is invited. Returns the number of invitations that leave.
+async fn invited(campus: &mut Campus, minutes: i64, name: &str) -> usize {
+    campus.students(&[name]).await;
+    later(campus, minutes).await;
+    campus.mails("roster").len()
+}
 
 #[tokio::test]
-async fn roster_mail_stops_at_the_tenth_bounce_and_goes_on_tomorrow() {
-    let mut campus = Campus::open().await;
-    campus.programme("CS pilot", |_| {}).await;
-    // Of these mails there are no rows.
-    let counts = MailCounts { sent: 99, bounced: 9, ..MailCounts::default() };
-    let day = MailDay { day: utc_date(campus.clock.now()), mail: MailKind::Roster, counts };
-    campus.raw().keep(&day).await;
-    campus.students(&["ada", "bob"]).await;
-    // One mail is sent and bounces.
-    campus.ses.set_quota(Quota { per_day: 2, per_second: 1_000 });
-    campus.settle().await;
-    let sent = campus.mails("roster").remove(0);
-    for _ in 0..2 {
-        campus.report(&sent, "bounce", true).await;
+async fn bulk_mail_waits_for_tomorrow_once_too_much_came_back() {
+    let (mut campus, mails) = class().await;
+    for mail in &mails[..9] {
+        campus.report(mail, "bounce", true).await;
     }
-    let stop = campus.table.get(BulkStop::key_of(MailKind::Roster)).await.unwrap().unwrap();
-    assert_eq!((stop.of.counts.sent, stop.of.counts.bounced, stop.version), (100, 10, 1));
+    assert_eq!(invited(&mut campus, 16, "ada").await, 1, "nine are few");
+    for mail in &mails[9..10] {
+        campus.report(mail, "bounce", true).await;
+    }
+    assert_eq!(invited(&mut campus, 13, "bob").await, 1, "SES was asked thirteen minutes ago");
+    assert_eq!(invited(&mut campus, 2, "cid").await, 0);
+    assert_eq!(account(&campus), [STOPPED]);
+    assert_eq!(campus.drain().await["stopped"], true);
 
-    campus.ses.set_quota(Quota::PRODUCTION);
+    // Links, and what is sent by hand, go on.
     campus.ask(ADMIN).await;
-    campus.settle().await;
-    assert_eq!(campus.drain().await["stopped"], json!(["roster"]));
-    assert_eq!((account(&campus), kinds(&campus)), (vec![STOPPED.to_owned()], vec!["link".to_owned()]));
-    // What is sent by hand goes on.
-    campus.students(&["cid"]).await;
     let resent = campus.table.resend_roster_mail(campus.on("cid"), &campus.grant("cid").await, &Actor::Rule).await;
     assert_eq!(resent.unwrap(), None);
     campus.settle().await;
-    assert_eq!(campus.mails("roster").len(), 1);
-    for (hours, mails) in [(13, 0), (3, 2)] {
+    assert_eq!(kinds(&campus), ["link", "roster"]);
+    let page = campus.admin().await.get("/console/account").await;
+    let says = "of 14 mails that SES had counted that day, 10 came back for good and 0 were complained about";
+    assert!(page.readable().contains(says), "{}", page.readable());
+    campus.all_mails();
+
+    // Neither the watch nor the next reading says more of it.
+    watched(&campus, 8).await;
+    campus.settle().await;
+    assert_eq!(kinds(&campus), [""; 0]);
+    for (hours, mails) in [(5, 0), (2, 1)] {
         later(&campus, hours * 60).await;
         assert_eq!(campus.mails("roster").len(), mails, "{hours}");
     }
-    campus.finish_unjudged().await;
+    assert_eq!(account(&campus), [""; 0]);
+    campus.finish_faulted().await;
+}
+
+#[tokio::test]
+async fn two_complaints_in_a_thousand_stop_bulk_mail() {
+    let (mut campus, mails) = class().await;
+    campus.report(&mails[0], "complaint", true).await;
+    assert_eq!(invited(&mut campus, 16, "ada").await, 1, "one may be a slip");
+    campus.report(&mails[1], "complaint", true).await;
+    assert_eq!(invited(&mut campus, 16, "bob").await, 0);
+    assert_eq!(account(&campus), [STOPPED]);
+    campus.finish_faulted().await;
+}
+
+/// SES tells of yesterday only, or fails, or takes its time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn figures_that_are_old_or_missing_stop_nothing() {
+    let (mut campus, mails) = class().await;
+    for mail in &mails {
+        campus.report(mail, "bounce", true).await;
+    }
+    campus.ses.set_statistics_lag(SignedDuration::from_hours(2));
+    assert_eq!(invited(&mut campus, 16, "ada").await, 1);
+
+    let fault = campus.gate.at(Matcher::call(ASKS).every(), Fault::Status(500));
+    for name in ["bob", "cid"] {
+        assert_eq!(invited(&mut campus, 16, name).await, 1);
+    }
+    campus.gate.lift(fault);
+    let lines = campus.logs.all();
+    let said = lines.iter().filter(|line| line.text.contains("SES does not say how much mail came back"));
+    assert_eq!(said.count(), 1);
+
+    campus.students(&["dan"]).await;
+    campus.minutes(16);
+    let held = campus.gate.hold(Matcher::call(ASKS).of(FunctionName::Mail));
+    let asks = async {
+        held.arrived().await;
+        campus.ask(ADMIN).await;
+        campus.delivered().await;
+        assert_eq!(kinds(&campus), ["link"], "a link waits for no figures");
+        drop(held);
+    };
+    tokio::join!(campus.drain(), asks);
+    assert_eq!(campus.mails("roster").len(), 1);
+
+    campus.ses.set_statistics_lag(SignedDuration::ZERO);
+    assert_eq!(invited(&mut campus, 16, "eve").await, 0, "once it says so");
+    campus.finish_faulted().await;
 }

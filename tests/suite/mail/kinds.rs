@@ -78,7 +78,6 @@ async fn each_kind_of_mail_reaches_its_reader() {
     insta::assert_snapshot!(sent.iter().map(|(kind, to)| format!("{kind}: {to}")).collect::<Vec<_>>().join("\n"), @"
     account: admin@example.edu
     alert: frida@example.edu
-    digest: admin@example.edu
     digest: frida@example.edu
     import: frida@example.edu
     key-leaked: ada@example.edu

@@ -1,9 +1,8 @@
 //! SES events about a mail, in any order and repeated, and what follows for the row, the address and the counts.
 
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::mail::kind::{MailDay, MailKind};
-use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{BulkStop, UnreachableReason};
+use bursar_core::domain::mail::kind::MailKind;
+use bursar_core::store::UnreachableReason;
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_tests::campus::{Campus, Got, address};
 use bursar_tests::faults::Matcher;
@@ -80,7 +79,7 @@ async fn a_complaint_ends_all_mail_but_links() {
 async fn a_suppressed_address_is_tried_again_in_two_weeks() {
     let (campus, mails) = class(&["ada"]).await;
     say(&campus, "suppressed", &mails[0]).await.unwrap();
-    let counts = campus.table.mail_counts(utc_date(campus.clock.now())).await.unwrap();
+    let counts = campus.table.roster_mails(&campus.programme).await.unwrap().counts;
     assert_eq!((counts.returned, counts.bounced), (1, 0), "SES did not try");
     let unreachable = campus.table.unreachable(campus.clock.now()).await.unwrap();
     assert_eq!(unreachable.values().collect::<Vec<_>>(), [&UnreachableReason::Suppressed]);
@@ -154,10 +153,6 @@ async fn the_worst_event_stays_in_any_order() {
     let mut runner = TestRunner::deterministic();
     let mut campus = Campus::open().await;
     campus.programme("CS pilot", |_| {}).await;
-    // A stop of a later day is on record, so that the many bounces of this day do not stop roster mail.
-    let (now, later) = (campus.clock.now(), SignedDuration::from_hours(48));
-    let of = MailDay::none_on(utc_date(now + later), MailKind::Roster);
-    campus.raw().keep(&BulkStop { at: now - later, of, version: 1 }).await;
     for number in 0..sized(10, 40) {
         let (events, is_early) = histories.new_tree(&mut runner).unwrap().current();
         let name = format!("s{number}");

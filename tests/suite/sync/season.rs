@@ -6,14 +6,15 @@ use std::ops::{Range, RangeInclusive};
 
 use bursar_core::clock::Moment;
 use bursar_core::domain::audit::Actor;
+use bursar_core::domain::ledger::cut::LifetimeUse;
 use bursar_core::domain::programme::{Byok, Settings};
 use bursar_core::domain::usage::days::Accuracy;
 use bursar_core::domain::usage::span::Span;
-use bursar_core::domain::values::id::ProgrammeId;
+use bursar_core::domain::values::id::{KeyHash, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::{Reset, utc_date};
-use bursar_core::store::{AssignOutcome, Author};
+use bursar_core::store::{AssignOutcome, Author, UsedNow};
 use bursar_local::invoke::FunctionName::UsageSync;
 use bursar_local::provider::Nano;
 use bursar_tests::campus::Campus;
@@ -52,13 +53,15 @@ struct Key {
     /// The programme and the name of whoever got it; a foreign key has neither.
     person: Option<(usize, String)>,
     group: &'static str,
-    /// The owner of a foreign key, and the day from which it counts.
-    owner: Option<(usize, Date)>,
+    /// The owner of a foreign key now.
+    owner: Option<usize>,
     is_gone: bool,
 }
 
 struct Use {
     key: usize,
+    /// The programme that it counts for: whose the key was then.
+    programme: Option<usize>,
     day: Date,
     micros: i64,
     model: &'static str,
@@ -70,12 +73,6 @@ struct Use {
 impl Key {
     fn programme(&self) -> Option<usize> {
         self.person.as_ref().map(|(programme, _)| *programme)
-    }
-
-    /// The programme that the use of this day counts for.
-    fn counts_for(&self, day: Date) -> Option<usize> {
-        let owner = self.owner.filter(|(_, from)| *from <= day);
-        self.programme().or(owner.map(|(owner, _)| owner))
     }
 }
 
@@ -210,7 +207,8 @@ impl Season {
 
     fn note(&mut self, key: usize, micros: i64, is_byok: bool) {
         let (day, model) = (utc_date(self.campus.clock.now()), MODELS[key % 2]);
-        self.uses.push(Use { key, day, micros, model, is_byok, is_meanwhile: false });
+        let programme = self.keys[key].programme().or(self.keys[key].owner);
+        self.uses.push(Use { key, programme, day, micros, model, is_byok, is_meanwhile: false });
     }
 
     /// A sync during whose listing some keys are used.
@@ -247,22 +245,27 @@ impl Season {
         }
     }
 
-    /// Gives a foreign key to a programme or cost centre, from today or from the beginning, or takes one back.
+    /// Gives a foreign key to a programme or cost centre, or takes one back, by what it used until now.
     async fn change_an_owner(&mut self) {
         let foreign: Vec<usize> = (0..self.keys.len()).filter(|key| self.keys[*key].person.is_none()).collect();
         let Some(key) = self.dice.choice(foreign) else { return };
         let (table, now) = (&self.campus.table, self.campus.clock.now());
-        let (hash, by) =
-            ([self.keys[key].hash.parse().unwrap()], Author { actor: &Actor::Sync, now, deadline: soon() });
-        if self.keys[key].owner.take().is_some() {
-            assert!(table.take_keys_back(&hash, by).await.unwrap());
+        let hash: [KeyHash; 1] = [self.keys[key].hash.parse().unwrap()];
+        let by = Author { actor: &Actor::Sync, now, deadline: soon() };
+        let sum = |is_byok| {
+            let of_it = self.uses.iter().filter(|used| used.key == key && used.is_byok == is_byok);
+            Usd::from_micros(of_it.map(|used| used.micros).sum())
+        };
+        let used = UsedNow::from([(hash[0].clone(), LifetimeUse { credits: sum(false), byok: sum(true) })]);
+        if self.keys[key].owner.is_some() {
+            assert!(table.take_keys_back(&hash, &used, by).await.unwrap());
+            self.keys[key].owner = None;
             return;
         }
         let owner = self.dice.choice([0, 3, 3]).unwrap();
-        let from = if self.dice.bool() { utc_date(now) } else { date(-40) };
-        let given = table.assign_keys(&self.programmes[owner].0, &hash, from, by).await.unwrap();
+        let given = table.assign_keys(&self.programmes[owner].0, &hash, &used, by).await.unwrap();
         assert_eq!(given, AssignOutcome::Done);
-        self.keys[key].owner = Some((owner, from));
+        self.keys[key].owner = Some(owner);
     }
 
     /// What pages show over each span: of programmes, of people, and of the account.
@@ -273,8 +276,7 @@ impl Season {
                 let counts = |used: &Use| !used.is_byok || settings.basis.byok == Byok::Inside;
                 let path = format!("/console/programmes/{id}?window={}", span.as_str());
                 let shown = admin.get(&path).await.expect(200).one("spent");
-                let truth = self
-                    .listed(range, |used| counts(used) && self.keys[used.key].counts_for(used.day) == Some(programme));
+                let truth = self.listed(range, |used| counts(used) && used.programme == Some(programme));
                 self.tells(&format!("{path} of {id}"), &shown.text, shown.attributes.get("data-usd"), truth, range.0);
                 let path = format!("/console/programmes/{id}/grants?window={}", span.as_str());
                 for row in admin.get(&path).await.expect(200).all("grant") {
@@ -334,7 +336,7 @@ impl Season {
         let truth = |by: &dyn Fn(&Use, usize) -> Option<String>| {
             let mut sums = Sums::new();
             for used in uses.iter().filter(|used| !used.is_byok) {
-                let programme = self.keys[used.key].counts_for(used.day);
+                let programme = used.programme;
                 if let Some(name) = programme.and_then(|programme| by(used, programme)) {
                     *sums.entry(name).or_default() += used.micros;
                 }
@@ -350,7 +352,8 @@ impl Season {
         let (all, by_person) = (by_programme.values().sum::<i64>(), truth(&by_person));
         let by_group = truth(&|used, _| Some(self.keys[used.key].group.to_owned()));
         // The model days of keys with an owner have their own names, and what of them has no day is taken off.
-        let owned: BTreeSet<usize> = self.keys.iter().filter_map(|key| key.owner).map(|(owner, _)| owner).collect();
+        let foreign = self.uses.iter().filter(|used| self.keys[used.key].person.is_none());
+        let owned: BTreeSet<usize> = foreign.filter_map(|used| used.programme).collect();
         let by_model = truth(&|used, programme| {
             (!owned.contains(&programme)).then(|| format!("{} {}", id(programme), used.model))
         });
@@ -386,8 +389,7 @@ impl Season {
             }
             assert_eq!(parts.iter().sum::<i64>(), all, "before {cut}");
             let before = self.uses.iter().filter(|used| !used.is_byok && used.day < cut);
-            let before: i64 =
-                before.filter(|used| self.keys[used.key].counts_for(used.day).is_some()).map(|used| used.micros).sum();
+            let before: i64 = before.filter(|used| used.programme.is_some()).map(|used| used.micros).sum();
             assert!(!syncs.contains(&cut) || parts[0] == before, "before {cut}");
         }
     }
@@ -397,7 +399,7 @@ impl Season {
         let mut sums: BTreeMap<(String, String), i64> = BTreeMap::new();
         for used in self.uses[uses].iter().filter(|used| !used.is_byok) {
             let key = &self.keys[used.key];
-            let whose = key.counts_for(used.day).map_or("", |programme| self.programmes[programme].0.as_str());
+            let whose = used.programme.map_or("", |programme| self.programmes[programme].0.as_str());
             let kind = match key.person {
                 Some(_) => "keys",
                 None if whose.is_empty() => "unowned",

@@ -212,7 +212,7 @@ fn history_entry(entry: Entry) -> Value {
 }
 
 fn mail(row: OutboxRow) -> Value {
-    take_apart!(OutboxRow: state written_at mail, without row class tries again_at version counted_on = row);
+    take_apart!(OutboxRow: state written_at mail, without row class tries again_at version sent_on = row);
     let (outcome, at, why) = match state {
         MailState::Waiting { .. } | MailState::Sending { .. } => ("waiting", None, None),
         MailState::Sent { at, .. } => ("sent", Some(at), None),

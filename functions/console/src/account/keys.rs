@@ -10,12 +10,16 @@ use crate::prelude::*;
 
 /// The most keys in a list of the page, each with its form; the rest are counted.
 const SHOWN: usize = 10;
+/// For so long a key is new.
+const NEW_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// The foreign keys, those without a limit first.
 pub(super) struct ForeignKeys {
     pub(super) rows: Vec<ForeignKeyRow>,
     pub(super) all: usize,
     pub(super) without_a_limit: usize,
+    /// Those that were first seen within the last seven days.
+    pub(super) new: usize,
 }
 
 pub(super) struct ForeignKeyRow {
@@ -47,6 +51,7 @@ impl ForeignKeys {
             keys.into_iter().map(|key| after_act(act_on(&key).map(|(act, _)| act), key, listed_at)).collect();
         let is_open = |key: &ForeignKey| key.limit.is_none() && state(key) == "enabled";
         let without_a_limit = keys.iter().filter(|key| is_open(key)).count();
+        let new = keys.iter().filter(|key| context.now < key.first_seen_at + NEW_FOR).count();
         keys.sort_by_cached_key(|key| {
             let spent = context.sum(&key.used.credits, span).spent;
             let is_gone = key.gone_at.is_some();
@@ -70,7 +75,7 @@ impl ForeignKeys {
             form: refused.take_if(|(of, _)| *of == is.key).map_or_else(|| change_form(&is.key), |(_, form)| form),
             is,
         };
-        ForeignKeys { rows: keys.into_iter().map(row).collect(), all, without_a_limit }
+        ForeignKeys { rows: keys.into_iter().map(row).collect(), all, without_a_limit, new }
     }
 
     pub(super) fn with_owners(mut self, owners: &HashMap<String, OwnerWords>) -> ForeignKeys {

@@ -1,10 +1,10 @@
-//! The mail of the account: counts of the day, waiting mail, the mail server's state, which people with a role are not reached, and
+//! The mail of the account: SES' figures of the day, waiting mail, the mail server's state, which people with a role are not reached, and
 //! the dead letters by cause, with the form that sends them again.
 
 use bursar_core::domain::mail::failure::{FailureText, NOT_VERIFIED};
-use bursar_core::domain::mail::kind::{MailCounts, MailKind};
+use bursar_core::domain::mail::kind::{MailKind, SendFigures};
 use bursar_core::domain::values::format::counted;
-use bursar_core::store::{BulkStop, DeadMails, GIVEN_UP_SHOWN, MailRefusal, MailServer, SentAgain, Unreachable};
+use bursar_core::store::{DeadMails, GIVEN_UP_SHOWN, MailRefusal, MailServer, SentAgain, Unreachable};
 
 use crate::mails::{refused, unreached};
 use crate::prelude::*;
@@ -14,15 +14,18 @@ const RECENT: SignedDuration = SignedDuration::from_hours(3 * 24);
 const MOST_SHOWN: usize = 2_000;
 
 pub(super) struct MailSection {
-    pub(super) day: Date,
-    pub(super) today: MailCounts,
+    /// What SES said of this UTC day's mail.
+    pub(super) today: Option<SendFigures>,
     /// The number of waiting mails; `waiting_for` is the longest wait.
     pub(super) waiting: u64,
     pub(super) waiting_for: Option<String>,
+    /// How many more wait on purpose.
+    pub(super) planned: u64,
     pub(super) given_up: Vec<GivenUpMail>,
     pub(super) dead: DeadMails,
     pub(super) server: Option<MailServer>,
-    pub(super) stopped: Vec<BulkStop>,
+    /// Why bulk mail waits for tomorrow, if it does.
+    pub(super) stopped: Option<SendFigures>,
     /// People whom not all mail reaches, as they spell their addresses, with the mark.
     pub(super) unreachable: Vec<(EmailAddress, Undeliverable)>,
     pub(super) warnings: Vec<String>,
@@ -39,28 +42,26 @@ impl MailSection {
         admins: &[EmailAddress],
     ) -> Result<MailSection, AppError> {
         let (table, now) = (&site.table, site.clock.now());
-        let (today, waiting, dead, server, refusals, stops, unreachable) = tokio::try_join!(
-            table.mail_counts(utc_date(now)),
-            table.waiting(),
+        let (waiting, dead, server, refusals, unreachable) = tokio::try_join!(
+            table.waiting(now),
             table.dead_mails(now - GIVEN_UP_SHOWN, MOST_SHOWN),
             table.get(MailServer::key_of()),
             table.mail_refusals(now),
-            table.list(BulkStop::all()),
             table.unreachable(now),
         )?;
         let is_recent = |row: &&OutboxRow| now - RECENT <= row.given_up().1;
         let recent = dead.newest.iter().filter(is_recent).count();
         let oldest = waiting.iter().filter_map(|of| of.since).min();
         Ok(MailSection {
-            day: utc_date(now),
-            today,
+            today: server.as_ref().and_then(|server| server.today(now)),
+            stopped: server.as_ref().and_then(|server| server.stopped(now)),
             waiting: waiting.iter().map(|of| of.mails).sum(),
+            planned: waiting.iter().map(|of| of.planned).sum(),
             waiting_for: oldest.map(|since| lasting(now.duration_since(since))),
             warnings: warnings(server.as_ref(), &refusals, waiting.iter().any(|of| of.is_too_long(now)), recent),
             given_up: by_cause(&dead),
             dead,
             server,
-            stopped: stops.into_iter().filter(|stop| stop.holds(now)).collect(),
             unreachable: lost(site, (programmes, admins), &unreachable, now).await?,
         })
     }

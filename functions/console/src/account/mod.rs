@@ -5,6 +5,7 @@ mod foreign_act;
 mod keys;
 mod mail;
 mod page;
+mod picture;
 mod release;
 mod syncs;
 mod warnings;

@@ -1,7 +1,7 @@
 //! The page of the account: its money against what is reserved, the residual, the last syncs, and what the
 //! safety limit held back. Keys, mail, and the forms of each part are left to the files beside this one.
 
-use bursar_core::domain::credit::{DAYS_TO_BUY, Purchase};
+use bursar_core::domain::credit::{CreditFacts, DAYS_TO_BUY, Purchase, WhyGone};
 use bursar_core::domain::mail::alarm::Alarm;
 use bursar_core::domain::usage::days::Accuracy;
 use bursar_core::domain::usage::models::ModelUse;
@@ -13,6 +13,7 @@ use super::admins::{self, TypedAdmin};
 use super::foreign_act::{self, TypedChange, change_form};
 use super::keys::ForeignKeys;
 use super::mail::MailSection;
+use super::picture;
 use super::release::AnotherAccount;
 use super::syncs::{self, Day, SyncRun, newest_days};
 use super::warnings;
@@ -20,9 +21,12 @@ use crate::job_line::JobLine;
 use crate::owners::{KeyOwners, TypedOwner};
 use crate::prelude::*;
 use crate::spending::by_model::{self, ModelCoverage};
+use crate::spending::drawing::Drawing;
 use crate::spending::spans::{self, SpanLink};
 
 const DAYS: i32 = 60;
+/// The days whose balance the picture shows, and as many to come.
+pub(super) const DRAWN: i32 = 90;
 const RUNS: i32 = 14;
 const ALARMS: usize = 20;
 const ALARM_DAYS: i32 = 30;
@@ -39,9 +43,11 @@ struct AccountPage<'a> {
     held_back: Option<HeldBack>,
     /// Who released it.
     released_by: Option<String>,
+    today: Date,
     balance: Option<(Usd, String)>,
     promised: BudgetSums,
     purchase: Option<Purchase>,
+    picture: Option<Drawing>,
     phrase: &'static str,
     spans: Vec<SpanLink>,
     as_of: Option<String>,
@@ -101,7 +107,7 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut 
     let (state, account, days, foreign, runs, alarms, programmes, admins) = tokio::try_join!(
         table.sync_state(),
         table.get(Account::key_of()),
-        table.newest(AccountDay::all(), DAYS + 1),
+        table.newest(AccountDay::all(), DRAWN),
         table.foreign_keys(),
         table.newest(Run::all(), RUNS),
         table.list_known(Alarm::between(first_day, utc_date(now))),
@@ -109,22 +115,19 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut 
         table.admins(),
     )?;
     let alarms: Vec<Alarm> = alarms.into_iter().rev().take(ALARMS).collect();
-    let promised = table.budget_sums(&programmes).await?;
+    let promised = table.budget_sums(&programmes, now).await?;
     let mail = MailSection::of(site, &programmes, &admins).await?;
     let released_by = match state.held_back.as_ref().and_then(|held| held.release.as_ref()) {
         Some(release) => Some(show::person(table, &release.by).await?),
         None => None,
     };
     let syncs: Vec<SyncRun> = runs.into_iter().map(SyncRun::of).collect();
-    let credit = table.credit_facts(&programmes, promised.to_come, now).await?;
-    let balance = balance(credit.balance, &syncs);
-    let balance_now = balance.map(|(balance, _)| balance);
-    let purchase = balance_now.map(|balance| credit.purchase(balance));
+    let credit = table.credit_facts(&programmes, &promised, now).await?;
+    let purchase = credit.as_ref().map(CreditFacts::purchase);
+    let balance = credit.map(|credit| (credit.balance, credit.read_at));
     let known = warnings::AccountFacts {
-        purchase: purchase.as_ref(),
         state: &state,
-        need: credit.need(),
-        balance,
+        balance_read_at: balance.map(|(_, at)| at),
         runs: &syncs,
         alarms: &alarms,
         admins: admins.len(),
@@ -134,7 +137,7 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut 
     let context = SpanContext::endless(state.listed_at, now);
     let spent = spent_of(account.as_ref(), |days| context.sum(days, span));
     let acts = foreign_act::in_words(table).await?;
-    let (owners, owned, nobodys) = KeyOwners::of(site, &programmes, foreign, refused.owner, now).await?;
+    let (owners, owned, nobodys) = KeyOwners::of(site, &programmes, foreign, refused.owner).await?;
     let mut used_by_nobodys = DailyUse::default();
     nobodys.iter().for_each(|key| used_by_nobodys.add(&key.used));
     let mut keys_of = |keys| ForeignKeys::of(keys, &acts, &mut refused.key, state.listed_at, span, context);
@@ -145,6 +148,8 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut 
         frame: PageFrame::of(site, visitor),
         another: AnotherAccount::of(site, &alarms, &state).await?,
         warnings: warnings::of(&known, now),
+        today: utc_date(now),
+        picture: balance.zip(purchase).and_then(|(balance, purchase)| picture::of(&days, balance, &purchase)),
         purchase,
         held_back: state.held_back.clone(),
         released_by,
@@ -185,12 +190,6 @@ async fn running_jobs(site: &Site, programmes: &[Programme]) -> Result<Vec<JobLi
         }
     }
     Ok(lines)
-}
-
-/// The balance, and when the provider reported it: also from a run that read nothing but it.
-fn balance(known: Option<(Usd, Moment)>, syncs: &[SyncRun]) -> Option<(Usd, Moment)> {
-    let of_run = syncs.iter().find_map(|sync| Some((sync.balance()?, sync.run.began_at)));
-    of_run.into_iter().chain(known).max_by_key(|(_, at)| *at)
 }
 
 /// What all keys spent, those of grants, and foreign ones.

@@ -1,7 +1,6 @@
-//! Warnings about the account that need a person, one sentence each, and what credit to buy and by when. What the safety limit held back has a
+//! Warnings about the account that need a person, one sentence each. What the safety limit held back has a
 //! notice of its own.
 
-use bursar_core::domain::credit::{BalanceNeed, Basis, DAYS_TO_BUY, Purchase};
 use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::store::{StubbornDisable, SyncState};
 
@@ -15,11 +14,7 @@ const RUNS_FOR: SignedDuration = SignedDuration::from_mins(15);
 
 pub(super) struct AccountFacts<'a> {
     pub(super) state: &'a SyncState,
-    pub(super) purchase: Option<&'a Purchase>,
-    /// With the time at which it was read.
-    pub(super) balance: Option<(Usd, Moment)>,
-    /// The expenses that the balance must cover soon.
-    pub(super) need: BalanceNeed,
+    pub(super) balance_read_at: Option<Moment>,
     pub(super) runs: &'a [SyncRun],
     pub(super) alarms: &'a [Alarm],
     pub(super) admins: usize,
@@ -27,7 +22,6 @@ pub(super) struct AccountFacts<'a> {
 
 pub(super) fn of(known: &AccountFacts<'_>, now: Moment) -> Vec<String> {
     let stale = known.state.completed_at.is_none_or(|at| at + COMPLETE_WITHIN < now) && !known.runs.is_empty();
-    let short = known.balance.and_then(|(balance, _)| known.need.beyond(balance));
     let warnings = [
         stale.then(|| match known.state.completed_at {
             Some(at) => format!("No check at OpenRouter was complete for more than 26 hours. The last complete one began at {}. The table of the last checks below says why.", utc(at)),
@@ -41,15 +35,6 @@ pub(super) fn of(known: &AccountFacts<'_>, now: Moment) -> Vec<String> {
             )
         }),
         stubborn(&known.state.stubborn),
-        short.map(|short| {
-            let of = match known.need.basis {
-                Basis::TwoWeeks => "what two weeks use at the present pace",
-                Basis::Promised => "what keys may still spend",
-                Basis::Today => "what a day uses at the pace since the last check",
-            };
-            format!("The balance is {} below {of}. Buy credit, or keys stop before their caps.", short.to_cents_up())
-        }),
-        known.purchase.filter(|_| short.is_none()).and_then(|purchase| to_buy(purchase, now)),
         management_key_fails(known).then(|| {
             "The management key does not work. Nothing can be read, made or disabled until a working one is in the secret."
                 .to_owned()
@@ -95,7 +80,7 @@ fn stubborn(disables: &[StubbornDisable]) -> Option<String> {
 /// raised it after that run. Where the balance was read since, it works again.
 fn management_key_fails(known: &AccountFacts<'_>) -> bool {
     let mut refused = known.alarms.iter().filter(|alarm| {
-        alarm.cause == Cause::ManagementKey && known.balance.is_none_or(|(_, read_at)| read_at <= alarm.found_at)
+        alarm.cause == Cause::ManagementKey && known.balance_read_at.is_none_or(|read_at| read_at <= alarm.found_at)
     });
     if refused.clone().any(|alarm| {
         known.runs.first().is_none_or(|sync| sync.run.ended_at.unwrap_or(sync.run.began_at) < alarm.found_at)
@@ -106,25 +91,4 @@ fn management_key_fails(known: &AccountFacts<'_>) -> bool {
     let Some(newest) = known.runs.first().filter(is_empty) else { return false };
     let day = utc_date(newest.run.began_at);
     refused.any(|alarm| alarm.day == day)
-}
-
-fn to_buy(purchase: &Purchase, now: Moment) -> Option<String> {
-    if !purchase.is_due() {
-        return None;
-    }
-    let amount = purchase.amount.to_dollars_up();
-    Some(match purchase.buy_by {
-        Some(day) if day <= utc_date(now) => format!(
-            "Buy {amount} of credit now: at the present pace the balance is gone within {DAYS_TO_BUY} days. “Credit” below says how that is reckoned."
-        ),
-        Some(day) => format!(
-            "Buy {amount} of credit, and begin by {}. “Credit” below says how that is reckoned.",
-            long_date(day)
-        ),
-        None => {
-            format!(
-                "Buy {amount} of credit for what programmes can still cost. “Credit” below says how that is reckoned."
-            )
-        }
-    })
 }

@@ -286,7 +286,11 @@ pub(crate) async fn act_on(
         }
         GrantAct::Resend | GrantAct::Remind => {
             let is_reminder = *act == GrantAct::Remind;
-            let is_meant = |grant: &Grant| !is_reminder || grant.shown_state(at.now) == ShownState::Invited;
+            // Before keys can be claimed there is nothing to be reminded of.
+            let programme = site.table.get(Programme::key_of(at.programme)).await?;
+            let is_open = programme.is_some_and(|programme| programme.settings.claim_opens_at() <= at.now);
+            let may_claim = |grant: &Grant| is_open && grant.shown_state(at.now) == ShownState::Invited;
+            let is_meant = |grant: &Grant| !is_reminder || may_claim(grant);
             let is_sent = match mailed(site, at).await?.filter(is_meant) {
                 Some(grant) => table.invite_again(at, &grant, by, is_reminder).await?,
                 None => false,

@@ -6,7 +6,7 @@ use bursar_core::domain::usage::forecast::Forecast;
 use bursar_core::store::ProgrammeUse;
 
 use crate::prelude::*;
-use crate::spending::bar::scaled;
+use crate::spending::drawing::Drawing;
 use crate::spending::spans::estimated;
 
 pub(crate) struct Outlook {
@@ -37,23 +37,9 @@ impl Outlook {
     }
 }
 
-/// The width and the height of the drawing in its own units, a tenth of a per cent each.
-const SIZE: i64 = 1000;
-/// The least distance of two labels at the lines of amounts.
-const APART: i64 = 80;
-
+/// What was spent over time: drawn, and day by day.
 pub(crate) struct Chart {
-    /// The points of what was spent, and of the same closed to an area at the ground.
-    pub(crate) line: String,
-    pub(crate) area: String,
-    pub(crate) today: (i64, i64),
-    pub(crate) term_ends: i64,
-    pub(crate) budget_at: i64,
-    pub(crate) thresholds: Vec<i64>,
-    /// The labels of amounts, each above its line.
-    pub(crate) levels: Vec<(i64, String)>,
-    /// Where the present pace leads, in words.
-    pub(crate) ahead: Option<(i64, i64, String)>,
+    pub(crate) drawing: Drawing,
     /// The days, newest first: what was spent on each and by its end, and whether the former is known and not only the sum of several.
     pub(crate) rows: Vec<(Date, Usd, Usd, bool)>,
     /// What has to be known of those of which only the sum is known.
@@ -62,45 +48,15 @@ pub(crate) struct Chart {
 
 impl Chart {
     /// The chart, unless nothing was used yet.
-    pub(crate) fn of(spent: &Days, scene: &BurnScene) -> Option<Chart> {
+    pub(crate) fn of(spent: &Days, outlook: &Outlook) -> Option<Chart> {
         let mut in_all = spent.opening();
         let each = spent.each().map(|(day, on_day, exact)| {
             in_all += on_day;
             (day, on_day, in_all, exact)
         });
         let rows: Vec<(Date, Usd, Usd, bool)> = each.collect();
-        if rows.is_empty() {
-            return None;
-        }
-        // Room above the highest line for its label.
-        let highest = scene.top + Usd::from_micros(scene.top.micros() / 8);
-        let x = |day: i32| i64::from(day) * SIZE / i64::from(scene.days);
-        let y = |amount: Usd| SIZE - scaled(amount, highest, SIZE);
-        let points: Vec<String> = scene.line.iter().map(|(day, usd)| format!("{},{}", x(*day), y(*usd))).collect();
-        let line = points.join(" ");
-        let (day, spent_by_now) = scene.line.last().copied().unwrap_or_default();
-        let today = (x(day), y(spent_by_now));
-        let mut shown: Vec<(u8, Usd)> = scene.thresholds.clone();
-        shown.retain(|(_, amount)| *amount <= scene.top && *amount != scene.limit);
-        shown.sort_unstable_by_key(|(_, amount)| std::cmp::Reverse(*amount));
-        let mut levels = vec![(y(scene.limit), scene.words.budget.clone())];
-        for (threshold, amount) in &shown {
-            let height = y(*amount);
-            if levels.iter().all(|(other, _)| (other - height).abs() >= APART) {
-                levels.push((height, format!("{threshold}% · {}", amount.to_dollars_down())));
-            }
-        }
-        let ahead = scene.ahead.zip(scene.words.ahead.clone());
-        Some(Chart {
-            area: format!("0,{SIZE} {line} {},{SIZE}", today.0),
-            line,
-            today,
-            term_ends: x(scene.term_ends),
-            budget_at: y(scene.limit),
-            // A line that nothing names says nothing.
-            thresholds: levels.iter().skip(1).map(|(height, _)| *height).collect(),
-            levels,
-            ahead: ahead.map(|((day, amount), words)| (x(day), y(amount), words)),
+        (!rows.is_empty()).then(|| Chart {
+            drawing: Drawing::of(&outlook.scene, outlook.words.clone(), "spent"),
             rows: rows.into_iter().rev().collect(),
             estimated: estimated(&spent.estimated().collect::<Vec<_>>()),
         })
@@ -129,14 +85,14 @@ mod tests {
         };
         let spent = used.used().days(programme.settings.basis.byok);
         let far = outlook(800);
-        assert!(Chart::of(&Days::default(), &far.scene).is_none() && !far.is_short);
-        let far = Chart::of(&spent, &far.scene).unwrap();
+        assert!(Chart::of(&Days::default(), &far).is_none() && !far.is_short);
+        let far = Chart::of(&spent, &far).unwrap().drawing;
         assert_eq!((far.today, far.budget_at), ((202, 923), 112));
         let labels = [(112, "Budget $800"), (289, "80% · $640"), (556, "50% · $400")];
         assert_eq!(far.levels, labels.map(|(y, label)| (y, label.to_owned())), "95% would lie on the budget's label");
         assert_eq!(far.ahead, Some((1000, 617, "about $345 at the end".to_owned())));
         let near = outlook(100);
         assert!(near.is_short);
-        assert_eq!(Chart::of(&spent, &near.scene).unwrap().ahead, Some((275, 112, "used up 21 Nov".to_owned())));
+        assert_eq!(Chart::of(&spent, &near).unwrap().drawing.ahead, Some((275, 112, "used up 21 Nov".to_owned())));
     }
 }

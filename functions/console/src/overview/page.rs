@@ -113,7 +113,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, span: Span, refu
         enough_for: budget.unreserved.enough_for(budget.limit - budget.reserved, settings, now),
         warnings,
         standing_out: own.filter(|_| !programme.is_over(now)).map(|own| own.standing_out.clone()).unwrap_or_default(),
-        chart: Chart::of(&spent, &outlook.scene),
+        chart: Chart::of(&spent, &outlook),
         to_do: to_do.zip(short.map(|forecast| forecast.stops_at_caps())),
         outlook,
         waiting: WaitingItems {
@@ -149,7 +149,7 @@ fn by_group(
     if rest.iter().any(|rest| rest.spent > Usd::ZERO) {
         groups.push(("without a group".to_owned(), rest));
     }
-    if of_programme.owns_keys() {
+    if of_programme.has_owned_keys() {
         groups.push(("keys made elsewhere".to_owned(), of(&of_programme.assigned)));
     }
     let mut rows: Vec<(String, Vec<(&'static str, Figure)>)> =

@@ -91,9 +91,8 @@ pub(super) async fn balance(
     to_come: Usd,
     now: Moment,
 ) -> Result<Option<String>, AppError> {
-    let newest = site.table.newest(AccountDay::all(), 1).await?;
-    let Some(day) = newest.first().filter(|_| !programme.is_over(now)) else { return Ok(None) };
-    let balance = day.bought - day.spent;
+    let newest = site.table.balance_readings().await?.filter(|_| !programme.is_over(now));
+    let Some(balance) = newest.map(|(newest, _)| newest.balance()) else { return Ok(None) };
     Ok((balance < to_come).then(|| {
         format!(
             "If everybody on the roster claims, this programme could still cost {}, and the account's balance is {}. The account page says \

@@ -1,10 +1,12 @@
-//! Owners of keys that Bursar did not make: an admin gives such keys to a programme, after a look at what that counts, or takes
-//! them back. Nothing is done to the keys themselves.
+//! Owners of keys that Bursar did not make: an admin gives such keys to a programme, for which they count from then on, or takes them
+//! back, after a look at what stays with whom. Nothing is done to the keys themselves.
 
 mod page;
 mod selection;
 
-use bursar_core::store::AssignOutcome;
+use bursar_core::domain::ledger::cut::LifetimeUse;
+use bursar_core::store::{AssignOutcome, UsedNow};
+use futures_util::stream::{StreamExt, iter};
 pub(crate) use page::{KeyOwners, OwnerWords, TypedOwner};
 
 use self::selection::{KeySelection, Purpose, Wanted};
@@ -14,6 +16,12 @@ use crate::prelude::*;
 const CHANGED: &str = "Something changed since you looked. This is how it stands now; what is not listed was given.";
 const OUT_OF_TIME: &str =
     "So many keys take longer than one page may. Some are done; press again for those that are listed here.";
+
+/// The most keys that are read at the press itself. Of more, what the last check read counts.
+const MOST_READ: usize = 25;
+const READ_AT_ONCE: usize = 5;
+/// The time that is left for the table after the provider's last answer.
+const LEFT_FOR_THE_TABLE: Duration = Duration::from_secs(14);
 
 struct Asked {
     wanted: Wanted,
@@ -39,20 +47,19 @@ pub(crate) async fn assign(post: Post<Admins>) -> Answer {
     }
     let by = post.author();
     let keys: Vec<KeyHash> = selection.chosen.iter().map(|chosen| chosen.key.clone()).collect();
+    let used = used_now(site, &keys, by.deadline.earlier_by(LEFT_FOR_THE_TABLE)).await;
     let failed = match &asked.purpose {
-        Purpose::TakeBack if site.table.take_keys_back(&keys, by).await? => None,
+        Purpose::TakeBack if site.table.take_keys_back(&keys, &used, by).await? => None,
         Purpose::TakeBack => Some((StatusCode::SERVICE_UNAVAILABLE, OUT_OF_TIME)),
         // A second request finds that the keys are given.
         Purpose::Give { .. } if is_given => None,
-        Purpose::Give { .. } if keys.is_empty() || selection.passes_the_budget() => {
+        Purpose::Give { .. } if keys.is_empty() => {
             return Err(once_more(StatusCode::UNPROCESSABLE_ENTITY, &selection, None));
         }
-        Purpose::Give { owner, from, .. } => match site.table.assign_keys(&owner.id, &keys, *from, by).await? {
+        Purpose::Give { owner, .. } => match site.table.assign_keys(&owner.id, &keys, &used, by).await? {
             AssignOutcome::Done => None,
             AssignOutcome::OutOfTime => Some((StatusCode::SERVICE_UNAVAILABLE, OUT_OF_TIME)),
-            AssignOutcome::BudgetPassed | AssignOutcome::Changed | AssignOutcome::NoSuchProgramme => {
-                Some((StatusCode::CONFLICT, CHANGED))
-            }
+            AssignOutcome::Changed | AssignOutcome::NoSuchProgramme => Some((StatusCode::CONFLICT, CHANGED)),
         },
     };
     if let Some((status, why)) = failed {
@@ -66,6 +73,20 @@ pub(crate) async fn assign(post: Post<Admins>) -> Answer {
         Purpose::Give { .. } => Notice::KeysGiven { keys },
     };
     Ok(site.done(paths::ACCOUNT, &notice))
+}
+
+/// What some keys have used by now, as far as the provider says so in time.
+async fn used_now(site: &Site, keys: &[KeyHash], patience: Deadline) -> UsedNow {
+    if keys.len() > MOST_READ {
+        return UsedNow::new();
+    }
+    let each: Vec<_> = keys.iter().map(|key| used_by(site, key, patience)).collect();
+    iter(each).buffer_unordered(READ_AT_ONCE).filter_map(async |read| read).collect().await
+}
+
+async fn used_by(site: &Site, key: &KeyHash, patience: Deadline) -> Option<(KeyHash, LifetimeUse)> {
+    let found = site.provider.get_key(key, patience).await.ok()??;
+    Some((key.clone(), LifetimeUse { credits: found.usage?, byok: found.byok_usage.unwrap_or_default() }))
 }
 
 /// Whether a request before this one gave all these keys.
@@ -94,8 +115,8 @@ async fn asked(post: &Post<Admins>) -> Result<Asked, AppError> {
         return Err(refused(post, form, "owner", why).await);
     };
     let budget = site.table.get(Budget::key_of(&owner.id)).await?.ok_or_else(AppError::not_found)?;
-    let from = typed.from.unwrap_or_else(|| utc_date(post.now));
-    Ok(Asked { wanted, purpose: Purpose::Give { owner: Box::new(owner), from, budget } })
+    let free = (budget.limit - budget.reserved).or_zero();
+    Ok(Asked { wanted, purpose: Purpose::Give { owner: Box::new(owner), free } })
 }
 
 async fn refused(post: &Post<Admins>, mut form: Form<TypedOwner>, field: &str, why: String) -> AppError {

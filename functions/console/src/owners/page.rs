@@ -1,7 +1,8 @@
 //! The pages about owners of keys: the section of the account's page with the forms, and the preview of what a choice would do.
 
+use bursar_core::domain::ledger::foreign::KeyOwner;
 use bursar_core::domain::values::key::name_prefix;
-use bursar_core::store::{ForeignKey, OwnedKey};
+use bursar_core::store::ForeignKey;
 
 use super::Asked;
 use super::selection::{KeySelection, Purpose, Wanted};
@@ -37,12 +38,10 @@ pub(crate) struct OwnerWords {
     pub(crate) counts: Usd,
 }
 
-/// Whom keys are given to, from which day on.
+/// Whom keys are given to. Nobody takes the keys back.
 #[derive(Default)]
 pub(crate) struct TypedOwner {
-    /// Nobody takes the keys back.
     pub(super) owner: String,
-    pub(super) from: Option<Date>,
 }
 
 impl FormValue for TypedOwner {
@@ -59,18 +58,6 @@ impl FormValue for TypedOwner {
             ..Field::REQUIRED
         },
         Field {
-            id: "from",
-            label: "Counts from, a day of UTC",
-            kind: Kind::Date,
-            write: |of| of.from.map(|day| day.to_string()).unwrap_or_default(),
-            read: |form, to| {
-                let wrong = |_| "Type the first day that counts as a date such as 2026-10-01.".to_owned();
-                to.from = if form.text().is_empty() { None } else { Some(form.text().parse().map_err(wrong)?) };
-                Ok(())
-            },
-            ..Field::OPTIONAL
-        },
-        Field {
             id: "match",
             label: "Names of the keys",
             hint: "Such as course-*, in which * stands for any text.",
@@ -84,9 +71,8 @@ impl FormValue for TypedOwner {
 struct AssignPreview<'a> {
     frame: PageFrame<'a>,
     why: Option<&'static str>,
-    /// The owner; `None` when keys are taken back.
-    to: Option<&'a Programme>,
-    from: Option<Date>,
+    /// The owner, and what of its budget is free; `None` when keys are taken back.
+    to: Option<(&'a Programme, Usd)>,
     wanted: &'a Wanted,
     selection: &'a KeySelection,
 }
@@ -98,43 +84,36 @@ impl KeyOwners {
         programmes: &[Programme],
         foreign: Vec<ForeignKey>,
         refused: Option<Form<TypedOwner>>,
-        now: Moment,
     ) -> Result<(KeyOwners, Vec<ForeignKey>, Vec<ForeignKey>), AppError> {
-        let mut owners: HashMap<KeyHash, _> =
-            site.table.key_owners().await?.into_iter().map(|owner| (owner.key.clone(), owner)).collect();
+        let owners = site.table.owners_now().await?;
         let (mut owned, mut nobodys, mut words) = (Vec::new(), Vec::new(), HashMap::new());
         for key in foreign {
-            match owners.remove(&key.key) {
+            match owners.get(&key.key) {
                 Some(owner) => {
-                    let of = OwnedKey { owner, key };
-                    words.insert(of.key.key.to_string(), OwnerWords::of(&of, programmes));
-                    owned.push(of.key);
+                    words.insert(key.key.to_string(), OwnerWords::of(owner, &key, programmes));
+                    owned.push(key);
                 }
                 None => nobodys.push(key),
             }
         }
-        let first = TypedOwner { owner: String::new(), from: Some(utc_date(now)) };
         let not_chosen = (String::new(), "Choose an owner".to_owned());
         let named = programmes.iter().map(|one| (one.id.to_string(), one.settings.name.clone()));
         let nobody = (NOBODY.to_owned(), "nobody: take them back".to_owned());
         let choices = std::iter::once(not_chosen).chain(named).chain([nobody]).collect();
-        let form = refused.unwrap_or_else(|| Form::filled_with(&first)).apart("owner-", "").choosing("owner", choices);
+        let form = refused.unwrap_or_else(Form::blank).apart("owner-", "").choosing("owner", choices);
         Ok((KeyOwners { prefixes: prefixes(&nobodys), words, form }, owned, nobodys))
     }
 }
 
 impl OwnerWords {
-    fn of(owned: &OwnedKey, programmes: &[Programme]) -> OwnerWords {
-        let owner = &owned.owner.owner;
-        let named = programmes.iter().find(|programme| programme.id == *owner);
+    fn of(owner: &KeyOwner, key: &ForeignKey, programmes: &[Programme]) -> OwnerWords {
+        let named = programmes.iter().find(|programme| programme.id == owner.owner);
+        let byok = named.map(|programme| programme.settings.basis.byok).unwrap_or_default();
         OwnerWords {
-            name: named.map_or_else(|| owner.to_string(), |programme| programme.settings.name.clone()),
-            link: paths::programme(owner),
-            from: long_date(owned.owner.from),
-            counts: owned
-                .counted()
-                .counted
-                .counted(named.map(|programme| programme.settings.basis.byok).unwrap_or_default()),
+            name: named.map_or_else(|| owner.owner.to_string(), |programme| programme.settings.name.clone()),
+            link: paths::programme(&owner.owner),
+            from: long_date(utc_date(owner.began.at)),
+            counts: owner.counted(&key.used).counted(byok),
         }
     }
 }
@@ -161,9 +140,9 @@ pub(super) fn preview(
     selection: &KeySelection,
     why: Option<&'static str>,
 ) -> Reply {
-    let (to, from) = match &asked.purpose {
-        Purpose::Give { owner, from, .. } => (Some(&**owner), Some(*from)),
-        Purpose::TakeBack => (None, None),
+    let to = match &asked.purpose {
+        Purpose::Give { owner, free } => Some((&**owner, *free)),
+        Purpose::TakeBack => None,
     };
-    site.page(&AssignPreview { frame: PageFrame::of(site, visitor), why, to, from, wanted: &asked.wanted, selection })
+    site.page(&AssignPreview { frame: PageFrame::of(site, visitor), why, to, wanted: &asked.wanted, selection })
 }

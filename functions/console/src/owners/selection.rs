@@ -1,8 +1,7 @@
 //! The keys that an admin chose by hash or by a pattern of their names: those that can be given or taken back, and the others with
 //! the reason. Nothing is changed here.
 
-use bursar_core::domain::ledger::foreign::{KeyOwner, OwnedUse};
-use bursar_core::domain::programme::Byok;
+use bursar_core::domain::ledger::foreign::KeyOwner;
 use bursar_core::domain::values::id::KeyName;
 use bursar_core::domain::values::key::name_matches;
 use bursar_core::store::ForeignKey;
@@ -19,26 +18,26 @@ pub(super) enum Wanted {
 }
 
 pub(super) enum Purpose {
-    Give { owner: Box<Programme>, from: Date, budget: Budget },
+    /// `free` is what of the owner's budget is promised to nobody.
+    Give {
+        owner: Box<Programme>,
+        free: Usd,
+    },
     TakeBack,
 }
 
 pub(super) struct KeySelection {
     pub(super) chosen: Vec<ChosenKey>,
     pub(super) refused: Vec<RefusedKey>,
-    /// The room of the budget after the chosen keys were given; `None` when they are taken back.
-    pub(super) left: Option<Usd>,
 }
 
 pub(super) struct ChosenKey {
     pub(super) key: KeyHash,
     pub(super) name: String,
-    /// What counts for the owner.
-    pub(super) counts: Usd,
-    /// The part of it of which no days are known, and the day on which the key was first seen.
-    pub(super) lump: Option<(Usd, Date)>,
-    /// Who has it now.
-    pub(super) owner: Option<KeyOwner>,
+    /// What stays where it is, by the last check: what the key used in all, or while it had this owner.
+    pub(super) stays: Usd,
+    /// The name of who has it now, and since when.
+    pub(super) owner: Option<(String, Date)>,
 }
 
 pub(super) struct RefusedKey {
@@ -72,36 +71,23 @@ impl Wanted {
 
 impl KeySelection {
     pub(super) async fn of(site: &Site, wanted: &Wanted, purpose: &Purpose) -> Result<KeySelection, AppError> {
-        let (foreign, owners, programmes) =
-            tokio::try_join!(site.table.foreign_keys(), site.table.key_owners(), site.table.list(Programme::all()))?;
-        let mut owners: HashMap<KeyHash, KeyOwner> =
-            owners.into_iter().map(|owner| (owner.key.clone(), owner)).collect();
-        let mut selection = KeySelection { chosen: Vec::new(), refused: Vec::new(), left: None };
+        let (foreign, mut owners, programmes) =
+            tokio::try_join!(site.table.foreign_keys(), site.table.owners_now(), site.table.list(Programme::all()))?;
+        let mut selection = KeySelection { chosen: Vec::new(), refused: Vec::new() };
         for key in foreign.into_iter().filter(|key| wanted.has(key)) {
             let owner = owners.remove(&key.key);
-            let counts =
-                |id: &ProgrammeId| programmes.iter().find(|one| one.id == *id).map(|one| one.settings.basis.byok);
-            selection.sort_in(key, owner, purpose, counts);
+            selection.sort_in(key, owner, purpose, &programmes);
         }
         selection.chosen.sort_by(|one, other| (&one.name, &one.key).cmp(&(&other.name, &other.key)));
         selection.refused.sort_by(|one, other| (&one.name, &one.key).cmp(&(&other.name, &other.key)));
-        if let Purpose::Give { budget, .. } = purpose {
-            selection.left = Some(budget.limit - budget.reserved - selection.counts());
-        }
         Ok(selection)
     }
 
-    /// `byok_of` says how a programme counts use with provider keys of the users' own.
-    fn sort_in(
-        &mut self,
-        key: ForeignKey,
-        owner: Option<KeyOwner>,
-        purpose: &Purpose,
-        byok_of: impl Fn(&ProgrammeId) -> Option<Byok>,
-    ) {
+    fn sort_in(&mut self, key: ForeignKey, owner: Option<KeyOwner>, purpose: &Purpose, programmes: &[Programme]) {
+        let since = |owner: &KeyOwner| utc_date(owner.began.at);
         let why = match (purpose, &owner) {
             (Purpose::Give { .. }, Some(has)) => {
-                Some(format!("{} has it, from {} on: take it back first", has.owner, has.from))
+                Some(format!("{} has it, since {}: take it back first", has.owner, long_date(since(has))))
             }
             (Purpose::Give { .. }, None) if KeyName::is_bursars(&key.name) => {
                 Some("a deployment of Bursar made it".to_owned())
@@ -110,26 +96,21 @@ impl KeySelection {
             (Purpose::Give { .. }, None) | (Purpose::TakeBack, Some(_)) => None,
         };
         if let Some(why) = why {
-            let is_given = matches!((purpose, &owner), (Purpose::Give { owner: to, from, .. }, Some(has))
-                if has.owner == to.id && has.from == *from);
+            let is_given = matches!((purpose, &owner), (Purpose::Give { owner: to, .. }, Some(has))
+                if has.owner == to.id);
             self.refused.push(RefusedKey { key: key.key, name: key.name, why, is_given });
             return;
         }
-        let (from, to) = match (purpose, &owner) {
-            (Purpose::Give { owner, from, .. }, _) => (*from, Some(&owner.id)),
-            (Purpose::TakeBack, owner) => {
-                (owner.as_ref().map_or(Date::MAX, |owner| owner.from), owner.as_ref().map(|owner| &owner.owner))
-            }
-        };
-        let byok = to.and_then(byok_of).unwrap_or_default();
-        let used = OwnedUse::of(&key.used, key.first_seen_at, from);
-        let lump = used.lump(byok);
+        let known = owner.as_ref().and_then(|owner| programmes.iter().find(|known| known.id == owner.owner));
+        let byok = known.map(|known| known.settings.basis.byok).unwrap_or_default();
         self.chosen.push(ChosenKey {
-            counts: used.counted.counted(byok),
-            lump: (lump > Usd::ZERO).then(|| (lump, utc_date(key.first_seen_at))),
+            stays: owner.as_ref().map_or(key.used.credits.total(), |owner| owner.counted(&key.used).counted(byok)),
             key: key.key,
             name: key.name,
-            owner,
+            owner: owner.map(|owner| {
+                let name = known.map_or_else(|| owner.owner.to_string(), |known| known.settings.name.clone());
+                (name, since(&owner))
+            }),
         });
     }
 
@@ -142,20 +123,27 @@ impl KeySelection {
         KeyHash::of_bytes(&bits).to_string()
     }
 
-    /// The chosen keys, each with what counts of it in cents.
+    /// The chosen keys, each with what stays of it in cents.
     pub(super) fn in_cents(&self) -> impl Iterator<Item = (&ChosenKey, Usd)> {
-        self.chosen.iter().zip(each_in_cents(self.chosen.iter().map(|chosen| chosen.counts)))
+        self.chosen.iter().zip(each_in_cents(self.chosen.iter().map(|chosen| chosen.stays)))
     }
 
-    pub(super) fn counts(&self) -> Usd {
-        self.chosen.iter().map(|chosen| chosen.counts).sum()
+    pub(super) fn stays(&self) -> Usd {
+        self.chosen.iter().map(|chosen| chosen.stays).sum()
     }
 
-    pub(super) fn passes_the_budget(&self) -> bool {
-        self.left.is_some_and(|left| left < Usd::ZERO) && self.counts() > Usd::ZERO
+    /// The owners of the chosen keys, and what stays with each.
+    pub(super) fn stays_with(&self) -> Vec<(&str, Usd)> {
+        let mut owners: BTreeMap<&str, Usd> = BTreeMap::new();
+        for chosen in &self.chosen {
+            if let Some((name, _)) = &chosen.owner {
+                *owners.entry(name).or_default() += chosen.stays;
+            }
+        }
+        owners.into_iter().collect()
     }
 
-    /// Whether every key belongs to this owner from this day on already.
+    /// Whether every key belongs to this owner already.
     pub(super) fn is_given_already(&self) -> bool {
         !self.refused.is_empty() && self.refused.iter().all(|refused| refused.is_given)
     }

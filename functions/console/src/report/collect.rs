@@ -51,7 +51,7 @@ pub(super) async fn collected(site: &Site, scope: &ReportScope) -> Result<Result
     let owned = site.table.owned_keys().await?;
     for owned in &owned {
         if let Some(programme) = numbers.get(&owned.owner.owner) {
-            report.add(UseSource::of_foreign_keys(*programme), &owned.counted().counted);
+            report.add(UseSource::of_foreign_keys(*programme), &owned.owner.counted(&owned.key.used));
         }
     }
     if let Some(range) = report.known.first().copied().zip(report.known.last().copied()) {

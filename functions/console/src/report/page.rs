@@ -194,12 +194,6 @@ fn notes(report: &SpendingReport, lines: &[ReportLine<'_>], listed_at: Option<Mo
             report.byok.to_dollars_up()
         ));
     }
-    if report.undated > Usd::ZERO {
-        notes.push(format!(
-            "{} was used before the days on record began, on days that nobody knows. It is in no sum here.",
-            report.undated.to_dollars_up()
-        ));
-    }
     notes
 }
 

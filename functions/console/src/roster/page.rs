@@ -33,6 +33,8 @@ struct RosterPage<'a> {
     /// Those who have no key and may claim one.
     unreserved: u64,
     mails: RosterMails,
+    /// The day on which invitations go out that wait until keys can be claimed.
+    opens: Option<String>,
     /// Those who had claimed by the last sync, and when that was.
     claimed: Option<u32>,
     as_of: Option<String>,
@@ -80,6 +82,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, refused: Refused
         Some(token) => Some(registrar::in_words(site, programme, &token, now).await?),
         None => None,
     };
+    let opens = invitations_wait(programme, now);
     let person = refused.person.unwrap_or_else(|| Form::blank().apart("person-", ""));
     let name = &programme.settings.name;
     let may_edit = access.is_faculty() && programme.closed_at.is_none();
@@ -88,7 +91,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, refused: Refused
         programme,
         refusal: refused.undo,
         may_edit,
-        may_remind: may_edit && now < programme.settings.claim_closes_at(),
+        may_remind: may_edit && opens.is_none() && now < programme.settings.claim_closes_at(),
         jobs: JobLine::of_programme(site, programme, &jobs, access.is_faculty()).await,
         waiting: waiting(previews, now).map(|file| (time(file.until), file)),
         applied: applied(&imports, now, time),
@@ -103,10 +106,19 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, refused: Refused
         ),
         unreserved: budget.unreserved.people(),
         mails,
+        opens,
         claimed: used.own.map(|own| own.people.claimed),
         as_of: sync.listed_at.map(time),
         token,
     }))
+}
+
+/// When the invitations of a programme go out, if they wait until keys can be claimed.
+pub(super) fn invitations_wait(programme: &Programme, now: Moment) -> Option<String> {
+    let (settings, opens) = (&programme.settings, programme.settings.claim_opens_at());
+    let day = || long_date(settings.term.starts_on());
+    let words = settings.claims.claim_opens_at.map_or_else(day, |at| column_time(at, settings.term.zone()));
+    (now < opens && !programme.is_over(now)).then_some(words)
 }
 
 /// The rosters that files brought, the newest first.

@@ -6,4 +6,5 @@
 
 pub(crate) mod bar;
 pub(crate) mod by_model;
+pub(crate) mod drawing;
 pub(crate) mod spans;

@@ -83,10 +83,12 @@ impl Figure {
         match sum.known {
             Accuracy::Exactly => Figure { usd: Some(sum.spent), text: amount, note: None },
             Accuracy::Estimated => Figure { usd: Some(sum.spent), text: format!("about {amount}"), note: Some(MISSED) },
-            Accuracy::Partly if sum.spent == Usd::ZERO => {
+            Accuracy::Until(_) | Accuracy::Partly if sum.spent == Usd::ZERO => {
                 Figure { usd: None, text: "not known".to_owned(), note: Some(PARTLY) }
             }
-            Accuracy::Partly => Figure { usd: Some(sum.spent), text: format!("at least {amount}"), note: Some(PARTLY) },
+            Accuracy::Until(_) | Accuracy::Partly => {
+                Figure { usd: Some(sum.spent), text: format!("at least {amount}"), note: Some(PARTLY) }
+            }
         }
     }
 

@@ -138,6 +138,9 @@ async fn write(
                 Work::Import { .. } | Work::Bulk { .. } => Err(Unchanged),
             };
             let walked = site.table.act_once(at, Some(numbered(0)), rule).await;
+            if walked.is_ok() && job.work == Work::Limits {
+                site.table.move_invitation(&job.programme, grant, by.now, by.deadline).await?;
+            }
             (Some(grant.clone()), walked.map(|_| Vec::new()))
         }
     };

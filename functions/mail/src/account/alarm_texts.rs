@@ -1,8 +1,8 @@
 //! The words of each alarm: the number in the subject, the known facts, their meaning, and what to do.
 
-use bursar_core::domain::credit::{BalanceNeed, Basis, DAYS_TO_BUY, PACE_DAYS, Purchase};
+use bursar_core::domain::credit::{DAYS_TO_BUY, Purchase, WhyGone};
 use bursar_core::domain::mail::failure::FailureText;
-use bursar_core::domain::mail::kind::MailDay;
+use bursar_core::domain::mail::kind::SendFigures;
 
 use crate::account::{AlarmText, NamedAccount};
 use crate::prelude::*;
@@ -92,7 +92,7 @@ impl AlarmText {
                         .to_owned(),
                 }
             }
-            Cause::UnknownKeys { keys, first } => {
+            Cause::UnknownKeys { keys, first, .. } => {
                 let keys = counted(u64::from(*keys), "working key", "working keys");
                 AlarmText {
                     subject: format!("{keys} with our names, and no student has them"),
@@ -116,11 +116,11 @@ impl AlarmText {
                        work?"
                     .to_owned(),
             },
-            Cause::Balance { need, purchase, .. } => balance(*need, purchase, utc_date(alarm.found_at)),
+            Cause::Balance { purchase, .. } => balance(purchase, utc_date(alarm.found_at)),
             Cause::MailRefused { code, since } => refused(code, *since),
             Cause::MailWaits { urgent, mails, since } => waits(*urgent, *mails, *since),
             Cause::NothingHeard { of, sent } => no_events(*of, *sent),
-            Cause::BulkStopped { mail_day } => stopped(mail_day),
+            Cause::BulkStopped { figures } => stopped(figures),
             Cause::Unsent { code, .. } => named.unsent.text(code),
             Cause::RulesRefused { group, tier, since, why, .. } => {
                 let (whose, fix) = match (tier, group) {
@@ -265,99 +265,66 @@ fn waits(urgent: bool, mails: u64, since: Moment) -> AlarmText {
 }
 
 fn no_events(of: Date, sent: u64) -> AlarmText {
-    let facts = vec![("Mails sent", sent.to_string()), ("On", long_date(of))];
-    let next = "SES should report for each mail whether it was delivered, came back or was complained about, and has reported nothing. \
-                Until it does, nobody hears of addresses that do not exist, and mail is not stopped when too much comes back. Check \
-                that the stack's configuration set still sends its events to the stack's topic, and that the function mail is still \
-                subscribed to the topic; deploying the stack again restores both.";
+    let facts = vec![("Mails looked at", format!("the first {sent} that were sent on {}", long_date(of)))];
+    let next = "SES should report for each mail whether it was delivered, came back or was complained about, and has reported nothing of \
+                these. Until it does, nobody hears of addresses that do not exist. Check that the stack's configuration set still sends \
+                its events to the stack's topic, and that the function mail is still subscribed to the topic; deploying the stack again \
+                restores both.";
     AlarmText { subject: format!("SES has reported nothing about {sent} mails"), facts, next: next.to_owned() }
 }
 
-fn stopped(of: &MailDay) -> AlarmText {
-    let (kind, counts) = (of.mail.in_words(), of.counts);
+fn stopped(of: &SendFigures) -> AlarmText {
     let facts = vec![
-        ("Kind", kind.to_owned()),
-        ("Sent on", long_date(of.day)),
-        ("Sent", counts.sent.to_string()),
-        ("Came back for good", counts.bounced.to_string()),
-        ("Complained about", counts.complained.to_string()),
+        ("Day", format!("{}, in UTC, as SES counts the account's mail", long_date(utc_date(of.as_of)))),
+        ("Sent", of.sent.to_string()),
+        ("Came back for good", of.bounced.to_string()),
+        ("Complained about", of.complained.to_string()),
     ];
-    let next = format!(
-        "Only these wait; links, alerts and all other mail go on. AWS stops all mail of an account of which more than a tenth comes back, \
-         or one in two hundred is complained about. The programmes' pages say whose mail came back: an old roster is the usual reason. The {kind} go on by themselves at \
-         midnight UTC."
-    );
-    AlarmText { subject: format!("So much mail came back that {kind} are stopped"), facts, next }
+    let next = "Invitations, digests, statements and notices about caps and rules wait until midnight UTC, and then go on by themselves. \
+                Links, alerts and what is sent by hand go on. AWS stops all mail of an account of which more than a tenth comes back, or \
+                one in two hundred is complained about. The programmes' pages say whose mail came back: an old roster is the usual \
+                reason.";
+    let subject = "So much mail came back that invitations and digests wait until tomorrow".to_owned();
+    AlarmText { subject, facts, next: next.to_owned() }
 }
 
 /// The alarm about the balance, found on a day.
-fn balance(need: BalanceNeed, purchase: &Purchase, found_on: Date) -> AlarmText {
-    let short = need.beyond(purchase.balance).map(Usd::to_dollars_up);
-    let (than, needed) = match need.basis {
-        Basis::TwoWeeks => ("short of what two weeks use", "Used in two weeks at the recent pace"),
-        Basis::Promised => ("below what keys may still spend", "What keys may still spend"),
-        Basis::Today => ("short of what a day uses", "Used in a day at the pace since the last check"),
-    };
+fn balance(purchase: &Purchase, found_on: Date) -> AlarmText {
     let amount = purchase.amount.to_dollars_up();
-    let subject = match (&short, purchase.buy_by) {
-        (Some(short), _) => format!("The balance is {short} {than}"),
-        (None, Some(day)) if found_on < day => format!("Buy {amount} of credit by {}", long_date(day)),
-        (None, Some(_)) => format!("Buy {amount} of credit now"),
-        (None, None) => format!("Buy {amount} of credit"),
+    let when = purchase.when(found_on).unwrap_or_default();
+    let lasts = purchase.gone.map(|gone| (gone.why, found_on.until(gone.day).map_or(0, |span| span.get_days())));
+    let subject = match lasts {
+        Some((WhyGone::Today, _)) => format!("The balance does not last a day: buy {amount} of credit {when}"),
+        Some((WhyGone::Pace, days @ ..=14)) => {
+            let days = counted(u64::try_from(days).unwrap_or(0), "day", "days");
+            format!("The balance lasts {days}: buy {amount} of credit {when}")
+        }
+        Some((WhyGone::Pace | WhyGone::Claims, _)) | None => format!("Buy {amount} of credit {when}"),
     };
-    let mut facts = vec![("Balance at OpenRouter", purchase.balance.to_dollars_down())];
-    facts.extend(short.is_some().then(|| (needed, need.amount.to_dollars_up())));
-    facts.extend(purchase.is_due().then(|| figures(purchase, found_on)).into_iter().flatten());
-    let reckoned =
-        if purchase.is_due() { format!("{} ", how_it_is_reckoned(purchase, need.basis)) } else { String::new() };
+    let mut facts = vec![
+        ("Balance at OpenRouter", purchase.balance.to_dollars_down()),
+        (
+            "Programmes can still cost",
+            format!("{} if everybody on the rosters claims", purchase.to_come.to_dollars_up()),
+        ),
+    ];
+    if let Some(until) = purchase.until.filter(|_| purchase.foreign_to_come > Usd::ZERO) {
+        let foreign = format!("{} until {}", purchase.foreign_to_come.to_dollars_up(), long_date(until));
+        facts.push(("Keys made elsewhere may use", foreign));
+    }
+    if purchase.a_week > Usd::ZERO {
+        facts.push(("All keys use in a week", format!("about {}", purchase.a_week.to_dollars_up())));
+    }
+    if purchase.spent_since > Usd::ZERO {
+        facts.push(("Spent since the last check", purchase.spent_since.to_dollars_up()));
+    }
+    facts.push(("To be bought, in whole hundreds", purchase.amount.to_dollars_up()));
     let next = format!(
-        "{reckoned}When the balance is gone, every key of the account is refused, for free models too. Buy credit at OpenRouter; if it \
-         is bought automatically, check that this still works and is enough. If nobody can buy more, lower budgets and caps. You will \
-         hear of it again when the day for buying moves a week nearer, when a day that had moved later comes, when the balance does not \
-         last two weeks, and when either is worse by a tenth."
+        "{} A purchase may take {DAYS_TO_BUY} days. When the balance is gone, every key of the account is refused, for free models too. \
+         Buy credit at OpenRouter; if it is bought automatically, check that this still works and is enough. If nobody can buy more, lower \
+         budgets and caps. You will hear of it again when the balance lasts half as long (14, 7, 3 days, one day), or when rosters \
+         are added that double what programmes can cost.",
+        purchase.in_words(found_on)
     );
     AlarmText { subject, facts, next }
-}
-
-fn figures(purchase: &Purchase, found_on: Date) -> Vec<(&'static str, String)> {
-    let mut figures = vec![("Programmes can still cost", purchase.to_come.to_dollars_up())];
-    if let Some(until) = purchase.until.filter(|_| purchase.foreign > Usd::ZERO) {
-        let (so_far, to_come) = (purchase.foreign.to_dollars_up(), purchase.foreign_to_come.to_dollars_up());
-        let both = format!("{to_come} until {}, after {so_far} in the last {PACE_DAYS} days", long_date(until));
-        figures.push(("Keys made elsewhere may use", both));
-    }
-    figures.push(("To be bought, in whole hundreds", purchase.amount.to_dollars_up()));
-    if let Some((gone_on, buy_by)) = purchase.gone_on.zip(purchase.buy_by) {
-        figures.push(("Balance gone at the present pace", long_date(gone_on)));
-        figures.push(("Start buying by", if buy_by <= found_on { "now".to_owned() } else { long_date(buy_by) }));
-    }
-    figures
-}
-
-fn how_it_is_reckoned(purchase: &Purchase, basis: Basis) -> String {
-    let others = if purchase.foreign > Usd::ZERO { ", with what keys made elsewhere may use," } else { "" };
-    let amount =
-        format!("What programmes can still cost{others} is more than the balance; credit is bought in whole hundreds.");
-    let pace = purchase.pace.to_dollars_up();
-    let day = match (purchase.buy_by, purchase.until) {
-        (Some(_), _) => format!(
-            "The day is the one on which the balance is gone at the pace of the last {PACE_DAYS} days, {pace} in all, less the \
-             {DAYS_TO_BUY} days that a purchase may take."
-        ),
-        (None, _) if basis == Basis::Promised => {
-            "No day can be named, since keys were used too few weeks to know a pace.".to_owned()
-        }
-        (None, Some(until)) if purchase.pace > Usd::ZERO => format!(
-            "At the pace of the last {PACE_DAYS} days, {pace} in all, the balance lasts beyond {} (the end of the \
-             last programme, but at most a year ahead).",
-            long_date(until)
-        ),
-        (None, _) => format!("No day can be named, since no key used anything in the last {PACE_DAYS} days."),
-    };
-    let partly = if purchase.is_partial {
-        " Not all of these days were checked at OpenRouter, so the pace may be higher."
-    } else {
-        ""
-    };
-    format!("{amount} {day}{partly}")
 }

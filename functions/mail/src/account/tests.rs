@@ -1,7 +1,7 @@
 //! The words of each alarm.
 
-use bursar_core::domain::credit::{BalanceNeed, Basis, Purchase};
-use bursar_core::domain::mail::kind::MailDay;
+use bursar_core::domain::credit::{BalanceGone, Purchase, WhyGone};
+use bursar_core::domain::mail::kind::SendFigures;
 use bursar_core::secrets::ManagementKey;
 use jiff::ToSpan;
 use jiff::civil::date;
@@ -37,8 +37,7 @@ async fn alarms() {
     let (residual, news, tolerance) = (Usd::from_micros(6_120_003), Usd::from_micros(4_120_003), Usd::from_micros(214));
     let management_key = ManagementKey::parse("sk-or-v1-other").unwrap().fingerprint(&"0123456789".parse().unwrap());
     let first = "the keys could not all be listed: status 503".to_owned();
-    let mut mail_day = MailDay::none_on(date(2026, 11, 20), MailKind::Roster);
-    (mail_day.counts.sent, mail_day.counts.bounced) = (400, 12);
+    let figures = SendFigures { as_of: now(), sent: 400, bounced: 12, complained: 0 };
     let mut mails = Vec::new();
     for cause in [
         held(30, 0, 0),
@@ -46,7 +45,7 @@ async fn alarms() {
         Cause::ManagementKey,
         Cause::AnotherAccount { management_key },
         Cause::Incomplete { problems: 2, first },
-        Cause::UnknownKeys { keys: 2, first: "bursar/0123456789/p/g/2".to_owned() },
+        Cause::UnknownKeys { keys: 2, first: "bursar/0123456789/p/g/2".to_owned(), set: String::new() },
         refused(None, None),
         Cause::Stuck { programme: programme().id, since: now() - 1.hour() },
         Cause::ErasureStuck { since: now() - 6.hours() },
@@ -58,7 +57,8 @@ async fn alarms() {
         },
         Cause::BalanceUnread { since: now() - 3.hours() },
         Cause::SiteDown { why: "no answer within ten seconds".to_owned() },
-        Cause::BulkStopped { mail_day },
+        Cause::BulkStopped { figures },
+        Cause::NothingHeard { of: date(2026, 11, 19), sent: 20 },
     ] {
         mails.push(mailed(cause).await);
     }
@@ -145,14 +145,19 @@ async fn alarms() {
     Bursar asked for its own first page, twice, as a browser would. Keys go on working, but nobody can sign in, claim, or report a key as leaked. Check the name in DNS, its certificate, and what stands in front of the pages; then the log of the function claim.
     Open the account: https://bursar.example.edu/console/account
 
-    So much mail came back that invitations are stopped
-    Kind: invitations
-    Sent on: 20 Nov 2026
+    So much mail came back that invitations and digests wait until tomorrow
+    Day: 20 Nov 2026, in UTC, as SES counts the account's mail
     Sent: 400
     Came back for good: 12
     Complained about: 0
     Found: 20 Nov 2026, 10:00 UTC
-    Only these wait; links, alerts and all other mail go on. AWS stops all mail of an account of which more than a tenth comes back, or one in two hundred is complained about. The programmes' pages say whose mail came back: an old roster is the usual reason. The invitations go on by themselves at midnight UTC.
+    Invitations, digests, statements and notices about caps and rules wait until midnight UTC, and then go on by themselves. Links, alerts and what is sent by hand go on. AWS stops all mail of an account of which more than a tenth comes back, or one in two hundred is complained about. The programmes' pages say whose mail came back: an old roster is the usual reason.
+    Open the account's mail: https://bursar.example.edu/console/account#mail
+
+    SES has reported nothing about 20 mails
+    Mails looked at: the first 20 that were sent on 19 Nov 2026
+    Found: 20 Nov 2026, 10:00 UTC
+    SES should report for each mail whether it was delivered, came back or was complained about, and has reported nothing of these. Until it does, nobody hears of addresses that do not exist. Check that the stack's configuration set still sends its events to the stack's topic, and that the function mail is still subscribed to the topic; deploying the stack again restores both.
     Open the account's mail: https://bursar.example.edu/console/account#mail
     ");
 }
@@ -175,58 +180,43 @@ async fn alarms_tell_what_and_whose() {
 fn purchase() -> Purchase {
     let dollars = Usd::from_dollars;
     Purchase {
-        amount: dollars(300),
         balance: dollars(1_200),
         to_come: dollars(1_000),
-        until: Some(date(2027, 2, 19)),
-        foreign: dollars(140),
         foreign_to_come: dollars(455),
-        pace: dollars(560),
-        is_partial: false,
-        gone_on: Some(date(2027, 1, 19)),
-        buy_by: Some(date(2026, 12, 20)),
+        until: Some(date(2027, 2, 19)),
+        a_week: dollars(140),
+        spent_since: Usd::ZERO,
+        amount: dollars(300),
+        gone: Some(BalanceGone { day: date(2027, 1, 19), why: WhyGone::Pace }),
     }
 }
 
-async fn balance(needed: i32, basis: Basis, purchase: Purchase) -> String {
-    let need = BalanceNeed { amount: Usd::from_dollars(needed), basis };
-    mailed(Cause::Balance { need, purchase, alerted_at: now() }).await
+async fn balance(purchase: Purchase) -> String {
+    mailed(Cause::Balance { purchase, alerted_at: now() }).await
 }
 
 #[tokio::test]
 async fn credit_is_to_be_bought() {
-    insta::assert_snapshot!(balance(280, Basis::TwoWeeks, purchase()).await, @"
+    insta::assert_snapshot!(balance(purchase()).await, @"
     Buy $300 of credit by 20 Dec 2026
     Balance at OpenRouter: $1,200
-    Programmes can still cost: $1,000
-    Keys made elsewhere may use: $455 until 19 Feb 2027, after $140 in the last 28 days
+    Programmes can still cost: $1,000 if everybody on the rosters claims
+    Keys made elsewhere may use: $455 until 19 Feb 2027
+    All keys use in a week: about $140
     To be bought, in whole hundreds: $300
-    Balance gone at the present pace: 19 Jan 2027
-    Start buying by: 20 Dec 2026
     Found: 20 Nov 2026, 10:00 UTC
-    What programmes can still cost, with what keys made elsewhere may use, is more than the balance; credit is bought in whole hundreds. The day is the one on which the balance is gone at the pace of the last 28 days, $560 in all, less the 30 days that a purchase may take. When the balance is gone, every key of the account is refused, for free models too. Buy credit at OpenRouter; if it is bought automatically, check that this still works and is enough. If nobody can buy more, lower budgets and caps. You will hear of it again when the day for buying moves a week nearer, when a day that had moved later comes, when the balance does not last two weeks, and when either is worse by a tenth.
+    Buy $300 of credit by 20 Dec 2026: at this pace the $1,200 left are gone on 19 Jan 2027. A purchase may take 30 days. When the balance is gone, every key of the account is refused, for free models too. Buy credit at OpenRouter; if it is bought automatically, check that this still works and is enough. If nobody can buy more, lower budgets and caps. You will hear of it again when the balance lasts half as long (14, 7, 3 days, one day), or when rosters are added that double what programmes can cost.
     Open the account: https://bursar.example.edu/console/account
     ");
-    let late = Purchase { buy_by: Some(date(2026, 11, 20)), is_partial: true, ..purchase() };
-    let late = balance(280, Basis::TwoWeeks, late).await;
-    assert!(late.starts_with("Buy $300 of credit now\n") && late.contains("Not all of these"), "{late}");
-    let unused = Purchase { gone_on: None, buy_by: None, pace: Usd::ZERO, foreign: Usd::ZERO, ..purchase() };
-    let unused = balance(280, Basis::TwoWeeks, unused).await;
-    assert!(unused.starts_with("Buy $300 of credit\n") && unused.contains("No day can be named"), "{unused}");
-    assert!(!unused.contains("Other keys"), "{unused}");
-    let slow = Purchase { gone_on: None, buy_by: None, ..purchase() };
-    let slow = balance(280, Basis::TwoWeeks, slow).await;
-    let lasts = "At the pace of the last 28 days, $560 in all, the balance lasts beyond 19 Feb 2027 (the end";
-    assert!(slow.starts_with("Buy $300 of credit\n") && slow.contains(lasts), "{slow}");
-}
-
-#[tokio::test]
-async fn balance_is_short() {
-    let short = Purchase { balance: Usd::from_dollars(45), ..purchase() };
-    let promised = balance(60, Basis::Promised, short).await;
-    let says = "The balance is $15 below what keys may still spend\nBalance at OpenRouter: $45\nWhat keys may still spend: $60\n";
-    assert!(promised.starts_with(says), "{promised}");
-    let two_weeks = balance(70, Basis::TwoWeeks, short).await;
-    let says = "The balance is $25 short of what two weeks use\nBalance at OpenRouter: $45\nUsed in two weeks at the recent pace: $70\n";
-    assert!(two_weeks.starts_with(says), "{two_weeks}");
+    let gone = |why, day| Purchase { gone: Some(BalanceGone { day, why }), ..purchase() };
+    for (why, day, subject) in [
+        (WhyGone::Pace, date(2026, 12, 20), "Buy $300 of credit now\n"),
+        (WhyGone::Pace, date(2026, 12, 4), "The balance lasts 14 days: buy $300 of credit now\n"),
+        (WhyGone::Pace, date(2026, 11, 21), "The balance lasts 1 day: buy $300 of credit now\n"),
+        (WhyGone::Claims, date(2026, 11, 20), "Buy $300 of credit now\n"),
+        (WhyGone::Today, date(2026, 11, 21), "The balance does not last a day: buy $300 of credit now\n"),
+    ] {
+        let text = balance(gone(why, day)).await;
+        assert!(text.starts_with(subject), "{text}");
+    }
 }

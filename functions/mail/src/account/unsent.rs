@@ -84,7 +84,6 @@ impl App {
             QueuedMail::More { .. } => format!("a student's request for more, {name}"),
             QueuedMail::Import { .. } => format!("the news of the registrar's file for {name}"),
             QueuedMail::Digest { .. } => format!("the digest of {name}"),
-            QueuedMail::AccountDigest { .. } => "the digest of the account".to_owned(),
             QueuedMail::Statement { month, .. } => format!("the statement of {}", named_month(*month)),
             QueuedMail::Account { .. } => "a mail to admins about the account".to_owned(),
         };

@@ -89,7 +89,7 @@ fn figures(settings: &Settings, digest: &Digest, moment: impl Fn(Moment) -> Stri
         format!("{} {of_it}, {}%", spent.to_cents_up(), per_cent(spent, budget))
     };
     let mut students = format!("{} of {} have had a key", people.claimed, people.students);
-    if money.this_week.known != Accuracy::Partly {
+    if matches!(money.this_week.known, Accuracy::Exactly | Accuracy::Estimated) {
         students.push_str(&format!("; {} of them spent something {}", people.active, week.during));
     }
     vec![

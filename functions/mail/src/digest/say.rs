@@ -15,8 +15,9 @@ pub(super) fn figure(sum: Sum) -> String {
     match sum.known {
         Accuracy::Exactly => sum.spent.to_cents_up(),
         Accuracy::Estimated => format!("about {}", sum.spent.to_cents_up()),
+        Accuracy::Until(day) if sum.spent == Usd::ZERO => format!("nothing until {}", weekday(day)),
         Accuracy::Partly if sum.spent == Usd::ZERO => "not known".to_owned(),
-        Accuracy::Partly => format!("at least {}", sum.spent.to_cents_up()),
+        Accuracy::Until(_) | Accuracy::Partly => format!("at least {}", sum.spent.to_cents_up()),
     }
 }
 
@@ -25,8 +26,12 @@ pub(super) fn known(sum: Sum) -> Option<String> {
     match sum.known {
         Accuracy::Partly if sum.spent == Usd::ZERO => None,
         Accuracy::Exactly | Accuracy::Estimated if sum.spent == Usd::ZERO => Some("nothing".to_owned()),
-        Accuracy::Exactly | Accuracy::Estimated | Accuracy::Partly => Some(figure(sum)),
+        Accuracy::Exactly | Accuracy::Estimated | Accuracy::Until(_) | Accuracy::Partly => Some(figure(sum)),
     }
+}
+
+fn weekday(day: Date) -> String {
+    day.strftime("%A").to_string()
 }
 
 /// The week of a digest, as text names it.
@@ -54,7 +59,10 @@ pub(super) fn in_week(sum: Sum, days: (Date, Date)) -> String {
     let during = week(days).during;
     match known(sum) {
         None => format!("what was spent {during} is not known"),
-        Some(nothing) if sum.spent == Usd::ZERO => format!("{nothing} spent {during}"),
+        Some(_) if sum.spent == Usd::ZERO => match sum.known {
+            Accuracy::Until(day) => format!("nothing spent until {}", weekday(day)),
+            Accuracy::Exactly | Accuracy::Estimated | Accuracy::Partly => format!("nothing spent {during}"),
+        },
         Some(spent) => format!("{spent} {during}"),
     }
 }
@@ -119,7 +127,7 @@ const TAKE_A_NEW_ONE: &str = "Remind them: they can get a new key on their own p
 /// The sentences that say what is unknown of these weeks, the later of which ends on `last`.
 pub(super) fn unknown(health: &Health, weeks: [Sum; 2], last: Date, moment: impl Fn(Moment) -> String) -> Vec<String> {
     let mut sentences = Vec::new();
-    if weeks.iter().any(|week| week.known == Accuracy::Partly) {
+    if weeks.iter().any(|week| matches!(week.known, Accuracy::Until(_) | Accuracy::Partly)) {
         sentences.push(match health.listed_at {
             Some(at) if utc_date(at) <= last => format!(
                 "Not all of these days are known yet: the keys were last checked at OpenRouter on {}, and what was spent since is in no figure here. If that lasts, the admins hear of it.",
@@ -136,4 +144,33 @@ pub(super) fn unknown(health: &Health, weeks: [Sum; 2], last: Date, moment: impl
         );
     }
     sentences
+}
+
+#[cfg(test)]
+mod tests {
+    use bursar_core::domain::mail::digest::LastListing;
+    use bursar_core::domain::usage::days::Days;
+    use jiff::civil::date;
+
+    use super::*;
+
+    /// A class that uses nothing in the week from Monday 9 to Sunday 15 Nov, and used a dollar on some day before.
+    #[test]
+    fn what_is_not_known_is_said_of_the_days_of_which_it_is_true() {
+        let week = (date(2026, 11, 9), date(2026, 11, 15));
+        let said = |used_on: Date, listing: LastListing| {
+            let sum = listing.sum(&Days::on_one(used_on, Usd::from_dollars(1)), week);
+            [in_week(sum, week), figure(sum), known(sum).unwrap_or_default()]
+        };
+        // Where the sync runs in the morning, Sunday's is the last before the digest.
+        let [before, thursday] = [date(2026, 11, 5), date(2026, 11, 12)];
+        let on = |day| LastListing::On(date(2026, 11, day));
+        let until = "nothing until Sunday";
+        assert_eq!(said(before, on(15)), ["nothing spent until Sunday", until, until]);
+        assert_eq!(said(before, on(16)), ["nothing spent last week", "$0.00", "nothing"]);
+        let unknown = ["what was spent last week is not known", "not known", ""];
+        assert_eq!(said(before, on(14)), unknown);
+        assert_eq!(said(before, LastListing::Never), unknown);
+        assert_eq!(said(thursday, on(15)), ["at least $1.00 last week", "at least $1.00", "at least $1.00"]);
+    }
 }

@@ -1,17 +1,12 @@
-//! The words of digests, by what is on record, and the values that the tests of both kinds share.
+//! The words of digests, by what is on record.
 
-mod account;
 mod programme;
 
-use std::collections::HashMap;
-
 use bursar_core::domain::mail::digest::{
-    AccountDigest, Block, Digest, DigestLine, DigestMoney, Health, LineSubject, People, PeopleSample, ProgrammeLine,
-    Spender, UnownedKey,
+    Block, Digest, DigestLine, DigestMoney, Health, LineSubject, People, PeopleSample, Spender,
 };
 use bursar_core::domain::programme::Budget;
 use bursar_core::domain::usage::days::{Accuracy, Days, Sum};
-use bursar_core::domain::usage::forecast::RunsOut;
 use bursar_core::domain::usage::models::{ModelUse, NOT_BY_MODEL, Sums};
 use jiff::ToSpan;
 use jiff::civil::date;

@@ -2,7 +2,7 @@
 
 use super::burn::Picture;
 use super::*;
-use crate::testing::{address, config, now, with_key};
+use crate::testing::{address, config, now, programme, with_key};
 
 fn letter(subject: &str, parts: Vec<LetterPart>) -> Letter {
     let (subject, heading) = (subject.to_owned(), subject.to_owned());
@@ -42,8 +42,8 @@ async fn mail_has_headers() {
     MIME-Version: 1.0
     "#);
     let week = jiff::civil::date(2026, 11, 16);
-    let mail =
-        sent(&letter("Hello", Vec::new()), QueuedMail::AccountDigest { week, recipient: PersonId::random() }).await;
+    let digest = QueuedMail::Digest { programme: programme().id, week, recipient: PersonId::random() };
+    let mail = sent(&letter("Hello", Vec::new()), digest).await;
     assert!(mail.contains("\r\nList-Unsubscribe: <https://bursar.example.edu/my#mails>\r\n"), "{mail}");
     let answers = LetterPart::ReplyTo(address("frida"));
     let from = Some("Grace Hopper via CS pilot".to_owned());

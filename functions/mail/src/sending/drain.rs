@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use bursar_core::domain::mail::failure::{NOT_VERIFIED, PAUSED, QUOTA_UNREAD};
-use bursar_core::store::{BulkStop, MailServer};
+use bursar_core::store::MailServer;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde::Serialize;
 
@@ -46,8 +46,8 @@ pub(crate) struct DrainReport {
     /// Whether the mail server refused one of them because of the account.
     #[serde(skip)]
     refused: bool,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    stopped: Vec<MailKind>,
+    /// Whether bulk mail waits to the end of the day.
+    stopped: bool,
 }
 
 struct DrainPace {
@@ -63,15 +63,20 @@ impl App {
         let deadline = deadline.at_most(TURN + TIME_FOR_ONE);
         let mut report = DrainReport::default();
         let takes_more = self.drain_urgent(deadline, &mut report).await?;
-        let has_bulk = !self.next_bulk(&mut HashSet::new(), deadline, &mut report).await?.is_empty();
-        let server = self.mail_server(has_bulk, self.clock.now(), deadline).await?;
+        let now = self.clock.now();
+        let known = self.table.get(MailServer::key_of()).await?;
+        let is_stopped = |server: &MailServer| server.stopped(now).is_some();
+        report.stopped = known.as_ref().is_some_and(is_stopped);
+        let has_bulk = !self.next_bulk(&mut HashSet::new(), report.stopped).await?.is_empty();
+        let server = self.mail_server(known, has_bulk, now, deadline).await?;
+        report.stopped |= server.as_ref().is_some_and(is_stopped);
         if let Some(server) = server.filter(|server| takes_more && has_bulk && server.enabled) {
             self.drain_bulk(DrainPace::of(&server), deadline, &mut report).await?;
         }
         if report.sent > 0 && !report.refused {
             self.table.end_mail_refusals(self.clock.now(), deadline).await?;
         }
-        report.waiting = self.table.waiting().await?.iter().map(|class| class.mails).sum();
+        report.waiting = self.table.waiting(self.clock.now()).await?.iter().map(|class| class.mails).sum();
         // An alarm of the stack watches for this line, because an invocation by the stream does not show
         // that the drain runs.
         tracing::info!(
@@ -150,30 +155,20 @@ impl App {
         report: &mut DrainReport,
     ) -> Result<Vec<Ulid>> {
         if self.drain_urgent(deadline, report).await? {
-            self.next_bulk(seen, deadline, report).await
+            self.next_bulk(seen, report.stopped).await
         } else {
             Ok(Vec::new())
         }
     }
 
-    /// The next unseen rows of bulk mail that is not stopped, in the order of the classes.
-    async fn next_bulk(
-        &self,
-        seen: &mut HashSet<Ulid>,
-        deadline: Deadline,
-        report: &mut DrainReport,
-    ) -> Result<Vec<Ulid>> {
-        let now = self.clock.now();
-        for class in MailClass::ALL.into_iter().filter(|class| *class != MailClass::Urgent) {
-            if class.stops_with().is_some_and(|kind| report.stopped.contains(&kind)) {
-                continue;
-            }
+    /// The next unseen rows of mail that is not urgent, in the order of the classes. Where bulk mail is stopped, only those that were
+    /// sent by hand.
+    async fn next_bulk(&self, seen: &mut HashSet<Ulid>, is_stopped: bool) -> Result<Vec<Ulid>> {
+        let goes = |class: &MailClass| *class != MailClass::Urgent && !(is_stopped && class.is_bulk());
+        for class in MailClass::ALL.into_iter().filter(goes) {
             let due = self.due(class, BETWEEN_LOOKS, seen).await?;
-            let kind = class.stops_with().filter(|_| !due.is_empty());
-            match kind {
-                Some(kind) if self.judge(kind, utc_date(now), now, deadline).await? => report.stopped.push(kind),
-                _ if due.is_empty() => {}
-                _ => return Ok(due),
+            if !due.is_empty() {
+                return Ok(due);
             }
         }
         Ok(Vec::new())
@@ -183,15 +178,20 @@ impl App {
         self.send_row(row, self.clock.now(), deadline).await.context("the table failed while a mail was sent")
     }
 
-    /// The mail server's quota. It is asked for if bulk mail is due or the last answer is an hour old, and
-    /// kept for the account's page. `None` when it was not asked, or did not answer.
-    async fn mail_server(&self, has_bulk: bool, now: Moment, deadline: Deadline) -> Result<Option<MailServer>> {
-        let known = self.table.get(MailServer::key_of()).await?;
+    /// The mail server's quota and figures. It is asked for them if bulk mail is due or the last answer is an hour old, and
+    /// they are kept for the account's page. `None` when it was not asked, or did not answer.
+    async fn mail_server(
+        &self,
+        known: Option<MailServer>,
+        has_bulk: bool,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<Option<MailServer>> {
         let is_old = known.as_ref().is_none_or(|known| known.as_of + ASKED_EVERY <= now);
         if !has_bulk && !is_old {
             return Ok(None);
         }
-        let server = match self.ses.mail_server(now).await {
+        let mut server = match self.ses.mail_server(now, known.as_ref()).await {
             Ok(server) => server,
             Err(failure) => {
                 tracing::warn!(%failure, "nothing but urgent mail is sent while the quota is unknown");
@@ -206,11 +206,37 @@ impl App {
         if !server.is_sandbox() {
             self.table.end_mail_refusal(NOT_VERIFIED, now, deadline).await?;
         }
+        if server.may_be_asked(now) {
+            self.ask_for_figures(&mut server, now, deadline).await?;
+        }
         let as_known = known.map(|known| MailServer { as_of: now, ..known });
         if is_old || as_known.as_ref() != Some(&server) {
-            self.table.put_later(&server, server.as_of, deadline).await?;
+            self.table.note_mail_server(&server, deadline).await?;
         }
         Ok(Some(server))
+    }
+
+    /// Asks the mail server how much of the day's mail came back. Where that is too much, bulk mail stops to the end of the UTC day, and
+    /// the admins hear of it. Without an answer mail goes on.
+    async fn ask_for_figures(&self, server: &mut MailServer, now: Moment, deadline: Deadline) -> Result<()> {
+        let was_answered = server.asked_at == server.figures.map(|figures| figures.as_of);
+        server.asked_at = Some(now);
+        match self.ses.figures(now).await {
+            Ok(figures) => server.figures = Some(figures),
+            // Said once, however long it lasts.
+            Err(failure) if was_answered => {
+                tracing::warn!(%failure, "SES does not say how much mail came back; mail goes on");
+            }
+            Err(_) => {}
+        }
+        let figures = server.today(now).filter(|figures| figures.as_of == now && figures.is_above());
+        if let Some(figures) = figures.filter(|_| server.stopped(now).is_none()) {
+            tracing::error!(?figures, "so much mail came back that bulk mail waits for the next day");
+            // The notice comes first: if this invocation dies after it, the next one does both.
+            self.table.tell_admins(&Alarm::now(Cause::BulkStopped { figures }, now), now, deadline).await?;
+            server.stop = Some(figures);
+        }
+        Ok(())
     }
 
     /// Due rows of a class that were not seen before.
@@ -268,32 +294,6 @@ impl DrainReport {
     }
 }
 
-impl App {
-    /// Stops bulk mail of a kind, and no other, when too much of a day's came back or was complained about, and notifies the admins.
-    /// Whether mail of this kind is stopped, by what is known of this day's.
-    pub(crate) async fn judge(
-        &self,
-        kind: MailKind,
-        day: Date,
-        now: Moment,
-        deadline: Deadline,
-    ) -> Result<bool, StoreError> {
-        let last = self.table.get(BulkStop::key_of(kind)).await?;
-        if last.as_ref().is_some_and(|last| last.holds(now)) {
-            return Ok(true);
-        }
-        let mail_day = self.table.mail_day(day, kind).await?;
-        if !BulkStop::is_new_reason(last.as_ref(), &mail_day) {
-            return Ok(false);
-        }
-        tracing::error!(?mail_day, "so much mail came back that no more of its kind is sent");
-        // The notice comes first: if this invocation dies after it, the next one does both.
-        self.table.tell_admins(&Alarm::now(Cause::BulkStopped { mail_day }, now), now, deadline).await?;
-        self.table.stop_bulk(mail_day, last, now, deadline).await?;
-        Ok(true)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -301,7 +301,19 @@ mod tests {
     #[test]
     fn mails_without_hurry_use_nine_tenths_of_the_rate_and_eight_of_the_day() {
         let as_of = Moment::UNIX_EPOCH;
-        let server = MailServer { as_of, per_day: Some(50_000), per_second: 14.0, sent: 100, enabled: true };
+        let (asked_at, figures, stop) = (None, None, None);
+        let limits = (Some(50_000), 14.0);
+        let server = MailServer {
+            as_of,
+            per_day: limits.0,
+            per_second: limits.1,
+            sent: 100,
+            enabled: true,
+            asked_at,
+            figures,
+            stop,
+            version: 0,
+        };
         let pace = DrainPace::of(&server);
         assert_eq!((pace.every.as_millis(), pace.left), (79, Some(39_900)));
         let used_up = MailServer { sent: 40_001, ..server.clone() };

@@ -1,13 +1,14 @@
-//! The client of SES: one call that sends, and two for the account's state and quota. It retries nothing,
+//! The client of SES: one call that sends, and three for the account's state, its quota, and how its mail fared. It retries nothing,
 //! since a mail whose answer was lost may have been accepted. The SDK's types stay in this file.
 
 use aws_sdk_ses::config::http::HttpResponse;
 use aws_sdk_ses::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ses::operation::send_raw_email::SendRawEmailError;
 use aws_sdk_ses::primitives::Blob;
-use aws_sdk_ses::types::RawMessage;
+use aws_sdk_ses::types::{RawMessage, SendDataPoint};
 use bursar_core::aws::{SdkFailure, reduce};
 use bursar_core::domain::mail::failure::{FailureScope, NOT_VERIFIED, PAUSED, QUOTA, SENDER_NOT_VERIFIED};
+use bursar_core::domain::mail::kind::SendFigures;
 use bursar_core::store::MailServer;
 
 use crate::letter::SealedLetter;
@@ -68,7 +69,8 @@ impl Ses {
         SdkFailure { code: code.to_owned(), ..failure }
     }
 
-    pub(crate) async fn mail_server(&self, now: Moment) -> Result<MailServer, SdkFailure> {
+    /// The quota and the state of the account, beside what else is known of it.
+    pub(crate) async fn mail_server(&self, now: Moment, known: Option<&MailServer>) -> Result<MailServer, SdkFailure> {
         let quota = self.client.get_send_quota().send().await.map_err(|error| reduce(&error))?;
         let account = self.client.get_account_sending_enabled().send().await.map_err(|error| reduce(&error))?;
         Ok(MailServer {
@@ -77,7 +79,26 @@ impl Ses {
             per_second: quota.max_send_rate,
             sent: whole(quota.sent_last24_hours).unwrap_or(0),
             enabled: account.enabled,
+            asked_at: known.and_then(|known| known.asked_at),
+            figures: known.and_then(|known| known.figures),
+            stop: known.and_then(|known| known.stop),
+            version: known.map_or(0, |known| known.version),
         })
+    }
+
+    /// What SES says of this UTC day's mail so far. It answers with quarters of an hour of the last two weeks, the newest of which may
+    /// come late.
+    pub(crate) async fn figures(&self, now: Moment) -> Result<SendFigures, SdkFailure> {
+        let answer = self.client.get_send_statistics().send().await.map_err(|error| reduce(&error))?;
+        let mut figures = SendFigures { as_of: now, sent: 0, bounced: 0, complained: 0 };
+        let begins = |point: &SendDataPoint| Moment::from_second(point.timestamp?.secs()).ok();
+        let of_today = |point: &&SendDataPoint| begins(point).is_some_and(|at| utc_date(at) == utc_date(now));
+        for point in answer.send_data_points().iter().filter(of_today) {
+            figures.sent += point.delivery_attempts.unsigned_abs();
+            figures.bounced += point.bounces.unsigned_abs();
+            figures.complained += point.complaints.unsigned_abs();
+        }
+        Ok(figures)
     }
 }
 

@@ -1,5 +1,5 @@
 //! The events by which SES reports on a mail, found by the mail's id. They may come twice, late and in any
-//! order: a row only moves to a worse state. One transaction writes the row, its day's count, the address's mark, and
+//! order: a row only moves to a worse state. One transaction writes the row, its roster's count, the address's mark, and
 //! the row by which a returned alert is sent again.
 
 use bursar_core::domain::mail::failure::{BOUNCED, COMPLAINED, RETURNED, RETURNED_EACH_TIME, SUPPRESSED};
@@ -105,12 +105,8 @@ impl App {
         // The invocation that moved the row may have died before this, so a repeated event does it again.
         let admins = self.table.admins().await?;
         let is_to_admin = ends.iter().any(|mark| is_among(&mark.address, &admins));
-        let Facts { kind, to, .. } = row.mail.facts();
-        if to.staff().is_some() || is_to_admin {
+        if row.mail.facts().to.staff().is_some() || is_to_admin {
             self.tell_admins(Some(&row.mail), code, row.row, now, deadline).await?;
-        }
-        if let Some(kind) = kind.class().stops_with() {
-            self.judge(kind, row.counted_on.unwrap_or(utc_date(now)), now, deadline).await?;
         }
         Ok(())
     }

@@ -27,7 +27,6 @@ fn november(rows: Vec<StatementRow>) -> MailedStatement {
         is_the_first: false,
         rows,
         code_changes: Vec::new(),
-        estimated: Vec::new(),
         recipients: Vec::new(),
         queued: 0,
     }

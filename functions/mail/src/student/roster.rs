@@ -30,6 +30,10 @@ impl App {
         if now >= programme.settings.claim_closes_at() && !is_by_hand {
             return Ok(ComposedRow::Nothing("keys cannot be claimed now"));
         }
+        let opens = programme.settings.claim_opens_at();
+        if now < opens && !is_by_hand {
+            return Ok(ComposedRow::NotBefore(opens));
+        }
         Ok(self.to(&grant.person.address, |words| words.roster(&programme, &grant, is_reminder, now)))
     }
 

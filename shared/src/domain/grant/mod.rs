@@ -311,6 +311,11 @@ impl Grant {
         self.keys.iter().rev().find(|key| key.shown_at.is_some())
     }
 
+    /// When the first key was shown.
+    pub fn first_shown_at(&self) -> Option<Moment> {
+        self.keys.iter().find_map(|key| key.shown_at)
+    }
+
     pub fn last_shown(&self) -> Epoch {
         self.newest_shown().map_or(Epoch::BEFORE_THE_FIRST, |newest| newest.epoch)
     }

@@ -65,6 +65,16 @@ impl LifetimeUse {
     }
 
     #[must_use]
+    pub fn min(self, other: LifetimeUse) -> LifetimeUse {
+        LifetimeUse { credits: self.credits.min(other.credits), byok: self.byok.min(other.byok) }
+    }
+
+    #[must_use]
+    pub fn max(self, other: LifetimeUse) -> LifetimeUse {
+        LifetimeUse { credits: self.credits.max(other.credits), byok: self.byok.max(other.byok) }
+    }
+
+    #[must_use]
     pub fn or_zero(self) -> LifetimeUse {
         LifetimeUse { credits: self.credits.or_zero(), byok: self.byok.or_zero() }
     }

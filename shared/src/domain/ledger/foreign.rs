@@ -1,78 +1,63 @@
-//! Keys that Bursar did not make: the programme that an admin gave one, what of its use counts for that programme, and an
+//! Keys that Bursar did not make: the programmes that admins gave one, one after another, what of its use counts for each, and an
 //! admin's own act on one. No stored sum of the account depends on an owner, so a key can be given and taken back at any time.
 
-use crate::domain::ledger::cut::{KeyChange, LifetimeUse};
-use crate::domain::programme::Byok;
+use crate::domain::ledger::cut::LifetimeUse;
 use crate::prelude::*;
 use crate::store::ForeignKey;
 use crate::store::keys::foreign_partition;
 
-/// The owner of a foreign key. Its use counts for the programme from a UTC day on.
+/// A span in which a foreign key has an owner. What the key used between the two readings counts for the programme, now and in every sum
+/// of the past: an end is written once, and no span is deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyOwner {
     pub key: KeyHash,
+    /// How many owners it had before. Of two presses at once on a key that is nobody's, one finds the number taken.
+    pub number: u32,
     pub owner: ProgrammeId,
-    pub from: Date,
+    pub began: CountersRead,
+    /// When it was taken back.
+    pub ended: Option<CountersRead>,
+}
+
+/// A press by which a key is given or taken back, and what the newest reading says that it had used in all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountersRead {
     pub at: Moment,
-    pub by: Actor,
+    pub used: LifetimeUse,
 }
 
 stored! {
-    KeyOwner |it| (hash: &KeyHash = &it.key) => key(ForeignKey::key_of(hash).item.pk, format!("OWNER#{hash}"));
-    list of_shard(shard: char) => begin(foreign_partition(shard), "OWNER#")
+    KeyOwner |it| (hash: &KeyHash = &it.key, number: u32 = it.number) => key(ForeignKey::key_of(hash).item.pk, format!("OWNER#{hash}#{number:05}"));
+    list of_shard(shard: char) => begin(foreign_partition(shard), "OWNER#");
+    list of_key(hash: &KeyHash) => begin(ForeignKey::key_of(hash).item.pk, &format!("OWNER#{hash}#"))
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct OwnedUse {
-    pub counted: DailyUse,
-}
+/// The owners of each key, the first one first.
+pub type KeyOwners = HashMap<KeyHash, Vec<KeyOwner>>;
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyShare {
-    pub owner: ProgrammeId,
-    /// The use that does not count for the owner.
-    excluded: LifetimeUse,
-    /// The days around the first that counts, if only their sum is known. Then all that was used on them counts.
-    estimated: Option<(Date, Date)>,
-}
-
-pub type KeyShares = HashMap<KeyHash, KeyShare>;
-
-impl OwnedUse {
-    /// The use that counts from a day on. The days before a key was first seen are not known, so a key that was
-    /// first seen later counts with all of its use.
-    pub fn of(used: &DailyUse, first_seen_at: Moment, from: Date) -> OwnedUse {
-        if from < utc_date(first_seen_at) {
-            return OwnedUse { counted: used.clone() };
-        }
-        OwnedUse { counted: DailyUse { credits: used.credits.since(from), byok: used.byok.since(from) } }
-    }
-
-    /// The part of it that was used on unknown days, before a sync saw the key for the first time.
-    pub fn lump(&self, byok: Byok) -> Usd {
-        self.counted.days(byok).opening()
-    }
-}
-
-impl KeyShare {
-    /// The share of an owner for whom a key counts from a day on.
-    pub fn new(owner: ProgrammeId, from: Date, used: &DailyUse, counted: &DailyUse) -> KeyShare {
-        let mut estimated = used.credits.estimated();
-        KeyShare {
-            owner,
-            excluded: LifetimeUse::of(used) - LifetimeUse::of(counted),
-            estimated: estimated.find(|(first, last)| *first < from && from <= *last),
-        }
-    }
-
-    /// The days that are estimated, if some of what they have is in this change.
-    pub fn estimated(&self, KeyChange { before, after, .. }: &KeyChange) -> Option<(Date, Date)> {
-        self.estimated.filter(|_| before.credits <= self.excluded.credits && self.excluded.credits < after.credits)
+impl KeyOwner {
+    pub fn is_now(&self) -> bool {
+        self.ended.is_none()
     }
 
     /// What counted for the owner when the key had used this much in all.
-    pub fn of(&self, used: LifetimeUse) -> LifetimeUse {
-        (used - self.excluded).or_zero()
+    pub fn share(&self, used: LifetimeUse) -> LifetimeUse {
+        let by_its_end = self.ended.map_or(used, |ended| used.min(ended.used));
+        (by_its_end - self.began.used).or_zero()
+    }
+
+    /// The days of what counts.
+    pub fn counted(&self, used: &DailyUse) -> DailyUse {
+        let (from, to) = (self.began.used, self.ended.map(|ended| ended.used));
+        DailyUse {
+            credits: used.credits.part(from.credits, to.map(|to| to.credits)),
+            byok: used.byok.part(from.byok, to.map(|to| to.byok)),
+        }
+    }
+
+    /// Whether all that the key used on a UTC day is the owner's.
+    pub fn has_all_of(&self, day: Date) -> bool {
+        utc_date(self.began.at) < day && self.ended.is_none_or(|ended| day < utc_date(ended.at))
     }
 }
 
@@ -189,33 +174,50 @@ mod tests {
     use crate::domain::testing::date;
     use crate::domain::usage::days::KeyCounters;
 
-    fn used(opening: i64, days: &[i64]) -> DailyUse {
-        let mut used = DailyUse::default();
-        let (mut lifetime, mut known) = (opening, None);
-        for (day, spent) in date("2026-10-01").series(jiff::ToSpan::days(1)).zip(days) {
-            lifetime += spent;
-            let today = Some(Usd::from_micros(*spent));
-            let counted = KeyCounters { lifetime: Usd::from_micros(lifetime), today, on: day, window: None };
-            used.credits = used.credits.with(counted, known);
-            known = Some(day);
-        }
-        used
-    }
-
     #[test]
-    fn a_key_that_is_older_counts_from_the_day_on_and_one_first_seen_later_with_its_lump() {
-        let used = used(100, &[1, 2, 4]);
-        let seen_on = |day: &str| format!("{day}T02:00:00Z").parse().unwrap();
-        let older = OwnedUse::of(&used, seen_on("2026-10-01"), date("2026-10-02"));
-        assert_eq!((older.counted.credits.total(), older.lump(Byok::Inside)), (Usd::from_micros(6), Usd::ZERO));
-        let share = KeyShare::new("office".parse().unwrap(), date("2026-10-02"), &used, &older.counted);
-        let at_a_cut = |micros| LifetimeUse { credits: Usd::from_micros(micros), byok: Usd::ZERO };
-        assert_eq!([100, 103, 107].map(|lifetime| share.of(at_a_cut(lifetime))), [0, 2, 6].map(at_a_cut));
-        let from_its_first_day = OwnedUse::of(&used, seen_on("2026-10-01"), date("2026-10-01"));
-        assert_eq!(from_its_first_day.counted.credits.total(), Usd::from_micros(7));
-        let later = OwnedUse::of(&used, seen_on("2026-10-01"), date("2026-09-30"));
-        assert_eq!(later.counted.credits.total(), Usd::from_micros(107));
-        assert_eq!(later.lump(Byok::Inside), Usd::from_micros(100));
+    fn of_a_day_each_owner_has_its_part() {
+        let mut used = DailyUse::default();
+        for (day, lifetime, today) in [(1, 100, 10), (2, 112, 12), (3, 120, 8), (6, 150, 0)] {
+            let on = Date::constant(2026, 10, day);
+            let counted = KeyCounters {
+                lifetime: Usd::from_micros(lifetime),
+                today: Some(Usd::from_micros(today)),
+                on,
+                window: None,
+            };
+            used.credits =
+                used.credits.with(counted, (day > 1).then(|| on.yesterday().unwrap().min(date("2026-10-03"))));
+        }
+        let read = |day: &str, micros| CountersRead {
+            at: format!("{day}T10:00:00Z").parse().unwrap(),
+            used: LifetimeUse { credits: Usd::from_micros(micros), byok: Usd::ZERO },
+        };
+        let owner = |began, ended| KeyOwner {
+            key: "f0".repeat(32).parse().unwrap(),
+            number: 0,
+            owner: "office".parse().unwrap(),
+            began,
+            ended,
+        };
+        let days = |owner: &KeyOwner| {
+            let counted = owner.counted(&used).credits;
+            assert_eq!(counted.total(), owner.share(LifetimeUse::of(&used)).credits, "the days and the sum are one");
+            counted.each().map(|(day, spent, exact)| (day.day(), spent.micros(), exact)).collect::<Vec<_>>()
+        };
+        let handed_on = read("2026-10-02", 105);
+        assert_eq!(days(&owner(read("2026-10-01", 100), Some(handed_on))), [(2, 5, true)]);
+        // From the third on nights were missed.
+        let later = read("2026-10-04", 125);
+        assert_eq!(days(&owner(handed_on, Some(later))), [(2, 7, true), (3, 8, false), (4, 0, false), (5, 5, false)]);
+        assert_eq!(days(&owner(later, None)), [(5, 25, false)]);
+        assert_eq!(days(&owner(read("2026-10-07", 150), None)), []);
+        assert!(owner(handed_on, Some(later)).has_all_of(date("2026-10-03")));
+        assert!(
+            !["2026-10-02", "2026-10-04"]
+                .map(date)
+                .into_iter()
+                .any(|day| owner(handed_on, Some(later)).has_all_of(day))
+        );
     }
 
     fn act(state: ForeignActState) -> ForeignAct {

@@ -1,7 +1,7 @@
 //! The statement of a month as it was mailed to finance: which months are due, which rows are whose, and what differs since.
 //! The store keeps it, and the mail function words it.
 
-use super::statement::{CodeChange, EstimatedShare, Statement, StatementDays, StatementRow};
+use super::statement::{CodeChange, Statement, StatementDays, StatementRow};
 use crate::domain::programme::role::is_among;
 use crate::prelude::*;
 
@@ -23,8 +23,6 @@ pub struct MailedStatement {
     /// All rows, also those of no programme, which nobody was mailed.
     pub rows: Vec<StatementRow>,
     pub code_changes: Vec<CodeChange>,
-    #[serde(default)]
-    pub estimated: Vec<EstimatedShare>,
     /// The finance people who get their rows of it; the store fills them in, with how many have a mail queued.
     pub recipients: Vec<PersonId>,
     pub queued: u32,
@@ -81,7 +79,6 @@ impl MailedStatement {
             is_the_first: statement.is_the_first,
             rows: statement.rows.clone(),
             code_changes: statement.code_changes.clone(),
-            estimated: statement.estimated.clone(),
             recipients: Vec::new(),
             queued: 0,
         }
@@ -116,7 +113,6 @@ impl MailedStatement {
             bought: self.bought,
             is_the_first: self.is_the_first,
             code_changes: self.code_changes.iter().filter(|change| is_theirs(&change.programme)).cloned().collect(),
-            estimated: self.estimated.iter().filter(|share| is_theirs(&share.programme)).cloned().collect(),
         }
     }
 

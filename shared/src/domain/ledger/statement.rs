@@ -5,9 +5,9 @@
 //! today.
 
 use super::cut::{AccountCut, KeyChange, LifetimeUse, ProgrammeCut};
-use super::foreign::KeyShares;
+use super::foreign::KeyOwners;
 use crate::domain::audit::Entry;
-use crate::domain::values::format::{date_range, long_date, utc};
+use crate::domain::values::format::{long_date, utc};
 use crate::domain::values::money::each_in_cents;
 use crate::domain::values::window::{end_of_utc_day, utc_midnight};
 use crate::prelude::*;
@@ -33,14 +33,6 @@ pub struct Statement {
     pub is_the_first: bool,
     /// The store fills them in.
     pub code_changes: Vec<CodeChange>,
-    pub estimated: Vec<EstimatedShare>,
-}
-
-/// Days of which only the sum is known, and the programme for which a foreign key counts from one of them on.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct EstimatedShare {
-    pub programme: ProgrammeId,
-    days: (Date, Date),
 }
 
 /// A cost code that was changed after the beginning of a statement, whose rows all stand under the one of today.
@@ -128,7 +120,7 @@ impl Statement {
         days: StatementDays,
         cuts: &[AccountCut],
         changes: &[KeyChange],
-        shares: &KeyShares,
+        owners: &KeyOwners,
         first_cut: Moment,
         known: &[Programme],
     ) -> Option<Statement> {
@@ -136,11 +128,7 @@ impl Statement {
         let has_the_first = days.have(first_cut);
         let from = &if has_the_first { first.before_our_keys() } else { first.clone() };
         let mut programmes = used_between(from, to);
-        let (unowned, owned) = divide(changes, shares);
-        let estimated = changes.iter().filter_map(|change| {
-            let share = shares.get(&change.key)?;
-            Some(EstimatedShare { programme: share.owner.clone(), days: share.estimated(change)? })
-        });
+        let (unowned, owned) = divide(changes, owners);
         for (owner, assigned) in owned {
             programmes.entry(owner).or_default().assigned += assigned;
         }
@@ -187,7 +175,6 @@ impl Statement {
             bought,
             is_the_first: from.as_of == first_cut,
             code_changes: Vec::new(),
-            estimated: estimated.collect::<BTreeSet<_>>().into_iter().collect(),
         })
     }
 
@@ -231,7 +218,6 @@ impl Statement {
             |id: &ProgrammeId| self.rows.iter().any(|row| row.programme.as_ref() == Some(id) && row.spent != Usd::ZERO);
         let of_rows = self.code_changes.iter().filter(|change| has_spent(&change.programme));
         notes.extend(of_rows.map(|change| change.in_words(self.name_of(&change.programme))));
-        notes.extend(self.estimated.iter().map(|share| share.in_words(self.name_of(&share.programme))));
         notes
     }
 
@@ -257,14 +243,14 @@ fn used_between(from: &AccountCut, to: &AccountCut) -> BTreeMap<ProgrammeId, Pro
     to.programmes.iter().map(change).collect()
 }
 
-fn divide(changes: &[KeyChange], shares: &KeyShares) -> (Usd, BTreeMap<ProgrammeId, LifetimeUse>) {
+fn divide(changes: &[KeyChange], owners: &KeyOwners) -> (Usd, BTreeMap<ProgrammeId, LifetimeUse>) {
     let (mut unowned, mut assigned) = (Usd::ZERO, BTreeMap::<_, LifetimeUse>::new());
     for KeyChange { key, before, after } in changes {
         unowned += after.credits - before.credits;
-        if let Some(share) = shares.get(key) {
-            let of_owner = share.of(*after) - share.of(*before);
+        for owner in owners.get(key).into_iter().flatten() {
+            let of_owner = owner.share(*after) - owner.share(*before);
             unowned = unowned - of_owner.credits;
-            *assigned.entry(share.owner.clone()).or_default() += of_owner;
+            *assigned.entry(owner.owner.clone()).or_default() += of_owner;
         }
     }
     (unowned, assigned)
@@ -291,22 +277,11 @@ impl CodeChange {
     }
 }
 
-impl EstimatedShare {
-    fn in_words(&self, name: &str) -> String {
-        let days = date_range(self.days);
-        format!(
-            "From one of the estimated days {days} on, keys made elsewhere belong to {name}. No check ran on some nights, so all that they used on these days is in its row."
-        )
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::ledger::cut::AccountSpending;
-    use crate::domain::ledger::foreign::{KeyShare, OwnedUse};
     use crate::domain::testing::{at, micros as usd};
-    use crate::domain::usage::days::KeyCounters;
     use crate::domain::values::term::Term;
 
     fn days(from: &str, to: &str) -> StatementDays {
@@ -347,7 +322,7 @@ mod tests {
 
     fn of_later_cuts(days: StatementDays, cuts: &[AccountCut], first_cut: Moment) -> Option<Statement> {
         let between = days.cuts(cuts);
-        Statement::of(days, between, &changes(between), &KeyShares::new(), first_cut, &programmes())
+        Statement::of(days, between, &changes(between), &KeyOwners::new(), first_cut, &programmes())
     }
 
     /// A programme that runs for years, with a cost code but for the seminar; the office is a cost centre, and the old one is over.
@@ -422,25 +397,6 @@ mod tests {
         let one = of(&[quiet(late)]);
         assert_eq!((one.from, one.to, one.total()), (at(late), at(late), usd(0)));
         assert_eq!(of_cuts(days("2026-10-01", "2026-10-31"), &[]), None);
-    }
-
-    #[test]
-    fn a_key_given_during_missed_nights_is_named() {
-        let [first, given] = ["2026-10-06", "2026-10-08"].map(|day| day.parse::<Date>().unwrap());
-        let read = KeyCounters { lifetime: usd(9), today: None, on: given, window: None };
-        let used = DailyUse { credits: Days::on_one(first, usd(5)).with(read, Some(first)), byok: Days::default() };
-        let says = |from, foreign: [i64; 2]| {
-            let cuts = foreign.map(|foreign| cut(at("2026-10-06T02:00:00Z"), &[], [foreign, 0, 0, 0]));
-            let counted = OwnedUse::of(&used, cuts[0].as_of, from).counted;
-            let share = KeyShare::new("office".parse().unwrap(), from, &used, &counted);
-            let (changes, shares) = (changes(&cuts), KeyShares::from([("a".repeat(64).parse().unwrap(), share)]));
-            let made = Statement::of(days("2026-10-06", "2026-10-06"), &cuts, &changes, &shares, cuts[0].as_of, &[]);
-            made.unwrap().in_words().pop().unwrap()
-        };
-        let begins = "From one of the estimated days 6–8 Oct 2026 on, keys made elsewhere belong to office.";
-        assert!(says(given, [5, 9]).starts_with(begins));
-        assert!(!says(given, [9, 12]).starts_with(begins), "what it used then is on the statement before");
-        assert!(!says(given.tomorrow().unwrap(), [9, 12]).starts_with(begins), "all these days are before");
     }
 
     #[test]

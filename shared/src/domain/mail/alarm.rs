@@ -2,8 +2,8 @@
 //! cause is mailed once however many runs meet it. It is mailed again on another day if it lasts or has come
 //! back. The functions decide when to raise one.
 
-use crate::domain::credit::{BalanceNeed, Purchase};
-use crate::domain::mail::kind::{MailDay, MailKind};
+use crate::domain::credit::Purchase;
+use crate::domain::mail::kind::{MailKind, SendFigures};
 use crate::domain::values::key::Fingerprint;
 use crate::prelude::*;
 use crate::store::keys::Range;
@@ -43,24 +43,24 @@ pub enum Cause {
     AnotherAccount { management_key: Fingerprint },
     /// A run stopped early or left something out: the number of its problems, and the first of them.
     Incomplete { problems: u32, first: String },
-    /// The provider lists working keys with names of ours that the table does not know: how many, and the first of them.
-    UnknownKeys { keys: u32, first: String },
+    /// The provider lists working keys with names of ours that the table does not know: how many, the first of them, and a hash of
+    /// all their hashes.
+    UnknownKeys { keys: u32, first: String, set: String },
     /// No run was complete for too long; without a time, none ever was.
     Silent { last: Option<Moment> },
-    /// Credit must be bought, or the balance is below what the account needs soon. `alerted_at` identifies the
-    /// alarm, which is raised again when there is news of it, or it was over.
-    Balance { need: BalanceNeed, purchase: Purchase, alerted_at: Moment },
+    /// Credit must be bought. `alerted_at` identifies the alarm, which is raised again when there is news of it, or it was over.
+    Balance { purchase: Purchase, alerted_at: Moment },
     /// The mail server refuses mail because of the account, so that mail waits.
     MailRefused { code: String, since: Moment },
     /// Mail waits that should have been sent long ago: how many, the age of the oldest, and whether it is urgent.
     MailWaits { urgent: bool, mails: u64, since: Moment },
-    /// No delivery event arrived of any mail sent on this day.
+    /// No delivery event arrived of the first mails sent on this day, which were so many.
     NothingHeard { of: Date, sent: u64 },
     /// Mails of a kind that were given up or came back, with the code and the first of them; of alerts those of
     /// one programme. Without a kind they are mails that cannot be read.
     Unsent { mail: Option<MailKind>, programme: Option<ProgrammeId>, code: String, first: Ulid },
-    /// Bulk mail of one kind was stopped, since too much of the day's came back or was complained about.
-    BulkStopped { mail_day: MailDay },
+    /// Bulk mail waits to the end of the UTC day, since too much of the day's came back or was complained about.
+    BulkStopped { figures: SendFigures },
     /// The provider refuses rules of a programme, for the reason that it gives.
     RulesRefused {
         programme: ProgrammeId,
@@ -111,7 +111,7 @@ impl Cause {
             Cause::AnotherAccount { management_key } => format!("another-account-{}", management_key.short()),
             // A check that is not complete is soon a silent one too.
             Cause::Incomplete { .. } | Cause::Silent { .. } => "sync".to_owned(),
-            Cause::UnknownKeys { .. } => "unknown-keys".to_owned(),
+            Cause::UnknownKeys { set, .. } => format!("unknown-keys-{set}"),
             Cause::Balance { alerted_at, .. } => format!("balance-{}", alerted_at.as_second()),
             Cause::MailRefused { code, since } => format!("mail-refused-{code}-{}", since.as_second()),
             Cause::MailWaits { urgent: true, .. } => "urgent-mail-waits".to_owned(),
@@ -121,7 +121,7 @@ impl Cause {
                 let of_programme = programme.as_ref().map(|programme| format!("-{programme}")).unwrap_or_default();
                 format!("unsent-{}{of_programme}-{code}", mail.map_or("unreadable", MailKind::as_str))
             }
-            Cause::BulkStopped { mail_day } => format!("bulk-stopped-{}", mail_day.mail),
+            Cause::BulkStopped { .. } => "bulk-stopped".to_owned(),
             Cause::RulesRefused { programme, group, .. } => {
                 let of_group = group.as_ref().map(|group| format!("/{group}")).unwrap_or_default();
                 format!("rules-refused-{programme}{of_group}")

@@ -1,12 +1,10 @@
-//! The weekly digest: what a programme's people, and the admins, learn of the money and of who needs a look. It names
+//! The weekly digest: what a programme's people learn of the money and of who needs a look. It names
 //! grants, groups and models and never a person; people are looked up when it is sent. The mail function has its words.
 
 use std::cmp::Reverse;
 
-use crate::domain::credit::BalanceNeed;
 use crate::domain::programme::{Budget, Byok};
 use crate::domain::usage::days::{Accuracy, Sum};
-use crate::domain::usage::forecast::RunsOut;
 use crate::domain::usage::models::ModelUse;
 use crate::prelude::*;
 use crate::store::OUTBOX_KEPT;
@@ -15,7 +13,7 @@ mod class;
 mod due;
 
 pub use class::Class;
-pub use due::{DigestTrigger, Due, of_account, of_programme};
+pub use due::{DigestTrigger, Due, of_programme};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Digest {
@@ -134,61 +132,6 @@ pub struct Health {
     pub listed_at: Option<Moment>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AccountDigest {
-    pub week: Date,
-    pub found_at: Moment,
-    pub days: (Date, Date),
-    /// Credits bought less credits spent; `None` before a sync has read them.
-    pub balance: Option<Usd>,
-    pub reserved: Usd,
-    pub to_come: Usd,
-    pub need: BalanceNeed,
-    /// The spending of all keys of the account, with the account's money.
-    pub this_week: Sum,
-    pub week_before: Sum,
-    /// The number of foreign keys without an owner seen for the first time in the week, and those of them that used most.
-    pub new_keys: u32,
-    pub first_new_keys: Vec<UnownedKey>,
-    /// The number of others that were made before the deployment.
-    pub old_keys: u32,
-    /// How many keys made elsewhere are enabled and without a limit, whoever owns them.
-    pub unlimited_keys: u32,
-    /// The programmes that spent most, and the number of the others.
-    pub programmes: Vec<ProgrammeLine>,
-    pub further: u32,
-    pub held_back: u32,
-    /// The account's residual, and the part of it that arose in the week.
-    pub residual: Option<Usd>,
-    pub residual_grew: Usd,
-    pub health: Health,
-    pub recipients: Vec<PersonId>,
-    pub queued: u32,
-}
-
-stored! {
-    // The digest of the account for one calendar week, by its Monday. There is one key, so there is one digest.
-    AccountDigest |it| (week: Date = it.week) => key(ACCOUNT, format!("DIGEST#{week}"));
-    expires it.found_at + OUTBOX_KEPT
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UnownedKey {
-    pub key: KeyHash,
-    pub spent: Usd,
-    pub limit: Option<Usd>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProgrammeLine {
-    pub programme: ProgrammeId,
-    pub this_week: Sum,
-    pub spent: Usd,
-    pub budget: Usd,
-    /// The forecast; `None` once the programme is over.
-    pub runs_out: Option<RunsOut>,
-}
-
 impl DigestMoney {
     /// The money of a programme that has totals on record or, where no key was ever shown, certainly spent nothing.
     pub fn of(
@@ -217,7 +160,13 @@ impl LastListing {
         match self {
             LastListing::NoNeed => Sum { known: Accuracy::Exactly, ..days.between(from, to, Some(to)) },
             LastListing::Never => days.between(from, to, None),
-            LastListing::On(day) => days.between(from, to, day.yesterday().ok()),
+            LastListing::On(day) => {
+                let complete = day.yesterday().ok();
+                let sum = days.between(from, to, complete);
+                let before = complete.filter(|_| day == to).map(|last| days.between(from, last, complete).known);
+                let is_known = before == Some(Accuracy::Exactly);
+                Sum { known: if is_known { Accuracy::Until(day) } else { sum.known }, ..sum }
+            }
         }
     }
 }

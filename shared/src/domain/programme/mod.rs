@@ -350,6 +350,11 @@ impl Programme {
         Some(RefusedForRoom { dearest, students, without_key: waiting.iter().map(|of| of.people).sum() })
     }
 
+    /// Whether keys can be claimed now or later.
+    pub fn can_be_claimed_after(&self, now: Moment) -> bool {
+        !self.is_over(now) && now < self.settings.claim_closes_at()
+    }
+
     pub fn over_since(&self) -> Moment {
         let ends_at = self.settings.term.ends_at();
         self.closed_at.map_or(ends_at, |closed| closed.min(ends_at))

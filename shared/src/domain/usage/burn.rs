@@ -56,7 +56,7 @@ impl<'a> Burn<'a> {
         now: Moment,
     ) -> Burn<'a> {
         let settings = &programme.settings;
-        let (term, limits) = (&settings.term, SpendingLimits::of(budget, owns_keys, spent));
+        let (term, limits) = (&settings.term, SpendingLimits::of(budget, settings.basis.reset, owns_keys, spent));
         Burn {
             spent,
             limit: budget.limit,

@@ -36,6 +36,8 @@ pub enum Accuracy {
     Exactly,
     /// Some of the sum may belong to a day beside the span.
     Estimated,
+    /// All days but the last, this one, are covered.
+    Until(Date),
     /// Some of the days are not covered by any sync yet.
     Partly,
 }
@@ -76,16 +78,24 @@ impl Days {
         self.estimated.iter().copied()
     }
 
-    /// The days from one on, without all use before them. Of a range of which only the sum is known, that sum is
-    /// on its last day.
+    /// The use between two counts of the lifetime's; up to now without the second.
     #[must_use]
-    pub fn since(&self, from: Date) -> Days {
-        let mut after = Days::default();
-        self.each().filter(|(day, ..)| from <= *day).for_each(|(day, spent, _)| after.add_on(day, spent));
-        for (first, last) in self.estimated().filter(|(_, last)| from <= *last) {
-            after.estimate(first.max(from), last);
+    pub fn part(&self, from: Usd, to: Option<Usd>) -> Days {
+        let mut part = Days::default();
+        let mut lifetime = self.opening;
+        for (day, spent, _) in self.each() {
+            let before = lifetime.max(from);
+            lifetime += spent;
+            let inside = to.map_or(lifetime, |to| lifetime.min(to)) - before;
+            part.add_on(day, inside.or_zero());
         }
-        after
+        // Of a range of which only the sum is known, that sum is on its last day.
+        for (first, last) in self.estimated() {
+            if part.on(last) > Usd::ZERO {
+                part.estimate(first, last);
+            }
+        }
+        part
     }
 
     /// The use of each day that has any; days of which only the sum is known share it evenly.

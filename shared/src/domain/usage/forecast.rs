@@ -9,21 +9,26 @@ use std::cmp::Reverse;
 use crate::domain::programme::role::Role;
 use crate::domain::values::format::{long_date, short_date};
 use crate::domain::values::term::Term;
+use crate::domain::values::window::days_between;
 use crate::prelude::*;
 
 #[cfg(test)]
 mod tests;
 
 /// The most weeks of a pace; older ones say more of the past than of now.
-const WEEKS: usize = 4;
+const WEEKS: i32 = 4;
 /// The weeks that show a pace that has grown.
-const LATEST_WEEKS: usize = 2;
+const LATEST_WEEKS: i32 = 2;
+/// The days without any use after which there is no pace any more.
+const IDLE_DAYS: i32 = 28;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpendingLimits {
     pub budget: Usd,
     /// The most that the shown keys can come to in all, where that is known to be less than the budget.
     pub keys_stop_at: Option<Usd>,
+    /// Whether every key has a cap for each window, all of which the budget holds: nothing ends before the term then.
+    pub lasts: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +50,8 @@ pub enum RunsOut {
     KeysStopOn(Date),
     NotBeforeTheTermEnds,
     TooLittleData,
+    /// No key was used for four weeks.
+    Idle,
     /// The last listing is so old that the day may have passed.
     PerhapsByNow,
     /// The shown keys can spend nothing more, and money is left.
@@ -61,6 +68,9 @@ pub enum RunsOut {
 /// One odd day cannot bend it, because the largest day counts no more than the second largest. Of the last
 /// two weeks and the last four the faster pace counts. A budget that lasts longer than forecast harms nobody,
 /// and a course speeds up towards its deadline.
+///
+/// Weeks without any use are no weeks of it, so that a break changes nothing but the day from which it leads on. It ends with the last
+/// day of use for the same reason. After four idle weeks it is nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpendingPace {
     /// The use on all Mondays, all Tuesdays and so on.
@@ -82,6 +92,8 @@ impl Forecast {
             _ if total >= limits.budget => RunsOut::Gone,
             (Some(looked), _) if looked > last_day => RunsOut::NotBeforeTheTermEnds,
             (Some(_), _) if can_spend <= Usd::ZERO && total > Usd::ZERO => RunsOut::KeysStopped,
+            _ if limits.lasts => RunsOut::NotBeforeTheTermEnds,
+            (Some(_), Some(pace)) if pace.is_idle() => RunsOut::Idle,
             (Some(looked), Some(pace)) => match pace.empties(can_spend, spent.on(looked), looked) {
                 Some(day) if day > last_day => RunsOut::NotBeforeTheTermEnds,
                 None => RunsOut::NotBeforeTheTermEnds,
@@ -100,7 +112,7 @@ impl Forecast {
             RunsOut::OutOn(_) | RunsOut::KeysStopOn(_) | RunsOut::PerhapsByNow | RunsOut::Gone | RunsOut::NoBudget => {
                 true
             }
-            RunsOut::NotBeforeTheTermEnds | RunsOut::TooLittleData | RunsOut::KeysStopped => false,
+            RunsOut::NotBeforeTheTermEnds | RunsOut::TooLittleData | RunsOut::Idle | RunsOut::KeysStopped => false,
         }
     }
 
@@ -120,13 +132,16 @@ impl Forecast {
                 let day = long_before(day, term);
                 format!("At {a_week} a week, most students will have used up their caps around {day}.")
             }
-            RunsOut::NotBeforeTheTermEnds if pace == Usd::ZERO => {
+            RunsOut::NotBeforeTheTermEnds if self.pace.is_none_or(SpendingPace::is_idle) => {
                 "The budget lasts beyond the end of the term.".to_owned()
             }
             RunsOut::NotBeforeTheTermEnds => {
                 format!("At {a_week} a week, the budget lasts beyond the end of the term.")
             }
             RunsOut::TooLittleData => "There is too little data to say when the budget will be used up.".to_owned(),
+            RunsOut::Idle => {
+                "No key was used in the last four weeks, so nobody can say when the budget will be used up.".to_owned()
+            }
             RunsOut::PerhapsByNow => format!(
                 "At {a_week} a week, there may be nothing left to spend by now. What was spent since {} is not known.",
                 self.looked.map_or_else(String::new, long_date)
@@ -145,7 +160,7 @@ impl Forecast {
         match self.runs_out {
             RunsOut::OutOn(day) => Some(format!("budget used up by {}", long_before(day, term))),
             RunsOut::KeysStopOn(day) => Some(format!("most keys used up by {}", long_before(day, term))),
-            RunsOut::NotBeforeTheTermEnds | RunsOut::TooLittleData | RunsOut::PerhapsByNow => None,
+            RunsOut::NotBeforeTheTermEnds | RunsOut::TooLittleData | RunsOut::Idle | RunsOut::PerhapsByNow => None,
             RunsOut::KeysStopped | RunsOut::Gone | RunsOut::NoBudget => None,
         }
     }
@@ -154,7 +169,7 @@ impl Forecast {
     pub fn to_do(&self, reader: Role, only_students_spend: bool) -> Option<String> {
         let budget = reader.how_to_raise();
         match self.runs_out {
-            RunsOut::NotBeforeTheTermEnds => None,
+            RunsOut::NotBeforeTheTermEnds | RunsOut::Idle => None,
             _ if self.stops_at_caps() => Some(match reader {
                 Role::Admin | Role::Faculty => "Raise the caps of those who need more.".to_owned(),
                 Role::Assistant => "Faculty can raise the caps of those who need more.".to_owned(),
@@ -193,9 +208,13 @@ impl SpendingLimits {
     /// The money of a programme. Live keys can spend no more than is reserved. There is no such bound for the
     /// foreign keys that a programme owns. Nor is there one while more was spent than is reserved, since the
     /// counter is behind then.
-    pub fn of(budget: &Budget, owns_keys: bool, spent: &Days) -> SpendingLimits {
+    pub fn of(budget: &Budget, reset: Reset, owns_keys: bool, spent: &Days) -> SpendingLimits {
         let is_bound = !owns_keys && spent.total() <= budget.reserved && budget.reserved < budget.limit;
-        SpendingLimits { budget: budget.limit, keys_stop_at: is_bound.then_some(budget.reserved) }
+        SpendingLimits {
+            budget: budget.limit,
+            keys_stop_at: is_bound.then_some(budget.reserved),
+            lasts: reset != Reset::None && !owns_keys && budget.reserved <= budget.limit,
+        }
     }
 }
 
@@ -206,32 +225,41 @@ impl SpendingPace {
     /// `starts` is the first day that counts, and `looked` the last day on which every key was listed, which
     /// is not over.
     pub fn of(spent: &Days, starts: Date, looked: Date) -> Option<SpendingPace> {
-        let days = spent.evenly();
-        let since = days.keys().copied().find(|day| starts <= *day && *day < looked)?;
-        let weeks = usize::try_from(since.until(looked).ok()?.get_days()).ok()? / 7;
-        let of_the_last = |weeks: usize| {
-            let back = |ago: usize| looked.checked_sub(i64::try_from(ago).ok()?.days()).ok();
-            let completed = (1..=weeks * 7).filter_map(back);
-            let used = |day: Date| (day, i128::from(days.get(&day).map_or(0, |spent| spent.micros())));
-            SpendingPace::over(&mut completed.map(used).collect::<Vec<_>>(), weeks)
+        let days = days_of_use(&spent.evenly(), starts, looked);
+        let ((newest, last, _), (oldest, ..)) = (days.first()?, days.last()?);
+        let weeks = oldest / 7;
+        if days_between(*last, looked) > IDLE_DAYS && weeks > 0 {
+            return Some(SpendingPace { on_weekdays: [0; 7], weeks: 1 });
+        }
+        let of_the_last = |weeks: i32| {
+            let used = days.iter().take_while(|(ago, ..)| *ago < newest + 7 * weeks);
+            SpendingPace::over(used.map(|(_, day, used)| (*day, *used)).collect(), weeks)
         };
         let (all, latest) = (of_the_last(weeks.min(WEEKS))?, of_the_last(weeks.min(LATEST_WEEKS))?);
         Some(if latest.in_all() * all.weeks > all.in_all() * latest.weeks { latest } else { all })
     }
 
-    fn over(days: &mut [(Date, i128)], weeks: usize) -> Option<SpendingPace> {
+    fn over(mut days: Vec<(Date, i128)>, weeks: i32) -> Option<SpendingPace> {
         let in_all: i128 = days.iter().map(|(_, used)| used).sum();
         days.sort_unstable_by_key(|(_, used)| *used);
-        let [.., (_, second), (_, largest)] = days else { return None };
-        if weeks == 1 && *largest * 2 > in_all {
+        let (second, largest) = match &mut days[..] {
+            [.., (_, second), (_, largest)] => (*second, largest),
+            [(_, largest)] => (0, largest),
+            [] => return None,
+        };
+        if weeks < 1 || weeks == 1 && *largest * 2 > in_all {
             return None;
         }
-        *largest = *second;
+        *largest = second;
         let mut on_weekdays = [0; 7];
         for (day, used) in days {
-            on_weekdays[number(*day)] += *used;
+            on_weekdays[number(day)] += used;
         }
-        Some(SpendingPace { on_weekdays, weeks: i128::try_from(weeks).ok()? })
+        Some(SpendingPace { on_weekdays, weeks: i128::from(weeks) })
+    }
+
+    pub fn is_idle(self) -> bool {
+        self.in_all() == 0
     }
 
     pub fn per_week(self) -> Usd {
@@ -253,7 +281,7 @@ impl SpendingPace {
 
     /// The day on which the last of `left` is used, if it ever is. `today` is the part of the first day's use
     /// that has already happened and is no longer in `left`.
-    fn empties(self, left: Usd, today: Usd, first: Date) -> Option<Date> {
+    pub fn empties(self, left: Usd, today: Usd, first: Date) -> Option<Date> {
         // Amounts are multiplied by the number of weeks of the pace, so that nothing is rounded.
         let of_weeks = |amount: Usd| i128::from(amount.micros()) * self.weeks;
         let mut left = of_weeks(left) - (self.on(first) - of_weeks(today)).max(0);
@@ -276,6 +304,26 @@ impl SpendingPace {
     }
 }
 
+/// The days of use before `looked`, the newest first, with how long ago each was if whole weeks without use are left out. What stands alone
+/// between two of those is a week.
+fn days_of_use(spent: &BTreeMap<Date, Usd>, starts: Date, looked: Date) -> Vec<(i32, Date, i128)> {
+    let mut days = Vec::new();
+    let (mut ago, mut later, mut resumed) = (0, looked, -7);
+    for (day, used) in spent.range(..looked).rev().take_while(|(day, _)| starts <= **day) {
+        let gap = days_between(*day, later);
+        ago += (gap - 1) % 7 + 1;
+        if gap > 7 {
+            if ago < resumed + 7 {
+                ago += 7;
+            }
+            resumed = ago;
+        }
+        later = *day;
+        days.push((ago, *day, i128::from(used.micros())));
+    }
+    days
+}
+
 /// The amount without cents, which an estimate does not need from ten dollars on.
 fn rounded(pace: Usd) -> String {
     let rounded = pace.to_the_dollar();
@@ -293,7 +341,11 @@ const SMALL: Usd = Usd::from_dollars(1);
 
 /// The use in each of the last weeks of completed days, the newest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Weeks([Usd; WEEKS]);
+pub struct Weeks {
+    used: [Usd; 4],
+    /// Whether a key was shown before the last of them.
+    had_a_key: bool,
+}
 
 /// Who used far more last week than they and their class usually do.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -324,9 +376,9 @@ impl StandingOut {
 }
 
 impl Weeks {
-    /// The weeks before `looked`, the last day on which every key was listed.
-    pub fn of(spent: &Days, looked: Date) -> Weeks {
-        let mut weeks = [Usd::ZERO; WEEKS];
+    /// The weeks before `looked`, the last day on which every key was listed, of somebody whose first key was shown then.
+    pub fn of(spent: &Days, shown_at: Option<Moment>, looked: Date) -> Weeks {
+        let mut weeks = [Usd::ZERO; 4];
         let mut add = |day: Date, spent: Usd| {
             let ago = day.until(looked).map_or(0, |span| span.get_days());
             let week = usize::try_from(ago - 1).ok().and_then(|ago| weeks.get_mut(ago / 7));
@@ -337,29 +389,28 @@ impl Weeks {
         } else {
             spent.evenly().into_iter().for_each(|(day, spent)| add(day, spent));
         }
-        Weeks(weeks)
+        Weeks { used: weeks, had_a_key: shown_at.is_some_and(|at| days_between(utc_date(at), looked) > 7) }
     }
 
     /// The use of the last week, if it is far above what is usual in the class and in the person's own
-    /// earlier weeks. In somebody's first week nothing is usual for them yet.
+    /// earlier weeks. A key that was idle in those is compared with the class alone; in somebody's first week nothing is usual yet.
     pub fn stands_out(self, usual_week: Usd) -> Option<Usd> {
-        let Weeks([last, earlier @ ..]) = self;
+        let [last, earlier @ ..] = self.used;
         let own_usual = median(earlier.into_iter());
-        let has_usual = own_usual > Usd::ZERO;
-        let is_far = has_usual && last >= SMALL && last > usual_week.times(FAR) && last > own_usual.times(FAR);
+        let is_far = self.had_a_key && last >= SMALL && last > usual_week.times(FAR) && last > own_usual.times(FAR);
         is_far.then_some(last)
     }
 
     /// Whether all the weeks are empty, so that they do not count for the class.
     pub fn are_idle(self) -> bool {
-        self.0.iter().all(|used| *used == Usd::ZERO)
+        self.used.iter().all(|used| *used == Usd::ZERO)
     }
 }
 
 /// The usual use of a week in a class: the median of everybody's last four weeks, without empty ones. The few
 /// who use much do not raise it.
 pub fn usual_week<'a>(class: impl IntoIterator<Item = &'a Weeks>) -> Usd {
-    median(class.into_iter().flat_map(|weeks| weeks.0))
+    median(class.into_iter().flat_map(|weeks| weeks.used))
 }
 
 /// The median of the weeks in which anything was used; zero if there are none.

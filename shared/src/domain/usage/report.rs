@@ -32,8 +32,6 @@ pub struct SpendingReport {
     pub known: BTreeSet<Date>,
     /// The use with provider keys of the users' own, which is another bill and in no line.
     pub byok: Usd,
-    /// The use before the first day on record of keys that are on record only since a day of the range. It is in no line.
-    pub undated: Usd,
     /// The names of groups and models; lines refer to them by number.
     names: Names,
     lines: BTreeMap<LineKey, Sums>,
@@ -83,9 +81,6 @@ impl SpendingReport {
         let used_on = days.filter(|(day, spent, _)| is_within(*day) && *spent != Usd::ZERO).map(|(day, ..)| day);
         self.first_used = self.first_used.into_iter().chain(used_on).min();
         self.byok += used.byok.each().filter(|(day, ..)| is_within(*day)).map(|(_, spent, _)| spent).sum();
-        if used.credits.each().next().is_some_and(|(first, ..)| from < first) {
-            self.undated += used.credits.opening();
-        }
         self.estimated.extend(used.credits.estimated().filter(|(first, last)| *first <= to && from <= *last));
         for (day, spent, _) in used.credits.each().filter(|(day, spent, _)| is_within(*day) && *spent != Usd::ZERO) {
             self.line(source, day, "").spent += spent;
@@ -223,9 +218,8 @@ mod tests {
         SpendingReport::new(by, (day(from), day(to)), (from..=to).map(day).collect())
     }
 
-    /// The use of one grant's key, and that of a key without a grant.
+    /// The use of one grant's key.
     const ADA: UseSource<'static> = UseSource { programme: 0, group: Some("A"), grant: Some([1; 8]) };
-    const FOREIGN: UseSource<'static> = UseSource { programme: 0, group: None, grant: None };
 
     #[test]
     fn what_no_model_is_known_of_is_a_line_without_a_model_also_where_models_tell_more() {
@@ -278,10 +272,7 @@ mod tests {
         }
         assert_eq!(report.estimated(), [(day(1), day(5)), (day(8), day(11))]);
         // Of the last key's twenty, all lie on the eleventh day.
-        assert_eq!((report.total(), report.byok, report.undated), (usd(40), usd(21), Usd::ZERO));
-        let found = Days::default().with(counted(500, 6), None);
-        report.add(FOREIGN, &DailyUse { credits: found, byok: Days::default() });
-        assert_eq!((report.total(), report.undated), (usd(40), usd(500)));
+        assert_eq!((report.total(), report.byok), (usd(40), usd(21)));
         report.known.retain(|on| *on < day(8));
         assert_eq!(report.unknown(), [(day(8), day(9))]);
     }

@@ -95,7 +95,7 @@ impl Table {
                 Ok(decision) => decision.split(),
                 Err(refused) => return Ok(Round::Over(ActOutcome::Refused(refused))),
             };
-            let transaction = self.leaving_address(&view.grant, &change, at.now).await?;
+            let transaction = self.leaving_address(&view, &change, at.now).await?;
             let transaction = transaction_of(transaction, &view, &change.counted(&view, at.now), at.now)?;
             Ok(Round::Write(transaction, ActOutcome::Done(answer)))
         })
@@ -156,7 +156,8 @@ impl Table {
 
     /// Of an address that a grant has no longer: whoever signed in with it is signed out, and nothing is left under it, unless it is
     /// somebody else's too. If the grant has another address now, both are mailed.
-    async fn leaving_address(&self, was: &Grant, change: &Change, now: Moment) -> Result<Transaction, StoreError> {
+    async fn leaving_address(&self, view: &View, change: &Change, now: Moment) -> Result<Transaction, StoreError> {
+        let was = &view.grant;
         let (former, address, mut transaction) =
             (&was.person.address, &change.grant().person.address, self.transaction());
         if former == address {
@@ -165,8 +166,12 @@ impl Table {
         let (programme, grant) = (was.programme.clone(), was.id.clone());
         let queued = if change.is_typed() { OutboxRow::queued_by_hand } else { OutboxRow::queued };
         if !address.is_none() {
-            let roster = QueuedMail::Roster { programme: programme.clone(), grant: grant.clone(), is_reminder: false };
-            transaction = transaction.owing(&queued(new_ulid(now), roster, now))?;
+            let opens = if change.is_typed() { now } else { view.programme.settings.claim_opens_at() };
+            let mut roster = OutboxRow::invitation(&programme, &grant, opens, now);
+            if change.is_typed() {
+                roster.class = MailClass::ByHand;
+            }
+            transaction = transaction.owing(&roster)?;
         }
         if former.is_none() {
             return Ok(transaction);
@@ -349,7 +354,7 @@ impl OutboxRow {
             MailState::Sent { at, .. } => NoticeDelivery::SentBy(*at),
             // A later event does not make the mail younger than the day on which it was sent.
             MailState::Delivered { at, .. } | MailState::Bounced { at, .. } | MailState::Complained { at, .. } => {
-                NoticeDelivery::SentBy(self.counted_on.map_or(*at, |day| end_of_utc_day(day).min(*at)))
+                NoticeDelivery::SentBy(self.sent_on.map_or(*at, |day| end_of_utc_day(day).min(*at)))
             }
             // However often it were sent, the address would not take it.
             MailState::Dropped { why, at } | MailState::Failed { why, at }

@@ -344,6 +344,8 @@ impl Table {
                 let keys = people.iter().map(|new| Enrolment::key_of(new.person.address.matched(), id));
                 try_join_all(keys.map(|key| self.get(key))).await?
             };
+            let programme = self.get(Programme::key_of(id)).await?;
+            let opens = programme.map_or(by.now, |programme| programme.settings.claim_opens_at());
             let mut transaction = self.transaction();
             for (NewPerson { person, group }, enrolled) in people.iter().zip(enrolled) {
                 let address = person.address.matched().clone();
@@ -353,8 +355,7 @@ impl Table {
                 }
                 let grant = Grant::invited(id.clone(), GrantId::random(), person.clone(), group.clone());
                 let enrolment = Enrolment { address, programme: id.clone(), grant: grant.id.clone(), at: by.now };
-                let mail = QueuedMail::Roster { programme: id.clone(), grant: grant.id.clone(), is_reminder: false };
-                let mail = OutboxRow::queued(new_ulid(by.now), mail, by.now);
+                let mail = OutboxRow::invitation(id, &grant.id, opens, by.now);
                 transaction = transaction.create(&grant)?.create(&enrolment)?.owing(&mail)?;
                 let cap = Unreserved::cap_of(&grant).unwrap_or_default();
                 added.push((grant.id, cap));

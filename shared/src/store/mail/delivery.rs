@@ -1,4 +1,4 @@
-//! What came of mails: delivery events, each with the counts of its day and the mark of an address in one transaction; dead letters,
+//! What came of mails: delivery events, each with the count of its roster and the mark of an address in one transaction; dead letters,
 //! which a person queues again; mail that waits; and addresses that mail must not go to.
 
 use std::future::ready;
@@ -16,6 +16,8 @@ use crate::store::{RateCount, SentAs};
 pub struct Waiting {
     pub class: MailClass,
     pub mails: u64,
+    /// How many more wait on purpose, such as invitations until keys can be claimed.
+    pub planned: u64,
     pub since: Option<Moment>,
 }
 
@@ -33,8 +35,7 @@ impl Waiting {
 pub type Unreachable = BTreeMap<MatchedAddress, UnreachableReason>;
 
 impl Table {
-    /// Records a delivery event for a mail as it was read, counts it in the day on which the server accepted
-    /// it, marks these addresses, and adds the row by which it is sent again. Returns `None` when another writer was faster.
+    /// Records a delivery event for a mail as it was read, counts it, marks these addresses, and adds the row by which it is sent again. Returns `None` when another writer was faster.
     pub async fn record_delivery(
         &self,
         row: &OutboxRow,
@@ -44,11 +45,11 @@ impl Table {
         now: Moment,
         deadline: Deadline,
     ) -> Result<Option<OutboxRow>, StoreError> {
-        let day = row.counted_on.unwrap_or(utc_date(now));
-        let (before, counted) = (row.counted_on.and_then(|_| row.state.delivery()), state.delivery());
-        let after = OutboxRow { state, counted_on: Some(day), version: row.version + 1, ..row.clone() };
+        let day = row.sent_on.unwrap_or(utc_date(now));
+        let (before, counted) = (row.sent_on.and_then(|_| row.state.delivery()), state.delivery());
+        let after = OutboxRow { state, sent_on: Some(day), version: row.version + 1, ..row.clone() };
         let transaction = self.transaction().replace(&after, row.version)?;
-        let transaction = transaction.counting((day, &row.mail), before, counted)?;
+        let transaction = transaction.counting(&row.mail, before, counted)?;
         let transaction = next.iter().try_fold(transaction, Transaction::owing)?;
         let mut transaction = self.marking(transaction, ends, now).await?;
         if let (MailState::Sent { at, .. }, QueuedMail::Link { .. }) = (&row.state, &row.mail) {
@@ -58,8 +59,7 @@ impl Table {
         Ok((self.commit_once(transaction, deadline).await?).then_some(after))
     }
 
-    /// Records that the mail server accepted a mail as it was read, under which message id, and counts it in
-    /// this day.
+    /// Records that the mail server accepted a mail as it was read, under which message id, and counts it.
     pub async fn mail_sent(
         &self,
         row: &OutboxRow,
@@ -67,14 +67,13 @@ impl Table {
         now: Moment,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        let (message, day) = (message.to_owned(), utc_date(now));
-        let sent_as = SentAs { message: message.clone(), row: row.row, at: now };
+        let message = message.to_owned();
+        let sent_as = SentAs { message: message.clone(), row: row.row, mail: row.mail.facts().kind, at: now };
         let state = MailState::Sent { message, at: now };
         let fared = state.delivery();
-        let after = OutboxRow { state, counted_on: Some(day), version: row.version + 1, ..row.clone() };
+        let after = OutboxRow { state, sent_on: Some(utc_date(now)), version: row.version + 1, ..row.clone() };
         let transaction = self.transaction().replace(&after, row.version)?;
-        let transaction =
-            transaction.counting((day, &row.mail), None, fared)?.set(&sent_as)?.unaudited(Unaudited::Delivery);
+        let transaction = transaction.counting(&row.mail, None, fared)?.set(&sent_as)?.unaudited(Unaudited::Delivery);
         self.commit_once(transaction, deadline).await.map(drop)
     }
 
@@ -156,13 +155,20 @@ impl Table {
     }
 
     /// The unsent mail of each class. The index is a moment behind.
-    pub async fn waiting(&self) -> Result<[Waiting; 6], StoreError> {
-        let mut waiting = MailClass::ALL.map(|class| Waiting { class, mails: 0, since: None });
+    pub async fn waiting(&self, now: Moment) -> Result<[Waiting; 6], StoreError> {
+        let mut waiting = MailClass::ALL.map(|class| Waiting { class, mails: 0, planned: 0, since: None });
+        let written_at = |row: Ulid| Moment::from_millisecond(row.timestamp_ms().try_into().ok()?).ok();
         for waiting in &mut waiting {
             let mut oldest: Option<Ulid> = None;
             let each = |item: &Item| {
-                waiting.mails += 1;
-                oldest = oldest.into_iter().chain(keys::outbox_row_of(&items::key_of(item))).min();
+                let row = keys::outbox_row_of(&items::key_of(item));
+                // What waits on purpose is as old as it is due.
+                if row.and_then(written_at).is_some_and(|written_at| now < written_at) {
+                    waiting.planned += 1;
+                } else {
+                    waiting.mails += 1;
+                    oldest = oldest.into_iter().chain(row).min();
+                }
             };
             self.each_in(Queue::Mail(waiting.class), None, each).await?;
             if let Some(oldest) = oldest {
@@ -171,8 +177,7 @@ impl Table {
                     Err(StoreError::Corrupt { .. }) => None,
                     Err(error) => return Err(error),
                 };
-                let written_at = || Moment::from_millisecond(oldest.timestamp_ms().try_into().ok()?).ok();
-                waiting.since = again_at.or_else(written_at);
+                waiting.since = again_at.or_else(|| written_at(oldest));
             }
         }
         Ok(waiting)

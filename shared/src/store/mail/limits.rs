@@ -1,26 +1,9 @@
-//! What holds mail back: the counts of each day's mail and the stops that follow from them, the sending limits of the mail server, and its
-//! refusals of all mail from this account, or of some. The domain says how much is too much.
+//! What holds mail back: the sending limits of the mail server, the stop of a day of which too much came back, and its refusals of all
+//! mail from this account, or of some. The domain says how much is too much.
 
 use crate::domain::mail::failure::{NOT_VERIFIED, QUOTA, QUOTA_UNREAD};
-use crate::domain::mail::kind::{Delivery, MailCounts, MailDay, MailKind};
-use crate::store::Facts;
+use crate::domain::mail::kind::{Delivery, MailCounts, SendFigures};
 use crate::store::prelude::*;
-
-const KEPT: SignedDuration = SignedDuration::from_hours(366 * 24);
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BulkStop {
-    pub at: Moment,
-    /// The counts of the day and kind that caused the stop, as they were then.
-    #[serde(flatten)]
-    pub of: MailDay,
-    pub version: u64,
-}
-
-stored! {
-    BulkStop |it| (mail: MailKind = it.of.mail) => key(ACCOUNT, format!("BULK-STOP#{mail}"));
-    list all() => begin(ACCOUNT, "BULK-STOP#")
-}
 
 /// The roster mails of a programme. The function that sends mail counts them, so they lie where it may write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,26 +30,37 @@ pub struct MailServer {
     pub sent: u64,
     /// Whether it sends for this account at all.
     pub enabled: bool,
+    /// When it was last asked for figures, whether it answered or not.
+    pub asked_at: Option<Moment>,
+    pub figures: Option<SendFigures>,
+    /// The figures of the day on which bulk mail last stopped, as they were then.
+    pub stop: Option<SendFigures>,
+    pub version: u64,
 }
 
 stored! {
     MailServer |_| () => key(ACCOUNT, "MAIL-SERVER")
 }
 
-impl BulkStop {
-    /// Whether it still holds: to the end of the UTC day.
-    pub fn holds(&self, now: Moment) -> bool {
-        utc_date(self.at) == utc_date(now)
-    }
-
-    /// Whether a day's counts are a new reason to stop. A day stops its mail once. Counts of earlier days are
-    /// over.
-    pub fn is_new_reason(last: Option<&BulkStop>, mail: &MailDay) -> bool {
-        last.is_none_or(|last| last.of.day < mail.day) && mail.counts.is_above()
-    }
-}
+/// The least time between two questions for figures.
+const ASKED_EACH: SignedDuration = SignedDuration::from_mins(15);
 
 impl MailServer {
+    /// Whether it may be asked for figures again.
+    pub fn may_be_asked(&self, now: Moment) -> bool {
+        self.asked_at.is_none_or(|asked_at| asked_at + ASKED_EACH <= now)
+    }
+
+    /// What is known of the mail of this UTC day.
+    pub fn today(&self, now: Moment) -> Option<SendFigures> {
+        self.figures.filter(|figures| utc_date(figures.as_of) == utc_date(now))
+    }
+
+    /// Why bulk mail waits to the end of this UTC day, if it does.
+    pub fn stopped(&self, now: Moment) -> Option<SendFigures> {
+        self.stop.filter(|stop| utc_date(stop.as_of) == utc_date(now))
+    }
+
     pub fn left(&self) -> Option<u64> {
         self.per_day.map(|per_day| per_day.saturating_sub(self.sent))
     }
@@ -79,10 +73,6 @@ impl MailServer {
 }
 
 impl Table {
-    pub async fn mail_day(&self, day: Date, mail: MailKind) -> Result<MailDay, StoreError> {
-        Ok(self.get(MailDay::key_of(day, mail)).await?.unwrap_or(MailDay::none_on(day, mail)))
-    }
-
     pub async fn roster_mails(&self, programme: &ProgrammeId) -> Result<RosterMails, StoreError> {
         let none = || RosterMails { programme: programme.clone(), owed: 0, counts: MailCounts::default() };
         Ok(self.get(RosterMails::key_of(programme)).await?.unwrap_or_else(none))
@@ -101,53 +91,31 @@ impl Table {
         self.write_alone(set, deadline).await.map(drop)
     }
 
-    pub async fn mail_counts(&self, day: Date) -> Result<MailCounts, StoreError> {
-        Ok(self.list(MailDay::of_day(day)).await?.into_iter().map(|day| day.counts).sum())
-    }
-
-    /// Stops bulk mail of a kind because of this day, on condition that the last stop is the one that was
-    /// read. Nothing happens if another writer was faster.
-    pub async fn stop_bulk(
-        &self,
-        of: MailDay,
-        last: Option<BulkStop>,
-        now: Moment,
-        deadline: Deadline,
-    ) -> Result<(), StoreError> {
-        let version = last.map_or(0, |last| last.version);
-        let stop = BulkStop { at: now, of, version: version + 1 };
-        self.replace(&stop, version, Unaudited::Delivery, deadline).await.map(drop)
+    /// Records what the mail server said, on condition that the item is still as it was read. Nothing happens if another writer was
+    /// faster.
+    pub async fn note_mail_server(&self, server: &MailServer, deadline: Deadline) -> Result<(), StoreError> {
+        let after = MailServer { version: server.version + 1, ..server.clone() };
+        self.replace(&after, server.version, Unaudited::Delivery, deadline).await.map(drop)
     }
 }
 
 impl Transaction {
+    /// Counts what became of a mail, and what it was counted as before. Only those of rosters are counted.
     pub(crate) fn counting(
         self,
-        (day, mail): (Date, &QueuedMail),
+        mail: &QueuedMail,
         before: Option<Delivery>,
         after: Option<Delivery>,
     ) -> Result<Transaction, StoreError> {
-        let Facts { kind, to, .. } = mail.facts();
+        let QueuedMail::Roster { programme, .. } = mail else { return Ok(self) };
         let count = |fared: Option<Delivery>| {
             let mut count = MailCounts::default();
             fared.into_iter().for_each(|fared| count.count(fared));
             [count.sent, count.delivered, count.returned, count.bounced, count.complained]
         };
         let (before, after) = (count(before), count(after));
-        let changes: [i64; 5] = std::array::from_fn(|at| after[at].cast_signed() - before[at].cast_signed());
-        let mut values = changed(changes);
-        values.extend([
-            (":kind", text(MailDay::KIND)),
-            (":day", text(day.to_string())),
-            (":mail", text(kind.to_string())),
-            (":ttl", number(MailDay::none_on(day, kind).expires().map_or(0, |at| at.as_second()))),
-        ]);
-        let counted = format!("SET #kind = :kind, #day = :day, #mail = :mail, #ttl = :ttl ADD {CHANGES}");
-        let transaction = self.update(&MailDay::key_of(day, kind), &counted, "", &values)?;
-        match to.programme() {
-            Some(programme) if kind == MailKind::Roster => transaction.counting_roster_mails(programme, 0, changes),
-            _ => Ok(transaction),
-        }
+        let changes = std::array::from_fn(|at| after[at].cast_signed() - before[at].cast_signed());
+        self.counting_roster_mails(programme, 0, changes)
     }
 
     /// Counts roster mails of a programme: so many more are owed, and so many more became of each.
@@ -164,23 +132,11 @@ impl Transaction {
 
 const CHANGES: &str = "sent :sent, delivered :delivered, returned :returned, bounced :bounced, complained :complained";
 
-/// The values of [`CHANGES`].
-fn changed(changes: [i64; 5]) -> Vec<(&'static str, AttributeValue)> {
-    let names = [":sent", ":delivered", ":returned", ":bounced", ":complained"];
-    names.into_iter().zip(changes.map(number)).collect()
-}
-
+/// The values of [`CHANGES`], and of what else is set.
 fn of_roster(programme: &ProgrammeId, owed: usize, changes: [i64; 5]) -> Vec<(&'static str, AttributeValue)> {
-    let mut values = changed(changes);
+    let names = [":sent", ":delivered", ":returned", ":bounced", ":complained"];
     let named = [(":kind", text(RosterMails::KIND)), (":programme", text(programme.as_str())), (":owed", number(owed))];
-    values.extend(named);
-    values
-}
-
-impl MailDay {
-    pub(crate) fn kept_until(&self) -> Option<Moment> {
-        self.day.to_zoned(TimeZone::UTC).ok().map(|day| Moment::from(day.timestamp()) + KEPT)
-    }
+    names.into_iter().zip(changes.map(number)).chain(named).collect()
 }
 
 /// How long after the last refusal mail counts as waiting for it. It is tried every twenty minutes, so after

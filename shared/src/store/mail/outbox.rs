@@ -23,8 +23,8 @@ pub struct OutboxRow {
     /// When somebody had it sent again: a dead letter, or an alert as a further mail.
     pub again_at: Option<Moment>,
     pub version: u64,
-    /// The day in whose counts it is, once the mail server has it.
-    pub counted_on: Option<Date>,
+    /// The UTC day on which the mail server took it, once that is on record and counted.
+    pub sent_on: Option<Date>,
     #[serde(flatten)]
     pub mail: QueuedMail,
 }
@@ -173,10 +173,6 @@ pub enum QueuedMail {
         week: Date,
         recipient: PersonId,
     },
-    AccountDigest {
-        week: Date,
-        recipient: PersonId,
-    },
     /// For a finance address.
     Statement {
         month: Date,
@@ -224,13 +220,17 @@ fn home(programme: &ProgrammeId, grant: Option<&GrantId>) -> (String, String) {
 pub struct SentAs {
     pub message: String,
     pub row: Ulid,
+    pub mail: MailKind,
     pub at: Moment,
 }
 
 stored! {
-    SentAs |it| (message: &str = &it.message) => key(format!("SENT#{message}"), "SENT");
-    expires it.at + OUTBOX_KEPT
+    SentAs |it| (message: &str = &it.message) => key(format!("{SENT}{message}"), "SENT");
+    expires it.at + OUTBOX_KEPT;
+    // The row of a link is soon gone, and links are counted by the minute.
+    waits (it.mail != MailKind::Link).then_some((Queue::SentMail, it.at))
 }
+const SENT: &str = "SENT#";
 
 /// How long an outbox row is kept: past every retry and every event that may still come for it.
 pub const OUTBOX_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
@@ -253,7 +253,14 @@ impl OutboxRow {
 
     pub fn queued(row: Ulid, mail: QueuedMail, now: Moment) -> OutboxRow {
         let (class, state) = (mail.facts().kind.class(), MailState::Waiting { since: now });
-        OutboxRow { row, class, state, written_at: now, tries: 0, version: 1, again_at: None, counted_on: None, mail }
+        OutboxRow { row, class, state, written_at: now, tries: 0, version: 1, again_at: None, sent_on: None, mail }
+    }
+
+    /// The invitation of a grant. It waits until keys can be claimed, and is as old as it is due.
+    pub(crate) fn invitation(programme: &ProgrammeId, grant: &GrantId, opens: Moment, now: Moment) -> OutboxRow {
+        let (due, is_reminder) = (opens.max(now), false);
+        let mail = QueuedMail::Roster { programme: programme.clone(), grant: grant.clone(), is_reminder };
+        OutboxRow::queued(new_ulid(due), mail, due)
     }
 
     /// A mail that somebody sends by hand; it does not queue behind a whole roster.
@@ -375,10 +382,6 @@ impl QueuedMail {
                 let to = Staff(Some(programme), recipient);
                 facts(MailKind::Digest, "digest", to, Some(OptionalMail::Digest), OUTBOX_KEPT)
             }
-            QueuedMail::AccountDigest { recipient, .. } => {
-                let (words, choice) = ("digest of the account", Some(OptionalMail::Digest));
-                facts(MailKind::Digest, words, Staff(None, recipient), choice, OUTBOX_KEPT)
-            }
             QueuedMail::Statement { recipient, .. } => {
                 facts(MailKind::Statement, "statement", Staff(None, recipient), None, OUTBOX_KEPT)
             }
@@ -485,6 +488,50 @@ impl Table {
             (OutboxRow::queued_by_hand(row, mail, at.now), BETWEEN_RESENT)
         };
         self.transaction().doing_by_hand(ByHand::RosterMail, at, apart)?.owing(&row)
+    }
+
+    /// Lets the invitation for which a grant still waits go out when keys can be claimed by now: another row, as old as that, takes its
+    /// place.
+    pub async fn move_invitation(
+        &self,
+        programme: &ProgrammeId,
+        grant: &GrantId,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        for filed in self.list(FiledMail::of(programme, Some(grant))).await? {
+            let Some(row) = self.get(OutboxRow::key_of(filed.first)).await? else { continue };
+            let MailState::Waiting { since } = row.state else { continue };
+            let QueuedMail::Roster { is_reminder: false, .. } = row.mail else { continue };
+            let Some(opens) = self.get(Programme::key_of(programme)).await?.map(|of| of.settings.claim_opens_at())
+            else {
+                continue;
+            };
+            let is_planned = since > now || opens > now;
+            if row.class != MailClass::Roster || !is_planned || since == opens {
+                continue;
+            }
+            let as_read = [(":version", number(row.version))];
+            let moved = self.transaction().remove(&row.key(), "version = :version", &as_read)?;
+            let moved =
+                moved.remove(&filed.key(), "", &[])?.owing(&OutboxRow::invitation(programme, grant, opens, now))?;
+            // Where it is being sent meanwhile, it was due.
+            self.commit_once(moved.unaudited(Unaudited::Notification), deadline).await?;
+        }
+        Ok(())
+    }
+
+    /// The first mails but links that the mail server took on a UTC day, at most so many, as they are now.
+    pub async fn first_sent_on(&self, day: Date, most: i32) -> Result<Vec<OutboxRow>, StoreError> {
+        let midnight = day.to_zoned(TimeZone::UTC).map_or(Moment::MIN, |midnight| midnight.timestamp().into());
+        let rows = self.due_from(Queue::SentMail, midnight, most).await?.into_iter().map(async |key| {
+            let Some(message) = key.pk.strip_prefix(SENT) else { return Ok(None) };
+            match self.get(SentAs::key_of(message)).await?.filter(|sent| utc_date(sent.at) == day) {
+                Some(sent) => self.get(OutboxRow::key_of(sent.row)).await,
+                None => Ok(None),
+            }
+        });
+        Ok(try_join_all(rows).await?.into_iter().flatten().collect())
     }
 
     /// The rows of these mails that are still kept, of many the first so many, but for those that only a newer version can read.

@@ -67,7 +67,7 @@ pub enum Work {
         import: Ulid,
     },
     Close,
-    /// Gives keys the limits and the guardrails that follow from other settings.
+    /// Gives keys the limits and the guardrails, and invitations the time, that follow from other settings.
     Limits,
 }
 

@@ -55,29 +55,35 @@ impl Undecided {
     }
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BudgetSums {
     pub reserved: Usd,
     /// The reserved money that is not spent yet, which the balance must cover.
     pub to_come: Usd,
-    pub programmes: usize,
+    /// What else the rosters may claim within the budgets, and from when on.
+    pub claims: Vec<(Date, Usd)>,
 }
 
 impl Table {
     /// The sums of these programmes' budgets, with spending as the sync last summed it up.
-    pub async fn budget_sums(&self, programmes: &[Programme]) -> Result<BudgetSums, StoreError> {
+    pub async fn budget_sums(&self, programmes: &[Programme], now: Moment) -> Result<BudgetSums, StoreError> {
         let each = programmes.iter().map(|programme| async move {
             let (budget, used) =
                 tokio::try_join!(self.get(Budget::key_of(&programme.id)), self.programme_use(&programme.id))?;
-            let spent = used.counted(programme.settings.basis.byok);
-            Ok::<_, StoreError>((budget.map_or(Usd::ZERO, |budget| budget.reserved), spent))
+            Ok::<_, StoreError>((programme, budget, used.counted(programme.settings.basis.byok)))
         });
-        let sums = try_join_all(each.collect::<Vec<_>>()).await?;
-        Ok(BudgetSums {
-            reserved: sums.iter().map(|(reserved, _)| *reserved).sum(),
-            to_come: sums.iter().map(|(reserved, spent)| (*reserved - *spent).or_zero()).sum(),
-            programmes: programmes.len(),
-        })
+        let mut sums = BudgetSums::default();
+        for (programme, budget, spent) in try_join_all(each.collect::<Vec<_>>()).await? {
+            let Some(budget) = budget else { continue };
+            sums.reserved += budget.reserved;
+            sums.to_come += (budget.reserved - spent).or_zero();
+            let settings = &programme.settings;
+            let claims = budget.implied(settings, now).min(budget.limit) - budget.reserved;
+            if programme.can_be_claimed_after(now) && claims > Usd::ZERO {
+                sums.claims.push((utc_date(settings.claim_opens_at()), claims));
+            }
+        }
+        Ok(sums)
     }
 
     /// Creates a programme under the slug of its name, with the next free number where the slug is taken. A form that was used
@@ -228,7 +234,7 @@ impl Table {
                 }
                 // Keys may be made at this moment, so the job begins even if nobody has one yet.
                 let mut keys = effect.map(|effect| effect.grants).filter(|grants| *grants > 0);
-                if before.moves_keys(&edit.settings, by.now) {
+                if before.moves_keys(&edit.settings, by.now) || before.moves_invitations(&edit.settings, by.now) {
                     keys = Some(self.count_grants(id).await?);
                 }
                 let mut token = None;
@@ -349,6 +355,12 @@ impl Before {
         let goes_on = programme.is_over(now);
         let is_over = programme.clone().edited(after.clone()).is_over(now);
         !is_over && (goes_on || after.rules.has_first_rules_since(&programme.settings.rules))
+    }
+
+    /// Whether invitations that wait until keys can be claimed go out at another time.
+    fn moves_invitations(&self, after: &Settings, now: Moment) -> bool {
+        let (was, opens) = (self.programme.settings.claim_opens_at(), after.claim_opens_at());
+        was != opens && now < was.max(opens)
     }
 
     fn refuses(&self, edit: &Edit, effect: Option<EditEffect>) -> Option<EditOutcome> {

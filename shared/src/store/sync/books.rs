@@ -13,7 +13,7 @@ use crate::domain::usage::models::{GrantRows, ModelUse, cut};
 use crate::store::items::MOST_IN_A_PART;
 use crate::store::keys::{Key, foreign_partition};
 use crate::store::prelude::*;
-use crate::store::{AssignedUse, Import, OwnedKey, RosterPreview, RosterToken, Unreachable, UnreachableReason};
+use crate::store::{AssignedUse, Import, RosterPreview, RosterToken, Unreachable, UnreachableReason};
 
 /// The account's spending up to a day, by the keys that caused it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +51,12 @@ pub struct BalanceReading {
     pub spent: Usd,
     /// Since when it could not be read any more.
     pub failing_since: Option<Moment>,
+}
+
+impl BalanceReading {
+    pub fn balance(&self) -> Usd {
+        self.bought - self.spent
+    }
 }
 
 stored! {
@@ -111,9 +117,11 @@ impl Table {
         Ok(try_join_all(shards).await?.into_iter().flatten().collect())
     }
 
-    /// Removes a foreign key that turned out to be a grant's, and its owner.
+    /// Removes a foreign key that turned out to be a grant's, and its owners.
     pub async fn forget_foreign_key(&self, key: &KeyHash, deadline: Deadline) -> Result<(), StoreError> {
-        self.delete(&KeyOwner::key_of(key), deadline).await?;
+        for owner in self.list(KeyOwner::of_key(key)).await? {
+            self.delete(&owner.key(), deadline).await?;
+        }
         self.delete(&ForeignKey::key_of(key), deadline).await
     }
 }
@@ -208,8 +216,9 @@ stored! {
 pub struct ProgrammeUse {
     /// `None` before the first sync of the programme.
     pub own: Option<Totals>,
+    /// What foreign keys used while they were the programme's.
     pub assigned: DailyUse,
-    /// The number of those foreign keys.
+    /// The number of those that are so now.
     pub assigned_keys: u32,
     pub assigned_as_of: Option<Moment>,
 }
@@ -231,9 +240,14 @@ impl ProgrammeUse {
         self.assigned_keys > 0
     }
 
+    /// Whether what foreign keys used counts, of which some may belong to it no more.
+    pub fn has_owned_keys(&self) -> bool {
+        self.owns_keys() || self.assigned != DailyUse::default()
+    }
+
     /// Whether there was ever a key whose use counts for the programme with this budget.
     pub fn has_keys(&self, budget: &Budget) -> bool {
-        budget.claimed || self.assigned_keys > 0
+        budget.claimed || self.has_owned_keys()
     }
 
     pub fn counted(&self, byok: Byok) -> Usd {
@@ -378,16 +392,16 @@ pub struct ForeignModels {
 }
 
 impl Table {
-    /// The use of a programme on these days, that of foreign keys which it owns included.
+    /// The use of a programme on these days, that of foreign keys which it owned then included.
     pub async fn models_of(
         &self,
         programme: &ProgrammeId,
-        owns_keys: bool,
+        had_owned_keys: bool,
         range: (Date, Date),
     ) -> Result<Vec<ModelUse>, StoreError> {
         let days = self.list(ModelDay::between(Some(programme), range)).await?;
         let mut uses: Vec<ModelUse> = days.into_iter().flat_map(|day| day.by).collect();
-        if owns_keys {
+        if had_owned_keys {
             let owned = self.foreign_models(range).await?.owned;
             uses.extend(owned.into_iter().filter(|(owner, ..)| owner == programme).map(|(_, _, used)| used));
         }
@@ -396,16 +410,17 @@ impl Table {
 
     /// The use of what is no programme's on these days, divided by the owners of keys.
     pub async fn foreign_models(&self, range: (Date, Date)) -> Result<ForeignModels, StoreError> {
-        let (keys, days) = tokio::try_join!(self.owned_keys(), self.list(ModelDay::between(None, range)))?;
-        let foreign = if keys.is_empty() { Vec::new() } else { self.foreign_keys().await? };
-        let owners = owners_of_names(&keys, &foreign);
+        let (owners, days) = tokio::try_join!(self.key_owners(), self.list(ModelDay::between(None, range)))?;
+        let foreign = if owners.is_empty() { Vec::new() } else { self.foreign_keys().await? };
+        let mut by_name: HashMap<String, Vec<&[KeyOwner]>> = HashMap::new();
+        for key in &foreign {
+            by_name.entry(cut(&key.name)).or_default().push(owners.get(&key.key).map_or(&[], Vec::as_slice));
+        }
         let mut models = ForeignModels::default();
         for (day, used) in days.into_iter().flat_map(|of| of.by.into_iter().map(move |used| (of.day, used))) {
-            match used.whose.as_ref().and_then(|name| owners.get(name)) {
-                Some((owner, from)) if *from <= day => {
-                    models.owned.push(((*owner).clone(), day, ModelUse { whose: None, ..used }));
-                }
-                _ => models.unowned.push(used),
+            match used.whose.as_ref().and_then(|name| owner_on(day, by_name.get(name)?)) {
+                Some(owner) => models.owned.push((owner.clone(), day, ModelUse { whose: None, ..used })),
+                None => models.unowned.push(used),
             }
         }
         Ok(models)
@@ -434,21 +449,12 @@ impl ModelRows {
     }
 }
 
-/// The owners of foreign keys by name, and since when. Where keys of one name have different owners, or some have none, nobody can
-/// say whose the use of that name is.
-fn owners_of_names<'a>(owned: &'a [OwnedKey], foreign: &[ForeignKey]) -> HashMap<String, (&'a ProgrammeId, Date)> {
-    let mut owners: HashMap<String, (&ProgrammeId, Date)> = HashMap::new();
-    let mut doubtful: HashSet<String> = HashSet::new();
-    for OwnedKey { owner, key } in owned {
-        let (name, of_key) = (cut(&key.name), (&owner.owner, owner.from));
-        if *owners.entry(name.clone()).or_insert(of_key) != of_key {
-            doubtful.insert(name);
-        }
-    }
-    let with_owner: HashSet<&KeyHash> = owned.iter().map(|owned| &owned.key.key).collect();
-    doubtful.extend(foreign.iter().filter(|key| !with_owner.contains(&key.key)).map(|key| cut(&key.name)));
-    owners.retain(|name, _| !doubtful.contains(name));
-    owners
+/// The programme that had all keys of one name on a whole day. Where one had no owner then, or another one, or changed it on that day,
+/// nobody can say whose the use of that name is.
+fn owner_on<'a>(day: Date, keys: &[&'a [KeyOwner]]) -> Option<&'a ProgrammeId> {
+    let mut owners = keys.iter().map(|owners| owners.iter().find(|owner| owner.has_all_of(day)).map(|of| &of.owner));
+    let first = owners.next()??;
+    owners.all(|other| other == Some(first)).then_some(first)
 }
 
 /// One run of the sync, on record from its beginning for a year.

@@ -57,6 +57,8 @@ pub struct UnknownKey {
     pub key: KeyHash,
     pub name: String,
     pub enabled: bool,
+    /// When a run listed it first.
+    pub seen_at: Moment,
 }
 
 impl SyncState {
@@ -85,8 +87,15 @@ impl SyncState {
 }
 
 impl UnknownKey {
-    pub fn of(key: &KeyHash, name: &KeyName, enabled: bool) -> UnknownKey {
-        UnknownKey { key: key.clone(), name: name.to_string(), enabled }
+    pub fn of(key: &KeyHash, name: &KeyName, enabled: bool, seen_at: Moment) -> UnknownKey {
+        UnknownKey { key: key.clone(), name: name.to_string(), enabled, seen_at }
+    }
+
+    /// The same as one of those that were known before, if it is.
+    #[must_use]
+    pub fn known_among(&self, before: &[UnknownKey]) -> UnknownKey {
+        let known = before.iter().find(|known| known.key == self.key);
+        UnknownKey { seen_at: known.map_or(self.seen_at, |known| known.seen_at), ..self.clone() }
     }
 }
 

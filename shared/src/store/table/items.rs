@@ -72,6 +72,8 @@ pub enum Queue {
     Settle(Urgency),
     Mail(MailClass),
     DeadMail,
+    /// Mails that the mail server took at this time, for as long as their rows are kept.
+    SentMail,
     Unreachable,
     Unwanted,
     /// Addresses that no mail goes to before this time.
@@ -94,6 +96,7 @@ impl Queue {
             Queue::Settle(Urgency::Read) => "settle-read",
             Queue::Mail(class) => class.queue(),
             Queue::DeadMail => "mail-dead",
+            Queue::SentMail => "sent",
             Queue::Unreachable => "unreachable",
             Queue::Unwanted => "unwanted",
             Queue::UnreachableUntil => "unreachable-until",

@@ -53,12 +53,12 @@ kinds! {
     GroupTotals = "group-totals", Digest = "digest", Job = "job", RosterToken = "roster-token", RateCount = "rate-count",
     Guardrail = "guardrail", MoreListing = "more-listing", Tier = "tier", HourlyUses = "hourly-uses",
     // Of mail.
-    FiledMail = "filed-mail", SentAs = "sent-as", MailDay = "mail-day", RosterMails = "roster-mails",
-    BulkStop = "bulk-stop", MailServer = "mail-server", MailRefusal = "mail-refusal", Alarm = "alarm",
+    FiledMail = "filed-mail", SentAs = "sent-as", RosterMails = "roster-mails",
+    MailServer = "mail-server", MailRefusal = "mail-refusal", Alarm = "alarm",
     // Of the account, its keys and its syncs.
     Meta = "meta", Lease = "lease", Run = "run", SyncState = "sync", CapScan = "cap-scan",
     OwnJudgement = "own-judgement", Account = "account",
-    AccountDay = "account-day", BalanceReading = "balance", AccountCut = "cut", CutKeys = "cut-keys", AccountDigest = "account-digest",
+    AccountDay = "account-day", BalanceReading = "balance", AccountCut = "cut", CutKeys = "cut-keys",
     MailedStatement = "mailed-statement", BalanceNotice = "balance-notice", ModelDay = "model-day",
     ModelRows = "model-rows", KeyOwner = "key-owner", AssignedUse = "assigned-use", ForeignAct = "foreign-act",
     ForeignKey = "foreign-key";

@@ -168,6 +168,12 @@ impl Table {
         Ok(page.items().iter().map(items::key_of).collect())
     }
 
+    /// The first entries of a queue that are due from then on.
+    pub(crate) async fn due_from(&self, queue: Queue, from: Moment, limit: i32) -> Result<Vec<ItemKey>, StoreError> {
+        let page = Self::page(self.waiting_in(queue, "due >= :when", keys::due(from)).limit(limit)).await?;
+        Ok(page.items().iter().map(items::key_of).collect())
+    }
+
     /// Every entry of a queue that is due from then on, or at all, first due first.
     pub(crate) async fn each_in(
         &self,

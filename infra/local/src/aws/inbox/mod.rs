@@ -218,7 +218,13 @@ async fn source(State(inbox): State<Inbox>, Path(id): Path<String>) -> Response 
 async fn events(State(inbox): State<Inbox>, body: Bytes) -> Result<Response, JsonRejection> {
     let Json(request) = Json::<EventRequest>::from_bytes(&body)?;
     let Some(mail) = inbox.ses.mail(&request.mail) else { return Ok(no_such_mail()) };
-    let event = notification(&mail, request.event, request.permanent.unwrap_or(true));
+    let is_permanent = request.permanent.unwrap_or(true);
+    match request.event {
+        Event::Bounce if is_permanent => inbox.ses.count_bounce(),
+        Event::Complaint => inbox.ses.count_complaint(),
+        Event::Bounce | Event::Delivery => {}
+    }
+    let event = notification(&mail, request.event, is_permanent);
     Ok(match inbox.invoke.invoke(HEARS_MAIL_EVENTS, event).await {
         Ok(_) => Json(json!({})).into_response(),
         Err(error) => (StatusCode::BAD_GATEWAY, format!("The event was not handled: {error:#}.\n")).into_response(),

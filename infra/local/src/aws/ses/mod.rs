@@ -33,6 +33,8 @@ const MAILS: &str = "mails";
 const NOT_VERIFIED: &str =
     "Email address is not verified. The following identities failed the check in region US-EAST-1:";
 const DAY: SignedDuration = SignedDuration::from_hours(24);
+/// The seconds of which one data point of the statistics tells.
+const QUARTER: i64 = 15 * 60;
 
 /// The message of AWS for an account that it has stopped after too many bounces.
 pub const PAUSED: &str = "Sending paused for this account. For more information, please check the inbox of the email address \
@@ -48,6 +50,11 @@ pub struct Ses {
 
 struct Sending {
     mails: Vec<Mail>,
+    /// When mails came back for good, and when they were complained about.
+    bounces: Vec<Moment>,
+    complaints: Vec<Moment>,
+    /// By how much the answers of `GetSendStatistics` are behind.
+    statistics_lag: SignedDuration,
     /// The number of mails that `unread` has returned.
     read: usize,
     /// The fault of the next sends and their number, for one address in lower case or for all.
@@ -133,8 +140,16 @@ impl Ses {
             sandbox: None,
             sets: None,
         };
-        let state =
-            Sending { mails: mails.collect::<Result<_>>()?, read: 0, faults: BTreeMap::new(), account, relay: None };
+        let state = Sending {
+            mails: mails.collect::<Result<_>>()?,
+            bounces: Vec::new(),
+            complaints: Vec::new(),
+            statistics_lag: SignedDuration::ZERO,
+            read: 0,
+            faults: BTreeMap::new(),
+            account,
+            relay: None,
+        };
         Ok(Ses { kept, clock, state: Arc::new(Mutex::new(state)) })
     }
 
@@ -173,6 +188,23 @@ impl Ses {
     pub fn lift_faults(&self, to: Option<&str>) {
         let to = to.map(str::to_lowercase);
         self.state().faults.retain(|scope, _| to.is_some() && *scope != to);
+    }
+
+    /// Counts a mail that came back for good.
+    pub fn count_bounce(&self) {
+        let now = self.now();
+        self.state().bounces.push(now);
+    }
+
+    /// Counts a mail that was complained about.
+    pub fn count_complaint(&self) {
+        let now = self.now();
+        self.state().complaints.push(now);
+    }
+
+    /// Leaves what is younger than this out of the statistics, as SES may.
+    pub fn set_statistics_lag(&self, lag: SignedDuration) {
+        self.state().statistics_lag = lag;
     }
 
     pub fn set_quota(&self, quota: Quota) {
@@ -309,6 +341,27 @@ impl Sending {
         Ok(())
     }
 
+    /// The data points of the last two weeks, one for each quarter of an hour with any, in no order.
+    fn statistics(&self, now: Moment) -> String {
+        let mut points: BTreeMap<i64, [usize; 3]> = BTreeMap::new();
+        let mut count = |at: Moment, what: usize| {
+            if at > now - DAY * 14 && at <= now - self.statistics_lag {
+                points.entry(at.as_second().div_euclid(QUARTER)).or_default()[what] += 1;
+            }
+        };
+        self.mails.iter().flat_map(|mail| mail.to.iter().map(|_| mail.at)).for_each(|at| count(at, 0));
+        self.bounces.iter().for_each(|at| count(*at, 1));
+        self.complaints.iter().for_each(|at| count(*at, 2));
+        let points = points.into_iter().rev().filter_map(|(quarter, [sent, bounced, complained])| {
+            let begins = Moment::from_second(quarter * QUARTER).ok()?;
+            Some(format!(
+                "<member><DeliveryAttempts>{sent}</DeliveryAttempts><Bounces>{bounced}</Bounces><Complaints>{complained}</Complaints>\
+                 <Rejects>0</Rejects><Timestamp>{begins}</Timestamp></member>"
+            ))
+        });
+        format!("<SendDataPoints>{}</SendDataPoints>", points.collect::<String>())
+    }
+
     /// The number of recipients in the 24 hours up to `now`.
     fn sent_in_the_day_to(&self, now: Moment) -> usize {
         self.mails.iter().filter(|mail| mail.at > now - DAY).map(|mail| mail.to.len()).sum()
@@ -360,6 +413,7 @@ async fn answer(State(ses): State<Ses>, Form(form): Form<BTreeMap<String, String
                 "<Max24HourSend>{per_day}</Max24HourSend><MaxSendRate>{per_second}</MaxSendRate><SentLast24Hours>{sent}</SentLast24Hours>"
             )
         }
+        "GetSendStatistics" => ses.state().statistics(ses.now()),
         "GetAccountSendingEnabled" => format!("<Enabled>{}</Enabled>", ses.state().account.enabled),
         other => {
             let message = format!("Could not find operation {other} for version 2010-12-01");

@@ -142,8 +142,8 @@ async fn tell_owners(table: &Table, keys: &mut [Listed]) -> Result<()> {
         bail!("the table {} is a copy of {}, so its owners may be old: name that one", table.name(), meta.table);
     }
     let deployment = meta.map(|meta| meta.deployment);
-    let assigned = table.key_owners().await.with_context(unreadable)?;
-    let assigned: HashMap<_, _> = assigned.into_iter().map(|owner| (owner.key, owner.owner.to_string())).collect();
+    let assigned = table.owners_now().await.with_context(unreadable)?;
+    let assigned: HashMap<_, _> = assigned.into_values().map(|owner| (owner.key, owner.owner.to_string())).collect();
     for Listed { key, owner, .. } in keys {
         let ours = key.name.parse::<KeyName>().ok().filter(|name| Some(&name.deployment) == deployment.as_ref());
         *owner = Some(assigned.get(&key.hash).cloned().or_else(|| ours.map(|name| name.programme.to_string())));

@@ -130,7 +130,10 @@ impl<'a> Class<'a> {
                 self.keep_the_highest();
             }
         }
-        let weeks = self.listed_at.map(|at| Weeks::of(days, utc_date(at))).filter(|weeks| !weeks.are_idle());
+        let weeks = self
+            .listed_at
+            .map(|at| Weeks::of(days, grant.first_shown_at(), utc_date(at)))
+            .filter(|weeks| !weeks.are_idle());
         self.weeks.extend(weeks.map(|weeks| (grant.id.clone(), weeks)));
         this_week > Usd::ZERO
     }

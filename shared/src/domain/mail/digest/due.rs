@@ -1,8 +1,6 @@
 //! The time at which a digest is due: from seven in the morning of its day, in the programme's time zone. A
 //! missed one is made up for within two days and covers the same days. After that only the next one comes.
 
-use std::cmp::Reverse;
-
 use jiff::civil::time;
 
 use crate::domain::programme::Weekday;
@@ -29,8 +27,6 @@ pub struct Due {
     pub week: Date,
     /// The completed UTC days of its week and of the week before.
     pub weeks: [(Date, Date); 2],
-    /// The mornings of the digest before and of this one, which reports what turned up between them.
-    pub mornings: (Moment, Moment),
 }
 
 /// The programme's digest that is due now, if it has days to tell of after the last one. `made_at` is when the programme was made.
@@ -61,17 +57,6 @@ impl Due {
     }
 }
 
-/// The account's digest that is due now. It comes on Mondays, in the morning of most programmes, since an
-/// account has no time zone.
-pub fn of_account(programmes: &[Programme], born: Moment, asked: DigestTrigger, now: Moment) -> Option<Due> {
-    let mut zones: BTreeMap<&str, (usize, &TimeZone)> = BTreeMap::new();
-    for term in programmes.iter().map(|programme| &programme.settings.term) {
-        zones.entry(term.timezone()).or_insert((0, term.zone())).0 += 1;
-    }
-    let (_, zone) = zones.into_values().min_by_key(|(programmes, _)| Reverse(*programmes))?;
-    on_its_day(Weekday::Monday, zone, asked, now, |moment| born <= moment)
-}
-
 /// The digest that is due by its weekday, searched from today back to the last day on which it may be made up for.
 fn on_its_day(
     weekday: Weekday,
@@ -85,11 +70,11 @@ fn on_its_day(
         |day: Date| Some(Moment::from(day.to_datetime(time(HOUR, 0, 0, 0)).to_zoned(zone.clone()).ok()?.timestamp()));
     (0_i64..=2).find_map(|ago| {
         let day = today.checked_sub(ago.days()).ok().filter(|day| Weekday::of(*day) == weekday)?;
-        let (before, at) = (morning(day.checked_sub(7.days()).ok()?)?, morning(day)?);
+        let at = morning(day)?;
         let has_come = at <= now && now < at + MADE_UP_FOR && has_something(at);
         let is_asked_for = asked == DigestTrigger::ByHand && day == today && has_something(now);
         let weeks = last_weeks(at - LOOKED_BACK_AFTER);
-        (has_come || is_asked_for).then(|| Due { week: monday_of(day), weeks, mornings: (before, at) })
+        (has_come || is_asked_for).then(|| Due { week: monday_of(day), weeks })
     })
 }
 
@@ -126,7 +111,6 @@ mod tests {
         let in_time = hourly(&programme, "2026-11-16T07:00:00Z").unwrap();
         assert_eq!(in_time.weeks[0], (date("2026-11-09"), date("2026-11-15")));
         assert_eq!(in_time.weeks[1], (date("2026-11-02"), date("2026-11-08")));
-        assert_eq!(in_time.mornings, (at("2026-11-09T07:00:00Z"), at("2026-11-16T07:00:00Z")));
         for late in ["2026-11-16T23:00:00Z", "2026-11-17T12:00:00Z", "2026-11-18T06:59:59Z"] {
             assert_eq!(hourly(&programme, late), Some(in_time), "{late}");
         }
@@ -209,18 +193,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn admins_hear_on_mondays_in_the_morning_of_most_programmes() {
-        let zones = ["Europe/Berlin", "America/Denver", "America/Denver"];
-        let programmes = zones.map(|zone| digest(Weekday::Friday, zone));
-        let born = at("2026-11-16T13:00:00Z");
-        let of = |programmes: &[Programme], now| week(of_account(programmes, born, DigestTrigger::Hourly, at(now)));
-        assert_eq!(of(&programmes, "2026-11-16T13:59:59Z"), None);
-        assert_eq!(of(&programmes, "2026-11-16T14:00:00Z").as_deref(), Some("2026-11-16"));
-        assert_eq!(of(&programmes[..1], "2026-11-16T14:00:00Z"), None, "the account was born after that morning");
-        assert_eq!(of(&[], "2026-11-16T14:00:00Z"), None);
-    }
-
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
@@ -248,7 +220,6 @@ mod tests {
             for pair in found.windows(2) {
                 prop_assert_eq!(pair[0].week.checked_add(7.days()).unwrap(), pair[1].week);
                 prop_assert_eq!(pair[0].weeks[0], pair[1].weeks[1]);
-                prop_assert_eq!(pair[0].mornings.1, pair[1].mornings.0);
             }
         }
     }

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::testing::micros as usd;
 use crate::domain::usage::days::KeyCounters;
+use crate::domain::values::window::utc_midnight;
 
 /// A Monday, far enough before every end.
 const FIRST: Date = date(2026, 3, 2);
@@ -28,7 +29,7 @@ fn term() -> Term {
 
 /// A budget that is reserved in full.
 fn all_promised(budget: Usd) -> SpendingLimits {
-    SpendingLimits { budget, keys_stop_at: None }
+    SpendingLimits { budget, keys_stop_at: None, lasts: false }
 }
 
 /// The forecast in the night after a day was listed.
@@ -76,7 +77,8 @@ fn the_honest_answers() {
     assert_eq!(of(&[10; 6], 0), RunsOut::Gone);
     assert_eq!(of(&[10; 7], 1_000_000), RunsOut::NotBeforeTheTermEnds);
     let idle = [vec![10; 7], vec![0; 28]].concat();
-    assert_eq!(of(&idle, 1), RunsOut::NotBeforeTheTermEnds);
+    assert_eq!(of(&idle, 1), RunsOut::Idle);
+    assert_eq!(of(&idle[..34], 70), RunsOut::OutOn(day(40)), "the pace is as before the break, from its end on");
     let unseen = Forecast::of(&spent([10; 14]), all_promised(usd(1000)), &term(), None, Moment::UNIX_EPOCH);
     assert_eq!((unseen.runs_out, unseen.pace), (RunsOut::TooLittleData, None));
     let short = Term::new(FIRST, day(20), "UTC").unwrap();
@@ -142,7 +144,7 @@ fn live_keys_cannot_spend_more_than_is_reserved_and_what_ends_first_is_said() {
     let of = |reserved: Option<i32>| {
         let mut budget = Budget::new(crate::domain::testing::a_programme().id, Usd::from_dollars(4000));
         budget.reserved = Usd::from_dollars(reserved.unwrap_or(900));
-        forecast(&spent, SpendingLimits::of(&budget, reserved.is_none(), &spent), &term(), day(21))
+        forecast(&spent, SpendingLimits::of(&budget, Reset::None, reserved.is_none(), &spent), &term(), day(21))
     };
     let keys = of(Some(1000));
     // A hundred dollars are left to them, which is two days of work.
@@ -153,8 +155,12 @@ fn live_keys_cannot_spend_more_than_is_reserved_and_what_ends_first_is_said() {
     assert!(out > day(90), "{out}");
     // The shown keys can spend nothing more; before any spending there is nothing to say.
     assert_eq!(of(Some(900)).runs_out, RunsOut::KeysStopped);
-    let fresh =
-        forecast(&Days::default(), SpendingLimits { budget: usd(10), keys_stop_at: Some(usd(0)) }, &term(), day(3));
+    let fresh = forecast(
+        &Days::default(),
+        SpendingLimits { budget: usd(10), keys_stop_at: Some(usd(0)), lasts: false },
+        &term(),
+        day(3),
+    );
     assert_eq!(fresh.runs_out, RunsOut::TooLittleData);
     insta::assert_snapshot!(of(Some(900)).in_words(&term()), @"The students who have keys have used up their caps. The budget of $4,000 is not used up.");
 }
@@ -175,11 +181,43 @@ fn how_long_before_the_end_is_said_as_people_say_it() {
     ");
 }
 
+/// $150, $21 a week, and four weeks without use; in truth the rest of $85 lasts for four weeks more.
+#[test]
+fn after_a_break_the_pace_is_as_before() {
+    let weeks = |count: usize| [vec![3; 21], vec![0; 28], vec![3; 7 * count]].concat();
+    let of = |count| days_until(with_left(&weeks(count), 85 - 21 * i64::try_from(count).unwrap()));
+    assert_eq!([1, 2, 3].map(of), [49 + 28; 3]);
+    let resumed = [weeks(0), vec![3]].concat();
+    assert_eq!(days_until(with_left(&resumed, 82)), 49 + 28, "on the first day after it");
+    // What stands alone between two idle weeks is a week, each other week as each month.
+    for apart in [14, 28] {
+        let alone = spent((0..140).map(|number| if number % apart == 0 { 10 } else { 0 }));
+        assert_eq!(SpendingPace::of(&alone, Date::MIN, day(140)).unwrap().per_week(), usd(10));
+    }
+}
+
+/// Two keys of $10 a month each, in a term of four months with a budget of $80; and what three keys of $12 a month used by 20 December.
+#[test]
+fn with_a_reset_nothing_ends_before_the_term() {
+    let spent = spent([2_000_000; 20]);
+    let of = |reset, owns_keys, reserved| {
+        let mut budget = Budget::new(crate::domain::testing::a_programme().id, Usd::from_dollars(80));
+        budget.reserved = Usd::from_dollars(reserved);
+        forecast(&spent, SpendingLimits::of(&budget, reset, owns_keys, &spent), &term(), day(20)).runs_out
+    };
+    for reserved in [60, 80] {
+        assert_eq!(of(Reset::Monthly, false, reserved), RunsOut::NotBeforeTheTermEnds);
+        assert_eq!(of(Reset::Monthly, true, reserved), RunsOut::OutOn(day(39)), "a key made elsewhere has no cap");
+    }
+    assert_eq!(of(Reset::None, false, 60), RunsOut::KeysStopOn(day(29)));
+    assert_eq!(of(Reset::Monthly, false, 100), RunsOut::OutOn(day(39)), "more is promised than there is");
+}
+
 #[test]
 fn a_day_that_is_past_is_never_named() {
     let spent = spent(vec![10_000_000; 14]);
     let of = |keys: Option<i64>, now: i64| {
-        let limits = SpendingLimits { budget: usd(200_000_000), keys_stop_at: keys.map(usd) };
+        let limits = SpendingLimits { budget: usd(200_000_000), keys_stop_at: keys.map(usd), lasts: false };
         let at = |number: i64| Some(format!("{}T00:20:00Z", day(number)).parse().unwrap());
         Forecast::of(&spent, limits, &term(), at(14), at(now).unwrap())
     };
@@ -206,7 +244,8 @@ fn who_uses_far_more_than_they_and_the_class_usually_do_stands_out() {
     let class =
         [[10, 12, 9, 11], [5, 0, 6, 4], [80, 90, 85, 400], [0, 0, 0, 0], [9, 9, 9, 90], [2, 0, 0, 9]].map(dollars);
     let looked = day(28);
-    let weeks = |days: &Days| Weeks::of(days, looked);
+    let shown = |number: i64| Some(utc_midnight(day(number)));
+    let weeks = |days: &Days| Weeks::of(days, shown(-1), looked);
     let usual = usual_week(&class.each_ref().map(weeks));
     assert_eq!(usual, usd(900_000));
     let out: Vec<_> = class.iter().map(|own| weeks(own).stands_out(usual)).collect();
@@ -214,13 +253,15 @@ fn who_uses_far_more_than_they_and_the_class_usually_do_stands_out() {
     assert_eq!(out, [None, None, Some(usd(40_000_000)), None, named, None]);
     // A person who always uses much does what is usual for them, and in a first week nothing is.
     assert_eq!(weeks(&dollars([80, 80, 80, 90])).stands_out(usual), None);
-    let first = weeks(&dollars([0, 0, 0, 90]));
-    assert_eq!(first.stands_out(usual), None);
+    // A key that was shown long ago and not used is compared with the class.
+    let idle = dollars([0, 0, 0, 90]);
+    let first = Weeks::of(&idle, shown(21), looked);
+    assert_eq!([first, weeks(&idle)].map(|weeks| weeks.stands_out(usual)), [None, named]);
     assert!(weeks(&class[3]).are_idle() && !first.are_idle());
     // A small amount does not stand out, however little is usual.
     assert_eq!(weeks(&dollars([1, 0, 0, 9])).stands_out(Usd::ZERO), None);
     // The day that is not over counts for nothing.
-    assert_eq!(Weeks::of(&class[4], day(24)).stands_out(usual), None);
+    assert_eq!(Weeks::of(&class[4], shown(-1), day(24)).stands_out(usual), None);
 }
 
 proptest! {

@@ -1,0 +1,111 @@
+//! Invitations of a programme whose keys can be claimed later: they go out then, and not when the roster is made.
+
+use bursar_core::clock::Moment;
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::mail::kind::MailClass;
+use bursar_core::domain::values::term::Term;
+use bursar_core::store::items::Stored;
+use bursar_core::store::{MailState, OutboxRow};
+use bursar_tests::campus::Campus;
+use bursar_tests::visitor::Page;
+use jiff::SignedDuration;
+use jiff::civil::date;
+
+use super::{kinds, later, watched};
+
+fn at(text: &str) -> Moment {
+    text.parse().unwrap()
+}
+
+/// Twenty students, put on the roster on 26 Dec 2026 of a programme whose term begins on 1 Mar 2027 in Berlin.
+async fn summer() -> Campus {
+    let mut campus = Campus::at("2026-12-26T10:00:00Z").await;
+    let term = Term::new(date(2027, 3, 1), date(2027, 6, 30), "Europe/Berlin").unwrap();
+    campus.programme("CS 200 summer", |settings| settings.term = term).await;
+    campus.settle().await;
+    campus.all_mails();
+    let names: Vec<String> = (0..20).map(|number| format!("s{number}")).collect();
+    campus.students(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    campus.settle().await;
+    campus
+}
+
+async fn roster(campus: &Campus) -> Page {
+    campus.admin().await.get(&format!("/console/programmes/{}/roster", campus.programme)).await.expect(200)
+}
+
+/// The rows of the invitations that wait, with the time of each.
+async fn planned(campus: &Campus) -> Vec<(OutboxRow, Moment)> {
+    let seen = campus.judged().await;
+    let rows = seen.outbox.iter().filter(|row| row.class == MailClass::Roster);
+    rows.filter_map(|row| if let MailState::Waiting { since } = row.state { Some((row.clone(), since)) } else { None })
+        .collect()
+}
+
+#[tokio::test]
+async fn invitations_go_out_when_keys_can_be_claimed() {
+    let campus = summer().await;
+    assert_eq!(campus.mails("roster").len(), 0);
+    let says = "20 invitations go out on 1 Mar 2027, when keys can be claimed.";
+    let page = roster(&campus).await;
+    assert!(page.readable().contains(says), "{}", page.readable());
+    assert!(!page.readable().contains("Remind those"), "nobody can claim yet");
+
+    // They are planned, and do not wait.
+    campus.sync().await;
+    watched(&campus, 24).await;
+    assert!(!campus.subjects("account").iter().any(|subject| subject.contains("not sent")));
+    assert_eq!(campus.drain().await["waiting"], 0);
+    let account = campus.admin().await.get("/console/account").await.readable();
+    campus.all_mails();
+    assert!(account.contains("20 more are planned") && !account.contains("Mail waits for longer"), "{account}");
+    let opens = at("2027-02-28T23:00:00Z");
+    let rows = planned(&campus).await;
+    assert_eq!(rows.len(), 20);
+    for (row, since) in rows {
+        assert_eq!((since, row.expires()), (opens, Some(opens + SignedDuration::from_hours(90 * 24))));
+    }
+
+    // What is sent by hand goes at once.
+    let resent = campus.table.resend_roster_mail(campus.on("s0"), &campus.grant("s0").await, &Actor::Rule).await;
+    assert_eq!(resent.unwrap(), None);
+    campus.settle().await;
+    assert_eq!(kinds(&campus), ["roster"]);
+
+    campus.clock.stop_at(opens - SignedDuration::from_mins(1)).unwrap();
+    campus.settle().await;
+    assert_eq!(campus.mails("roster").len(), 0);
+    later(&campus, 1).await;
+    assert_eq!(campus.mails("roster").len(), 20);
+    campus.finish_unjudged().await;
+}
+
+/// The window is opened sooner, and later, and sooner again, at once.
+#[tokio::test]
+async fn an_edit_of_the_window_moves_invitations() {
+    let campus = summer().await;
+    for opens in ["2027-02-15T08:00:00Z", "2027-03-10T08:00:00Z", "2027-01-04T08:00:00Z"] {
+        let opens = at(opens);
+        campus.set(|settings| settings.claims.claim_opens_at = Some(opens)).await;
+        campus.work().await;
+        let rows = planned(&campus).await;
+        assert_eq!(rows.len(), 20);
+        for (row, since) in rows {
+            assert_eq!((since, row.written_at), (opens, opens));
+        }
+    }
+    let page = roster(&campus).await.readable();
+    assert!(page.contains("20 invitations go out on 4 Jan 2027, 09:00"), "{page}");
+    campus.all_mails();
+    // A job that has not come so far yet lets none go too soon.
+    campus.set(|settings| settings.claims.claim_opens_at = Some(at("2027-01-11T08:00:00Z"))).await;
+    campus.clock.stop_at(at("2027-01-04T08:00:00Z")).unwrap();
+    campus.drain().await;
+    assert_eq!(campus.mails("roster").len(), 0);
+    let now = campus.clock.now();
+    campus.set(|settings| settings.claims.claim_opens_at = Some(now)).await;
+    campus.work().await;
+    campus.drain().await;
+    assert_eq!(campus.mails("roster").len(), 20);
+    campus.finish_unjudged().await;
+}
