@@ -192,7 +192,7 @@ impl Campus {
         let new = |name: &&str| NewPerson { person: person(name), group: group.map(str::to_owned) };
         let new: Vec<NewPerson> = names.iter().map(new).collect();
         let made = self.table.invite(&self.programme, &new, self.by()).await.unwrap();
-        self.table.count_unreserved(&self.programme, self.by().deadline).await.unwrap();
+        self.table.count_roster_mails_owed(&self.programme, self.by().deadline).await.unwrap();
         self.people.extend(names.iter().map(ToString::to_string).zip(made));
     }
 

@@ -75,13 +75,13 @@ async fn owed(campus: &Campus) -> Vec<String> {
     let of = |mail: &QueuedMail| match mail {
         QueuedMail::Alert { programme, scope, threshold, of_limit, .. } if *programme == campus.programme => {
             match scope {
-                Scope::Reserved if *threshold == ALL => Some(format!("promised {}", of_limit.to_dollars_down())),
-                Scope::Reserved => Some(format!("some of {}", of_limit.to_dollars_down())),
-                _ => Some(format!("budget {threshold} of {}", of_limit.to_dollars_down())),
+                Scope::Reserved if *threshold == ALL => Some(format!("promised {}", of_limit.to_dollars())),
+                Scope::Reserved => Some(format!("some of {}", of_limit.to_dollars())),
+                _ => Some(format!("budget {threshold} of {}", of_limit.to_dollars())),
             }
         }
         QueuedMail::CapUsed { programme, threshold, of_limit, .. } if *programme == campus.programme => {
-            Some(format!("cap {threshold} of {}", of_limit.to_dollars_down()))
+            Some(format!("cap {threshold} of {}", of_limit.to_dollars()))
         }
         _ => None,
     };

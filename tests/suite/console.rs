@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 mod admins;
+mod counts;
 pub(crate) mod erase;
 mod foreign_acts;
 mod grants;

@@ -202,10 +202,7 @@ impl Story {
             // The keys made elsewhere are read after the programme's own, which wake the alert.
             let whole = self.spent[programme];
             let own = if programme == 1 { whole - self.assigned_tonight } else { whole };
-            says_one_of(
-                &mail,
-                &[own, whole].map(|spent| format!("Spent: {}\n", Usd::from_micros(spent).to_dollars_up())),
-            );
+            says_one_of(&mail, &[own, whole].map(|spent| format!("Spent: {}\n", Usd::from_micros(spent).to_dollars())));
         }
         let of_caps = self.campus.mails("student").into_iter().filter(|mail| mail.contents.subject.contains("% of"));
         self.cap_mails += of_caps.count();
@@ -214,7 +211,7 @@ impl Story {
                 // In Auckland it is Monday morning before the night's sync.
                 let listed = if programme == 1 { &self.spent } else { &self.spent_before };
                 let spent = Usd::from_micros(listed[programme]);
-                says(&mail, &format!("Spent so far: {} of the budget", spent.to_cents_up()));
+                says(&mail, &format!("Spent so far: {} of the budget", spent.to_cents()));
             }
         }
     }
@@ -266,7 +263,7 @@ impl Story {
         let mails = self.campus.mails("test");
         let [mail] = &mails[..] else { panic!("{} mails", mails.len()) };
         let spent = Usd::from_micros(self.spent[programme]);
-        says(mail, &format!("Spent: {}\n", spent.to_dollars_up()));
+        says(mail, &format!("Spent: {}\n", spent.to_dollars()));
         if settings.roster {
             says(mail, "Students: 2 of 3 have had a key\n");
         }

@@ -45,7 +45,7 @@ const CROSSINGS: [Column<Crossing>; 4] = [
     column("Crossed").of(|crossing| Cell::exact(Some(threshold(crossing).in_words()))),
     column("Found").class("date").of(|crossing| Cell::At(Some(crossing.found_at))),
     column("Spent then").class("money").of(|crossing| {
-        let spent = crossing.spent.to_cents_up();
+        let spent = crossing.spent.to_cents();
         Cell::exact(Some(format!("{spent}, {}%", per_cent(crossing.spent, crossing.limit))))
     }),
     column("Mailed").of(|crossing| {

@@ -2,7 +2,9 @@
 //! first; the file has what is on record, in the order of time.
 
 use bursar_core::domain::audit::{AuditDetail, Entry};
+use bursar_core::domain::grant::{ADDRESS_PASSED, ShownState, Stopped};
 use bursar_core::domain::values::format::counted;
+use bursar_core::domain::values::id::PersonId;
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 
 use crate::csv_file::{self, CsvRequest};
@@ -21,11 +23,43 @@ pub(crate) struct AuditQuery {
     from: String,
 }
 
-/// An entry with the name of who did it, and of the person of its grant.
+/// An entry with the name of who did it, and of the person whom it is about.
 pub(crate) struct AuditRow {
     pub(crate) entry: Entry,
     by: String,
     whom: String,
+    /// The page of whom it is about, if that is a student.
+    link: Option<String>,
+}
+
+/// The person whom an entry is about.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum About {
+    Student(ProgrammeId, GrantId),
+    Staff(PersonId),
+}
+
+impl About {
+    /// That of its grant, or the one that its note names by id.
+    fn of(entry: &Entry) -> Option<About> {
+        let noted = entry.what.note.as_deref();
+        match (&entry.programme, &entry.grant) {
+            (Some(programme), Some(grant)) => Some(About::Student(programme.clone(), grant.clone())),
+            (Some(programme), None) => Some(About::Student(programme.clone(), noted?.parse().ok()?)),
+            (None, _) => Some(About::Staff(noted?.parse().ok()?)),
+        }
+    }
+
+    async fn name(self, site: &Site) -> Result<(About, String), AppError> {
+        let name = match &self {
+            About::Student(programme, grant) => {
+                let known = site.table.get(Grant::key_of(programme, grant)).await?;
+                known.map_or(show::REMOVED.to_owned(), |known| name_of(&known.person))
+            }
+            About::Staff(person) => show::person(&site.table, person).await?,
+        };
+        Ok((self, name))
+    }
 }
 
 /// The page says it in a sentence; the file has the entry as it is on record.
@@ -140,31 +174,28 @@ impl AuditRow {
             };
             names.insert(entry.by.to_string(), name);
         }
-        let grants: BTreeSet<_> = entries
-            .iter()
-            .filter(|_| may_name)
-            .filter_map(|entry| entry.programme.clone().zip(entry.grant.clone()))
-            .collect();
-        let named = grants.into_iter().map(|(programme, grant)| async move {
-            let known = site.table.get(Grant::key_of(&programme, &grant)).await?;
-            Ok::<_, AppError>((grant, known.map_or(show::REMOVED.to_owned(), |known| name_of(&known.person))))
-        });
-        let named: HashMap<GrantId, String> =
-            iter(named.collect::<Vec<_>>()).buffered(GRANTS_AT_ONCE).try_collect().await?;
-        let row = |entry: Entry| AuditRow {
-            by: names[&entry.by.to_string()].clone(),
-            whom: entry.grant.as_ref().and_then(|grant| named.get(grant)).map_or("a student".to_owned(), Clone::clone),
-            entry,
+        let people: BTreeSet<About> = entries.iter().filter(|_| may_name).filter_map(About::of).collect();
+        let named: Vec<_> = people.into_iter().map(|about| about.name(site)).collect();
+        let named: BTreeMap<About, String> = iter(named).buffered(GRANTS_AT_ONCE).try_collect().await?;
+        let row = |entry: Entry| {
+            let about = About::of(&entry);
+            AuditRow {
+                by: names[&entry.by.to_string()].clone(),
+                whom: about.as_ref().and_then(|about| named.get(about)).map_or("a student".to_owned(), Clone::clone),
+                link: about.and_then(|about| match about {
+                    About::Student(programme, grant) => Some(paths::grant(&programme, &grant)),
+                    About::Staff(_) => None,
+                }),
+                entry,
+            }
         };
         Ok(entries.into_iter().map(row).collect())
     }
 
     /// The sentence, with the person as a link to their grant, and below it what changed and why.
     fn parts(&self) -> Vec<Part> {
-        let link =
-            self.entry.programme.as_ref().zip(self.entry.grant.as_ref()).map(|(of, grant)| paths::grant(of, grant));
         let sentence = self.in_words();
-        let mut parts = match link.zip(sentence.split_once(&self.whom)) {
+        let mut parts = match self.link.clone().zip(sentence.split_once(&self.whom)) {
             Some((link, (before, after))) => {
                 vec![Part::Text(before.to_owned()), Part::Link(link, self.whom.clone()), Part::Text(after.to_owned())]
             }
@@ -174,10 +205,10 @@ impl AuditRow {
         parts
     }
 
-    /// What happened, in a sentence that names the person of the grant.
+    /// What happened, in a sentence that names the person whom it is about.
     pub(crate) fn in_words(&self) -> String {
         let AuditDetail { act, from, to, note, .. } = &self.entry.what;
-        let (from, to) = (from.as_deref().unwrap_or_default(), to.as_deref().unwrap_or_default());
+        let [from, to, note] = [from, to, note].map(|text| text.as_deref().unwrap_or_default());
         let who = match &self.entry.by {
             Actor::Student => &self.whom,
             Actor::Person(_) | Actor::Rule | Actor::Registrar => &self.by,
@@ -185,17 +216,20 @@ impl AuditRow {
         };
         let whom = &self.whom;
         let is_new = |hold: &str| to.contains(hold) != from.contains(hold);
+        let had_a_key = !from.starts_with(ShownState::Invited.as_str());
         let text = match act {
             Act::Created => format!("{who} made the programme"),
             Act::Edited => format!("{who} changed the settings"),
             Act::BudgetChanged => format!("{who} changed the budget from {} to {}", dollars(from), dollars(to)),
             Act::Closed => format!("{who} closed the programme"),
             // That of a file names the ids of all of them.
-            Act::Invited => {
-                let people = note.as_deref().unwrap_or_default().split(' ').count() as u64;
-                format!("{who} put {} on the roster", counted(people, "student", "students"))
-            }
+            Act::Invited => match note.split(' ').count() as u64 {
+                1 => format!("{who} put {whom} on the roster"),
+                people => format!("{who} put {} on the roster", counted(people, "student", "students")),
+            },
+            Act::Begun if had_a_key => format!("{whom} asked for a new key in place of the one before"),
             Act::Begun => format!("{whom} asked for a key"),
+            Act::Shown if had_a_key => format!("{whom} was shown the new key"),
             Act::Shown => format!("{whom} was shown a key"),
             Act::NotShown => format!("{whom} was shown no key"),
             Act::OrphanFound => format!("{who} found a key for {whom} that nobody was shown, and has it switched off"),
@@ -204,17 +238,20 @@ impl AuditRow {
             Act::Held => format!("{who} paused {whom}"),
             Act::Released if is_new("dropped") => format!("{who} put {whom} on the roster again"),
             Act::Released => format!("{who} let {whom} go on"),
-            Act::Stopped => format!("The key of {whom} was ended"),
+            Act::Stopped => self.stopped(who, note),
             Act::Revoked => format!("{who} removed {whom} for good"),
             Act::Ended => format!("The programme ended for {whom}"),
             Act::WentOn => format!("The programme goes on for {whom}, who needs a new key"),
             Act::CapChanged => format!("{who} set the cap of {whom} to {} (it was {})", dollars(to), dollars(from)),
             Act::ReplacementAllowed => format!("{who} allowed {whom} one more replacement"),
             Act::ReservationGivenBack => format!("What was promised to {whom} went back to the budget"),
-            Act::Described => format!("{who} changed the line of {whom} on the roster"),
+            Act::Described if note == ADDRESS_PASSED => {
+                format!("{who} took the address of {whom} off the roster: it belongs to another person now")
+            }
+            Act::Described => format!("{who} corrected the {} of {whom}", note.replace(", ", " and the ")),
             Act::Moved => format!("{who} moved {whom} from {} to {}", group(from), group(to)),
-            Act::GuardrailSet => "The allowed models were set at OpenRouter".to_owned(),
-            Act::TierEdited => format!("{who} changed a model list"),
+            Act::GuardrailSet => format!("The allowed models of {note} were set at OpenRouter"),
+            Act::TierEdited => format!("{who} changed the model list {note}"),
             Act::LimitFound => {
                 format!("Somebody changed the limit of the key of {whom} at OpenRouter; it is set again")
             }
@@ -232,33 +269,62 @@ impl AuditRow {
             Act::KeysAssigned => format!("{who} gave keys made elsewhere to the programme"),
             Act::KeysTakenBack => format!("{who} took keys made elsewhere back from the programme"),
             Act::ForeignActBegun => format!("{who} asked to change a key made elsewhere"),
-            Act::ForeignActConcluded => "OpenRouter answered that".to_owned(),
+            Act::ForeignActConcluded => "OpenRouter answered what became of that".to_owned(),
             Act::AccountConfirmed => format!("{who} said that another management key is of this account"),
             Act::MailSentAgain => format!("{who} sent mail again that was given up"),
             Act::Reinvited => format!("{who} sent {whom} the invitation again"),
-            Act::MailAllowed => format!("{who} let mail go to an address again"),
+            Act::MailAllowed => format!("{who} let mail go to {whom} again"),
             Act::AlertResent => format!("{who} sent an alert again"),
             Act::RosterTokenMade => format!("{who} made the registrar's token"),
             Act::RosterTokenEnded => format!("{who} ended the registrar's token"),
-            Act::AdminAdded => format!("{who} named an admin"),
-            Act::AdminRemoved => format!("{who} removed an admin"),
+            Act::AdminAdded => format!("{who} made {whom} an admin"),
+            Act::AdminRemoved => format!("{who} took the rights of an admin from {whom}"),
             Act::ErasureBegun => format!("{who} began to erase personal data"),
             Act::Erased => "Whose this was is erased".to_owned(),
         };
         show::capital(&text)
     }
 
-    /// What an edit changed, with the remark that people understand, and the reason that a person typed.
+    /// Why a key was ended, and by whom.
+    fn stopped(&self, who: &str, why: &str) -> String {
+        let whom = &self.whom;
+        match Stopped::ALL.into_iter().find(|stopped| stopped.as_str() == why) {
+            Some(Stopped::Leaked) if self.entry.by == Actor::Student => {
+                format!("{whom} reported the key as leaked, and it was ended")
+            }
+            Some(Stopped::Leaked) => format!("{who} reported the key of {whom} as leaked, and it was ended"),
+            Some(Stopped::Returned) => format!("{whom} handed the key back"),
+            Some(Stopped::TooOld) => format!("The key of {whom} was ended, since it was too old"),
+            Some(Stopped::TermEnded) => format!("The key of {whom} ended with the term as it was when it was made"),
+            Some(Stopped::OffRoster) => {
+                format!("{whom} came back to the roster without a key: what was promised had gone back to the budget")
+            }
+            Some(Stopped::Replacing) => format!("The key of {whom} was ended for a new one"),
+            Some(Stopped::GoneAtProvider) => format!("OpenRouter has the key of {whom} no more"),
+            None => format!("The key of {whom} was ended"),
+        }
+    }
+
+    /// What was changed, with the remark that people understand, and the reason that a person typed.
     pub(crate) fn details(&self) -> Vec<String> {
         let AuditDetail { act, from, to, note, reason } = &self.entry.what;
         let mut details = Vec::new();
-        if let (Act::Edited | Act::Asked, Some(from), Some(to)) = (act, from, to) {
-            details.extend(
-                from.split("; ").zip(to.split("; ")).filter(|(from, _)| !from.is_empty()).map(settings::change),
-            );
+        if let Act::Edited | Act::Asked = act {
+            details.extend(self.entry.what.settings().iter().map(settings::change));
         }
-        if let Act::Edited | Act::Asked | Act::Created | Act::TierEdited | Act::SafetyLimitReleased | Act::AlertResent =
-            act
+        if let Act::TierEdited | Act::ForeignActBegun | Act::ForeignActConcluded = act {
+            let change = [from, to].map(|value| value.as_deref().filter(|text| !text.is_empty()).unwrap_or("nothing"));
+            details.push(change.join(" → "));
+        }
+        if let Act::Edited
+        | Act::Asked
+        | Act::Created
+        | Act::SafetyLimitReleased
+        | Act::AlertResent
+        | Act::KeysAssigned
+        | Act::KeysTakenBack
+        | Act::ForeignActBegun
+        | Act::ForeignActConcluded = act
         {
             details.extend(note.clone());
         }
@@ -273,7 +339,7 @@ fn name_of(person: &Person) -> String {
 
 /// An amount of an entry as a person reads it.
 fn dollars(text: &str) -> String {
-    Usd::from_form(text).map_or_else(|_| text.to_owned(), Usd::to_dollars_down)
+    Usd::from_form(text).map_or_else(|_| text.to_owned(), Usd::to_dollars)
 }
 
 fn group(name: &str) -> &str {
@@ -285,30 +351,83 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_is_a_sentence_that_names_people() {
-        let says = |by: Actor, what: AuditDetail| {
-            let entry = Entry {
-                grant: Some(GrantId::random()),
-                ..Entry::on_account(&by, "2026-11-20T10:00:00Z".parse().unwrap(), what)
-            };
-            let row = AuditRow { entry, by: "grace@x.edu".to_owned(), whom: "Amina Diallo".to_owned() };
+    fn an_entry_says_who_what_and_why() {
+        let says = |by: &Actor, what: AuditDetail| {
+            let entry = Entry::on_account(by, "2026-11-20T10:00:00Z".parse().unwrap(), what);
+            let row = AuditRow { entry, by: "grace@x.edu".to_owned(), whom: "Amina Diallo".to_owned(), link: None };
             [vec![row.in_words()], row.details()].concat().join(" / ")
         };
-        let by = Actor::Rule;
+        let new = AuditDetail::new;
+        let staff = Actor::Person(PersonId::random());
         let cap = AuditDetail {
             reason: Some("an exam".to_owned()),
-            ..AuditDetail::new(Act::CapChanged).changing("20.000000", "30.500000")
+            ..new(Act::CapChanged).changing("20.000000", "30.500000")
         };
-        assert_eq!(says(by.clone(), cap), "grace@x.edu set the cap of Amina Diallo to $30.50 (it was $20) / “an exam”");
-        let edited =
-            AuditDetail::new(Act::Edited).changing("cap_usd=20.00; models.Lab C=", "cap_usd=30.00; models.Lab C=a/b");
-        assert_eq!(
-            says(by.clone(), edited),
-            "grace@x.edu changed the settings / Cap per student: $20 → $30 / Models of Lab C: nothing → a/b"
-        );
-        let begun = AuditDetail::new(Act::Begun).changing("invited", "invited").noting("key 1");
-        assert_eq!(says(Actor::Student, begun), "Amina Diallo asked for a key");
-        let dropped = AuditDetail::new(Act::Held).changing("live", "live, dropped");
-        assert_eq!(says(by, dropped), "grace@x.edu took Amina Diallo off the roster");
+        let settings = [
+            ("cap_usd", "20.00", "30.00"),
+            ("models", "", "a/b"),
+            ("models.Lab C", "", "c/d"),
+            ("cap_usd.=1+1", "", "25"),
+        ];
+        let edited = new(Act::Edited).changing_settings(settings.into_iter());
+        let stopped = |why: Stopped| new(Act::Stopped).changing("live", "stopped").noting(why.as_str());
+        let foreign = new(Act::ForeignActBegun).changing("enabled, no limit", "limit 5.000000").noting("f0 office-bot");
+        for (by, what, sentence) in [
+            (&staff, cap, "grace@x.edu set the cap of Amina Diallo to $30.50 (it was $20) / “an exam”"),
+            (
+                &staff,
+                edited,
+                "grace@x.edu changed the settings / Cap per student: $20 → $30 / Models: all → a/b / Models of Lab C: as in the programme → c/d / Cap per student of =1+1: as in the programme → $25",
+            ),
+            (
+                &Actor::Student,
+                new(Act::Begun).changing("invited", "invited").noting("key 1"),
+                "Amina Diallo asked for a key",
+            ),
+            (
+                &Actor::Student,
+                new(Act::Shown).changing("invited", "live").noting("key 1"),
+                "Amina Diallo was shown a key",
+            ),
+            (
+                &Actor::Student,
+                new(Act::Begun).changing("live", "stopped").noting("key 2"),
+                "Amina Diallo asked for a new key in place of the one before",
+            ),
+            (
+                &Actor::Student,
+                new(Act::Shown).changing("stopped", "live").noting("key 2"),
+                "Amina Diallo was shown the new key",
+            ),
+            (&Actor::Student, stopped(Stopped::Leaked), "Amina Diallo reported the key as leaked, and it was ended"),
+            (
+                &staff,
+                stopped(Stopped::Leaked),
+                "grace@x.edu reported the key of Amina Diallo as leaked, and it was ended",
+            ),
+            (&Actor::Student, stopped(Stopped::Returned), "Amina Diallo handed the key back"),
+            (&staff, new(Act::Held).changing("live", "live, dropped"), "grace@x.edu took Amina Diallo off the roster"),
+            (&staff, new(Act::Described).noting("address"), "grace@x.edu corrected the address of Amina Diallo"),
+            (
+                &staff,
+                new(Act::Described).noting("address, name"),
+                "grace@x.edu corrected the address and the name of Amina Diallo",
+            ),
+            (&staff, new(Act::Invited).noting("0123456789abcdef"), "grace@x.edu put Amina Diallo on the roster"),
+            (&staff, new(Act::Invited).noting("a b"), "grace@x.edu put 2 students on the roster"),
+            (
+                &Actor::Rule,
+                new(Act::GuardrailSet).noting("cs-pilot/Lab C"),
+                "The allowed models of cs-pilot/Lab C were set at OpenRouter",
+            ),
+            (&staff, new(Act::AdminAdded).noting("0123456789abcdef"), "grace@x.edu made Amina Diallo an admin"),
+            (
+                &staff,
+                foreign,
+                "grace@x.edu asked to change a key made elsewhere / enabled, no limit → limit 5.000000 / f0 office-bot",
+            ),
+        ] {
+            assert_eq!(says(by, what), sentence);
+        }
     }
 }

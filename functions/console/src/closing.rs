@@ -31,7 +31,7 @@ struct CloseoutPage<'a> {
     as_of: Option<String>,
     term: String,
     budget: Usd,
-    /// What was spent: the exact amount, and rounded up to the cent.
+    /// What was spent: the exact amount, and in cents.
     spent: Usd,
     spent_in_cents: Usd,
     byok: Usd,
@@ -80,6 +80,7 @@ pub(crate) async fn closeout(
     let of_persons = persons.iter().map(ClosingPerson::spent);
     let spent: Vec<Usd> = of_persons.chain([assigned.used.credits.total()]).collect();
     let cents = each_in_cents(spent.iter().copied());
+    let groups = groups(&persons, assigned.used.credits.total());
     let of_foreign_keys = cents.last().copied().unwrap_or_default();
     let zone = programme.settings.term.zone();
     let is_open = persons.iter().any(|person| person.is_open);
@@ -113,7 +114,7 @@ pub(crate) async fn closeout(
         byok_in_budget: if programme.settings.basis.byok == Byok::Inside { byok } else { Usd::ZERO },
         unclaimed_caps: unclaimed.map(|person| person.cap).sum(),
         residual,
-        groups: groups(&persons, &cents),
+        groups,
         assigned: (assigned.keys > 0 || !of_foreign_keys.is_zero()).then_some((assigned.keys, of_foreign_keys)),
         persons: persons.iter().zip(cents.iter().copied()).take(MOST_PERSONS).collect(),
         file: file(&programme.id, &used, utc_date(now)),
@@ -160,10 +161,10 @@ fn preliminary(programme: &Programme, listed_at: Option<Moment>, is_open: bool, 
     }
 }
 
-/// The groups with their persons' cents, so that their sums add up as the persons' do.
-fn groups(persons: &[ClosingPerson], cents: &[Usd]) -> Vec<GroupRow> {
+/// The groups, in cents as the overview has them: the column adds up with what foreign keys spent.
+fn groups(persons: &[ClosingPerson], of_foreign_keys: Usd) -> Vec<GroupRow> {
     let mut groups: BTreeMap<Option<&str>, GroupRow> = BTreeMap::new();
-    for (person, cents) in persons.iter().zip(cents) {
+    for person in persons {
         let row = groups.entry(person.group.as_deref()).or_insert_with(|| GroupRow {
             group: person.group.clone().unwrap_or_else(|| "without a group".to_owned()),
             people: 0,
@@ -172,9 +173,12 @@ fn groups(persons: &[ClosingPerson], cents: &[Usd]) -> Vec<GroupRow> {
         });
         row.people += 1;
         row.claimed += usize::from(person.claimed_on.is_some());
-        row.cents += *cents;
+        row.cents += person.spent();
     }
-    groups.into_values().collect()
+    let mut groups: Vec<GroupRow> = groups.into_values().collect();
+    let cents = each_in_cents(groups.iter().map(|row| row.cents).chain([of_foreign_keys]));
+    groups.iter_mut().zip(cents).for_each(|(row, cents)| row.cents = cents);
+    groups
 }
 
 struct ClosingPerson {

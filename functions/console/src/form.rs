@@ -21,6 +21,8 @@ pub(crate) struct Field<T: FormValue> {
     pub(crate) label: &'static str,
     pub(crate) hint: &'static str,
     pub(crate) kind: Kind,
+    /// What it means that nothing is written in it.
+    pub(crate) when_empty: &'static str,
     pub(crate) owner: Owner,
     /// Whether it has no default.
     pub(crate) is_required: bool,
@@ -77,6 +79,7 @@ impl<T: FormValue> Field<T> {
         label: "",
         hint: "",
         kind: Kind::Text,
+        when_empty: "nothing",
         owner: Owner::Faculty,
         is_required: false,
         is_private: false,
@@ -243,13 +246,14 @@ impl<T: FormValue> Form<T> {
         let shown = |field: &'static Field<T>| {
             let entry = self.entries.get(field.id)?;
             let is_other = self.is_beside && entry.is_typed && entry.text != entry.saved;
-            let saved = if entry.saved.is_empty() { "nothing" } else { &entry.saved };
+            let saved = if entry.saved.is_empty() { field.when_empty } else { &entry.saved };
             Some(ShownField {
                 id: format!("{}{}", self.apart.0, field.id),
                 name: format!("{}{}", field.id, self.apart.1),
                 label: field.label,
                 hint: field.hint,
                 kind: field.kind,
+                when_empty: field.when_empty,
                 is_required: field.is_required,
                 owner: field.owner,
                 value: &entry.text,
@@ -283,9 +287,9 @@ impl<T: FormValue> Form<T> {
     pub(crate) fn changes(&self, after: &T) -> Difference {
         let change = |field: &'static Field<T>| {
             let (from, to) = (self.entries.get(field.id)?.saved.clone(), (field.write)(after));
-            let Field { id, label, kind, owner, is_private, .. } = field;
+            let Field { id, label, kind, when_empty, owner, is_private, .. } = *field;
             let name = format!("{id}{}", self.apart.1);
-            let change = FieldChange { id, name, label, kind: *kind, owner: *owner, is_private: *is_private, from, to };
+            let change = FieldChange { id, name, label, kind, when_empty, owner, is_private, from, to };
             Some(change).filter(|change| change.from != change.to)
         };
         Difference(T::FIELDS.iter().filter_map(change).collect())
@@ -304,6 +308,7 @@ pub(crate) struct ShownField<'a> {
     pub(crate) label: &'static str,
     pub(crate) hint: &'static str,
     kind: Kind,
+    when_empty: &'static str,
     pub(crate) is_required: bool,
     pub(crate) owner: Owner,
     pub(crate) value: &'a str,
@@ -350,7 +355,7 @@ impl ShownField<'_> {
     /// The value on a page without a form.
     pub(crate) fn in_words(&self) -> String {
         let chosen = self.choices().into_iter().flatten().find(|(value, _)| *value == self.value);
-        chosen.map_or_else(|| self.kind.in_words(self.value), |(_, words)| words.to_owned())
+        chosen.map_or_else(|| self.kind.in_words(self.value, self.when_empty), |(_, words)| words.to_owned())
     }
 
     /// The ids of what describes the field.
@@ -433,6 +438,7 @@ struct FieldChange {
     name: String,
     label: &'static str,
     kind: Kind,
+    when_empty: &'static str,
     owner: Owner,
     is_private: bool,
     from: String,
@@ -473,10 +479,10 @@ impl Difference {
     }
 
     pub(crate) fn wishes(&self) -> Vec<Wish> {
-        let wish = |FieldChange { id, label, kind, from, to, .. }: &FieldChange| Wish {
+        let wish = |FieldChange { id, label, kind, when_empty, from, to, .. }: &FieldChange| Wish {
             setting: (*id).to_owned(),
             label: (*label).to_owned(),
-            words: format!("{}{INSTEAD_OF}{}", kind.in_words(to), kind.in_words(from)),
+            words: format!("{}{INSTEAD_OF}{}", kind.in_words(to, when_empty), kind.in_words(from, when_empty)),
             from: from.clone(),
             to: to.clone(),
         };
@@ -486,11 +492,8 @@ impl Difference {
     /// The content of the audit entry. Fields that may name people are listed without values.
     pub(crate) fn entry(&self, act: Act) -> AuditDetail {
         let (private, open): (Vec<_>, Vec<_>) = self.0.iter().partition(|change| change.is_private);
-        let pairs = |value: fn(&FieldChange) -> &str| {
-            let pairs: Vec<_> = open.iter().map(|change| format!("{}={}", change.name, value(change))).collect();
-            pairs.join("; ")
-        };
-        let what = AuditDetail::new(act).changing(pairs(|change| &change.from), pairs(|change| &change.to));
+        let open = open.iter().map(|change| (&*change.name, &*change.from, &*change.to));
+        let what = AuditDetail::new(act).changing_settings(open);
         let private: Vec<&str> = private.iter().map(|change| change.name.as_str()).collect();
         if private.is_empty() { what } else { what.noting(private.join(", ")) }
     }
@@ -498,15 +501,15 @@ impl Difference {
 
 impl Kind {
     /// The value of a text, as a person reads it.
-    pub(crate) fn in_words(self, text: &str) -> String {
+    pub(crate) fn in_words(self, text: &str, when_empty: &str) -> String {
         let spaced_by = |gap: &str| text.split_whitespace().collect::<Vec<_>>().join(gap);
         match self {
-            _ if text.is_empty() => "nothing".to_owned(),
+            _ if text.is_empty() => when_empty.to_owned(),
             Kind::Choice(choices) => {
                 let words = choices.iter().find(|(choice, _)| *choice == text).map_or(text, |(_, words)| words);
                 format!("\"{words}\"")
             }
-            Kind::Money => Usd::from_form(text).map_or_else(|_| text.to_owned(), Usd::to_dollars_down),
+            Kind::Money => Usd::from_form(text).map_or_else(|_| text.to_owned(), Usd::to_dollars),
             Kind::Date => text.parse::<Date>().map_or_else(|_| text.to_owned(), long_date),
             Kind::Time => text.parse::<DateTime>().map_or_else(|_| text.to_owned(), long_time),
             Kind::People => text.lines().collect::<Vec<_>>().join(", "),
@@ -522,11 +525,17 @@ mod tests {
     #[test]
     fn a_text_reads_as_a_person_says_it() {
         let choice = Kind::Choice(&[("none", "never"), ("weekly", "each week")]);
-        assert_eq!(Kind::Money.in_words("4500.50"), "$4,500.50");
-        assert_eq!(Kind::Date.in_words("2026-11-02"), "2 Nov 2026");
-        assert_eq!(Kind::Time.in_words("2026-11-02T08:30"), "2 Nov 2026, 08:30");
-        assert_eq!(Kind::People.in_words("ann@x.edu\nben@x.edu"), "ann@x.edu, ben@x.edu");
-        assert_eq!((choice.in_words("weekly"), choice.in_words("none")), ("\"each week\"".into(), "\"never\"".into()));
-        assert_eq!((Kind::Text.in_words("4711 B"), Kind::Text.in_words("")), ("4711 B".into(), "nothing".into()));
+        for (kind, text, words) in [
+            (Kind::Money, "4500.50", "$4,500.50"),
+            (Kind::Date, "2026-11-02", "2 Nov 2026"),
+            (Kind::Time, "2026-11-02T08:30", "2 Nov 2026, 08:30"),
+            (Kind::People, "ann@x.edu\nben@x.edu", "ann@x.edu, ben@x.edu"),
+            (choice, "weekly", "\"each week\""),
+            (choice, "none", "\"never\""),
+            (Kind::Text, "4711 B", "4711 B"),
+            (Kind::Text, "", "all"),
+        ] {
+            assert_eq!(kind.in_words(text, "all"), words);
+        }
     }
 }

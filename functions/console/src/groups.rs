@@ -24,12 +24,16 @@ struct Group {
     models: Vec<String>,
 }
 
+/// What it means for a group that nothing is written.
+pub(crate) const AS_THE_PROGRAMME: &str = "as in the programme";
+
 impl FormValue for Group {
     const FIELDS: &'static [Field<Group>] = &[
         Field {
             id: "cap_usd",
             label: "Cap in dollars",
             kind: Kind::Money,
+            when_empty: AS_THE_PROGRAMME,
             write: |of| of.cap.map(plain).unwrap_or_default(),
             read: |form, to| {
                 to.cap = if form.text().is_empty() { None } else { Some(cap(form.text())?) };
@@ -41,6 +45,7 @@ impl FormValue for Group {
             id: "models",
             label: "Models",
             kind: Kind::Area,
+            when_empty: AS_THE_PROGRAMME,
             write: |of| of.models.join("\n"),
             read: |form, to| models_of(form.text()).map(|models| to.models = models),
             ..Field::OPTIONAL

@@ -25,9 +25,6 @@ pub(crate) enum Cell {
     Text(Option<String>),
     /// A number, an id or a word of ours.
     Exact(Option<String>),
-    /// Amounts, which a page rounds to cents: what was spent up, and what may be spent down.
-    Up(Usd),
-    Down(Usd),
     At(Option<Moment>),
     /// What a page shows in another form than files and hooks.
     Shown(Option<String>, Vec<Part>),
@@ -119,6 +116,10 @@ impl Cell {
         Cell::Shown(exact.map(|exact| exact.to_string()), vec![Part::Text(text.into())])
     }
 
+    pub(crate) fn money(usd: Usd) -> Cell {
+        Cell::shown(Some(usd), usd.to_cents())
+    }
+
     pub(crate) fn link(to: String, text: &str) -> Cell {
         Cell::Shown(Some(text.to_owned()), vec![Part::Link(to, text.to_owned())])
     }
@@ -131,7 +132,6 @@ impl Cell {
     pub(crate) fn in_full(self) -> Option<String> {
         match self {
             Cell::Text(text) | Cell::Exact(text) | Cell::Shown(text, _) => text,
-            Cell::Up(usd) | Cell::Down(usd) => Some(usd.to_string()),
             Cell::At(at) => at.map(|at| at.to_string()),
         }
     }
@@ -139,8 +139,6 @@ impl Cell {
     fn parts(self, zone: &TimeZone) -> Vec<Part> {
         let text = match self {
             Cell::Shown(_, parts) => return parts,
-            Cell::Up(usd) => Some(usd.to_cents_up()),
-            Cell::Down(usd) => Some(usd.to_cents_down()),
             Cell::At(at) => at.map(|at| column_time(at, zone)),
             Cell::Text(text) | Cell::Exact(text) => text,
         };

@@ -82,7 +82,7 @@ impl MailRow {
 
 impl Threshold {
     pub(crate) fn in_words(&self) -> String {
-        let limit = self.limit.to_cents_down();
+        let limit = self.limit.to_cents();
         if self.name == RESERVED {
             format!("no room for more keys in {limit}")
         } else {

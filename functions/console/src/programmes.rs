@@ -1,10 +1,11 @@
 //! The programmes on which the visitor has a role, and the copy of one into another term, for which faculty ask the admins.
 
 use bursar_core::domain::audit::AuditDetail;
+use bursar_core::domain::programme::counts::Counts;
 use bursar_core::domain::programme::request::{BUDGET, COPY, Request, Wish};
 use bursar_core::domain::programme::rules::Tiers;
 use bursar_core::domain::values::format::field_time;
-use bursar_core::store::{CopiedProgramme, Erasure, Overview, ProgrammeUse};
+use bursar_core::store::{CopiedProgramme, Erasure, Overview};
 use bursar_core::web::RequestDeadline;
 use futures_util::future::try_join_all;
 use jiff::ToSpan;
@@ -30,8 +31,8 @@ struct ProgrammeRow {
     role: &'static str,
     /// The first and the last day, and the id where another programme has the same name.
     term: String,
-    /// Of a programme that is not over: its money and its people.
-    now: Option<(MoneyBar, String)>,
+    /// Of a programme that is not over: its money, and its people where it has a roster.
+    now: Option<(MoneyBar, Option<Counts>)>,
 }
 
 pub(crate) async fn list(
@@ -79,28 +80,12 @@ impl ProgrammeRow {
             term += &format!(" · {}", programme.id);
         }
         let known = if programme.is_over(now) { None } else { site.table.overview(&programme.id).await? };
-        let now = known.map(|Overview { budget, used, .. }| {
+        let now = known.map(|Overview { budget, counts, used, .. }| {
             let outlook = Outlook::of(&programme, &budget, &used, listed_at, now);
             let spent = used.counted(settings.basis.byok);
-            (MoneyBar::of(&budget, settings, spent, &outlook.scene, now), people(&programme, &budget, &used))
+            (MoneyBar::of(&budget, settings, spent, &outlook.scene, now), settings.roster.then_some(counts))
         });
         Ok(ProgrammeRow { role: role_name(role), term, now, programme })
-    }
-}
-
-fn people(programme: &Programme, budget: &Budget, used: &ProgrammeUse) -> String {
-    let counts = used.own.as_ref().map(|own| &own.people);
-    match (counts, budget.unreserved.people()) {
-        _ if !programme.settings.roster => "cost centre".to_owned(),
-        (Some(people), _) if people.students > 0 => {
-            format!(
-                "{} of {} have claimed",
-                show::count(u64::from(people.claimed)),
-                show::count(u64::from(people.students))
-            )
-        }
-        (_, 0) => "nobody on the roster yet".to_owned(),
-        (_, waiting) => format!("{} not claimed yet", show::count(waiting)),
     }
 }
 

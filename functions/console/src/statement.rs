@@ -159,7 +159,7 @@ const COLUMNS: [Column<StatementLine>; 5] = [
         .class("money")
         .file("spent_usd")
         .hook("usd")
-        .of(|line| Cell::shown(Some(line.row.spent), line.cents.to_cents_up())),
+        .of(|line| Cell::shown(Some(line.row.spent), line.cents.to_cents())),
 ];
 
 pub(crate) async fn csv(

@@ -205,7 +205,7 @@ pub(crate) async fn decide(Path((_, id)): Path<(String, String)>, post: Post<Fac
         return Err(AppError::not_found());
     }
     if !is_approved && reason.is_none() {
-        let page = overview::show(site, access, Span::All, Some(id)).await;
+        let page = overview::show(site, access, Some(id)).await;
         return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
     }
     if is_approved && request.is_for(CLOSE) && programme.closed_at.is_none() {

@@ -4,6 +4,7 @@
 
 use bursar_core::domain::audit::{Act, Entry};
 use bursar_core::domain::mail::failure::PASSED_OVER;
+use bursar_core::domain::programme::counts::Counts;
 use bursar_core::domain::programme::role::Role;
 use bursar_core::domain::programme::{Budget, RefusedForRoom};
 use bursar_core::domain::usage::burn::Burn;
@@ -25,7 +26,7 @@ struct AlertSpending {
     was_lowered: bool,
     reader: Role,
     /// The number of students who have had a key, and of all students; `None` without a roster, and where the budget changed.
-    students: Option<(u32, u32)>,
+    students: Option<(i64, i64)>,
     refused: Option<RefusedForRoom>,
     /// Whether keys made elsewhere count.
     owns_keys: bool,
@@ -58,8 +59,9 @@ impl App {
             self.table.tell_also(&crossing, &hear, now, deadline).await?;
             return Ok(ComposedRow::Nothing(PASSED_OVER));
         };
-        let (budget, used, sync) = tokio::try_join!(
+        let (budget, counts, used, sync) = tokio::try_join!(
             self.table.get(Budget::key_of(&programme.id)),
+            self.table.roster_counts(&programme.id),
             self.table.programme_use(&programme.id),
             self.table.sync_state()
         )?;
@@ -67,7 +69,8 @@ impl App {
         let found = (crossing.limit, crossing.spent, crossing.found_at);
         let is_admin = self.table.is_admin(person.address.matched()).await?;
         let reader = Role::of(person.address.matched(), &programme.settings, is_admin).unwrap_or(Role::Assistant);
-        let mut spending = AlertSpending::of(found, (&programme, reader), &budget, &used, sync.listed_at, now);
+        let mut spending =
+            AlertSpending::of(found, (&programme, reader), (&budget, counts), &used, sync.listed_at, now);
         if crossing.spent > crossing.limit {
             spending.was_lowered =
                 was_lowered(&self.table.list_known(Entry::of_programme(&programme.id)).await?, &crossing);
@@ -85,9 +88,10 @@ impl App {
         recipient: &PersonId,
         now: Moment,
     ) -> Result<ComposedRow, StoreError> {
-        let (found, budget, person, used, sync) = tokio::try_join!(
+        let (found, budget, counts, person, used, sync) = tokio::try_join!(
             self.table.get(Programme::key_of(programme)),
             self.table.get(Budget::key_of(programme)),
+            self.table.roster_counts(programme),
             self.table.get(StaffPerson::key_of(recipient)),
             self.table.programme_use(programme),
             self.table.sync_state()
@@ -100,7 +104,7 @@ impl App {
         let as_of = sync.listed_at.unwrap_or(now);
         let spent = used.used().days(programme.settings.basis.byok).total();
         let found = (budget.limit, spent, as_of);
-        let spending = AlertSpending::of(found, (&programme, reader), &budget, &used, sync.listed_at, now);
+        let spending = AlertSpending::of(found, (&programme, reader), (&budget, counts), &used, sync.listed_at, now);
         Ok(self.to(&person.address, |words| words.test(&programme, &budget, spending)))
     }
 }
@@ -112,7 +116,7 @@ impl AlertSpending {
     fn of(
         (limit, spent_then, found_at): (Usd, Usd, Moment),
         (programme, reader): (&Programme, Role),
-        budget: &Budget,
+        (budget, counts): (&Budget, Counts),
         used: &ProgrammeUse,
         listed_at: Option<Moment>,
         now: Moment,
@@ -135,7 +139,7 @@ impl AlertSpending {
         };
         let Some(totals) = used.own.as_ref().filter(|_| budget.limit == limit) else { return found };
         let spent = used.used().days(settings.basis.byok);
-        let students = settings.roster.then_some((totals.people.claimed, totals.people.students));
+        let students = settings.roster.then_some((counts.claimed, counts.people()));
         if spent.total() < spent_then {
             return AlertSpending { students, ..found };
         }

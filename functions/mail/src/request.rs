@@ -70,7 +70,7 @@ impl Words<'_> {
         let (settings, grant) = (&view.programme.settings, &view.grant);
         let (name, who) = (plain(&settings.name), plain(grant.person.known_as()));
         let at = |moment| time_in(moment, settings.term.zone());
-        let (used, cap) = (view.spending(now).in_window.to_dollars_up(), open.cap.to_dollars_down());
+        let (used, cap) = (view.spending(now).in_window.to_dollars(), open.cap.to_dollars());
         let read = view.readings.iter().map(|reading| reading.as_of).max();
         let read = read.map_or("not checked at OpenRouter yet".to_owned(), |read| format!("as of {}", at(read)));
         let facts = [

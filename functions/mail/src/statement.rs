@@ -62,7 +62,7 @@ impl Words<'_> {
         parts.push(LetterPart::File(file));
         Letter {
             heading: format!("Statement of {month}"),
-            subject: format!("Statement of {month}: {}", statement.total().to_cents_up()),
+            subject: format!("Statement of {month}: {}", statement.total().to_cents()),
             parts,
             why: format!(
                 "You get this mail once a month because {} for finance. The admins of Bursar at {} can change that.",
@@ -75,13 +75,13 @@ impl Words<'_> {
 }
 
 fn figures(statement: &Statement) -> Vec<(&'static str, String)> {
-    vec![("Sum", statement.total().to_cents_up()), ("From", utc(statement.from)), ("To", utc(statement.to))]
+    vec![("Sum", statement.total().to_cents()), ("From", utc(statement.from)), ("To", utc(statement.to))]
 }
 
 fn table(rows: &[&StatementRow], cents: &[Usd]) -> LetterTable {
     let line = |(row, cents): (&&StatementRow, &Usd)| LetterRow {
         name: plain(row.named()),
-        cells: vec![cost_code(row.cost_code.as_deref()), what(row.kind).to_owned(), cents.to_cents_up()],
+        cells: vec![cost_code(row.cost_code.as_deref()), what(row.kind).to_owned(), cents.to_cents()],
     };
     LetterTable::new(["Programme", "cost code", "used by", "spent"], rows.iter().zip(cents).map(line).collect())
 }
@@ -99,7 +99,7 @@ fn sums(statement: &Statement, cents: &[Usd]) -> Vec<LetterPart> {
     }
     let line = |((_, code), sum): ((bool, Option<&str>), Usd)| LetterRow {
         name: cost_code(code),
-        cells: vec![sum.to_cents_up()],
+        cells: vec![sum.to_cents()],
     };
     let lines = sums.into_iter().map(line).collect();
     vec![LetterPart::Heading("By cost code"), LetterPart::Table(LetterTable::new(["Cost code", "spent"], lines))]

@@ -6,9 +6,10 @@
 use bursar_core::domain::grant::{Key, Reading};
 use bursar_core::domain::ledger::cut::LifetimeUse;
 use bursar_core::domain::programme::Budget;
+use bursar_core::domain::programme::counts::Counts;
 use bursar_core::domain::programme::unreserved::Unreserved;
 use bursar_core::domain::usage::forecast::{StandingOut, Weeks};
-use bursar_core::store::{PeopleCounts, Totals};
+use bursar_core::store::{Totals, Unmailed};
 
 use crate::compare::is_of_one_programme;
 use crate::prelude::*;
@@ -21,9 +22,11 @@ pub(crate) struct ProgrammeSums {
     pub(crate) budget: Budget,
     reserved: Usd,
     unreserved: Unreserved,
+    /// By how much the counts of the roster are to move: by all grants, less what they were before these were read.
+    moves: Counts,
     used: DailyUse,
     by_group: BTreeMap<String, DailyUse>,
-    people: PeopleCounts,
+    unmailed: Unmailed,
     weeks: Vec<(GrantId, Weeks)>,
     /// The part of the use from keys that no longer exist at the provider.
     gone: Usd,
@@ -69,16 +72,17 @@ pub(crate) async fn all(runner: &Runner<'_>, compared: Vec<ProgrammeSums>, is_wh
 }
 
 impl ProgrammeSums {
-    /// Empty sums of a programme whose budget was just read.
-    pub(crate) fn of(programme: Programme, budget: Budget) -> ProgrammeSums {
+    /// Empty sums of a programme whose budget and counts were just read.
+    pub(crate) fn of(programme: Programme, budget: Budget, counts: Counts) -> ProgrammeSums {
         ProgrammeSums {
             programme,
             budget,
             reserved: Usd::ZERO,
             unreserved: Unreserved::default(),
+            moves: -counts,
             used: DailyUse::default(),
             by_group: BTreeMap::new(),
-            people: PeopleCounts::default(),
+            unmailed: Unmailed::default(),
             weeks: Vec::new(),
             gone: Usd::ZERO,
             keys: 0,
@@ -95,7 +99,7 @@ impl ProgrammeSums {
             self.unread.insert(grant.id.clone());
         }
         self.groups.insert(grant.id.to_bytes(), grant.group.as_deref().map(Box::from));
-        self.unreserved.add(grant);
+        self.moves.add(grant, 1);
         let cost = self.cost(view, &runner.baseline);
         if is_in_order {
             self.reserved += cost;
@@ -122,14 +126,16 @@ impl ProgrammeSums {
         let (table, id) = (runner.table, &self.programme.id);
         let budget = table.get(Budget::key_of(id)).await?.context("a budget is gone")?;
         let programme = table.get(Programme::key_of(id)).await?.context("a programme is gone")?;
-        let mut anew = ProgrammeSums { unread: self.unread.clone(), ..ProgrammeSums::of(programme, budget) };
+        let counts = table.roster_counts(id).await?;
+        let mut anew = ProgrammeSums { unread: self.unread.clone(), ..ProgrammeSums::of(programme, budget, counts) };
         let ids = [id.clone()];
         let mut shards = std::pin::pin!(table.shards_of_programmes(&ids));
         while let Some((_, grants)) = shards.try_next().await? {
             for (grant, readings) in grants {
                 let (programme, budget) = (anew.programme.clone(), anew.budget.clone());
                 let view = View { programme, budget, grant, readings, guardrails: Vec::new() };
-                anew.unreserved.add(&view.grant);
+                anew.unreserved.add(&view.grant, Some(runner.baseline.began_at));
+                anew.moves.add(&view.grant, 1);
                 anew.reserved += anew.cost(&view, &runner.baseline);
             }
         }
@@ -153,14 +159,18 @@ impl ProgrammeSums {
             let grant = grant.context("a grant is gone")?;
             let view = View { programme, budget, grant, readings, guardrails: Vec::new() };
             // What was taken for it since is in the budget, and what its final reading frees is free.
-            self.reserved += cost.min(self.cost(&view, &runner.baseline));
+            let counts = cost.min(self.cost(&view, &runner.baseline));
+            self.reserved += counts;
+            // Its repair has noted that as free by the next count.
+            self.moves.freed = self.moves.freed - (cost - counts);
             self.count(&view.grant, &view.readings, runner);
         }
         Ok(())
     }
 
     fn count(&mut self, grant: &Grant, readings: &[Reading], runner: &Runner<'_>) {
-        self.people.add(grant, &runner.unreachable, runner.clock.now());
+        self.unreserved.add(grant, Some(runner.baseline.began_at));
+        self.unmailed.add(grant, &runner.unreachable);
         if readings.is_empty() {
             return;
         }
@@ -206,7 +216,7 @@ impl ProgrammeSums {
             as_of: at,
             used: self.used.clone(),
             by_group: self.by_group.clone(),
-            people: self.people.clone(),
+            unmailed: self.unmailed,
             standing_out: StandingOut::of(&self.weeks),
         };
         Ok(runner.table.note_totals(&totals, runner.end()).await?)
@@ -220,10 +230,14 @@ impl ProgrammeSums {
         }
         let reserved = self.reserved + budget.assigned;
         let is_as_read = reserved == budget.reserved && self.unreserved.beyond(&budget.unreserved).is_empty();
-        if is_as_read {
-            return Ok(true);
-        }
         let counted = (reserved, &self.unreserved);
-        Ok(runner.table.recount_budget(&self.programme, budget, counted, at, runner.end()).await?)
+        if !is_as_read && !runner.table.recount_budget(&self.programme, budget, counted, at, runner.end()).await? {
+            return Ok(false);
+        }
+        let moves = self.moves;
+        if moves != Counts::default() {
+            runner.table.add_to_counts(&self.programme.id, moves, Some(at), runner.end()).await?;
+        }
+        Ok(true)
     }
 }

@@ -223,7 +223,7 @@ async fn account(run: &mut Run<'_>) -> Result<Vec<String>> {
     if !run.can_spend {
         run.findings.unjudged("the account has less than a cent of credit: buy some and run this again");
     }
-    run.findings.note("credits left", left.to_cents_down());
+    run.findings.note("credits left", left.whole_cents().to_cents());
     let workspaces: Vec<String> = run.provider.workspaces(soon()).await?.into_iter().map(|of| of.id).collect();
     let own = run.wire.ask(Method::GET, "key", None).await?.json;
     let mut refused = Vec::new();

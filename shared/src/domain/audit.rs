@@ -68,6 +68,17 @@ pub struct AuditDetail {
     pub reason: Option<String>,
 }
 
+/// A setting that an edit changed, with its values as a form has them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingChange {
+    pub name: String,
+    pub from: String,
+    pub to: String,
+}
+
+/// The signs between settings and their values, which a name or a value may have too, and what stands for them then.
+const SIGNS: [(&str, &str); 3] = [("%", "%25"), ("=", "%3D"), (";", "%3B")];
+
 /// What is in the place of a reason that went with the person of its grant.
 const ERASED_REASON: &str = "a reason was given, and was erased";
 
@@ -162,12 +173,26 @@ impl AuditDetail {
         self
     }
 
-    /// The value of a setting before the change and after it, if the change names it.
-    pub fn of_setting(&self, name: &str) -> Option<(&str, &str)> {
-        let (from, to) = (self.from.as_deref()?, self.to.as_deref()?);
-        let [from, to] =
-            [from, to].map(|values| values.split("; ").find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')));
-        from.zip(to)
+    /// The change of settings, each with its name, and its values before and after.
+    #[must_use]
+    pub fn changing_settings<'a>(self, settings: impl Iterator<Item = (&'a str, &'a str, &'a str)>) -> AuditDetail {
+        let plain =
+            |text: &str| SIGNS.iter().fold(text.to_owned(), |text, (sign, instead)| text.replace(sign, instead));
+        let pair = |name, value| format!("{}={}", plain(name), plain(value));
+        let (from, to): (Vec<_>, Vec<_>) = settings.map(|(name, from, to)| (pair(name, from), pair(name, to))).unzip();
+        self.changing(from.join("; "), to.join("; "))
+    }
+
+    /// The settings that an edit changed, but those without a value on record.
+    pub fn settings(&self) -> Vec<SettingChange> {
+        let [from, to] = [&self.from, &self.to].map(|pairs| pairs.as_deref().unwrap_or_default().split("; "));
+        let typed =
+            |text: &str| SIGNS.iter().rev().fold(text.to_owned(), |text, (sign, instead)| text.replace(instead, sign));
+        let change = |(from, to): (&str, &str)| {
+            let ((name, from), (_, to)) = (from.split_once('=')?, to.split_once('=')?);
+            Some(SettingChange { name: typed(name), from: typed(from), to: typed(to) })
+        };
+        from.zip(to).filter_map(change).collect()
     }
 
     /// The remark, or the reason.
@@ -210,5 +235,20 @@ impl TryFrom<String> for Actor {
 impl From<Actor> for String {
     fn from(actor: Actor) -> String {
         actor.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_read_as_they_were_written() {
+        let settings = [("cap_usd.=1+1", "", "25"), ("models.A; B=c", "50%;x=y", "a/b, c/d"), ("name", "", "")];
+        let what = AuditDetail::new(Act::Edited).changing_settings(settings.into_iter());
+        let read = what.settings();
+        let read: Vec<_> = read.iter().map(|change| (&*change.name, &*change.from, &*change.to)).collect();
+        assert_eq!(read, settings);
+        assert_eq!(AuditDetail::new(Act::Edited).changing("", "").settings(), []);
     }
 }

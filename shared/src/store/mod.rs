@@ -36,7 +36,7 @@ pub use programmes::programme::{BudgetSums, CopiedProgramme, Edit, EditOutcome, 
 pub use programmes::rules::{RulesSource, TierOutcome};
 pub use sync::books::{
     Account, AccountDay, BalanceReading, BegunBy, ForeignKey, ForeignModels, GroupTotals, KeptTotals, ModelDay,
-    ModelRows, Overview, PeopleCounts, ProgrammeUse, Run, Totals,
+    ModelRows, Overview, ProgrammeUse, Run, Totals, Unmailed,
 };
 pub use sync::state::{
     HeldAct, HeldBack, HeldKey, MOST_NAMED, OwnJudgement, Release, StubbornDisable, SyncState, UnknownKey,

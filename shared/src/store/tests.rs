@@ -19,6 +19,7 @@ use crate::domain::ledger::foreign::{ForeignAct, KeyOwner};
 use crate::domain::ledger::mailed::MailedStatement;
 use crate::domain::mail::digest::Digest;
 use crate::domain::mail::failure::UnreachableReason;
+use crate::domain::programme::counts::RosterCounts;
 use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::programme::request::{REQUEST_KEPT, Request};
 use crate::domain::programme::rules::Tier;
@@ -44,7 +45,7 @@ macro_rules! kinds {
 }
 
 kinds! {
-    Meta Lease Programme Roles Budget Guardrail Tier Grant Reading Entry Enrolment OutboxRow FiledMail DoneByHand
+    Meta Lease Programme Roles Budget RosterCounts Guardrail Tier Grant Reading Entry Enrolment OutboxRow FiledMail DoneByHand
     SentAs RosterMails MailServer MailRefusal Undeliverable SignIn Link Session LoginRequest RateCount HourlyUses
     StaffPerson KnownAddress KeyOwner AssignedUse KeptTotals GroupTotals Crossing CapScan Run SyncState Account
     AccountDay BalanceReading AccountCut CutKeys MailedStatement ForeignAct ForeignKey OwnJudgement Alarm

@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 
 use bursar_core::domain::audit::Act;
+use bursar_core::domain::grant::Grant;
 use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::programme::Byok;
+use bursar_core::domain::programme::counts::RosterCounts;
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
@@ -76,6 +78,22 @@ pub(super) fn budgets_cover_what_keys_cost(step: &Step<'_>, wrong: &mut Vec<Stri
         let lag = if step.synced { Nano::ZERO } else { cost.excused };
         if cost.recorded + cost.open - lag > nano(reserved) || budget.reserved < Usd::ZERO {
             wrong.push(format!("reserved for the keys of {id} is {reserved}, and they cost {cost:?}"));
+        }
+    }
+}
+
+/// After a complete sync the counts of a roster are those of its grants.
+pub(super) fn rosters_are_counted(step: &Step<'_>, wrong: &mut Vec<String>) {
+    let counts: Vec<RosterCounts> = if step.synced { step.now.all().collect() } else { Vec::new() };
+    for RosterCounts { programme, counts, .. } in counts {
+        let people = step.now.grants.values().filter(|grant| grant.programme == programme && grant.is_student());
+        let (claimed, invited): (Vec<&Grant>, Vec<&Grant>) = people.partition(|grant| grant.ever_shown);
+        if (counts.invited, counts.claimed) != (invited.len() as i64, claimed.len() as i64) {
+            wrong.push(format!(
+                "{programme} has {} invited and {} who claimed: {counts:?}",
+                invited.len(),
+                claimed.len()
+            ));
         }
     }
 }

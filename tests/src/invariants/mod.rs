@@ -52,13 +52,14 @@ struct Step<'a> {
 /// Adds what is wrong.
 type Check = fn(&Step<'_>, &mut Vec<String>);
 
-const CHECKS: [(&str, Check); 22] = [
+const CHECKS: [(&str, Check); 23] = [
     ("table", table::items_are_whole),
     ("table", table::people_are_found_by_their_addresses),
     ("table", table::keys_are_under_their_rules),
     ("people", table::addresses_are_where_they_may_be),
     ("I1", keys::one_shown_key_is_enabled),
     ("I2", books::budgets_cover_what_keys_cost),
+    ("counts", books::rosters_are_counted),
     ("I3", keys::every_enabled_key_is_accounted_for),
     ("I4", secrets::secrets_are_nowhere),
     ("I4", mails::links_are_in_link_mails_and_known_by_their_hash),

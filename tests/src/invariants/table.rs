@@ -11,6 +11,7 @@ use bursar_core::domain::ledger::foreign::{ForeignAct, KeyOwner};
 use bursar_core::domain::ledger::mailed::MailedStatement;
 use bursar_core::domain::mail::alarm::Alarm;
 use bursar_core::domain::mail::digest::Digest;
+use bursar_core::domain::programme::counts::RosterCounts;
 use bursar_core::domain::programme::guardrail::{Guardrail, GuardrailOwner};
 use bursar_core::domain::programme::request::Request;
 use bursar_core::domain::programme::role::Roles;
@@ -46,7 +47,7 @@ macro_rules! rewritten {
 pub(super) fn items_are_whole(step: &Step<'_>, wrong: &mut Vec<String>) {
     for ((pk, sk), item) in &step.now.items {
         let again: Result<Item, String> = rewritten!(item as
-            Meta Lease AddedAdmins Programme Guardrail Tier Budget Job Import Erasure Grant Reading
+            Meta Lease AddedAdmins Programme Guardrail Tier Budget RosterCounts Job Import Erasure Grant Reading
             DoneByHand Enrolment Entry StaffPerson Roles KnownAddress
             SignIn LoginRequest Link Session RateCount HourlyUses OutboxRow FiledMail SentAs Undeliverable RosterMails
             MailServer MailRefusal Crossing CapScan Alarm Digest MailedStatement BalanceNotice

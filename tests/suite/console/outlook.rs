@@ -9,7 +9,7 @@ use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{PeopleCounts, SyncState, Totals};
+use bursar_core::store::{SyncState, Totals, Unmailed};
 use bursar_tests::office::{conclude, reading, soon};
 use jiff::ToSpan;
 
@@ -47,8 +47,8 @@ async fn recorded(campus: &Campus, shown: i64, cents: &[(&str, [i64; 28])]) {
     }
     let (programme, by_group) = (campus.programme.clone(), BTreeMap::new());
     let standing_out = StandingOut::of(&weeks);
-    let people = PeopleCounts::default();
-    let totals = Totals { programme, as_of: now, used: all, by_group, people, standing_out };
+    let unmailed = Unmailed::default();
+    let totals = Totals { programme, as_of: now, used: all, by_group, unmailed, standing_out };
     let state = campus.table.sync_state().await.unwrap();
     let state = SyncState { listed_at: Some(now), completed_at: Some(now), ..state };
     campus.table.note_totals(&totals, soon()).await.unwrap();
@@ -127,7 +127,7 @@ async fn what_all_would_take_follows_each_change_without_a_sync() {
     assert_eq!(now().await, "100.000000", "fay takes none");
     let settings = campus.settings().await;
     let unreserved = campus.table.get(Budget::key_of(&campus.programme)).await.unwrap().unwrap().unreserved;
-    assert_eq!(unreserved.people(), 2);
+    assert_eq!(unreserved.people(&settings, campus.clock.now()), 2);
     campus.sync().await;
     let budget = campus.table.get(Budget::key_of(&campus.programme)).await.unwrap().unwrap();
     assert_eq!(budget.unreserved.costs(&settings, campus.clock.now()).len(), 2, "gil, and eve's group");
@@ -148,7 +148,7 @@ async fn a_budget_without_room_is_told_to_each_reader() {
         assert_eq!(overview.one(hook).get("data-usd"), usd);
     }
     let text = overview.readable();
-    for sum in ["$35.00 of it not spent yet", "Free $60.00", "$20.00 more than the budget"] {
+    for sum in ["Promised, not spent yet $35.00", "Free $60.00", "$20.00 more than the budget"] {
         assert!(text.contains(sum), "{sum}: {text}");
     }
     assert_eq!(overview.texts("warning"), [""; 0], "the bar says so");

@@ -118,11 +118,11 @@ async fn home_shows_the_money_of_each_programme() {
     let asked = campus.gate.calls()[before..].iter().filter(|made| made.name.service == Service::DynamoDb).count();
     assert!(asked <= 12 + 20, "one request a programme besides: {asked}");
     let text = home.readable();
-    for words in ["1 of 1 have claimed", "$5.00 of $100,000 spent, $20 promised", "intro-to-ml-19 · 2 not claimed yet"]
-    {
+    let pilot = "$5.00 spent, $15.00 promised, $99,980.00 free of $100,000";
+    for words in ["1 of 1 have claimed", pilot, "intro-to-ml-19 · 0 of 2 have claimed"] {
         assert!(text.contains(words), "{words}: {text}");
     }
-    assert!(text.contains("$0.00 of $30 spent, $0 promised · $10 short if everybody claims"), "{text}");
+    assert!(text.contains("$0.00 spent, $0.00 promised, $30.00 free of $30 · $10 short if everybody claims"), "{text}");
     assert!(!text.contains("cs-pilot"), "only equal names are told apart: {text}");
     campus.finish().await;
 }

@@ -268,16 +268,17 @@ impl Season {
         self.keys[key].owner = Some(owner);
     }
 
-    /// What pages show over each span: of programmes, of people, and of the account.
+    /// What pages show over each span: of programmes in all, of people, and of the account.
     async fn read_spans(&self, admin: &Visitor) {
         for span in Span::ALL {
             for (programme, (id, settings)) in self.programmes.iter().enumerate() {
+                let all = self.range(Span::All, settings.basis.reset, Some(&settings.term));
                 let range = self.range(span, settings.basis.reset, Some(&settings.term));
                 let counts = |used: &Use| !used.is_byok || settings.basis.byok == Byok::Inside;
-                let path = format!("/console/programmes/{id}?window={}", span.as_str());
+                let path = format!("/console/programmes/{id}");
                 let shown = admin.get(&path).await.expect(200).one("spent");
-                let truth = self.listed(range, |used| counts(used) && used.programme == Some(programme));
-                self.tells(&format!("{path} of {id}"), &shown.text, shown.attributes.get("data-usd"), truth, range.0);
+                let truth = self.listed(all, |used| counts(used) && used.programme == Some(programme));
+                self.tells(&path, &shown.text, shown.attributes.get("data-usd"), truth, all.0);
                 let path = format!("/console/programmes/{id}/grants?window={}", span.as_str());
                 for row in admin.get(&path).await.expect(200).all("grant") {
                     let whose = row.get("data-email");
@@ -303,7 +304,8 @@ impl Season {
 
     /// The days of a span; without a first one it is all that ever was.
     fn range(&self, span: Span, reset: Reset, term: Option<&Term>) -> (Date, Date) {
-        span.range(reset, term, self.campus.clock.now())
+        let newest = self.cuts.last().map(|(read, _)| *read);
+        span.range(reset, term, newest, self.campus.clock.now())
     }
 
     /// What was spent on these days as far as the last sync could list it; at most with what was spent meanwhile, since an answer to a

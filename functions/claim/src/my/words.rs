@@ -185,11 +185,11 @@ pub(crate) fn no_new_key(obstacle: &Obstacle, term: &Term) -> String {
 
 /// What a key may spend that is shown now, and until when.
 pub(crate) fn allowance(view: &View, limit: Usd, now: Moment) -> String {
-    let (settings, limit) = (&view.programme.settings, limit.to_dollars_down());
+    let (settings, limit) = (&view.programme.settings, limit.to_dollars());
     match settings.basis.reset.resets_at(now).filter(|resets| *resets < settings.term.ends_at()) {
         None => format!("{limit} until the end of {}", long_date(settings.term.ends_on())),
         Some(resets) => {
-            let cap = view.grant.cap(settings).to_dollars_down();
+            let cap = view.grant.cap(settings).to_dollars();
             format!("{limit} until {}, then {cap} again", time_in(resets, settings.term.zone()))
         }
     }
@@ -206,7 +206,7 @@ pub(crate) fn asked(view: &View, now: Moment) -> Option<String> {
         "The people who run this programme have your reason and will decide.".to_owned()
     } else if asked.cap != cap {
         let again = column_time(asked.at + MORE_REQUEST_LASTS, settings.term.zone());
-        format!("Your cap has been changed since: it is {} now. You can ask again from {again}.", cap.to_dollars_down())
+        format!("Your cap has been changed since: it is {} now. You can ask again from {again}.", cap.to_dollars())
     } else if let Some(why) = &asked.declined {
         let again = column_time(asked.at + MORE_REQUEST_LASTS, settings.term.zone());
         format!("They declined: “{why}” You can ask again from {again}.")

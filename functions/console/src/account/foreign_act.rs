@@ -195,7 +195,7 @@ pub(super) async fn in_words(table: &Table) -> Result<HashMap<KeyHash, (ForeignA
         let (who, at) = (&people[&act.requested_by], utc(act.requested_at));
         let what = match act.change {
             ForeignChange::Disable => "disable it".to_owned(),
-            ForeignChange::Limit(limit) => format!("limit it to {}", limit.to_cents_down()),
+            ForeignChange::Limit(limit) => format!("limit it to {}", limit.to_cents()),
         };
         let outcome = match act.state {
             ForeignActState::Confirmed => "and OpenRouter did",

@@ -142,7 +142,8 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut 
     nobodys.iter().for_each(|key| used_by_nobodys.add(&key.used));
     let mut keys_of = |keys| ForeignKeys::of(keys, &acts, &mut refused.key, state.listed_at, span, context);
     let (keys, owned) = (keys_of(nobodys), keys_of(owned).with_owners(&owners.words));
-    let coverage = ModelCoverage::of_account(&state, span, span.range(Reset::None, None, now), utc_date(now));
+    let coverage =
+        ModelCoverage::of_account(&state, span, span.range(Reset::None, None, state.listed_at, now), utc_date(now));
     let unowned = table.foreign_models(coverage.days).await?.unowned;
     let page = AccountPage {
         frame: PageFrame::of(site, visitor),

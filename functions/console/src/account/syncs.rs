@@ -52,8 +52,10 @@ const COLUMNS: [Column<SyncRun>; 10] = [
     column("Newly read").class("number").of(|sync| Cell::exact(Some(show::known_count(sync.report.readings_recorded)))),
     column("Disabled").class("number").of(|sync| Cell::exact(Some(show::known_count(sync.report.orphans_disabled)))),
     column("Missing").class("number").of(|sync| Cell::exact(Some(show::known_count(sync.report.keys_missing)))),
-    column("Not explained").class("money").of(|sync| sync.residual().map_or_else(not_known, Cell::Up)),
-    column("Balance").class("money").of(|sync| sync.balance().map_or_else(not_known, Cell::Down)),
+    column("Not explained").class("money").of(|sync| sync.residual().map_or_else(not_known, Cell::money)),
+    column("Balance")
+        .class("money")
+        .of(|sync| sync.balance().map_or_else(not_known, |usd| Cell::money(usd.whole_cents()))),
     column("Complete")
         .of(|sync| if sync.run.complete { Cell::badge("good", "yes") } else { Cell::badge("warning", "no") }),
     column("Problems").of(|sync| Cell::Shown(None, vec![Part::Folded("problem", sync.report.problems.clone())])),
@@ -96,7 +98,7 @@ impl Day {
         let (sums, sums_before) = (in_cents(day), before.map(in_cents));
         let cell = |column: usize| {
             let grew = sums_before.as_ref().map(|before| sums[column] - before[column]);
-            (sums[column].to_cents_up(), grew.filter(|grew| *grew != Usd::ZERO).map(signed))
+            (sums[column].to_cents(), grew.filter(|grew| *grew != Usd::ZERO).map(signed))
         };
         let nights = before.and_then(|before| before.day.until(day.day).ok()).map(|span| span.get_days());
         Day { day: day.day, nights: nights.filter(|nights| *nights != 1), cells: [0, 1, 2, 3, 4, 5].map(cell) }
@@ -111,7 +113,7 @@ fn in_cents(day: &AccountDay) -> Vec<Usd> {
 }
 
 fn signed(amount: Usd) -> String {
-    if amount < Usd::ZERO { amount.to_cents_up() } else { format!("+{}", amount.to_cents_up()) }
+    if amount < Usd::ZERO { amount.to_cents() } else { format!("+{}", amount.to_cents()) }
 }
 
 #[cfg(test)]

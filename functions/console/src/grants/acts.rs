@@ -185,16 +185,19 @@ impl GrantRequest<'_> {
     }
 
     async fn no_room(&self) -> Result<String, AppError> {
-        let budget = self.site.table.get(Budget::key_of(self.at.programme)).await?.ok_or_else(AppError::not_found)?;
+        let (table, id) = (&self.site.table, self.at.programme);
+        let budget = table.get(Budget::key_of(id)).await?.ok_or_else(AppError::not_found)?;
+        let counts = table.roster_counts(id).await?;
+        let tonight = if counts.frees_something() { format!("; {}", counts.free_tonight()) } else { String::new() };
         let larger = if self.post.access.is_admin() {
             "Raise the budget in the settings."
         } else {
             "Ask the admins for a larger budget in the settings."
         };
         Ok(format!(
-            "The budget has no room for so high a cap: of the budget of {} only {} is neither spent nor promised. {larger}",
-            budget.limit.to_cents_down(),
-            (budget.limit - budget.reserved).or_zero().to_cents_down()
+            "The budget has no room for so high a cap: of the budget of {} only {} is neither spent nor promised{tonight}. {larger}",
+            budget.limit.to_cents(),
+            (budget.limit - budget.reserved).or_zero().whole_cents().to_cents()
         ))
     }
 

@@ -1,8 +1,13 @@
 //! The page of one grant: its state, its history with who acted, and the forms for further acts.
 
 use bursar_core::domain::audit::Entry;
-use bursar_core::domain::grant::{ChangeRefused, KeyAbsence, ShownState, Spending, View};
+use bursar_core::domain::grant::{BudgetChange, KeyAbsence, ShownState, Spending, View};
+use bursar_core::domain::programme::counts::Counts;
+use bursar_core::domain::usage::days::Accuracy;
 use bursar_core::log;
+use bursar_core::store::SyncState;
+use futures_util::stream::{StreamExt, TryStreamExt, iter};
+use jiff::ToSpan;
 
 use super::acts::ActForms;
 use super::list;
@@ -11,6 +16,9 @@ use crate::erase::EraseForm;
 use crate::mails::{self, MailRow};
 use crate::prelude::*;
 use crate::spending::spans;
+
+/// How many days' use by model is held at once: each has that of every grant.
+const DAYS_AT_ONCE: usize = 2;
 
 #[derive(Template)]
 #[template(path = "grant.html")]
@@ -25,6 +33,7 @@ struct GrantPage<'a> {
     /// What is left of the cap in this window.
     left: Usd,
     spans: Vec<(&'static str, Figure)>,
+    days: Vec<DayLine>,
     as_of: Option<String>,
     notes: Vec<String>,
     holds: Vec<&'static str>,
@@ -49,11 +58,21 @@ struct OpenMore<'a> {
     /// What this student used in the last seven days, and what one of the class usually does.
     week: String,
     usual_week: Usd,
-    /// What the budget has left that is promised to nobody.
+    /// What the budget has left that is neither spent nor promised, and what everybody's keys would take who may still claim one.
     free: Usd,
+    needed: Usd,
+    counts: Counts,
     /// The cap with a quarter more, with half more, and twice: those for which the budget has room, and the first for which it has none.
-    steps: Vec<Usd>,
+    steps: Vec<Raise>,
     too_high: Option<Usd>,
+}
+
+/// A higher cap, and what a press for it costs others.
+struct Raise {
+    cap: Usd,
+    takes: Usd,
+    /// How many could then get no key who could before.
+    could_not: u64,
 }
 
 struct GrantForms {
@@ -69,6 +88,37 @@ struct KeyLine {
     /// Of the key in use: its limit at the provider, and what was left of that when it was read last.
     limit: Option<(Usd, Usd)>,
     shown_at: String,
+}
+
+/// A UTC day on which something was spent.
+struct DayLine {
+    day: Date,
+    spent: Figure,
+    requests: String,
+}
+
+impl DayLine {
+    /// Those of the last four weeks, the newest first.
+    async fn all(site: &Site, view: &View, sync: &SyncState, now: Moment) -> Result<Vec<DayLine>, AppError> {
+        let used = list::used(&view.readings).days(view.programme.settings.basis.byok);
+        let first = utc_date(now).saturating_sub(27.days());
+        let mut used: Vec<_> = used.each().filter(|(day, spent, _)| first <= *day && !spent.is_zero()).collect();
+        used.reverse();
+        let cents = each_in_cents(used.iter().map(|(_, spent, _)| *spent));
+        let lines = used.into_iter().zip(cents).map(|((day, spent, exact), cents)| async move {
+            let known = if exact { Accuracy::Exactly } else { Accuracy::Estimated };
+            let mut requests = None;
+            if sync.knows_models_of(day) {
+                let rows = site.table.model_rows(day, now).await?;
+                let models = rows.get(&view.programme.id).into_iter().flat_map(BTreeMap::values);
+                let of_grant = models.filter_map(|grants| grants.get(&view.grant.id.to_bytes()));
+                requests = Some(of_grant.map(|used| used.requests).sum()).filter(|requests| *requests > 0);
+            }
+            let spent = Figure::in_cents(Sum { spent, known }, cents);
+            Ok(DayLine { day, spent, requests: show::known_count(requests) })
+        });
+        iter(lines.collect::<Vec<_>>()).buffered(DAYS_AT_ONCE).try_collect().await
+    }
 }
 
 pub(crate) async fn page(
@@ -143,24 +193,37 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
         (grant.holds.dropped.is_some(), "the roster does not name this person any more"),
         (grant.holds.unused, "it was not used"),
     ];
-    let context = SpanContext::of(&programme.settings, sync.listed_at, now);
+    let read_at = readings.iter().map(|reading| reading.as_of).chain(sync.listed_at).max();
+    let context = SpanContext::of(&programme.settings, read_at, now);
     let spans = context.each(&list::used(readings).days(programme.settings.basis.byok), grant.ever_shown);
+    let days = DayLine::all(site, view, &sync, now).await?;
     let more = match view.open_request(now).filter(|_| access.is_faculty() && !is_over) {
         None => None,
         Some(open) => {
-            let own = site.table.programme_use(&programme.id).await?.own;
+            let (used, counts) =
+                tokio::try_join!(site.table.programme_use(&programme.id), site.table.roster_counts(&programme.id))?;
             let week = spans.iter().find(|(name, _)| *name == Span::Week.name());
             let steps = [1, 2, 4].map(|quarters| open.cap + Usd::from_micros(open.cap.micros() / 4 * quarters));
-            let has_no_room =
-                |step: &Usd| view.set_cap(Some(*step), &Actor::Rule, None, now) == Err(ChangeRefused::BudgetExhausted);
+            let Budget { limit, reserved, unreserved, .. } = &view.budget;
+            let enough_for = |free| unreserved.enough_for(free, &programme.settings, now);
+            let free = *limit - *reserved;
+            let raise = |cap: &Usd| {
+                let takes = match view.set_cap(Some(*cap), &Actor::Rule, None, now).ok()?.budget() {
+                    BudgetChange::Take(amount) | BudgetChange::TakeAnyway(amount) => amount,
+                    BudgetChange::None => Usd::ZERO,
+                };
+                Some(Raise { cap: *cap, takes, could_not: enough_for(free) - enough_for(free - takes) })
+            };
             Some(OpenMore {
                 at: column_time(open.at, zone),
                 reason: &open.reason,
                 week: week.map_or_else(String::new, |(_, figure)| figure.text.clone()),
-                usual_week: own.map(|own| own.standing_out.usual_week).unwrap_or_default(),
-                free: (view.budget.limit - view.budget.reserved).or_zero(),
-                too_high: steps.iter().copied().find(&has_no_room),
-                steps: steps.into_iter().filter(|step| !has_no_room(step)).collect(),
+                usual_week: used.own.map(|own| own.standing_out.usual_week).unwrap_or_default(),
+                free: free.or_zero(),
+                needed: unreserved.cost(&programme.settings, now),
+                counts,
+                too_high: steps.iter().copied().find(|cap| raise(cap).is_none()),
+                steps: steps.iter().filter_map(raise).collect(),
             })
         }
     };
@@ -183,10 +246,11 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
         },
         unreachable: mark.map(|mark| (mark.why, mails::why(mark.why), column_time(mark.at, zone))),
         mails: mails::listing("mail", mails.iter().rev().map(MailRow::of).collect(), zone),
-        as_of: sync.listed_at.map(|at| column_time(at, zone)),
+        as_of: read_at.map(|at| column_time(at, zone)),
         more,
-        notes: spans::notes(spans.iter().map(|(_, figure)| figure)),
+        notes: spans::notes(spans.iter().map(|(_, figure)| figure).chain(days.iter().map(|line| &line.spent))),
         spans,
+        days,
         grant,
         state: grant.shown_state(now),
         badge: show::badge(grant.shown_state(now), left),

@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 
 use bursar_core::domain::grant::{Reading, ShownState};
+use bursar_core::domain::programme::counts::Counts;
 use bursar_core::domain::usage::days::Accuracy;
 use bursar_core::domain::values::address::nfc;
 use bursar_core::domain::values::id::KeyName;
@@ -49,6 +50,7 @@ type Choices<'a> = Vec<(&'a str, &'a str)>;
 struct GrantListPage<'a> {
     frame: PageFrame<'a>,
     programme: &'a Programme,
+    counts: Counts,
     sought: &'a GrantSearch,
     /// The fields that filter and sort, each with its choices: the value, and in words.
     filters: [(&'static str, &'static str, &'a str, Choices<'a>); 4],
@@ -102,15 +104,19 @@ pub(crate) fn columns<'a>(shows: Shows) -> [Column<GrantRow<'a>>; 20] {
         column("").file("name").of(|row| Cell::text(row.line.person.name.as_deref())),
         column("Group").file("group").of(|row| Cell::text(row.line.group.as_deref())),
         column("State").file("state").hook("state").of(GrantRow::badge),
-        column("").file("cap_usd").hook("cap-usd").of(|row| Cell::Down(row.cap)),
+        column("").file("cap_usd").hook("cap-usd").of(|row| Cell::exact(Some(row.cap))),
         column("").file("spent_usd").hook("spent-usd").of(|row| Cell::exact(row.figure().usd)),
         column("Spent of the cap").class("used").of(GrantRow::used),
         column("Spent then")
             .class("money")
             .shown_if(shows.span)
             .of(|row| Cell::shown(row.figure().usd, row.figure().text)),
-        column("Spent in all").class("money").shown_if(shows.lifetime).of(|row| Cell::Up(row.lifetime)),
-        column("Left").class("money").file("left_usd").hook("left-usd").of(|row| Cell::Down(row.left)),
+        column("Spent in all").class("money").shown_if(shows.lifetime).of(|row| Cell::money(row.lifetime)),
+        column("Left")
+            .class("money")
+            .file("left_usd")
+            .hook("left-usd")
+            .of(|row| Cell::shown(Some(row.left), row.left.whole_cents().to_cents())),
         column("").file("window_resets_at").of(|row| Cell::At(row.resets_at)),
         column("").file("claimed_at").of(|row| Cell::At(row.line.claimed_at())),
         column("Last used").class("date").file("last_used_at").of(|row| Cell::At(row.line.last_used_at)),
@@ -127,7 +133,7 @@ pub(crate) async fn page(
 ) -> Answer {
     let sought = sought.composed();
     let (programme, asked) = (&access.programme, sought.asked.span());
-    let sync = site.table.sync_state().await?;
+    let (sync, counts) = tokio::try_join!(site.table.sync_state(), site.table.roster_counts(&programme.id))?;
     let (mut rows, groups) = sought.rows(&site, programme, sync.listed_at, false).await?;
     let order = SORTS.into_iter().find(|(name, _)| *name == sought.sort).unwrap_or(SORTS[0]);
     match order.0 {
@@ -159,6 +165,7 @@ pub(crate) async fn page(
     let page = GrantListPage {
         frame: PageFrame::of(&site, &access.visitor),
         programme,
+        counts,
         sought: &sought,
         filters: [
             (
@@ -295,7 +302,7 @@ impl<'a> GrantRow<'a> {
     }
 
     fn used(&self) -> Cell {
-        let words = format!("{} of {}", self.in_window.to_cents_up(), self.cap.to_dollars_down());
+        let words = format!("{} of {}", self.in_window.to_cents(), self.cap.to_dollars());
         Cell::Shown(None, vec![Part::Bar(scaled(self.in_window, self.cap, Part::BAR), words)])
     }
 

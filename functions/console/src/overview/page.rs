@@ -1,10 +1,10 @@
-//! The overview of a programme: its money, its grants by state, and warnings.
+//! The overview of a programme: its money, how many have claimed, and warnings.
 
-use bursar_core::domain::grant::ShownState;
+use bursar_core::domain::programme::counts::Counts;
 use bursar_core::domain::usage::forecast::StandingOut;
 use bursar_core::domain::usage::models::ModelUse;
 use bursar_core::domain::values::format::end_time;
-use bursar_core::store::{Overview, PeopleCounts, ProgrammeUse};
+use bursar_core::store::{Overview, ProgrammeUse, Unmailed};
 
 use super::outlook::{Chart, Outlook};
 use super::warnings;
@@ -13,7 +13,7 @@ use crate::prelude::*;
 use crate::roster;
 use crate::spending::bar::MoneyBar;
 use crate::spending::by_model::{self, ModelCoverage};
-use crate::spending::spans::{self, SpanLink};
+use crate::spending::spans;
 use crate::waiting::WaitingItems;
 
 #[derive(Template)]
@@ -28,8 +28,6 @@ struct OverviewPage<'a> {
     /// The people who have no reservation and may take one, and for how many of them the budget is enough, whoever comes first.
     unreserved: u64,
     enough_for: u64,
-    phrase: &'static str,
-    spans: Vec<SpanLink>,
     groups: Vec<(String, Vec<(&'static str, Figure)>)>,
     notes: Vec<String>,
     models: Vec<ModelUse>,
@@ -38,8 +36,9 @@ struct OverviewPage<'a> {
     term: [String; 2],
     /// From when to when keys can be claimed.
     claims: [String; 2],
-    /// The people as the last sync counted them.
-    people: PeopleCounts,
+    counts: Counts,
+    /// As the last sync counted them.
+    unmailed: Unmailed,
     warnings: Vec<String>,
     outlook: Outlook,
     /// What the reader can do about a forecast that is short, and whether the list of students, most spent first, helps with it.
@@ -50,27 +49,25 @@ struct OverviewPage<'a> {
     waiting: WaitingItems,
 }
 
-pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Query(asked): Query<SpanQuery>) -> Answer {
-    show(&site, &access, asked.span().unwrap_or(Span::All), None).await
+pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> Answer {
+    show(&site, &access, None).await
 }
 
 /// The page; `refused` is a request whose decline came without a reason.
-pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, span: Span, refused: Option<Ulid>) -> Answer {
+pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, refused: Option<Ulid>) -> Answer {
     let (now, programme) = (site.clock.now(), &access.programme);
     let settings = &programme.settings;
     let (known, sync, unreachable) =
         tokio::try_join!(site.table.overview(&programme.id), site.table.sync_state(), site.table.unreachable(now))?;
-    let Overview { budget, used: of_programme, jobs, guardrails, previews, requests, mores, .. } =
+    let Overview { budget, counts, used: of_programme, jobs, guardrails, previews, requests, mores, .. } =
         known.ok_or_else(AppError::not_found)?;
     let spent = of_programme.used().days(settings.basis.byok);
-    let had_a_key = of_programme.has_keys(&budget);
     let context = SpanContext::of(settings, sync.listed_at, now);
     let offered = spans::offered(settings.basis.reset);
     let groups = by_group(&of_programme, settings, offered, context);
     let own = of_programme.own.as_ref();
-    let days = span.range(settings.basis.reset, Some(&settings.term), now);
     let of_own_keys = own.map(|own| own.used.clone()).unwrap_or_default();
-    let coverage = ModelCoverage::of_programme(&sync, days, &of_own_keys, utc_date(now));
+    let coverage = ModelCoverage::of_programme(&sync, &of_own_keys, utc_date(now));
     let uses = site.table.models_of(&programme.id, false, coverage.days).await?;
     let (models, groups_models) = by_model::of_programme(uses, &of_own_keys, settings.basis.byok, &coverage);
     let file = roster::waiting(previews, now);
@@ -93,8 +90,6 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, span: Span, refu
         frame: PageFrame::of(site, &access.visitor),
         programme,
         is_over: programme.is_over(now),
-        phrase: spans::phrase(span, settings.basis.reset),
-        spans: spans::choices(&paths::programme(&programme.id), &[], offered, settings.basis.reset, |one| one == span),
         notes: spans::notes(groups.iter().flat_map(|(_, spans)| spans.iter().map(|(_, figure)| figure))),
         groups,
         models,
@@ -108,8 +103,9 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, span: Span, refu
                 .claim_closes_at
                 .map_or_else(|| long_date(settings.term.ends_on()), |at| end_time(at, settings.term.zone())),
         ],
-        people: own.map(|own| own.people.clone()).unwrap_or_default(),
-        unreserved: budget.unreserved.people(),
+        counts,
+        unmailed: own.map(|own| own.unmailed).unwrap_or_default(),
+        unreserved: budget.unreserved.people(settings, now),
         enough_for: budget.unreserved.enough_for(budget.limit - budget.reserved, settings, now),
         warnings,
         standing_out: own.filter(|_| !programme.is_over(now)).map(|own| own.standing_out.clone()).unwrap_or_default(),
@@ -121,7 +117,11 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, span: Span, refu
             ..WaitingItems::of_programme(site, access, &mores, &requests, file.as_ref()).await?
         },
         jobs: JobLine::of_programme(site, programme, &jobs, access.is_faculty()).await,
-        spent: context.figure(&spent, span, had_a_key),
+        spent: if of_programme.has_keys(&budget) {
+            Figure::in_cents(context.sum(&spent, Span::All), bar.in_cents()[0])
+        } else {
+            Figure::exactly(Usd::ZERO)
+        },
         as_of: sync.listed_at.map(time),
         bar,
     };

@@ -191,7 +191,7 @@ fn notes(report: &SpendingReport, lines: &[ReportLine<'_>], listed_at: Option<Mo
     if report.byok > Usd::ZERO {
         notes.push(format!(
             "{} more was spent with provider keys of the users' own. That is another bill, and in no sum here.",
-            report.byok.to_dollars_up()
+            report.byok.to_dollars()
         ));
     }
     notes
@@ -224,7 +224,7 @@ fn columns<'a>(by: Grouping, is_of_several: bool) -> [Column<ReportRow<'a>>; 10]
             .class("money")
             .file("spent_usd")
             .hook("usd")
-            .of(|row| Cell::shown(Some(row.line.spent), row.cents.to_cents_up())),
+            .of(|row| Cell::shown(Some(row.line.spent), row.cents.to_cents())),
     ]
 }
 

@@ -1,5 +1,6 @@
 //! The page of a programme's roster: the forms that change it, the invitations, and what files brought lately. Assistants read it.
 
+use bursar_core::domain::programme::counts::Counts;
 use bursar_core::store::{Overview, RosterMails, RosterPreview};
 
 use super::add_person::TypedPerson;
@@ -30,14 +31,10 @@ struct RosterPage<'a> {
     sure: Option<String>,
     /// For the course's page: how the invitation is known.
     announcement: String,
-    /// Those who have no key and may claim one.
-    unreserved: u64,
+    counts: Counts,
     mails: RosterMails,
     /// The day on which invitations go out that wait until keys can be claimed.
     opens: Option<String>,
-    /// Those who had claimed by the last sync, and when that was.
-    claimed: Option<u32>,
-    as_of: Option<String>,
     /// What is said of the registrar's token.
     token: Option<String>,
 }
@@ -71,12 +68,8 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, refused: Refused
     if !programme.settings.roster {
         return Err(AppError::not_found());
     }
-    let (known, sync, mails) = tokio::try_join!(
-        site.table.overview(&programme.id),
-        site.table.sync_state(),
-        site.table.roster_mails(&programme.id)
-    )?;
-    let Overview { budget, used, jobs, token, previews, imports, .. } = known.ok_or_else(AppError::not_found)?;
+    let (known, mails) = tokio::try_join!(site.table.overview(&programme.id), site.table.roster_mails(&programme.id))?;
+    let Overview { counts, jobs, token, previews, imports, .. } = known.ok_or_else(AppError::not_found)?;
     let time = |at| column_time(at, programme.settings.term.zone());
     let token = match token {
         Some(token) => Some(registrar::in_words(site, programme, &token, now).await?),
@@ -104,11 +97,9 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, refused: Refused
             site.mail_from,
             site.origin.host()
         ),
-        unreserved: budget.unreserved.people(),
+        counts,
         mails,
         opens,
-        claimed: used.own.map(|own| own.people.claimed),
-        as_of: sync.listed_at.map(time),
         token,
     }))
 }

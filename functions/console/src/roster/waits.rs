@@ -116,7 +116,7 @@ impl Need {
     /// A reservation of somebody who is dropped stays for a week, and the mark of it longer.
     pub(super) fn of(file: &Compared, settings: &Settings, budget: &Budget, now: Moment) -> Need {
         let (mut before, mut after) = (Unreserved::default(), Unreserved::default());
-        file.grants.iter().for_each(|grant| before.add(grant));
+        file.grants.iter().for_each(|grant| before.add(grant, budget.counted_at));
         let mut grants: HashMap<&GrantId, Grant> = file.grants.iter().map(|of| (&of.id, of.clone())).collect();
         let cost = |of: &Grant| settings.cost_of_a_key(of.cap(settings), now);
         let mut reserved = budget.reserved;
@@ -124,7 +124,7 @@ impl Need {
             match (step, step.grant().and_then(|grant| grants.get_mut(grant))) {
                 (Step::Add { person, group }, _) => {
                     let id = budget.programme.clone();
-                    after.add(&Grant::invited(id, GrantId::random(), person.clone(), group.clone()));
+                    after.add(&Grant::invited(id, GrantId::random(), person.clone(), group.clone()), budget.counted_at);
                 }
                 (Step::Move { group, .. }, Some(of)) => {
                     let was = cost(of);
@@ -141,12 +141,12 @@ impl Need {
                 _ => {}
             }
         }
-        grants.values().for_each(|grant| after.add(grant));
+        grants.values().for_each(|grant| after.add(grant, budget.counted_at));
         Need {
             before: budget.reserved + before.cost(settings, now),
             implied: reserved + after.cost(settings, now),
             budget: budget.limit,
-            unreserved: after.people(),
+            unreserved: after.people(settings, now),
             enough_for: after.enough_for(budget.limit - reserved, settings, now),
         }
     }

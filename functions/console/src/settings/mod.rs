@@ -8,6 +8,7 @@ mod page;
 mod reader;
 mod table;
 
+use bursar_core::domain::audit::SettingChange;
 use bursar_core::domain::values::term::Term;
 pub(crate) use create::{create, make, new};
 pub(crate) use doubts::of_request;
@@ -19,6 +20,7 @@ use reader::{never_open, too_many_roles};
 pub(crate) use table::{Draft, plain};
 
 use crate::form::ShownField;
+use crate::groups::AS_THE_PROGRAMME;
 use crate::prelude::*;
 
 impl FormValue for Draft {
@@ -47,15 +49,16 @@ impl Draft {
     }
 }
 
-/// A change of a setting, or of a group's, from and to the texts that an audit entry has, as a person reads it.
-pub(crate) fn change((from, to): (&str, &str)) -> String {
-    let (name, from) = from.split_once('=').unwrap_or((from, ""));
-    let (_, to) = to.split_once('=').unwrap_or((to, ""));
-    let (id, group) = name.split_once('.').map_or((name, None), |(id, group)| (id, Some(group)));
-    let known = Draft::FIELDS.iter().find(|field| field.id == id);
-    let [from, to] = [from, to].map(|text| known.map_or_else(|| text.to_owned(), |field| field.kind.in_words(text)));
+/// A change of a setting, or of a group's, as a person reads it.
+pub(crate) fn change(SettingChange { name, from, to }: &SettingChange) -> String {
+    let (id, group) = name.split_once('.').map_or((&**name, None), |(id, group)| (id, Some(group)));
+    let Some(field) = Draft::FIELDS.iter().find(|field| field.id == id) else {
+        return format!("{name}: {from} → {to}");
+    };
+    let when_empty = if group.is_some() { AS_THE_PROGRAMME } else { field.when_empty };
+    let [from, to] = [from, to].map(|text| field.kind.in_words(text, when_empty));
     let of_group = group.map_or(String::new(), |group| format!(" of {group}"));
-    format!("{}{of_group}: {from} → {to}", known.map_or(id, |field| field.label))
+    format!("{}{of_group}: {from} → {to}", field.label)
 }
 
 /// The settings and the budget of a form; nothing where some of it is refused.

@@ -20,7 +20,7 @@ const BASICS: Field<Draft> = Field { heading: "Basics", ..Field::OPTIONAL };
 const MONEY: Field<Draft> = Field { heading: "Money", ..Field::OPTIONAL };
 const PEOPLE: Field<Draft> =
     Field { heading: "People", kind: Kind::People, owner: Owner::Admins, is_private: true, ..Field::OPTIONAL };
-const MODELS: Field<Draft> = Field { heading: "Models and data", ..Field::OPTIONAL };
+const MODELS: Field<Draft> = Field { heading: "Models and data", when_empty: "all", ..Field::OPTIONAL };
 const MAILS: Field<Draft> = Field { heading: "Mails", ..Field::OPTIONAL };
 const KEYS: Field<Draft> = Field { heading: "Rules for keys", ..Field::OPTIONAL };
 
@@ -259,6 +259,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         id: "claim_opens_at",
         label: "Keys can be claimed from",
         hint: "Empty: from the first day.",
+        when_empty: "the first day",
         kind: Kind::Time,
         write: |of| time(of.settings.claims.claim_opens_at, &of.settings),
         read: |form, to| {
@@ -270,6 +271,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         id: "claim_closes_at",
         label: "Keys can be claimed until",
         hint: "Empty: until the last day.",
+        when_empty: "the last day",
         kind: Kind::Time,
         write: |of| time(of.settings.claims.claim_closes_at, &of.settings),
         read: |form, to| {
@@ -292,6 +294,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
     Field {
         id: "unused_after_days",
         label: "Switch off a key that is not used for, in days",
+        when_empty: "never",
         hint: "Empty: never. Its student hears a week before, and can switch it on again while the budget has room.",
         kind: Kind::Number,
         write: |of| number(of.settings.claims.unused_after_days),
@@ -301,6 +304,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
     Field {
         id: "rotate_after_days",
         label: "Have a key replaced after, in days",
+        when_empty: "never",
         hint: "Empty: never. Its student hears a week before. A key that is not replaced by then ends, or a week after the mail if that left late.",
         kind: Kind::Number,
         write: |of| number(of.settings.claims.rotate_after_days),

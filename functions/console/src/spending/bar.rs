@@ -1,5 +1,5 @@
-//! A budget as one bar, which `parts.html` draws: what was spent of it, what is promised to students besides, what is free, and what
-//! goes beyond it; with marks for what is promised if everybody claims, and for the forecast.
+//! A budget as one bar, which `parts.html` draws for those who see it: what was spent of it, what is promised to students and not spent
+//! yet, what is free, and what goes beyond it. The same in numbers stands beside it.
 
 use bursar_core::domain::usage::burn::BurnScene;
 
@@ -27,6 +27,16 @@ impl MoneyBar {
             budget: budget.limit,
             ahead: scene.ahead.map(|(_, amount)| amount).zip(scene.words.ahead.clone()),
         }
+    }
+
+    /// What is spent, what is promised and not spent yet, and what is free, in cents: together the budget, unless the first two pass it.
+    pub(crate) fn in_cents(&self) -> Vec<Usd> {
+        each_in_cents([self.spent, self.to_come(), self.free()])
+    }
+
+    /// By how much what is spent or promised passes the budget.
+    pub(crate) fn beyond(&self) -> Option<Usd> {
+        Some(self.taken() - self.budget).filter(|beyond| *beyond > Usd::ZERO)
     }
 
     /// What is spent or promised.
@@ -74,16 +84,6 @@ impl MoneyBar {
         }
         parts
     }
-
-    /// The bar for those who do not see it. What is short, free or forecast is told beside it.
-    pub(crate) fn in_words(&self) -> String {
-        format!(
-            "{} spent and {} promised to students, of a budget of {}.",
-            self.spent.to_cents_up(),
-            self.reserved.to_cents_up(),
-            self.budget.to_cents_down()
-        )
-    }
 }
 
 /// How long an amount is where the whole has this length.
@@ -112,6 +112,16 @@ mod tests {
         let beyond = [("spent", 0, 100), ("promised", 100, 400), ("beyond", 500, 300), ("perhaps", 800, 200)];
         assert_eq!(promised.parts(), beyond);
         assert_eq!(bar(0, 0, 0, 0).parts(), []);
-        assert_eq!(inside.in_words(), "$40.00 spent and $340.00 promised to students, of a budget of $500.00.");
+    }
+
+    #[test]
+    fn three_figures_are_the_budget() {
+        let cents = |bar: &MoneyBar| bar.in_cents().iter().map(|usd| usd.micros() / 10_000).collect::<Vec<_>>();
+        let pilot = MoneyBar { spent: Usd::from_micros(104_601_900), ..bar(0, 360, 400, 400) };
+        assert_eq!((cents(&pilot), pilot.beyond()), (vec![10_460, 25_540, 4_000], None));
+        let lowered = bar(10, 80, 100, 50);
+        assert_eq!((cents(&lowered), lowered.beyond()), (vec![1_000, 7_000, 0], Some(Usd::from_dollars(30))));
+        let overspent = bar(60, 50, 50, 50);
+        assert_eq!((cents(&overspent), overspent.beyond()), (vec![6_000, 0, 0], Some(Usd::from_dollars(10))));
     }
 }

@@ -40,11 +40,11 @@ impl ModelCoverage {
     }
 
     /// The coverage of a programme, from the first day on which its keys were used.
-    pub(crate) fn of_programme(state: &SyncState, days: (Date, Date), used: &DailyUse, today: Date) -> ModelCoverage {
+    pub(crate) fn of_programme(state: &SyncState, used: &DailyUse, today: Date) -> ModelCoverage {
         let first = |days: &Days| days.each().next().map(|(day, ..)| day);
         let first =
             [&used.credits, &used.byok].into_iter().filter_map(first).min().or(state.models_since).unwrap_or(today);
-        ModelCoverage::of(state, days, first, today)
+        ModelCoverage::of(state, (first, today), first, today)
     }
 
     /// The days up to which models are known.
@@ -146,8 +146,8 @@ mod tests {
     fn a_programme_is_looked_at_from_its_first_day_and_an_account_from_the_first_that_was_asked_for() {
         let all = (Date::MIN, date("20"));
         let some = DailyUse::on_one(date("09"), Usd::CENT);
-        assert_eq!(ModelCoverage::of_programme(&state(), all, &some, date("20")).days, (date("09"), date("19")));
-        assert_eq!(ModelCoverage::of_programme(&state(), all, &DailyUse::default(), date("20")).days.0, date("02"));
+        assert_eq!(ModelCoverage::of_programme(&state(), &some, date("20")).days, (date("09"), date("19")));
+        assert_eq!(ModelCoverage::of_programme(&state(), &DailyUse::default(), date("20")).days.0, date("02"));
         assert_eq!(ModelCoverage::of_account(&state(), Span::All, all, date("20")).days.0, date("02"));
         let week = (date("13"), date("19"));
         assert_eq!(ModelCoverage::of_account(&state(), Span::Week, week, date("20")).days, week);

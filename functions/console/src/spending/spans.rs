@@ -20,7 +20,8 @@ pub(crate) struct SpanQuery {
 pub(crate) struct SpanContext<'a> {
     pub(crate) reset: Reset,
     pub(crate) term: Option<&'a Term>,
-    pub(crate) listed_at: Option<Moment>,
+    /// When the newest reading was asked for.
+    pub(crate) read_at: Option<Moment>,
     pub(crate) now: Moment,
 }
 
@@ -52,17 +53,17 @@ impl SpanQuery {
 }
 
 impl<'a> SpanContext<'a> {
-    pub(crate) fn of(settings: &'a Settings, listed_at: Option<Moment>, now: Moment) -> SpanContext<'a> {
-        SpanContext { reset: settings.basis.reset, term: Some(&settings.term), listed_at, now }
+    pub(crate) fn of(settings: &'a Settings, read_at: Option<Moment>, now: Moment) -> SpanContext<'a> {
+        SpanContext { reset: settings.basis.reset, term: Some(&settings.term), read_at, now }
     }
 
     /// The context of an account, which has neither term nor window.
-    pub(crate) fn endless(listed_at: Option<Moment>, now: Moment) -> SpanContext<'static> {
-        SpanContext { reset: Reset::None, term: None, listed_at, now }
+    pub(crate) fn endless(read_at: Option<Moment>, now: Moment) -> SpanContext<'static> {
+        SpanContext { reset: Reset::None, term: None, read_at, now }
     }
 
     pub(crate) fn sum(self, days: &Days, span: Span) -> Sum {
-        span.of(days, self.reset, self.term, self.listed_at, self.now)
+        span.of(days, self.reset, self.term, self.read_at, self.now)
     }
 
     /// The spending of keys over a span; exactly zero if there never was a key.
@@ -128,11 +129,13 @@ pub(crate) fn estimated(ranges: &[(Date, Date)]) -> Option<String> {
     ))
 }
 
-/// The spans that pages of a programme offer: where a cap is for the whole term, its window and the term are all there is.
+/// The spans that pages of a programme offer: where a cap is for the whole term, its window and the term are all there is, and the window of
+/// a daily one is today.
 pub(crate) fn offered(reset: Reset) -> &'static [Span] {
     match reset {
         Reset::None => &[Span::Day, Span::Week, Span::Month, Span::All],
-        Reset::Daily | Reset::Weekly | Reset::Monthly => &[Span::Day, Span::Week, Span::Month, Span::Window, Span::All],
+        Reset::Daily => &[Span::Window, Span::Week, Span::Month, Span::All],
+        Reset::Weekly | Reset::Monthly => &[Span::Day, Span::Week, Span::Month, Span::Window, Span::All],
     }
 }
 
@@ -160,9 +163,9 @@ pub(crate) fn name(span: Span, reset: Reset) -> &'static str {
 /// The name of a span as it follows "spent".
 pub(crate) fn phrase(span: Span, reset: Reset) -> &'static str {
     match span {
-        Span::Day => "on the last completed day",
-        Span::Week => "in the last 7 completed days",
-        Span::Month => "in the last 30 completed days",
+        Span::Day => "today",
+        Span::Week => "in the last 7 days",
+        Span::Month => "in the last 30 days",
         Span::Window => reset.this_window(),
         Span::Term => "in the term",
         Span::All => "in all",

@@ -113,9 +113,9 @@ async fn counted(site: &Site, mut job: Job) -> Result<(Job, Vec<GrantId>)> {
 /// Writes the state in which a job is left, unless somebody else has written it.
 pub(super) async fn end(site: &Site, job: Job, state: JobState, deadline: Deadline) -> Result<JobState> {
     if matches!(state, JobState::Done { .. })
-        && let Err(error) = site.table.count_unreserved(&job.programme, deadline).await
+        && let Err(error) = site.table.count_roster_mails_owed(&job.programme, deadline).await
     {
-        tracing::warn!(programme = %job.programme, %error, "who has no reservation is counted by the next sync");
+        tracing::warn!(programme = %job.programme, %error, "how many roster mails are owed is counted after the next job");
     }
     site.table.set_job(Job { state: state.clone(), ..job }, deadline).await?;
     Ok(state)

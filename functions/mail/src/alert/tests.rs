@@ -8,7 +8,7 @@ use bursar_core::domain::usage::days::Days;
 use bursar_core::domain::usage::forecast::StandingOut;
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::term::Term;
-use bursar_core::store::{PeopleCounts, Totals};
+use bursar_core::store::{Totals, Unmailed};
 use jiff::ToSpan;
 use jiff::civil::date;
 use serde_json::json;
@@ -31,6 +31,7 @@ fn steadily(days: i64, cents: i64) -> Days {
 struct Found {
     programme: Programme,
     budget: Budget,
+    counts: Counts,
     crossing: Crossing,
     used: ProgrammeUse,
     now: Moment,
@@ -40,9 +41,9 @@ fn found(threshold: u8, days: Days) -> Found {
     let (programme, spent) = (programme(), days.total());
     let used = DailyUse { credits: days, ..DailyUse::default() };
     let (by_group, id) = (BTreeMap::new(), programme.id.clone());
-    let people = PeopleCounts { students: 200, claimed: 161, ..PeopleCounts::default() };
-    let standing_out = StandingOut::default();
-    let totals = Totals { programme: id, as_of: now(), used, by_group, people, standing_out };
+    let (unmailed, standing_out) = (Unmailed::default(), StandingOut::default());
+    let totals = Totals { programme: id, as_of: now(), used, by_group, unmailed, standing_out };
+    let counts = Counts { invited: 39, claimed: 161, ..Counts::default() };
     let budget = Budget::new(programme.id.clone(), LIMIT);
     let crossing = Crossing {
         programme: programme.id.clone(),
@@ -56,13 +57,14 @@ fn found(threshold: u8, days: Days) -> Found {
     };
     let used =
         ProgrammeUse { own: Some(totals), assigned: DailyUse::default(), assigned_keys: 0, assigned_as_of: None };
-    Found { programme, budget, crossing, used, now: now() }
+    Found { programme, budget, counts, crossing, used, now: now() }
 }
 
 impl Found {
     fn spending(&self) -> AlertSpending {
         let found = (self.crossing.limit, self.crossing.spent, self.crossing.found_at);
-        AlertSpending::of(found, (&self.programme, Role::Assistant), &self.budget, &self.used, None, self.now)
+        let budget = (&self.budget, self.counts);
+        AlertSpending::of(found, (&self.programme, Role::Assistant), budget, &self.used, None, self.now)
     }
 
     fn letter(&self, words: Words<'_>, was_lowered: bool) -> Letter {
@@ -172,8 +174,7 @@ async fn alert_of_a_budget_that_is_promised() {
     let mut found = found(ALL, steadily(1, 500));
     (found.crossing.limit, found.budget.limit, found.budget.reserved) =
         (Usd::from_dollars(25), Usd::from_dollars(25), Usd::from_dollars(20));
-    let totals = found.used.own.as_mut().unwrap();
-    (totals.people.students, totals.people.claimed) = (3, 1);
+    (found.counts.invited, found.counts.claimed) = (2, 1);
     found.budget.unreserved = serde_json::from_value(json!({"programme": 2})).unwrap();
     insta::assert_snapshot!(found.promised().await, @"
     CS pilot has no room for another key in its $25 (20% used)

@@ -97,11 +97,11 @@ impl Words<'_> {
         let (name, is_used_up) = (&settings.name, is_used_up(used.limit, used.spent));
         let share = if is_used_up { 100 } else { per_cent(used.spent, used.limit) };
         let mut facts = vec![
-            ("Used", used.spent.to_dollars_up()),
-            ("Cap", format!("{} {}", used.limit.to_dollars_down(), of_this_window(settings.basis.reset))),
-            ("Left", (used.limit - used.spent).or_zero().to_dollars_down()),
+            ("Used", used.spent.to_dollars()),
+            ("Cap", format!("{} {}", used.limit.to_dollars(), of_this_window(settings.basis.reset))),
+            ("Left", (used.limit - used.spent).or_zero().whole_cents().to_dollars()),
         ];
-        facts.extend(used.cap_since.map(|cap| ("Cap since then", cap.to_dollars_down())));
+        facts.extend(used.cap_since.map(|cap| ("Cap since then", cap.to_dollars())));
         facts.extend(used.resets_at.map(|at| ("Resets", time_in(at, settings.term.zone()))));
         facts.push(("As of", time_in(used.as_of, settings.term.zone())));
         let is_refused = is_used_up && used.cap_since.is_none() && used.stopped.is_none();
@@ -113,8 +113,8 @@ impl Words<'_> {
         let sentences = [Some(what_next(is_used_up, used)), is_refused.then_some(REFUSED), no_reset(settings, used)];
         let sentences: Vec<&str> = sentences.into_iter().flatten().chain([to_do.as_str()]).collect();
         Letter {
-            subject: format!("{name}: you have used {share}% of your {}", used.limit.to_dollars_down()),
-            heading: format!("You have used {share}% of your {}", used.limit.to_dollars_down()),
+            subject: format!("{name}: you have used {share}% of your {}", used.limit.to_dollars()),
+            heading: format!("You have used {share}% of your {}", used.limit.to_dollars()),
             parts: vec![LetterPart::facts(facts), LetterPart::Sentences(sentences.join(" ")), self.own_page()],
             why: format!("You get this mail because you have a key for {name}."),
             ..self.letter()

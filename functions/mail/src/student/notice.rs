@@ -91,12 +91,12 @@ impl Words<'_> {
         let settings = &view.programme.settings;
         let name = &settings.name;
         let left = CapLeft::of(view, now);
-        let cap = left.cap.to_dollars_down();
+        let cap = left.cap.to_dollars();
         let window = of_this_window(settings.basis.reset);
         let mut facts = vec![
             ("Cap", format!("{cap} {window}")),
-            ("Used", view.spending(now).in_window.to_dollars_up()),
-            ("Left", left.amount.to_dollars_down()),
+            ("Used", view.spending(now).in_window.to_dollars()),
+            ("Left", left.amount.whole_cents().to_dollars()),
         ];
         facts.extend(left.resets_at.map(|at| ("Resets", time_in(at, settings.term.zone()))));
         facts.extend(left.as_of.map(|at| ("As of", time_in(at, settings.term.zone()))));
@@ -127,7 +127,7 @@ impl Words<'_> {
             format!(
                 " When it was last checked at OpenRouter, on {}, that key had used {}.",
                 time_in(as_of, settings.term.zone()),
-                amount.to_dollars_up()
+                amount.to_dollars()
             )
         });
         Letter {
@@ -266,7 +266,7 @@ impl CapLeft {
     fn in_words(self, settings: &Settings) -> String {
         let Settings { name, term, basis: Basis { reset, .. }, .. } = settings;
         let until = end_time_in(term.ends_at(), term.zone());
-        let [amount, cap] = [self.amount, self.cap].map(Usd::to_dollars_down);
+        let (amount, cap) = (self.amount.whole_cents().to_dollars(), self.cap.to_dollars());
         let left = format!("You have {amount} left of your {cap} {}", of_this_window(*reset));
         let Some(resets_at) = self.resets_at else {
             let never = if *reset == Reset::None { "" } else { " It does not reset before then." };

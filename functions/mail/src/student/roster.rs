@@ -81,7 +81,7 @@ impl Words<'_> {
             grant.person.name.as_deref().map_or("Hello,".to_owned(), |name| format!("Hello {},", plain(name)));
         let mut facts = vec![
             ("Programme", name.clone()),
-            ("Credit", format!("{} {}", grant.cap(settings).to_dollars_down(), settings.basis.reset.per_window())),
+            ("Credit", format!("{} {}", grant.cap(settings).to_dollars(), settings.basis.reset.per_window())),
             ("Term", format!("{} to {}", long_date(term.starts_on()), long_date(term.ends_on()))),
         ];
         let may_get_one = !grant.ever_shown && now < closes;

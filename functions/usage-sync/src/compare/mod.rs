@@ -83,10 +83,11 @@ async fn compared(
 ) -> Result<Compared> {
     let (table, id) = (runner.table, &id);
     let budget = table.get(Budget::key_of(id)).await?.with_context(|| format!("{id} has no budget"))?;
+    let counts = table.roster_counts(id).await?;
     // After the budget, since an edit of costs moves it.
     let programme = table.get(Programme::key_of(id)).await?.context("a programme is gone")?;
     let guardrails = table.list(Guardrail::of_programme(id)).await?;
-    let sums = ProgrammeSums::of(programme, budget);
+    let sums = ProgrammeSums::of(programme, budget, counts);
     let mut comparison = Comparison { runner, listing, elsewhere, guardrails, found: Compared::default(), sums };
     let shards = SHARDS
         .into_iter()

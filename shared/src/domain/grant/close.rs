@@ -3,6 +3,9 @@
 use super::claim::key_number;
 use super::*;
 
+/// The note on a grant whose address went to another person.
+pub const ADDRESS_PASSED: &str = "the address belongs to another person now";
+
 impl View {
     /// Ends the live key; the student may press again. Returns `Unchanged` if no key is live.
     pub fn stop(&self, why: Stopped, by: &Actor) -> Result<Change, Unchanged> {
@@ -261,8 +264,7 @@ impl View {
         let mut change = self.change(by, DependsOn::GrantAlone);
         change.grant.person.address = EmailAddress::none_of(&self.grant.id);
         change.grant.lost.insert(address.digest());
-        let note = "the address belongs to another person now".to_owned();
-        Ok(change.audited(Act::Described, &self.grant, Some(note)))
+        Ok(change.audited(Act::Described, &self.grant, Some(ADDRESS_PASSED.to_owned())))
     }
 
     /// Gives the grant its person's right address, as somebody typed it.

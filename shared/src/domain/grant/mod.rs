@@ -20,7 +20,7 @@ mod tests;
 use change::Draft;
 pub use change::{BudgetChange, Change, DependsOn, Logged, Notice, Unchanged, View};
 pub use claim::{BeginRefused, KeyRequest, KeyRequestKind, MintedKey, OpenClaim, RecordRefused};
-pub use close::{AddressChange, PersonChange};
+pub use close::{ADDRESS_PASSED, AddressChange, PersonChange};
 pub use drift::RecoveredKey;
 pub use hold::{ChangeRefused, Hold, HoldKind, Holds, Pause};
 pub use lifecycle::{AnnouncedEnd, NoticeDelivery, Rule};

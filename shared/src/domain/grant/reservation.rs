@@ -13,6 +13,7 @@
 //! Of a key that is gone the recorded use counts and nothing else.
 
 use super::*;
+use crate::domain::programme::counts::Counts;
 
 /// The time after which the reservation of a student who was dropped from the roster goes back.
 pub const DROPPED_KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -87,7 +88,7 @@ impl Key {
 impl<L> Change<L> {
     /// Takes the grant's added cost out of the budget. `None` if the budget has no room.
     pub(super) fn with_room(mut self, view: &View, now: Moment) -> Option<Change<L>> {
-        let more = self.added_cost(view, now);
+        let more = self.cost_change(view, now).or_zero();
         if !more.is_zero() {
             self.budget = BudgetChange::Take(more);
         }
@@ -101,7 +102,7 @@ impl<L> Change<L> {
     /// pass an edit of caps that was reckoned on the grant as it was. When the grant is due follows as well.
     #[must_use]
     pub fn counted(mut self, view: &View, now: Moment) -> Change<L> {
-        let more = self.added_cost(view, now);
+        let more = self.cost_change(view, now).or_zero();
         if self.budget == BudgetChange::None && !more.is_zero() {
             self.budget = BudgetChange::TakeAnyway(more);
         }
@@ -116,13 +117,22 @@ impl<L> Change<L> {
         self
     }
 
+    /// What the change moves in the counts of the roster.
+    pub fn moves(&self, view: &View, now: Moment) -> Counts {
+        let freed = (Usd::ZERO - self.cost_change(view, now)).or_zero();
+        let mut moves = Counts { freed, ..Counts::default() };
+        moves.add(&view.grant, -1);
+        moves.add(&self.grant, 1);
+        moves
+    }
+
     /// How much more the grant costs. A reservation is worth less each time a window turns, so what was counted for a later instant is not
     /// reckoned as of an earlier one.
-    fn added_cost(&self, view: &View, now: Moment) -> Usd {
+    fn cost_change(&self, view: &View, now: Moment) -> Usd {
         let counted_at = view.budget.counted_at;
         let at = counted_at.map_or(now, |counted| counted.max(now));
         let after = Reservation { grant: &self.grant, ..view.reservation() };
-        (after.cost(at) - view.reservation().cost(at)).or_zero()
+        after.cost(at) - view.reservation().cost(at)
     }
 }
 

@@ -261,10 +261,14 @@ impl CodeChange {
     /// changed nothing.
     pub fn since(begin: Moment, programme: &ProgrammeId, audit: &[Entry]) -> Option<CodeChange> {
         let later = audit.iter().filter(|entry| entry.at >= begin && entry.what.act == Act::Edited);
-        let changes: Vec<_> = later.filter_map(|entry| Some((entry, entry.what.of_setting("cost_code")?))).collect();
-        let ((first, (before, _)), (_, (_, after))) = (changes.first()?, changes.last()?);
-        let [before, after] = [before, after].map(|code| if code.is_empty() { "none" } else { code }.to_owned());
-        let on = utc_date(first.at);
+        let changes: Vec<_> = later
+            .flat_map(|entry| entry.what.settings().into_iter().map(|change| (utc_date(entry.at), change)))
+            .filter(|(_, change)| change.name == "cost_code")
+            .collect();
+        let ((on, first), (_, last)) = (changes.first()?, changes.last()?);
+        let [before, after] =
+            [&first.from, &last.to].map(|code| if code.is_empty() { "none".to_owned() } else { code.clone() });
+        let on = *on;
         (before != after).then(|| CodeChange { programme: programme.clone(), before, after, on })
     }
 

@@ -1,6 +1,7 @@
 //! A programme: what is offered to whom, when, and for how much money. Pages read it from forms, and the
 //! store writes it.
 
+pub mod counts;
 pub mod guardrail;
 pub mod request;
 pub mod role;
@@ -170,7 +171,7 @@ pub struct Budget {
     /// The instant for which the sync last counted `reserved` anew. A reservation is worth less as time passes, so nothing is
     /// reckoned as of an earlier instant.
     pub counted_at: Option<Moment>,
-    /// Who has no reservation yet: counted by the sync and at the end of each job, and moved by what moves this item anyway.
+    /// Who has no reservation yet.
     pub unreserved: Unreserved,
     /// Whether a key of it was ever claimed; from then on the reset, the time zone and what a limit counts are fixed.
     pub claimed: bool,

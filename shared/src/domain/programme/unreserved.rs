@@ -4,11 +4,11 @@
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use crate::domain::grant::Grant;
+use crate::domain::grant::{Grant, SETTLING};
 use crate::domain::programme::Settings;
 use crate::prelude::*;
 
-/// The number of people under each cap. Counts that are moved one by one may be a little off until the next whole count.
+/// The number of people under each cap, in the budget's item: whatever changes them moves them in its own transaction.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Unreserved(BTreeMap<String, i64>);
@@ -25,23 +25,25 @@ pub struct KeyCost {
 }
 
 impl Unreserved {
-    /// Under what a grant is counted, as a name in an expression; nothing where it has a reservation, or cannot take one now.
-    pub fn cap_of(grant: &Grant) -> Option<String> {
-        if grant.has_reservation || !grant.holds.is_empty() || grant.is_over() {
-            return None;
+    pub fn of_grant(grant: &Grant, counted_at: Option<Moment>) -> Unreserved {
+        let mut unreserved = Unreserved::default();
+        unreserved.add(grant, counted_at);
+        unreserved
+    }
+
+    /// Counts a grant under a name that fits into an expression, unless it has a reservation, cannot take one now, or gave one back that the
+    /// budget, which was last counted for this instant, still holds.
+    pub fn add(&mut self, grant: &Grant, counted_at: Option<Moment>) {
+        if grant.has_reservation || !grant.holds.is_empty() || grant.is_over() || grant.is_in_budget(counted_at) {
+            return;
         }
         let cap = match (grant.own_cap, &grant.group) {
             (Some(cap), _) => format!("own_{}", cap.micros()),
             (None, Some(group)) => of_group(group),
             (None, None) => "programme".to_owned(),
         };
-        Some(if grant.ever_shown { format!("{AGAIN}{cap}") } else { cap })
-    }
-
-    pub fn add(&mut self, grant: &Grant) {
-        if let Some(cap) = Unreserved::cap_of(grant) {
-            *self.0.entry(cap).or_default() += 1;
-        }
+        let again = if grant.ever_shown { AGAIN } else { "" };
+        *self.0.entry(format!("{again}{cap}")).or_default() += 1;
     }
 
     /// By how many the counts are above those of another, by cap, where they differ.
@@ -52,11 +54,12 @@ impl Unreserved {
         beyond.filter(|(_, more)| *more != 0).collect()
     }
 
-    pub fn people(&self) -> u64 {
-        self.0.values().map(|people| u64::try_from(*people).unwrap_or(0)).sum()
+    pub fn people(&self, settings: &Settings, now: Moment) -> u64 {
+        self.costs(settings, now).into_iter().map(|of| u64::from(of.people)).sum()
     }
 
-    /// The cost of a key under each cap, at most, with the number of people, the dearest first.
+    /// The cost of a key under each cap, at most, with the number of people, the dearest first. Once keys cannot be claimed any more, those
+    /// who have had one are left.
     pub fn costs(&self, settings: &Settings, now: Moment) -> Vec<KeyCost> {
         let caps = &settings.allowance.group_caps;
         let of_groups: HashMap<String, Usd> = caps.iter().map(|(group, cap)| (of_group(group), *cap)).collect();
@@ -68,7 +71,8 @@ impl Unreserved {
             let people = u32::try_from(*people).unwrap_or(0);
             KeyCost { cost: settings.cost_of_a_key(cap, now), people, had_a_key }
         };
-        let mut costs: Vec<KeyCost> = self.0.iter().map(cost).collect();
+        let may_claim = now < settings.claim_closes_at();
+        let mut costs: Vec<KeyCost> = self.0.iter().map(cost).filter(|of| may_claim || of.had_a_key).collect();
         costs.sort_unstable_by(|one, other| other.cmp(one));
         costs
     }
@@ -90,6 +94,15 @@ impl Unreserved {
             }
         }
         fit
+    }
+}
+
+impl Grant {
+    /// Whether a budget that was counted for this instant holds what its last key could still spend: a key counts until its final reading.
+    fn is_in_budget(&self, counted_at: Option<Moment>) -> bool {
+        let Some(last) = self.newest_shown().filter(|last| last.gone.is_none()) else { return false };
+        let counted_since = |off: Moment| counted_at.is_some_and(|counted| off + SETTLING <= counted);
+        last.final_reading.is_some() || !last.on.since(&false).is_some_and(counted_since)
     }
 }
 

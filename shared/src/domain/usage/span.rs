@@ -1,5 +1,5 @@
-//! The spans of time over which spending is shown, by one function for pages, files and mails. Rolling spans
-//! are of completed UTC days. The provider's windows begin with the calendar and are never shown as rolling.
+//! The spans of time over which spending is shown, by one function for pages and files. Rolling spans are UTC days, the last of which is
+//! that of the newest reading. The provider's windows begin with the calendar and are never shown as rolling.
 
 use crate::domain::usage::days::{Accuracy, Sum};
 use crate::domain::values::term::Term;
@@ -9,8 +9,8 @@ crate::named! {
     /// A span of time, as `?window=` asks for it.
     #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
     pub enum Span: as_str, name {
-        /// The last completed UTC day; of a week and a month likewise.
-        Day = "1d", "yesterday";
+        /// The UTC day of the newest reading; of a week and a month the last.
+        Day = "1d", "today";
         Week = "7d", "7 days";
         Month = "30d", "30 days";
         /// The window of the cap up to today.
@@ -27,15 +27,14 @@ impl Span {
         Span::ALL.into_iter().find(|span| span.as_str() == text)
     }
 
-    /// The first and the last UTC day of this span. Spans of completed days end yesterday, the others today.
+    /// The first and the last UTC day of this span. Rolling spans end with the day of the newest reading, the others today.
     /// If the first day is after the last, the span has not begun.
-    pub fn range(self, reset: Reset, term: Option<&Term>, now: Moment) -> (Date, Date) {
-        let today = utc_date(now);
-        let completed = |count: i64| (back(today, count), back(today, 1));
+    pub fn range(self, reset: Reset, term: Option<&Term>, read_at: Option<Moment>, now: Moment) -> (Date, Date) {
+        let (today, read) = (utc_date(now), utc_date(read_at.unwrap_or(now)));
         match self {
-            Span::Day => completed(1),
-            Span::Week => completed(7),
-            Span::Month => completed(30),
+            Span::Day => (read, read),
+            Span::Week => (back(read, 6), read),
+            Span::Month => (back(read, 29), read),
             Span::Window => (reset.window_at(now).begins().unwrap_or(Date::MIN), today),
             Span::Term => term.map_or((Date::MIN, today), |term| {
                 let (first, last) = term.utc_days();
@@ -45,27 +44,21 @@ impl Span {
         }
     }
 
-    /// The use in this span. `listed_at` is when the last listing of every key began: it covered all of the
-    /// days before its own, and its own up to then.
-    pub fn of(self, days: &Days, reset: Reset, term: Option<&Term>, listed_at: Option<Moment>, now: Moment) -> Sum {
+    /// The use in this span. `read_at` is when the newest reading was asked for: it covered all of the days before its own, and its own
+    /// up to then.
+    pub fn of(self, days: &Days, reset: Reset, term: Option<&Term>, read_at: Option<Moment>, now: Moment) -> Sum {
         if self.is_endless(reset, term) {
-            let known = if listed_at.is_some() { Accuracy::Exactly } else { Accuracy::Partly };
+            let known = if read_at.is_some() { Accuracy::Exactly } else { Accuracy::Partly };
             return Sum { spent: days.total(), known };
         }
-        let (from, to) = self.range(reset, term, now);
+        let (from, to) = self.range(reset, term, read_at, now);
         if to < from {
             // The span has not begun.
             return Sum { spent: Usd::ZERO, known: Accuracy::Exactly };
         }
-        let Some(looked) = listed_at.map(utc_date) else {
-            return Sum { known: Accuracy::Partly, ..days.between(from, to, None) };
-        };
-        match self {
-            Span::Day | Span::Week | Span::Month => days.between(from, to, Some(back(looked, 1))),
-            // These spans are still running, so they hold what the last listing knew, however old it is, if
-            // it was within them.
-            Span::Window | Span::Term | Span::All => days.between(from, to, (from <= looked).then_some(to)),
-        }
+        // A span goes on, so it holds what the newest reading knew, however old that is, if it was within it.
+        let is_read = read_at.is_some_and(|read| from <= utc_date(read));
+        days.between(from, to, is_read.then_some(to))
     }
 
     /// Whether the span has no end: a window that is the whole term, or a term where there is none.
@@ -108,7 +101,7 @@ mod tests {
     use crate::domain::usage::days::KeyCounters;
 
     #[test]
-    fn completed_days_end_yesterday_and_are_unknown_until_a_sync_has_looked_after_them() {
+    fn a_rolling_span_ends_with_the_day_of_the_newest_reading() {
         let mut days = Days::default();
         for (day, spent) in [
             ("2026-10-20", 90),
@@ -123,10 +116,11 @@ mod tests {
         let now = at("2026-11-20T12:00:00Z");
         let of = |span: Span, looked: &str| span.of(&days, Reset::Weekly, None, Some(at(looked)), now);
         let exactly = |spent| Sum { spent: usd(spent), known: Accuracy::Exactly };
-        assert_eq!(of(Span::Day, "2026-11-20T00:20:00Z"), exactly(3));
-        assert_eq!(of(Span::Week, "2026-11-20T00:20:00Z"), exactly(10));
-        assert_eq!(of(Span::Month, "2026-11-20T00:20:00Z"), exactly(130));
-        assert_eq!(of(Span::Day, "2026-11-19T00:20:00Z").known, Accuracy::Partly);
+        assert_eq!(of(Span::Day, "2026-11-20T00:20:00Z"), exactly(1));
+        assert_eq!(of(Span::Week, "2026-11-20T00:20:00Z"), exactly(4));
+        assert_eq!(of(Span::Month, "2026-11-20T00:20:00Z"), exactly(91));
+        assert_eq!(of(Span::Day, "2026-11-19T00:20:00Z"), exactly(3));
+        assert_eq!(of(Span::Week, "2026-11-19T00:20:00Z"), exactly(10));
         assert_eq!(of(Span::Window, "2026-11-20T00:20:00Z"), exactly(4));
         assert_eq!(of(Span::All, "2026-11-19T00:20:00Z"), exactly(221));
         assert_eq!(Span::All.of(&days, Reset::None, None, None, now).known, Accuracy::Partly);

@@ -1,8 +1,8 @@
-//! Money: exact micro-dollars, read from decimal text. What was spent rounds up, what is promised rounds
-//! down, and no binary float is involved.
+//! Money: exact micro-dollars, read from decimal text, and no binary float is involved.
 //!
-//! For people an amount in a sentence is `$20` or `$3.27`, and less than a cent that was spent is called so; in a column it is
-//! `$20.00`, and a column that stands beside its sum is rounded by [`each_in_cents`].
+//! For people a sum is rounded once, to the nearest cent, wherever it is told: `$20` or `$3.27` in a sentence, `$20.00` in a column, and
+//! less than a cent is called so. A column that stands beside its sum is rounded by [`each_in_cents`]. What has to be typed or bought is
+//! rounded up before, and what is free or left is rounded down. Whatever is compared is compared exactly.
 
 use std::cmp::Reverse;
 use std::iter::Sum;
@@ -46,6 +46,7 @@ enum Rounding {
 impl Usd {
     pub const ZERO: Usd = Usd(0);
     pub const CENT: Usd = Usd(10_000);
+    pub const DOLLAR: Usd = Usd(1_000_000);
     /// One trillion dollars: far above any budget, and low enough that sums of a whole university cannot overflow.
     pub const MAX: Usd = Usd(1_000_000_000_000_000_000);
 
@@ -117,41 +118,60 @@ impl Usd {
         Usd(self.0.saturating_mul(i64::from(count))).min(Usd::MAX)
     }
 
+    /// Rounded down to the cent: what is free or left.
     #[must_use]
     pub fn whole_cents(self) -> Usd {
         Usd(self.0 - self.0.rem_euclid(Usd::CENT.0))
     }
 
-    /// The amount rounded to the nearest whole dollar, for estimates whose cents say nothing.
+    /// Rounded up to the cent: what has to be typed or bought.
     #[must_use]
-    pub fn to_the_dollar(self) -> Usd {
-        const DOLLAR: i64 = 1_000_000;
-        Usd((self.0 + DOLLAR / 2).div_euclid(DOLLAR) * DOLLAR)
+    pub fn up_to_the_cent(self) -> Usd {
+        Usd(self.0 + (-self.0).rem_euclid(Usd::CENT.0))
     }
 
-    /// An amount spent, in a sentence: `$4,000`, `$3.27` or `less than 1 cent`, rounded up to the cent.
-    pub fn to_dollars_up(self) -> String {
+    /// The nearest of these: a cent, or a dollar for estimates whose cents say nothing.
+    #[must_use]
+    pub fn to_the(self, Usd(unit): Usd) -> Usd {
+        Usd((self.0 + unit / 2).div_euclid(unit) * unit)
+    }
+
+    /// An amount in a sentence: `$4,000`, `$3.27` or `less than 1 cent`.
+    pub fn to_dollars(self) -> String {
+        let text = self.to_cents();
+        text.strip_suffix(".00").unwrap_or(&text).to_owned()
+    }
+
+    /// An amount in a column of amounts: `$4,000.00`, `$3.27` or `less than 1 cent`.
+    pub fn to_cents(self) -> String {
         if self > Usd::ZERO && self < Usd::CENT {
             return "less than 1 cent".to_owned();
         }
-        let text = self.to_cents_up();
-        text.strip_suffix(".00").unwrap_or(&text).to_owned()
+        let cents = self.to_the(Usd::CENT).0 / Usd::CENT.0;
+        let sign = if cents < 0 { "-" } else { "" };
+        let (dollars, cents) = (cents.unsigned_abs() / 100, cents.unsigned_abs() % 100);
+        format!("{sign}${}.{cents:02}", grouped(dollars))
     }
 
-    /// An amount promised or left, in a sentence: `$4,000` or `$3.27`, rounded down to the cent.
+    // What other files still call.
+    pub fn to_dollars_up(self) -> String {
+        self.to_dollars()
+    }
+
     pub fn to_dollars_down(self) -> String {
-        let text = self.to_cents_down();
-        text.strip_suffix(".00").unwrap_or(&text).to_owned()
+        self.whole_cents().to_dollars()
     }
 
-    /// An amount spent, in a column of amounts: `$4,000.00` or `$3.27`, rounded up to the cent.
     pub fn to_cents_up(self) -> String {
-        in_cents(-(-self.0).div_euclid(Usd::CENT.0))
+        self.to_cents()
     }
 
-    /// An amount promised or left, in a column of amounts: `$4,000.00` or `$3.27`, rounded down to the cent.
     pub fn to_cents_down(self) -> String {
-        in_cents(self.0.div_euclid(Usd::CENT.0))
+        self.whole_cents().to_cents()
+    }
+
+    pub fn to_the_dollar(self) -> Usd {
+        self.to_the(Usd::DOLLAR)
     }
 
     /// The JSON number for the provider: a plain decimal without an exponent.
@@ -182,12 +202,6 @@ fn amount<'de, D: Deserializer<'de>>(
         "null" => Ok(None),
         text => read(text).map(Some).map_err(|error| D::Error::custom(format!("{text}: {error}"))),
     }
-}
-
-fn in_cents(cents: i64) -> String {
-    let sign = if cents < 0 { "-" } else { "" };
-    let (dollars, cents) = (cents.unsigned_abs() / 100, cents.unsigned_abs() % 100);
-    format!("{sign}${}.{cents:02}", grouped(dollars))
 }
 
 /// A number in groups of three digits.
@@ -283,13 +297,13 @@ impl Sum for Usd {
     }
 }
 
-/// These amounts in whole cents, in their order, for a column that adds up: their sum is the exact sum rounded up to the cent, and
-/// each is less than a cent from its exact amount.
+/// These amounts in whole cents, in their order, for a column that adds up: their sum is the exact sum to the nearest cent, and each is
+/// less than a cent from its exact amount.
 pub fn each_in_cents(amounts: impl IntoIterator<Item = Usd>) -> Vec<Usd> {
     let amounts: Vec<Usd> = amounts.into_iter().collect();
     let mut cents: Vec<Usd> = amounts.iter().map(|amount| amount.whole_cents()).collect();
     let exact: Usd = amounts.iter().copied().sum();
-    let mut missing = (exact - cents.iter().copied().sum()).micros();
+    let mut missing = (exact.to_the(Usd::CENT) - cents.iter().copied().sum()).micros();
     let mut largest: Vec<usize> = (0..amounts.len()).collect();
     // The sort is stable, so of equal rests the first gets its cent first.
     largest.sort_by_key(|place| Reverse(amounts[*place] - cents[*place]));
@@ -361,23 +375,26 @@ mod tests {
     }
 
     #[test]
-    fn a_person_reads_dollars_and_cents_rounded_the_careful_way() {
-        for (micros, up, down) in [
-            (0, "$0", "$0"),
-            (1, "less than 1 cent", "$0"),
+    fn a_sum_is_rounded_once() {
+        for (micros, column, sentence) in [
+            (0, "$0.00", "$0"),
+            (1, "less than 1 cent", "less than 1 cent"),
+            (9_999, "less than 1 cent", "less than 1 cent"),
             (10_000, "$0.01", "$0.01"),
-            (3_270_000, "$3.27", "$3.27"),
-            (3_261_000, "$3.27", "$3.26"),
-            (999_999_999, "$1,000", "$999.99"),
-            (-3_271_000, "-$3.27", "-$3.28"),
+            (104_601_900, "$104.60", "$104.60"),
+            (3_264_999, "$3.26", "$3.26"),
+            (3_265_000, "$3.27", "$3.27"),
+            (999_999_999, "$1,000.00", "$1,000"),
+            (1_234_567_000_001, "$1,234,567.00", "$1,234,567"),
+            (-3_271_000, "-$3.27", "-$3.27"),
+            (-1, "$0.00", "$0"),
         ] {
-            assert_eq!((Usd(micros).to_dollars_up().as_str(), Usd(micros).to_dollars_down().as_str()), (up, down));
+            assert_eq!((&*Usd(micros).to_cents(), &*Usd(micros).to_dollars()), (column, sentence));
         }
-        for (micros, up, down) in
-            [(1_234_567_000_001, "$1,234,567.01", "$1,234,567.00"), (1, "$0.01", "$0.00"), (-1, "$0.00", "-$0.01")]
-        {
-            assert_eq!((Usd(micros).to_cents_up().as_str(), Usd(micros).to_cents_down().as_str()), (up, down));
+        for (micros, down, up) in [(3_261_000, 3_260_000, 3_270_000), (10_000, 10_000, 10_000), (-1, -10_000, 0)] {
+            assert_eq!((Usd(micros).whole_cents(), Usd(micros).up_to_the_cent()), (Usd(down), Usd(up)));
         }
+        assert_eq!(Usd(2_500_000).to_the(Usd::DOLLAR), Usd(3_000_000));
     }
 
     proptest! {
@@ -413,7 +430,7 @@ mod tests {
             let amounts: Vec<Usd> = micros.into_iter().map(Usd::from_micros).collect();
             let cents = each_in_cents(amounts.iter().copied());
             let (exact, rounded): (Usd, Usd) = (amounts.iter().copied().sum(), cents.iter().copied().sum());
-            prop_assert_eq!(rounded.to_cents_down(), exact.to_cents_up());
+            prop_assert_eq!(rounded, exact.to_the(Usd::CENT));
             for (amount, cents) in amounts.iter().zip(&cents) {
                 prop_assert_eq!(*cents, cents.whole_cents());
                 prop_assert!((*amount - *cents).abs() < Usd::CENT, "{amount:?} is {cents:?}");
@@ -424,8 +441,8 @@ mod tests {
     #[test]
     fn the_largest_rests_get_the_cents_that_are_missing() {
         let usd = |micros: &[i64]| micros.iter().copied().map(Usd::from_micros).collect::<Vec<_>>();
-        assert_eq!(each_in_cents(usd(&[14_000, 17_000, 0, 13_000])), usd(&[20_000, 20_000, 0, 10_000]));
-        assert_eq!(each_in_cents(usd(&[1, 1])), usd(&[10_000, 0]));
+        assert_eq!(each_in_cents(usd(&[14_000, 17_000, 0, 13_000])), usd(&[10_000, 20_000, 0, 10_000]));
+        assert_eq!(each_in_cents(usd(&[4_000, 4_000, 2_000])), usd(&[10_000, 0, 0]));
         assert_eq!(each_in_cents([]), []);
     }
 }

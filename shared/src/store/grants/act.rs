@@ -21,8 +21,10 @@ use crate::domain::grant::{
     PersonChange, Rule, Unchanged,
 };
 use crate::domain::mail::failure::FailureScope;
+use crate::domain::programme::counts::Counts;
 use crate::domain::values::window::end_of_utc_day;
 use crate::store::prelude::*;
+use crate::store::programmes::budget::{borrowed, moving};
 use crate::store::{FiledMail, KnownAddress};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,22 +86,25 @@ impl Table {
         rule: impl Fn(&View, Moment) -> Result<D, R>,
     ) -> Result<ActOutcome<D::Answer, R>, StoreError> {
         let read = Mutex::new(read);
-        self.carry_through(at.deadline, || async {
+        let acted = self.carry_through(at.deadline, || async {
             let read = read.lock().unwrap_or_else(PoisonError::into_inner).take();
             let read = match read {
                 Some(view) => Some(view),
                 None => self.view(at.programme, at.grant).await?,
             };
-            let Some(view) = read else { return Ok(Round::Over(ActOutcome::NoSuchGrant)) };
+            let Some(view) = read else { return Ok(Round::Over((Counts::default(), ActOutcome::NoSuchGrant))) };
             let (change, answer) = match rule(&view, at.now) {
                 Ok(decision) => decision.split(),
-                Err(refused) => return Ok(Round::Over(ActOutcome::Refused(refused))),
+                Err(refused) => return Ok(Round::Over((Counts::default(), ActOutcome::Refused(refused)))),
             };
             let transaction = self.leaving_address(&view, &change, at.now).await?;
-            let transaction = transaction_of(transaction, &view, &change.counted(&view, at.now), at.now)?;
-            Ok(Round::Write(transaction, ActOutcome::Done(answer)))
-        })
-        .await
+            let change = change.counted(&view, at.now);
+            let transaction = transaction_of(transaction, &view, &change, at.now)?;
+            Ok(Round::Write(transaction, (change.moves(&view, at.now), ActOutcome::Done(answer))))
+        });
+        let (moves, outcome) = acted.await?;
+        self.move_counts(at.programme, moves, at.deadline).await;
+        Ok(outcome)
     }
 
     /// Carries out what a rule decides as a step of a job, where it is one: then it is done once, however often it is begun.
@@ -266,14 +271,14 @@ fn with_enrolment_moved(
 }
 
 /// Updates the budget in place, so that claims of one programme do not each have to read what the other wrote. It is the one item that
-/// claims share, and that only when they take from it.
+/// claims share, and that only when they take from it, or when it is another who waits for a key.
 ///
 /// Taking requires the limit that was read, and room. The first claim of a programme sets `claimed`.
 fn move_budget(transaction: Transaction, view: &View, change: &Change) -> Result<Transaction, StoreError> {
     let (budget, grant) = (&view.budget, change.grant());
     let is_first = grant.lease.is_some() && !budget.claimed;
-    let (waited, waits) = (Unreserved::cap_of(&view.grant), Unreserved::cap_of(grant));
-    let ends_one = waited.is_some() && grant.state == GrantState::Revoked;
+    let [waited, waits] = [&view.grant, grant].map(|grant| Unreserved::of_grant(grant, budget.counted_at));
+    let moves = waits.beyond(&waited);
     let (mut conditions, mut values) = (vec!["attribute_exists(pk)"], Vec::new());
     if change.depends_on() == DependsOn::Settings {
         conditions.push("settings_version = :settings");
@@ -290,25 +295,17 @@ fn move_budget(transaction: Transaction, view: &View, change: &Change) -> Result
         BudgetChange::TakeAnyway(amount) => Some(amount),
     };
     let (key, condition) = (Budget::key_of(&budget.programme), conditions.join(" AND "));
-    if amount.is_none() && !is_first && !ends_one {
+    if amount.is_none() && !is_first && moves.is_empty() {
         return match values.is_empty() {
             true => Ok(transaction),
             false => transaction.check(&key, &condition, &values),
         };
     }
-    let mut set = Vec::new();
+    let (mut set, moved) = moving(&moves);
+    values.extend(borrowed(&moved));
     if is_first {
         set.push("claimed = :claimed".to_owned());
         values.push((":claimed", AttributeValue::Bool(true)));
-    }
-    let moved = if waited == waits {
-        [None, None]
-    } else {
-        [waited.map(|cap| (cap, ":less", -1)), waits.map(|cap| (cap, ":more", 1))]
-    };
-    for (cap, name, by) in moved.into_iter().flatten() {
-        set.push(format!("unreserved.#{cap} = if_not_exists(unreserved.#{cap}, :zero) + {name}"));
-        values.extend([(":zero", number(0)), (name, number(by))]);
     }
     let mut expression = if set.is_empty() { String::new() } else { format!("SET {} ", set.join(", ")) };
     if let Some(amount) = amount {

@@ -8,12 +8,13 @@ use aws_sdk_dynamodb::types::Select;
 use futures_util::stream::{Stream, StreamExt, iter};
 
 use crate::domain::grant::Person;
+use crate::domain::programme::counts::Counts;
 use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::usage::reading::Reading;
 use crate::store::keys::grant_partition_of;
 use crate::store::mail::outbox::BETWEEN_REMINDERS;
 use crate::store::prelude::*;
-use crate::store::table::meta::attribute_of;
+use crate::store::programmes::budget::{borrowed, moving};
 
 /// How many shards are read at once where they are read one after another.
 const SHARDS_AT_ONCE: usize = 8;
@@ -302,29 +303,6 @@ pub struct NewPerson {
 }
 
 impl Table {
-    /// Counts anew who was put on a programme's roster, and who of them has no reservation, unless the budget moves meanwhile: then the
-    /// next sync does.
-    pub async fn count_unreserved(&self, programme: &ProgrammeId, deadline: Deadline) -> Result<(), StoreError> {
-        let Some(budget) = self.get(Budget::key_of(programme)).await? else { return Ok(()) };
-        let mut unreserved = Unreserved::default();
-        let mut owed = 0;
-        for shard in SHARDS {
-            let grants = self.list(Grant::of_shard(programme, shard)).await?;
-            grants.iter().for_each(|grant| unreserved.add(grant));
-            owed += grants.len();
-        }
-        self.set_roster_mails_owed(programme, owed, deadline).await?;
-        if unreserved == budget.unreserved {
-            return Ok(());
-        }
-        let values =
-            [(":unreserved", attribute_of(&unreserved)?), (":version", number(budget.version)), (":one", number(1))];
-        let key = Budget::key_of(programme);
-        let set = "SET unreserved = :unreserved ADD version :one";
-        self.write_alone(self.single().update(&key, set, "version = :version", &values)?, deadline).await?;
-        Ok(())
-    }
-
     /// Enrols people, at most [`INVITED_AT_ONCE`], each once and with a mail queued. Those enrolled already
     /// stay as they are. Returns the new grants.
     pub async fn invite(
@@ -335,8 +313,8 @@ impl Table {
     ) -> Result<Vec<GrantId>, StoreError> {
         // In most cases nobody of them is enrolled, so that is looked at only where the first write finds it otherwise.
         let is_first = AtomicBool::new(true);
-        self.carry_through(by.deadline, || async {
-            let mut added = Vec::new();
+        let invited = self.carry_through(by.deadline, || async {
+            let (mut added, mut waiting) = (Vec::new(), Unreserved::default());
             let mut seen = HashSet::new();
             let enrolled = if is_first.swap(false, Ordering::Relaxed) {
                 vec![None; people.len()]
@@ -357,26 +335,28 @@ impl Table {
                 let enrolment = Enrolment { address, programme: id.clone(), grant: grant.id.clone(), at: by.now };
                 let mail = OutboxRow::invitation(id, &grant.id, opens, by.now);
                 transaction = transaction.create(&grant)?.create(&enrolment)?.owing(&mail)?;
-                let cap = Unreserved::cap_of(&grant).unwrap_or_default();
-                added.push((grant.id, cap));
+                waiting.add(&grant, None);
+                added.push(grant.id);
             }
             if added.is_empty() {
                 return Ok(Round::Over(Vec::new()));
             }
-            // Of many, the job that invites them counts anew at its end.
-            if let [(_, cap)] = &added[..] {
-                let one_more =
-                    format!("SET unreserved.#{cap} = if_not_exists(unreserved.#{cap}, :zero) + :one ADD version :one");
-                let values = [(":zero", number(0)), (":one", number(1))];
-                transaction = transaction.update(&Budget::key_of(id), &one_more, "attribute_exists(pk)", &values)?;
+            let (set, values) = moving(&waiting.beyond(&Unreserved::default()));
+            let more_wait = format!("SET {}", set.join(", "));
+            let budget = Budget::key_of(id);
+            transaction = transaction.update(&budget, &more_wait, "attribute_exists(pk)", &borrowed(&values))?;
+            // Of many, the job that invites them counts the mails at its end.
+            if added.len() == 1 {
                 transaction = transaction.counting_roster_mails(id, 1, [0; 5])?;
             }
-            let added: Vec<GrantId> = added.into_iter().map(|(grant, _)| grant).collect();
             let names: Vec<&str> = added.iter().map(GrantId::as_str).collect();
             let what = AuditDetail::new(Act::Invited).noting(names.join(" "));
             let entry = Entry::on_programme(id, by.actor, by.now, what);
             Ok(Round::Write(transaction.told_by(&[entry])?, added))
-        })
-        .await
+        });
+        let added = invited.await?;
+        let invited = i64::try_from(added.len()).unwrap_or(i64::MAX);
+        self.move_counts(id, Counts { invited, ..Counts::default() }, by.deadline).await;
+        Ok(added)
     }
 }

@@ -78,15 +78,11 @@ impl Table {
         Ok(self.get(RosterMails::key_of(programme)).await?.unwrap_or_else(none))
     }
 
-    /// Corrects the number of people to whom a roster mail is owed.
-    pub(crate) async fn set_roster_mails_owed(
-        &self,
-        programme: &ProgrammeId,
-        owed: usize,
-        deadline: Deadline,
-    ) -> Result<(), StoreError> {
+    /// Counts to how many people a roster mail is owed.
+    pub async fn count_roster_mails_owed(&self, programme: &ProgrammeId, deadline: Deadline) -> Result<(), StoreError> {
+        let owed = self.count_grants(programme).await?;
         let set = format!("SET #kind = :kind, programme = :programme, owed = :owed ADD {CHANGES}");
-        let values = of_roster(programme, owed, [0; 5]);
+        let values = of_roster(programme, owed.into(), [0; 5]);
         let set = self.single().update(&RosterMails::key_of(programme), &set, "", &values)?;
         self.write_alone(set, deadline).await.map(drop)
     }
@@ -122,7 +118,7 @@ impl Transaction {
     pub(crate) fn counting_roster_mails(
         self,
         programme: &ProgrammeId,
-        owed: usize,
+        owed: u64,
         changes: [i64; 5],
     ) -> Result<Transaction, StoreError> {
         let counted = format!("SET #kind = :kind, programme = :programme ADD owed :owed, {CHANGES}");
@@ -133,7 +129,7 @@ impl Transaction {
 const CHANGES: &str = "sent :sent, delivered :delivered, returned :returned, bounced :bounced, complained :complained";
 
 /// The values of [`CHANGES`], and of what else is set.
-fn of_roster(programme: &ProgrammeId, owed: usize, changes: [i64; 5]) -> Vec<(&'static str, AttributeValue)> {
+fn of_roster(programme: &ProgrammeId, owed: u64, changes: [i64; 5]) -> Vec<(&'static str, AttributeValue)> {
     let names = [":sent", ":delivered", ":returned", ":bounced", ":complained"];
     let named = [(":kind", text(RosterMails::KIND)), (":programme", text(programme.as_str())), (":owed", number(owed))];
     names.into_iter().zip(changes.map(number)).chain(named).collect()

@@ -1,3 +1,4 @@
+pub(super) mod budget;
 pub(super) mod jobs;
 pub(super) mod previews;
 pub(super) mod programme;

@@ -105,7 +105,7 @@ impl Table {
                 decision.made = Some(id.clone());
             }
             let budget = Budget::new(id.clone(), budget);
-            let mut note = format!("budget {}", budget.limit.to_cents_down());
+            let mut note = format!("budget {}", budget.limit.to_cents());
             if let Some(copied) = &copied {
                 note += &format!("; copied from {}", copied.from);
             }

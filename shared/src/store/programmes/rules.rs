@@ -90,8 +90,7 @@ impl Table {
         } else {
             let named = |id: Option<String>| id.unwrap_or("none".to_owned());
             let what = AuditDetail::new(Act::GuardrailSet).changing(named(before), named(after));
-            let what = what.noting(format!("guardrail of {}", is.of));
-            transaction.told_by(&[Entry::on_account(&Actor::Rule, now, what)])?
+            transaction.told_by(&[Entry::on_account(&Actor::Rule, now, what.noting(&is.of))])?
         };
         let is_written = self.commit_once(transaction, deadline).await?;
         Ok(is_written.then_some(is))

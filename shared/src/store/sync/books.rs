@@ -2,12 +2,12 @@
 //! groups, the use by model, and each run with its report. The sync decides what is written,
 //! [`models`](crate::domain::usage::models) whose use it is.
 
-use crate::domain::grant::{MoreListing, ShownState};
+use crate::domain::grant::MoreListing;
 use crate::domain::ledger::cut::LifetimeUse;
 use crate::domain::ledger::foreign::KeyOwner;
+use crate::domain::programme::counts::{Counts, RosterCounts};
 use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::programme::request::Request;
-use crate::domain::programme::unreserved::Unreserved;
 use crate::domain::usage::forecast::StandingOut;
 use crate::domain::usage::models::{GrantRows, ModelUse, cut};
 use crate::store::items::MOST_IN_A_PART;
@@ -136,41 +136,26 @@ pub struct Totals {
     pub used: DailyUse,
     /// The use by group; people without a group are not in it.
     pub by_group: BTreeMap<String, DailyUse>,
-    pub people: PeopleCounts,
+    pub unmailed: Unmailed,
     pub standing_out: StandingOut,
 }
 
-/// The people of a programme, as the sync counted them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PeopleCounts {
-    pub students: u32,
-    /// The students who have had a key.
-    pub claimed: u32,
-    pub by_state: BTreeMap<ShownState, u32>,
-    pub by_group: BTreeMap<String, u32>,
+/// The people of a programme whom mail does not reach, as the sync counted them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unmailed {
     /// Those whose mail comes back.
     pub unreachable: u32,
     /// Those who want no mail but links.
     pub unwanted: u32,
 }
 
-impl PeopleCounts {
-    pub fn add(&mut self, grant: &Grant, unreachable: &Unreachable, now: Moment) {
-        self.students += u32::from(grant.is_student());
-        self.claimed += u32::from(grant.is_student() && grant.ever_shown);
-        *self.by_state.entry(grant.shown_state(now)).or_default() += 1;
-        if let Some(group) = &grant.group {
-            *self.by_group.entry(group.clone()).or_default() += 1;
-        }
+impl Unmailed {
+    pub fn add(&mut self, grant: &Grant, unreachable: &Unreachable) {
         match unreachable.get(grant.person.address.matched()).filter(|_| !grant.is_over()) {
             Some(UnreachableReason::Bounced | UnreachableReason::Suppressed) => self.unreachable += 1,
             Some(UnreachableReason::Complained) => self.unwanted += 1,
             None => {}
         }
-    }
-
-    pub fn all(&self) -> u32 {
-        self.by_state.values().sum()
     }
 }
 
@@ -259,6 +244,7 @@ impl ProgrammeUse {
 #[derive(Debug)]
 pub struct Overview {
     pub budget: Budget,
+    pub counts: Counts,
     pub used: ProgrammeUse,
     pub jobs: Vec<Job>,
     pub guardrails: Vec<Guardrail>,
@@ -304,7 +290,8 @@ impl Table {
 
     /// What the overview of a programme shows, in one query; nothing where there is no such programme.
     pub async fn overview(&self, programme: &ProgrammeId) -> Result<Option<Overview>, StoreError> {
-        let (mut budget, mut totals, mut assigned) = (None, None, AssignedUse::none(programme));
+        let (mut budget, mut counts) = (None, Counts::default());
+        let (mut totals, mut assigned) = (None, AssignedUse::none(programme));
         let (mut groups, mut jobs, mut guardrails) = (BTreeMap::new(), Vec::new(), Vec::new());
         let (mut token, mut previews, mut imports) = (None, Vec::new(), Vec::new());
         let (mut requests, mut mores) = (Vec::new(), Vec::new());
@@ -312,6 +299,7 @@ impl Table {
         let each = |item| {
             match items::kind_of(&item) {
                 Budget::KIND => budget = Some(items::from_item::<Budget>(item)?),
+                RosterCounts::KIND => counts = items::from_item::<RosterCounts>(item)?.counts,
                 KeptTotals::KIND => totals = Some(items::from_item::<KeptTotals>(item)?),
                 GroupTotals::KIND => {
                     let of: GroupTotals = items::from_item(item)?;
@@ -337,7 +325,18 @@ impl Table {
         );
         let used = ProgrammeUse::of(own, assigned);
         jobs.sort_by_key(|job: &Job| (job.started_at, job.job));
-        Ok(budget.map(|budget| Overview { budget, used, jobs, guardrails, token, previews, imports, requests, mores }))
+        Ok(budget.map(|budget| Overview {
+            budget,
+            counts,
+            used,
+            jobs,
+            guardrails,
+            token,
+            previews,
+            imports,
+            requests,
+            mores,
+        }))
     }
 
     pub async fn programme_use(&self, programme: &ProgrammeId) -> Result<ProgrammeUse, StoreError> {
@@ -491,9 +490,6 @@ pub enum BegunBy {
     Person,
 }
 
-/// The most caps whose counts one write moves, since an expression has 4 KB; the next count moves the rest.
-const MOST_CAPS: usize = 25;
-
 /// The quarters of an hour after the beginning of a night at which a run is begun again while the newest is not complete.
 const AGAIN_AFTER: [i64; 7] = [1, 2, 4, 8, 16, 32, 64];
 /// The time without a run after which one is overdue: a day, and the minutes by which schedules may be late.
@@ -555,46 +551,6 @@ impl Table {
             self.write_alone(removed, deadline).await?;
         }
         Ok(())
-    }
-
-    /// Brings a budget to what its grants reserve at an instant, and the counts of who has no reservation, by adding the differences to what was
-    /// read before the grants. So what was taken meanwhile stays taken. Returns `false` when it was counted by another run, or the
-    /// settings were edited, since then.
-    pub async fn recount_budget(
-        &self,
-        programme: &Programme,
-        read: &Budget,
-        (reserved, unreserved): (Usd, &Unreserved),
-        at: Moment,
-        deadline: Deadline,
-    ) -> Result<bool, StoreError> {
-        let mut values = vec![
-            (":more".to_owned(), number((reserved - read.reserved).micros())),
-            (":at".to_owned(), instant(at)),
-            (":one".to_owned(), number(1)),
-        ];
-        let mut set = String::from("SET counted_at = :at");
-        for (number_of, (cap, more)) in unreserved.beyond(&read.unreserved).into_iter().take(MOST_CAPS).enumerate() {
-            set += &format!(", unreserved.#{cap} = if_not_exists(unreserved.#{cap}, :none) + :more{number_of}");
-            values.push((format!(":more{number_of}"), number(more)));
-        }
-        if set.contains(":none") {
-            values.push((":none".to_owned(), number(0)));
-        }
-        let condition = match read.counted_at {
-            Some(counted_at) => {
-                values.push((":counted_at".to_owned(), instant(counted_at)));
-                "counted_at = :counted_at"
-            }
-            None => "attribute_exists(pk) AND attribute_not_exists(counted_at)",
-        };
-        let values: Vec<(&str, AttributeValue)> = values.iter().map(|(name, value)| (&**name, value.clone())).collect();
-        let expression = format!("{set} ADD reserved :more, version :one");
-        let transaction =
-            self.transaction().update(&Budget::key_of(&read.programme), &expression, condition, &values)?;
-        let version = [(":version", number(programme.version))];
-        let transaction = transaction.check(&Programme::key_of(&programme.id), "version = :version", &version)?;
-        self.commit_once(transaction.unaudited(Unaudited::Sync), deadline).await
     }
 
     /// Writes each grant's use by model on a day, if it changed. The first part comes last: it holds the number of parts.

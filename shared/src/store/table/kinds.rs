@@ -49,7 +49,7 @@ kinds! {
     Request = "request";
     Refuses: AddedAdmins = "admins", Roles = "roles", Programme = "programme";
     // Of grants and programmes.
-    Stays: Reading = "reading", DoneByHand = "done-by-hand", Crossing = "crossing", Budget = "budget", Totals = "totals",
+    Stays: Reading = "reading", DoneByHand = "done-by-hand", Crossing = "crossing", Budget = "budget", RosterCounts = "roster-counts", Totals = "totals",
     GroupTotals = "group-totals", Digest = "digest", Job = "job", RosterToken = "roster-token", RateCount = "rate-count",
     Guardrail = "guardrail", MoreListing = "more-listing", Tier = "tier", HourlyUses = "hourly-uses",
     // Of mail.

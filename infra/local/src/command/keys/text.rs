@@ -29,8 +29,8 @@ impl Listing {
         text += &format!(
             "\n{} keys, {} used in all, balance {}\n{} without a limit, {} unused for 30 days\n",
             self.keys.len(),
-            self.usage().to_cents_up(),
-            self.balance.to_cents_down(),
+            self.usage().to_cents(),
+            self.balance.whole_cents().to_cents(),
             self.without_limit().len(),
             self.unused().len()
         );
@@ -41,15 +41,15 @@ impl Listing {
         let mut text = String::from("\nBy the first part of the name:\n");
         for (prefix, keys, usage) in self.prefixes() {
             let prefix = if prefix.is_empty() { "(names of one part)".to_owned() } else { harmless(prefix) + "*" };
-            text += &format!("  {prefix:<20}  {keys:>5} keys  {:>10}\n", usage.to_cents_up());
+            text += &format!("  {prefix:<20}  {keys:>5} keys  {:>10}\n", usage.to_cents());
         }
         text += &format!("\nWithout a limit: {}\n", names(&self.without_limit()));
         text += &format!("Unused for 30 days: {}\n", names(&self.unused()));
         text += &match (self.last_30_days, self.term()) {
             (Some(used), Some(term)) => format!(
                 "Used in the last 30 days: {}; at that pace a term of four months costs {}\n",
-                used.to_cents_up(),
-                term.to_cents_up()
+                used.to_cents(),
+                term.to_cents()
             ),
             _ => "Used in the last 30 days: not known, the provider does not report it\n".to_owned(),
         };
@@ -71,7 +71,7 @@ fn harmless(name: &str) -> String {
 }
 
 fn cells(Listed { key, state, owner, .. }: &Listed, now: Moment) -> Vec<String> {
-    let used = |amount: Option<Usd>| amount.map_or("?".to_owned(), Usd::to_cents_up);
+    let used = |amount: Option<Usd>| amount.map_or("?".to_owned(), Usd::to_cents);
     let ago = |at: Moment| match now.duration_since(at).as_hours().max(0) {
         hours @ ..48 => format!("{hours} h"),
         hours => format!("{} d", hours / 24),
@@ -82,7 +82,7 @@ fn cells(Listed { key, state, owner, .. }: &Listed, now: Moment) -> Vec<String> 
         used(key.usage_weekly),
         used(key.usage_monthly),
         used(key.usage),
-        key.limit.map_or("unlimited".to_owned(), Usd::to_cents_down),
+        key.limit.map_or("unlimited".to_owned(), Usd::to_cents),
         key.last_used_at.map_or("never".to_owned(), ago),
         key.created_at.map_or("?".to_owned(), ago),
     ];

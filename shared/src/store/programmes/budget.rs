@@ -1,0 +1,101 @@
+//! What a programme's budget holds and how far its people have come, as acts move it and as the sync counts it anew.
+
+use crate::domain::programme::counts::{Counts, RosterCounts};
+use crate::store::prelude::*;
+
+/// How long an act waits at most until the counts of its roster are written.
+const FOR_THE_COUNTS: Duration = Duration::from_secs(2);
+/// The most caps that one write moves; a count moves the rest of them the next night.
+const MOST_CAPS: usize = 25;
+
+/// The part of an update that moves who waits under each cap, and its values.
+pub(crate) fn moving(moves: &[(String, i64)]) -> (Vec<String>, Vec<(String, AttributeValue)>) {
+    let (mut set, mut values) = (Vec::new(), Vec::new());
+    for (place, (cap, by)) in moves.iter().take(MOST_CAPS).enumerate() {
+        set.push(format!("unreserved.#{cap} = if_not_exists(unreserved.#{cap}, :none) + :by{place}"));
+        values.extend([(":none".to_owned(), number(0)), (format!(":by{place}"), number(by))]);
+    }
+    (set, values)
+}
+
+pub(crate) fn borrowed(values: &[(String, AttributeValue)]) -> Vec<(&str, AttributeValue)> {
+    values.iter().map(|(name, value)| (&**name, value.clone())).collect()
+}
+
+impl Table {
+    /// Brings a budget to what its grants reserve at an instant, and the counts of who has no reservation, by adding the differences to what was
+    /// read before the grants. So what was taken meanwhile stays taken. Returns `false` when it was counted by another run, or the
+    /// settings were edited, since then.
+    pub async fn recount_budget(
+        &self,
+        programme: &Programme,
+        read: &Budget,
+        (reserved, unreserved): (Usd, &Unreserved),
+        at: Moment,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        let (mut set, moved) = moving(&unreserved.beyond(&read.unreserved));
+        set.push("counted_at = :at".to_owned());
+        let mut values = borrowed(&moved);
+        values.extend([
+            (":more", number((reserved - read.reserved).micros())),
+            (":at", instant(at)),
+            (":one", number(1)),
+        ]);
+        let condition = match read.counted_at {
+            Some(counted_at) => {
+                values.push((":counted_at", instant(counted_at)));
+                "counted_at = :counted_at"
+            }
+            None => "attribute_exists(pk) AND attribute_not_exists(counted_at)",
+        };
+        let expression = format!("SET {} ADD reserved :more, version :one", set.join(", "));
+        let transaction =
+            self.transaction().update(&Budget::key_of(&read.programme), &expression, condition, &values)?;
+        let version = [(":version", number(programme.version))];
+        let transaction = transaction.check(&Programme::key_of(&programme.id), "version = :version", &version)?;
+        self.commit_once(transaction.unaudited(Unaudited::Sync), deadline).await
+    }
+
+    /// Moves the counts of a roster after the transaction of an act. It is tried once and for a short time: nothing waits for it.
+    pub(crate) async fn move_counts(&self, programme: &ProgrammeId, moves: Counts, deadline: Deadline) {
+        if moves == Counts::default() {
+            return;
+        }
+        let deadline = deadline.at_most(FOR_THE_COUNTS);
+        let counted = deadline.wait_for(self.add_to_counts(programme, moves, None, deadline)).await;
+        if !matches!(counted, Ok(Ok(()))) {
+            tracing::warn!(%programme, ?counted, "the counts of a roster are behind until the next sync");
+        }
+    }
+
+    /// Adds to the counts of a roster; those of a recount once.
+    pub async fn add_to_counts(
+        &self,
+        programme: &ProgrammeId,
+        moves: Counts,
+        recounted_at: Option<Moment>,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let (mut set, mut condition) = ("SET #kind = :kind, programme = :programme".to_owned(), "");
+        let mut values = vec![
+            (":kind", text(RosterCounts::KIND)),
+            (":programme", text(programme.as_str())),
+            (":invited", number(moves.invited)),
+            (":claimed", number(moves.claimed)),
+            (":freed", number(moves.freed.micros())),
+        ];
+        if let Some(at) = recounted_at {
+            set += ", counted_at = :at";
+            condition = "attribute_not_exists(counted_at) OR counted_at < :at";
+            values.push((":at", instant(at)));
+        }
+        let add = format!("{set} ADD invited :invited, claimed :claimed, freed :freed");
+        let update = self.single().update(&RosterCounts::key_of(programme), &add, condition, &values)?;
+        self.write_alone(update, deadline).await.map(drop)
+    }
+
+    pub async fn roster_counts(&self, programme: &ProgrammeId) -> Result<Counts, StoreError> {
+        Ok(self.get(RosterCounts::key_of(programme)).await?.map_or_else(Counts::default, |known| known.counts))
+    }
+}
