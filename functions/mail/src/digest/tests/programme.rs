@@ -247,6 +247,7 @@ async fn caps_that_start_anew_and_own_keys_and_days_that_are_no_calendar_week_ar
     let told = ["CS pilot: $", "Spent in", "openai", "What students", "Ada", "Used up"];
     let lines: Vec<&str> = text.lines().filter(|line| told.iter().any(|begin| line.starts_with(begin))).collect();
     insta::assert_snapshot!(lines.join("\n"), @"
+    CS pilot: $312.40 in the last 7 days, 41% of the budget used
     Used up their cap: 3 (Student 26, Student 27, Student 28), in the week from Monday 16 Nov. It resets by itself. Faculty can raise the cap of those who need more, on the student's page.
     Spent in the last 7 days: $312.40 (11–17 Nov 2026, days in UTC)
     openai/gpt-4o-mini: last 7 days $100.00, besides on own keys $40.00, requests 33,334, per request $0.0042
