@@ -21,6 +21,8 @@ pub(crate) struct WaitingItem {
     /// With the words of the button that approves it.
     pub(crate) request: Option<(Ulid, &'static str)>,
     pub(crate) sentence: String,
+    /// What should be checked before it is approved.
+    pub(crate) doubt: Option<String>,
     /// The page with the form that decides it, and the words of the link.
     pub(crate) link: (String, &'static str),
 }
@@ -47,7 +49,7 @@ impl WaitingItem {
         words: &'static str,
     ) -> WaitingItem {
         let of = of.map(|of| (of.id.clone(), of.settings.name.clone()));
-        WaitingItem { kind, of, grant: None, request: None, sentence, link: (page, words) }
+        WaitingItem { kind, of, grant: None, request: None, sentence, doubt: None, link: (page, words) }
     }
 
     /// The last of a student's requests, unless it is decided by now.
@@ -150,7 +152,10 @@ impl WaitingItems {
         for request in requests.iter().filter(|request| request.is_open(site.clock.now())) {
             let item = WaitingItem::of_request(site, programme, request).await?;
             match access.role {
-                Role::Admin => items.push(item),
+                Role::Admin => {
+                    let doubt = settings::of_request(site, programme, request).await?;
+                    items.push(WaitingItem { doubt, ..item });
+                }
                 Role::Faculty => asked.push(format!("{} The admins have not decided yet.", item.sentence)),
                 Role::Assistant => {}
             }

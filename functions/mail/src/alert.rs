@@ -9,12 +9,12 @@ use bursar_core::domain::programme::role::Role;
 use bursar_core::domain::programme::{Budget, RefusedForRoom};
 use bursar_core::domain::usage::burn::Burn;
 use bursar_core::domain::usage::crossing::{ALL, Crossing, Scope};
+use bursar_core::domain::usage::days::Days;
 use bursar_core::domain::usage::forecast::{Forecast, RunsOut, SpendingLimits};
 use bursar_core::domain::values::window::Window;
 use bursar_core::store::ProgrammeUse;
 
 use crate::letter::burn::Picture;
-use crate::letter::words::faculty;
 use crate::prelude::*;
 
 /// The figures of an alert: the newest on record, and at least those of the crossing.
@@ -24,7 +24,7 @@ struct AlertSpending {
     as_of: Moment,
     /// Whether somebody lowered the budget below what had been spent.
     was_lowered: bool,
-    is_for_admin: bool,
+    reader: Role,
     /// The number of students who have had a key, and of all students; `None` without a roster, and where the budget changed.
     students: Option<(i64, i64)>,
     refused: Option<RefusedForRoom>,
@@ -32,7 +32,8 @@ struct AlertSpending {
     owns_keys: bool,
     /// The cost of the programme if everybody on the roster takes a key.
     implied: Option<Usd>,
-    forecast: Forecast,
+    /// None after the end.
+    forecast: Option<Forecast>,
     picture: Option<Picture>,
 }
 
@@ -66,8 +67,10 @@ impl App {
         )?;
         let Some(budget) = budget else { return Ok(GONE) };
         let found = (crossing.limit, crossing.spent, crossing.found_at);
-        let mut spending = AlertSpending::of(found, &programme, (&budget, counts), &used, sync.listed_at, now);
-        spending.is_for_admin = self.table.is_admin(person.address.matched()).await?;
+        let is_admin = self.table.is_admin(person.address.matched()).await?;
+        let reader = Role::of(person.address.matched(), &programme.settings, is_admin).unwrap_or(Role::Assistant);
+        let mut spending =
+            AlertSpending::of(found, (&programme, reader), (&budget, counts), &used, sync.listed_at, now);
         if crossing.spent > crossing.limit {
             spending.was_lowered =
                 was_lowered(&self.table.list_known(Entry::of_programme(&programme.id)).await?, &crossing);
@@ -94,15 +97,14 @@ impl App {
             self.table.sync_state()
         )?;
         let (Some(programme), Some(budget), Some(person)) = (found, budget, person) else { return Ok(GONE) };
-        let is_for_admin = self.table.is_admin(person.address.matched()).await?;
-        if Role::of(person.address.matched(), &programme.settings, is_for_admin).is_none() {
+        let is_admin = self.table.is_admin(person.address.matched()).await?;
+        let Some(reader) = Role::of(person.address.matched(), &programme.settings, is_admin) else {
             return Ok(ComposedRow::Nothing("this person has no role in the programme any more"));
-        }
+        };
         let as_of = sync.listed_at.unwrap_or(now);
         let spent = used.used().days(programme.settings.basis.byok).total();
         let found = (budget.limit, spent, as_of);
-        let spending = AlertSpending::of(found, &programme, (&budget, counts), &used, sync.listed_at, now);
-        let spending = AlertSpending { is_for_admin, ..spending };
+        let spending = AlertSpending::of(found, (&programme, reader), (&budget, counts), &used, sync.listed_at, now);
         Ok(self.to(&person.address, |words| words.test(&programme, &budget, spending)))
     }
 }
@@ -113,26 +115,26 @@ impl AlertSpending {
     /// totals are written only when they change.
     fn of(
         (limit, spent_then, found_at): (Usd, Usd, Moment),
-        programme: &Programme,
+        (programme, reader): (&Programme, Role),
         (budget, counts): (&Budget, Counts),
         used: &ProgrammeUse,
         listed_at: Option<Moment>,
         now: Moment,
     ) -> AlertSpending {
         let settings = &programme.settings;
-        let runs_out = if spent_then >= limit { RunsOut::Gone } else { RunsOut::TooLittleData };
         let limits = SpendingLimits { budget: limit, keys_stop_at: None, lasts: false };
+        let then = Days::on_one(utc_date(found_at), spent_then);
         let found = AlertSpending {
             limit,
             spent: spent_then,
             as_of: found_at,
             was_lowered: false,
-            is_for_admin: false,
+            reader,
             students: None,
             refused: programme.refused_for_room(budget, now),
             owns_keys: used.owns_keys(),
             implied: None,
-            forecast: Forecast { runs_out, limits, looked: None, pace: None },
+            forecast: (!programme.is_over(now)).then(|| Forecast::of(&then, limits, &settings.term, None, now)),
             picture: None,
         };
         let Some(totals) = used.own.as_ref().filter(|_| budget.limit == limit) else { return found };
@@ -141,19 +143,22 @@ impl AlertSpending {
         if spent.total() < spent_then {
             return AlertSpending { students, ..found };
         }
-        let listed_at = listed_at.max(used.assigned_as_of).map_or(totals.as_of, |at| at.max(totals.as_of));
-        let looked = utc_date(listed_at);
-        let limits = SpendingLimits::of(budget, settings.basis.reset, used.owns_keys(), &spent);
-        let forecast = Forecast::of(&spent, limits, &settings.term, Some(listed_at), now);
-        let (thresholds, term) = (&settings.mails.thresholds[..], &settings.term);
-        let picture = Picture::of(&Burn { spent: &spent, limit, thresholds, term, looked, forecast });
+        let as_of = listed_at.max(used.assigned_as_of).map_or(totals.as_of, |at| at.max(totals.as_of));
+        let burn = Burn::of(programme, budget, &spent, used.owns_keys(), Some(as_of), now);
         let implied = Some(budget.implied(settings, now));
-        AlertSpending { spent: spent.total(), as_of: listed_at, students, implied, forecast, picture, ..found }
+        let (forecast, picture) = (burn.forecast, Picture::of(&burn));
+        AlertSpending { spent: spent.total(), as_of, students, implied, forecast, picture, ..found }
     }
 
     /// The money that live keys can still spend.
     fn left_to_keys(&self, budget: &Budget) -> Usd {
         (budget.reserved - self.spent).or_zero()
+    }
+
+    /// The fact of what is reserved, in which what keys made elsewhere spent is reckoned too.
+    fn promised(&self, settings: &Settings, budget: &Budget) -> (&'static str, String) {
+        let label = promised_label(settings, self.owns_keys);
+        (label, format!("{}, including what is spent", budget.reserved.to_dollars_up()))
     }
 
     /// The sentence for spending above the budget, where a percentage would say nothing.
@@ -170,20 +175,29 @@ impl AlertSpending {
 impl Words<'_> {
     /// The alert that this share of the budget was spent.
     fn spent(self, programme: &Programme, budget: &Budget, spending: AlertSpending) -> Letter {
-        let (settings, used) = (&programme.settings, per_cent(spending.spent, spending.limit));
-        let subject = format!("{} has used {used}% of {}", settings.name, spending.limit.to_dollars_down());
+        let settings = &programme.settings;
+        let used = per_cent(spending.spent, spending.limit);
         let mut facts = vec![
             ("Spent", spending.spent.to_dollars_up()),
             ("Budget", spending.limit.to_dollars_down()),
             ("Left", (spending.limit - spending.spent).or_zero().to_dollars_down()),
         ];
         if budget.limit == spending.limit && spending.left_to_keys(budget) > Usd::ZERO {
-            facts.push(promised_to_students(budget));
+            facts.push(spending.promised(settings, budget));
         }
         facts.extend(common_facts(settings, &spending));
+        let only_students_spend = settings.roster && !spending.owns_keys;
+        // Of another budget by now, nothing is to be done about the former.
+        let forecast = spending.forecast.filter(|_| spending.spent > Usd::ZERO && budget.limit == spending.limit);
+        let to_do = match spending.refused {
+            Some(refused) => Some(format!("{} {}", refused.who(), spending.reader.how_to_raise())),
+            None => forecast.and_then(|forecast| forecast.to_do(spending.reader, only_students_spend)),
+        };
+        let subject = short_subject(settings, spending.forecast, spending.spent, spending.limit);
+        let all = || format!("{} has used {used}% of {}", settings.name, spending.limit.to_dollars_down());
+        let subject = subject.unwrap_or_else(all);
         let next = what_next(settings, budget, &spending, used);
-        let next = format!("{next} {}", self.how_to_raise(settings, spending.is_for_admin));
-        self.about_money(programme, subject, facts, spending, next)
+        self.about_money(programme, subject, to_do, facts, spending, next)
     }
 
     /// The alert of today's figures that somebody asked for.
@@ -203,7 +217,7 @@ impl Words<'_> {
         let (settings, used) = (&programme.settings, per_cent(spending.spent, spending.limit));
         let limit = spending.limit.to_dollars_down();
         let (what, again) = if threshold == ALL {
-            ("has promised all of", "You will not hear of this again for a budget of this amount.")
+            ("has no room for another key in its", "You will not hear of this again for a budget of this amount.")
         } else {
             ("has no room for some keys in its", "You will hear again when there is room for no key at all.")
         };
@@ -211,7 +225,7 @@ impl Words<'_> {
         let mut facts = vec![
             ("Budget", limit),
             ("Spent", spending.spent.to_dollars_up()),
-            promised_to_students(budget),
+            spending.promised(settings, budget),
             ("Left for further keys", (budget.limit - budget.reserved).or_zero().to_dollars_down()),
         ];
         facts.extend(spending.refused.map(|refused| ("One more key needs", refused.dearest.to_dollars_up())));
@@ -222,11 +236,11 @@ impl Words<'_> {
             Some(_) => {
                 next.extend(needed_for_everybody(&spending));
                 next.push(format!("Keys that students have go on, each up to its own cap. {again}"));
-                next.push(self.how_to_raise(settings, spending.is_for_admin));
+                next.push(spending.reader.how_to_raise().to_owned());
             }
         }
         let refused = spending.refused;
-        let mut letter = self.about_money(programme, subject, facts, spending, next.join(" "));
+        let mut letter = self.about_money(programme, subject, None, facts, spending, next);
         if let Some(refused) = refused {
             letter.heading = format!("{} cannot get a key", counted(refused.students.into(), "student", "students"));
             letter.parts.insert(0, LetterPart::Sentences(format!("{} {}.", refused.who(), letter.subject)));
@@ -238,25 +252,33 @@ impl Words<'_> {
         self,
         programme: &Programme,
         subject: String,
+        to_do: Option<String>,
         facts: Vec<(&'static str, String)>,
         spending: AlertSpending,
-        next: String,
+        next: Vec<String>,
     ) -> Letter {
-        let forecast = spending.forecast;
-        let (name, passed) = (&programme.settings.name, spending.passed());
+        let (settings, forecast) = (&programme.settings, spending.forecast);
+        let (name, passed) = (&settings.name, spending.passed());
         let heading = match passed {
             Some(_) => format!("{name} has used more than its budget of {}", spending.limit.to_dollars_down()),
             None => subject.clone(),
         };
-        let mut parts: Vec<LetterPart> = passed.map(LetterPart::Sentences).into_iter().collect();
+        let is_known = |of: &Forecast| of.runs_out != RunsOut::TooLittleData || spending.spent > Usd::ZERO;
+        let outlook = match forecast {
+            None if spending.owns_keys => {
+                Some(format!("The term is over, and no student's key works any more. {NOT_STOPPED}"))
+            }
+            None => Some("The term is over, and no key works any more.".to_owned()),
+            Some(_) if passed.is_some() => None,
+            Some(forecast) => Some(forecast).filter(is_known).map(|of| of.in_words(&settings.term)),
+        };
+        let first: Vec<String> = passed.into_iter().chain(outlook).chain(to_do).collect();
+        let said = |of: &[String]| (!of.is_empty()).then(|| LetterPart::Sentences(of.join(" ")));
+        let mut parts: Vec<LetterPart> = said(&first).into_iter().collect();
         parts.push(LetterPart::facts(facts));
-        parts.extend(
-            (forecast.runs_out != RunsOut::TooLittleData || spending.spent > Usd::ZERO)
-                .then(|| said(&forecast.in_words())),
-        );
         parts.extend(spending.picture.map(LetterPart::Picture));
-        parts.push(LetterPart::Sentences(next));
-        parts.push(self.page("Open the programme", &format!("/console/programmes/{}", programme.id)));
+        parts.extend(said(&next));
+        parts.push(self.way_on(&programme.id, forecast));
         Letter {
             heading,
             subject,
@@ -266,22 +288,20 @@ impl Words<'_> {
         }
     }
 
-    /// The advice by which this reader gets a larger budget: recipients of alerts are admins, faculty or
-    /// assistants.
-    fn how_to_raise(&self, settings: &Settings, is_for_admin: bool) -> String {
-        let reader = self.to.matched();
-        if is_for_admin {
-            return "You can raise the budget in the programme's settings.".to_owned();
+    /// The page on which to go on: where students' caps stop their keys, that on which the most spent stands first.
+    pub(crate) fn way_on(&self, programme: &ProgrammeId, forecast: Option<Forecast>) -> LetterPart {
+        if forecast.is_some_and(|forecast| forecast.stops_at_caps()) {
+            return self.page("See who spent most", &format!("/console/programmes/{programme}/grants"));
         }
-        if is_among(reader, &settings.people.faculty) {
-            return "To have the budget raised, save the budget that you need in the programme's settings: the admins get it as a request."
-                .to_owned();
-        }
-        match faculty(settings) {
-            Some(faculty) => format!("If more is needed, tell the faculty, who can ask for it: {faculty}."),
-            None => "If more is needed, tell an admin of Bursar.".to_owned(),
-        }
+        self.page("Open the programme", &format!("/console/programmes/{programme}"))
     }
+}
+
+/// The subject of a mail about a programme's money that ends too soon: when, and how much of it is used.
+pub(crate) fn short_subject(settings: &Settings, forecast: Option<Forecast>, spent: Usd, limit: Usd) -> Option<String> {
+    let news = forecast?.in_short(&settings.term)?;
+    let (used, limit) = (per_cent(spent, limit), limit.to_dollars_down());
+    Some(format!("{}: {news} ({used}% of {limit} used)", settings.name))
 }
 
 /// The longest time until a lowered budget is found crossed: the stream finds it at once, the hourly look
@@ -296,10 +316,6 @@ fn was_lowered(entries: &[Entry], crossing: &Crossing) -> bool {
     let amount = |text: &Option<String>| Usd::from_form(text.as_deref()?).ok();
     let is_less = amount(&last.what.from).is_some_and(|from| from > crossing.limit);
     is_less && amount(&last.what.to) == Some(crossing.limit) && crossing.found_at <= last.at + FOUND_WITHIN
-}
-
-fn promised_to_students(budget: &Budget) -> (&'static str, String) {
-    ("Promised to students", format!("{}, including what is spent", budget.reserved.to_dollars_up()))
 }
 
 fn common_facts(settings: &Settings, spending: &AlertSpending) -> Vec<(&'static str, String)> {
@@ -328,8 +344,15 @@ fn needed_for_everybody(spending: &AlertSpending) -> Option<String> {
 const NOT_STOPPED: &str =
     "Bursar does not stop keys made elsewhere; an admin can limit or disable them on the account page.";
 
-fn what_next(settings: &Settings, budget: &Budget, spending: &AlertSpending, used: i64) -> String {
+pub(crate) fn promised_label(settings: &Settings, owns_keys: bool) -> &'static str {
+    if settings.roster && !owns_keys { "Promised to students" } else { "Spent or promised" }
+}
+
+fn what_next(settings: &Settings, budget: &Budget, spending: &AlertSpending, used: i64) -> Vec<String> {
     let mut sentences: Vec<String> = changed(budget, spending).into_iter().collect();
+    if spending.forecast.is_none() {
+        return sentences;
+    }
     let is_changed = !sentences.is_empty();
     if settings.roster {
         sentences.push(match spending.refused {
@@ -344,9 +367,7 @@ fn what_next(settings: &Settings, budget: &Budget, spending: &AlertSpending, use
                 ),
             },
             None => "Nothing changes for students now; each key works up to its own cap.".to_owned(),
-            Some(refused) => {
-                format!("{} The keys that students have go on, each up to its own cap.", refused.who())
-            }
+            Some(_) => "The keys that students have go on, each up to its own cap.".to_owned(),
         });
     }
     if spending.owns_keys {
@@ -354,7 +375,7 @@ fn what_next(settings: &Settings, budget: &Budget, spending: &AlertSpending, use
     }
     let next = settings.mails.thresholds.iter().copied().filter(|threshold| i64::from(*threshold) > used).min();
     sentences.extend(next.filter(|_| !is_changed).map(|next| format!("You will hear again at {next}%.")));
-    sentences.join(" ")
+    sentences
 }
 
 #[cfg(test)]

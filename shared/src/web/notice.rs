@@ -44,6 +44,7 @@ notices! {
     KeyLeaked => "Your key is reported as leaked and being switched off. Below is how to go on.";
     KeyHandedBack => "You handed your key back. It stops working, and what you did not spend goes back to the programme.";
     KeyRead => "What your key has used was checked just now.";
+    KeyReadBefore { seconds: u64 } => format!("Checked {} ago.", counted(*seconds, "second", "seconds"));
     KeyResumed => "Your key works again.";
     MoreAsked => "You asked for more. Those who run the programme have it by mail; you get a mail when they have decided.";
 
@@ -111,6 +112,7 @@ notices! {
         }
         said
     };
+    FilePutAway => "The registrar's file is put away. It changed nothing; the next one is looked at when it comes.";
     DropsUndone { people: u64 } => format!(
         "{} back on the roster, and a key that worked before works again within minutes.",
         counted(*people, "person is", "people are")

@@ -121,7 +121,7 @@ async fn a_copy_has_all_but_money_and_is_made_once() {
     }
     let seen = campus.judged().await;
     let (old, new) = (&seen.programmes[&campus.programme], &seen.programmes[&"cs-pilot-2".parse().unwrap()]);
-    assert_eq!((new.settings.people.faculty.len(), &new.settings.mails.thresholds), (1, &vec![70]));
+    assert_eq!((new.settings.people.faculty.len(), &new.settings.mails.thresholds), (1, &vec![70, 100]));
     assert_eq!(new.settings.allowance, old.settings.allowance);
     assert_eq!(new.settings.term.starts_on().to_string(), "2030-02-01");
     assert_eq!(new.settings.claim_opens_at().to_string(), "2030-02-01T09:00:00Z", "as far into the term as before");

@@ -69,7 +69,7 @@ async fn the_overview_looks_ahead() {
 
     let steady = [("ada", [10; 28]), ("cid", [15; 28])];
     recorded(&campus, 20, &[&steady[..], &[("bob", [20; 28])]].concat()).await;
-    let lasts = "At the pace of the last weeks, about $3.15 a week, the budget lasts beyond the end of the term.";
+    let lasts = "At $3.15 a week, the budget lasts beyond the end of the term.";
     assert_eq!(said().await, (Some(lasts.to_owned()), Vec::new()));
     assert_eq!(faye.get(ID).await.text("stands-out"), None);
 
@@ -91,8 +91,19 @@ async fn the_overview_looks_ahead() {
     assert!(text.starts_with("One student used far more") && text.contains("($1.05 a week): $10.00."), "{text}");
     assert!(named.body.contains(&link));
 
+    // The three keys may spend $60, and $8.20 of that is left: a larger budget would help nobody.
+    recorded(&campus, 20, &[&steady[..], &[("bob", [160; 28])]].concat()).await;
+    let short = faye.get(ID).await.texts("warning").remove(0);
+    assert!(short.starts_with("At $13 a week, most students will have used up their caps around "), "{short}");
+    let to_do = " before the term ends. Raise the caps of those who need more. See who spent most";
+    assert!(
+        short.ends_with(to_do) && faye.get(ID).await.body.contains(&format!("href=\"{GRANTS}\">See who")),
+        "{short}"
+    );
+
     recorded(&campus, 20, &[&steady[..], &[("bob", [400; 28])]].concat()).await;
-    assert_eq!(said().await.1.pop().unwrap(), "The budget is used up.");
+    let gone = "The budget is used up. Raise the budget in the settings. The caps of those who need more have to be raised as well: each key stops at its own.";
+    assert_eq!(said().await.1, [gone]);
     campus.minutes(27 * 60);
     let warnings = campus.admin().await.get(ID).await.texts("warning").join(" ");
     assert!(warnings.contains("The keys were not all checked at OpenRouter for more than 26 hours"), "{warnings}");
@@ -142,7 +153,7 @@ async fn a_budget_without_room_is_told_to_each_reader() {
     }
     assert_eq!(overview.texts("warning"), [""; 0], "the bar says so");
     campus.budget(59).await;
-    let says = "Too little of the budget is left for a key of $20.00: $40.00 of $59.00 is promised to students, including what is spent. 4 students on the roster have no key and cannot get one now.";
+    let says = "Too little of the budget is left for a key of $20.00: $40.00 of $59.00 is spent or promised to students. 4 students on the roster have no key and cannot get one now.";
     for (visitor, what_to_do) in [
         (&admin, "Raise the budget in the settings."),
         (&faye, "Save the budget that you need in the settings: the admins get it as a request."),
@@ -156,5 +167,12 @@ async fn a_budget_without_room_is_told_to_each_reader() {
     let now = campus.clock.now();
     campus.set(|settings| settings.claims.claim_closes_at = Some(now - 1.hour())).await;
     assert!(!admin.get(ID).await.texts("warning").iter().any(|text| text.contains("Too little of the budget")));
+    // After the end nobody is told to raise anything, whatever was promised.
+    campus.budget(30).await;
+    campus
+        .set(|settings| settings.term = Term::new(settings.term.starts_on(), utc_date(now) - 1.day(), "UTC").unwrap())
+        .await;
+    let over = admin.get(ID).await;
+    assert!(over.texts("warning").is_empty() && over.text("forecast").is_none(), "{:?}", over.texts("warning"));
     campus.finish().await;
 }

@@ -227,6 +227,8 @@ async fn settings_stand_as_they_were_meant() {
     let admin = campus.admin().await;
     for (field, typed, stands) in [
         ("thresholds", "100 5,80%\n5", "5,80,100"),
+        // All of it is told in any case.
+        ("thresholds", "50", "50,100"),
         ("thresholds", "", "50,80,95,100"),
         ("faculty", "Faye@Example.edu, fred@example.edu faye@example.edu", "Faye@Example.edu\nfred@example.edu"),
         ("terms", "Be fair.\r\nBe kind.", "Be fair.\nBe kind."),

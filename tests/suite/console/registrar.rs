@@ -114,11 +114,22 @@ async fn a_roster_keeps_itself() {
     let waits = put(&campus, &token, 0..10).await;
     assert!(waits.contains(r#""dropped":11"#) && waits.contains("of the 21 people"), "{waits}");
     assert!(standing(&campus).await == 21 && warns(&faye.get(ID).await));
+    let (overview, kept) = (faye.get(ID).await, format!("{ROSTER}/"));
+    let shown = faye.get(overview.body.split('"').find(|text| text.starts_with(&kept)).unwrap()).await.expect(200);
+    assert_eq!(shown.text("working").as_deref(), Some("0"));
+    faye.submit(&shown, APPLY, &[("act", "put-away")]).await.expect(303);
+    assert!(standing(&campus).await == 21 && !warns(&faye.get(ID).await), "it is put away");
+    put(&campus, &token, 0..10).await;
+    assert!(warns(&faye.get(ID).await));
     // The next file takes its place, also one that changes nothing.
     assert_eq!(put(&campus, &token, 0..21).await, r#"200 {"state":"unchanged"}"#);
     assert!(!warns(&faye.get(ID).await));
     campus.settle().await;
-    assert_eq!(campus.subjects("import"), ["CS pilot: a registrar's file waits for you"]);
+    assert_eq!(
+        campus.subjects("import"),
+        ["CS pilot: a registrar's file waits for you"; 2],
+        "and again, since it was put away"
+    );
     let add = format!("{ROSTER}?mode=add");
     campus.browser().put(&add, &token, "text/csv; charset=utf-8", file(0..3)).await.expect(200);
     campus.finish_faulted().await;

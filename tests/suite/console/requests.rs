@@ -39,7 +39,7 @@ async fn admins_are_asked_once_a_day_and_the_rest_is_saved() {
     let stands = faye.get(SETTINGS).await.form(ID);
     let values =
         ["budget_usd", "cost_code", "contact", "thresholds"].map(|name| stands.value(name).unwrap_or_default());
-    assert_eq!(values, ["100000", "", "room 101", "50,90"]);
+    assert_eq!(values, ["100000", "", "room 101", "50,90,100"]);
 
     campus.settle().await;
     let mut mails = campus.mails("request");
@@ -236,6 +236,20 @@ async fn a_close_and_a_copy_answer_their_requests() {
     let text = mails.iter().find_map(|mail| mail.contents.text.as_ref().filter(|text| text.contains("made the copy")));
     let text = text.unwrap();
     assert!(text.contains("a budget of $150,") && text.contains("/console/programmes/next\n"), "{text}");
+    campus.finish().await;
+}
+
+/// One zero too many is seen before the press, by who presses.
+#[tokio::test]
+async fn a_budget_beyond_the_balance_is_asked_about_beside_approve() {
+    let campus = staffed().await;
+    campus.sync().await;
+    let faye = campus.student("faye").await;
+    faye.submit(&faye.get(SETTINGS).await, ID, &[("budget_usd", "99999999999")]).await.expect(303);
+    let doubt = campus.admin().await.get(ID).await.text("doubt").unwrap();
+    let says = "Please check the budget: $99,999,999,999 of it can still be spent, and the account's balance is $";
+    assert!(doubt.starts_with(says), "{doubt}");
+    assert_eq!(faye.get(ID).await.text("doubt"), None);
     campus.finish().await;
 }
 

@@ -55,7 +55,7 @@ async fn a_roster_is_shown_and_then_applied_once() {
     let file = "\u{FEFF}Name;EMAIL;group;id;year\r\nAda;ada@example.edu;A;1;3\r\nBob;bob@example.edu;A;2;3\r\nZoe;not an address;;;\r\nAda again;ADA@example.edu;B;;\r\n";
     campus.budget(30).await;
     let shown = preview(&admin, "add", file).await.expect(200);
-    insta::assert_snapshot!(shown.text("need").unwrap(), @"If everybody claims, $40.00 will be promised to students, $10.00 more than the budget of $30.00. Of the 2 who may take a key then, it is enough for 1, whoever comes first.");
+    insta::assert_snapshot!(shown.text("need").unwrap(), @"If everybody claims, $40.00 will be promised to students, $10.00 more than the budget of $30.00. Of the 2 who have no key yet, 1 gets none until the budget is raised.");
     assert_eq!(counts(&shown), [2, 0, 0, 0, 0, 2]);
     assert_eq!(shown.attributes("refused-row", "data-line"), ["4", "5"]);
     assert_eq!(shown.attributes("row", "data-line"), ["2", "3"]);
@@ -64,6 +64,13 @@ async fn a_roster_is_shown_and_then_applied_once() {
         refused.starts_with("4Refused: ") && refused.ends_with("not an addressZoe"),
         "what cannot be read is shown: {refused}"
     );
+    let path = "/console/programmes/cs-pilot/settings#budget_usd";
+    assert!(
+        shown.readable().contains("Apply, although 1 gets no key") && shown.body.contains(path),
+        "{}",
+        shown.readable()
+    );
+    assert_eq!(shown.text("new-groups").as_deref(), Some("New groups: A."));
     assert!(shown.all("unusual-domains").is_empty() && shown.readable().contains("2 people get an invitation"));
     assert!(shown.one("ignored-columns").text.contains("year"));
     assert!(people(&campus).await.is_empty(), "nothing happened yet");
@@ -186,6 +193,28 @@ async fn an_address_under_two_ids_is_the_newest_ones() {
     assert_eq!(has().await[1], address("robert"));
     campus.settle().await;
     assert_eq!(campus.all_mails().pop().unwrap().to, "robert@example.edu");
+    campus.finish().await;
+}
+
+/// An address at a domain of its own is asked about, as that of a file is; a drop tells how many keys stop.
+#[tokio::test]
+async fn what_a_press_does_is_said_before_it() {
+    let campus = Campus::with_keys(&["ada", "bob"]).await;
+    let admin = campus.admin().await;
+    let typed = [("email", "new.person@exmaple.edu"), ("group", "A")];
+    let asked = admin.submit(&admin.get(ROSTER).await, PEOPLE, &typed).await.expect(422);
+    assert!(asked.readable().contains("Is this address right? Nobody on the roster has one at exmaple.edu."));
+    assert_eq!(people(&campus).await.len(), 2);
+    admin.submit(&asked, PEOPLE, &[("email", "new.person@exmaple.eud")]).await.expect(422);
+    admin.submit(&asked, PEOPLE, &[]).await.expect(303);
+    assert_eq!(people(&campus).await.len(), 3);
+    let at = campus.console(&format!("/grants/{}", campus.id("ada")));
+    let asked = admin.submit(&admin.get(&at).await, &format!("{at}/address"), &[("email", "ada@exmaple.com")]).await;
+    assert!(asked.expect(422).readable().contains("Nobody on the roster has one at exmaple.com."));
+
+    let shown = preview(&admin, "replace", "email,group\nada@example.edu,Lab Z\n").await.expect(200);
+    assert_eq!(shown.text("new-groups").as_deref(), Some("New groups: Lab Z."));
+    assert!(shown.readable().contains("1 of those who are dropped has a working key"), "{}", shown.readable());
     campus.finish().await;
 }
 

@@ -101,16 +101,13 @@ pub(crate) async fn refresh(form: KeyForm) -> Answer {
     let none = || AppError::conflict("You have no working key in this programme that could be read.");
     let live = view.grant.live().ok_or_else(none)?;
     let last = view.readings.iter().find(|reading| reading.epoch == live.epoch).map(|reading| reading.as_of);
-    let just_read = |after: SignedDuration| {
-        let sentence = "What your key has used was checked within the last minute. You can check again in a minute.";
-        AppError::too_fast(sentence, after)
-    };
     if let Some(last) = last.filter(|last| *now < *last + BETWEEN_READINGS) {
-        return Err(just_read(BETWEEN_READINGS - now.duration_since(last)));
+        let seconds = u64::try_from(now.duration_since(last).as_secs()).unwrap_or_default();
+        return Ok(site.done(MY, &if seconds > 0 { Notice::KeyReadBefore { seconds } } else { Notice::KeyRead }));
     }
     // Of two requests at once, one asks the provider and its reading serves both.
     if !site.table.may_refresh(form.at(), BETWEEN_READINGS).await? {
-        return Err(just_read(BETWEEN_READINGS));
+        return Ok(site.done(MY, &Notice::KeyRead));
     }
     let silent = "OpenRouter did not say what your key has used. Nothing is lost; try again in a few minutes.";
     let (asked, found) = site

@@ -33,6 +33,7 @@ pub(super) fn of(days: &[AccountDay], (balance, read_at): (Usd, Moment), purchas
         top: line.iter().map(|(_, balance)| *balance).fold(needed.max(Usd::CENT), Usd::max),
         line,
         ahead: (used > 0).then(|| (number(end), left)),
+        is_short: purchase.gone.is_some(),
         limit: needed,
         thresholds: Vec::new(),
         words: BurnLabels {
@@ -46,5 +47,5 @@ pub(super) fn of(days: &[AccountDay], (balance, read_at): (Usd, Moment), purchas
     };
     let [from, to] = [first, today].map(long_date);
     let words = format!("A line of the balance from {from} to {to}: {} are left.", balance.to_dollars_down());
-    Some(Drawing::of(&scene, words, "balance", purchase.gone.is_some()))
+    Some(Drawing::of(&scene, words, "balance"))
 }

@@ -10,7 +10,7 @@ use super::grant;
 use crate::access::Assistants;
 use crate::form::ShownField;
 use crate::prelude::*;
-use crate::roster::TypedPerson;
+use crate::roster::{self, TypedPerson};
 use crate::settings;
 
 /// What removing a student does, before it is done.
@@ -271,7 +271,15 @@ impl GrantRequest<'_> {
         let mut status = StatusCode::UNPROCESSABLE_ENTITY;
         if let Some(TypedPerson { address: Some(address), .. }) = forms.address.read() {
             let enrolled = table.get(Enrolment::key_of(address.matched(), at.programme)).await?;
-            if enrolled.is_none_or(|enrolled| enrolled.grant == *at.grant) {
+            if enrolled.is_some_and(|enrolled| enrolled.grant != *at.grant) {
+                forms.address.refuse("email", "Somebody else on the roster has this address.".to_owned());
+                status = StatusCode::CONFLICT;
+            } else if let Some(question) =
+                roster::doubt(&address, &table.grants(at.programme).await?, &self.post.fields)
+            {
+                forms.address.refuse("email", question);
+                forms.sure = Some(roster::domain(&address).to_owned());
+            } else {
                 return match table.act(at, |view, _| view.correct_address(&address, self.by)).await? {
                     ActOutcome::NoSuchGrant => Err(AppError::not_found()),
                     ActOutcome::Done(_) => Ok(Notice::AddressCorrected),
@@ -279,8 +287,6 @@ impl GrantRequest<'_> {
                     ActOutcome::Refused(_) => Err(over()),
                 };
             }
-            forms.address.refuse("email", "Somebody else on the roster has this address.".to_owned());
-            status = StatusCode::CONFLICT;
         }
         Err(self.refused(status, forms).await)
     }
@@ -357,6 +363,8 @@ pub(super) struct ActForms {
     pub(super) cap: Form<TypedAct>,
     pub(super) more: Form<TypedAct>,
     pub(super) address: Form<TypedPerson>,
+    /// The domain of an address that is asked about: whoever presses again is sure of it.
+    pub(super) sure: Option<String>,
     pub(super) revoke: Form<TypedAct>,
 }
 
@@ -368,6 +376,7 @@ impl ActForms {
             cap: Form::of(cap).apart("cap-", ""),
             more: Form::blank().apart("more-", ""),
             address: Form::blank().apart("corrected-", ""),
+            sure: None,
             revoke: Form::blank().apart("revoke-", ""),
         }
     }

@@ -2,7 +2,7 @@
 //! from; it informs people and triggers nothing.
 
 use bursar_core::domain::usage::burn::{Burn, BurnScene};
-use bursar_core::domain::usage::forecast::{Forecast, SpendingLimits};
+use bursar_core::domain::usage::forecast::Forecast;
 use bursar_core::store::ProgrammeUse;
 
 use crate::prelude::*;
@@ -11,6 +11,7 @@ use crate::spending::spans::estimated;
 
 pub(crate) struct Outlook {
     /// The forecast, unless the programme is over.
+    pub(crate) forecast: Option<Forecast>,
     pub(crate) sentence: Option<String>,
     /// Whether the money may run out before the term ends.
     pub(crate) is_short: bool,
@@ -29,22 +30,10 @@ impl Outlook {
     ) -> Outlook {
         let settings = &programme.settings;
         let spent = used.used().days(settings.basis.byok);
-        let limits = SpendingLimits::of(budget, settings.basis.reset, used.owns_keys(), &spent);
-        let forecast = Forecast::of(&spent, limits, &settings.term, listed_at, now);
-        let burn = Burn {
-            spent: &spent,
-            limit: budget.limit,
-            thresholds: &settings.mails.thresholds,
-            term: &settings.term,
-            looked: utc_date(listed_at.unwrap_or(now)),
-            forecast,
-        };
-        let words = burn.words();
-        let mut scene = burn.scene();
-        let goes_on = !programme.is_over(now);
-        scene.ahead = scene.ahead.filter(|_| goes_on);
-        let sentence = Some(forecast.in_words()).filter(|_| goes_on);
-        Outlook { sentence, is_short: goes_on && forecast.is_short(), scene, words }
+        let burn = Burn::of(programme, budget, &spent, used.owns_keys(), listed_at, now);
+        let (scene, words, forecast) = (burn.scene(), burn.words(), burn.forecast);
+        let sentence = forecast.map(|forecast| forecast.in_words(&settings.term));
+        Outlook { forecast, sentence, is_short: scene.is_short, scene, words }
     }
 }
 
@@ -67,7 +56,7 @@ impl Chart {
         });
         let rows: Vec<(Date, Usd, Usd, bool)> = each.collect();
         (!rows.is_empty()).then(|| Chart {
-            drawing: Drawing::of(&outlook.scene, outlook.words.clone(), "spent", outlook.is_short),
+            drawing: Drawing::of(&outlook.scene, outlook.words.clone(), "spent"),
             rows: rows.into_iter().rev().collect(),
             estimated: estimated(&spent.estimated().collect::<Vec<_>>()),
         })

@@ -41,6 +41,8 @@ struct OverviewPage<'a> {
     unmailed: Unmailed,
     warnings: Vec<String>,
     outlook: Outlook,
+    /// What the reader can do about a forecast that is short, and whether the list of students, most spent first, helps with it.
+    to_do: Option<(String, bool)>,
     standing_out: StandingOut,
     chart: Option<Chart>,
     jobs: Vec<JobLine>,
@@ -72,7 +74,12 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, refused: Option<
     let time = |at| column_time(at, settings.term.zone());
     let outlook = Outlook::of(programme, &budget, &of_programme, sync.listed_at, now);
     let bar = MoneyBar::of(&budget, settings, spent.total(), &outlook.scene, now);
-    let mut warnings: Vec<String> = warnings::room(access, &budget, spent.total(), now).into_iter().collect();
+    let owns_keys = of_programme.owns_keys();
+    let room = warnings::room(access, &budget, (spent.total(), owns_keys), now);
+    // Of two things to do, room for those who have no key comes first.
+    let short = outlook.forecast.filter(|_| outlook.is_short && room.is_none());
+    let to_do = short.and_then(|forecast| forecast.to_do(access.role, settings.roster && !owns_keys));
+    let mut warnings: Vec<String> = room.into_iter().collect();
     warnings.extend(warnings::others(&budget, sync.listed_at, &jobs, now));
     warnings.extend(warnings::refused_rules(site, programme, guardrails, now).await?);
     warnings.extend(warnings::unreachable_people(&settings.people, &unreachable));
@@ -103,6 +110,7 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, refused: Option<
         warnings,
         standing_out: own.filter(|_| !programme.is_over(now)).map(|own| own.standing_out.clone()).unwrap_or_default(),
         chart: Chart::of(&spent, &outlook),
+        to_do: to_do.zip(short.map(|forecast| forecast.stops_at_caps())),
         outlook,
         waiting: WaitingItems {
             refused,

@@ -10,20 +10,25 @@ use crate::prelude::*;
 const SYNCED_WITHIN: SignedDuration = SignedDuration::from_hours(26);
 
 /// The most pressing reason why money for a key is or will be missing, with what the visitor can do.
-pub(super) fn room(access: &ProgrammeAccess, budget: &Budget, spent: Usd, now: Moment) -> Option<String> {
-    let ask = match access.role {
-        Role::Admin => "Raise the budget in the settings.",
-        Role::Faculty => "Save the budget that you need in the settings: the admins get it as a request.",
-        Role::Assistant => "Faculty can ask the admins for more.",
-    };
+pub(super) fn room(
+    access: &ProgrammeAccess,
+    budget: &Budget,
+    (spent, owns_keys): (Usd, bool),
+    now: Moment,
+) -> Option<String> {
+    if access.programme.is_over(now) || !access.programme.settings.roster {
+        return None;
+    }
+    let ask = access.role.how_to_raise();
     let cap = access.programme.settings.allowance.cap;
-    if access.programme.settings.roster && cap > budget.limit {
+    if cap > budget.limit {
         let (cap, budget) = (cap.to_dollars_down(), budget.limit.to_dollars_down());
         return Some(format!("The cap of {cap} is above the budget of {budget}, so nobody can get a key. {ask}"));
     }
     if budget.reserved > budget.limit {
+        let what = if owns_keys { "spent or promised" } else { "promised to students" };
         return Some(format!(
-            "More is promised to students than there is in the budget. Nobody else gets a key until it is raised. {ask}"
+            "More is {what} than there is in the budget. Nobody else gets a key until it is raised. {ask}"
         ));
     }
     let refused = access.programme.refused_for_room(budget, now).filter(|_| spent < budget.limit)?;

@@ -109,7 +109,12 @@ impl<'a> ReportResults<'a> {
         let people = people(site, scope, on_page).await?;
         let rows = on_page.iter().zip(&cents[from..]).map(|(line, cents)| ReportRow::of(*line, *cents, scope, &people));
         let columns = columns(report.by, scope.choices.is_some());
-        let order = if report.by.day { "day after day, the largest first" } else { "the largest first" };
+        let order = match (report.by.day, scope.programmes.len() > 1) {
+            (false, false) => "the largest first",
+            (true, false) => "day after day, the largest first",
+            (false, true) => "programme by programme, the largest first in each",
+            (true, true) => "day after day and programme by programme, the largest first in each",
+        };
         let address = |from| scope.query.address(&scope.path, report.range, from);
         let listing = Listing::of(("Spending", "report-row"), columns, rows, &TimeZone::UTC);
         let mut listing = listing.part_of(lines.len(), from, order, address);

@@ -3,7 +3,7 @@
 use bursar_core::domain::grant::ChangeRefused;
 
 use super::page::{Refused, show};
-use super::{has_open_roster, line, steps_of_one};
+use super::{domain, has_open_roster, line, steps_of_one};
 use crate::form::Text;
 use crate::prelude::*;
 use crate::work::steps;
@@ -45,6 +45,7 @@ pub(crate) async fn add_person(post: Post<Faculty>) -> Answer {
     let Post { site, access, fields, .. } = &post;
     let programme = &access.programme;
     has_open_roster(programme)?;
+    let mut sure = None;
     let mut form = Form::<TypedPerson>::blank().apart("person-", "").typed(fields);
     if let Some(TypedPerson { address: Some(address), name, group, roster_id }) = form.read() {
         let known = site.table.grants(&programme.id).await?;
@@ -59,12 +60,28 @@ pub(crate) async fn add_person(post: Post<Faculty>) -> Answer {
                 let why = "This address is on the roster already. To change what is known of it, upload a roster.";
                 form.refuse("email", why.to_owned());
             }
-            Ok(steps) => return apply(&post, steps).await,
+            Ok(steps) => match doubt(&address, &known, fields) {
+                None => return apply(&post, steps).await,
+                Some(question) => {
+                    form.refuse("email", question);
+                    sure = Some(domain(&address).to_owned());
+                }
+            },
             Err(why) => form.refuse("email", why),
         }
     }
-    let refused = Refused { person: Some(form), ..Refused::default() };
+    let refused = Refused { person: Some(form), sure, ..Refused::default() };
     Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, show(site, access, refused).await))
+}
+
+/// The question about an address at whose domain nobody on the roster has one, until the form comes again with the domain as sure.
+pub(crate) fn doubt(address: &EmailAddress, roster: &[Grant], fields: &Fields) -> Option<String> {
+    let at = domain(address);
+    let mut standing = roster.iter().filter(|grant| !grant.is_over()).peekable();
+    let is_usual = standing.peek().is_none() || standing.any(|grant| domain(&grant.person.address) == at);
+    (!is_usual && fields.get("sure") != Some(at)).then(|| {
+        format!("Is this address right? Nobody on the roster has one at {at}. Nothing was done yet; if it is right, press once more.")
+    })
 }
 
 /// Takes the steps one after the other, which a second request finds taken. What may find no room comes first: then nothing was done.

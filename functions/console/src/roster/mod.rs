@@ -10,7 +10,7 @@ mod parse;
 pub(crate) mod registrar;
 mod waits;
 
-pub(crate) use add_person::{TypedPerson, add_person};
+pub(crate) use add_person::{TypedPerson, add_person, doubt};
 use bursar_core::domain::values::token::sha256_hex;
 use bursar_core::store::{HourlyUses, ImportPart, JobCreation, Kept, PREVIEW_LASTS, RosterChanges, RosterPreview};
 pub(crate) use compare::domain;
@@ -52,6 +52,10 @@ struct Preview<'a> {
     import: Ulid,
     /// Why it waits, if it is a registrar's file.
     why: &'a [String],
+    /// The groups that nobody is in so far.
+    new_groups: Vec<&'a str>,
+    /// How many of those who would be dropped have a working key.
+    working: usize,
     /// Why nothing was done, if this follows a press.
     refused: Option<&'a str>,
 }
@@ -149,6 +153,21 @@ impl Compared {
         unusual.filter_map(|domain| Some((domain, *domains.get(domain)?))).collect()
     }
 
+    /// The groups that the file brings.
+    fn new_groups(&self, settings: &Settings) -> Vec<&str> {
+        let known: BTreeSet<&str> = self.grants.iter().filter_map(|grant| grant.group.as_deref()).collect();
+        let rows = self.plan.of(Change::Added).chain(self.plan.of(Change::Moved));
+        let named: BTreeSet<&str> = rows.filter_map(|row| row.group.as_deref()).collect();
+        named.difference(&known).copied().filter(|group| !settings.allowance.group_caps.contains_key(*group)).collect()
+    }
+
+    fn working_of_dropped(&self) -> usize {
+        let is_dropped = |grant: &&Grant| {
+            self.plan.steps.iter().any(|step| matches!(step, Step::Drop { grant: of } if *of == grant.id))
+        };
+        self.grants.iter().filter(|grant| grant.usable().is_some()).filter(is_dropped).count()
+    }
+
     async fn need(&self, site: &Site, programme: &Programme) -> Result<Need, AppError> {
         let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
         Ok(Need::of(self, &programme.settings, &budget, site.clock.now()))
@@ -156,7 +175,9 @@ impl Compared {
 
     async fn page(&self, site: &Site, access: &ProgrammeAccess, of: &RosterPreview, refused: Option<&str>) -> Answer {
         let need = self.need(site, &access.programme).await?;
-        let preview = Preview { compared: self, need, import: of.import, why: &of.why, refused };
+        let settings = &access.programme.settings;
+        let (new_groups, working) = (self.new_groups(settings), self.working_of_dropped());
+        let preview = Preview { compared: self, need, import: of.import, why: &of.why, new_groups, working, refused };
         Ok(file_page(site, access, of.import, &self.plan.rows, Some(preview)))
     }
 }
@@ -236,6 +257,10 @@ pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
         return applied(site, programme, previewed, &Notice::Already, *deadline).await;
     }
     let (preview, file) = site.table.preview(&programme.id, previewed, *now).await?.ok_or_else(gone)?;
+    if fields.get("act") == Some("put-away") {
+        site.table.remove_waiting_files(&preview, false, *deadline).await?;
+        return Ok(site.done(&paths::roster(&programme.id), &Notice::FilePutAway));
+    }
     let before = last_import(site, programme).await?;
     let compared = Compared::kept(site, programme, &preview, &file).await?;
     // The page that was pressed may be newer than the preview.

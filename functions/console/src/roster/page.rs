@@ -27,6 +27,8 @@ struct RosterPage<'a> {
     /// What is wrong with a file, and what was to become of people who are not in it.
     file: Option<(FileError, AbsentRows)>,
     person: Vec<ShownField<'a>>,
+    /// The domain of an address that is asked about: whoever presses again is sure of it.
+    sure: Option<String>,
     /// For the course's page: how the invitation is known.
     announcement: String,
     counts: Counts,
@@ -50,6 +52,7 @@ struct AppliedRoster {
 #[derive(Default)]
 pub(super) struct Refused {
     pub(super) person: Option<Form<TypedPerson>>,
+    pub(super) sure: Option<String>,
     /// With what was to become of people who are not in the file.
     pub(super) file: Option<(FileError, AbsentRows)>,
     pub(super) undo: Option<&'static str>,
@@ -87,6 +90,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, refused: Refused
         applied: applied(&imports, now, time),
         file: refused.file,
         person: person.all(),
+        sure: refused.sure,
         announcement: format!(
             "You will get a mail with the subject “Your API key for {name}” from {}. It is ours. It leads to {}, where you sign in with \
              your university address; no password is asked for.",

@@ -1,8 +1,11 @@
-//! What comes next after a save, and what of it is allowed, but perhaps a mistake: said once, after the save that brought it.
+//! What comes next after a save, and what of it is allowed, but perhaps a mistake: said once, after the save that brought it, and beside
+//! the press that approves a request.
 
 use bursar_core::store::AccountDay;
 
-use super::Draft;
+use bursar_core::domain::programme::request::Request;
+
+use super::{Draft, read};
 use crate::prelude::*;
 use crate::roster::domain;
 
@@ -11,8 +14,31 @@ pub(super) async fn with_doubts(
     site: &Site,
     notice: Notice,
     before: Option<(&Programme, Usd)>,
-    Draft { settings, budget }: &Draft,
+    after: &Draft,
 ) -> Result<Notice, AppError> {
+    let notices = std::iter::once(notice).chain(doubts(site, before, after).await?).collect();
+    Ok(Notice::Several { notices })
+}
+
+/// What an approval of a request would bring with it, to be read before the press.
+pub(crate) async fn of_request(
+    site: &Site,
+    programme: &Programme,
+    request: &Request,
+) -> Result<Option<String>, AppError> {
+    let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?.limit;
+    let wished = request.wishes.iter().map(|wish| (wish.setting.clone(), wish.to.clone())).collect();
+    let mut form = Form::of(Draft { settings: programme.settings.clone(), budget }).typed(&wished);
+    let Some(after) = read(&mut form) else { return Ok(None) };
+    let notices = doubts(site, Some((programme, budget)), &after).await?;
+    Ok((!notices.is_empty()).then(|| Notice::Several { notices }.in_words()))
+}
+
+async fn doubts(
+    site: &Site,
+    before: Option<(&Programme, Usd)>,
+    Draft { settings, budget }: &Draft,
+) -> Result<Vec<Notice>, AppError> {
     let (admins, newest) = tokio::try_join!(site.table.admins(), site.table.newest(AccountDay::all(), 1))?;
     let mut spent = Usd::ZERO;
     if let Some((programme, _)) = before {
@@ -20,7 +46,7 @@ pub(super) async fn with_doubts(
         spent = overview.used.used().days(settings.basis.byok).total();
     }
     let left = *budget - spent;
-    let mut notices = vec![notice];
+    let mut notices = Vec::new();
     let moves_keys =
         |before: &Settings| before.allowance.cap != settings.allowance.cap || before.rules != settings.rules;
     if before.is_some_and(|(before, _)| moves_keys(&before.settings)) {
@@ -39,7 +65,7 @@ pub(super) async fn with_doubts(
     let known: Vec<&str> = admins.iter().chain(&sender).chain(staff_before).map(domain).collect();
     let unknown = staff(settings).find(|one| !known.iter().any(|other| are_related(domain(one), other)));
     notices.extend(unknown.map(|one| Notice::UnknownDomain { address: one.clone() }));
-    Ok(Notice::Several { notices })
+    Ok(notices)
 }
 
 fn staff(settings: &Settings) -> impl Iterator<Item = &EmailAddress> {

@@ -11,6 +11,7 @@ mod table;
 use bursar_core::domain::audit::SettingChange;
 use bursar_core::domain::values::term::Term;
 pub(crate) use create::{create, make, new};
+pub(crate) use doubts::of_request;
 pub(crate) use edit::{approve, edit};
 pub(crate) use models::{KnownModels, NotListed, models_of, new_models, refuse_unlisted};
 pub(crate) use page::{PageState, page, show};

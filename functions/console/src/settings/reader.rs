@@ -81,7 +81,7 @@ impl Text<'_, Draft> {
         Ok(is_on)
     }
 
-    /// The thresholds; an empty list leaves the default.
+    /// The thresholds, among which all of the budget always is; an empty list leaves the default.
     pub(super) fn thresholds(&self, default: Vec<u8>) -> Result<Vec<u8>, String> {
         let mut thresholds = Vec::new();
         for word in words(self.text()) {
@@ -92,11 +92,14 @@ impl Text<'_, Draft> {
                 _ => return Err(format!("{word}: write whole numbers from 1 to 100, such as 50,80,95,100.")),
             }
         }
+        if thresholds.is_empty() {
+            return Ok(default);
+        }
+        thresholds.push(100);
         thresholds.sort_unstable();
         thresholds.dedup();
         match thresholds.len() {
-            0 => Ok(default),
-            1..=MOST_THRESHOLDS => Ok(thresholds),
+            ..=MOST_THRESHOLDS => Ok(thresholds),
             _ => Err(format!("At most {MOST_THRESHOLDS} thresholds.")),
         }
     }

@@ -151,7 +151,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
     Field {
         id: "finance",
         label: "Finance",
-        hint: "Addresses that get the statement of each month by mail on the third of the next. They need no account.",
+        hint: "Addresses that get the statement of each month by mail on the third of the next, from the next one on; admins find earlier ones under Statement. They need no account.",
         write: |of| lines(&of.settings.people, &of.settings.people.finance),
         read: |form, to| people(form.text()).map(|of| to.settings.people.put(|people| &mut people.finance, of)),
         ..PEOPLE
@@ -202,7 +202,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
     Field {
         id: "thresholds",
         label: "Alerts at, in per cent of the budget",
-        hint: "Faculty get a mail when so much of the budget is spent. At most 20 numbers from 1 to 100.",
+        hint: "Faculty get a mail when so much of the budget is spent. At most 20 numbers from 1 to 100; all of it is always told.",
         write: |of| of.settings.mails.thresholds.iter().map(u8::to_string).collect::<Vec<_>>().join(","),
         read: |form, to| {
             to.settings.mails.thresholds = form.thresholds(std::mem::take(&mut to.settings.mails.thresholds))?;

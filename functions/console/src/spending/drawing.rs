@@ -32,7 +32,7 @@ pub(crate) struct Drawing {
 
 impl Drawing {
     /// The drawing of an amount with this name.
-    pub(crate) fn of(scene: &BurnScene, words: String, name: &str, is_short: bool) -> Drawing {
+    pub(crate) fn of(scene: &BurnScene, words: String, name: &str) -> Drawing {
         // Room above the highest line for its label.
         let highest = scene.top + Usd::from_micros(scene.top.micros() / 8);
         let x = |day: i32| i64::from(day) * SIZE / i64::from(scene.days);
@@ -54,13 +54,14 @@ impl Drawing {
         let ahead = scene.ahead.zip(scene.words.ahead.clone());
         Drawing {
             words,
-            is_short,
+            is_short: scene.is_short,
             area: format!("0,{SIZE} {line} {},{SIZE}", today.0),
             line,
             today,
             term_ends: x(scene.term_ends),
             budget_at: y(scene.limit),
-            thresholds: shown.iter().map(|(_, amount)| y(*amount)).collect(),
+            // A line that nothing names says nothing.
+            thresholds: levels.iter().skip(1).map(|(height, _)| *height).collect(),
             levels,
             ahead: ahead.map(|((day, amount), words)| (x(day), y(amount), words)),
             first: scene.words.first.clone(),

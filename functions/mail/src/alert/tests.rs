@@ -7,12 +7,14 @@ use bursar_core::domain::usage::crossing::SOME;
 use bursar_core::domain::usage::days::Days;
 use bursar_core::domain::usage::forecast::StandingOut;
 use bursar_core::domain::usage::reading::DailyUse;
+use bursar_core::domain::values::term::Term;
 use bursar_core::store::{Totals, Unmailed};
 use jiff::ToSpan;
+use jiff::civil::date;
 use serde_json::json;
 
 use super::*;
-use crate::testing::{address, config, now, programme, told, written};
+use crate::testing::{now, programme, told, written};
 
 const LIMIT: Usd = Usd::from_dollars(4000);
 
@@ -32,6 +34,7 @@ struct Found {
     counts: Counts,
     crossing: Crossing,
     used: ProgrammeUse,
+    now: Moment,
 }
 
 fn found(threshold: u8, days: Days) -> Found {
@@ -54,13 +57,14 @@ fn found(threshold: u8, days: Days) -> Found {
     };
     let used =
         ProgrammeUse { own: Some(totals), assigned: DailyUse::default(), assigned_keys: 0, assigned_as_of: None };
-    Found { programme, budget, counts, crossing, used }
+    Found { programme, budget, counts, crossing, used, now: now() }
 }
 
 impl Found {
     fn spending(&self) -> AlertSpending {
         let found = (self.crossing.limit, self.crossing.spent, self.crossing.found_at);
-        AlertSpending::of(found, &self.programme, (&self.budget, self.counts), &self.used, None, now())
+        let budget = (&self.budget, self.counts);
+        AlertSpending::of(found, (&self.programme, Role::Assistant), budget, &self.used, None, self.now)
     }
 
     fn letter(&self, words: Words<'_>, was_lowered: bool) -> Letter {
@@ -94,7 +98,7 @@ async fn test() {
     Students: 161 of 200 have had a key
     Term ends: 6 Feb 2027
     As of: 20 Nov 2026, 11:00 (Europe/Berlin)
-    Nothing changes for students now; each key works up to its own cap. You will hear again at 50%. If more is needed, tell the faculty, who can ask for it: frida@example.edu.
+    Nothing changes for students now; each key works up to its own cap. You will hear again at 50%.
     Open the programme: https://bursar.example.edu/console/programmes/cs-pilot
     You get this mail because you asked for a test alert. Nobody else got it.
     ");
@@ -105,14 +109,14 @@ async fn alert() {
     insta::assert_snapshot!(found(80, steadily(1, 335_999)).told().await, @"
     CS pilot has used 83% of $4,000
     CS pilot has used 83% of $4,000
+    There is too little data to say when the budget will be used up. Faculty can ask the admins for more.
     Spent: $3,359.99
     Budget: $4,000
     Left: $640.01
     Students: 161 of 200 have had a key
     Term ends: 6 Feb 2027
     As of: 20 Nov 2026, 11:00 (Europe/Berlin)
-    There is too little data to say when the budget will be used up.
-    Nothing changes for students now; each key works up to its own cap. You will hear again at 95%. If more is needed, tell the faculty, who can ask for it: frida@example.edu.
+    Nothing changes for students now; each key works up to its own cap. You will hear again at 95%.
     Open the programme: https://bursar.example.edu/console/programmes/cs-pilot
     You get this mail because you are among those who hear about the money of CS pilot.
     ");
@@ -128,9 +132,9 @@ async fn alert_forecasts_when_the_budget_is_gone() {
         lines.extend(text.lines().filter(|it| line(it) || it.starts_with("Nobody gets")).map(str::to_owned));
     }
     insta::assert_snapshot!(lines.join("\n"), @"
-    At the pace of the last weeks, about $490 a week, the budget will be used up around 8 Dec 2026.
-    At the pace of the last weeks, about $70 a week, the budget lasts beyond the end of the term.
-    More was spent than the budget of $4,000.
+    At $490 a week, the budget will be used up around 8 Dec, two months before the term ends. Faculty can ask the admins for more. The caps of those who need more have to be raised as well: each key stops at its own.
+    At $70 a week, the budget lasts beyond the end of the term.
+    More was spent than the budget of $4,000. Faculty can ask the admins for more. The caps of those who need more have to be raised as well: each key stops at its own.
     ");
 }
 
@@ -139,7 +143,7 @@ async fn alert_of_a_budget_that_is_passed_says_whether_it_was_lowered() {
     let mut passed = found(100, steadily(1, 406_000));
     let text = passed.told().await;
     let says = "CS pilot has used 101% of $4,000\nCS pilot has used more than its budget of $4,000\nMore was spent than the budget of \
-                $4,000.\nSpent: $4,060\n";
+                $4,000. Faculty can ask the admins for more.";
     assert!(text.starts_with(says), "{text}");
 
     (passed.crossing.limit, passed.budget.limit) = (Usd::from_dollars(30), Usd::from_dollars(30));
@@ -161,8 +165,8 @@ async fn alert_of_a_budget_that_was_changed_tells_what_was_found() {
     changed.budget.unreserved = serde_json::from_value(json!({"programme": 39})).unwrap();
     let text = changed.told().await;
     assert!(text.contains("Spent: $3,360\nBudget: $4,000\n"), "{text}");
-    let says = "The budget was changed since this was found: it is $30 now. 39 students on the roster have no key and cannot get one now.";
-    assert!(text.contains(says), "{text}");
+    let says = "39 students on the roster have no key and cannot get one now. Faculty can ask the admins for more.";
+    assert!(text.contains(says) && text.contains("changed since this was found: it is $30 now."), "{text}");
 }
 
 #[tokio::test]
@@ -173,9 +177,10 @@ async fn alert_of_a_budget_that_is_promised() {
     (found.counts.invited, found.counts.claimed) = (2, 1);
     found.budget.unreserved = serde_json::from_value(json!({"programme": 2})).unwrap();
     insta::assert_snapshot!(found.promised().await, @"
-    CS pilot has promised all of $25 (20% used)
+    CS pilot has no room for another key in its $25 (20% used)
     2 students cannot get a key
-    2 students on the roster have no key and cannot get one now. CS pilot has promised all of $25 (20% used).
+    2 students on the roster have no key and cannot get one now. CS pilot has no room for another key in its $25 (20% used).
+    There is too little data to say when the budget will be used up.
     Budget: $25
     Spent: $5
     Promised to students: $20, including what is spent
@@ -184,8 +189,7 @@ async fn alert_of_a_budget_that_is_promised() {
     Students: 1 of 3 have had a key
     Term ends: 6 Feb 2027
     As of: 20 Nov 2026, 11:00 (Europe/Berlin)
-    There is too little data to say when the budget will be used up.
-    For everybody on the roster the budget has to be $60, which is $35 more. Keys that students have go on, each up to its own cap. You will not hear of this again for a budget of this amount. If more is needed, tell the faculty, who can ask for it: frida@example.edu.
+    For everybody on the roster the budget has to be $60, which is $35 more. Keys that students have go on, each up to its own cap. You will not hear of this again for a budget of this amount. Faculty can ask the admins for more.
     Open the programme: https://bursar.example.edu/console/programmes/cs-pilot
     You get this mail because you are among those who hear about the money of CS pilot.
     ");
@@ -206,23 +210,99 @@ async fn keys_made_elsewhere_are_not_said_to_stop() {
     let mut found = found(100, steadily(1, 406_000));
     (found.budget.reserved, found.used.assigned_keys) = (Usd::from_dollars(4_100), 1);
     let next = |text: String| text.lines().find(|line| line.contains("made elsewhere")).unwrap().to_owned();
-    insta::assert_snapshot!(next(found.told().await), @"Nobody can get a new key. The keys that students have go on, each up to its own cap: together they can still spend $40 at most. Bursar does not stop keys made elsewhere; an admin can limit or disable them on the account page. If more is needed, tell the faculty, who can ask for it: frida@example.edu.");
+    insta::assert_snapshot!(next(found.told().await), @"Nobody can get a new key. The keys that students have go on, each up to its own cap: together they can still spend $40 at most. Bursar does not stop keys made elsewhere; an admin can limit or disable them on the account page.");
     found.programme.settings.roster = false;
     let text = found.told().await;
     assert!(!text.contains("Students:"), "{text}");
     insta::assert_snapshot!(next(text), @"Bursar does not stop keys made elsewhere; an admin can limit or disable them on the account page. If more is needed, tell the faculty, who can ask for it: frida@example.edu.");
 }
 
+/// A budget of $400 of which $51 go each week, and 26% are gone; the 17 keys that are out may spend $340.
+fn short() -> Found {
+    let mut found = found(25, steadily(14, 728));
+    found.programme.settings.term = Term::new(date(2026, 10, 12), date(2027, 2, 23), "Europe/Berlin").unwrap();
+    (found.crossing.limit, found.budget.limit, found.budget.reserved) =
+        (Usd::from_dollars(400), Usd::from_dollars(400), Usd::from_dollars(340));
+    found
+}
+
 #[tokio::test]
-async fn alert_says_to_each_how_to_raise_the_budget() {
-    let (config, settings) = (config().await, programme().settings);
-    let told = ["admin", "frida", "sam"].map(|name| {
-        let to = address(name);
-        Words { to: &to, config: &config }.how_to_raise(&settings, name == "admin")
-    });
-    insta::assert_snapshot!(told.join("\n"), @"
-    You can raise the budget in the programme's settings.
-    To have the budget raised, save the budget that you need in the programme's settings: the admins get it as a request.
-    If more is needed, tell the faculty, who can ask for it: frida@example.edu.
+async fn where_caps_stop_keys_a_larger_budget_is_no_advice() {
+    insta::assert_snapshot!(short().told().await, @"
+    CS pilot: most keys used up by 23 Dec, two months before the term ends (25% of $400 used)
+    CS pilot: most keys used up by 23 Dec, two months before the term ends (25% of $400 used)
+    At $51 a week, most students will have used up their caps around 23 Dec, two months before the term ends. Faculty can raise the caps of those who need more.
+    Spent: $101.92
+    Budget: $400
+    Left: $298.08
+    Promised to students: $340, including what is spent
+    Students: 161 of 200 have had a key
+    Term ends: 23 Feb 2027
+    As of: 20 Nov 2026, 11:00 (Europe/Berlin)
+    Nothing changes for students now; each key works up to its own cap. You will hear again at 50%.
+    See who spent most: https://bursar.example.edu/console/programmes/cs-pilot/grants
+    You get this mail because you are among those who hear about the money of CS pilot.
     ");
+}
+
+#[tokio::test]
+async fn to_do_is_said_to_each_reader() {
+    let mut lines = Vec::new();
+    for reader in [Role::Admin, Role::Faculty, Role::Assistant] {
+        for reserved in [340, 400] {
+            let mut found = short();
+            found.budget.reserved = Usd::from_dollars(reserved);
+            let spending = AlertSpending { reader, ..found.spending() };
+            let text = told(|words| words.spent(&found.programme, &found.budget, spending)).await;
+            lines.push(text.lines().nth(2).unwrap().to_owned());
+        }
+    }
+    insta::assert_snapshot!(lines.join("\n"), @"
+    At $51 a week, most students will have used up their caps around 23 Dec, two months before the term ends. Raise the caps of those who need more.
+    At $51 a week, the budget will be used up around 31 Dec, seven weeks before the term ends. Raise the budget in the settings. The caps of those who need more have to be raised as well: each key stops at its own.
+    At $51 a week, most students will have used up their caps around 23 Dec, two months before the term ends. Raise the caps of those who need more.
+    At $51 a week, the budget will be used up around 31 Dec, seven weeks before the term ends. Save the budget that you need in the settings: the admins get it as a request. The caps of those who need more have to be raised as well: each key stops at its own.
+    At $51 a week, most students will have used up their caps around 23 Dec, two months before the term ends. Faculty can raise the caps of those who need more.
+    At $51 a week, the budget will be used up around 31 Dec, seven weeks before the term ends. Faculty can ask the admins for more. The caps of those who need more have to be raised as well: each key stops at its own.
+    ");
+}
+
+#[tokio::test]
+async fn after_the_end_nothing_is_forecast_or_advised() {
+    // Auckland's last day is 20 Dec; what was spent in its last hours is found in the night after it.
+    let mut found = short();
+    found.programme.settings.name = "Auckland".to_owned();
+    found.programme.settings.term = Term::new(date(2026, 9, 1), date(2026, 12, 20), "Pacific/Auckland").unwrap();
+    (found.crossing.limit, found.budget.limit, found.budget.reserved) =
+        (Usd::from_dollars(50), Usd::from_dollars(50), Usd::from_dollars(30));
+    found.programme.settings.mails.thresholds = vec![30, 60, 100];
+    found.now = "2026-12-21T00:20:00Z".parse().unwrap();
+    let days = Days::on_one(date(2026, 12, 20), Usd::from_micros(15_700_000));
+    let own = found.used.own.as_mut().unwrap();
+    (found.crossing.spent, own.as_of, own.used.credits) = (days.total(), found.now, days);
+    insta::assert_snapshot!(found.told().await, @"
+    Auckland has used 31% of $50
+    Auckland has used 31% of $50
+    The term is over, and no key works any more.
+    Spent: $15.70
+    Budget: $50
+    Left: $34.30
+    Promised to students: $30, including what is spent
+    Students: 161 of 200 have had a key
+    Term ends: 20 Dec 2026
+    As of: 21 Dec 2026, 13:20 (Pacific/Auckland)
+    Open the programme: https://bursar.example.edu/console/programmes/cs-pilot
+    You get this mail because you are among those who hear about the money of Auckland.
+    ");
+    found.used.assigned_keys = 1;
+    let text = found.told().await;
+    assert!(text.contains("no student's key works any more. Bursar does not stop keys made elsewhere"), "{text}");
+}
+
+#[tokio::test]
+async fn a_budget_of_nothing_is_none_yet() {
+    let mut found = found(50, Days::default());
+    (found.crossing.limit, found.budget.limit) = (Usd::ZERO, Usd::ZERO);
+    let forecast = found.spending().forecast.unwrap();
+    insta::assert_snapshot!(forecast.in_words(&found.programme.settings.term), @"There is no budget yet.");
 }

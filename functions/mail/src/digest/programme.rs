@@ -1,15 +1,17 @@
 //! The digest of a programme: to faculty with names, to assistants with counts.
 
 use bursar_core::domain::mail::digest::{Block, Digest, DigestLine, LineSubject, MOST_LINES, PeopleSample, Spender};
-use bursar_core::domain::programme::{Budget, Byok, Weekday};
+use bursar_core::domain::programme::role::Role;
+use bursar_core::domain::programme::{Budget, Byok, RefusedForRoom, Weekday};
 use bursar_core::domain::usage::burn::Burn;
 use bursar_core::domain::usage::days::{Accuracy, Sum};
-use bursar_core::domain::usage::forecast::{Forecast, SpendingLimits};
+use bursar_core::domain::usage::forecast::Forecast;
 use bursar_core::domain::usage::models::{ModelUse, cost_in_words};
 use bursar_core::domain::values::format::date_range;
 use bursar_core::domain::values::money::{each_in_cents, grouped};
 
 use super::{DigestNames, DigestReader, say};
+use crate::alert::{promised_label, short_subject};
 use crate::letter::burn::Picture;
 use crate::letter::{LetterRow, LetterTable, NOT_TOLD};
 use crate::prelude::*;
@@ -18,26 +20,37 @@ impl Words<'_> {
     pub(crate) fn digest(self, programme: &Programme, digest: &Digest, reader: &DigestReader, now: Moment) -> Letter {
         let (settings, money) = (&programme.settings, &digest.money);
         let name = &settings.name;
-        let used = if is_unseen(digest) {
-            String::new()
-        } else {
-            format!(", {}% of the budget used", per_cent(money.spent.total(), money.budget.limit))
+        let burn = Burn::of(programme, &money.budget, &money.spent, money.owns_keys, digest.health.listed_at, now);
+        let (spent, limit) = (money.spent.total(), money.budget.limit);
+        let week = say::in_week(money.this_week, digest.days);
+        let subject = match short_subject(settings, burn.forecast, spent, limit) {
+            Some(short) => short,
+            None if is_unseen(digest) => format!("{name}: {week}"),
+            None => format!("{name}: {week}, {}% of the budget used", per_cent(spent, limit)),
         };
-        let subject = format!("{name}: {}{used}", say::in_week(money.this_week, digest.days));
         let notes = match reader {
+            // Nobody can use a key any more.
+            _ if burn.forecast.is_none() => Vec::new(),
             DigestReader::Faculty(names) => {
                 let tell = |few: &PeopleSample| say::people(few, names);
                 who_needs_a_look(digest, programme, tell, Some(names), now)
             }
             DigestReader::Assistant => who_needs_a_look(digest, programme, |few| few.count.to_string(), None, now),
         };
-        let mut parts = outlook(programme, digest, notes.len(), now);
-        parts.extend(promised_in_full(programme, digest, now));
+        let refused = programme.refused_for_room(&money.budget, now).filter(|_| spent < limit);
+        let (role, role_in_words) = match reader {
+            DigestReader::Faculty(_) => (Role::Faculty, "faculty"),
+            DigestReader::Assistant => (Role::Assistant, "an assistant"),
+        };
+        let to_do = burn.forecast.filter(|_| refused.is_none()).filter(Forecast::is_short);
+        let to_do = to_do.and_then(|forecast| forecast.to_do(role, settings.roster && !money.owns_keys));
+        let mut parts = outlook(programme, digest, &burn, to_do, notes.len());
+        parts.extend(refused.map(|refused| promised_in_full(&refused, &money.budget)));
         if !notes.is_empty() {
             parts.extend([LetterPart::Heading("What needs a look"), LetterPart::Notes(notes)]);
         }
         let at = |moment| time_in(moment, settings.term.zone());
-        parts.extend([LetterPart::Heading("In numbers"), LetterPart::facts(figures(digest, at))]);
+        parts.extend([LetterPart::Heading("In numbers"), LetterPart::facts(figures(settings, digest, at))]);
         let weeks = [money.this_week, money.week_before];
         let unknown = say::unknown(&digest.health, weeks, digest.days.1, at);
         parts.extend(unknown.into_iter().map(LetterPart::Sentences));
@@ -46,17 +59,13 @@ impl Words<'_> {
             parts.extend(models(digest, settings.basis.byok));
             parts.extend(spenders(digest, settings.basis.reset, names));
         }
-        parts.push(self.page("Open the programme", &format!("/console/programmes/{}", programme.id)));
-        let role = match reader {
-            DigestReader::Faculty(_) => "faculty",
-            DigestReader::Assistant => "an assistant",
-        };
+        parts.push(self.way_on(&programme.id, burn.forecast));
         Letter {
             heading: format!("{name}: {}", say::week(digest.days).name),
             subject,
             parts,
             why: format!(
-                "You get this mail {} because you are {role} of {name}. Its faculty can choose another day, or none.",
+                "You get this mail {} because you are {role_in_words} of {name}. Its faculty can choose another day, or none.",
                 settings.mails.digest.map_or("this week", weekday)
             ),
             ..self.letter()
@@ -69,7 +78,7 @@ fn is_unseen(digest: &Digest) -> bool {
     digest.health.listed_at.is_none() && digest.people.claimed > 0
 }
 
-fn figures(digest: &Digest, moment: impl Fn(Moment) -> String) -> Vec<(&'static str, String)> {
+fn figures(settings: &Settings, digest: &Digest, moment: impl Fn(Moment) -> String) -> Vec<(&'static str, String)> {
     let (money, people) = (&digest.money, &digest.people);
     let (spent, budget) = (money.spent.total(), money.budget.limit);
     let week = say::week(digest.days);
@@ -87,21 +96,32 @@ fn figures(digest: &Digest, moment: impl Fn(Moment) -> String) -> Vec<(&'static 
         (week.spent, format!("{} ({}, days in UTC)", say::figure(money.this_week), date_range(digest.days))),
         ("Spent the week before", say::figure(money.week_before)),
         ("Spent so far", so_far),
-        ("Promised to students", format!("{}, including what is spent", money.budget.reserved.to_cents_up())),
+        (
+            promised_label(settings, money.owns_keys),
+            format!("{}, including what is spent", money.budget.reserved.to_cents_up()),
+        ),
         ("Students", students),
         ("Last checked at OpenRouter", digest.health.listed_at.map_or("not yet".to_owned(), moment)),
     ]
 }
 
-/// The week and the forecast in a sentence each, what there is to look at, and the picture. Of a term that is over, only when it ended.
-fn outlook(programme: &Programme, digest: &Digest, to_look_at: usize, now: Moment) -> Vec<LetterPart> {
+/// The forecast with what can be done about it, the week, what there is to look at, and the picture. Of what is over, only when it ended.
+fn outlook(
+    programme: &Programme,
+    digest: &Digest,
+    burn: &Burn<'_>,
+    to_do: Option<String>,
+    to_look_at: usize,
+) -> Vec<LetterPart> {
     let (term, money) = (&programme.settings.term, &digest.money);
-    if let Some(closed) = programme.closed_at.filter(|closed| *closed < term.ends_at()) {
-        return vec![LetterPart::Sentences(format!("The programme was closed on {}.", time_in(closed, term.zone())))];
-    }
-    if programme.is_over(now) {
-        return vec![LetterPart::Sentences(format!("The term ended on {}.", long_date(term.ends_on())))];
-    }
+    let Some(forecast) = burn.forecast else {
+        let closed = programme.closed_at.filter(|closed| *closed < term.ends_at());
+        return vec![LetterPart::Sentences(match closed {
+            Some(closed) => format!("The programme was closed on {}.", time_in(closed, term.zone())),
+            None => format!("The term ended on {}.", long_date(term.ends_on())),
+        })];
+    };
+    let ahead: Vec<String> = std::iter::once(forecast.in_words(term)).chain(to_do).collect();
     let name = &programme.settings.name;
     let during = say::week(digest.days).during;
     let before =
@@ -111,33 +131,20 @@ fn outlook(programme: &Programme, digest: &Digest, to_look_at: usize, now: Momen
         Some(spent) => format!("{name} spent {spent} {during}{before}."),
     };
     let to_look_at = match to_look_at {
+        0 if forecast.is_short() => String::new(),
         0 => " Nothing needs a look.".to_owned(),
         1 => " One thing needs a look.".to_owned(),
         count => format!(" {count} things need a look."),
     };
-    let looked = digest.health.listed_at.map(utc_date);
-    let limits = SpendingLimits::of(&money.budget, programme.settings.basis.reset, money.owns_keys, &money.spent);
-    let forecast = Forecast::of(&money.spent, limits, term, digest.health.listed_at, now);
-    let burn = Burn {
-        spent: &money.spent,
-        limit: money.budget.limit,
-        thresholds: &programme.settings.mails.thresholds,
-        term,
-        looked: looked.unwrap_or(utc_date(digest.found_at)),
-        forecast,
-    };
-    let picture = looked.and_then(|_| Picture::of(&burn)).map(LetterPart::Picture);
-    let first = LetterPart::Sentences(format!("{week} {}{to_look_at}", forecast.in_words()));
-    std::iter::once(first).chain(picture).collect()
+    let picture = digest.health.listed_at.and_then(|_| Picture::of(burn)).map(LetterPart::Picture);
+    let first = [ahead.join(" "), format!("{week}{to_look_at}")].map(LetterPart::Sentences);
+    first.into_iter().chain(picture).collect()
 }
 
 /// The notice that no further key fits into the budget, with what can be done.
-fn promised_in_full(programme: &Programme, digest: &Digest, now: Moment) -> Option<LetterPart> {
-    let money = &digest.money;
-    let budget = &money.budget;
-    let refused = programme.refused_for_room(budget, now).filter(|_| money.spent.total() < budget.limit)?;
+fn promised_in_full(refused: &RefusedForRoom, budget: &Budget) -> LetterPart {
     let to_do = "An admin can raise the budget; faculty can lower the cap or take keys back that nobody needs.";
-    Some(LetterPart::Sentences(format!("{} {to_do}", refused.in_words(budget))))
+    LetterPart::Sentences(format!("{} {to_do}", refused.in_words(budget)))
 }
 
 fn groups(digest: &Digest) -> Vec<LetterPart> {
@@ -319,7 +326,7 @@ fn about_unclaimed(programme: &Programme, budget: &Budget, now: Moment) -> Strin
         return "The budget has no room for all of their keys: remind them once it is raised.".to_owned();
     }
     if now < closes {
-        return "Remind them: the student's page sends the invitation again.".to_owned();
+        return "Remind them: the roster page does it for all of them.".to_owned();
     }
     format!(
         "Keys could be claimed until {}, so no reminder helps. If they should still have one, faculty can set a later time for “Keys can be claimed until” in the programme's settings.",

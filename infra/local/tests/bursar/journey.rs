@@ -144,7 +144,8 @@ impl Journey {
             // One key has the whole budget, so the budget's threshold is mailed as well.
             let alerts = self.mails(address, "alert").await;
             let subjects: BTreeSet<_> = alerts.iter().filter_map(|mail| mail["subject"].as_str()).collect();
-            let [promised, used] = ["CS pilot has promised all of $1.20 (0% used)", "CS pilot has used 81% of $1.20"];
+            let [promised, used] =
+                ["CS pilot has no room for another key in its $1.20 (0% used)", "CS pilot has used 81% of $1.20"];
             ensure!(alerts.len() == 2 && subjects == BTreeSet::from([promised, used]), "{subjects:?}");
         }
         Ok(())

@@ -218,7 +218,7 @@ impl RefusedForRoom {
     /// The same with the reason.
     pub fn in_words(&self, budget: &Budget) -> String {
         format!(
-            "Too little of the budget is left for a key of {}: {} of {} is promised to students, including what is spent. {}",
+            "Too little of the budget is left for a key of {}: {} of {} is spent or promised to students. {}",
             self.dearest.to_cents_up(),
             budget.reserved.to_cents_up(),
             budget.limit.to_cents_down(),

@@ -30,6 +30,15 @@ impl Role {
             None
         }
     }
+
+    /// How a person in this role gets a larger budget.
+    pub fn how_to_raise(self) -> &'static str {
+        match self {
+            Role::Admin => "Raise the budget in the settings.",
+            Role::Faculty => "Save the budget that you need in the settings: the admins get it as a request.",
+            Role::Assistant => "Faculty can ask the admins for more.",
+        }
+    }
 }
 
 /// The roles in which a programme's settings name one person. They are a copy, so that a person's roles are

@@ -1,8 +1,9 @@
 //! The burn of a budget, as mails and pages draw it, and its numbers in words: spending, forecast, budget, thresholds and the end of
 //! the term. This file decides what is drawn.
 
+use crate::domain::programme::Budget;
 use crate::domain::usage::crossing::per_cent;
-use crate::domain::usage::forecast::{Forecast, RunsOut};
+use crate::domain::usage::forecast::{Forecast, RunsOut, SpendingLimits};
 use crate::domain::values::format::{long_date, short_date};
 use crate::domain::values::term::Term;
 use crate::prelude::*;
@@ -15,7 +16,8 @@ pub struct Burn<'a> {
     pub term: &'a Term,
     /// The last day on which a sync listed the keys.
     pub looked: Date,
-    pub forecast: Forecast,
+    /// None after the end.
+    pub forecast: Option<Forecast>,
 }
 
 /// The content of the drawing: days counted from the first, and amounts.
@@ -26,6 +28,8 @@ pub struct BurnScene {
     pub line: Vec<(i32, Usd)>,
     /// The point to which the present pace leads.
     pub ahead: Option<(i32, Usd)>,
+    /// Whether that is too soon.
+    pub is_short: bool,
     pub limit: Usd,
     pub thresholds: Vec<(u8, Usd)>,
     pub top: Usd,
@@ -39,6 +43,29 @@ pub struct BurnLabels {
     pub first: String,
     pub today: String,
     pub last: String,
+}
+
+impl<'a> Burn<'a> {
+    /// What a programme's keys `spent`, as a listing of all of them found it, and where that leads.
+    pub fn of(
+        programme: &'a Programme,
+        budget: &Budget,
+        spent: &'a Days,
+        owns_keys: bool,
+        listed_at: Option<Moment>,
+        now: Moment,
+    ) -> Burn<'a> {
+        let settings = &programme.settings;
+        let (term, limits) = (&settings.term, SpendingLimits::of(budget, settings.basis.reset, owns_keys, spent));
+        Burn {
+            spent,
+            limit: budget.limit,
+            thresholds: &settings.mails.thresholds,
+            term,
+            looked: utc_date(listed_at.unwrap_or(now)),
+            forecast: (!programme.is_over(now)).then(|| Forecast::of(spent, limits, term, listed_at, now)),
+        }
+    }
 }
 
 impl Burn<'_> {
@@ -62,39 +89,38 @@ impl Burn<'_> {
             line.push((number(day), in_all));
         }
         line.push((number(self.looked), total));
-        let most = self.forecast.limits.keys_stop_at.unwrap_or(self.limit);
-        let ahead = match (self.forecast.runs_out, self.forecast.pace) {
-            (RunsOut::OutOn(day), _) => Some((number(day), self.limit)),
-            (RunsOut::KeysStopOn(day), _) => Some((number(day), most)),
-            (RunsOut::NotBeforeTheTermEnds, Some(pace)) if self.looked < last => {
-                let days = u32::try_from(number(last) - number(self.looked)).unwrap_or(0);
-                Some((number(last), (total + pace.in_days(days)).min(most)))
+        let ahead = self.forecast.and_then(|forecast| {
+            let most = forecast.limits.keys_stop_at.unwrap_or(self.limit);
+            match (forecast.runs_out, forecast.pace) {
+                (RunsOut::OutOn(day), _) => Some((number(day), self.limit, format!("used up {}", short_date(day)))),
+                (RunsOut::KeysStopOn(day), _) => Some((number(day), most, format!("keys stop {}", short_date(day)))),
+                (RunsOut::NotBeforeTheTermEnds, Some(pace)) if self.looked < last => {
+                    let days = u32::try_from(number(last) - number(self.looked)).unwrap_or(0);
+                    let amount = (total + pace.in_days(days)).min(most);
+                    Some((
+                        number(last),
+                        amount,
+                        format!("about {} at the end", amount.to_the_dollar().to_dollars_down()),
+                    ))
+                }
+                _ => None,
             }
-            _ => None,
-        };
+        });
         let share = |threshold: u8| self.limit.times(u32::from(threshold)).micros() / 100;
         let top = self.limit.max(total).max(Usd::CENT);
         BurnScene {
             days: number(last).max(1),
             term_ends: number(self.term.ends_on()),
             line,
-            ahead,
+            ahead: ahead.as_ref().map(|(day, amount, _)| (*day, *amount)),
+            is_short: self.forecast.is_some_and(|forecast| forecast.is_short()),
             limit: self.limit,
             thresholds: self.thresholds.iter().map(|one| (*one, Usd::from_micros(share(*one)))).collect(),
             top,
             words: BurnLabels {
                 spent: format!("{} spent", total.to_dollars_up()),
                 budget: format!("Budget {}", self.limit.to_dollars_down()),
-                ahead: ahead.map(|(_, amount)| match self.forecast.runs_out {
-                    RunsOut::OutOn(day) => format!("used up {}", short_date(day)),
-                    RunsOut::KeysStopOn(day) => format!("keys stop {}", short_date(day)),
-                    RunsOut::NotBeforeTheTermEnds
-                    | RunsOut::TooLittleData
-                    | RunsOut::Idle
-                    | RunsOut::PerhapsByNow
-                    | RunsOut::KeysStopped
-                    | RunsOut::Gone => format!("about {} at the end", amount.to_the_dollar().to_dollars_down()),
-                }),
+                ahead: ahead.as_ref().map(|(_, _, words)| words.clone()),
                 first: short_date(first),
                 today: short_date(self.looked),
                 last: if last == self.term.ends_on() {

@@ -6,7 +6,8 @@
 
 use std::cmp::Reverse;
 
-use crate::domain::values::format::long_date;
+use crate::domain::programme::role::Role;
+use crate::domain::values::format::{long_date, short_date};
 use crate::domain::values::term::Term;
 use crate::domain::values::window::days_between;
 use crate::prelude::*;
@@ -56,6 +57,8 @@ pub enum RunsOut {
     /// The shown keys can spend nothing more, and money is left.
     KeysStopped,
     Gone,
+    /// There never was any money, and nobody spent any.
+    NoBudget,
 }
 
 /// The spending pace for each day of the week. A course that works on weekdays only uses nothing on the next
@@ -85,6 +88,7 @@ impl Forecast {
         let total = spent.total();
         let can_spend = limits.keys_stop_at.unwrap_or(limits.budget) - total;
         let runs_out = match (looked, pace) {
+            _ if limits.budget == Usd::ZERO && total == Usd::ZERO => RunsOut::NoBudget,
             _ if total >= limits.budget => RunsOut::Gone,
             (Some(looked), _) if looked > last_day => RunsOut::NotBeforeTheTermEnds,
             (Some(_), _) if can_spend <= Usd::ZERO && total > Usd::ZERO => RunsOut::KeysStopped,
@@ -105,46 +109,99 @@ impl Forecast {
     /// Whether the money ends before the term, so that a person should act.
     pub fn is_short(&self) -> bool {
         match self.runs_out {
-            RunsOut::OutOn(_) | RunsOut::KeysStopOn(_) | RunsOut::PerhapsByNow | RunsOut::Gone => true,
+            RunsOut::OutOn(_) | RunsOut::KeysStopOn(_) | RunsOut::PerhapsByNow | RunsOut::Gone | RunsOut::NoBudget => {
+                true
+            }
             RunsOut::NotBeforeTheTermEnds | RunsOut::TooLittleData | RunsOut::Idle | RunsOut::KeysStopped => false,
         }
     }
 
-    pub fn in_words(&self) -> String {
-        let at_the_pace = || {
-            let pace = self.pace.map_or(Usd::ZERO, SpendingPace::per_week);
-            format!("At the pace of the last weeks, about {} a week,", rounded(pace))
-        };
-        let budget = self.limits.budget.to_dollars_down();
-        let keys = self.limits.keys_stop_at.map_or_else(String::new, Usd::to_dollars_down);
+    /// Whether students' caps stop their keys before the term ends, with money left: a larger budget alone would help nobody.
+    pub fn stops_at_caps(&self) -> bool {
+        self.limits.keys_stop_at.is_some() && (self.is_short() || self.runs_out == RunsOut::KeysStopped)
+    }
+
+    pub fn in_words(&self, term: &Term) -> String {
+        let pace = self.pace.map_or(Usd::ZERO, SpendingPace::per_week);
+        let a_week = rounded(pace);
         match self.runs_out {
-            RunsOut::OutOn(day) => format!("{} the budget will be used up around {}.", at_the_pace(), long_date(day)),
-            RunsOut::KeysStopOn(day) => format!(
-                "{} the keys that students have will be used up around {}: together they may spend {keys} of the budget of {budget}.",
-                at_the_pace(),
-                long_date(day)
-            ),
+            RunsOut::OutOn(day) => {
+                format!("At {a_week} a week, the budget will be used up around {}.", long_before(day, term))
+            }
+            RunsOut::KeysStopOn(day) => {
+                let day = long_before(day, term);
+                format!("At {a_week} a week, most students will have used up their caps around {day}.")
+            }
             RunsOut::NotBeforeTheTermEnds if self.pace.is_none_or(SpendingPace::is_idle) => {
                 "The budget lasts beyond the end of the term.".to_owned()
             }
             RunsOut::NotBeforeTheTermEnds => {
-                format!("{} the budget lasts beyond the end of the term.", at_the_pace())
+                format!("At {a_week} a week, the budget lasts beyond the end of the term.")
             }
             RunsOut::TooLittleData => "There is too little data to say when the budget will be used up.".to_owned(),
             RunsOut::Idle => {
                 "No key was used in the last four weeks, so nobody can say when the budget will be used up.".to_owned()
             }
             RunsOut::PerhapsByNow => format!(
-                "{} there may be nothing left to spend by now. What was spent since {} is not known.",
-                at_the_pace(),
+                "At {a_week} a week, there may be nothing left to spend by now. What was spent since {} is not known.",
                 self.looked.map_or_else(String::new, long_date)
             ),
             RunsOut::KeysStopped => format!(
-                "The keys that students have can spend nothing more: they have used the {keys} that they may. The budget of {budget} is not used up."
+                "The students who have keys have used up their caps. The budget of {} is not used up.",
+                self.limits.budget.to_dollars_down()
             ),
             RunsOut::Gone => "The budget is used up.".to_owned(),
+            RunsOut::NoBudget => "There is no budget yet.".to_owned(),
         }
     }
+
+    /// What a mail's subject says of it, where that is the news.
+    pub fn in_short(&self, term: &Term) -> Option<String> {
+        match self.runs_out {
+            RunsOut::OutOn(day) => Some(format!("budget used up by {}", long_before(day, term))),
+            RunsOut::KeysStopOn(day) => Some(format!("most keys used up by {}", long_before(day, term))),
+            RunsOut::NotBeforeTheTermEnds | RunsOut::TooLittleData | RunsOut::Idle | RunsOut::PerhapsByNow => None,
+            RunsOut::KeysStopped | RunsOut::Gone | RunsOut::NoBudget => None,
+        }
+    }
+
+    /// The one thing that a reader can do about it. Where `only_students_spend`, each key stops at its cap, whatever the budget.
+    pub fn to_do(&self, reader: Role, only_students_spend: bool) -> Option<String> {
+        let budget = reader.how_to_raise();
+        match self.runs_out {
+            RunsOut::NotBeforeTheTermEnds | RunsOut::Idle => None,
+            _ if self.stops_at_caps() => Some(match reader {
+                Role::Admin | Role::Faculty => "Raise the caps of those who need more.".to_owned(),
+                Role::Assistant => "Faculty can raise the caps of those who need more.".to_owned(),
+            }),
+            RunsOut::TooLittleData | RunsOut::NoBudget => Some(budget.to_owned()),
+            _ if only_students_spend => Some(format!(
+                "{budget} The caps of those who need more have to be raised as well: each key stops at its own."
+            )),
+            RunsOut::OutOn(_)
+            | RunsOut::KeysStopOn(_)
+            | RunsOut::PerhapsByNow
+            | RunsOut::KeysStopped
+            | RunsOut::Gone => Some(budget.to_owned()),
+        }
+    }
+}
+
+/// A day of a term, and how long before its end that is: `29 Dec, two months before the term ends`.
+fn long_before(day: Date, term: &Term) -> String {
+    const NUMBERS: [&str; 11] =
+        ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
+    let days = day.until(term.ends_on()).map_or(0, |span| span.get_days());
+    let (number, what) = match days {
+        ..=0 => return format!("{}, the last day of the term", short_date(day)),
+        1 => return format!("{}, a day before the term ends", short_date(day)),
+        2..14 => (days, "days"),
+        14..56 => (days / 7, "weeks"),
+        56.. => ((days + 15) / 30, "months"),
+    };
+    let word = usize::try_from(number - 2).ok().and_then(|number| NUMBERS.get(number));
+    let number = word.map_or_else(|| number.to_string(), |word| (*word).to_owned());
+    format!("{}, {number} {what} before the term ends", short_date(day))
 }
 
 impl SpendingLimits {

@@ -75,8 +75,11 @@ impl PilotFigures {
         sorted.get(rank.checked_sub(1)?).copied()
     }
 
-    /// What so many students may cost, rounded up; `None` as long as nobody spent anything.
+    /// What so many students may cost, rounded up; `None` as long as fewer than a fifth used it, who say too little of the others.
     pub fn projection(&self, students: u32) -> Option<Projection> {
+        if self.used() * 5 < self.people {
+            return None;
+        }
         let (median, highest) = (self.median_spent()?, self.ninetieth_percentile()?);
         let all = i128::from(students) * i128::from(self.used()) * i128::from(median.micros());
         let people = i128::from(self.people.max(1));
@@ -139,5 +142,13 @@ mod tests {
         let projection = figures.projection(100).unwrap();
         assert_eq!((projection.low, projection.high), (Usd::from_dollars(275), Usd::from_dollars(900)));
         assert_eq!(PilotFigures::default().projection(100), None);
+    }
+
+    #[test]
+    fn few_say_nothing_of_the_others() {
+        // Five of 201 used it: between $52.51 and $6,029.12, which is no answer.
+        let few = [10_000_000, 10_000_000, 10_500_000, 20_000_000, 29_995_622];
+        assert_eq!(figures(&few, 196).projection(201), None);
+        assert_eq!([20, 21].map(|idle| figures(&few, idle).projection(201).is_some()), [true, false]);
     }
 }

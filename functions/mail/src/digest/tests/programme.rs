@@ -8,11 +8,13 @@ use super::*;
 async fn faculty_read_who_and_what() {
     let (text, letter, config) = of_programme(&a_full_digest(), DigestReader::Faculty(names())).await;
     insta::assert_snapshot!(text, @"
-    CS pilot: $312.40 last week, 41% of the budget used
+    CS pilot: most keys used up by 19 Dec, seven weeks before the term ends (41% of $4,000 used)
 
     CS pilot: last week
 
-    CS pilot spent $312.40 last week, and $280.10 the week before. At the pace of the last weeks, about $329 a week, the keys that students have will be used up around 19 Dec 2026: together they may spend $3,220 of the budget of $4,000. 6 things need a look.
+    At $329 a week, most students will have used up their caps around 19 Dec, seven weeks before the term ends. Raise the caps of those who need more.
+
+    CS pilot spent $312.40 last week, and $280.10 the week before. 6 things need a look.
 
     == What needs a look ==
 
@@ -20,7 +22,7 @@ async fn faculty_read_who_and_what() {
     Used up their cap: 3 (Student 26, Student 27, Student 28). Faculty can raise the cap of those who need more, on the student's page.
     Paused: 1 (Student 29). Resume the key on the student's page when the reason is gone.
     Never used their key: 2 (Björn Borg, Chloé <b>Dubois</b>). Remind them that they have one.
-    Not claimed yet: 39 (Student 06, Student 07, Student 08, Student 09, Student 10, Student 11, Student 12, Student 13, Student 14, Student 15, Student 16, Student 17, Student 18, Student 19, Student 20, Student 21, Student 22, Student 23, Student 24, Student 25, and 19 more). Remind them: the student's page sends the invitation again.
+    Not claimed yet: 39 (Student 06, Student 07, Student 08, Student 09, Student 10, Student 11, Student 12, Student 13, Student 14, Student 15, Student 16, Student 17, Student 18, Student 19, Student 20, Student 21, Student 22, Student 23, Student 24, Student 25, and 19 more). Remind them: the roster page does it for all of them.
     Mail does not reach them: 1 (Student 07). Their mail comes back, so nothing is sent to them, not even a link to sign in. Ask for an address that works, or have this one tried again on the student's page.
 
     == In numbers ==
@@ -57,8 +59,8 @@ async fn faculty_read_who_and_what() {
 
     Spending much is not a fault. A student's page shows what was spent day by day, and faculty can change the cap there.
 
-    Open the programme:
-    https://bursar.example.edu/console/programmes/cs-pilot
+    See who spent most:
+    https://bursar.example.edu/console/programmes/cs-pilot/grants
 
     -- 
     You get this mail on Mondays because you are faculty of CS pilot. Its faculty can choose another day, or none.
@@ -95,7 +97,8 @@ async fn a_quiet_week_is_told_as_one() {
     let students = "\nStudents: 161 of 200 have had a key; 0 of them spent something last week\n";
     assert!(
         text.contains(students)
-            && text.contains("spent nothing last week, and $280.10 the week before. The budget lasts"),
+            && text
+                .contains("end of the term.\n\nCS pilot spent nothing last week, and $280.10 the week before. Nothing"),
         "{text}"
     );
     assert!(
@@ -104,6 +107,30 @@ async fn a_quiet_week_is_told_as_one() {
             && !text.contains("Who spent most"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn nothing_needs_a_look_is_not_said_beside_a_forecast_that_is_short() {
+    let digest = Digest { people: People { students: 200, claimed: 161, ..People::default() }, ..a_full_digest() };
+    let (text, ..) = of_programme(&digest, DigestReader::Assistant).await;
+    insta::assert_snapshot!(text.lines().take(8).collect::<Vec<_>>().join("\n"), @"
+    CS pilot: most keys used up by 19 Dec, seven weeks before the term ends (41% of $4,000 used)
+
+    CS pilot: last week
+
+    At $329 a week, most students will have used up their caps around 19 Dec, seven weeks before the term ends. Faculty can raise the caps of those who need more.
+
+    CS pilot spent $312.40 last week, and $280.10 the week before.
+    ");
+}
+
+/// Three students of a monthly cap, of whose $112.085 one mail said $112.08 and $112.09.
+#[tokio::test]
+async fn one_mail_says_one_sum_for_what_is_promised() {
+    let mut digest = a_full_digest();
+    digest.money.budget.reserved = Usd::from_micros(3_220_085_000);
+    let (text, ..) = of_programme(&digest, DigestReader::Assistant).await;
+    assert!(text.contains("$3,220.09") && !text.contains("$3,220.08"), "{text}");
 }
 
 #[tokio::test]
@@ -122,8 +149,8 @@ async fn the_first_week_before_anybody_has_looked() {
         "Spent last week: not known (9–15 Nov 2026, days in UTC)\nSpent the week before: not known\n",
         "Spent so far: not known, of the budget of $4,000\n",
         "Students: 3 of 200 have had a key\n",
-        "It is not known yet what CS pilot spent last week. There is too little data to say when the budget will be used up. One thing needs a look.\n",
-        "Student 25, and 177 more). Remind them: the student's page sends the invitation again.\n",
+        "There is too little data to say when the budget will be used up.\n\nIt is not known yet what CS pilot spent last week. One thing needs a look.\n",
+        "Student 25, and 177 more). Remind them: the roster page does it for all of them.\n",
         "Last checked at OpenRouter: not yet\n",
         "The keys were not checked at OpenRouter yet, so it is not known what was spent. That is done each night.\n",
     ] {
@@ -137,12 +164,13 @@ async fn a_missed_night_and_a_sync_that_is_behind_are_said_in_words() {
     let mut digest = a_full_digest();
     digest.money.this_week = sum(Accuracy::Partly);
     digest.money.week_before = sum(Accuracy::Estimated);
+    (digest.money.budget.limit, digest.money.budget.reserved) = (usd(4_000_000), usd(4_000_000));
     let (text, ..) = of_programme(&digest, DigestReader::Assistant).await;
     assert!(text.contains("Some of these days were before Bursar"), "they were checked since: {text}");
     digest.health.listed_at = Some(at("2026-11-15T00:20:00Z"));
     let (text, ..) = of_programme(&digest, DigestReader::Assistant).await;
     for said in [
-        "CS pilot: at least $312.40 last week, 41% of the budget used",
+        "CS pilot: at least $312.40 last week, 4% of the budget used",
         "Spent the week before: about $312.40",
         "the keys were last checked at OpenRouter on 15 Nov 2026, 01:20 (Europe/Berlin)",
         "a night was missed",
@@ -167,6 +195,9 @@ async fn a_programme_that_is_over_leads_nowhere() {
     let later = at("2027-02-08T06:00:00Z");
     let (text, ..) = written(|words| words.digest(&programme(), &digest, &DigestReader::Assistant, later)).await;
     assert!(text.contains("\nThe term ended on 6 Feb 2027.\n"), "{text}");
+    for advice in ["Remind them", "needs a look", "What needs a look", "At $"] {
+        assert!(!text.contains(advice), "{advice}: {text}");
+    }
 }
 
 #[tokio::test]
@@ -192,7 +223,7 @@ async fn a_budget_that_is_promised_in_full_is_said_with_who_goes_without_and_wha
     let mut digest = a_full_digest();
     digest.money.budget.reserved = usd(398_001);
     let (text, ..) = of_programme(&digest, DigestReader::Assistant).await;
-    insta::assert_snapshot!(text.lines().find(|line| line.contains("Too little of the budget")).unwrap(), @"Too little of the budget is left for a key of $20.00: $3,980.01 of $4,000.00 is promised to students, including what is spent. 39 students on the roster have no key and cannot get one now. An admin can raise the budget; faculty can lower the cap or take keys back that nobody needs.");
+    insta::assert_snapshot!(text.lines().find(|line| line.contains("Too little of the budget")).unwrap(), @"Too little of the budget is left for a key of $20.00: $3,980.01 of $4,000.00 is spent or promised to students. 39 students on the roster have no key and cannot get one now. An admin can raise the budget; faculty can lower the cap or take keys back that nobody needs.");
     assert!(
         text.contains(
             "Not claimed yet: 39. The budget has no room for all of their keys: remind them once it is raised."

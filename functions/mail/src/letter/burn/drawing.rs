@@ -34,6 +34,8 @@ static FONT: LazyLock<bool> = LazyLock::new(|| {
 });
 const LETTERS: i32 = 50;
 const AIR: i32 = 6;
+/// The margin on the right, in which the thresholds are named.
+const RIGHT: i32 = 132;
 
 type Sheet<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
 
@@ -56,7 +58,7 @@ pub(super) fn png(scene: &BurnScene) -> Result<Vec<u8>> {
 
 fn draw(scene: &BurnScene, sheet: &Sheet<'_>) -> Result<()> {
     sheet.fill(&WHITE)?;
-    let (left, right, top, bottom) = (24, WIDTH as i32 - 132, 84, HEIGHT as i32 - 80);
+    let (left, right, top, bottom) = (24, WIDTH as i32 - RIGHT, 84, HEIGHT as i32 - 80);
     let plot = sheet.margin(top, HEIGHT as i32 - bottom, left, WIDTH as i32 - right);
     // Some space above the budget keeps its line inside the plot.
     let highest = scene.top.micros() + scene.top.micros() / 40;
@@ -76,8 +78,7 @@ fn draw(scene: &BurnScene, sheet: &Sheet<'_>) -> Result<()> {
     chart.draw_series(LineSeries::new(level(scene.limit), wide(INK, 4)))?;
     chart.draw_series(LineSeries::new(level(Usd::ZERO), wide(RULE, 3)))?;
     let today = scene.line.last().copied().unwrap_or_default();
-    let is_short = scene.ahead.is_some_and(|(_, amount)| amount >= scene.limit);
-    let ahead = if is_short { RED } else { BLUE };
+    let ahead = if scene.is_short { RED } else { BLUE };
     if let Some((day, amount)) = scene.ahead {
         let path = [(today.0, today.1.micros()), (day, amount.micros())];
         chart.draw_series(DashedLineSeries::new(path, 18, 12, wide(ahead, 6)))?;
@@ -105,28 +106,24 @@ fn draw(scene: &BurnScene, sheet: &Sheet<'_>) -> Result<()> {
     }
     let mut said = PlacedTexts { sheet, taken: vec![[left, budget - 3, right, budget + 3]], lines };
     said.put(&words.budget, INK, &[((left, budget - 12), HPos::Left, VPos::Bottom)])?;
-    let mut beside = vec![
+    let beside = [
         ((now.0 + 26, now.1 + 16), HPos::Left, VPos::Top),
         ((now.0 + 26, now.1 - 26), HPos::Left, VPos::Bottom),
         ((now.0 - 26, now.1 - 16), HPos::Right, VPos::Bottom),
-        ((now.0 - 20, ground - 24), HPos::Right, VPos::Bottom),
     ];
-    // A low line leaves no room below it, and between the dashed lines there may be room further away alone.
-    if now.1 + 78 >= ground {
-        beside.remove(0);
-    }
-    let below = (16..ground - now.1 - 62).step_by(8).map(|down| ((now.0 + 26, now.1 + down), HPos::Left, VPos::Top));
-    let above = (34..220).step_by(8).map(|up| ((now.0 - 10, now.1 - up), HPos::Left, VPos::Bottom));
-    beside.extend(below.chain(above));
-    said.put(&words.spent, BLUE, &beside)?;
+    // A low line leaves no room below it, but beside it, on the ground.
+    let is_low = now.1 + 78 >= ground;
+    let along = (26..200).step_by(8).filter(|_| is_low);
+    let along = along.map(|far| ((now.0 + far, ground - 4), HPos::Left, VPos::Bottom));
+    said.put(&words.spent, BLUE, &beside.into_iter().skip(usize::from(is_low)).chain(along).collect::<Vec<_>>())?;
     if let (Some(end), Some(text)) = (scene.ahead, &words.ahead) {
         let end = place(&chart, end);
         sheet.draw(&Circle::new(end, 12, ahead.filled()))?;
         let x = end.0.min(right - 2 * AIR - said.width(text)? / 2);
-        let above =
-            [((x, end.1 - 20), HPos::Center, VPos::Bottom), ((end.0 - 12, end.1 - 20), HPos::Left, VPos::Bottom)];
-        let below = (0..100).step_by(8).map(|down| ((end.0 + 26, end.1 + down), HPos::Left, VPos::Top));
-        said.put(text, ahead, &above.into_iter().chain(below).collect::<Vec<_>>())?;
+        let below = (16..116).step_by(8);
+        let below = below.map(|down| ((end.0.min(right - 2 * AIR), end.1 + down), HPos::Right, VPos::Top));
+        let above = std::iter::once(((x, end.1 - 20), HPos::Center, VPos::Bottom));
+        said.put(text, ahead, &above.chain(below).collect::<Vec<_>>())?;
     }
     // The label on the budget's own line names it.
     let mut others = shown.clone();
@@ -162,7 +159,7 @@ impl PlacedTexts<'_, '_> {
     /// Writes the text at the first of these spots that is inside the plot and free.
     fn put(&mut self, text: &str, color: RGBColor, spots: &[Spot]) -> Result<()> {
         let mut places: Vec<[i32; 4]> = spots.iter().map(|spot| self.place(text, spot)).collect::<Result<_>>()?;
-        places.retain(|place| place[0] >= 0 && place[1] >= 0 && place[2] <= WIDTH as i32 - 90);
+        places.retain(|place| place[0] >= 0 && place[1] >= 0 && place[2] <= WIDTH as i32 - RIGHT);
         places.sort_by_key(|place| self.lines.iter().any(|line| overlap(place, line)));
         for place in places {
             if self.write(text, color, place)? {

@@ -32,7 +32,7 @@ fn drawn(spent: &Days, (limit, keys_stop_at): (i32, Option<i32>), looked: Date) 
     let listed_at: bursar_core::clock::Moment = looked.to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp().into();
     let limits = SpendingLimits { budget: limit, keys_stop_at: keys_stop_at.map(Usd::from_dollars), lasts: false };
     let forecast = Forecast::of(spent, limits, &term, Some(listed_at), listed_at);
-    let burn = Burn { spent, limit, thresholds: &[50, 80, 95, 100], term: &term, looked, forecast };
+    let burn = Burn { spent, limit, thresholds: &[50, 80, 95, 100], term: &term, looked, forecast: Some(forecast) };
     let picture = Picture::of(&burn).unwrap();
     let mut reader = png::Decoder::new(std::io::Cursor::new(&picture.png)).read_info().unwrap();
     let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
@@ -82,16 +82,20 @@ fn a_budget_that_will_be_empty_is_drawn_with_the_day_and_told_in_words() {
 }
 
 #[test]
-fn what_lasts_is_gone_stops_before_or_is_not_known_has_no_red_in_it() {
+fn what_lasts_is_gone_or_is_not_known_has_no_red_in_it() {
     let spent = |days| spent(days, |day| if day % 7 > 4 { 10 } else { 70 });
-    let kept = (4_000, Some(2_600));
-    for (days, limit) in
-        [(39, (14_000, None)), (39, (2_000, None)), (39, kept), (4, (4_000, None)), (200, (14_000, None))]
-    {
+    for (days, limit) in [(39, (14_000, None)), (39, (2_000, None)), (4, (4_000, None)), (200, (14_000, None))] {
         let drawn = drawn(&spent(days), limit, by(days));
         assert_eq!(drawn.count(RED), 0, "{days} of {limit:?}");
         assert!(drawn.count(BLUE) > 500 && drawn.count(INK) > 1_000 && drawn.count(TINT) > 10, "{days} of {limit:?}");
     }
+}
+
+/// As on the page, where keys stop before the term does.
+#[test]
+fn keys_that_stop_early_are_drawn_in_red() {
+    let spent = spent(39, |day| if day % 7 > 4 { 10 } else { 70 });
+    assert!(drawn(&spent, (4_000, Some(2_600)), by(39)).count(RED) > 100);
 }
 
 #[test]

@@ -163,14 +163,14 @@ impl<'a> Class<'a> {
         }
     }
 
-    /// Whether a key was shown before the last listing, and was unused at that time.
+    /// Whether a key that they can use was shown before the last listing, and was unused at that time.
     fn was_never_used(&self, grant: &Grant, readings: &[Reading]) -> bool {
         let is_used = |reading: &Reading| {
             reading.last_used_at.is_some() || reading.used.credits.total() + reading.used.byok.total() > Usd::ZERO
         };
         let shown_at = grant.keys.iter().filter_map(|key| key.shown_at).min();
         let was_looked_at = shown_at.zip(self.listed_at).is_some_and(|(shown, looked)| shown < looked);
-        was_looked_at && !readings.iter().any(is_used)
+        grant.usable().is_some() && was_looked_at && !readings.iter().any(is_used)
     }
 }
 
@@ -370,6 +370,14 @@ mod tests {
         assert_eq!(of(sunday, Reset::Monthly, 20), used_up, "February, of which this is the first day after");
         assert_eq!(of(wednesday, Reset::Monthly, 1), used_up, "March so far");
         assert_eq!([Reset::Weekly, Reset::Daily].map(|reset| of(MONDAY, reset, 1)), [(dollars(1), None); 2]);
+    }
+
+    #[test]
+    fn who_handed_the_key_back_is_reminded_of_none() {
+        let (never, mut back) = (claimed(1), claimed(5));
+        back.state = GrantState::Stopped { why: Stopped::Returned };
+        let found = people(&[(never, Vec::new()), (back, Vec::new())]);
+        assert_eq!(ids(&found.unused), [1]);
     }
 
     #[test]

@@ -162,7 +162,23 @@ fn live_keys_cannot_spend_more_than_is_reserved_and_what_ends_first_is_said() {
         day(3),
     );
     assert_eq!(fresh.runs_out, RunsOut::TooLittleData);
-    insta::assert_snapshot!(of(Some(900)).in_words(), @"The keys that students have can spend nothing more: they have used the $900 that they may. The budget of $4,000 is not used up.");
+    insta::assert_snapshot!(of(Some(900)).in_words(&term()), @"The students who have keys have used up their caps. The budget of $4,000 is not used up.");
+}
+
+#[test]
+fn how_long_before_the_end_is_said_as_people_say_it() {
+    let term = Term::new(date(2026, 10, 1), date(2027, 3, 2), "Europe/Berlin").unwrap();
+    let days = [(2026, 10, 9), (2026, 12, 29), (2027, 1, 1), (2027, 1, 6), (2027, 2, 20), (2027, 3, 1), (2027, 3, 2)];
+    let words = days.map(|(year, month, day)| long_before(date(year, month, day), &term));
+    insta::assert_snapshot!(words.join("\n"), @"
+    9 Oct, five months before the term ends
+    29 Dec, two months before the term ends
+    1 Jan, two months before the term ends
+    6 Jan, seven weeks before the term ends
+    20 Feb, ten days before the term ends
+    1 Mar, a day before the term ends
+    2 Mar, the last day of the term
+    ");
 }
 
 /// $150, $21 a week, and four weeks without use; in truth the rest of $85 lasts for four weeks more.
@@ -213,7 +229,7 @@ fn a_day_that_is_past_is_never_named() {
         [of(Some(160_000_000), 15), of(Some(160_000_000), 16)].map(|now| now.runs_out),
         [RunsOut::KeysStopOn(day(15)), RunsOut::PerhapsByNow,]
     );
-    insta::assert_snapshot!(past.in_words(), @"At the pace of the last weeks, about $70 a week, there may be nothing left to spend by now. What was spent since 16 Mar 2026 is not known.");
+    insta::assert_snapshot!(past.in_words(&term()), @"At $70 a week, there may be nothing left to spend by now. What was spent since 16 Mar 2026 is not known.");
 }
 
 #[test]
