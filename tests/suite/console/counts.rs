@@ -159,7 +159,6 @@ async fn what_comes_free_tonight_is_said() {
         let at = format!("{GRANTS}/{}", campus.id(name));
         for cap in caps {
             campus.minutes(2);
-            let faye = campus.student("faye").await;
             faye.submit(&faye.get(&at).await, &format!("{at}/cap"), &[("cap_usd", cap)]).await.expect(303);
         }
     };
@@ -178,7 +177,7 @@ async fn what_comes_free_tonight_is_said() {
     let why = "only $19.00 is neither spent nor promised; $9 comes free with tonight's check. Ask the admins";
     assert!(refused.alerts().join(" ").contains(why), "{:?}", refused.alerts());
     campus.sync().await;
-    let page = campus.student("faye").await.get(ID).await;
+    let page = faye.get(ID).await;
     assert_eq!([of(&page, "reserved"), of(&page, "free")], ["372.000000", "28.000000"]);
     assert!(page.all("free-tonight").is_empty());
     campus.finish().await;
