@@ -121,8 +121,8 @@ pub(crate) async fn save(post: Post<Faculty>) -> Answer {
         EditOutcome::BudgetTooSmall { budget, reserved } => {
             let why = format!(
                 "With this {} would be promised to students who have keys, and the budget is {}.",
-                reserved.to_dollars_up(),
-                budget.to_dollars_down()
+                reserved.up_to_the_cent().to_dollars(),
+                budget.to_dollars()
             );
             let changed = forms.iter_mut().zip(&changes).filter(|(_, change)| change.has("cap_usd"));
             changed.for_each(|(group, _)| group.form.refuse("cap_usd", why.clone()));

@@ -234,7 +234,7 @@ fn in_words(draft: &Draft, with_roster: bool) -> String {
         "as \"{name}\", from {} to {}, with a budget of {}, {} the people of the roster",
         long_date(term.starts_on()),
         long_date(term.ends_on()),
-        draft.budget.to_dollars_down(),
+        draft.budget.to_dollars(),
         if with_roster { "with" } else { "without" }
     )
 }

@@ -58,7 +58,7 @@ impl WaitingItem {
         let is_open =
             |grant: &Grant| grant.open_request(&programme.settings, site.clock.now()).is_some() && !grant.is_over();
         let Some(grant) = grant.filter(is_open) else { return Ok(None) };
-        let cap = grant.cap(&programme.settings).to_dollars_down();
+        let cap = grant.cap(&programme.settings).to_dollars();
         let sentence = format!("{} asks for more than {cap}.", grant.person.known_as());
         let page = format!("{}#more", paths::grant(&programme.id, &grant.id));
         let item = WaitingItem::new("more", Some(programme), sentence, page, "Decide");

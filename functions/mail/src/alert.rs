@@ -158,12 +158,12 @@ impl AlertSpending {
     /// The fact of what is reserved, in which what keys made elsewhere spent is reckoned too.
     fn promised(&self, settings: &Settings, budget: &Budget) -> (&'static str, String) {
         let label = promised_label(settings, self.owns_keys);
-        (label, format!("{}, including what is spent", budget.reserved.to_dollars_up()))
+        (label, format!("{}, including what is spent", budget.reserved.to_dollars()))
     }
 
     /// The sentence for spending above the budget, where a percentage would say nothing.
     fn passed(&self) -> Option<String> {
-        let (spent, limit) = (self.spent.to_dollars_up(), self.limit.to_dollars_down());
+        let (spent, limit) = (self.spent.to_dollars(), self.limit.to_dollars());
         match self.was_lowered {
             _ if self.spent <= self.limit => None,
             true => Some(format!("The budget was lowered to {limit} after {spent} had been spent.")),
@@ -178,9 +178,9 @@ impl Words<'_> {
         let settings = &programme.settings;
         let used = per_cent(spending.spent, spending.limit);
         let mut facts = vec![
-            ("Spent", spending.spent.to_dollars_up()),
-            ("Budget", spending.limit.to_dollars_down()),
-            ("Left", (spending.limit - spending.spent).or_zero().to_dollars_down()),
+            ("Spent", spending.spent.to_dollars()),
+            ("Budget", spending.limit.to_dollars()),
+            ("Left", (spending.limit - spending.spent).or_zero().whole_cents().to_dollars()),
         ];
         if budget.limit == spending.limit && spending.left_to_keys(budget) > Usd::ZERO {
             facts.push(spending.promised(settings, budget));
@@ -194,7 +194,7 @@ impl Words<'_> {
             None => forecast.and_then(|forecast| forecast.to_do(spending.reader, only_students_spend)),
         };
         let subject = short_subject(settings, spending.forecast, spending.spent, spending.limit);
-        let all = || format!("{} has used {used}% of {}", settings.name, spending.limit.to_dollars_down());
+        let all = || format!("{} has used {used}% of {}", settings.name, spending.limit.to_dollars());
         let subject = subject.unwrap_or_else(all);
         let next = what_next(settings, budget, &spending, used);
         self.about_money(programme, subject, to_do, facts, spending, next)
@@ -215,7 +215,7 @@ impl Words<'_> {
     /// The alert that all of the budget is reserved, before a student is refused a key.
     fn promised(self, programme: &Programme, budget: &Budget, spending: AlertSpending, threshold: u8) -> Letter {
         let (settings, used) = (&programme.settings, per_cent(spending.spent, spending.limit));
-        let limit = spending.limit.to_dollars_down();
+        let limit = spending.limit.to_dollars();
         let (what, again) = if threshold == ALL {
             ("has no room for another key in its", "You will not hear of this again for a budget of this amount.")
         } else {
@@ -224,11 +224,11 @@ impl Words<'_> {
         let subject = format!("{} {what} {limit} ({used}% used)", settings.name);
         let mut facts = vec![
             ("Budget", limit),
-            ("Spent", spending.spent.to_dollars_up()),
+            ("Spent", spending.spent.to_dollars()),
             spending.promised(settings, budget),
-            ("Left for further keys", (budget.limit - budget.reserved).or_zero().to_dollars_down()),
+            ("Left for further keys", (budget.limit - budget.reserved).or_zero().whole_cents().to_dollars()),
         ];
-        facts.extend(spending.refused.map(|refused| ("One more key needs", refused.dearest.to_dollars_up())));
+        facts.extend(spending.refused.map(|refused| ("One more key needs", refused.dearest.up_to_the_cent().to_dollars())));
         facts.extend(common_facts(settings, &spending));
         let mut next: Vec<String> = changed(budget, &spending).into_iter().collect();
         match spending.refused {
@@ -260,7 +260,7 @@ impl Words<'_> {
         let (settings, forecast) = (&programme.settings, spending.forecast);
         let (name, passed) = (&settings.name, spending.passed());
         let heading = match passed {
-            Some(_) => format!("{name} has used more than its budget of {}", spending.limit.to_dollars_down()),
+            Some(_) => format!("{name} has used more than its budget of {}", spending.limit.to_dollars()),
             None => subject.clone(),
         };
         let is_known = |of: &Forecast| of.runs_out != RunsOut::TooLittleData || spending.spent > Usd::ZERO;
@@ -300,7 +300,7 @@ impl Words<'_> {
 /// The subject of a mail about a programme's money that ends too soon: when, and how much of it is used.
 pub(crate) fn short_subject(settings: &Settings, forecast: Option<Forecast>, spent: Usd, limit: Usd) -> Option<String> {
     let news = forecast?.in_short(&settings.term)?;
-    let (used, limit) = (per_cent(spent, limit), limit.to_dollars_down());
+    let (used, limit) = (per_cent(spent, limit), limit.to_dollars());
     Some(format!("{}: {news} ({used}% of {limit} used)", settings.name))
 }
 
@@ -328,15 +328,15 @@ fn common_facts(settings: &Settings, spending: &AlertSpending) -> Vec<(&'static 
 /// The sentence that the budget has changed since the crossing.
 fn changed(budget: &Budget, spending: &AlertSpending) -> Option<String> {
     (budget.limit != spending.limit)
-        .then(|| format!("The budget was changed since this was found: it is {} now.", budget.limit.to_dollars_down()))
+        .then(|| format!("The budget was changed since this was found: it is {} now.", budget.limit.to_dollars()))
 }
 
 fn needed_for_everybody(spending: &AlertSpending) -> Option<String> {
     let implied = spending.implied.filter(|implied| *implied > spending.limit)?;
     Some(format!(
         "For everybody on the roster the budget has to be {}, which is {} more.",
-        implied.to_dollars_up(),
-        (implied - spending.limit).to_dollars_up()
+        implied.up_to_the_cent().to_dollars(),
+        (implied - spending.limit).up_to_the_cent().to_dollars()
     ))
 }
 
@@ -363,7 +363,7 @@ fn what_next(settings: &Settings, budget: &Budget, spending: &AlertSpending, use
                 left => format!(
                     "Nobody can get a new key. The keys that students have go on, each up to its own cap: together they can still spend {} \
                      at most.",
-                    left.to_dollars_up()
+                    left.to_dollars()
                 ),
             },
             None => "Nothing changes for students now; each key works up to its own cap.".to_owned(),

@@ -169,8 +169,8 @@ impl Purchase {
 
     /// What to do, and why, in one sentence.
     pub fn in_words(&self, today: Date) -> String {
-        let [left, amount] = [self.balance.to_dollars_down(), self.amount.to_dollars_up()];
-        let to_come = self.to_come.to_cents_up();
+        let [left, amount] = [self.balance.whole_cents().to_dollars(), self.amount.to_dollars()];
+        let to_come = self.to_come.to_cents();
         if let Some((gone, when)) = self.gone.zip(self.when(today)) {
             let why = match gone.why {
                 WhyGone::Pace => format!("at this pace the {left} left are gone on {}", long_date(gone.day)),
@@ -184,11 +184,11 @@ impl Purchase {
         match self.until {
             _ if self.amount == Usd::ZERO => format!(
                 "Nothing to buy: {left} are left, and no more than {} can still be spent, even if everybody on the rosters claims.",
-                (self.to_come + self.foreign_to_come).to_cents_up()
+                (self.to_come + self.foreign_to_come).to_cents()
             ),
             _ if self.spent_since > Usd::ZERO && self.a_week == Usd::ZERO => format!(
                 "Nothing to buy now: {left} are left, {} less than at the last check, and in the four weeks before it no key was used.",
-                self.spent_since.to_cents_up()
+                self.spent_since.to_cents()
             ),
             _ if self.a_week == Usd::ZERO => {
                 format!("Nothing to buy now: {left} are left, and no key was used in the last four weeks.")
@@ -306,7 +306,7 @@ mod tests {
     fn said(facts: &CreditFacts) -> (Option<String>, Option<String>) {
         let purchase = facts.purchase();
         let when = purchase.when(facts.today());
-        let buy = when.map(|when| format!("{} {when}", purchase.amount.to_dollars_up()));
+        let buy = when.map(|when| format!("{} {when}", purchase.amount.to_dollars()));
         (buy, purchase.gone.map(|gone| long_date(gone.day)))
     }
 

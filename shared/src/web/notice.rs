@@ -63,8 +63,8 @@ notices! {
     // What is saved and perhaps a mistake.
     BudgetAboveBalance { left: Usd, balance: Usd } => format!(
         "Please check the budget: {} of it can still be spent, and the account's balance is {}.",
-        left.to_dollars_down(),
-        balance.to_dollars_down()
+        left.whole_cents().to_dollars(),
+        balance.whole_cents().to_dollars()
     );
     NoFaculty => "Please check the faculty: there is none, so invitations name nobody, and alerts go to the admins.";
     UnknownDomain { address: EmailAddress } => format!(
@@ -108,7 +108,7 @@ notices! {
         }
         said += if *added > 0 { ". Invitations go out within minutes." } else { "." };
         if *short > Usd::ZERO {
-            said += &format!(" If everybody claims, the budget is {} short.", short.to_dollars_up());
+            said += &format!(" If everybody claims, the budget is {} short.", short.up_to_the_cent().to_dollars());
         }
         said
     };
@@ -127,7 +127,7 @@ notices! {
     ReplacementAllowed => "This student may replace the key once more.";
     CapSet { cap: Usd } => format!(
         "The cap is {} now, and what was spent counts against it. The student is told by mail.",
-        cap.to_dollars_down()
+        cap.to_dollars()
     );
     MoreDeclined => "Declined. The student is told by mail, with your sentence; the cap stays as it is.";
     AddressCorrected => "The address is corrected. The invitation goes to the new one, and a notice to the former.";
@@ -144,7 +144,7 @@ notices! {
     AdminRemoved => "This person is no admin any more, and signed out. All admins are told by mail.";
     SignInAgain => "Nobody was made an admin: for that, sign in afresh, since you did so more than ten minutes ago. Then add them again.";
     KeyDisabled => "OpenRouter has disabled the key.";
-    KeyLimited { limit: Usd } => format!("The key has a limit of {} now.", limit.to_dollars_down());
+    KeyLimited { limit: Usd } => format!("The key has a limit of {} now.", limit.to_dollars());
     Released => "What the safety limit held back is done by the next check.";
     AccountConfirmed => "The management key is confirmed as this account's.";
     MailSentAgain { mails: u64 } => format!("{} sent again, within minutes.", counted(*mails, "mail is", "mails are"));

@@ -38,14 +38,14 @@ pub(super) fn of(days: &[AccountDay], (balance, read_at): (Usd, Moment), purchas
         thresholds: Vec::new(),
         words: BurnLabels {
             spent: String::new(),
-            budget: format!("{} can still be spent", needed.to_dollars_up()),
-            ahead: Some(format!("about {} on {}", left.to_the_dollar().to_dollars_down(), short_date(end))),
+            budget: format!("{} can still be spent", needed.up_to_the_cent().to_dollars()),
+            ahead: Some(format!("about {} on {}", left.to_the(Usd::DOLLAR).to_dollars(), short_date(end))),
             first: short_date(first),
             today: short_date(today),
             last: short_date(last),
         },
     };
     let [from, to] = [first, today].map(long_date);
-    let words = format!("A line of the balance from {from} to {to}: {} are left.", balance.to_dollars_down());
+    let words = format!("A line of the balance from {from} to {to}: {} are left.", balance.whole_cents().to_dollars());
     Some(Drawing::of(&scene, words, "balance"))
 }

@@ -44,7 +44,7 @@ impl Preview {
             GrantAct::Pause { .. } => format!("Pause {all}"),
             GrantAct::Resume => format!("Resume {all}"),
             GrantAct::Revoke { .. } => format!("Remove {all} for good"),
-            GrantAct::Cap { cap: Some(cap), .. } => format!("Set the cap of {all} to {}", cap.to_dollars_down()),
+            GrantAct::Cap { cap: Some(cap), .. } => format!("Set the cap of {all} to {}", cap.to_dollars()),
             GrantAct::Cap { cap: None, .. } => format!("Give {all} the cap of their group or programme again"),
             GrantAct::Group { group: Some(group) } => format!("Move {all} to the group {group}"),
             GrantAct::Group { group: None } => format!("Take {all} out of their group"),
@@ -87,9 +87,9 @@ impl Preview {
     /// The caps of now: `$20 for 18, $30 for 2`, or only `$20`.
     pub(super) fn caps_in_words(&self) -> String {
         match &self.caps[..] {
-            [(cap, _)] => cap.to_dollars_down(),
+            [(cap, _)] => cap.to_dollars(),
             several => {
-                let each = several.iter().map(|(cap, students)| format!("{} for {students}", cap.to_dollars_down()));
+                let each = several.iter().map(|(cap, students)| format!("{} for {students}", cap.to_dollars()));
                 each.collect::<Vec<_>>().join(", ")
             }
         }

@@ -22,7 +22,7 @@ pub(super) fn room(
     let ask = access.role.how_to_raise();
     let cap = access.programme.settings.allowance.cap;
     if cap > budget.limit {
-        let (cap, budget) = (cap.to_dollars_down(), budget.limit.to_dollars_down());
+        let (cap, budget) = (cap.to_dollars(), budget.limit.to_dollars());
         return Some(format!("The cap of {cap} is above the budget of {budget}, so nobody can get a key. {ask}"));
     }
     if budget.reserved > budget.limit {
@@ -97,8 +97,8 @@ pub(super) async fn balance(
         format!(
             "If everybody on the roster claims, this programme could still cost {}, and the account's balance is {}. The account page says \
              how much credit to buy, and by when.",
-            to_come.to_cents_up(),
-            balance.to_cents_down()
+            to_come.to_cents(),
+            balance.whole_cents().to_cents()
         )
     }))
 }

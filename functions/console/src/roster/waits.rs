@@ -67,8 +67,8 @@ pub(super) fn why(compared: &Compared, standing: &Standing<'_>) -> Vec<String> {
         joined > 0 && joined + added_lately > FEW && budget < needed,
         format!(
             "If everybody on the roster claimed a key, {} would be promised to students then, and the budget is {}.",
-            needed.to_cents_up(),
-            budget.to_cents_down()
+            needed.up_to_the_cent().to_cents(),
+            budget.to_cents()
         ),
     );
     let unknown = unknown_domains(compared);

@@ -169,7 +169,7 @@ impl<'a> Edit<'a> {
                 (StatusCode::UNPROCESSABLE_ENTITY, &["ends_on"], why)
             }
             EditOutcome::BudgetTooSmall { budget, reserved } => {
-                let (budget, reserved) = (budget.to_dollars_down(), reserved.to_dollars_up());
+                let (budget, reserved) = (budget.to_dollars(), reserved.up_to_the_cent().to_dollars());
                 let why = if saved.has(BUDGET) {
                     format!(
                         "{budget} is less than the {reserved} that is promised to students: what they spent, and what they may still spend."

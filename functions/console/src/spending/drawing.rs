@@ -48,7 +48,7 @@ impl Drawing {
         for (threshold, amount) in &shown {
             let height = y(*amount);
             if levels.iter().all(|(other, _)| (other - height).abs() >= APART) {
-                levels.push((height, format!("{threshold}% · {}", amount.to_dollars_down())));
+                levels.push((height, format!("{threshold}% · {}", amount.to_dollars())));
             }
         }
         let ahead = scene.ahead.zip(scene.words.ahead.clone());

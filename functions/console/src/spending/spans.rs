@@ -80,7 +80,7 @@ impl<'a> SpanContext<'a> {
 
 impl Figure {
     pub(crate) fn of(sum: Sum) -> Figure {
-        let amount = sum.spent.to_cents_up();
+        let amount = sum.spent.to_cents();
         match sum.known {
             Accuracy::Exactly => Figure { usd: Some(sum.spent), text: amount, note: None },
             Accuracy::Estimated => Figure { usd: Some(sum.spent), text: format!("about {amount}"), note: Some(MISSED) },

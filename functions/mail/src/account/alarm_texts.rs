@@ -16,7 +16,7 @@ impl AlarmText {
             Cause::Residual { residual, news, tolerance } => {
                 // What is new of it, or all that is left of it if it shrank.
                 let has_grown = (*news < Usd::ZERO) == (*residual < Usd::ZERO);
-                let amount = if has_grown { news.abs().min(residual.abs()) } else { residual.abs() }.to_dollars_up();
+                let amount = if has_grown { news.abs().min(residual.abs()) } else { residual.abs() }.to_dollars();
                 let less = if has_grown { "" } else { ", less than before" };
                 let to_look = " The account page shows it day by day, and OpenRouter's activity page what was called.";
                 let (subject, what, where_to_look) = if residual.abs() <= *tolerance {
@@ -290,7 +290,7 @@ fn stopped(of: &SendFigures) -> AlarmText {
 
 /// The alarm about the balance, found on a day.
 fn balance(purchase: &Purchase, found_on: Date) -> AlarmText {
-    let amount = purchase.amount.to_dollars_up();
+    let amount = purchase.amount.to_dollars();
     let when = purchase.when(found_on).unwrap_or_default();
     let lasts = purchase.gone.map(|gone| (gone.why, found_on.until(gone.day).map_or(0, |span| span.get_days())));
     let subject = match lasts {
@@ -302,23 +302,23 @@ fn balance(purchase: &Purchase, found_on: Date) -> AlarmText {
         Some((WhyGone::Pace | WhyGone::Claims, _)) | None => format!("Buy {amount} of credit {when}"),
     };
     let mut facts = vec![
-        ("Balance at OpenRouter", purchase.balance.to_dollars_down()),
+        ("Balance at OpenRouter", purchase.balance.whole_cents().to_dollars()),
         (
             "Programmes can still cost",
-            format!("{} if everybody on the rosters claims", purchase.to_come.to_dollars_up()),
+            format!("{} if everybody on the rosters claims", purchase.to_come.to_dollars()),
         ),
     ];
     if let Some(until) = purchase.until.filter(|_| purchase.foreign_to_come > Usd::ZERO) {
-        let foreign = format!("{} until {}", purchase.foreign_to_come.to_dollars_up(), long_date(until));
+        let foreign = format!("{} until {}", purchase.foreign_to_come.to_dollars(), long_date(until));
         facts.push(("Keys made elsewhere may use", foreign));
     }
     if purchase.a_week > Usd::ZERO {
-        facts.push(("All keys use in a week", format!("about {}", purchase.a_week.to_dollars_up())));
+        facts.push(("All keys use in a week", format!("about {}", purchase.a_week.to_dollars())));
     }
     if purchase.spent_since > Usd::ZERO {
-        facts.push(("Spent since the last check", purchase.spent_since.to_dollars_up()));
+        facts.push(("Spent since the last check", purchase.spent_since.to_dollars()));
     }
-    facts.push(("To be bought, in whole hundreds", purchase.amount.to_dollars_up()));
+    facts.push(("To be bought, in whole hundreds", purchase.amount.to_dollars()));
     let next = format!(
         "{} A purchase may take {DAYS_TO_BUY} days. When the balance is gone, every key of the account is refused, for free models too. \
          Buy credit at OpenRouter; if it is bought automatically, check that this still works and is enough. If nobody can buy more, lower \

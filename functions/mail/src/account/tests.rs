@@ -70,7 +70,7 @@ async fn alarms() {
     All of them are as they were: so many at once can mean that the table was restored from an earlier moment. The account page names the keys. Find out why. If it is right, press the button there, and they are switched off in the next check; until then nothing happens to them.
     Open the account: https://bursar.example.edu/console/account
 
-    No key explains $4.13 that the account spent
+    No key explains $4.12 that the account spent
     Day: 20 Nov 2026
     New: $4.120003
     Not explained in all: $6.120003

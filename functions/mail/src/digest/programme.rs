@@ -82,11 +82,11 @@ fn figures(settings: &Settings, digest: &Digest, moment: impl Fn(Moment) -> Stri
     let (money, people) = (&digest.money, &digest.people);
     let (spent, budget) = (money.spent.total(), money.budget.limit);
     let week = say::week(digest.days);
-    let of_it = format!("of the budget of {}", budget.to_dollars_down());
+    let of_it = format!("of the budget of {}", budget.to_dollars());
     let so_far = if is_unseen(digest) {
         format!("not known, {of_it}")
     } else {
-        format!("{} {of_it}, {}%", spent.to_cents_up(), per_cent(spent, budget))
+        format!("{} {of_it}, {}%", spent.to_cents(), per_cent(spent, budget))
     };
     let mut students = format!("{} of {} have had a key", people.claimed, people.students);
     if matches!(money.this_week.known, Accuracy::Exactly | Accuracy::Estimated) {
@@ -98,7 +98,7 @@ fn figures(settings: &Settings, digest: &Digest, moment: impl Fn(Moment) -> Stri
         ("Spent so far", so_far),
         (
             promised_label(settings, money.owns_keys),
-            format!("{}, including what is spent", money.budget.reserved.to_cents_up()),
+            format!("{}, including what is spent", money.budget.reserved.to_cents()),
         ),
         ("Students", students),
         ("Last checked at OpenRouter", digest.health.listed_at.map_or("not yet".to_owned(), moment)),
@@ -189,11 +189,11 @@ fn models(digest: &Digest, byok: Byok) -> Vec<LetterPart> {
         name: line.label().to_owned(),
         cells: with_own_keys(
             vec![
-                cents.to_cents_up(),
+                cents.to_cents(),
                 line.requests().map_or_else(|| NOT_TOLD.to_owned(), grouped),
                 line.used.per_request().map_or_else(|| NOT_TOLD.to_owned(), cost_in_words),
             ],
-            line.used.byok.to_cents_up(),
+            line.used.byok.to_cents(),
         ),
     };
     let mut parts = Vec::new();
@@ -253,8 +253,8 @@ fn spenders(digest: &Digest, reset: Reset, names: &DigestNames) -> Vec<LetterPar
     let row = |spender: &Spender| LetterRow {
         name: name(names, &spender.grant),
         cells: vec![
-            spender.this_week.to_cents_up(),
-            format!("{} of {}", spender.of_cap.to_cents_up(), spender.cap.to_dollars_down()),
+            spender.this_week.to_cents(),
+            format!("{} of {}", spender.of_cap.to_cents(), spender.cap.to_dollars()),
         ],
     };
     if people.spenders.is_empty() {
@@ -280,11 +280,11 @@ fn who_needs_a_look(
     let mut notes = Vec::new();
     if people.stand_out > 0 {
         let named = names.map(|names| {
-            let one = |(grant, spent): &(GrantId, Usd)| format!("{} {}", name(names, grant), spent.to_cents_up());
+            let one = |(grant, spent): &(GrantId, Usd)| format!("{} {}", name(names, grant), spent.to_cents());
             let all: Vec<String> = people.standing_out.iter().map(one).collect();
             let more = usize::try_from(people.stand_out).unwrap_or(usize::MAX).saturating_sub(all.len());
             let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-            let usual = people.usual_week.to_cents_up();
+            let usual = people.usual_week.to_cents();
             format!("{} ({}{more}); a usual week of the class is {usual}", people.stand_out, all.join(", "))
         });
         let who = named.unwrap_or_else(|| people.stand_out.to_string());

@@ -13,11 +13,11 @@ use crate::prelude::*;
 /// A sum, with words for how well it is known.
 pub(super) fn figure(sum: Sum) -> String {
     match sum.known {
-        Accuracy::Exactly => sum.spent.to_cents_up(),
-        Accuracy::Estimated => format!("about {}", sum.spent.to_cents_up()),
+        Accuracy::Exactly => sum.spent.to_cents(),
+        Accuracy::Estimated => format!("about {}", sum.spent.to_cents()),
         Accuracy::Until(day) if sum.spent == Usd::ZERO => format!("nothing until {}", weekday(day)),
         Accuracy::Partly if sum.spent == Usd::ZERO => "not known".to_owned(),
-        Accuracy::Until(_) | Accuracy::Partly => format!("at least {}", sum.spent.to_cents_up()),
+        Accuracy::Until(_) | Accuracy::Partly => format!("at least {}", sum.spent.to_cents()),
     }
 }
 

@@ -51,7 +51,7 @@ impl Counts {
 
     /// What the next count frees, as pages say it where money is missing.
     pub fn free_tonight(&self) -> String {
-        format!("{} comes free with tonight's check", self.freed.to_dollars_down())
+        format!("{} comes free with tonight's check", self.freed.whole_cents().to_dollars())
     }
 
     /// How many have claimed, as each page says it.

@@ -219,9 +219,9 @@ impl RefusedForRoom {
     pub fn in_words(&self, budget: &Budget) -> String {
         format!(
             "Too little of the budget is left for a key of {}: {} of {} is spent or promised to students. {}",
-            self.dearest.to_cents_up(),
-            budget.reserved.to_cents_up(),
-            budget.limit.to_cents_down(),
+            self.dearest.up_to_the_cent().to_cents(),
+            budget.reserved.to_cents(),
+            budget.limit.to_cents(),
             self.who()
         )
     }

@@ -100,7 +100,7 @@ impl Burn<'_> {
                     Some((
                         number(last),
                         amount,
-                        format!("about {} at the end", amount.to_the_dollar().to_dollars_down()),
+                        format!("about {} at the end", amount.to_the(Usd::DOLLAR).to_dollars()),
                     ))
                 }
                 _ => None,
@@ -118,8 +118,8 @@ impl Burn<'_> {
             thresholds: self.thresholds.iter().map(|one| (*one, Usd::from_micros(share(*one)))).collect(),
             top,
             words: BurnLabels {
-                spent: format!("{} spent", total.to_dollars_up()),
-                budget: format!("Budget {}", self.limit.to_dollars_down()),
+                spent: format!("{} spent", total.to_dollars()),
+                budget: format!("Budget {}", self.limit.to_dollars()),
                 ahead: ahead.as_ref().map(|(_, _, words)| words.clone()),
                 first: short_date(first),
                 today: short_date(self.looked),
@@ -140,8 +140,8 @@ impl Burn<'_> {
             "A line from {} to {}: {} spent of the budget of {}, {share}.",
             long_date(self.first()),
             long_date(self.looked),
-            spent.to_dollars_up(),
-            limit.to_dollars_down()
+            spent.to_dollars(),
+            limit.to_dollars()
         )
     }
 }

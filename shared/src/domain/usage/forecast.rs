@@ -148,7 +148,7 @@ impl Forecast {
             ),
             RunsOut::KeysStopped => format!(
                 "The students who have keys have used up their caps. The budget of {} is not used up.",
-                self.limits.budget.to_dollars_down()
+                self.limits.budget.to_dollars()
             ),
             RunsOut::Gone => "The budget is used up.".to_owned(),
             RunsOut::NoBudget => "There is no budget yet.".to_owned(),
@@ -326,8 +326,8 @@ fn days_of_use(spent: &BTreeMap<Date, Usd>, starts: Date, looked: Date) -> Vec<(
 
 /// The amount without cents, which an estimate does not need from ten dollars on.
 fn rounded(pace: Usd) -> String {
-    let rounded = pace.to_the_dollar();
-    if rounded < Usd::from_dollars(10) { pace.to_dollars_up() } else { rounded.to_dollars_up() }
+    let rounded = pace.to_the(Usd::DOLLAR);
+    if rounded < Usd::from_dollars(10) { pace.to_dollars() } else { rounded.to_dollars() }
 }
 
 fn number(day: Date) -> usize {

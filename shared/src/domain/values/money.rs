@@ -153,27 +153,6 @@ impl Usd {
         format!("{sign}${}.{cents:02}", grouped(dollars))
     }
 
-    // What other files still call.
-    pub fn to_dollars_up(self) -> String {
-        self.to_dollars()
-    }
-
-    pub fn to_dollars_down(self) -> String {
-        self.whole_cents().to_dollars()
-    }
-
-    pub fn to_cents_up(self) -> String {
-        self.to_cents()
-    }
-
-    pub fn to_cents_down(self) -> String {
-        self.whole_cents().to_cents()
-    }
-
-    pub fn to_the_dollar(self) -> Usd {
-        self.to_the(Usd::DOLLAR)
-    }
-
     /// The JSON number for the provider: a plain decimal without an exponent.
     pub fn to_json(self) -> Box<RawValue> {
         let text = self.to_string();
