@@ -128,3 +128,14 @@ fn ended_keys(runner: &Runner<'_>, finding: &Finding) -> Vec<HeldKey> {
         | FindingKind::Purge { .. } => Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An item holds 400 kB, and each hash takes 65 bytes of it.
+    #[test]
+    fn the_keys_of_a_day_fit_one_item() {
+        const { assert!(MOST_A_DAY * 65 < 400_000) };
+    }
+}

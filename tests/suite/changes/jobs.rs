@@ -4,6 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{Grant, HoldKind};
 use bursar_core::domain::values::id::GrantId;
+use bursar_core::domain::values::window::Reset;
 use bursar_core::store::items;
 use bursar_tests::faults::Service;
 use jiff::SignedDuration;
@@ -160,6 +161,57 @@ async fn a_second_worker_does_nothing() {
     // What was noted may still come.
     campus.work().await;
     assert_eq!(campus.enabled().len(), 2);
+    campus.finish_faulted().await;
+}
+
+/// Between the note of a call and the call six seconds pass, or midnight.
+#[tokio::test]
+async fn a_call_that_begins_late_is_noted_again() {
+    let mut campus = Campus::open().await;
+    campus.programme("CS pilot", |settings| settings.basis.reset = Reset::Daily).await;
+    campus.students(&["ada"]).await;
+    campus.keys().await;
+    campus.hold("ada", HoldKind::Paused).await;
+    for (at, seconds) in [("2026-11-11T12:00:00Z", 6), ("2026-11-11T23:59:58Z", 3)] {
+        campus.clock.stop_at(at.parse().unwrap()).unwrap();
+        // The first takes the lease.
+        let note = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console).nth(2);
+        let held = campus.gate.hold_answers(note);
+        let later = async {
+            held.arrived().await;
+            campus.clock.advance(SignedDuration::from_secs(seconds)).unwrap();
+            drop(held);
+        };
+        tokio::join!(campus.run(FunctionName::Console, json!({"task": "work"})), later).0.unwrap();
+        assert_eq!(campus.enabled(), ["ada"], "{at}");
+    }
+    campus.work().await;
+    assert!(campus.enabled().is_empty());
+    campus.finish().await;
+}
+
+/// That a live key is gone is for the sync to judge, within its safety limit.
+#[tokio::test]
+async fn the_work_ends_no_live_key() {
+    let campus = class(&["ada", "bob"]).await;
+    campus.provider().delete(&campus.key("ada").hash).unwrap();
+    campus.set(|settings| settings.allowance.cap = Usd::from_dollars(7)).await;
+    for _ in 0..3 {
+        campus.work().await;
+        campus.hours(2);
+    }
+    assert!(campus.grant("ada").await.live().is_some());
+    campus.finish().await;
+}
+
+/// Its turn comes again after that of others.
+#[tokio::test]
+async fn a_job_that_fails_waits() {
+    let campus = class(&["ada"]).await;
+    // Behind the edit comes the taking of its job, and then its step.
+    campus.gate.at(Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console).nth(3), Fault::Status(400));
+    campus.edit(&campus.admin().await, &[("cap_usd", "7")]).await.expect(303);
+    assert_eq!(campus.job("limits").await.unwrap().next, 0);
     campus.finish_faulted().await;
 }
 

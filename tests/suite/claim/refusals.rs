@@ -2,6 +2,8 @@
 
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::HoldKind;
+use bursar_core::domain::values::money::Usd;
+use bursar_local::provider::Nano;
 use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::visitor::Form;
 use jiff::ToSpan;
@@ -93,7 +95,11 @@ async fn a_leak_costs_no_replacement() {
     assert!(says.contains("It cannot be replaced now. You were shown five keys within a day."), "{says}");
     assert!(!says.contains("You can get a new one afterwards"), "{says}");
     let replace = Form { action: campus.my("replace"), ..my.form(&campus.my("leaked")) };
+    // What other accounts paid for is read where a key ends, as all use is.
+    campus.provider().spend_byok(&campus.key("ada").hash, Nano::usd(3), campus.clock.now(), "a/model").unwrap();
     campus.press(&ada, "leaked").await.expect(303);
+    let read: Usd = campus.view("ada").await.readings.iter().map(|reading| reading.used.byok.total()).sum();
+    assert_eq!(read, Usd::from_dollars(3));
     let refused = ada.send_form(&replace).await.expect(429);
     assert_eq!(refused.header("retry-after"), Some(&*(24 * 3600 - 16 * 60).to_string()));
     let why = refused.alert().unwrap();

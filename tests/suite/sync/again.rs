@@ -12,7 +12,7 @@ use bursar_tests::seeds::{sample, sized};
 use serde_json::{Value, json};
 
 use super::crooked::{Crooked, Told};
-use super::{ACCOUNT, busy, changed, complete, problems, quiet, without_runs};
+use super::{ACCOUNT, busy, changed, complete, numbered, problems, quiet, without_runs};
 
 async fn quarter(campus: &Campus) -> Value {
     campus.minutes(15);
@@ -73,6 +73,42 @@ async fn a_run_that_could_not_write_a_disable_is_begun_again() {
     assert_eq!(quarter(&campus).await["complete"], true);
     assert!(!campus.is_on(&orphan));
     campus.judged_after_sync().await;
+    campus.finish_faulted().await;
+}
+
+/// The second to get the lease looks again, and finds that the first has run.
+#[tokio::test]
+async fn of_two_that_begin_at_once_one_runs() {
+    let campus = quiet(&["ada"]).await;
+    complete(&campus).await;
+    campus.hours(25);
+    let held = campus.gate.hold(Matcher::call("dynamodb:TransactWriteItems").of(UsageSync));
+    let first = async {
+        held.arrived().await;
+        let report = quarter(&campus).await;
+        drop(held);
+        report
+    };
+    let (second, first) = tokio::join!(quarter(&campus), first);
+    assert_eq!((&first["complete"], &second["skipped"]), (&json!(true), &json!("nothing to begin")));
+    campus.finish().await;
+}
+
+/// After three nights a disable that fails hinders no run, unless there are more than five.
+#[tokio::test]
+async fn a_few_stubborn_disables_hinder_no_run() {
+    let names = numbered(6);
+    let campus = quiet(&names).await;
+    campus.gate.at(Matcher::call("provider:PATCH /keys/{hash}").every(), Fault::Status(400));
+    for (ended, nights) in [(&names[..5], [false, false, true]), (&names[5..], [false; 3])] {
+        for name in ended {
+            campus.revoke(name).await;
+        }
+        for is_complete in nights {
+            assert_eq!(campus.sync().await["complete"], is_complete);
+            campus.hours(24);
+        }
+    }
     campus.finish_faulted().await;
 }
 

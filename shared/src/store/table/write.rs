@@ -394,3 +394,14 @@ fn reserved(expression: &str) -> Option<HashMap<String, String>> {
     let names = words.filter_map(|word| Some((word.to_owned(), word.strip_prefix('#')?.to_owned())));
     Some(names.collect()).filter(|names: &HashMap<_, _>| !names.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn conflicts_leave_time_for_an_answer() {
+        let pauses = async |left| Pauses::until(Deadline::after(Duration::from_secs(left))).pause().await;
+        assert_eq!((pauses(7).await, pauses(9).await), (false, true));
+    }
+}

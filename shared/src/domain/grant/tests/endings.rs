@@ -206,3 +206,10 @@ fn a_key_that_no_claim_recorded_is_an_orphan_after_an_hour_and_leaves_nothing_on
     assert_eq!(ends.key, hash('b'));
     assert_eq!(doubled.disabled(1).view.grant.keys.len(), 1);
 }
+
+#[test]
+fn a_step_of_a_job_is_not_done_after_a_later_one() {
+    let step = |step| JobStep { job: Ulid(1), step };
+    let grant = Grant { job: Some(step(5)), ..a_view().grant };
+    assert_eq!([4, 5, 6].map(|number| grant.has_done(step(number))), [true, true, false]);
+}
