@@ -228,7 +228,9 @@ impl Words<'_> {
             spending.promised(settings, budget),
             ("Left for further keys", (budget.limit - budget.reserved).or_zero().whole_cents().to_dollars()),
         ];
-        facts.extend(spending.refused.map(|refused| ("One more key needs", refused.dearest.up_to_the_cent().to_dollars())));
+        facts.extend(
+            spending.refused.map(|refused| ("One more key needs", refused.dearest.up_to_the_cent().to_dollars())),
+        );
         facts.extend(common_facts(settings, &spending));
         let mut next: Vec<String> = changed(budget, &spending).into_iter().collect();
         match spending.refused {

@@ -81,7 +81,8 @@ async fn used_now(site: &Site, keys: &[KeyHash], patience: Deadline) -> UsedNow 
         return UsedNow::new();
     }
     let each: Vec<_> = keys.iter().map(|key| used_by(site, key, patience)).collect();
-    iter(each).buffer_unordered(READ_AT_ONCE).filter_map(async |read| read).collect().await
+    let read: Vec<_> = iter(each).buffer_unordered(READ_AT_ONCE).collect().await;
+    read.into_iter().flatten().collect()
 }
 
 async fn used_by(site: &Site, key: &KeyHash, patience: Deadline) -> Option<(KeyHash, LifetimeUse)> {

@@ -303,10 +303,7 @@ fn balance(purchase: &Purchase, found_on: Date) -> AlarmText {
     };
     let mut facts = vec![
         ("Balance at OpenRouter", purchase.balance.whole_cents().to_dollars()),
-        (
-            "Programmes can still cost",
-            format!("{} if everybody on the rosters claims", purchase.to_come.to_dollars()),
-        ),
+        ("Programmes can still cost", format!("{} if everybody on the rosters claims", purchase.to_come.to_dollars())),
     ];
     if let Some(until) = purchase.until.filter(|_| purchase.foreign_to_come > Usd::ZERO) {
         let foreign = format!("{} until {}", purchase.foreign_to_come.to_dollars(), long_date(until));
