@@ -214,7 +214,7 @@ async fn keys_made_elsewhere_are_not_said_to_stop() {
     found.programme.settings.roster = false;
     let text = found.told().await;
     assert!(!text.contains("Students:"), "{text}");
-    insta::assert_snapshot!(next(text), @"Bursar does not stop keys made elsewhere; an admin can limit or disable them on the account page. If more is needed, tell the faculty, who can ask for it: frida@example.edu.");
+    insta::assert_snapshot!(next(text), @"Bursar does not stop keys made elsewhere; an admin can limit or disable them on the account page.");
 }
 
 /// A budget of $400 of which $51 go each week, and 26% are gone; the 17 keys that are out may spend $340.

@@ -97,8 +97,7 @@ async fn a_quiet_week_is_told_as_one() {
     let students = "\nStudents: 161 of 200 have had a key; 0 of them spent something last week\n";
     assert!(
         text.contains(students)
-            && text
-                .contains("end of the term.\n\nCS pilot spent nothing last week, and $280.10 the week before. Nothing"),
+            && text.contains("used up.\n\nCS pilot spent nothing last week, and $280.10 the week before. Nothing"),
         "{text}"
     );
     assert!(
