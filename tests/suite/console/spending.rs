@@ -55,7 +55,7 @@ async fn one_sum_one_cent() {
     }
     nights(&campus, 1).await;
     let admin = campus.admin().await;
-    let days = "from=2026-11-01&to=2026-11-02";
+    let days = "from=2026-11-01&to=2026-11-03";
     for path in
         ["/console", ID, REPORT, CLOSEOUT, &format!("/console/report?{days}"), &format!("{ACCOUNT}/statement?{days}")]
     {
@@ -183,8 +183,8 @@ async fn every_page_tells_the_same_and_what_is_not_known() {
         "Not spent $91.96 Never claimed 1 of 3 whose caps come to $20.00",
         "without a group 1 1 0 $4.04 =B 1 0 1 $0.00 A 1 1 0 $4.00 Together 3 2 1 $8.04",
         "Claimed a key 2 of 3 , 66% of the roster Used it 2 of 3",
-        "A week of use $2.01 , on average over 2 weeks in which a student spent something; weeks with days of 4–13 Nov 2026 are left out",
-        "200 students would cost between $535.78 and $806.66",
+        "A week of use $2.00 , on average over 2 weeks in which a student spent something; weeks with days of 4–13 Nov 2026 are left out",
+        "200 students would cost between $535.77 and $806.66",
     ] {
         assert!(text.contains(words), "{words}: {text}");
     }

@@ -50,17 +50,17 @@ async fn finance_reads_the_rows_of_its_programmes_the_sums_by_cost_code_and_has_
     let named_by = ["Maths", "CS pilot", "Compilers seminar", "Physics", "Law"].map(programme);
     let (text, letter, config) = mailed(&statement, &named_by).await;
     insta::assert_snapshot!(text, @r#"
-    Statement of November 2026: $417.41
+    Statement of November 2026: $417.40
 
     Statement of November 2026
 
     What the programmes below spent at OpenRouter in November 2026, by cost code. Amounts are US dollars; days are those of UTC.
 
-    Sum: $417.41
+    Sum: $417.40
     From: 1 Nov 2026, 00:20 UTC
     To: 1 Dec 2026, 00:20 UTC
 
-    CS pilot: cost code =4711, used by keys of students, spent $312.41
+    CS pilot: cost code =4711, used by keys of students, spent $312.40
     CS pilot: cost code =4711, used by keys of their own, spent $9.99
     Compilers <b>seminar</b>: cost code =4711, used by keys of students, spent $100.00
     Maths, "advanced": cost code 12, 34, used by keys of students, spent $0.00
@@ -71,7 +71,7 @@ async fn finance_reads_the_rows_of_its_programmes_the_sums_by_cost_code_and_has_
     == By cost code ==
 
     12, 34: spent $0.00
-    =4711: spent $412.41
+    =4711: spent $412.40
     none: spent $5.00
 
     The same rows are attached as statement-2026-11-01-2026-11-30.csv.
@@ -90,7 +90,7 @@ async fn finance_reads_the_rows_of_its_programmes_the_sums_by_cost_code_and_has_
     ,physics,keys,5.000000|
     "#);
     let html = letter.html(&config, "").unwrap();
-    for part in ["Compilers &#60;b&#62;seminar&#60;/<wbr>b&#62;", "Maths, &#34;advanced&#34;", ">$312.41</td>"] {
+    for part in ["Compilers &#60;b&#62;seminar&#60;/<wbr>b&#62;", "Maths, &#34;advanced&#34;", ">$312.40</td>"] {
         assert!(html.contains(part), "{part} is not in {html}");
     }
 }
