@@ -158,7 +158,7 @@ async fn what_a_roster_may_claim_is_told_on_its_day() {
     assert_eq!(page.one("buy-by").get("data-date"), "now");
     assert_eq!(told(&campus).await, NOTHING);
 
-    let opens_at = campus.clock.now() + 60.days();
+    let opens_at = campus.clock.now() + (60 * 24).hours();
     campus.set(|settings| settings.claims.claim_opens_at = Some(opens_at)).await;
     let day = utc_date(opens_at).saturating_sub(30.days());
     assert_eq!(account().await.one("buy-by").get("data-date"), day.to_string());

@@ -67,7 +67,7 @@ async fn the_page_says_for_how_many_the_budget_is_enough() {
     // What a lower cap frees is free the next day.
     for (cap, implied, enough) in [
         ("20", "120.000000", "; enough for 4 of them"),
-        ("16", "100.000000", " Budget"),
+        ("16", "100.000000", "; $4 comes free with tonight's check Budget"),
         ("25", "154.000000", "; enough for 2 of them"),
     ] {
         assert_eq!(campus.edit(&admin, &[("cap_usd", cap), ("faculty", "faye@example.edu")]).await.status, 303);

@@ -58,7 +58,7 @@ async fn a_request_for_a_close_or_a_copy_changes_nothing() {
     let faye = campus.student("faye").await;
     campus.sync().await;
     let overview = admin.get(ID).await.readable();
-    assert!(overview.contains("People 1 as of ") && overview.contains(" · 1 working or used up"), "{overview}");
+    assert!(overview.contains("People 1 of 1 have claimed"), "{overview}");
     campus.ses.unread();
     for (who, words) in [(&faye, "Ask the admins to close it"), (&admin, "It cannot be undone")] {
         let press = [("reason", "over"), ("request", "7")];

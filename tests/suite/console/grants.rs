@@ -455,7 +455,7 @@ async fn a_corrected_address_takes_the_grant_along_and_leaves_the_former_nothing
     let mut kinds = told.attributes("mail", "data-kind");
     kinds.sort();
     assert_eq!(kinds, mails);
-    assert!(told.readable().contains("faye@example.edu changed the line of"), "{}", told.readable());
+    assert!(told.readable().contains("faye@example.edu corrected the address of"), "{}", told.readable());
     campus.reveal(&campus.student("ada").await).await;
     campus.finish().await;
 }
