@@ -82,7 +82,7 @@ fn a_key_that_works_before_anything_was_read_and_after_and_with_a_cap_that_reset
     insta::assert_snapshot!(spent.brief(), @"working: Your key works. It was shown on 20 Nov 2026, 14:05, and nobody can show it again. [Check what I have used] [Ask for more] [Hand my key back] [Replace my key] [My key has leaked: end it]");
     let weekly =
         || Story::new().set(|view| view.programme.settings.basis.reset = Reset::Weekly).shown().used(12_000_000);
-    insta::assert_snapshot!(spent.money(), @"Left: $15 Used: $5, as of 20 Nov 2026, 15:05 Cap: $20 for the whole term, until the end of 6 Feb 2027");
+    insta::assert_snapshot!(spent.money(), @"Left: $15 Used: $4.99, as of 20 Nov 2026, 15:05 Cap: $20 for the whole term, until the end of 6 Feb 2027");
     insta::assert_snapshot!(weekly().money(), @"Left: $8 Used: $12, as of 20 Nov 2026, 14:05 Cap: $20 a week; resets on 23 Nov 2026, 01:00");
     let allowance = |story: Story| words::allowance(&story.view, Usd::from_dollars(8), story.now);
     insta::assert_snapshot!(allowance(weekly()), @"$8 until 23 Nov 2026, 01:00 (Europe/Berlin), then $20 again");
