@@ -174,6 +174,24 @@ async fn refused_models_are_told_once_a_day() {
 }
 
 #[tokio::test]
+async fn a_guardrail_whose_answer_was_lost_is_found_by_its_name() {
+    let (campus, admin) = class().await;
+    campus.gate.at(CREATE, Fault::LoseAnswer);
+    campus.work().await;
+    // That it cannot be looked for is no refusal of its models.
+    let unlisted = campus.gate.at(Matcher::call("provider:GET /guardrails").every(), Fault::Status(400));
+    campus.work().await;
+    campus.minutes(11);
+    campus.work().await;
+    assert!(!admin.get(ID).await.texts("warning").join(" ").contains("refused the models"));
+    campus.gate.lift(unlisted);
+    campus.finish_work().await;
+    assert_eq!(allowed(&campus).await, [MINI]);
+    assert_eq!(campus.gate.calls().iter().filter(|made| made.name.to_string() == CREATE).count(), 1);
+    campus.finish_faulted().await;
+}
+
+#[tokio::test]
 async fn unassigned_keys_are_put_back() {
     let (mut campus, _) = class().await;
     campus.work().await;

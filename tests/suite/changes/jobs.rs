@@ -10,6 +10,7 @@ use bursar_tests::faults::Service;
 use jiff::SignedDuration;
 
 use super::*;
+use crate::claim::faults::DISABLE;
 
 #[tokio::test]
 async fn a_job_waits_for_the_provider() {
@@ -204,6 +205,18 @@ async fn the_work_ends_no_live_key() {
     campus.finish().await;
 }
 
+/// What a key used under its old limit is read before the new one counts.
+#[tokio::test]
+async fn a_limit_is_confirmed_together_with_the_use() {
+    let campus = class(&["ada"]).await;
+    campus.provider().set_quirks(|quirks| quirks.absent_fields = vec!["usage"]);
+    campus.set(|settings| settings.allowance.cap = Usd::from_dollars(7)).await;
+    campus.work().await;
+    assert_eq!(campus.limits(), [dollars(7)]);
+    assert!(!campus.grant("ada").await.keys[0].limit.is(&Usd::from_dollars(7)));
+    campus.finish().await;
+}
+
 /// Its turn comes again after that of others.
 #[tokio::test]
 async fn a_job_that_fails_waits() {
@@ -212,6 +225,21 @@ async fn a_job_that_fails_waits() {
     campus.gate.at(Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console).nth(3), Fault::Status(400));
     campus.edit(&campus.admin().await, &[("cap_usd", "7")]).await.expect(303);
     assert_eq!(campus.job("limits").await.unwrap().next, 0);
+    campus.finish_faulted().await;
+}
+
+/// A disable passes the wait that the provider asks for, so it has waits of its own.
+#[tokio::test]
+async fn a_disable_is_put_off_longer_each_time() {
+    let campus = class(&["ada"]).await;
+    campus.hold("ada", HoldKind::Paused).await;
+    goes_down(&campus, "provider:*");
+    let before = campus.gate.calls().len();
+    for _ in 0..14 {
+        campus.work().await;
+    }
+    let calls = campus.gate.calls().split_off(before);
+    assert_eq!(calls.iter().filter(|made| made.name.to_string() == DISABLE).count(), 4);
     campus.finish_faulted().await;
 }
 

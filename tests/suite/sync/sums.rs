@@ -11,7 +11,7 @@ use bursar_tests::faults::{Call, Fault, Matcher};
 use bursar_tests::invariants::Snapshot;
 use bursar_tests::seeds::{sample, sized};
 use futures_util::future::join_all;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::crooked::{Crooked, with_row};
 use super::{changed, complete, numbered, quiet, without_runs};
@@ -71,6 +71,36 @@ async fn the_counter_is_never_too_low_whatever_moves_it_during_a_sync() {
         assert_eq!(counter, sum, "somebody {act} at call {nth}");
         campus.finish_faulted().await;
     }
+}
+
+/// Something was found in ada's key, so she is read once more. Before the second of these reads a limit below her use is confirmed.
+#[tokio::test]
+async fn a_grant_is_counted_with_readings_that_are_not_older() {
+    let campus = quiet(&["ada"]).await;
+    let drifts = || {
+        campus.minutes(2);
+        campus.provider().change_by_hand(&campus.key("ada").hash, &json!({"limit": 500})).unwrap();
+        campus.gate.calls().len()
+    };
+    complete(&campus).await;
+    let before = drifts();
+    complete(&campus).await;
+    let of_grant = |made: &Call| made.parts.first().is_some_and(|part| part.partition == "G#");
+    let second = campus.gate.calls().split_off(before).iter().rposition(of_grant).unwrap() as u64 + 1;
+    drifts();
+    let held = campus.gate.hold(Matcher::call("*").of(UsageSync).nth(second));
+    let meanwhile = async {
+        held.arrived().await;
+        campus.spend("ada", "18");
+        let cap = Some(Usd::from_dollars(15));
+        campus.table.act(campus.on("ada"), |view, now| view.set_cap(cap, &Actor::Rule, None, now)).await.unwrap();
+        campus.work().await;
+        drop(held);
+    };
+    tokio::join!(campus.sync(), meanwhile);
+    let [counter, sum] = counted(&campus).await;
+    assert!(counter >= sum, "{counter} of {sum}");
+    campus.finish().await;
 }
 
 /// A run that wakes at its count after a later one has counted adds nothing.
