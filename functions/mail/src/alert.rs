@@ -197,7 +197,7 @@ impl Words<'_> {
         let all = || format!("{} has used {used}% of {}", settings.name, spending.limit.to_dollars());
         let subject = subject.unwrap_or_else(all);
         let next = what_next(settings, budget, &spending, used);
-        self.about_money(programme, subject, to_do, facts, spending, next)
+        self.about_money(programme, subject, to_do, facts, spending, &next)
     }
 
     /// The alert of today's figures that somebody asked for.
@@ -242,7 +242,7 @@ impl Words<'_> {
             }
         }
         let refused = spending.refused;
-        let mut letter = self.about_money(programme, subject, None, facts, spending, next);
+        let mut letter = self.about_money(programme, subject, None, facts, spending, &next);
         if let Some(refused) = refused {
             letter.heading = format!("{} cannot get a key", counted(refused.students.into(), "student", "students"));
             letter.parts.insert(0, LetterPart::Sentences(format!("{} {}.", refused.who(), letter.subject)));
@@ -257,7 +257,7 @@ impl Words<'_> {
         to_do: Option<String>,
         facts: Vec<(&'static str, String)>,
         spending: AlertSpending,
-        next: Vec<String>,
+        next: &[String],
     ) -> Letter {
         let (settings, forecast) = (&programme.settings, spending.forecast);
         let (name, passed) = (&settings.name, spending.passed());
@@ -279,7 +279,7 @@ impl Words<'_> {
         let mut parts: Vec<LetterPart> = said(&first).into_iter().collect();
         parts.push(LetterPart::facts(facts));
         parts.extend(spending.picture.map(LetterPart::Picture));
-        parts.extend(said(&next));
+        parts.extend(said(next));
         parts.push(self.way_on(&programme.id, forecast));
         Letter {
             heading,

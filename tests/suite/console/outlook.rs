@@ -168,7 +168,6 @@ async fn a_budget_without_room_is_told_to_each_reader() {
     campus.set(|settings| settings.claims.claim_closes_at = Some(now - 1.hour())).await;
     assert!(!admin.get(ID).await.texts("warning").iter().any(|text| text.contains("Too little of the budget")));
     // After the end nobody is told to raise anything, whatever was promised.
-    campus.budget(30).await;
     campus
         .set(|settings| settings.term = Term::new(settings.term.starts_on(), utc_date(now) - 1.day(), "UTC").unwrap())
         .await;

@@ -184,7 +184,8 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
     });
     let mut keys: Vec<KeyLine> = keys.collect();
     let cents = each_in_cents(keys.iter().map(|key| key.spent));
-    keys.iter_mut().zip(cents).for_each(|(key, cents)| key.spent = cents);
+    let column = keys.iter_mut().zip(cents).filter(|(key, _)| key.spent >= Usd::CENT);
+    column.for_each(|(key, cents)| key.spent = cents);
     let spending = view.spending(now);
     let cap = grant.cap(&programme.settings);
     let left = (cap - spending.in_window).or_zero();

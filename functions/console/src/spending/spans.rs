@@ -99,9 +99,11 @@ impl Figure {
         sums.iter().zip(cents).map(|(sum, cents)| Figure::in_cents(*sum, cents)).collect()
     }
 
-    /// A sum that is shown as so many cents.
+    /// A sum that is shown as so many cents, unless it is less than one.
     pub(crate) fn in_cents(sum: Sum, cents: Usd) -> Figure {
-        Figure { usd: Figure::of(sum).usd, ..Figure::of(Sum { spent: cents, ..sum }) }
+        let exact = Figure::of(sum);
+        let is_small = Usd::ZERO < sum.spent && sum.spent < Usd::CENT;
+        if is_small { exact } else { Figure { usd: exact.usd, ..Figure::of(Sum { spent: cents, ..sum }) } }
     }
 
     pub(crate) fn exactly(spent: Usd) -> Figure {
