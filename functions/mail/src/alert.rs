@@ -274,13 +274,15 @@ impl Words<'_> {
             Some(_) if passed.is_some() => None,
             Some(forecast) => Some(forecast).filter(is_known).map(|of| of.in_words(&settings.term)),
         };
+        // What is to do about a forecast leads to who spent most, and all else to the programme.
+        let leads_on = forecast.filter(|_| to_do.is_some());
         let first: Vec<String> = passed.into_iter().chain(outlook).chain(to_do).collect();
         let said = |of: &[String]| (!of.is_empty()).then(|| LetterPart::Sentences(of.join(" ")));
         let mut parts: Vec<LetterPart> = said(&first).into_iter().collect();
         parts.push(LetterPart::facts(facts));
         parts.extend(spending.picture.map(LetterPart::Picture));
         parts.extend(said(next));
-        parts.push(self.way_on(&programme.id, forecast));
+        parts.push(self.way_on(&programme.id, leads_on));
         Letter {
             heading,
             subject,

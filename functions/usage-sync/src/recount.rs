@@ -22,7 +22,8 @@ pub(crate) struct ProgrammeSums {
     pub(crate) budget: Budget,
     reserved: Usd,
     unreserved: Unreserved,
-    /// By how much the counts of the roster are to move: by all grants, less what they were before these were read.
+    /// The counts of the roster as they were before the grants were read, and by how much they are to move.
+    counts: Counts,
     moves: Counts,
     used: DailyUse,
     by_group: BTreeMap<String, DailyUse>,
@@ -79,6 +80,7 @@ impl ProgrammeSums {
             budget,
             reserved: Usd::ZERO,
             unreserved: Unreserved::default(),
+            counts,
             moves: -counts,
             used: DailyUse::default(),
             by_group: BTreeMap::new(),
@@ -222,7 +224,7 @@ impl ProgrammeSums {
         Ok(runner.table.note_totals(&totals, runner.end()).await?)
     }
 
-    /// Returns `false` when the budget was counted, or the settings were edited, since they were read.
+    /// Returns `false` when the budget was counted, the settings were edited, or somebody claimed or left, since they were read.
     async fn write_budget(&self, runner: &Runner<'_>) -> Result<bool> {
         let (budget, at) = (&self.budget, runner.baseline.began_at);
         if budget.counted_at.is_some_and(|counted_at| counted_at > at) {
@@ -234,10 +236,9 @@ impl ProgrammeSums {
         if !is_as_read && !runner.table.recount_budget(&self.programme, budget, counted, at, runner.end()).await? {
             return Ok(false);
         }
-        let moves = self.moves;
-        if moves != Counts::default() {
-            runner.table.add_to_counts(&self.programme.id, moves, Some(at), runner.end()).await?;
+        if self.moves == Counts::default() {
+            return Ok(true);
         }
-        Ok(true)
+        Ok(runner.table.add_to_counts(&self.programme.id, self.moves, Some(self.counts), runner.end()).await?)
     }
 }

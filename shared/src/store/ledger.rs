@@ -246,15 +246,19 @@ impl Table {
             let new: Vec<OwnedKey> = foreign
                 .into_iter()
                 .filter(|key| owner_now(&key.key).is_none())
-                .map(|key| OwnedKey {
-                    owner: KeyOwner {
-                        key: key.key.clone(),
-                        number: owners.get(&key.key).map_or(0, |before| before.len() as u32),
-                        owner: owner.clone(),
-                        began: counters(&key, used, by.now),
-                        ended: None,
-                    },
-                    key,
+                .map(|key| {
+                    let earlier = owners.get(&key.key).map_or(&[][..], |owners| owners);
+                    let ended = earlier.last().and_then(|last| last.ended);
+                    OwnedKey {
+                        owner: KeyOwner {
+                            key: key.key.clone(),
+                            number: earlier.len() as u32,
+                            owner: owner.clone(),
+                            began: counters(&key, used, ended, by.now),
+                            ended: None,
+                        },
+                        key,
+                    }
                 })
                 .collect();
             if new.is_empty() {
@@ -313,7 +317,7 @@ impl Table {
             let mut transaction = self.transaction();
             let mut taken = Vec::new();
             for known in owned.iter_mut().filter(|known| known.owner.is_now() && wanted.contains(&known.owner.key)) {
-                known.owner.ended = Some(counters(&known.key, used, by.now));
+                known.owner.ended = Some(counters(&known.key, used, Some(known.owner.began), by.now));
                 transaction =
                     transaction.put(&known.owner, "attribute_exists(pk) AND attribute_not_exists(ended)", &[])?;
                 taken.push(known.owner.key.clone());
@@ -370,10 +374,11 @@ impl Table {
     }
 }
 
-/// What a key had used by now, as far as is known: it never counts less than what is on record.
-fn counters(key: &ForeignKey, used: &UsedNow, now: Moment) -> CountersRead {
-    let recorded = LifetimeUse::of(&key.used);
-    CountersRead { at: now, used: used.get(&key.key).map_or(recorded, |read| read.max(recorded)) }
+/// What a key had used by now, as far as is known: never less than what is on record, or was read at the press before, so that no use
+/// counts twice.
+fn counters(key: &ForeignKey, used: &UsedNow, before: Option<CountersRead>, now: Moment) -> CountersRead {
+    let known = before.into_iter().map(|before| before.used).chain(used.get(&key.key).copied());
+    CountersRead { at: now, used: known.fold(LifetimeUse::of(&key.used), LifetimeUse::max) }
 }
 
 fn with_assigned(

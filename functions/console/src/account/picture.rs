@@ -21,24 +21,25 @@ pub(super) fn of(days: &[AccountDay], (balance, read_at): (Usd, Moment), purchas
 
     let horizon = today.saturating_add(DRAWN.days());
     let last = purchase.until.map_or(horizon, |until| until.clamp(today, horizon));
+    let needed = purchase.to_come + purchase.foreign_to_come;
     let used = purchase.a_week.times(u32::try_from(number(last) - number(today)).unwrap_or(0)).micros() / 7;
+    let used = Usd::from_micros(used).min(needed);
     let (end, left) = match purchase.gone {
         Some(gone) if gone.why == WhyGone::Pace && gone.day <= last => (gone.day, Usd::ZERO),
-        _ => (last, (balance - Usd::from_micros(used)).or_zero()),
+        _ => (last, (balance - used).or_zero()),
     };
-    let needed = purchase.to_come + purchase.foreign_to_come;
     let scene = BurnScene {
         days: number(last).max(1),
         term_ends: number(last),
         top: line.iter().map(|(_, balance)| *balance).fold(needed.max(Usd::CENT), Usd::max),
         line,
-        ahead: (used > 0).then(|| (number(end), left)),
+        ahead: (used > Usd::ZERO).then(|| (number(end), left)),
         is_short: purchase.gone.is_some(),
         limit: needed,
         thresholds: Vec::new(),
         words: BurnLabels {
             spent: String::new(),
-            budget: format!("{} can still be spent", needed.up_to_the_cent().to_dollars()),
+            budget: format!("{} can still be spent", needed.to_dollars()),
             ahead: Some(format!("about {} on {}", left.to_the(Usd::DOLLAR).to_dollars(), short_date(end))),
             first: short_date(first),
             today: short_date(today),

@@ -84,7 +84,10 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, refused: Option<
     warnings.extend(warnings::refused_rules(site, programme, guardrails, now).await?);
     warnings.extend(warnings::unreachable_people(&settings.people, &unreachable));
     if access.is_admin() {
-        warnings.extend(warnings::balance(site, programme, bar.implied - spent.total(), now).await?);
+        warnings.extend(
+            warnings::balance(site, programme, bar.implied.min(bar.budget).max(bar.reserved) - spent.total(), now)
+                .await?,
+        );
     }
     let page = OverviewPage {
         frame: PageFrame::of(site, &access.visitor),

@@ -37,7 +37,7 @@ pub(super) struct ChosenKey {
     /// What stays where it is, by the last check: what the key used in all, or while it had this owner.
     pub(super) stays: Usd,
     /// The name of who has it now, and since when.
-    pub(super) owner: Option<(String, Date)>,
+    pub(super) owner: Option<(String, Moment)>,
 }
 
 pub(super) struct RefusedKey {
@@ -84,10 +84,9 @@ impl KeySelection {
     }
 
     fn sort_in(&mut self, key: ForeignKey, owner: Option<KeyOwner>, purpose: &Purpose, programmes: &[Programme]) {
-        let since = |owner: &KeyOwner| utc_date(owner.began.at);
         let why = match (purpose, &owner) {
             (Purpose::Give { .. }, Some(has)) => {
-                Some(format!("{} has it, since {}: take it back first", has.owner, long_date(since(has))))
+                Some(format!("{} has it, since {}: take it back first", has.owner, long_date(utc_date(has.began.at))))
             }
             (Purpose::Give { .. }, None) if KeyName::is_bursars(&key.name) => {
                 Some("a deployment of Bursar made it".to_owned())
@@ -109,18 +108,20 @@ impl KeySelection {
             name: key.name,
             owner: owner.map(|owner| {
                 let name = known.map_or_else(|| owner.owner.to_string(), |known| known.settings.name.clone());
-                (name, since(&owner))
+                (name, owner.began.at)
             }),
         });
     }
 
-    /// A text that tells this choice of keys from any other: all hashes added bit by bit.
+    /// A text that tells this choice of keys, and who has them, from any other: all hashes added bit by bit, and since when.
     pub(super) fn mark(&self) -> String {
         let mut bits = [0_u8; 32];
         for chosen in &self.chosen {
             bits.iter_mut().zip(chosen.key.to_bytes()).for_each(|(all, one)| *all ^= one);
         }
-        KeyHash::of_bytes(&bits).to_string()
+        let since =
+            self.chosen.iter().filter_map(|chosen| chosen.owner.as_ref()).map(|(_, since)| since.as_millisecond());
+        format!("{}-{}", KeyHash::of_bytes(&bits), since.sum::<i64>())
     }
 
     /// The chosen keys, each with what stays of it in cents.

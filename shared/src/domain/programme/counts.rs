@@ -24,8 +24,6 @@ pub struct RosterCounts {
     pub programme: ProgrammeId,
     #[serde(flatten)]
     pub counts: Counts,
-    /// The instant for which the sync last counted anew.
-    pub counted_at: Option<Moment>,
 }
 
 stored! {

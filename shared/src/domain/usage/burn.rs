@@ -106,7 +106,7 @@ impl Burn<'_> {
                 _ => None,
             }
         });
-        let share = |threshold: u8| self.limit.times(u32::from(threshold)).micros() / 100;
+        let share = |threshold: u8| self.limit.micros() / 100 * i64::from(threshold);
         let top = self.limit.max(total).max(Usd::CENT);
         BurnScene {
             days: number(last).max(1),

@@ -15,6 +15,8 @@ use crate::prelude::*;
 #[cfg(test)]
 mod tests;
 
+/// A forecast is the news of a mail if it lies so many days before the term ends.
+const TWO_WEEKS: i32 = 14;
 /// The most weeks of a pace; older ones say more of the past than of now.
 const WEEKS: i32 = 4;
 /// The weeks that show a pace that has grown.
@@ -157,9 +159,13 @@ impl Forecast {
 
     /// What a mail's subject says of it, where that is the news.
     pub fn in_short(&self, term: &Term) -> Option<String> {
+        let is_news = |day: Date| days_between(day, term.ends_on()) > TWO_WEEKS;
         match self.runs_out {
-            RunsOut::OutOn(day) => Some(format!("budget used up by {}", long_before(day, term))),
-            RunsOut::KeysStopOn(day) => Some(format!("most keys used up by {}", long_before(day, term))),
+            RunsOut::OutOn(day) if is_news(day) => Some(format!("budget used up by {}", long_before(day, term))),
+            RunsOut::KeysStopOn(day) if is_news(day) => {
+                Some(format!("most keys used up by {}", long_before(day, term)))
+            }
+            RunsOut::OutOn(_) | RunsOut::KeysStopOn(_) => None,
             RunsOut::NotBeforeTheTermEnds | RunsOut::TooLittleData | RunsOut::Idle | RunsOut::PerhapsByNow => None,
             RunsOut::KeysStopped | RunsOut::Gone | RunsOut::NoBudget => None,
         }

@@ -176,7 +176,9 @@ impl Table {
             if change.is_typed() {
                 roster.class = MailClass::ByHand;
             }
-            transaction = transaction.owing(&roster)?;
+            // One that is planned would go to the new address too.
+            let planned = self.waiting_invitations(&programme, &grant, |since| since > now).await?;
+            transaction = transaction.owing(&roster)?.without(&planned)?;
         }
         if former.is_none() {
             return Ok(transaction);

@@ -121,7 +121,7 @@ impl Table {
         by: &Actor,
     ) -> Result<bool, StoreError> {
         let what = AuditDetail::new(Act::MailAllowed).changing(mark.why.as_str(), "tried again");
-        let transaction = self.inviting_again(at, false)?.forgetting(mark)?;
+        let transaction = self.inviting_again(at, false).await?.forgetting(mark)?;
         self.commit_once(transaction.told_by(&[grant.entry(by.clone(), what, at.now)])?, at.deadline).await
     }
 

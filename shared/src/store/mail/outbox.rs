@@ -413,6 +413,8 @@ impl<'a> MailTo<'a> {
     }
 }
 
+/// A mail that waits for longer was not put off by the mail server.
+const PUT_OFF: SignedDuration = SignedDuration::from_hours(1);
 /// The least time between two mails sent again by hand.
 pub(crate) const BETWEEN_RESENT: SignedDuration = SignedDuration::from_hours(1);
 /// The least time between a reminder and the mail before it that was sent by hand.
@@ -476,10 +478,14 @@ impl Table {
         is_reminder: bool,
     ) -> Result<bool, StoreError> {
         let entry = grant.entry(by.clone(), AuditDetail::new(Act::Reinvited), at.now);
-        self.commit_once(self.inviting_again(at, is_reminder)?.told_by(&[entry])?, at.deadline).await
+        self.commit_once(self.inviting_again(at, is_reminder).await?.told_by(&[entry])?, at.deadline).await
     }
 
-    pub(crate) fn inviting_again(&self, at: ActContext<'_>, is_reminder: bool) -> Result<Transaction, StoreError> {
+    pub(crate) async fn inviting_again(
+        &self,
+        at: ActContext<'_>,
+        is_reminder: bool,
+    ) -> Result<Transaction, StoreError> {
         let (row, programme, grant) = (new_ulid(at.now), at.programme.clone(), at.grant.clone());
         let mail = QueuedMail::Roster { programme, grant, is_reminder };
         let (row, apart) = if is_reminder {
@@ -487,7 +493,31 @@ impl Table {
         } else {
             (OutboxRow::queued_by_hand(row, mail, at.now), BETWEEN_RESENT)
         };
-        self.transaction().doing_by_hand(ByHand::RosterMail, at, apart)?.owing(&row)
+        let transaction = self.transaction().doing_by_hand(ByHand::RosterMail, at, apart)?.owing(&row)?;
+        let planned = self.waiting_invitations(at.programme, at.grant, |since| since > at.now).await?;
+        transaction.without(&planned)
+    }
+
+    /// The invitations of a grant that wait until such a time, with where they are filed.
+    pub(crate) async fn waiting_invitations(
+        &self,
+        programme: &ProgrammeId,
+        grant: &GrantId,
+        is_such: impl Fn(Moment) -> bool,
+    ) -> Result<Vec<(FiledMail, OutboxRow)>, StoreError> {
+        let mut waiting = Vec::new();
+        for filed in self.list(FiledMail::of(programme, Some(grant))).await? {
+            let Some(row) = self.get(OutboxRow::key_of(filed.first)).await? else { continue };
+            let is_invitation = matches!(row.mail, QueuedMail::Roster { is_reminder: false, .. });
+            if let MailState::Waiting { since } = row.state
+                && is_invitation
+                && row.class == MailClass::Roster
+                && is_such(since)
+            {
+                waiting.push((filed, row));
+            }
+        }
+        Ok(waiting)
     }
 
     /// Lets the invitation for which a grant still waits go out when keys can be claimed by now: another row, as old as that, takes its
@@ -499,22 +529,13 @@ impl Table {
         now: Moment,
         deadline: Deadline,
     ) -> Result<(), StoreError> {
-        for filed in self.list(FiledMail::of(programme, Some(grant))).await? {
-            let Some(row) = self.get(OutboxRow::key_of(filed.first)).await? else { continue };
-            let MailState::Waiting { since } = row.state else { continue };
-            let QueuedMail::Roster { is_reminder: false, .. } = row.mail else { continue };
-            let Some(opens) = self.get(Programme::key_of(programme)).await?.map(|of| of.settings.claim_opens_at())
-            else {
-                continue;
-            };
-            let is_planned = since > now || opens > now;
-            if row.class != MailClass::Roster || !is_planned || since == opens {
-                continue;
-            }
-            let as_read = [(":version", number(row.version))];
-            let moved = self.transaction().remove(&row.key(), "version = :version", &as_read)?;
-            let moved =
-                moved.remove(&filed.key(), "", &[])?.owing(&OutboxRow::invitation(programme, grant, opens, now))?;
+        let Some(known) = self.get(Programme::key_of(programme)).await? else { return Ok(()) };
+        let opens = known.settings.claim_opens_at();
+        // What the mail server put off waits for minutes.
+        let is_planned = |since| since != opens && (since > now + PUT_OFF || opens > now);
+        for waiting in self.waiting_invitations(programme, grant, is_planned).await? {
+            let moved = self.transaction().without(&[waiting])?;
+            let moved = moved.owing(&OutboxRow::invitation(programme, grant, opens, now))?;
             // Where it is being sent meanwhile, it was due.
             self.commit_once(moved.unaudited(Unaudited::Notification), deadline).await?;
         }
@@ -555,6 +576,15 @@ impl Table {
 }
 
 impl Transaction {
+    /// Takes mails away that still wait as they were read.
+    pub(crate) fn without(mut self, waiting: &[(FiledMail, OutboxRow)]) -> Result<Transaction, StoreError> {
+        for (filed, row) in waiting {
+            let as_read = [(":version", number(row.version))];
+            self = self.remove(&row.key(), "version = :version", &as_read)?.remove(&filed.key(), "", &[])?;
+        }
+        Ok(self)
+    }
+
     /// Queues a mail, with the item by which it is found from its grant or programme.
     pub(crate) fn owing(self, row: &OutboxRow) -> Result<Transaction, StoreError> {
         self.owing_to_all(std::slice::from_ref(row))

@@ -64,20 +64,21 @@ impl Table {
         }
         let deadline = deadline.at_most(FOR_THE_COUNTS);
         let counted = deadline.wait_for(self.add_to_counts(programme, moves, None, deadline)).await;
-        if !matches!(counted, Ok(Ok(()))) {
+        if !matches!(counted, Ok(Ok(_))) {
             tracing::warn!(%programme, ?counted, "the counts of a roster are behind until the next sync");
         }
     }
 
-    /// Adds to the counts of a roster; those of a recount once.
+    /// Adds to the counts of a roster; a recount only to those that it read before the grants, since an act that came in between may be
+    /// among these. Returns `false` where they are others by now.
     pub async fn add_to_counts(
         &self,
         programme: &ProgrammeId,
         moves: Counts,
-        recounted_at: Option<Moment>,
+        as_read: Option<Counts>,
         deadline: Deadline,
-    ) -> Result<(), StoreError> {
-        let (mut set, mut condition) = ("SET #kind = :kind, programme = :programme".to_owned(), "");
+    ) -> Result<bool, StoreError> {
+        let mut condition = "";
         let mut values = vec![
             (":kind", text(RosterCounts::KIND)),
             (":programme", text(programme.as_str())),
@@ -85,14 +86,17 @@ impl Table {
             (":claimed", number(moves.claimed)),
             (":freed", number(moves.freed.micros())),
         ];
-        if let Some(at) = recounted_at {
-            set += ", counted_at = :at";
-            condition = "attribute_not_exists(counted_at) OR counted_at < :at";
-            values.push((":at", instant(at)));
+        if let Some(read) = as_read {
+            condition = "attribute_not_exists(pk) OR (invited = :invited_then AND claimed = :claimed_then AND freed = :freed_then)";
+            values.extend([
+                (":invited_then", number(read.invited)),
+                (":claimed_then", number(read.claimed)),
+                (":freed_then", number(read.freed.micros())),
+            ]);
         }
-        let add = format!("{set} ADD invited :invited, claimed :claimed, freed :freed");
-        let update = self.single().update(&RosterCounts::key_of(programme), &add, condition, &values)?;
-        self.write_alone(update, deadline).await.map(drop)
+        let add = "SET #kind = :kind, programme = :programme ADD invited :invited, claimed :claimed, freed :freed";
+        let update = self.single().update(&RosterCounts::key_of(programme), add, condition, &values)?;
+        self.write_alone(update, deadline).await
     }
 
     pub async fn roster_counts(&self, programme: &ProgrammeId) -> Result<Counts, StoreError> {
