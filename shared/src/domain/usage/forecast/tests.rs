@@ -179,6 +179,10 @@ fn how_long_before_the_end_is_said_as_people_say_it() {
     1 Mar, a day before the term ends
     2 Mar, the last day of the term
     ");
+    // A subject tells of more than two weeks.
+    let limits = SpendingLimits { budget: usd(400), keys_stop_at: None, lasts: false };
+    let is_news = |day| Forecast { runs_out: RunsOut::OutOn(day), limits, looked: None, pace: None }.in_short(&term);
+    assert!(is_news(date(2027, 2, 15)).is_some() && is_news(date(2027, 2, 16)).is_none());
 }
 
 /// $150, $21 a week, and four weeks without use; in truth the rest of $85 lasts for four weeks more.
