@@ -31,9 +31,9 @@ enum Run {
 /// Each recipe with what it is for, and what runs it.
 const RECIPES: &[(&str, &str, Run)] = &[
     ("check", "the quick loop: format, lints, unit tests", Alone(check)),
-    ("ci", "what CI runs: format, lints, template.yaml expanded and linted, all tests, advisories", Alone(ci)),
+    ("ci", "what CI runs: format, size, lints, template.yaml expanded and linted, all tests, advisories", Alone(ci)),
     ("long", "[PART…]: what takes too long for CI, all of it or these parts; a table at the end", With(long::long)),
-    ("size", "lines and bytes of Rust by folder, beside their bounds", Alone(size::size)),
+    ("size", "tokens of Rust by folder; more than a bound fails", Alone(size::size)),
     ("template", "expand template.yaml and lint the result", Alone(template)),
     ("screenshots", "the pictures of the README, in docs/screenshots", Alone(screenshots)),
     ("bench", "sync, paced, desk, roster, claims or edits [NUMBER…]: wall, processor, peak, calls", With(bench)),
@@ -104,7 +104,8 @@ fn check(shell: &Shell) -> anyhow::Result<()> {
 }
 
 fn ci(shell: &Shell) -> anyhow::Result<()> {
-    steps(shell, &[FMT, CLIPPY, ("template", "xtask template"), ("tests", "test --workspace")])?;
+    let tests = ("tests", "test --workspace");
+    steps(shell, &[FMT, ("size", "xtask size"), CLIPPY, ("template", "xtask template"), tests])?;
     tools::advisories(shell)
 }
 
