@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::account::{Account, within};
 use super::keys::{Assignment, Key};
-use super::money::{Model, model};
+use super::models::{Model, model};
 use super::quirks::time;
 use super::{Answer, Manager, Provider, Refusal, USER_ID, changed, refuse};
 

@@ -6,6 +6,7 @@ mod account;
 mod by_hand;
 mod guardrails;
 mod keys;
+mod models;
 mod money;
 mod quirks;
 #[cfg(test)]
