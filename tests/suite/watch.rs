@@ -1,16 +1,19 @@
 //! The hourly check: what falls silent, fails for good or costs more than there is reaches an admin once, without depending on what
 //! fell silent.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::credit::BalanceNotice;
-use bursar_core::domain::programme::Programme;
+use bursar_core::domain::programme::{Budget, Programme};
+use bursar_core::domain::usage::forecast::StandingOut;
 use bursar_core::domain::usage::reading::DailyUse;
 use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::utc_date;
 use bursar_core::store::items::Item;
-use bursar_core::store::{Account, AccountDay, Author, Erasure, Job, JobState, SyncState, Work};
+use bursar_core::store::{Account, AccountDay, Author, Erasure, Job, JobState, SyncState, Totals, Unmailed, Work};
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_local::provider::Nano;
 use bursar_local::ses::Fault as MailFault;
@@ -46,7 +49,8 @@ pub(crate) async fn found(campus: &Campus, balance: Usd, a_day: [Usd; 2]) {
     found_used(campus, balance, ours, foreign).await;
 }
 
-/// A complete sync now that finds this balance, and what our and foreign keys used.
+/// A complete sync now that finds this balance, and what our and foreign keys used: ours all in the campus' programme, in which twenty
+/// dollars are promised besides.
 async fn found_used(campus: &Campus, balance: Usd, ours: DailyUse, foreign: DailyUse) {
     let now = campus.clock.now();
     let state = campus.table.sync_state().await.unwrap();
@@ -65,6 +69,17 @@ async fn found_used(campus: &Campus, balance: Usd, ours: DailyUse, foreign: Dail
         unsettled: Usd::ZERO,
         tolerance: Usd::ZERO,
     };
+    let budget = campus.table.get(Budget::key_of(&campus.programme)).await.unwrap().unwrap();
+    campus.raw().keep(&Budget { reserved: Usd::from_dollars(20) + ours.credits.total(), ..budget }).await;
+    let totals = Totals {
+        programme: campus.programme.clone(),
+        as_of: now,
+        used: ours.clone(),
+        by_group: BTreeMap::new(),
+        unmailed: Unmailed::default(),
+        standing_out: StandingOut::default(),
+    };
+    campus.table.note_totals(&totals, soon()).await.unwrap();
     let account = Account { as_of: now, ours, foreign };
     campus.table.put_later(&account, now, soon()).await.unwrap();
     campus.table.put_later(&day, now, soon()).await.unwrap();
@@ -170,6 +185,27 @@ async fn what_a_roster_may_claim_is_told_on_its_day() {
     );
     assert_eq!(told(&campus).await, NOTHING, "nothing when it is over");
     campus.finish().await;
+}
+
+/// One class has used its keys for four weeks, and another claims its own today: nobody knows yet at what pace those go.
+#[tokio::test]
+async fn what_was_claimed_today_is_still_to_be_bought() {
+    let mut campus = Campus::with_keys(&["ada"]).await;
+    found(&campus, cents(127_400), [cents(100), Usd::ZERO]).await;
+    campus.programme("CS 200", |settings| settings.allowance.cap = Usd::from_dollars(1_000)).await;
+    campus.students(&["s1", "s2", "s3", "s4"]).await;
+    let says = async |campus: &Campus| {
+        let page = campus.admin().await.get("/console/account").await.expect(200);
+        page.texts("warning")[0].clone()
+    };
+    let eve = says(&campus).await;
+    assert_eq!(
+        eve,
+        "Buy $2,800 of credit now: if everybody on the rosters claims, programmes can still cost $4,020.00, and $1,274 are left."
+    );
+    campus.keys().await;
+    assert_eq!(says(&campus).await, eve);
+    campus.finish_unjudged().await;
 }
 
 /// A check dies after it has noted what it found, and before it has raised the alarm.

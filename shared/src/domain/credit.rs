@@ -24,8 +24,9 @@ pub struct CreditFacts {
     /// What is left of the balance, and when that was read.
     pub balance: Usd,
     pub read_at: Moment,
-    /// What is promised to students and not spent yet.
+    /// What is promised to students and not spent yet, and the part of it that programmes without a pace of their own promised.
     pub promised: Usd,
+    pub unpaced: Usd,
     /// What else the rosters may claim within the budgets, and from when on.
     pub claims: Vec<(Date, Usd)>,
     /// The use of the keys of grants, and of foreign keys, up to the last listing.
@@ -108,13 +109,13 @@ impl CreditFacts {
     }
 
     /// The day on which the balance is gone. What the rosters may claim is taken as spent on the first day on which it can be, and so is
-    /// what is promised while nobody knows at what pace. The rest goes at the pace of the last weeks.
+    /// what is promised while nobody knows at what pace, as on the evening of claim day. The rest goes at the pace of the last weeks.
     fn gone(&self) -> Option<BalanceGone> {
         let today = self.today();
         let [all, foreign] = [self.whole_pace(), self.pace(&self.foreign)];
         // Keys made here use no more than is promised to them, whatever their pace.
-        let (at_once, in_time) =
-            if self.pace(&self.ours).is_some() { (Usd::ZERO, self.promised) } else { (self.promised, Usd::ZERO) };
+        let at_once = if self.pace(&self.ours).is_some() { self.unpaced.min(self.promised) } else { self.promised };
+        let in_time = self.promised - at_once;
         let ends = |left: Usd, from: Date| {
             if left <= Usd::ZERO {
                 let why = if self.balance > Usd::ZERO { WhyGone::Claims } else { WhyGone::Pace };
@@ -292,6 +293,7 @@ mod tests {
             balance: usd(balance),
             read_at: tonight,
             promised: usd(promised),
+            unpaced: Usd::ZERO,
             claims: Vec::new(),
             ours: used(ours),
             foreign: used(foreign),
@@ -398,6 +400,10 @@ mod tests {
             now.purchase().in_words(now.today()),
             "Buy $3,800 of credit now: if everybody on the rosters claims, programmes can still cost $4,998.00, and $1,274 are left."
         );
+        // On the evening of that day it is promised, and nobody knows yet at what pace it goes.
+        let evening = CreditFacts { unpaced: usd(4676), ..facts(1274, 4998, &[2; 14], &[]) };
+        assert_eq!(said(&evening), said(&now));
+        assert_eq!(said(&CreditFacts { unpaced: Usd::ZERO, ..evening }), (None, None));
         // The next term's keys can be claimed from February on.
         let later = |dollars| CreditFacts { claims: vec![(date(2027, 2, 20), usd(dollars))], ..now.clone() };
         assert_eq!(said(&later(4676)), some("$3,800 by 21 Jan 2027", "20 Feb 2027"));

@@ -180,6 +180,7 @@ impl Table {
             balance: newest.balance(),
             read_at: newest.as_of,
             promised: sums.to_come,
+            unpaced: sums.unpaced,
             claims: sums.claims.clone(),
             ours,
             foreign,

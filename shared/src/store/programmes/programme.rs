@@ -7,6 +7,7 @@ use crate::domain::grant::EditEffect;
 use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::programme::request::Request;
 use crate::domain::programme::role::RoleChanges;
+use crate::domain::usage::forecast::SpendingPace;
 use crate::store::keys::ItemKey;
 use crate::store::prelude::*;
 use crate::store::programmes::jobs::{AS_READ, as_read};
@@ -58,8 +59,9 @@ impl Undecided {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BudgetSums {
     pub reserved: Usd,
-    /// The reserved money that is not spent yet, which the balance must cover.
+    /// The reserved money that is not spent yet, which the balance must cover, and the part of programmes whose pace nobody knows yet.
     pub to_come: Usd,
+    pub unpaced: Usd,
     /// What else the rosters may claim within the budgets, and from when on.
     pub claims: Vec<(Date, Usd)>,
 }
@@ -70,13 +72,17 @@ impl Table {
         let each = programmes.iter().map(|programme| async move {
             let (budget, used) =
                 tokio::try_join!(self.get(Budget::key_of(&programme.id)), self.programme_use(&programme.id))?;
-            Ok::<_, StoreError>((programme, budget, used.counted(programme.settings.basis.byok)))
+            Ok::<_, StoreError>((programme, budget, used.used().days(programme.settings.basis.byok)))
         });
         let mut sums = BudgetSums::default();
         for (programme, budget, spent) in try_join_all(each.collect::<Vec<_>>()).await? {
             let Some(budget) = budget else { continue };
+            let to_come = (budget.reserved - spent.total()).or_zero();
             sums.reserved += budget.reserved;
-            sums.to_come += (budget.reserved - spent).or_zero();
+            sums.to_come += to_come;
+            if SpendingPace::of(&spent, Date::MIN, utc_date(now)).is_none() {
+                sums.unpaced += to_come;
+            }
             let settings = &programme.settings;
             let claims = budget.implied(settings, now).min(budget.limit) - budget.reserved;
             if programme.can_be_claimed_after(now) && claims > Usd::ZERO {
