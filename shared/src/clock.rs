@@ -1,14 +1,13 @@
 //! The product's clock: the only source of times that are stored or compared with stored ones. Time-outs and
 //! the time left in an invocation run on the monotonic clock instead ([`deadline`](crate::deadline)).
 
+use std::fmt;
 use std::ops::{Add, AddAssign, Deref, Sub};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use jiff::{Span, Timestamp, TimestampArithmetic};
-use serde::{Deserializer, Serializer};
-
-use crate::prelude::*;
+use jiff::{SignedDuration, Span, Timestamp, TimestampArithmetic};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An instant in whole milliseconds, stored as their number since 1970. One that was written is read back as it was, and
 /// conditions of the table compare it.

@@ -11,6 +11,7 @@ pub mod log;
 mod named;
 mod prelude;
 pub mod provider;
+pub mod schema;
 pub mod secrets;
 pub mod settle;
 pub mod start;

@@ -5,7 +5,8 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::types::AttributeValue;
-use bursar_core::store::items::{self, Item, Stored};
+use bursar_core::schema::Stored;
+use bursar_core::store::items::{self, Item};
 
 /// The region of tables that no stack made.
 pub const REGION: &str = "us-east-1";

@@ -5,11 +5,12 @@
 use std::cmp::Reverse;
 use std::pin::pin;
 
+use bursar_core::domain::ledger::foreign::ForeignKey;
 use bursar_core::domain::programme::role::Roles;
 use bursar_core::domain::sign_in::{LinkRefused, SignIn};
 use bursar_core::domain::values::address::MatchedAddress;
 use bursar_core::store::{
-    FiledMail, ForeignKey, GrantLine, KnownAddress, KnownPerson, LoginRequest, MailRefusal, MailServer, Unreachable,
+    FiledMail, GrantLine, KnownAddress, KnownPerson, LoginRequest, MailRefusal, MailServer, Unreachable,
 };
 use futures_util::stream::{StreamExt, iter};
 

@@ -4,8 +4,8 @@
 use bursar_core::domain::grant::Reading;
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::event::StreamRecord;
+use bursar_core::schema::Stored;
 use bursar_core::store::Totals;
-use bursar_core::store::items::Stored;
 use serde::Deserialize;
 
 use crate::prelude::*;

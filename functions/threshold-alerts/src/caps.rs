@@ -6,7 +6,8 @@ use std::collections::HashSet;
 use anyhow::Context;
 use bursar_core::domain::grant::CapUse;
 use bursar_core::domain::usage::crossing::{Crossing, OF_A_CAP, Scope, newly_passed_of_cap};
-use bursar_core::store::{CapScan, CapScanPosition, keys};
+use bursar_core::schema::SHARDS;
+use bursar_core::store::{CapScan, CapScanPosition};
 
 use crate::crossings::{self, Limit, has_crossed};
 use crate::prelude::*;
@@ -26,7 +27,7 @@ pub(crate) async fn look(table: &Table, programmes: &Programmes, now: Moment, de
     };
     let (mut found, mut failed, mut next) = (0, unreadable.collect::<Vec<_>>(), None);
     'all: for programme in &programmes.read {
-        for (number, shard) in keys::SHARDS.into_iter().enumerate() {
+        for (number, shard) in SHARDS.into_iter().enumerate() {
             let place = CapScanPosition { programme: programme.id.clone(), shard: number };
             if left.as_ref().is_some_and(|left| place < *left) {
                 continue;

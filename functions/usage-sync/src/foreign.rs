@@ -2,8 +2,10 @@
 //! to them.
 
 use bursar_core::domain::ledger::cut::{KeyChange, LifetimeUse};
+use bursar_core::domain::ledger::foreign::ForeignKey;
 use bursar_core::domain::usage::reading::UnusableReport;
-use bursar_core::store::{AssignedUse, CutKeys, ForeignKey, UnknownKey, keys};
+use bursar_core::schema::SHARDS;
+use bursar_core::store::{AssignedUse, CutKeys, UnknownKey};
 
 use crate::compare::FOR_ONE_WRITE;
 use crate::prelude::*;
@@ -47,11 +49,11 @@ pub(crate) async fn record(
     let mut all = ForeignUse::default();
     let mut foreign = std::mem::take(&mut listing.foreign);
     foreign.extend(all.really_unknown(runner, std::mem::take(&mut listing.unknown)).await?);
-    let mut by_digit: Vec<Vec<ForeignRow>> = keys::SHARDS.map(|_| Vec::new()).into();
+    let mut by_digit: Vec<Vec<ForeignRow>> = SHARDS.map(|_| Vec::new()).into();
     for row in foreign {
         by_digit[usize::from(row.shard())].push(row);
     }
-    for (digit, foreign) in keys::SHARDS.into_iter().zip(by_digit) {
+    for (digit, foreign) in SHARDS.into_iter().zip(by_digit) {
         let known = runner.table.list(ForeignKey::of_shard(digit)).await?;
         let shard = all.compare(runner, listing, known, renamed, foreign);
         for keys in CutKeys::of(runner.baseline.began_at, digit, &shard.changes) {

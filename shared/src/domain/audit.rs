@@ -1,9 +1,9 @@
 //! The audit trail: one entry for each change of state, right, limit, settings or roster, written in the
 //! transaction that makes the change. People appear by id only, so an erasure leaves the entries as they are.
 
+use crate::domain::prelude::*;
 use crate::domain::values::id::NotAnId;
-use crate::prelude::*;
-use crate::store::keys::{AUDIT, grant_partition_of};
+use crate::schema::AUDIT;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -1,10 +1,10 @@
 //! The account's credit: how long the balance lasts, what to buy and by when, and when the admins hear of it: when credit must be bought,
 //! and again only when the balance lasts half as long as they were told. The functions provide the numbers and the recipients.
 
+use crate::domain::prelude::*;
 use crate::domain::usage::forecast::SpendingPace;
 use crate::domain::values::format::long_date;
 use crate::domain::values::window::days_between;
-use crate::prelude::*;
 
 /// How many days before the balance is gone a purchase must begin.
 pub const DAYS_TO_BUY: i32 = 30;

@@ -7,7 +7,7 @@
 //!
 //! Nothing here is a key's or a guardrail's: it is the same rule for each value that the provider is told.
 
-use crate::prelude::*;
+use crate::domain::prelude::*;
 
 /// For so long a call without an answer may take effect after it was noted: a minute until the provider does it, ten seconds for the call
 /// itself, and ten to spare.

@@ -2,8 +2,8 @@
 //! that follows, how long it lasts, and its early end by disuse for a person with a role. The page that asks keeps to itself
 //! whether an address is known.
 
+use crate::domain::prelude::*;
 use crate::domain::values::token::{BrowserTokenHash, CodeHash, LinkTokenHash, SessionTokenHash};
-use crate::prelude::*;
 
 pub const LINK_LASTS: SignedDuration = SignedDuration::from_mins(30);
 /// The time within which a request for a link may still be answered.

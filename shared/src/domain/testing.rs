@@ -2,7 +2,7 @@
 
 use super::grant::Person;
 use super::values::term::Term;
-use crate::prelude::*;
+use crate::domain::prelude::*;
 
 pub(crate) fn at(text: &str) -> Moment {
     text.parse().unwrap()

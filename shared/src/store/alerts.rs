@@ -7,8 +7,6 @@ use crate::domain::ledger::mailed::MailedStatement;
 use crate::domain::mail::digest::Digest;
 use crate::domain::usage::crossing::{Crossing, Scope};
 use crate::domain::values::id::ulid_for;
-use crate::store::items::Queue;
-use crate::store::keys::{self, ItemKey};
 use crate::store::mail::outbox::BETWEEN_RESENT;
 use crate::store::prelude::*;
 use crate::store::{Account, AccountDay, BalanceReading, BudgetSums, RateCount, RosterChanges, RosterToken};
@@ -140,10 +138,10 @@ impl Table {
 
     /// The grants with a key that is to be off, of which the provider has not confirmed that: of each queue so many, longest due first.
     pub async fn unconfirmed_ends(&self, now: Moment, most: i32) -> Result<Vec<Grant>, StoreError> {
-        let due = |queue| self.due(Queue::Settle(queue), now + LONGEST_BACKOFF, most);
+        let due = |queue| self.due(Urgency::queue(queue), now + LONGEST_BACKOFF, most);
         let (leaks, disables) = tokio::try_join!(due(Urgency::Leak), due(Urgency::Disable))?;
         let mut grants = Vec::new();
-        for (programme, grant) in leaks.iter().chain(&disables).filter_map(keys::grant_of) {
+        for (programme, grant) in leaks.iter().chain(&disables).filter_map(Grant::named) {
             grants.extend(self.get(Grant::key_of(&programme, &grant)).await?);
         }
         Ok(grants)

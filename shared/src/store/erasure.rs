@@ -5,13 +5,12 @@
 //! takes away what lies under the address, unless a role or another grant needs it, and counts that in the erasure, which becomes the
 //! receipt. So every step may be done again and by two runners, and counts once. At last the roster files that are kept go, since any may
 //! name the person, and the names in the steps of imports and in requests to admins. Whatever a copy or a file adds meanwhile joins the
-//! erasure before it ends. What it does with each kind of item says [`Kind::at_erasure`](crate::store::items::Kind::at_erasure).
+//! erasure before it ends. What it does with each kind of item says [`Kind::at_erasure`](crate::schema::Kind::at_erasure).
 
 use crate::domain::grant::Person;
 use crate::domain::programme::request::Request;
 use crate::domain::sign_in::{Session, SignIn};
 use crate::store::grants::act::transaction_of;
-use crate::store::keys::ItemKey;
 use crate::store::prelude::*;
 use crate::store::{
     FiledMail, GrantAct, Import, ImportPart, Kept, KnownAddress, Link, LoginRequest, RosterPreview, StaffPerson, Step,
@@ -52,7 +51,7 @@ pub struct Erasure {
 stored! {
     Erasure |it| (id: Ulid = it.id) => key("ERASURES", id.to_string());
     list all() => begin("ERASURES", "");
-    waits it.again_at.map(|at| (Queue::Job, at))
+    waits it.again_at.map(|at| (Queue::JOB, at))
 }
 
 impl Erasure {
@@ -149,7 +148,7 @@ impl Table {
 
     /// Begins to forget everybody of a programme that was over before this time. The index is a moment behind.
     pub async fn begin_retention(&self, over_before: Moment, by: Author<'_>) -> Result<(), StoreError> {
-        for key in self.due(Queue::Retention, over_before, 20).await? {
+        for key in self.due(Queue::RETENTION, over_before, 20).await? {
             // One that cannot be read keeps no other from its end; the syncs tell of it.
             let Ok(Some(programme)) = self.get::<Programme>(key.into()).await else { continue };
             let (id, version) = (programme.id.clone(), programme.version);

@@ -4,11 +4,10 @@
 
 use crate::domain::ledger::cut::{AccountCut, KeyChange, LifetimeUse};
 use crate::domain::ledger::foreign::{
-    AnsweredKey, CountersRead, ForeignAct, ForeignActState, ForeignChange, KeyOwner, KeyOwners,
+    AnsweredKey, CountersRead, ForeignAct, ForeignActState, ForeignChange, ForeignKey, KeyOwner, KeyOwners,
 };
 use crate::domain::ledger::statement::{CodeChange, Statement, StatementDays};
-use crate::store::ForeignKey;
-use crate::store::keys::due;
+use crate::schema::due;
 use crate::store::prelude::*;
 
 /// How many keys one item names: each takes about fifty bytes, and an item has at most 400 KB.

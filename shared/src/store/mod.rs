@@ -26,7 +26,7 @@ pub use mail::delivery::{
     DeadMails, GIVEN_UP_SHOWN, SentAgain, Undeliverable, Unreachable, UnreachableReason, Waiting,
 };
 pub use mail::limits::{MailRefusal, MailServer, RosterMails};
-pub use mail::outbox::{Bounce, Facts, FiledMail, MailState, MailTo, OUTBOX_KEPT, OutboxRow, QueuedMail, SentAs};
+pub use mail::outbox::{Bounce, Facts, FiledMail, MailState, MailTo, OutboxRow, QueuedMail, SentAs};
 pub use people::{HourlyUses, KnownAddress, KnownPerson, Link, LoginRequest, RateCount, StaffPerson};
 pub use programmes::jobs::{
     DueWork, GrantAct, Import, JOB_LEASE, Job, JobCreation, JobState, Step, UNDONE_WITHIN, UndoneStep, WhyUndone, Work,
@@ -35,11 +35,11 @@ pub use programmes::previews::{ImportPart, Kept, PREVIEW_LASTS, RosterChanges, R
 pub use programmes::programme::{BudgetSums, CopiedProgramme, Edit, EditOutcome, NewProgramme, Undecided};
 pub use programmes::rules::{RulesSource, TierOutcome};
 pub use sync::books::{
-    Account, AccountDay, BalanceReading, BegunBy, ForeignKey, ForeignModels, GroupTotals, KeptTotals, ModelDay,
-    ModelRows, Overview, ProgrammeUse, Run, Totals, Unmailed,
+    Account, AccountDay, BalanceReading, BegunBy, ForeignModels, GroupTotals, KeptTotals, ModelDay, ModelRows,
+    Overview, ProgrammeUse, Run, Totals, Unmailed,
 };
 pub use sync::state::{
     HeldAct, HeldBack, HeldKey, MOST_NAMED, OwnJudgement, Release, StubbornDisable, SyncState, UnknownKey,
 };
 pub use table::meta::{ActContext, Author, KnownAccount, Lease, Meta};
-pub use table::{StoreError, Table, items, keys};
+pub use table::{StoreError, Table, items};

@@ -8,10 +8,11 @@ pub(crate) use crate::domain::mail::kind::MailClass;
 pub(crate) use crate::domain::programme::Byok;
 pub(crate) use crate::domain::programme::role::Roles;
 pub(crate) use crate::domain::programme::unreserved::Unreserved;
+pub(crate) use crate::domain::values::partition::address_partition;
 pub(crate) use crate::prelude::*;
+pub(crate) use crate::schema::{ItemKey, Range, SHARDS, Stored};
 pub(crate) use crate::store::alerts::MAILS_AT_ONCE;
-pub(crate) use crate::store::items::{self, Queue, Stored};
-pub(crate) use crate::store::keys::{self, Range, SHARDS, address_partition};
+pub(crate) use crate::store::items;
 pub(crate) use crate::store::table::write::{
     Pauses, Round, Told, Transaction, Unaudited, Writes, instant, number, text,
 };

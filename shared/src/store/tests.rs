@@ -5,7 +5,7 @@ use std::fs;
 
 use jiff::{Span, SpanRelativeTo};
 
-use super::items::{self, Item, Kind, Stored};
+use super::items::{self, Item};
 use super::mail::outbox::BETWEEN_REMINDERS;
 use super::people::LINKS_COUNTED;
 use super::programmes::jobs::IMPORT_KEPT;
@@ -15,10 +15,11 @@ use crate::config::RETENTION_DAYS;
 use crate::domain::credit::BalanceNotice;
 use crate::domain::grant::{MORE_REQUEST_LASTS, MoreListing, Reading};
 use crate::domain::ledger::cut::AccountCut;
-use crate::domain::ledger::foreign::{ForeignAct, KeyOwner};
+use crate::domain::ledger::foreign::{ForeignAct, ForeignKey, KeyOwner};
 use crate::domain::ledger::mailed::MailedStatement;
 use crate::domain::mail::digest::Digest;
 use crate::domain::mail::failure::UnreachableReason;
+use crate::domain::mail::kind::OUTBOX_KEPT;
 use crate::domain::programme::counts::RosterCounts;
 use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::programme::request::{REQUEST_KEPT, Request};
@@ -26,6 +27,7 @@ use crate::domain::programme::rules::Tier;
 use crate::domain::sign_in::{LINK_LASTS, LOGIN_REQUEST_LASTS, Session, SignIn};
 use crate::domain::usage::crossing::Crossing;
 use crate::domain::values::token::SessionToken;
+use crate::schema::Kind;
 use crate::store::prelude::*;
 
 const RECORD: &str = include_str!("snapshots/bursar_core__store__tests__every_item_is_written_as_it_is_on_record.snap");

@@ -7,14 +7,15 @@ use std::sync::{Arc, Mutex};
 use bursar_core::clock::Moment;
 use bursar_core::domain::audit::Entry;
 use bursar_core::domain::grant::{Grant, GrantState, Reading, Urgency};
-use bursar_core::domain::ledger::foreign::KeyOwner;
+use bursar_core::domain::ledger::foreign::{ForeignKey, KeyOwner};
 use bursar_core::domain::programme::guardrail::{Guardrail, GuardrailOwner};
 use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::usage::crossing::Crossing;
 use bursar_core::domain::values::id::KeyHash;
 use bursar_core::domain::values::id::{Epoch, GrantId, KeyName, ProgrammeId};
-use bursar_core::store::items::{self, Item, Queue, Stored};
-use bursar_core::store::{AssignedUse, ForeignKey, Meta, OutboxRow};
+use bursar_core::schema::Stored;
+use bursar_core::store::items::{self, Item};
+use bursar_core::store::{AssignedUse, Meta, OutboxRow};
 use bursar_local::engine::Position;
 use bursar_local::invoke::FunctionName;
 use bursar_local::provider::{KeySnapshot, Nano};
@@ -157,7 +158,7 @@ impl Snapshot {
     pub(super) fn waits_in(&self, grant: &Grant, queues: &[Urgency]) -> bool {
         let key = grant.key().item;
         let queue = self.items.get(&(key.pk, key.sk)).map_or("", |item| text(item, "queue"));
-        queues.iter().any(|urgency| Queue::Settle(*urgency).as_str() == queue)
+        queues.iter().any(|urgency| urgency.queue().0 == queue)
     }
 
     /// The audit entries on a grant.

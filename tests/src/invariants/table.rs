@@ -7,7 +7,7 @@ use bursar_core::domain::audit::Entry;
 use bursar_core::domain::credit::BalanceNotice;
 use bursar_core::domain::grant::{Grant, MoreListing, Urgency};
 use bursar_core::domain::ledger::cut::AccountCut;
-use bursar_core::domain::ledger::foreign::{ForeignAct, KeyOwner};
+use bursar_core::domain::ledger::foreign::{ForeignAct, ForeignKey, KeyOwner};
 use bursar_core::domain::ledger::mailed::MailedStatement;
 use bursar_core::domain::mail::alarm::Alarm;
 use bursar_core::domain::mail::digest::Digest;
@@ -20,12 +20,13 @@ use bursar_core::domain::programme::{Budget, Programme};
 use bursar_core::domain::sign_in::{Session, SignIn};
 use bursar_core::domain::usage::crossing::Crossing;
 use bursar_core::domain::usage::reading::Reading;
-use bursar_core::store::items::{self, AtErasure, Item, Kind};
+use bursar_core::schema::{AtErasure, Kind};
+use bursar_core::store::items::{self, Item};
 use bursar_core::store::{
     Account, AccountDay, AddedAdmins, AssignedUse, BalanceReading, CapScan, CutKeys, DoneByHand, Enrolment, Erasure,
-    FiledMail, ForeignKey, GroupTotals, HourlyUses, Import, ImportPart, Job, KeptTotals, KnownAddress, Lease, Link,
-    LoginRequest, MailRefusal, MailServer, Meta, ModelDay, ModelRows, OutboxRow, OwnJudgement, RateCount, RosterMails,
-    RosterPreview, RosterToken, Run, SentAs, StaffPerson, SyncState, Undeliverable, Work,
+    FiledMail, GroupTotals, HourlyUses, Import, ImportPart, Job, KeptTotals, KnownAddress, Lease, Link, LoginRequest,
+    MailRefusal, MailServer, Meta, ModelDay, ModelRows, OutboxRow, OwnJudgement, RateCount, RosterMails, RosterPreview,
+    RosterToken, Run, SentAs, StaffPerson, SyncState, Undeliverable, Work,
 };
 
 use super::Step;

@@ -12,8 +12,9 @@ use bursar_core::domain::programme::rules::Tier;
 use bursar_core::domain::usage::crossing::Crossing;
 use bursar_core::domain::values::id::{GrantId, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
+use bursar_core::schema::Stored;
 use bursar_core::store::SyncState;
-use bursar_core::store::items::{Item, Stored};
+use bursar_core::store::items::Item;
 use serde_json::Value;
 
 use super::snapshot::{shown_keys, text};

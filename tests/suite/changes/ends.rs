@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use bursar_core::domain::audit::Act;
 use bursar_core::domain::grant::Grant;
-use bursar_core::store::keys::ItemKey;
+use bursar_core::schema::ItemKey;
 use bursar_local::inbox::Contents;
 use bursar_local::settle::LIMIT;
 

@@ -4,7 +4,7 @@ use bursar_core::clock::Moment;
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::mail::kind::MailClass;
 use bursar_core::domain::values::term::Term;
-use bursar_core::store::items::Stored;
+use bursar_core::schema::Stored;
 use bursar_core::store::{MailState, OutboxRow};
 use bursar_tests::campus::Campus;
 use bursar_tests::visitor::Page;

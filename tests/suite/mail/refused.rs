@@ -7,7 +7,8 @@ use bursar_core::domain::mail::alarm::{Alarm, Cause};
 use bursar_core::domain::mail::failure::{CORRUPT, NOT_VERIFIED, PAUSED as IS_PAUSED};
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::values::id::{PersonId, new_ulid};
-use bursar_core::store::items::{self, Queue};
+use bursar_core::schema::Queue;
+use bursar_core::store::items;
 use bursar_core::store::{OutboxRow, QueuedMail, SentAgain};
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::{Fault as MailFault, PAUSED, Quota};
@@ -227,7 +228,7 @@ async fn unreadable_rows_stop_no_other() {
     // A later version can read them, and a request sends them again.
     for item in &mut rows {
         item.insert("mail".to_owned(), AttributeValue::S("roster".to_owned()));
-        item.insert("queue".to_owned(), AttributeValue::S(Queue::DeadMail.as_str().to_owned()));
+        item.insert("queue".to_owned(), AttributeValue::S(Queue::DEAD_MAIL.0.to_owned()));
     }
     campus.engine.fill(rows).await.unwrap();
     let again = campus.table.send_again(CORRUPT, campus.by()).await.unwrap();

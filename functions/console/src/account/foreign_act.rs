@@ -1,12 +1,12 @@
 //! The form by which an admin disables or limits a key that nobody here made. It is the only way in which such a
 //! key is ever written; the key's name is typed, and what was pressed is on record before the provider is asked.
 
-use bursar_core::domain::ledger::foreign::{AnsweredKey, ForeignAct, ForeignActState, ForeignChange};
+use bursar_core::domain::ledger::foreign::{AnsweredKey, ForeignAct, ForeignActState, ForeignChange, ForeignKey};
 use bursar_core::domain::values::id::KeyName;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::key::ProviderKey;
 use bursar_core::provider::keys::KeyPatch;
-use bursar_core::store::{ForeignKey, ForeignRequest, Table};
+use bursar_core::store::{ForeignRequest, Table};
 
 use super::keys::short;
 use super::page::{self, Refused};

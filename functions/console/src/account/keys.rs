@@ -1,8 +1,7 @@
 //! Keys that nobody here made: foreign keys with what admins did to them and who owns them, and keys with a name of ours whose
 //! grant does not exist.
 
-use bursar_core::domain::ledger::foreign::ForeignAct;
-use bursar_core::store::ForeignKey;
+use bursar_core::domain::ledger::foreign::{ForeignAct, ForeignKey};
 
 use super::foreign_act::{TypedChange, change_form};
 use crate::owners::OwnerWords;

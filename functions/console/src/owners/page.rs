@@ -1,8 +1,7 @@
 //! The pages about owners of keys: the section of the account's page with the forms, and the preview of what a choice would do.
 
-use bursar_core::domain::ledger::foreign::KeyOwner;
+use bursar_core::domain::ledger::foreign::{ForeignKey, KeyOwner};
 use bursar_core::domain::values::key::name_prefix;
-use bursar_core::store::ForeignKey;
 
 use super::Asked;
 use super::selection::{KeySelection, Purpose, Wanted};

@@ -1,10 +1,9 @@
 //! The keys that an admin chose by hash or by a pattern of their names: those that can be given or taken back, and the others with
 //! the reason. Nothing is changed here.
 
-use bursar_core::domain::ledger::foreign::KeyOwner;
+use bursar_core::domain::ledger::foreign::{ForeignKey, KeyOwner};
 use bursar_core::domain::values::id::KeyName;
 use bursar_core::domain::values::key::name_matches;
-use bursar_core::store::ForeignKey;
 
 use crate::prelude::*;
 

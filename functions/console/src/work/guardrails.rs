@@ -5,8 +5,8 @@ use anyhow::Result;
 use bursar_core::domain::mail::alarm::Cause;
 use bursar_core::domain::programme::guardrail::{Guardrail, GuardrailOwner, RulesRefusal};
 use bursar_core::domain::programme::rules::Tier;
+use bursar_core::schema::ItemKey;
 use bursar_core::settle::{ENOUGH_FOR_ONE, RulesTold, Settler};
-use bursar_core::store::keys::ItemKey;
 
 use super::jobs::AGAIN_AFTER;
 use crate::prelude::*;

@@ -12,8 +12,8 @@ pub(crate) mod steps;
 
 use anyhow::Result;
 use bursar_core::domain::mail::alarm::Cause;
+use bursar_core::schema::ItemKey;
 use bursar_core::settle::{ENOUGH_FOR_ONE, NotSettled};
-use bursar_core::store::keys::{self, ItemKey};
 use bursar_core::store::{DueWork, Erasure, Lease};
 use futures_util::StreamExt;
 use futures_util::stream::iter;
@@ -149,7 +149,7 @@ impl Worker<'_> {
 
     /// Settles grants that are due while the turn goes on.
     async fn settle(&self, due: &[ItemKey], turn: Deadline) -> Vec<(ItemKey, Result<u32, NotSettled>)> {
-        let named = due.iter().filter_map(|key| Some((key, keys::grant_of(key)?)));
+        let named = due.iter().filter_map(|key| Some((key, Grant::named(key)?)));
         let each = named.map(|(key, (programme, grant))| async move {
             if turn.left().is_zero() {
                 return None;
@@ -173,7 +173,7 @@ impl Worker<'_> {
             if until.is_time_up() {
                 break;
             }
-            let reached = match (Erasure::named(key), keys::job_of(key)) {
+            let reached = match (Erasure::named(key), Job::named(key)) {
                 (Some(erasure), _) => {
                     let state = erase::carry_on(self.site, erasure, until).await;
                     state.map(|state| state.into_iter().map(|state| (erasure, state)).collect())

@@ -5,8 +5,8 @@
 use bursar_core::domain::sign_in::LOGIN_REQUEST_LASTS;
 use bursar_core::domain::values::address::MatchedAddress;
 use bursar_core::event::StreamRecord;
+use bursar_core::schema::Stored;
 use bursar_core::store::LoginRequest;
-use bursar_core::store::items::Stored;
 use futures_util::stream::{StreamExt, iter};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

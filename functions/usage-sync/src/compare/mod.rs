@@ -7,7 +7,7 @@ pub(crate) mod row;
 use bursar_core::domain::grant::Reading;
 use bursar_core::domain::programme::Budget;
 use bursar_core::domain::programme::guardrail::Guardrail;
-use bursar_core::store::keys::SHARDS;
+use bursar_core::schema::SHARDS;
 
 use self::grant::{ScanContext, ScanResult};
 pub(crate) use self::grant::{is_told, read};

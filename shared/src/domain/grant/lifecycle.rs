@@ -5,7 +5,7 @@
 //! rule that was changed or a key that was used since is announced anew.
 //!
 //! The promise counts from the sending of the mail and not from the writing. When its day has come, the mail's row is read
-//! ([`Table::follow_rules`](crate::store::Table::follow_rules)); mark and row are of one instant, so only grants due that night cost a
+//! (`store/grants/act.rs`); mark and row are of one instant, so only grants due that night cost a
 //! read.
 //!
 //! - Accepted a week before: it ends.

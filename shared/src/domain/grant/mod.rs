@@ -1,7 +1,7 @@
 //! One person's right to one live key in one programme: what a grant and its keys can be. What can be done to them stands
 //! beside it: each act a pure function from what was read to what is to be written.
 //!
-//! The states of a grant are drawn in `ARCHITECTURE.md`. [`Table::act`](crate::store::Table::act) writes what an act decides. What a grant can
+//! The states of a grant are drawn in `ARCHITECTURE.md`. `store/grants/act.rs` writes what an act decides. What a grant can
 //! still cost is [`reservation`]; what its key is to hold, and what the provider is still to be told of it, [`settle`].
 
 mod change;
@@ -32,11 +32,10 @@ pub use settle::{
 pub use spending::{CapUse, Spending, wanted_limit};
 
 use crate::domain::held::Held;
+use crate::domain::prelude::*;
 pub use crate::domain::usage::reading::{Reading, SETTLING};
 use crate::domain::values::id::Nonce;
-use crate::prelude::*;
-use crate::store::items::Queue;
-use crate::store::keys::{grant_partition, grant_partition_of};
+use crate::schema::ItemKey;
 
 /// The time for which an invocation owns a claim: longer than a function may run.
 pub const LEASE: SignedDuration = SignedDuration::from_secs(60);
@@ -95,7 +94,7 @@ pub struct Grant {
 stored! {
     Grant |it| (programme: &ProgrammeId = &it.programme, grant: &GrantId = &it.id) => key(grant_partition_of(programme, grant), format!("G#{grant}"));
     list of_shard(programme: &ProgrammeId, shard: char) => begin(grant_partition(programme, shard), "G#");
-    waits it.due_at.map(|due| (Queue::Settle(it.urgency()), due))
+    waits it.due_at.map(|due| (it.urgency().queue(), due))
 }
 
 /// The person a grant is for. Together with the person's own items this is the only home of names and addresses.
@@ -225,6 +224,12 @@ pub enum KeyAbsence {
 }
 
 impl Grant {
+    /// The ids of the grant of this key, if it is one's.
+    pub fn named(key: &ItemKey) -> Option<(ProgrammeId, GrantId)> {
+        let (programme, _) = key.pk.strip_prefix("G#")?.rsplit_once('#')?;
+        Some((programme.parse().ok()?, key.sk.strip_prefix("G#")?.parse().ok()?))
+    }
+
     pub fn is_over(&self) -> bool {
         self.state.is_over()
     }

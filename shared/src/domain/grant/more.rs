@@ -2,7 +2,6 @@
 //! answered as soon as another cap holds, whoever changed it and where: for the grant, its group or the programme.
 
 use super::*;
-use crate::store::items::Queue;
 
 /// How long a request stands where nobody changes the cap. It may be made again only then, whatever became of it.
 pub const MORE_REQUEST_LASTS: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -44,7 +43,7 @@ pub struct MoreListing {
 stored! {
     MoreListing |it| (programme: &ProgrammeId = &it.programme, grant: &GrantId = &it.grant) => key(programme_partition(programme), overview(&format!("MORE#{grant}")));
     expires it.at + MORE_REQUEST_LASTS;
-    waits Some((Queue::Decision, it.at))
+    waits Some((Queue::DECISION, it.at))
 }
 
 impl Grant {

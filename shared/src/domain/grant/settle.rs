@@ -40,14 +40,22 @@ pub enum Tell {
     Read,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Urgency {
-    /// Somebody else has the key, or its grant was revoked.
-    Leak,
-    Disable,
-    /// Limits, guardrails and enables.
-    Limit,
-    Read,
+crate::named! {
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum Urgency: as_str {
+        /// Somebody else has the key, or its grant was revoked.
+        Leak = "settle-leak",
+        Disable = "settle-disable",
+        /// Limits, guardrails and enables.
+        Limit = "settle-limit",
+        Read = "settle-read",
+    }
+}
+
+impl Urgency {
+    pub fn queue(self) -> Queue {
+        Queue(self.as_str())
+    }
 }
 
 /// The last reading of a key that is off; until it is made, the key may have used all that it could. It is made a quarter of an hour after

@@ -6,8 +6,8 @@
 
 use std::ops::{AddAssign, Sub};
 
-use crate::prelude::*;
-use crate::store::keys::due;
+use crate::domain::prelude::*;
+use crate::schema::due;
 
 /// The books as one complete run found them. The use of programmes' and foreign keys, the opening, the residual
 /// and the unsettled amount add up to the account's spending after the run.

@@ -2,9 +2,46 @@
 //! admin's own act on one. No stored sum of the account depends on an owner, so a key can be given and taken back at any time.
 
 use crate::domain::ledger::cut::LifetimeUse;
-use crate::prelude::*;
-use crate::store::ForeignKey;
-use crate::store::keys::foreign_partition;
+use crate::domain::prelude::*;
+use crate::schema::foreign_partition;
+
+/// A key of the account that Bursar did not make, as it was listed last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignKey {
+    pub key: KeyHash,
+    pub name: String,
+    pub enabled: bool,
+    pub limit: Option<Usd>,
+    pub used: DailyUse,
+    pub created_at: Option<Moment>,
+    pub last_used_at: Option<Moment>,
+    pub first_seen_at: Moment,
+    pub gone_at: Option<Moment>,
+    pub as_of: Moment,
+    /// When the run began that recorded this use.
+    pub recorded_by: Moment,
+    /// The lifetime use in the newest cut before that run.
+    pub in_cut: LifetimeUse,
+}
+
+stored! {
+    ForeignKey |it| (hash: &KeyHash = &it.key) => {
+        let shard = hash.as_str().chars().next().unwrap_or('0');
+        key(foreign_partition(shard), format!("F#{hash}"))
+    };
+    list of_shard(shard: char) => begin(foreign_partition(shard), "F#")
+}
+
+impl ForeignKey {
+    /// The lifetime use in the newest cut, which was made then.
+    pub fn used_by(&self, cut: Option<Moment>) -> LifetimeUse {
+        match cut {
+            Some(cut) if self.recorded_by <= cut => LifetimeUse::of(&self.used),
+            Some(_) => self.in_cut,
+            None => LifetimeUse::default(),
+        }
+    }
+}
 
 /// A span in which a foreign key has an owner. What the key used between the two readings counts for the programme, now and in every sum
 /// of the past: an end is written once, and no span is deleted.

@@ -2,8 +2,8 @@
 //! The store keeps it, and the mail function words it.
 
 use super::statement::{CodeChange, Statement, StatementDays, StatementRow};
+use crate::domain::prelude::*;
 use crate::domain::programme::role::is_among;
-use crate::prelude::*;
 
 /// The days of a month that pass before the statement of the month before is mailed: it goes out on the third.
 const DAYS_BEFORE: i64 = 2;

@@ -7,10 +7,10 @@
 use super::cut::{AccountCut, KeyChange, LifetimeUse, ProgrammeCut};
 use super::foreign::KeyOwners;
 use crate::domain::audit::Entry;
+use crate::domain::prelude::*;
 use crate::domain::values::format::{long_date, utc};
 use crate::domain::values::money::each_in_cents;
 use crate::domain::values::window::{end_of_utc_day, utc_midnight};
-use crate::prelude::*;
 
 /// The whole UTC days that a statement is asked for, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,9 +4,9 @@
 
 use crate::domain::credit::Purchase;
 use crate::domain::mail::kind::{MailKind, SendFigures};
+use crate::domain::prelude::*;
 use crate::domain::values::key::Fingerprint;
-use crate::prelude::*;
-use crate::store::keys::Range;
+use crate::schema::Range;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alarm {

@@ -3,11 +3,11 @@
 
 use std::cmp::Reverse;
 
+use crate::domain::mail::kind::OUTBOX_KEPT;
+use crate::domain::prelude::*;
 use crate::domain::programme::{Budget, Byok};
 use crate::domain::usage::days::{Accuracy, Sum};
 use crate::domain::usage::models::ModelUse;
-use crate::prelude::*;
-use crate::store::OUTBOX_KEPT;
 
 mod class;
 mod due;

@@ -1,6 +1,6 @@
 //! The kinds of mail, the lines in which mail waits, what became of mails, and how much of a day's may come back.
 
-use crate::prelude::*;
+use crate::domain::prelude::*;
 
 crate::named! {
     #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -54,7 +54,7 @@ impl std::fmt::Display for MailKind {
 crate::named! {
     #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
     #[serde(rename_all = "kebab-case")]
-    pub enum MailClass: queue {
+    pub enum MailClass: as_str {
         /// Mail that the stream wakes, sent at once.
         Urgent = "mail-urgent",
         /// Mail that a person asked for by hand, and would otherwise wait behind thousands.
@@ -67,7 +67,14 @@ crate::named! {
     }
 }
 
+/// How long an outbox row is kept: past every retry and every event that may still come for it.
+pub const OUTBOX_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
+
 impl MailClass {
+    pub fn queue(self) -> Queue {
+        Queue(self.as_str())
+    }
+
     /// Whether it waits while too much mail comes back. Mail that a person waits for, or that tells of money in time, never does.
     pub fn is_bulk(self) -> bool {
         match self {

@@ -3,8 +3,8 @@
 
 use std::ops::Neg;
 
+use crate::domain::prelude::*;
 use crate::domain::values::money::grouped;
-use crate::prelude::*;
 
 /// Each person of the roster is counted once, at the furthest that they have come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,10 +12,9 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use crate::domain::held::Held;
+use crate::domain::prelude::*;
 use crate::domain::programme::KeyRules;
 use crate::domain::programme::rules::{self, Rules, Tiers};
-use crate::prelude::*;
-use crate::store::items::Queue;
 
 /// The time for which the provider may refuse rules before the admins are alerted, so that a mistyped model
 /// can be mended first.
@@ -55,7 +54,7 @@ stored! {
     Guardrail |it| (of: &GuardrailOwner = &it.of) =>
         key(programme_partition(&of.programme), overview(&format!("RULES#{}", of.group.as_deref().unwrap_or_default())));
     list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), &overview("RULES#"));
-    waits it.due_at.map(|at| (Queue::Guardrail, at))
+    waits it.due_at.map(|at| (Queue::GUARDRAIL, at))
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,13 +14,12 @@ use data_encoding::HEXLOWER;
 use jiff::civil;
 use sha2::{Digest, Sha256};
 
+use crate::domain::prelude::*;
 use crate::domain::programme::role::is_among;
 use crate::domain::programme::rules::Rules;
 use crate::domain::programme::unreserved::{KeyCost, Unreserved};
 use crate::domain::values::address::PersonName;
 use crate::domain::values::term::Term;
-use crate::prelude::*;
-use crate::store::items::Queue;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Programme {
@@ -41,7 +40,7 @@ stored! {
     Programme |it| (id: &ProgrammeId = &it.id) => key("PROGRAMMES", id.as_str());
     // There are few, and an admin sees them all.
     list all() => begin("PROGRAMMES", "");
-    waits it.erased_at.is_none_or(|at| at < it.over_since()).then(|| (Queue::Retention, it.over_since()))
+    waits it.erased_at.is_none_or(|at| at < it.over_since()).then(|| (Queue::RETENTION, it.over_since()))
 }
 
 /// The settings that people make on a programme. The group in which a setting stands says what an edit of it moves.

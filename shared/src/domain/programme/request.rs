@@ -6,8 +6,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::prelude::*;
-use crate::store::items::Queue;
+use crate::domain::prelude::*;
 
 /// The id of the budget's setting, whose value a mail's subject names.
 pub const BUDGET: &str = "budget_usd";
@@ -34,7 +33,7 @@ stored! {
     Request |it| (programme: &ProgrammeId = &it.programme, request: Ulid = it.request) => key(programme_partition(programme), overview(&format!("REQUEST#{request}")));
     list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), &overview("REQUEST#"));
     expires it.asked_at + REQUEST_KEPT;
-    waits if it.decision.is_none() { Some((Queue::Decision, it.asked_at)) } else { None }
+    waits if it.decision.is_none() { Some((Queue::DECISION, it.asked_at)) } else { None }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

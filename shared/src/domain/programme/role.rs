@@ -1,8 +1,8 @@
 //! Roles: what a person may do on a programme. Being on a roster is no role.
 
+use crate::domain::prelude::*;
 use crate::domain::programme::People;
-use crate::prelude::*;
-use crate::store::keys::address_partition;
+use crate::domain::values::partition::address_partition;
 
 /// The most people whose roles one edit may change, so that all of it fits into one transaction.
 pub const MOST_CHANGED_ROLES: usize = 88;

@@ -1,8 +1,7 @@
 //! The rules of what keys may call, and tiers: named lists of models, kept by admins. [`guardrail`](super::guardrail) says what the
 //! provider has confirmed of rules, and [`guardrails`](crate::provider::guardrails) translates them for the provider.
 
-use crate::prelude::*;
-use crate::store::items::Queue;
+use crate::domain::prelude::*;
 
 /// The permissions of a model's providers to use prompts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,7 +86,7 @@ pub struct Tier {
 stored! {
     Tier |it| (name: &str = &it.name) => key("TIERS", name);
     list all() => begin("TIERS", "");
-    waits it.due_at.map(|at| (Queue::Guardrail, at))
+    waits it.due_at.map(|at| (Queue::GUARDRAIL, at))
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use crate::domain::grant::{Grant, SETTLING};
+use crate::domain::prelude::*;
 use crate::domain::programme::Settings;
-use crate::prelude::*;
 
 /// The number of people under each cap, in the budget's item: whatever changes them moves them in its own transaction.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

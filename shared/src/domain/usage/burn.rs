@@ -1,12 +1,12 @@
 //! The burn of a budget, as mails and pages draw it, and its numbers in words: spending, forecast, budget, thresholds and the end of
 //! the term. This file decides what is drawn.
 
+use crate::domain::prelude::*;
 use crate::domain::programme::Budget;
 use crate::domain::usage::crossing::per_cent;
 use crate::domain::usage::forecast::{Forecast, RunsOut, SpendingLimits};
 use crate::domain::values::format::{long_date, short_date};
 use crate::domain::values::term::Term;
-use crate::prelude::*;
 
 /// A budget with its spending.
 pub struct Burn<'a> {

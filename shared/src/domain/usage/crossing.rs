@@ -1,8 +1,7 @@
 //! Crossings: a threshold of a limit passed in a window. The limit's amount is part of a crossing's identity.
 //! So a budget that is raised and lowered again is back at the thresholds that were already reported.
 
-use crate::prelude::*;
-use crate::store::keys::{grant_partition, grant_partition_of};
+use crate::domain::prelude::*;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Crossing {

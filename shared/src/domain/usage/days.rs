@@ -3,7 +3,7 @@
 
 use serde_bytes::ByteBuf;
 
-use crate::prelude::*;
+use crate::domain::prelude::*;
 
 /// The use of each day. The days and the opening always add up to the lifetime's use.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,11 +6,11 @@
 
 use std::cmp::Reverse;
 
+use crate::domain::prelude::*;
 use crate::domain::programme::role::Role;
 use crate::domain::values::format::{long_date, short_date};
 use crate::domain::values::term::Term;
 use crate::domain::values::window::days_between;
-use crate::prelude::*;
 
 #[cfg(test)]
 mod tests;

@@ -5,10 +5,10 @@ use std::cmp::Reverse;
 use std::iter::Sum;
 use std::ops::AddAssign;
 
+use crate::domain::prelude::*;
 use crate::domain::programme::Byok;
 use crate::domain::usage::days::Accuracy;
 use crate::domain::values::id::{GrantBytes, KeyName};
-use crate::prelude::*;
 
 /// The most entries of one day before the smallest are put together. An item of the table has room for twice as many.
 pub const MOST_ENTRIES: usize = 500;

@@ -1,8 +1,8 @@
 //! What a programme showed, for those who decide about the next one: how many used it, what a week of use cost, and what that
 //! means for another number of students.
 
+use crate::domain::prelude::*;
 use crate::domain::values::window::monday_of;
-use crate::prelude::*;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PilotFigures {

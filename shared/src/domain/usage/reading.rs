@@ -4,10 +4,9 @@
 //! What a key used in its life is written by maximum, credits and own keys each for itself. Where the provider says less, what is
 //! on record stands, the run's report says so, and nobody waits for it. What it used in a window is the sum of the window's days.
 
+use crate::domain::prelude::*;
 use crate::domain::programme::{Basis, Byok};
 use crate::domain::usage::days::KeyCounters;
-use crate::prelude::*;
-use crate::store::keys::grant_partition_of;
 
 /// The settling time. So long after a key was confirmed to be off, or its limit to be lower, a reading covers
 /// all of its earlier use.

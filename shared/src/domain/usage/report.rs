@@ -3,8 +3,8 @@
 
 use super::models::Sums;
 use super::span::stretches;
+use crate::domain::prelude::*;
 use crate::domain::values::id::GrantBytes;
-use crate::prelude::*;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Grouping {

@@ -1,9 +1,9 @@
 //! The spans of time over which spending is shown, by one function for pages and files. Rolling spans are UTC days, the last of which is
 //! that of the newest reading. The provider's windows begin with the calendar and are never shown as rolling.
 
+use crate::domain::prelude::*;
 use crate::domain::usage::days::{Accuracy, Sum};
 use crate::domain::values::term::Term;
-use crate::prelude::*;
 
 crate::named! {
     /// A span of time, as `?window=` asks for it.

@@ -7,8 +7,8 @@ use std::hash::{Hash, Hasher};
 use unicode_normalization::UnicodeNormalization;
 use unicode_security::mixed_script::MixedScript;
 
+use crate::domain::prelude::*;
 use crate::domain::values::token::sha256_hex;
-use crate::prelude::*;
 
 /// A mail address: its spelling, and the form in which two spellings of one mailbox are equal.
 #[derive(Clone, Serialize, Deserialize)]

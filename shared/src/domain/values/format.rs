@@ -5,8 +5,8 @@ use std::borrow::Borrow;
 
 use jiff::civil::{DateTime, Time};
 
+use crate::domain::prelude::*;
 use crate::domain::values::money::grouped;
-use crate::prelude::*;
 
 /// `20 Nov 2026`; templates pass a reference.
 pub fn long_date(date: impl Borrow<Date>) -> String {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use data_encoding::HEXLOWER;
 use unicode_normalization::UnicodeNormalization;
 
-use crate::prelude::*;
+use crate::domain::prelude::*;
 
 /// A programme's id: a lower-case ASCII slug of its name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

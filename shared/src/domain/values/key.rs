@@ -3,8 +3,8 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::domain::prelude::*;
 use crate::domain::values::token::sha256_hex;
-use crate::prelude::*;
 
 /// A fingerprint that tells one management key of a deployment from another. It does not reveal the key, and
 /// differs between deployments for one key.

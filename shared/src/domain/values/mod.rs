@@ -17,6 +17,7 @@ pub mod format;
 pub mod id;
 pub mod key;
 pub mod money;
+pub mod partition;
 pub mod term;
 pub mod token;
 pub mod window;

@@ -12,7 +12,7 @@ use std::str::FromStr;
 use serde::de::{Deserializer, Error as _};
 use serde_json::value::RawValue;
 
-use crate::prelude::*;
+use crate::domain::prelude::*;
 
 /// An amount in millionths of a US dollar. It may be negative: an account's balance can be.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

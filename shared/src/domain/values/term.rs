@@ -2,7 +2,7 @@
 
 use jiff::civil::date;
 
-use crate::prelude::*;
+use crate::domain::prelude::*;
 
 /// The bounds of every term. A time within them plus any length that the rules know is still a valid time.
 pub const FIRST_DAY: Date = date(2000, 1, 1);

@@ -4,7 +4,7 @@
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use sha2::{Digest, Sha256};
 
-use crate::prelude::*;
+use crate::domain::prelude::*;
 
 /// Letters and digits that cannot be mistaken for one another (Crockford's base 32).
 const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";

@@ -4,7 +4,7 @@
 use jiff::Zoned;
 use jiff::civil::Weekday;
 
-use crate::prelude::*;
+use crate::domain::prelude::*;
 
 /// The reset of a cap: how often it starts again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 
 use crate::domain::grant::{Holds, Lease, Person, ShownState};
 use crate::domain::usage::reading::Reading;
-use crate::store::keys::{AUDIT, grant_partition};
+use crate::schema::AUDIT;
 use crate::store::prelude::*;
 
 /// What a list shows of a grant.

@@ -11,7 +11,6 @@ use crate::domain::grant::Person;
 use crate::domain::programme::counts::Counts;
 use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::usage::reading::Reading;
-use crate::store::keys::grant_partition_of;
 use crate::store::mail::outbox::BETWEEN_REMINDERS;
 use crate::store::prelude::*;
 use crate::store::programmes::budget::{borrowed, moving};
@@ -43,7 +42,7 @@ impl Table {
                 break;
             }
             let page = Self::page(self.query(&range).limit(left)).await?;
-            let named = |item: items::Item| Some((keys::grant_of(&items::key_of(&item))?.1, items::from_item(item)));
+            let named = |item: items::Item| Some((Grant::named(&items::key_of(&item))?.1, items::from_item(item)));
             found.extend(page.items.unwrap_or_default().into_iter().filter_map(named));
             // Large ones fill a page before the limit does, and the rest of the shard comes first.
             if page.last_evaluated_key.is_some() {

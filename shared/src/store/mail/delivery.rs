@@ -141,13 +141,13 @@ impl Table {
     pub async fn unreachable(&self, now: Moment) -> Result<Unreachable, StoreError> {
         let mut found = Unreachable::new();
         for (queue, from, why) in [
-            (Queue::Unreachable, None, UnreachableReason::Bounced),
-            (Queue::Unwanted, None, UnreachableReason::Complained),
+            (Queue::UNREACHABLE, None, UnreachableReason::Bounced),
+            (Queue::UNWANTED, None, UnreachableReason::Complained),
             // A mark no longer holds at its end.
-            (Queue::UnreachableUntil, Some(now + 1.millisecond()), UnreachableReason::Suppressed),
+            (Queue::UNREACHABLE_UNTIL, Some(now + 1.millisecond()), UnreachableReason::Suppressed),
         ] {
             let add = |item: &Item| {
-                found.extend(keys::undeliverable_address_of(&items::key_of(item)).map(|address| (address, why)));
+                found.extend(Undeliverable::named(&items::key_of(item)).map(|address| (address, why)));
             };
             self.each_in(queue, from, add).await?;
         }
@@ -161,7 +161,7 @@ impl Table {
         for waiting in &mut waiting {
             let mut oldest: Option<Ulid> = None;
             let each = |item: &Item| {
-                let row = keys::outbox_row_of(&items::key_of(item));
+                let row = OutboxRow::named(&items::key_of(item));
                 // What waits on purpose is as old as it is due.
                 if row.and_then(written_at).is_some_and(|written_at| now < written_at) {
                     waiting.planned += 1;
@@ -170,7 +170,7 @@ impl Table {
                     oldest = oldest.into_iter().chain(row).min();
                 }
             };
-            self.each_in(Queue::Mail(waiting.class), None, each).await?;
+            self.each_in(waiting.class.queue(), None, each).await?;
             if let Some(oldest) = oldest {
                 let again_at = match self.get(OutboxRow::key_of(oldest)).await {
                     Ok(row) => row.and_then(|row| row.again_at),
@@ -283,7 +283,7 @@ impl Table {
 
     async fn move_unreadable(&self, row: Ulid, to: &str, due: Moment, deadline: Deadline) -> Result<(), StoreError> {
         let values =
-            [(":dead", text(Queue::DeadMail.as_str())), (":due", text(keys::due(due))), (":mail", text("mail-"))];
+            [(":dead", text(Queue::DEAD_MAIL.0)), (":due", text(crate::schema::due(due))), (":mail", text("mail-"))];
         let condition = "begins_with(queue, :mail) AND queue <> :dead";
         let moved = self.single().update(&OutboxRow::key_of(row), to, condition, &values)?;
         self.write_alone(moved, deadline).await.map(drop)
@@ -291,8 +291,8 @@ impl Table {
 
     async fn dead_rows(&self, since: Moment) -> Result<Vec<Ulid>, StoreError> {
         let mut rows = Vec::new();
-        let each = |item: &Item| rows.extend(keys::outbox_row_of(&items::key_of(item)));
-        self.each_in(Queue::DeadMail, Some(since), each).await?;
+        let each = |item: &Item| rows.extend(OutboxRow::named(&items::key_of(item)));
+        self.each_in(Queue::DEAD_MAIL, Some(since), each).await?;
         Ok(rows)
     }
 }
@@ -314,6 +314,12 @@ stored! {
 const SUPPRESSED_FOR: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 impl Undeliverable {
+    /// The address of the mark of this key, if it is one.
+    fn named(key: &ItemKey) -> Option<MatchedAddress> {
+        let address = key.pk.strip_prefix("A#").filter(|_| key.sk == "UNDELIVERABLE")?;
+        EmailAddress::parse(address).ok().map(|address| address.matched().clone())
+    }
+
     /// Whether no mail of this class goes to the address. Somebody who complained gets no bulk mail. Links
     /// that they ask for, and mail about their key or money, still reach them.
     pub fn keeps_back(&self, class: MailClass) -> bool {
@@ -322,9 +328,9 @@ impl Undeliverable {
 
     pub(crate) fn waits(&self) -> Option<(Queue, Moment)> {
         Some(match self.why {
-            UnreachableReason::Suppressed => (Queue::UnreachableUntil, self.at + SUPPRESSED_FOR),
-            UnreachableReason::Bounced => (Queue::Unreachable, self.at),
-            UnreachableReason::Complained => (Queue::Unwanted, self.at),
+            UnreachableReason::Suppressed => (Queue::UNREACHABLE_UNTIL, self.at + SUPPRESSED_FOR),
+            UnreachableReason::Bounced => (Queue::UNREACHABLE, self.at),
+            UnreachableReason::Complained => (Queue::UNWANTED, self.at),
         })
     }
 

@@ -3,12 +3,11 @@
 
 use crate::domain::grant::Notice;
 use crate::domain::mail::failure::PASSED_OVER;
-use crate::domain::mail::kind::{Delivery, MailKind, OptionalMail};
+use crate::domain::mail::kind::{Delivery, MailKind, OUTBOX_KEPT, OptionalMail};
 use crate::domain::programme::request::REQUEST_KEPT;
 use crate::domain::sign_in::LOGIN_REQUEST_LASTS;
 use crate::domain::usage::crossing::Scope;
 use crate::domain::values::token::BrowserTokenHash;
-use crate::store::keys::{grant_partition_of, mails_of, mails_written_at};
 use crate::store::prelude::*;
 use crate::store::{ByHand, DoneByHand, RosterChanges};
 
@@ -202,17 +201,25 @@ stored! {
         let (partition, mails) = home(programme, grant);
         begin(partition, &mails)
     };
-    list written_at(programme: &ProgrammeId, grant: &GrantId, at: Moment) => begin(grant_partition_of(programme, grant), &mails_written_at(grant, at));
+    list written_at(programme: &ProgrammeId, grant: &GrantId, at: Moment) => begin(grant_partition_of(programme, grant), &written_at(grant, at));
     expires it.written_at + OUTBOX_KEPT
 }
 
 /// The partition of the mails about a grant, or of those to a programme's staff, and how their sort keys begin.
 fn home(programme: &ProgrammeId, grant: Option<&GrantId>) -> (String, String) {
     match grant {
-        Some(grant) => (grant_partition_of(programme, grant), mails_of(grant)),
+        Some(grant) => (grant_partition_of(programme, grant), format!("V#{grant}#")),
         // Beside the outbox, where the function that sends mail may write.
         None => (format!("O#{}", programme_partition(programme)), "V#".to_owned()),
     }
+}
+
+/// How the sort keys begin of a grant's mails that were written in one millisecond.
+fn written_at(grant: &GrantId, at: Moment) -> String {
+    const TIME: usize = 10;
+    let first = Ulid::from_parts(u64::try_from(at.as_millisecond()).unwrap_or_default(), 0).to_string();
+    let time: String = first.chars().take(TIME).collect();
+    format!("V#{grant}#{time}")
 }
 
 /// The row of a mail under the message id of the mail server, whose events name nothing else for certain.
@@ -228,21 +235,23 @@ stored! {
     SentAs |it| (message: &str = &it.message) => key(format!("{SENT}{message}"), "SENT");
     expires it.at + OUTBOX_KEPT;
     // The row of a link is soon gone, and links are counted by the minute.
-    waits (it.mail != MailKind::Link).then_some((Queue::SentMail, it.at))
+    waits (it.mail != MailKind::Link).then_some((Queue::SENT_MAIL, it.at))
 }
 const SENT: &str = "SENT#";
 
-/// How long an outbox row is kept: past every retry and every event that may still come for it.
-pub const OUTBOX_KEPT: SignedDuration = SignedDuration::from_hours(90 * 24);
-
 impl OutboxRow {
+    /// The id of the row of this key, if it is one's.
+    pub(crate) fn named(key: &ItemKey) -> Option<Ulid> {
+        key.pk.strip_prefix("O#")?.parse().ok()
+    }
+
     pub(crate) fn waits(&self) -> Option<(Queue, Moment)> {
-        let queue = Queue::Mail(self.class);
+        let queue = self.class.queue();
         match self.state {
             MailState::Waiting { since } => Some((queue, since)),
             MailState::Sending { lease_until, .. } => Some((queue, lease_until)),
             // A dead letter waits for a person.
-            MailState::Failed { at, .. } => Some((Queue::DeadMail, at)),
+            MailState::Failed { at, .. } => Some((Queue::DEAD_MAIL, at)),
             MailState::Sent { .. }
             | MailState::Delivered { .. }
             | MailState::Bounced { .. }
@@ -426,8 +435,8 @@ impl Table {
     /// Mails that are due, longest due first; at most `limit`. The index is a moment behind, so each is taken
     /// before it is sent.
     pub async fn due_mails(&self, class: MailClass, now: Moment, limit: i32) -> Result<Vec<Ulid>, StoreError> {
-        let due = self.due(Queue::Mail(class), now, limit).await?;
-        Ok(due.iter().filter_map(keys::outbox_row_of).collect())
+        let due = self.due(class.queue(), now, limit).await?;
+        Ok(due.iter().filter_map(OutboxRow::named).collect())
     }
 
     /// Makes this invocation the sender of a mail. Returns `None` when the mail is sent, being sent or not
@@ -435,7 +444,7 @@ impl Table {
     pub async fn take_mail(&self, row: Ulid, now: Moment, deadline: Deadline) -> Result<Option<OutboxRow>, StoreError> {
         let Some(row) = self.get(OutboxRow::key_of(row)).await? else { return Ok(None) };
         // A dead letter waits for a person, not for another try.
-        let is_due = row.due().is_some_and(|(queue, due)| matches!(queue, Queue::Mail(_)) && due <= now);
+        let is_due = row.due().is_some_and(|(queue, due)| queue == row.class.queue() && due <= now);
         if !is_due {
             return Ok(None);
         }
@@ -545,7 +554,7 @@ impl Table {
     /// The first mails but links that the mail server took on a UTC day, at most so many, as they are now.
     pub async fn first_sent_on(&self, day: Date, most: i32) -> Result<Vec<OutboxRow>, StoreError> {
         let midnight = day.to_zoned(TimeZone::UTC).map_or(Moment::MIN, |midnight| midnight.timestamp().into());
-        let rows = self.due_from(Queue::SentMail, midnight, most).await?.into_iter().map(async |key| {
+        let rows = self.due_from(Queue::SENT_MAIL, midnight, most).await?.into_iter().map(async |key| {
             let Some(message) = key.pk.strip_prefix(SENT) else { return Ok(None) };
             match self.get(SentAs::key_of(message)).await?.filter(|sent| utc_date(sent.at) == day) {
                 Some(sent) => self.get(OutboxRow::key_of(sent.row)).await,

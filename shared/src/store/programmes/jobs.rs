@@ -9,7 +9,6 @@
 //! lease, or a person who starts it anew, ends the former runner. Of a programme's jobs one runs at a time: the oldest.
 
 use crate::domain::grant::{ChangeRefused, Person, PersonChange, Urgency};
-use crate::store::keys::ItemKey;
 use crate::store::prelude::*;
 use crate::store::{INVITED_AT_ONCE, ImportPart, Kept};
 
@@ -132,6 +131,12 @@ impl Work {
 }
 
 impl Job {
+    /// The programme of the job of this key, if it is one's.
+    pub fn named(key: &ItemKey) -> Option<ProgrammeId> {
+        let programme = key.pk.strip_prefix("P#").filter(|_| key.sk.starts_with(&overview("JOB#")))?;
+        programme.parse().ok()
+    }
+
     /// A job that nobody has taken yet, to be set by the transaction that makes it necessary: one of its kind that runs starts anew.
     pub fn new(programme: &ProgrammeId, work: Work, all: u32, by: &Actor, now: Moment) -> Job {
         Job {
@@ -189,7 +194,7 @@ impl Job {
 
     pub(crate) fn waits(&self) -> Option<(Queue, Moment)> {
         match self.state {
-            JobState::Running { lease_until: due } | JobState::Waiting { until: due } => Some((Queue::Job, due)),
+            JobState::Running { lease_until: due } | JobState::Waiting { until: due } => Some((Queue::JOB, due)),
             JobState::Done { .. } | JobState::Failed { .. } => None,
         }
     }
@@ -236,12 +241,12 @@ impl Table {
         let most = i32::try_from(most).unwrap_or(i32::MAX);
         let due = |queue| self.due(queue, now, most);
         let (leaks, disables, guardrails, limits, reads, jobs) = tokio::try_join!(
-            due(Queue::Settle(Urgency::Leak)),
-            due(Queue::Settle(Urgency::Disable)),
-            due(Queue::Guardrail),
-            due(Queue::Settle(Urgency::Limit)),
-            due(Queue::Settle(Urgency::Read)),
-            due(Queue::Job),
+            due(Urgency::Leak.queue()),
+            due(Urgency::Disable.queue()),
+            due(Queue::GUARDRAIL),
+            due(Urgency::Limit.queue()),
+            due(Urgency::Read.queue()),
+            due(Queue::JOB),
         )?;
         Ok(DueWork { ends: [leaks, disables].concat(), guardrails, others: [limits, reads].concat(), jobs })
     }
@@ -295,7 +300,7 @@ impl Table {
     /// Programmes with jobs that run or wait. The index is a moment behind.
     pub async fn programmes_with_jobs(&self) -> Result<Vec<ProgrammeId>, StoreError> {
         let mut programmes = BTreeSet::new();
-        self.each_in(Queue::Job, None, |item| programmes.extend(keys::job_of(&items::key_of(item)))).await?;
+        self.each_in(Queue::JOB, None, |item| programmes.extend(Job::named(&items::key_of(item)))).await?;
         Ok(programmes.into_iter().collect())
     }
 
@@ -593,10 +598,10 @@ impl Table {
         let mut waiting = BTreeSet::new();
         for urgency in [Urgency::Leak, Urgency::Disable, Urgency::Limit] {
             let note = |item: &items::Item| {
-                let of = keys::grant_of(&items::key_of(item)).filter(|(of, _)| *of == job.programme);
+                let of = Grant::named(&items::key_of(item)).filter(|(of, _)| *of == job.programme);
                 waiting.extend(of.map(|(_, grant)| grant));
             };
-            self.each_in(Queue::Settle(urgency), None, note).await?;
+            self.each_in(urgency.queue(), None, note).await?;
         }
         if let Work::Import { import, .. } | Work::Bulk { import } = job.work
             && !waiting.is_empty()

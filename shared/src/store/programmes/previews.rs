@@ -43,7 +43,7 @@ stored! {
     RosterPreview |it| (programme: &ProgrammeId = &it.programme, import: Ulid = it.import) => key(programme_partition(programme), overview(&format!("PREVIEW#{import}")));
     list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), &overview("PREVIEW#"));
     expires it.until;
-    waits if it.waits() { Some((Queue::Decision, it.until - WAITS_FOR)) } else { None }
+    waits if it.waits() { Some((Queue::DECISION, it.until - WAITS_FOR)) } else { None }
 }
 
 /// What lies in parts, each of which an item can hold.

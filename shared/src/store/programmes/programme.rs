@@ -8,7 +8,6 @@ use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::programme::request::Request;
 use crate::domain::programme::role::RoleChanges;
 use crate::domain::usage::forecast::SpendingPace;
-use crate::store::keys::ItemKey;
 use crate::store::prelude::*;
 use crate::store::programmes::jobs::{AS_READ, as_read};
 use crate::store::{Import, RosterToken};
@@ -45,7 +44,7 @@ pub enum Undecided {
 impl Undecided {
     fn named(key: &ItemKey) -> Option<(ProgrammeId, Undecided)> {
         let programme = key.pk.strip_prefix("P#")?.parse().ok()?;
-        let (what, id) = key.sk.strip_prefix(&keys::overview(""))?.split_once('#')?;
+        let (what, id) = key.sk.strip_prefix(&overview(""))?.split_once('#')?;
         let undecided = match what {
             "MORE" => Undecided::More(id.parse().ok()?),
             "REQUEST" => Undecided::Request(id.parse().ok()?),
@@ -479,7 +478,7 @@ impl Table {
     /// What waits for somebody's decision, in every programme, the oldest first.
     pub async fn undecided(&self) -> Result<Vec<(ProgrammeId, Undecided)>, StoreError> {
         let mut found = Vec::new();
-        self.each_in(Queue::Decision, None, |item| found.extend(Undecided::named(&items::key_of(item)))).await?;
+        self.each_in(Queue::DECISION, None, |item| found.extend(Undecided::named(&items::key_of(item)))).await?;
         Ok(found)
     }
 }

@@ -7,7 +7,6 @@
 use crate::domain::programme::KeyRules;
 use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::programme::rules::{Tier, Tiers};
-use crate::store::keys::ItemKey;
 use crate::store::prelude::*;
 
 /// Where rules come from.

@@ -3,15 +3,14 @@
 //! [`models`](crate::domain::usage::models) whose use it is.
 
 use crate::domain::grant::MoreListing;
-use crate::domain::ledger::cut::LifetimeUse;
-use crate::domain::ledger::foreign::KeyOwner;
+use crate::domain::ledger::foreign::{ForeignKey, KeyOwner};
 use crate::domain::programme::counts::{Counts, RosterCounts};
 use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::programme::request::Request;
 use crate::domain::usage::forecast::StandingOut;
 use crate::domain::usage::models::{GrantRows, ModelUse, cut};
+use crate::schema::Key;
 use crate::store::items::MOST_IN_A_PART;
-use crate::store::keys::{Key, foreign_partition};
 use crate::store::prelude::*;
 use crate::store::{AssignedUse, Import, RosterPreview, RosterToken, Unreachable, UnreachableReason};
 
@@ -72,43 +71,6 @@ pub struct Account {
 
 stored! {
     Account |_| () => key(ACCOUNT, "NOW")
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ForeignKey {
-    pub key: KeyHash,
-    pub name: String,
-    pub enabled: bool,
-    pub limit: Option<Usd>,
-    pub used: DailyUse,
-    pub created_at: Option<Moment>,
-    pub last_used_at: Option<Moment>,
-    pub first_seen_at: Moment,
-    pub gone_at: Option<Moment>,
-    pub as_of: Moment,
-    /// When the run began that recorded this use.
-    pub recorded_by: Moment,
-    /// The lifetime use in the newest cut before that run.
-    pub in_cut: LifetimeUse,
-}
-
-stored! {
-    ForeignKey |it| (hash: &KeyHash = &it.key) => {
-        let shard = hash.as_str().chars().next().unwrap_or('0');
-        key(foreign_partition(shard), format!("F#{hash}"))
-    };
-    list of_shard(shard: char) => begin(foreign_partition(shard), "F#")
-}
-
-impl ForeignKey {
-    /// The lifetime use in the newest cut, which was made then.
-    pub fn used_by(&self, cut: Option<Moment>) -> LifetimeUse {
-        match cut {
-            Some(cut) if self.recorded_by <= cut => LifetimeUse::of(&self.used),
-            Some(_) => self.in_cut,
-            None => LifetimeUse::default(),
-        }
-    }
 }
 
 impl Table {

@@ -1,112 +1,14 @@
-//! The attributes that every item has: kind, key, expiry and queue; and the conversion of values to items and
-//! back.
+//! The conversion of values to items, with the attributes that each has, and back.
 
 use serde::de::DeserializeOwned;
 
-use crate::domain::grant::Urgency;
-use crate::store::keys::{ItemKey, Key};
+use crate::schema::{self, ItemKey};
 use crate::store::prelude::*;
 
 /// The most bytes in one part of what is too large for an item, which has at most 400 KB.
 pub(crate) const MOST_IN_A_PART: usize = 380_000;
 
-pub use super::kinds::{AtErasure, Kind};
-
 pub type Item = std::collections::HashMap<String, AttributeValue>;
-
-pub trait Stored: Serialize + DeserializeOwned {
-    /// The value of the attribute `kind`, by which the stream's readers and people tell items apart.
-    const KIND: &'static str;
-
-    fn key(&self) -> Key<Self>;
-
-    /// When the table may delete it. Readers compare the time too.
-    fn expires(&self) -> Option<Moment> {
-        None
-    }
-
-    fn due(&self) -> Option<(Queue, Moment)> {
-        None
-    }
-}
-
-/// Says how a type lies in the table, beside its fields: its key, by the ids that name it; the lists of several of them; and
-/// where it has them, its expiry and its queue.
-macro_rules! stored {
-    ($item:ident |$it:pat_param| ($($id:ident: $of:ty = $from:expr),*) => $key:expr
-     $(; list $list:ident ($($listed:ident: $by:ty),*) => $range:expr)* $(; expires $expires:expr)? $(; waits $waits:expr)?) => {
-        impl $item {
-            pub fn key_of($($id: $of),*) -> $crate::store::keys::Key<$item> {
-                $key.into()
-            }
-
-            $(pub fn $list($($listed: $by),*) -> $crate::store::keys::Range<$item> {
-                $range
-            })*
-        }
-
-        impl $crate::store::items::Stored for $item {
-            const KIND: &'static str = $crate::store::items::Kind::$item.as_str();
-
-            fn key(&self) -> $crate::store::keys::Key<$item> {
-                let $it = self;
-                $item::key_of($($from),*)
-            }
-
-            $(fn expires(&self) -> Option<crate::clock::Moment> {
-                let $it = self;
-                $expires.into()
-            })?
-
-            $(fn due(&self) -> Option<($crate::store::items::Queue, crate::clock::Moment)> {
-                let $it = self;
-                $waits
-            })?
-        }
-    };
-}
-pub(crate) use stored;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Queue {
-    Settle(Urgency),
-    Mail(MailClass),
-    DeadMail,
-    /// Mails that the mail server took at this time, for as long as their rows are kept.
-    SentMail,
-    Unreachable,
-    Unwanted,
-    /// Addresses that no mail goes to before this time.
-    UnreachableUntil,
-    Job,
-    /// Guardrails, and tiers that they follow.
-    Guardrail,
-    /// Programmes whose people are to be forgotten so long after this time.
-    Retention,
-    /// What a person must decide, since this time.
-    Decision,
-}
-
-impl Queue {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Queue::Settle(Urgency::Leak) => "settle-leak",
-            Queue::Settle(Urgency::Disable) => "settle-disable",
-            Queue::Settle(Urgency::Limit) => "settle-limit",
-            Queue::Settle(Urgency::Read) => "settle-read",
-            Queue::Mail(class) => class.queue(),
-            Queue::DeadMail => "mail-dead",
-            Queue::SentMail => "sent",
-            Queue::Unreachable => "unreachable",
-            Queue::Unwanted => "unwanted",
-            Queue::UnreachableUntil => "unreachable-until",
-            Queue::Job => "job",
-            Queue::Guardrail => "guardrail",
-            Queue::Retention => "retention",
-            Queue::Decision => "decision",
-        }
-    }
-}
 
 pub fn to_item<T: Stored>(value: &T) -> Result<Item, StoreError> {
     let key = value.key().item;
@@ -119,8 +21,8 @@ pub fn to_item<T: Stored>(value: &T) -> Result<Item, StoreError> {
         set("ttl", AttributeValue::N(expires.as_second().to_string()));
     }
     if let Some((queue, since)) = value.due() {
-        set("queue", AttributeValue::S(queue.as_str().to_owned()));
-        set("due", AttributeValue::S(keys::due(since)));
+        set("queue", AttributeValue::S(queue.0.to_owned()));
+        set("due", AttributeValue::S(schema::due(since)));
     }
     set("pk", AttributeValue::S(key.pk));
     set("sk", AttributeValue::S(key.sk));

@@ -2,8 +2,6 @@
 //! product. Reads are strongly consistent wherever an act is decided on one.
 
 pub mod items;
-pub mod keys;
-mod kinds;
 pub(super) mod meta;
 pub(super) mod write;
 
@@ -12,13 +10,13 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
-use items::{Item, Queue, Stored};
-use keys::{ItemKey, Key, Range};
+use items::Item;
 use write::{key_item, text};
 
 use crate::aws::{AwsAccess, SdkFailure, reduce};
 use crate::config::Config;
 use crate::prelude::{EmailAddress, Moment};
+use crate::schema::{self, ItemKey, Key, Queue, Range, Stored};
 
 #[derive(Clone)]
 pub struct Table {
@@ -164,13 +162,13 @@ impl Table {
 
     /// The items of a queue that are due, longest due first; at most `limit`. The index is a moment behind.
     pub(crate) async fn due(&self, queue: Queue, now: Moment, limit: i32) -> Result<Vec<ItemKey>, StoreError> {
-        let page = Self::page(self.waiting_in(queue, "due <= :when", keys::due(now)).limit(limit)).await?;
+        let page = Self::page(self.waiting_in(queue, "due <= :when", schema::due(now)).limit(limit)).await?;
         Ok(page.items().iter().map(items::key_of).collect())
     }
 
     /// The first entries of a queue that are due from then on.
     pub(crate) async fn due_from(&self, queue: Queue, from: Moment, limit: i32) -> Result<Vec<ItemKey>, StoreError> {
-        let page = Self::page(self.waiting_in(queue, "due >= :when", keys::due(from)).limit(limit)).await?;
+        let page = Self::page(self.waiting_in(queue, "due >= :when", schema::due(from)).limit(limit)).await?;
         Ok(page.items().iter().map(items::key_of).collect())
     }
 
@@ -182,7 +180,7 @@ impl Table {
         mut take: impl FnMut(&Item),
     ) -> Result<(), StoreError> {
         // Every due time begins with a digit, and no digit sorts before `0`.
-        let from = from.map_or_else(|| "0".to_owned(), keys::due);
+        let from = from.map_or_else(|| "0".to_owned(), schema::due);
         Self::each(self.waiting_in(queue, "due >= :when", from), |item| {
             take(&item);
             Ok(())
@@ -196,7 +194,7 @@ impl Table {
             .table_name(&self.name)
             .index_name("due")
             .key_condition_expression(format!("queue = :queue AND {condition}"))
-            .expression_attribute_values(":queue", text(queue.as_str()))
+            .expression_attribute_values(":queue", text(queue.0))
             .expression_attribute_values(":when", text(when))
     }
 }

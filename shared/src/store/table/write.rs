@@ -10,7 +10,6 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use crate::aws::{SdkFailure, reduce};
 use crate::domain::values::id::Nonce;
 use crate::store::items::Item;
-use crate::store::keys::ItemKey;
 use crate::store::prelude::*;
 
 /// The rest of the invocation in which no conflict is retried: enough to answer, or to clean up.

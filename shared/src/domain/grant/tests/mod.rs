@@ -15,10 +15,10 @@ mod ways_out;
 use jiff::TimestampArithmetic;
 
 use super::*;
+use crate::domain::prelude::*;
 use crate::domain::programme::guardrail::{Guardrail, GuardrailOwner, MadeGuardrail};
 use crate::domain::programme::rules::Rules;
 use crate::domain::testing::a_view;
-use crate::prelude::*;
 
 /// A view to which acts are applied one after the other, as the store does.
 #[derive(Clone)]

@@ -6,10 +6,10 @@ use std::cmp::Reverse;
 use super::{Block, People, PeopleSample, Spender};
 use crate::domain::grant::{Reading, Stopped};
 use crate::domain::mail::failure::UnreachableReason;
+use crate::domain::prelude::*;
 use crate::domain::usage::crossing::is_used_up;
 use crate::domain::usage::days::{Accuracy, Sum};
 use crate::domain::usage::forecast::{Weeks, usual_week};
-use crate::prelude::*;
 
 /// The most people in a list: the highest spenders, and those who stand out.
 const LISTED: usize = 10;

@@ -3,10 +3,10 @@
 
 use jiff::civil::time;
 
+use crate::domain::prelude::*;
 use crate::domain::programme::Weekday;
 use crate::domain::usage::span::last_weeks;
 use crate::domain::values::window::monday_of;
-use crate::prelude::*;
 
 const HOUR: i8 = 7;
 const MADE_UP_FOR: SignedDuration = SignedDuration::from_hours(48);
