@@ -1,5 +1,7 @@
 //! Fixtures for the tests of the pages, and a page as its reader sees it.
 
+use std::sync::Arc;
+
 use bursar_core::domain::grant::{Grant, Person};
 use bursar_core::domain::programme::{Budget, Programme, Settings};
 use bursar_core::domain::values::address::EmailAddress;
@@ -18,7 +20,7 @@ pub(crate) fn a_view() -> View {
     let person = Person { address: EmailAddress::parse("ada@uni.edu").unwrap(), name: None, roster_id: None };
     let grant = Grant::invited(programme.id.clone(), "0123456789abcdef".parse().unwrap(), person, None);
     let budget = Budget::new(programme.id.clone(), Usd::from_dollars(4000));
-    View { programme, budget, grant, readings: Vec::new(), guardrails: Vec::new() }
+    View { programme: programme.into(), budget: budget.into(), grant, readings: Vec::new(), guardrails: Arc::default() }
 }
 
 /// The text of a page: one line for each block, buttons in brackets.
@@ -40,4 +42,8 @@ pub(crate) fn readable(html: &str) -> String {
     let text = text.replace("&#39;", "'").replace("&#38;", "&");
     let lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ").replace(" :", ":"));
     lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+pub(crate) fn settings_mut(view: &mut View) -> &mut Settings {
+    &mut Arc::make_mut(&mut view.programme).settings
 }

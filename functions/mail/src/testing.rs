@@ -1,5 +1,7 @@
 //! What the tests of the words share: a programme, a student with a key, and a letter as its reader gets it.
 
+use std::sync::Arc;
+
 use bursar_core::aws::AwsAccess;
 use bursar_core::domain::grant::{GrantState, Key, Person, View};
 use bursar_core::domain::held::Held;
@@ -41,7 +43,7 @@ pub(crate) fn with_key() -> View {
     grant.keys = vec![Key { limit, shown_at: Some(now()), ..Key::made(epoch, key.clone(), now()) }];
     (grant.state, grant.epoch, grant.ever_shown) = (GrantState::Live { key }, epoch, true);
     let budget = Budget::new(programme.id.clone(), Usd::from_dollars(4000));
-    View { programme, budget, grant, readings: Vec::new(), guardrails: Vec::new() }
+    View { programme: programme.into(), budget: budget.into(), grant, readings: Vec::new(), guardrails: Arc::default() }
 }
 
 /// All that the key has used, read at this moment.

@@ -1,6 +1,8 @@
 //! The crossings of one limit: of a programme's budget, by what was spent and by what is reserved, or of one
 //! student's cap.
 
+use std::sync::Arc;
+
 use bursar_core::domain::grant::CapUse;
 use bursar_core::domain::programme::RefusedForRoom;
 use bursar_core::domain::usage::crossing::{ALL, Crossing, SOME, Scope, newly_passed, newly_passed_of_cap};
@@ -92,7 +94,7 @@ async fn usages(table: &Table, limit: Limit<'_>, now: Moment) -> Result<Option<(
                 Usage { scope, window: used.window, limit: used.cap, spent: used.spent, refused: None }
             };
             let usages = used.into_iter().map(usage).collect();
-            Ok(Some((view.programme, usages)))
+            Ok(Some((Arc::unwrap_or_clone(view.programme), usages)))
         }
     }
 }

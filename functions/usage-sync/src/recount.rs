@@ -3,6 +3,8 @@
 //! What is reserved is counted as of the comparison, and for an instant before the listing: no reading holds later use. All else of a
 //! grant in which something was found is counted once that is repaired.
 
+use std::sync::Arc;
+
 use bursar_core::domain::grant::{Key, Reading};
 use bursar_core::domain::ledger::cut::LifetimeUse;
 use bursar_core::domain::programme::Budget;
@@ -17,9 +19,9 @@ use crate::runner::{Baseline, WRITES_AT_ONCE};
 
 #[derive(Debug)]
 pub(crate) struct ProgrammeSums {
-    pub(crate) programme: Programme,
+    pub(crate) programme: Arc<Programme>,
     /// The budget as it was before the grants were read.
-    pub(crate) budget: Budget,
+    pub(crate) budget: Arc<Budget>,
     reserved: Usd,
     unreserved: Unreserved,
     /// The counts of the roster as they were before the grants were read, and by how much they are to move.
@@ -76,8 +78,8 @@ impl ProgrammeSums {
     /// Empty sums of a programme whose budget and counts were just read.
     pub(crate) fn of(programme: Programme, budget: Budget, counts: Counts) -> ProgrammeSums {
         ProgrammeSums {
-            programme,
-            budget,
+            programme: programme.into(),
+            budget: budget.into(),
             reserved: Usd::ZERO,
             unreserved: Unreserved::default(),
             counts,
@@ -92,6 +94,12 @@ impl ProgrammeSums {
             later: Vec::new(),
             unread: HashSet::new(),
         }
+    }
+
+    /// A grant as its cost is decided on, for which no guardrail matters.
+    pub(crate) fn view(&self, grant: Grant, readings: Vec<Reading>) -> View {
+        let (programme, budget) = (self.programme.clone(), self.budget.clone());
+        View { programme, budget, grant, readings, guardrails: Arc::default() }
     }
 
     /// Adds a grant as it was compared.
@@ -134,8 +142,7 @@ impl ProgrammeSums {
         let mut shards = std::pin::pin!(table.shards_of_programmes(&ids));
         while let Some((_, grants)) = shards.try_next().await? {
             for (grant, readings) in grants {
-                let (programme, budget) = (anew.programme.clone(), anew.budget.clone());
-                let view = View { programme, budget, grant, readings, guardrails: Vec::new() };
+                let view = anew.view(grant, readings);
                 anew.unreserved.add(&view.grant, Some(runner.baseline.began_at));
                 anew.moves.add(&view.grant, 1);
                 anew.reserved += anew.cost(&view, &runner.baseline);
@@ -157,9 +164,7 @@ impl ProgrammeSums {
         });
         let mut each = iter(each).buffered(WRITES_AT_ONCE);
         while let Some((grant, readings, cost)) = each.try_next().await? {
-            let (programme, budget) = (self.programme.clone(), self.budget.clone());
-            let grant = grant.context("a grant is gone")?;
-            let view = View { programme, budget, grant, readings, guardrails: Vec::new() };
+            let view = self.view(grant.context("a grant is gone")?, readings);
             // What was taken for it since is in the budget, and what its final reading frees is free.
             let counts = cost.min(self.cost(&view, &runner.baseline));
             self.reserved += counts;

@@ -1,5 +1,7 @@
 //! Values as tests write them, and what the tests of the rules begin with.
 
+use std::sync::Arc;
+
 use super::grant::Person;
 use super::values::term::Term;
 use crate::domain::prelude::*;
@@ -33,5 +35,21 @@ pub(crate) fn a_grant() -> Grant {
 pub(crate) fn a_view() -> View {
     let programme = a_programme();
     let budget = Budget::new(programme.id.clone(), dollars(100));
-    View { programme, budget, grant: a_grant(), readings: Vec::new(), guardrails: Vec::new() }
+    View {
+        programme: programme.into(),
+        budget: budget.into(),
+        grant: a_grant(),
+        readings: Vec::new(),
+        guardrails: Arc::default(),
+    }
+}
+
+impl View {
+    pub(crate) fn settings_mut(&mut self) -> &mut Settings {
+        &mut Arc::make_mut(&mut self.programme).settings
+    }
+
+    pub(crate) fn budget_mut(&mut self) -> &mut Budget {
+        Arc::make_mut(&mut self.budget)
+    }
 }

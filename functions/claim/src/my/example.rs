@@ -226,14 +226,14 @@ fn header_safe(name: &str) -> Option<String> {
 mod tests {
 
     use super::*;
-    use crate::testing::a_view;
+    use crate::testing::{a_view, settings_mut};
 
     const URL: &str = "https://openrouter.ai/api/v1";
 
     #[test]
     fn a_name_with_every_quote_is_one_word_in_each_language() {
         let mut view = a_view();
-        view.programme.settings.name = "O'Neil's \"CS\" \\ $HOME `x` – Übung\u{7}".to_owned();
+        settings_mut(&mut view).name = "O'Neil's \"CS\" \\ $HOME `x` – Übung\u{7}".to_owned();
         let rules = KeyRules::default();
         let example = Example::at(URL, &view, &rules);
         let in_shell = r#"-H 'X-OpenRouter-Title: O'\''Neil'\''s "CS" \ $HOME `x` Ubung' \"#;
@@ -248,7 +248,7 @@ mod tests {
         ] {
             assert!(text.contains(&format!("{before}{quoted}")), "{text}");
         }
-        view.programme.settings.name = "日本語".to_owned();
+        settings_mut(&mut view).name = "日本語".to_owned();
         assert!(Example::at(URL, &view, &rules).curl().contains("X-OpenRouter-Title: cs-pilot'"));
     }
 

@@ -205,7 +205,7 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, for
                 tokio::try_join!(site.table.programme_use(&programme.id), site.table.roster_counts(&programme.id))?;
             let week = spans.iter().find(|(name, _)| *name == Span::Week.name());
             let steps = [1, 2, 4].map(|quarters| open.cap + Usd::from_micros(open.cap.micros() / 4 * quarters));
-            let Budget { limit, reserved, unreserved, .. } = &view.budget;
+            let Budget { limit, reserved, unreserved, .. } = view.budget.as_ref();
             let enough_for = |free| unreserved.enough_for(free, &programme.settings, now);
             let free = *limit - *reserved;
             let raise = |cap: &Usd| {

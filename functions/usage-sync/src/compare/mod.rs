@@ -4,6 +4,8 @@
 mod grant;
 pub(crate) mod row;
 
+use std::sync::Arc;
+
 use bursar_core::domain::grant::Reading;
 use bursar_core::domain::programme::Budget;
 use bursar_core::domain::programme::guardrail::Guardrail;
@@ -38,7 +40,7 @@ struct Comparison<'a> {
     runner: &'a Runner<'a>,
     listing: &'a Listing,
     elsewhere: &'a HashSet<[u8; 32]>,
-    guardrails: Vec<Guardrail>,
+    guardrails: Arc<Vec<Guardrail>>,
     found: Compared,
     sums: ProgrammeSums,
 }
@@ -88,7 +90,8 @@ async fn compared(
     let programme = table.get(Programme::key_of(id)).await?.context("a programme is gone")?;
     let guardrails = table.list(Guardrail::of_programme(id)).await?;
     let sums = ProgrammeSums::of(programme, budget, counts);
-    let mut comparison = Comparison { runner, listing, elsewhere, guardrails, found: Compared::default(), sums };
+    let (guardrails, found) = (guardrails.into(), Compared::default());
+    let mut comparison = Comparison { runner, listing, elsewhere, guardrails, found, sums };
     let shards = SHARDS
         .into_iter()
         .zip(0_u8..)
@@ -121,15 +124,13 @@ impl Comparison<'_> {
     /// What is to be written of some grants; what else is found is kept.
     fn compare(&mut self, digit: u8, grants: Vec<(Grant, Vec<Reading>)>) -> Vec<News> {
         let Comparison { runner, listing, .. } = *self;
-        let (mut programme, mut budget) = (self.sums.programme.clone(), self.sums.budget.clone());
-        let mut guardrails = std::mem::take(&mut self.guardrails);
-        let id = programme.id.clone();
+        let id = self.sums.programme.id.clone();
         let name = |row: &KeyRow| row.name(&runner.deployment, &id).to_string();
         let mut known: HashSet<[u8; 8]> = HashSet::new();
         let mut news = Vec::new();
         for (grant, readings) in grants {
             known.insert(grant.id.to_bytes());
-            let mut view = View { programme, budget, grant, readings, guardrails };
+            let mut view = View { guardrails: self.guardrails.clone(), ..self.sums.view(grant, readings) };
             let context = ScanContext {
                 rows: listing.of_grant(&id, &view.grant.id),
                 elsewhere: self.elsewhere,
@@ -158,10 +159,7 @@ impl Comparison<'_> {
             news.extend(
                 result.unread.into_iter().chain(unseen).map(|epoch| News::Unread(view.grant.id.clone(), epoch)),
             );
-            // The next grant's view has them too.
-            View { programme, budget, guardrails, .. } = view;
         }
-        self.guardrails = guardrails;
         let unknown = listing.of_shard(&id, digit).filter(|rows| !known.contains(&rows[0].grant));
         self.found.unknown.extend(unknown.flatten().map(|row| ForeignRow::with_name(row, name(row))));
         news

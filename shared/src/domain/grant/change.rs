@@ -1,20 +1,21 @@
 //! What an act reads and what it writes. The store turns a change into one conditional transaction.
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use super::*;
 use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::usage::reading::{Shortfall, UnusableReport, UsageReport};
 
-/// A grant with everything that its acts decide on, as read at one moment.
+/// A grant with everything that its acts decide on, as read at one moment. What is the programme's is shared by the views of its grants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct View {
-    pub programme: Programme,
-    pub budget: Budget,
+    pub programme: Arc<Programme>,
+    pub budget: Arc<Budget>,
     pub grant: Grant,
     pub readings: Vec<Reading>,
     /// The guardrails of its programme, where any may matter to the grant.
-    pub guardrails: Vec<Guardrail>,
+    pub guardrails: Arc<Vec<Guardrail>>,
 }
 
 /// Everything that one act writes, on condition that the grant was not written since it was read. Only a rule

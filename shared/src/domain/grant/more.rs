@@ -119,7 +119,7 @@ mod tests {
         assert_eq!((view.open_request(last).is_some(), view.open_request(week)), (true, None));
         ask(&view, week).unwrap();
         let mut of_programme = view.clone();
-        of_programme.programme.settings.allowance.cap = Usd::CENT;
+        of_programme.settings_mut().allowance.cap = Usd::CENT;
         let own = view.set_cap(Some(Usd::CENT), &Actor::Rule, None, now).unwrap();
         for answered in [of_programme, View { grant: own.grant().clone(), ..view.clone() }] {
             assert_eq!(answered.open_request(last), None);

@@ -133,7 +133,13 @@ impl Table {
             true => self.list(Guardrail::of_programme(&programme.id)).await?,
             false => Vec::new(),
         };
-        Ok(Some(View { programme, budget, grant, readings, guardrails }))
+        Ok(Some(View {
+            programme: programme.into(),
+            budget: budget.into(),
+            grant,
+            readings,
+            guardrails: guardrails.into(),
+        }))
     }
 }
 

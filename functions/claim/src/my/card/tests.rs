@@ -2,20 +2,22 @@
 
 mod story;
 
+use std::sync::Arc;
+
 use bursar_core::domain::grant::Answered;
 use bursar_core::domain::held::Held;
 use jiff::ToSpan;
 
 use self::story::Story;
 use super::*;
-use crate::testing::at;
+use crate::testing::{at, settings_mut};
 
 #[test]
 fn before_the_claim_window_in_it_and_after_it() {
     let window = |view: &mut View| {
-        view.programme.settings.claims.claim_opens_at = Some(at("2026-11-21T08:00:00Z"));
-        view.programme.settings.claims.claim_closes_at = Some(at("2026-11-30T23:00:00Z"));
-        view.programme.settings.texts.contact = Some("Room 12".to_owned());
+        settings_mut(view).claims.claim_opens_at = Some(at("2026-11-21T08:00:00Z"));
+        settings_mut(view).claims.claim_closes_at = Some(at("2026-11-30T23:00:00Z"));
+        settings_mut(view).texts.contact = Some("Room 12".to_owned());
     };
     insta::assert_snapshot!(Story::new().set(window).brief(), @"no key yet: Keys can be claimed from 21 Nov 2026, 09:00 (Europe/Berlin).");
     insta::assert_snapshot!(Story::new().set(window).after(48.hours()).brief(), @"no key yet: Your key is made when you press the button, and shown to you once. You can do that until the end of 30 Nov 2026. [Reveal my key]");
@@ -39,7 +41,7 @@ fn before_the_claim_window_in_it_and_after_it() {
 fn terms_in_a_sentence_in_a_link_and_at_length() {
     let terms = |text: &str| {
         let text = text.to_owned();
-        Story::new().set(|view| view.programme.settings.texts.terms = Some(text)).reads()
+        Story::new().set(|view| settings_mut(view).texts.terms = Some(text)).reads()
     };
     assert!(terms("Be kind.").contains("\nI accept the terms: Be kind.\n[Reveal my key]\n"));
     assert!(terms("https://uni.example/terms").contains("I accept the terms: https://uni.example/terms"));
@@ -80,14 +82,13 @@ fn a_key_that_works_before_anything_was_read_and_after_and_with_a_cap_that_reset
     ");
     let spent = Story::new().shown().after(1.hour()).used(4_990_001);
     insta::assert_snapshot!(spent.brief(), @"working: Your key works. It was shown on 20 Nov 2026, 14:05, and nobody can show it again. [Check what I have used] [Ask for more] [Hand my key back] [Replace my key] [My key has leaked: end it]");
-    let weekly =
-        || Story::new().set(|view| view.programme.settings.basis.reset = Reset::Weekly).shown().used(12_000_000);
+    let weekly = || Story::new().set(|view| settings_mut(view).basis.reset = Reset::Weekly).shown().used(12_000_000);
     insta::assert_snapshot!(spent.money(), @"Left: $15 Used: $4.99, as of 20 Nov 2026, 15:05 Cap: $20 for the whole term, until the end of 6 Feb 2027");
     insta::assert_snapshot!(weekly().money(), @"Left: $8 Used: $12, as of 20 Nov 2026, 14:05 Cap: $20 a week; resets on 23 Nov 2026, 01:00");
     let allowance = |story: Story| words::allowance(&story.view, Usd::from_dollars(8), story.now);
     insta::assert_snapshot!(allowance(weekly()), @"$8 until 23 Nov 2026, 01:00 (Europe/Berlin), then $20 again");
     insta::assert_snapshot!(allowance(Story::new()), @"$8 until the end of 6 Feb 2027");
-    let no_more = weekly().set(|view| view.programme.settings.claims.replacements = 0).after(20.minutes());
+    let no_more = weekly().set(|view| settings_mut(view).claims.replacements = 0).after(20.minutes());
     assert!(no_more.reads().contains("It cannot be replaced now. You have replaced your key as often as"));
 }
 
@@ -116,10 +117,10 @@ fn a_key_that_has_used_up_its_cap() {
     Could anybody else have it? End it at once: as soon as there is more, it would work again.
     [My key has leaked: end it]
     ");
-    let daily = Story::new().set(|view| view.programme.settings.basis.reset = Reset::Daily).shown().used(19_995_000);
+    let daily = Story::new().set(|view| settings_mut(view).basis.reset = Reset::Daily).shown().used(19_995_000);
     insta::assert_snapshot!(daily.words(), @"Your cap is used up. It resets on 21 Nov 2026, 01:00 (Europe/Berlin). Requests with your key are refused until there is more. If you need more, ask below.");
     // From here on, the last day of the term.
-    let last = || Story::new().after((78 * 24).hours()).set(|view| view.programme.settings.basis.reset = Reset::Daily);
+    let last = || Story::new().after((78 * 24).hours()).set(|view| settings_mut(view).basis.reset = Reset::Daily);
     insta::assert_snapshot!(last().shown().used(20_000_000).words(), @"Your cap is used up, and it does not reset before the term ends. Requests with your key are refused until there is more. If you need more, ask below.");
 }
 
@@ -160,8 +161,7 @@ fn each_reason_for_which_there_is_no_key_now() {
     insta::assert_snapshot!(stopped(Stopped::Replacing).brief(), @"no key now: Your old key ends before a new one is made, and OpenRouter has not confirmed yet that it is off. No money was lost. Get a new one: it has what is left of your cap. [Get a new key] [Ask for more] [My key has leaked: end it]");
     insta::assert_snapshot!(stopped(Stopped::Returned).words(), @"You handed your key back. OpenRouter has not confirmed yet that it is off; Bursar tries again. Get a new one: it has what is left of your cap.");
     insta::assert_snapshot!(stopped(Stopped::Leaked).used(20_000_000).words(), @"You reported your key as leaked. OpenRouter has not confirmed yet that it is off; Bursar tries again every minute. Your cap is used up, and it is for the whole term. As soon as there is more, you can get a new key here.");
-    let no_more =
-        stopped(Stopped::Replacing).set(|view| view.programme.settings.claims.replacements = 0).after(1.hour());
+    let no_more = stopped(Stopped::Replacing).set(|view| settings_mut(view).claims.replacements = 0).after(1.hour());
     insta::assert_snapshot!(no_more.words(), @"Your old key ends before a new one is made, and OpenRouter has not confirmed yet that it is off. No money was lost. You have replaced your key as often as this programme allows. Ask the people who run it to allow one more.");
 }
 
@@ -181,7 +181,7 @@ fn each_hold() {
     let without_room = unused().set(|view| {
         // The key is off; the sync has read it and recounted the budget.
         view.grant.keys[0].on = Held::confirmed(false, view.grant.keys[0].made_at);
-        view.budget.reserved = view.budget.limit;
+        Arc::make_mut(&mut view.budget).reserved = view.budget.limit;
     });
     insta::assert_snapshot!(without_room.words(), @"Your key was switched off on 20 Nov 2026, 14:05 because it was not used. All of the programme's budget is promised to other students. Ask the people who run it.");
     assert!(!Card::of(&without_room.view, &without_room.rules, None, None, without_room.now).offers.resume);
@@ -201,7 +201,8 @@ fn what_is_over() {
     insta::assert_snapshot!(ended.apply(&change.unwrap()).brief(), @"ended: This programme has ended, and so have its keys.");
     let about_to_end = Story::new().shown().after((90 * 24).hours());
     insta::assert_snapshot!(about_to_end.brief(), @"ended: This programme has ended, and your key ends with it. [Check what I have used] [My key has leaked: end it]");
-    let closed = about_to_end.set(|view| view.programme.closed_at = Some(at("2026-12-01T23:30:00Z")));
+    let closed =
+        about_to_end.set(|view| Arc::make_mut(&mut view.programme).closed_at = Some(at("2026-12-01T23:30:00Z")));
     insta::assert_snapshot!(closed.words(), @"This programme was closed on 2 Dec 2026, and your key ends with it.");
     let change = closed.view.end(&Actor::Rule, closed.now);
     insta::assert_snapshot!(closed.apply(&change.unwrap()).words(), @"This programme was closed on 2 Dec 2026, and so its keys have ended.");
@@ -210,7 +211,7 @@ fn what_is_over() {
 
 #[test]
 fn a_budget_that_is_promised_and_a_programme_that_is_being_prepared_offer_nothing() {
-    let promised = Story::new().set(|view| view.budget.reserved = view.budget.limit);
+    let promised = Story::new().set(|view| Arc::make_mut(&mut view.budget).reserved = view.budget.limit);
     insta::assert_snapshot!(promised.brief(), @"no key yet: All of the programme's budget is promised to other students. Ask the people who run it.");
     let mut story = Story::new();
     story.rules.next = NextGuardrail::NotConfirmed;

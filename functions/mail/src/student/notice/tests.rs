@@ -1,5 +1,7 @@
 //! The words of each notice.
 
+use std::sync::Arc;
+
 use bursar_core::domain::grant::AnnouncedEnd;
 use jiff::ToSpan;
 
@@ -13,8 +15,8 @@ async fn of_rule(view: &View, notice: Notice, now: Moment) -> String {
 /// A key whose end at this moment was announced a week before.
 fn announced(notice: Notice, until: Moment) -> View {
     let mut view = with_key();
-    (view.programme.settings.claims.unused_after_days, view.programme.settings.claims.rotate_after_days) =
-        (Some(1), Some(15));
+    let claims = &mut Arc::make_mut(&mut view.programme).settings.claims;
+    (claims.unused_after_days, claims.rotate_after_days) = (Some(1), Some(15));
     let end = AnnouncedEnd { at: until - (7 * 24).hours(), until };
     view.grant.keys[0].announced.insert(notice, end);
     view
@@ -137,7 +139,7 @@ async fn rules_of_a_programme() {
 /// What a key whose term ends has left at this moment, read on the last Sunday of January.
 async fn term_end(reset: Reset, now: &str) -> String {
     let mut view = announced(Notice::TermEndSoon, with_key().programme.settings.term.ends_at());
-    view.programme.settings.basis.reset = reset;
+    Arc::make_mut(&mut view.programme).settings.basis.reset = reset;
     read(&mut view, at("2027-01-31T00:20:00Z"), 12_799_001);
     of_rule(&view, Notice::TermEndSoon, at(now)).await
 }

@@ -52,15 +52,15 @@ fn a_page_that_is_older_than_the_last_claim_begins_nothing() {
 fn the_claim_window_governs_only_a_grant_that_was_never_shown_a_key() {
     let mut story = Story::new();
     let (opens, closes) = (story.now + 1.hour(), story.now + 2.hours());
-    story.view.programme.settings.claims.claim_opens_at = Some(opens);
-    story.view.programme.settings.claims.claim_closes_at = Some(closes);
+    story.view.settings_mut().claims.claim_opens_at = Some(opens);
+    story.view.settings_mut().claims.claim_closes_at = Some(closes);
     assert_eq!(story.refused(KeyRequestKind::Reveal), BeginRefused::NotOpenYet { opens });
     story.now = opens;
     story.shown(KeyRequestKind::Reveal, 'a');
     story.now = closes + 1.hour();
     story.shown(KeyRequestKind::Replace, 'b');
     let mut late = Story::new();
-    late.view.programme.settings.claims.claim_closes_at = Some(late.now);
+    late.view.settings_mut().claims.claim_closes_at = Some(late.now);
     assert_eq!(late.refused(KeyRequestKind::Reveal), BeginRefused::WindowClosed);
 }
 
@@ -80,7 +80,7 @@ fn a_replacement_ends_the_old_key_before_anything_else_and_has_what_is_left() {
 #[test]
 fn replacements_are_counted_when_shown_but_for_one_soon_after_a_reveal() {
     let mut story = Story::new();
-    story.view.programme.settings.claims.replacements = 1;
+    story.view.settings_mut().claims.replacements = 1;
     story.shown(KeyRequestKind::Reveal, 'a').after(14.minutes()).shown(KeyRequestKind::Replace, 'b');
     assert_eq!(story.view.grant.replacements, 0);
     story.after(1.minute()).shown(KeyRequestKind::Replace, 'c');
@@ -97,8 +97,8 @@ fn replacements_are_counted_when_shown_but_for_one_soon_after_a_reveal() {
 #[test]
 fn a_replacement_that_a_rule_or_the_provider_made_necessary_is_not_counted() {
     let mut story = Story::new();
-    story.view.programme.settings.claims.rotate_after_days = Some(30);
-    story.view.programme.settings.claims.replacements = 0;
+    story.view.settings_mut().claims.rotate_after_days = Some(30);
+    story.view.settings_mut().claims.replacements = 0;
     story.shown(KeyRequestKind::Reveal, 'a').after(SignedDuration::from_hours(29 * 24));
     assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::ReplacementsUsedUp);
     story.after(SignedDuration::from_hours(24)).shown(KeyRequestKind::Replace, 'b');
@@ -112,7 +112,7 @@ fn a_replacement_that_a_rule_or_the_provider_made_necessary_is_not_counted() {
     assert_eq!(story.view.grant.replacements, 0, "nor one after a leak");
     assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::ReplacementsUsedUp, "and none is free then");
     // Another leak, of the key that is to end while the next is made.
-    story.view.programme.settings.claims.replacements = 1;
+    story.view.settings_mut().claims.replacements = 1;
     story.after(1.hour());
     let begun = story.begin(KeyRequestKind::Replace);
     story.leaked().settled(|call| call.tell == Tell::Off);
@@ -139,8 +139,8 @@ fn the_sixth_key_of_a_day_waits() {
 #[test]
 fn with_less_than_a_cent_left_a_replacement_waits_for_the_window_to_turn() {
     let mut story = Story::new();
-    story.view.programme.settings.basis.reset = crate::domain::values::window::Reset::Daily;
-    story.view.budget.limit = Usd::from_dollars(2000);
+    story.view.settings_mut().basis.reset = crate::domain::values::window::Reset::Daily;
+    story.view.budget_mut().limit = Usd::from_dollars(2000);
     story.shown(KeyRequestKind::Reveal, 'a').reading(1, 19_995_000);
     let resets_at = story.view.programme.settings.basis.reset.resets_at(story.now);
     assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::NothingLeft { resets_at });
@@ -160,9 +160,9 @@ fn a_key_that_is_on_record_already_is_not_recorded_again() {
 #[test]
 fn the_last_of_the_budget_goes_to_one() {
     let mut story = Story::new();
-    story.view.budget.reserved = Usd::from_dollars(80);
+    story.view.budget_mut().reserved = Usd::from_dollars(80);
     story.press(KeyRequestKind::Reveal).unwrap();
-    story.view.budget.reserved += Usd::from_micros(1);
+    story.view.budget_mut().reserved += Usd::from_micros(1);
     assert_eq!(story.refused(KeyRequestKind::Reveal), BeginRefused::BudgetExhausted);
 }
 
@@ -171,14 +171,14 @@ fn terms_are_accepted_as_they_read_now_with_each_press_until_a_key_was_shown() {
     let mut story = Story::new();
     let note = |change: &Change| change.audit().unwrap().note.clone().unwrap();
     assert_eq!(note(&story.press(KeyRequestKind::Reveal).unwrap().0), "key 1", "there are none to accept");
-    story.view.programme.settings.texts.terms = Some("Be kind.".to_owned());
+    story.view.settings_mut().texts.terms = Some("Be kind.".to_owned());
     let (now, epoch) = (TermsHash::of("Be kind."), story.view.grant.epoch);
     for terms in [None, Some(TermsHash::of("Be quick."))] {
         let request = KeyRequest { kind: KeyRequestKind::Reveal, epoch, terms };
         assert_eq!(story.view.begin(request, Nonce::random(), story.now), Err(BeginRefused::TermsNotAccepted));
         // Somebody who could have no key is not asked for them first.
         let mut full = story.view.clone();
-        full.budget.reserved = Usd::from_dollars(90);
+        full.budget_mut().reserved = Usd::from_dollars(90);
         assert_eq!(full.begin(request, Nonce::random(), story.now), Err(BeginRefused::BudgetExhausted));
     }
     for number in [1, 2] {
@@ -189,7 +189,7 @@ fn terms_are_accepted_as_they_read_now_with_each_press_until_a_key_was_shown() {
         story.apply(failed.unwrap());
     }
     story.shown(KeyRequestKind::Reveal, 'a');
-    story.view.programme.settings.texts.terms = Some("Be kinder.".to_owned());
+    story.view.settings_mut().texts.terms = Some("Be kinder.".to_owned());
     let request = KeyRequest { kind: KeyRequestKind::Replace, epoch: story.view.grant.epoch, terms: None };
     let (change, _) = story.view.begin(request, Nonce::random(), story.now).unwrap();
     assert_eq!(note(&change), "key 4", "a replacement asks for nothing more");

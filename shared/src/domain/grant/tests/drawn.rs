@@ -204,8 +204,8 @@ impl World {
                 }
             }
             Step::Count => {
-                self.story.view.budget.counted_at = Some(now);
-                self.story.view.budget.reserved = self.story.cost();
+                self.story.view.budget_mut().counted_at = Some(now);
+                self.story.view.budget_mut().reserved = self.story.cost();
             }
             Step::Pass(seconds) => self.pass(*seconds),
         }
@@ -258,7 +258,7 @@ proptest! {
     #[test]
     fn whatever_calls_come_to_no_two_keys_work_and_what_they_can_spend_is_reserved(steps in steps()) {
         let mut story = Story::new();
-        story.view.budget.limit = Usd::from_dollars(1_000_000);
+        story.view.budget_mut().limit = Usd::from_dollars(1_000_000);
         let mut world = World { story, there: BTreeMap::new(), events: Vec::new() };
         for step in &steps {
             world.takes(step);

@@ -103,8 +103,8 @@ fn a_limit_that_nobody_here_sent_is_told_and_set_again() {
 #[test]
 fn other_keys_use_makes_the_limit_smaller_until_the_window_turns_but_never_less_than_a_cent() {
     let mut story = Story::new();
-    story.view.programme.settings.basis.reset = Reset::Daily;
-    story.view.budget.limit = Usd::from_dollars(5000);
+    story.view.settings_mut().basis.reset = Reset::Daily;
+    story.view.budget_mut().limit = Usd::from_dollars(5000);
     story.reading(1, 0).shown(KeyRequestKind::Reveal, 'a').after(1.hour()).shown(KeyRequestKind::Replace, 'b');
     assert_eq!(story.view.next_due(story.now), Some(story.now + SETTLING), "nothing but a last look");
     story.reading(1, 5_000_000);

@@ -8,8 +8,8 @@ use crate::domain::testing::dollars;
 impl Story {
     fn counted_in(reset: Reset) -> Story {
         let mut story = Story::new();
-        story.view.programme.settings.basis.reset = reset;
-        story.view.budget.limit = dollars(100_000);
+        story.view.settings_mut().basis.reset = reset;
+        story.view.budget_mut().limit = dollars(100_000);
         story
     }
 
@@ -18,8 +18,8 @@ impl Story {
         edit(&mut after);
         let grants = [(self.view.grant.clone(), self.view.readings.clone())];
         let effect = EditEffect::of(&grants, &self.view.budget, &self.view.programme.settings, &after, self.now);
-        self.view.budget.reserved += effect.more;
-        self.view.programme.settings = after;
+        self.view.budget_mut().reserved += effect.more;
+        *self.view.settings_mut() = after;
         effect
     }
 }

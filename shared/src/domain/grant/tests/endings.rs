@@ -50,7 +50,7 @@ fn when_the_term_is_extended_whoever_had_ended_may_claim_and_keys_of_before_are_
         assert_eq!(story.view.go_on(&faculty(), story.now), Err(Unchanged), "it is over");
         story.apply(story.view.end(&Actor::Rule, story.now).unwrap());
         let longer = term.ends_on().checked_add(30.days()).unwrap();
-        story.view.programme.settings.term = Term::new(term.starts_on(), longer, term.timezone()).unwrap();
+        story.view.settings_mut().term = Term::new(term.starts_on(), longer, term.timezone()).unwrap();
         let mut erased = story.clone();
         erased.view.grant.person.address = EmailAddress::erased(&erased.view.grant.id);
         assert_eq!(erased.view.go_on(&faculty(), erased.now), Err(Unchanged));

@@ -20,8 +20,8 @@ fn sent_at_once(said: AnnouncedEnd) -> NoticeDelivery {
 impl Story {
     fn with_rules(unused: Option<u16>, rotate: Option<u16>) -> Story {
         let mut story = Story::new();
-        story.view.programme.settings.claims.unused_after_days = unused;
-        story.view.programme.settings.claims.rotate_after_days = rotate;
+        story.view.settings_mut().claims.unused_after_days = unused;
+        story.view.settings_mut().claims.rotate_after_days = rotate;
         story.shown(KeyRequestKind::Reveal, 'a');
         story
     }
@@ -97,7 +97,7 @@ fn any_use_keeps_a_key_even_one_that_costs_nothing() {
 #[test]
 fn an_old_key_is_announced_a_week_before_its_replacement_is_free_and_then_it_is_stopped() {
     let mut story = Story::with_rules(None, Some(60));
-    story.view.programme.settings.claims.replacements = 0;
+    story.view.settings_mut().claims.replacements = 0;
     let shown = story.now;
     assert_eq!(story.night_at(shown + days(53) - 1.second(), None), None);
     assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::ReplacementsUsedUp);
@@ -114,7 +114,7 @@ fn an_old_key_is_announced_a_week_before_its_replacement_is_free_and_then_it_is_
 fn a_key_that_is_too_old_sooner_than_a_week_is_announced_at_once_and_keeps_its_week() {
     let mut story = Story::with_rules(None, None);
     story.now += days(40);
-    story.view.programme.settings.claims.rotate_after_days = Some(3);
+    story.view.settings_mut().claims.rotate_after_days = Some(3);
     assert_eq!(story.night(None), TOO_OLD_SOON);
     assert_eq!(story.night_at(story.now + days(7) - 1.second(), None), None);
     assert_eq!(story.after(1.second()).night(None), Some(Rule::Stop));
@@ -138,9 +138,9 @@ fn the_end_of_the_term_is_announced_a_week_before_once_and_anew_when_it_was_move
     let mut story = Story::with_rules(None, None);
     let term = story.view.programme.settings.term.clone();
     assert_eq!(story.night_at(term.ends_at() - days(7) - 1.second(), None), None);
-    story.view.programme.settings.mails.student_mails = false;
+    story.view.settings_mut().mails.student_mails = false;
     assert_eq!(story.after(1.second()).night(None), None, "no mail may be sent");
-    story.view.programme.settings.mails.student_mails = true;
+    story.view.settings_mut().mails.student_mails = true;
     assert_eq!(story.held(HoldKind::Paused).night(None), None, "the key does not work");
     story.released(HoldKind::Paused);
     assert_eq!(story.night(None), TERM_END_SOON);
@@ -148,7 +148,7 @@ fn the_end_of_the_term_is_announced_a_week_before_once_and_anew_when_it_was_move
 
     // The term is extended: the announcement no longer holds, and the new end is announced in its time.
     let longer = term.ends_on().checked_add(30.days()).unwrap();
-    story.view.programme.settings.term = Term::new(term.starts_on(), longer, term.timezone()).unwrap();
+    story.view.settings_mut().term = Term::new(term.starts_on(), longer, term.timezone()).unwrap();
     assert_eq!((story.view.announced_as(Notice::TermEndSoon), story.night(None)), (None, None));
     assert_eq!(story.night_at(story.view.programme.settings.term.ends_at() - days(7), None), TERM_END_SOON);
 }
@@ -158,10 +158,10 @@ fn who_was_promised_more_days_by_a_changed_rule_is_told_again() {
     let mut story = Story::with_rules(Some(30), None);
     let shown = story.now;
     assert_eq!(story.night_at(shown + days(25), None), UNUSED_SOON);
-    story.view.programme.settings.claims.unused_after_days = Some(60);
+    story.view.settings_mut().claims.unused_after_days = Some(60);
     assert_eq!(story.night_at(shown + days(40), None), None);
     assert_eq!(story.night_at(shown + days(60), None), UNUSED_SOON);
-    story.view.programme.settings.claims.unused_after_days = Some(10);
+    story.view.settings_mut().claims.unused_after_days = Some(10);
     assert_eq!(story.night_at(story.now + days(7) - 1.second(), None), None, "a promise is kept");
     assert_eq!(story.after(1.second()).night(None), Some(Rule::Hold));
 }

@@ -75,7 +75,7 @@ impl Story {
         self.view.grant = change.grant;
         match change.budget {
             BudgetChange::None => {}
-            BudgetChange::Take(amount) | BudgetChange::TakeAnyway(amount) => self.view.budget.reserved += amount,
+            BudgetChange::Take(amount) | BudgetChange::TakeAnyway(amount) => self.view.budget_mut().reserved += amount,
         }
         self
     }

@@ -34,7 +34,7 @@ impl Story {
 #[test]
 fn the_newest_key_that_works_becomes_live_and_takes_a_reservation_even_where_the_budget_has_none() {
     let mut story = Story::new();
-    story.view.budget.reserved = Usd::from_dollars(95);
+    story.view.budget_mut().reserved = Usd::from_dollars(95);
     let listed = [found(1, false), found(2, true), found(3, true)];
     assert_eq!(story.view.ended_by_recovery(&listed).len(), 1);
     story.recover(&listed);

@@ -15,8 +15,8 @@ impl Story {
 
     /// The sync's recount of the budget, after it read what the live key used.
     fn counted(&mut self) -> &mut Story {
-        self.view.budget.counted_at = Some(self.now);
-        self.view.budget.reserved = self.cost();
+        self.view.budget_mut().counted_at = Some(self.now);
+        self.view.budget_mut().reserved = self.cost();
         self
     }
 
@@ -114,7 +114,7 @@ fn a_leak_and_a_pause_give_nothing_back_and_a_drop_only_after_its_week() {
     assert_eq!(dropped.view.give_back_reservation(dropped.now), Err(Unchanged));
     assert_eq!(dropped.view.grant.state, GrantState::Stopped { why: Stopped::OffRoster });
     assert_eq!(dropped.counted().view.budget.reserved, dollars(3));
-    dropped.view.budget.limit = dollars(19);
+    dropped.view.budget_mut().limit = dollars(19);
     let change = dropped.view.release(HoldKind::Dropped, &faculty(), dropped.now).unwrap();
     assert_eq!((change.budget, change.grant.state.as_str()), (BudgetChange::None, "stopped"));
     dropped.apply(change);
@@ -157,7 +157,7 @@ fn a_key_that_somebody_enabled_again_is_counted_at_once_though_the_budget_has_no
     assert_eq!(story.view.release(HoldKind::Unused, &Actor::Student, story.now).unwrap().budget, BudgetChange::None);
     story.read_at_last(1, 3_000_000).counted();
     assert_eq!(story.view.budget.reserved, dollars(3));
-    story.view.budget.limit = dollars(10);
+    story.view.budget_mut().limit = dollars(10);
     let resumed = story.view.release(HoldKind::Unused, &Actor::Student, story.now).map(|change| change.budget);
     assert_eq!(resumed, Err(ChangeRefused::BudgetExhausted));
     let change = story.seen('a', &listed(true, 20, story.now)).unwrap();
@@ -175,9 +175,9 @@ fn a_key_that_was_handed_back_gives_its_reservation_back_and_another_takes_it_an
     story.read_at_last(1, 2_000_000).counted();
     assert_eq!(story.view.budget.reserved, dollars(2));
     assert_eq!(story.view.hand_back(Epoch::new(1)), Err(Unchanged));
-    story.view.budget.limit = dollars(19);
+    story.view.budget_mut().limit = dollars(19);
     assert_eq!(story.refused(KeyRequestKind::Replace), BeginRefused::BudgetExhausted);
-    story.view.budget.limit = dollars(20);
+    story.view.budget_mut().limit = dollars(20);
     story.shown(KeyRequestKind::Replace, 'b');
     assert_eq!((story.view.budget.reserved, story.view.grant.replacements), (dollars(20), 1));
     assert_eq!(key(&story, 2).limit.known(), Some(&dollars(18)));
@@ -196,9 +196,9 @@ fn of_a_key_that_is_gone_what_it_is_recorded_to_have_used_counts_and_nothing_els
 /// A grant with a reservation and a live key, somewhere in a term of a hundred days.
 fn live(reset: Reset, cap: i64) -> Story {
     let mut story = Story::new();
-    story.view.programme.settings.basis.reset = reset;
-    story.view.programme.settings.allowance.cap = Usd::from_micros(cap).whole_cents();
-    story.view.budget.limit = Usd::MAX;
+    story.view.settings_mut().basis.reset = reset;
+    story.view.settings_mut().allowance.cap = Usd::from_micros(cap).whole_cents();
+    story.view.budget_mut().limit = Usd::MAX;
     story.shown(KeyRequestKind::Reveal, 'a');
     story
 }

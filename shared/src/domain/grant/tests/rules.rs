@@ -1,15 +1,17 @@
 //! Guardrails of keys: told where another is wanted, confirmed, and never taken off.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::domain::held::LATE;
 
 fn models(story: &mut Story, models: &[&str]) {
-    story.view.programme.settings.rules.all.models = models.iter().map(|model| (*model).to_owned()).collect();
+    story.view.settings_mut().rules.all.models = models.iter().map(|model| (*model).to_owned()).collect();
 }
 
 fn group(story: &mut Story, name: &str, models: &[&str]) {
     let models: Vec<String> = models.iter().map(|model| (*model).to_owned()).collect();
-    let of_groups = &mut story.view.programme.settings.rules.group_models;
+    let of_groups = &mut story.view.settings_mut().rules.group_models;
     of_groups.insert(name.to_owned(), models);
     of_groups.retain(|_, models| !models.is_empty());
 }
@@ -23,10 +25,10 @@ impl Story {
     /// The wanted guardrail is made, under this id.
     fn made_as(&mut self, id: &str) -> &mut Story {
         let of = self.view.guardrail_wanted().unwrap();
-        self.view.guardrails.retain(|known| known.of != of);
+        Arc::make_mut(&mut self.view.guardrails).retain(|known| known.of != of);
         let mut guardrail = made(&of);
         guardrail.made.as_mut().unwrap().id = id.to_owned();
-        self.view.guardrails.push(guardrail);
+        Arc::make_mut(&mut self.view.guardrails).push(guardrail);
         self
     }
 

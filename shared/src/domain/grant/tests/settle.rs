@@ -44,12 +44,12 @@ fn what_failed_is_due_later_each_time_up_to_an_hour_and_what_a_person_does_at_on
 #[test]
 fn what_is_due_keeps_its_place_and_what_is_settled_has_none() {
     let mut story = live();
-    story.view.programme.settings.allowance.cap = Usd::from_dollars(10);
+    story.view.settings_mut().allowance.cap = Usd::from_dollars(10);
     let since = story.now;
     story.apply(story.view.look_again(story.now).unwrap());
     story.after(1.hour());
     assert_eq!((story.view.grant.due_at, story.view.look_again(story.now)), (Some(since), Err(Unchanged)));
-    story.view.programme.settings.allowance.cap = Usd::from_dollars(20);
+    story.view.settings_mut().allowance.cap = Usd::from_dollars(20);
     story.apply(story.view.look_again(story.now).unwrap());
     assert_eq!(story.view.grant.due_at, None);
 }

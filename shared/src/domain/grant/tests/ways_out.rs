@@ -2,6 +2,7 @@
 //! The states are found by walking from an invitation.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::*;
 
@@ -99,13 +100,14 @@ impl Story {
             }
             Happens::RestrictedReplacements => {
                 let is_news = view.programme.settings.claims.replacements > 0;
-                self.view.programme.settings.claims.replacements = 0;
+                self.view.settings_mut().claims.replacements = 0;
                 is_news.then_some(())
             }
             Happens::RestrictedModels => {
                 let is_news = view.programme.settings.rules.all.models.is_empty();
-                self.view.programme.settings.rules.all.models = vec!["openai/gpt-4o-mini".to_owned()];
-                self.view.guardrails.extend(self.view.guardrail_wanted().map(|of| made(&of)));
+                self.view.settings_mut().rules.all.models = vec!["openai/gpt-4o-mini".to_owned()];
+                let wanted = self.view.guardrail_wanted();
+                Arc::make_mut(&mut self.view.guardrails).extend(wanted.map(|of| made(&of)));
                 is_news.then_some(())
             }
             Happens::Synced => {
@@ -166,8 +168,8 @@ impl Story {
         self.now += 24.hours();
         self.settled(|_| true);
         self.done(self.view.give_back_reservation(self.now));
-        self.view.budget.counted_at = Some(self.now);
-        self.view.budget.reserved = self.view.reservation().cost(self.now);
+        self.view.budget_mut().counted_at = Some(self.now);
+        self.view.budget_mut().reserved = self.view.reservation().cost(self.now);
     }
 
     /// The parts by which states differ: all but ids, times and amounts.
@@ -208,8 +210,8 @@ fn from_every_state_that_acts_lead_to_a_few_presses_syncs_or_turns_end_in_a_key_
     let mut count = 0;
     for reset in [Reset::None, Reset::Daily] {
         let mut first = Story::new();
-        first.view.programme.settings.basis.reset = reset;
-        first.view.budget.limit = Usd::from_dollars(100_000);
+        first.view.settings_mut().basis.reset = reset;
+        first.view.budget_mut().limit = Usd::from_dollars(100_000);
         let mut seen = BTreeSet::from([first.shape()]);
         let mut states = VecDeque::from([(first, Vec::new())]);
         while let Some((story, came)) = states.pop_front() {
