@@ -15,14 +15,16 @@ pub(crate) struct Draft {
     pub(crate) budget: Usd,
 }
 
+/// The row that all settings share: a setting belongs to admins, unless its own row says whose it is.
+const SETTING: Field<Draft> = Field { owner: Owner::Admins, ..Field::OPTIONAL };
+
 // The row that the settings under a heading share.
-const BASICS: Field<Draft> = Field { heading: "Basics", ..Field::OPTIONAL };
-const MONEY: Field<Draft> = Field { heading: "Money", ..Field::OPTIONAL };
-const PEOPLE: Field<Draft> =
-    Field { heading: "People", kind: Kind::People, owner: Owner::Admins, is_private: true, ..Field::OPTIONAL };
-const MODELS: Field<Draft> = Field { heading: "Models and data", when_empty: "all", ..Field::OPTIONAL };
-const MAILS: Field<Draft> = Field { heading: "Mails", ..Field::OPTIONAL };
-const KEYS: Field<Draft> = Field { heading: "Rules for keys", ..Field::OPTIONAL };
+const BASICS: Field<Draft> = Field { heading: "Basics", ..SETTING };
+const MONEY: Field<Draft> = Field { heading: "Money", ..SETTING };
+const PEOPLE: Field<Draft> = Field { heading: "People", kind: Kind::People, is_private: true, ..SETTING };
+const MODELS: Field<Draft> = Field { heading: "Models and data", when_empty: "all", ..SETTING };
+const MAILS: Field<Draft> = Field { heading: "Mails", ..SETTING };
+const KEYS: Field<Draft> = Field { heading: "Rules for keys", ..SETTING };
 
 /// All settings, in the order of the form.
 pub(super) const SETTINGS: &[Field<Draft>] = &[
@@ -30,6 +32,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         id: "name",
         label: "Name",
         hint: "As students read it.",
+        owner: Owner::Faculty,
         write: |of| of.settings.name.clone(),
         read: |form, to| form.name().map(|name| to.settings.name = name),
         is_required: true,
@@ -39,6 +42,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         id: "starts_on",
         label: "First day",
         kind: Kind::Date,
+        owner: Owner::Faculty,
         write: |of| of.settings.term.starts_on().to_string(),
         read: |form, _| date(form.text()).map(drop),
         is_required: true,
@@ -49,6 +53,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         label: "Last day",
         hint: "Inclusive.",
         kind: Kind::Date,
+        owner: Owner::Faculty,
         write: |of| of.settings.term.ends_on().to_string(),
         read: |form, to| {
             if let Some(term) = form.term()? {
@@ -63,7 +68,6 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         id: "timezone",
         label: "Time zone",
         hint: "Such as Europe/Berlin or America/New_York.",
-        owner: Owner::Admins,
         write: |of| of.settings.term.timezone().to_owned(),
         read: |form, _| zone(form.text()).map(drop),
         is_required: true,
@@ -83,6 +87,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         label: "Cap per student",
         hint: "In dollars: what one student may spend in the whole term, or until the cap resets.",
         kind: Kind::Money,
+        owner: Owner::Faculty,
         write: |of| plain(of.settings.allowance.cap),
         read: |form, to| cap(form.text()).map(|cap| to.settings.allowance.cap = cap),
         is_required: true,
@@ -98,7 +103,6 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
             ("weekly", "each week"),
             ("monthly", "each month"),
         ]),
-        owner: Owner::Admins,
         write: |of| word(&of.settings.basis.reset),
         read: |form, to| form.choice(to.settings.basis.reset).map(|reset| to.settings.basis.reset = reset),
         ..MONEY
@@ -108,7 +112,6 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         label: "Budget",
         hint: "In dollars: all the money the programme may ever cost.",
         kind: Kind::Money,
-        owner: Owner::Admins,
         write: |of| plain(of.budget),
         read: |form, to| money(form.text()).map(|budget| to.budget = budget),
         is_required: true,
@@ -118,7 +121,6 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         id: "byok",
         label: "Spending with own provider keys",
         kind: Kind::Choice(&[("inside", "counts against the cap"), ("outside", "does not count")]),
-        owner: Owner::Admins,
         write: |of| word(&of.settings.basis.byok),
         read: |form, to| form.choice(to.settings.basis.byok).map(|byok| to.settings.basis.byok = byok),
         ..MONEY
@@ -127,7 +129,6 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         id: "cost_code",
         label: "Cost code",
         hint: "Under what finance books the spending.",
-        owner: Owner::Admins,
         write: |of| of.settings.texts.cost_code.clone().unwrap_or_default(),
         read: |form, to| form.line(100).map(|code| to.settings.texts.cost_code = code),
         ..MONEY
@@ -161,6 +162,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         label: "Models",
         hint: "As OpenRouter spells them, such as openai/gpt-4o-mini, or the name of a model list. Empty: all.",
         kind: Kind::Area,
+        owner: Owner::Faculty,
         write: |of| of.settings.rules.all.models.join("\n"),
         read: |form, to| models_of(form.text()).map(|models| to.settings.rules.all.models = models),
         ..MODELS
@@ -173,7 +175,6 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
             ("no-training", "no training on them"),
             ("zero-retention", "not keep them"),
         ]),
-        owner: Owner::Admins,
         write: |of| word(&of.settings.rules.all.data_policy),
         read: |form, to| {
             form.choice(to.settings.rules.all.data_policy).map(|policy| to.settings.rules.all.data_policy = policy)
@@ -185,7 +186,6 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         label: "Providers that may serve models",
         hint: "As OpenRouter spells them, such as openai or google-vertex. Empty: all.",
         kind: Kind::Area,
-        owner: Owner::Admins,
         write: |of| of.settings.rules.all.providers.join("\n"),
         read: |form, to| form.providers().map(|providers| to.settings.rules.all.providers = providers),
         ..MODELS
@@ -194,7 +194,6 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         id: "regions",
         label: "Regions in which models may run",
         hint: "europe, us, or both. Empty: all.",
-        owner: Owner::Admins,
         write: |of| of.settings.rules.all.regions.iter().map(word).collect::<Vec<_>>().join(", "),
         read: |form, to| form.regions().map(|regions| to.settings.rules.all.regions = regions),
         ..MODELS
@@ -203,6 +202,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         id: "thresholds",
         label: "Alerts at, in per cent of the budget",
         hint: "Faculty get a mail when so much of the budget is spent. At most 20 numbers from 1 to 100; all of it is always told.",
+        owner: Owner::Faculty,
         write: |of| of.settings.mails.thresholds.iter().map(u8::to_string).collect::<Vec<_>>().join(","),
         read: |form, to| {
             to.settings.mails.thresholds = form.thresholds(std::mem::take(&mut to.settings.mails.thresholds))?;
@@ -215,6 +215,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         label: "Alerts to assistants",
         hint: "Faculty hear anyway.",
         kind: Kind::Choice(&[("off", "no"), ("on", "yes, they hear of them too")]),
+        owner: Owner::Faculty,
         write: |of| if of.settings.mails.alert_assistants { "on" } else { "off" }.to_owned(),
         read: |form, to| form.alert_assistants().map(|on| to.settings.mails.alert_assistants = on),
         ..MAILS
@@ -233,6 +234,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
             ("sunday", "Sunday"),
             ("never", "never"),
         ]),
+        owner: Owner::Faculty,
         write: |of| of.settings.mails.digest.as_ref().map_or("never".to_owned(), word),
         read: |form, to| form.digest(to.settings.mails.digest).map(|day| to.settings.mails.digest = day),
         ..MAILS
@@ -242,6 +244,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         label: "Mails to students about their cap and the end of the term",
         hint: "At 80% and 100% of a cap, and a week before the end. What a rule below does to a key is mailed in any case.",
         kind: Kind::Choice(&[("on", "on"), ("off", "off")]),
+        owner: Owner::Faculty,
         write: |of| if of.settings.mails.student_mails { "on" } else { "off" }.to_owned(),
         read: |form, to| form.one_of("on", "off").map(|on| to.settings.mails.student_mails = on),
         ..MAILS
@@ -251,6 +254,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         label: "Who students ask",
         hint: "On their pages and in their mails. Empty: mails name the faculty.",
         is_private: true,
+        owner: Owner::Faculty,
         write: |of| of.settings.texts.contact.clone().unwrap_or_default(),
         read: |form, to| form.line(500).map(|contact| to.settings.texts.contact = contact),
         ..MAILS
@@ -261,6 +265,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         hint: "Empty: from the first day.",
         when_empty: "the first day",
         kind: Kind::Time,
+        owner: Owner::Faculty,
         write: |of| time(of.settings.claims.claim_opens_at, &of.settings),
         read: |form, to| {
             form.time(|stored| stored.claims.claim_opens_at).map(|at| to.settings.claims.claim_opens_at = at)
@@ -273,6 +278,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         hint: "Empty: until the last day.",
         when_empty: "the last day",
         kind: Kind::Time,
+        owner: Owner::Faculty,
         write: |of| time(of.settings.claims.claim_closes_at, &of.settings),
         read: |form, to| {
             form.time(|stored| stored.claims.claim_closes_at).map(|at| to.settings.claims.claim_closes_at = at)
@@ -284,6 +290,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         label: "Replacements a term",
         hint: "How often a student may replace a key without asking. One that leaked does not count.",
         kind: Kind::Number,
+        owner: Owner::Faculty,
         write: |of| of.settings.claims.replacements.to_string(),
         read: |form, to| {
             to.settings.claims.replacements = form.number(0, 1_000)?.map_or(to.settings.claims.replacements, u32::from);
@@ -297,6 +304,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         when_empty: "never",
         hint: "Empty: never. Its student hears a week before, and can switch it on again while the budget has room.",
         kind: Kind::Number,
+        owner: Owner::Faculty,
         write: |of| number(of.settings.claims.unused_after_days),
         read: |form, to| form.number(1, 3_650).map(|days| to.settings.claims.unused_after_days = days),
         ..KEYS
@@ -307,6 +315,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         when_empty: "never",
         hint: "Empty: never. Its student hears a week before. A key that is not replaced by then ends, or a week after the mail if that left late.",
         kind: Kind::Number,
+        owner: Owner::Faculty,
         write: |of| number(of.settings.claims.rotate_after_days),
         read: |form, to| form.number(1, 3_650).map(|days| to.settings.claims.rotate_after_days = days),
         ..KEYS
@@ -317,6 +326,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         hint: "Text or a link. Students agree before they see a key.",
         kind: Kind::Area,
         is_private: true,
+        owner: Owner::Faculty,
         write: |of| of.settings.texts.terms.clone().unwrap_or_default(),
         read: |form, to| form.lines(20_000).map(|terms| to.settings.texts.terms = terms),
         ..KEYS
