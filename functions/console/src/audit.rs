@@ -32,6 +32,14 @@ pub(crate) struct AuditRow {
     link: Option<String>,
 }
 
+/// What happened, around the name of the person whom it is about.
+#[derive(Default)]
+struct Sentence {
+    before: String,
+    whom: String,
+    after: String,
+}
+
 /// The person whom an entry is about.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum About {
@@ -194,19 +202,29 @@ impl AuditRow {
 
     /// The sentence, with the person as a link to their grant, and below it what changed and why.
     fn parts(&self) -> Vec<Part> {
-        let sentence = self.in_words();
-        let mut parts = match self.link.clone().zip(sentence.split_once(&self.whom)) {
-            Some((link, (before, after))) => {
-                vec![Part::Text(before.to_owned()), Part::Link(link, self.whom.clone()), Part::Text(after.to_owned())]
-            }
-            None => vec![Part::Text(sentence)],
+        let Sentence { before, whom, after } = self.sentence();
+        let whom = match &self.link {
+            Some(link) if !whom.is_empty() => Part::Link(link.clone(), whom),
+            Some(_) | None => Part::Text(whom),
         };
-        parts.extend(self.details().into_iter().map(Part::Small));
-        parts
+        let details = self.details().into_iter().map(Part::Small);
+        [Part::Text(before), whom, Part::Text(after)].into_iter().chain(details).collect()
     }
 
-    /// What happened, in a sentence that names the person whom it is about.
+    /// What happened, in a sentence.
     pub(crate) fn in_words(&self) -> String {
+        let Sentence { before, whom, after } = self.sentence();
+        format!("{before}{whom}{after}")
+    }
+
+    /// A sentence around the person whom the entry is about.
+    fn about(&self, before: impl Into<String>, after: impl Into<String>) -> Sentence {
+        let before = show::capital(&before.into());
+        let whom = if before.is_empty() { show::capital(&self.whom) } else { self.whom.clone() };
+        Sentence { before, whom, after: after.into() }
+    }
+
+    fn sentence(&self) -> Sentence {
         let AuditDetail { act, from, to, note, .. } = &self.entry.what;
         let [from, to, note] = [from, to, note].map(|text| text.as_deref().unwrap_or_default());
         let who = match &self.entry.by {
@@ -214,94 +232,95 @@ impl AuditRow {
             Actor::Person(_) | Actor::Rule | Actor::Registrar => &self.by,
             Actor::Sync => "the nightly check",
         };
-        let whom = &self.whom;
         let is_new = |hold: &str| to.contains(hold) != from.contains(hold);
         let had_a_key = !from.starts_with(ShownState::Invited.as_str());
-        let text = match act {
-            Act::Created => format!("{who} made the programme"),
-            Act::Edited => format!("{who} changed the settings"),
-            Act::BudgetChanged => format!("{who} changed the budget from {} to {}", dollars(from), dollars(to)),
-            Act::Closed => format!("{who} closed the programme"),
+        match act {
+            Act::Created => said(format!("{who} made the programme")),
+            Act::Edited => said(format!("{who} changed the settings")),
+            Act::BudgetChanged => said(format!("{who} changed the budget from {} to {}", dollars(from), dollars(to))),
+            Act::Closed => said(format!("{who} closed the programme")),
             // That of a file names the ids of all of them.
             Act::Invited => match note.split(' ').count() as u64 {
-                1 => format!("{who} put {whom} on the roster"),
-                people => format!("{who} put {} on the roster", counted(people, "student", "students")),
+                1 => self.about(format!("{who} put "), " on the roster"),
+                people => said(format!("{who} put {} on the roster", counted(people, "student", "students"))),
             },
-            Act::Begun if had_a_key => format!("{whom} asked for a new key in place of the one before"),
-            Act::Begun => format!("{whom} asked for a key"),
-            Act::Shown if had_a_key => format!("{whom} was shown the new key"),
-            Act::Shown => format!("{whom} was shown a key"),
-            Act::NotShown => format!("{whom} was shown no key"),
-            Act::OrphanFound => format!("{who} found a key for {whom} that nobody was shown, and has it switched off"),
-            Act::Held if is_new("dropped") => format!("{who} took {whom} off the roster"),
-            Act::Held if is_new("unused") => format!("The key of {whom} was switched off, since it was not used"),
-            Act::Held => format!("{who} paused {whom}"),
-            Act::Released if is_new("dropped") => format!("{who} put {whom} on the roster again"),
-            Act::Released => format!("{who} let {whom} go on"),
-            Act::Stopped => self.stopped(who, note),
-            Act::Revoked => format!("{who} removed {whom} for good"),
-            Act::Ended => format!("The programme ended for {whom}"),
-            Act::WentOn => format!("The programme goes on for {whom}, who needs a new key"),
-            Act::CapChanged => format!("{who} set the cap of {whom} to {} (it was {})", dollars(to), dollars(from)),
-            Act::ReplacementAllowed => format!("{who} allowed {whom} one more replacement"),
-            Act::ReservationGivenBack => format!("What was promised to {whom} went back to the budget"),
-            Act::Described if note == ADDRESS_PASSED => {
-                format!("{who} took the address of {whom} off the roster: it belongs to another person now")
+            Act::Begun if had_a_key => self.about("", " asked for a new key in place of the one before"),
+            Act::Begun => self.about("", " asked for a key"),
+            Act::Shown if had_a_key => self.about("", " was shown the new key"),
+            Act::Shown => self.about("", " was shown a key"),
+            Act::NotShown => self.about("", " was shown no key"),
+            Act::OrphanFound => {
+                self.about(format!("{who} found a key for "), " that nobody was shown, and has it switched off")
             }
-            Act::Described => format!("{who} corrected the {} of {whom}", note.replace(", ", " and the ")),
-            Act::Moved => format!("{who} moved {whom} from {} to {}", group(from), group(to)),
-            Act::GuardrailSet => format!("The allowed models of {note} were set at OpenRouter"),
-            Act::TierEdited => format!("{who} changed the model list {note}"),
+            Act::Held if is_new("dropped") => self.about(format!("{who} took "), " off the roster"),
+            Act::Held if is_new("unused") => self.about("The key of ", " was switched off, since it was not used"),
+            Act::Held => self.about(format!("{who} paused "), ""),
+            Act::Released if is_new("dropped") => self.about(format!("{who} put "), " on the roster again"),
+            Act::Released => self.about(format!("{who} let "), " go on"),
+            Act::Stopped => self.stopped(who, note),
+            Act::Revoked => self.about(format!("{who} removed "), " for good"),
+            Act::Ended => self.about("The programme ended for ", ""),
+            Act::WentOn => self.about("The programme goes on for ", ", who needs a new key"),
+            Act::CapChanged => {
+                self.about(format!("{who} set the cap of "), format!(" to {} (it was {})", dollars(to), dollars(from)))
+            }
+            Act::ReplacementAllowed => self.about(format!("{who} allowed "), " one more replacement"),
+            Act::ReservationGivenBack => self.about("What was promised to ", " went back to the budget"),
+            Act::Described if note == ADDRESS_PASSED => {
+                self.about(format!("{who} took the address of "), " off the roster: it belongs to another person now")
+            }
+            Act::Described => self.about(format!("{who} corrected the {} of ", note.replace(", ", " and the ")), ""),
+            Act::Moved => self.about(format!("{who} moved "), format!(" from {} to {}", group(from), group(to))),
+            Act::GuardrailSet => said(format!("The allowed models of {note} were set at OpenRouter")),
+            Act::TierEdited => said(format!("{who} changed the model list {note}")),
             Act::LimitFound => {
-                format!("Somebody changed the limit of the key of {whom} at OpenRouter; it is set again")
+                self.about("Somebody changed the limit of the key of ", " at OpenRouter; it is set again")
             }
             Act::GuardrailLost => {
-                format!("Somebody took the key of {whom} from under its models at OpenRouter; it is put back")
+                self.about("Somebody took the key of ", " from under its models at OpenRouter; it is put back")
             }
-            Act::Recovered => format!("A key of {whom} that only OpenRouter knew was recorded again"),
-            Act::Purged => format!("An ended key of {whom} was deleted at OpenRouter"),
-            Act::Asked => format!("{who} asked the admins for a change"),
-            Act::MoreAsked => format!("{whom} asked for a larger cap"),
-            Act::MoreDeclined => format!("{who} declined a larger cap for {whom}"),
-            Act::RequestApproved => format!("{who} approved what faculty had asked for"),
-            Act::RequestDeclined => format!("{who} declined what faculty had asked for"),
-            Act::SafetyLimitReleased => format!("{who} let happen what the safety limit had held back"),
-            Act::KeysAssigned => format!("{who} gave keys made elsewhere to the programme"),
-            Act::KeysTakenBack => format!("{who} took keys made elsewhere back from the programme"),
-            Act::ForeignActBegun => format!("{who} asked to change a key made elsewhere"),
-            Act::ForeignActConcluded => "OpenRouter answered what became of that".to_owned(),
-            Act::AccountConfirmed => format!("{who} said that another management key is of this account"),
-            Act::MailSentAgain => format!("{who} sent mail again that was given up"),
-            Act::Reinvited => format!("{who} sent {whom} the invitation again"),
-            Act::MailAllowed => format!("{who} let mail go to {whom} again"),
-            Act::AlertResent => format!("{who} sent an alert again"),
-            Act::RosterTokenMade => format!("{who} made the registrar's token"),
-            Act::RosterTokenEnded => format!("{who} ended the registrar's token"),
-            Act::AdminAdded => format!("{who} made {whom} an admin"),
-            Act::AdminRemoved => format!("{who} took the rights of an admin from {whom}"),
-            Act::ErasureBegun => format!("{who} began to erase personal data"),
-            Act::Erased => "Whose this was is erased".to_owned(),
-        };
-        show::capital(&text)
+            Act::Recovered => self.about("A key of ", " that only OpenRouter knew was recorded again"),
+            Act::Purged => self.about("An ended key of ", " was deleted at OpenRouter"),
+            Act::Asked => said(format!("{who} asked the admins for a change")),
+            Act::MoreAsked => self.about("", " asked for a larger cap"),
+            Act::MoreDeclined => self.about(format!("{who} declined a larger cap for "), ""),
+            Act::RequestApproved => said(format!("{who} approved what faculty had asked for")),
+            Act::RequestDeclined => said(format!("{who} declined what faculty had asked for")),
+            Act::SafetyLimitReleased => said(format!("{who} let happen what the safety limit had held back")),
+            Act::KeysAssigned => said(format!("{who} gave keys made elsewhere to the programme")),
+            Act::KeysTakenBack => said(format!("{who} took keys made elsewhere back from the programme")),
+            Act::ForeignActBegun => said(format!("{who} asked to change a key made elsewhere")),
+            Act::ForeignActConcluded => said("OpenRouter answered what became of that"),
+            Act::AccountConfirmed => said(format!("{who} said that another management key is of this account")),
+            Act::MailSentAgain => said(format!("{who} sent mail again that was given up")),
+            Act::Reinvited => self.about(format!("{who} sent "), " the invitation again"),
+            Act::MailAllowed => self.about(format!("{who} let mail go to "), " again"),
+            Act::AlertResent => said(format!("{who} sent an alert again")),
+            Act::RosterTokenMade => said(format!("{who} made the registrar's token")),
+            Act::RosterTokenEnded => said(format!("{who} ended the registrar's token")),
+            Act::AdminAdded => self.about(format!("{who} made "), " an admin"),
+            Act::AdminRemoved => self.about(format!("{who} took the rights of an admin from "), ""),
+            Act::ErasureBegun => said(format!("{who} began to erase personal data")),
+            Act::Erased => said("Whose this was is erased"),
+        }
     }
 
     /// Why a key was ended, and by whom.
-    fn stopped(&self, who: &str, why: &str) -> String {
-        let whom = &self.whom;
+    fn stopped(&self, who: &str, why: &str) -> Sentence {
         match Stopped::ALL.into_iter().find(|stopped| stopped.as_str() == why) {
             Some(Stopped::Leaked) if self.entry.by == Actor::Student => {
-                format!("{whom} reported the key as leaked, and it was ended")
+                self.about("", " reported the key as leaked, and it was ended")
             }
-            Some(Stopped::Leaked) => format!("{who} reported the key of {whom} as leaked, and it was ended"),
-            Some(Stopped::Returned) => format!("{whom} handed the key back"),
-            Some(Stopped::TooOld) => format!("The key of {whom} was ended, since it was too old"),
-            Some(Stopped::TermEnded) => format!("The key of {whom} ended with the term as it was when it was made"),
+            Some(Stopped::Leaked) => self.about(format!("{who} reported the key of "), " as leaked, and it was ended"),
+            Some(Stopped::Returned) => self.about("", " handed the key back"),
+            Some(Stopped::TooOld) => self.about("The key of ", " was ended, since it was too old"),
+            Some(Stopped::TermEnded) => self.about("The key of ", " ended with the term as it was when it was made"),
             Some(Stopped::OffRoster) => {
-                format!("{whom} came back to the roster without a key: what was promised had gone back to the budget")
+                self.about("", " came back to the roster without a key: what was promised had gone back to the budget")
             }
-            Some(Stopped::Replacing) => format!("The key of {whom} was ended for a new one"),
-            Some(Stopped::GoneAtProvider) => format!("OpenRouter has the key of {whom} no more"),
-            None => format!("The key of {whom} was ended"),
+            Some(Stopped::Replacing) => self.about("The key of ", " was ended for a new one"),
+            Some(Stopped::GoneAtProvider) => self.about("OpenRouter has the key of ", " no more"),
+            None => self.about("The key of ", " was ended"),
         }
     }
 
@@ -331,6 +350,11 @@ impl AuditRow {
         details.extend(reason.as_ref().map(|reason| format!("“{reason}”")));
         details
     }
+}
+
+/// A sentence that names nobody but who acted.
+fn said(text: impl Into<String>) -> Sentence {
+    Sentence { before: show::capital(&text.into()), ..Sentence::default() }
 }
 
 fn name_of(person: &Person) -> String {
@@ -429,5 +453,20 @@ mod tests {
         ] {
             assert_eq!(says(by, what), sentence);
         }
+    }
+
+    /// The name of a student may be within that of who acted.
+    #[test]
+    fn the_student_is_the_link() {
+        let what = AuditDetail::new(Act::Held).changing("live", "live, paused");
+        let by = Actor::Person(PersonId::random());
+        let row = AuditRow {
+            entry: Entry::on_account(&by, "2026-11-20T10:00:00Z".parse().unwrap(), what),
+            by: "grace.hopper@x.edu".to_owned(),
+            whom: "hopper@x.edu".to_owned(),
+            link: Some("/of-hopper".to_owned()),
+        };
+        let [Part::Text(before), Part::Link(to, whom), ..] = &row.parts()[..] else { panic!("there is no link") };
+        assert_eq!([before, to, whom], ["grace.hopper@x.edu paused ", "/of-hopper", "hopper@x.edu"]);
     }
 }
