@@ -1,10 +1,11 @@
 //! Revealing and replacing a key: six steps that make a key once, record it, and only then show it. The
 //! rules of each step are in [`grant`](bursar_core::domain::grant).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bursar_core::domain::grant::{Key, KeyCall, KeyGuardrail, MintedKey, OpenClaim, RecordRefused};
-use bursar_core::domain::programme::Byok;
+use bursar_core::domain::programme::{Byok, Programme};
 use bursar_core::domain::values::id::{DeploymentId, KeyName};
 use bursar_core::domain::values::key::PlaintextKey;
 use bursar_core::provider::keys::NewKey;
@@ -52,17 +53,17 @@ struct Begun {
     view: View,
 }
 
+/// All that is known before the key is asked for.
+struct Prepared {
+    programme: Arc<Programme>,
+    limit: Usd,
+    guardrail: Option<(GuardrailOwner, ConfirmedRules)>,
+}
+
 /// The end of a claim without a key to show, and the key that it left at the provider, if it is known.
 struct Failed {
     made: Option<MintedKey>,
     error: AppError,
-}
-
-/// A failure before any key was made.
-impl<E: Into<AppError>> From<E> for Failed {
-    fn from(error: E) -> Failed {
-        Failed { made: None, error: error.into() }
-    }
 }
 
 pub(crate) async fn reveal(form: KeyForm) -> Answer {
@@ -151,16 +152,10 @@ impl Claim<'_> {
 
     /// The steps from the begun claim to the page that shows its key.
     async fn make(&self, begun: &Begun) -> Result<Reply, Failed> {
-        let retired = self.retire(begun).await?;
-        let view = retired.as_ref().unwrap_or(&begun.view);
-        let guardrail = match view.next_guardrail() {
-            NextGuardrail::None => None,
-            NextGuardrail::Confirmed { of, confirmed } => Some((of, confirmed)),
-            NextGuardrail::NotConfirmed => return Err(being_prepared().into()),
-        };
-        let (minted, plaintext) = self.mint(begun, view).await?;
+        let prepared = self.before_mint(begun).await.map_err(|error| Failed { made: None, error })?;
+        let (minted, plaintext) = self.mint(begun, &prepared).await?;
+        let Prepared { limit, guardrail, .. } = prepared;
         let minted = self.restrict(minted, guardrail.as_ref()).await?;
-        let limit = minted.limit;
         self.record(begun, minted).await?;
         // Step 6: shows the recorded key.
         let confirmed = guardrail.map(|(_, confirmed)| confirmed.rules).unwrap_or_default();
@@ -174,6 +169,21 @@ impl Claim<'_> {
             allowance: words::allowance(view, limit, self.site.clock.now()),
             example: Example::of(self.site, view, &rules),
         }))
+    }
+
+    /// The steps before the provider is asked for a key.
+    async fn before_mint(&self, begun: &Begun) -> Result<Prepared, AppError> {
+        let retired = self.retire(begun).await?;
+        let view = retired.as_ref().unwrap_or(&begun.view);
+        let guardrail = match view.next_guardrail() {
+            NextGuardrail::None => None,
+            NextGuardrail::Confirmed { of, confirmed } => Some((of, confirmed)),
+            NextGuardrail::NotConfirmed => return Err(being_prepared()),
+        };
+        // The time is read anew: a window may have begun since the request, and an old window's limit must
+        // not be sent in it.
+        let limit = view.next_limit(self.site.clock.now()).ok_or_else(nothing_left)?;
+        Ok(Prepared { programme: view.programme.clone(), limit, guardrail })
     }
 
     /// Step 2: disables the keys that were shown before, and reads those whose final reading is due. Returns the grant as it is then, if
@@ -209,11 +219,8 @@ impl Claim<'_> {
     }
 
     /// Step 3: asks the provider for the key, with one request that is never repeated in this claim.
-    async fn mint(&self, begun: &Begun, view: &View) -> Result<(MintedKey, PlaintextKey), Failed> {
-        let settings = &view.programme.settings;
-        // The time is read anew: a window may have begun since the request, and an old window's limit must
-        // not be sent in it.
-        let limit = view.next_limit(self.site.clock.now()).ok_or_else(nothing_left)?;
+    async fn mint(&self, begun: &Begun, prepared: &Prepared) -> Result<(MintedKey, PlaintextKey), Failed> {
+        let (settings, limit) = (&prepared.programme.settings, prepared.limit);
         let expires_at = Some(settings.keys_expire_at());
         let new = NewKey {
             name: &self.name(&begun.claim).to_string(),
