@@ -32,14 +32,21 @@ pub(crate) struct KindQuery {
     kind: String,
 }
 
-const KINDS: [(&str, Option<MailKind>, &str); 6] = [
-    ("", Some(MailKind::Alert), "alerts"),
-    ("digest", Some(MailKind::Digest), "digests"),
-    ("request", Some(MailKind::Request), "requests"),
-    ("import", Some(MailKind::Import), "registrar's files"),
-    ("test", Some(MailKind::Test), "test alerts"),
-    ("all", None, "all"),
-];
+impl KindQuery {
+    /// The kind; nothing of all.
+    fn kind(&self) -> Result<Option<MailKind>, AppError> {
+        match self.kind.as_str() {
+            "" => Ok(Some(MailKind::Alert)),
+            ALL => Ok(None),
+            name => {
+                let mut kinds = MailKind::ALL.into_iter().filter(|kind| kind.is_for_staff());
+                Ok(Some(kinds.find(|kind| kind.as_str() == name).ok_or_else(AppError::not_found)?))
+            }
+        }
+    }
+}
+
+const ALL: &str = "all";
 
 const CROSSINGS: [Column<Crossing>; 4] = [
     column("Crossed").of(|crossing| Cell::exact(Some(threshold(crossing).in_words()))),
@@ -66,8 +73,8 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Quer
         table.list(FiledMail::of(&programme.id, None)),
     )?;
     crossings.sort_by_key(|crossing| std::cmp::Reverse((crossing.found_at, crossing.threshold)));
-    let (chosen, kind, _) = *KINDS.iter().find(|(name, ..)| *name == asked.kind).ok_or_else(AppError::not_found)?;
-    let filed = filed.into_iter().rev().filter(|filed| kind.is_none_or(|kind| kind == filed.mail));
+    let chosen = asked.kind()?;
+    let filed = filed.into_iter().rev().filter(|filed| chosen.is_none_or(|kind| kind == filed.mail));
     let mut rows: Vec<OutboxRow> = Vec::new();
     for row in table.mails(filed, ON_A_PAGE).await? {
         match rows.iter_mut().find(|newer| newer.mail == row.mail) {
@@ -80,17 +87,18 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Quer
     let mails = try_join_all(rows.iter().map(|row| told.row(row))).await?;
     let zone = programme.settings.term.zone();
     let path = paths::alerts(&programme.id);
-    let choice = |(name, _, words): &(&str, _, &'static str)| SpanLink {
-        name: words,
-        address: show::address(&path, &[("kind", name)]),
-        is_chosen: *name == chosen,
+    let choice = |kind: Option<MailKind>| SpanLink {
+        name: kind.map_or(ALL, MailKind::in_words),
+        address: show::address(&path, &[("kind", kind.map_or(ALL, MailKind::as_str))]),
+        is_chosen: kind == chosen,
     };
-    let testid = if chosen.is_empty() { "alert" } else { "mail" };
+    let kinds = MailKind::ALL.into_iter().filter(|kind| kind.is_for_staff()).map(Some).chain([None]);
+    let testid = if chosen == Some(MailKind::Alert) { "alert" } else { "mail" };
     Ok(site.page(&AlertsPage {
         frame: PageFrame::of(&site, &access.visitor),
         programme,
         crossings: Listing::of(("Crossings", "crossing"), CROSSINGS, crossings, zone),
-        kinds: KINDS.iter().map(choice).collect(),
+        kinds: kinds.map(choice).collect(),
         mails: mails::listing(testid, mails, zone),
         hear,
     }))

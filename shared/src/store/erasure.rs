@@ -232,7 +232,7 @@ impl Table {
         let all = try_join_all(filed.iter().flat_map(|filed| &filed.rows).map(|row| self.get(OutboxRow::key_of(*row))));
         for row in all.await?.into_iter().flatten() {
             let mut becomes = OutboxRow { version: row.version + 1, ..row.clone() };
-            if let QueuedMail::FormerAddress { address, .. } = &mut becomes.mail {
+            if let Some(address) = becomes.mail.address_mut() {
                 addresses.insert(address.matched().clone());
                 *address = EmailAddress::erased(at.grant);
             }

@@ -7,7 +7,7 @@ use bursar_core::clock::Moment;
 use bursar_core::domain::ledger::mailed::MailedStatement;
 use bursar_core::domain::mail::alarm::Alarm;
 use bursar_core::domain::mail::digest::Digest;
-use bursar_core::domain::mail::kind::{MailCounts, OUTBOX_KEPT};
+use bursar_core::domain::mail::kind::{MailCounts, MailKind, OUTBOX_KEPT};
 use bursar_core::domain::sign_in::{LINK_LASTS, SignIn};
 use bursar_core::domain::usage::crossing::Scope;
 use bursar_core::domain::values::address::{EmailAddress, MatchedAddress};
@@ -100,8 +100,17 @@ pub(super) fn each_is_told_once(step: &Step<'_>, wrong: &mut Vec<String>) {
     };
     // An alert may be sent again, by a person or because it was returned, as another row.
     let is_again = |row: &OutboxRow| {
-        let is_returned = matches!(row.state, MailState::Bounced { bounce: Bounce::Soft, .. });
-        matches!(row.mail, QueuedMail::Alert { .. }) && (row.again_at.is_some() || is_returned)
+        let is_returned = |state: &MailState| match state {
+            MailState::Bounced { bounce, .. } => *bounce == Bounce::Soft,
+            MailState::Waiting { .. }
+            | MailState::Sending { .. }
+            | MailState::Sent { .. }
+            | MailState::Delivered { .. }
+            | MailState::Complained { .. }
+            | MailState::Dropped { .. }
+            | MailState::Failed { .. } => false,
+        };
+        row.mail.facts().kind == MailKind::Alert && (row.again_at.is_some() || is_returned(&row.state))
     };
     let told = |of: Vec<PersonId>, queued: u32| of.into_iter().take(queued as usize);
     for of in now.crossings.iter().filter(|of| of.is_mailed) {
@@ -112,8 +121,10 @@ pub(super) fn each_is_told_once(step: &Step<'_>, wrong: &mut Vec<String>) {
             continue;
         }
         let is_of_it = |row: &&OutboxRow| {
-            matches!(&row.mail, QueuedMail::Alert { programme: told, scope, threshold: at, of_limit: limit, .. }
-                if (told, scope, *at, *limit) == (programme, &of.scope, threshold, of_limit))
+            let QueuedMail::Alert { programme: told, scope, threshold: at, of_limit: limit, .. } = &row.mail else {
+                return false;
+            };
+            (told, scope, *at, *limit) == (programme, &of.scope, threshold, of_limit)
         };
         let alerts: Vec<_> = now.outbox.iter().filter(is_of_it).collect();
         if alerts.is_empty() && now.at < of.found_at + OUTBOX_KEPT {
@@ -135,22 +146,32 @@ pub(super) fn each_is_told_once(step: &Step<'_>, wrong: &mut Vec<String>) {
     for MailedStatement { month, mailed_at, recipients, queued, .. } in now.all() {
         told(recipients, queued).for_each(|to| expect(mailed_at, QueuedMail::Statement { month, recipient: to }));
     }
-    let is_judged = |row: &OutboxRow| now.at < row.written_at + OUTBOX_KEPT && !is_again(row);
+    let is_judged = |row: &OutboxRow| now.at < row.written_at + OUTBOX_KEPT && !is_again(row) && is_owed(&row.mail);
     for row in now.outbox.iter().filter(|row| is_judged(row)) {
-        let is_asked_for = matches!(
-            row.mail,
-            QueuedMail::Request { .. }
-                | QueuedMail::RequestDecided { .. }
-                | QueuedMail::More { .. }
-                | QueuedMail::Import { .. }
-                | QueuedMail::TestAlert { .. }
-        );
-        if matches!(row.mail, QueuedMail::CapUsed { .. }) || (row.mail.facts().to.staff().is_some() && !is_asked_for) {
-            owed.entry(format!("{:?}", row.mail)).or_default().1 += 1;
-        }
+        owed.entry(format!("{:?}", row.mail)).or_default().1 += 1;
     }
     for (mail, (on_record, rows)) in owed.into_iter().filter(|(_, (on_record, rows))| on_record != rows) {
         wrong.push(format!("{mail} is owed {rows} times, and {on_record} is on record"));
+    }
+}
+
+/// Whether it is a mail of what was found, with an item of its own on record, and not of what a person did.
+fn is_owed(mail: &QueuedMail) -> bool {
+    match mail {
+        QueuedMail::CapUsed { .. }
+        | QueuedMail::Alert { .. }
+        | QueuedMail::Account { .. }
+        | QueuedMail::Digest { .. }
+        | QueuedMail::Statement { .. } => true,
+        QueuedMail::Link { .. }
+        | QueuedMail::Roster { .. }
+        | QueuedMail::FormerAddress { .. }
+        | QueuedMail::Notice { .. }
+        | QueuedMail::TestAlert { .. }
+        | QueuedMail::Request { .. }
+        | QueuedMail::RequestDecided { .. }
+        | QueuedMail::More { .. }
+        | QueuedMail::Import { .. } => false,
     }
 }
 

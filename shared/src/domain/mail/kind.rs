@@ -45,6 +45,22 @@ impl MailKind {
     }
 }
 
+impl MailKind {
+    /// Whether it goes to the staff of a programme, whose page of alerts lists it.
+    pub fn is_for_staff(self) -> bool {
+        match self {
+            MailKind::Alert | MailKind::Digest | MailKind::Request | MailKind::Import | MailKind::Test => true,
+            MailKind::Link
+            | MailKind::Roster
+            | MailKind::KeyShown
+            | MailKind::KeyLeaked
+            | MailKind::Account
+            | MailKind::Student
+            | MailKind::Statement => false,
+        }
+    }
+}
+
 impl std::fmt::Display for MailKind {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(self.as_str())

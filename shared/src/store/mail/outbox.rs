@@ -335,6 +335,27 @@ pub enum MailTo<'a> {
 }
 
 impl QueuedMail {
+    /// The address that the mail holds, which an erasure takes out. A new kind of mail does not compile before it says whether it has one.
+    pub(crate) fn address_mut(&mut self) -> Option<&mut EmailAddress> {
+        match self {
+            QueuedMail::FormerAddress { address, .. } => Some(address),
+            // Its row is under no grant, and gone within minutes.
+            QueuedMail::Link { .. } => None,
+            QueuedMail::Roster { .. }
+            | QueuedMail::Notice { .. }
+            | QueuedMail::CapUsed { .. }
+            | QueuedMail::Alert { .. }
+            | QueuedMail::TestAlert { .. }
+            | QueuedMail::Request { .. }
+            | QueuedMail::RequestDecided { .. }
+            | QueuedMail::More { .. }
+            | QueuedMail::Import { .. }
+            | QueuedMail::Account { .. }
+            | QueuedMail::Digest { .. }
+            | QueuedMail::Statement { .. } => None,
+        }
+    }
+
     /// A new kind of mail does not compile before all of this is said of it.
     pub fn facts(&self) -> Facts<'_> {
         use MailTo::{Asker, Staff, Student};
