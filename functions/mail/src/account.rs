@@ -76,7 +76,7 @@ impl App {
 
 impl Words<'_> {
     fn account(self, alarm: &Alarm, named: &NamedAccount) -> Letter {
-        let AlarmText { subject, mut facts, next } = AlarmText::of(alarm, named);
+        let AlarmText { subject, mut facts, next } = AlarmText::new(alarm, named);
         let is_of_admins = matches!(alarm.cause, Cause::AdminChanged { .. });
         facts.push((if is_of_admins { "When" } else { "Found" }, utc(alarm.found_at)));
         let (label, path) = where_to_act(&alarm.cause);

@@ -7,6 +7,7 @@ use bursar_core::store::{MailTo, Run};
 
 use crate::letter::choice_at;
 use crate::prelude::*;
+use crate::request::RequestMail;
 
 pub(crate) enum ComposedRow {
     Mail(Box<Letter>),
@@ -90,10 +91,10 @@ impl App {
             }
             QueuedMail::TestAlert { programme, recipient } => self.test_alert(programme, recipient, now).await,
             QueuedMail::Request { programme, request, recipient } => {
-                self.request(programme, *request, recipient, false).await
+                self.request(programme, *request, recipient, RequestMail::Asked).await
             }
             QueuedMail::RequestDecided { programme, request, recipient } => {
-                self.request(programme, *request, recipient, true).await
+                self.request(programme, *request, recipient, RequestMail::Decided).await
             }
             QueuedMail::More { programme, grant, recipient } => {
                 self.asks_for_more(programme, grant, row.written_at, recipient, now).await

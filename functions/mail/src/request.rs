@@ -7,6 +7,11 @@ use bursar_core::domain::programme::request::{BUDGET, CLOSE, COPY, Decision, INS
 
 use crate::prelude::*;
 
+pub(crate) enum RequestMail {
+    Asked,
+    Decided,
+}
+
 impl App {
     /// The mail of a request, if its recipient is still an admin, or its answer to who asked, once an admin has decided.
     pub(crate) async fn request(
@@ -14,7 +19,7 @@ impl App {
         programme: &ProgrammeId,
         request: Ulid,
         recipient: &PersonId,
-        is_answer: bool,
+        which: RequestMail,
     ) -> Result<ComposedRow, StoreError> {
         let (programme, request, person) = tokio::try_join!(
             self.table.get(Programme::key_of(programme)),
@@ -23,13 +28,13 @@ impl App {
         )?;
         let (Some(programme), Some(request)) = (programme, request) else { return Ok(GONE) };
         let Some(person) = person else { return Ok(NO_SUCH_PERSON) };
-        match &request.decision {
-            Some(decision) if is_answer => {
+        match (which, &request.decision) {
+            (RequestMail::Asked, None) => {}
+            (RequestMail::Asked, Some(_)) => return Ok(ComposedRow::Nothing("it was decided since")),
+            (RequestMail::Decided, None) => return Ok(ComposedRow::Nothing("it is not decided")),
+            (RequestMail::Decided, Some(decision)) => {
                 return Ok(self.to(&person.address, |words| words.request_decided(&programme, &request, decision)));
             }
-            Some(_) => return Ok(ComposedRow::Nothing("it was decided since")),
-            None if is_answer => return Ok(ComposedRow::Nothing("it is not decided")),
-            None => {}
         }
         if !self.table.is_admin(person.address.matched()).await? {
             return Ok(ComposedRow::Nothing("this person is no longer an admin"));

@@ -3,196 +3,39 @@
 use bursar_core::domain::credit::{DAYS_TO_BUY, Purchase, WhyGone};
 use bursar_core::domain::mail::failure::FailureText;
 use bursar_core::domain::mail::kind::SendFigures;
+use bursar_core::domain::values::key::Fingerprint;
 
 use crate::account::{AlarmText, NamedAccount};
 use crate::prelude::*;
 
 impl AlarmText {
-    pub(super) fn of(alarm: &Alarm, named: &NamedAccount) -> AlarmText {
+    pub(super) fn new(alarm: &Alarm, named: &NamedAccount) -> AlarmText {
+        let Alarm { day, found_at, .. } = *alarm;
         match &alarm.cause {
             Cause::HeldBack { sweeps, recoveries, stops, bound, keys } => {
                 switched_off([*sweeps, *recoveries, *stops], *bound, keys)
             }
-            Cause::Residual { residual, news, tolerance } => {
-                // What is new of it, or all that is left of it if it shrank.
-                let has_grown = (*news < Usd::ZERO) == (*residual < Usd::ZERO);
-                let amount = if has_grown { news.abs().min(residual.abs()) } else { residual.abs() }.to_dollars();
-                let less = if has_grown { "" } else { ", less than before" };
-                let to_look = " The account page shows it day by day, and OpenRouter's activity page what was called.";
-                let (subject, what, where_to_look) = if residual.abs() <= *tolerance {
-                    (
-                        "What no key explained is explained now".to_owned(),
-                        "The account and all keys together have spent the same again. A late answer of OpenRouter is the usual reason.",
-                        "",
-                    )
-                } else if *residual < Usd::ZERO {
-                    (
-                        format!("Keys spent {amount} more than the account did{less}"),
-                        "All keys together spent more than the account. A refund is the usual reason.",
-                        to_look,
-                    )
-                } else {
-                    (
-                        format!("No key explains {amount} that the account spent{less}"),
-                        "The account spent more than all keys together. Usual reasons are a key that somebody made and deleted \
-                         between two checks, and OpenRouter's own chat page; a management key in the wrong hands is another.",
-                        to_look,
-                    )
-                };
-                let facts = vec![
-                    ("Day", long_date(alarm.day)),
-                    ("New", exact(*news)),
-                    ("Not explained in all", exact(*residual)),
-                    ("Rounding may be up to", exact(*tolerance)),
-                ];
-                let next = format!("{what}{where_to_look} You will hear of it again only when it changes.");
-                AlarmText { subject, facts, next }
-            }
-            Cause::AdminChanged { is_admin, .. } => {
-                let (who, by) = &named.admins;
-                let (what, next) = if *is_admin {
-                    ("is an admin of Bursar", "An admin can do everything with every programme and with the account. If this is not right, remove them")
-                } else {
-                    ("is no longer an admin of Bursar", "They were signed out everywhere. If this is not right, add them again")
-                };
-                AlarmText {
-                    subject: format!("{who} {what}"),
-                    facts: vec![("By", by.clone())],
-                    next: format!("{next} on the account page."),
-                }
-            }
-            Cause::ManagementKey => AlarmText {
-                subject: "The management key does not work".to_owned(),
-                facts: vec![("Day", long_date(alarm.day))],
-                next: "OpenRouter refuses it. Until it works again nobody gets a new key, no key can be switched off, and nobody knows \
-                       what is spent; the keys that students have go on. Make another management key at OpenRouter, and put it into the \
-                       secret: Bursar uses it within minutes."
-                    .to_owned(),
-            },
-            Cause::AnotherAccount { management_key } => AlarmText {
-                subject: "The management key is of another account".to_owned(),
-                facts: vec![
-                    ("Day", long_date(alarm.day)),
-                    ("Fingerprint of the management key", management_key.short().to_owned()),
-                ],
-                next: "None of the keys that Bursar knows are in that account. Nothing is made, changed or recorded with it, and \
-                       students are asked to come back later; the keys that they have go on. Put the management key of the right \
-                       account into the secret: Bursar uses it within minutes. If the account was changed on purpose, say so with one \
-                       button on the account page."
-                    .to_owned(),
-            },
-            Cause::Incomplete { problems, first } => {
-                let problems = counted(u64::from(*problems), "problem", "problems");
-                AlarmText {
-                    subject: format!("The check of {} is not complete: {problems}", long_date(alarm.day)),
-                    facts: vec![("First problem", first.clone())],
-                    next: "Bursar could not read all that it checks at OpenRouter each night. What it could read is recorded; for the \
-                           rest the last figures stand. It tries again by itself. If the next check is not complete either, the account \
-                           page lists the problems of each."
-                        .to_owned(),
-                }
-            }
-            Cause::UnknownKeys { keys, first, .. } => {
-                let keys = counted(u64::from(*keys), "working key", "working keys");
-                AlarmText {
-                    subject: format!("{keys} with our names, and no student has them"),
-                    facts: vec![("First key", first.clone())],
-                    next: "OpenRouter lists them, and the table here does not know them: most likely it was restored under its own \
-                           name to an earlier moment. Nothing is done to them, and whoever has one can spend on it. The account page \
-                           names them: find out whose they are, and disable at OpenRouter what nobody needs."
-                        .to_owned(),
-                }
-            }
-            Cause::Silent { last } => AlarmText {
-                subject: match last {
-                    Some(last) => {
-                        format!("No complete check at OpenRouter for {} hours", alarm.found_at.duration_since(*last).as_hours())
-                    }
-                    None => "No complete check at OpenRouter yet".to_owned(),
-                },
-                facts: vec![("Last complete check", last.map_or("never".to_owned(), utc))],
-                next: "Nobody knows what was spent since then, alerts wait, and keys made elsewhere are not noticed. Check the log of \
-                       the function usage-sync and the alarms of the stack: is its schedule on, does it fail, does the management key \
-                       work?"
-                    .to_owned(),
-            },
-            Cause::Balance { purchase, .. } => balance(purchase, utc_date(alarm.found_at)),
+            Cause::Residual { residual: all, news, tolerance } => residual(*all, *news, *tolerance, day),
+            Cause::AdminChanged { is_admin, .. } => admin_changed(*is_admin, &named.admins),
+            Cause::ManagementKey => management_key(day),
+            Cause::AnotherAccount { management_key } => another_account(management_key, day),
+            Cause::Incomplete { problems, first } => incomplete(*problems, first, day),
+            Cause::UnknownKeys { keys, first, .. } => unknown_keys(*keys, first),
+            Cause::Silent { last } => silent(*last, found_at),
+            Cause::Balance { purchase, .. } => balance(purchase, utc_date(found_at)),
             Cause::MailRefused { code, since } => refused(code, *since),
             Cause::MailWaits { urgent, mails, since } => waits(*urgent, *mails, *since),
             Cause::NothingHeard { of, sent } => no_events(*of, *sent),
             Cause::BulkStopped { figures } => stopped(figures),
             Cause::Unsent { code, .. } => named.unsent.text(code),
             Cause::RulesRefused { group, tier, since, why, .. } => {
-                let (whose, fix) = match (tier, group) {
-                    (Some(tier), _) => (
-                        format!("The model list {tier}"),
-                        "open the model lists, correct this one, and save. If its models are right, check the data policy, providers and regions of the programme".to_owned(),
-                    ),
-                    (None, None) => (
-                        "Everybody without models of their own".to_owned(),
-                        "open the programme's settings, correct the models, the data policy, the providers or the regions, and save".to_owned(),
-                    ),
-                    (None, Some(group)) => (
-                        format!("The group {group}"),
-                        "open the groups, correct its models, and save. If those are right, check the data policy, providers and regions of the programme".to_owned(),
-                    ),
-                };
-                AlarmText {
-                    subject: format!("OpenRouter refuses the allowed models of {}", named.programme),
-                    facts: vec![
-                        ("Programme", named.programme.clone()),
-                        ("For", whose),
-                        ("Refused since", utc(*since)),
-                        ("OpenRouter says", why.clone()),
-                    ],
-                    next: format!(
-                        "Keys can use what OpenRouter confirmed last, and new ones are still made; where it never confirmed anything, \
-                         nobody gets a key until it does. The usual reason is a model that is misspelled or was withdrawn: {fix}."
-                    ),
-                }
+                rules_refused(group.as_deref(), tier.as_deref(), *since, why, &named.programme)
             }
-            Cause::Stuck { since, .. } => AlarmText {
-                subject: format!("Changes to {} are stuck", named.programme),
-                facts: vec![("Programme", named.programme.clone()), ("Nothing was done since", utc(*since))],
-                next: "A roster, new caps, new models or the close of the programme is only partly done; its page says how far. If \
-                       OpenRouter is out of reach, it goes on by itself. Otherwise check the log of the function console: it tries each \
-                       minute, and says what fails."
-                    .to_owned(),
-            },
-            Cause::ErasureStuck { since } => AlarmText {
-                subject: "An erasure is stuck".to_owned(),
-                facts: vec![("Nothing was erased since", utc(*since))],
-                next: "It waits until the person's keys are off and checked at OpenRouter for the last time, and until a roster that is \
-                       being applied is done. If OpenRouter is out of reach, it goes on by itself. Otherwise check the log of the function \
-                       console: it tries each minute, and says what fails."
-                    .to_owned(),
-            },
-            Cause::OffUnconfirmed { grants, since, .. } => AlarmText {
-                subject: "OpenRouter has not switched off keys that should be off".to_owned(),
-                facts: vec![
-                    ("Students, as far as they were counted", grants.to_string()),
-                    ("The first should be off since", utc(*since)),
-                ],
-                next: "Until OpenRouter confirms it, whoever has such a key may go on spending, up to its limit. Bursar tries again by \
-                       itself. The student's page says what is not confirmed, and the log of the function console why. If it cannot wait, \
-                       switch the key off at OpenRouter by hand: it bears the id that is in the address of that page."
-                    .to_owned(),
-            },
-            Cause::BalanceUnread { since } => AlarmText {
-                subject: "Nobody knows what is left of the balance".to_owned(),
-                facts: vec![("Not read since", utc(*since))],
-                next: "Bursar asks OpenRouter for it each quarter of an hour, so that you hear in time when it runs out, and gets no \
-                       answer. Check the log of the function usage-sync: what does OpenRouter say?"
-                    .to_owned(),
-            },
-            Cause::SiteDown { why } => AlarmText {
-                subject: "The pages cannot be reached".to_owned(),
-                facts: vec![("Why", why.clone())],
-                next: "Bursar asked for its own first page, twice, as a browser would. Keys go on working, but nobody can sign in, claim, \
-                       or report a key as leaked. Check the name in DNS, its certificate, and what stands in front of the pages; then the \
-                       log of the function claim."
-                    .to_owned(),
-            },
+            Cause::Stuck { since, .. } => stuck(*since, &named.programme),
+            Cause::ErasureStuck { since } => erasure_stuck(*since),
+            Cause::OffUnconfirmed { grants, since, .. } => off_unconfirmed(*grants, *since),
+            Cause::BalanceUnread { since } => balance_unread(*since),
+            Cause::SiteDown { why } => site_down(why),
         }
     }
 }
@@ -229,6 +72,211 @@ fn switched_off([sweeps, recoveries, stops]: [u32; 3], bound: u32, keys: &[Strin
             "All of them are as they were: so many at once can mean {why}. The account page names the keys. Find out why. If it is \
              right, press the button there, and they are switched off in the next check; until then nothing happens to them."
         ),
+    }
+}
+
+fn residual(residual: Usd, news: Usd, tolerance: Usd, day: Date) -> AlarmText {
+    // What is new of it, or all that is left of it if it shrank.
+    let has_grown = (news < Usd::ZERO) == (residual < Usd::ZERO);
+    let amount = if has_grown { news.abs().min(residual.abs()) } else { residual.abs() }.to_dollars();
+    let less = if has_grown { "" } else { ", less than before" };
+    let to_look = " The account page shows it day by day, and OpenRouter's activity page what was called.";
+    let (subject, what, where_to_look) = if residual.abs() <= tolerance {
+        (
+            "What no key explained is explained now".to_owned(),
+            "The account and all keys together have spent the same again. A late answer of OpenRouter is the usual reason.",
+            "",
+        )
+    } else if residual < Usd::ZERO {
+        (
+            format!("Keys spent {amount} more than the account did{less}"),
+            "All keys together spent more than the account. A refund is the usual reason.",
+            to_look,
+        )
+    } else {
+        (
+            format!("No key explains {amount} that the account spent{less}"),
+            "The account spent more than all keys together. Usual reasons are a key that somebody made and deleted \
+             between two checks, and OpenRouter's own chat page; a management key in the wrong hands is another.",
+            to_look,
+        )
+    };
+    let facts = vec![
+        ("Day", long_date(day)),
+        ("New", exact(news)),
+        ("Not explained in all", exact(residual)),
+        ("Rounding may be up to", exact(tolerance)),
+    ];
+    let next = format!("{what}{where_to_look} You will hear of it again only when it changes.");
+    AlarmText { subject, facts, next }
+}
+
+fn admin_changed(is_admin: bool, (who, by): &(String, String)) -> AlarmText {
+    let (what, next) = if is_admin {
+        (
+            "is an admin of Bursar",
+            "An admin can do everything with every programme and with the account. If this is not right, remove them",
+        )
+    } else {
+        ("is no longer an admin of Bursar", "They were signed out everywhere. If this is not right, add them again")
+    };
+    AlarmText {
+        subject: format!("{who} {what}"),
+        facts: vec![("By", by.clone())],
+        next: format!("{next} on the account page."),
+    }
+}
+
+fn management_key(day: Date) -> AlarmText {
+    AlarmText {
+        subject: "The management key does not work".to_owned(),
+        facts: vec![("Day", long_date(day))],
+        next: "OpenRouter refuses it. Until it works again nobody gets a new key, no key can be switched off, and nobody knows \
+               what is spent; the keys that students have go on. Make another management key at OpenRouter, and put it into the \
+               secret: Bursar uses it within minutes."
+            .to_owned(),
+    }
+}
+
+fn another_account(management_key: &Fingerprint, day: Date) -> AlarmText {
+    AlarmText {
+        subject: "The management key is of another account".to_owned(),
+        facts: vec![
+            ("Day", long_date(day)),
+            ("Fingerprint of the management key", management_key.short().to_owned()),
+        ],
+        next: "None of the keys that Bursar knows are in that account. Nothing is made, changed or recorded with it, and \
+               students are asked to come back later; the keys that they have go on. Put the management key of the right \
+               account into the secret: Bursar uses it within minutes. If the account was changed on purpose, say so with one \
+               button on the account page."
+            .to_owned(),
+    }
+}
+
+fn incomplete(problems: u32, first: &str, day: Date) -> AlarmText {
+    let problems = counted(u64::from(problems), "problem", "problems");
+    AlarmText {
+        subject: format!("The check of {} is not complete: {problems}", long_date(day)),
+        facts: vec![("First problem", first.to_owned())],
+        next: "Bursar could not read all that it checks at OpenRouter each night. What it could read is recorded; for the \
+               rest the last figures stand. It tries again by itself. If the next check is not complete either, the account \
+               page lists the problems of each."
+            .to_owned(),
+    }
+}
+
+fn unknown_keys(keys: u32, first: &str) -> AlarmText {
+    let keys = counted(u64::from(keys), "working key", "working keys");
+    AlarmText {
+        subject: format!("{keys} with our names, and no student has them"),
+        facts: vec![("First key", first.to_owned())],
+        next: "OpenRouter lists them, and the table here does not know them: most likely it was restored under its own \
+               name to an earlier moment. Nothing is done to them, and whoever has one can spend on it. The account page \
+               names them: find out whose they are, and disable at OpenRouter what nobody needs."
+            .to_owned(),
+    }
+}
+
+fn silent(last: Option<Moment>, found_at: Moment) -> AlarmText {
+    AlarmText {
+        subject: match last {
+            Some(last) => {
+                format!("No complete check at OpenRouter for {} hours", found_at.duration_since(last).as_hours())
+            }
+            None => "No complete check at OpenRouter yet".to_owned(),
+        },
+        facts: vec![("Last complete check", last.map_or("never".to_owned(), utc))],
+        next: "Nobody knows what was spent since then, alerts wait, and keys made elsewhere are not noticed. Check the log of \
+               the function usage-sync and the alarms of the stack: is its schedule on, does it fail, does the management key \
+               work?"
+            .to_owned(),
+    }
+}
+
+fn rules_refused(group: Option<&str>, tier: Option<&str>, since: Moment, why: &str, programme: &str) -> AlarmText {
+    let (whose, fix) = match (tier, group) {
+        (Some(tier), _) => (
+            format!("The model list {tier}"),
+            "open the model lists, correct this one, and save. If its models are right, check the data policy, providers and regions of the programme".to_owned(),
+        ),
+        (None, None) => (
+            "Everybody without models of their own".to_owned(),
+            "open the programme's settings, correct the models, the data policy, the providers or the regions, and save".to_owned(),
+        ),
+        (None, Some(group)) => (
+            format!("The group {group}"),
+            "open the groups, correct its models, and save. If those are right, check the data policy, providers and regions of the programme".to_owned(),
+        ),
+    };
+    AlarmText {
+        subject: format!("OpenRouter refuses the allowed models of {}", programme),
+        facts: vec![
+            ("Programme", programme.to_owned()),
+            ("For", whose),
+            ("Refused since", utc(since)),
+            ("OpenRouter says", why.to_owned()),
+        ],
+        next: format!(
+            "Keys can use what OpenRouter confirmed last, and new ones are still made; where it never confirmed anything, \
+             nobody gets a key until it does. The usual reason is a model that is misspelled or was withdrawn: {fix}."
+        ),
+    }
+}
+
+fn stuck(since: Moment, programme: &str) -> AlarmText {
+    AlarmText {
+        subject: format!("Changes to {} are stuck", programme),
+        facts: vec![("Programme", programme.to_owned()), ("Nothing was done since", utc(since))],
+        next: "A roster, new caps, new models or the close of the programme is only partly done; its page says how far. If \
+               OpenRouter is out of reach, it goes on by itself. Otherwise check the log of the function console: it tries each \
+               minute, and says what fails."
+            .to_owned(),
+    }
+}
+
+fn erasure_stuck(since: Moment) -> AlarmText {
+    AlarmText {
+        subject: "An erasure is stuck".to_owned(),
+        facts: vec![("Nothing was erased since", utc(since))],
+        next: "It waits until the person's keys are off and checked at OpenRouter for the last time, and until a roster that is \
+               being applied is done. If OpenRouter is out of reach, it goes on by itself. Otherwise check the log of the function \
+               console: it tries each minute, and says what fails."
+            .to_owned(),
+    }
+}
+
+fn off_unconfirmed(grants: u32, since: Moment) -> AlarmText {
+    AlarmText {
+        subject: "OpenRouter has not switched off keys that should be off".to_owned(),
+        facts: vec![
+            ("Students, as far as they were counted", grants.to_string()),
+            ("The first should be off since", utc(since)),
+        ],
+        next: "Until OpenRouter confirms it, whoever has such a key may go on spending, up to its limit. Bursar tries again by \
+               itself. The student's page says what is not confirmed, and the log of the function console why. If it cannot wait, \
+               switch the key off at OpenRouter by hand: it bears the id that is in the address of that page."
+            .to_owned(),
+    }
+}
+
+fn balance_unread(since: Moment) -> AlarmText {
+    AlarmText {
+        subject: "Nobody knows what is left of the balance".to_owned(),
+        facts: vec![("Not read since", utc(since))],
+        next: "Bursar asks OpenRouter for it each quarter of an hour, so that you hear in time when it runs out, and gets no \
+               answer. Check the log of the function usage-sync: what does OpenRouter say?"
+            .to_owned(),
+    }
+}
+
+fn site_down(why: &str) -> AlarmText {
+    AlarmText {
+        subject: "The pages cannot be reached".to_owned(),
+        facts: vec![("Why", why.to_owned())],
+        next: "Bursar asked for its own first page, twice, as a browser would. Keys go on working, but nobody can sign in, claim, \
+               or report a key as leaked. Check the name in DNS, its certificate, and what stands in front of the pages; then the \
+               log of the function claim."
+            .to_owned(),
     }
 }
 
