@@ -3,6 +3,7 @@
 
 mod keys;
 mod kinds;
+mod packed;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -11,6 +12,8 @@ use crate::clock::Moment;
 pub(crate) use keys::{ACCOUNT, AUDIT, begin, due, key, overview};
 pub use keys::{ItemKey, Key, Range, SHARDS, foreign_partition};
 pub use kinds::{AtErasure, Kind};
+pub use packed::NotPacked;
+pub(crate) use packed::{packed, unpacked};
 
 pub trait Stored: Serialize + DeserializeOwned {
     /// The value of the attribute `kind`, by which the stream's readers and people tell items apart.

@@ -7,7 +7,7 @@ use crate::domain::ledger::foreign::{
     AnsweredKey, CountersRead, ForeignAct, ForeignActState, ForeignChange, ForeignKey, KeyOwner, KeyOwners,
 };
 use crate::domain::ledger::statement::{CodeChange, Statement, StatementDays};
-use crate::schema::due;
+use crate::schema::{self, due};
 use crate::store::prelude::*;
 
 /// How many keys one item names: each takes about fifty bytes, and an item has at most 400 KB.
@@ -30,20 +30,20 @@ stored! {
 
 /// A key as it is packed: its hash, then credits and BYOK in micro-dollars, before and after.
 type PackedKey = ([u8; 32], [i64; 4]);
+const FORM: u8 = 1;
 
 impl CutKeys {
     pub fn of(as_of: Moment, shard: char, changes: &[KeyChange]) -> Vec<CutKeys> {
         let parts = changes.chunks(KEYS_TOGETHER).zip(0..);
         let part = |(changes, part): (&[KeyChange], u32)| {
             let packed: Vec<PackedKey> = changes.iter().map(packed).collect();
-            // Numbers can always be written.
-            CutKeys { as_of, shard, part, bytes: postcard::to_allocvec(&packed).unwrap_or_default() }
+            CutKeys { as_of, shard, part, bytes: schema::packed(FORM, &packed) }
         };
         parts.map(part).collect()
     }
 
     pub fn changes(&self) -> Result<Vec<KeyChange>, StoreError> {
-        let packed: Vec<PackedKey> = postcard::from_bytes(&self.bytes)
+        let packed: Vec<PackedKey> = schema::unpacked(FORM, &self.bytes)
             .map_err(|error| StoreError::corrupt(&self.key(), CutKeys::KIND, &error))?;
         Ok(packed.iter().map(unpacked).collect())
     }

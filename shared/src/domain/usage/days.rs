@@ -4,6 +4,7 @@
 use serde_bytes::ByteBuf;
 
 use crate::domain::prelude::*;
+use crate::schema::{NotPacked, packed, unpacked};
 
 /// The use of each day. The days and the opening always add up to the lifetime's use.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -279,6 +280,7 @@ struct Packed(ByteBuf);
 /// and length.
 type DaysForm = (i64, i32, i32, Vec<i64>, Vec<(i32, u16)>);
 
+const FORM: u8 = 1;
 const EPOCH: Date = Date::constant(2020, 1, 1);
 
 impl From<Days> for Packed {
@@ -290,31 +292,25 @@ impl From<Days> for Packed {
             [days.known_from, days.first].map(|day| if day == Date::default() { 0 } else { number(day) });
         let estimated = days.estimated.iter().map(span).collect();
         let plain: DaysForm = (days.opening.micros(), known_from, first, spent, estimated);
-        // Numbers and lists of them can always be written.
-        Packed(ByteBuf::from(postcard::to_allocvec(&plain).unwrap_or_default()))
+        Packed(ByteBuf::from(packed(FORM, &plain)))
     }
 }
 
 impl TryFrom<Packed> for Days {
-    type Error = NotDays;
-    fn try_from(Packed(bytes): Packed) -> Result<Days, NotDays> {
-        let (opening, known_from, first, spent, estimated): DaysForm =
-            postcard::from_bytes(&bytes).map_err(|_| NotDays)?;
-        let date = |number: i32| EPOCH.checked_add(number.days()).map_err(|_| NotDays);
+    type Error = NotPacked;
+    fn try_from(Packed(bytes): Packed) -> Result<Days, NotPacked> {
+        let (opening, known_from, first, spent, estimated): DaysForm = unpacked(FORM, &bytes)?;
+        let date = |number: i32| EPOCH.checked_add(number.days()).map_err(|_| NotPacked);
         let span = |(from, length): &(i32, u16)| Ok((date(*from)?, date(*from + i32::from(*length))?));
         Ok(Days {
             opening: Usd::from_micros(opening),
             known_from: if opening == 0 { Date::default() } else { date(known_from)? },
             first: if spent.is_empty() { Date::default() } else { date(first)? },
             spent: spent.into_iter().map(Usd::from_micros).collect(),
-            estimated: estimated.iter().map(span).collect::<Result<_, NotDays>>()?,
+            estimated: estimated.iter().map(span).collect::<Result<_, NotPacked>>()?,
         })
     }
 }
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("these bytes are no days")]
-pub struct NotDays;
 
 #[cfg(test)]
 mod tests {

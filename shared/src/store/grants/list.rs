@@ -8,7 +8,7 @@ use crate::schema::AUDIT;
 use crate::store::prelude::*;
 
 /// What a list shows of a grant.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 pub struct GrantLine {
     #[serde(rename = "grant")]
     pub id: GrantId,
@@ -33,13 +33,13 @@ pub struct GrantLine {
     pub last_used_at: Option<Moment>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 pub struct KeyLine {
     pub hash: KeyHash,
     pub shown_at: Option<Moment>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, PartialEq, Deserialize)]
 struct ReadingLine {
     grant: GrantId,
     used: DailyUse,
@@ -125,5 +125,42 @@ impl Table {
         let mut entries: Vec<Entry> = try_join_all(ranges.map(|range| self.list_known(range))).await?.concat();
         entries.sort_unstable_by_key(|entry| (entry.at, entry.entry));
         Ok(entries)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::grant::{Key, Stopped};
+    use crate::domain::testing::{a_grant, at};
+    use crate::domain::values::id::Nonce;
+
+    /// A line is what the whole item says, whatever is in that: each attribute that it reads is asked for.
+    #[test]
+    fn a_line_asks_for_all_that_it_reads() {
+        let (now, key): (_, KeyHash) = (at("2026-01-02T10:00:00Z"), "ab".repeat(32).parse().unwrap());
+        let asked = |whole: &items::Item| {
+            let names: Vec<&str> = ATTRIBUTES.split_whitespace().chain([GrantLine::KEYS]).collect();
+            let named = whole.clone().into_iter().filter(|(name, _)| names.contains(&name.as_str()));
+            named.collect::<items::Item>()
+        };
+        for state in [GrantState::Live { key: key.clone() }, GrantState::Stopped { why: Stopped::Leaked }] {
+            let mut grant = a_grant();
+            grant.state = state;
+            (grant.person.name, grant.person.roster_id) = (Some("Ada".to_owned()), Some("7".to_owned()));
+            (grant.group, grant.own_cap) = (Some("A".to_owned()), Some(Usd::CENT));
+            grant.holds = Holds { dropped: Some(now), unused: true, ..grant.holds };
+            grant.lease = Some(Lease { nonce: Nonce::random(), until: now });
+            (grant.has_reservation, grant.ever_shown, grant.replacements) = (true, true, 1);
+            grant.keys = vec![Key { shown_at: Some(now), ..Key::made(Epoch::new(1), key.clone(), now) }];
+            let whole = items::to_item(&grant).unwrap();
+            let line = |item| items::part_of::<Grant, GrantLine>(item).unwrap();
+            assert_eq!(line(asked(&whole)), line(whole));
+        }
+        let made = Reading::new(&a_grant().programme, &a_grant().id, Epoch::new(1), now);
+        let used = DailyUse::on_one(utc_date(now), Usd::CENT);
+        let whole = items::to_item(&Reading { used, last_used_at: Some(now), ..made }).unwrap();
+        let line = |item| items::part_of::<Reading, ReadingLine>(item).unwrap();
+        assert_eq!(line(asked(&whole)), line(whole));
     }
 }

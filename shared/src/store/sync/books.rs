@@ -9,7 +9,7 @@ use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::programme::request::Request;
 use crate::domain::usage::forecast::StandingOut;
 use crate::domain::usage::models::{GrantRows, ModelUse, cut};
-use crate::schema::Key;
+use crate::schema::{self, Key};
 use crate::store::items::MOST_IN_A_PART;
 use crate::store::prelude::*;
 use crate::store::{AssignedUse, Import, RosterPreview, RosterToken, Unreachable, UnreachableReason};
@@ -339,6 +339,9 @@ pub struct ModelRows {
     pub bytes: Vec<u8>,
 }
 
+/// The version of the packed rows.
+const FORM: u8 = 1;
+
 stored! {
     ModelRows |it| (day: Date = it.day, part: u32 = it.part) => key(format!("MODELS#{day}"), format!("R#{part:05}"));
     list of_day(day: Date) => begin(format!("MODELS#{day}"), "R#");
@@ -394,15 +397,14 @@ impl Table {
         // A new answer with fewer parts leaves the last parts of the one before it in the table.
         let of_it = parts.iter().filter(|part| part.part < first.parts);
         let bytes: Vec<u8> = of_it.flat_map(|part| part.bytes.iter().copied()).collect();
-        postcard::from_bytes(&bytes).map_err(|error| StoreError::corrupt(&first.key(), ModelRows::KIND, &error))
+        schema::unpacked(FORM, &bytes).map_err(|error| StoreError::corrupt(&first.key(), ModelRows::KIND, &error))
     }
 }
 
 impl ModelRows {
     /// The use of grants on a day, in as many parts as it takes; in none where they used nothing.
     pub fn of(day: Date, rows: &GrantRows, as_of: Moment, until: Moment) -> Vec<ModelRows> {
-        // Numbers and texts can always be written.
-        let bytes = if rows.is_empty() { Vec::new() } else { postcard::to_allocvec(rows).unwrap_or_default() };
+        let bytes = if rows.is_empty() { Vec::new() } else { schema::packed(FORM, rows) };
         let chunks: Vec<&[u8]> = bytes.chunks(MOST_IN_A_PART).collect();
         let parts = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
         let part = |(bytes, part): (&&[u8], u32)| ModelRows { day, part, parts, as_of, until, bytes: bytes.to_vec() };
