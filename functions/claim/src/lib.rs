@@ -25,6 +25,8 @@
 //! A session ends at its term, after an hour without use for people with a role, and by the button "Sign out everywhere". Its
 //! use is recorded every ten minutes; that is the only write of a GET. Each sign-in and each refusal is logged without a name.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 mod keys;
 mod my;
 mod prelude;
@@ -87,7 +89,9 @@ impl Function for App {
     async fn handle(&self, event: LambdaEvent<Value>) -> Result<Value> {
         match Event::of(event.payload)? {
             Event::Http(payload) => self.pages.answer(LambdaEvent::new(payload, event.context)).await,
-            _ => bail!("this is no event for the function claim"),
+            Event::Task(_) | Event::Scheduled | Event::Empty | Event::Stream(_) | Event::Notifications(_) => {
+                bail!("this is no event for the function claim")
+            }
         }
     }
 }

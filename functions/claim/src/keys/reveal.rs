@@ -124,7 +124,21 @@ impl Claim<'_> {
         match refused {
             BeginRefused::TermsNotAccepted => Err(self.ask_for_terms(request).await),
             BeginRefused::AlreadyShown => Err(self.offer_to_replace(&refused).await),
-            _ => Err(self.begin_refused(&refused)),
+            BeginRefused::Revoked
+            | BeginRefused::Over
+            | BeginRefused::Held(_)
+            | BeginRefused::NothingToReplace
+            | BeginRefused::BeingMade { .. }
+            | BeginRefused::EnableUnderWay { .. }
+            | BeginRefused::KeyMissing { .. }
+            | BeginRefused::FailedOften { .. }
+            | BeginRefused::StalePage
+            | BeginRefused::NotOpenYet { .. }
+            | BeginRefused::WindowClosed
+            | BeginRefused::ReplacementsUsedUp
+            | BeginRefused::ManyKeys { .. }
+            | BeginRefused::NothingLeft { .. }
+            | BeginRefused::BudgetExhausted => Err(self.begin_refused(&refused)),
         }
     }
 
@@ -238,7 +252,10 @@ impl Claim<'_> {
                 // A made key whose hash is known gets its disable; one of unknown hash is an orphan.
                 let made = match &error {
                     ProviderError::Unknown { made, .. } => made.clone(),
-                    _ => None,
+                    ProviderError::Refused { .. }
+                    | ProviderError::Later { .. }
+                    | ProviderError::ManagementKey { .. }
+                    | ProviderError::AnotherAccount { .. } => None,
                 };
                 Err(Failed { made: made.map(minted), error: not_made(&error) })
             }

@@ -102,7 +102,7 @@ async fn grant(site: &Site, view: &View) -> Result<Value, AppError> {
     let crossings = site.table.list(Crossing::of_scope(&programme.id, &Scope::Cap(id.clone()))).await?;
     let stopped_because = match state {
         GrantState::Stopped { why } => Some(why),
-        _ => None,
+        GrantState::Invited | GrantState::Live { .. } | GrantState::Revoked | GrantState::Ended => None,
     };
     Ok(json!({
         "programme": programme.id,

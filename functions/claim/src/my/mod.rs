@@ -186,6 +186,8 @@ impl Obstacle {
 pub(crate) fn kind_of_request(view: &View) -> KeyRequestKind {
     match view.grant.state {
         GrantState::Invited => KeyRequestKind::Reveal,
-        _ => KeyRequestKind::Replace,
+        GrantState::Live { .. } | GrantState::Stopped { .. } | GrantState::Revoked | GrantState::Ended => {
+            KeyRequestKind::Replace
+        }
     }
 }

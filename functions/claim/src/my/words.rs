@@ -57,15 +57,9 @@ pub(crate) fn state(view: &View, obstacle: Option<&Obstacle>, now: Moment) -> St
         GrantState::Invited => why().unwrap_or_else(|| not_made_yet(view)),
         GrantState::Live { .. } => live(view, now),
         GrantState::Stopped { why: stopped } => {
-            let may_be_on = grant.may_have_key_to_end();
             let next = obstacle.map(|obstacle| no_new_key(obstacle, term));
             let next = next.unwrap_or("Get a new one: it has what is left of your cap.".to_owned());
-            match stopped {
-                Stopped::TooOld => {
-                    format!("Your key was ended{}, because it had become too old. {next}", off_since(view))
-                }
-                _ => format!("{} {next}", stopped_because(*stopped, may_be_on)),
-            }
+            format!("{} {next}", stopped_because(view, *stopped))
         }
     }
 }
@@ -138,13 +132,14 @@ fn off_since(view: &View) -> String {
     since.map_or(String::new(), |since| format!(" on {}", column_time(since, view.programme.settings.term.zone())))
 }
 
-fn stopped_because(stopped: Stopped, may_be_on: bool) -> &'static str {
-    match stopped {
+fn stopped_because(view: &View, stopped: Stopped) -> String {
+    let may_be_on = view.grant.may_have_key_to_end();
+    let why = match stopped {
         Stopped::Leaked if may_be_on => {
             "You reported your key as leaked. OpenRouter has not confirmed yet that it is off; Bursar tries again every minute."
         }
         Stopped::Leaked => "You reported your key as leaked, and it was ended.",
-        Stopped::TooOld => "Your key was ended because it had become too old.",
+        Stopped::TooOld => return format!("Your key was ended{}, because it had become too old.", off_since(view)),
         Stopped::TermEnded => "The programme goes on, and your key ended with the term as it was.",
         Stopped::Replacing if may_be_on => {
             "Your old key ends before a new one is made, and OpenRouter has not confirmed yet that it is off. No money was lost."
@@ -158,7 +153,8 @@ fn stopped_because(stopped: Stopped, may_be_on: bool) -> &'static str {
         Stopped::Returned => "You handed your key back, and it was ended.",
         Stopped::OffRoster => "You were off the roster, so your key was ended. You are on it again.",
         Stopped::GoneAtProvider => "Your key no longer works: it was ended at OpenRouter, not here.",
-    }
+    };
+    why.to_owned()
 }
 
 /// The refusal for a window in which less is left than the smallest limit of a key.
@@ -179,7 +175,7 @@ pub(crate) fn no_new_key(obstacle: &Obstacle, term: &Term) -> String {
         Obstacle::Begin(BeginRefused::NothingLeft { .. }) => {
             format!("{why} As soon as there is more, you can get a new key here.")
         }
-        _ => why,
+        Obstacle::Begin(_) | Obstacle::BeingPrepared => why,
     }
 }
 

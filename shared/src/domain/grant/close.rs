@@ -21,7 +21,7 @@ impl View {
         change.notice = match why {
             Stopped::Leaked => Some(Notice::KeyLeaked),
             Stopped::TooOld | Stopped::TermEnded => Some(Notice::KeyEnded),
-            _ => None,
+            Stopped::Returned | Stopped::OffRoster | Stopped::Replacing | Stopped::GoneAtProvider => None,
         };
         change.audited(Act::Stopped, &self.grant, Some(why.as_str().to_owned()))
     }

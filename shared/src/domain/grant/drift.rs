@@ -125,7 +125,7 @@ impl View {
         let kept_until = match self.grant.state {
             GrantState::Revoked => last + REVOKED_KEPT,
             GrantState::Ended => last.max(self.programme.over_since()) + ENDED_KEPT,
-            _ => return false,
+            GrantState::Invited | GrantState::Live { .. } | GrantState::Stopped { .. } => return false,
         };
         now >= kept_until && restored_at.is_none_or(|restored| now >= restored + AFTER_A_RESTORE)
     }

@@ -4,6 +4,8 @@
 //! The states of a grant are drawn in `ARCHITECTURE.md`. `store/grants/act.rs` writes what an act decides. What a grant can
 //! still cost is [`reservation`]; what its key is to hold, and what the provider is still to be told of it, [`settle`].
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 mod change;
 mod claim;
 mod close;
