@@ -232,16 +232,18 @@ impl AuditRow {
             Actor::Person(_) | Actor::Rule | Actor::Registrar => &self.by,
             Actor::Sync => "the nightly check",
         };
+        let acted = |what: &str| said(format!("{who} {what}"));
+        let acted_on = |before: &str, after: &str| self.about(format!("{who} {before} "), after);
         let is_new = |hold: &str| to.contains(hold) != from.contains(hold);
         let had_a_key = !from.starts_with(ShownState::Invited.as_str());
         match act {
-            Act::Created => said(format!("{who} made the programme")),
-            Act::Edited => said(format!("{who} changed the settings")),
+            Act::Created => acted("made the programme"),
+            Act::Edited => acted("changed the settings"),
             Act::BudgetChanged => said(format!("{who} changed the budget from {} to {}", dollars(from), dollars(to))),
-            Act::Closed => said(format!("{who} closed the programme")),
+            Act::Closed => acted("closed the programme"),
             // That of a file names the ids of all of them.
             Act::Invited => match note.split(' ').count() as u64 {
-                1 => self.about(format!("{who} put "), " on the roster"),
+                1 => acted_on("put", " on the roster"),
                 people => said(format!("{who} put {} on the roster", counted(people, "student", "students"))),
             },
             Act::Begun if had_a_key => self.about("", " asked for a new key in place of the one before"),
@@ -249,28 +251,24 @@ impl AuditRow {
             Act::Shown if had_a_key => self.about("", " was shown the new key"),
             Act::Shown => self.about("", " was shown a key"),
             Act::NotShown => self.about("", " was shown no key"),
-            Act::OrphanFound => {
-                self.about(format!("{who} found a key for "), " that nobody was shown, and has it switched off")
-            }
-            Act::Held if is_new("dropped") => self.about(format!("{who} took "), " off the roster"),
+            Act::OrphanFound => acted_on("found a key for", " that nobody was shown, and has it switched off"),
+            Act::Held if is_new("dropped") => acted_on("took", " off the roster"),
             Act::Held if is_new("unused") => self.about("The key of ", " was switched off, since it was not used"),
-            Act::Held => self.about(format!("{who} paused "), ""),
-            Act::Released if is_new("dropped") => self.about(format!("{who} put "), " on the roster again"),
-            Act::Released => self.about(format!("{who} let "), " go on"),
+            Act::Held => acted_on("paused", ""),
+            Act::Released if is_new("dropped") => acted_on("put", " on the roster again"),
+            Act::Released => acted_on("let", " go on"),
             Act::Stopped => self.stopped(who, note),
-            Act::Revoked => self.about(format!("{who} removed "), " for good"),
+            Act::Revoked => acted_on("removed", " for good"),
             Act::Ended => self.about("The programme ended for ", ""),
             Act::WentOn => self.about("The programme goes on for ", ", who needs a new key"),
-            Act::CapChanged => {
-                self.about(format!("{who} set the cap of "), format!(" to {} (it was {})", dollars(to), dollars(from)))
-            }
-            Act::ReplacementAllowed => self.about(format!("{who} allowed "), " one more replacement"),
+            Act::CapChanged => acted_on("set the cap of", &format!(" to {} (it was {})", dollars(to), dollars(from))),
+            Act::ReplacementAllowed => acted_on("allowed", " one more replacement"),
             Act::ReservationGivenBack => self.about("What was promised to ", " went back to the budget"),
             Act::Described if note == ADDRESS_PASSED => {
-                self.about(format!("{who} took the address of "), " off the roster: it belongs to another person now")
+                acted_on("took the address of", " off the roster: it belongs to another person now")
             }
             Act::Described => self.about(format!("{who} corrected the {} of ", note.replace(", ", " and the ")), ""),
-            Act::Moved => self.about(format!("{who} moved "), format!(" from {} to {}", group(from), group(to))),
+            Act::Moved => acted_on("moved", &format!(" from {} to {}", group(from), group(to))),
             Act::GuardrailSet => said(format!("The allowed models of {note} were set at OpenRouter")),
             Act::TierEdited => said(format!("{who} changed the model list {note}")),
             Act::LimitFound => {
@@ -281,26 +279,26 @@ impl AuditRow {
             }
             Act::Recovered => self.about("A key of ", " that only OpenRouter knew was recorded again"),
             Act::Purged => self.about("An ended key of ", " was deleted at OpenRouter"),
-            Act::Asked => said(format!("{who} asked the admins for a change")),
+            Act::Asked => acted("asked the admins for a change"),
             Act::MoreAsked => self.about("", " asked for a larger cap"),
-            Act::MoreDeclined => self.about(format!("{who} declined a larger cap for "), ""),
-            Act::RequestApproved => said(format!("{who} approved what faculty had asked for")),
-            Act::RequestDeclined => said(format!("{who} declined what faculty had asked for")),
-            Act::SafetyLimitReleased => said(format!("{who} let happen what the safety limit had held back")),
-            Act::KeysAssigned => said(format!("{who} gave keys made elsewhere to the programme")),
-            Act::KeysTakenBack => said(format!("{who} took keys made elsewhere back from the programme")),
-            Act::ForeignActBegun => said(format!("{who} asked to change a key made elsewhere")),
+            Act::MoreDeclined => acted_on("declined a larger cap for", ""),
+            Act::RequestApproved => acted("approved what faculty had asked for"),
+            Act::RequestDeclined => acted("declined what faculty had asked for"),
+            Act::SafetyLimitReleased => acted("let happen what the safety limit had held back"),
+            Act::KeysAssigned => acted("gave keys made elsewhere to the programme"),
+            Act::KeysTakenBack => acted("took keys made elsewhere back from the programme"),
+            Act::ForeignActBegun => acted("asked to change a key made elsewhere"),
             Act::ForeignActConcluded => said("OpenRouter answered what became of that"),
-            Act::AccountConfirmed => said(format!("{who} said that another management key is of this account")),
-            Act::MailSentAgain => said(format!("{who} sent mail again that was given up")),
-            Act::Reinvited => self.about(format!("{who} sent "), " the invitation again"),
-            Act::MailAllowed => self.about(format!("{who} let mail go to "), " again"),
-            Act::AlertResent => said(format!("{who} sent an alert again")),
-            Act::RosterTokenMade => said(format!("{who} made the registrar's token")),
-            Act::RosterTokenEnded => said(format!("{who} ended the registrar's token")),
-            Act::AdminAdded => self.about(format!("{who} made "), " an admin"),
-            Act::AdminRemoved => self.about(format!("{who} took the rights of an admin from "), ""),
-            Act::ErasureBegun => said(format!("{who} began to erase personal data")),
+            Act::AccountConfirmed => acted("said that another management key is of this account"),
+            Act::MailSentAgain => acted("sent mail again that was given up"),
+            Act::Reinvited => acted_on("sent", " the invitation again"),
+            Act::MailAllowed => acted_on("let mail go to", " again"),
+            Act::AlertResent => acted("sent an alert again"),
+            Act::RosterTokenMade => acted("made the registrar's token"),
+            Act::RosterTokenEnded => acted("ended the registrar's token"),
+            Act::AdminAdded => acted_on("made", " an admin"),
+            Act::AdminRemoved => acted_on("took the rights of an admin from", ""),
+            Act::ErasureBegun => acted("began to erase personal data"),
             Act::Erased => said("Whose this was is erased"),
         }
     }

@@ -40,6 +40,10 @@ impl AlarmText {
     }
 }
 
+fn alarm_text(subject: impl Into<String>, facts: Vec<(&'static str, String)>, next: impl Into<String>) -> AlarmText {
+    AlarmText { subject: subject.into(), facts, next: next.into() }
+}
+
 /// The alarm of a sync that found more keys to disable than it may on its own judgement.
 fn switched_off([sweeps, recoveries, stops]: [u32; 3], bound: u32, keys: &[String]) -> AlarmText {
     let count = sweeps.saturating_add(recoveries).saturating_add(stops);
@@ -62,17 +66,14 @@ fn switched_off([sweeps, recoveries, stops]: [u32; 3], bound: u32, keys: &[Strin
             "that keys were deleted or switched off at OpenRouter, or that the table was restored from an earlier moment"
         }
     };
-    AlarmText {
-        subject: format!(
-            "{} would have been switched off; Bursar did not do it",
-            counted(u64::from(count), "key", "keys")
-        ),
+    alarm_text(
+        format!("{} would have been switched off; Bursar did not do it", counted(u64::from(count), "key", "keys")),
         facts,
-        next: format!(
+        format!(
             "All of them are as they were: so many at once can mean {why}. The account page names the keys. Find out why. If it is \
              right, press the button there, and they are switched off in the next check; until then nothing happens to them."
         ),
-    }
+    )
 }
 
 fn residual(residual: Usd, news: Usd, tolerance: Usd, day: Date) -> AlarmText {
@@ -108,7 +109,7 @@ fn residual(residual: Usd, news: Usd, tolerance: Usd, day: Date) -> AlarmText {
         ("Rounding may be up to", exact(tolerance)),
     ];
     let next = format!("{what}{where_to_look} You will hear of it again only when it changes.");
-    AlarmText { subject, facts, next }
+    alarm_text(subject, facts, next)
 }
 
 fn admin_changed(is_admin: bool, (who, by): &(String, String)) -> AlarmText {
@@ -120,77 +121,65 @@ fn admin_changed(is_admin: bool, (who, by): &(String, String)) -> AlarmText {
     } else {
         ("is no longer an admin of Bursar", "They were signed out everywhere. If this is not right, add them again")
     };
-    AlarmText {
-        subject: format!("{who} {what}"),
-        facts: vec![("By", by.clone())],
-        next: format!("{next} on the account page."),
-    }
+    alarm_text(format!("{who} {what}"), vec![("By", by.clone())], format!("{next} on the account page."))
 }
 
 fn management_key(day: Date) -> AlarmText {
-    AlarmText {
-        subject: "The management key does not work".to_owned(),
-        facts: vec![("Day", long_date(day))],
-        next: "OpenRouter refuses it. Until it works again nobody gets a new key, no key can be switched off, and nobody knows \
+    alarm_text(
+        "The management key does not work",
+        vec![("Day", long_date(day))],
+        "OpenRouter refuses it. Until it works again nobody gets a new key, no key can be switched off, and nobody knows \
                what is spent; the keys that students have go on. Make another management key at OpenRouter, and put it into the \
-               secret: Bursar uses it within minutes."
-            .to_owned(),
-    }
+               secret: Bursar uses it within minutes.",
+    )
 }
 
 fn another_account(management_key: &Fingerprint, day: Date) -> AlarmText {
-    AlarmText {
-        subject: "The management key is of another account".to_owned(),
-        facts: vec![
-            ("Day", long_date(day)),
-            ("Fingerprint of the management key", management_key.short().to_owned()),
-        ],
-        next: "None of the keys that Bursar knows are in that account. Nothing is made, changed or recorded with it, and \
+    alarm_text(
+        "The management key is of another account",
+        vec![("Day", long_date(day)), ("Fingerprint of the management key", management_key.short().to_owned())],
+        "None of the keys that Bursar knows are in that account. Nothing is made, changed or recorded with it, and \
                students are asked to come back later; the keys that they have go on. Put the management key of the right \
                account into the secret: Bursar uses it within minutes. If the account was changed on purpose, say so with one \
-               button on the account page."
-            .to_owned(),
-    }
+               button on the account page.",
+    )
 }
 
 fn incomplete(problems: u32, first: &str, day: Date) -> AlarmText {
     let problems = counted(u64::from(problems), "problem", "problems");
-    AlarmText {
-        subject: format!("The check of {} is not complete: {problems}", long_date(day)),
-        facts: vec![("First problem", first.to_owned())],
-        next: "Bursar could not read all that it checks at OpenRouter each night. What it could read is recorded; for the \
+    alarm_text(
+        format!("The check of {} is not complete: {problems}", long_date(day)),
+        vec![("First problem", first.to_owned())],
+        "Bursar could not read all that it checks at OpenRouter each night. What it could read is recorded; for the \
                rest the last figures stand. It tries again by itself. If the next check is not complete either, the account \
-               page lists the problems of each."
-            .to_owned(),
-    }
+               page lists the problems of each.",
+    )
 }
 
 fn unknown_keys(keys: u32, first: &str) -> AlarmText {
     let keys = counted(u64::from(keys), "working key", "working keys");
-    AlarmText {
-        subject: format!("{keys} with our names, and no student has them"),
-        facts: vec![("First key", first.to_owned())],
-        next: "OpenRouter lists them, and the table here does not know them: most likely it was restored under its own \
+    alarm_text(
+        format!("{keys} with our names, and no student has them"),
+        vec![("First key", first.to_owned())],
+        "OpenRouter lists them, and the table here does not know them: most likely it was restored under its own \
                name to an earlier moment. Nothing is done to them, and whoever has one can spend on it. The account page \
-               names them: find out whose they are, and disable at OpenRouter what nobody needs."
-            .to_owned(),
-    }
+               names them: find out whose they are, and disable at OpenRouter what nobody needs.",
+    )
 }
 
 fn silent(last: Option<Moment>, found_at: Moment) -> AlarmText {
-    AlarmText {
-        subject: match last {
+    alarm_text(
+        match last {
             Some(last) => {
                 format!("No complete check at OpenRouter for {} hours", found_at.duration_since(last).as_hours())
             }
             None => "No complete check at OpenRouter yet".to_owned(),
         },
-        facts: vec![("Last complete check", last.map_or("never".to_owned(), utc))],
-        next: "Nobody knows what was spent since then, alerts wait, and keys made elsewhere are not noticed. Check the log of \
+        vec![("Last complete check", last.map_or("never".to_owned(), utc))],
+        "Nobody knows what was spent since then, alerts wait, and keys made elsewhere are not noticed. Check the log of \
                the function usage-sync and the alarms of the stack: is its schedule on, does it fail, does the management key \
-               work?"
-            .to_owned(),
-    }
+               work?",
+    )
 }
 
 fn rules_refused(group: Option<&str>, tier: Option<&str>, since: Moment, why: &str, programme: &str) -> AlarmText {
@@ -208,76 +197,71 @@ fn rules_refused(group: Option<&str>, tier: Option<&str>, since: Moment, why: &s
             "open the groups, correct its models, and save. If those are right, check the data policy, providers and regions of the programme".to_owned(),
         ),
     };
-    AlarmText {
-        subject: format!("OpenRouter refuses the allowed models of {}", programme),
-        facts: vec![
+    alarm_text(
+        format!("OpenRouter refuses the allowed models of {programme}"),
+        vec![
             ("Programme", programme.to_owned()),
             ("For", whose),
             ("Refused since", utc(since)),
             ("OpenRouter says", why.to_owned()),
         ],
-        next: format!(
+        format!(
             "Keys can use what OpenRouter confirmed last, and new ones are still made; where it never confirmed anything, \
              nobody gets a key until it does. The usual reason is a model that is misspelled or was withdrawn: {fix}."
         ),
-    }
+    )
 }
 
 fn stuck(since: Moment, programme: &str) -> AlarmText {
-    AlarmText {
-        subject: format!("Changes to {} are stuck", programme),
-        facts: vec![("Programme", programme.to_owned()), ("Nothing was done since", utc(since))],
-        next: "A roster, new caps, new models or the close of the programme is only partly done; its page says how far. If \
+    alarm_text(
+        format!("Changes to {programme} are stuck"),
+        vec![("Programme", programme.to_owned()), ("Nothing was done since", utc(since))],
+        "A roster, new caps, new models or the close of the programme is only partly done; its page says how far. If \
                OpenRouter is out of reach, it goes on by itself. Otherwise check the log of the function console: it tries each \
-               minute, and says what fails."
-            .to_owned(),
-    }
+               minute, and says what fails.",
+    )
 }
 
 fn erasure_stuck(since: Moment) -> AlarmText {
-    AlarmText {
-        subject: "An erasure is stuck".to_owned(),
-        facts: vec![("Nothing was erased since", utc(since))],
-        next: "It waits until the person's keys are off and checked at OpenRouter for the last time, and until a roster that is \
+    alarm_text(
+        "An erasure is stuck",
+        vec![("Nothing was erased since", utc(since))],
+        "It waits until the person's keys are off and checked at OpenRouter for the last time, and until a roster that is \
                being applied is done. If OpenRouter is out of reach, it goes on by itself. Otherwise check the log of the function \
-               console: it tries each minute, and says what fails."
-            .to_owned(),
-    }
+               console: it tries each minute, and says what fails.",
+    )
 }
 
 fn off_unconfirmed(grants: u32, since: Moment) -> AlarmText {
-    AlarmText {
-        subject: "OpenRouter has not switched off keys that should be off".to_owned(),
-        facts: vec![
+    alarm_text(
+        "OpenRouter has not switched off keys that should be off",
+        vec![
             ("Students, as far as they were counted", grants.to_string()),
             ("The first should be off since", utc(since)),
         ],
-        next: "Until OpenRouter confirms it, whoever has such a key may go on spending, up to its limit. Bursar tries again by \
+        "Until OpenRouter confirms it, whoever has such a key may go on spending, up to its limit. Bursar tries again by \
                itself. The student's page says what is not confirmed, and the log of the function console why. If it cannot wait, \
-               switch the key off at OpenRouter by hand: it bears the id that is in the address of that page."
-            .to_owned(),
-    }
+               switch the key off at OpenRouter by hand: it bears the id that is in the address of that page.",
+    )
 }
 
 fn balance_unread(since: Moment) -> AlarmText {
-    AlarmText {
-        subject: "Nobody knows what is left of the balance".to_owned(),
-        facts: vec![("Not read since", utc(since))],
-        next: "Bursar asks OpenRouter for it each quarter of an hour, so that you hear in time when it runs out, and gets no \
-               answer. Check the log of the function usage-sync: what does OpenRouter say?"
-            .to_owned(),
-    }
+    alarm_text(
+        "Nobody knows what is left of the balance",
+        vec![("Not read since", utc(since))],
+        "Bursar asks OpenRouter for it each quarter of an hour, so that you hear in time when it runs out, and gets no \
+               answer. Check the log of the function usage-sync: what does OpenRouter say?",
+    )
 }
 
 fn site_down(why: &str) -> AlarmText {
-    AlarmText {
-        subject: "The pages cannot be reached".to_owned(),
-        facts: vec![("Why", why.to_owned())],
-        next: "Bursar asked for its own first page, twice, as a browser would. Keys go on working, but nobody can sign in, claim, \
+    alarm_text(
+        "The pages cannot be reached",
+        vec![("Why", why.to_owned())],
+        "Bursar asked for its own first page, twice, as a browser would. Keys go on working, but nobody can sign in, claim, \
                or report a key as leaked. Check the name in DNS, its certificate, and what stands in front of the pages; then the \
-               log of the function claim."
-            .to_owned(),
-    }
+               log of the function claim.",
+    )
 }
 
 /// The amount to the micro-dollar, since a tolerance is less than a cent.
@@ -288,7 +272,7 @@ fn exact(amount: Usd) -> String {
 fn refused(code: &str, since: Moment) -> AlarmText {
     let why = FailureText::of(code);
     let facts = vec![("Since", utc(since)), ("Why", format!("{} ({code})", why.what))];
-    AlarmText { subject: format!("Mail waits: {}", why.what), facts, next: why.to_do.to_owned() }
+    alarm_text(format!("Mail waits: {}", why.what), facts, why.to_do)
 }
 
 fn waits(urgent: bool, mails: u64, since: Moment) -> AlarmText {
@@ -309,7 +293,7 @@ fn waits(urgent: bool, mails: u64, since: Moment) -> AlarmText {
     let facts = vec![("Waiting", format!("{mails}: {what}")), ("The oldest since", utc(since))];
     let wait = if mails == 1 { "waits and is" } else { "wait and are" };
     let subject = format!("{} {wait} not sent", counted(mails, "mail", "mails"));
-    AlarmText { subject, facts, next: next.to_owned() }
+    alarm_text(subject, facts, next)
 }
 
 fn no_events(of: Date, sent: u64) -> AlarmText {
@@ -318,7 +302,7 @@ fn no_events(of: Date, sent: u64) -> AlarmText {
                 these. Until it does, nobody hears of addresses that do not exist. Check that the stack's configuration set still sends \
                 its events to the stack's topic, and that the function mail is still subscribed to the topic; deploying the stack again \
                 restores both.";
-    AlarmText { subject: format!("SES has reported nothing about {sent} mails"), facts, next: next.to_owned() }
+    alarm_text(format!("SES has reported nothing about {sent} mails"), facts, next)
 }
 
 fn stopped(of: &SendFigures) -> AlarmText {
@@ -333,7 +317,7 @@ fn stopped(of: &SendFigures) -> AlarmText {
                 one in two hundred is complained about. The programmes' pages say whose mail came back: an old roster is the usual \
                 reason.";
     let subject = "So much mail came back that invitations and digests wait until tomorrow".to_owned();
-    AlarmText { subject, facts, next: next.to_owned() }
+    alarm_text(subject, facts, next)
 }
 
 /// The alarm about the balance, found on a day.
@@ -371,5 +355,5 @@ fn balance(purchase: &Purchase, found_on: Date) -> AlarmText {
          are added that double what programmes can cost.",
         purchase.in_words(found_on)
     );
-    AlarmText { subject, facts, next }
+    alarm_text(subject, facts, next)
 }

@@ -360,6 +360,9 @@ impl QueuedMail {
     pub fn facts(&self) -> Facts<'_> {
         use MailTo::{Asker, Staff, Student};
         let facts = |kind, words, to, choice, kept_for| Facts { kind, words, to, choice, kept_for };
+        let staff = |kind, words, programme, recipient| {
+            facts(kind, words, Staff(Some(programme), recipient), None, OUTBOX_KEPT)
+        };
         match self {
             QueuedMail::Link { .. } => facts(MailKind::Link, "link to sign in", Asker, None, LOGIN_REQUEST_LASTS),
             QueuedMail::Roster { programme, grant, is_reminder } => {
@@ -387,12 +390,8 @@ impl QueuedMail {
                 let (words, choice) = ("how much of a cap is used", Some(OptionalMail::Reminder));
                 facts(MailKind::Student, words, Student(programme, grant), choice, OUTBOX_KEPT)
             }
-            QueuedMail::Alert { programme, recipient, .. } => {
-                facts(MailKind::Alert, "alert", Staff(Some(programme), recipient), None, OUTBOX_KEPT)
-            }
-            QueuedMail::TestAlert { programme, recipient } => {
-                facts(MailKind::Test, "test alert", Staff(Some(programme), recipient), None, OUTBOX_KEPT)
-            }
+            QueuedMail::Alert { programme, recipient, .. } => staff(MailKind::Alert, "alert", programme, recipient),
+            QueuedMail::TestAlert { programme, recipient } => staff(MailKind::Test, "test alert", programme, recipient),
             QueuedMail::Request { programme, recipient, .. } => {
                 facts(MailKind::Request, "request to admins", Staff(Some(programme), recipient), None, REQUEST_KEPT)
             }
@@ -400,10 +399,10 @@ impl QueuedMail {
                 facts(MailKind::Request, "answer to a request", Staff(Some(programme), recipient), None, REQUEST_KEPT)
             }
             QueuedMail::More { programme, recipient, .. } => {
-                facts(MailKind::Request, "request for more", Staff(Some(programme), recipient), None, OUTBOX_KEPT)
+                staff(MailKind::Request, "request for more", programme, recipient)
             }
             QueuedMail::Import { programme, recipient, .. } => {
-                facts(MailKind::Import, "registrar's file", Staff(Some(programme), recipient), None, OUTBOX_KEPT)
+                staff(MailKind::Import, "registrar's file", programme, recipient)
             }
             QueuedMail::Account { recipient, .. } => {
                 facts(MailKind::Account, "warning about the account", Staff(None, recipient), None, OUTBOX_KEPT)
