@@ -11,7 +11,7 @@ macro_rules! named {
         impl $enum {
             $vis const ALL: [$enum; [$($is),*].len()] = [$($enum::$value),*];
 
-            $vis fn $name(self) -> &'static str {
+            $vis const fn $name(self) -> &'static str {
                 match self {
                     $($enum::$value => $is,)*
                 }
@@ -24,7 +24,7 @@ macro_rules! named {
         $crate::named! { $(#[$meta])* $vis enum $enum: $name { $($(#[$doc])* $value = $is,)* } }
 
         impl $enum {
-            $vis fn $words(self) -> &'static str {
+            $vis const fn $words(self) -> &'static str {
                 match self {
                     $($enum::$value => $reads,)*
                 }

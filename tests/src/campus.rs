@@ -293,6 +293,12 @@ impl Campus {
         self.table.act(self.on(name), |view, _| view.revoke(&Actor::Rule, None)).await.unwrap();
     }
 
+    /// Sends the roster mail of a student by hand once more.
+    pub async fn resend(&self, name: &str) {
+        let grant = self.grant(name).await;
+        assert!(self.table.invite_again(self.on(name), &grant, &Actor::Rule, false).await.unwrap());
+    }
+
     pub async fn hold(&self, name: &str, kind: HoldKind) {
         self.table.act(self.on(name), |view, now| view.hold(kind, &Actor::Rule, None, now)).await.unwrap();
     }

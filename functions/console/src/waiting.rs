@@ -6,7 +6,6 @@ use bursar_core::domain::programme::request::{CLOSE, COPY, Request};
 use bursar_core::store::{HeldBack, RosterPreview, SyncState, Undecided};
 use bursar_core::web::form::{LONGEST_REASON, line};
 
-use crate::grants::bulk;
 use crate::prelude::*;
 use crate::{close, overview, programmes, settings};
 
@@ -180,7 +179,7 @@ pub(crate) async fn decide(Path((_, id)): Path<(String, String)>, post: Post<Fac
     let id: Ulid = id.parse().map_err(|_| AppError::not_found())?;
     let Post { site, access, fields, now, .. } = &post;
     if fields.get("act") == Some("dismiss") {
-        return bulk::put_away(&post, id).await;
+        return put_away(&post, id).await;
     }
     if !access.is_admin() {
         return Err(AppError::no_right());
@@ -222,6 +221,14 @@ pub(crate) async fn decide(Path((_, id)): Path<(String, String)>, post: Post<Fac
     }
     site.table.decide(&request, post.author()).await?;
     done(Notice::RequestDecided { is_approved })
+}
+
+/// Has pages tell no more of a job that has ended.
+async fn put_away(post: &Post<Faculty>, job: Ulid) -> Answer {
+    let Post { site, access, deadline, .. } = post;
+    let id = &access.programme.id;
+    let notice = if site.table.put_job_away(id, job, *deadline).await? { Notice::JobPutAway } else { Notice::Already };
+    Ok(site.done(&paths::programme(id), &notice))
 }
 
 /// The request that an admin's close or copy answers, approved, where the form names one.

@@ -13,7 +13,7 @@ use crate::domain::sign_in::{Session, SignIn};
 use crate::store::grants::act::transaction_of;
 use crate::store::prelude::*;
 use crate::store::{
-    FiledMail, GrantAct, Import, ImportPart, Kept, KnownAddress, Link, LoginRequest, RosterPreview, StaffPerson, Step,
+    FiledMail, Import, ImportPart, Kept, KnownAddress, Link, LoginRequest, RosterPreview, StaffPerson, Step,
 };
 
 /// How many mails of a grant are changed in one transaction, with up to as many addresses.
@@ -360,7 +360,7 @@ impl Table {
             let Some(mut of) = self.get(Import::key_of(&programme, import)).await? else { continue };
             if applied.contains(&import) {
                 is_all = false;
-            } else if of.act.as_mut().is_some_and(GrantAct::forget_reason) {
+            } else if of.act.as_mut().is_some_and(|act| act.reason.take().is_some()) {
                 // It may be pressed at this moment.
                 let as_read = [(":applied", AttributeValue::Bool(of.applied))];
                 is_all &= self.write_alone(self.single().put(&of, "applied = :applied", &as_read)?, deadline).await?;

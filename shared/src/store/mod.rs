@@ -29,7 +29,7 @@ pub use mail::limits::{MailRefusal, MailServer, RosterMails};
 pub use mail::outbox::{Bounce, Facts, FiledMail, MailState, MailTo, OutboxRow, QueuedMail, SentAs};
 pub use people::{HourlyUses, KnownAddress, KnownPerson, Link, LoginRequest, RateCount, StaffPerson};
 pub use programmes::jobs::{
-    DueWork, GrantAct, Import, JOB_LEASE, Job, JobCreation, JobState, Step, UNDONE_WITHIN, UndoneStep, WhyUndone, Work,
+    DueWork, Import, JOB_LEASE, Job, JobCreation, JobState, Step, UNDONE_WITHIN, UndoneStep, WhyUndone, Work,
 };
 pub use programmes::previews::{ImportPart, Kept, PREVIEW_LASTS, RosterChanges, RosterPreview, RosterToken, WAITS_FOR};
 pub use programmes::programme::{BudgetSums, CopiedProgramme, Edit, EditOutcome, NewProgramme, Undecided};

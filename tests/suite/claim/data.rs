@@ -1,6 +1,5 @@
 //! The stored data about a person, as that person can read it.
 
-use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::Grant;
 use serde_json::{Value, json};
 
@@ -25,7 +24,7 @@ async fn stored_data_is_there_to_read() {
     campus.press(&ada, "refresh").await.expect(303);
     campus.press(&ada, "leaked").await.expect(303);
     campus.minutes(1);
-    campus.table.resend_roster_mail(campus.on("ada"), &campus.grant("ada").await, &Actor::Rule).await.unwrap();
+    campus.resend("ada").await;
     campus.settle().await;
     let page = ada.get("/my/data").await.expect(200);
     assert_eq!(page.header("content-type"), Some("application/json"));

@@ -1,7 +1,6 @@
 //! Invitations of a programme whose keys can be claimed later: they go out then, and not when the roster is made.
 
 use bursar_core::clock::Moment;
-use bursar_core::domain::audit::Actor;
 use bursar_core::domain::mail::kind::MailClass;
 use bursar_core::domain::values::term::Term;
 use bursar_core::schema::Stored;
@@ -67,8 +66,7 @@ async fn invitations_go_out_when_keys_can_be_claimed() {
     }
 
     // What is sent by hand goes at once, in place of what was planned.
-    let resent = campus.table.resend_roster_mail(campus.on("s0"), &campus.grant("s0").await, &Actor::Rule).await;
-    assert_eq!(resent.unwrap(), None);
+    campus.resend("s0").await;
     campus.settle().await;
     assert_eq!(kinds(&campus), ["roster"]);
 

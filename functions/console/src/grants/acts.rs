@@ -1,17 +1,18 @@
 //! The acts of people with a role on one grant. The table is written first and the provider called after it
 //! in the same request; failed calls are repeated by the work of each minute.
 
-use bursar_core::domain::grant::{ChangeRefused, GrantState, Hold, ShownState, Tell, Unchanged, View};
+use bursar_core::domain::grant::{ChangeRefused, GrantAct, GrantAction, GrantState, ShownState, Tell, View};
 use bursar_core::settle::NotSettled;
 use bursar_core::store::{ActOutcome, Enrolment};
 use bursar_core::web::form::LONGEST_REASON;
 
 use super::grant;
-use crate::access::Assistants;
+use crate::access::{Admission, Assistants};
 use crate::form::ShownField;
 use crate::prelude::*;
 use crate::roster::{self, TypedPerson};
 use crate::settings;
+use crate::work::grant_action::{act_on, own_cap};
 
 /// What removing a student does, before it is done.
 #[derive(Template)]
@@ -29,54 +30,76 @@ struct RevokePage<'a> {
 
 struct GrantRequest<'a> {
     site: &'a Site,
-    post: &'a Post<Assistants>,
-    view: &'a View,
+    access: &'a ProgrammeAccess,
+    fields: &'a Fields,
+    view: View,
     at: ActContext<'a>,
     by: &'a Actor,
 }
 
-pub(crate) async fn act(Path((_, grant, act)): Path<(String, String, String)>, post: Post<Assistants>) -> Answer {
-    let Post { site, access, actor, now, deadline, .. } = &post;
-    let least = match act.as_str() {
-        "pause" | "resume" | "resend" => Role::Assistant,
-        "revoke" | "allow" | "cap" | "address" | "more" => Role::Faculty,
-        _ => return Err(AppError::not_found()),
-    };
-    if access.role < least {
+pub(crate) async fn act(Path((_, grant, action)): Path<(String, String, String)>, post: Post<Assistants>) -> Answer {
+    let action = GrantAction::named(&action).ok_or_else(AppError::not_found)?;
+    let least = action.role_for_one().ok_or_else(AppError::not_found)?;
+    if post.access.role < least {
         return Err(AppError::no_right());
     }
-    let view = grant::view(site, access, &grant).await?;
-    let at = ActContext { programme: &access.programme.id, grant: &view.grant.id, now: *now, deadline: *deadline };
-    let request = GrantRequest { site, post: &post, view: &view, at, by: actor };
-    let notice = match act.as_str() {
-        "pause" => request.pause().await?,
-        "resume" => request.resume().await?,
-        "resend" => request.resend().await?,
-        "revoke" => match request.revoke().await? {
+    let grant = grant::id(&grant)?;
+    let request = GrantRequest::new(&post, &grant).await?;
+    let notice = match action {
+        GrantAction::Pause => request.pause().await?,
+        GrantAction::Resume => request.resume().await?,
+        GrantAction::Resend => request.resend().await?,
+        GrantAction::Revoke => match request.revoke().await? {
             Some(notice) => notice,
             None => return request.look_before_revoking(),
         },
-        "allow" => request.allow().await?,
-        "address" => request.address().await?,
-        "more" => request.more().await?,
-        _ => request.cap().await?,
+        GrantAction::Allow => request.allow().await?,
+        GrantAction::Cap => request.cap().await?,
+        GrantAction::Remind | GrantAction::Group => return Err(AppError::not_found()),
     };
-    Ok(site.done(&paths::grant(at.programme, at.grant), &notice))
+    Ok(post.site.done(&paths::grant(&post.access.programme.id, &grant), &notice))
 }
 
-impl GrantRequest<'_> {
+/// Gives a grant its person's right address.
+pub(crate) async fn correct_address(Path((_, grant)): Path<(String, String)>, post: Post<Faculty>) -> Answer {
+    let grant = grant::id(&grant)?;
+    let notice = GrantRequest::new(&post, &grant).await?.address().await?;
+    Ok(post.site.done(&paths::grant(&post.access.programme.id, &grant), &notice))
+}
+
+/// Decides what a student asked for.
+pub(crate) async fn decide_more(Path((_, grant)): Path<(String, String)>, post: Post<Faculty>) -> Answer {
+    let grant = grant::id(&grant)?;
+    let notice = GrantRequest::new(&post, &grant).await?.more().await?;
+    Ok(post.site.done(&paths::grant(&post.access.programme.id, &grant), &notice))
+}
+
+impl<'a> GrantRequest<'a> {
+    async fn new<A>(post: &'a Post<A>, grant: &'a GrantId) -> Result<GrantRequest<'a>, AppError>
+    where
+        A: Admission<Access = ProgrammeAccess>,
+    {
+        let Post { site, access, fields, actor: by, now, deadline, .. } = post;
+        let at = ActContext { programme: &access.programme.id, grant, now: *now, deadline: *deadline };
+        let view = grant::view(site, access, grant).await?;
+        Ok(GrantRequest { site, access, fields, view, at, by })
+    }
+
+    /// Does it, and returns why a rule refuses it, if one does. Faculty may end an admin's pause too.
+    async fn act(&self, act: &GrantAct) -> Result<Option<ChangeRefused>, StoreError> {
+        act_on(self.site, self.at, act, (self.by, self.access.role.min(Role::Faculty)), None).await
+    }
+
     async fn pause(&self) -> Result<Notice, AppError> {
         let mut forms = self.forms();
-        forms.pause = forms.pause.typed_only(|id| id == "reason", &self.post.fields);
+        forms.pause = forms.pause.typed_only(|id| id == "reason", self.fields);
         let Some(TypedAct { reason, .. }) = forms.pause.read() else {
             return Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, forms).await);
         };
-        let hold = |view: &View, now| view.hold(self.paused(), self.by, reason.as_deref(), now);
-        match self.site.table.act(self.at, hold).await? {
-            ActOutcome::NoSuchGrant => return Err(AppError::not_found()),
+        match self.act(&GrantAct { reason, ..GrantAct::new(GrantAction::Pause) }).await? {
             // A second request repeats a disable that failed.
-            ActOutcome::Done(_) | ActOutcome::Refused(ChangeRefused::Unchanged) => {}
-            ActOutcome::Refused(_) => return Err(over()),
+            None | Some(ChangeRefused::Unchanged) => {}
+            Some(_) => return Err(over()),
         }
         self.site.settler().settle_or_leave(self.at).await;
         Ok(Notice::Paused)
@@ -84,103 +107,87 @@ impl GrantRequest<'_> {
 
     async fn resume(&self) -> Result<Notice, AppError> {
         let is_dropped = self.view.grant.holds.dropped.is_some();
-        let why = match self.site.table.act(self.at, |view, now| view.release(self.paused(), self.by, now)).await? {
-            ActOutcome::NoSuchGrant => return Err(AppError::not_found()),
-            ActOutcome::Refused(ChangeRefused::PausedByAnother) => {
+        let why = match self.act(&GrantAct::new(GrantAction::Resume)).await? {
+            Some(ChangeRefused::PausedByAnother) => {
                 "Faculty or an admin paused this student. Ask them to resume the key."
             }
-            ActOutcome::Refused(ChangeRefused::BudgetExhausted) => {
+            Some(ChangeRefused::BudgetExhausted) => {
                 "The budget has no room for this student's cap now. Raise it, or remove students who need no key."
             }
-            ActOutcome::Refused(ChangeRefused::Unchanged) if is_dropped => {
-                "This student is not paused, but dropped from the roster."
-            }
+            Some(ChangeRefused::Unchanged) if is_dropped => "This student is not paused, but dropped from the roster.",
             // A second request repeats an enable that failed.
-            ActOutcome::Done(_) | ActOutcome::Refused(ChangeRefused::Unchanged) => return self.enable().await,
-            ActOutcome::Refused(_) => return Err(over()),
+            None | Some(ChangeRefused::Unchanged) => return self.enable().await,
+            Some(_) => return Err(over()),
         };
         Err(AppError::conflict(why))
-    }
-
-    /// A pause in the visitor's role. Faculty may end an admin's pause too.
-    fn paused(&self) -> Hold {
-        Hold::Paused(self.post.access.role.min(Role::Faculty))
     }
 
     /// Nothing is done before the page has been seen that says what it does.
     async fn revoke(&self) -> Result<Option<Notice>, AppError> {
         let mut forms = self.forms();
-        forms.revoke = forms.revoke.typed_only(|id| id == "reason", &self.post.fields);
+        forms.revoke = forms.revoke.typed_only(|id| id == "reason", self.fields);
         let Some(TypedAct { reason, .. }) = forms.revoke.read() else {
             return Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, forms).await);
         };
-        match self.post.fields.filled("confirm") {
+        match self.fields.filled("confirm") {
             _ if self.view.grant.state == GrantState::Revoked => {}
             None => return Ok(None),
             Some(named) if named == self.view.programme.settings.name => {}
             Some(_) => return Err(AppError::unprocessable("The form names another programme. Press “Remove” again.")),
         }
-        let revoke = |view: &View, _| view.revoke(self.by, reason.as_deref());
-        let notice = match self.site.table.act(self.at, revoke).await? {
-            ActOutcome::NoSuchGrant => return Err(AppError::not_found()),
-            ActOutcome::Done(_) => Notice::Revoked,
-            ActOutcome::Refused(Unchanged) => Notice::Already,
+        let notice = match self.act(&GrantAct { reason, ..GrantAct::new(GrantAction::Revoke) }).await? {
+            None => Notice::Revoked,
+            Some(_) => Notice::Already,
         };
         self.site.settler().settle_or_leave(self.at).await;
         Ok(Some(notice))
     }
 
     fn look_before_revoking(&self) -> Answer {
-        let View { programme, grant, .. } = self.view;
+        let View { programme, grant, .. } = &self.view;
         let spending = self.view.spending(self.at.now);
         Ok(self.site.page(&RevokePage {
-            frame: PageFrame::of(self.site, &self.post.access.visitor),
+            frame: PageFrame::of(self.site, &self.access.visitor),
             programme,
             grant,
             has_key: matches!(grant.shown_state(self.at.now), ShownState::Live | ShownState::Minting),
             spent: spending.lifetime,
             unspent: (self.view.reservation().cost(self.at.now) - spending.lifetime).or_zero(),
-            reason: self.post.fields.filled("reason"),
+            reason: self.fields.filled("reason"),
         }))
     }
 
     async fn allow(&self) -> Result<Notice, AppError> {
         // The form carries the number allowed when it was made, so that a second request does not allow one
         // more.
-        let seen = self.post.fields.filled("allowed").and_then(|allowed| allowed.parse::<u32>().ok());
+        let seen = self.fields.filled("allowed").and_then(|allowed| allowed.parse::<u32>().ok());
         if seen.is_some_and(|seen| seen != self.view.grant.allowed) {
             return Ok(Notice::Already);
         }
-        match self.site.table.act(self.at, |view, _| view.allow(self.by)).await? {
-            ActOutcome::NoSuchGrant => Err(AppError::not_found()),
-            ActOutcome::Refused(_) => Err(over()),
-            ActOutcome::Done(_) => Ok(Notice::ReplacementAllowed),
+        match self.act(&GrantAct::new(GrantAction::Allow)).await? {
+            Some(_) => Err(over()),
+            None => Ok(Notice::ReplacementAllowed),
         }
     }
 
     async fn cap(&self) -> Result<Notice, AppError> {
         let mut forms = self.forms();
-        forms.cap = forms.cap.typed(&self.post.fields);
+        forms.cap = forms.cap.typed(self.fields);
         let Some(TypedAct { cap, reason }) = forms.cap.read() else {
             return Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, forms).await);
         };
-        let set = |view: &View, now| {
-            let cap = own_cap(cap, &view.grant, &view.programme.settings);
-            view.set_cap(cap, self.by, reason.as_deref(), now)
-        };
-        match self.site.table.act(self.at, set).await? {
-            ActOutcome::NoSuchGrant => Err(AppError::not_found()),
-            ActOutcome::Refused(ChangeRefused::BudgetExhausted) => {
+        match self.act(&GrantAct { cap, reason, ..GrantAct::new(GrantAction::Cap) }).await? {
+            Some(ChangeRefused::BudgetExhausted) => {
                 forms.cap.refuse("cap_usd", self.no_room().await?);
                 Err(self.refused(StatusCode::CONFLICT, forms).await)
             }
-            ActOutcome::Done(_) | ActOutcome::Refused(ChangeRefused::Unchanged) => {
+            None | Some(ChangeRefused::Unchanged) => {
                 self.site.settler().settle_or_leave(self.at).await;
                 let allowance = &self.view.programme.settings.allowance;
                 let cap = cap.unwrap_or_else(|| allowance.cap_of(self.view.grant.group.as_deref()));
                 Ok(Notice::CapSet { cap })
             }
-            ActOutcome::Refused(_) => Err(over()),
+            Some(_) => Err(over()),
         }
     }
 
@@ -189,7 +196,7 @@ impl GrantRequest<'_> {
         let budget = table.get(Budget::key_of(id)).await?.ok_or_else(AppError::not_found)?;
         let counts = table.roster_counts(id).await?;
         let tonight = if counts.frees_something() { format!("; {}", counts.free_tonight()) } else { String::new() };
-        let larger = if self.post.access.is_admin() {
+        let larger = if self.access.is_admin() {
             "Raise the budget in the settings."
         } else {
             "Ask the admins for a larger budget in the settings."
@@ -203,7 +210,7 @@ impl GrantRequest<'_> {
 
     /// Raises the cap as the student asked, or declines with a sentence for them. The same decision again changes nothing.
     async fn more(&self) -> Result<Notice, AppError> {
-        let fields = &self.post.fields;
+        let fields = self.fields;
         let table = &self.site.table;
         let decided = || AppError::conflict("Nothing was changed: this request is decided already, or has lapsed.");
         match fields.get("act") {
@@ -214,7 +221,7 @@ impl GrantRequest<'_> {
                     if view.open_request(now).is_none() {
                         return Err(ChangeRefused::Unchanged);
                     }
-                    view.set_cap(own_cap(Some(cap), &view.grant, &view.programme.settings), self.by, None, now)
+                    view.set_cap(own_cap(Some(cap), view), self.by, None, now)
                 };
                 match table.act(self.at, raise).await? {
                     ActOutcome::NoSuchGrant => Err(AppError::not_found()),
@@ -261,22 +268,20 @@ impl GrantRequest<'_> {
     }
 
     async fn refused(&self, status: StatusCode, forms: ActForms) -> AppError {
-        AppError::page(status, grant::show(self.site, &self.post.access, self.view, forms).await)
+        AppError::page(status, grant::show(self.site, self.access, &self.view, forms).await)
     }
 
     async fn address(&self) -> Result<Notice, AppError> {
         let (table, at) = (&self.site.table, self.at);
         let mut forms = self.forms();
-        forms.address = forms.address.typed_only(|id| id == "email", &self.post.fields);
+        forms.address = forms.address.typed_only(|id| id == "email", self.fields);
         let mut status = StatusCode::UNPROCESSABLE_ENTITY;
         if let Some(TypedPerson { address: Some(address), .. }) = forms.address.read() {
             let enrolled = table.get(Enrolment::key_of(address.matched(), at.programme)).await?;
             if enrolled.is_some_and(|enrolled| enrolled.grant != *at.grant) {
                 forms.address.refuse("email", "Somebody else on the roster has this address.".to_owned());
                 status = StatusCode::CONFLICT;
-            } else if let Some(question) =
-                roster::doubt(&address, &table.grants(at.programme).await?, &self.post.fields)
-            {
+            } else if let Some(question) = roster::doubt(&address, &table.grants(at.programme).await?, self.fields) {
                 forms.address.refuse("email", question);
                 forms.sure = Some(roster::domain(&address).to_owned());
             } else {
@@ -292,6 +297,9 @@ impl GrantRequest<'_> {
     }
 
     async fn resend(&self) -> Result<Notice, AppError> {
+        if self.view.grant.is_over() {
+            return Err(over());
+        }
         if self.view.grant.holds.dropped.is_some() {
             return Err(AppError::conflict("This student was dropped from the roster, so no mail is sent."));
         }
@@ -304,26 +312,21 @@ impl GrantRequest<'_> {
         if let Some(mark) = self.site.table.undeliverable(whose, self.at.now).await? {
             return self.try_again(&mark).await;
         }
-        let table = &self.site.table;
-        match table.resend_roster_mail(self.at, &self.view.grant, self.by).await? {
-            None => Ok(Notice::InvitationSent),
-            Some(at) => {
-                let sentence = "The invitation was sent again within the last hour. Try again when the hour is over.";
-                Err(AppError::too_fast(sentence, at.duration_since(self.at.now)))
-            }
+        if self.act(&GrantAct::new(GrantAction::Resend)).await?.is_none() {
+            return Ok(Notice::InvitationSent);
         }
+        let again_at = self.site.table.may_resend_at(self.at).await?;
+        let sentence = "The invitation was sent again within the last hour. Try again when the hour is over.";
+        Err(AppError::too_fast(sentence, again_at.duration_since(self.at.now)))
     }
 
     /// Takes the mark off an address whose mail came back or was complained about. The next mail that comes
     /// back sets it again.
     async fn try_again(&self, mark: &Undeliverable) -> Result<Notice, AppError> {
         let (table, grant) = (&self.site.table, &self.view.grant);
-        if !self.post.access.is_faculty() {
+        if !self.access.is_faculty() {
             let why = "Mail to this address came back or is not wanted. Faculty can have it tried once more.";
             return Err(AppError::conflict(why));
-        }
-        if grant.is_over() {
-            return Err(over());
         }
         // Somebody else may have taken the mark off meanwhile.
         if table.allow_mail(self.at, grant, mark, self.by).await?
@@ -350,11 +353,6 @@ impl GrantRequest<'_> {
 
 fn over() -> AppError {
     AppError::conflict("This student was removed, or the programme has ended.")
-}
-
-/// A cap equal to the group's is not stored as one of the grant's own, so that it follows the group's.
-pub(super) fn own_cap(cap: Option<Usd>, grant: &Grant, settings: &Settings) -> Option<Usd> {
-    cap.filter(|cap| *cap != settings.allowance.cap_of(grant.group.as_deref()))
 }
 
 /// The forms of a grant's page, one of which may have been refused. Of those for an address and of those for a reason, only that field is shown.

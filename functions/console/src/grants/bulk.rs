@@ -1,13 +1,12 @@
-//! One act on many grants, those of a filter or of a list of addresses: first a preview that names and counts them, then a job that acts
+//! One action on many grants, those of a filter or of a list of addresses: first a preview that names and counts them, then a job that acts
 //! on what the preview named, and only writes. If other grants are meant by then, there is another preview. What the provider must be told
 //! is sent by the work of each minute.
 
-use bursar_core::domain::grant::{ChangeRefused, Hold, JobStep, ShownState, View};
+use bursar_core::domain::grant::{GrantAct, GrantAction};
 use bursar_core::domain::values::token::sha256_hex;
-use bursar_core::store::{GrantAct, JobCreation};
+use bursar_core::store::JobCreation;
 use bursar_core::web::form::LONGEST_REASON;
 
-use super::acts::own_cap;
 use super::list::{self, GrantRow, GrantSearch, Shows};
 use super::preview::Preview;
 use crate::prelude::*;
@@ -18,9 +17,19 @@ use crate::work::jobs;
 const MOST_ADDRESSES: usize = 5_000;
 const GONE: &str = "That is no preview of this programme. Choose the students again.";
 
+const ACTIONS: [(&str, &str); GrantAction::ALL.len()] = {
+    let mut actions = [("", ""); GrantAction::ALL.len()];
+    let mut at = 0;
+    while at < actions.len() {
+        actions[at] = (GrantAction::ALL[at].as_str(), GrantAction::ALL[at].in_words());
+        at += 1;
+    }
+    actions
+};
+
 #[derive(Default)]
 pub(crate) struct TypedBulk {
-    act: String,
+    action: Option<GrantAction>,
     cap: Option<Usd>,
     group: Option<String>,
     reason: Option<String>,
@@ -32,19 +41,10 @@ impl FormValue for TypedBulk {
         Field {
             id: "act",
             label: "What",
-            kind: Kind::Choice(&[
-                ("pause", "pause"),
-                ("resume", "resume"),
-                ("revoke", "remove, for good"),
-                ("resend", "send the invitation again"),
-                ("remind", "remind who has not claimed, at most once a day"),
-                ("cap", "set the cap below"),
-                ("allow", "allow one more replacement"),
-                ("group", "move to the group below"),
-            ]),
+            kind: Kind::Choice(&ACTIONS),
             read: |form, to| {
-                form.text().clone_into(&mut to.act);
-                to.act().map(drop).ok_or_else(|| "Choose one of the list.".to_owned())
+                to.action = GrantAction::named(form.text());
+                to.action.map(drop).ok_or_else(|| "Choose one of the list.".to_owned())
             },
             ..Field::REQUIRED
         },
@@ -105,7 +105,7 @@ struct BulkPage<'a> {
 
 struct Found<'a> {
     count: usize,
-    typed: TypedBulk,
+    act: GrantAct,
     preview: Preview,
     budget: Budget,
     /// What the budget would hold if everybody claimed.
@@ -117,93 +117,124 @@ struct Found<'a> {
     listing: Listing<GrantRow<'a>>,
 }
 
-impl TypedBulk {
-    fn act(&self) -> Option<GrantAct> {
-        let reason = self.reason.clone();
-        Some(match self.act.as_str() {
-            "pause" => GrantAct::Pause { reason },
-            "resume" => GrantAct::Resume,
-            "revoke" => GrantAct::Revoke { reason },
-            "cap" => GrantAct::Cap { cap: self.cap, reason },
-            "allow" => GrantAct::Allow,
-            "group" => GrantAct::Group { group: self.group.clone() },
-            "resend" => GrantAct::Resend,
-            "remind" => GrantAct::Remind,
-            _ => return None,
-        })
+/// Who is meant, and what is to be done to them.
+struct Chosen<'a> {
+    act: GrantAct,
+    rows: Vec<GrantRow<'a>>,
+    unknown: Vec<String>,
+    /// The hash of the action and of the grants.
+    hash: String,
+}
+
+/// A preview that a form names, and the hash of what it showed.
+struct Previewed<'a> {
+    bulk: Ulid,
+    hash: &'a str,
+}
+
+impl<'a> Previewed<'a> {
+    fn read(text: &'a str, programme: &ProgrammeId) -> Option<Previewed<'a>> {
+        let (bulk, hash) = text.split_once('-')?;
+        // Whatever a form says, it is no other import.
+        Some(Previewed { bulk: ulid_for(bulk.parse().ok()?, programme.as_str()), hash })
+    }
+}
+
+impl<'a> Chosen<'a> {
+    async fn find(
+        site: &Site,
+        programme: &'a Programme,
+        sought: &GrantSearch,
+        typed: TypedBulk,
+    ) -> Result<Option<Chosen<'a>>, AppError> {
+        let TypedBulk { action, cap, group, reason, addresses } = typed;
+        let Some(action) = action else { return Ok(None) };
+        let act = GrantAct { action, cap, group, reason };
+        let filter = if addresses.is_empty() { sought.clone() } else { GrantSearch::default() };
+        let (mut rows, _) = filter.rows(site, programme, None, false).await?;
+        let mut unknown = Vec::new();
+        if !addresses.is_empty() {
+            let matched =
+                |text: &String| EmailAddress::parse(text).ok().map(|address| address.matched().as_str().to_owned());
+            let wanted: BTreeSet<String> = addresses.iter().filter_map(matched).collect();
+            rows.retain(|row| wanted.contains(&row.address()));
+            let known: BTreeSet<String> = rows.iter().map(GrantRow::address).collect();
+            let is_unknown = |text: &String| matched(text).is_none_or(|address| !known.contains(&address));
+            unknown = addresses.into_iter().filter(is_unknown).collect();
+        }
+        if action == GrantAction::Remind {
+            rows.retain(GrantRow::may_be_reminded);
+        }
+        rows.sort_by_cached_key(GrantRow::address);
+        let ids: Vec<&GrantId> = rows.iter().map(|row| &row.line.id).collect();
+        let hash = sha256_hex(&[&serde_json::to_string(&(&act, ids))?]);
+        Ok(Some(Chosen { act, rows, unknown, hash }))
     }
 }
 
 pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
-    let Post { site, access, fields, now, deadline, .. } = &post;
+    let Post { site, access, fields, .. } = &post;
     let programme = &access.programme;
     if programme.closed_at.is_some() {
         return Err(AppError::conflict("The programme is closed."));
     }
-    let previewed = fields.filled("bulk").map(|bulk| previewed(bulk).ok_or_else(|| AppError::unprocessable(GONE)));
-    let previewed = previewed.transpose()?;
-    // Whatever a form says, it is no other import.
-    let bulk_of = |bulk: &Ulid| ulid_for(*bulk, programme.id.as_str());
-    if let Some((bulk, _)) = &previewed
-        && site.table.get(Import::key_of(&programme.id, bulk_of(bulk))).await?.is_some_and(|import| import.applied)
-    {
-        return Ok(site.done(&paths::programme(&programme.id), &Notice::Already));
+    let mut previewed = None;
+    if let Some(text) = fields.filled("bulk") {
+        let named = Previewed::read(text, &programme.id).ok_or_else(|| AppError::unprocessable(GONE))?;
+        if site.table.get(Import::key_of(&programme.id, named.bulk)).await?.is_some_and(|import| import.applied) {
+            return Ok(site.done(&paths::programme(&programme.id), &Notice::Already));
+        }
+        previewed = Some(named);
     }
     let sought = GrantSearch::of(fields);
     let mut form = Form::<TypedBulk>::blank().apart("bulk-", "").typed(fields);
-    let mut typed = form.read();
-    if let Some(TypedBulk { group: Some(group), .. }) = typed.as_ref().filter(|typed| typed.act == "group") {
-        let lines = site.table.grant_lines(&programme.id, None).await?;
-        let groups: BTreeSet<&str> =
-            lines.iter().filter_map(|line| line.group.as_deref()).chain([group.as_str()]).collect();
-        if let Some(why) = roster::too_many_groups(groups.len()) {
-            form.refuse("to_group", why);
-            typed = None;
+    let mut chosen = None;
+    if let Some(typed) = form.read() {
+        match too_many_groups(site, programme, &typed).await? {
+            Some(why) => form.refuse("to_group", why),
+            None => chosen = Chosen::find(site, programme, &sought, typed).await?,
         }
     }
-    let mut page = BulkPage {
-        frame: PageFrame::of(site, &access.visitor),
-        programme,
-        sought: &sought,
-        is_other: false,
-        found: None,
-        form,
+    match (chosen, previewed) {
+        (None, _) => {
+            let page = BulkPage::new(&post, &sought, form);
+            Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, Ok(site.page(&page))))
+        }
+        (Some(chosen), Some(named)) if chosen.hash == named.hash && chosen.unknown.is_empty() => {
+            start(&post, named.bulk, chosen).await
+        }
+        (Some(chosen), named) => {
+            let is_other = named.is_some_and(|named| named.hash != chosen.hash);
+            let page = BulkPage { is_other, ..BulkPage::new(&post, &sought, form) };
+            let page = preview(&post, page, chosen).await?;
+            if is_other { Err(AppError::page(StatusCode::CONFLICT, Ok(page))) } else { Ok(page) }
+        }
+    }
+}
+
+async fn too_many_groups(site: &Site, programme: &Programme, typed: &TypedBulk) -> Result<Option<String>, AppError> {
+    let Some(group) = typed.group.as_deref().filter(|_| typed.action == Some(GrantAction::Group)) else {
+        return Ok(None);
     };
-    let Some((typed, act)) = typed.and_then(|typed| typed.act().map(|act| (typed, act))) else {
-        return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, Ok(site.page(&page))));
-    };
-    let filter = if typed.addresses.is_empty() { sought.clone() } else { GrantSearch::default() };
-    let (mut rows, _) = filter.rows(site, programme, None, false).await?;
-    let mut unknown = Vec::new();
-    if !typed.addresses.is_empty() {
-        let matched =
-            |text: &String| EmailAddress::parse(text).ok().map(|address| address.matched().as_str().to_owned());
-        let wanted: BTreeSet<String> = typed.addresses.iter().filter_map(matched).collect();
-        rows.retain(|row| wanted.contains(&row.address()));
-        let known: BTreeSet<String> = rows.iter().map(GrantRow::address).collect();
-        let is_unknown = |text: &&String| matched(text).is_none_or(|address| !known.contains(&address));
-        unknown = typed.addresses.iter().filter(is_unknown).cloned().collect();
+    let lines = site.table.grant_lines(&programme.id, None).await?;
+    let groups: BTreeSet<&str> = lines.iter().filter_map(|line| line.group.as_deref()).chain([group]).collect();
+    Ok(roster::too_many_groups(groups.len()))
+}
+
+impl<'a> BulkPage<'a> {
+    fn new(post: &'a Post<Faculty>, sought: &'a GrantSearch, form: Form<TypedBulk>) -> BulkPage<'a> {
+        let frame = PageFrame::of(&post.site, &post.access.visitor);
+        BulkPage { frame, programme: &post.access.programme, sought, is_other: false, found: None, form }
     }
-    if typed.act == "remind" {
-        rows.retain(GrantRow::may_be_reminded);
-    }
-    rows.sort_by_cached_key(GrantRow::address);
-    let count = rows.len();
-    let ids: Vec<&GrantId> = rows.iter().map(|row| &row.line.id).collect();
-    let hash = sha256_hex(&[&serde_json::to_string(&(&act, ids))?]);
-    page.is_other = previewed.as_ref().is_some_and(|(_, of)| *of != hash);
-    if let Some((bulk, _)) = previewed
-        && !page.is_other
-        && unknown.is_empty()
-    {
-        let step = |row: &GrantRow<'_>| Step::Act { grant: row.line.id.clone() };
-        let steps: Vec<Step> = rows.iter().map(step).collect();
-        let import = Import { import: bulk_of(&bulk), act: Some(act), ..Import::of(&programme.id, &steps, *now) };
-        site.table.keep_import(&import, &steps, &[], *deadline).await?;
-        return start(&post, import).await;
-    }
+}
+
+/// The page of what it would do.
+async fn preview<'a>(post: &'a Post<Faculty>, mut page: BulkPage<'a>, chosen: Chosen<'a>) -> Result<Reply, AppError> {
+    let Post { site, access, now, .. } = post;
+    let programme = &access.programme;
+    let Chosen { act, mut rows, unknown, hash } = chosen;
     let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
-    let preview = Preview::of(&act, &rows, &budget, *now);
+    let (count, preview) = (rows.len(), Preview::of(&act, &rows, &budget, *now));
     let is_offered = unknown.is_empty() && count > 0 && preview.has_room();
     let bulk = is_offered.then(|| format!("{}-{hash}", new_ulid(*now)));
     rows.truncate(ON_A_PAGE);
@@ -216,30 +247,17 @@ pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
     listing.caption =
         if count > ON_A_PAGE { format!("The first {ON_A_PAGE} of {count}") } else { "All of them".to_owned() };
     let implied = budget.implied(&programme.settings, *now);
-    page.found = Some(Found { count, typed, preview, budget, implied, unknown, bulk, listing });
-    match page.is_other {
-        true => Err(AppError::page(StatusCode::CONFLICT, Ok(site.page(&page)))),
-        false => Ok(site.page(&page)),
-    }
+    page.found = Some(Found { count, act, preview, budget, implied, unknown, bulk, listing });
+    Ok(site.page(&page))
 }
 
-/// Has pages tell no more of a job that has ended.
-pub(crate) async fn put_away(post: &Post<Faculty>, job: Ulid) -> Answer {
-    let Post { site, access, deadline, .. } = post;
+async fn start(post: &Post<Faculty>, bulk: Ulid, chosen: Chosen<'_>) -> Answer {
+    let Post { site, access, now, deadline, .. } = post;
     let id = &access.programme.id;
-    let notice = if site.table.put_job_away(id, job, *deadline).await? { Notice::JobPutAway } else { Notice::Already };
-    Ok(site.done(&paths::programme(id), &notice))
-}
-
-/// The preview that a form names, and the hash of its act and of the grants that it listed.
-fn previewed(bulk: &str) -> Option<(Ulid, String)> {
-    let (bulk, hash) = bulk.split_once('-')?;
-    Some((bulk.parse().ok()?, hash.to_owned()))
-}
-
-async fn start(post: &Post<Faculty>, import: Import) -> Answer {
-    let Post { site, access, deadline, .. } = post;
-    let id = &access.programme.id;
+    let step = |row: &GrantRow<'_>| Step::Act { grant: row.line.id.clone() };
+    let steps: Vec<Step> = chosen.rows.iter().map(step).collect();
+    let import = Import { import: bulk, act: Some(chosen.act), ..Import::of(id, &steps, *now) };
+    site.table.keep_import(&import, &steps, &[], *deadline).await?;
     match site.table.start_import(&import, None, &[], post.author()).await? {
         JobCreation::Busy => {
             Err(AppError::conflict("Another change of many is under way. Wait until it is done, then press again."))
@@ -250,62 +268,4 @@ async fn start(post: &Post<Faculty>, import: Import) -> Answer {
             Ok(site.done(&paths::programme(id), &Notice::ManyBegun { students: import.steps.into() }))
         }
     }
-}
-
-/// Does an act to one of many grants. Returns why a rule refuses it, if one does.
-pub(crate) async fn act_on(
-    site: &Site,
-    at: ActContext<'_>,
-    once: Option<JobStep>,
-    act: &GrantAct,
-    by: &Actor,
-) -> Result<Option<ChangeRefused>, StoreError> {
-    let (table, paused) = (&site.table, Hold::Paused(Role::Faculty));
-    let outcome = match act {
-        GrantAct::Pause { reason } => {
-            table.act_once(at, once, |view, now| view.hold(paused, by, reason.as_deref(), now)).await?.refusal()
-        }
-        GrantAct::Resume => table.act_once(at, once, |view, now| view.release(paused, by, now)).await?.refusal(),
-        GrantAct::Revoke { reason } => {
-            table.act_once(at, once, |view, _| view.revoke(by, reason.as_deref())).await?;
-            None
-        }
-        GrantAct::Cap { cap, reason } => {
-            let set = |view: &View, now| {
-                let cap = own_cap(*cap, &view.grant, &view.programme.settings);
-                view.set_cap(cap, by, reason.as_deref(), now)
-            };
-            table.act_once(at, once, set).await?.refusal()
-        }
-        GrantAct::Allow => {
-            table.act_once(at, once, |view, _| view.allow(by)).await?;
-            None
-        }
-        GrantAct::Group { group } => {
-            table.act_once(at, once, |view, now| view.move_to(group.as_deref(), by, now)).await?.refusal()
-        }
-        GrantAct::Resend | GrantAct::Remind => {
-            let is_reminder = *act == GrantAct::Remind;
-            // Before keys can be claimed there is nothing to be reminded of.
-            let programme = site.table.get(Programme::key_of(at.programme)).await?;
-            let is_open = programme.is_some_and(|programme| programme.settings.claim_opens_at() <= at.now);
-            let may_claim = |grant: &Grant| is_open && grant.shown_state(at.now) == ShownState::Invited;
-            let is_meant = |grant: &Grant| !is_reminder || may_claim(grant);
-            let is_sent = match mailed(site, at).await?.filter(is_meant) {
-                Some(grant) => table.invite_again(at, &grant, by, is_reminder).await?,
-                None => false,
-            };
-            (!is_sent).then_some(ChangeRefused::NotMailed)
-        }
-    };
-    Ok(outcome)
-}
-
-/// The grant, if it goes on and has an address to which mail goes.
-async fn mailed(site: &Site, at: ActContext<'_>) -> Result<Option<Grant>, StoreError> {
-    let grant = site.table.get(Grant::key_of(at.programme, at.grant)).await?;
-    let goes_on = |grant: &Grant| !grant.is_over() && grant.holds.dropped.is_none() && !grant.person.address.is_none();
-    let Some(grant) = grant.filter(goes_on) else { return Ok(None) };
-    let mark = site.table.undeliverable(grant.person.address.matched(), at.now).await?;
-    Ok(mark.is_none().then_some(grant))
 }

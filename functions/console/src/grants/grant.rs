@@ -126,16 +126,19 @@ pub(crate) async fn page(
     access: ProgrammeAccess,
     Path((_, grant)): Path<(String, String)>,
 ) -> Answer {
-    let view = view(&site, &access, &grant).await?;
+    let view = view(&site, &access, &id(&grant)?).await?;
     let forms = ActForms::new(&view.grant, &access.programme.settings);
     show(&site, &access, &view, forms).await
 }
 
+pub(super) fn id(text: &str) -> Result<GrantId, AppError> {
+    text.parse().map_err(|_| AppError::not_found())
+}
+
 /// The grant of this id, if the programme has it.
-pub(crate) async fn view(site: &Site, access: &ProgrammeAccess, grant: &str) -> Result<View, AppError> {
-    let grant = grant.parse().map_err(|_| AppError::not_found())?;
-    log::name_grant(&grant);
-    site.table.view(&access.programme.id, &grant).await?.ok_or_else(AppError::not_found)
+pub(super) async fn view(site: &Site, access: &ProgrammeAccess, grant: &GrantId) -> Result<View, AppError> {
+    log::name_grant(grant);
+    site.table.view(&access.programme.id, grant).await?.ok_or_else(AppError::not_found)
 }
 
 pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, forms: ActForms) -> Answer {

@@ -2,9 +2,8 @@
 
 use std::cmp::Reverse;
 
-use bursar_core::domain::grant::ShownState;
+use bursar_core::domain::grant::{GrantAct, GrantAction, ShownState};
 use bursar_core::domain::values::format::counted;
-use bursar_core::store::GrantAct;
 
 use super::list::GrantRow;
 use crate::prelude::*;
@@ -40,20 +39,20 @@ impl Preview {
         let mut caps: Vec<(Usd, usize)> = caps.into_iter().collect();
         caps.sort_by_key(|(_, students)| Reverse(*students));
         let all = counted(u64::try_from(rows.len()).unwrap_or(u64::MAX), "student", "students");
-        let title = match act {
-            GrantAct::Pause { .. } => format!("Pause {all}"),
-            GrantAct::Resume => format!("Resume {all}"),
-            GrantAct::Revoke { .. } => format!("Remove {all} for good"),
-            GrantAct::Cap { cap: Some(cap), .. } => format!("Set the cap of {all} to {}", cap.to_dollars()),
-            GrantAct::Cap { cap: None, .. } => format!("Give {all} the cap of their group or programme again"),
-            GrantAct::Group { group: Some(group) } => format!("Move {all} to the group {group}"),
-            GrantAct::Group { group: None } => format!("Take {all} out of their group"),
-            GrantAct::Allow => format!("Allow {all} one more replacement"),
-            GrantAct::Resend => format!("Send {all} the invitation again"),
-            GrantAct::Remind => format!("Remind {all} to claim a key"),
+        let title = match (act.action, act.cap, act.group.as_deref()) {
+            (GrantAction::Pause, ..) => format!("Pause {all}"),
+            (GrantAction::Resume, ..) => format!("Resume {all}"),
+            (GrantAction::Revoke, ..) => format!("Remove {all} for good"),
+            (GrantAction::Cap, Some(cap), _) => format!("Set the cap of {all} to {}", cap.to_dollars()),
+            (GrantAction::Cap, None, _) => format!("Give {all} the cap of their group or programme again"),
+            (GrantAction::Group, _, Some(group)) => format!("Move {all} to the group {group}"),
+            (GrantAction::Group, _, None) => format!("Take {all} out of their group"),
+            (GrantAction::Allow, ..) => format!("Allow {all} one more replacement"),
+            (GrantAction::Resend, ..) => format!("Send {all} the invitation again"),
+            (GrantAction::Remind, ..) => format!("Remind {all} to claim a key"),
         };
         let has_key = |row: &&GrantRow<'_>| matches!(row.state, ShownState::Live | ShownState::Minting);
-        let new_cap = if let GrantAct::Cap { cap, .. } = act { *cap } else { None };
+        let new_cap = act.cap.filter(|_| act.action == GrantAction::Cap);
         let [mut needed, mut promised, mut unclaimed] = [Usd::ZERO; 3];
         for row in standing() {
             let more = row.cost(cap_after(act, row), now) - row.cost(row.cap, now);
@@ -67,7 +66,7 @@ impl Preview {
         let is_used_up = |row: &&GrantRow<'_>| new_cap.is_some_and(|cap| cap - row.in_window < Usd::CENT);
         Preview {
             title,
-            keys: if *act == GrantAct::Resume {
+            keys: if act.action == GrantAction::Resume {
                 standing().filter(|row| row.works_once_resumed()).count()
             } else {
                 standing().filter(has_key).count()
@@ -103,10 +102,11 @@ impl Preview {
 /// The cap under which an act leaves somebody.
 fn cap_after(act: &GrantAct, row: &GrantRow<'_>) -> Usd {
     let allowance = &row.programme.settings.allowance;
-    match act {
-        GrantAct::Cap { cap, .. } => cap.unwrap_or_else(|| allowance.cap_of(row.line.group.as_deref())),
-        GrantAct::Group { group } => row.line.own_cap.unwrap_or_else(|| allowance.cap_of(group.as_deref())),
-        GrantAct::Revoke { .. } => Usd::ZERO,
-        GrantAct::Pause { .. } | GrantAct::Resume | GrantAct::Resend | GrantAct::Remind | GrantAct::Allow => row.cap,
+    match act.action {
+        GrantAction::Cap => act.cap.unwrap_or_else(|| allowance.cap_of(row.line.group.as_deref())),
+        GrantAction::Group => row.line.own_cap.unwrap_or_else(|| allowance.cap_of(act.group.as_deref())),
+        GrantAction::Revoke => Usd::ZERO,
+        GrantAction::Pause | GrantAction::Resume | GrantAction::Allow => row.cap,
+        GrantAction::Resend | GrantAction::Remind => row.cap,
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! What is due and cannot be done is left alone for a while: it is no obstacle to anything else, and a worker whose clock stands still ends.
 
+pub(crate) mod grant_action;
 pub(crate) mod guardrails;
 pub(crate) mod jobs;
 pub(crate) mod steps;

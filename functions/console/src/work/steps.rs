@@ -5,12 +5,12 @@
 //! whatever somebody did to the grant since.
 
 use anyhow::Result;
-use bursar_core::domain::grant::{ChangeRefused, HoldKind, JobStep, Unchanged, View};
-use bursar_core::store::{GrantAct, INVITED_AT_ONCE, NewPerson, UndoneStep, WhyUndone};
+use bursar_core::domain::grant::{ChangeRefused, GrantAct, HoldKind, JobStep, Unchanged, View};
+use bursar_core::store::{INVITED_AT_ONCE, NewPerson, UndoneStep, WhyUndone};
 use futures_util::stream::{StreamExt, iter};
 
+use super::grant_action::act_on;
 use super::jobs::{self, JobDeadlines};
-use crate::grants::bulk;
 use crate::prelude::*;
 
 /// How many units of steps are applied at once.
@@ -174,7 +174,7 @@ pub(crate) async fn apply(
         let once = first.map(|first| JobStep { step: first.step + number, ..first });
         let outcome = match step {
             Step::Act { grant } => match act {
-                Some(act) => bulk::act_on(site, at(grant), once, act, by.actor).await?,
+                Some(act) => act_on(site, at(grant), act, (by.actor, Role::Faculty), once).await?,
                 None => None,
             },
             Step::Add { person, group } => {

@@ -6,6 +6,7 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod action;
 mod change;
 mod claim;
 mod close;
@@ -19,6 +20,7 @@ mod spending;
 #[cfg(test)]
 mod tests;
 
+pub use action::{GrantAct, GrantAction};
 use change::Draft;
 pub use change::{BudgetChange, Change, DependsOn, Logged, Notice, Unchanged, View};
 pub use claim::{BeginRefused, KeyRequest, KeyRequestKind, MintedKey, OpenClaim, RecordRefused};

@@ -484,18 +484,10 @@ impl Table {
         Ok(self.replace(&after, row.version, Unaudited::Delivery, deadline).await?.then_some(after))
     }
 
-    /// Queues a grant's roster mail once more, at most once an hour; otherwise returns when that is possible.
-    pub async fn resend_roster_mail(
-        &self,
-        at: ActContext<'_>,
-        grant: &Grant,
-        by: &Actor,
-    ) -> Result<Option<Moment>, StoreError> {
-        if self.invite_again(at, grant, by, false).await? {
-            return Ok(None);
-        }
+    /// When a grant's roster mail may be sent by hand once more, after one that was sent now or within the hour.
+    pub async fn may_resend_at(&self, at: ActContext<'_>) -> Result<Moment, StoreError> {
         let last = self.get(DoneByHand::key_of(at.programme, at.grant, ByHand::RosterMail)).await?;
-        Ok(Some(last.map_or(at.now, |last| last.done_at) + BETWEEN_RESENT))
+        Ok(last.map_or(at.now, |last| last.done_at) + BETWEEN_RESENT)
     }
 
     /// Queues the roster mail once more, or a reminder to claim, unless one was sent by hand within an hour, or within a day.

@@ -8,7 +8,7 @@
 //! Whoever took a job writes its checkpoint on condition that nobody has written since. So another who takes it over after the
 //! lease, or a person who starts it anew, ends the former runner. Of a programme's jobs one runs at a time: the oldest.
 
-use crate::domain::grant::{ChangeRefused, Person, PersonChange, Urgency};
+use crate::domain::grant::{ChangeRefused, GrantAct, Person, PersonChange, Urgency};
 use crate::store::prelude::*;
 use crate::store::{INVITED_AT_ONCE, ImportPart, Kept};
 
@@ -428,33 +428,6 @@ pub enum Step {
     Act {
         grant: GrantId,
     },
-}
-
-/// What a person with a role does to a grant, one of many.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "act", rename_all = "lowercase")]
-pub enum GrantAct {
-    Pause { reason: Option<String> },
-    Resume,
-    Revoke { reason: Option<String> },
-    Resend,
-    Remind,
-    Cap { cap: Option<Usd>, reason: Option<String> },
-    Allow,
-    Group { group: Option<String> },
-}
-
-impl GrantAct {
-    /// Takes the reason away, if there is one.
-    pub(crate) fn forget_reason(&mut self) -> bool {
-        match self {
-            GrantAct::Pause { reason } | GrantAct::Revoke { reason } | GrantAct::Cap { reason, .. } => {
-                reason.take().is_some()
-            }
-            GrantAct::Resume | GrantAct::Resend | GrantAct::Remind => false,
-            GrantAct::Allow | GrantAct::Group { .. } => false,
-        }
-    }
 }
 
 impl Step {

@@ -1,0 +1,61 @@
+//! What is done to one grant by somebody with a role: by the grant's page, or by a job to one of many. It only writes.
+
+use bursar_core::domain::grant::{ChangeRefused, GrantAct, GrantAction, Hold, JobStep, ShownState, View};
+
+use crate::prelude::*;
+
+/// Does it, and returns why a rule refuses it, if one does. A pause is in the role of whoever asks for it.
+pub(crate) async fn act_on(
+    site: &Site,
+    at: ActContext<'_>,
+    act: &GrantAct,
+    (by, role): (&Actor, Role),
+    once: Option<JobStep>,
+) -> Result<Option<ChangeRefused>, StoreError> {
+    let (table, reason, paused) = (&site.table, act.reason.as_deref(), Hold::Paused(role));
+    let outcome = match act.action {
+        GrantAction::Pause => table.act_once(at, once, |view, now| view.hold(paused, by, reason, now)).await?,
+        GrantAction::Resume => table.act_once(at, once, |view, now| view.release(paused, by, now)).await?,
+        GrantAction::Revoke => table.act_once(at, once, |view, _| Ok(view.revoke(by, reason)?)).await?,
+        GrantAction::Cap => {
+            let set = |view: &View, now| view.set_cap(own_cap(act.cap, view), by, reason, now);
+            table.act_once(at, once, set).await?
+        }
+        GrantAction::Allow => table.act_once(at, once, |view, _| Ok(view.allow(by)?)).await?,
+        GrantAction::Group => {
+            let moved = |view: &View, now| view.move_to(act.group.as_deref(), by, now);
+            table.act_once(at, once, moved).await?
+        }
+        GrantAction::Resend => return mail(site, at, by, false).await,
+        GrantAction::Remind => return mail(site, at, by, true).await,
+    };
+    Ok(outcome.refusal())
+}
+
+/// A cap equal to the group's is not kept as one of the grant's own, so that it follows the group's.
+pub(crate) fn own_cap(cap: Option<Usd>, view: &View) -> Option<Usd> {
+    cap.filter(|cap| *cap != view.programme.settings.allowance.cap_of(view.grant.group.as_deref()))
+}
+
+/// Sends the invitation again, or reminds of it, if the grant goes on and mail reaches its address.
+async fn mail(
+    site: &Site,
+    at: ActContext<'_>,
+    by: &Actor,
+    is_reminder: bool,
+) -> Result<Option<ChangeRefused>, StoreError> {
+    let known = tokio::try_join!(
+        site.table.get(Programme::key_of(at.programme)),
+        site.table.get(Grant::key_of(at.programme, at.grant))
+    )?;
+    let (Some(programme), Some(grant)) = known else { return Ok(Some(ChangeRefused::NotMailed)) };
+    // Before keys can be claimed there is nothing to be reminded of.
+    let is_open = programme.settings.claim_opens_at() <= at.now;
+    let may_claim = is_open && grant.shown_state(at.now) == ShownState::Invited;
+    let goes_on = !grant.is_over() && grant.holds.dropped.is_none() && !grant.person.address.is_none();
+    let is_meant = goes_on && (may_claim || !is_reminder);
+    let is_sent = is_meant
+        && site.table.undeliverable(grant.person.address.matched(), at.now).await?.is_none()
+        && site.table.invite_again(at, &grant, by, is_reminder).await?;
+    Ok((!is_sent).then_some(ChangeRefused::NotMailed))
+}
