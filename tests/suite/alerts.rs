@@ -187,27 +187,6 @@ async fn a_student_is_told_twice_of_each_cap() {
     campus.finish().await;
 }
 
-/// A limit is whole cents, so after a key that used a fraction of one the cap ends just before it is reached.
-#[tokio::test]
-async fn less_than_a_cent_left_is_nothing_left() {
-    let mut campus = Campus::open().await;
-    campus.programme("maths", |settings| settings.allowance.cap = Usd::from_dollars(1)).await;
-    campus.students(&["ada"]).await;
-    campus.keys().await;
-    campus.spend("ada", "0.0101");
-    campus.replace("ada").await;
-    campus.spend("ada", "0.98");
-    campus.sync().await;
-    campus.settle().await;
-    let mails = campus.mails("student");
-    let used: Vec<_> = mails.iter().filter(|mail| mail.contents.subject.contains("you have used")).collect();
-    let [mail] = used[..] else { panic!("{} mails", used.len()) };
-    assert_eq!(mail.contents.subject, "maths: you have used 100% of your $1");
-    let text = mail.contents.text.as_ref().unwrap();
-    assert!(text.contains("Requests with your key are refused from now on."), "{text}");
-    campus.finish().await;
-}
-
 #[tokio::test]
 async fn only_whom_it_concerns_is_told_of_a_cap() {
     let mut campus = Campus::open().await;

@@ -26,6 +26,13 @@ fn events(kind: &str) -> Vec<(&'static str, &'static Value)> {
     events.filter(|(_, event)| event["Type"] == kind).map(|(name, event)| (name, &event["Properties"])).collect()
 }
 
+/// Later the digests of a morning in Europe would not know the last day.
+#[test]
+fn the_night_is_read_by_the_morning() {
+    let hour = &TEMPLATE["Parameters"]["SyncHour"];
+    assert_eq!([&hour["MinValue"], &hour["Default"], &hour["MaxValue"]], [0, 0, 4]);
+}
+
 #[test]
 fn table_and_secret_outlive_the_stack() {
     let policy: Value = serde_json::from_str(include_str!("../../infra/stack-policy.json")).unwrap();

@@ -1,11 +1,12 @@
 //! One drawn term of three programmes, as everybody reads it: overview, grants, report, close-out, statement, digest, alert and their files
-//! tell one figure for one thing. There are weekly caps and groups, a key made elsewhere that is given on, a cost centre, a break of four
-//! weeks, a programme that is closed, and two time zones.
+//! tell one figure for one thing. There are weekly and monthly caps and groups, a key made elsewhere that is given on, a cost centre, a break
+//! of four weeks, a programme that is closed, an alert after the end, two time zones, and three statements that finance is mailed.
 
 use std::collections::BTreeMap;
 
 use bursar_core::clock::Moment;
 use bursar_core::domain::audit::Actor;
+use bursar_core::domain::ledger::mailed::MailedStatement;
 use bursar_core::domain::programme::Settings;
 use bursar_core::domain::usage::crossing::{Crossing, Scope};
 use bursar_core::domain::values::format::time_in;
@@ -53,6 +54,8 @@ struct Story {
     /// How many alerts each programme's faculty got, and how many mails students got about their caps.
     alerts: BTreeMap<usize, usize>,
     cap_mails: usize,
+    /// How many alerts came after the end of their term.
+    late_alerts: usize,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -91,6 +94,18 @@ async fn a_term_is_told_alike_everywhere() {
             story.agree().await;
         }
     }
+    // What is spent in the last hours of the term is found after them.
+    story.campus.pass(6 * 24).await;
+    story.night().await;
+    story.campus.pass(10).await;
+    story.spend(1, 4_500_000);
+    story.campus.pass(14).await;
+    story.night().await;
+    assert_eq!(story.late_alerts, 1);
+    story.agree().await;
+    story.campus.pass(14 * 24).await;
+    story.night().await;
+    story.campus.pass(60).await;
     story.statements().await;
     story.crossings().await;
     story.campus.finish().await;
@@ -104,7 +119,7 @@ impl Story {
         let (mut programmes, mut keys, mut bob) = (Vec::new(), Vec::new(), None);
         for (name, zone, reset, budget) in [
             ("Maths", "Pacific/Auckland", Reset::Weekly, 90),
-            ("Physics", "Europe/Berlin", Reset::None, 40),
+            ("Physics", "Europe/Berlin", Reset::Monthly, 40),
             ("Office", "Pacific/Auckland", Reset::None, 2),
         ] {
             let id = campus
@@ -112,10 +127,11 @@ impl Story {
                     settings.term = Term::new(date(2026, 11, 30), date(2027, 1, 17), zone).unwrap();
                     (settings.basis.reset, settings.roster) = (reset, name != "Office");
                     settings.claims.claim_opens_at = Some("2026-11-29T11:00:00Z".parse().unwrap());
-                    settings.allowance.cap = Usd::from_dollars(if name == "Maths" { 5 } else { 20 });
+                    settings.allowance.cap = Usd::from_dollars(if name == "Maths" { 5 } else { 4 });
                     settings.allowance.group_caps.insert("lab".to_owned(), Usd::from_dollars(3));
                     settings.people.faculty = vec![address("fay")];
-                    settings.mails.thresholds = vec![5, 10, 50, 100];
+                    settings.people.finance = vec![address("fin")];
+                    settings.mails.thresholds = vec![5, 10, 12, 50, 100];
                     settings.texts.cost_code = Some(name.to_owned());
                 })
                 .await;
@@ -143,6 +159,7 @@ impl Story {
             assigned_tonight: 0,
             alerts: BTreeMap::new(),
             cap_mails: 0,
+            late_alerts: 0,
             campus,
             programmes,
         };
@@ -219,6 +236,10 @@ impl Story {
         };
         for mail in self.campus.mails("alert") {
             let programme = name(&mail).unwrap();
+            if self.programmes[programme].1.term.ends_at() <= self.campus.clock.now() {
+                self.late_alerts += 1;
+                says(&mail, "The term is over, and no");
+            }
             *self.alerts.entry(programme).or_default() += 1;
             if let Some(at) = listed_at {
                 let zone = self.programmes[programme].1.term.zone();
@@ -290,24 +311,21 @@ impl Story {
         let spent = Usd::from_micros(self.spent[programme]);
         says(mail, &format!("Spent: {}\n", spent.to_dollars()));
         if settings.roster {
-            says(mail, "Students: 2 of 3 have had a key\n");
+            says(mail, "Students: 2 of 3 have claimed\n");
         }
         let listed_at = self.campus.table.sync_state().await.unwrap().listed_at.unwrap();
         says(mail, &format!("As of: {}\n", time_in(listed_at, settings.term.zone())));
         self.campus.minutes(2);
     }
 
-    /// All statements together are the account's change since before the first key.
+    /// All statements that were mailed are together the account's change since before the first key.
     async fn statements(&self) {
-        let admin = self.campus.admin().await;
-        let mut total = 0;
-        for (from, to) in [("2026-11-01", "2026-11-30"), ("2026-12-01", "2026-12-31"), ("2027-01-01", "2027-01-31")] {
-            let page = admin.get(&format!("/console/account/statement?from={from}&to={to}")).await.expect(200);
-            let rows = page.all("statement-row");
-            let sums = rows.iter().filter(|row| row.get("data-kind") != "byok");
-            total += sum(&sums.map(|row| row.get("data-usd").to_owned()).collect::<Vec<_>>());
+        assert_eq!(self.campus.mails("statement").len(), 3);
+        let mut total = Usd::ZERO;
+        for MailedStatement { rows, .. } in self.campus.table.list(MailedStatement::all()).await.unwrap() {
+            total += rows.iter().filter(|row| row.kind.counts()).map(|row| row.spent).sum();
         }
-        assert_eq!(usd(total), usd(self.in_all));
+        assert_eq!(total, Usd::from_micros(self.in_all));
     }
 
     /// Each crossing that is to be told was mailed to who hears.

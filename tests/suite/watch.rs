@@ -381,7 +381,7 @@ async fn mail_that_is_given_up_is_told_once_a_day() {
     }
     let subjects = told(&campus).await;
     let is_right =
-        |subject: &String| subject.contains("did not arrive") && subject.ends_with("the invitation to CS pilot");
+        |subject: &String| subject.contains("did not arrive") && subject.ends_with("the invitation of CS pilot");
     assert!(subjects.len() == 1 && is_right(&subjects[0]), "{subjects:?}");
 
     // The alarm's own mail cannot be sent either, which raises no further alarm yet.

@@ -6,7 +6,7 @@ use crate::prelude::*;
 
 /// What the student may do about a refusal that passes.
 pub(crate) const AGAIN: &str = "Press again in a moment.";
-const ALL_PROMISED: &str = "All of the programme's budget is promised to other students. Ask the people who run it.";
+const ALL_PROMISED: &str = "The programme's budget has no room for your key now. Ask the people who run it.";
 
 /// The refusal of a claim: to be retried where the cause passes within moments, and a conflict with the
 /// present state elsewhere.

@@ -9,7 +9,7 @@ use futures_util::future::try_join_all;
 
 use crate::access::Assistants;
 use crate::listing::Press;
-use crate::mails::{self, MailRow, Threshold};
+use crate::mails::{self, MailRow};
 use crate::prelude::*;
 use crate::spending::spans::SpanLink;
 
@@ -25,7 +25,10 @@ struct AlertsPage<'a> {
     mails: Listing<MailRow>,
 }
 
-/// The kind of the mails that are listed, `all` of all of them; without one the alerts.
+/// The word for mails of every kind.
+const ALL: &str = "all";
+
+/// The kind of the mails that are listed, or [`ALL`] of them; without one the alerts.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct KindQuery {
     #[serde(default)]
@@ -46,10 +49,8 @@ impl KindQuery {
     }
 }
 
-const ALL: &str = "all";
-
 const CROSSINGS: [Column<Crossing>; 4] = [
-    column("Crossed").of(|crossing| Cell::exact(Some(threshold(crossing).in_words()))),
+    column("Crossed").of(|crossing| Cell::exact(Some(crossing.scope.in_words(crossing.threshold, crossing.limit)))),
     column("Found").class("date").of(|crossing| Cell::At(Some(crossing.found_at))),
     column("Spent then").class("money").of(|crossing| {
         let spent = crossing.spent.to_cents();
@@ -59,10 +60,6 @@ const CROSSINGS: [Column<Crossing>; 4] = [
         Cell::exact(Some(if crossing.is_mailed { "yes" } else { "no: a higher one was crossed as well" }))
     }),
 ];
-
-fn threshold(crossing: &Crossing) -> Threshold {
-    Threshold { name: crossing.scope.threshold_name(crossing.threshold), limit: crossing.limit }
-}
 
 pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Query(asked): Query<KindQuery>) -> Answer {
     let (programme, table) = (&access.programme, &site.table);
@@ -125,7 +122,7 @@ impl Told<'_> {
         mail.outcome.why.extend(why);
         let to = person.address.as_written().to_owned();
         // An alert about a former budget is not worth sending again.
-        let is_of_now = mail.threshold.as_ref().is_some_and(|of| Some(of.limit) == self.budget);
+        let is_of_now = matches!(row.mail, QueuedMail::Alert { of_limit, .. } if Some(of_limit) == self.budget);
         let may_resend =
             is_of_now && is_among(person.address.matched(), self.hear) && (mark.is_none() || self.access.is_faculty());
         let words = if mark.is_some() { "Try once more" } else { "Send again" };

@@ -12,7 +12,8 @@ use crate::listing::{self, Part};
 use crate::prelude::*;
 use crate::settings;
 
-const GRANTS_AT_ONCE: usize = 16;
+/// How many names are looked up at once.
+const NAMES_AT_ONCE: usize = 16;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -32,7 +33,7 @@ pub(crate) struct AuditRow {
     link: Option<String>,
 }
 
-/// What happened, around the name of the person whom it is about.
+/// What happened, around the name of what it is about.
 #[derive(Default)]
 struct Sentence {
     before: String,
@@ -40,31 +41,41 @@ struct Sentence {
     after: String,
 }
 
-/// The person whom an entry is about.
+/// Who did something, or whom or what it is about, by what the table names it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum About {
+enum Named {
     Student(ProgrammeId, GrantId),
     Staff(PersonId),
+    Programme(ProgrammeId),
 }
 
-impl About {
-    /// That of its grant, or the one that its note names by id.
-    fn of(entry: &Entry) -> Option<About> {
+impl Named {
+    /// What an entry is about: its grant, or what its note names by id.
+    fn in_entry(entry: &Entry) -> Option<Named> {
         let noted = entry.what.note.as_deref();
         match (&entry.programme, &entry.grant) {
-            (Some(programme), Some(grant)) => Some(About::Student(programme.clone(), grant.clone())),
-            (Some(programme), None) => Some(About::Student(programme.clone(), noted?.parse().ok()?)),
-            (None, _) => Some(About::Staff(noted?.parse().ok()?)),
+            _ if entry.what.act == Act::GuardrailSet => Some(Named::Programme(noted?.split('/').next()?.parse().ok()?)),
+            (Some(programme), Some(grant)) => Some(Named::Student(programme.clone(), grant.clone())),
+            (Some(programme), None) => Some(Named::Student(programme.clone(), noted?.parse().ok()?)),
+            (None, _) => Some(Named::Staff(noted?.parse().ok()?)),
         }
     }
 
-    async fn name(self, site: &Site) -> Result<(About, String), AppError> {
+    fn actor(entry: &Entry) -> Option<Named> {
+        if let Actor::Person(person) = &entry.by { Some(Named::Staff(person.clone())) } else { None }
+    }
+
+    async fn name(self, site: &Site) -> Result<(Named, String), AppError> {
         let name = match &self {
-            About::Student(programme, grant) => {
+            Named::Student(programme, grant) => {
                 let known = site.table.get(Grant::key_of(programme, grant)).await?;
                 known.map_or(show::REMOVED.to_owned(), |known| name_of(&known.person))
             }
-            About::Staff(person) => show::person(&site.table, person).await?,
+            Named::Staff(person) => show::person(&site.table, person).await?,
+            Named::Programme(id) => {
+                let known = site.table.get(Programme::key_of(id)).await?;
+                known.map_or(id.to_string(), |known| known.settings.name)
+            }
         };
         Ok((self, name))
     }
@@ -170,29 +181,27 @@ impl AuditQuery {
 impl AuditRow {
     /// Entries with who acted, and on whom, each looked up once. The person of a grant is named to those who may know them.
     pub(crate) async fn all(site: &Site, entries: Vec<Entry>, may_name: bool) -> Result<Vec<AuditRow>, AppError> {
-        let mut names: HashMap<String, String> = HashMap::new();
-        for entry in &entries {
-            let name = match &entry.by {
-                actor if names.contains_key(&actor.to_string()) => continue,
-                Actor::Student => "the student".to_owned(),
-                Actor::Sync => "the nightly check".to_owned(),
-                Actor::Rule => "a rule of the programme".to_owned(),
-                Actor::Registrar => "the registrar's file".to_owned(),
-                Actor::Person(person) => show::person(&site.table, person).await?,
-            };
-            names.insert(entry.by.to_string(), name);
-        }
-        let people: BTreeSet<About> = entries.iter().filter(|_| may_name).filter_map(About::of).collect();
-        let named: Vec<_> = people.into_iter().map(|about| about.name(site)).collect();
-        let named: BTreeMap<About, String> = iter(named).buffered(GRANTS_AT_ONCE).try_collect().await?;
+        let about = entries.iter().filter(|_| may_name).filter_map(Named::in_entry);
+        let named: BTreeSet<Named> = about.chain(entries.iter().filter_map(Named::actor)).collect();
+        let named: Vec<_> = named.into_iter().map(|named| named.name(site)).collect();
+        let names: BTreeMap<Named, String> = iter(named).buffered(NAMES_AT_ONCE).try_collect().await?;
+        let name = |named: Option<&Named>, unnamed: &str| {
+            named.and_then(|named| names.get(named)).map_or_else(|| unnamed.to_owned(), Clone::clone)
+        };
         let row = |entry: Entry| {
-            let about = About::of(&entry);
+            let about = Named::in_entry(&entry);
             AuditRow {
-                by: names[&entry.by.to_string()].clone(),
-                whom: about.as_ref().and_then(|about| named.get(about)).map_or("a student".to_owned(), Clone::clone),
+                by: match &entry.by {
+                    Actor::Student => "the student".to_owned(),
+                    Actor::Sync => "the nightly check".to_owned(),
+                    Actor::Rule => "a rule of the programme".to_owned(),
+                    Actor::Registrar => "the registrar's file".to_owned(),
+                    Actor::Person(_) => name(Named::actor(&entry).as_ref(), show::REMOVED),
+                },
+                whom: name(about.as_ref(), "a student"),
                 link: about.and_then(|about| match about {
-                    About::Student(programme, grant) => Some(paths::grant(&programme, &grant)),
-                    About::Staff(_) => None,
+                    Named::Student(programme, grant) => Some(paths::grant(&programme, &grant)),
+                    Named::Staff(_) | Named::Programme(_) => None,
                 }),
                 entry,
             }
@@ -227,11 +236,7 @@ impl AuditRow {
     fn sentence(&self) -> Sentence {
         let AuditDetail { act, from, to, note, .. } = &self.entry.what;
         let [from, to, note] = [from, to, note].map(|text| text.as_deref().unwrap_or_default());
-        let who = match &self.entry.by {
-            Actor::Student => &self.whom,
-            Actor::Person(_) | Actor::Rule | Actor::Registrar => &self.by,
-            Actor::Sync => "the nightly check",
-        };
+        let who = if self.entry.by == Actor::Student { &self.whom } else { &self.by };
         let acted = |what: &str| said(format!("{who} {what}"));
         let acted_on = |before: &str, after: &str| self.about(format!("{who} {before} "), after);
         let is_new = |hold: &str| to.contains(hold) != from.contains(hold);
@@ -269,7 +274,10 @@ impl AuditRow {
             }
             Act::Described => self.about(format!("{who} corrected the {} of ", note.replace(", ", " and the ")), ""),
             Act::Moved => acted_on("moved", &format!(" from {} to {}", group(from), group(to))),
-            Act::GuardrailSet => said(format!("The allowed models of {note} were set at OpenRouter")),
+            Act::GuardrailSet => match note.split_once('/') {
+                Some((_, group)) => self.about(format!("The allowed models of {group} in "), " were set at OpenRouter"),
+                None => self.about("The allowed models of ", " were set at OpenRouter"),
+            },
             Act::TierEdited => said(format!("{who} changed the model list {note}")),
             Act::LimitFound => {
                 self.about("Somebody changed the limit of the key of ", " at OpenRouter; it is set again")
@@ -440,7 +448,7 @@ mod tests {
             (
                 &Actor::Rule,
                 new(Act::GuardrailSet).noting("cs-pilot/Lab C"),
-                "The allowed models of cs-pilot/Lab C were set at OpenRouter",
+                "The allowed models of Lab C in Amina Diallo were set at OpenRouter",
             ),
             (&staff, new(Act::AdminAdded).noting("0123456789abcdef"), "grace@x.edu made Amina Diallo an admin"),
             (

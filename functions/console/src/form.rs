@@ -43,8 +43,8 @@ pub(crate) enum Kind {
     Time,
     Number,
     Area,
-    /// Addresses, one on each line.
-    People,
+    /// Several values, one on each line.
+    Lines,
     /// One of these values: as a form sends it, and as a person reads it.
     Choice(&'static [(&'static str, &'static str)]),
     /// One of the values that the page gives.
@@ -337,7 +337,7 @@ impl ShownField<'_> {
     }
 
     pub(crate) fn is_area(&self) -> bool {
-        matches!(self.kind, Kind::Area | Kind::People)
+        matches!(self.kind, Kind::Area | Kind::Lines)
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -512,7 +512,7 @@ impl Kind {
             Kind::Money => Usd::from_form(text).map_or_else(|_| text.to_owned(), Usd::to_dollars),
             Kind::Date => text.parse::<Date>().map_or_else(|_| text.to_owned(), long_date),
             Kind::Time => text.parse::<DateTime>().map_or_else(|_| text.to_owned(), long_time),
-            Kind::People => text.lines().collect::<Vec<_>>().join(", "),
+            Kind::Lines => text.lines().collect::<Vec<_>>().join(", "),
             _ => spaced_by(" "),
         }
     }
@@ -529,7 +529,7 @@ mod tests {
             (Kind::Money, "4500.50", "$4,500.50"),
             (Kind::Date, "2026-11-02", "2 Nov 2026"),
             (Kind::Time, "2026-11-02T08:30", "2 Nov 2026, 08:30"),
-            (Kind::People, "ann@x.edu\nben@x.edu", "ann@x.edu, ben@x.edu"),
+            (Kind::Lines, "ann@x.edu\nben@x.edu", "ann@x.edu, ben@x.edu"),
             (choice, "weekly", "\"each week\""),
             (choice, "none", "\"never\""),
             (Kind::Text, "4711 B", "4711 B"),

@@ -44,7 +44,7 @@ impl FormValue for Group {
         Field {
             id: "models",
             label: "Models",
-            kind: Kind::Area,
+            kind: Kind::Lines,
             when_empty: AS_THE_PROGRAMME,
             write: |of| of.models.join("\n"),
             read: |form, to| models_of(form.text()).map(|models| to.models = models),

@@ -2,7 +2,6 @@
 
 use bursar_core::domain::mail::failure::FailureText;
 use bursar_core::domain::mail::kind::MailKind;
-use bursar_core::domain::usage::crossing::RESERVED;
 use bursar_core::store::{Bounce, MailRefusal, MailState, QueuedMail};
 use futures_util::future::try_join_all;
 
@@ -14,19 +13,14 @@ pub(crate) struct MailRow {
     pub(crate) kind: &'static str,
     /// The page that says more, in a list about several programmes, and its programme's name.
     pub(crate) about: Option<(String, String)>,
-    /// What an alert is of.
-    pub(crate) threshold: Option<Threshold>,
+    /// What an alert is of: the name of its threshold, and that in words.
+    pub(crate) threshold: Option<(String, String)>,
     /// Whom it went to, in a list of mails to several.
     pub(crate) to: Option<String>,
     pub(crate) written_at: Moment,
     pub(crate) outcome: MailStatus,
     /// The form that sends it again.
     pub(crate) again: Option<Press>,
-}
-
-pub(crate) struct Threshold {
-    pub(crate) name: String,
-    pub(crate) limit: Usd,
 }
 
 /// The state of a mail, since when, and the reason where the state does not say it.
@@ -44,7 +38,7 @@ pub(crate) fn listing(testid: &'static str, rows: Vec<MailRow>, zone: &TimeZone)
     let may_be_sent_again = rows.iter().any(|row| row.again.is_some());
     let columns: [Column<MailRow>; 7] = [
         column("Mail").hook("kind").of(|mail| {
-            let what = mail.threshold.as_ref().map(Threshold::in_words).map(Part::Small);
+            let what = mail.threshold.clone().map(|(_, words)| Part::Small(words));
             let about = mail
                 .about
                 .iter()
@@ -52,7 +46,7 @@ pub(crate) fn listing(testid: &'static str, rows: Vec<MailRow>, zone: &TimeZone)
             let parts = [Part::Text(mail.kind.to_owned())].into_iter().chain(about).chain(what);
             Cell::Shown(Some(mail.kind.to_owned()), parts.collect())
         }),
-        column("").hook("threshold").of(|mail| Cell::exact(mail.threshold.as_ref().map(|of| &of.name))),
+        column("").hook("threshold").of(|mail| Cell::exact(mail.threshold.as_ref().map(|(name, _)| name))),
         column("To").hook("recipient").shown_if(are_to_several).of(|mail| Cell::text(mail.to.as_deref())),
         column("Written").class("date").of(|mail| Cell::At(Some(mail.written_at))),
         column("Status").hook("outcome").of(|mail| {
@@ -71,23 +65,12 @@ pub(crate) fn listing(testid: &'static str, rows: Vec<MailRow>, zone: &TimeZone)
 impl MailRow {
     pub(crate) fn of(row: &OutboxRow) -> MailRow {
         let threshold = if let QueuedMail::Alert { scope, threshold, of_limit, .. } = &row.mail {
-            Some(Threshold { name: scope.threshold_name(*threshold), limit: *of_limit })
+            Some((scope.threshold_name(*threshold), scope.in_words(*threshold, *of_limit)))
         } else {
             None
         };
         let (kind, written_at) = (row.mail.facts().words, row.written_at);
         MailRow { kind, about: None, threshold, to: None, written_at, outcome: MailStatus::of(row), again: None }
-    }
-}
-
-impl Threshold {
-    pub(crate) fn in_words(&self) -> String {
-        let limit = self.limit.to_cents();
-        if self.name == RESERVED {
-            format!("no room for more keys in {limit}")
-        } else {
-            format!("{}% of {limit}", self.name)
-        }
     }
 }
 

@@ -4,6 +4,7 @@ use bursar_core::domain::audit::AuditDetail;
 use bursar_core::domain::programme::counts::Counts;
 use bursar_core::domain::programme::request::{BUDGET, COPY, Request, Wish};
 use bursar_core::domain::programme::rules::Tiers;
+use bursar_core::domain::usage::burn::Burn;
 use bursar_core::domain::values::format::field_time;
 use bursar_core::store::{CopiedProgramme, Erasure, Overview};
 use bursar_core::web::RequestDeadline;
@@ -11,7 +12,6 @@ use futures_util::future::try_join_all;
 use jiff::ToSpan;
 
 use crate::help_desk;
-use crate::overview::Outlook;
 use crate::prelude::*;
 use crate::settings::{self, Draft, make, read};
 use crate::spending::bar::MoneyBar;
@@ -81,9 +81,9 @@ impl ProgrammeRow {
         }
         let known = if programme.is_over(now) { None } else { site.table.overview(&programme.id).await? };
         let now = known.map(|Overview { budget, counts, used, .. }| {
-            let outlook = Outlook::of(&programme, &budget, &used, listed_at, now);
-            let spent = used.counted(settings.basis.byok);
-            (MoneyBar::of(&budget, settings, spent, &outlook.scene, now), settings.roster.then_some(counts))
+            let spent = used.used().days(settings.basis.byok);
+            let burn = Burn::of(&programme, &budget, &spent, used.owns_keys(), listed_at, now);
+            (MoneyBar::of(settings, &budget, &burn, now), settings.roster.then_some(counts))
         });
         Ok(ProgrammeRow { role: role_name(role), term, now, programme })
     }

@@ -37,7 +37,7 @@ impl FormValue for TypedTier {
         Field {
             id: "models",
             label: "Models",
-            kind: Kind::Area,
+            kind: Kind::Lines,
             write: |of| of.models.join("\n"),
             read: |form, to| {
                 to.models = models_of(form.text())?;

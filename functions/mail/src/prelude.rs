@@ -17,7 +17,6 @@ pub(crate) use bursar_core::domain::values::window::{Reset, utc_date};
 pub(crate) use bursar_core::store::{Facts, MailState, OutboxRow, QueuedMail, StaffPerson, StoreError};
 pub(crate) use jiff::SignedDuration;
 pub(crate) use jiff::civil::Date;
-pub(crate) use jiff::tz::TimeZone;
 pub(crate) use ulid::Ulid;
 
 pub(crate) use crate::App;

@@ -34,7 +34,7 @@
 //! day is the same alarm.
 //!
 //! An unreachable admin is reported once, and again on later days only while the report itself reached nobody ([`undelivered`]). An
-//! alarm about mails that were given up names the first one; the others are counted when the alarm is sent.
+//! alarm about mails that were given up names the first one.
 //!
 //! # The hourly watch
 //!

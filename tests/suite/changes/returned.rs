@@ -30,7 +30,7 @@ async fn a_key_that_is_handed_back_frees_its_reservation() {
     }
     campus.judged().await;
     let page = ada.get("/my").await;
-    assert!(!page.offers(REPLACE) && page.body.contains("budget is promised to other students"), "{}", page.body);
+    assert!(!page.offers(REPLACE) && page.body.contains("budget has no room for your key now"), "{}", page.body);
     let full = ada.submit(&offered, REPLACE, &[]).await;
     assert!(full.status == 409 && full.alerts().concat().contains("budget"), "{:?}", full.alerts());
     assert_eq!(campus.edit(&admin, &[("budget_usd", "60")]).await.status, 303);

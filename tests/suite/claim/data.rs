@@ -137,7 +137,7 @@ async fn stored_data_is_there_to_read() {
     let ended = json!({"at": at, "by": by, "what": what, "from": "live", "to": "stopped", "note": "leaked"});
     assert_eq!(told["history"][2], ended);
     let [roster, shown, used, leaked] =
-        ["invitation", "a key was shown", "how much of a cap is used", "a key was reported leaked"];
+        ["invitation", "notice of a new key", "notice of a used cap", "notice of a leaked key"];
     assert_eq!(each("mails", "mail"), [roster, shown, used, leaked, roster]);
     let at = "2026-11-10T09:30:00Z";
     let mail = json!({"mail": roster, "written_at": at, "outcome": "sent", "outcome_at": at, "why": null});

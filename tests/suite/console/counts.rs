@@ -1,7 +1,9 @@
 //! How many have claimed, what everybody's keys would take, and what is free: known at any minute, by what each act says of its own grant.
 
 use bursar_core::domain::grant::HoldKind;
+use bursar_core::domain::programme::counts::Counts;
 use bursar_core::domain::values::money::Usd;
+use bursar_tests::office::soon;
 use bursar_tests::visitor::Visitor;
 
 use super::*;
@@ -61,6 +63,25 @@ async fn who_has_claimed_is_said_at_once() {
     campus.finish_work().await;
     assert_eq!(campus.admin().await.get(ID).await.text("claimed").unwrap(), "17 of 23 have claimed");
     campus.finish().await;
+}
+
+/// An act may come in between while a recount reads the grants.
+#[tokio::test]
+async fn a_recount_adds_to_the_counts_that_it_read_and_to_no_others() {
+    let campus = Campus::with_keys(&["ada"]).await;
+    let read = campus.table.roster_counts(&campus.programme).await.unwrap();
+    let more = Counts { claimed: 1, ..Counts::default() };
+    let add = async |as_read| campus.table.add_to_counts(&campus.programme, more, Some(as_read), soon()).await.unwrap();
+    for others in [
+        Counts { invited: read.invited + 1, ..read },
+        Counts { claimed: read.claimed + 1, ..read },
+        Counts { freed: read.freed + Usd::CENT, ..read },
+    ] {
+        assert!(!add(others).await, "{others:?}");
+    }
+    assert!(add(read).await && !add(read).await);
+    assert_eq!(campus.table.roster_counts(&campus.programme).await.unwrap().claimed, read.claimed + 1);
+    campus.finish_unjudged().await;
 }
 
 /// Two hundred students of $20, of whom 98 in Lab B have $30 and one has $7.01.

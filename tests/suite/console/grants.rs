@@ -239,7 +239,7 @@ async fn the_audit_says_why() {
         assert!(page.contains(sentence), "{sentence}: {page}");
     }
     let account = admin.get(&format!("{ACCOUNT}/audit")).await.expect(200).readable();
-    assert!(account.contains("The allowed models of cs-pilot/=1+1 were set at OpenRouter"), "{account}");
+    assert!(account.contains("The allowed models of =1+1 in CS pilot were set at OpenRouter"), "{account}");
     campus.finish().await;
 }
 

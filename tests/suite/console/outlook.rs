@@ -154,24 +154,30 @@ async fn a_budget_without_room_is_told_to_each_reader() {
     assert_eq!(overview.texts("warning"), [""; 0], "the bar says so");
     campus.budget(59).await;
     let says = "Too little of the budget is left for a key of $20.00: $40.00 of $59.00 is spent or promised to students. 4 students on the roster have no key and cannot get one now.";
-    for (visitor, what_to_do) in [
-        (&admin, "Raise the budget in the settings."),
-        (&faye, "Save the budget that you need in the settings: the admins get it as a request."),
-        (&asta, "Faculty can ask the admins for more."),
+    let link = " Open the settings";
+    for (visitor, what_to_do, link) in [
+        (&admin, "Raise the budget to $120 in the settings.", link),
+        (&faye, "Save a budget of $120 in the settings: the admins get it as a request.", link),
+        (&asta, "Faculty can ask the admins for a budget of $120.", ""),
     ] {
         let expected =
-            format!("{says} {what_to_do} A lower cap, or keys taken back that nobody needs, make room as well.");
+            format!("{says} {what_to_do} A lower cap, or keys taken back that nobody needs, make room as well.{link}");
         assert_eq!(visitor.get(ID).await.texts("warning"), [expected]);
     }
     // Once the claim window is closed, a full budget keeps no student from a key.
     let now = campus.clock.now();
     campus.set(|settings| settings.claims.claim_closes_at = Some(now - 1.hour())).await;
     assert!(!admin.get(ID).await.texts("warning").iter().any(|text| text.contains("Too little of the budget")));
-    // After the end nobody is told to raise anything, whatever was promised.
+    // More than the budget was promised before it was lowered by hand. After the end nobody is told to raise it.
+    let budget = campus.table.get(Budget::key_of(&campus.programme)).await.unwrap().unwrap();
+    campus.raw().keep(&Budget { reserved: Usd::from_dollars(60), ..budget }).await;
+    assert!(
+        admin.get(ID).await.texts("warning")[0].starts_with("More is spent or promised than there is in the budget.")
+    );
     campus
         .set(|settings| settings.term = Term::new(settings.term.starts_on(), utc_date(now) - 1.day(), "UTC").unwrap())
         .await;
     let over = admin.get(ID).await;
     assert!(over.texts("warning").is_empty() && over.text("forecast").is_none(), "{:?}", over.texts("warning"));
-    campus.finish().await;
+    campus.finish_unjudged().await;
 }

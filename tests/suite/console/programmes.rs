@@ -40,8 +40,7 @@ async fn a_form_makes_one_programme() {
         _ => (name, value),
     });
     admin.submit(&admin.get(NEW).await, PROGRAMMES, &dear).await.expect(303);
-    let says =
-        "The cap of $5,000 is above the budget of $4,000, so nobody can get a key. Raise the budget in the settings.";
+    let says = "The cap of $5,000 is above the budget of $4,000, so nobody can get a key. Raise the budget to $5,000 in the settings. Open the settings";
     let made = admin.get("/console/programmes/dear").await;
     assert_eq!(made.texts("warning"), [says]);
     assert!(made.text("notice").unwrap().contains("Please check the faculty: there is none"), "{}", made.readable());

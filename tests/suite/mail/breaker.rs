@@ -1,10 +1,13 @@
 //! The breaker for bulk mail: when SES says that too much of a day's mail came back, bulk mail waits for the next day, admins are
 //! told, and all other mail goes on.
 
+use bursar_core::domain::mail::kind::SendFigures;
+use bursar_core::store::MailServer;
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Quota;
 use bursar_tests::campus::{ADMIN, Campus, Got};
 use bursar_tests::faults::{Fault, Matcher};
+use bursar_tests::office::soon;
 use jiff::SignedDuration;
 
 use super::{account, kinds, later, watched};
@@ -114,4 +117,28 @@ async fn figures_that_are_old_or_missing_stop_nothing() {
     campus.ses.set_statistics_lag(SignedDuration::ZERO);
     assert_eq!(invited(&mut campus, 16, "eve").await, 0, "once it says so");
     campus.finish_faulted().await;
+}
+
+/// Two turns of the drain read the same, and the slower one finds that too much came back.
+#[tokio::test]
+async fn a_stop_is_not_lost_to_a_faster_turn() {
+    let campus = Campus::open().await;
+    let as_of = campus.clock.now();
+    let read = MailServer {
+        as_of,
+        per_day: None,
+        per_second: 14.0,
+        sent: 0,
+        enabled: true,
+        asked_at: None,
+        figures: None,
+        stop: None,
+        version: 0,
+    };
+    let stop = Some(SendFigures { as_of, sent: 500, bounced: 20, complained: 0 });
+    for noted in [read.clone(), MailServer { stop, ..read.clone() }, read] {
+        campus.table.note_mail_server(&noted, soon()).await.unwrap();
+    }
+    assert_eq!(campus.table.get(MailServer::key_of()).await.unwrap().unwrap().stop, stop);
+    campus.finish().await;
 }

@@ -38,7 +38,7 @@ async fn admins_hear_of_each_way_in_which_an_alert_is_lost() {
     campus.settle().await;
     let told = campus.mails("account");
     let lost: Vec<_> =
-        told.iter().filter(|mail| mail.contents.subject.ends_with("the alert of CS pilot at 80%")).collect();
+        told.iter().filter(|mail| mail.contents.subject.ends_with("the alert of CS pilot: 80% of $20")).collect();
     let lines = |text: &str| {
         text.lines().filter(|line| line.starts_with("To:") || line.starts_with("Why:")).collect::<Vec<_>>().join(", ")
     };
@@ -80,7 +80,7 @@ async fn a_returned_alert_is_tried_again_until_it_is_given_up() {
     assert!(say(&campus, "full", &both[1]).await.is_err());
     say(&campus, "full", &both[1]).await.unwrap();
     campus.settle().await;
-    let not_arrived = ["Pone", "Qtwo"].map(|name| format!("A mail did not arrive: the alert of {name} at 25%"));
+    let not_arrived = ["Pone", "Qtwo"].map(|name| format!("A mail did not arrive: the alert of {name}: 25% of $60"));
     assert_eq!(account(&campus), not_arrived, "each programme's is told");
     let admin = campus.admin().await;
     let page = admin.get(&campus.console("/alerts")).await;

@@ -59,6 +59,22 @@ fn amounts(page: &Page, hook: &str) -> Vec<String> {
     page.attributes(hook, "data-usd")
 }
 
+/// The same keys have been given to somebody else since the look.
+#[tokio::test]
+async fn a_look_at_owners_that_changed_takes_nothing_back() {
+    let (campus, _) = scene(5).await;
+    let admin = campus.admin().await;
+    give(&admin, "office", "course-*").await;
+    campus.minutes(1);
+    let look = fill(&admin, &[("match", "course-*"), ("owner", "-")]).await.expect(200);
+    give(&admin, "-", "course-*").await;
+    give(&admin, campus.programme.as_str(), "course-*").await;
+    let before = campus.judged().await.key_owners.clone();
+    admin.submit(&look, ASSIGN, &[]).await.expect(409);
+    assert_eq!(campus.judged().await.key_owners, before);
+    campus.finish().await;
+}
+
 #[tokio::test]
 async fn keys_count_for_their_owner_from_then_on() {
     let (mut campus, [anna, bert, late, lab]) = scene(5).await;

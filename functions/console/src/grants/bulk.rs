@@ -77,7 +77,7 @@ impl FormValue for TypedBulk {
             id: "addresses",
             label: "Only these addresses",
             hint: "One on each line. Empty: all that are found.",
-            kind: Kind::People,
+            kind: Kind::Lines,
             read: |form, to| {
                 let words = form.text().split([',', ';', ' ', '\n', '\t']).filter(|word| !word.is_empty());
                 to.addresses = words.map(str::to_owned).collect();

@@ -4,5 +4,4 @@ mod outlook;
 mod page;
 mod warnings;
 
-pub(crate) use outlook::Outlook;
 pub(crate) use page::{page, show};

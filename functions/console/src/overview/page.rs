@@ -1,13 +1,14 @@
 //! The overview of a programme: its money, how many have claimed, and warnings.
 
 use bursar_core::domain::programme::counts::Counts;
-use bursar_core::domain::usage::forecast::StandingOut;
+use bursar_core::domain::usage::burn::Burn;
+use bursar_core::domain::usage::forecast::{Forecast, StandingOut};
 use bursar_core::domain::usage::models::ModelUse;
 use bursar_core::domain::values::format::end_time;
 use bursar_core::store::{Overview, ProgrammeUse, Unmailed};
 
-use super::outlook::{Chart, Outlook};
-use super::warnings;
+use super::outlook::Chart;
+use super::warnings::{self, Warning};
 use crate::job_line::JobLine;
 use crate::prelude::*;
 use crate::roster;
@@ -28,7 +29,8 @@ struct OverviewPage<'a> {
     /// The people who have no reservation and may take one, and for how many of them the budget is enough, whoever comes first.
     unreserved: u64,
     enough_for: u64,
-    groups: Vec<(String, Vec<(&'static str, Figure)>)>,
+    spans: Vec<&'static str>,
+    groups: Vec<(String, Vec<Figure>)>,
     notes: Vec<String>,
     models: Vec<ModelUse>,
     groups_models: Vec<ModelUse>,
@@ -39,10 +41,10 @@ struct OverviewPage<'a> {
     counts: Counts,
     /// As the last sync counted them.
     unmailed: Unmailed,
-    warnings: Vec<String>,
-    outlook: Outlook,
-    /// What the reader can do about a forecast that is short, and whether the list of students, most spent first, helps with it.
-    to_do: Option<(String, bool)>,
+    warnings: Vec<Warning>,
+    /// The forecast, unless the programme is over or it is a warning.
+    forecast: Option<String>,
+    is_short: bool,
     standing_out: StandingOut,
     chart: Option<Chart>,
     jobs: Vec<JobLine>,
@@ -72,35 +74,42 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, refused: Option<
     let (models, groups_models) = by_model::of_programme(uses, &of_own_keys, settings.basis.byok, &coverage);
     let file = roster::waiting(previews, now);
     let time = |at| column_time(at, settings.term.zone());
-    let outlook = Outlook::of(programme, &budget, &of_programme, sync.listed_at, now);
-    let bar = MoneyBar::of(&budget, settings, spent.total(), &outlook.scene, now);
     let owns_keys = of_programme.owns_keys();
-    let room = warnings::room(access, &budget, (spent.total(), owns_keys), now);
-    // Of two things to do, room for those who have no key comes first.
-    let short = outlook.forecast.filter(|_| outlook.is_short && room.is_none());
-    let to_do = short.and_then(|forecast| forecast.to_do(access.role, settings.roster && !owns_keys));
-    let mut warnings: Vec<String> = room.into_iter().collect();
-    warnings.extend(warnings::others(&budget, sync.listed_at, &jobs, now));
-    warnings.extend(warnings::refused_rules(site, programme, guardrails, now).await?);
-    warnings.extend(warnings::unreachable_people(&settings.people, &unreachable));
-    if access.is_admin() {
-        warnings.extend(
-            warnings::balance(site, programme, bar.implied.min(bar.budget).max(bar.reserved) - spent.total(), now)
-                .await?,
-        );
+    let burn = Burn::of(programme, &budget, &spent, owns_keys, sync.listed_at, now);
+    let bar = MoneyBar::of(settings, &budget, &burn, now);
+    let room = warnings::room(access, &budget, &burn, now);
+    let mut warnings = Vec::new();
+    let short = burn.forecast.filter(Forecast::is_short);
+    if let Some(forecast) = short {
+        // Of two things to do, room for those who have no key comes first.
+        let to_do = forecast.to_do(access.role, settings.roster && !owns_keys).filter(|_| room.is_none());
+        let who = (paths::grants(&programme.id), "See who spent most");
+        let link = to_do.is_some() && forecast.stops_at_caps();
+        let sentences: Vec<String> = std::iter::once(forecast.in_words(&settings.term)).chain(to_do).collect();
+        warnings.push((sentences.join(" "), link.then_some(who)));
     }
+    warnings.extend(room);
+    let mut others = warnings::others(&budget, sync.listed_at, &jobs, now);
+    others.extend(warnings::refused_rules(site, programme, guardrails, now).await?);
+    others.extend(warnings::unreachable_people(&settings.people, &unreachable));
+    if access.is_admin() {
+        let to_come = bar.implied.min(bar.budget).max(bar.reserved) - spent.total();
+        others.extend(warnings::balance(site, programme, to_come, now).await?);
+    }
+    warnings.extend(others.into_iter().map(|sentence| (sentence, None)));
     let page = OverviewPage {
         frame: PageFrame::of(site, &access.visitor),
         programme,
         is_over: programme.is_over(now),
-        notes: spans::notes(groups.iter().flat_map(|(_, spans)| spans.iter().map(|(_, figure)| figure))),
+        notes: spans::notes(groups.iter().flat_map(|(_, figures)| figures)),
+        spans: offered.iter().map(|span| spans::name(*span, settings.basis.reset)).collect(),
         groups,
         models,
         groups_models,
         coverage,
         term: [settings.term.starts_on(), settings.term.ends_on()].map(long_date),
         claims: [
-            settings.claims.claim_opens_at.map_or_else(|| long_date(settings.term.starts_on()), time),
+            roster::opens_in_words(settings),
             settings
                 .claims
                 .claim_closes_at
@@ -112,9 +121,9 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, refused: Option<
         enough_for: budget.unreserved.enough_for(budget.limit - budget.reserved, settings, now),
         warnings,
         standing_out: own.filter(|_| !programme.is_over(now)).map(|own| own.standing_out.clone()).unwrap_or_default(),
-        chart: Chart::of(&spent, &outlook),
-        to_do: to_do.zip(short.map(|forecast| forecast.stops_at_caps())),
-        outlook,
+        chart: Chart::of(&burn),
+        forecast: burn.forecast.filter(|_| short.is_none()).map(|forecast| forecast.in_words(&settings.term)),
+        is_short: short.is_some(),
         waiting: WaitingItems {
             refused,
             ..WaitingItems::of_programme(site, access, &mores, &requests, file.as_ref()).await?
@@ -131,21 +140,22 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, refused: Option<
     Ok(site.page(&page))
 }
 
+/// What each group spent over each of the offered spans, in columns that add up.
 fn by_group(
     of_programme: &ProgrammeUse,
     settings: &Settings,
     offered: &[Span],
     context: SpanContext<'_>,
-) -> Vec<(String, Vec<(&'static str, Figure)>)> {
-    let of = |used: &DailyUse| -> Vec<Sum> {
+) -> Vec<(String, Vec<Figure>)> {
+    let sums = |used: &DailyUse| -> Vec<Sum> {
         let days = used.days(settings.basis.byok);
         offered.iter().map(|span| context.sum(&days, *span)).collect()
     };
     let Some(own) = of_programme.own.as_ref().filter(|own| !own.by_group.is_empty()) else { return Vec::new() };
     let mut groups: Vec<(String, Vec<Sum>)> =
-        own.by_group.iter().map(|(group, used)| (group.clone(), of(used))).collect();
+        own.by_group.iter().map(|(group, used)| (group.clone(), sums(used))).collect();
     // The rest is the spending of people without a group.
-    let mut rest = of(&own.used);
+    let mut rest = sums(&own.used);
     for (_, sums) in &groups {
         rest.iter_mut().zip(sums).for_each(|(rest, sum)| rest.spent = rest.spent - sum.spent);
     }
@@ -153,15 +163,10 @@ fn by_group(
         groups.push(("without a group".to_owned(), rest));
     }
     if of_programme.has_owned_keys() {
-        groups.push(("keys made elsewhere".to_owned(), of(&of_programme.assigned)));
+        groups.push(("keys made elsewhere".to_owned(), sums(&of_programme.assigned)));
     }
-    let mut rows: Vec<(String, Vec<(&'static str, Figure)>)> =
-        groups.iter().map(|(group, _)| (group.clone(), Vec::new())).collect();
-    for (place, span) in offered.iter().enumerate() {
-        let column: Vec<Sum> = groups.iter().map(|(_, sums)| sums[place]).collect();
-        for ((_, row), figure) in rows.iter_mut().zip(Figure::column(&column)) {
-            row.push((spans::name(*span, settings.basis.reset), figure));
-        }
-    }
-    rows
+    let column = |place| Figure::column(&groups.iter().map(|(_, sums)| sums[place]).collect::<Vec<_>>());
+    let columns: Vec<Vec<Figure>> = (0..offered.len()).map(column).collect();
+    let row = |place: usize| columns.iter().map(|column| column[place].clone()).collect();
+    groups.iter().enumerate().map(|(place, (group, _))| (group.clone(), row(place))).collect()
 }

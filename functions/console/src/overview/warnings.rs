@@ -2,6 +2,7 @@
 
 use bursar_core::domain::programme::People;
 use bursar_core::domain::programme::guardrail::{Guardrail, RulesRefusal};
+use bursar_core::domain::usage::burn::Burn;
 use bursar_core::store::Unreachable;
 
 use crate::prelude::*;
@@ -9,31 +10,30 @@ use crate::prelude::*;
 /// The longest time without new figures that needs no warning.
 const SYNCED_WITHIN: SignedDuration = SignedDuration::from_hours(26);
 
+/// A sentence, with the way to where the visitor can do what it says: its address, and the words of the link.
+pub(super) type Warning = (String, Option<(String, &'static str)>);
+
 /// The most pressing reason why money for a key is or will be missing, with what the visitor can do.
-pub(super) fn room(
-    access: &ProgrammeAccess,
-    budget: &Budget,
-    (spent, owns_keys): (Usd, bool),
-    now: Moment,
-) -> Option<String> {
-    if access.programme.is_over(now) || !access.programme.settings.roster {
+pub(super) fn room(access: &ProgrammeAccess, budget: &Budget, burn: &Burn<'_>, now: Moment) -> Option<Warning> {
+    let settings = &access.programme.settings;
+    if access.programme.is_over(now) || !settings.roster {
         return None;
     }
-    let ask = access.role.how_to_raise();
-    let cap = access.programme.settings.allowance.cap;
+    let cap = settings.allowance.cap;
+    let ask = access.role.how_to_raise(Some(budget.implied(settings, now).max(cap)));
+    let link =
+        access.is_faculty().then(|| (format!("{}#edit", paths::settings(&access.programme.id)), "Open the settings"));
     if cap > budget.limit {
         let (cap, budget) = (cap.to_dollars(), budget.limit.to_dollars());
-        return Some(format!("The cap of {cap} is above the budget of {budget}, so nobody can get a key. {ask}"));
+        let why = format!("The cap of {cap} is above the budget of {budget}, so nobody can get a key. {ask}");
+        return Some((why, link));
     }
     if budget.reserved > budget.limit {
-        let what = if owns_keys { "spent or promised" } else { "promised to students" };
-        return Some(format!(
-            "More is {what} than there is in the budget. Nobody else gets a key until it is raised. {ask}"
-        ));
+        let why = "More is spent or promised than there is in the budget. Nobody else gets a key until it is raised.";
+        return Some((format!("{why} {ask}"), link));
     }
-    let refused = access.programme.refused_for_room(budget, now).filter(|_| spent < budget.limit)?;
-    let why = refused.in_words(budget);
-    Some(format!("{why} {ask} A lower cap, or keys taken back that nobody needs, make room as well."))
+    let refused = access.programme.refused_for_room(budget, now).filter(|_| burn.spent.total() < budget.limit)?;
+    Some((refused.in_words(budget, access.role), link))
 }
 
 /// The other warnings: of missing syncs, and of the last roster.

@@ -4,6 +4,7 @@
 use bursar_core::domain::ledger::foreign::{ForeignKey, KeyOwner};
 use bursar_core::domain::values::id::KeyName;
 use bursar_core::domain::values::key::name_matches;
+use bursar_core::domain::values::token::sha256_hex;
 
 use crate::prelude::*;
 
@@ -112,15 +113,11 @@ impl KeySelection {
         });
     }
 
-    /// A text that tells this choice of keys, and who has them, from any other: all hashes added bit by bit, and since when.
+    /// A text that tells this choice of keys, and since when somebody has them, from any other.
     pub(super) fn mark(&self) -> String {
-        let mut bits = [0_u8; 32];
-        for chosen in &self.chosen {
-            bits.iter_mut().zip(chosen.key.to_bytes()).for_each(|(all, one)| *all ^= one);
-        }
-        let since =
-            self.chosen.iter().filter_map(|chosen| chosen.owner.as_ref()).map(|(_, since)| since.as_millisecond());
-        format!("{}-{}", KeyHash::of_bytes(&bits), since.sum::<i64>())
+        let since = |chosen: &ChosenKey| chosen.owner.as_ref().map(|(_, since)| since.as_millisecond());
+        let each = self.chosen.iter().map(|chosen| format!("{} {:?}", chosen.key, since(chosen)));
+        sha256_hex(&each.collect::<Vec<_>>().iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     /// The chosen keys, each with what stays of it in cents.

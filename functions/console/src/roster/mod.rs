@@ -15,7 +15,7 @@ use bursar_core::domain::values::token::sha256_hex;
 use bursar_core::store::{HourlyUses, ImportPart, JobCreation, Kept, PREVIEW_LASTS, RosterChanges, RosterPreview};
 pub(crate) use compare::domain;
 use compare::{AbsentRows, Change, ImportPlan, PlannedRow};
-pub(crate) use page::{page, waiting};
+pub(crate) use page::{opens_in_words, page, waiting};
 use parse::{FileError, RosterFile, RosterRow};
 use waits::Need;
 

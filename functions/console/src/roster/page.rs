@@ -106,10 +106,14 @@ pub(super) async fn show(site: &Site, access: &ProgrammeAccess, refused: Refused
 
 /// When the invitations of a programme go out, if they wait until keys can be claimed.
 pub(super) fn invitations_wait(programme: &Programme, now: Moment) -> Option<String> {
-    let (settings, opens) = (&programme.settings, programme.settings.claim_opens_at());
+    let waits = now < programme.settings.claim_opens_at() && !programme.is_over(now);
+    waits.then(|| opens_in_words(&programme.settings))
+}
+
+/// From when on keys can be claimed.
+pub(crate) fn opens_in_words(settings: &Settings) -> String {
     let day = || long_date(settings.term.starts_on());
-    let words = settings.claims.claim_opens_at.map_or_else(day, |at| column_time(at, settings.term.zone()));
-    (now < opens && !programme.is_over(now)).then_some(words)
+    settings.claims.claim_opens_at.map_or_else(day, |at| column_time(at, settings.term.zone()))
 }
 
 /// The rosters that files brought, the newest first.

@@ -1,8 +1,6 @@
 //! What comes next after a save, and what of it is allowed, but perhaps a mistake: said once, after the save that brought it, and beside
 //! the press that approves a request.
 
-use bursar_core::store::AccountDay;
-
 use bursar_core::domain::programme::request::Request;
 
 use super::{Draft, read};
@@ -39,13 +37,11 @@ async fn doubts(
     before: Option<(&Programme, Usd)>,
     Draft { settings, budget }: &Draft,
 ) -> Result<Vec<Notice>, AppError> {
-    let (admins, newest) = tokio::try_join!(site.table.admins(), site.table.newest(AccountDay::all(), 1))?;
-    let mut spent = Usd::ZERO;
+    let (admins, newest) = tokio::try_join!(site.table.admins(), site.table.balance_readings())?;
+    let mut left = *budget;
     if let Some((programme, _)) = before {
-        let overview = site.table.overview(&programme.id).await?.ok_or_else(AppError::not_found)?;
-        spent = overview.used.used().days(settings.basis.byok).total();
+        left = left - site.table.programme_use(&programme.id).await?.counted(settings.basis.byok);
     }
-    let left = *budget - spent;
     let mut notices = Vec::new();
     let moves_keys =
         |before: &Settings| before.allowance.cap != settings.allowance.cap || before.rules != settings.rules;
@@ -53,7 +49,7 @@ async fn doubts(
         notices.push(Notice::KeysFollow);
     }
     if before.is_none_or(|(_, before)| before < *budget) {
-        let balance = newest.first().map(|day| day.bought - day.spent).filter(|balance| *balance < left);
+        let balance = newest.map(|(newest, _)| newest.balance()).filter(|balance| *balance < left);
         notices.extend(balance.map(|balance| Notice::BudgetAboveBalance { left, balance }));
     }
     let has_none = |settings: &Settings| settings.roster && settings.people.faculty.is_empty();

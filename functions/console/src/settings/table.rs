@@ -21,7 +21,7 @@ const SETTING: Field<Draft> = Field { owner: Owner::Admins, ..Field::OPTIONAL };
 // The row that the settings under a heading share.
 const BASICS: Field<Draft> = Field { heading: "Basics", ..SETTING };
 const MONEY: Field<Draft> = Field { heading: "Money", ..SETTING };
-const PEOPLE: Field<Draft> = Field { heading: "People", kind: Kind::People, is_private: true, ..SETTING };
+const PEOPLE: Field<Draft> = Field { heading: "People", kind: Kind::Lines, is_private: true, ..SETTING };
 const MODELS: Field<Draft> = Field { heading: "Models and data", when_empty: "all", ..SETTING };
 const MAILS: Field<Draft> = Field { heading: "Mails", ..SETTING };
 const KEYS: Field<Draft> = Field { heading: "Rules for keys", ..SETTING };
@@ -161,7 +161,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         id: "models",
         label: "Models",
         hint: "As OpenRouter spells them, such as openai/gpt-4o-mini, or the name of a model list. Empty: all.",
-        kind: Kind::Area,
+        kind: Kind::Lines,
         owner: Owner::Faculty,
         write: |of| of.settings.rules.all.models.join("\n"),
         read: |form, to| models_of(form.text()).map(|models| to.settings.rules.all.models = models),
@@ -185,7 +185,7 @@ pub(super) const SETTINGS: &[Field<Draft>] = &[
         id: "providers",
         label: "Providers that may serve models",
         hint: "As OpenRouter spells them, such as openai or google-vertex. Empty: all.",
-        kind: Kind::Area,
+        kind: Kind::Lines,
         write: |of| of.settings.rules.all.providers.join("\n"),
         read: |form, to| form.providers().map(|providers| to.settings.rules.all.providers = providers),
         ..MODELS

@@ -1,7 +1,7 @@
 //! A budget as one bar, which `parts.html` draws for those who see it: what was spent of it, what is promised to students and not spent
 //! yet, what is free, and what goes beyond it. The same in numbers stands beside it.
 
-use bursar_core::domain::usage::burn::BurnScene;
+use bursar_core::domain::usage::burn::Burn;
 
 use crate::prelude::*;
 
@@ -19,13 +19,13 @@ pub(crate) struct MoneyBar {
 }
 
 impl MoneyBar {
-    pub(crate) fn of(budget: &Budget, settings: &Settings, spent: Usd, scene: &BurnScene, now: Moment) -> MoneyBar {
+    pub(crate) fn of(settings: &Settings, budget: &Budget, burn: &Burn<'_>, now: Moment) -> MoneyBar {
         MoneyBar {
-            spent,
+            spent: burn.spent.total(),
             reserved: budget.reserved,
             implied: budget.implied(settings, now),
             budget: budget.limit,
-            ahead: scene.ahead.map(|(_, amount)| amount).zip(scene.words.ahead.clone()),
+            ahead: burn.scene().ahead.map(|(_, amount, words)| (amount, words)),
         }
     }
 

@@ -7,8 +7,6 @@ use crate::prelude::*;
 
 /// The width and the height of the drawing in its own units, a tenth of a per cent each.
 const SIZE: i64 = 1000;
-/// The least distance of two labels at the lines of amounts.
-const APART: i64 = 80;
 
 pub(crate) struct Drawing {
     /// The drawing for those who do not see it.
@@ -19,10 +17,9 @@ pub(crate) struct Drawing {
     pub(crate) area: String,
     pub(crate) today: (i64, i64),
     pub(crate) term_ends: i64,
-    pub(crate) budget_at: i64,
-    pub(crate) thresholds: Vec<i64>,
-    /// The labels of amounts, each above its line.
-    pub(crate) levels: Vec<(i64, String)>,
+    /// The lines of amounts, each with its label.
+    pub(crate) budget: (i64, String),
+    pub(crate) thresholds: Vec<(i64, String)>,
     /// Where the present pace leads, in words.
     pub(crate) ahead: Option<(i64, i64, String)>,
     pub(crate) first: String,
@@ -32,7 +29,7 @@ pub(crate) struct Drawing {
 
 impl Drawing {
     /// The drawing of an amount with this name.
-    pub(crate) fn of(scene: &BurnScene, words: String, name: &str) -> Drawing {
+    pub(crate) fn of(scene: BurnScene, words: String, name: &str) -> Drawing {
         // Room above the highest line for its label.
         let highest = scene.top + Usd::from_micros(scene.top.micros() / 8);
         let x = |day: i32| i64::from(day) * SIZE / i64::from(scene.days);
@@ -41,17 +38,10 @@ impl Drawing {
         let line = points.join(" ");
         let (day, by_now) = scene.line.last().copied().unwrap_or_default();
         let today = (x(day), y(by_now));
-        let mut shown: Vec<(u8, Usd)> = scene.thresholds.clone();
-        shown.retain(|(_, amount)| *amount <= scene.top && *amount != scene.limit);
-        shown.sort_unstable_by_key(|(_, amount)| std::cmp::Reverse(*amount));
-        let mut levels = vec![(y(scene.limit), scene.words.budget.clone())];
-        for (threshold, amount) in &shown {
-            let height = y(*amount);
-            if levels.iter().all(|(other, _)| (other - height).abs() >= APART) {
-                levels.push((height, format!("{threshold}% · {}", amount.to_dollars())));
-            }
-        }
-        let ahead = scene.ahead.zip(scene.words.ahead.clone());
+        let thresholds = scene.levels.iter();
+        let thresholds =
+            thresholds.map(|(threshold, amount)| (y(*amount), format!("{threshold}% · {}", amount.to_dollars())));
+        let thresholds: Vec<(i64, String)> = thresholds.collect();
         Drawing {
             words,
             is_short: scene.is_short,
@@ -59,14 +49,12 @@ impl Drawing {
             line,
             today,
             term_ends: x(scene.term_ends),
-            budget_at: y(scene.limit),
-            // A line that nothing names says nothing.
-            thresholds: levels.iter().skip(1).map(|(height, _)| *height).collect(),
-            levels,
-            ahead: ahead.map(|((day, amount), words)| (x(day), y(amount), words)),
-            first: scene.words.first.clone(),
-            until: format!("{name} until {}", scene.words.today),
-            last: scene.words.last.clone(),
+            budget: (y(scene.limit), scene.budget),
+            thresholds,
+            ahead: scene.ahead.map(|(day, amount, words)| (x(day), y(amount), words)),
+            first: scene.first,
+            until: format!("{name} until {}", scene.today),
+            last: scene.last,
         }
     }
 }

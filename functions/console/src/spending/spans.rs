@@ -118,7 +118,7 @@ pub(crate) fn notes<'a>(figures: impl IntoIterator<Item = &'a Figure>) -> Vec<St
     notes.dedup();
     let sentence = |note: &str| match note {
         MISSED => format!("Where it says about, {MISSED}."),
-        _ => format!("Where it says at least or not known, it is {PARTLY}."),
+        _ => "Where it says at least or not known, some of these days were not checked to their end yet.".to_owned(),
     };
     notes.into_iter().map(sentence).collect()
 }
@@ -188,6 +188,9 @@ mod tests {
         assert_eq!((unknown.usd, unknown.text.as_str()), (None, "not known"));
         assert_eq!(figure(0, Accuracy::Exactly).usd, Some(Usd::ZERO));
         let some = [figure(1, Accuracy::Partly), figure(0, Accuracy::Partly), figure(1, Accuracy::Exactly)];
-        assert_eq!(notes(&some), ["Where it says at least or not known, it is not known yet for all of these days."]);
+        assert_eq!(
+            notes(&some),
+            ["Where it says at least or not known, some of these days were not checked to their end yet."]
+        );
     }
 }

@@ -4,7 +4,7 @@
 mod alarm_texts;
 mod unsent;
 
-use unsent::UnsentMails;
+use unsent::UnsentMail;
 
 use crate::prelude::*;
 
@@ -23,8 +23,8 @@ struct NamedAccount {
     programme: String,
     /// Who was made an admin, or removed, and by whom.
     admins: (String, String),
-    /// The unsent mails that the alarm counts.
-    unsent: UnsentMails,
+    /// The unsent mail that the alarm is of.
+    unsent: UnsentMail,
 }
 
 impl App {
@@ -53,8 +53,8 @@ impl App {
         if let Cause::AdminChanged { person, by, .. } = &alarm.cause {
             named.admins = (self.address_of(person).await?, self.address_of(by).await?);
         }
-        if let Cause::Unsent { mail, programme, code, first } = &alarm.cause {
-            named.unsent = self.unsent(alarm.day, *mail, programme.as_ref(), code, *first).await?;
+        if let Cause::Unsent { mail, first, .. } = &alarm.cause {
+            named.unsent = self.unsent(*mail, *first).await?;
         }
         Ok(named)
     }

@@ -10,7 +10,7 @@ use bursar_core::domain::programme::{Budget, RefusedForRoom};
 use bursar_core::domain::usage::burn::Burn;
 use bursar_core::domain::usage::crossing::{ALL, Crossing, Scope};
 use bursar_core::domain::usage::days::Days;
-use bursar_core::domain::usage::forecast::{Forecast, RunsOut, SpendingLimits};
+use bursar_core::domain::usage::forecast::{Forecast, RunsOut};
 use bursar_core::domain::values::window::Window;
 use bursar_core::store::ProgrammeUse;
 
@@ -25,13 +25,11 @@ struct AlertSpending {
     /// Whether somebody lowered the budget below what had been spent.
     was_lowered: bool,
     reader: Role,
-    /// The number of students who have had a key, and of all students; `None` without a roster, and where the budget changed.
-    students: Option<(i64, i64)>,
+    /// `None` without a roster, and where the budget changed.
+    counts: Option<Counts>,
     refused: Option<RefusedForRoom>,
     /// Whether keys made elsewhere count.
     owns_keys: bool,
-    /// The cost of the programme if everybody on the roster takes a key.
-    implied: Option<Usd>,
     /// None after the end.
     forecast: Option<Forecast>,
     picture: Option<Picture>,
@@ -59,26 +57,7 @@ impl App {
             self.table.tell_also(&crossing, &hear, now, deadline).await?;
             return Ok(ComposedRow::Nothing(PASSED_OVER));
         };
-        let (budget, counts, used, sync) = tokio::try_join!(
-            self.table.get(Budget::key_of(&programme.id)),
-            self.table.roster_counts(&programme.id),
-            self.table.programme_use(&programme.id),
-            self.table.sync_state()
-        )?;
-        let Some(budget) = budget else { return Ok(GONE) };
-        let found = (crossing.limit, crossing.spent, crossing.found_at);
-        let is_admin = self.table.is_admin(person.address.matched()).await?;
-        let reader = Role::of(person.address.matched(), &programme.settings, is_admin).unwrap_or(Role::Assistant);
-        let mut spending =
-            AlertSpending::of(found, (&programme, reader), (&budget, counts), &used, sync.listed_at, now);
-        if crossing.spent > crossing.limit {
-            spending.was_lowered =
-                was_lowered(&self.table.list_known(Entry::of_programme(&programme.id)).await?, &crossing);
-        }
-        Ok(self.to(&person.address, |words| match scope {
-            Scope::Reserved => words.promised(&programme, &budget, spending, threshold),
-            Scope::Budget | Scope::Cap(_) => words.spent(&programme, &budget, spending),
-        }))
+        self.about_money(&programme, &person, Some(&crossing), now).await
     }
 
     /// An alert of what is spent now, though no threshold was crossed, to the person who wants to see one.
@@ -88,24 +67,48 @@ impl App {
         recipient: &PersonId,
         now: Moment,
     ) -> Result<ComposedRow, StoreError> {
-        let (found, budget, counts, person, used, sync) = tokio::try_join!(
+        let (programme, person) = tokio::try_join!(
             self.table.get(Programme::key_of(programme)),
-            self.table.get(Budget::key_of(programme)),
-            self.table.roster_counts(programme),
             self.table.get(StaffPerson::key_of(recipient)),
-            self.table.programme_use(programme),
-            self.table.sync_state()
         )?;
-        let (Some(programme), Some(budget), Some(person)) = (found, budget, person) else { return Ok(GONE) };
-        let is_admin = self.table.is_admin(person.address.matched()).await?;
+        let Some((programme, person)) = programme.zip(person) else { return Ok(GONE) };
+        self.about_money(&programme, &person, None, now).await
+    }
+
+    /// The alert of a crossing, or of today's figures, to a person with a role.
+    async fn about_money(
+        &self,
+        programme: &Programme,
+        person: &StaffPerson,
+        crossing: Option<&Crossing>,
+        now: Moment,
+    ) -> Result<ComposedRow, StoreError> {
+        let (budget, counts, used, sync, is_admin) = tokio::try_join!(
+            self.table.get(Budget::key_of(&programme.id)),
+            self.table.roster_counts(&programme.id),
+            self.table.programme_use(&programme.id),
+            self.table.sync_state(),
+            self.table.is_admin(person.address.matched()),
+        )?;
+        let Some(budget) = budget else { return Ok(GONE) };
         let Some(reader) = Role::of(person.address.matched(), &programme.settings, is_admin) else {
             return Ok(ComposedRow::Nothing("this person has no role in the programme any more"));
         };
-        let as_of = sync.listed_at.unwrap_or(now);
-        let spent = used.used().days(programme.settings.basis.byok).total();
-        let found = (budget.limit, spent, as_of);
-        let spending = AlertSpending::of(found, (&programme, reader), (&budget, counts), &used, sync.listed_at, now);
-        Ok(self.to(&person.address, |words| words.test(&programme, &budget, spending)))
+        let (limit, spent) = (budget.limit, used.counted(programme.settings.basis.byok));
+        let of_today = (limit, spent, sync.listed_at.unwrap_or(now));
+        let found = crossing.map_or(of_today, |crossing| (crossing.limit, crossing.spent, crossing.found_at));
+        let mut spending = AlertSpending::of(found, (programme, reader), (&budget, counts), &used, sync.listed_at, now);
+        if let Some(crossing) = crossing.filter(|crossing| crossing.spent > crossing.limit) {
+            let entries = self.table.list_known(Entry::of_programme(&programme.id)).await?;
+            spending.was_lowered = was_lowered(&entries, crossing);
+        }
+        Ok(self.to(&person.address, |words| match crossing {
+            None => words.test(programme, &budget, spending),
+            Some(Crossing { scope: Scope::Reserved, threshold, .. }) => {
+                words.promised(programme, &budget, spending, *threshold)
+            }
+            Some(_) => words.spent(programme, &budget, spending),
+        }))
     }
 }
 
@@ -122,43 +125,29 @@ impl AlertSpending {
         now: Moment,
     ) -> AlertSpending {
         let settings = &programme.settings;
-        let limits = SpendingLimits { budget: limit, keys_stop_at: None, lasts: false };
-        let then = Days::on_one(utc_date(found_at), spent_then);
-        let found = AlertSpending {
+        let is_of_now = budget.limit == limit;
+        let mut spent = used.used().days(settings.basis.byok);
+        let newest = used.own.as_ref().filter(|_| is_of_now && spent_then <= spent.total());
+        let read_at = newest.map(|totals| totals.as_of.max(listed_at.max(used.assigned_as_of).unwrap_or(totals.as_of)));
+        if read_at.is_none() {
+            spent = Days::on_one(utc_date(found_at), spent_then);
+        }
+        // Of what was found nothing is known but the sum, so nothing bounds it.
+        let owns_keys = used.owns_keys() || read_at.is_none();
+        let then = Budget { limit, ..budget.clone() };
+        let burn = Burn::of(programme, &then, &spent, owns_keys, read_at, now);
+        AlertSpending {
             limit,
-            spent: spent_then,
-            as_of: found_at,
+            spent: spent.total(),
+            as_of: read_at.unwrap_or(found_at),
             was_lowered: false,
             reader,
-            students: None,
+            counts: (settings.roster && is_of_now).then_some(counts),
             refused: programme.refused_for_room(budget, now),
             owns_keys: used.owns_keys(),
-            implied: None,
-            forecast: (!programme.is_over(now)).then(|| Forecast::of(&then, limits, &settings.term, None, now)),
-            picture: None,
-        };
-        let Some(totals) = used.own.as_ref().filter(|_| budget.limit == limit) else { return found };
-        let spent = used.used().days(settings.basis.byok);
-        let students = settings.roster.then_some((counts.claimed, counts.people()));
-        if spent.total() < spent_then {
-            return AlertSpending { students, ..found };
+            picture: read_at.and_then(|_| Picture::of(&burn)),
+            forecast: burn.forecast,
         }
-        let as_of = listed_at.max(used.assigned_as_of).map_or(totals.as_of, |at| at.max(totals.as_of));
-        let burn = Burn::of(programme, budget, &spent, used.owns_keys(), Some(as_of), now);
-        let implied = Some(budget.implied(settings, now));
-        let (forecast, picture) = (burn.forecast, Picture::of(&burn));
-        AlertSpending { spent: spent.total(), as_of, students, implied, forecast, picture, ..found }
-    }
-
-    /// The money that live keys can still spend.
-    fn left_to_keys(&self, budget: &Budget) -> Usd {
-        (budget.reserved - self.spent).or_zero()
-    }
-
-    /// The fact of what is reserved, in which what keys made elsewhere spent is reckoned too.
-    fn promised(&self, settings: &Settings, budget: &Budget) -> (&'static str, String) {
-        let label = promised_label(settings, self.owns_keys);
-        (label, format!("{}, including what is spent", budget.reserved.to_dollars()))
     }
 
     /// The sentence for spending above the budget, where a percentage would say nothing.
@@ -180,17 +169,15 @@ impl Words<'_> {
         let mut facts = vec![
             ("Spent", spending.spent.to_dollars()),
             ("Budget", spending.limit.to_dollars()),
-            ("Left", (spending.limit - spending.spent).or_zero().whole_cents().to_dollars()),
+            ("Left", spending.limit.left_beside(spending.spent).to_dollars()),
         ];
-        if budget.limit == spending.limit && spending.left_to_keys(budget) > Usd::ZERO {
-            facts.push(spending.promised(settings, budget));
-        }
+        facts.extend(promised(budget, spending.spent).filter(|_| budget.limit == spending.limit));
         facts.extend(common_facts(settings, &spending));
         let only_students_spend = settings.roster && !spending.owns_keys;
         // Of another budget by now, nothing is to be done about the former.
         let forecast = spending.forecast.filter(|_| spending.spent > Usd::ZERO && budget.limit == spending.limit);
         let to_do = match spending.refused {
-            Some(refused) => Some(format!("{} {}", refused.who(), spending.reader.how_to_raise())),
+            Some(refused) => Some(format!("{} {}", refused.who(), spending.reader.how_to_raise(Some(refused.needed)))),
             None => forecast.and_then(|forecast| forecast.to_do(spending.reader, only_students_spend)),
         };
         let subject = short_subject(settings, spending.forecast, spending.spent, spending.limit);
@@ -225,9 +212,9 @@ impl Words<'_> {
         let mut facts = vec![
             ("Budget", limit),
             ("Spent", spending.spent.to_dollars()),
-            spending.promised(settings, budget),
             ("Left for further keys", (budget.limit - budget.reserved).or_zero().whole_cents().to_dollars()),
         ];
+        facts.extend(promised(budget, spending.spent));
         facts.extend(
             spending.refused.map(|refused| ("One more key needs", refused.dearest.up_to_the_cent().to_dollars())),
         );
@@ -235,10 +222,9 @@ impl Words<'_> {
         let mut next: Vec<String> = changed(budget, &spending).into_iter().collect();
         match spending.refused {
             None => next.push("By now nobody is refused a key.".to_owned()),
-            Some(_) => {
-                next.extend(needed_for_everybody(&spending));
+            Some(refused) => {
                 next.push(format!("Keys that students have go on, each up to its own cap. {again}"));
-                next.push(spending.reader.how_to_raise().to_owned());
+                next.push(spending.reader.how_to_raise(Some(refused.needed)));
             }
         }
         let refused = spending.refused;
@@ -323,7 +309,7 @@ fn was_lowered(entries: &[Entry], crossing: &Crossing) -> bool {
 }
 
 fn common_facts(settings: &Settings, spending: &AlertSpending) -> Vec<(&'static str, String)> {
-    let students = spending.students.map(|(had, all)| ("Students", format!("{had} of {all} have had a key")));
+    let students = spending.counts.map(|counts| ("Students", counts.in_words()));
     let rest =
         [("Term ends", long_date(settings.term.ends_on())), ("As of", time_in(spending.as_of, settings.term.zone()))];
     students.into_iter().chain(rest).collect()
@@ -335,21 +321,14 @@ fn changed(budget: &Budget, spending: &AlertSpending) -> Option<String> {
         .then(|| format!("The budget was changed since this was found: it is {} now.", budget.limit.to_dollars()))
 }
 
-fn needed_for_everybody(spending: &AlertSpending) -> Option<String> {
-    let implied = spending.implied.filter(|implied| *implied > spending.limit)?;
-    Some(format!(
-        "For everybody on the roster the budget has to be {}, which is {} more.",
-        implied.up_to_the_cent().to_dollars(),
-        (implied - spending.limit).up_to_the_cent().to_dollars()
-    ))
-}
-
 /// What nothing of a budget stops: keys that were made elsewhere and count for the programme.
 const NOT_STOPPED: &str =
     "Bursar does not stop keys made elsewhere; an admin can limit or disable them on the account page.";
 
-pub(crate) fn promised_label(settings: &Settings, owns_keys: bool) -> &'static str {
-    if settings.roster && !owns_keys { "Promised to students" } else { "Spent or promised" }
+/// The fact of what is promised and not spent yet, if anything is.
+pub(crate) fn promised(budget: &Budget, spent: Usd) -> Option<(&'static str, String)> {
+    let to_come = (budget.reserved - spent).or_zero();
+    (to_come > Usd::ZERO).then(|| ("Promised, not spent yet", to_come.to_dollars()))
 }
 
 fn what_next(settings: &Settings, budget: &Budget, spending: &AlertSpending, used: i64) -> Vec<String> {
@@ -360,7 +339,7 @@ fn what_next(settings: &Settings, budget: &Budget, spending: &AlertSpending, use
     let is_changed = !sentences.is_empty();
     if settings.roster {
         sentences.push(match spending.refused {
-            _ if used >= 100 && !is_changed => match spending.left_to_keys(budget) {
+            _ if used >= 100 && !is_changed => match (budget.reserved - spending.spent).or_zero() {
                 Usd::ZERO => {
                     "Nobody can get a new key, and the keys that students have can spend nothing more.".to_owned()
                 }

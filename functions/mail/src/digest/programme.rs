@@ -2,7 +2,7 @@
 
 use bursar_core::domain::mail::digest::{Block, Digest, DigestLine, LineSubject, MOST_LINES, PeopleSample, Spender};
 use bursar_core::domain::programme::role::Role;
-use bursar_core::domain::programme::{Budget, Byok, RefusedForRoom, Weekday};
+use bursar_core::domain::programme::{Budget, Byok, Weekday};
 use bursar_core::domain::usage::burn::Burn;
 use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::usage::forecast::Forecast;
@@ -11,7 +11,7 @@ use bursar_core::domain::values::format::date_range;
 use bursar_core::domain::values::money::{each_in_cents, grouped};
 
 use super::{DigestNames, DigestReader, say};
-use crate::alert::{promised_label, short_subject};
+use crate::alert::{promised, short_subject};
 use crate::letter::burn::Picture;
 use crate::letter::{LetterRow, LetterTable, NOT_TOLD};
 use crate::prelude::*;
@@ -45,12 +45,12 @@ impl Words<'_> {
         let to_do = burn.forecast.filter(|_| refused.is_none()).filter(Forecast::is_short);
         let to_do = to_do.and_then(|forecast| forecast.to_do(role, settings.roster && !money.owns_keys));
         let mut parts = outlook(programme, digest, &burn, to_do, notes.len());
-        parts.extend(refused.map(|refused| promised_in_full(&refused, &money.budget)));
+        parts.extend(refused.map(|refused| LetterPart::Sentences(refused.in_words(&money.budget, role))));
         if !notes.is_empty() {
             parts.extend([LetterPart::Heading("What needs a look"), LetterPart::Notes(notes)]);
         }
         let at = |moment| time_in(moment, settings.term.zone());
-        parts.extend([LetterPart::Heading("In numbers"), LetterPart::facts(figures(settings, digest, at))]);
+        parts.extend([LetterPart::Heading("In numbers"), LetterPart::facts(figures(digest, at))]);
         let weeks = [money.this_week, money.week_before];
         let unknown = say::unknown(&digest.health, weeks, digest.days.1, at);
         parts.extend(unknown.into_iter().map(LetterPart::Sentences));
@@ -78,7 +78,7 @@ fn is_unseen(digest: &Digest) -> bool {
     digest.health.listed_at.is_none() && digest.people.claimed > 0
 }
 
-fn figures(settings: &Settings, digest: &Digest, moment: impl Fn(Moment) -> String) -> Vec<(&'static str, String)> {
+fn figures(digest: &Digest, moment: impl Fn(Moment) -> String) -> Vec<(&'static str, String)> {
     let (money, people) = (&digest.money, &digest.people);
     let (spent, budget) = (money.spent.total(), money.budget.limit);
     let week = say::week(digest.days);
@@ -88,21 +88,21 @@ fn figures(settings: &Settings, digest: &Digest, moment: impl Fn(Moment) -> Stri
     } else {
         format!("{} {of_it}, {}%", spent.to_cents(), per_cent(spent, budget))
     };
-    let mut students = format!("{} of {} have had a key", people.claimed, people.students);
+    let mut students = format!("{} of {} have claimed", people.claimed, people.students);
     if matches!(money.this_week.known, Accuracy::Exactly | Accuracy::Estimated) {
         students.push_str(&format!("; {} of them spent something {}", people.active, week.during));
     }
-    vec![
+    let mut facts = vec![
         (week.spent, format!("{} ({}, days in UTC)", say::figure(money.this_week), date_range(digest.days))),
         ("Spent the week before", say::figure(money.week_before)),
         ("Spent so far", so_far),
-        (
-            promised_label(settings, money.owns_keys),
-            format!("{}, including what is spent", money.budget.reserved.to_cents()),
-        ),
+    ];
+    facts.extend(promised(&money.budget, spent));
+    facts.extend([
         ("Students", students),
         ("Last checked at OpenRouter", digest.health.listed_at.map_or("not yet".to_owned(), moment)),
-    ]
+    ]);
+    facts
 }
 
 /// The forecast with what can be done about it, the week, what there is to look at, and the picture. Of what is over, only when it ended.
@@ -139,12 +139,6 @@ fn outlook(
     let picture = digest.health.listed_at.and_then(|_| Picture::of(burn)).map(LetterPart::Picture);
     let first = [ahead.join(" "), format!("{week}{to_look_at}")].map(LetterPart::Sentences);
     first.into_iter().chain(picture).collect()
-}
-
-/// The notice that no further key fits into the budget, with what can be done.
-fn promised_in_full(refused: &RefusedForRoom, budget: &Budget) -> LetterPart {
-    let to_do = "An admin can raise the budget; faculty can lower the cap or take keys back that nobody needs.";
-    LetterPart::Sentences(format!("{} {to_do}", refused.in_words(budget)))
 }
 
 fn groups(digest: &Digest) -> Vec<LetterPart> {

@@ -15,7 +15,7 @@ use jiff::civil;
 use sha2::{Digest, Sha256};
 
 use crate::domain::prelude::*;
-use crate::domain::programme::role::is_among;
+use crate::domain::programme::role::{Role, is_among};
 use crate::domain::programme::rules::Rules;
 use crate::domain::programme::unreserved::{KeyCost, Unreserved};
 use crate::domain::values::address::PersonName;
@@ -193,6 +193,8 @@ pub struct RefusedForRoom {
     pub students: u32,
     /// All who have had no key; for the others there is room, as long as nobody comes before them.
     pub without_key: u32,
+    /// The budget that is enough for everybody.
+    pub needed: Usd,
 }
 
 impl RefusedForRoom {
@@ -214,14 +216,16 @@ impl RefusedForRoom {
         }
     }
 
-    /// The same with the reason.
-    pub fn in_words(&self, budget: &Budget) -> String {
+    /// The same with the reason, and what its reader can do.
+    pub fn in_words(&self, budget: &Budget, reader: Role) -> String {
         format!(
-            "Too little of the budget is left for a key of {}: {} of {} is spent or promised to students. {}",
+            "Too little of the budget is left for a key of {}: {} of {} is spent or promised to students. {} {} A lower cap, or keys taken \
+             back that nobody needs, make room as well.",
             self.dearest.up_to_the_cent().to_cents(),
             budget.reserved.to_cents(),
             budget.limit.to_cents(),
-            self.who()
+            self.who(),
+            reader.how_to_raise(Some(self.needed))
         )
     }
 }
@@ -347,7 +351,8 @@ impl Programme {
         let is_refused = |of: &&KeyCost| !budget.has_room_for(of.cost);
         let dearest = waiting.first().filter(is_refused).filter(|_| may_claim && !self.is_over(now))?.cost;
         let students = waiting.iter().filter(is_refused).map(|of| of.people).sum();
-        Some(RefusedForRoom { dearest, students, without_key: waiting.iter().map(|of| of.people).sum() })
+        let without_key = waiting.iter().map(|of| of.people).sum();
+        Some(RefusedForRoom { dearest, students, without_key, needed: budget.implied(&self.settings, now) })
     }
 
     /// Whether keys can be claimed now or later.

@@ -31,12 +31,20 @@ impl Role {
         }
     }
 
-    /// How a person in this role gets a larger budget.
-    pub fn how_to_raise(self) -> &'static str {
-        match self {
-            Role::Admin => "Raise the budget in the settings.",
-            Role::Faculty => "Save the budget that you need in the settings: the admins get it as a request.",
-            Role::Assistant => "Faculty can ask the admins for more.",
+    /// How a person in this role gets a larger budget: this one, if it is known how much is needed.
+    pub fn how_to_raise(self, to: Option<Usd>) -> String {
+        let to = to.map(|budget| budget.up_to_the_cent().to_dollars());
+        match (self, to) {
+            (Role::Admin, Some(budget)) => format!("Raise the budget to {budget} in the settings."),
+            (Role::Admin, None) => "Raise the budget in the settings.".to_owned(),
+            (Role::Faculty, to) => format!(
+                "Save {} in the settings: the admins get it as a request.",
+                to.map_or("the budget that you need".to_owned(), |budget| format!("a budget of {budget}"))
+            ),
+            (Role::Assistant, to) => format!(
+                "Faculty can ask the admins for {}.",
+                to.map_or("more".to_owned(), |budget| format!("a budget of {budget}"))
+            ),
         }
     }
 }

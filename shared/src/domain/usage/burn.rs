@@ -7,6 +7,7 @@ use crate::domain::usage::crossing::per_cent;
 use crate::domain::usage::forecast::{Forecast, RunsOut, SpendingLimits};
 use crate::domain::values::format::{long_date, short_date};
 use crate::domain::values::term::Term;
+use crate::domain::values::window::days_between;
 
 /// A budget with its spending.
 pub struct Burn<'a> {
@@ -20,26 +21,24 @@ pub struct Burn<'a> {
     pub forecast: Option<Forecast>,
 }
 
+/// How many labels fit above each other.
+const APART: u32 = 10;
+
 /// The content of the drawing: days counted from the first, and amounts.
 pub struct BurnScene {
     pub days: i32,
     pub term_ends: i32,
     /// The cumulative spending at the end of each of these days; the last is today.
     pub line: Vec<(i32, Usd)>,
-    /// The point to which the present pace leads.
-    pub ahead: Option<(i32, Usd)>,
+    /// The point to which the present pace leads, in words as well.
+    pub ahead: Option<(i32, Usd, String)>,
     /// Whether that is too soon.
     pub is_short: bool,
     pub limit: Usd,
-    pub thresholds: Vec<(u8, Usd)>,
+    /// The thresholds that are drawn, the highest first: those with room for a label between the budget's and each other's.
+    pub levels: Vec<(u8, Usd)>,
     pub top: Usd,
-    pub words: BurnLabels,
-}
-
-pub struct BurnLabels {
-    pub spent: String,
     pub budget: String,
-    pub ahead: Option<String>,
     pub first: String,
     pub today: String,
     pub last: String,
@@ -78,7 +77,7 @@ impl Burn<'_> {
         let first = self.first();
         let total = self.spent.total();
         let last = self.term.ends_on().max(self.looked);
-        let number = |day: Date| first.until(day).map_or(0, |span| span.get_days());
+        let number = |day: Date| days_between(first, day);
         let mut in_all = self.spent.opening();
         let mut line = vec![(0, in_all)];
         for (day, spent) in self.spent.evenly() {
@@ -106,30 +105,37 @@ impl Burn<'_> {
                 _ => None,
             }
         });
-        let share = |threshold: u8| self.limit.micros() / 100 * i64::from(threshold);
         let top = self.limit.max(total).max(Usd::CENT);
         BurnScene {
             days: number(last).max(1),
             term_ends: number(self.term.ends_on()),
             line,
-            ahead: ahead.as_ref().map(|(day, amount, _)| (*day, *amount)),
+            ahead,
             is_short: self.forecast.is_some_and(|forecast| forecast.is_short()),
             limit: self.limit,
-            thresholds: self.thresholds.iter().map(|one| (*one, Usd::from_micros(share(*one)))).collect(),
+            levels: self.levels(top),
             top,
-            words: BurnLabels {
-                spent: format!("{} spent", total.to_dollars()),
-                budget: format!("Budget {}", self.limit.to_dollars()),
-                ahead: ahead.as_ref().map(|(_, _, words)| words.clone()),
-                first: short_date(first),
-                today: short_date(self.looked),
-                last: if last == self.term.ends_on() {
-                    format!("term ends {}", short_date(last))
-                } else {
-                    short_date(last)
-                },
+            budget: format!("Budget {}", self.limit.to_dollars()),
+            first: short_date(first),
+            today: short_date(self.looked),
+            last: if last == self.term.ends_on() {
+                format!("term ends {}", short_date(last))
+            } else {
+                short_date(last)
             },
         }
+    }
+
+    fn levels(&self, top: Usd) -> Vec<(u8, Usd)> {
+        let mut levels: Vec<(u8, Usd)> = Vec::new();
+        for threshold in self.thresholds.iter().rev() {
+            let amount = Usd::from_micros(self.limit.micros() / 100 * i64::from(*threshold));
+            let mut labels = levels.iter().map(|(_, labelled)| *labelled).chain([self.limit]);
+            if labels.all(|labelled| (labelled - amount).times(APART) >= top) {
+                levels.push((*threshold, amount));
+            }
+        }
+        levels
     }
 
     /// The picture for those who do not see it. The forecast and the end of the term are told beside it.
@@ -143,5 +149,26 @@ impl Burn<'_> {
             spent.to_dollars(),
             limit.to_dollars()
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::testing::a_programme;
+
+    #[test]
+    fn thresholds_are_drawn_where_their_labels_have_room_however_large_the_budget() {
+        let programme = a_programme();
+        let levels = |limit: Usd, spent: Usd| {
+            let (budget, spent) = (Budget::new(programme.id.clone(), limit), Days::on_one(Date::MIN, spent));
+            Burn::of(&programme, &budget, &spent, false, None, Moment::UNIX_EPOCH)
+                .levels(limit.max(spent.total()).max(Usd::CENT))
+        };
+        let some = |amounts: [i64; 2]| [80, 50].into_iter().zip(amounts.map(Usd::from_micros)).collect::<Vec<_>>();
+        assert_eq!(levels(Usd::MAX, Usd::ZERO), some([800_000_000_000_000_000, 500_000_000_000_000_000]));
+        assert_eq!(levels(Usd::CENT, Usd::ZERO), some([8_000, 5_000]), "95% would lie on the budget's label");
+        assert_eq!(levels(Usd::CENT, Usd::DOLLAR), []);
+        assert_eq!(levels(Usd::ZERO, Usd::ZERO), []);
     }
 }

@@ -69,6 +69,15 @@ impl Scope {
             Scope::Budget | Scope::Cap(_) => threshold.to_string(),
         }
     }
+
+    /// The same with the limit, as pages and mails say it.
+    pub fn in_words(&self, threshold: u8, limit: Usd) -> String {
+        let limit = limit.to_dollars();
+        match self {
+            Scope::Reserved => format!("no room for more keys in {limit}"),
+            Scope::Budget | Scope::Cap(_) => format!("{threshold}% of {limit}"),
+        }
+    }
 }
 
 /// The percentages of their own cap at which students are alerted.

@@ -130,6 +130,12 @@ impl Usd {
         Usd(self.0 + (-self.0).rem_euclid(Usd::CENT.0))
     }
 
+    /// What is left of this limit beside what was spent of it: both are rounded once, so that they add up. Less than a cent is nothing.
+    #[must_use]
+    pub fn left_beside(self, spent: Usd) -> Usd {
+        if self - spent < Usd::CENT { Usd::ZERO } else { self - spent.to_the(Usd::CENT) }
+    }
+
     /// The nearest of these: a cent, or a dollar for estimates whose cents say nothing.
     #[must_use]
     pub fn to_the(self, Usd(unit): Usd) -> Usd {
@@ -374,6 +380,16 @@ mod tests {
             assert_eq!((Usd(micros).whole_cents(), Usd(micros).up_to_the_cent()), (Usd(down), Usd(up)));
         }
         assert_eq!(Usd(2_500_000).to_the(Usd::DOLLAR), Usd(3_000_000));
+        for (spent, left) in [
+            (3_989_000, 10_000),
+            (3_994_000, 0),
+            (3_996_000, 0),
+            (4_100_000, 0),
+            (1_234_000, 2_770_000),
+            (1_236_000, 2_760_000),
+        ] {
+            assert_eq!(Usd(4_000_000).left_beside(Usd(spent)), Usd(left), "{spent}");
+        }
     }
 
     proptest! {

@@ -87,13 +87,25 @@ impl Table {
         self.write_alone(set, deadline).await.map(drop)
     }
 
-    /// Records what the mail server said, on condition that the item is still as it was read. Nothing happens if another writer was
-    /// faster.
+    /// Records what the mail server said, on condition that the item is still as it was read. What another writer was faster to record is as
+    /// new, and only a stop is added to it.
     pub async fn note_mail_server(&self, server: &MailServer, deadline: Deadline) -> Result<(), StoreError> {
-        let after = MailServer { version: server.version + 1, ..server.clone() };
-        let as_read = [(":version", number(server.version))];
-        let put = self.single().create_or_replace(&after, "version = :version", &as_read)?;
-        self.write_alone(put, deadline).await.map(drop)
+        let mut noted = server.clone();
+        loop {
+            let as_read = [(":version", number(noted.version))];
+            noted.version += 1;
+            let put = self.single().create_or_replace(&noted, "version = :version", &as_read)?;
+            if self.write_alone(put, deadline).await? {
+                return Ok(());
+            }
+            let stopped_at = |of: &MailServer| of.stop.map(|stop| stop.as_of);
+            match self.get(MailServer::key_of()).await? {
+                Some(faster) if stopped_at(&faster) < stopped_at(server) => {
+                    noted = MailServer { stop: server.stop, ..faster };
+                }
+                _ => return Ok(()),
+            }
+        }
     }
 }
 

@@ -375,19 +375,23 @@ impl QueuedMail {
             }
             QueuedMail::Notice { programme, grant, notice, .. } => {
                 let (kind, words, choice) = match notice {
-                    Notice::KeyShown => (MailKind::KeyShown, "a key was shown", None),
-                    Notice::KeyLeaked => (MailKind::KeyLeaked, "a key was reported leaked", None),
-                    Notice::CapChanged => (MailKind::Student, "the cap was changed", None),
-                    Notice::Unused => (MailKind::Student, "a rule ended a key", None),
-                    Notice::KeyEnded => (MailKind::Student, "a key has ended", None),
-                    Notice::MoreDeclined => (MailKind::Student, "more was declined", None),
-                    Notice::TermEndSoon => (MailKind::Student, "the term will end", Some(OptionalMail::Reminder)),
-                    Notice::UnusedSoon | Notice::TooOldSoon => (MailKind::Student, "a rule will end a key", None),
+                    Notice::KeyShown => (MailKind::KeyShown, "notice of a new key", None),
+                    Notice::KeyLeaked => (MailKind::KeyLeaked, "notice of a leaked key", None),
+                    Notice::CapChanged => (MailKind::Student, "notice of another cap", None),
+                    Notice::Unused => (MailKind::Student, "notice of a key that a rule ended", None),
+                    Notice::KeyEnded => (MailKind::Student, "notice of an ended key", None),
+                    Notice::MoreDeclined => (MailKind::Student, "answer to a request for more", None),
+                    Notice::TermEndSoon => {
+                        (MailKind::Student, "notice of the term's end", Some(OptionalMail::Reminder))
+                    }
+                    Notice::UnusedSoon | Notice::TooOldSoon => {
+                        (MailKind::Student, "notice of a key that a rule will end", None)
+                    }
                 };
                 facts(kind, words, Student(programme, grant), choice, OUTBOX_KEPT)
             }
             QueuedMail::CapUsed { programme, grant, .. } => {
-                let (words, choice) = ("how much of a cap is used", Some(OptionalMail::Reminder));
+                let (words, choice) = ("notice of a used cap", Some(OptionalMail::Reminder));
                 facts(MailKind::Student, words, Student(programme, grant), choice, OUTBOX_KEPT)
             }
             QueuedMail::Alert { programme, recipient, .. } => staff(MailKind::Alert, "alert", programme, recipient),

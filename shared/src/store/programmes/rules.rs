@@ -139,7 +139,8 @@ impl Table {
             }
             let due_at = Some(by.now);
             let is = Tier { models: models.to_vec(), due_at, version: was.version + 1, ..was.clone() };
-            let what = AuditDetail::new(Act::TierEdited).changing(was.models.join(" "), models.join(" ")).noting(name);
+            let what =
+                AuditDetail::new(Act::TierEdited).changing(was.models.join(", "), models.join(", ")).noting(name);
             let entry = Entry::on_account(by.actor, by.now, what);
             let transaction = self.transaction().replace(&is, was.version)?;
             Ok(Round::Write(transaction.told_by(&[entry])?, TierOutcome::Done))

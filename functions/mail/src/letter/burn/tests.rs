@@ -72,9 +72,9 @@ fn a_budget_that_will_be_empty_is_drawn_with_the_day_and_told_in_words() {
     for (x, y) in [(0, 0), (WIDTH - 1, 0), (0, HEIGHT - 1), (WIDTH - 1, HEIGHT - 1), (700, 400)] {
         assert_eq!(drawn.at(x, y), WHITE, "{x} {y}");
     }
-    assert_eq!((drawn.at(200, 500), drawn.at(500, 500)), (TINT, WHITE));
-    let budget = (0..HEIGHT).find(|y| drawn.at(450, *y) == INK).unwrap();
-    assert!((80..100).contains(&budget), "{budget}");
+    assert_eq!((drawn.at(200, 600), drawn.at(500, 500)), (TINT, WHITE));
+    let budget = (0..HEIGHT).find(|y| drawn.at(900, *y) == INK).unwrap();
+    assert!((200..215).contains(&budget), "{budget}");
     assert_eq!([100, 400, 600, 980].map(|x| drawn.at(x, budget + 1)), [INK; 4]);
     // The forecast ends in a red dot on the budget's line, between today and the end of the term.
     let dot: Vec<u32> = (0..WIDTH).filter(|x| drawn.at(*x, budget + 1) == RED).collect();

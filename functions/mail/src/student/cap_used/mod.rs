@@ -13,7 +13,7 @@ const REFUSED: &str = "Your program sees the error 403, “Key limit exceeded”
 const MORE: &str =
     "If you need more, press “I need more than this” on your page: the people who run the programme get it by mail.";
 
-const ASKED: &str = "You have asked for more already: your page says what became of it.";
+const ASKED: &str = "You asked for more within the last week: your page says what became of it.";
 
 /// The figures of the mail: the newest on record, and at least those of the crossing.
 struct CapUseFacts {
@@ -99,7 +99,7 @@ impl Words<'_> {
         let mut facts = vec![
             ("Used", used.spent.to_dollars()),
             ("Cap", format!("{} {}", used.limit.to_dollars(), of_this_window(settings.basis.reset))),
-            ("Left", (used.limit - used.spent).or_zero().whole_cents().to_dollars()),
+            ("Left", used.limit.left_beside(used.spent).to_dollars()),
         ];
         facts.extend(used.cap_since.map(|cap| ("Cap since then", cap.to_dollars())));
         facts.extend(used.resets_at.map(|at| ("Resets", time_in(at, settings.term.zone()))));

@@ -96,7 +96,7 @@ impl Words<'_> {
         let mut facts = vec![
             ("Cap", format!("{cap} {window}")),
             ("Used", view.spending(now).in_window.to_dollars()),
-            ("Left", left.amount.whole_cents().to_dollars()),
+            ("Left", left.amount.to_dollars()),
         ];
         facts.extend(left.resets_at.map(|at| ("Resets", time_in(at, settings.term.zone()))));
         facts.extend(left.as_of.map(|at| ("As of", time_in(at, settings.term.zone()))));
@@ -255,7 +255,7 @@ impl CapLeft {
         let resets_at = reset.resets_at(now).filter(|at| *at < ends_at);
         let as_of = view.readings.iter().map(|reading| reading.as_of).max();
         CapLeft {
-            amount: (cap - view.spending(now).in_window).or_zero(),
+            amount: cap.left_beside(view.spending(now).in_window),
             cap,
             as_of: as_of.max(as_of.and(reset.window_at(now).begins_at())),
             resets_at,
@@ -266,7 +266,7 @@ impl CapLeft {
     fn in_words(self, settings: &Settings) -> String {
         let Settings { name, term, basis: Basis { reset, .. }, .. } = settings;
         let until = end_time_in(term.ends_at(), term.zone());
-        let (amount, cap) = (self.amount.whole_cents().to_dollars(), self.cap.to_dollars());
+        let (amount, cap) = (self.amount.to_dollars(), self.cap.to_dollars());
         let left = format!("You have {amount} left of your {cap} {}", of_this_window(*reset));
         let Some(resets_at) = self.resets_at else {
             let never = if *reset == Reset::None { "" } else { " It does not reset before then." };

@@ -78,6 +78,8 @@ pub struct SpendingPace {
     /// The use on all Mondays, all Tuesdays and so on.
     on_weekdays: [i128; 7],
     weeks: i128,
+    /// Whether the last week had no use.
+    is_at_rest: bool,
 }
 
 impl Forecast {
@@ -125,27 +127,28 @@ impl Forecast {
 
     pub fn in_words(&self, term: &Term) -> String {
         let pace = self.pace.map_or(Usd::ZERO, SpendingPace::per_week);
-        let a_week = rounded(pace);
+        let is_at_rest = self.pace.is_some_and(|pace| pace.is_at_rest);
+        let a_week = format!("{} a week{}", rounded(pace), if is_at_rest { ", as before the break" } else { "" });
         match self.runs_out {
             RunsOut::OutOn(day) => {
-                format!("At {a_week} a week, the budget will be used up around {}.", long_before(day, term))
+                format!("At {a_week}, the budget will be used up around {}.", long_before(day, term))
             }
             RunsOut::KeysStopOn(day) => {
                 let day = long_before(day, term);
-                format!("At {a_week} a week, most students will have used up their caps around {day}.")
+                format!("At {a_week}, most students will have used up their caps around {day}.")
             }
             RunsOut::NotBeforeTheTermEnds if self.pace.is_none_or(SpendingPace::is_idle) => {
                 "The budget lasts beyond the end of the term.".to_owned()
             }
             RunsOut::NotBeforeTheTermEnds => {
-                format!("At {a_week} a week, the budget lasts beyond the end of the term.")
+                format!("At {a_week}, the budget lasts beyond the end of the term.")
             }
             RunsOut::TooLittleData => "There is too little data to say when the budget will be used up.".to_owned(),
             RunsOut::Idle => {
                 "No key was used in the last four weeks, so nobody can say when the budget will be used up.".to_owned()
             }
             RunsOut::PerhapsByNow => format!(
-                "At {a_week} a week, there may be nothing left to spend by now. What was spent since {} is not known.",
+                "At {a_week}, there may be nothing left to spend by now. What was spent since {} is not known.",
                 self.looked.map_or_else(String::new, long_date)
             ),
             RunsOut::KeysStopped => format!(
@@ -173,14 +176,14 @@ impl Forecast {
 
     /// The one thing that a reader can do about it. Where `only_students_spend`, each key stops at its cap, whatever the budget.
     pub fn to_do(&self, reader: Role, only_students_spend: bool) -> Option<String> {
-        let budget = reader.how_to_raise();
+        let budget = reader.how_to_raise(None);
         match self.runs_out {
             RunsOut::NotBeforeTheTermEnds | RunsOut::Idle => None,
             _ if self.stops_at_caps() => Some(match reader {
                 Role::Admin | Role::Faculty => "Raise the caps of those who need more.".to_owned(),
                 Role::Assistant => "Faculty can raise the caps of those who need more.".to_owned(),
             }),
-            RunsOut::TooLittleData | RunsOut::NoBudget => Some(budget.to_owned()),
+            RunsOut::TooLittleData | RunsOut::NoBudget => Some(budget),
             _ if only_students_spend => Some(format!(
                 "{budget} The caps of those who need more have to be raised as well: each key stops at its own."
             )),
@@ -188,7 +191,7 @@ impl Forecast {
             | RunsOut::KeysStopOn(_)
             | RunsOut::PerhapsByNow
             | RunsOut::KeysStopped
-            | RunsOut::Gone => Some(budget.to_owned()),
+            | RunsOut::Gone => Some(budget),
         }
     }
 }
@@ -235,14 +238,15 @@ impl SpendingPace {
         let ((newest, last, _), (oldest, ..)) = (days.first()?, days.last()?);
         let weeks = oldest / 7;
         if days_between(*last, looked) > IDLE_DAYS && weeks > 0 {
-            return Some(SpendingPace { on_weekdays: [0; 7], weeks: 1 });
+            return Some(SpendingPace { on_weekdays: [0; 7], weeks: 1, is_at_rest: true });
         }
         let of_the_last = |weeks: i32| {
             let used = days.iter().take_while(|(ago, ..)| *ago < newest + 7 * weeks);
             SpendingPace::over(used.map(|(_, day, used)| (*day, *used)).collect(), weeks)
         };
         let (all, latest) = (of_the_last(weeks.min(WEEKS))?, of_the_last(weeks.min(LATEST_WEEKS))?);
-        Some(if latest.in_all() * all.weeks > all.in_all() * latest.weeks { latest } else { all })
+        let pace = if latest.in_all() * all.weeks > all.in_all() * latest.weeks { latest } else { all };
+        Some(SpendingPace { is_at_rest: days_between(*last, looked) > 7, ..pace })
     }
 
     fn over(mut days: Vec<(Date, i128)>, weeks: i32) -> Option<SpendingPace> {
@@ -261,7 +265,7 @@ impl SpendingPace {
         for (day, used) in days {
             on_weekdays[number(day)] += used;
         }
-        Some(SpendingPace { on_weekdays, weeks: i128::from(weeks) })
+        Some(SpendingPace { on_weekdays, weeks: i128::from(weeks), is_at_rest: false })
     }
 
     pub fn is_idle(self) -> bool {

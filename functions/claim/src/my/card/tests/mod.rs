@@ -83,7 +83,7 @@ fn a_key_that_works_before_anything_was_read_and_after_and_with_a_cap_that_reset
     let spent = Story::new().shown().after(1.hour()).used(4_990_001);
     insta::assert_snapshot!(spent.brief(), @"working: Your key works. It was shown on 20 Nov 2026, 14:05, and nobody can show it again. [Check what I have used] [Ask for more] [Hand my key back] [Replace my key] [My key has leaked: end it]");
     let weekly = || Story::new().set(|view| settings_mut(view).basis.reset = Reset::Weekly).shown().used(12_000_000);
-    insta::assert_snapshot!(spent.money(), @"Left: $15 Used: $4.99, as of 20 Nov 2026, 15:05 Cap: $20 for the whole term, until the end of 6 Feb 2027");
+    insta::assert_snapshot!(spent.money(), @"Left: $15.01 Used: $4.99, as of 20 Nov 2026, 15:05 Cap: $20 for the whole term, until the end of 6 Feb 2027");
     insta::assert_snapshot!(weekly().money(), @"Left: $8 Used: $12, as of 20 Nov 2026, 14:05 Cap: $20 a week; resets on 23 Nov 2026, 01:00");
     let allowance = |story: Story| words::allowance(&story.view, Usd::from_dollars(8), story.now);
     insta::assert_snapshot!(allowance(weekly()), @"$8 until 23 Nov 2026, 01:00 (Europe/Berlin), then $20 again");
@@ -183,7 +183,7 @@ fn each_hold() {
         view.grant.keys[0].on = Held::confirmed(false, view.grant.keys[0].made_at);
         Arc::make_mut(&mut view.budget).reserved = view.budget.limit;
     });
-    insta::assert_snapshot!(without_room.words(), @"Your key was switched off on 20 Nov 2026, 14:05 because it was not used. All of the programme's budget is promised to other students. Ask the people who run it.");
+    insta::assert_snapshot!(without_room.words(), @"Your key was switched off on 20 Nov 2026, 14:05 because it was not used. The programme's budget has no room for your key now. Ask the people who run it.");
     assert!(!Card::of(&without_room.view, &without_room.rules, None, None, without_room.now).offers.resume);
     let twice = Card::of(&unused().held(HoldKind::Paused).view, &KeyRules::default(), None, None, unused().now).offers;
     assert!(!twice.resume, "it would stay paused");
@@ -212,7 +212,7 @@ fn what_is_over() {
 #[test]
 fn a_budget_that_is_promised_and_a_programme_that_is_being_prepared_offer_nothing() {
     let promised = Story::new().set(|view| Arc::make_mut(&mut view.budget).reserved = view.budget.limit);
-    insta::assert_snapshot!(promised.brief(), @"no key yet: All of the programme's budget is promised to other students. Ask the people who run it.");
+    insta::assert_snapshot!(promised.brief(), @"no key yet: The programme's budget has no room for your key now. Ask the people who run it.");
     let mut story = Story::new();
     story.rules.next = NextGuardrail::NotConfirmed;
     insta::assert_snapshot!(story.brief(), @"no key yet: This programme is still being set up at OpenRouter. Reload this page in a few minutes.");
