@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::console::account::{RELEASE, held_back};
 use crate::console::erase::ERASE;
-use crate::console::roster::preview;
+use crate::console::roster::{applied, preview};
 use crate::mail::outcomes::say;
 use crate::sync::rotation::put_pending;
 use crate::sync::{busy, owners};
@@ -219,7 +219,7 @@ async fn roster_is_applied_once() {
     let scene = async || {
         let campus = Campus::with_keys(&["ada", "bob"]).await;
         let (admin, apply) = (campus.admin().await, campus.console("/roster/apply"));
-        admin.submit(&preview(&admin, "add", IDS).await, &apply, &[]).await.expect(303);
+        applied(&admin, "add", IDS).await;
         let form = preview(&admin, "add", FILE).await.form(&apply);
         (campus, (admin, form))
     };

@@ -270,7 +270,7 @@ async fn a_job_that_stands_still_is_told() {
     let campus = Campus::with_keys(&[]).await;
     let now = campus.clock.now();
     campus.sync().await;
-    let import = Work::Import { import: Ulid::from_parts(1, 2), header: None };
+    let import = Work::Import;
     let standing = Job {
         job: Ulid::from_parts(1, 1),
         state: JobState::Running { lease_until: now - SignedDuration::from_mins(30) },

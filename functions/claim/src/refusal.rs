@@ -107,6 +107,7 @@ pub(crate) fn why_not_resumed(refused: &ChangeRefused) -> &'static str {
         | ChangeRefused::NoKey
         | ChangeRefused::AddressTaken
         | ChangeRefused::AddressChanged
+        | ChangeRefused::ChangedSince
         | ChangeRefused::NotMailed => "Your key is not switched off for not being used, so there is nothing to resume.",
         ChangeRefused::Over => "This programme has ended for you.",
         ChangeRefused::PausedByAnother => "The people who run this programme paused your access.",

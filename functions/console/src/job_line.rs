@@ -111,12 +111,12 @@ fn told(job: &Job) -> String {
     // What could not be done is told by itself.
     let (done, all) = (job.done.saturating_sub(job.refused), job.all);
     let [running, ended, failed] = match job.work {
-        Work::Import { .. } => [
+        Work::Import | Work::Undo { .. } => [
             format!("The roster is being changed: {done} of {all} changes are done."),
             format!("The last change of the roster is done: {done} of {all}."),
             format!("The last change of the roster was ended before its time: {done} of {all} are done."),
         ],
-        Work::Bulk { .. } => [
+        Work::Bulk => [
             format!("Many students are being changed: {done} of {all} are done."),
             format!("The last change of many students is done: {done} of {all}."),
             format!("The last change of many students was ended before its time: {done} of {all} are done."),
@@ -143,6 +143,7 @@ fn why_undone(why: WhyUndone) -> &'static str {
     match why {
         WhyUndone::NotConfirmed => "OpenRouter has not confirmed it for two hours; it is sent again all the same",
         WhyUndone::Unreadable => "the record cannot be read",
+        WhyUndone::Failed => "it could not be written, three times",
         WhyUndone::Refused(why) => match why {
             ChangeRefused::Unchanged => "it was so already",
             ChangeRefused::Over => "removed or ended",
@@ -151,6 +152,7 @@ fn why_undone(why: WhyUndone) -> &'static str {
             ChangeRefused::PausedByAnother => "somebody with another role paused it",
             ChangeRefused::AddressTaken => "another student has this address",
             ChangeRefused::AddressChanged => "the address was changed meanwhile",
+            ChangeRefused::ChangedSince => "left as it is: it was changed, or added, after the file was compared",
             ChangeRefused::NotMailed => "no mail: none may be sent to this address, or one was just now",
         },
     }
@@ -165,8 +167,7 @@ mod tests {
     #[test]
     fn what_waits_and_what_could_not_be_done_are_told_apart_and_add_up() {
         let now: Moment = "2026-11-10T09:30:00Z".parse().unwrap();
-        let bulk = Work::Bulk { import: new_ulid(now) };
-        let mut job = Job::new(&ProgrammeId::of_name("CS pilot"), bulk, 20, &Actor::Rule, now);
+        let mut job = Job::new(&ProgrammeId::of_name("CS pilot"), Work::Bulk, 20, &Actor::Rule, now);
         (job.done, job.refused, job.state) = (17, 2, JobState::Waiting { until: now });
         assert_eq!(
             in_words(&job, true),

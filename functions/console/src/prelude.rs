@@ -23,7 +23,7 @@ pub(crate) use bursar_core::domain::values::id::{GrantId, KeyHash, ProgrammeId, 
 pub(crate) use bursar_core::domain::values::money::{Usd, each_in_cents};
 pub(crate) use bursar_core::domain::values::window::utc_date;
 pub(crate) use bursar_core::store::{
-    AccountDay, ActContext, Author, Import, Job, JobState, OutboxRow, RulesSource, Step, StoreError, Undeliverable,
+    AccountDay, ActContext, Author, Import, Job, JobState, OutboxRow, RulesSource, StoreError, Undeliverable,
     UnreachableReason, Work,
 };
 pub(crate) use bursar_core::web::{Answer, AppError, Fields, Notice, Reply, Site, Visitor};

@@ -6,7 +6,7 @@ use bursar_core::domain::programme::request::{BUDGET, COPY, Request, Wish};
 use bursar_core::domain::programme::rules::Tiers;
 use bursar_core::domain::usage::burn::Burn;
 use bursar_core::domain::values::format::field_time;
-use bursar_core::store::{CopiedProgramme, Erasure, Overview};
+use bursar_core::store::{CopiedProgramme, Erasure, Kept, Overview};
 use bursar_core::web::RequestDeadline;
 use futures_util::future::try_join_all;
 use jiff::ToSpan;
@@ -203,7 +203,7 @@ fn moved(at: Moment, was: Date, is: Date, settings: &Settings) -> Option<String>
     Some(field_time(moved.timestamp().into(), settings.term.zone()))
 }
 
-/// Keeps the steps that put everybody on the roster of the copy who is on this one.
+/// Keeps a roster for the copy, of everybody who is on this one.
 async fn keep_roster(
     site: &Site,
     programme: &Programme,
@@ -217,13 +217,19 @@ async fn keep_roster(
         let is_erased = erased.iter().any(|of| of.grants.contains(&named));
         grant.is_student() && !is_erased && !grant.person.address.is_none()
     };
-    let grants = site.table.grants(&programme.id).await?.into_iter().filter(stays);
-    let steps: Vec<Step> = grants.map(|grant| Step::Add { person: grant.person, group: grant.group }).collect();
-    if steps.is_empty() {
+    let mut grants = site.table.grants(&programme.id).await?;
+    grants.retain(stays);
+    if grants.is_empty() {
         return Ok(None);
     }
-    let import = Import::of(&programme.id, &steps, now);
-    site.table.keep_steps(&import, &steps, deadline).await?;
+    let mut file = csv::Writer::from_writer(Vec::new());
+    file.write_record(["email", "name", "group", "id"])?;
+    for Grant { person: Person { address, name, roster_id }, group, .. } in &grants {
+        let [name, group, id] = [name, group, roster_id].map(|text| text.as_deref().unwrap_or_default());
+        file.write_record([address.as_written(), name, group, id])?;
+    }
+    let import = Import::new(&programme.id, new_ulid(now), grants.len(), now);
+    site.table.keep_part(&import, Kept::Applied, &file.into_inner()?, deadline).await?;
     Ok(Some(import))
 }
 

@@ -4,7 +4,7 @@
 //! A grant is erased once its keys are off and read for the last time. One transaction puts `erased-<grant>` in the place of its person,
 //! takes away what lies under the address, unless a role or another grant needs it, and counts that in the erasure, which becomes the
 //! receipt. So every step may be done again and by two runners, and counts once. At last the roster files that are kept go, since any may
-//! name the person, and the names in the steps of imports and in requests to admins. Whatever a copy or a file adds meanwhile joins the
+//! name the person, and the names in requests to admins. Whatever a copy or a file adds meanwhile joins the
 //! erasure before it ends. What it does with each kind of item says [`Kind::at_erasure`](crate::schema::Kind::at_erasure).
 
 use crate::domain::grant::Person;
@@ -12,9 +12,7 @@ use crate::domain::programme::request::Request;
 use crate::domain::sign_in::{Session, SignIn};
 use crate::store::grants::act::transaction_of;
 use crate::store::prelude::*;
-use crate::store::{
-    FiledMail, Import, ImportPart, Kept, KnownAddress, Link, LoginRequest, RosterPreview, StaffPerson, Step,
-};
+use crate::store::{FiledMail, Import, ImportPart, Kept, KnownAddress, Link, LoginRequest, RosterPreview, StaffPerson};
 
 /// How many mails of a grant are changed in one transaction, with up to as many addresses.
 const ROWS_AT_ONCE: usize = 12;
@@ -271,7 +269,7 @@ impl Table {
         after.count::<Grant>(1);
         (after.done, after.advanced_at) = (after.done + 1, at.now);
         let transaction = transaction.replace(&after, erasure.version)?;
-        let told = transaction_of(transaction, &view, &change.counted(&view, at.now), at.now)?;
+        let told = transaction_of(transaction, &view, &change.counted(&view, at.now).written_at(at.now), at.now)?;
         Ok(self.commit_once(told, at.deadline).await?.then_some(after))
     }
 
@@ -316,54 +314,43 @@ impl Table {
         Ok(is_done)
     }
 
-    /// Takes away the roster files that are kept, everywhere or in the erasure's programme, and from imports who somebody is. `false` where
-    /// one is being applied, which needs that.
+    /// Takes away the roster files that are kept, everywhere or in the erasure's programme, and why somebody acted on many where one is
+    /// erased. `false` where one of them is being applied, which needs that.
     async fn without_files(&self, after: &mut Erasure, now: Moment, deadline: Deadline) -> Result<bool, StoreError> {
-        let (mut applied, mut acted, mut is_all, of) = (HashSet::new(), HashMap::new(), true, after.programme.clone());
+        let (mut applied, mut is_all) = (HashSet::new(), true);
         for programme in self.list(Programme::all()).await? {
             let running = self.jobs(&programme.id).await?.into_iter().filter(Job::is_running);
-            applied.extend(running.filter_map(|job| match job.work {
-                Work::Import { import, .. } | Work::Bulk { import } => Some(import),
-                Work::Close | Work::Limits => None,
-            }));
+            applied.extend(running.map(|job| job.job));
         }
+        let of = after.programme.clone();
         for shard in SHARDS {
             let parts = self.list(ImportPart::in_shard(shard)).await?.into_iter();
             for part in parts.filter(|part| of.as_ref().is_none_or(|of| *of == part.programme)) {
+                let is_applied = applied.contains(&part.import) || part.is_of_a_request(now);
                 match part.kept {
-                    Kept::Steps => {
-                        let mut steps = part.steps()?;
-                        let is_in_it = |theirs: &GrantId| steps.iter().any(|step| step.grant() == Some(theirs));
-                        if after.grants.iter().any(|(of, theirs)| *of == part.programme && is_in_it(theirs)) {
-                            acted.insert(part.import, part.programme.clone());
-                        }
-                        if !steps.iter().any(Step::names_somebody) {
-                            continue;
-                        }
-                        if applied.contains(&part.import) || part.is_of_a_request(now) {
-                            is_all = false;
-                            continue;
-                        }
-                        steps.retain(|step| !step.names_somebody());
-                        let part = ImportPart { bytes: ImportPart::bytes_of(&steps), ..part };
-                        self.write_alone(self.single().set(&part)?, deadline).await?;
-                    }
-                    Kept::File | Kept::Rows => {
+                    Kept::Applied if is_applied => is_all = false,
+                    Kept::File | Kept::Applied | Kept::Rows => {
                         self.delete(&RosterPreview::key_of(&part.programme, part.import), deadline).await?;
                         self.delete(&part.key(), deadline).await?;
+                        after.count::<ImportPart>(1);
                     }
+                    Kept::People => {}
                 }
-                after.count::<ImportPart>(1);
             }
         }
-        for (import, programme) in acted {
-            let Some(mut of) = self.get(Import::key_of(&programme, import)).await? else { continue };
-            if applied.contains(&import) {
-                is_all = false;
-            } else if of.act.as_mut().is_some_and(|act| act.reason.take().is_some()) {
+        let programmes: BTreeSet<ProgrammeId> = after.grants.iter().map(|(programme, _)| programme.clone()).collect();
+        for programme in programmes {
+            for mut import in self.list(Import::of_programme(&programme)).await? {
+                let Some(act) = import.act.as_mut().filter(|act| act.reason.is_some()) else { continue };
+                act.reason = None;
+                if applied.contains(&import.import) {
+                    is_all = false;
+                    continue;
+                }
                 // It may be pressed at this moment.
-                let as_read = [(":applied", AttributeValue::Bool(of.applied))];
-                is_all &= self.write_alone(self.single().put(&of, "applied = :applied", &as_read)?, deadline).await?;
+                let as_read = [(":applied", AttributeValue::Bool(import.applied))];
+                let put = self.single().put(&import, "applied = :applied", &as_read)?;
+                is_all &= self.write_alone(put, deadline).await?;
                 after.count::<Import>(1);
             }
         }

@@ -28,9 +28,8 @@ pub use mail::delivery::{
 pub use mail::limits::{MailRefusal, MailServer, RosterMails};
 pub use mail::outbox::{Bounce, Facts, FiledMail, MailState, MailTo, OutboxRow, QueuedMail, SentAs};
 pub use people::{HourlyUses, KnownAddress, KnownPerson, Link, LoginRequest, RateCount, StaffPerson};
-pub use programmes::jobs::{
-    DueWork, Import, JOB_LEASE, Job, JobCreation, JobState, Step, UNDONE_WITHIN, UndoneStep, WhyUndone, Work,
-};
+pub use programmes::imports::{Import, JobCreation, UNDONE_WITHIN};
+pub use programmes::jobs::{DueWork, JOB_LEASE, Job, JobState, UndoneStep, WhyUndone, Work};
 pub use programmes::previews::{ImportPart, Kept, PREVIEW_LASTS, RosterChanges, RosterPreview, RosterToken, WAITS_FOR};
 pub use programmes::programme::{BudgetSums, CopiedProgramme, Edit, EditOutcome, NewProgramme, Undecided};
 pub use programmes::rules::{RulesSource, TierOutcome};

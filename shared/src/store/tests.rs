@@ -6,7 +6,7 @@ use jiff::{Span, SpanRelativeTo};
 use super::items::{self, Item};
 use super::mail::outbox::BETWEEN_REMINDERS;
 use super::people::LINKS_COUNTED;
-use super::programmes::jobs::IMPORT_KEPT;
+use super::programmes::imports::IMPORT_KEPT;
 use super::sync::books::RUN_KEPT;
 use super::*;
 use crate::config::RETENTION_DAYS;

@@ -192,7 +192,7 @@ async fn a_groups_cap_follows_its_members() {
     let admin = campus.admin().await;
     campus.judged().await;
     let file = "email,group\nada@example.edu,A\nbob@example.edu,B: late & loud\n";
-    adds(&admin, file).await;
+    applied(&admin, "add", file).await;
     let page = admin.get(GROUPS).await.expect(200);
     assert_eq!(page.attributes("group", "data-name"), ["A", "B: late & loud"]);
     let (a, b) = ("cap_usd.A", "cap_usd.B: late & loud");
@@ -212,7 +212,7 @@ async fn a_groups_cap_follows_its_members() {
     assert_eq!(admin.submit(&stale, GROUPS, &[]).await.status, 303);
     campus.work().await;
     assert_eq!(campus.limits(), [dollars(6), dollars(30)]);
-    adds(&admin, "email,group\nada@example.edu,B: late & loud\nbob@example.edu,\n").await;
+    applied(&admin, "add", "email,group\nada@example.edu,B: late & loud\nbob@example.edu,\n").await;
     campus.work().await;
     assert_eq!(campus.limits(), [dollars(30), dollars(20)], "the other group's, and the programme's");
     campus.judged().await;

@@ -101,7 +101,7 @@ async fn a_copy_has_all_but_money_and_is_made_once() {
     let opens = admin.get(SETTINGS).await.form(ID).value("starts_on").unwrap().to_owned() + "T09:00";
     let set = [("faculty", "faye@example.edu"), ("thresholds", "70"), ("claim_opens_at", &*opens)];
     assert_eq!(campus.edit(&admin, &set).await.status, 303);
-    adds(&admin, "email,group\nada@example.edu,A\nbob@example.edu,B\n").await;
+    applied(&admin, "add", "email,group\nada@example.edu,A\nbob@example.edu,B\n").await;
     let groups = format!("{ID}/groups");
     assert_eq!(admin.submit(&admin.get(&groups).await, &groups, &[("cap_usd.A", "5")]).await.status, 303);
     campus.judged().await;

@@ -11,6 +11,7 @@ use jiff::SignedDuration;
 
 use super::*;
 use crate::claim::faults::DISABLE;
+use crate::console::roster::preview;
 
 #[tokio::test]
 async fn a_job_waits_for_the_provider() {
@@ -26,7 +27,7 @@ async fn a_job_waits_for_the_provider() {
     assert_eq!(jobs(&admin.get("/console/account").await), [job("limits", "running", 0, 2)]);
     campus.minutes(1);
     // A roster that needs no provider does not wait for it.
-    adds(&admin, "email\ndan@example.edu\n").await;
+    applied(&admin, "add", "email\ndan@example.edu\n").await;
     let states: Vec<_> = jobs(&admin.get(ID).await).into_iter().map(|line| (line.0, line.1)).collect();
     assert_eq!(states, [("limits".to_owned(), "running".to_owned()), ("import".to_owned(), "done".to_owned())]);
     for _ in 0..9 {
@@ -217,14 +218,55 @@ async fn a_limit_is_confirmed_together_with_the_use() {
     campus.finish().await;
 }
 
-/// Its turn comes again after that of others.
+/// It keeps its place before the jobs that were begun later, is tried again each minute, and after three failures goes on without her.
 #[tokio::test]
-async fn a_job_that_fails_waits() {
+async fn a_grant_that_cannot_be_written_is_passed_over() {
     let campus = class(&["ada"]).await;
-    // Behind the edit comes the taking of its job, and then its step.
-    campus.gate.at(Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console).nth(3), Fault::Status(400));
-    campus.edit(&campus.admin().await, &[("cap_usd", "7")]).await.expect(303);
-    assert_eq!(campus.job("limits").await.unwrap().next, 0);
+    let (admin, bulk) = (campus.admin().await, format!("{ID}/grants/bulk"));
+    let page = admin.get(&format!("{ID}/grants")).await;
+    let shown = admin.submit(&page, &bulk, &[("act", "allow")]).await.expect(200);
+    // Before her there is the start of the job, or the lease of the work, and the taking of the job.
+    let fails = || {
+        let write = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console).nth(3);
+        campus.gate.at(write, Fault::Status(400));
+    };
+    let states = async || jobs(&admin.get(ID).await).into_iter().map(|(kind, state, ..)| kind + " " + &state);
+    fails();
+    admin.submit(&shown, &bulk, &[]).await.expect(303);
+    applied(&admin, "add", "email\ndan@example.edu\n").await;
+    for _ in 0..2 {
+        assert!(states().await.eq(["bulk running", "import running"]));
+        fails();
+        campus.work().await;
+    }
+    assert!(states().await.eq(["bulk done", "import done"]));
+    let told = admin.get(ID).await.texts("job").join(" ");
+    assert!(told.contains("ada@example.edu: it could not be written, three times"), "{told}");
+    assert_eq!(campus.grant("ada").await.allowed, 0);
+    campus.finish_faulted().await;
+}
+
+/// A file is applied in two rounds. Who was paused between them is left as they are, and so is who came; each is named.
+#[tokio::test]
+async fn a_file_undoes_nothing_that_was_done_meanwhile() {
+    let mut campus = class(&["ada", "bob"]).await;
+    let admin = campus.admin().await;
+    let file = "email,group\nada@example.edu,A\nbob@example.edu,A\neve@example.edu,A\n";
+    let shown = preview(&admin, "replace", file).await;
+    // The job is made and taken, one is added, and it is killed where that is noted.
+    campus.gate.at(Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console).nth(4), Fault::KillBefore);
+    admin.submit(&shown, &format!("{ID}/roster/apply"), &[]).await;
+    campus.minutes(1);
+    campus.hold("ada", HoldKind::Paused).await;
+    campus.students(&["fay"]).await;
+    campus.work().await;
+    let mut groups: Vec<_> = campus.table.grants(&campus.programme).await.unwrap();
+    groups.sort_by_key(|grant| grant.person.address.as_written().to_owned());
+    let groups: Vec<_> = groups.iter().map(|grant| (grant.group.as_deref(), grant.holds.dropped.is_some())).collect();
+    assert_eq!(groups, [(None, false), (Some("A"), false), (Some("A"), false), (None, false)]);
+    let told = admin.get(ID).await.texts("job").join(" ");
+    assert!(told.contains("2 could not be done"), "{told}");
+    assert!(["ada", "fay"].iter().all(|name| told.contains(&format!("{name}@example.edu: left as it is"))), "{told}");
     campus.finish_faulted().await;
 }
 

@@ -18,6 +18,8 @@ use bursar_tests::faults::{Fault, Matcher, RuleId};
 use bursar_tests::visitor::{Page, Visitor};
 use serde_json::json;
 
+use crate::console::roster::applied;
+
 const ID: &str = "/console/programmes/cs-pilot";
 const SETTINGS: &str = "/console/programmes/cs-pilot/settings";
 
@@ -59,12 +61,6 @@ pub(crate) async fn asks(campus: &Campus, key: &str, model: &str) -> u16 {
     let url = format!("{}/chat/completions", campus.ready.provider);
     let body = json!({"model": model, "max_tokens": 1, "messages": [{"role": "user", "content": "Hello"}]});
     aws::http().post(url).bearer_auth(key).json(&body).send().await.unwrap().status().as_u16()
-}
-
-/// Adds the people of a file to the roster, or moves them.
-async fn adds(admin: &Visitor, file: &str) {
-    let shown = crate::console::roster::preview(admin, "add", file).await;
-    admin.submit(&shown, "/console/programmes/cs-pilot/roster/apply", &[]).await.expect(303);
 }
 
 /// A job's line: kind, state, and how many are done of all.

@@ -41,7 +41,7 @@ const FORMS: [ModelsForm; 4] = [
 async fn unknown_models_are_refused() {
     let campus = class(&[]).await;
     let admin = campus.admin().await;
-    adds(&admin, "email,group\nada@example.edu,A\n").await;
+    applied(&admin, "add", "email,group\nada@example.edu,A\n").await;
     for ModelsForm { page, path, field, more } in FORMS {
         let sends = async |models: &str| {
             let page = admin.get(page).await;

@@ -93,7 +93,7 @@ impl Race {
         campus.students(&["bob"]).await;
         let admin = Arc::new(campus.admin().await);
         let roster = "email,group\nada@example.edu,A\nbob@example.edu,A\ncid@example.edu,B\n";
-        adds(&admin, roster).await;
+        applied(&admin, "add", roster).await;
         campus.edit(&admin, &[("models", "basic")]).await.expect(303);
         let of_b = [("cap_usd.B", "9"), ("models.B", SONNET)];
         admin.submit(&admin.get(GROUPS).await, GROUPS, &of_b).await.expect(303);

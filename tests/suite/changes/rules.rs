@@ -26,7 +26,7 @@ async fn a_group_is_held_to_its_own_models() {
     let admin = campus.admin().await;
     let (ada, bob) = (claims(&mut campus, "ada").await, claims(&mut campus, "bob").await);
     campus.judged().await;
-    adds(&admin, "email,group\nada@example.edu,A\nbob@example.edu,B\n").await;
+    applied(&admin, "add", "email,group\nada@example.edu,A\nbob@example.edu,B\n").await;
     campus.minutes(1);
     let page = admin.get(GROUPS).await;
     let refused = admin.submit(&page, GROUPS, &[("models.A", "gpt four"), ("cap_usd.A", "6")]).await;
@@ -40,7 +40,7 @@ async fn a_group_is_held_to_its_own_models() {
     assert_eq!(jobs(&admin.get(ID).await), [job("import", "done", 2, 2), job("limits", "done", 2, 2)]);
 
     // Whoever comes to the group, and whoever makes a key in it, is under its rules; whoever leaves it is not any more.
-    adds(&admin, "email,group\nada@example.edu,B\nbob@example.edu,A\neve@example.edu,A\n").await;
+    applied(&admin, "add", "email,group\nada@example.edu,B\nbob@example.edu,A\neve@example.edu,A\n").await;
     let eve = campus.student("eve").await;
     let eve = eve.submit(&eve.get("/my").await, "/my/cs-pilot/reveal", &[]).await.expect(200).one("key").text;
     campus.finish_work().await;
@@ -98,7 +98,7 @@ async fn providers_and_regions_hold() {
 async fn a_refused_list_keeps_nobody_else_from_theirs() {
     let campus = class(&["ada", "bob"]).await;
     let admin = campus.admin().await;
-    adds(&admin, "email,group\nada@example.edu,A\n").await;
+    applied(&admin, "add", "email,group\nada@example.edu,A\n").await;
     campus.restrict().await;
     campus.finish_work().await;
     let make = Matcher::call("provider:POST /guardrails");

@@ -58,7 +58,7 @@ async fn every_key_follows_its_tier() {
     let mut campus = class(&[]).await;
     let admin = campus.admin().await;
     let (ada, bob) = (claims(&mut campus, "ada").await, claims(&mut campus, "bob").await);
-    adds(&admin, "email,group\nada@example.edu,A\n").await;
+    applied(&admin, "add", "email,group\nada@example.edu,A\n").await;
     let groups = "/console/programmes/cs-pilot/groups";
     let unknown = admin.submit(&admin.get(groups).await, groups, &[("models.A", "gold")]).await;
     assert!(unknown.status == 422 && unknown.alerts()[1].contains("basic, free, pro"), "{:?}", unknown.alerts());

@@ -7,7 +7,7 @@ use bursar_local::invoke::FunctionName;
 use bursar_tests::faults::{Fault, Matcher};
 use bursar_tests::visitor::{Page, Visitor};
 
-use super::roster::preview;
+use super::roster::{applied, preview};
 use super::*;
 
 pub(crate) const ERASE: &str = "/console/people/erase";
@@ -41,8 +41,7 @@ async fn a_person_is_found_nowhere_afterwards_and_every_sum_is_as_before() {
     campus.unreachable("canary.mid").await;
     let file = "email,name,id\ncanary.new@example.edu,Canary Bird,canary-7\n";
     for file in [&file.replace("new", "mid"), file] {
-        let shown = preview(&admin, "add", file).await;
-        admin.submit(&shown, &campus.console("/roster/apply"), &[]).await.expect(303);
+        applied(&admin, "add", file).await;
     }
     // Files that name her are also kept where she has no grant, and of an upload that died.
     let maths = admin.get("/console/programmes/maths/roster").await;
@@ -135,8 +134,7 @@ async fn a_person_is_found_nowhere_afterwards_and_every_sum_is_as_before() {
     assert_eq!(campus.table.totals(&campus.programme).await.unwrap(), used);
     assert_eq!(exports(&admin).await, told);
     campus.sync().await;
-    let shown = preview(&admin, "add", file).await;
-    admin.submit(&shown, &campus.console("/roster/apply"), &[]).await.expect(303);
+    applied(&admin, "add", file).await;
     assert_eq!(campus.table.grants(&campus.programme).await.unwrap().len(), 3);
     campus.finish_faulted().await;
 }
@@ -150,8 +148,7 @@ async fn of_a_grant_without_an_address_its_person_is_forgotten() {
     for (mode, file) in
         [("add", "email,name,id\nada@example.edu,Canary,s1\n"), ("replace", "email,id\nada@example.edu,s2\n")]
     {
-        let shown = preview(&admin, mode, file).await;
-        admin.submit(&shown, &apply, &[("confirm_dropped", "2")]).await.expect(303);
+        applied(&admin, mode, file).await;
     }
     let old = format!("{GRANTS}/{}", campus.id("ada"));
     let page = admin.get(&old).await;
@@ -304,8 +301,7 @@ async fn who_gets_the_address_of_a_person_who_is_erased_is_somebody_else() {
     let campus = Campus::with_keys(&["ada"]).await;
     let admin = campus.admin().await;
     let apply = async |row: &str| {
-        let shown = preview(&admin, "add", format!("email,name,id\n{row}\n")).await;
-        admin.submit(&shown, &campus.console("/roster/apply"), &[]).await.expect(303);
+        applied(&admin, "add", format!("email,name,id\n{row}\n")).await;
     };
     apply("ada@example.edu,Canary,s1").await;
     let found = admin.get("/console?q=ada%40example.edu").await;

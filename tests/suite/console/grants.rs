@@ -487,8 +487,7 @@ async fn a_forged_bulk_is_no_other_import() {
     const BULK: &str = "/console/programmes/maths/grants/bulk";
     let mut campus = Campus::with_keys(&["ada"]).await;
     let (admin, undo) = (campus.admin().await, campus.console("/roster/undo"));
-    let shown = super::roster::preview(&admin, "replace", "email\neve@example.edu\n").await;
-    admin.submit(&shown, &campus.console("/roster/apply"), &[("confirm_dropped", "1")]).await.expect(303);
+    super::roster::applied(&admin, "replace", "email\neve@example.edu\n").await;
     let roster = admin.get(ROSTER).await;
     campus.programme("Maths", |_| {}).await;
     campus.students(&["bob"]).await;

@@ -25,6 +25,14 @@ pub(crate) async fn preview(browser: &Visitor, mode: &str, file: impl AsRef<[u8]
     browser.upload(&browser.get(ROSTER).await, ROSTER, &[("mode", mode)], "roster.csv", file.as_ref()).await
 }
 
+/// Applies a file, and returns what was shown before.
+pub(crate) async fn applied(browser: &Visitor, mode: &str, file: impl AsRef<[u8]>) -> Page {
+    let shown = preview(browser, mode, file).await.expect(200);
+    let dropped = shown.text("dropped").unwrap();
+    browser.submit(&shown, APPLY, &[("confirm_dropped", &dropped)]).await.expect(303);
+    shown
+}
+
 /// The people of the roster, as `name name-in-full group`, with a mark for those who were dropped.
 async fn people(campus: &Campus) -> Vec<String> {
     let grants = campus.table.grants(&campus.programme).await.unwrap();
@@ -135,11 +143,7 @@ async fn a_roster_is_shown_and_then_applied_once() {
 async fn an_address_under_two_ids_is_the_newest_ones() {
     let campus = Campus::with_keys(&["ada", "bob"]).await;
     let (admin, old) = (campus.admin().await, campus.id("ada").clone());
-    let apply = async |rows: &str| {
-        let shown = preview(&admin, "add", format!("email,id\n{rows}\n")).await;
-        admin.submit(&shown, APPLY, &[]).await.expect(303);
-        shown
-    };
+    let apply = async |rows: &str| applied(&admin, "add", format!("email,id\n{rows}\n")).await;
     let seen = async || {
         let ada = campus.student("ada").await;
         let (my, data) = (ada.get("/my").await.expect(200), ada.get("/my/data").await.expect(200));
@@ -264,8 +268,7 @@ async fn a_move_without_room_carries_no_address() {
     let campus = Campus::with_keys(&["ada", "bob"]).await;
     let admin = campus.admin().await;
     let apply = async |rows: &str| {
-        let shown = preview(&admin, "add", format!("email,id,group\n{rows}\n")).await;
-        admin.submit(&shown, APPLY, &[]).await.expect(303);
+        applied(&admin, "add", format!("email,id,group\n{rows}\n")).await;
     };
     apply("ada@example.edu,s1,A\nbob@example.edu,s2,A").await;
     campus.set(|settings| settings.allowance.group_caps.extend([("B".to_owned(), Usd::from_dollars(500))])).await;
@@ -284,8 +287,7 @@ async fn a_move_without_room_carries_no_address() {
     // Who returns takes the reservation that was given back since with the next key.
     let leaked = |view: &View, _| view.stop(Stopped::Leaked, &Actor::Student);
     campus.table.act(campus.on("ada"), leaked).await.unwrap();
-    let shown = preview(&admin, "replace", "email,id\nada@example.edu,s2\n").await;
-    admin.submit(&shown, APPLY, &[("confirm_dropped", "1")]).await.expect(303);
+    applied(&admin, "replace", "email,id\nada@example.edu,s2\n").await;
     campus.work().await;
     campus.minutes(9 * 24 * 60);
     campus.sync().await;
@@ -304,8 +306,7 @@ async fn letters_have_one_form() {
     campus.programme("CS pilot", |_| {}).await;
     let admin = campus.admin().await;
     let file = "email,id,group\na@example.edu,\u{e9}1,\u{dc}bung\n";
-    let shown = preview(&admin, "add", file).await;
-    admin.submit(&shown, APPLY, &[]).await.expect(303);
+    applied(&admin, "add", file).await;
     let decomposed = file.replace('\u{e9}', "e\u{301}").replace('\u{dc}', "U\u{308}");
     assert_eq!(counts(&preview(&admin, "add", &decomposed).await), [0; 6]);
     let fields = [("email", "b@example.edu"), ("group", "U\u{308}bung")];
@@ -324,12 +325,11 @@ async fn what_other_systems_export_is_understood() {
     let mut read = String::new();
     for name in ["canvas-gradebook", "canvas-users", "moodle", "moodle-utf16", "german-windows-1252"] {
         let path = format!("{}/rosters/{name}.csv", env!("CARGO_MANIFEST_DIR"));
-        let shown = preview(&admin, "replace", std::fs::read(path).unwrap()).await.expect(200);
+        let shown = applied(&admin, "replace", std::fs::read(path).unwrap()).await;
         let [added, _, _, dropped, ..] = counts(&shown);
         let refused = shown.attributes("refused-row", "data-line");
         let encoding = shown.text("encoding");
         writeln!(read, "{name}: {added} added, {dropped} dropped, refused {refused:?}, {encoding:?}").unwrap();
-        admin.submit(&shown, APPLY, &[("confirm_dropped", &dropped.to_string())]).await.expect(303);
         let grants = campus.table.grants(&campus.programme).await.unwrap();
         let there = grants.iter().filter(|grant| grant.holds.dropped.is_none());
         let mut people: Vec<String> = there
@@ -470,9 +470,7 @@ async fn who_is_dropped_returns_with_the_next_file() {
 
     // The right file after the wrong one; one of the returning people has a new name and group in it.
     let file = "email,group,name\nada@example.edu,,\ncid@example.edu,B,Cyd\neve@example.edu,,\n";
-    let shown = preview(&admin, "replace", file).await;
-    assert_eq!(counts(&shown), [0, 1, 1, 0, 2, 0]);
-    admin.submit(&shown, APPLY, &[]).await.expect(303);
+    assert_eq!(counts(&applied(&admin, "replace", file).await), [0, 1, 1, 0, 2, 0]);
     let nothing = preview(&admin, "replace", file).await;
     assert_eq!((counts(&nothing), nothing.offers(APPLY)), ([0; 6], false));
     for name in ["bob", "bob", "dan"] {
@@ -501,9 +499,8 @@ async fn who_returns_late_takes_another_reservation() {
     assert_eq!(campus.reserved().await, Usd::from_dollars(5), "what was spent");
     campus.budget(10).await;
     let admin = campus.admin().await;
-    let shown = preview(&admin, "add", "email\nada@example.edu\nbob@example.edu\n").await;
+    let shown = applied(&admin, "add", "email\nada@example.edu\nbob@example.edu\n").await;
     assert_eq!(counts(&shown), [0, 0, 0, 0, 2, 0]);
-    admin.submit(&shown, APPLY, &[]).await.expect(303);
     let now = campus.clock.now();
     let states = [campus.grant("ada").await.shown_state(now), campus.grant("bob").await.shown_state(now)];
     assert_eq!(states, [ShownState::Stopped, ShownState::Invited]);
@@ -525,9 +522,7 @@ async fn the_drops_of_an_import_are_undone_within_a_week() {
     let admin = campus.admin().await;
     // Both are dropped, one returns, and is dropped once more.
     for (mode, file) in [("replace", "eve"), ("add", "ada"), ("replace", "eve")] {
-        let shown = preview(&admin, mode, format!("email\n{file}@example.edu\n")).await;
-        let dropped = counts(&shown)[3].to_string();
-        admin.submit(&shown, APPLY, &[("confirm_dropped", &dropped)]).await.expect(303);
+        applied(&admin, mode, format!("email\n{file}@example.edu\n")).await;
         campus.work().await;
     }
     let page = admin.get(ROSTER).await;
@@ -552,8 +547,7 @@ async fn the_drops_of_an_import_are_undone_within_a_week() {
         assert_eq!((&people(&campus).await[..2], campus.enabled()), (&expected.map(str::to_owned)[..], keys));
     }
     assert!(!admin.get(ROSTER).await.offers(UNDO), "both are undone");
-    let shown = preview(&admin, "replace", "email\neve@example.edu\nada@example.edu\n").await;
-    admin.submit(&shown, APPLY, &[("confirm_dropped", "1")]).await.expect(303);
+    applied(&admin, "replace", "email\neve@example.edu\nada@example.edu\n").await;
     let page = admin.get(ROSTER).await;
     campus.minutes(7 * 24 * 60);
     let admin = campus.admin().await;

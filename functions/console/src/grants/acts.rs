@@ -86,8 +86,14 @@ impl<'a> GrantRequest<'a> {
     }
 
     /// Does it, and returns why a rule refuses it, if one does. Faculty may end an admin's pause too.
-    async fn act(&self, act: &GrantAct) -> Result<Option<ChangeRefused>, StoreError> {
-        act_on(self.site, self.at, act, (self.by, self.access.role.min(Role::Faculty)), None).await
+    async fn act(
+        &self,
+        action: GrantAction,
+        cap: Option<Usd>,
+        reason: Option<String>,
+    ) -> Result<Option<ChangeRefused>, StoreError> {
+        let act = GrantAct { action, cap, group: None, reason };
+        act_on(self.site, self.at, &act, (self.by, self.access.role.min(Role::Faculty)), None).await
     }
 
     async fn pause(&self) -> Result<Notice, AppError> {
@@ -96,7 +102,7 @@ impl<'a> GrantRequest<'a> {
         let Some(TypedAct { reason, .. }) = forms.pause.read() else {
             return Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, forms).await);
         };
-        match self.act(&GrantAct { reason, ..GrantAct::new(GrantAction::Pause) }).await? {
+        match self.act(GrantAction::Pause, None, reason).await? {
             // A second request repeats a disable that failed.
             None | Some(ChangeRefused::Unchanged) => {}
             Some(_) => return Err(over()),
@@ -107,7 +113,7 @@ impl<'a> GrantRequest<'a> {
 
     async fn resume(&self) -> Result<Notice, AppError> {
         let is_dropped = self.view.grant.holds.dropped.is_some();
-        let why = match self.act(&GrantAct::new(GrantAction::Resume)).await? {
+        let why = match self.act(GrantAction::Resume, None, None).await? {
             Some(ChangeRefused::PausedByAnother) => {
                 "Faculty or an admin paused this student. Ask them to resume the key."
             }
@@ -135,7 +141,7 @@ impl<'a> GrantRequest<'a> {
             Some(named) if named == self.view.programme.settings.name => {}
             Some(_) => return Err(AppError::unprocessable("The form names another programme. Press “Remove” again.")),
         }
-        let notice = match self.act(&GrantAct { reason, ..GrantAct::new(GrantAction::Revoke) }).await? {
+        let notice = match self.act(GrantAction::Revoke, None, reason).await? {
             None => Notice::Revoked,
             Some(_) => Notice::Already,
         };
@@ -164,7 +170,7 @@ impl<'a> GrantRequest<'a> {
         if seen.is_some_and(|seen| seen != self.view.grant.allowed) {
             return Ok(Notice::Already);
         }
-        match self.act(&GrantAct::new(GrantAction::Allow)).await? {
+        match self.act(GrantAction::Allow, None, None).await? {
             Some(_) => Err(over()),
             None => Ok(Notice::ReplacementAllowed),
         }
@@ -176,7 +182,7 @@ impl<'a> GrantRequest<'a> {
         let Some(TypedAct { cap, reason }) = forms.cap.read() else {
             return Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, forms).await);
         };
-        match self.act(&GrantAct { cap, reason, ..GrantAct::new(GrantAction::Cap) }).await? {
+        match self.act(GrantAction::Cap, cap, reason).await? {
             Some(ChangeRefused::BudgetExhausted) => {
                 forms.cap.refuse("cap_usd", self.no_room().await?);
                 Err(self.refused(StatusCode::CONFLICT, forms).await)
@@ -312,7 +318,7 @@ impl<'a> GrantRequest<'a> {
         if let Some(mark) = self.site.table.undeliverable(whose, self.at.now).await? {
             return self.try_again(&mark).await;
         }
-        if self.act(&GrantAct::new(GrantAction::Resend)).await?.is_none() {
+        if self.act(GrantAction::Resend, None, None).await?.is_none() {
             return Ok(Notice::InvitationSent);
         }
         let again_at = self.site.table.may_resend_at(self.at).await?;

@@ -4,7 +4,7 @@
 
 use bursar_core::domain::grant::{GrantAct, GrantAction};
 use bursar_core::domain::values::token::sha256_hex;
-use bursar_core::store::JobCreation;
+use bursar_core::store::{ImportPart, JobCreation, Kept};
 use bursar_core::web::form::LONGEST_REASON;
 
 use super::list::{self, GrantRow, GrantSearch, Shows};
@@ -254,11 +254,11 @@ async fn preview<'a>(post: &'a Post<Faculty>, mut page: BulkPage<'a>, chosen: Ch
 async fn start(post: &Post<Faculty>, bulk: Ulid, chosen: Chosen<'_>) -> Answer {
     let Post { site, access, now, deadline, .. } = post;
     let id = &access.programme.id;
-    let step = |row: &GrantRow<'_>| Step::Act { grant: row.line.id.clone() };
-    let steps: Vec<Step> = chosen.rows.iter().map(step).collect();
-    let import = Import { import: bulk, act: Some(chosen.act), ..Import::of(id, &steps, *now) };
-    site.table.keep_import(&import, &steps, &[], *deadline).await?;
-    match site.table.start_import(&import, None, &[], post.author()).await? {
+    let people: Vec<&GrantId> = chosen.rows.iter().map(|row| &row.line.id).collect();
+    let import = Import { act: Some(chosen.act), ..Import::new(id, bulk, people.len(), *now) };
+    site.table.keep_part(&import, Kept::People, &ImportPart::bytes_of(&people), *deadline).await?;
+    site.table.keep_import(&import, *deadline).await?;
+    match site.table.start_import(import.job(&post.actor, *now), None, &[], *deadline).await? {
         JobCreation::Busy => {
             Err(AppError::conflict("Another change of many is under way. Wait until it is done, then press again."))
         }

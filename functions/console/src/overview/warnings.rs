@@ -45,7 +45,7 @@ pub(super) fn others(budget: &Budget, listed_at: Option<Moment>, jobs: &[Job], n
     if listed_at.is_some_and(|listed_at| listed_at + SYNCED_WITHIN < now) {
         warnings.push("The keys were not all checked at OpenRouter for more than 26 hours, so the figures are older than that. An admin sees why on the account page.".to_owned());
     }
-    if let Some(job) = jobs.iter().find(|job| matches!(job.work, Work::Import { .. })) {
+    if let Some(job) = jobs.iter().find(|job| job.work.is_of_roster()) {
         let is_cancelled = jobs.iter().any(|job| job.work == Work::Close);
         if matches!(job.state, JobState::Failed { .. }) && !is_cancelled {
             warnings.push("The last import of a roster failed. Upload the file again.".to_owned());
@@ -53,7 +53,7 @@ pub(super) fn others(budget: &Budget, listed_at: Option<Moment>, jobs: &[Job], n
         if job.refused > 0 {
             let lines = job.refused;
             warnings.push(format!(
-                "{lines} lines of the last roster could not be applied: the budget has no room, or the address is taken."
+                "{lines} lines of the last roster could not be applied: the budget has no room, the address is taken, or somebody changed it meanwhile."
             ));
         }
     }

@@ -2,6 +2,7 @@
 
 use bursar_core::domain::grant::ChangeRefused;
 
+use super::compare::Step;
 use super::page::{Refused, show};
 use super::{domain, has_open_roster, line, steps_of_one};
 use crate::form::Text;
@@ -52,8 +53,7 @@ pub(crate) async fn add_person(post: Post<Faculty>) -> Answer {
         let has_address = |id: &GrantId| known.iter().any(|of| of.id == *id && of.person.address == address);
         let only_differs = |step: &Step| match step {
             Step::Describe { grant, .. } | Step::Move { grant, .. } => has_address(grant),
-            Step::Add { .. } | Step::Leave { .. } | Step::Return { .. } => false,
-            Step::Drop { .. } | Step::Absent { .. } | Step::Act { .. } => false,
+            Step::Add { .. } | Step::Leave { .. } | Step::Return { .. } | Step::Drop { .. } => false,
         };
         match steps_of_one(Person { address: address.clone(), name, roster_id }, group, &known) {
             Ok(steps) if !steps.is_empty() && steps.iter().all(only_differs) => {
@@ -93,9 +93,10 @@ async fn apply(post: &Post<Faculty>, mut steps: Vec<Step>) -> Answer {
         Some(_) => Notice::PersonAdded,
         None => Notice::PersonChanged,
     };
-    for step in steps.chunks(1) {
-        if let Some((_, why)) = steps::apply(&post.site, programme, None, step, None, post.author()).await?.first() {
-            return Err(AppError::conflict(refused(*why)));
+    for step in &steps {
+        let why = steps::take(&post.site, programme, step, None, post.author()).await?;
+        if let Some(why) = why.filter(|why| *why != ChangeRefused::Unchanged) {
+            return Err(AppError::conflict(refused(why)));
         }
     }
     if let Some(grant) = steps.iter().find_map(Step::grant) {
@@ -113,8 +114,7 @@ fn refused(why: ChangeRefused) -> &'static str {
         ChangeRefused::Over => "They were removed, or have ended.",
         ChangeRefused::AddressTaken => "Somebody else on the roster was given this address meanwhile. Look again.",
         ChangeRefused::AddressChanged => "Somebody gave them another address meanwhile. Look again.",
-        ChangeRefused::Unchanged | ChangeRefused::NoKey | ChangeRefused::PausedByAnother | ChangeRefused::NotMailed => {
-            "Nothing was changed."
-        }
+        ChangeRefused::Unchanged | ChangeRefused::NoKey | ChangeRefused::PausedByAnother => "Nothing was changed.",
+        ChangeRefused::NotMailed | ChangeRefused::ChangedSince => "Nothing was changed.",
     }
 }

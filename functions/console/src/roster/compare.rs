@@ -1,4 +1,4 @@
-//! The comparison of a roster file with the current roster: the steps that applying it would take.
+//! The comparison of a roster file with the current roster: what applying it would do.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use bursar_core::domain::grant::{AddressChange, PersonChange};
 use bursar_core::domain::values::address::{MatchedAddress, nfc};
 use bursar_core::domain::values::token::sha256_hex;
+use bursar_core::store::NewPerson;
 use serde::Serialize;
 
 use super::parse::{RosterFile, RosterRow};
@@ -13,17 +14,82 @@ use crate::prelude::*;
 
 /// The treatment of people whom the file does not name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AbsentRows {
+pub(crate) enum AbsentRows {
     Add,
     /// Drops them.
     Replace,
 }
 
+/// One thing that a file says of somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// From this line on.
+    Add {
+        line: u64,
+        person: NewPerson,
+    },
+    /// A change to a person on the roster, to what the file says.
+    Describe {
+        grant: GrantId,
+        to: PersonChange,
+    },
+    Move {
+        grant: GrantId,
+        group: Option<String>,
+    },
+    Drop {
+        grant: GrantId,
+    },
+    /// The loss of an address to somebody else, to whom another step gives it.
+    Leave {
+        grant: GrantId,
+        address: MatchedAddress,
+    },
+    /// The return of a dropped person whom the file names again.
+    Return {
+        grant: GrantId,
+    },
+}
+
+impl Step {
+    /// The grant that it changes; `None` for somebody who is added.
+    pub(crate) fn grant(&self) -> Option<&GrantId> {
+        match self {
+            Step::Add { .. } => None,
+            Step::Describe { grant, .. } | Step::Move { grant, .. } | Step::Drop { grant } => Some(grant),
+            Step::Leave { grant, .. } | Step::Return { grant } => Some(grant),
+        }
+    }
+
+    /// Where it comes among those of a job: whoever loses an address does so before anybody gets it. What is done to one grant then is
+    /// in one place.
+    pub(crate) fn place(&self) -> String {
+        match self {
+            Step::Leave { grant, .. } => format!("0#{grant}"),
+            Step::Add { line, .. } => format!("1#{line:08}"),
+            Step::Describe { grant, .. } | Step::Move { grant, .. } => format!("2#{grant}"),
+            Step::Drop { grant } | Step::Return { grant } => format!("2#{grant}"),
+        }
+    }
+
+    pub(crate) fn added(&self) -> Option<&NewPerson> {
+        if let Step::Add { person, .. } = self { Some(person) } else { None }
+    }
+
+    pub(super) fn is_leave(&self) -> bool {
+        matches!(self, Step::Leave { .. })
+    }
+
+    /// Whether somebody has another address by it.
+    pub(super) fn readdresses(&self) -> bool {
+        let Step::Describe { to, .. } = self else { return false };
+        to.address.as_ref().is_some_and(|of| of.from != *of.to.matched())
+    }
+}
+
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct ImportPlan {
-    pub(super) steps: Vec<Step>,
-    /// Who was dropped before, if it is a whole list and does not name them: kept behind the steps, for an undo of that.
-    pub(super) absent: Vec<Step>,
+pub(crate) struct ImportPlan {
+    pub(crate) steps: Vec<Step>,
     /// The rows of the file in their order, then who is dropped.
     pub(super) rows: Vec<PlannedRow>,
     /// The grants that are neither revoked nor ended.
@@ -33,7 +99,7 @@ pub(super) struct ImportPlan {
 
 /// A row of the file with what it changes, or a person whom the file does not name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct PlannedRow {
+pub(crate) struct PlannedRow {
     pub(super) line: Option<u64>,
     /// None: everything is as it was.
     pub(super) changes: Vec<Change>,
@@ -53,7 +119,7 @@ pub(super) struct PlannedRow {
 
 bursar_core::named! {
     #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-    pub(super) enum Change: as_str, in_words {
+    pub(crate) enum Change: as_str, in_words {
         Added = "added", "each gets a mail";
         /// The name, the id or the address.
         Changed = "changed", "name, id or address";
@@ -81,7 +147,7 @@ impl AbsentRows {
         }
     }
 
-    pub(super) fn replacing(replaces: bool) -> AbsentRows {
+    pub(crate) fn replacing(replaces: bool) -> AbsentRows {
         if replaces { AbsentRows::Replace } else { AbsentRows::Add }
     }
 }
@@ -147,7 +213,7 @@ impl PlannedRow {
     }
 }
 
-pub(super) fn plan(file: &RosterFile, grants: &[Grant], mode: AbsentRows) -> ImportPlan {
+pub(crate) fn plan(file: &RosterFile, grants: &[Grant], mode: AbsentRows) -> ImportPlan {
     let roster = Roster::of(grants);
     let standing = grants.iter().filter(|grant| !grant.is_over()).count();
     let mut plan = ImportPlan { standing, ..ImportPlan::default() };
@@ -186,7 +252,8 @@ pub(super) fn plan(file: &RosterFile, grants: &[Grant], mode: AbsentRows) -> Imp
         });
         let Some(grant) = known else {
             let person = Person { address: row.address.clone(), name: row.name.clone(), roster_id: row.id.clone() };
-            plan.steps.push(Step::Add { person, group: row.group.clone() });
+            let person = NewPerson { person, group: row.group.clone() };
+            plan.steps.push(Step::Add { line: row.line, person });
             plan.rows.push(PlannedRow::of(row, vec![Change::Added], taken.unwrap_or_default()));
             continue;
         };
@@ -222,9 +289,9 @@ pub(super) fn plan(file: &RosterFile, grants: &[Grant], mode: AbsentRows) -> Imp
     plan.rows.sort_by_key(|row| row.line);
     plan.groups = groups_after(grants, &plan.steps);
     if mode == AbsentRows::Replace {
-        let absent = grants.iter().filter(|grant| !grant.is_over() && !named.contains(&grant.id));
-        let (absent, mut dropped): (Vec<_>, Vec<_>) = absent.partition(|grant| grant.holds.dropped.is_some());
-        plan.absent = absent.iter().map(|grant| Step::Absent { grant: grant.id.clone() }).collect();
+        let is_dropped =
+            |grant: &&Grant| !grant.is_over() && !named.contains(&grant.id) && grant.holds.dropped.is_none();
+        let mut dropped: Vec<&Grant> = grants.iter().filter(is_dropped).collect();
         dropped.sort_by_key(|grant| grant.person.address.matched().as_str());
         for grant in dropped {
             plan.steps.push(Step::Drop { grant: grant.id.clone() });
@@ -312,13 +379,12 @@ fn groups_after(grants: &[Grant], steps: &[Step]) -> usize {
     let (mut groups, mut moved) = (HashSet::new(), HashSet::new());
     for step in steps {
         match step {
-            Step::Add { group, .. } => groups.extend(group.as_deref()),
+            Step::Add { person, .. } => groups.extend(person.group.as_deref()),
             Step::Move { grant, group } => {
                 groups.extend(group.as_deref());
                 moved.insert(grant);
             }
-            Step::Describe { .. } | Step::Leave { .. } | Step::Return { .. } => {}
-            Step::Drop { .. } | Step::Absent { .. } | Step::Act { .. } => {}
+            Step::Describe { .. } | Step::Leave { .. } | Step::Return { .. } | Step::Drop { .. } => {}
         }
     }
     let stay = grants.iter().filter(|grant| !moved.contains(&grant.id));
@@ -407,7 +473,7 @@ mod tests {
         for step in &plan.steps {
             let id = step.grant().map(|grant| format!("s{}", grant.as_str().trim_start_matches('0')));
             let given = match step {
-                Step::Add { person, .. } => person.roster_id.clone().zip(Some(&person.address)),
+                Step::Add { person, .. } => person.person.roster_id.clone().zip(Some(&person.person.address)),
                 Step::Describe { to, .. } => id.zip(to.address.as_ref().map(|change| &change.to)),
                 Step::Leave { address, .. } => {
                     assert_eq!(has.remove(&id.unwrap()), Some(address.as_str()));

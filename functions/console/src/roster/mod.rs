@@ -3,18 +3,20 @@
 //! [`steps`](crate::work::steps).
 
 mod add_person;
-mod compare;
+pub(crate) mod compare;
 pub(crate) mod line;
 mod page;
-mod parse;
+pub(crate) mod parse;
 pub(crate) mod registrar;
 mod waits;
 
 pub(crate) use add_person::{TypedPerson, add_person, doubt};
 use bursar_core::domain::values::token::sha256_hex;
-use bursar_core::store::{HourlyUses, ImportPart, JobCreation, Kept, PREVIEW_LASTS, RosterChanges, RosterPreview};
+use bursar_core::store::{
+    GrantLine, HourlyUses, ImportPart, JobCreation, Kept, PREVIEW_LASTS, RosterChanges, RosterPreview,
+};
 pub(crate) use compare::domain;
-use compare::{AbsentRows, Change, ImportPlan, PlannedRow};
+use compare::{AbsentRows, Change, ImportPlan, PlannedRow, Step};
 pub(crate) use page::{opens_in_words, page, waiting};
 use parse::{FileError, RosterFile, RosterRow};
 use waits::Need;
@@ -23,9 +25,11 @@ use crate::access::Upload;
 use crate::csv_file::{self, CsvRequest};
 use crate::prelude::*;
 use crate::work::jobs;
+use crate::work::steps::Plan;
 
 /// The most groups of a programme. Each has sums of its own, and more would be unreadable.
 const MOST_GROUPS: usize = 500;
+const MOST_ROWS: usize = 50_000;
 /// The most previews of a programme in an hour, since each is stored for a day.
 const PREVIEWS_AN_HOUR: usize = 100;
 const BUSY: &str = "Another roster of this programme is being applied. Wait until it is done, then try again.";
@@ -66,6 +70,8 @@ struct Compared {
     plan: ImportPlan,
     /// The version of the roster.
     roster: String,
+    /// Before the roster was read.
+    at: Moment,
     grants: Vec<Grant>,
     mode: AbsentRows,
 }
@@ -95,10 +101,12 @@ impl Compared {
         mode: AbsentRows,
     ) -> Result<Result<Compared, FileError>, StoreError> {
         let file = match parse::file(file, email_column) {
+            Ok(file) if file.rows.len() + file.refused.len() > MOST_ROWS => return Ok(Err(FileError::TooMany)),
             Ok(file) => file,
             Err(why) => return Ok(Err(why)),
         };
-        let compared = Compared::with(file, site.table.grants(&programme.id).await?, mode);
+        let at = site.clock.now();
+        let compared = Compared::with(file, site.table.grants(&programme.id).await?, mode, at);
         Ok(match too_many_groups(compared.plan.groups) {
             Some(why) => Err(FileError::TooManyGroups(why)),
             None => Ok(compared),
@@ -116,9 +124,9 @@ impl Compared {
         Compared::of(site, programme, file, preview.email_column.as_deref(), mode).await?.map_err(FileError::answer)
     }
 
-    fn with(file: RosterFile, grants: Vec<Grant>, mode: AbsentRows) -> Compared {
+    fn with(file: RosterFile, grants: Vec<Grant>, mode: AbsentRows, at: Moment) -> Compared {
         let plan = compare::plan(&file, &grants, mode);
-        Compared { file, plan, roster: compare::version(&grants), grants, mode }
+        Compared { file, plan, roster: compare::version(&grants), at, grants, mode }
     }
 
     fn changes(&self) -> RosterChanges {
@@ -126,8 +134,33 @@ impl Compared {
         RosterChanges { added, changed, moved, returned, dropped, refused }
     }
 
-    fn import(&self, programme: &Programme, import: Ulid, now: Moment) -> Import {
-        Import { import, header: Some(self.file.header.clone()), ..Import::of(&programme.id, &self.plan.steps, now) }
+    fn import(&self, preview: &RosterPreview, import: Ulid) -> Import {
+        Import {
+            changes: self.changes(),
+            readdressed: self.plan.count_of(Step::readdresses),
+            replaces: preview.replaces,
+            email_column: preview.email_column.clone(),
+            header: Some(self.file.header.clone()),
+            ..Import::new(&preview.programme, import, self.plan.steps.len(), self.at)
+        }
+    }
+
+    /// Starts the job that does what is planned, with the mails that tell of it.
+    async fn start(
+        self,
+        site: &Site,
+        import: Import,
+        file: &[u8],
+        before: Option<Job>,
+        mails: &[OutboxRow],
+        by: Author<'_>,
+    ) -> Result<(), AppError> {
+        let rows = ImportPart::bytes_of(&self.plan.changed());
+        site.table.keep_part(&import, Kept::Rows, &rows, by.deadline).await?;
+        site.table.keep_part(&import, Kept::Applied, file, by.deadline).await?;
+        site.table.keep_import(&import, by.deadline).await?;
+        let job = import.job(by.actor, by.now);
+        begin(site, job, before, mails, Some(Plan::of_roster(import, self.plan.steps, None)), by.deadline).await
     }
 
     fn preview(&self, programme: &Programme, until: Moment, now: Moment) -> RosterPreview {
@@ -251,7 +284,7 @@ pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
     has_open_roster(programme)?;
     let gone = || AppError::unprocessable(GONE);
     let previewed: Ulid = fields.filled("import").and_then(|import| import.parse().ok()).ok_or_else(gone)?;
-    // For another version of the roster it has other steps, so it is another import.
+    // For another version of the roster it does something else, so it is another import.
     let import = fields.filled("roster").map_or(previewed, |roster| ulid_for(previewed, roster));
     if site.table.get(Import::key_of(&programme.id, import)).await?.is_some_and(|import| import.applied) {
         return applied(site, programme, previewed, &Notice::Already, *deadline).await;
@@ -278,8 +311,6 @@ pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
         return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
     }
     let need = compared.need(site, programme).await?;
-    let import = compared.import(programme, import, site.clock.now());
-    start(site, &import, &compared.plan, before, &[], form.author()).await?;
     let count = |changes: &[Change]| changes.iter().map(|change| compared.plan.count(*change) as u64).sum();
     let notice = Notice::RosterApplied {
         added: count(&[Change::Added]),
@@ -288,6 +319,8 @@ pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
         refused: count(&[Change::Refused]),
         short: (need.implied - need.budget).or_zero(),
     };
+    let import = compared.import(&preview, import);
+    compared.start(site, import, &file, before, &[], form.author()).await?;
     applied(site, programme, previewed, &notice, *deadline).await
 }
 
@@ -307,50 +340,49 @@ async fn last_import(site: &Site, programme: &Programme) -> Result<Option<Job>, 
     if last.as_ref().is_some_and(Job::is_being_written) { Err(AppError::conflict(BUSY)) } else { Ok(last) }
 }
 
-/// Takes back the drops of one import.
+/// Takes back the drops of one import, unless a later whole list does not name those people either.
 pub(crate) async fn undo(form: Post<Faculty>) -> Answer {
-    let Post { site, access, fields, now, .. } = &form;
+    let Post { site, access, fields, actor, now, deadline, .. } = &form;
+    let id = &access.programme.id;
     has_open_roster(&access.programme)?;
     let import = fields.filled("import").and_then(|import| import.parse().ok());
     let import: Ulid = import.ok_or_else(|| AppError::unprocessable("The form did not say what is to be undone."))?;
-    let undo = site.table.get(Import::key_of(&access.programme.id, Import::undo(import))).await?;
-    if undo.is_some_and(|undo| undo.applied) {
-        return Ok(site.done(&paths::roster(&access.programme.id), &Notice::Already));
+    let imports = site.table.list(Import::of_programme(id)).await?;
+    let known = imports.iter().find(|of| of.import == import);
+    if known.is_some_and(|import| import.undone) {
+        return Ok(site.done(&paths::roster(id), &Notice::Already));
     }
     let before = last_import(site, &access.programme).await?;
-    let Some((undo, steps)) = site.table.undo_of(&access.programme.id, import, *now).await? else {
+    let is_later = |of: &Import, known: &Import| of.is_applied_roster() && of.replaces && of.made_at > known.made_at;
+    let stands = |known: &&Import| !imports.iter().any(|of| is_later(of, known) && !of.undone);
+    if known.filter(|import| import.undone_until(*now).is_some()).filter(stands).is_none() {
         let refused = page::Refused { undo: Some(NO_DROPS), ..Default::default() };
         let page = page::show(site, access, refused).await;
         return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
-    };
-    let lines = site.table.grant_lines(&access.programme.id, None).await?;
-    let dropped: BTreeSet<&GrantId> =
-        lines.iter().filter(|line| line.holds.dropped.is_some()).map(|line| &line.id).collect();
+    }
     // Some may be back already, by a later file.
-    let people = steps.iter().filter_map(Step::grant).filter(|grant| dropped.contains(grant)).count();
-    let notice = Notice::DropsUndone { people: people as u64 };
-    let plan = ImportPlan { steps, ..ImportPlan::default() };
-    start(site, &undo, &plan, before, &[], form.author()).await?;
-    Ok(site.done(&paths::roster(&access.programme.id), &notice))
+    let lines = site.table.grant_lines(id, None).await?;
+    let is_dropped = |line: &&GrantLine| line.holds.dropped_by == Some(import) && !line.state.is_over();
+    let people = lines.iter().filter(is_dropped).count();
+    let job = Job::new(id, Work::Undo { import }, u32::try_from(people)?, actor, *now);
+    begin(site, job, before, &[], None, *deadline).await?;
+    Ok(site.done(&paths::roster(id), &Notice::DropsUndone { people: people as u64 }))
 }
 
-/// Starts the job that does what is planned, with the mails that tell of it.
-async fn start(
+/// Starts a job that changes the roster, and does what there is time for.
+async fn begin(
     site: &Site,
-    import: &Import,
-    plan: &ImportPlan,
+    job: Job,
     before: Option<Job>,
     mails: &[OutboxRow],
-    by: Author<'_>,
+    plan: Option<Plan>,
+    deadline: Deadline,
 ) -> Result<(), AppError> {
-    let rows = plan.changed();
-    let rows = if rows.is_empty() { Vec::new() } else { ImportPart::bytes_of(&rows) };
-    let steps = [&plan.steps[..], &plan.absent].concat();
-    site.table.keep_import(import, &steps, &rows, by.deadline).await?;
-    match site.table.start_import(import, before.map(|job| job.job), mails, by).await? {
+    let programme = job.programme.clone();
+    match site.table.start_import(job, before.map(|job| job.job), mails, deadline).await? {
         JobCreation::Already => {}
         JobCreation::Busy => return Err(AppError::conflict(BUSY)),
-        JobCreation::Yes => jobs::in_a_request(site, &import.programme, by.deadline).await,
+        JobCreation::Yes => jobs::as_planned(site, &programme, plan, deadline).await,
     }
     Ok(())
 }
@@ -366,7 +398,7 @@ pub(crate) async fn kept(
     let import = as_file.unwrap_or(&name).parse().ok();
     let import: Ulid = import.filter(|_| access.is_faculty()).ok_or_else(AppError::not_found)?;
     let programme = &access.programme;
-    let is_of_a_file = |of: &Import| of.applied && of.act.is_none() && site.clock.now() < of.until();
+    let is_of_a_file = |of: &Import| of.is_applied_roster() && site.clock.now() < of.until();
     let is_applied = site.table.get(Import::key_of(&programme.id, import)).await?.is_some_and(|of| is_of_a_file(&of));
     let rows: Vec<PlannedRow> = if is_applied {
         let rows = site.table.kept_bytes(import, Kept::Rows).await?;

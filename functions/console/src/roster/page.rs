@@ -43,7 +43,7 @@ struct RosterPage<'a> {
 struct AppliedRoster {
     import: Ulid,
     at: String,
-    dropped: u32,
+    dropped: usize,
     /// Until when its drops may be undone, if it made any and they were not.
     undone_until: Option<String>,
 }
@@ -120,10 +120,11 @@ pub(crate) fn opens_in_words(settings: &Settings) -> String {
 fn applied(imports: &[Import], now: Moment, time: impl Fn(Moment) -> String) -> Vec<AppliedRoster> {
     let of_files =
         imports.iter().rev().filter(|import| import.applied && import.header.is_some() && now < import.until());
-    let is_undone = |import: &Import| imports.iter().any(|of| of.import == Import::undo(import.import) && of.applied);
-    let applied = |of: &Import| {
-        let undone_until = of.undone_until(now).filter(|_| !is_undone(of)).map(&time);
-        AppliedRoster { import: of.import, at: time(of.made_at), dropped: of.dropped, undone_until }
+    let applied = |of: &Import| AppliedRoster {
+        import: of.import,
+        at: time(of.made_at),
+        dropped: of.changes.dropped,
+        undone_until: of.undone_until(now).map(&time),
     };
     of_files.map(applied).collect()
 }

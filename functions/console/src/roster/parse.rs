@@ -10,7 +10,6 @@ use super::compare::{Change, PlannedRow};
 use super::line;
 use crate::prelude::*;
 
-const MOST_ROWS: usize = 50_000;
 const MOST_COLUMNS: usize = 1_000;
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
 /// The most headings from which the one of the addresses is chosen, and the longest in bytes.
@@ -46,7 +45,7 @@ const GRADEBOOK_LOGIN: &str = "sis login id";
 const NOBODY: [&str; 3] = ["", "Points Possible", "Test Student"];
 
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct RosterFile {
+pub(crate) struct RosterFile {
     pub(super) rows: Vec<RosterRow>,
     /// Each with the person whom it names, by what of it is legible, so that nobody is dropped for a mistake in their row.
     pub(super) refused: Vec<PlannedRow>,
@@ -64,7 +63,7 @@ pub(super) struct RosterFile {
 
 /// One person. A field is `None` when its cell is empty or its column missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct RosterRow {
+pub(crate) struct RosterRow {
     /// The line on which the record begins; the header is line 1.
     pub(super) line: u64,
     pub(super) address: EmailAddress,
@@ -74,7 +73,7 @@ pub(super) struct RosterRow {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum FileError {
+pub(crate) enum FileError {
     #[error(
         "This is a spreadsheet or another file that is no text. In the spreadsheet, save it as CSV (\"CSV UTF-8\"), and upload that."
     )]
@@ -148,7 +147,7 @@ impl RosterFile {
 }
 
 /// Reads a file; `email_column` says under which heading the addresses stand, if not under a known one.
-pub(super) fn file(bytes: &[u8], email_column: Option<&str>) -> Result<RosterFile, FileError> {
+pub(crate) fn file(bytes: &[u8], email_column: Option<&str>) -> Result<RosterFile, FileError> {
     let (text, encoding) = decode(bytes)?;
     // A quote that is left open takes the mark into its cell.
     let marked = format!("{text}\n{END}");
@@ -185,9 +184,6 @@ pub(super) fn file(bytes: &[u8], email_column: Option<&str>) -> Result<RosterFil
         }
         let is_broken = record.iter().any(|cell| cell.contains(&b'\n') || cell.contains(&b'\r'));
         file.broken = file.broken.or(is_broken.then_some(line));
-        if file.rows.len() + file.refused.len() > MOST_ROWS {
-            return Err(FileError::TooMany);
-        }
     }
     if !is_end(&record) {
         return Err(FileError::OpenQuote(line));
@@ -469,9 +465,6 @@ mod tests {
         assert_eq!(chosen("login"), Ok(1));
         assert_eq!(chosen("name"), Ok(0), "no address stands there");
         assert_eq!(chosen("email").unwrap_err().headings(), ["Login", "name"]);
-        let many = |rows| format!("email\n{}", "a@uni.edu\n".repeat(rows));
-        assert_eq!(file(many(MOST_ROWS).as_bytes(), None).unwrap().rows.len(), MOST_ROWS);
-        assert_eq!(file(many(MOST_ROWS + 1).as_bytes(), None), Err(FileError::TooMany));
         let wide = |commas| format!("email{}\na@uni.edu\n", ",".repeat(commas));
         assert_eq!(file(wide(MOST_COLUMNS - 1).as_bytes(), None).unwrap().rows.len(), 1);
         assert_eq!(file(wide(MOST_COLUMNS).as_bytes(), None), Err(FileError::TooWide));

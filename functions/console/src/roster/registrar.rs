@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::compare::AbsentRows;
 use super::parse::FileError;
 use super::waits::{self, Standing};
-use super::{Compared, has_open_roster, last_import, start};
+use super::{Compared, has_open_roster, last_import};
 use crate::access::MOST_OF_A_FILE;
 use crate::prelude::*;
 
@@ -44,7 +44,7 @@ pub(crate) async fn put(
     let standing = Standing {
         settings: &programme.settings,
         budget: &budget,
-        last_header: before.as_ref().and_then(Job::last_header),
+        last_header: before.as_ref().and_then(|job| job.header.as_deref()),
         is_trusted: token.is_trusted,
         imports: &site.table.list(Import::of_programme(&programme.id)).await?,
         now,
@@ -70,10 +70,9 @@ pub(crate) async fn put(
             site.table.keep_preview(&preview, &file, &mails, deadline).await?;
             "waiting"
         } else {
-            let added_unseen = u32::try_from(changes.added)?;
-            let import = Import { added_unseen, ..compared.import(&programme, preview.import, site.clock.now()) };
+            let import = Import { is_unseen: true, ..compared.import(&preview, preview.import) };
             let by = Author { actor: &Actor::Registrar, now, deadline };
-            start(&site, &import, &compared.plan, before, &mails, by).await?;
+            compared.start(&site, import, &file, before, &mails, by).await?;
             "applying"
         }
     };

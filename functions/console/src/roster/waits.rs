@@ -1,9 +1,10 @@
 //! Why a registrar's file is not applied by itself but waits for a person.
 
 use bursar_core::domain::programme::unreserved::Unreserved;
+use bursar_core::store::NewPerson;
 
 use super::Compared;
-use super::compare::{Change, domain};
+use super::compare::{Change, Step, domain};
 use crate::prelude::*;
 
 /// The most changes of a kind that are few, whatever their share.
@@ -43,11 +44,11 @@ pub(super) fn why(compared: &Compared, standing: &Standing<'_>) -> Vec<String> {
         "Its header is another than that of the last file that was applied.".to_owned(),
     );
     let dropped_lately = grants.iter().filter(|grant| !grant.is_over() && is_late(grant, standing.now)).count();
-    let added_lately = standing.lately(|of| of.added_unseen);
+    let added_lately = standing.lately(|of| if of.is_unseen { of.changes.added } else { 0 });
     for (what, count, of, lately) in [
         ("drops", dropped, "of the", dropped_lately),
         ("gives another address to", plan.count_of(Step::readdresses), "of the", standing.lately(|of| of.readdressed)),
-        ("moves to another group", plan.count(Change::Moved), "of the", standing.lately(|of| of.moved)),
+        ("moves to another group", plan.count(Change::Moved), "of the", standing.lately(|of| of.changes.moved)),
         ("adds", added, "to the", added_lately),
     ] {
         let with = match lately {
@@ -90,9 +91,9 @@ pub(super) fn why(compared: &Compared, standing: &Standing<'_>) -> Vec<String> {
 }
 
 impl Standing<'_> {
-    fn lately(&self, count: fn(&Import) -> u32) -> usize {
-        let is_late = |of: &&Import| of.applied && of.act.is_none() && of.made_at > self.now - LATELY;
-        self.imports.iter().filter(is_late).map(|of| count(of) as usize).sum()
+    fn lately(&self, count: fn(&Import) -> usize) -> usize {
+        let is_late = |of: &&Import| of.is_applied_roster() && of.made_at > self.now - LATELY;
+        self.imports.iter().filter(is_late).map(count).sum()
     }
 }
 
@@ -122,7 +123,7 @@ impl Need {
         let mut reserved = budget.reserved;
         for step in &file.plan.steps {
             match (step, step.grant().and_then(|grant| grants.get_mut(grant))) {
-                (Step::Add { person, group }, _) => {
+                (Step::Add { person: NewPerson { person, group }, .. }, _) => {
                     let id = budget.programme.clone();
                     after.add(&Grant::invited(id, GrantId::random(), person.clone(), group.clone()), budget.counted_at);
                 }
@@ -164,6 +165,7 @@ pub(super) fn unknown_domains(file: &Compared) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use bursar_core::domain::values::term::Term;
+    use bursar_core::store::RosterChanges;
 
     use super::super::compare::AbsentRows;
     use super::super::parse;
@@ -199,7 +201,7 @@ mod tests {
         let budget = Budget::new("cs".parse().unwrap(), Usd::from_dollars(350));
         let parsed = |text: &str| parse::file(text.as_bytes(), None).unwrap();
         let last = last.map(|header| parsed(&format!("{header}\nx@uni.edu\n")).header);
-        let compared = Compared::with(parsed(&format!("email,id,group\n{rows}")), grants, AbsentRows::Replace);
+        let compared = Compared::with(parsed(&format!("email,id,group\n{rows}")), grants, AbsentRows::Replace, now());
         let (last_header, is_trusted) = (last.as_deref(), last.is_some());
         let standing = Standing { settings: &settings, budget: &budget, last_header, is_trusted, imports, now: now() };
         super::why(&compared, &standing)
@@ -267,8 +269,9 @@ mod tests {
         // The mark of a reservation outlives it, and whoever returns then takes another.
         let lately = |age: i64| {
             let made_at = now() - SignedDuration::from_hours(age * 24);
-            let of = Import::of(&"cs".parse().unwrap(), &[], made_at);
-            Import { readdressed: 5, moved: 5, added_unseen: 5, applied: true, ..of }
+            let of = Import::new(&"cs".parse().unwrap(), Ulid(1), 0, made_at);
+            let changes = RosterChanges { moved: 5, added: 5, ..RosterChanges::default() };
+            Import { readdressed: 5, changes, is_unseen: true, applied: true, ..of }
         };
         let mut late = roster(35, 0);
         (late[34].holds.dropped, late[34].has_reservation) = (Some(now() - SignedDuration::from_hours(8 * 24)), true);

@@ -1,6 +1,6 @@
 //! What is done to one grant by somebody with a role: by the grant's page, or by a job to one of many. It only writes.
 
-use bursar_core::domain::grant::{ChangeRefused, GrantAct, GrantAction, Hold, JobStep, ShownState, View};
+use bursar_core::domain::grant::{ChangeRefused, GrantAct, GrantAction, Hold, OfJob, ShownState, View};
 
 use crate::prelude::*;
 
@@ -10,21 +10,21 @@ pub(crate) async fn act_on(
     at: ActContext<'_>,
     act: &GrantAct,
     (by, role): (&Actor, Role),
-    once: Option<JobStep>,
+    of: Option<OfJob>,
 ) -> Result<Option<ChangeRefused>, StoreError> {
     let (table, reason, paused) = (&site.table, act.reason.as_deref(), Hold::Paused(role));
     let outcome = match act.action {
-        GrantAction::Pause => table.act_once(at, once, |view, now| view.hold(paused, by, reason, now)).await?,
-        GrantAction::Resume => table.act_once(at, once, |view, now| view.release(paused, by, now)).await?,
-        GrantAction::Revoke => table.act_once(at, once, |view, _| Ok(view.revoke(by, reason)?)).await?,
+        GrantAction::Pause => table.act_of(at, of, |view, now| view.hold(paused, by, reason, now)).await?,
+        GrantAction::Resume => table.act_of(at, of, |view, now| view.release(paused, by, now)).await?,
+        GrantAction::Revoke => table.act_of(at, of, |view, _| Ok(view.revoke(by, reason)?)).await?,
         GrantAction::Cap => {
             let set = |view: &View, now| view.set_cap(own_cap(act.cap, view), by, reason, now);
-            table.act_once(at, once, set).await?
+            table.act_of(at, of, set).await?
         }
-        GrantAction::Allow => table.act_once(at, once, |view, _| Ok(view.allow(by)?)).await?,
+        GrantAction::Allow => table.act_of(at, of, |view, _| Ok(view.allow(by)?)).await?,
         GrantAction::Group => {
             let moved = |view: &View, now| view.move_to(act.group.as_deref(), by, now);
-            table.act_once(at, once, moved).await?
+            table.act_of(at, of, moved).await?
         }
         GrantAction::Resend => return mail(site, at, by, false).await,
         GrantAction::Remind => return mail(site, at, by, true).await,

@@ -2,9 +2,9 @@
 //! only writes. What the provider is to be told of it is sent by the work of each minute, and the job is done once that is confirmed.
 
 use anyhow::{Context, Result};
-use bursar_core::store::{JOB_LEASE, UndoneStep, WhyUndone};
+use bursar_core::store::{JOB_LEASE, WhyUndone};
 
-use super::steps;
+use super::steps::{self, Plan};
 use crate::prelude::*;
 
 /// How long a job is carried on at a stretch: a person waits for the page, or what is urgent for the work.
@@ -36,7 +36,12 @@ impl JobDeadlines {
 /// Carries on the jobs of a programme for some seconds, in the request that started one. The job is on record, so a failure is
 /// left to the work of the next minutes.
 pub(crate) async fn in_a_request(site: &Site, programme: &ProgrammeId, deadline: Deadline) {
-    if let Err(error) = of_programme(site, programme, JobDeadlines::within(deadline)).await {
+    as_planned(site, programme, None, deadline).await;
+}
+
+/// The same, where the request has planned already what it started.
+pub(crate) async fn as_planned(site: &Site, programme: &ProgrammeId, mut plan: Option<Plan>, deadline: Deadline) {
+    if let Err(error) = of_programme(site, programme, &mut plan, JobDeadlines::within(deadline)).await {
         tracing::warn!(%programme, error = format!("{error:#}"), "a job is left for the next minute");
     }
 }
@@ -45,6 +50,7 @@ pub(crate) async fn in_a_request(site: &Site, programme: &ProgrammeId, deadline:
 pub(super) async fn of_programme(
     site: &Site,
     programme: &ProgrammeId,
+    plan: &mut Option<Plan>,
     until: JobDeadlines,
 ) -> Result<Vec<(Ulid, &'static str)>> {
     let mut states = Vec::new();
@@ -53,11 +59,14 @@ pub(super) async fn of_programme(
         && let Some(job) = site.table.take_job(programme, site.clock.now(), until.deadline).await?
     {
         let id = job.job;
-        match Box::pin(steps::carry_on(site, job, until)).await {
+        match Box::pin(steps::carry_on(site, job, plan, until)).await {
             Ok(state) => states.push((id, state.as_str())),
             Err(error) => {
                 tracing::warn!(%programme, error = format!("{error:#}"), "a job is left for the next minute");
-                put_off(site, programme, id, until.deadline).await?;
+                let jobs = site.table.jobs(programme).await?.into_iter();
+                for job in jobs.filter(|job| job.job == id && job.is_running()) {
+                    put_off(site, job, until.deadline).await?;
+                }
                 states.push((id, "interrupted"));
             }
         }
@@ -65,13 +74,9 @@ pub(super) async fn of_programme(
     Ok(states)
 }
 
-/// Lets the programme's other jobs go before one that failed.
-async fn put_off(site: &Site, programme: &ProgrammeId, id: Ulid, deadline: Deadline) -> Result<()> {
-    let jobs = site.table.jobs(programme).await?.into_iter();
-    for job in jobs.filter(|job| job.job == id && job.is_running()) {
-        end(site, job, JobState::Waiting { until: site.clock.now() + AGAIN_AFTER }, deadline).await?;
-    }
-    Ok(())
+/// Leaves a job that failed to the next minute. It keeps its place before the programme's others.
+pub(super) async fn put_off(site: &Site, job: Job, deadline: Deadline) -> Result<JobState> {
+    end(site, job, JobState::Running { lease_until: site.clock.now() + AGAIN_AFTER }, deadline).await
 }
 
 /// Writes how far a job has come. Returns `None` when somebody else has taken or ended it.
@@ -93,8 +98,7 @@ pub(super) async fn finish(site: &Site, job: Job, deadline: Deadline) -> Result<
     if !waiting.is_empty() && now < job.advanced_at + CONFIRMS_WITHIN {
         return end(site, job, JobState::Waiting { until: now + AGAIN_AFTER }, deadline).await;
     }
-    let undone = |grant| UndoneStep { grant, why: WhyUndone::NotConfirmed };
-    job.note_undone(waiting.into_iter().map(undone).collect());
+    waiting.iter().for_each(|grant| job.note_undone(Some(grant), vec![WhyUndone::NotConfirmed]));
     job.done = job.all;
     end(site, job, JobState::Done { at: now }, deadline).await
 }
@@ -126,9 +130,9 @@ pub(super) async fn ended_early(site: &Site, job: &Job) -> Result<Option<JobStat
     let programme = site.table.get(Programme::key_of(&job.programme)).await?.context("a job without its programme")?;
     let now = site.clock.now();
     let why = match job.work {
-        Work::Import { .. } | Work::Bulk { .. } if programme.closed_at.is_some() => "The programme was closed.",
+        Work::Import | Work::Undo { .. } | Work::Bulk if programme.closed_at.is_some() => "The programme was closed.",
         Work::Close if !programme.is_over(now) => "The term goes on.",
-        Work::Import { .. } | Work::Bulk { .. } | Work::Close | Work::Limits => return Ok(None),
+        Work::Import | Work::Undo { .. } | Work::Bulk | Work::Close | Work::Limits => return Ok(None),
     };
     Ok(Some(JobState::Failed { why: why.to_owned(), at: now }))
 }

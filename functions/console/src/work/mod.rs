@@ -21,6 +21,7 @@ use futures_util::stream::iter;
 use serde::Serialize;
 
 use self::jobs::JobDeadlines;
+use self::steps::Plan;
 use crate::erase;
 use crate::prelude::*;
 
@@ -65,6 +66,8 @@ struct Worker<'a> {
     /// What the admins are to be told of the management key.
     alarm: Option<Cause>,
     jobs: BTreeMap<Ulid, &'static str>,
+    /// What is left of the job that it carries on.
+    plan: Option<Plan>,
     report: WorkReport,
 }
 
@@ -78,6 +81,7 @@ pub(crate) async fn run(site: &Site, deadline: Deadline) -> Result<WorkReport> {
         is_silent: false,
         alarm: None,
         jobs: BTreeMap::new(),
+        plan: None,
         report: WorkReport::default(),
     };
     let worked = worker.work().await;
@@ -118,7 +122,9 @@ impl Worker<'_> {
                 self.report.skipped = Some("running");
                 break;
             }
-            let (called, jobs) = tokio::join!(self.call(&due, wait), self.carry_on_jobs(&due.jobs));
+            let mut plan = self.plan.take();
+            let (called, jobs) = tokio::join!(self.call(&due, wait), self.carry_on_jobs(&due.jobs, &mut plan));
+            self.plan = plan;
             self.note(called, jobs);
         }
         Ok(())
@@ -167,7 +173,11 @@ impl Worker<'_> {
     }
 
     /// Carries on jobs and erasures for some seconds. Returns what became of each, and which there is no going on with.
-    async fn carry_on_jobs(&self, due: &[ItemKey]) -> (Vec<(Ulid, &'static str)>, Vec<ItemKey>) {
+    async fn carry_on_jobs(
+        &self,
+        due: &[ItemKey],
+        plan: &mut Option<Plan>,
+    ) -> (Vec<(Ulid, &'static str)>, Vec<ItemKey>) {
         let (mut states, mut failed) = (Vec::new(), Vec::new());
         let until = JobDeadlines::within(self.deadline.at_most(FOR_ONE));
         for key in due {
@@ -179,7 +189,7 @@ impl Worker<'_> {
                     let state = erase::carry_on(self.site, erasure, until).await;
                     state.map(|state| state.into_iter().map(|state| (erasure, state)).collect())
                 }
-                (None, Some(programme)) => jobs::of_programme(self.site, &programme, until).await,
+                (None, Some(programme)) => jobs::of_programme(self.site, &programme, plan, until).await,
                 (None, None) => Ok(Vec::new()),
             };
             match reached {

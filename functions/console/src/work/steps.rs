@@ -1,233 +1,255 @@
-//! What jobs do: some steps side by side, then a checkpoint, until all are written or the time is up. Those of a roster and of one act on
-//! many are kept; a close and other limits walk through the grants of their programme, in the order of their ids.
+//! What jobs do. A job keeps what it was asked and how far it has come, and whoever carries it on plans what is left: of a roster from
+//! its file, of a close or of other limits from the programme, of an action on many from their list. It does some of that side by side,
+//! notes how far it is, and goes on until all is written or the time is up.
 //!
-//! Whoever goes on at a checkpoint may meet steps that were done after it. Each is written on the grant by its number, and not done again,
-//! whatever somebody did to the grant since.
+//! Whoever goes on may meet what was done after the last note. A file says itself that this is done; for all else the grant names the job.
+
+use std::collections::VecDeque;
 
 use anyhow::Result;
-use bursar_core::domain::grant::{ChangeRefused, GrantAct, HoldKind, JobStep, Unchanged, View};
-use bursar_core::store::{INVITED_AT_ONCE, NewPerson, UndoneStep, WhyUndone};
-use futures_util::stream::{StreamExt, iter};
+use bursar_core::domain::grant::{ChangeRefused, Hold, HoldKind, OfJob, Unchanged, View};
+use bursar_core::store::{INVITED_AT_ONCE, Kept, NewPerson, WhyUndone};
+use futures_util::future::join_all;
 
 use super::grant_action::act_on;
 use super::jobs::{self, JobDeadlines};
 use crate::prelude::*;
+use crate::roster::compare::{self, AbsentRows, Step};
+use crate::roster::parse;
 
-/// How many units of steps are applied at once.
+/// How many units are written at once.
 const SIDE_BY_SIDE: usize = 8;
+/// After so many failures a unit is passed over.
+const MOST_TRIES: u32 = 3;
 
-/// Steps that are done one after the other, beside others.
-enum Unit {
-    /// Some of the kept ones, from this number on.
-    Kept(u32, Vec<Step>),
-    /// That of a walk.
-    Of(GrantId),
+/// What is left of a job, in its order. It holds for the invocation that planned it, as long as nothing fails.
+pub(crate) struct Plan {
+    job: Ulid,
+    import: Option<Import>,
+    units: VecDeque<Unit>,
 }
 
-/// Continues a job that the caller owns, and returns the state in which it is left.
-pub(super) async fn carry_on(site: &Site, mut job: Job, until: JobDeadlines) -> Result<JobState> {
-    let act = match job.work {
-        Work::Import { import, .. } | Work::Bulk { import } => {
-            site.table.get(Import::key_of(&job.programme, import)).await?.and_then(|import| import.act)
-        }
-        Work::Close | Work::Limits => None,
-    };
-    loop {
-        if let Some(ended) = jobs::ended_early(site, &job).await? {
-            return jobs::end(site, job, ended, until.deadline).await;
-        }
-        let Some(rounds) = rounds_of(site, &job).await? else {
-            let why = "What it was to do is not kept any more.".to_owned();
-            return jobs::end(site, job, JobState::Failed { why, at: site.clock.now() }, until.deadline).await;
+/// What is written together, beside others.
+struct Unit {
+    /// Where it comes among those of the job, whenever they are planned.
+    place: String,
+    /// Whose it is; people who are added have no grant yet.
+    grant: Option<GrantId>,
+    /// What a roster says of them; nothing where the job does one thing to each.
+    steps: Vec<Step>,
+}
+
+impl Unit {
+    fn count(&self) -> usize {
+        self.steps.len().max(1)
+    }
+
+    /// Whether both may be written side by side: whoever loses an address does so before anybody gets it.
+    fn goes_beside(&self, other: &Unit) -> bool {
+        self.steps.is_empty() || self.place.chars().next() == other.place.chars().next()
+    }
+}
+
+impl Plan {
+    pub(crate) fn of_roster(import: Import, steps: Vec<Step>, after: Option<&str>) -> Plan {
+        let unit = |step: Step| Unit { place: step.place(), grant: step.grant().cloned(), steps: vec![step] };
+        Plan::in_order(import.import, Some(import), steps.into_iter().map(unit).collect(), after)
+    }
+
+    /// The units after this place: the steps of one grant together, and as many additions as fit one transaction.
+    fn in_order(job: Ulid, import: Option<Import>, mut units: Vec<Unit>, after: Option<&str>) -> Plan {
+        units.retain(|unit| Some(unit.place.as_str()) > after);
+        units.sort_by(|one, other| one.place.cmp(&other.place));
+        units.dedup_by(|next, last| {
+            let are_added = next.grant.is_none() && last.grant.is_none() && last.steps.len() < INVITED_AT_ONCE;
+            let joins = are_added || next.place == last.place;
+            if joins {
+                last.steps.append(&mut next.steps);
+                last.place.clone_from(&next.place);
+            }
+            joins
+        });
+        Plan { job, import, units: units.into() }
+    }
+
+    /// What is left of a job; `None` where what it was asked is not kept any more.
+    async fn new(site: &Site, job: &Job) -> Result<Option<Plan>> {
+        let (table, programme, after) = (&site.table, &job.programme, job.after.as_deref());
+        let import = table.get(Import::key_of(programme, job.job)).await?;
+        let grants: Vec<GrantId> = match (&job.work, import.as_ref()) {
+            (Work::Import, Some(asked)) => {
+                let bytes = table.kept_bytes(job.job, Kept::Applied).await?;
+                let Ok(file) = parse::file(&bytes, asked.email_column.as_deref()) else { return Ok(None) };
+                let grants = table.readable_grants(programme).await?;
+                let plan = compare::plan(&file, &grants, AbsentRows::replacing(asked.replaces));
+                return Ok(import.map(|import| Plan::of_roster(import, plan.steps, after)));
+            }
+            (Work::Bulk, Some(_)) => {
+                let bytes = table.kept_bytes(job.job, Kept::People).await?;
+                let Ok(people) = serde_json::from_slice(&bytes) else { return Ok(None) };
+                people
+            }
+            (Work::Import | Work::Bulk, None) => return Ok(None),
+            (Work::Undo { import }, _) => {
+                let lines = table.grant_lines(programme, None).await?.into_iter();
+                lines.filter(|line| line.holds.dropped_by == Some(*import)).map(|line| line.id).collect()
+            }
+            (Work::Close | Work::Limits, _) => table.grant_ids(programme).await?,
         };
-        if rounds.is_empty() {
-            (job.all, job.after) = (job.next, None);
-            return jobs::finish(site, job, until.deadline).await;
+        let unit = |grant: GrantId| Unit { place: grant.to_string(), grant: Some(grant), steps: Vec::new() };
+        Ok(Some(Plan::in_order(job.job, import, grants.into_iter().map(unit).collect(), after)))
+    }
+}
+
+/// Continues a job that the caller owns, and returns the state in which it is left. The plan is that of the caller's invocation.
+pub(super) async fn carry_on(
+    site: &Site,
+    mut job: Job,
+    kept: &mut Option<Plan>,
+    until: JobDeadlines,
+) -> Result<JobState> {
+    if let Some(ended) = jobs::ended_early(site, &job).await? {
+        return jobs::end(site, job, ended, until.deadline).await;
+    }
+    if job.is_written {
+        return jobs::finish(site, job, until.deadline).await;
+    }
+    let mut plan = kept.take().filter(|plan| plan.job == job.job);
+    if plan.is_none() {
+        plan = Plan::new(site, &job).await?;
+    }
+    let Some(mut plan) = plan else {
+        let why = "What it was to do is not kept any more.".to_owned();
+        return jobs::end(site, job, JobState::Failed { why, at: site.clock.now() }, until.deadline).await;
+    };
+    let left = u32::try_from(plan.units.iter().map(Unit::count).sum::<usize>())?;
+    job.all = job.all.max(left);
+    job.next = job.all - left;
+    while let Some(first) = plan.units.front() {
+        if until.is_time_up() {
+            *kept = Some(plan);
+            return jobs::leave(site, job, until.deadline).await;
         }
-        for round in rounds {
-            if until.is_time_up() {
-                return jobs::leave(site, job, until.deadline).await;
-            }
-            let now = site.clock.now();
-            let by = Author { actor: &job.by, now, deadline: until.deadline };
-            let written: Vec<_> = round.iter().map(|unit| write(site, &job, act.as_ref(), unit, by)).collect();
-            // All end before one that failed is told, so that none is cut off.
-            let written: Vec<Result<Vec<_>, StoreError>> = iter(written).buffer_unordered(SIDE_BY_SIDE).collect().await;
-            let undone = written.into_iter().collect::<Result<Vec<_>, _>>()?;
-            job.note_undone(undone.concat());
-            for unit in round {
-                match unit {
-                    Unit::Kept(_, steps) => job.next += u32::try_from(steps.len())?,
-                    Unit::Of(grant) => (job.next, job.after) = (job.next + 1, Some(grant)),
+        let beside = plan.units.iter().take(SIDE_BY_SIDE).take_while(|unit| unit.goes_beside(first)).count();
+        let round: Vec<Unit> = plan.units.drain(..beside).collect();
+        let now = site.clock.now();
+        let by = Author { actor: &job.by, now, deadline: until.deadline };
+        // All end before one that failed is told, so that none is cut off.
+        let written = join_all(round.iter().map(|unit| write(site, &job, plan.import.as_ref(), unit, by))).await;
+        let mut has_failed = false;
+        for (unit, written) in round.iter().zip(written) {
+            let place = unit.place.clone();
+            let undone = match written {
+                Ok(refused) => refused.into_iter().map(WhyUndone::Refused).collect(),
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    tracing::error!(place, %error, "a step of a job cannot be done");
+                    vec![WhyUndone::Unreadable]
                 }
+                Err(error) => {
+                    tracing::warn!(place, %error, "a step of a job failed");
+                    let tries = job.tries.entry(place.clone()).or_default();
+                    *tries += 1;
+                    if *tries < MOST_TRIES {
+                        has_failed = true;
+                        continue;
+                    }
+                    vec![WhyUndone::Failed]
+                }
+            };
+            // What comes after one that failed is planned once more, and found done.
+            if !has_failed {
+                job.note_undone(unit.grant.as_ref(), undone);
+                job.next += u32::try_from(unit.count())?;
+                (job.after, job.advanced_at) = (Some(place), now);
             }
-            job.advanced_at = now;
-            let state = job.state.clone();
-            // Another runner has taken the job over.
-            let Some(after) = jobs::checkpoint(site, job, until.deadline).await? else { return Ok(state) };
-            job = after;
         }
+        if has_failed {
+            return jobs::put_off(site, job, until.deadline).await;
+        }
+        job.tries.clear();
+        let state = job.state.clone();
+        // Another runner has taken the job over.
+        let Some(after) = jobs::checkpoint(site, job, until.deadline).await? else { return Ok(state) };
+        job = after;
     }
+    (job.after, job.is_written) = (None, true);
+    jobs::finish(site, job, until.deadline).await
 }
 
-/// The next units of a job in rounds; none once all is written, and `None` where its steps are not kept any more.
-async fn rounds_of(site: &Site, job: &Job) -> Result<Option<Vec<Vec<Unit>>>> {
-    match job.work {
-        Work::Import { import, .. } | Work::Bulk { import } => {
-            let left = usize::try_from(job.all.saturating_sub(job.next))?;
-            if left == 0 {
-                return Ok(Some(Vec::new()));
-            }
-            let mut steps = site.table.steps_from(import, job.next).await?;
-            steps.truncate(left);
-            Ok((!steps.is_empty()).then(|| rounds(job.next, &steps)))
-        }
-        Work::Close | Work::Limits => {
-            // It has come to the end before.
-            if job.next > 0 && job.after.is_none() {
-                return Ok(Some(Vec::new()));
-            }
-            let most = i32::try_from(SIDE_BY_SIDE)?;
-            let grants = site.table.grants_after(&job.programme, job.after.as_ref(), most).await?;
-            let round: Vec<Unit> = grants.into_iter().map(|(grant, _)| Unit::Of(grant)).collect();
-            Ok(Some(if round.is_empty() { Vec::new() } else { vec![round] }))
-        }
-    }
-}
-
-/// Some kept steps in rounds, each of some units. Whoever loses an address does so in a round before anybody gets it.
-fn rounds(first: u32, steps: &[Step]) -> Vec<Vec<Unit>> {
-    let (mut rounds, mut next) = (Vec::new(), first);
-    for alike in steps.chunk_by(|one, other| one.is_leave() == other.is_leave()) {
-        // Additions that fit one transaction, or the steps of one grant.
-        let of_one = alike.chunk_by(|one, other| one.grant() == other.grant());
-        let mut round = Vec::new();
-        for unit in of_one.flat_map(|of_one| of_one.chunks(INVITED_AT_ONCE)) {
-            round.push(Unit::Kept(next, unit.to_vec()));
-            next += u32::try_from(unit.len()).unwrap_or(u32::MAX);
-            if round.len() == SIDE_BY_SIDE {
-                rounds.push(std::mem::take(&mut round));
-            }
-        }
-        if !round.is_empty() {
-            rounds.push(round);
-        }
-    }
-    rounds
-}
-
-/// Writes the steps of a unit, and returns which were not done. One grant that cannot be read does not keep the others from theirs.
+/// Writes a unit, and returns what of it the rules refused.
 async fn write(
     site: &Site,
     job: &Job,
-    act: Option<&GrantAct>,
+    import: Option<&Import>,
     unit: &Unit,
     by: Author<'_>,
-) -> Result<Vec<UndoneStep>, StoreError> {
-    let numbered = |step| JobStep { job: job.job, step };
-    let (grant, refused) = match unit {
-        Unit::Kept(first, steps) => {
-            let grant = steps.first().and_then(Step::grant).cloned();
-            (grant, apply(site, &job.programme, act, steps, Some(numbered(*first)), by).await)
-        }
-        Unit::Of(grant) => {
-            let at = ActContext { programme: &job.programme, grant, now: by.now, deadline: by.deadline };
-            let rule = |view: &View, now| match job.work {
-                Work::Close => view.end(&job.by, now),
-                Work::Limits => view.go_on(&job.by, now).or_else(|Unchanged| view.look_again(now)),
-                Work::Import { .. } | Work::Bulk { .. } => Err(Unchanged),
-            };
-            let walked = site.table.act_once(at, Some(numbered(0)), rule).await;
-            if walked.is_ok() && job.work == Work::Limits {
-                site.table.move_invitation(&job.programme, grant, by.now, by.deadline).await?;
-            }
-            (Some(grant.clone()), walked.map(|_| Vec::new()))
-        }
-    };
-    match (refused, grant) {
-        (Err(error @ StoreError::Corrupt { .. }), Some(grant)) => {
-            tracing::error!(%grant, %error, "a step of a job cannot be done");
-            Ok(vec![UndoneStep { grant, why: WhyUndone::Unreadable }])
-        }
-        (refused, _) => {
-            let undone = |(grant, why)| UndoneStep { grant, why: WhyUndone::Refused(why) };
-            Ok(refused?.into_iter().map(undone).collect())
-        }
-    }
-}
-
-/// Applies steps of one grant, or some additions, and returns whose the rules refused, and why. Those of a job have numbers, beginning with
-/// this one.
-pub(crate) async fn apply(
-    site: &Site,
-    programme: &ProgrammeId,
-    act: Option<&GrantAct>,
-    steps: &[Step],
-    first: Option<JobStep>,
-    by: Author<'_>,
-) -> Result<Vec<(GrantId, ChangeRefused)>, StoreError> {
-    let table = &site.table;
-    let at = |grant| ActContext { programme, grant, now: by.now, deadline: by.deadline };
-    let mut added = Vec::new();
+) -> Result<Vec<ChangeRefused>, StoreError> {
+    let (table, programme) = (&site.table, &job.programme);
+    let of = OfJob { job: job.job, compared_at: None };
     let mut refused = Vec::new();
-    for (number, step) in (0..).zip(steps) {
-        let once = first.map(|first| JobStep { step: first.step + number, ..first });
-        let outcome = match step {
-            Step::Act { grant } => match act {
-                Some(act) => act_on(site, at(grant), act, (by.actor, Role::Faculty), once).await?,
-                None => None,
-            },
-            Step::Add { person, group } => {
-                added.push(NewPerson { person: person.clone(), group: group.clone() });
+    if let (Some(grant), []) = (&unit.grant, &unit.steps[..]) {
+        let at = ActContext { programme, grant, now: by.now, deadline: by.deadline };
+        refused.extend(match (&job.work, import.and_then(|import| import.act.as_ref())) {
+            (Work::Bulk, Some(act)) => act_on(site, at, act, (by.actor, Role::Faculty), Some(of)).await?,
+            (Work::Undo { import }, _) => {
+                let is_its = |view: &View| view.grant.holds.dropped_by == Some(*import);
+                let returned = |view: &View, now| match is_its(view) {
+                    true => view.release(HoldKind::Dropped, by.actor, now),
+                    false => Err(ChangeRefused::Unchanged),
+                };
+                table.act_of(at, Some(of), returned).await?.refusal()
+            }
+            (Work::Close, _) => table.act_of(at, None, |view, now| Ok(view.end(by.actor, now)?)).await?.refusal(),
+            (Work::Limits, _) => {
+                let goes_on = |view: &View, now| view.go_on(by.actor, now).or_else(|Unchanged| view.look_again(now));
+                table.act(at, goes_on).await?;
+                table.move_invitation(programme, grant, by.now, by.deadline).await?;
                 None
             }
-            Step::Describe { grant, to } => table.describe(at(grant), once, to, by.actor).await?.refusal(),
-            Step::Move { grant, group } => {
-                let moved = |view: &View, now| view.move_to(group.as_deref(), by.actor, now);
-                table.act_once(at(grant), once, moved).await?.refusal()
-            }
-            Step::Drop { grant } => {
-                let why = Some("not on the roster");
-                let dropped = |view: &View, now| view.hold(HoldKind::Dropped, by.actor, why, now);
-                table.act_once(at(grant), once, dropped).await?;
-                None
-            }
-            Step::Leave { grant, address } => {
-                table.act_once(at(grant), once, |view, _| view.leave_address(address, by.actor)).await?;
-                None
-            }
-            Step::Return { grant } => {
-                let returned = |view: &View, now| view.release(HoldKind::Dropped, by.actor, now);
-                table.act_once(at(grant), once, returned).await?.refusal()
-            }
-            Step::Absent { .. } => None,
-        };
-        let why = outcome.filter(|why| *why != ChangeRefused::Unchanged);
-        refused.extend(step.grant().cloned().zip(why));
+            (Work::Import | Work::Bulk, _) => None,
+        });
+    } else if unit.grant.is_some() {
+        let of = OfJob { compared_at: import.map(|import| import.made_at), ..of };
+        for step in &unit.steps {
+            refused.extend(take(site, programme, step, Some(of), by).await?);
+        }
+    } else {
+        let people: Vec<NewPerson> = unit.steps.iter().filter_map(Step::added).cloned().collect();
+        table.invite(programme, &people, by).await?;
     }
-    if !added.is_empty() {
-        table.invite(programme, &added, by).await?;
-    }
+    refused.retain(|why| *why != ChangeRefused::Unchanged);
     Ok(refused)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_lost_in_a_round_before_that_in_which_somebody_gets_it() {
-        let grant = |number: usize| format!("{number:016x}").parse().unwrap();
-        let address = EmailAddress::parse("ada@uni.edu").unwrap();
-        let leave = |number| Step::Leave { grant: grant(number), address: address.matched().clone() };
-        let back = [Step::Return { grant: grant(8) }, Step::Move { grant: grant(8), group: None }];
-        let steps: Vec<Step> = (0..9).map(leave).chain(back).collect();
-        let numbers = |round: &Vec<Unit>| {
-            let of = |unit: &Unit| if let Unit::Kept(first, steps) = unit { (*first, steps.len()) } else { (0, 0) };
-            round.iter().map(of).collect::<Vec<_>>()
-        };
-        let numbers: Vec<_> = rounds(3, &steps).iter().map(numbers).collect();
-        let eight: Vec<(u32, usize)> = (3..11).map(|number| (number, 1)).collect();
-        assert_eq!(numbers, [eight, vec![(11, 1)], vec![(12, 2)]]);
-    }
+/// Does one thing that a roster says, of a job or of a person who typed it. Returns why the rules refuse it, if they do.
+pub(crate) async fn take(
+    site: &Site,
+    programme: &ProgrammeId,
+    step: &Step,
+    of: Option<OfJob>,
+    by: Author<'_>,
+) -> Result<Option<ChangeRefused>, StoreError> {
+    let (table, actor) = (&site.table, by.actor);
+    let at = |grant| ActContext { programme, grant, now: by.now, deadline: by.deadline };
+    let outcome = match step {
+        Step::Add { person, .. } => {
+            table.invite(programme, std::slice::from_ref(person), by).await?;
+            return Ok(None);
+        }
+        Step::Describe { grant, to } => table.describe(at(grant), of, to, actor).await?,
+        Step::Move { grant, group } => {
+            table.act_of(at(grant), of, |view, now| view.move_to(group.as_deref(), actor, now)).await?
+        }
+        Step::Drop { grant } => {
+            let (hold, why) = (Hold::Dropped(of.map(|of| of.job)), Some("not on the roster"));
+            table.act_of(at(grant), of, |view, now| view.hold(hold, actor, why, now)).await?
+        }
+        Step::Leave { grant, address } => {
+            table.act_of(at(grant), of, |view, _| Ok(view.leave_address(address, actor)?)).await?
+        }
+        Step::Return { grant } => {
+            table.act_of(at(grant), of, |view, now| view.release(HoldKind::Dropped, actor, now)).await?
+        }
+    };
+    Ok(outcome.refusal())
 }

@@ -43,9 +43,3 @@ impl GrantAction {
         }
     }
 }
-
-impl GrantAct {
-    pub fn new(action: GrantAction) -> GrantAct {
-        GrantAct { action, cap: None, group: None, reason: None }
-    }
-}

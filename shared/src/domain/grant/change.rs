@@ -127,11 +127,20 @@ impl View {
 }
 
 impl Change {
-    /// The change as a step of a job, which is not done again unless it is a mark.
+    /// The change as that of a job, unless it is a mark.
     #[must_use]
-    pub fn of_job(mut self, step: JobStep) -> Change {
+    pub fn of_job(mut self, job: Ulid, at: Moment) -> Change {
         if self.audit().is_some() {
-            self.grant.job = Some(step);
+            self.grant.job = Some(JobMark { job, at });
+        }
+        self
+    }
+
+    /// The change with the time of its entry.
+    #[must_use]
+    pub fn written_at(mut self, now: Moment) -> Change {
+        if self.audit().is_some() {
+            self.grant.changed_at = Some(now);
         }
         self
     }

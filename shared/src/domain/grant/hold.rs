@@ -10,6 +10,9 @@ pub struct Holds {
     pub paused: Option<Pause>,
     /// The time since which the roster does not name the person.
     pub dropped: Option<Moment>,
+    /// The import that dropped them, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropped_by: Option<Ulid>,
     pub unused: bool,
 }
 
@@ -33,7 +36,8 @@ pub enum HoldKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hold {
     Paused(Role),
-    Dropped,
+    /// By an import, if it is one that drops them.
+    Dropped(Option<Ulid>),
     Unused,
 }
 
@@ -72,6 +76,8 @@ pub enum ChangeRefused {
     AddressTaken,
     /// Somebody gave it another address meanwhile.
     AddressChanged,
+    /// Something else was done to it, or it was made, since a file was compared that says otherwise.
+    ChangedSince,
     /// Nobody is to be mailed, mail does not reach them, or it was sent just now.
     NotMailed,
 }
@@ -86,7 +92,7 @@ impl Hold {
     pub fn kind(self) -> HoldKind {
         match self {
             Hold::Paused(_) => HoldKind::Paused,
-            Hold::Dropped => HoldKind::Dropped,
+            Hold::Dropped(_) => HoldKind::Dropped,
             Hold::Unused => HoldKind::Unused,
         }
     }
@@ -97,7 +103,7 @@ impl From<HoldKind> for Hold {
     fn from(kind: HoldKind) -> Hold {
         match kind {
             HoldKind::Paused => Hold::Paused(Role::Faculty),
-            HoldKind::Dropped => Hold::Dropped,
+            HoldKind::Dropped => Hold::Dropped(None),
             HoldKind::Unused => Hold::Unused,
         }
     }
@@ -132,13 +138,15 @@ impl View {
             Hold::Paused(role) => {
                 change.grant.holds.paused = Some(Pause { by: by.clone(), role, why: why.map(str::to_owned) });
             }
-            Hold::Dropped => change.grant.holds.dropped = Some(now),
+            Hold::Dropped(import) => {
+                (change.grant.holds.dropped, change.grant.holds.dropped_by) = (Some(now), import);
+            }
             Hold::Unused => (change.grant.holds.unused, change.grant.has_reservation) = (true, false),
         }
         change.notice = (hold == Hold::Unused).then_some(Notice::Unused);
         Ok(match hold {
             Hold::Paused(_) => change.audited_because(Act::Held, &self.grant, why),
-            Hold::Dropped | Hold::Unused => change.audited(Act::Held, &self.grant, why.map(str::to_owned)),
+            Hold::Dropped(_) | Hold::Unused => change.audited(Act::Held, &self.grant, why.map(str::to_owned)),
         })
     }
 
@@ -158,7 +166,7 @@ impl View {
                 return Err(ChangeRefused::PausedByAnother);
             }
             Hold::Paused(_) => change.grant.holds.paused = None,
-            Hold::Dropped => change.grant.holds.dropped = None,
+            Hold::Dropped(_) => (change.grant.holds.dropped, change.grant.holds.dropped_by) = (None, None),
             Hold::Unused => (change.grant.holds.unused, change.grant.has_reservation) = (false, true),
         }
         if change.grant.holds.is_empty()

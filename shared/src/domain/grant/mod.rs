@@ -81,8 +81,9 @@ pub struct Grant {
     /// Hashes of the addresses that passed to somebody else.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub lost: BTreeSet<String>,
-    /// The step of a job that changed it last.
-    pub job: Option<JobStep>,
+    pub job: Option<JobMark>,
+    /// When its timeline got its last entry, or it was made.
+    pub changed_at: Option<Moment>,
     /// The last request of the student for a larger cap.
     pub more: Option<MoreRequest>,
     /// The earliest instant at which there is something to tell the provider, or to ask it.
@@ -139,11 +140,19 @@ pub enum GrantState {
     Ended,
 }
 
-/// A step of a job, by its number among that job's.
+/// The job that changed a grant last, and when it did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobStep {
+pub struct JobMark {
     pub job: Ulid,
-    pub step: u32,
+    pub at: Moment,
+}
+
+/// The job for which a grant is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OfJob {
+    pub job: Ulid,
+    /// When the file was compared that it applies: whoever something else was done to since, or who came since, is left as they are.
+    pub compared_at: Option<Moment>,
 }
 
 /// The right to record the key of the newest claim, and until when nobody else may begin one.
@@ -282,6 +291,7 @@ impl Grant {
             counted_at: None,
             lost: BTreeSet::new(),
             job: None,
+            changed_at: None,
             more: None,
             due_at: None,
             ends_since: None,
@@ -291,9 +301,17 @@ impl Grant {
         }
     }
 
-    /// Whether a step of a job was done, or a later one of that job.
-    pub fn has_done(&self, step: JobStep) -> bool {
-        self.job.is_some_and(|done| done.job == step.job && done.step >= step.step)
+    /// Refuses a job that has done its act here already. One that applies a file plans anew what it says, and is refused where something
+    /// else was done since that was compared.
+    pub fn lets_act(&self, of: OfJob) -> Result<(), ChangeRefused> {
+        let done = self.job.filter(|mark| mark.job == of.job).map(|mark| mark.at);
+        match of.compared_at {
+            Some(compared_at) if self.changed_at > Some(compared_at) && self.changed_at != done => {
+                Err(ChangeRefused::ChangedSince)
+            }
+            None if done.is_some() => Err(ChangeRefused::Unchanged),
+            Some(_) | None => Ok(()),
+        }
     }
 
     pub fn key_with(&self, hash: &KeyHash) -> Option<&Key> {

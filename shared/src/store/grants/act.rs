@@ -17,7 +17,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::domain::grant::{
-    AnnouncedEnd, BudgetChange, Change, ChangeRefused, DependsOn, JobStep, Logged, MoreListing, Notice, NoticeDelivery,
+    AnnouncedEnd, BudgetChange, Change, ChangeRefused, DependsOn, Logged, MoreListing, Notice, NoticeDelivery, OfJob,
     PersonChange, Rule, Unchanged,
 };
 use crate::domain::mail::failure::FailureScope;
@@ -98,7 +98,7 @@ impl Table {
                 Err(refused) => return Ok(Round::Over((Counts::default(), ActOutcome::Refused(refused)))),
             };
             let transaction = self.leaving_address(&view, &change, at.now).await?;
-            let change = change.counted(&view, at.now);
+            let change = change.counted(&view, at.now).written_at(at.now);
             let transaction = transaction_of(transaction, &view, &change, at.now)?;
             Ok(Round::Write(transaction, (change.moves(&view, at.now), ActOutcome::Done(answer))))
         });
@@ -107,17 +107,19 @@ impl Table {
         Ok(outcome)
     }
 
-    /// Carries out what a rule decides as a step of a job, where it is one: then it is done once, however often it is begun.
-    pub async fn act_once<R: From<Unchanged>>(
+    /// Carries out what a rule decides, for a job where there is one: then it is done once, however often it is begun.
+    pub async fn act_of(
         &self,
         at: ActContext<'_>,
-        step: Option<JobStep>,
-        rule: impl Fn(&View, Moment) -> Result<Change, R>,
-    ) -> Result<ActOutcome<Grant, R>, StoreError> {
-        self.act(at, |view, now| match step {
+        of: Option<OfJob>,
+        rule: impl Fn(&View, Moment) -> Result<Change, ChangeRefused>,
+    ) -> Result<ActOutcome<Grant, ChangeRefused>, StoreError> {
+        self.act(at, |view, now| match of {
             None => rule(view, now),
-            Some(step) if view.grant.has_done(step) => Err(Unchanged.into()),
-            Some(step) => rule(view, now).map(|change| change.of_job(step)),
+            Some(of) => {
+                view.grant.lets_act(of)?;
+                Ok(rule(view, now)?.of_job(of.job, now))
+            }
         })
         .await
     }
@@ -145,7 +147,7 @@ impl Table {
     pub async fn describe(
         &self,
         at: ActContext<'_>,
-        step: Option<JobStep>,
+        of: Option<OfJob>,
         to: &PersonChange,
         by: &Actor,
     ) -> Result<ActOutcome<Grant, ChangeRefused>, StoreError> {
@@ -156,7 +158,7 @@ impl Table {
                 return Ok(ActOutcome::Refused(ChangeRefused::AddressTaken));
             }
         }
-        self.act_once(at, step, |view, _| view.describe(to, by)).await
+        self.act_of(at, of, |view, _| view.describe(to, by)).await
     }
 
     /// Of an address that a grant has no longer: whoever signed in with it is signed out, and nothing is left under it, unless it is

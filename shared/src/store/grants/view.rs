@@ -4,7 +4,6 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use aws_sdk_dynamodb::types::Select;
 use futures_util::stream::{Stream, StreamExt, iter};
 
 use crate::domain::grant::Person;
@@ -22,51 +21,29 @@ const SHARDS_AT_ONCE: usize = 8;
 pub type ProgrammeShard = (u16, Vec<(Grant, Vec<Reading>)>);
 
 impl Table {
-    /// Some grants of a programme after this one, in the order of their ids, each by itself, so that one that cannot be read is no
-    /// obstacle to the others; empty after the last.
-    pub async fn grants_after(
-        &self,
-        programme: &ProgrammeId,
-        after: Option<&GrantId>,
-        limit: i32,
-    ) -> Result<Vec<(GrantId, Result<Grant, StoreError>)>, StoreError> {
-        let mut found = Vec::new();
-        let is_before = |shard: &char| after.is_some_and(|after| !after.as_str().starts_with(*shard));
-        for shard in SHARDS.into_iter().skip_while(is_before) {
-            let mut range = Grant::of_shard(programme, shard);
-            if let Some(after) = after.filter(|after| after.as_str().starts_with(shard)) {
-                range.first = format!("{}#", Grant::key_of(programme, after).sk);
-            }
-            let left = limit - i32::try_from(found.len()).unwrap_or(limit);
-            if left <= 0 {
-                break;
-            }
-            let page = Self::page(self.query(&range).limit(left)).await?;
-            let named = |item: items::Item| Some((Grant::named(&items::key_of(&item))?.1, items::from_item(item)));
-            found.extend(page.items.unwrap_or_default().into_iter().filter_map(named));
-            // Large ones fill a page before the limit does, and the rest of the shard comes first.
-            if page.last_evaluated_key.is_some() {
-                break;
-            }
-        }
-        Ok(found)
+    /// The ids of a programme's grants, of those too that cannot be read.
+    pub async fn grant_ids(&self, programme: &ProgrammeId) -> Result<Vec<GrantId>, StoreError> {
+        let shards = SHARDS.into_iter().map(|shard| async move {
+            let mut ids = Vec::new();
+            let query = self.query(&Grant::of_shard(programme, shard)).projection_expression("pk, sk");
+            let each = |item| {
+                ids.extend(Grant::named(&items::key_of(&item)).map(|(_, grant)| grant));
+                Ok(())
+            };
+            Self::each(query, each).await?;
+            Ok::<_, StoreError>(ids)
+        });
+        Ok(try_join_all(shards).await?.concat())
     }
 
     pub async fn count_grants(&self, programme: &ProgrammeId) -> Result<u32, StoreError> {
-        let counts = SHARDS.into_iter().map(|shard| self.count(Grant::of_shard(programme, shard)));
-        Ok(try_join_all(counts).await?.into_iter().sum())
+        Ok(u32::try_from(self.grant_ids(programme).await?.len()).unwrap_or(u32::MAX))
     }
 
-    async fn count(&self, grants: Range<Grant>) -> Result<u32, StoreError> {
-        let (mut count, mut from) = (0, None);
-        loop {
-            let page = Self::page(self.query(&grants).select(Select::Count).set_exclusive_start_key(from)).await?;
-            count += page.count.unsigned_abs();
-            from = page.last_evaluated_key;
-            if from.is_none() {
-                return Ok(count);
-            }
-        }
+    /// The grants of a programme that can be read.
+    pub async fn readable_grants(&self, programme: &ProgrammeId) -> Result<Vec<Grant>, StoreError> {
+        let shards = SHARDS.into_iter().map(|shard| self.list_known(Grant::of_shard(programme, shard)));
+        Ok(try_join_all(shards).await?.concat())
     }
 
     pub async fn grants(&self, programme: &ProgrammeId) -> Result<Vec<Grant>, StoreError> {
@@ -337,6 +314,7 @@ impl Table {
                     continue;
                 }
                 let grant = Grant::invited(id.clone(), GrantId::random(), person.clone(), group.clone());
+                let grant = Grant { changed_at: Some(by.now), ..grant };
                 let enrolment = Enrolment { address, programme: id.clone(), grant: grant.id.clone(), at: by.now };
                 let mail = OutboxRow::invitation(id, &grant.id, opens, by.now);
                 transaction = transaction.create(&grant)?.create(&enrolment)?.owing(&mail)?;

@@ -1,4 +1,5 @@
 pub(super) mod budget;
+pub(super) mod imports;
 pub(super) mod jobs;
 pub(super) mod previews;
 pub(super) mod programme;

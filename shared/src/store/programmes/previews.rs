@@ -1,15 +1,15 @@
 //! Roster files, for as long as they may be applied: those that were uploaded, and those of the registrar that wait for a person; and the
 //! token with which the registrar's tools put them. What a file would change is not kept: it is computed from the file and the roster
-//! each time that somebody looks. What an import did change is kept beside its steps as long as its drops may be undone.
+//! each time that somebody looks. What an import did change is kept as long as its drops may be undone.
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use crate::domain::programme::role::{Role, is_among};
 use crate::domain::values::token::RegistrarTokenHash;
+use crate::store::StaffPerson;
 use crate::store::items::MOST_IN_A_PART;
 use crate::store::prelude::*;
-use crate::store::programmes::jobs::IMPORT_KEPT;
-use crate::store::{StaffPerson, Step};
+use crate::store::programmes::imports::IMPORT_KEPT;
 
 /// How long a file that was uploaded may be applied.
 pub const PREVIEW_LASTS: SignedDuration = SignedDuration::from_hours(24);
@@ -50,12 +50,14 @@ stored! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kept {
-    /// A roster file.
+    /// A roster file that may be applied.
     File,
-    /// The rows that an import changed.
+    /// The file that an import applies.
+    Applied,
+    /// The rows that an import changes.
     Rows,
-    /// The steps of an import.
-    Steps,
+    /// The grants on which an import acts.
+    People,
 }
 
 /// A part of a roster file or of an import. They lie apart from what needs them, so that an erasure finds also those of a request that died.
@@ -95,10 +97,6 @@ impl ImportPart {
     /// Whether the request that keeps it may still be under way, and begins a job then.
     pub(crate) fn is_of_a_request(&self, now: Moment) -> bool {
         self.until + SignedDuration::from_mins(1) > now + IMPORT_KEPT
-    }
-
-    pub(crate) fn steps(&self) -> Result<Vec<Step>, StoreError> {
-        serde_json::from_slice(&self.bytes).map_err(|error| StoreError::corrupt(&self.key(), ImportPart::KIND, &error))
     }
 }
 
@@ -166,23 +164,14 @@ impl Table {
         self.commit_once(kept.unaudited(Unaudited::Notification), deadline).await.map(drop)
     }
 
+    /// Keeps bytes in parts that are like this one, some side by side, in place of those of a request that died.
     pub(crate) async fn keep_bytes(&self, of: &ImportPart, bytes: &[u8], deadline: Deadline) -> Result<(), StoreError> {
-        self.keep_in_parts(of, bytes.chunks(MOST_IN_A_PART).map(<[u8]>::to_vec).collect(), deadline).await
-    }
-
-    /// Keeps parts that are like this one, some side by side, in place of those of a request that died.
-    pub(crate) async fn keep_in_parts(
-        &self,
-        of: &ImportPart,
-        parts: Vec<Vec<u8>>,
-        deadline: Deadline,
-    ) -> Result<(), StoreError> {
-        let part = |(bytes, part)| ImportPart { part, bytes, ..of.clone() };
+        let part = |(bytes, part): (&[u8], u32)| ImportPart { part, bytes: bytes.to_vec(), ..of.clone() };
+        let parts: Vec<ImportPart> = bytes.chunks(MOST_IN_A_PART).zip(0..).map(part).collect();
         let puts = parts
-            .into_iter()
-            .zip(0..)
-            .map(part)
-            .map(|part| async move { self.write_alone(self.single().set(&part)?, deadline).await });
+            .iter()
+            .map(|part| async move { self.write_alone(self.single().set(part)?, deadline).await })
+            .collect::<Vec<_>>();
         let mut puts = stream::iter(puts).buffer_unordered(SIDE_BY_SIDE);
         while puts.try_next().await?.is_some() {}
         Ok(())

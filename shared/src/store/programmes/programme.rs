@@ -123,8 +123,8 @@ impl Table {
             transaction = transaction.looking_at_guardrails(None, &id, &programme.settings.rules, by.now)?;
             if let Some(roster) = copied.as_ref().and_then(|copied| copied.roster.as_ref()) {
                 transaction = transaction.create(&Import { programme: id.clone(), applied: true, ..roster.clone() })?;
-                let work = Work::Import { import: roster.import, header: None };
-                transaction = transaction.set(&Job::new(&id, work, roster.steps, by.actor, by.now))?;
+                let job = roster.job(by.actor, by.now);
+                transaction = transaction.set(&Job { programme: id.clone(), ..job })?;
             }
             if self.commit(transaction.told_by(&[entry])?, &mut pauses).await? {
                 return Ok(id);

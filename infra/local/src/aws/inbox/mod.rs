@@ -33,7 +33,7 @@ pub use contents::Contents;
 
 const LISTED: usize = 200;
 /// Of a programme's students so many are looked at, and so many named that have come equally far.
-const READ: i32 = 100;
+const READ: usize = 100;
 const NAMED: usize = 3;
 
 /// The policy of a mail's frame: its own styles and pictures, but no scripts, forms or requests. Its links
@@ -163,8 +163,7 @@ async fn who_may_sign_in(table: &Table, now: Moment) -> Result<Vec<Programme>, S
     let mut all = vec![Programme { name: "Everywhere".to_owned(), people: vec![admins] }];
     for programme in table.readable_programmes().await?.0 {
         let mut students = BTreeMap::<_, Vec<_>>::new();
-        let grants = table.grants_after(&programme.id, None, READ).await?;
-        for grant in grants.into_iter().filter_map(|(_, grant)| grant.ok()) {
+        for grant in table.readable_grants(&programme.id).await?.into_iter().take(READ) {
             let come_so_far = match grant.state {
                 GrantState::Invited => "students who have not claimed a key yet",
                 GrantState::Live { .. } => "students with a key",

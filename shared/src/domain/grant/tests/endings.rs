@@ -207,9 +207,21 @@ fn a_key_that_no_claim_recorded_is_an_orphan_after_an_hour_and_leaves_nothing_on
     assert_eq!(doubled.disabled(1).view.grant.keys.len(), 1);
 }
 
+/// A file is compared at the second hour; an act on many asks alone whether it was done.
 #[test]
-fn a_step_of_a_job_is_not_done_after_a_later_one() {
-    let step = |step| JobStep { job: Ulid(1), step };
-    let grant = Grant { job: Some(step(5)), ..a_view().grant };
-    assert_eq!([4, 5, 6].map(|number| grant.has_done(step(number))), [true, true, false]);
+fn a_job_leaves_alone_what_was_done_since() {
+    let at = |hour: i64| Moment::UNIX_EPOCH + SignedDuration::from_hours(hour);
+    for (changed, mark, of_file, of_many) in [
+        (None, None, Ok(()), Ok(())),
+        (Some(1), None, Ok(()), Ok(())),
+        (Some(3), None, Err(ChangeRefused::ChangedSince), Ok(())),
+        (Some(3), Some((1, 3)), Ok(()), Err(ChangeRefused::Unchanged)),
+        (Some(4), Some((1, 3)), Err(ChangeRefused::ChangedSince), Err(ChangeRefused::Unchanged)),
+        (Some(3), Some((2, 3)), Err(ChangeRefused::ChangedSince), Ok(())),
+    ] {
+        let job = mark.map(|(job, hour)| JobMark { job: Ulid(job), at: at(hour) });
+        let grant = Grant { changed_at: changed.map(at), job, ..a_view().grant };
+        let of = |compared_at| grant.lets_act(OfJob { job: Ulid(1), compared_at });
+        assert_eq!((of(Some(at(2))), of(None)), (of_file, of_many), "{changed:?} {mark:?}");
+    }
 }
