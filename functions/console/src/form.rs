@@ -324,7 +324,9 @@ impl ShownField<'_> {
             Kind::Date => "date",
             Kind::Time => "datetime-local",
             Kind::Address => "email",
-            _ => "text",
+            Kind::Text | Kind::Money | Kind::Number | Kind::Area | Kind::Lines | Kind::Choice(_) | Kind::Select => {
+                "text"
+            }
         }
     }
 
@@ -332,7 +334,14 @@ impl ShownField<'_> {
         match self.kind {
             Kind::Money => Some("decimal"),
             Kind::Number => Some("numeric"),
-            _ => None,
+            Kind::Text
+            | Kind::Address
+            | Kind::Date
+            | Kind::Time
+            | Kind::Area
+            | Kind::Lines
+            | Kind::Choice(_)
+            | Kind::Select => None,
         }
     }
 
@@ -348,7 +357,14 @@ impl ShownField<'_> {
         match self.kind {
             Kind::Choice(choices) => Some(choices.to_vec()),
             Kind::Select => Some(self.choices.iter().map(|(value, words)| (value.as_str(), words.as_str())).collect()),
-            _ => None,
+            Kind::Text
+            | Kind::Address
+            | Kind::Money
+            | Kind::Date
+            | Kind::Time
+            | Kind::Number
+            | Kind::Area
+            | Kind::Lines => None,
         }
     }
 
@@ -513,7 +529,7 @@ impl Kind {
             Kind::Date => text.parse::<Date>().map_or_else(|_| text.to_owned(), long_date),
             Kind::Time => text.parse::<DateTime>().map_or_else(|_| text.to_owned(), long_time),
             Kind::Lines => text.lines().collect::<Vec<_>>().join(", "),
-            _ => spaced_by(" "),
+            Kind::Text | Kind::Address | Kind::Number | Kind::Area | Kind::Select => spaced_by(" "),
         }
     }
 }

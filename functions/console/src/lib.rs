@@ -1,6 +1,8 @@
 //! The faculty's pages, and the work of each minute: jobs, guardrails, grants that are due. This file lists the routes;
 //! the files named for the pages hold the handlers.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 mod access;
 mod account;
 mod alerts;
@@ -62,7 +64,9 @@ impl Function for App {
         match Event::of(event.payload)? {
             Event::Http(payload) => self.pages.answer(LambdaEvent::new(payload, event.context)).await,
             Event::Task(Task::Work) => Ok(serde_json::to_value(work::run(&self.worker, deadline).await?)?),
-            _ => bail!("this is no event for the function console"),
+            Event::Task(_) | Event::Scheduled | Event::Empty | Event::Stream(_) | Event::Notifications(_) => {
+                bail!("this is no event for the function console")
+            }
         }
     }
 }

@@ -140,8 +140,9 @@ async fn rules_of_many_groups_go_on() {
     let campus = class(&[]).await;
     let admin = campus.admin().await;
     let groups = ["A", "B", "C", "D", "E", "F", "G", "H"];
-    adds(
+    applied(
         &admin,
+        "add",
         &groups.iter().fold("email,group\n".to_owned(), |file, of| file + &format!("{of}@example.edu,{of}\n")),
     )
     .await;

@@ -66,9 +66,9 @@ impl AnotherAccount {
         alarms: &[Alarm],
         state: &SyncState,
     ) -> Result<Option<AnotherAccount>, AppError> {
-        let mut refused = alarms.iter().filter_map(|alarm| match &alarm.cause {
-            Cause::AnotherAccount { management_key } => Some((management_key, alarm.found_at)),
-            _ => None,
+        let mut refused = alarms.iter().filter_map(|alarm| {
+            let Cause::AnotherAccount { management_key } = &alarm.cause else { return None };
+            Some((management_key, alarm.found_at))
         });
         let Some(first) = refused.next() else { return Ok(None) };
         let Some(meta) = site.table.get(Meta::key_of()).await? else { return Ok(None) };

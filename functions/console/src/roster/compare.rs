@@ -479,7 +479,7 @@ mod tests {
                     assert_eq!(has.remove(&id.unwrap()), Some(address.as_str()));
                     None
                 }
-                _ => None,
+                Step::Move { .. } | Step::Drop { .. } | Step::Return { .. } => None,
             };
             if let Some((id, address)) = given.map(|(id, address)| (id, address.as_written())) {
                 assert!(has.values().all(|of| *of != address), "{:?}", plan.steps);
