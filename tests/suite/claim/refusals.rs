@@ -29,7 +29,7 @@ async fn a_forbidden_press_says_why() {
     campus.set(|settings| settings.claims.claim_closes_at = None).await;
 
     campus.budget(19).await;
-    assert!(ada.send_form(&reveal).await.expect(409).alert().unwrap().contains("promised to other students"));
+    assert!(ada.send_form(&reveal).await.expect(409).alert().unwrap().contains("no room for your key"));
     campus.budget(100).await;
 
     campus.hold("ada", HoldKind::Paused).await;
