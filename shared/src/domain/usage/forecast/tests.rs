@@ -193,6 +193,12 @@ fn after_a_break_the_pace_is_as_before() {
     assert_eq!([1, 2, 3].map(of), [49 + 28; 3]);
     let resumed = [weeks(0), vec![3]].concat();
     assert_eq!(days_until(with_left(&resumed, 82)), 49 + 28, "on the first day after it");
+    let words = |last: &[i64]| {
+        let each = [&[3; 21], &[0; 10][..], last].concat();
+        let looked = day(i64::try_from(each.len()).unwrap());
+        forecast(&spent(each), all_promised(usd(9_000)), &term(), looked).in_words(&term())
+    };
+    assert_eq!([&[][..], &[3]].map(|last| words(last).contains(" a week, as before the break, ")), [true, false]);
     // What stands alone between two idle weeks is a week, each other week as each month.
     for apart in [14, 28] {
         let alone = spent((0..140).map(|number| if number % apart == 0 { 10 } else { 0 }));
