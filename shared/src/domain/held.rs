@@ -229,6 +229,25 @@ mod tests {
         assert_eq!((held.is(&1), held.known(), held.due(&1)), (false, Some(&1), AT_ONCE));
     }
 
+    #[test]
+    fn a_note_ends_with_its_age_and_speaks_for_its_own_call() {
+        let mut held = holding(1);
+        held.told(&2, at(50), None, at(51));
+        assert_eq!((held.since(&2), held.since(&1)), (Some(at(51)), None));
+        held.told(&2, at(60), None, at(61));
+        assert_eq!(held.since(&2), Some(at(51)), "that nothing changed is no news");
+        let own = held.note(&2, at(70));
+        held.told(&2, at(70), Some(own), at(71));
+        assert_eq!(held.since(&2), Some(at(71)));
+        held.note(&3, at(100));
+        held.told(&3, at(101), Some(at(99)), at(102));
+        assert!(!held.is(&3), "that call's own note is gone");
+        held.told(&2, at(179), None, at(179));
+        assert!(!held.is(&2));
+        held.told(&2, at(180), None, at(180));
+        assert!(held.is(&2));
+    }
+
     /// What happens at the provider or comes from it, at an instant.
     #[derive(Debug, Clone)]
     enum Event {
