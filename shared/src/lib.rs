@@ -4,6 +4,7 @@
 pub mod aws;
 pub mod clock;
 pub mod config;
+pub mod crossings;
 pub mod deadline;
 pub mod domain;
 pub mod event;

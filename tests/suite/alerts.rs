@@ -1,22 +1,30 @@
 //! Alerts at the thresholds of a budget and of a student's cap, and about a budget that is promised in full: each recipient is told once,
 //! however often it is found.
 
+use bursar_core::crossings::ENOUGH_FOR_ONE;
+use bursar_core::deadline::Waits;
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::Grant;
 use bursar_core::domain::usage::crossing::{ALL, Scope};
-use bursar_core::domain::values::id::{GrantId, ProgrammeId};
+use bursar_core::domain::values::id::ProgrammeId;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::window::Reset;
-use bursar_core::store::{CapScan, CapScanPosition, QueuedMail};
-use bursar_local::invoke::FunctionName::ThresholdAlerts;
+use bursar_core::store::QueuedMail;
+use bursar_local::invoke::FunctionName::{ThresholdAlerts, UsageSync};
 use bursar_tests::campus::{Campus, address};
-use bursar_tests::office::soon;
+use bursar_tests::faults::{Fault, Matcher};
+use bursar_tests::stack::Setup;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
+use crate::sync::crooked::Crooked;
+
 /// Two faculty, a budget and a cap of a hundred dollars, Ada with a key and Bob who waits for one. The stream is not delivered, so what runs is what a test calls.
 async fn class() -> Campus {
-    let mut campus = Campus::open().await;
+    class_with(Setup::default()).await
+}
+
+async fn class_with(setup: Setup<'_>) -> Campus {
+    let mut campus = Campus::of(setup).await;
     campus.pump.stop().await;
     programme(&mut campus, "maths").await;
     campus
@@ -42,12 +50,9 @@ async fn spends(campus: &Campus, dollars: &str) {
     assert_eq!(campus.sync().await["complete"], true);
 }
 
-/// A stream record of an item of this kind that was written for a programme, or for a grant in it.
-fn record(kind: &str, programme: &ProgrammeId, grant: Option<&GrantId>) -> Value {
-    let mut image = json!({"kind": {"S": kind}, "programme": {"S": programme.as_str()}});
-    if let Some(grant) = grant {
-        image["grant"] = json!({"S": grant.as_str()});
-    }
+/// A stream record of an item of this kind that was written for a programme.
+fn record(kind: &str, programme: &ProgrammeId) -> Value {
+    let image = json!({"kind": {"S": kind}, "programme": {"S": programme.as_str()}});
     json!({"eventSource": "aws:dynamodb", "eventName": "MODIFY", "dynamodb": {"NewImage": image}})
 }
 
@@ -59,13 +64,9 @@ fn batch_of(mut records: Vec<Value>) -> Value {
     json!({"Records": records})
 }
 
-/// What a sync's totals and readings cause.
+/// What a sync's totals cause.
 async fn told(campus: &Campus) -> Value {
-    let records = vec![
-        record("totals", &campus.programme, None),
-        record("reading", &campus.programme, Some(campus.id("ada"))),
-        record("budget", &campus.programme, None),
-    ];
+    let records = vec![record("totals", &campus.programme), record("budget", &campus.programme)];
     campus.run(ThresholdAlerts, batch_of(records)).await.unwrap()
 }
 
@@ -88,12 +89,6 @@ async fn owed(campus: &Campus) -> Vec<String> {
     let mut owed: Vec<String> = seen.outbox.iter().filter_map(|row| of(&row.mail)).collect();
     owed.sort();
     owed
-}
-
-/// How often a student is told of a cap.
-async fn of_cap(campus: &Campus, programme: &ProgrammeId, grant: &GrantId) -> usize {
-    let mails = campus.table.mails_of(programme, grant).await.unwrap();
-    mails.iter().filter(|row| matches!(row.mail, QueuedMail::CapUsed { .. })).count()
 }
 
 #[tokio::test]
@@ -169,21 +164,18 @@ async fn a_student_is_told_twice_of_each_cap() {
     campus.budget(1_000).await;
     for (dollars, expected) in [("79", 0), ("1", 1), ("19", 1)] {
         spends(&campus, dollars).await;
-        told(&campus).await;
         assert_eq!(owed(&campus).await.len(), expected, "{dollars} more");
     }
     let mails = ["cap 100 of $80", "cap 80 of $100", "cap 80 of $120"];
     for (cap, alerts) in [(120, 2), (80, 3), (100, 3)] {
         let cap = Some(Usd::from_dollars(cap));
         campus.table.act(campus.on("ada"), |view, now| view.set_cap(cap, &Actor::Rule, None, now)).await.unwrap();
-        // No reading changed, so the check after the next listing finds the crossing.
+        // No reading changed.
         campus.minutes(60);
         campus.sync().await;
-        campus.look().await;
         assert_eq!(owed(&campus).await, mails[3 - alerts..], "{cap:?}");
     }
     spends(&campus, "1").await;
-    told(&campus).await;
     campus.finish().await;
 }
 
@@ -201,60 +193,77 @@ async fn only_whom_it_concerns_is_told_of_a_cap() {
             .await;
         campus.students(&["ada"]).await;
         campus.keys().await;
-        spends(&campus, "90").await;
         if name == "closed" {
             campus.close(&campus.admin().await).await.expect(303);
         }
-        told(&campus).await;
-        campus.look().await;
+        spends(&campus, "90").await;
         assert_eq!(owed(&campus).await.contains(&"cap 80 of $100".to_owned()), name == "told", "{name}");
     }
     campus.finish().await;
 }
 
-#[tokio::test]
-async fn what_the_stream_lost_is_found_after_the_next_listing() {
+/// Two runs at once, the older of which wakes before it tells the student: the mail is one, and the watch reads no grants.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_runs_tell_a_student_once() {
     let campus = class().await;
-    spends(&campus, "83").await;
+    campus.spend("ada", "83");
+    campus.minutes(20);
+    // The last transaction of a run.
+    let held = campus.gate.hold(Matcher::call("dynamodb:TransactWriteItems").of(UsageSync).nth(4));
+    let older = campus.run(UsageSync, json!({}));
+    let newer = async {
+        let last = held.arrived().await;
+        assert!(last.parts.iter().any(|part| part.partition == "G#"), "{last:?}");
+        campus.minutes(16);
+        assert_eq!(campus.sync().await["complete"], true);
+        assert_eq!(owed(&campus).await, ["cap 80 of $100"]);
+        drop(held);
+    };
+    let (older, ()) = tokio::join!(older, newer);
+    assert_eq!(older.unwrap()["complete"], true);
     campus.look().await;
-    assert!(owed(&campus).await.contains(&"cap 80 of $100".to_owned()));
-    let before = campus.gate.calls().len();
-    campus.look().await;
-    let parts = campus.gate.calls().into_iter().skip(before).flat_map(|made| made.parts);
-    let partitions: Vec<String> = parts.map(|part| part.partition).collect();
-    assert!(partitions.iter().any(|partition| partition == "P#"), "the programmes are read");
-    assert!(!partitions.iter().any(|partition| partition == "G#"), "not so grants, before keys are listed again");
+    assert!(
+        owed(&campus)
+            .await
+            .starts_with(&["budget 80 of $100", "budget 80 of $100", "cap 80 of $100"].map(str::to_owned))
+    );
+    let watched = campus.gate.calls().into_iter().filter(|made| made.function == ThresholdAlerts);
+    let partitions: Vec<String> = watched.flat_map(|made| made.parts).map(|part| part.partition).collect();
+    assert!(
+        partitions.iter().any(|partition| partition == "P#") && !partitions.iter().any(|partition| partition == "G#")
+    );
     campus.finish().await;
 }
 
-#[tokio::test]
-async fn a_check_out_of_time_goes_on_and_a_failed_one_restarts() {
-    let mut campus = class().await;
+/// A run without time for caps has another begin at the next quarter of an hour, and a cap that cannot be written waits for the next night.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn caps_that_a_run_left_are_judged_by_the_next() {
+    let campus = class_with(Setup { waits: Waits::WHOLE, ..Setup::default() }).await;
+    let quarter = async || {
+        campus.minutes(15);
+        campus.run(UsageSync, json!({"task": "resume"})).await.unwrap()
+    };
+    let has = async |cap: &str| owed(&campus).await.contains(&cap.to_owned());
     campus.spend("ada", "83");
-    let (maths, ada) = (campus.programme.clone(), campus.id("ada").clone());
-    programme(&mut campus, "physics").await;
-    spends(&campus, "83").await;
-    let listed_at = campus.table.sync_state().await.unwrap().listed_at.unwrap();
-    let next = Some(CapScanPosition { programme: campus.programme.clone(), shard: 0 });
-    campus.table.note_cap_scan(&CapScan { listed_at, next: next.clone(), has_failed: false }, soon()).await.unwrap();
-    campus.look().await;
-    assert_eq!((of_cap(&campus, &maths, &ada).await, owed(&campus).await.len()), (0, 5));
-    assert_eq!(
-        campus.table.get(CapScan::key_of()).await.unwrap(),
-        Some(CapScan { listed_at, next: None, has_failed: false })
-    );
+    campus.minutes(20);
+    let crooked = Crooked::before(&campus).await;
+    let report = crooked.within(ENOUGH_FOR_ONE, json!({})).await.unwrap();
+    assert_eq!((&report["complete"], &report["problems"]), (&json!(true), &json!([])));
+    assert!(!has("cap 80 of $100").await);
+    assert_eq!(quarter().await["complete"], true);
+    assert!(has("cap 80 of $100").await);
+    assert_eq!(quarter().await["skipped"], "nothing to begin");
 
-    // Of a scan that goes on, one grant is corrupt: the invocation fails, and the next begins with the first programme.
-    campus.table.note_cap_scan(&CapScan { listed_at, next, has_failed: false }, soon()).await.unwrap();
-    let lost = Grant::key_of(&campus.programme, campus.id("ada")).item;
-    let whole = campus.judged().await.items[&(lost.pk, lost.sk)].clone();
-    let mut broken = whole.clone();
-    broken.remove("epoch");
-    campus.raw().put(broken).await;
-    assert!(campus.run(ThresholdAlerts, json!({"task": "watch"})).await.is_err());
-    campus.raw().put(whole).await;
-    campus.look().await;
-    assert_eq!(of_cap(&campus, &maths, &ada).await, 1);
+    campus.spend("ada", "17");
+    campus.hours(24);
+    campus.gate.at(Matcher::call("dynamodb:TransactWriteItems").of(UsageSync).nth(4), Fault::Status(400));
+    let report = campus.sync().await;
+    let problem = report["problems"][0].as_str().unwrap();
+    assert!(report["complete"] == true && problem.starts_with("the cap of the grant"), "{report}");
+    assert_eq!(quarter().await["skipped"], "nothing to begin");
+    campus.hours(24);
+    campus.sync().await;
+    assert!(has("cap 100 of $100").await);
     campus.finish_faulted().await;
 }
 

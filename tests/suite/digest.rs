@@ -86,6 +86,7 @@ async fn each_hears_once_a_week_what_is_theirs() {
     let mut campus = class().await;
     let maths = campus.programme.clone();
     campus.unreachable("carl").await;
+    campus.sync().await;
     assert_eq!(campus.look().await["digests"], 0, "it is not seven yet");
     campus.minutes(61);
     let at_once = join_all((0..4).map(|_| digests(&campus))).await;

@@ -1,8 +1,5 @@
-//! A batch of the stream: the programmes with new totals or another budget, and the grants whose keys have used
-//! more.
+//! A batch of the stream: the programmes with new totals or another budget.
 
-use bursar_core::domain::grant::Reading;
-use bursar_core::domain::values::id::GrantId;
 use bursar_core::event::StreamRecord;
 use bursar_core::schema::Stored;
 use bursar_core::store::Totals;
@@ -15,9 +12,7 @@ use crate::prelude::*;
 pub(crate) struct Batch {
     /// Each programme once, with the first record that names it.
     pub(crate) programmes: Vec<(ProgrammeId, String)>,
-    /// Each grant with a changed reading once, with the first record that names it.
-    pub(crate) grants: Vec<(ProgrammeId, GrantId, String)>,
-    /// Totals and budgets without a readable programme, and readings without a readable grant.
+    /// Totals and budgets without a readable programme.
     pub(crate) unreadable: Vec<String>,
 }
 
@@ -25,13 +20,6 @@ pub(crate) struct Batch {
 #[derive(Deserialize)]
 struct ProgrammeName {
     programme: ProgrammeId,
-}
-
-/// The parsed part of a reading.
-#[derive(Deserialize)]
-struct GrantName {
-    programme: ProgrammeId,
-    grant: GrantId,
 }
 
 /// Parses the records, without those of other kinds and those of removals.
@@ -44,10 +32,6 @@ pub(crate) fn read(records: &[StreamRecord]) -> Batch {
                 Some(ProgrammeName { programme }) => batch.name_programme(programme, number),
                 None => batch.unreadable.push(number),
             },
-            Some(Reading::KIND) => match record.item() {
-                Some(GrantName { programme, grant }) => batch.name_grant(programme, grant, number),
-                None => batch.unreadable.push(number),
-            },
             _ => {}
         }
     }
@@ -58,13 +42,6 @@ impl Batch {
     fn name_programme(&mut self, programme: ProgrammeId, number: String) {
         if !self.programmes.iter().any(|(known, _)| *known == programme) {
             self.programmes.push((programme, number));
-        }
-    }
-
-    fn name_grant(&mut self, programme: ProgrammeId, grant: GrantId, number: String) {
-        // Ids of grants are random, so they differ between programmes too.
-        if !self.grants.iter().any(|(_, known, _)| *known == grant) {
-            self.grants.push((programme, grant, number));
         }
     }
 }
@@ -82,32 +59,19 @@ mod tests {
     }
 
     #[test]
-    fn each_programme_with_new_totals_and_each_grant_with_a_new_reading_is_named_once_by_its_first_record() {
+    fn each_programme_is_named_once_by_its_first_record() {
         let totals = |programme: &str| json!({"kind": {"S": "totals"}, "programme": {"S": programme}});
-        let reading = |programme: &str, grant: &str, epoch: &str| {
-            let (programme, grant, epoch) = (json!({"S": programme}), json!({"S": grant}), json!({"N": epoch}));
-            json!({"kind": {"S": "reading"}, "programme": programme, "grant": grant, "epoch": epoch})
-        };
-        let (ada, ben) = ("0123456789abcdef", "fedcba9876543210");
         let records = [
-            record("1", &reading("maths", ada, "1")),
+            record("1", &json!({"kind": {"S": "grant"}, "programme": {"S": "maths"}})),
             record("2", &totals("cs-pilot")),
             record("3", &json!({"kind": {"S": "totals"}})),
             record("4", &json!({"kind": {"S": "budget"}, "programme": {"S": "maths"}})),
             record("5", &totals("cs-pilot")),
-            record("6", &reading("maths", ada, "2")),
-            record("7", &reading("maths", ben, "1")),
-            record("8", &json!({"kind": {"S": "reading"}, "programme": {"S": "maths"}, "grant": {"S": "ada"}})),
-            record("9", &json!({"kind": {"S": "grant"}, "programme": {"S": "maths"}, "grant": {"S": ada}})),
-            record("10", &json!(null)),
+            record("6", &json!(null)),
         ];
         let named = |programme: &str, number: &str| (programme.parse().unwrap(), number.to_owned());
-        let of = |grant: &str, number: &str| ("maths".parse().unwrap(), grant.parse().unwrap(), number.to_owned());
-        let expected = Batch {
-            programmes: vec![named("cs-pilot", "2"), named("maths", "4")],
-            grants: vec![of(ada, "1"), of(ben, "7")],
-            unreadable: vec!["3".to_owned(), "8".to_owned()],
-        };
+        let expected =
+            Batch { programmes: vec![named("cs-pilot", "2"), named("maths", "4")], unreadable: vec!["3".to_owned()] };
         assert_eq!(read(&records), expected);
     }
 }

@@ -1,23 +1,20 @@
-//! The weekly digests of each programme whose day it is. Each is computed once, from the
-//! sync's sums and a walk over the grants, and recorded without names. Each recipient gets a mail.
-
-use std::pin::pin;
+//! The weekly digests of each programme whose day it is. Each is computed once, from what the sync summed up
+//! and whom it found, and recorded without names. Each recipient gets a mail.
 
 use bursar_core::domain::audit::Entry;
-use bursar_core::domain::mail::digest::{self, Class, Digest, DigestMoney, DigestTrigger, Due, Health, LastListing};
+use bursar_core::domain::mail::digest::{
+    self, Digest, DigestMoney, DigestTrigger, Due, Health, KeptPeople, LastListing, People,
+};
 use bursar_core::domain::usage::models::{self, ModelUse};
 use bursar_core::domain::usage::span::stretches;
 use bursar_core::domain::values::money::Usd;
 use bursar_core::store::SyncState;
-use futures_util::stream::TryStreamExt;
 use serde::Serialize;
 
 use crate::prelude::*;
 
 /// The least time for a digest to be begun.
 const ENOUGH_FOR_ONE: Duration = Duration::from_secs(25);
-/// The time kept back for writing, at which a walk is broken off.
-const ENOUGH_TO_WRITE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct DigestReport {
@@ -70,13 +67,11 @@ impl Look<'_> {
             // The invocation that recorded it died before every recipient had a mail.
             Some(known) => known,
             None => {
-                let has_time = self.deadline.leaves(ENOUGH_FOR_ONE);
-                let computed = if has_time { self.compute(programme, due).await? } else { None };
-                let Some(digest) = computed else {
+                if !self.deadline.leaves(ENOUGH_FOR_ONE) {
                     report.left += 1;
                     return Ok(());
-                };
-                digest
+                }
+                self.compute(programme, due).await?
             }
         };
         let recipients = self.table.people_of(&staff, self.deadline).await?;
@@ -85,26 +80,20 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// Computes a digest. Returns `None` when there is no time to read everything.
-    async fn compute(&self, programme: &Programme, due: Due) -> Result<Option<Digest>> {
+    async fn compute(&self, programme: &Programme, due: Due) -> Result<Digest> {
         let (id, settings, table, weeks) = (&programme.id, &programme.settings, self.table, due.weeks);
-        let (budget, of_programme, sync, unreachable) = tokio::try_join!(
+        let (budget, of_programme, sync, counts, people) = tokio::try_join!(
             table.get(Budget::key_of(id)),
             table.programme_use(id),
             table.sync_state(),
-            table.unreachable(self.now),
+            table.roster_counts(id),
+            table.get(KeptPeople::key_of(id)),
         )?;
-        let mut class = Class::new(settings, weeks[0], sync.listed_at);
-        let ids = [id.clone()];
-        let mut shards = pin!(table.shards_of_programmes(&ids));
-        while let Some((_, grants)) = shards.try_next().await? {
-            if !self.deadline.leaves(ENOUGH_TO_WRITE) {
-                return Ok(None);
-            }
-            for (grant, readings) in grants {
-                class.add(&grant, &readings, unreachable.get(grant.person.address.matched()).copied());
-            }
-        }
+        let people = match people {
+            Some(kept) => kept.people,
+            // No run was whole since the programme was made.
+            None => People { days: weeks[0], ..People::default() },
+        };
         let used = of_programme.used();
         let spent = used.days(settings.basis.byok);
         let budget = budget.unwrap_or_else(|| Budget::new(id.clone(), Usd::ZERO));
@@ -118,7 +107,7 @@ impl Look<'_> {
         let known = sync.models_until.map(|until| (weeks[0].0, weeks[0].1.min(until)));
         models.extend(known.and_then(|days| models::beyond_models(&models, &used, days)));
         let models_unknown = if had_a_key { stretches(weeks[0], |day| !sync.knows_models_of(day)) } else { Vec::new() };
-        Ok(Some(Digest {
+        Ok(Digest {
             programme: id.clone(),
             week: due.week,
             found_at: self.now,
@@ -133,11 +122,14 @@ impl Look<'_> {
             models,
             models_unknown,
             money,
-            people: class.people(),
+            students: counts.people(),
+            claimed: counts.claimed,
+            standing_out: of_programme.own.as_ref().map(|own| own.standing_out.clone()).unwrap_or_default(),
+            people,
             health: health(&sync),
             recipients: Vec::new(),
             queued: 0,
-        }))
+        })
     }
 }
 

@@ -1,5 +1,5 @@
-//! Finds crossings, watches for parts that fell silent, and records the weekly digests. The stream wakes it for changed totals
-//! and readings, and a schedule each hour.
+//! Finds crossings of budgets, watches for parts that fell silent, and records the weekly digests. The stream wakes it for changed totals
+//! and budgets, and a schedule each hour.
 //!
 //! # Crossings
 //!
@@ -12,12 +12,7 @@
 //! recipients are checked once more when the mail is sent. A batch checks each programme once. For a programme whose check
 //! failed, the batch returns its first record as failed.
 //!
-//! A student's cap is checked when a reading of the grant changed. After each complete listing, one scan of all caps ([`caps`])
-//! finds what the stream lost and what a smaller cap crossed. Nothing else changes the use of a cap, so there is no hourly scan.
-//!
-//! A cap's alert rests on use that certainly belongs to the window, since the provider may report the old window's numbers for
-//! two days after its turn. Limits rest on the larger number, which is the safe side there. Cap alerts are bulk mail, since many
-//! students may cross in one night. One whose window is over is not sent.
+//! The caps of students are judged by the sync, by the same function ([`crossings`]).
 //!
 //! # Alarms
 //!
@@ -53,8 +48,8 @@
 //! A programme's digest is computed once a calendar week and recorded with its mails in one item. It is due at seven in the
 //! morning of its day in the programme's zone. The watch makes it. A missed one is made within two days, about the days that it should have covered.
 //!
-//! Sums are those of the sync. The list of people who need attention takes a read of every grant, a sixteenth of a programme at
-//! a time. It is computed once for all recipients, so 50,000 grants are read once a week.
+//! Sums, and the list of people who need attention, are those of the sync's last whole run, so no grant is read. Where its seven days end
+//! on another day than the digest's, the mail names them.
 //!
 //! The item holds grants and keys and no names. Names are looked up when the mail is sent, and only for a reader who is faculty
 //! at that time. So assistants get counts, and an erased person appears in no digest. A digest covers the seven complete days
@@ -68,9 +63,7 @@
 //! waits for one; the next watch looks again. Months before the first complete sync have no statement.
 
 mod batch;
-mod caps;
 mod credit;
-mod crossings;
 mod digests;
 mod failures;
 mod own_site;
@@ -82,10 +75,10 @@ mod undelivered;
 use anyhow::bail;
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
+use bursar_core::crossings::{self, ENOUGH_FOR_ONE, Limit};
 use bursar_core::domain::mail::digest::DigestTrigger;
 use bursar_core::event::{Event, StreamRecord, Task};
 use bursar_core::start::Function;
-use crossings::Limit;
 use digests::Look;
 use failures::{Programmes, ScanFailures};
 use lambda_runtime::LambdaEvent;
@@ -93,9 +86,6 @@ use own_site::OwnSite;
 use serde_json::{Value, json};
 
 use crate::prelude::*;
-
-/// The most that one check takes; with less time left it is not begun.
-pub(crate) const ENOUGH_FOR_ONE: Duration = Duration::from_secs(10);
 
 pub struct App {
     table: Table,
@@ -123,20 +113,13 @@ impl Function for App {
 }
 
 impl App {
-    /// Checks each programme whose totals changed and each grant whose reading did, once. The stream retries
-    /// what could not be checked from its first record on.
+    /// Checks each programme whose totals changed, once. The stream retries what could not be checked from its first record on.
     async fn changed(&self, records: &[StreamRecord], deadline: Deadline) -> Value {
         let batch = batch::read(records);
         let mut failed = batch.unreadable;
         for (programme, first) in batch.programmes {
-            if let Err(error) = self.find_crossings(Limit::Budget(&programme), deadline).await {
+            if let Err(error) = self.find_crossings(&programme, deadline).await {
                 tracing::warn!(%programme, error = format!("{error:#}"), "its crossings are looked for again");
-                failed.push(first);
-            }
-        }
-        for (programme, grant, first) in batch.grants {
-            if let Err(error) = self.find_crossings(Limit::Cap(&programme, &grant), deadline).await {
-                tracing::warn!(%programme, %grant, error = format!("{error:#}"), "its cap is looked at again");
                 failed.push(first);
             }
         }
@@ -146,9 +129,7 @@ impl App {
 
     /// The hourly watch. It checks every programme, for a change that the stream lost and for a budget that was
     /// lowered. It raises alarms for what fell silent, and creates the digests that are due.
-    ///
-    /// When all keys were listed since the last scan, it scans every cap. A failure in one check does not
-    /// block others.
+    /// A failure in one check does not block others.
     async fn watch(&self, deadline: Deadline) -> Result<Value> {
         let programmes = Programmes::of(&self.table).await?;
         let mut failures = ScanFailures::default();
@@ -157,7 +138,7 @@ impl App {
         }
         let mut crossings = 0;
         for Programme { id, .. } in &programmes.read {
-            let found = self.find_crossings(Limit::Budget(id), deadline).await;
+            let found = self.find_crossings(id, deadline).await;
             crossings += failures.take(format_args!("the crossings of {id}"), found);
         }
         let (table, now) = (&self.table, self.clock.now());
@@ -166,9 +147,6 @@ impl App {
         let digests = digests.at_all().await;
         failures.failed.extend(digests.failed.iter().map(|of| format!("the digest of {of}")));
         let statements = failures.take("the statements", statements::mail_due(table, now, deadline).await);
-        // Last, since it may take all the time there is.
-        let caps = caps::look(table, &programmes, now, deadline).await;
-        crossings += failures.take("the caps", caps);
         let unsynced = silence::since_complete_sync(table, &programmes, now).await;
         let unsynced = failures.take("how long ago a sync was complete", unsynced.map(|since| Some(since.as_hours())));
         // The template counts this line: its absence is the alarm for the watch itself, and for syncs.
@@ -194,7 +172,8 @@ impl App {
         Ok(json!(report))
     }
 
-    async fn find_crossings(&self, limit: Limit<'_>, deadline: Deadline) -> Result<usize> {
-        crossings::find(&self.table, limit, self.clock.now(), deadline).await
+    async fn find_crossings(&self, of: &ProgrammeId, deadline: Deadline) -> Result<usize> {
+        ensure!(deadline.leaves(ENOUGH_FOR_ONE), "the time is up");
+        Ok(crossings::find(&self.table, Limit::Budget(of), self.clock.now(), deadline).await?)
     }
 }

@@ -1,6 +1,7 @@
 //! The watch over what fell silent: syncs, jobs, mail, and the balance that all keys depend on. Findings
 //! become alarms for the admins, for most causes once a day. Nothing here depends on a sync having run.
 
+use bursar_core::crossings::ENOUGH_FOR_ONE;
 use bursar_core::domain::grant::{Grant, Urgency};
 use bursar_core::domain::mail::kind::MailClass;
 use bursar_core::store::{Erasure, Job, MailServer, MailState, OutboxRow, Waiting};
@@ -44,7 +45,7 @@ pub(crate) async fn tell(
     now_found(failures.take("mail to the admins", undelivered_alarms(table, &people, now).await));
     now_found(failures.take("the pages", app.own_site.is_down(deadline).await));
     for programme @ Programme { id, .. } in &programmes.read {
-        let found = if deadline.leaves(crate::ENOUGH_FOR_ONE) {
+        let found = if deadline.leaves(ENOUGH_FOR_ONE) {
             is_stuck(table, id, now).await
         } else {
             Err(anyhow!("the time is up"))

@@ -17,8 +17,9 @@
 //! | [`conclude`] | decides whether the run is complete | a cut, the sync's state |
 //! | [`guardrails`] | tells guardrails their rules again, and puts keys back under theirs | confirmed rules |
 //! | [`models`] | asks who used which model on the completed days | the use by model |
+//! | [`caps`] | judges the caps of students | crossings, with their mails |
 //!
-//! The stream carries totals and readings to `threshold-alerts`. Trouble reaches the admins as one alarm for each cause and day. The
+//! The stream carries totals to `threshold-alerts`. Trouble reaches the admins as one alarm for each cause and day. The
 //! account page shows the report of the run and the state of the sync.
 //!
 //! # The comparison
@@ -70,6 +71,13 @@
 //! The sync's state holds the known days, which tells a day without use from a day that was not asked for. Days missed for more
 //! than a week stay unknown. Without an answer the run goes on and reports it, and the next run asks again.
 //!
+//! # Caps
+//!
+//! A cap's crossing rests on use that certainly belongs to the window, since the provider may report the old window's numbers for
+//! two days after its turn. Limits rest on the larger number, which is the safe side there. The mails are bulk mail, since many
+//! students may cross in one night. One whose window is over is not sent. What a run had no time for, or could not write, has another
+//! run begin at the next quarter of an hour.
+//!
 //! # Begin again
 //!
 //! A run lives in one invocation and begins from nothing. One that dies, or meets what it cannot pass, is over; the schedule of each quarter
@@ -84,6 +92,7 @@
 //! complete one.
 
 mod balance;
+mod caps;
 mod compare;
 mod conclude;
 mod foreign;

@@ -77,17 +77,25 @@ async fn begin(app: &App, begun: Run, deadline: Deadline) -> Result<Value> {
     app.table.begin_run(&begun, deadline).await?;
     let runner = Runner::of(app, begun.began_at, deadline).await?;
     let journal = &runner.journal;
-    match runner.end().wait_for(run(&runner)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => journal.break_off(format!("the run ended early: {error:#}")),
-        Err(_) => journal.break_off("the run ended early: its time was up".to_owned()),
-    }
+    let left_caps = match runner.end().wait_for(run(&runner)).await {
+        Ok(Ok(left_caps)) => Some(left_caps),
+        Ok(Err(error)) => {
+            journal.break_off(format!("the run ended early: {error:#}"));
+            None
+        }
+        Err(_) => {
+            journal.break_off("the run ended early: its time was up".to_owned());
+            None
+        }
+    };
     journal.report(|report| report.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
     let report = journal.notes().report;
     log(&report)?;
     let ended = Run {
         ended_at: Some(runner.clock.now()),
         complete: report.complete,
+        // One that ended after it was complete has not come to all of them.
+        left_caps: left_caps.unwrap_or(report.complete),
         report: serde_json::to_string(&report)?,
         ..begun
     };

@@ -9,7 +9,7 @@ pub(crate) use bursar_core::deadline::Deadline;
 pub(crate) use bursar_core::domain::grant::{Grant, View};
 pub(crate) use bursar_core::domain::mail::alarm::Cause;
 pub(crate) use bursar_core::domain::programme::Programme;
-pub(crate) use bursar_core::domain::usage::reading::DailyUse;
+pub(crate) use bursar_core::domain::usage::reading::{DailyUse, Reading};
 pub(crate) use bursar_core::domain::values::id::{Epoch, GrantId, KeyHash, KeyName, ProgrammeId};
 pub(crate) use bursar_core::domain::values::money::Usd;
 pub(crate) use bursar_core::domain::values::window::utc_date;

@@ -5,14 +5,16 @@
 
 use std::sync::Arc;
 
-use bursar_core::domain::grant::{Key, Reading};
+use bursar_core::domain::grant::Key;
 use bursar_core::domain::ledger::cut::LifetimeUse;
+use bursar_core::domain::mail::digest::{Class, KeptPeople};
 use bursar_core::domain::programme::Budget;
 use bursar_core::domain::programme::counts::Counts;
 use bursar_core::domain::programme::unreserved::Unreserved;
 use bursar_core::domain::usage::forecast::{StandingOut, Weeks};
 use bursar_core::store::{Totals, Unmailed};
 
+use crate::caps::CrossedCap;
 use crate::compare::is_of_one_programme;
 use crate::prelude::*;
 use crate::runner::{Baseline, WRITES_AT_ONCE};
@@ -31,9 +33,11 @@ pub(crate) struct ProgrammeSums {
     by_group: BTreeMap<String, DailyUse>,
     unmailed: Unmailed,
     weeks: Vec<(GrantId, Weeks)>,
+    class: Class,
     /// The part of the use from keys that no longer exist at the provider.
     gone: Usd,
     keys: usize,
+    crossed: Vec<CrossedCap>,
     groups: HashMap<[u8; 8], Option<Box<str>>>,
     /// Grants in which something was found, with what they cost before.
     later: Vec<(GrantId, Usd)>,
@@ -48,6 +52,8 @@ pub(crate) struct OwnUse {
     /// The part from keys that no longer exist at the provider.
     pub(crate) gone: Usd,
     pub(crate) keys: usize,
+    /// The grants past a threshold of their cap.
+    pub(crate) crossed: Vec<CrossedCap>,
     /// The group of each grant, by its programme.
     pub(crate) groups: HashMap<ProgrammeId, HashMap<[u8; 8], Option<Box<str>>>>,
 }
@@ -69,6 +75,7 @@ pub(crate) async fn all(runner: &Runner<'_>, compared: Vec<ProgrammeSums>, is_wh
         own.by_programme.insert(id.clone(), LifetimeUse::of(&sums.used));
         own.gone += sums.gone;
         own.keys += sums.keys;
+        own.crossed.append(&mut sums.crossed);
         own.groups.insert(id, sums.groups);
     }
     Ok(own)
@@ -76,7 +83,7 @@ pub(crate) async fn all(runner: &Runner<'_>, compared: Vec<ProgrammeSums>, is_wh
 
 impl ProgrammeSums {
     /// Empty sums of a programme whose budget and counts were just read.
-    pub(crate) fn of(programme: Programme, budget: Budget, counts: Counts) -> ProgrammeSums {
+    pub(crate) fn of(programme: Programme, budget: Budget, counts: Counts, began_at: Moment) -> ProgrammeSums {
         ProgrammeSums {
             programme: programme.into(),
             budget: budget.into(),
@@ -88,8 +95,10 @@ impl ProgrammeSums {
             by_group: BTreeMap::new(),
             unmailed: Unmailed::default(),
             weeks: Vec::new(),
+            class: Class::new(began_at),
             gone: Usd::ZERO,
             keys: 0,
+            crossed: Vec::new(),
             groups: HashMap::new(),
             later: Vec::new(),
             unread: HashSet::new(),
@@ -137,7 +146,8 @@ impl ProgrammeSums {
         let budget = table.get(Budget::key_of(id)).await?.context("a budget is gone")?;
         let programme = table.get(Programme::key_of(id)).await?.context("a programme is gone")?;
         let counts = table.roster_counts(id).await?;
-        let mut anew = ProgrammeSums { unread: self.unread.clone(), ..ProgrammeSums::of(programme, budget, counts) };
+        let mut anew = ProgrammeSums::of(programme, budget, counts, runner.baseline.began_at);
+        anew.unread.clone_from(&self.unread);
         let ids = [id.clone()];
         let mut shards = std::pin::pin!(table.shards_of_programmes(&ids));
         while let Some((_, grants)) = shards.try_next().await? {
@@ -178,9 +188,7 @@ impl ProgrammeSums {
     fn count(&mut self, grant: &Grant, readings: &[Reading], runner: &Runner<'_>) {
         self.unreserved.add(grant, Some(runner.baseline.began_at));
         self.unmailed.add(grant, &runner.unreachable);
-        if readings.is_empty() {
-            return;
-        }
+        self.crossed.extend(CrossedCap::find(&self.programme, grant, readings, runner.clock.now()));
         let mut used = DailyUse::default();
         for reading in readings {
             used.add(&reading.used);
@@ -194,7 +202,10 @@ impl ProgrammeSums {
         if let Some(group) = &grant.group {
             self.by_group.entry(group.clone()).or_default().add(&used);
         }
-        let days = used.days(self.programme.settings.basis.byok);
+        let settings = &self.programme.settings;
+        let days = used.days(settings.basis.byok);
+        let not_mailed = runner.unreachable.get(grant.person.address.matched()).copied();
+        self.class.add(settings, grant, readings, &days, not_mailed);
         let weeks = Weeks::of(&days, grant.first_shown_at(), utc_date(runner.baseline.began_at));
         if !weeks.are_idle() {
             self.weeks.push((grant.id.clone(), weeks));
@@ -206,6 +217,12 @@ impl ProgrammeSums {
         // Where nothing was read yet, nothing is summed up.
         if is_whole || self.keys > 0 {
             self.write_totals(runner).await?;
+        }
+        if is_whole {
+            let (programme, as_of) = (self.programme.id.clone(), runner.baseline.began_at);
+            let class = std::mem::replace(&mut self.class, Class::new(as_of));
+            let kept = KeptPeople { programme, as_of, people: class.into_people() };
+            runner.table.put_later(&kept, as_of, runner.end()).await?;
         }
         let is_left = is_whole
             && !self.write_budget(runner).await?

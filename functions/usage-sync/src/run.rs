@@ -5,17 +5,18 @@ use bursar_core::provider::account::Credits;
 
 use crate::conclude::Conclusion;
 use crate::prelude::*;
-use crate::{compare, conclude, foreign, guardrails, list, models, reconcile, recount, repair, safety_limit};
+use crate::{caps, compare, conclude, foreign, guardrails, list, models, reconcile, recount, repair, safety_limit};
 
 /// Runs all steps. What a step cannot read or do is a problem of the report; an error ends the run, and another begins from nothing.
-pub(crate) async fn run(runner: &Runner<'_>) -> Result<()> {
+/// Returns whether some caps are left to another run.
+pub(crate) async fn run(runner: &Runner<'_>) -> Result<bool> {
     let journal = &runner.journal;
-    let Some(key) = check(runner).await? else { return Ok(()) };
+    let Some(key) = check(runner).await? else { return Ok(false) };
     let before = reconcile::credits(runner).await;
     journal.report(|report| report.balance = before.map(Credits::balance));
     let mut listing = list::everything(runner).await?;
     if !is_of_one_account(runner, &key).await? {
-        return Ok(());
+        return Ok(false);
     }
 
     let compared = compare::all(runner, &listing).await?;
@@ -30,7 +31,7 @@ pub(crate) async fn run(runner: &Runner<'_>) -> Result<()> {
 
     let after = reconcile::credits(runner).await;
     if !is_of_one_account(runner, &key).await? {
-        return Ok(());
+        return Ok(false);
     }
     journal.report(|report| report.balance = after.or(before).map(Credits::balance));
     let credits = before.zip(after).filter(|_| listing.is_whole && !journal.notes().has_failed);
@@ -54,7 +55,7 @@ pub(crate) async fn run(runner: &Runner<'_>) -> Result<()> {
     if let Err(error) = models::record(runner, &own).await {
         journal.problem(format!("what was used by model is not recorded: {error:#}"));
     }
-    Ok(())
+    caps::judge(runner, own.crossed).await
 }
 
 /// Checks the management key and its account. `None` where nothing can be listed, which the report says.

@@ -50,13 +50,13 @@ kinds! {
     Refuses: AddedAdmins = "admins", Roles = "roles", Programme = "programme";
     // Of grants and programmes.
     Stays: Reading = "reading", DoneByHand = "done-by-hand", Crossing = "crossing", Budget = "budget", RosterCounts = "roster-counts", Totals = "totals",
-    GroupTotals = "group-totals", Digest = "digest", Job = "job", RosterToken = "roster-token", RateCount = "rate-count",
+    GroupTotals = "group-totals", KeptPeople = "people", Digest = "digest", Job = "job", RosterToken = "roster-token", RateCount = "rate-count",
     Guardrail = "guardrail", MoreListing = "more-listing", Tier = "tier", HourlyUses = "hourly-uses",
     // Of mail.
     FiledMail = "filed-mail", SentAs = "sent-as", RosterMails = "roster-mails",
     MailServer = "mail-server", MailRefusal = "mail-refusal", Alarm = "alarm",
     // Of the account, its keys and its syncs.
-    Meta = "meta", Lease = "lease", Run = "run", SyncState = "sync", CapScan = "cap-scan",
+    Meta = "meta", Lease = "lease", Run = "run", SyncState = "sync",
     OwnJudgement = "own-judgement", Account = "account",
     AccountDay = "account-day", BalanceReading = "balance", AccountCut = "cut", CutKeys = "cut-keys",
     MailedStatement = "mailed-statement", BalanceNotice = "balance-notice", ModelDay = "model-day",

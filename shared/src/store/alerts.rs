@@ -56,27 +56,6 @@ broadcast! { Alarm |it, recipient| QueuedMail::Account { day: it.day, alarm: it.
 broadcast! { Digest |it, recipient| QueuedMail::Digest { programme: it.programme.clone(), week: it.week, recipient } }
 broadcast! { MailedStatement |it, recipient| QueuedMail::Statement { month: it.month, recipient } }
 
-/// The checkpoint of the scan of every student's cap. The stream checks each reading that changed; the scan finds what the stream
-/// lost and what a smaller cap crossed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CapScan {
-    /// The listing of every key after which it scans.
-    pub listed_at: Moment,
-    pub next: Option<CapScanPosition>,
-    /// Whether something before that place could not be read.
-    pub has_failed: bool,
-}
-
-stored! {
-    CapScan |_| () => key(ACCOUNT, "CAP-SCAN")
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct CapScanPosition {
-    pub programme: ProgrammeId,
-    pub shard: usize,
-}
-
 impl Table {
     /// Records an item and queues a mail of it to each recipient. Returns `false` when it is recorded
     /// already. Then only recipients without a mail get one, because the invocation that recorded it died.
@@ -129,11 +108,6 @@ impl Table {
         let recipients = what.recipients().0.get(whom).unwrap_or_default();
         let rows = recipients.iter().map(|recipient| OutboxRow::queued(new_ulid(now), what.owes(recipient), now));
         self.transaction().owing_to_all(&rows.collect::<Vec<_>>())
-    }
-
-    /// Records the checkpoint of a scan. To scan twice does no harm, so the last writer wins.
-    pub async fn note_cap_scan(&self, look: &CapScan, deadline: Deadline) -> Result<(), StoreError> {
-        self.write_alone(self.single().set(look)?, deadline).await.map(drop)
     }
 
     /// The grants with a key that is to be off, of which the provider has not confirmed that: of each queue so many, longest due first.

@@ -16,7 +16,7 @@ mod table;
 mod tests;
 
 pub use admins::{AddedAdmins, MOST_ADMINS};
-pub use alerts::{BETWEEN_TESTS, Broadcast, CapScan, CapScanPosition};
+pub use alerts::{BETWEEN_TESTS, Broadcast};
 pub use erasure::{BACKUP_DAYS, Erasure};
 pub use grants::act::{ActOutcome, Decision};
 pub use grants::list::GrantLine;

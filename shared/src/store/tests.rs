@@ -15,7 +15,7 @@ use crate::domain::grant::{MORE_REQUEST_LASTS, MoreListing, Reading};
 use crate::domain::ledger::cut::AccountCut;
 use crate::domain::ledger::foreign::{ForeignAct, ForeignKey, KeyOwner};
 use crate::domain::ledger::mailed::MailedStatement;
-use crate::domain::mail::digest::Digest;
+use crate::domain::mail::digest::{Digest, KeptPeople};
 use crate::domain::mail::failure::UnreachableReason;
 use crate::domain::mail::kind::OUTBOX_KEPT;
 use crate::domain::programme::counts::RosterCounts;
@@ -47,7 +47,7 @@ macro_rules! kinds {
 kinds! {
     Meta Lease Programme Roles Budget RosterCounts Guardrail Tier Grant Reading Entry Enrolment OutboxRow FiledMail DoneByHand
     SentAs RosterMails MailServer MailRefusal Undeliverable SignIn Link Session LoginRequest RateCount HourlyUses
-    StaffPerson KnownAddress KeyOwner AssignedUse KeptTotals GroupTotals Crossing CapScan Run SyncState Account
+    StaffPerson KnownAddress KeyOwner AssignedUse KeptTotals GroupTotals KeptPeople Crossing Run SyncState Account
     AccountDay BalanceReading AccountCut CutKeys MailedStatement ForeignAct ForeignKey OwnJudgement Alarm
     AddedAdmins ModelDay ModelRows BalanceNotice Digest Import Job RosterPreview ImportPart RosterToken Erasure
     Request MoreListing

@@ -10,7 +10,7 @@ use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::ledger::foreign::{ForeignAct, ForeignKey, KeyOwner};
 use bursar_core::domain::ledger::mailed::MailedStatement;
 use bursar_core::domain::mail::alarm::Alarm;
-use bursar_core::domain::mail::digest::Digest;
+use bursar_core::domain::mail::digest::{Digest, KeptPeople};
 use bursar_core::domain::programme::counts::RosterCounts;
 use bursar_core::domain::programme::guardrail::{Guardrail, GuardrailOwner};
 use bursar_core::domain::programme::request::Request;
@@ -23,10 +23,10 @@ use bursar_core::domain::usage::reading::Reading;
 use bursar_core::schema::{AtErasure, Kind};
 use bursar_core::store::items::{self, Item};
 use bursar_core::store::{
-    Account, AccountDay, AddedAdmins, AssignedUse, BalanceReading, CapScan, CutKeys, DoneByHand, Enrolment, Erasure,
-    FiledMail, GroupTotals, HourlyUses, Import, ImportPart, Job, KeptTotals, KnownAddress, Lease, Link, LoginRequest,
-    MailRefusal, MailServer, Meta, ModelDay, ModelRows, OutboxRow, OwnJudgement, RateCount, RosterMails, RosterPreview,
-    RosterToken, Run, SentAs, StaffPerson, SyncState, Undeliverable, Work,
+    Account, AccountDay, AddedAdmins, AssignedUse, BalanceReading, CutKeys, DoneByHand, Enrolment, Erasure, FiledMail,
+    GroupTotals, HourlyUses, Import, ImportPart, Job, KeptTotals, KnownAddress, Lease, Link, LoginRequest, MailRefusal,
+    MailServer, Meta, ModelDay, ModelRows, OutboxRow, OwnJudgement, RateCount, RosterMails, RosterPreview, RosterToken,
+    Run, SentAs, StaffPerson, SyncState, Undeliverable, Work,
 };
 
 use super::Step;
@@ -51,8 +51,8 @@ pub(super) fn items_are_whole(step: &Step<'_>, wrong: &mut Vec<String>) {
             Meta Lease AddedAdmins Programme Guardrail Tier Budget RosterCounts Job Import Erasure Grant Reading
             DoneByHand Enrolment Entry StaffPerson Roles KnownAddress
             SignIn LoginRequest Link Session RateCount HourlyUses OutboxRow FiledMail SentAs Undeliverable RosterMails
-            MailServer MailRefusal Crossing CapScan Alarm Digest MailedStatement BalanceNotice
-            SyncState Run OwnJudgement ForeignKey KeyOwner KeptTotals GroupTotals
+            MailServer MailRefusal Crossing Alarm Digest MailedStatement BalanceNotice
+            SyncState Run OwnJudgement ForeignKey KeyOwner KeptTotals GroupTotals KeptPeople
             AssignedUse Account AccountDay BalanceReading AccountCut CutKeys ForeignAct ModelDay ModelRows RosterPreview ImportPart RosterToken
             Request MoreListing);
         match again {

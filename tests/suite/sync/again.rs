@@ -195,7 +195,7 @@ async fn a_second_run_changes_no_figure() {
         assert_eq!(changed(&without_runs(&before), &seen), Vec::<String>::new(), "night {night}");
         let written = seen.items.iter().filter(|(key, item)| before.items.get(*key) != Some(*item));
         let written: BTreeSet<&str> = written.map(|(_, item)| item["kind"].as_s().unwrap().as_str()).collect();
-        let allowed = ["account", "account-day", "cut", "lease", "run", "sync", "totals"];
+        let allowed = ["account", "account-day", "cut", "lease", "people", "run", "sync", "totals"];
         assert_eq!(written, BTreeSet::from(allowed), "night {night}");
         campus.hours(24);
         campus.spend("ada", "0.000007");

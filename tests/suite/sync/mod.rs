@@ -63,7 +63,7 @@ fn numbered(count: usize) -> Vec<&'static str> {
     (0..count).map(|number| &*format!("s{number:03}").leak()).collect()
 }
 
-/// An evening after the first sync, with something of every kind for the next one: a leaked, a paused, a dropped, a revoked, a
+/// An evening after the first sync, with something of every kind for the next one: a used-up, a leaked, a paused, a dropped, a revoked, a
 /// replaced, a renamed and a deleted key, one that was enabled by hand, claims that died, and keys of somebody else.
 pub(crate) async fn busy() -> Campus {
     let mut campus = quiet(&["ada", "bob", "cat", "dan", "eve", "fay", "gus", "hal", "ian"]).await;
@@ -75,6 +75,8 @@ pub(crate) async fn busy() -> Campus {
     for name in ["ada", "bob", "dan", "fay", "gus"] {
         campus.spend(name, "1.25");
     }
+    // With what she used before she is past a threshold of her cap.
+    campus.spend("ada", "15.50");
     let leaked = campus.table.act(campus.on("bob"), |view, _| view.report_leaked(Epoch::new(1)));
     leaked.await.unwrap();
     campus.hold("cat", HoldKind::Paused).await;
@@ -129,7 +131,7 @@ pub(crate) fn without_runs(seen: &Snapshot) -> BTreeMap<(String, String), Item> 
     let is_of = |item: &Item, kinds: &[&str]| item["kind"].as_s().is_ok_and(|kind| kinds.contains(&kind.as_str()));
     let mut left = seen.items.clone();
     left.retain(|_, item| !is_of(item, &["run", "lease", "sync", "cut", "cut-keys"]));
-    for item in left.values_mut().filter(|item| is_of(item, &["totals", "account", "account-day"])) {
+    for item in left.values_mut().filter(|item| is_of(item, &["totals", "people", "account", "account-day"])) {
         item.remove("as_of");
     }
     left

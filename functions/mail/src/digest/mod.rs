@@ -56,7 +56,7 @@ impl App {
     async fn names(&self, digest: &Digest) -> Result<DigestNames, StoreError> {
         let people = &digest.people;
         let spenders = people.spenders.iter().map(|spender| &spender.grant);
-        let standing_out = people.standing_out.iter().map(|(grant, _)| grant);
+        let standing_out = digest.standing_out.most.iter().map(|(grant, _)| grant);
         let blocked = people.blocked.iter().map(|(_, few)| few);
         let few = [&people.unused, &people.unclaimed, &people.unreached, &people.complained]
             .into_iter()

@@ -5,7 +5,7 @@ use bursar_core::domain::programme::role::Role;
 use bursar_core::domain::programme::{Budget, Byok, Weekday};
 use bursar_core::domain::usage::burn::Burn;
 use bursar_core::domain::usage::days::{Accuracy, Sum};
-use bursar_core::domain::usage::forecast::Forecast;
+use bursar_core::domain::usage::forecast::{Forecast, StandingOut};
 use bursar_core::domain::usage::models::{ModelUse, cost_in_words};
 use bursar_core::domain::values::format::date_range;
 use bursar_core::domain::values::money::{each_in_cents, grouped};
@@ -75,7 +75,7 @@ impl Words<'_> {
 
 /// Whether there are keys that no sync has listed yet, so that no figure is known.
 fn is_unseen(digest: &Digest) -> bool {
-    digest.health.listed_at.is_none() && digest.people.claimed > 0
+    digest.health.listed_at.is_none() && digest.claimed > 0
 }
 
 fn figures(digest: &Digest, moment: impl Fn(Moment) -> String) -> Vec<(&'static str, String)> {
@@ -88,8 +88,8 @@ fn figures(digest: &Digest, moment: impl Fn(Moment) -> String) -> Vec<(&'static 
     } else {
         format!("{} {of_it}, {}%", spent.to_cents(), per_cent(spent, budget))
     };
-    let mut students = format!("{} of {} have claimed", people.claimed, people.students);
-    if matches!(money.this_week.known, Accuracy::Exactly | Accuracy::Estimated) {
+    let mut students = format!("{} of {} have claimed", digest.claimed, digest.students);
+    if matches!(money.this_week.known, Accuracy::Exactly | Accuracy::Estimated) && people.days == digest.days {
         students.push_str(&format!("; {} of them spent something {}", people.active, week.during));
     }
     let mut facts = vec![
@@ -255,8 +255,10 @@ fn spenders(digest: &Digest, reset: Reset, names: &DigestNames) -> Vec<LetterPar
         return Vec::new();
     }
     let rows = people.spenders.iter().map(row).collect();
-    let of_cap = format!("cap used {}", say::in_window(reset, digest.days.1));
-    let table = LetterTable::new(["Student", say::week(digest.days).name, of_cap.trim_end()], rows);
+    let of_cap = format!("cap used {}", say::in_window(reset, people.days.1));
+    let days =
+        if people.days.1 == digest.days.1 { say::week(people.days).name.to_owned() } else { date_range(people.days) };
+    let table = LetterTable::new(["Student", &days, of_cap.trim_end()], rows);
     let to_do = said(
         "Spending much is not a fault. A student's page shows what was spent day by day, and faculty can change the cap there.",
     );
@@ -272,23 +274,23 @@ fn who_needs_a_look(
 ) -> Vec<(&'static str, String)> {
     let (people, reset) = (&digest.people, programme.settings.basis.reset);
     let mut notes = Vec::new();
-    if people.stand_out > 0 {
+    let StandingOut { usual_week, most, more } = &digest.standing_out;
+    if !most.is_empty() {
+        let count = digest.standing_out.count();
         let named = names.map(|names| {
             let one = |(grant, spent): &(GrantId, Usd)| format!("{} {}", name(names, grant), spent.to_cents());
-            let all: Vec<String> = people.standing_out.iter().map(one).collect();
-            let more = usize::try_from(people.stand_out).unwrap_or(usize::MAX).saturating_sub(all.len());
-            let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-            let usual = people.usual_week.to_cents();
-            format!("{} ({}{more}); a usual week of the class is {usual}", people.stand_out, all.join(", "))
+            let all: Vec<String> = most.iter().map(one).collect();
+            let more = if *more > 0 { format!(", and {more} more") } else { String::new() };
+            format!("{count} ({}{more}); a usual week of the class is {}", all.join(", "), usual_week.to_cents())
         });
-        let who = named.unwrap_or_else(|| people.stand_out.to_string());
+        let who = named.unwrap_or_else(|| count.to_string());
         notes.push(("Spent far more than is usual for them", format!("{who}. {MEANT}")));
     }
     for (block, few) in &people.blocked {
         let (label, to_do) = say::block(*block, reset);
         let mut who = tell(few);
         if *block == Block::UsedUp && reset != Reset::None {
-            who.push_str(&format!(", {}", say::in_window(reset, digest.days.1)));
+            who.push_str(&format!(", {}", say::in_window(reset, people.days.1)));
         }
         notes.push((label, format!("{who}. {to_do}")));
     }

@@ -2,7 +2,7 @@
 //! each act decides again on the grant as it is by then.
 
 use bursar_core::domain::grant::{GRACE, Key, KeyCall, RecoveredKey, Tell, Unchanged};
-use bursar_core::domain::usage::reading::{Reading, Shortfall, UnusableReport};
+use bursar_core::domain::usage::reading::{Shortfall, UnusableReport};
 
 use crate::guardrails::RestrictedKey;
 use crate::prelude::*;

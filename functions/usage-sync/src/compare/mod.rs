@@ -6,7 +6,6 @@ pub(crate) mod row;
 
 use std::sync::Arc;
 
-use bursar_core::domain::grant::Reading;
 use bursar_core::domain::programme::Budget;
 use bursar_core::domain::programme::guardrail::Guardrail;
 use bursar_core::schema::SHARDS;
@@ -89,7 +88,7 @@ async fn compared(
     // After the budget, since an edit of costs moves it.
     let programme = table.get(Programme::key_of(id)).await?.context("a programme is gone")?;
     let guardrails = table.list(Guardrail::of_programme(id)).await?;
-    let sums = ProgrammeSums::of(programme, budget, counts);
+    let sums = ProgrammeSums::of(programme, budget, counts, runner.baseline.began_at);
     let (guardrails, found) = (guardrails.into(), Compared::default());
     let mut comparison = Comparison { runner, listing, elsewhere, guardrails, found, sums };
     let shards = SHARDS

@@ -85,7 +85,7 @@ impl Filter {
 pub static READERS: [StreamReader; 2] = [
     StreamReader {
         function: ThresholdAlerts,
-        filters: &[Filter { inserts: false, image: &[("kind", &["budget", "reading", "totals"])] }],
+        filters: &[Filter { inserts: false, image: &[("kind", &["budget", "totals"])] }],
         batch_size: 100,
         retries: 20,
     },

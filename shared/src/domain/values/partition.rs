@@ -12,7 +12,12 @@ pub fn grant_partition(programme: &ProgrammeId, shard: char) -> String {
 }
 
 pub fn grant_partition_of(programme: &ProgrammeId, grant: &GrantId) -> String {
-    grant_partition(programme, grant.as_str().chars().next().unwrap_or('0'))
+    grant_partition(programme, shard_of(grant))
+}
+
+/// The first digit of a grant's id, which is its shard.
+pub fn shard_of(grant: &GrantId) -> char {
+    grant.as_str().chars().next().unwrap_or('0')
 }
 
 pub fn address_partition(address: &MatchedAddress) -> String {

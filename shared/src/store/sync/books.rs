@@ -431,6 +431,8 @@ pub struct Run {
     /// `None` while it is under way, and of one that died.
     pub ended_at: Option<Moment>,
     pub complete: bool,
+    /// Whether it had no time to judge each cap that students crossed.
+    pub left_caps: bool,
     /// The report, as JSON text, once it has ended.
     pub report: String,
 }
@@ -464,18 +466,20 @@ const EARLY: SignedDuration = SignedDuration::from_mins(1);
 impl Run {
     pub fn begun(now: Moment, night: Moment, begun_by: BegunBy) -> Run {
         let run = new_ulid(now);
-        Run { run, began_at: now, night, begun_by, ended_at: None, complete: false, report: String::new() }
+        let report = String::new();
+        Run { run, began_at: now, night, begun_by, ended_at: None, complete: false, left_caps: false, report }
     }
 
     /// The night whose run is to be begun again in this quarter of an hour, this being the newest run: while that is not complete, seven
-    /// times, after longer and longer; and where none began for a day, a night of its own.
+    /// times, after longer and longer; at once where it left caps; and where none began for a day, a night of its own.
     pub fn is_due_again(&self, now: Moment) -> Option<Moment> {
         if self.began_at + OVERDUE <= now {
             return Some(now);
         }
         let quarter = |at: Moment| at.duration_since(self.night).saturating_add(EARLY).as_mins() / 15;
         let was_begun = self.begun_by != BegunBy::Person && quarter(self.began_at) == quarter(now);
-        (!self.complete && !was_begun && AGAIN_AFTER.contains(&quarter(now))).then_some(self.night)
+        let is_due = self.left_caps || !self.complete && AGAIN_AFTER.contains(&quarter(now));
+        (is_due && !was_begun).then_some(self.night)
     }
 
     /// When it is begun again next, if it is not complete.
@@ -554,6 +558,8 @@ mod tests {
         assert_eq!(pressed.is_due_again(after(16)), Some(night));
         assert_eq!(pressed.again_at(after(16)), Some(after(30)));
         let complete = Run { complete: true, ..pressed };
+        let has_left = Run { left_caps: true, begun_by: BegunBy::Quarter, ..complete.clone() };
+        assert_eq!([28, 30].map(|minutes| has_left.is_due_again(after(minutes))), [None, Some(night)]);
         assert_eq!((complete.is_due_again(after(30)), complete.again_at(after(30))), (None, None));
         assert_eq!(
             complete.is_due_again(after(15 + 24 * 60 + 10)),

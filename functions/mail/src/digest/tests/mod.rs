@@ -7,6 +7,7 @@ use bursar_core::domain::mail::digest::{
 };
 use bursar_core::domain::programme::Budget;
 use bursar_core::domain::usage::days::{Accuracy, Days, Sum};
+use bursar_core::domain::usage::forecast::StandingOut;
 use bursar_core::domain::usage::models::{ModelUse, NOT_BY_MODEL, Sums};
 use jiff::ToSpan;
 use jiff::civil::date;
@@ -88,14 +89,13 @@ fn a_full_digest() -> Digest {
             model(NOT_BY_MODEL, 240, 0),
         ],
         models_unknown: vec![(date(2026, 11, 14), date(2026, 11, 15))],
+        students: 200,
+        claimed: 161,
+        standing_out: StandingOut { usual_week: usd(112), most: vec![(grant(1), usd(1_120))], more: 0 },
         people: People {
-            students: 200,
-            claimed: 161,
+            days: WEEK,
             active: 120,
             spenders: vec![spender(1, 1_120), spender(2, 640), spender(3, 640)],
-            stand_out: 1,
-            standing_out: vec![(grant(1), usd(1_120))],
-            usual_week: usd(112),
             unused: few(2, 4..6),
             unclaimed: few(39, 6..26),
             unreached: few(1, 7..8),

@@ -89,7 +89,11 @@ async fn assistants_read_counts_and_no_name() {
 
 #[tokio::test]
 async fn a_quiet_week_is_told_as_one() {
-    let mut digest = Digest { people: People { students: 200, claimed: 161, ..People::default() }, ..a_full_digest() };
+    let mut digest = Digest {
+        people: People { days: WEEK, ..People::default() },
+        standing_out: StandingOut::default(),
+        ..a_full_digest()
+    };
     digest.money.this_week = exactly(0);
     digest.money.spent = Days::on_one(date(2026, 10, 20), usd(28_010));
     let (text, ..) = of_programme(&digest, DigestReader::Faculty(names())).await;
@@ -110,7 +114,11 @@ async fn a_quiet_week_is_told_as_one() {
 
 #[tokio::test]
 async fn nothing_needs_a_look_is_not_said_beside_a_forecast_that_is_short() {
-    let digest = Digest { people: People { students: 200, claimed: 161, ..People::default() }, ..a_full_digest() };
+    let digest = Digest {
+        people: People { days: WEEK, ..People::default() },
+        standing_out: StandingOut::default(),
+        ..a_full_digest()
+    };
     let (text, ..) = of_programme(&digest, DigestReader::Assistant).await;
     insta::assert_snapshot!(text.lines().take(8).collect::<Vec<_>>().join("\n"), @"
     CS pilot: most keys used up by 19 Dec, seven weeks before the term ends (41% of $4,000 used)
@@ -128,7 +136,9 @@ async fn the_first_week_before_anybody_has_looked() {
     let partly = Sum { spent: Usd::ZERO, known: Accuracy::Partly };
     let digest = Digest {
         money: DigestMoney { this_week: partly, week_before: partly, spent: Days::default(), ..a_full_digest().money },
-        people: People { students: 200, claimed: 3, unclaimed: few(197, 6..26), ..People::default() },
+        claimed: 3,
+        standing_out: StandingOut::default(),
+        people: People { days: WEEK, unclaimed: few(197, 6..26), ..People::default() },
         health: Health::default(),
         ..a_full_digest()
     };
@@ -197,7 +207,7 @@ async fn the_largest_digest_there_can_be_is_a_small_mail() {
     digest.groups = vec![digest.groups[0].clone(); 14];
     digest.models = vec![model(&"m/odel".repeat(16), 20_000, 3_125); 14];
     digest.people.spenders = vec![digest.people.spenders[0].clone(); 10];
-    digest.people.standing_out = vec![(grant(1), usd(1_120)); 10];
+    digest.standing_out.most = vec![(grant(1), usd(1_120)); 10];
     digest.people.unused = few(4_000, 1..21);
     let blocks =
         [Block::UsedUp, Block::Paused, Block::Unused, Block::Leaked, Block::TooOld, Block::TermEnded, Block::Replacing];
@@ -231,6 +241,7 @@ async fn caps_that_start_anew_and_own_keys_and_days_that_are_no_calendar_week_ar
     (weekly.settings.basis.reset, weekly.settings.basis.byok) = (Reset::Weekly, Byok::Outside);
     let mut digest = a_full_digest();
     digest.days = (date(2026, 11, 11), date(2026, 11, 17));
+    digest.people.days = digest.days;
     digest.models[1].used.byok = usd(4_000);
     let reader = DigestReader::Faculty(names());
     let (text, ..) = written(|words| words.digest(&weekly, &digest, &reader, digest.found_at)).await;
@@ -244,4 +255,8 @@ async fn caps_that_start_anew_and_own_keys_and_days_that_are_no_calendar_week_ar
     What students pay with keys of their own at a model's provider is not part of the budget. What a request costs is shown whoever paid for it.
     Ada Lovelace: last 7 days $11.20, cap used in the week from Monday 16 Nov $20.20 of $20
     ");
+    // The last whole run was a night before the one that knew all of these days.
+    digest.people.days = (date(2026, 11, 10), date(2026, 11, 16));
+    let (text, ..) = written(|words| words.digest(&weekly, &digest, &reader, digest.found_at)).await;
+    assert!(text.contains("Ada Lovelace: 10–16 Nov 2026 $11.20,") && !text.contains("spent something"), "{text}");
 }

@@ -1,5 +1,4 @@
-//! The people of a programme who need a look, found in one walk over its grants and readings. The walk keeps
-//! no more than the digest may show.
+//! The people of a programme who need a look, found as the sync counts its grants. It keeps no more than a digest may show.
 
 use std::cmp::Reverse;
 
@@ -9,21 +8,19 @@ use crate::domain::mail::failure::UnreachableReason;
 use crate::domain::prelude::*;
 use crate::domain::usage::crossing::is_used_up;
 use crate::domain::usage::days::{Accuracy, Sum};
-use crate::domain::usage::forecast::{Weeks, usual_week};
+use crate::domain::usage::span::last_weeks;
 
-/// The most people in a list: the highest spenders, and those who stand out.
+/// The most people in a list of spenders.
 const LISTED: usize = 10;
 /// The most people who are named in one sentence.
 const NAMED: usize = 20;
 
-pub struct Class<'a> {
-    settings: &'a Settings,
-    week: (Date, Date),
-    listed_at: Option<Moment>,
-    people: People,
+#[derive(Debug)]
+pub struct Class {
+    looked_at: Moment,
+    days: (Date, Date),
+    active: u32,
     spenders: Vec<Spender>,
-    /// The last weeks of each person who used anything in them.
-    weeks: Vec<(GrantId, Weeks)>,
     unused: FirstByName,
     unclaimed: FirstByName,
     unreached: FirstByName,
@@ -32,21 +29,20 @@ pub struct Class<'a> {
 }
 
 /// The first people by name, and the number of all.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct FirstByName {
     count: u32,
     named: BTreeSet<(String, GrantId)>,
 }
 
-impl<'a> Class<'a> {
-    pub fn new(settings: &'a Settings, week: (Date, Date), listed_at: Option<Moment>) -> Class<'a> {
+impl Class {
+    /// An empty class, for the completed week before a look at all of it.
+    pub fn new(looked_at: Moment) -> Class {
         Class {
-            settings,
-            week,
-            listed_at,
-            people: People::default(),
+            looked_at,
+            days: last_weeks(looked_at)[0],
+            active: 0,
             spenders: Vec::new(),
-            weeks: Vec::new(),
             unused: FirstByName::default(),
             unclaimed: FirstByName::default(),
             unreached: FirstByName::default(),
@@ -55,18 +51,28 @@ impl<'a> Class<'a> {
         }
     }
 
-    /// Counts a grant in. `not_mailed` is the reason that not all mail is sent to its person.
-    pub fn add(&mut self, grant: &Grant, readings: &[Reading], not_mailed: Option<UnreachableReason>) {
-        let mut days = Days::default();
-        readings.iter().for_each(|reading| days.add(&reading.used.days(self.settings.basis.byok)));
-        let of_cap = self.of_cap(&days);
-        let has_spent = self.add_spending(grant, &days, of_cap.spent);
+    /// Counts a grant in, whose keys used so much each day. `not_mailed` is the reason that not all mail is sent to its person.
+    pub fn add(
+        &mut self,
+        settings: &Settings,
+        grant: &Grant,
+        readings: &[Reading],
+        days: &Days,
+        not_mailed: Option<UnreachableReason>,
+    ) {
+        let cap = grant.cap(settings);
+        let of_cap = self.of_cap(settings.basis.reset, days);
+        let this_week = days.between(self.days.0, self.days.1, None).spent;
+        if this_week > Usd::ZERO {
+            self.spenders.push(Spender { grant: grant.id.clone(), this_week, of_cap: of_cap.spent, cap });
+            if self.spenders.len() > 8 * LISTED {
+                self.keep_the_highest();
+            }
+        }
         if !grant.is_student() {
             return;
         }
-        self.people.students += 1;
-        self.people.claimed += u32::from(grant.ever_shown);
-        self.people.active += u32::from(grant.ever_shown && has_spent);
+        self.active += u32::from(grant.ever_shown && this_week > Usd::ZERO);
         if grant.state == GrantState::Ended {
             return;
         }
@@ -75,7 +81,8 @@ impl<'a> Class<'a> {
             Some(UnreachableReason::Complained) => self.complained.add(grant),
             None => {}
         }
-        if let Some(block) = self.block(grant, of_cap) {
+        let is_used_up = of_cap.known == Accuracy::Exactly && is_used_up(cap, of_cap.spent);
+        if let Some(block) = block(grant, is_used_up) {
             self.blocked.entry(block).or_default().add(grant);
         } else if !grant.ever_shown {
             self.unclaimed.add(grant);
@@ -84,31 +91,25 @@ impl<'a> Class<'a> {
         }
     }
 
-    /// The result of the walk. Ids break ties, so it does not depend on the order of the grants.
-    pub fn people(mut self) -> People {
+    /// All that were counted in. Ids break ties, so it does not depend on the order of the grants.
+    pub fn into_people(mut self) -> People {
         self.keep_the_highest();
-        let usual_week = usual_week(self.weeks.iter().map(|(_, weeks)| weeks));
-        let out = |(grant, weeks): &(GrantId, Weeks)| Some((weeks.stands_out(usual_week)?, grant.clone()));
-        let mut standing_out: Vec<(Usd, GrantId)> = self.weeks.iter().filter_map(out).collect();
-        standing_out.sort_by(|(most, first), (less, second)| less.cmp(most).then_with(|| first.cmp(second)));
         People {
+            days: self.days,
+            active: self.active,
             spenders: self.spenders,
-            stand_out: u32::try_from(standing_out.len()).unwrap_or(u32::MAX),
-            standing_out: standing_out.into_iter().take(LISTED).map(|(spent, grant)| (grant, spent)).collect(),
-            usual_week,
             unused: self.unused.few(),
             unclaimed: self.unclaimed.few(),
             unreached: self.unreached.few(),
             complained: self.complained.few(),
             blocked: self.blocked.into_iter().map(|(block, first)| (block, first.few())).collect(),
-            ..self.people
         }
     }
 
     /// The count against the cap in the window of the week's last day, never of one that began later; of a daily cap, the fullest
     /// day that is known exactly.
-    fn of_cap(&self, days: &Days) -> Sum {
-        let ((from, to), reset) = (self.week, self.settings.basis.reset);
+    fn of_cap(&self, reset: Reset, days: &Days) -> Sum {
+        let (from, to) = self.days;
         let exactly = |spent| Sum { spent, known: Accuracy::Exactly };
         match reset.days_around(to) {
             Some(_) if reset == Reset::Daily => {
@@ -120,57 +121,38 @@ impl<'a> Class<'a> {
         }
     }
 
-    /// Counts the week's spending in; true if there was any.
-    fn add_spending(&mut self, grant: &Grant, days: &Days, of_cap: Usd) -> bool {
-        let this_week = days.between(self.week.0, self.week.1, None).spent;
-        if this_week > Usd::ZERO {
-            let cap = grant.cap(self.settings);
-            self.spenders.push(Spender { grant: grant.id.clone(), this_week, of_cap, cap });
-            if self.spenders.len() > 8 * LISTED {
-                self.keep_the_highest();
-            }
-        }
-        let weeks = self
-            .listed_at
-            .map(|at| Weeks::of(days, grant.first_shown_at(), utc_date(at)))
-            .filter(|weeks| !weeks.are_idle());
-        self.weeks.extend(weeks.map(|weeks| (grant.id.clone(), weeks)));
-        this_week > Usd::ZERO
-    }
-
     fn keep_the_highest(&mut self) {
         self.spenders.sort_by_cached_key(|spender| (Reverse(spender.this_week), spender.grant.clone()));
         self.spenders.truncate(LISTED);
     }
 
-    /// The reason that the grant's person has no key to use. A cap that is used up is free again when its window is over.
-    fn block(&self, grant: &Grant, of_cap: Sum) -> Option<Block> {
-        let is_used_up = of_cap.known == Accuracy::Exactly && is_used_up(grant.cap(self.settings), of_cap.spent);
-        match grant.state {
-            _ if grant.holds.paused.is_some() => Some(Block::Paused),
-            _ if grant.holds.unused => Some(Block::Unused),
-            GrantState::Live { .. } => is_used_up.then_some(Block::UsedUp),
-            GrantState::Stopped { why } => Some(match why {
-                Stopped::Leaked => Block::Leaked,
-                Stopped::TooOld => Block::TooOld,
-                Stopped::TermEnded => Block::TermEnded,
-                Stopped::Replacing => Block::Replacing,
-                Stopped::GoneAtProvider => Block::GoneAtProvider,
-                // Who handed the key back, or was off the roster, presses again when they want one.
-                Stopped::Returned | Stopped::OffRoster => return None,
-            }),
-            GrantState::Invited | GrantState::Revoked | GrantState::Ended => None,
-        }
-    }
-
-    /// Whether a key that they can use was shown before the last listing, and was unused at that time.
+    /// Whether a key that they can use was shown before the listing, and was unused at that time.
     fn was_never_used(&self, grant: &Grant, readings: &[Reading]) -> bool {
         let is_used = |reading: &Reading| {
             reading.last_used_at.is_some() || reading.used.credits.total() + reading.used.byok.total() > Usd::ZERO
         };
         let shown_at = grant.keys.iter().filter_map(|key| key.shown_at).min();
-        let was_looked_at = shown_at.zip(self.listed_at).is_some_and(|(shown, looked)| shown < looked);
+        let was_looked_at = shown_at.is_some_and(|shown| shown < self.looked_at);
         grant.usable().is_some() && was_looked_at && !readings.iter().any(is_used)
+    }
+}
+
+/// The reason that the grant's person has no key to use. A cap that is used up is free again when its window is over.
+fn block(grant: &Grant, is_used_up: bool) -> Option<Block> {
+    match grant.state {
+        _ if grant.holds.paused.is_some() => Some(Block::Paused),
+        _ if grant.holds.unused => Some(Block::Unused),
+        GrantState::Live { .. } => is_used_up.then_some(Block::UsedUp),
+        GrantState::Stopped { why } => Some(match why {
+            Stopped::Leaked => Block::Leaked,
+            Stopped::TooOld => Block::TooOld,
+            Stopped::TermEnded => Block::TermEnded,
+            Stopped::Replacing => Block::Replacing,
+            Stopped::GoneAtProvider => Block::GoneAtProvider,
+            // Who handed the key back, or was off the roster, presses again when they want one.
+            Stopped::Returned | Stopped::OffRoster => return None,
+        }),
+        GrantState::Invited | GrantState::Revoked | GrantState::Ended => None,
     }
 }
 
@@ -234,16 +216,18 @@ mod tests {
     fn people_on(today: Date, reset: Reset, class: &[(Grant, Vec<Reading>)]) -> People {
         let mut settings = a_programme().settings;
         settings.basis.reset = reset;
-        let week = (today.checked_sub(7.days()).unwrap(), today.yesterday().unwrap());
-        let now = format!("{today}T06:00:00Z").parse().unwrap();
-        let mut walk = Class::new(&settings, week, Some(now));
+        let mut walk = Class::new(format!("{today}T06:00:00Z").parse().unwrap());
         let not_mailed = |grant: &Grant| match grant.id.as_str() {
             "0000000000000194" => Some(UnreachableReason::Bounced),
             "0000000000000193" => Some(UnreachableReason::Complained),
             _ => None,
         };
-        class.iter().for_each(|(grant, readings)| walk.add(grant, readings, not_mailed(grant)));
-        walk.people()
+        for (grant, readings) in class {
+            let mut days = Days::default();
+            readings.iter().for_each(|reading| days.add(&reading.used.days(settings.basis.byok)));
+            walk.add(&settings, grant, readings, &days, not_mailed(grant));
+        }
+        walk.into_people()
     }
 
     fn ids(few: &PeopleSample) -> Vec<u64> {
@@ -294,7 +278,7 @@ mod tests {
         ];
         let found = people(&class);
         assert_eq!((found.unused.count, ids(&found.unused)), (2, vec![1, 4]));
-        assert_eq!((found.students, found.claimed, found.unclaimed.count), (5, 5, 0));
+        assert_eq!(found.unclaimed.count, 0);
     }
 
     #[test]
@@ -345,7 +329,7 @@ mod tests {
         ];
         assert_eq!(blocked, expected);
         assert_eq!((ids(&found.unclaimed), found.unused.count), (vec![1], 0));
-        assert_eq!((found.students, found.claimed, found.active), (9, 7, 2), "who ended with the term is counted");
+        assert_eq!(found.active, 2, "who ended with the term is counted");
         assert_eq!(found.spenders.len(), 4, "the money is the week's, whoever is gone");
     }
 

@@ -7,6 +7,7 @@ use crate::domain::mail::kind::OUTBOX_KEPT;
 use crate::domain::prelude::*;
 use crate::domain::programme::{Budget, Byok};
 use crate::domain::usage::days::{Accuracy, Sum};
+use crate::domain::usage::forecast::StandingOut;
 use crate::domain::usage::models::ModelUse;
 
 mod class;
@@ -29,6 +30,10 @@ pub struct Digest {
     pub models: Vec<ModelUse>,
     /// The ranges of days for which the use by model is not known.
     pub models_unknown: Vec<(Date, Date)>,
+    /// Students on the roster: all grants but the revoked and the dropped ones; and those of them who have had a key.
+    pub students: i64,
+    pub claimed: i64,
+    pub standing_out: StandingOut,
     pub people: People,
     pub health: Health,
     /// The recipients; the store fills them in, together with how many of them have a mail queued.
@@ -71,22 +76,26 @@ pub enum LineSubject {
     Further(u32),
 }
 
-/// The people of a programme, and those of them who need a look.
+/// The people of a programme who need a look, as the sync's last whole run found them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptPeople {
+    pub programme: ProgrammeId,
+    pub as_of: Moment,
+    pub people: People,
+}
+
+stored! {
+    KeptPeople |it| (programme: &ProgrammeId = &it.programme) => key(programme_partition(programme), "PEOPLE")
+}
+
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct People {
-    /// Students on the roster: all grants but the revoked and the dropped ones.
-    pub students: u32,
-    /// Those of the students who have had a key.
-    pub claimed: u32,
-    /// Those of them who spent anything in the week.
+    /// The completed UTC days of the week that they were looked at for.
+    pub days: (Date, Date),
+    /// Those who have had a key and spent anything in the week.
     pub active: u32,
     /// The highest spenders of the week, some of whose grants may be revoked or dropped.
     pub spenders: Vec<Spender>,
-    /// The number of people who used far more in the week than they and the class usually do; `standing_out`
-    /// has the first of them, with their use.
-    pub stand_out: u32,
-    pub standing_out: Vec<(GrantId, Usd)>,
-    pub usual_week: Usd,
     pub unused: PeopleSample,
     pub unclaimed: PeopleSample,
     pub unreached: PeopleSample,

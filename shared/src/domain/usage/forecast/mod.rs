@@ -4,8 +4,6 @@
 //! that is past is never named. Mails and pages say it in the same words, which are here too, in their readers' language: there a
 //! budget is a budget.
 
-use std::cmp::Reverse;
-
 use crate::domain::prelude::*;
 use crate::domain::programme::role::Role;
 use crate::domain::values::format::{long_date, short_date};
@@ -374,7 +372,7 @@ impl StandingOut {
         let usual_week = usual_week(class.iter().map(|(_, weeks)| weeks));
         let out = class.iter().filter_map(|(grant, weeks)| Some((grant.clone(), weeks.stands_out(usual_week)?)));
         let mut most: Vec<(GrantId, Usd)> = out.collect();
-        most.sort_by_key(|(_, used)| Reverse(*used));
+        most.sort_by(|(grant, used), (other, more)| more.cmp(used).then_with(|| grant.cmp(other)));
         let more = most.len().saturating_sub(NAMED);
         most.truncate(NAMED);
         StandingOut { usual_week, most, more: u32::try_from(more).unwrap_or(u32::MAX) }
@@ -419,7 +417,7 @@ impl Weeks {
 
 /// The usual use of a week in a class: the median of everybody's last four weeks, without empty ones. The few
 /// who use much do not raise it.
-pub fn usual_week<'a>(class: impl IntoIterator<Item = &'a Weeks>) -> Usd {
+fn usual_week<'a>(class: impl IntoIterator<Item = &'a Weeks>) -> Usd {
     median(class.into_iter().flat_map(|weeks| weeks.used))
 }
 

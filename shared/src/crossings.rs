@@ -1,21 +1,19 @@
-//! The crossings of one limit: of a programme's budget, by what was spent and by what is reserved, or of one
-//! student's cap.
+//! The crossings of one limit, judged by what is on record: of a programme's budget, by what was spent and by what is reserved, or of
+//! one student's cap.
 
 use std::sync::Arc;
 
-use bursar_core::domain::grant::CapUse;
-use bursar_core::domain::programme::RefusedForRoom;
-use bursar_core::domain::usage::crossing::{ALL, Crossing, SOME, Scope, newly_passed, newly_passed_of_cap};
-use bursar_core::domain::values::id::GrantId;
-use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::window::Window;
-use bursar_core::store::StoreError;
-
+use crate::domain::grant::CapUse;
+use crate::domain::programme::RefusedForRoom;
+use crate::domain::usage::crossing::{ALL, Crossing, SOME, Scope, newly_passed, newly_passed_of_cap};
 use crate::prelude::*;
+
+/// The most that one check takes; with less time left it is not begun.
+pub const ENOUGH_FOR_ONE: Duration = Duration::from_secs(10);
 
 /// The limit whose crossings are looked for.
 #[derive(Clone, Copy)]
-pub(crate) enum Limit<'a> {
+pub enum Limit<'a> {
     Budget(&'a ProgrammeId),
     Cap(&'a ProgrammeId, &'a GrantId),
 }
@@ -32,10 +30,9 @@ struct Usage {
 
 /// Records the thresholds that were newly passed, with a mail for the highest to each recipient. Returns
 /// their number.
-pub(crate) async fn find(table: &Table, limit: Limit<'_>, now: Moment, deadline: Deadline) -> Result<usize> {
+pub async fn find(table: &Table, limit: Limit<'_>, now: Moment, deadline: Deadline) -> Result<usize, StoreError> {
     let mut found = 0;
     loop {
-        ensure!(deadline.leaves(crate::ENOUGH_FOR_ONE), "the time is up");
         let Some((programme, usages)) = usages(table, limit, now).await? else { return Ok(found) };
         let mut was_overtaken = false;
         for usage in usages {
@@ -56,12 +53,10 @@ pub(crate) async fn find(table: &Table, limit: Limit<'_>, now: Moment, deadline:
         if !was_overtaken {
             return Ok(found);
         }
+        if !deadline.leaves(ENOUGH_FOR_ONE) {
+            return Err(StoreError::Contended);
+        }
     }
-}
-
-/// Whether any threshold of a cap was passed.
-pub(crate) fn has_crossed(used: &CapUse) -> bool {
-    !newly_passed_of_cap(used.cap, used.spent, &[]).is_empty()
 }
 
 /// The use of a limit in each scope that matters. `None` where the programme or grant does not exist.
@@ -88,7 +83,7 @@ async fn usages(table: &Table, limit: Limit<'_>, now: Moment) -> Result<Option<(
         }
         Limit::Cap(programme, grant) => {
             let Some(view) = table.view(programme, grant).await? else { return Ok(None) };
-            let used = CapUse::of(&view.programme, &view.grant, &view.readings, now).filter(has_crossed);
+            let used = CapUse::of(&view.programme, &view.grant, &view.readings, now);
             let usage = |used: CapUse| {
                 let scope = Scope::Cap(view.grant.id.clone());
                 Usage { scope, window: used.window, limit: used.cap, spent: used.spent, refused: None }
