@@ -3,34 +3,11 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
-mod access;
-mod account;
-mod alerts;
-mod audit;
-mod close;
-mod closing;
-mod csv_file;
-mod erase;
-mod form;
-mod grants;
-mod groups;
-mod help_desk;
-mod job_line;
-mod listing;
-mod mails;
-mod overview;
-mod owners;
-mod paths;
+mod kit;
+mod money;
+mod people;
 mod prelude;
-mod programmes;
-mod report;
-mod roster;
-mod settings;
-mod show;
-mod spending;
-mod statement;
-mod tiers;
-mod waiting;
+mod programme;
 mod work;
 
 use anyhow::{Result, bail};
@@ -72,53 +49,56 @@ impl Function for App {
 }
 
 fn routes(site: Site) -> Router {
-    let as_a_file = DefaultBodyLimit::max(access::MOST_BYTES);
+    let as_a_file = DefaultBodyLimit::max(kit::access::MOST_BYTES);
     Router::new()
-        .route("/console", get(programmes::list))
-        .route("/console/programmes", post(settings::create))
-        .route("/console/programmes/new", get(settings::new))
-        .route("/console/programmes/{id}", get(overview::page).post(settings::edit))
-        .route("/console/programmes/{id}/settings", get(settings::page))
-        .route("/console/programmes/{id}/close", post(close::close))
-        .route("/console/programmes/{id}/copy", post(programmes::copy))
-        .route("/console/programmes/{id}/groups", get(groups::page).post(groups::save))
-        .route("/console/programmes/{id}/people", post(roster::add_person))
-        .route("/console/programmes/{id}/roster", get(roster::page))
-        .route("/console/programmes/{id}/roster", post(roster::preview).put(roster::registrar::put).layer(as_a_file))
-        .route("/console/programmes/{id}/roster/apply", post(roster::apply))
-        .route("/console/programmes/{id}/roster/undo", post(roster::undo))
-        .route("/console/programmes/{id}/roster/token", post(roster::registrar::change_token))
-        .route("/console/programmes/{id}/roster/{file}", get(roster::kept))
-        .route("/console/programmes/{id}/grants", get(grants::list))
-        .route("/console/programmes/{id}/grants.csv", get(grants::file))
-        .route("/console/programmes/{id}/grants/bulk", post(grants::bulk::act_on_many))
-        .route("/console/programmes/{id}/grants/{grant}", get(grants::grant))
-        .route("/console/programmes/{id}/grants/{grant}/address", post(grants::correct_address))
-        .route("/console/programmes/{id}/grants/{grant}/more", post(grants::decide_more))
-        .route("/console/programmes/{id}/grants/{grant}/{action}", post(grants::act))
-        .route("/console/programmes/{id}/requests/{request}", post(waiting::decide))
-        .route("/console/programmes/{id}/alerts", get(alerts::page).post(alerts::resend))
-        .route("/console/programmes/{id}/alerts/test", post(alerts::test))
-        .route("/console/programmes/{id}/report", get(report::page))
-        .route("/console/programmes/{id}/report.csv", get(report::file))
-        .route("/console/programmes/{id}/closeout", get(closing::closeout))
-        .route("/console/programmes/{id}/audit", get(audit::page))
-        .route("/console/programmes/{id}/audit.csv", get(audit::file))
-        .route("/console/tiers", get(tiers::page).post(tiers::save))
-        .route("/console/report", get(report::page))
-        .route("/console/report.csv", get(report::file))
-        .route("/console/people/erase", post(erase::press))
-        .route("/console/people/erased/{erasure}", get(erase::page))
-        .route("/console/admins", post(account::change_admins))
-        .route("/console/account", get(account::page))
-        .route("/console/account/release", post(account::release))
-        .route("/console/account/mail", post(account::send_again))
-        .route("/console/account/keys/assign", post(owners::assign))
-        .route("/console/account/audit", get(audit::page_of_account))
-        .route("/console/account/audit.csv", get(audit::file_of_account))
-        .route("/console/account/statement", get(statement::page))
-        .route("/console/account/statement.csv", get(statement::csv))
-        .route("/console/account/keys/{hash}", post(account::act_on_foreign_key))
+        .route("/console", get(programme::programmes::list))
+        .route("/console/programmes", post(programme::settings::create))
+        .route("/console/programmes/new", get(programme::settings::new))
+        .route("/console/programmes/{id}", get(programme::overview::page).post(programme::settings::edit))
+        .route("/console/programmes/{id}/settings", get(programme::settings::page))
+        .route("/console/programmes/{id}/close", post(programme::close::close))
+        .route("/console/programmes/{id}/copy", post(programme::programmes::copy))
+        .route("/console/programmes/{id}/groups", get(programme::groups::page).post(programme::groups::save))
+        .route("/console/programmes/{id}/people", post(people::roster::add_person))
+        .route("/console/programmes/{id}/roster", get(people::roster::page))
+        .route(
+            "/console/programmes/{id}/roster",
+            post(people::roster::preview).put(people::roster::registrar::put).layer(as_a_file),
+        )
+        .route("/console/programmes/{id}/roster/apply", post(people::roster::apply))
+        .route("/console/programmes/{id}/roster/undo", post(people::roster::undo))
+        .route("/console/programmes/{id}/roster/token", post(people::roster::registrar::change_token))
+        .route("/console/programmes/{id}/roster/{file}", get(people::roster::kept))
+        .route("/console/programmes/{id}/grants", get(people::grants::list))
+        .route("/console/programmes/{id}/grants.csv", get(people::grants::file))
+        .route("/console/programmes/{id}/grants/bulk", post(people::grants::bulk::act_on_many))
+        .route("/console/programmes/{id}/grants/{grant}", get(people::grants::grant))
+        .route("/console/programmes/{id}/grants/{grant}/address", post(people::grants::correct_address))
+        .route("/console/programmes/{id}/grants/{grant}/more", post(people::grants::decide_more))
+        .route("/console/programmes/{id}/grants/{grant}/{action}", post(people::grants::act))
+        .route("/console/programmes/{id}/requests/{request}", post(programme::waiting::decide))
+        .route("/console/programmes/{id}/alerts", get(programme::alerts::page).post(programme::alerts::resend))
+        .route("/console/programmes/{id}/alerts/test", post(programme::alerts::test))
+        .route("/console/programmes/{id}/report", get(money::report::page))
+        .route("/console/programmes/{id}/report.csv", get(money::report::file))
+        .route("/console/programmes/{id}/closeout", get(money::closeout::closeout))
+        .route("/console/programmes/{id}/audit", get(programme::audit::page))
+        .route("/console/programmes/{id}/audit.csv", get(programme::audit::file))
+        .route("/console/tiers", get(programme::tiers::page).post(programme::tiers::save))
+        .route("/console/report", get(money::report::page))
+        .route("/console/report.csv", get(money::report::file))
+        .route("/console/people/erase", post(people::erase::press))
+        .route("/console/people/erased/{erasure}", get(people::erase::page))
+        .route("/console/admins", post(money::account::change_admins))
+        .route("/console/account", get(money::account::page))
+        .route("/console/account/release", post(money::account::release))
+        .route("/console/account/mail", post(money::account::send_again))
+        .route("/console/account/keys/assign", post(money::owners::assign))
+        .route("/console/account/audit", get(programme::audit::page_of_account))
+        .route("/console/account/audit.csv", get(programme::audit::file_of_account))
+        .route("/console/account/statement", get(money::statement::page))
+        .route("/console/account/statement.csv", get(money::statement::csv))
+        .route("/console/account/keys/{hash}", post(money::account::act_on_foreign_key))
         .fallback(nothing)
         .method_not_allowed_fallback(nothing)
         .with_state(site)

@@ -33,9 +33,9 @@ pub(crate) use jiff::tz::TimeZone;
 pub(crate) use serde::Deserialize;
 pub(crate) use ulid::Ulid;
 
-pub(crate) use crate::access::{AdminAccess, Admins, Faculty, PageFrame, Post, ProgrammeAccess};
-pub(crate) use crate::form::{Field, Form, FormValue, Kind};
-pub(crate) use crate::listing::{Cell, Column, Listing, ON_A_PAGE, column};
-pub(crate) use crate::show::{long_date, utc};
-pub(crate) use crate::spending::spans::{Figure, SpanContext, SpanQuery};
-pub(crate) use crate::{paths, show};
+pub(crate) use crate::kit::access::{AdminAccess, Admins, Faculty, PageFrame, Post, ProgrammeAccess};
+pub(crate) use crate::kit::form::{Field, Form, FormValue, Kind};
+pub(crate) use crate::kit::listing::{Cell, Column, Listing, ON_A_PAGE, column};
+pub(crate) use crate::kit::show::{long_date, utc};
+pub(crate) use crate::money::spending::spans::{Figure, SpanContext, SpanQuery};
+pub(crate) use crate::{kit::paths, kit::show};

@@ -22,7 +22,7 @@ use serde::Serialize;
 
 use self::jobs::JobDeadlines;
 use self::steps::Plan;
-use crate::erase;
+use crate::people::erase;
 use crate::prelude::*;
 
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]

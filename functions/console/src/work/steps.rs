@@ -13,9 +13,9 @@ use futures_util::future::join_all;
 
 use super::grant_action::act_on;
 use super::jobs::{self, JobDeadlines};
+use crate::people::roster::compare::{self, AbsentRows, Step};
+use crate::people::roster::parse;
 use crate::prelude::*;
-use crate::roster::compare::{self, AbsentRows, Step};
-use crate::roster::parse;
 
 /// How many units are written at once.
 const SIDE_BY_SIDE: usize = 8;

@@ -1,0 +1,145 @@
+//! Mails and their states, as the console's pages show them.
+
+use bursar_core::domain::mail::failure::FailureText;
+use bursar_core::domain::mail::kind::MailKind;
+use bursar_core::store::{Bounce, MailRefusal, MailState, QueuedMail};
+use futures_util::future::try_join_all;
+
+use crate::kit::listing::{Part, Press};
+use crate::prelude::*;
+
+/// A mail, or a request for one that led to none.
+pub(crate) struct MailRow {
+    pub(crate) kind: &'static str,
+    /// The page that says more, in a list about several programmes, and its programme's name.
+    pub(crate) about: Option<(String, String)>,
+    /// What an alert is of: the name of its threshold, and that in words.
+    pub(crate) threshold: Option<(String, String)>,
+    /// Whom it went to, in a list of mails to several.
+    pub(crate) to: Option<String>,
+    pub(crate) written_at: Moment,
+    pub(crate) outcome: MailStatus,
+    /// The form that sends it again.
+    pub(crate) again: Option<Press>,
+}
+
+/// The state of a mail, since when, and the reason where the state does not say it.
+pub(crate) struct MailStatus {
+    /// The state as the page's test hook spells it.
+    pub(crate) word: &'static str,
+    pub(crate) badge: &'static str,
+    pub(crate) since: Moment,
+    pub(crate) why: Vec<String>,
+}
+
+/// The list of these mails, each of which tests find by this hook.
+pub(crate) fn listing(testid: &'static str, rows: Vec<MailRow>, zone: &TimeZone) -> Listing<MailRow> {
+    let are_to_several = rows.iter().any(|row| row.to.is_some());
+    let may_be_sent_again = rows.iter().any(|row| row.again.is_some());
+    let columns: [Column<MailRow>; 7] = [
+        column("Mail").hook("kind").of(|mail| {
+            let what = mail.threshold.clone().map(|(_, words)| Part::Small(words));
+            let about = mail
+                .about
+                .iter()
+                .flat_map(|(page, name)| [Part::Text(" of ".to_owned()), Part::Link(page.clone(), name.clone())]);
+            let parts = [Part::Text(mail.kind.to_owned())].into_iter().chain(about).chain(what);
+            Cell::Shown(Some(mail.kind.to_owned()), parts.collect())
+        }),
+        column("").hook("threshold").of(|mail| Cell::exact(mail.threshold.as_ref().map(|(name, _)| name))),
+        column("To").hook("recipient").shown_if(are_to_several).of(|mail| Cell::text(mail.to.as_deref())),
+        column("Written").class("date").of(|mail| Cell::At(Some(mail.written_at))),
+        column("Status").hook("outcome").of(|mail| {
+            let badge = Part::Badge(mail.outcome.badge, mail.outcome.word.to_owned());
+            let why = mail.outcome.why.iter().cloned().map(Part::Small);
+            Cell::Shown(Some(mail.outcome.word.to_owned()), [badge].into_iter().chain(why).collect())
+        }),
+        column("Since").class("date").of(|mail| Cell::At(Some(mail.outcome.since))),
+        column("Again")
+            .shown_if(may_be_sent_again)
+            .of(|mail| Cell::Shown(None, mail.again.iter().cloned().map(Part::Press).collect())),
+    ];
+    Listing::of(("Mail", testid), columns, rows, zone)
+}
+
+impl MailRow {
+    pub(crate) fn of(row: &OutboxRow) -> MailRow {
+        let threshold = if let QueuedMail::Alert { scope, threshold, of_limit, .. } = &row.mail {
+            Some((scope.threshold_name(*threshold), scope.in_words(*threshold, *of_limit)))
+        } else {
+            None
+        };
+        let (kind, written_at) = (row.mail.facts().words, row.written_at);
+        MailRow { kind, about: None, threshold, to: None, written_at, outcome: MailStatus::of(row), again: None }
+    }
+}
+
+impl MailStatus {
+    fn of(row: &OutboxRow) -> MailStatus {
+        let (word, badge, since, why) = match &row.state {
+            MailState::Waiting { .. } | MailState::Sending { .. } => {
+                let tried = match row.tries {
+                    0 => None,
+                    1 => Some("tried once, and tried again later".to_owned()),
+                    tries => Some(format!("tried {tries} times, and tried again later")),
+                };
+                ("waiting", "info", row.written_at, tried)
+            }
+            MailState::Sent { at, .. } => ("sent", "", *at, None),
+            MailState::Delivered { at, .. } => ("delivered", "good", *at, None),
+            MailState::Bounced { at, bounce, .. } => ("bounced", "wrong", *at, Some(came_back(*bounce).to_owned())),
+            MailState::Complained { at, .. } => (
+                "complained",
+                "wrong",
+                *at,
+                Some("the recipient, or a machine of theirs, marked it as unwanted".to_owned()),
+            ),
+            MailState::Dropped { at, why } => {
+                // An alert that reached nobody must be visible as failed.
+                let word = if row.mail.facts().kind == MailKind::Alert { "failed" } else { "not sent" };
+                (word, "", *at, Some(why.clone()))
+            }
+            MailState::Failed { at, why } => ("failed", "wrong", *at, Some(FailureText::of(why).what)),
+        };
+        let again = row.again_at.map(|_| "sent again by hand".to_owned());
+        MailStatus { word, badge, since, why: why.into_iter().chain(again).collect() }
+    }
+}
+
+/// Why the mail server takes no mail, or not some.
+pub(crate) fn refused(refusal: &MailRefusal) -> String {
+    let why = FailureText::of(&refusal.code);
+    format!("Mail waits since {}: {}. {}", utc(refusal.since), why.what, why.to_do)
+}
+
+fn came_back(bounce: Bounce) -> &'static str {
+    match bounce {
+        Bounce::Hard => "it came back for good",
+        Bounce::Suppressed => "the mail server did not try, since the address came back to one of its customers before",
+        Bounce::Soft => "it came back for now, as from a full mailbox",
+        Bounce::Reply => "it came back, or a machine answered that they are away",
+    }
+}
+
+/// Those of these people whom not all mail reaches, with the mark.
+pub(crate) async fn unreached<'a>(
+    site: &Site,
+    people: impl Iterator<Item = &'a EmailAddress>,
+    now: Moment,
+) -> Result<Vec<(EmailAddress, Undeliverable)>, AppError> {
+    let marked = people.map(async |one| {
+        let mark = site.table.undeliverable(one.matched(), now).await?;
+        Ok::<_, AppError>(mark.map(|mark| (one.clone(), mark)))
+    });
+    Ok(try_join_all(marked).await?.into_iter().flatten().collect())
+}
+
+pub(crate) fn why(why: impl Borrow<UnreachableReason>) -> &'static str {
+    match why.borrow() {
+        UnreachableReason::Bounced => "mail to it came back for good.",
+        UnreachableReason::Suppressed => {
+            "SES did not try: the address came back to one of its customers before. It forgets that after some days."
+        }
+        UnreachableReason::Complained => "the recipient, or a machine on their behalf, marked a mail as unwanted.",
+    }
+}

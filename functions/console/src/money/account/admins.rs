@@ -1,0 +1,70 @@
+//! Who is an admin, and the form that adds one or removes one who was added.
+
+use bursar_core::domain::mail::kind::MailClass;
+use bursar_core::domain::programme::role::is_among;
+use bursar_core::store::MOST_ADMINS;
+
+use super::page::{self, Refused};
+use crate::people::roster::line;
+use crate::prelude::*;
+
+/// The age of a session from which it adds no admin: whoever finds a browser open makes nobody one.
+const FRESH_FOR: SignedDuration = SignedDuration::from_mins(10);
+
+#[derive(Default)]
+pub(crate) struct TypedAdmin {
+    address: Option<EmailAddress>,
+}
+
+impl FormValue for TypedAdmin {
+    const FIELDS: &'static [Field<TypedAdmin>] = &[Field {
+        id: "email",
+        label: "University address",
+        hint: "They may do everything here from now on. All admins get a mail about it.",
+        kind: Kind::Address,
+        read: |form, to| line::address(form.text()).map(|address| to.address = Some(address)),
+        ..Field::REQUIRED
+    }];
+}
+
+pub(super) fn blank() -> Form<TypedAdmin> {
+    Form::blank().apart("admin-", "")
+}
+
+pub(crate) async fn change_admins(post: Post<Admins>) -> Answer {
+    let Post { site, access: AdminAccess { visitor }, fields, person, now, deadline, .. } = &post;
+    let is_to_be = match fields.get("act") {
+        Some("add") => true,
+        Some("remove") => false,
+        _ => return Err(AppError::unprocessable("The form did not say whether to add or to remove an admin.")),
+    };
+    let refused = async |form: Form<TypedAdmin>| {
+        let refused = Refused { admin: Some(form), ..Refused::default() };
+        let page = page::show(site, visitor, &SpanQuery::default(), refused).await;
+        AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page)
+    };
+    let mut form = blank().typed(fields);
+    let Some(TypedAdmin { address: Some(address) }) = form.read() else { return Err(refused(form).await) };
+    let matched = address.matched();
+    if !is_to_be && site.table.is_admin_of_environment(matched) {
+        let sentence =
+            "This admin is named in the parameter Admins of the deployment (BURSAR_ADMINS), and is removed there.";
+        return Err(AppError::conflict(sentence));
+    }
+    let (admins, mark) = tokio::try_join!(site.table.admins(), site.table.undeliverable(matched, *now))?;
+    if is_to_be && !is_among(matched, &admins) {
+        if mark.is_some_and(|mark| mark.keeps_back(MailClass::Urgent)) {
+            form.refuse("email", "Mail does not reach this address.".to_owned());
+        } else if admins.len() >= MOST_ADMINS {
+            form.refuse("email", format!("There are {MOST_ADMINS} admins, which is enough. Remove one first."));
+        }
+        if form.is_refused() {
+            return Err(refused(form).await);
+        }
+        if visitor.session.begun_at + FRESH_FOR <= *now {
+            return Ok(site.done("/", &Notice::SignInAgain));
+        }
+    }
+    site.table.set_admin(&address, is_to_be, person, *now, *deadline).await?;
+    Ok(site.done(paths::ACCOUNT, &if is_to_be { Notice::AdminAdded } else { Notice::AdminRemoved }))
+}

@@ -1,0 +1,137 @@
+//! Keys that nobody here made: foreign keys with what admins did to them and who owns them, and keys with a name of ours whose
+//! grant does not exist.
+
+use bursar_core::domain::ledger::foreign::{ForeignAct, ForeignKey};
+
+use super::foreign_act::{TypedChange, change_form};
+use crate::money::owners::OwnerWords;
+use crate::prelude::*;
+
+/// The most keys in a list of the page, each with its form; the rest are counted.
+const SHOWN: usize = 10;
+/// For so long a key is new.
+const NEW_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// The foreign keys, those without a limit first.
+pub(super) struct ForeignKeys {
+    pub(super) rows: Vec<ForeignKeyRow>,
+    pub(super) all: usize,
+    pub(super) without_a_limit: usize,
+    /// Those that were first seen within the last seven days.
+    pub(super) new: usize,
+}
+
+pub(super) struct ForeignKeyRow {
+    pub(super) is: ForeignKey,
+    pub(super) spent: Figure,
+    /// The programme that has the key, if any has.
+    pub(super) owner: Option<OwnerWords>,
+    /// The last act of an admin, in words.
+    pub(super) act: Option<String>,
+    pub(super) form: Form<TypedChange>,
+    /// Whether the form was refused.
+    pub(super) is_open: bool,
+}
+
+impl ForeignKeys {
+    /// The keys as they are known, each with the last act of an admin and its words. A form that was refused
+    /// is at its key, which then is the first.
+    pub(super) fn of(
+        keys: Vec<ForeignKey>,
+        acts: &HashMap<KeyHash, (ForeignAct, String)>,
+        refused: &mut Option<(KeyHash, Form<TypedChange>)>,
+        listed_at: Option<Moment>,
+        span: Span,
+        context: SpanContext<'_>,
+    ) -> ForeignKeys {
+        let all = keys.len();
+        let act_on = |key: &ForeignKey| acts.get(&key.key);
+        let mut keys: Vec<ForeignKey> =
+            keys.into_iter().map(|key| after_act(act_on(&key).map(|(act, _)| act), key, listed_at)).collect();
+        let is_open = |key: &ForeignKey| key.limit.is_none() && state(key) == "enabled";
+        let without_a_limit = keys.iter().filter(|key| is_open(key)).count();
+        let new = keys.iter().filter(|key| context.now < key.first_seen_at + NEW_FOR).count();
+        keys.sort_by_cached_key(|key| {
+            let spent = context.sum(&key.used.credits, span).spent;
+            let is_gone = key.gone_at.is_some();
+            let is_refused = refused.as_ref().is_some_and(|(of, _)| *of == key.key);
+            (
+                !is_refused,
+                is_gone,
+                key.limit.is_some(),
+                !key.enabled,
+                std::cmp::Reverse(spent),
+                key.name.clone(),
+                key.key.clone(),
+            )
+        });
+        keys.truncate(SHOWN);
+        let row = |is: ForeignKey| ForeignKeyRow {
+            spent: context.figure(&is.used.credits, span, true),
+            owner: None,
+            act: act_on(&is).map(|(_, words)| words.clone()),
+            is_open: refused.as_ref().is_some_and(|(of, _)| *of == is.key),
+            form: refused.take_if(|(of, _)| *of == is.key).map_or_else(|| change_form(&is.key), |(_, form)| form),
+            is,
+        };
+        ForeignKeys { rows: keys.into_iter().map(row).collect(), all, without_a_limit, new }
+    }
+
+    pub(super) fn with_owners(mut self, owners: &HashMap<String, OwnerWords>) -> ForeignKeys {
+        self.rows.iter_mut().for_each(|row| row.owner = owners.get(row.is.key.as_str()).cloned());
+        self
+    }
+
+    pub(super) fn figures(&self) -> impl Iterator<Item = &Figure> {
+        self.rows.iter().map(|row| &row.spent)
+    }
+}
+
+impl ForeignKeyRow {
+    pub(super) fn state(&self) -> &'static str {
+        state(&self.is)
+    }
+
+    pub(super) fn short(&self) -> &str {
+        short(&self.is.key)
+    }
+
+    pub(super) fn created(&self) -> String {
+        self.is.created_at.map_or("not known".to_owned(), day)
+    }
+
+    pub(super) fn last_used(&self) -> String {
+        self.is.last_used_at.map_or("never".to_owned(), day)
+    }
+
+    pub(super) fn first_seen(&self) -> String {
+        day(self.is.first_seen_at)
+    }
+}
+
+/// A key with what the provider answered to an act since the last sync listed it.
+fn after_act(act: Option<&ForeignAct>, key: ForeignKey, listed_at: Option<Moment>) -> ForeignKey {
+    // A sync writes only records that change, so one may be true for longer than it says.
+    let known_at = listed_at.map_or(key.as_of, |listed_at| listed_at.max(key.as_of));
+    match act.and_then(|act| act.answered).filter(|answered| answered.at > known_at) {
+        Some(answered) => ForeignKey { enabled: answered.enabled, limit: answered.limit, ..key },
+        None => key,
+    }
+}
+
+/// A prefix of the hash, long enough to tell keys apart.
+pub(super) fn short(key: &KeyHash) -> &str {
+    key.as_str().get(..12).unwrap_or_default()
+}
+
+fn state(key: &ForeignKey) -> &'static str {
+    match (key.gone_at, key.enabled) {
+        (Some(_), _) => "gone",
+        (None, true) => "enabled",
+        (None, false) => "disabled",
+    }
+}
+
+fn day(at: Moment) -> String {
+    long_date(utc_date(at))
+}

@@ -1,0 +1,167 @@
+//! The mail of the account: SES' figures of the day, waiting mail, the mail server's state, which people with a role are not reached, and
+//! the dead letters by cause, with the form that sends them again.
+
+use bursar_core::domain::mail::failure::{FailureText, NOT_VERIFIED};
+use bursar_core::domain::mail::kind::{MailKind, SendFigures};
+use bursar_core::domain::values::format::counted;
+use bursar_core::store::{DeadMails, GIVEN_UP_SHOWN, MailRefusal, MailServer, SentAgain, Unreachable};
+
+use crate::kit::mails::{refused, unreached};
+use crate::prelude::*;
+
+/// The age up to which an admin is asked to look at dead letters. Of more, only the newest are shown.
+const RECENT: SignedDuration = SignedDuration::from_hours(3 * 24);
+const MOST_SHOWN: usize = 2_000;
+
+pub(super) struct MailSection {
+    /// What SES said of this UTC day's mail.
+    pub(super) today: Option<SendFigures>,
+    /// The number of waiting mails; `waiting_for` is the longest wait.
+    pub(super) waiting: u64,
+    pub(super) waiting_for: Option<String>,
+    /// How many more wait on purpose.
+    pub(super) planned: u64,
+    pub(super) given_up: Vec<GivenUpMail>,
+    pub(super) dead: DeadMails,
+    pub(super) server: Option<MailServer>,
+    /// Why bulk mail waits for tomorrow, if it does.
+    pub(super) stopped: Option<SendFigures>,
+    /// People whom not all mail reaches, as they spell their addresses, with the mark.
+    pub(super) unreachable: Vec<(EmailAddress, Undeliverable)>,
+    pub(super) warnings: Vec<String>,
+}
+
+impl MailSection {
+    pub(super) fn dead_shown(&self) -> usize {
+        self.dead.newest.len() + self.dead.unreadable
+    }
+
+    pub(super) async fn of(
+        site: &Site,
+        programmes: &[Programme],
+        admins: &[EmailAddress],
+    ) -> Result<MailSection, AppError> {
+        let (table, now) = (&site.table, site.clock.now());
+        let (waiting, dead, server, refusals, unreachable) = tokio::try_join!(
+            table.waiting(now),
+            table.dead_mails(now - GIVEN_UP_SHOWN, MOST_SHOWN),
+            table.get(MailServer::key_of()),
+            table.mail_refusals(now),
+            table.unreachable(now),
+        )?;
+        let is_recent = |row: &&OutboxRow| now - RECENT <= row.given_up().1;
+        let recent = dead.newest.iter().filter(is_recent).count();
+        let oldest = waiting.iter().filter_map(|of| of.since).min();
+        Ok(MailSection {
+            today: server.as_ref().and_then(|server| server.today(now)),
+            stopped: server.as_ref().and_then(|server| server.stopped(now)),
+            waiting: waiting.iter().map(|of| of.mails).sum(),
+            planned: waiting.iter().map(|of| of.planned).sum(),
+            waiting_for: oldest.map(|since| lasting(now.duration_since(since))),
+            warnings: warnings(server.as_ref(), &refusals, waiting.iter().any(|of| of.is_too_long(now)), recent),
+            given_up: by_cause(&dead),
+            dead,
+            server,
+            unreachable: lost(site, (programmes, admins), &unreachable, now).await?,
+        })
+    }
+}
+
+fn warnings(server: Option<&MailServer>, refusals: &[MailRefusal], waits_too_long: bool, recent: usize) -> Vec<String> {
+    let refused = refusals.iter().map(refused);
+    let is_told = refusals.iter().any(|refusal| refusal.code == NOT_VERIFIED);
+    let warnings = [
+        server.filter(|server| server.is_sandbox() && !is_told).map(|_| {
+            "The SES account has the bounds of the sandbox: 200 mails a day, one a second, and only to addresses and domains that were verified in SES. Everybody else gets no link and no alert. Ask AWS for production access in the SES console, under \"Account dashboard\"; it takes a day or so.".to_owned()
+        }),
+        waits_too_long.then(|| "Mail waits for longer than it should. The section \"Mail\" below says for how long, and what the quota leaves.".to_owned()),
+        (recent > 0).then(|| {
+            let mails = counted(recent as u64, "mail was", "mails were");
+            format!("{mails} given up in the last three days. The section \"Mail\" below says why, what to do, and has a button that sends again.")
+        }),
+    ];
+    refused.chain(warnings.into_iter().flatten()).collect()
+}
+
+/// The unreachable people among the admins, and among faculty, assistants and finance of open programmes.
+async fn lost(
+    site: &Site,
+    (programmes, admins): (&[Programme], &[EmailAddress]),
+    unreachable: &Unreachable,
+    now: Moment,
+) -> Result<Vec<(EmailAddress, Undeliverable)>, AppError> {
+    let open = programmes.iter().filter(|programme| programme.closed_at.is_none());
+    let of_programmes = open
+        .map(|programme| &programme.settings.people)
+        .flat_map(|of| of.faculty.iter().chain(&of.assistants).chain(&of.finance));
+    let staff: BTreeMap<_, &EmailAddress> =
+        admins.iter().chain(of_programmes).map(|one| (one.matched(), one)).collect();
+    let lost = staff.into_values().filter(|one| unreachable.contains_key(one.matched()));
+    unreached(site, lost, now).await
+}
+
+/// A span of time in its largest unit.
+fn lasting(span: SignedDuration) -> String {
+    match span.as_mins().unsigned_abs() {
+        0 => "less than a minute".to_owned(),
+        minutes if minutes >= 48 * 60 => counted(minutes / (24 * 60), "day", "days"),
+        minutes if minutes >= 120 => counted(minutes / 60, "hour", "hours"),
+        minutes => counted(minutes, "minute", "minutes"),
+    }
+}
+
+/// The dead letters of one cause.
+pub(super) struct GivenUpMail {
+    pub(super) code: String,
+    pub(super) why: FailureText,
+    /// The number of mails of each kind.
+    pub(super) kinds: Vec<(&'static str, usize)>,
+    pub(super) programmes: Vec<ProgrammeId>,
+    pub(super) newest: String,
+}
+
+/// The dead letters grouped by cause, newest cause first.
+fn by_cause(dead: &DeadMails) -> Vec<GivenUpMail> {
+    let mut causes: Vec<(&str, Moment, Vec<&OutboxRow>)> = Vec::new();
+    for row in &dead.newest {
+        let (why, at) = row.given_up();
+        match causes.iter_mut().find(|(code, ..)| *code == why) {
+            Some((.., rows)) => rows.push(row),
+            None => causes.push((why, at, vec![row])),
+        }
+    }
+    causes.into_iter().map(|(code, newest, rows)| GivenUpMail::of(code, newest, &rows)).collect()
+}
+
+impl GivenUpMail {
+    fn of(code: &str, newest: Moment, rows: &[&OutboxRow]) -> GivenUpMail {
+        let mut kinds: BTreeMap<MailKind, usize> = BTreeMap::new();
+        rows.iter().for_each(|row| *kinds.entry(row.mail.facts().kind).or_default() += 1);
+        let programmes = rows.iter().filter_map(|row| row.mail.facts().to.programme().cloned());
+        let mut programmes: Vec<ProgrammeId> = programmes.collect();
+        programmes.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+        programmes.dedup();
+        GivenUpMail {
+            code: code.to_owned(),
+            why: FailureText::of(code),
+            kinds: kinds.into_iter().map(|(kind, mails)| (kind.in_words(), mails)).collect(),
+            programmes,
+            newest: utc(newest),
+        }
+    }
+}
+
+/// Queues all dead letters of one cause again.
+pub(crate) async fn send_again(form: Post<Admins>) -> Answer {
+    let Post { site, fields, .. } = &form;
+    let sentence = "The form did not say which mail is to be sent again. Open the page of the account again.";
+    let cause = fields.filled("cause").ok_or_else(|| AppError::unprocessable(sentence))?;
+    match site.table.send_again(cause, form.author()).await? {
+        SentAgain::Owed(mails) => Ok(site.done(paths::ACCOUNT, &Notice::MailSentAgain { mails: mails as u64 })),
+        SentAgain::Nothing => Ok(site.done(paths::ACCOUNT, &Notice::Already)),
+        SentAgain::NotAll(owed) => {
+            let sentence = format!("{owed} mails are sent again, and there was no time for the rest. Press again.");
+            Err(AppError::later(sentence))
+        }
+    }
+}

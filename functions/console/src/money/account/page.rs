@@ -1,0 +1,216 @@
+//! The page of the account: its money against what is reserved, the residual, the last syncs, and what the
+//! safety limit held back. Keys, mail, and the forms of each part are left to the files beside this one.
+
+use bursar_core::domain::credit::{CreditFacts, DAYS_TO_BUY, Purchase, WhyGone};
+use bursar_core::domain::mail::alarm::Alarm;
+use bursar_core::domain::usage::days::Accuracy;
+use bursar_core::domain::usage::models::ModelUse;
+use bursar_core::domain::values::window::Reset;
+use bursar_core::store::{Account, BudgetSums, Erasure, HeldAct, HeldBack, Run, Table, UnknownKey};
+use jiff::ToSpan;
+
+use super::admins::{self, TypedAdmin};
+use super::foreign_act::{self, TypedChange, change_form};
+use super::keys::ForeignKeys;
+use super::mail::MailSection;
+use super::picture;
+use super::release::AnotherAccount;
+use super::syncs::{self, Day, SyncRun, newest_days};
+use super::warnings;
+use crate::kit::job_line::JobLine;
+use crate::money::owners::{KeyOwners, TypedOwner};
+use crate::money::spending::by_model::{self, ModelCoverage};
+use crate::money::spending::drawing::Drawing;
+use crate::money::spending::spans::{self, SpanLink};
+use crate::prelude::*;
+
+const DAYS: i32 = 60;
+/// The days whose balance the picture shows, and as many to come.
+pub(super) const DRAWN: i32 = 90;
+const RUNS: i32 = 14;
+const ALARMS: usize = 20;
+const ALARM_DAYS: i32 = 30;
+const ERASURES: i32 = 10;
+/// The spans of an account, which has neither window nor term.
+const SPANS: [Span; 4] = [Span::Day, Span::Week, Span::Month, Span::All];
+
+#[derive(Template)]
+#[template(path = "account.html")]
+struct AccountPage<'a> {
+    frame: PageFrame<'a>,
+    another: Option<AnotherAccount>,
+    warnings: Vec<String>,
+    held_back: Option<HeldBack>,
+    /// Who released it.
+    released_by: Option<String>,
+    today: Date,
+    balance: Option<(Usd, String)>,
+    promised: BudgetSums,
+    purchase: Option<Purchase>,
+    picture: Option<Drawing>,
+    phrase: &'static str,
+    spans: Vec<SpanLink>,
+    as_of: Option<String>,
+    /// What all keys spent, those of grants, and foreign ones.
+    spent: [Figure; 3],
+    /// Whether a sync has summed up all keys.
+    is_summed: bool,
+    notes: Vec<String>,
+    newest: Option<AccountDay>,
+    days: Vec<Day>,
+    programmes: &'a [Programme],
+    keys: ForeignKeys,
+    owners: KeyOwners,
+    owned: ForeignKeys,
+    orphans: Vec<UnknownKey>,
+    /// What is no programme's, by model.
+    models: Vec<ModelUse>,
+    coverage: ModelCoverage,
+    syncs: Listing<SyncRun>,
+    jobs: Vec<JobLine>,
+    /// The newest.
+    erasures: Vec<Erasure>,
+    mail: MailSection,
+    table: &'a Table,
+    admins: Vec<EmailAddress>,
+    admin_form: Form<TypedAdmin>,
+}
+
+/// The texts of a form that was refused, kept for another try.
+#[derive(Default)]
+pub(crate) struct Refused {
+    pub(crate) owner: Option<Form<TypedOwner>>,
+    pub(crate) key: Option<(KeyHash, Form<TypedChange>)>,
+    pub(crate) admin: Option<Form<TypedAdmin>>,
+}
+
+/// The key that a search leads to, which stands first with its form.
+#[derive(Deserialize)]
+pub(crate) struct FoundKey {
+    key: Option<KeyHash>,
+}
+
+pub(crate) async fn page(
+    State(site): State<Site>,
+    AdminAccess { visitor }: AdminAccess,
+    Query(asked): Query<SpanQuery>,
+    Query(found): Query<FoundKey>,
+) -> Answer {
+    let key = found.key.map(|key| (key.clone(), change_form(&key)));
+    show(&site, &visitor, &asked, Refused { key, ..Refused::default() }).await
+}
+
+/// The page, with the texts of a form that was refused.
+pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut refused: Refused) -> Answer {
+    let (now, table) = (site.clock.now(), &site.table);
+    let first_day = utc_date(now).saturating_sub(ALARM_DAYS.days());
+    let (state, account, days, foreign, runs, alarms, programmes, admins) = tokio::try_join!(
+        table.sync_state(),
+        table.get(Account::key_of()),
+        table.newest(AccountDay::all(), DRAWN),
+        table.foreign_keys(),
+        table.newest(Run::all(), RUNS),
+        table.list_known(Alarm::between(first_day, utc_date(now))),
+        table.list(Programme::all()),
+        table.admins(),
+    )?;
+    let alarms: Vec<Alarm> = alarms.into_iter().rev().take(ALARMS).collect();
+    let promised = table.budget_sums(&programmes, now).await?;
+    let mail = MailSection::of(site, &programmes, &admins).await?;
+    let released_by = match state.held_back.as_ref().and_then(|held| held.release.as_ref()) {
+        Some(release) => Some(show::person(table, &release.by).await?),
+        None => None,
+    };
+    let syncs: Vec<SyncRun> = runs.into_iter().map(SyncRun::of).collect();
+    let credit = table.credit_facts(&programmes, &promised, now).await?;
+    let purchase = credit.as_ref().map(CreditFacts::purchase);
+    let balance = credit.map(|credit| (credit.balance, credit.read_at));
+    let known = warnings::AccountFacts {
+        state: &state,
+        balance_read_at: balance.map(|(_, at)| at),
+        runs: &syncs,
+        alarms: &alarms,
+        admins: admins.len(),
+    };
+
+    let span = asked.span().filter(|span| SPANS.contains(span)).unwrap_or(Span::All);
+    let context = SpanContext::endless(state.listed_at, now);
+    let spent = spent_of(account.as_ref(), |days| context.sum(days, span));
+    let acts = foreign_act::in_words(table).await?;
+    let (owners, owned, nobodys) = KeyOwners::of(site, &programmes, foreign, refused.owner).await?;
+    let mut used_by_nobodys = DailyUse::default();
+    nobodys.iter().for_each(|key| used_by_nobodys.add(&key.used));
+    let mut keys_of = |keys| ForeignKeys::of(keys, &acts, &mut refused.key, state.listed_at, span, context);
+    let (keys, owned) = (keys_of(nobodys), keys_of(owned).with_owners(&owners.words));
+    let coverage =
+        ModelCoverage::of_account(&state, span, span.range(Reset::None, None, state.listed_at, now), utc_date(now));
+    let unowned = table.foreign_models(coverage.days).await?.unowned;
+    let page = AccountPage {
+        frame: PageFrame::of(site, visitor),
+        another: AnotherAccount::of(site, &alarms, &state).await?,
+        warnings: warnings::of(&known, now),
+        today: utc_date(now),
+        picture: balance.zip(purchase).and_then(|(balance, purchase)| picture::of(&days, balance, &purchase)),
+        purchase,
+        held_back: state.held_back.clone(),
+        released_by,
+        balance: balance.map(|(balance, at)| (balance, utc(at))),
+        promised,
+        phrase: spans::phrase(span, Reset::None),
+        spans: spans::choices(paths::ACCOUNT, &[], &SPANS, Reset::None, |one| one == span),
+        as_of: state.listed_at.map(utc),
+        notes: spans::notes(spent.iter().chain(keys.figures()).chain(owned.figures())),
+        spent,
+        is_summed: account.is_some(),
+        newest: days.first().cloned(),
+        days: newest_days(&days, DAYS.unsigned_abs() as usize),
+        programmes: &programmes,
+        keys,
+        owners,
+        owned,
+        orphans: state.unknown_keys,
+        models: by_model::of_nobody(unowned, &used_by_nobodys, &coverage),
+        coverage,
+        syncs: syncs::listing(syncs),
+        jobs: running_jobs(site, &programmes).await?,
+        erasures: table.newest(Erasure::all(), ERASURES).await?,
+        mail,
+        table,
+        admins,
+        admin_form: refused.admin.unwrap_or_else(admins::blank),
+    };
+    Ok(site.page(&page))
+}
+
+async fn running_jobs(site: &Site, programmes: &[Programme]) -> Result<Vec<JobLine>, AppError> {
+    let mut lines = Vec::new();
+    for id in site.table.programmes_with_jobs().await? {
+        let jobs: Vec<Job> = site.table.jobs(&id).await?.into_iter().filter(Job::is_running).collect();
+        if let Some(programme) = programmes.iter().find(|programme| programme.id == id) {
+            lines.extend(JobLine::of_programme(site, programme, &jobs, true).await);
+        }
+    }
+    Ok(lines)
+}
+
+/// What all keys spent, those of grants, and foreign ones.
+fn spent_of(account: Option<&Account>, sum: impl Fn(&Days) -> Sum) -> [Figure; 3] {
+    let nothing = Sum { spent: Usd::ZERO, known: Accuracy::Partly };
+    let [ours, foreign] = match account {
+        Some(account) => [sum(&account.ours.credits), sum(&account.foreign.credits)],
+        // No sync has summed the keys up, even if one has listed them.
+        None => [nothing; 2],
+    };
+    let all = Sum { spent: ours.spent + foreign.spent, known: ours.known.max(foreign.known) };
+    let cents = each_in_cents([ours.spent, foreign.spent]);
+    [Figure::of(all), Figure::in_cents(ours, cents[0]), Figure::in_cents(foreign, cents[1])]
+}
+
+/// What a held back act would have done to a key.
+pub(crate) fn why_held(act: impl Borrow<HeldAct>) -> &'static str {
+    match act.borrow() {
+        HeldAct::Recovery => "which works and which a recovery would end",
+        HeldAct::Stop => "which a student was shown, and which is missing or disabled at OpenRouter",
+        HeldAct::Sweep => "which nobody was shown",
+    }
+}

@@ -1,0 +1,97 @@
+//! The balance of the last days, and where the present pace leads, as a programme's spending is drawn.
+
+use bursar_core::domain::credit::{Purchase, WhyGone};
+use bursar_core::domain::usage::burn::BurnScene;
+use bursar_core::domain::values::format::short_date;
+use bursar_core::domain::values::window::days_between;
+use jiff::ToSpan;
+
+use super::page::DRAWN;
+use crate::money::spending::drawing::Drawing;
+use crate::prelude::*;
+
+/// The drawing of the account's days, the newest first, and of its balance as it was read last; `None` on the first day.
+pub(super) fn of(days: &[AccountDay], (balance, read_at): (Usd, Moment), purchase: &Purchase) -> Option<Drawing> {
+    let today = utc_date(read_at);
+    let shown = days.iter().rev().filter(|day| day.day < today && days_between(day.day, today) <= DRAWN);
+    let mut balances: Vec<(Date, Usd)> = shown.map(|day| (day.day, day.bought - day.spent)).collect();
+    let (first, _) = *balances.first()?;
+    balances.push((today, balance));
+    let number = |day: Date| days_between(first, day);
+    let line: Vec<(i32, Usd)> = balances.into_iter().map(|(day, balance)| (number(day), balance)).collect();
+
+    let horizon = today.saturating_add(DRAWN.days());
+    let last = purchase.until.map_or(horizon, |until| until.clamp(today, horizon));
+    let needed = purchase.to_come + purchase.foreign_to_come;
+    let used = purchase.a_week.times(days_between(today, last).unsigned_abs()).micros() / 7;
+    let used = Usd::from_micros(used).min(needed);
+    let (end, left) = match purchase.gone {
+        Some(gone) if gone.why == WhyGone::Pace && gone.day <= last => (gone.day, Usd::ZERO),
+        _ => (last, (balance - used).or_zero()),
+    };
+    let led_to = format!("about {} on {}", left.to_the(Usd::DOLLAR).to_dollars(), short_date(end));
+    let scene = BurnScene {
+        days: number(last).max(1),
+        term_ends: number(last),
+        top: line.iter().map(|(_, balance)| *balance).fold(needed.max(Usd::CENT), Usd::max),
+        line,
+        ahead: (used > Usd::ZERO).then(|| (number(end), left, led_to)),
+        is_short: purchase.gone.is_some(),
+        limit: needed,
+        levels: Vec::new(),
+        budget: format!("{} can still be spent", needed.to_dollars()),
+        first: short_date(first),
+        today: short_date(today),
+        last: short_date(last),
+    };
+    let [from, to] = [first, today].map(long_date);
+    let words = format!("A line of the balance from {from} to {to}: {} are left.", balance.whole_cents().to_dollars());
+    Some(Drawing::of(scene, words, "balance"))
+}
+
+#[cfg(test)]
+mod tests {
+    use bursar_core::domain::credit::BalanceGone;
+
+    use super::*;
+
+    /// A balance of $1,000 before a purchase and after two hundred days, and $70 a week.
+    #[test]
+    fn ninety_days_are_drawn_and_ninety_ahead() {
+        let today = Date::constant(2026, 11, 20);
+        let usd = Usd::from_dollars;
+        let day = |ago: i64| AccountDay {
+            day: today.saturating_sub(ago.days()),
+            as_of: Moment::UNIX_EPOCH,
+            bought: usd(1_000),
+            spent: Usd::ZERO,
+            ours: Usd::ZERO,
+            ours_gone: Usd::ZERO,
+            foreign: Usd::ZERO,
+            foreign_gone: Usd::ZERO,
+            opening: Usd::ZERO,
+            residual: Usd::ZERO,
+            unsettled: Usd::ZERO,
+            tolerance: Usd::ZERO,
+        };
+        let purchase = |gone: Option<Date>| Purchase {
+            balance: usd(1_000),
+            to_come: usd(5_000),
+            foreign_to_come: Usd::ZERO,
+            until: Some(Date::constant(2027, 11, 20)),
+            a_week: usd(70),
+            spent_since: Usd::ZERO,
+            amount: usd(4_000),
+            gone: gone.map(|day| BalanceGone { day, why: WhyGone::Pace }),
+        };
+        let now: Moment = today.to_zoned(TimeZone::UTC).unwrap().timestamp().into();
+        let days: Vec<AccountDay> = (0..200).map(day).collect();
+        let drawn = |purchase: &Purchase| of(&days, (usd(1_000), now), purchase).unwrap();
+        let lasting = drawn(&purchase(None));
+        assert_eq!([lasting.first, lasting.last], ["22 Aug", "18 Feb"]);
+        assert_eq!((lasting.today.0, lasting.ahead.unwrap().2), (500, "about $100 on 18 Feb".to_owned()));
+        let short = drawn(&purchase(Some(Date::constant(2027, 1, 4))));
+        assert_eq!(short.ahead, Some((750, 1_000, "about $0 on 4 Jan".to_owned())));
+        assert!(of(&days[..1], (usd(1_000), now), &purchase(None)).is_none());
+    }
+}

@@ -1,0 +1,136 @@
+//! The last runs of the sync, from their reports, and the account's spending up to each day, by owner.
+
+use bursar_core::store::Run;
+
+use crate::kit::listing::Part;
+use crate::prelude::*;
+
+pub(super) struct SyncRun {
+    pub(super) run: Run,
+    pub(super) report: RecordedReport,
+}
+
+/// The fields of a report that the page shows. A report of another version may lack some.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RecordedReport {
+    pub(super) keys_listed: Option<u64>,
+    pub(super) readings_recorded: Option<u64>,
+    pub(super) orphans_disabled: Option<u64>,
+    pub(super) keys_missing: Option<u64>,
+    pub(super) residual_usd: Option<String>,
+    pub(super) account_balance_usd: Option<String>,
+    pub(super) duration_ms: Option<u64>,
+    pub(super) problems: Vec<String>,
+}
+
+impl SyncRun {
+    pub(super) fn of(run: Run) -> SyncRun {
+        let why = if run.ended_at.is_none() { "it has not ended" } else { "the report of this run cannot be read" };
+        let report = serde_json::from_str(&run.report)
+            .unwrap_or_else(|_| RecordedReport { problems: vec![why.to_owned()], ..RecordedReport::default() });
+        SyncRun { run, report }
+    }
+
+    pub(super) fn took(&self) -> Option<String> {
+        self.report.duration_ms.map(length)
+    }
+
+    pub(super) fn balance(&self) -> Option<Usd> {
+        self.report.account_balance_usd.as_deref().and_then(|balance| Usd::parse_floor(balance).ok())
+    }
+
+    pub(super) fn residual(&self) -> Option<Usd> {
+        self.report.residual_usd.as_deref().and_then(|residual| Usd::parse_floor(residual).ok())
+    }
+}
+
+const COLUMNS: [Column<SyncRun>; 10] = [
+    column("Began (UTC)").class("date").of(|sync| Cell::At(Some(sync.run.began_at))),
+    column("Took").class("number").of(|sync| Cell::exact(sync.took())),
+    column("Keys").class("number").of(|sync| Cell::exact(Some(show::known_count(sync.report.keys_listed)))),
+    column("Newly read").class("number").of(|sync| Cell::exact(Some(show::known_count(sync.report.readings_recorded)))),
+    column("Disabled").class("number").of(|sync| Cell::exact(Some(show::known_count(sync.report.orphans_disabled)))),
+    column("Missing").class("number").of(|sync| Cell::exact(Some(show::known_count(sync.report.keys_missing)))),
+    column("Not explained").class("money").of(|sync| sync.residual().map_or_else(not_known, Cell::money)),
+    column("Balance")
+        .class("money")
+        .of(|sync| sync.balance().map_or_else(not_known, |usd| Cell::money(usd.whole_cents()))),
+    column("Complete")
+        .of(|sync| if sync.run.complete { Cell::badge("good", "yes") } else { Cell::badge("warning", "no") }),
+    column("Problems").of(|sync| Cell::Shown(None, vec![Part::Folded("problem", sync.report.problems.clone())])),
+];
+
+fn not_known() -> Cell {
+    Cell::exact(Some("not known"))
+}
+
+pub(super) fn listing(syncs: Vec<SyncRun>) -> Listing<SyncRun> {
+    Listing::of(("The last checks", "sync"), COLUMNS, syncs, &TimeZone::UTC)
+}
+
+fn length(ms: u64) -> String {
+    match (ms / 60_000, ms / 1_000) {
+        (0, 0) => format!("{ms} ms"),
+        (0, seconds) => format!("{seconds}.{} s", ms % 1_000 / 100),
+        (minutes, seconds) => format!("{minutes} min {} s", seconds % 60),
+    }
+}
+
+pub(super) struct Day {
+    pub(super) day: Date,
+    /// The number of days over which the sums grew, if more than one.
+    pub(super) nights: Option<i32>,
+    /// The sums: the account; keys of grants; foreign keys; deleted keys of grants; deleted foreign keys;
+    /// and the residual. Beside each its growth since the previous day on record, if there is one.
+    pub(super) cells: [(String, Option<String>); 6],
+}
+
+/// The `most` newest days on record, newest first. `days` holds one more, from which the last one's growth
+/// is taken.
+pub(super) fn newest_days(days: &[AccountDay], most: usize) -> Vec<Day> {
+    let before = days.iter().skip(1).map(Some).chain([None]);
+    days.iter().zip(before).take(most).map(|(day, before)| Day::of(day, before)).collect()
+}
+
+impl Day {
+    fn of(day: &AccountDay, before: Option<&AccountDay>) -> Day {
+        let (sums, sums_before) = (in_cents(day), before.map(in_cents));
+        let cell = |column: usize| {
+            let grew = sums_before.as_ref().map(|before| sums[column] - before[column]);
+            (sums[column].to_cents(), grew.filter(|grew| *grew != Usd::ZERO).map(signed))
+        };
+        let nights = before.and_then(|before| before.day.until(day.day).ok()).map(|span| span.get_days());
+        Day { day: day.day, nights: nights.filter(|nights| *nights != 1), cells: [0, 1, 2, 3, 4, 5].map(cell) }
+    }
+}
+
+/// What the account spent, and its parts in the order of the columns; with the opening and what is unsettled they add up to it.
+fn in_cents(day: &AccountDay) -> Vec<Usd> {
+    let AccountDay { ours, foreign, ours_gone, foreign_gone, residual, opening, unsettled, .. } = *day;
+    let parts = each_in_cents([ours, foreign, ours_gone, foreign_gone, residual, opening, unsettled]);
+    each_in_cents([day.spent]).into_iter().chain(parts).collect()
+}
+
+fn signed(amount: Usd) -> String {
+    if amount < Usd::ZERO { amount.to_cents() } else { format!("+{}", amount.to_cents()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use bursar_core::store::BegunBy;
+
+    use super::*;
+
+    #[test]
+    fn a_run_takes_milliseconds_seconds_or_minutes_and_a_report_that_cannot_be_read_says_so() {
+        assert_eq!([length(250), length(1_250), length(185_000)], ["250 ms", "1.2 s", "3 min 5 s"]);
+        let at = "2026-11-20T00:20:00Z".parse().unwrap();
+        let of = |report: &str| {
+            SyncRun::of(Run { ended_at: Some(at), report: report.to_owned(), ..Run::begun(at, at, BegunBy::Night) })
+        };
+        assert_eq!(of("<html>").report.problems, ["the report of this run cannot be read"]);
+        assert_eq!(of(r#"{"account_balance_usd": null}"#).balance(), None);
+        assert_eq!(of(r#"{"account_balance_usd": "-1.500000"}"#).balance(), Some(Usd::from_micros(-1_500_000)));
+    }
+}

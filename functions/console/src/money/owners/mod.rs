@@ -1,0 +1,133 @@
+//! Owners of keys that Bursar did not make: an admin gives such keys to a programme, for which they count from then on, or takes them
+//! back, after a look at what stays with whom. Nothing is done to the keys themselves.
+
+mod page;
+mod selection;
+
+use bursar_core::domain::ledger::cut::LifetimeUse;
+use bursar_core::store::{AssignOutcome, UsedNow};
+use futures_util::stream::{StreamExt, iter};
+pub(crate) use page::{KeyOwners, OwnerWords, TypedOwner};
+
+use self::selection::{KeySelection, Purpose, Wanted};
+use crate::money::account;
+use crate::prelude::*;
+
+const CHANGED: &str = "Something changed since you looked. This is how it stands now; what is not listed was given.";
+const OUT_OF_TIME: &str =
+    "So many keys take longer than one page may. Some are done; press again for those that are listed here.";
+
+/// The most keys that are read at the press itself. Of more, what the last check read counts.
+const MOST_READ: usize = 25;
+const READ_AT_ONCE: usize = 5;
+/// The time that is left for the table after the provider's last answer.
+const LEFT_FOR_THE_TABLE: Duration = Duration::from_secs(14);
+
+struct Asked {
+    wanted: Wanted,
+    purpose: Purpose,
+}
+
+pub(crate) async fn assign(post: Post<Admins>) -> Answer {
+    let Post { site, access: AdminAccess { visitor }, fields, .. } = &post;
+    let asked = asked(&post).await?;
+    let selection = KeySelection::of(site, &asked.wanted, &asked.purpose).await?;
+    if let Some(why) = selection.why_nothing(&asked.wanted) {
+        return Err(refused(&post, Form::blank().typed(fields), "match", why).await);
+    }
+    let preview = |selection: &KeySelection, why| page::preview(site, visitor, &asked, selection, why);
+    let once_more = |status, selection: &KeySelection, why| AppError::page(status, Ok(preview(selection, why)));
+    if fields.filled("apply") != Some("on") {
+        return Ok(preview(&selection, None));
+    }
+    let is_given = keys_are_given(&asked.purpose, &selection);
+    if fields.filled("shown").is_some_and(|shown| shown != selection.mark()) && !is_given {
+        let why = "Other keys fit by now than when you looked, so nothing was done. These are the keys.";
+        return Err(once_more(StatusCode::CONFLICT, &selection, Some(why)));
+    }
+    let by = post.author();
+    let keys: Vec<KeyHash> = selection.chosen.iter().map(|chosen| chosen.key.clone()).collect();
+    let used = used_now(site, &keys, by.deadline.earlier_by(LEFT_FOR_THE_TABLE)).await;
+    let failed = match &asked.purpose {
+        Purpose::TakeBack if site.table.take_keys_back(&keys, &used, by).await? => None,
+        Purpose::TakeBack => Some((StatusCode::SERVICE_UNAVAILABLE, OUT_OF_TIME)),
+        // A second request finds that the keys are given.
+        Purpose::Give { .. } if is_given => None,
+        Purpose::Give { .. } if keys.is_empty() => {
+            return Err(once_more(StatusCode::UNPROCESSABLE_ENTITY, &selection, None));
+        }
+        Purpose::Give { owner, .. } => match site.table.assign_keys(&owner.id, &keys, &used, by).await? {
+            AssignOutcome::Done => None,
+            AssignOutcome::OutOfTime => Some((StatusCode::SERVICE_UNAVAILABLE, OUT_OF_TIME)),
+            AssignOutcome::Changed | AssignOutcome::NoSuchProgramme => Some((StatusCode::CONFLICT, CHANGED)),
+        },
+    };
+    if let Some((status, why)) = failed {
+        let after = KeySelection::of(site, &asked.wanted, &asked.purpose).await?;
+        return Err(once_more(status, &after, Some(why)));
+    }
+    let keys = keys.len() as u64;
+    let notice = match &asked.purpose {
+        Purpose::TakeBack => Notice::KeysTakenBack { keys },
+        Purpose::Give { .. } if is_given => Notice::Already,
+        Purpose::Give { .. } => Notice::KeysGiven { keys },
+    };
+    Ok(site.done(paths::ACCOUNT, &notice))
+}
+
+/// What some keys have used by now, as far as the provider says so in time.
+async fn used_now(site: &Site, keys: &[KeyHash], patience: Deadline) -> UsedNow {
+    if keys.len() > MOST_READ {
+        return UsedNow::new();
+    }
+    let each: Vec<_> = keys.iter().map(|key| used_by(site, key, patience)).collect();
+    let read: Vec<_> = iter(each).buffer_unordered(READ_AT_ONCE).collect().await;
+    read.into_iter().flatten().collect()
+}
+
+async fn used_by(site: &Site, key: &KeyHash, patience: Deadline) -> Option<(KeyHash, LifetimeUse)> {
+    let found = site.provider.get_key(key, patience).await.ok()??;
+    Some((key.clone(), LifetimeUse { credits: found.usage?, byok: found.byok_usage.unwrap_or_default() }))
+}
+
+/// Whether a request before this one gave all these keys.
+fn keys_are_given(purpose: &Purpose, selection: &KeySelection) -> bool {
+    matches!(purpose, Purpose::Give { .. }) && selection.chosen.is_empty() && selection.is_given_already()
+}
+
+/// What a form asks for.
+async fn asked(post: &Post<Admins>) -> Result<Asked, AppError> {
+    let Post { site, fields, .. } = post;
+    let mut form = Form::blank().typed(fields);
+    let wanted = match Wanted::of(fields) {
+        Ok(wanted) => wanted,
+        Err(why) => return Err(refused(post, form, "match", why).await),
+    };
+    let Some(typed) = form.read() else { return Err(again(post, form).await) };
+    if typed.owner.is_empty() {
+        return Ok(Asked { wanted, purpose: Purpose::TakeBack });
+    }
+    let owner = match typed.owner.parse() {
+        Ok(id) => site.table.get(Programme::key_of(&id)).await?,
+        Err(_) => None,
+    };
+    let Some(owner) = owner else {
+        let why = format!("There is no programme {}.", typed.owner);
+        return Err(refused(post, form, "owner", why).await);
+    };
+    let budget = site.table.get(Budget::key_of(&owner.id)).await?.ok_or_else(AppError::not_found)?;
+    let free = (budget.limit - budget.reserved).or_zero();
+    Ok(Asked { wanted, purpose: Purpose::Give { owner: Box::new(owner), free } })
+}
+
+async fn refused(post: &Post<Admins>, mut form: Form<TypedOwner>, field: &str, why: String) -> AppError {
+    form.refuse(field, why);
+    again(post, form).await
+}
+
+/// The form once more, with what was typed and what is wrong with it.
+async fn again(post: &Post<Admins>, form: Form<TypedOwner>) -> AppError {
+    let refused = account::Refused { owner: Some(form), ..account::Refused::default() };
+    let page = account::show(&post.site, &post.access.visitor, &SpanQuery::default(), refused).await;
+    AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page)
+}

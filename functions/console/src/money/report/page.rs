@@ -1,0 +1,266 @@
+//! A report as a page, with the form that asks for it and what is not known of its days; and as a CSV file of exact amounts, with
+//! grants' ids for persons.
+
+use bursar_core::domain::usage::models::NOT_BY_MODEL;
+use bursar_core::domain::usage::report::{Grouping, ReportLine, SpendingReport};
+use bursar_core::domain::values::id::GrantBytes;
+use futures_util::stream::{StreamExt, TryStreamExt, iter};
+
+use super::collect::collected;
+use super::query::{ProgrammeChoice, ReportScope};
+use crate::kit::csv_file::{self, CsvRequest};
+use crate::kit::listing::Part;
+use crate::money::spending::by_model::words;
+use crate::money::spending::spans::estimated;
+use crate::prelude::*;
+
+/// How many grants are read at once for the names of their persons.
+const GRANTS_AT_ONCE: usize = 16;
+
+#[derive(Template)]
+#[template(path = "report.html")]
+struct ReportPage<'a> {
+    frame: PageFrame<'a>,
+    programme: &'a Programme,
+    form: ReportForm<'a>,
+    /// The report, unless the form was refused.
+    results: Option<ReportResults<'a>>,
+}
+
+#[derive(Template)]
+#[template(path = "report_of_several.html")]
+struct ReportPageOfSeveral<'a> {
+    frame: PageFrame<'a>,
+    form: ReportForm<'a>,
+    /// The report, unless the form was refused.
+    results: Option<ReportResults<'a>>,
+}
+
+struct ReportForm<'a> {
+    path: &'a str,
+    from: String,
+    to: String,
+    by: Grouping,
+    choices: &'a [ProgrammeChoice],
+    refusal: Option<String>,
+}
+
+struct ReportResults<'a> {
+    days: String,
+    total: Usd,
+    lines: Listing<ReportRow<'a>>,
+    notes: Vec<String>,
+}
+
+struct ReportRow<'a> {
+    line: ReportLine<'a>,
+    /// What was spent as the page shows it, so that all lines add up to the total.
+    cents: Usd,
+    programme: &'a Programme,
+    grant: Option<GrantId>,
+    /// The grant, if the reader may read whose it is: an assistant may not.
+    known: Option<Grant>,
+}
+
+pub(crate) async fn page(State(site): State<Site>, scope: ReportScope) -> Answer {
+    let report = collected(&site, &scope).await?;
+    show(&site, &scope, report).await
+}
+
+/// The page of a report, or of its form if that is refused.
+pub(super) async fn show(site: &Site, scope: &ReportScope, report: Result<SpendingReport, String>) -> Answer {
+    let query = &scope.query;
+    let (from, to) = match &report {
+        Ok(report) => (report.range.0.to_string(), report.range.1.to_string()),
+        Err(_) => (query.from.clone(), query.to.clone()),
+    };
+    let form = ReportForm {
+        path: &scope.path,
+        from,
+        to,
+        by: query.grouping(),
+        choices: scope.choices.as_deref().unwrap_or_default(),
+        refusal: report.as_ref().err().cloned(),
+    };
+    let results = match &report {
+        Ok(report) => Some(ReportResults::of(site, scope, report).await?),
+        Err(_) => None,
+    };
+    let status = if results.is_some() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let frame = PageFrame::of(site, &scope.visitor);
+    let page = match (&scope.choices, scope.programmes.first()) {
+        (None, Some((programme, _))) => site.page(&ReportPage { frame, programme, form, results }),
+        _ => site.page(&ReportPageOfSeveral { frame, form, results }),
+    };
+    Ok(page.with_status(status))
+}
+
+impl<'a> ReportResults<'a> {
+    async fn of(
+        site: &Site,
+        scope: &'a ReportScope,
+        report: &'a SpendingReport,
+    ) -> Result<ReportResults<'a>, AppError> {
+        let mut lines = report.lines();
+        let from = scope.query.skip.min(lines.len());
+        let until = lines.len().min(from + ON_A_PAGE);
+        let on_page = &lines[from..until];
+        let cents = each_in_cents(lines.iter().map(|line| line.spent));
+        let people = people(site, scope, on_page).await?;
+        let rows = on_page.iter().zip(&cents[from..]).map(|(line, cents)| ReportRow::of(*line, *cents, scope, &people));
+        let columns = columns(report.by, scope.choices.is_some());
+        let order = match (report.by.day, scope.programmes.len() > 1) {
+            (false, false) => "the largest first",
+            (true, false) => "day after day, the largest first",
+            (false, true) => "programme by programme, the largest first in each",
+            (true, true) => "day after day and programme by programme, the largest first in each",
+        };
+        let address = |from| scope.query.address(&scope.path, report.range, from);
+        let listing = Listing::of(("Spending", "report-row"), columns, rows, &TimeZone::UTC);
+        let mut listing = listing.part_of(lines.len(), from, order, address);
+        lines.sort_unstable_by_key(place);
+        let file = scope.query.address(&format!("{}.csv", scope.path), report.range, 0);
+        listing.files = csv_file::offered(&file, &lines, |line| key(scope, line));
+        Ok(ReportResults {
+            days: words(&[report.range]).unwrap_or_default(),
+            total: report.total(),
+            lines: listing,
+            notes: notes(report, &lines, site.table.sync_state().await?.listed_at, site.clock.now()),
+        })
+    }
+}
+
+impl<'a> ReportRow<'a> {
+    fn of(line: ReportLine<'a>, cents: Usd, scope: &'a ReportScope, people: &People) -> ReportRow<'a> {
+        let (programme, _) = &scope.programmes[usize::from(line.programme)];
+        let known = line.grant.and_then(|grant| people.get(&(line.programme, grant)).cloned());
+        ReportRow { line, cents, programme, grant: line.grant.as_ref().map(GrantId::of_bytes), known }
+    }
+
+    fn person(&self) -> Cell {
+        let Some(grant) = &self.grant else { return Cell::exact(None::<&str>) };
+        let person = self.known.as_ref().map(|known| &known.person);
+        let name = person.and_then(|person| person.name.clone());
+        let text = person.map_or(grant.as_str(), |person| person.address.as_written());
+        let link = Part::Link(paths::grant(&self.programme.id, grant), text.to_owned());
+        Cell::Shown(None, [link].into_iter().chain(name.map(Part::Small)).collect())
+    }
+}
+
+/// The grants of lines whose persons the reader may read by name.
+type People = BTreeMap<(u16, GrantBytes), Grant>;
+
+/// The persons of these lines, in programmes on which the reader is faculty or an admin.
+async fn people(site: &Site, scope: &ReportScope, lines: &[ReportLine<'_>]) -> Result<People, AppError> {
+    let mut wanted: Vec<(u16, GrantBytes)> =
+        lines.iter().filter_map(|line| Some((line.programme, line.grant?))).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let each = wanted.into_iter().filter_map(|(number, grant)| {
+        let (programme, role) = scope.programmes.get(usize::from(number))?;
+        let found = async move { site.table.get(Grant::key_of(&programme.id, &GrantId::of_bytes(&grant))).await };
+        (*role >= Role::Faculty).then_some(async move { Ok::<_, AppError>(((number, grant), found.await?)) })
+    });
+    let read: Vec<_> = each.collect();
+    let read: Vec<_> = iter(read).buffered(GRANTS_AT_ONCE).try_collect().await?;
+    Ok(read.into_iter().filter_map(|(of, grant)| Some((of, grant?))).collect())
+}
+
+/// What the reader has to know of the days and sums.
+fn notes(report: &SpendingReport, lines: &[ReportLine<'_>], listed_at: Option<Moment>, now: Moment) -> Vec<String> {
+    let (from, to) = report.range;
+    let mut notes = Vec::new();
+    match listed_at.map(utc_date) {
+        None => notes.push("What keys used was not checked at OpenRouter yet.".to_owned()),
+        Some(looked) => {
+            let unread = (from.max(looked), to.min(utc_date(now)));
+            let unread = words(&[unread]).filter(|_| unread.0 <= unread.1);
+            notes.extend(unread.map(|days| format!("These days were not checked to their end yet: {days}.")));
+        }
+    }
+    notes.extend(estimated(&report.estimated()));
+    let missing = words(&report.unknown());
+    notes.extend(missing.map(|days| format!("Models and numbers of requests are not known of {days}.")));
+    if lines.iter().any(|line| Usd::ZERO - line.spent >= Usd::CENT) {
+        notes.push(
+            "A sum below zero without a model sets off models of which more is known than the keys used on that day. Over more days \
+             it evens out."
+                .to_owned(),
+        );
+    }
+    if report.byok > Usd::ZERO {
+        notes.push(format!(
+            "{} more was spent with provider keys of the users' own. That is another bill, and in no sum here.",
+            report.byok.to_dollars()
+        ));
+    }
+    notes
+}
+
+/// The columns: those that were not chosen are empty in the file and not on the page.
+fn columns<'a>(by: Grouping, is_of_several: bool) -> [Column<ReportRow<'a>>; 10] {
+    let of_several = |heading| column(heading).shown_if(is_of_several);
+    let day = column("Day (UTC)").class("date").file("date").hook("date").shown_if(by.day);
+    [
+        day.of(|row: &ReportRow<'a>| Cell::shown(row.line.day, row.line.day.map_or_else(String::new, long_date))),
+        of_several("Programme").of(|row| Cell::link(paths::programme(&row.programme.id), &row.programme.settings.name)),
+        column("").file("programme").hook("programme").of(|row| Cell::exact(Some(&row.programme.id))),
+        of_several("Cost code")
+            .file("cost_code")
+            .of(|row| Cell::text(row.programme.settings.texts.cost_code.as_deref())),
+        column("Group")
+            .file("group")
+            .hook("group")
+            .shown_if(by.group)
+            .of(|row| name_or(row.line.group, "without a group")),
+        column("Model").file("model").hook("model").shown_if(by.model).of(|row| name_or(row.line.model, NOT_BY_MODEL)),
+        column("Person").shown_if(by.person).of(ReportRow::person),
+        column("").file("person").hook("person").of(|row| Cell::exact(row.grant.as_ref())),
+        column("Requests")
+            .class("number")
+            .file("requests")
+            .of(|row| Cell::shown(row.line.requests, show::known_count(row.line.requests))),
+        column("Spent")
+            .class("money")
+            .file("spent_usd")
+            .hook("usd")
+            .of(|row| Cell::shown(Some(row.line.spent), row.cents.to_cents())),
+    ]
+}
+
+/// A name, or what stands on the page without one.
+fn name_or(known: Option<&str>, none: &str) -> Cell {
+    known.map_or_else(|| Cell::shown(None::<&str>, none), |name| Cell::text(Some(name)))
+}
+
+/// By what the lines of the file are sorted: not by what was spent, which moves while somebody fetches it part by part.
+fn place<'a>(line: &ReportLine<'a>) -> (Option<Date>, u16, Option<&'a str>, Option<&'a str>, Option<GrantBytes>) {
+    (line.day, line.programme, line.group, line.model, line.grant)
+}
+
+/// The same as a text. Programmes are in the order of their ids, and no name has a character below the one between them.
+fn key(scope: &ReportScope, line: &ReportLine<'_>) -> String {
+    let (programme, _) = &scope.programmes[usize::from(line.programme)];
+    let day = line.day.map(|day| day.to_string()).unwrap_or_default();
+    let grant = line.grant.as_ref().map(|grant| GrantId::of_bytes(grant).to_string()).unwrap_or_default();
+    let [group, model] = [line.group, line.model].map(Option::unwrap_or_default);
+    [&*day, programme.id.as_str(), group, model, &grant].join("\t")
+}
+
+/// The file, or the page with the refusal where there is none.
+pub(crate) async fn file(State(site): State<Site>, scope: ReportScope, request: CsvRequest) -> Answer {
+    let report = match collected(&site, &scope).await? {
+        Ok(report) => report,
+        refused => return show(&site, &scope, refused).await,
+    };
+    let (from, to) = report.range;
+    let name = match (&scope.choices, scope.programmes.first()) {
+        (None, Some((programme, _))) => format!("report-{}-{from}-{to}", programme.id),
+        _ => format!("report-{from}-{to}"),
+    };
+    let people = People::new();
+    let mut lines = report.lines();
+    lines.sort_unstable_by_key(place);
+    let rows = lines.into_iter().map(|line| ReportRow::of(line, line.spent, &scope, &people));
+    request.answer(&name, columns(report.by, true), rows, |row| key(&scope, &row.line))
+}

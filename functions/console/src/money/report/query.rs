@@ -1,0 +1,197 @@
+//! The request for a report: who asks, for what days and columns, and of which programmes among those that they may see. A range that
+//! is none is refused with a sentence, and what was typed stays in the form.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use bursar_core::domain::usage::report::Grouping;
+use bursar_core::domain::values::term::{FIRST_DAY, LAST_DAY};
+use jiff::ToSpan;
+
+use crate::kit::access;
+use crate::prelude::*;
+
+const COLUMNS: [&str; 4] = ["day", "group", "model", "person"];
+
+#[derive(Debug)]
+pub(crate) struct ReportQuery {
+    pub(super) from: String,
+    pub(super) to: String,
+    by: Vec<String>,
+    /// The ids of the chosen programmes; none for all.
+    pub(crate) programmes: Vec<String>,
+    /// The number of lines before the first on the page.
+    pub(crate) skip: usize,
+}
+
+impl ReportQuery {
+    pub(crate) fn of(query: &str) -> ReportQuery {
+        let query: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let all = |name: &str| {
+            let values = query.iter().filter(|(known, value)| known == name && !value.trim().is_empty());
+            values.map(|(_, value)| value.trim().to_owned()).collect::<Vec<_>>()
+        };
+        let one = |name: &str| all(name).into_iter().next().unwrap_or_default();
+        ReportQuery {
+            from: one("from"),
+            to: one("to"),
+            by: all("by"),
+            programmes: all("programme"),
+            skip: one("skip").parse().unwrap_or(0),
+        }
+    }
+
+    /// The first and the last day that are asked for, both included, or the sentence that refuses the report. A day that is not
+    /// given is that of `usual`.
+    pub(super) fn range(&self, usual: (Date, Date)) -> Result<(Date, Date), String> {
+        if self.by.iter().any(|column| !COLUMNS.contains(&column.as_str())) {
+            return Err("A report is grouped by day, group, model or person. Choose among these.".to_owned());
+        }
+        let (from, to) = (day("first", &self.from)?, day("last", &self.to)?);
+        let from = from.unwrap_or_else(|| to.map_or(usual.0, |to| usual.0.min(to)));
+        let to = to.unwrap_or_else(|| usual.1.max(from));
+        if to < from {
+            return Err(format!(
+                "The last day, {}, is before the first, {}. Swap them.",
+                long_date(to),
+                long_date(from)
+            ));
+        }
+        Ok((from, to))
+    }
+
+    /// The columns that were chosen, as far as they are known.
+    pub(super) fn grouping(&self) -> Grouping {
+        let [day, group, model, person] = COLUMNS.map(|name| self.by.iter().any(|by| by == name));
+        Grouping { day, group, model, person }
+    }
+
+    /// The URL of this report over these days; `skip` lines are before the first.
+    pub(super) fn address(&self, path: &str, (from, to): (Date, Date), skip: usize) -> String {
+        let (from, to, skip) = (from.to_string(), to.to_string(), skip.to_string());
+        let mut query = vec![("from", from.as_str()), ("to", to.as_str())];
+        query.extend(self.by.iter().map(|column| ("by", column.as_str())));
+        query.extend(self.programmes.iter().map(|id| ("programme", id.as_str())));
+        query.extend((skip != "0").then_some(("skip", skip.as_str())));
+        show::address(path, &query)
+    }
+}
+
+fn day(which: &str, text: &str) -> Result<Option<Date>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let day: Option<Date> = if text.len() == 10 { text.parse().ok() } else { None };
+    match day.filter(|day| FIRST_DAY <= *day && *day <= LAST_DAY) {
+        Some(day) => Ok(Some(day)),
+        None => Err(format!("The {which} day is none between 2000 and 2199. Write it like 2026-10-12.")),
+    }
+}
+
+/// The days of a report over several programmes, unless others are asked for.
+const USUAL_DAYS: i64 = 30;
+
+pub(crate) struct ReportScope {
+    pub(super) visitor: Visitor,
+    pub(super) query: ReportQuery,
+    pub(super) path: String,
+    /// The programmes, each with its reader's role.
+    pub(super) programmes: Vec<(Programme, Role)>,
+    /// All programmes that may be chosen with their names, and whether each is; `None` on a programme's own page.
+    pub(super) choices: Option<Vec<ProgrammeChoice>>,
+    /// The range of days, unless another is asked for. It ends with the last completed UTC day.
+    pub(super) usual: (Date, Date),
+}
+
+pub(super) struct ProgrammeChoice {
+    pub(super) id: ProgrammeId,
+    pub(super) name: String,
+    pub(super) is_chosen: bool,
+}
+
+/// With an id in the path it is a report of that programme, else of the programmes that the query names, or of
+/// all that the reader may see.
+impl FromRequestParts<Site> for ReportScope {
+    type Rejection = AppError;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<ReportScope, AppError> {
+        let query = ReportQuery::of(parts.uri.query().unwrap_or_default());
+        let today = utc_date(site.clock.now());
+        let last = today.yesterday().unwrap_or(today);
+        if access::programme_in(parts).await.is_some() {
+            let ProgrammeAccess { visitor, programme, role } = ProgrammeAccess::from_request_parts(parts, site).await?;
+            let (first, end) = programme.settings.term.utc_days();
+            let last = last.min(end);
+            let usual = (first.min(last), last);
+            let path = paths::report(&programme.id);
+            return Ok(ReportScope { visitor, query, path, programmes: vec![(programme, role)], choices: None, usual });
+        }
+        let visitor = Visitor::from_request_parts(parts, site).await?;
+        let seen = site.table.programmes_of(&visitor.session.address, visitor.is_admin).await?;
+        let ids = &query.programmes;
+        let is_unseen = |id: &String| seen.iter().all(|(programme, _)| programme.id.as_str() != id);
+        if (seen.is_empty() && !visitor.is_admin) || ids.iter().any(is_unseen) {
+            return Err(AppError::no_right());
+        }
+        let is_chosen = |programme: &Programme| ids.is_empty() || ids.iter().any(|id| id == programme.id.as_str());
+        let choice = |(programme, _): &(Programme, Role)| ProgrammeChoice {
+            id: programme.id.clone(),
+            name: programme.settings.name.clone(),
+            is_chosen: is_chosen(programme),
+        };
+        Ok(ReportScope {
+            path: paths::REPORT.to_owned(),
+            choices: Some(seen.iter().map(choice).collect()),
+            usual: (last.saturating_sub((USUAL_DAYS - 1).days()), last),
+            programmes: seen.into_iter().filter(|(programme, _)| is_chosen(programme)).collect(),
+            query,
+            visitor,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USUAL: (Date, Date) = (Date::constant(2026, 11, 1), Date::constant(2026, 11, 20));
+
+    fn asked(query: &[(&str, &str)]) -> Result<(Date, Date), String> {
+        ReportQuery::of(show::address("", query).trim_start_matches('?')).range(USUAL)
+    }
+
+    #[test]
+    fn a_day_that_is_left_out_is_the_usual_one_unless_it_would_turn_the_range_around() {
+        let range = |query: &[(&str, &str)]| asked(query).unwrap();
+        assert_eq!(range(&[]), USUAL);
+        assert_eq!(range(&[("from", ""), ("to", "2026-11-05")]), (USUAL.0, Date::constant(2026, 11, 5)));
+        assert_eq!(range(&[("from", "2026-12-01")]), (Date::constant(2026, 12, 1), Date::constant(2026, 12, 1)));
+        assert_eq!(range(&[("to", "2026-10-01")]), (Date::constant(2026, 10, 1), Date::constant(2026, 10, 1)));
+    }
+
+    #[test]
+    fn what_is_no_range_and_no_column_is_refused_with_what_to_do() {
+        for (query, sentence) in [
+            (&[("from", "2026-11-31")][..], "The first day is none"),
+            (&[("from", "20261101")], "The first day is none"),
+            (&[("from", "2026-1-1")], "The first day is none"),
+            (&[("to", "1999-12-31")], "The last day is none"),
+            (&[("from", "2026-11-02"), ("to", "2026-11-01")], "is before the first, 2 Nov 2026. Swap them."),
+            (&[("by", "day"), ("by", "name")], "Choose among these."),
+        ] {
+            let refused = asked(query).unwrap_err();
+            assert!(refused.contains(sentence), "{refused}");
+        }
+    }
+
+    #[test]
+    fn the_address_of_a_report_asks_for_the_same_report() {
+        let query = "by=person&by=day&to=2026-11-09&programme=cs-pilot";
+        let first = ReportQuery::of(query);
+        let range = first.range(USUAL).unwrap();
+        let address = first.address("/console/report", range, 200);
+        let again = ReportQuery::of(address.split_once('?').unwrap().1);
+        assert_eq!((again.range(USUAL), again.grouping(), again.skip), (Ok(range), first.grouping(), 200));
+        assert!(again.grouping().person && !again.grouping().model);
+        assert_eq!(again.programmes, ["cs-pilot"]);
+    }
+}

@@ -1,0 +1,181 @@
+//! The statement of the account, as a page made to be printed and as CSV: its rows and sums, and what is wrong with its edges;
+//! and what was mailed of a month, with what is otherwise on the statement since.
+
+use std::iter::successors;
+
+use bursar_core::domain::ledger::mailed::{ChangedCell, MailedStatement, RowDifference};
+use bursar_core::domain::ledger::statement::{RowKind, Statement, StatementDays, StatementRow};
+use bursar_core::domain::values::format::named_month;
+
+use crate::kit::csv_file::{self, CsvRequest};
+use crate::prelude::*;
+
+/// The days as a query asks for them; without any, the last month.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct DaysQuery {
+    #[serde(default)]
+    from: String,
+    #[serde(default)]
+    to: String,
+}
+
+/// What is wrong with days that were asked for, in a sentence.
+const NOT_DAYS: &str = "Type two dates such as 2026-10-01 and 2026-10-31, the first no later than the last.";
+
+impl DaysQuery {
+    fn days(&self, now: Moment) -> Result<StatementDays, &'static str> {
+        if self.from.is_empty() && self.to.is_empty() {
+            return Ok(StatementDays::month_before(utc_date(now)));
+        }
+        match (self.from.trim().parse(), self.to.trim().parse()) {
+            (Ok(from), Ok(to)) => StatementDays::new(from, to).ok_or(NOT_DAYS),
+            _ => Err(NOT_DAYS),
+        }
+    }
+}
+
+/// How many of the last months the page links to.
+const MONTHS: usize = 12;
+
+#[derive(Template)]
+#[template(path = "statement.html")]
+struct StatementPage<'a> {
+    frame: PageFrame<'a>,
+    from: String,
+    to: String,
+    refused: Option<&'static str>,
+    /// The days in words, where there is a statement of them.
+    days: Option<String>,
+    months: Vec<StatementDays>,
+    statement: Option<Statement>,
+    /// The statement as it was mailed, where these days are one month, and what differs since.
+    mailed: Option<(MailedStatement, Vec<RowDifference>)>,
+}
+
+pub(crate) async fn page(
+    State(site): State<Site>,
+    AdminAccess { visitor }: AdminAccess,
+    Query(asked): Query<DaysQuery>,
+) -> Answer {
+    let blank = StatementPage {
+        frame: PageFrame::of(&site, &visitor),
+        from: asked.from.clone(),
+        to: asked.to.clone(),
+        refused: None,
+        days: None,
+        months: successors(Some(StatementDays::month_before(utc_date(site.clock.now()))), |later| {
+            Some(StatementDays::month_before(later.from))
+        })
+        .take(MONTHS)
+        .collect(),
+        statement: None,
+        mailed: None,
+    };
+    let today = utc_date(site.clock.now());
+    let mut days = match asked.days(site.clock.now()) {
+        Ok(days) => days,
+        Err(why) => {
+            let page = site.page(&StatementPage { refused: Some(why), ..blank });
+            return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, Ok(page)));
+        }
+    };
+    // Of a month in which nothing was spent yet nobody wants a statement: then it is that of this month so far.
+    if asked.from.is_empty() && asked.to.is_empty() {
+        let (last, _) = site.table.statement(days).await?;
+        let so_far = StatementDays::new(today.first_of_month(), today);
+        days = so_far.filter(|_| last.is_none_or(|last| last.change.is_zero())).unwrap_or(days);
+    }
+    let ((statement, _), mailed) =
+        tokio::try_join!(site.table.statement(days), site.table.get(MailedStatement::key_of(days.from)))?;
+    let mailed = statement.as_ref().zip(mailed.filter(|mailed| mailed.days() == days));
+    let page = StatementPage {
+        from: days.from.to_string(),
+        to: days.to.to_string(),
+        mailed: mailed.map(|(now, mailed)| {
+            let differences = mailed.differences(now);
+            (mailed, differences)
+        }),
+        days: statement.as_ref().map(|_| {
+            let is_month = days.from.first_of_month() == days.from && days.to == days.from.last_of_month();
+            if is_month { named_month(days.from) } else { date_range((days.from, days.to)) }
+        }),
+        statement,
+        ..blank
+    };
+    Ok(site.page(&page))
+}
+
+impl StatementPage<'_> {
+    fn rows(&self, statement: &Statement) -> Listing<StatementLine> {
+        let rows = statement.rows.iter().zip(statement.in_cents());
+        let rows = rows.map(|(row, cents)| StatementLine { row: row.clone(), cents });
+        let path = format!("{}.csv?from={}&to={}", paths::STATEMENT, statement.days.from, statement.days.to);
+        let mut listing = Listing::of(("Statement", "statement-row"), COLUMNS, rows, &TimeZone::UTC);
+        listing.caption = "By cost code and programme".to_owned();
+        listing.files = csv_file::offered(&path, &statement.rows, key);
+        listing
+    }
+}
+
+/// One cell that differs from the one that was mailed: its name, and the text of before and now.
+fn cell(what: &ChangedCell) -> (&'static str, String, String) {
+    let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".to_owned());
+    match what {
+        ChangedCell::Name(was, is) => ("programme's name", text(was), text(is)),
+        ChangedCell::CostCode(was, is) => ("cost code", text(was), text(is)),
+        ChangedCell::Spent(was, is) => ("spent", format!("${was}"), format!("${is}")),
+    }
+}
+
+/// A text by which the rows are in the order in which they are.
+fn key(row: &StatementRow) -> String {
+    let code = row.cost_code.as_deref().unwrap_or_default();
+    let programme = row.programme.as_ref().map_or("", ProgrammeId::as_str);
+    let is_last = (row.programme.is_none(), row.cost_code.is_none());
+    format!("{is_last:?}\t{code}\t{programme}\t{}", row.kind as u8)
+}
+
+/// A row with what was spent as the page shows it.
+struct StatementLine {
+    row: StatementRow,
+    cents: Usd,
+}
+
+const COLUMNS: [Column<StatementLine>; 5] = [
+    column("Programme").of(|line| Cell::text(Some(line.row.named()))),
+    column("Cost code")
+        .file("cost_code")
+        .hook("cost-code")
+        .of(|line| Cell::text(line.row.cost_code.as_deref().or(Some("")))),
+    column("")
+        .file("programme")
+        .hook("programme")
+        .of(|line| Cell::exact(line.row.programme.as_ref().map(ProgrammeId::as_str).or(Some("")))),
+    column("What")
+        .file("kind")
+        .hook("kind")
+        .of(|line| Cell::shown(Some(line.row.kind.as_str()), line.row.kind.in_words())),
+    column("Spent")
+        .class("money")
+        .file("spent_usd")
+        .hook("usd")
+        .of(|line| Cell::shown(Some(line.row.spent), line.cents.to_cents())),
+];
+
+pub(crate) async fn csv(
+    State(site): State<Site>,
+    AdminAccess { visitor: _ }: AdminAccess,
+    Query(asked): Query<DaysQuery>,
+    file: CsvRequest,
+) -> Answer {
+    let days = asked.days(site.clock.now()).map_err(AppError::unprocessable)?;
+    let none = || {
+        AppError::conflict(
+            "OpenRouter has not been checked completely yet, so there is nothing to make a statement of.",
+        )
+    };
+    let statement = site.table.statement(days).await?.0.ok_or_else(none)?;
+    let name = format!("statement-{}-{}", days.from, days.to);
+    let line = |row: StatementRow| StatementLine { cents: row.spent, row };
+    file.answer(&name, COLUMNS, statement.rows.into_iter().map(line), |line| key(&line.row))
+}

@@ -1,0 +1,430 @@
+//! The acts of people with a role on one grant. The table is written first and the provider called after it
+//! in the same request; failed calls are repeated by the work of each minute.
+
+use bursar_core::domain::grant::{ChangeRefused, GrantAct, GrantAction, GrantState, ShownState, Tell, View};
+use bursar_core::settle::NotSettled;
+use bursar_core::store::{ActOutcome, Enrolment};
+use bursar_core::web::form::LONGEST_REASON;
+
+use super::grant;
+use crate::kit::access::{Admission, Assistants};
+use crate::kit::form::ShownField;
+use crate::people::roster::{self, TypedPerson};
+use crate::prelude::*;
+use crate::programme::settings;
+use crate::work::grant_action::{act_on, own_cap};
+
+/// What removing a student does, before it is done.
+#[derive(Template)]
+#[template(path = "revoke.html")]
+struct RevokePage<'a> {
+    frame: PageFrame<'a>,
+    programme: &'a Programme,
+    grant: &'a Grant,
+    /// Whether a key works, or is being made.
+    has_key: bool,
+    spent: Usd,
+    unspent: Usd,
+    reason: Option<&'a str>,
+}
+
+struct GrantRequest<'a> {
+    site: &'a Site,
+    access: &'a ProgrammeAccess,
+    fields: &'a Fields,
+    view: View,
+    at: ActContext<'a>,
+    by: &'a Actor,
+}
+
+pub(crate) async fn act(Path((_, grant, action)): Path<(String, String, String)>, post: Post<Assistants>) -> Answer {
+    let action = GrantAction::named(&action).ok_or_else(AppError::not_found)?;
+    let least = action.role_for_one().ok_or_else(AppError::not_found)?;
+    if post.access.role < least {
+        return Err(AppError::no_right());
+    }
+    let grant = grant::id(&grant)?;
+    let request = GrantRequest::new(&post, &grant).await?;
+    let notice = match action {
+        GrantAction::Pause => request.pause().await?,
+        GrantAction::Resume => request.resume().await?,
+        GrantAction::Resend => request.resend().await?,
+        GrantAction::Revoke => match request.revoke().await? {
+            Some(notice) => notice,
+            None => return request.look_before_revoking(),
+        },
+        GrantAction::Allow => request.allow().await?,
+        GrantAction::Cap => request.cap().await?,
+        GrantAction::Remind | GrantAction::Group => return Err(AppError::not_found()),
+    };
+    Ok(post.site.done(&paths::grant(&post.access.programme.id, &grant), &notice))
+}
+
+/// Gives a grant its person's right address.
+pub(crate) async fn correct_address(Path((_, grant)): Path<(String, String)>, post: Post<Faculty>) -> Answer {
+    let grant = grant::id(&grant)?;
+    let notice = GrantRequest::new(&post, &grant).await?.address().await?;
+    Ok(post.site.done(&paths::grant(&post.access.programme.id, &grant), &notice))
+}
+
+/// Decides what a student asked for.
+pub(crate) async fn decide_more(Path((_, grant)): Path<(String, String)>, post: Post<Faculty>) -> Answer {
+    let grant = grant::id(&grant)?;
+    let notice = GrantRequest::new(&post, &grant).await?.more().await?;
+    Ok(post.site.done(&paths::grant(&post.access.programme.id, &grant), &notice))
+}
+
+impl<'a> GrantRequest<'a> {
+    async fn new<A>(post: &'a Post<A>, grant: &'a GrantId) -> Result<GrantRequest<'a>, AppError>
+    where
+        A: Admission<Access = ProgrammeAccess>,
+    {
+        let Post { site, access, fields, actor: by, now, deadline, .. } = post;
+        let at = ActContext { programme: &access.programme.id, grant, now: *now, deadline: *deadline };
+        let view = grant::view(site, access, grant).await?;
+        Ok(GrantRequest { site, access, fields, view, at, by })
+    }
+
+    /// Does it, and returns why a rule refuses it, if one does. Faculty may end an admin's pause too.
+    async fn act(
+        &self,
+        action: GrantAction,
+        cap: Option<Usd>,
+        reason: Option<String>,
+    ) -> Result<Option<ChangeRefused>, StoreError> {
+        let act = GrantAct { action, cap, group: None, reason };
+        act_on(self.site, self.at, &act, (self.by, self.access.role.min(Role::Faculty)), None).await
+    }
+
+    async fn pause(&self) -> Result<Notice, AppError> {
+        let mut forms = self.forms();
+        forms.pause = forms.pause.typed_only(|id| id == "reason", self.fields);
+        let Some(TypedAct { reason, .. }) = forms.pause.read() else {
+            return Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, forms).await);
+        };
+        match self.act(GrantAction::Pause, None, reason).await? {
+            // A second request repeats a disable that failed.
+            None | Some(ChangeRefused::Unchanged) => {}
+            Some(_) => return Err(over()),
+        }
+        self.site.settler().settle_or_leave(self.at).await;
+        Ok(Notice::Paused)
+    }
+
+    async fn resume(&self) -> Result<Notice, AppError> {
+        let is_dropped = self.view.grant.holds.dropped.is_some();
+        let why = match self.act(GrantAction::Resume, None, None).await? {
+            Some(ChangeRefused::PausedByAnother) => {
+                "Faculty or an admin paused this student. Ask them to resume the key."
+            }
+            Some(ChangeRefused::BudgetExhausted) => {
+                "The budget has no room for this student's cap now. Raise it, or remove students who need no key."
+            }
+            Some(ChangeRefused::Unchanged) if is_dropped => "This student is not paused, but dropped from the roster.",
+            // A second request repeats an enable that failed.
+            None | Some(ChangeRefused::Unchanged) => return self.enable().await,
+            Some(_) => return Err(over()),
+        };
+        Err(AppError::conflict(why))
+    }
+
+    /// Nothing is done before the page has been seen that says what it does.
+    async fn revoke(&self) -> Result<Option<Notice>, AppError> {
+        let mut forms = self.forms();
+        forms.revoke = forms.revoke.typed_only(|id| id == "reason", self.fields);
+        let Some(TypedAct { reason, .. }) = forms.revoke.read() else {
+            return Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, forms).await);
+        };
+        match self.fields.filled("confirm") {
+            _ if self.view.grant.state == GrantState::Revoked => {}
+            None => return Ok(None),
+            Some(named) if named == self.view.programme.settings.name => {}
+            Some(_) => return Err(AppError::unprocessable("The form names another programme. Press “Remove” again.")),
+        }
+        let notice = match self.act(GrantAction::Revoke, None, reason).await? {
+            None => Notice::Revoked,
+            Some(_) => Notice::Already,
+        };
+        self.site.settler().settle_or_leave(self.at).await;
+        Ok(Some(notice))
+    }
+
+    fn look_before_revoking(&self) -> Answer {
+        let View { programme, grant, .. } = &self.view;
+        let spending = self.view.spending(self.at.now);
+        Ok(self.site.page(&RevokePage {
+            frame: PageFrame::of(self.site, &self.access.visitor),
+            programme,
+            grant,
+            has_key: matches!(grant.shown_state(self.at.now), ShownState::Live | ShownState::Minting),
+            spent: spending.lifetime,
+            unspent: (self.view.reservation().cost(self.at.now) - spending.lifetime).or_zero(),
+            reason: self.fields.filled("reason"),
+        }))
+    }
+
+    async fn allow(&self) -> Result<Notice, AppError> {
+        // The form carries the number allowed when it was made, so that a second request does not allow one
+        // more.
+        let seen = self.fields.filled("allowed").and_then(|allowed| allowed.parse::<u32>().ok());
+        if seen.is_some_and(|seen| seen != self.view.grant.allowed) {
+            return Ok(Notice::Already);
+        }
+        match self.act(GrantAction::Allow, None, None).await? {
+            Some(_) => Err(over()),
+            None => Ok(Notice::ReplacementAllowed),
+        }
+    }
+
+    async fn cap(&self) -> Result<Notice, AppError> {
+        let mut forms = self.forms();
+        forms.cap = forms.cap.typed(self.fields);
+        let Some(TypedAct { cap, reason }) = forms.cap.read() else {
+            return Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, forms).await);
+        };
+        match self.act(GrantAction::Cap, cap, reason).await? {
+            Some(ChangeRefused::BudgetExhausted) => {
+                forms.cap.refuse("cap_usd", self.no_room().await?);
+                Err(self.refused(StatusCode::CONFLICT, forms).await)
+            }
+            None | Some(ChangeRefused::Unchanged) => {
+                self.site.settler().settle_or_leave(self.at).await;
+                let allowance = &self.view.programme.settings.allowance;
+                let cap = cap.unwrap_or_else(|| allowance.cap_of(self.view.grant.group.as_deref()));
+                Ok(Notice::CapSet { cap })
+            }
+            Some(_) => Err(over()),
+        }
+    }
+
+    async fn no_room(&self) -> Result<String, AppError> {
+        let (table, id) = (&self.site.table, self.at.programme);
+        let budget = table.get(Budget::key_of(id)).await?.ok_or_else(AppError::not_found)?;
+        let counts = table.roster_counts(id).await?;
+        let tonight = if counts.frees_something() { format!("; {}", counts.free_tonight()) } else { String::new() };
+        let larger = if self.access.is_admin() {
+            "Raise the budget in the settings."
+        } else {
+            "Ask the admins for a larger budget in the settings."
+        };
+        Ok(format!(
+            "The budget has no room for so high a cap: of the budget of {} only {} is neither spent nor promised{tonight}. {larger}",
+            budget.limit.to_cents(),
+            (budget.limit - budget.reserved).or_zero().whole_cents().to_cents()
+        ))
+    }
+
+    /// Raises the cap as the student asked, or declines with a sentence for them. The same decision again changes nothing.
+    async fn more(&self) -> Result<Notice, AppError> {
+        let fields = self.fields;
+        let table = &self.site.table;
+        let decided = || AppError::conflict("Nothing was changed: this request is decided already, or has lapsed.");
+        match fields.get("act") {
+            Some("raise") => {
+                let cap =
+                    settings::cap(fields.filled("cap_usd").unwrap_or_default()).map_err(AppError::unprocessable)?;
+                let raise = |view: &View, now| {
+                    if view.open_request(now).is_none() {
+                        return Err(ChangeRefused::Unchanged);
+                    }
+                    view.set_cap(own_cap(Some(cap), view), self.by, None, now)
+                };
+                match table.act(self.at, raise).await? {
+                    ActOutcome::NoSuchGrant => Err(AppError::not_found()),
+                    ActOutcome::Refused(ChangeRefused::BudgetExhausted) => {
+                        let mut forms = self.forms();
+                        forms.more.refuse("cap_usd", self.no_room().await?);
+                        Err(self.refused(StatusCode::CONFLICT, forms).await)
+                    }
+                    ActOutcome::Refused(_) if self.view.grant.cap(&self.view.programme.settings) == cap => {
+                        Ok(Notice::Already)
+                    }
+                    ActOutcome::Refused(_) => Err(decided()),
+                    ActOutcome::Done(_) => {
+                        self.site.settler().settle_or_leave(self.at).await;
+                        Ok(Notice::CapSet { cap })
+                    }
+                }
+            }
+            Some("decline") => {
+                let mut forms = self.forms();
+                forms.more = forms.more.typed_only(|id| id == "reason", fields);
+                let reason = forms.more.read().and_then(|typed| typed.reason);
+                let Some(reason) = reason else {
+                    if !forms.more.is_refused() {
+                        forms.more.refuse("reason", "Write a sentence that the student reads.".to_owned());
+                    }
+                    return Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, forms).await);
+                };
+                match table.act(self.at, |view, now| view.decline_more(&reason, self.by, now)).await? {
+                    ActOutcome::NoSuchGrant => Err(AppError::not_found()),
+                    ActOutcome::Refused(_) => {
+                        let was_declined = self.view.grant.more.as_ref().is_some_and(|more| more.declined.is_some());
+                        if was_declined { Ok(Notice::Already) } else { Err(decided()) }
+                    }
+                    ActOutcome::Done(_) => Ok(Notice::MoreDeclined),
+                }
+            }
+            _ => Err(AppError::unprocessable("The form did not say whether to raise the cap or to decline.")),
+        }
+    }
+
+    fn forms(&self) -> ActForms {
+        ActForms::new(&self.view.grant, &self.view.programme.settings)
+    }
+
+    async fn refused(&self, status: StatusCode, forms: ActForms) -> AppError {
+        AppError::page(status, grant::show(self.site, self.access, &self.view, forms).await)
+    }
+
+    async fn address(&self) -> Result<Notice, AppError> {
+        let (table, at) = (&self.site.table, self.at);
+        let mut forms = self.forms();
+        forms.address = forms.address.typed_only(|id| id == "email", self.fields);
+        let mut status = StatusCode::UNPROCESSABLE_ENTITY;
+        if let Some(TypedPerson { address: Some(address), .. }) = forms.address.read() {
+            let enrolled = table.get(Enrolment::key_of(address.matched(), at.programme)).await?;
+            if enrolled.is_some_and(|enrolled| enrolled.grant != *at.grant) {
+                forms.address.refuse("email", "Somebody else on the roster has this address.".to_owned());
+                status = StatusCode::CONFLICT;
+            } else if let Some(question) = roster::doubt(&address, &table.grants(at.programme).await?, self.fields) {
+                forms.address.refuse("email", question);
+                forms.sure = Some(roster::domain(&address).to_owned());
+            } else {
+                return match table.act(at, |view, _| view.correct_address(&address, self.by)).await? {
+                    ActOutcome::NoSuchGrant => Err(AppError::not_found()),
+                    ActOutcome::Done(_) => Ok(Notice::AddressCorrected),
+                    ActOutcome::Refused(ChangeRefused::Unchanged) => Ok(Notice::Already),
+                    ActOutcome::Refused(_) => Err(over()),
+                };
+            }
+        }
+        Err(self.refused(status, forms).await)
+    }
+
+    async fn resend(&self) -> Result<Notice, AppError> {
+        if self.view.grant.is_over() {
+            return Err(over());
+        }
+        if self.view.grant.holds.dropped.is_some() {
+            return Err(AppError::conflict("This student was dropped from the roster, so no mail is sent."));
+        }
+        if self.view.grant.person.address.is_none() {
+            return Err(AppError::conflict(
+                "No address is known of this student, so no mail is sent. Put one in first.",
+            ));
+        }
+        let whose = self.view.grant.person.address.matched();
+        if let Some(mark) = self.site.table.undeliverable(whose, self.at.now).await? {
+            return self.try_again(&mark).await;
+        }
+        if self.act(GrantAction::Resend, None, None).await?.is_none() {
+            return Ok(Notice::InvitationSent);
+        }
+        let again_at = self.site.table.may_resend_at(self.at).await?;
+        let sentence = "The invitation was sent again within the last hour. Try again when the hour is over.";
+        Err(AppError::too_fast(sentence, again_at.duration_since(self.at.now)))
+    }
+
+    /// Takes the mark off an address whose mail came back or was complained about. The next mail that comes
+    /// back sets it again.
+    async fn try_again(&self, mark: &Undeliverable) -> Result<Notice, AppError> {
+        let (table, grant) = (&self.site.table, &self.view.grant);
+        if !self.access.is_faculty() {
+            let why = "Mail to this address came back or is not wanted. Faculty can have it tried once more.";
+            return Err(AppError::conflict(why));
+        }
+        // Somebody else may have taken the mark off meanwhile.
+        if table.allow_mail(self.at, grant, mark, self.by).await?
+            || table.undeliverable(&mark.address, self.at.now).await?.is_none()
+        {
+            return Ok(Notice::MailTriedAgain);
+        }
+        let why =
+            "The invitation was sent by hand within the last hour, and mail has come back since. Try again in an hour.";
+        Err(AppError::conflict(why))
+    }
+
+    async fn enable(&self) -> Result<Notice, AppError> {
+        let why = "The student is resumed here, but OpenRouter has not switched the key on yet. It is asked again each minute; you need do nothing more.";
+        // A limit that has changed meanwhile is sent before the enable.
+        match self.site.settler().settle(self.at, |call| call.tell != Tell::Read).await {
+            Ok(_) => Ok(Notice::Resumed),
+            Err(NotSettled::Table(error)) => Err(error.into()),
+            Err(NotSettled::Provider(error)) => Err(AppError::refused(StatusCode::BAD_GATEWAY, why).caused_by(&error)),
+            Err(error) => Err(AppError::refused(StatusCode::BAD_GATEWAY, why).because(error.to_string())),
+        }
+    }
+}
+
+fn over() -> AppError {
+    AppError::conflict("This student was removed, or the programme has ended.")
+}
+
+/// The forms of a grant's page, one of which may have been refused. Of those for an address and of those for a reason, only that field is shown.
+pub(super) struct ActForms {
+    pub(super) pause: Form<TypedAct>,
+    pub(super) cap: Form<TypedAct>,
+    pub(super) more: Form<TypedAct>,
+    pub(super) address: Form<TypedPerson>,
+    /// The domain of an address that is asked about: whoever presses again is sure of it.
+    pub(super) sure: Option<String>,
+    pub(super) revoke: Form<TypedAct>,
+}
+
+impl ActForms {
+    pub(super) fn new(grant: &Grant, settings: &Settings) -> ActForms {
+        let cap = TypedAct { cap: Some(grant.cap(settings)), reason: None };
+        ActForms {
+            pause: Form::blank().apart("pause-", ""),
+            cap: Form::of(cap).apart("cap-", ""),
+            more: Form::blank().apart("more-", ""),
+            address: Form::blank().apart("corrected-", ""),
+            sure: None,
+            revoke: Form::blank().apart("revoke-", ""),
+        }
+    }
+
+    /// Why a cap was not raised as the student asked.
+    pub(super) fn not_raised(&self) -> Option<&str> {
+        self.more.other_errors(&["reason"]).next()
+    }
+
+    /// The reason of a decline, which unlike the others is for the student.
+    pub(super) fn decline(&self) -> Vec<ShownField<'_>> {
+        let mut fields = self.more.only(&["reason"]);
+        fields.iter_mut().for_each(|field| field.label = "Reason of a decline, which the student reads");
+        fields
+    }
+}
+
+/// A person's cap with the reason for it, or the reason alone for another act.
+#[derive(Default)]
+pub(super) struct TypedAct {
+    /// Without one the group's or programme's holds again.
+    cap: Option<Usd>,
+    reason: Option<String>,
+}
+
+impl FormValue for TypedAct {
+    const FIELDS: &'static [Field<TypedAct>] = &[
+        Field {
+            id: "cap_usd",
+            label: "Cap in dollars",
+            hint: "What this student may spend in the whole term, or until it resets; what is spent already counts. Empty: the cap of the group or the programme again.",
+            kind: Kind::Money,
+            write: |of| of.cap.map(settings::plain).unwrap_or_default(),
+            read: |form, to| {
+                to.cap = if form.text().is_empty() { None } else { Some(settings::cap(form.text())?) };
+                Ok(())
+            },
+            ..Field::OPTIONAL
+        },
+        Field {
+            id: "reason",
+            label: "Reason",
+            read: |form, to| form.line(LONGEST_REASON).map(|reason| to.reason = reason),
+            ..Field::OPTIONAL
+        },
+    ];
+}

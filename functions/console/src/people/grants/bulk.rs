@@ -1,0 +1,271 @@
+//! One action on many grants, those of a filter or of a list of addresses: first a preview that names and counts them, then a job that acts
+//! on what the preview named, and only writes. If other grants are meant by then, there is another preview. What the provider must be told
+//! is sent by the work of each minute.
+
+use bursar_core::domain::grant::{GrantAct, GrantAction};
+use bursar_core::domain::values::token::sha256_hex;
+use bursar_core::store::{ImportPart, JobCreation, Kept};
+use bursar_core::web::form::LONGEST_REASON;
+
+use super::list::{self, GrantRow, GrantSearch, Shows};
+use super::preview::Preview;
+use crate::people::roster;
+use crate::prelude::*;
+use crate::programme::settings::cap;
+use crate::work::jobs;
+
+const MOST_ADDRESSES: usize = 5_000;
+const GONE: &str = "That is no preview of this programme. Choose the students again.";
+
+const ACTIONS: [(&str, &str); GrantAction::ALL.len()] = {
+    let mut actions = [("", ""); GrantAction::ALL.len()];
+    let mut at = 0;
+    while at < actions.len() {
+        actions[at] = (GrantAction::ALL[at].as_str(), GrantAction::ALL[at].in_words());
+        at += 1;
+    }
+    actions
+};
+
+#[derive(Default)]
+pub(crate) struct TypedBulk {
+    action: Option<GrantAction>,
+    cap: Option<Usd>,
+    group: Option<String>,
+    reason: Option<String>,
+    addresses: BTreeSet<String>,
+}
+
+impl FormValue for TypedBulk {
+    const FIELDS: &'static [Field<TypedBulk>] = &[
+        Field {
+            id: "act",
+            label: "What",
+            kind: Kind::Choice(&ACTIONS),
+            read: |form, to| {
+                to.action = GrantAction::named(form.text());
+                to.action.map(drop).ok_or_else(|| "Choose one of the list.".to_owned())
+            },
+            ..Field::REQUIRED
+        },
+        Field {
+            id: "cap_usd",
+            label: "Cap in dollars",
+            hint: "Empty: the cap of the group or the programme again. What was spent counts against another cap at once.",
+            kind: Kind::Money,
+            read: |form, to| {
+                to.cap = if form.text().is_empty() { None } else { Some(cap(form.text())?) };
+                Ok(())
+            },
+            ..Field::OPTIONAL
+        },
+        Field {
+            id: "to_group",
+            label: "Group",
+            hint: "Empty: without a group.",
+            read: |form, to| form.line(200).map(|group| to.group = group),
+            ..Field::OPTIONAL
+        },
+        Field {
+            id: "reason",
+            label: "Reason",
+            hint: "Kept in the history of each student, who can read it.",
+            read: |form, to| form.line(LONGEST_REASON).map(|reason| to.reason = reason),
+            ..Field::OPTIONAL
+        },
+        Field {
+            id: "addresses",
+            label: "Only these addresses",
+            hint: "One on each line. Empty: all that are found.",
+            kind: Kind::Lines,
+            read: |form, to| {
+                let words = form.text().split([',', ';', ' ', '\n', '\t']).filter(|word| !word.is_empty());
+                to.addresses = words.map(str::to_owned).collect();
+                match to.addresses.len() {
+                    0..=MOST_ADDRESSES => Ok(()),
+                    _ => Err(format!("At most {MOST_ADDRESSES} addresses.")),
+                }
+            },
+            ..Field::OPTIONAL
+        },
+    ];
+}
+
+#[derive(Template)]
+#[template(path = "bulk.html")]
+struct BulkPage<'a> {
+    frame: PageFrame<'a>,
+    programme: &'a Programme,
+    sought: &'a GrantSearch,
+    /// Whether the act or these are others than those of the preview that was acted on.
+    is_other: bool,
+    found: Option<Found<'a>>,
+    form: Form<TypedBulk>,
+}
+
+struct Found<'a> {
+    count: usize,
+    act: GrantAct,
+    preview: Preview,
+    budget: Budget,
+    /// What the budget would hold if everybody claimed.
+    implied: Usd,
+    /// What was typed that is no address of a grant here.
+    unknown: Vec<String>,
+    /// The preview to act on, where there is anything.
+    bulk: Option<String>,
+    listing: Listing<GrantRow<'a>>,
+}
+
+/// Who is meant, and what is to be done to them.
+struct Chosen<'a> {
+    act: GrantAct,
+    rows: Vec<GrantRow<'a>>,
+    unknown: Vec<String>,
+    /// The hash of the action and of the grants.
+    hash: String,
+}
+
+/// A preview that a form names, and the hash of what it showed.
+struct Previewed<'a> {
+    bulk: Ulid,
+    hash: &'a str,
+}
+
+impl<'a> Previewed<'a> {
+    fn read(text: &'a str, programme: &ProgrammeId) -> Option<Previewed<'a>> {
+        let (bulk, hash) = text.split_once('-')?;
+        // Whatever a form says, it is no other import.
+        Some(Previewed { bulk: ulid_for(bulk.parse().ok()?, programme.as_str()), hash })
+    }
+}
+
+impl<'a> Chosen<'a> {
+    async fn find(
+        site: &Site,
+        programme: &'a Programme,
+        sought: &GrantSearch,
+        typed: TypedBulk,
+    ) -> Result<Option<Chosen<'a>>, AppError> {
+        let TypedBulk { action, cap, group, reason, addresses } = typed;
+        let Some(action) = action else { return Ok(None) };
+        let act = GrantAct { action, cap, group, reason };
+        let filter = if addresses.is_empty() { sought.clone() } else { GrantSearch::default() };
+        let (mut rows, _) = filter.rows(site, programme, None, false).await?;
+        let mut unknown = Vec::new();
+        if !addresses.is_empty() {
+            let matched =
+                |text: &String| EmailAddress::parse(text).ok().map(|address| address.matched().as_str().to_owned());
+            let wanted: BTreeSet<String> = addresses.iter().filter_map(matched).collect();
+            rows.retain(|row| wanted.contains(&row.address()));
+            let known: BTreeSet<String> = rows.iter().map(GrantRow::address).collect();
+            let is_unknown = |text: &String| matched(text).is_none_or(|address| !known.contains(&address));
+            unknown = addresses.into_iter().filter(is_unknown).collect();
+        }
+        if action == GrantAction::Remind {
+            rows.retain(GrantRow::may_be_reminded);
+        }
+        rows.sort_by_cached_key(GrantRow::address);
+        let ids: Vec<&GrantId> = rows.iter().map(|row| &row.line.id).collect();
+        let hash = sha256_hex(&[&serde_json::to_string(&(&act, ids))?]);
+        Ok(Some(Chosen { act, rows, unknown, hash }))
+    }
+}
+
+pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
+    let Post { site, access, fields, .. } = &post;
+    let programme = &access.programme;
+    if programme.closed_at.is_some() {
+        return Err(AppError::conflict("The programme is closed."));
+    }
+    let mut previewed = None;
+    if let Some(text) = fields.filled("bulk") {
+        let named = Previewed::read(text, &programme.id).ok_or_else(|| AppError::unprocessable(GONE))?;
+        if site.table.get(Import::key_of(&programme.id, named.bulk)).await?.is_some_and(|import| import.applied) {
+            return Ok(site.done(&paths::programme(&programme.id), &Notice::Already));
+        }
+        previewed = Some(named);
+    }
+    let sought = GrantSearch::of(fields);
+    let mut form = Form::<TypedBulk>::blank().apart("bulk-", "").typed(fields);
+    let mut chosen = None;
+    if let Some(typed) = form.read() {
+        match too_many_groups(site, programme, &typed).await? {
+            Some(why) => form.refuse("to_group", why),
+            None => chosen = Chosen::find(site, programme, &sought, typed).await?,
+        }
+    }
+    match (chosen, previewed) {
+        (None, _) => {
+            let page = BulkPage::new(&post, &sought, form);
+            Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, Ok(site.page(&page))))
+        }
+        (Some(chosen), Some(named)) if chosen.hash == named.hash && chosen.unknown.is_empty() => {
+            start(&post, named.bulk, chosen).await
+        }
+        (Some(chosen), named) => {
+            let is_other = named.is_some_and(|named| named.hash != chosen.hash);
+            let page = BulkPage { is_other, ..BulkPage::new(&post, &sought, form) };
+            let page = preview(&post, page, chosen).await?;
+            if is_other { Err(AppError::page(StatusCode::CONFLICT, Ok(page))) } else { Ok(page) }
+        }
+    }
+}
+
+async fn too_many_groups(site: &Site, programme: &Programme, typed: &TypedBulk) -> Result<Option<String>, AppError> {
+    let Some(group) = typed.group.as_deref().filter(|_| typed.action == Some(GrantAction::Group)) else {
+        return Ok(None);
+    };
+    let lines = site.table.grant_lines(&programme.id, None).await?;
+    let groups: BTreeSet<&str> = lines.iter().filter_map(|line| line.group.as_deref()).chain([group]).collect();
+    Ok(roster::too_many_groups(groups.len()))
+}
+
+impl<'a> BulkPage<'a> {
+    fn new(post: &'a Post<Faculty>, sought: &'a GrantSearch, form: Form<TypedBulk>) -> BulkPage<'a> {
+        let frame = PageFrame::of(&post.site, &post.access.visitor);
+        BulkPage { frame, programme: &post.access.programme, sought, is_other: false, found: None, form }
+    }
+}
+
+/// The page of what it would do.
+async fn preview<'a>(post: &'a Post<Faculty>, mut page: BulkPage<'a>, chosen: Chosen<'a>) -> Result<Reply, AppError> {
+    let Post { site, access, now, .. } = post;
+    let programme = &access.programme;
+    let Chosen { act, mut rows, unknown, hash } = chosen;
+    let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
+    let (count, preview) = (rows.len(), Preview::of(&act, &rows, &budget, *now));
+    let is_offered = unknown.is_empty() && count > 0 && preview.has_room();
+    let bulk = is_offered.then(|| format!("{}-{hash}", new_ulid(*now)));
+    rows.truncate(ON_A_PAGE);
+    let mut listing = Listing::of(
+        ("Students", "grant"),
+        list::columns(Shows::of(&programme.settings)),
+        rows,
+        programme.settings.term.zone(),
+    );
+    listing.caption =
+        if count > ON_A_PAGE { format!("The first {ON_A_PAGE} of {count}") } else { "All of them".to_owned() };
+    let implied = budget.implied(&programme.settings, *now);
+    page.found = Some(Found { count, act, preview, budget, implied, unknown, bulk, listing });
+    Ok(site.page(&page))
+}
+
+async fn start(post: &Post<Faculty>, bulk: Ulid, chosen: Chosen<'_>) -> Answer {
+    let Post { site, access, now, deadline, .. } = post;
+    let id = &access.programme.id;
+    let people: Vec<&GrantId> = chosen.rows.iter().map(|row| &row.line.id).collect();
+    let import = Import { act: Some(chosen.act), ..Import::new(id, bulk, people.len(), *now) };
+    site.table.keep_part(&import, Kept::People, &ImportPart::bytes_of(&people), *deadline).await?;
+    site.table.keep_import(&import, *deadline).await?;
+    match site.table.start_import(import.job(&post.actor, *now), None, &[], *deadline).await? {
+        JobCreation::Busy => {
+            Err(AppError::conflict("Another change of many is under way. Wait until it is done, then press again."))
+        }
+        JobCreation::Already => Ok(site.done(&paths::programme(id), &Notice::Already)),
+        JobCreation::Yes => {
+            jobs::in_a_request(site, id, *deadline).await;
+            Ok(site.done(&paths::programme(id), &Notice::ManyBegun { students: import.steps.into() }))
+        }
+    }
+}

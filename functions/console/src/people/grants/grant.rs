@@ -1,0 +1,283 @@
+//! The page of one grant: its state, its history with who acted, and the forms for further acts.
+
+use bursar_core::domain::audit::Entry;
+use bursar_core::domain::grant::{BudgetChange, KeyAbsence, ShownState, Spending, View};
+use bursar_core::domain::programme::counts::Counts;
+use bursar_core::domain::usage::days::Accuracy;
+use bursar_core::log;
+use bursar_core::store::SyncState;
+use futures_util::stream::{StreamExt, TryStreamExt, iter};
+use jiff::ToSpan;
+
+use super::acts::ActForms;
+use super::list;
+use crate::kit::mails::{self, MailRow};
+use crate::money::spending::spans;
+use crate::people::erase::EraseForm;
+use crate::prelude::*;
+use crate::programme::audit::AuditRow;
+
+/// How many days' use by model is held at once: each has that of every grant.
+const DAYS_AT_ONCE: usize = 2;
+
+#[derive(Template)]
+#[template(path = "grant.html")]
+struct GrantPage<'a> {
+    frame: PageFrame<'a>,
+    programme: &'a Programme,
+    grant: &'a Grant,
+    state: ShownState,
+    badge: (&'static str, &'static str),
+    cap: Usd,
+    spending: Spending,
+    /// What is left of the cap in this window.
+    left: Usd,
+    spans: Vec<(&'static str, Figure)>,
+    days: Vec<DayLine>,
+    as_of: Option<String>,
+    notes: Vec<String>,
+    holds: Vec<&'static str>,
+    /// The limit that stops it now, if one does.
+    stopped_by: Option<&'static str>,
+    keys: Vec<KeyLine>,
+    timeline: Vec<AuditRow>,
+    zone: &'a TimeZone,
+    /// The reason why the person does not get all mail, also in words, and since when.
+    unreachable: Option<(UnreachableReason, &'static str, String)>,
+    mails: Listing<MailRow>,
+    may: GrantForms,
+    more: Option<OpenMore<'a>>,
+    forms: ActForms,
+    erase: Option<EraseForm>,
+}
+
+/// A student's request for more, with what helps to decide it.
+struct OpenMore<'a> {
+    at: String,
+    reason: &'a str,
+    /// What this student used in the last seven days, and what one of the class usually does.
+    week: String,
+    usual_week: Usd,
+    /// What the budget has left that is neither spent nor promised, and what everybody's keys would take who may still claim one.
+    free: Usd,
+    needed: Usd,
+    counts: Counts,
+    /// The cap with a quarter more, with half more, and twice: those for which the budget has room, and the first for which it has none.
+    steps: Vec<Raise>,
+    too_high: Option<Usd>,
+}
+
+/// A higher cap, and what a press for it costs others.
+struct Raise {
+    cap: Usd,
+    takes: Usd,
+    /// How many could then get no key who could before.
+    could_not: u64,
+}
+
+struct GrantForms {
+    pause: bool,
+    resume: bool,
+    change: bool,
+    resend: bool,
+}
+
+struct KeyLine {
+    state: &'static str,
+    spent: Usd,
+    /// Of the key in use: its limit at the provider, and what was left of that when it was read last.
+    limit: Option<(Usd, Usd)>,
+    shown_at: String,
+}
+
+/// A UTC day on which something was spent.
+struct DayLine {
+    day: Date,
+    spent: Figure,
+    requests: String,
+}
+
+impl DayLine {
+    /// Those of the last four weeks, the newest first.
+    async fn all(site: &Site, view: &View, sync: &SyncState, now: Moment) -> Result<Vec<DayLine>, AppError> {
+        let used = list::used(&view.readings).days(view.programme.settings.basis.byok);
+        let first = utc_date(now).saturating_sub(27.days());
+        let mut used: Vec<_> = used.each().filter(|(day, spent, _)| first <= *day && !spent.is_zero()).collect();
+        used.reverse();
+        let cents = each_in_cents(used.iter().map(|(_, spent, _)| *spent));
+        let lines = used.into_iter().zip(cents).map(|((day, spent, exact), cents)| async move {
+            let known = if exact { Accuracy::Exactly } else { Accuracy::Estimated };
+            let mut requests = None;
+            if sync.knows_models_of(day) {
+                let rows = site.table.model_rows(day, now).await?;
+                let models = rows.get(&view.programme.id).into_iter().flat_map(BTreeMap::values);
+                let of_grant = models.filter_map(|grants| grants.get(&view.grant.id.to_bytes()));
+                requests = Some(of_grant.map(|used| used.requests).sum()).filter(|requests| *requests > 0);
+            }
+            let spent = Figure::in_cents(Sum { spent, known }, cents);
+            Ok(DayLine { day, spent, requests: show::known_count(requests) })
+        });
+        iter(lines.collect::<Vec<_>>()).buffered(DAYS_AT_ONCE).try_collect().await
+    }
+}
+
+pub(crate) async fn page(
+    State(site): State<Site>,
+    access: ProgrammeAccess,
+    Path((_, grant)): Path<(String, String)>,
+) -> Answer {
+    let view = view(&site, &access, &id(&grant)?).await?;
+    let forms = ActForms::new(&view.grant, &access.programme.settings);
+    show(&site, &access, &view, forms).await
+}
+
+pub(super) fn id(text: &str) -> Result<GrantId, AppError> {
+    text.parse().map_err(|_| AppError::not_found())
+}
+
+/// The grant of this id, if the programme has it.
+pub(super) async fn view(site: &Site, access: &ProgrammeAccess, grant: &GrantId) -> Result<View, AppError> {
+    log::name_grant(grant);
+    site.table.view(&access.programme.id, grant).await?.ok_or_else(AppError::not_found)
+}
+
+pub(super) async fn show(site: &Site, access: &ProgrammeAccess, view: &View, forms: ActForms) -> Answer {
+    let View { programme, grant, readings, .. } = view;
+    let now = site.clock.now();
+    let zone = programme.settings.term.zone();
+    let (entries, sync, mark, mails, day) = tokio::try_join!(
+        site.table.list_known(Entry::of_grant(&programme.id, &grant.id)),
+        site.table.sync_state(),
+        site.table.undeliverable(grant.person.address.matched(), now),
+        site.table.mails_of(&programme.id, &grant.id),
+        site.table.newest(AccountDay::all(), 1),
+    )?;
+    let mut form = None;
+    if access.is_admin() && !grant.person.address.is_erased() {
+        let address = Some(&grant.person.address).filter(|address| !address.is_none()).map(EmailAddress::matched);
+        form = Some(EraseForm::of(site, address, Some(grant)).await?);
+    }
+    let mut timeline = AuditRow::all(site, entries, access.is_faculty()).await?;
+    timeline.reverse();
+    let is_over = grant.is_over();
+    let basis = programme.settings.basis;
+    let keys = grant.keys.iter().rev().filter(|key| key.shown_at.is_some()).map(|key| {
+        let reading = readings.iter().find(|reading| reading.epoch == key.epoch);
+        let in_window = reading.map(|reading| reading.used.in_window(basis, now)).unwrap_or_default();
+        let left = |limit: Usd| (limit, (limit - in_window).or_zero());
+        KeyLine {
+            limit: key.limit.known().filter(|_| grant.live() == Some(key)).copied().map(left),
+            state: match key.gone {
+                _ if grant.live() == Some(key) => match (grant.usable().is_some(), key.on.is(&true)) {
+                    (true, true) => "in use",
+                    (true, false) => "still to be switched on",
+                    (false, _) if key.on.is(&false) => "paused",
+                    (false, _) => "paused, and still to be switched off",
+                },
+                None if key.on.is(&false) => "replaced or ended",
+                None => "replaced or ended, and still to be switched off: OpenRouter has not confirmed it",
+                Some(KeyAbsence::Missing) => {
+                    "not at OpenRouter any more; what it used since it was last read is in the account’s residual"
+                }
+                Some(KeyAbsence::Purged) => "deleted at OpenRouter",
+            },
+            spent: reading.map(|reading| reading.used.counted(basis.byok)).unwrap_or_default(),
+            shown_at: key.shown_at.map(|at| column_time(at, zone)).unwrap_or_default(),
+        }
+    });
+    let mut keys: Vec<KeyLine> = keys.collect();
+    let cents = each_in_cents(keys.iter().map(|key| key.spent));
+    let column = keys.iter_mut().zip(cents).filter(|(key, _)| key.spent >= Usd::CENT);
+    column.for_each(|(key, cents)| key.spent = cents);
+    let spending = view.spending(now);
+    let cap = grant.cap(&programme.settings);
+    let left = (cap - spending.in_window).or_zero();
+    let holds = [
+        (grant.holds.paused.is_some(), "it was paused"),
+        (grant.holds.dropped.is_some(), "the roster does not name this person any more"),
+        (grant.holds.unused, "it was not used"),
+    ];
+    let read_at = readings.iter().map(|reading| reading.as_of).chain(sync.listed_at).max();
+    let context = SpanContext::of(&programme.settings, read_at, now);
+    let spans = context.each(&list::used(readings).days(programme.settings.basis.byok), grant.ever_shown);
+    let days = DayLine::all(site, view, &sync, now).await?;
+    let more = match view.open_request(now).filter(|_| access.is_faculty() && !is_over) {
+        None => None,
+        Some(open) => {
+            let (used, counts) =
+                tokio::try_join!(site.table.programme_use(&programme.id), site.table.roster_counts(&programme.id))?;
+            let week = spans.iter().find(|(name, _)| *name == Span::Week.name());
+            let steps = [1, 2, 4].map(|quarters| open.cap + Usd::from_micros(open.cap.micros() / 4 * quarters));
+            let Budget { limit, reserved, unreserved, .. } = view.budget.as_ref();
+            let enough_for = |free| unreserved.enough_for(free, &programme.settings, now);
+            let free = *limit - *reserved;
+            let raise = |cap: &Usd| {
+                let takes = match view.set_cap(Some(*cap), &Actor::Rule, None, now).ok()?.budget() {
+                    BudgetChange::Take(amount) | BudgetChange::TakeAnyway(amount) => amount,
+                    BudgetChange::None => Usd::ZERO,
+                };
+                Some(Raise { cap: *cap, takes, could_not: enough_for(free) - enough_for(free - takes) })
+            };
+            Some(OpenMore {
+                at: column_time(open.at, zone),
+                reason: &open.reason,
+                week: week.map_or_else(String::new, |(_, figure)| figure.text.clone()),
+                usual_week: used.own.map(|own| own.standing_out.usual_week).unwrap_or_default(),
+                free: free.or_zero(),
+                needed: unreserved.cost(&programme.settings, now),
+                counts,
+                too_high: steps.iter().copied().find(|cap| raise(cap).is_none()),
+                steps: steps.iter().filter_map(raise).collect(),
+            })
+        }
+    };
+    let page = GrantPage {
+        frame: PageFrame::of(site, &access.visitor),
+        programme,
+        stopped_by: stopped_by(view, left, &keys, day.first().map(|day| day.bought - day.spent)),
+        keys,
+        holds: holds.into_iter().filter(|(held, _)| *held).map(|(_, word)| word).collect(),
+        timeline,
+        zone,
+        may: GrantForms {
+            pause: !is_over && grant.holds.paused.is_none(),
+            resume: !is_over && grant.holds.paused.is_some(),
+            change: !is_over && access.is_faculty(),
+            resend: !is_over
+                && grant.holds.dropped.is_none()
+                && !grant.person.address.is_none()
+                && (mark.is_none() || access.is_faculty()),
+        },
+        unreachable: mark.map(|mark| (mark.why, mails::why(mark.why), column_time(mark.at, zone))),
+        mails: mails::listing("mail", mails.iter().rev().map(MailRow::of).collect(), zone),
+        as_of: read_at.map(|at| column_time(at, zone)),
+        more,
+        notes: spans::notes(spans.iter().map(|(_, figure)| figure).chain(days.iter().map(|line| &line.spent))),
+        spans,
+        days,
+        grant,
+        state: grant.shown_state(now),
+        badge: show::badge(grant.shown_state(now), left),
+        cap,
+        spending,
+        left,
+        forms,
+        erase: form,
+    };
+    Ok(site.page(&page))
+}
+
+/// Which limit stops a grant that nobody holds: the first that is used up, as far as it is known.
+fn stopped_by(view: &View, left: Usd, keys: &[KeyLine], credit: Option<Usd>) -> Option<&'static str> {
+    let room = view.budget.limit - view.budget.reserved;
+    let stops = [
+        (left < Usd::CENT, "Nothing is left of the cap."),
+        (
+            keys.iter().filter_map(|key| key.limit).any(|(_, left)| left < Usd::CENT),
+            "Nothing is left of its key's limit at OpenRouter.",
+        ),
+        (!view.grant.has_reservation && room < left, "The programme's budget has no room for its cap."),
+        (credit.is_some_and(|credit| credit < Usd::CENT), "The account at OpenRouter has no credit left."),
+    ];
+    stops.into_iter().find(|(is_used_up, _)| *is_used_up && !view.grant.is_over()).map(|(_, why)| why)
+}

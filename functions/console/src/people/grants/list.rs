@@ -1,0 +1,425 @@
+//! The grants of a programme: found, filtered and sorted in memory from what is read of each for the list, as pages and as a file.
+//! An address, a grant's id or a key's name that is typed in full is found without reading the others.
+
+use std::cmp::Reverse;
+
+use bursar_core::domain::grant::{Reading, ShownState};
+use bursar_core::domain::programme::counts::Counts;
+use bursar_core::domain::usage::days::Accuracy;
+use bursar_core::domain::values::address::nfc;
+use bursar_core::domain::values::id::KeyName;
+use bursar_core::domain::values::window::Reset;
+use bursar_core::store::{Enrolment, GrantLine, Unreachable};
+
+use super::bulk::TypedBulk;
+use crate::kit::csv_file::{self, CsvRequest};
+use crate::kit::listing::{self, Part};
+use crate::money::spending::bar::scaled;
+use crate::money::spending::spans::{self, SpanLink};
+use crate::prelude::*;
+
+/// The values of `?mail=` and of the file's column: mail does not reach the person; or they want none but links.
+const MAILS: [(&str, &str); 2] = [("unreachable", "mail comes back"), ("unwanted", "wants links only")];
+/// The values of `?sort=`, the first of which is meant without one.
+const SORTS: [(&str, &str); 3] = [("spending", "most spent first"), ("used", "last used first"), ("name", "by name")];
+/// A value of `?state=` besides the states, and its words: of the keys that work, those that have used up their cap.
+const USED_UP: (&str, &str) = ("used-up", ShownState::USED_UP);
+/// The fewest characters of a key's hash by which it is found.
+const LEAST_OF_A_HASH: usize = 12;
+
+/// A search among grants. An unknown state finds nothing.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct GrantSearch {
+    q: String,
+    state: String,
+    group: String,
+    /// The filter by whether mail reaches people; empty for all.
+    mail: String,
+    sort: String,
+    /// The number of grants before the first on this page.
+    from: String,
+    #[serde(flatten)]
+    asked: SpanQuery,
+}
+
+type Choices<'a> = Vec<(&'a str, &'a str)>;
+
+#[derive(Template)]
+#[template(path = "grants.html")]
+struct GrantListPage<'a> {
+    frame: PageFrame<'a>,
+    programme: &'a Programme,
+    counts: Counts,
+    sought: &'a GrantSearch,
+    /// The fields that filter and sort, each with its choices: the value, and in words.
+    filters: [(&'static str, &'static str, &'a str, Choices<'a>); 4],
+    grants: Listing<GrantRow<'a>>,
+    /// The form of an act on all that are found; assistants have none.
+    bulk: Option<Form<TypedBulk>>,
+    spans: Vec<SpanLink>,
+    notes: Vec<String>,
+}
+
+pub(crate) struct GrantRow<'a> {
+    pub(crate) programme: &'a Programme,
+    pub(crate) line: GrantLine,
+    pub(super) state: ShownState,
+    pub(super) cap: Usd,
+    /// What was spent of the cap.
+    pub(super) in_window: Usd,
+    /// The spending in the requested span; without one in the current window, and in a file in all.
+    spent: Sum,
+    lifetime: Usd,
+    left: Usd,
+    not_mailed: Option<(&'static str, &'static str)>,
+    resets_at: Option<Moment>,
+}
+
+/// What a list shows besides what each does.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Shows {
+    pub(crate) programme: bool,
+    /// What was spent in all, which is what was spent of a cap for the whole term.
+    pub(crate) lifetime: bool,
+    /// What was spent in a span that was asked for.
+    pub(crate) span: bool,
+}
+
+impl Shows {
+    pub(crate) fn of(settings: &Settings) -> Shows {
+        Shows { lifetime: settings.basis.reset != Reset::None, ..Shows::default() }
+    }
+}
+
+pub(crate) fn columns<'a>(shows: Shows) -> [Column<GrantRow<'a>>; 20] {
+    [
+        column("").hook("programme").of(|row| Cell::exact(Some(&row.programme.id))),
+        column("").file("grant").hook("grant").of(|row| Cell::exact(Some(&row.line.id))),
+        column("").file("email").hook("email").of(|row| Cell::text(Some(row.line.person.address.as_written()))),
+        column("Person").of(GrantRow::person),
+        column("Programme")
+            .shown_if(shows.programme)
+            .of(|row| Cell::link(paths::programme(&row.programme.id), &row.programme.settings.name)),
+        column("").file("name").of(|row| Cell::text(row.line.person.name.as_deref())),
+        column("Group").file("group").of(|row| Cell::text(row.line.group.as_deref())),
+        column("State").file("state").hook("state").of(GrantRow::badge),
+        column("").file("cap_usd").hook("cap-usd").of(|row| Cell::exact(Some(row.cap))),
+        column("").file("spent_usd").hook("spent-usd").of(|row| Cell::exact(row.figure().usd)),
+        column("Spent of the cap").class("used").of(GrantRow::used),
+        column("Spent then")
+            .class("money")
+            .shown_if(shows.span)
+            .of(|row| Cell::shown(row.figure().usd, row.figure().text)),
+        column("Spent in all").class("money").shown_if(shows.lifetime).of(|row| Cell::money(row.lifetime)),
+        column("Left")
+            .class("money")
+            .file("left_usd")
+            .hook("left-usd")
+            .of(|row| Cell::shown(Some(row.left), row.left.whole_cents().to_cents())),
+        column("").file("window_resets_at").of(|row| Cell::At(row.resets_at)),
+        column("").file("claimed_at").of(|row| Cell::At(row.line.claimed_at())),
+        column("Last used").class("date").file("last_used_at").of(|row| Cell::At(row.line.last_used_at)),
+        column("").file("replacements").of(|row| Cell::exact(Some(row.line.replacements))),
+        column("").file("mail").of(|row| Cell::exact(row.not_mailed.map(|(name, _)| name))),
+        column("").file("key_hash").of(|row| Cell::exact(row.line.live_key())),
+    ]
+}
+
+pub(crate) async fn page(
+    State(site): State<Site>,
+    access: ProgrammeAccess,
+    Query(sought): Query<GrantSearch>,
+) -> Answer {
+    let sought = sought.composed();
+    let (programme, asked) = (&access.programme, sought.asked.span());
+    let (sync, counts) = tokio::try_join!(site.table.sync_state(), site.table.roster_counts(&programme.id))?;
+    let (mut rows, groups) = sought.rows(&site, programme, sync.listed_at, false).await?;
+    let order = SORTS.into_iter().find(|(name, _)| *name == sought.sort).unwrap_or(SORTS[0]);
+    match order.0 {
+        "name" => rows.sort_by_cached_key(GrantRow::name),
+        "used" => rows.sort_by_cached_key(|row| (Reverse(row.line.last_used_at), row.address())),
+        _ => rows.sort_by_cached_key(|row| (Reverse((row.spent.spent, row.lifetime)), row.address())),
+    }
+    let found = rows.len();
+    let mut keys: Vec<String> = rows.iter().map(GrantRow::key).collect();
+    keys.sort_unstable();
+    let (rows, from) = listing::page_of(rows, sought.from.parse().unwrap_or(0));
+    let notes = spans::notes(&rows.iter().map(GrantRow::figure).collect::<Vec<_>>());
+    let zone = programme.settings.term.zone();
+    let reset = programme.settings.basis.reset;
+    let of_the_cap = if reset == Reset::None { Span::All } else { Span::Window };
+    let span = asked.filter(|span| *span != of_the_cap && *span != Span::Window);
+    let as_of = match sync.listed_at {
+        Some(at) => format!("as of {}", column_time(at, zone)),
+        None => "not checked at OpenRouter yet".to_owned(),
+    };
+    let path = paths::grants(&programme.id);
+    let then = span.map(|span| format!("spent then: {}, ", spans::phrase(span, reset))).unwrap_or_default();
+    let order_as_of = format!("{}; {then}{as_of}", order.1);
+    let shows = Shows { span: span.is_some(), ..Shows::of(&programme.settings) };
+    let grants = Listing::of(("Students", "grant"), columns(shows), rows, zone);
+    let mut grants = grants.part_of(found, from, &order_as_of, |from| sought.address(&path, from));
+    grants.files = csv_file::offered(&sought.address(&format!("{path}.csv"), 0), &keys, String::clone);
+    let choices = |of: &[_]| [&[("", "any")], of].concat();
+    let page = GrantListPage {
+        frame: PageFrame::of(&site, &access.visitor),
+        programme,
+        counts,
+        sought: &sought,
+        filters: [
+            (
+                "state",
+                "State",
+                &sought.state,
+                choices(
+                    &[&ShownState::ALL.map(|state| (state.as_str(), state.in_words(None)))[..], &[USED_UP]].concat(),
+                ),
+            ),
+            (
+                "group",
+                "Group",
+                &sought.group,
+                choices(&groups.iter().map(|group| (&**group, &**group)).collect::<Vec<_>>()),
+            ),
+            ("mail", "Mail", &sought.mail, choices(&[("unreachable", "comes back"), ("unwanted", "links only")])),
+            ("sort", "Order", &sought.sort, SORTS.to_vec()),
+        ],
+        grants,
+        bulk: (access.is_faculty() && programme.closed_at.is_none()).then(|| Form::blank().apart("bulk-", "")),
+        spans: spans::choices(&path, &sought.query(), spans::offered(reset), reset, |one| {
+            one == span.unwrap_or(of_the_cap)
+        }),
+        notes,
+    };
+    Ok(site.page(&page))
+}
+
+/// The file of the grants that are found, in the order of their ids, which no correction of an address changes between two parts.
+pub(crate) async fn file(
+    State(site): State<Site>,
+    access: ProgrammeAccess,
+    Query(sought): Query<GrantSearch>,
+    request: CsvRequest,
+) -> Answer {
+    let (programme, sought) = (&access.programme, sought.composed());
+    let listed_at = site.table.sync_state().await?.listed_at;
+    let (mut rows, _) = sought.rows(&site, programme, listed_at, true).await?;
+    rows.sort_by_cached_key(GrantRow::key);
+    let span = sought.asked.span().map(|span| format!("-{}", span.as_str())).unwrap_or_default();
+    let as_of = listed_at.map(|at| format!("-as-of-{}", utc_date(at))).unwrap_or_default();
+    request.answer(&format!("grants-{}{span}{as_of}", programme.id), columns(Shows::default()), rows, GrantRow::key)
+}
+
+pub(crate) fn used(readings: &[Reading]) -> DailyUse {
+    readings.iter().fold(DailyUse::default(), |mut used, reading| {
+        used.add(&reading.used);
+        used
+    })
+}
+
+impl<'a> GrantRow<'a> {
+    /// The grant with what it spent in the current window.
+    pub(crate) fn of(
+        programme: &'a Programme,
+        line: GrantLine,
+        unreachable: &Unreachable,
+        now: Moment,
+    ) -> GrantRow<'a> {
+        let settings = &programme.settings;
+        let in_window = line.used.in_window(settings.basis, now);
+        let why = unreachable.get(line.person.address.matched()).filter(|_| !line.state.is_over());
+        let cap = line.cap(settings);
+        GrantRow {
+            programme,
+            state: line.shown_state(now),
+            cap,
+            in_window,
+            spent: Sum { spent: in_window, known: Accuracy::Exactly },
+            lifetime: line.used.counted(settings.basis.byok),
+            left: (cap - in_window).or_zero(),
+            not_mailed: why.map(|why| MAILS[usize::from(*why == UnreachableReason::Complained)]),
+            resets_at: settings.basis.reset.resets_at(now),
+            line,
+        }
+    }
+
+    /// Whether a text in lower case is a part of what the grant is known by, or the beginning of a hash of one of its keys.
+    pub(crate) fn is_named(&self, text: &str, is_hash: bool) -> bool {
+        let (line, person) = (&self.line, &self.line.person);
+        let has = |value: &str| value.to_lowercase().contains(text);
+        let texts = [&person.name, &person.roster_id, &line.group];
+        has(person.address.as_written())
+            || line.id.as_str().contains(text)
+            || texts.into_iter().flatten().any(|value| has(value))
+            || (is_hash && line.keys.iter().any(|key| key.hash.as_str().starts_with(text)))
+    }
+
+    /// Whether this person has not claimed and is to, and mail reaches them.
+    pub(super) fn may_be_reminded(&self) -> bool {
+        self.state == ShownState::Invited && self.may_be_mailed()
+    }
+
+    pub(super) fn may_be_mailed(&self) -> bool {
+        let line = &self.line;
+        !line.state.is_over()
+            && line.holds.dropped.is_none()
+            && self.not_mailed.is_none()
+            && !line.person.address.is_none()
+    }
+
+    /// Whether it has a key that nothing but a pause keeps off.
+    pub(super) fn works_once_resumed(&self) -> bool {
+        let holds = &self.line.holds;
+        holds.paused.is_some() && holds.dropped.is_none() && !holds.unused && self.line.live_key().is_some()
+    }
+
+    /// What a reservation under this cap costs: what was spent, what this window can still cost, and each later one.
+    pub(super) fn cost(&self, cap: Usd, now: Moment) -> Usd {
+        self.lifetime + (self.programme.settings.cost_of_a_key(cap, now) - self.in_window.min(cap)).or_zero()
+    }
+
+    fn key(&self) -> String {
+        self.line.id.to_string()
+    }
+
+    pub(crate) fn address(&self) -> String {
+        self.line.person.address.matched().as_str().to_owned()
+    }
+
+    fn name(&self) -> (String, String) {
+        let name = self.line.person.name.as_deref();
+        (name.map_or_else(|| self.address(), str::to_lowercase), self.address())
+    }
+
+    fn figure(&self) -> Figure {
+        Figure::of(self.spent)
+    }
+
+    fn badge(&self) -> Cell {
+        let (class, words) = show::badge(self.state, self.left);
+        Cell::Shown(Some(self.state.as_str().to_owned()), vec![Part::Badge(class, words.to_owned())])
+    }
+
+    fn used(&self) -> Cell {
+        let words = format!("{} of {}", self.in_window.to_cents(), self.cap.to_dollars());
+        Cell::Shown(None, vec![Part::Bar(scaled(self.in_window, self.cap, Part::BAR), words)])
+    }
+
+    fn person(&self) -> Cell {
+        let Person { address, name, .. } = &self.line.person;
+        let to = paths::grant(&self.programme.id, &self.line.id);
+        let (known_as, small) = match name {
+            Some(name) => (name.clone(), Some(Part::Small(address.as_written().to_owned()))),
+            None => (address.as_written().to_owned(), None),
+        };
+        let badge = self.not_mailed.map(|(_, words)| Part::Badge("warning", words.to_owned()));
+        Cell::Shown(None, [Some(Part::Link(to, known_as)), small, badge].into_iter().flatten().collect())
+    }
+}
+
+/// The grants in these programmes that an address, an id or a key's name in full is of.
+pub(crate) async fn named<'a>(
+    site: &Site,
+    programmes: &'a [Programme],
+    text: &str,
+) -> Result<Vec<(&'a Programme, GrantLine)>, AppError> {
+    let grants: Vec<(ProgrammeId, GrantId)> = if let Ok(name) = text.parse::<KeyName>() {
+        vec![(name.programme, name.grant)]
+    } else if let Ok(address) = EmailAddress::parse(text) {
+        let enrolled = site.table.list(Enrolment::of_address(address.matched())).await?;
+        enrolled.into_iter().map(|enrolled| (enrolled.programme, enrolled.grant)).collect()
+    } else if let Ok(grant) = text.parse::<GrantId>() {
+        programmes.iter().map(|programme| (programme.id.clone(), grant.clone())).collect()
+    } else {
+        Vec::new()
+    };
+    let mut found = Vec::new();
+    for (of, grant) in grants {
+        let Some(programme) = programmes.iter().find(|programme| programme.id == of) else { continue };
+        found.extend(site.table.grant_line(&of, &grant).await?.map(|line| (programme, line)));
+    }
+    Ok(found)
+}
+
+impl GrantSearch {
+    /// The filter that a form carries.
+    pub(super) fn of(fields: &Fields) -> GrantSearch {
+        let text = |name: &str| fields.get(name).unwrap_or_default().to_owned();
+        let (q, state, group, mail) = (text("q"), text("state"), text("group"), text("mail"));
+        GrantSearch { q, state, group, mail, ..GrantSearch::default() }
+    }
+
+    /// The search with its letters as texts are kept.
+    fn composed(self) -> GrantSearch {
+        GrantSearch { q: nfc(&self.q).into_owned(), group: nfc(&self.group).into_owned(), ..self }
+    }
+
+    /// The grants that are found, and every group that the programme has.
+    pub(super) async fn rows<'a>(
+        &self,
+        site: &Site,
+        programme: &'a Programme,
+        listed_at: Option<Moment>,
+        is_file: bool,
+    ) -> Result<(Vec<GrantRow<'a>>, Vec<String>), AppError> {
+        let (now, settings, asked) = (site.clock.now(), &programme.settings, self.asked.span());
+        let text = self.q.trim().to_lowercase();
+        let is_hash = text.len() >= LEAST_OF_A_HASH && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let keys = if is_hash || is_file { Some(GrantLine::KEYS) } else { None };
+        let named = named(site, std::slice::from_ref(programme), self.q.trim()).await?;
+        let is_named = !named.is_empty();
+        let lines = async {
+            if is_named {
+                return Ok(named.into_iter().map(|(_, line)| line).collect());
+            }
+            site.table.grant_lines(&programme.id, keys).await
+        };
+        let (lines, unreachable) = tokio::try_join!(lines, site.table.unreachable(now))?;
+        let groups = lines.iter().filter_map(|line| line.group.as_ref()).chain([&self.group]);
+        let groups: BTreeSet<&String> = groups.filter(|group| !group.is_empty()).collect();
+        let groups = groups.into_iter().cloned().collect();
+        let context = SpanContext::of(settings, listed_at, now);
+        let row = |line: GrantLine| {
+            let row = GrantRow::of(programme, line, &unreachable, now);
+            let spent = match asked {
+                Some(span) if row.line.ever_shown => context.sum(&row.line.used.days(settings.basis.byok), span),
+                Some(_) => Sum { spent: Usd::ZERO, known: Accuracy::Exactly },
+                None if is_file => Sum { spent: row.lifetime, known: Accuracy::Exactly },
+                None => row.spent,
+            };
+            GrantRow { spent, ..row }
+        };
+        let finds = |row: &GrantRow<'_>| (is_named || row.is_named(&text, is_hash)) && self.lets_by(row);
+        Ok((lines.into_iter().map(row).filter(finds).collect(), groups))
+    }
+
+    fn lets_by(&self, row: &GrantRow<'_>) -> bool {
+        let is = |wanted: &str, value: Option<&str>| wanted.is_empty() || value == Some(wanted);
+        let (_, words) = show::badge(row.state, row.left);
+        (is(&self.state, Some(row.state.as_str())) || (self.state == USED_UP.0 && words == USED_UP.1))
+            && is(&self.group, row.line.group.as_deref())
+            && is(&self.mail, row.not_mailed.map(|(name, _)| name))
+    }
+
+    fn finds_all(&self) -> bool {
+        [&self.q, &self.state, &self.group, &self.mail].into_iter().all(String::is_empty)
+    }
+
+    /// The URL of this search from another row on.
+    fn address(&self, path: &str, from: usize) -> String {
+        let from = if from == 0 { String::new() } else { from.to_string() };
+        let window = self.asked.span().map_or("", Span::as_str);
+        show::address(path, &[&self.query()[..], &[("window", window), ("from", &from)]].concat())
+    }
+
+    pub(super) fn query(&self) -> [(&str, &str); 5] {
+        [
+            ("q", &*self.q),
+            ("state", &*self.state),
+            ("group", &*self.group),
+            ("mail", &*self.mail),
+            ("sort", &*self.sort),
+        ]
+    }
+}

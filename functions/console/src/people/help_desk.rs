@@ -1,0 +1,219 @@
+//! The help desk: people, grants, keys and mails that one field finds, in all programmes for admins and in their own for others with a
+//! role. What is typed in full is found at once. A part is looked for in a few programmes at a time for ten seconds, and the page says how
+//! many were read.
+
+use std::cmp::Reverse;
+use std::pin::pin;
+
+use bursar_core::domain::ledger::foreign::ForeignKey;
+use bursar_core::domain::programme::role::Roles;
+use bursar_core::domain::sign_in::{LinkRefused, SignIn};
+use bursar_core::domain::values::address::MatchedAddress;
+use bursar_core::store::{
+    FiledMail, GrantLine, KnownAddress, KnownPerson, LoginRequest, MailRefusal, MailServer, Unreachable,
+};
+use futures_util::stream::{StreamExt, iter};
+
+use crate::kit::mails::{self, MailRow, MailStatus};
+use crate::people::erase::EraseForm;
+use crate::people::grants::{self, GrantRow, Shows};
+use crate::prelude::*;
+
+/// The fewest characters of a part that are looked for.
+const LEAST_OF_A_PART: usize = 3;
+const READ_FOR: Duration = Duration::from_secs(10);
+const PROGRAMMES_AT_ONCE: usize = 4;
+/// Of many login requests only the newest are shown.
+const REQUESTS_SHOWN: i32 = 20;
+/// Of a programme's mails to staff, so many of the newest are looked through.
+const STAFF_MAILS_READ: i32 = 100;
+
+#[derive(Template)]
+#[template(path = "help_desk.html")]
+struct HelpDesk<'a> {
+    site: &'a Site,
+    frame: PageFrame<'a>,
+    now: Moment,
+    text: &'a str,
+    /// Those that the visitor may see.
+    programmes: &'a [Programme],
+    unreachable: Unreachable,
+    people: Vec<(Roles, &'a Programme)>,
+    grants: Listing<GrantRow<'a>>,
+    /// Newest first.
+    mails: Listing<MailRow>,
+    keys: Vec<ForeignKey>,
+    address: Option<AddressFacts>,
+    erase: Option<EraseForm>,
+    /// The programmes that were read for a part, if there was no time for all.
+    read: Option<usize>,
+}
+
+/// Why mail goes or does not go to an address.
+struct AddressFacts {
+    known: Option<KnownPerson>,
+    requests: Vec<LoginRequest>,
+    mark: Option<Undeliverable>,
+    /// Why another link is not sent now.
+    refused: Option<LinkRefused>,
+    /// Whether bulk mail waits for tomorrow.
+    is_stopped: bool,
+    refusals: Vec<MailRefusal>,
+}
+
+pub(crate) async fn page(
+    site: &Site,
+    frame: PageFrame<'_>,
+    programmes: &[Programme],
+    text: &str,
+    deadline: Deadline,
+) -> Answer {
+    let now = site.clock.now();
+    let mut page = HelpDesk {
+        site,
+        frame,
+        now,
+        text,
+        programmes,
+        unreachable: site.table.unreachable(now).await?,
+        people: Vec::new(),
+        grants: Listing::of(
+            ("Students", "grant"),
+            grants::columns(Shows { programme: true, lifetime: true, span: false }),
+            [],
+            &TimeZone::UTC,
+        ),
+        mails: mails::listing("mail", Vec::new(), &TimeZone::UTC),
+        keys: Vec::new(),
+        address: None,
+        erase: None,
+        read: None,
+    };
+    page.find(deadline.at_most(READ_FOR)).await?;
+    let found = page.grants.rows.len();
+    page.grants.rows.sort_by_cached_key(|row| (row.address(), row.programme.id.clone()));
+    page.grants.rows.truncate(ON_A_PAGE);
+    page.grants.caption = format!("{} of {found}, by address", page.grants.rows.len());
+    page.mails.rows.sort_by_key(|mail| Reverse(mail.written_at));
+    Ok(site.page(&page))
+}
+
+impl<'a> HelpDesk<'a> {
+    async fn find(&mut self, until: Deadline) -> Result<(), AppError> {
+        let named = grants::named(self.site, self.programmes, self.text).await?;
+        let row = |(of, line)| GrantRow::of(of, line, &self.unreachable, self.now);
+        self.grants.rows.extend(named.into_iter().map(row));
+        if let Ok(address) = EmailAddress::parse(self.text) {
+            self.find_address(address.matched()).await?;
+        } else if let Ok(hash) = self.text.parse()
+            && self.frame.is_admin
+        {
+            self.keys.extend(self.site.table.get(ForeignKey::key_of(&hash)).await?);
+        }
+        if self.is_empty() && !self.is_too_short() {
+            self.find_part(until).await?;
+        }
+        Ok(())
+    }
+
+    fn is_empty(&self) -> bool {
+        let is_known = self.address.as_ref().is_some_and(|address| address.known.is_some());
+        let is_listed = !(self.people.is_empty() && self.grants.rows.is_empty() && self.keys.is_empty());
+        !is_known && !is_listed && self.mails.rows.is_empty()
+    }
+
+    fn is_too_short(&self) -> bool {
+        self.text.chars().count() < LEAST_OF_A_PART
+    }
+
+    /// What lies under an address. Of one without a grant or role that the visitor may see only admins learn anything.
+    async fn find_address(&mut self, address: &MatchedAddress) -> Result<(), AppError> {
+        let (table, now) = (&self.site.table, self.now);
+        self.find_people(|one| one == address);
+        if self.is_empty() && !self.frame.is_admin {
+            return Ok(());
+        }
+        for GrantRow { programme, line, .. } in &self.grants.rows {
+            let about = (paths::grant(&programme.id, &line.id), programme.settings.name.clone());
+            let row = |mail| MailRow { about: Some(about.clone()), ..MailRow::of(mail) };
+            self.mails.rows.extend(table.mails_of(&programme.id, &line.id).await?.iter().map(row));
+        }
+        if let Some(person) = table.get(KnownAddress::key_of(address)).await?.and_then(|known| known.person) {
+            for (_, Programme { id, settings, .. }) in &self.people {
+                let about = (show::address(&paths::alerts(id), &[("kind", "all")]), settings.name.clone());
+                let row = |mail| MailRow { about: Some(about.clone()), ..MailRow::of(mail) };
+                let mails =
+                    table.mails(table.newest(FiledMail::of(id, None), STAFF_MAILS_READ).await?, usize::MAX).await?;
+                let to_them = mails.iter().filter(|mail| mail.mail.facts().to.staff() == Some(&person));
+                self.mails.rows.extend(to_them.map(row));
+            }
+        }
+        let (known, sign_in, requests, mark, server, refusals) = tokio::try_join!(
+            table.known(address),
+            table.sign_in_of(address),
+            table.newest(LoginRequest::of_address(address), REQUESTS_SHOWN),
+            table.undeliverable(address, now),
+            table.get(MailServer::key_of()),
+            table.mail_refusals(now),
+        )?;
+        for request in &requests {
+            self.mails.rows.push(match table.get(OutboxRow::key_of(request.id)).await? {
+                Some(row) => MailRow::of(&row),
+                None => no_link(request, &sign_in, known.is_some(), now),
+            });
+        }
+        let refused = sign_in.link_refused(new_ulid(now), now);
+        if self.frame.is_admin {
+            self.erase = Some(EraseForm::of(self.site, Some(address), None).await?);
+        }
+        let is_stopped = server.is_some_and(|server| server.stopped(now).is_some());
+        self.address = Some(AddressFacts { known, requests, mark, refused, is_stopped, refusals });
+        Ok(())
+    }
+
+    fn find_people(&mut self, is_meant: impl Fn(&MatchedAddress) -> bool) {
+        for programme in self.programmes {
+            let people = Roles::of(&programme.id, &programme.settings.people).into_iter();
+            self.people.extend(people.filter(|(one, _)| is_meant(one)).map(|(_, roles)| (roles, programme)));
+        }
+    }
+
+    /// Everything of which the text is a part.
+    async fn find_part(&mut self, until: Deadline) -> Result<(), AppError> {
+        let (text, table) = (&*self.text.to_lowercase(), &self.site.table);
+        let is_hash = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        self.find_people(|one| one.as_str().contains(text));
+        if self.frame.is_admin {
+            let has_it =
+                |key: &ForeignKey| key.name.to_lowercase().contains(text) || key.key.as_str().starts_with(text);
+            self.keys.extend(table.foreign_keys().await?.into_iter().filter(has_it).take(ON_A_PAGE));
+        }
+        let (unreachable, now) = (&self.unreachable, self.now);
+        let read_one = |of: &'a Programme| async move {
+            let lines = table.grant_lines(&of.id, Some(GrantLine::KEYS)).await?;
+            let rows = lines.into_iter().map(|line| GrantRow::of(of, line, unreachable, now));
+            Ok::<Vec<_>, StoreError>(rows.filter(|row| row.is_named(text, is_hash)).collect())
+        };
+        let reads: Vec<_> = self.programmes.iter().map(read_one).collect();
+        let (mut reads, mut read) = (pin!(iter(reads).buffer_unordered(PROGRAMMES_AT_ONCE)), 0);
+        while let Ok(Some(rows)) = until.wait_for(reads.next()).await {
+            self.grants.rows.extend(rows?);
+            read += 1;
+        }
+        self.read = Some(read).filter(|read| *read < self.programmes.len());
+        Ok(())
+    }
+}
+
+/// What became of a login request that led to no mail. What limited it is known from what was mailed around it.
+fn no_link(request: &LoginRequest, sign_in: &SignIn, is_known: bool, now: Moment) -> MailRow {
+    let (word, why) = match sign_in.link_refused(request.id, request.at) {
+        _ if !is_known => ("not sent", "nobody here has this address"),
+        Some(refused) => ("not sent", refused.why()),
+        None if now < request.at + SignedDuration::from_mins(1) => ("waiting", "it was asked for just now"),
+        None => ("not sent", "as many as are sent for a time had been sent"),
+    };
+    let outcome = MailStatus { word, badge: "warning", since: request.at, why: vec![why.to_owned()] };
+    let (kind, written_at) = ("link to sign in", request.at);
+    MailRow { kind, about: None, threshold: None, to: None, written_at, outcome, again: None }
+}

@@ -1,0 +1,120 @@
+//! Adding one person to the roster by hand, as a file with one row would, or restoring one who was dropped from it.
+
+use bursar_core::domain::grant::ChangeRefused;
+
+use super::compare::Step;
+use super::page::{Refused, show};
+use super::{domain, has_open_roster, line, steps_of_one};
+use crate::kit::form::Text;
+use crate::prelude::*;
+use crate::work::steps;
+
+#[derive(Default)]
+pub(crate) struct TypedPerson {
+    pub(crate) address: Option<EmailAddress>,
+    name: Option<String>,
+    group: Option<String>,
+    roster_id: Option<String>,
+}
+
+impl FormValue for TypedPerson {
+    const FIELDS: &'static [Field<TypedPerson>] = &[
+        Field {
+            id: "email",
+            label: "University address",
+            kind: Kind::Address,
+            read: |form, to| line::address(form.text()).map(|address| to.address = Some(address)),
+            ..Field::REQUIRED
+        },
+        Field { id: "name", label: "Name", read: |form, to| text(form, &mut to.name), ..Field::OPTIONAL },
+        Field { id: "group", label: "Group", read: |form, to| text(form, &mut to.group), ..Field::OPTIONAL },
+        Field {
+            id: "id",
+            label: "Id at the university",
+            read: |form, to| text(form, &mut to.roster_id),
+            ..Field::OPTIONAL
+        },
+    ];
+}
+
+fn text(form: &Text<'_, TypedPerson>, to: &mut Option<String>) -> Result<(), String> {
+    *to = line::text(form.text()).map_err(|why| format!("This {why}."))?;
+    Ok(())
+}
+
+pub(crate) async fn add_person(post: Post<Faculty>) -> Answer {
+    let Post { site, access, fields, .. } = &post;
+    let programme = &access.programme;
+    has_open_roster(programme)?;
+    let mut sure = None;
+    let mut form = Form::<TypedPerson>::blank().apart("person-", "").typed(fields);
+    if let Some(TypedPerson { address: Some(address), name, group, roster_id }) = form.read() {
+        let known = site.table.grants(&programme.id).await?;
+        let has_address = |id: &GrantId| known.iter().any(|of| of.id == *id && of.person.address == address);
+        let only_differs = |step: &Step| match step {
+            Step::Describe { grant, .. } | Step::Move { grant, .. } => has_address(grant),
+            Step::Add { .. } | Step::Leave { .. } | Step::Return { .. } | Step::Drop { .. } => false,
+        };
+        match steps_of_one(Person { address: address.clone(), name, roster_id }, group, &known) {
+            Ok(steps) if !steps.is_empty() && steps.iter().all(only_differs) => {
+                let why = "This address is on the roster already. To change what is known of it, upload a roster.";
+                form.refuse("email", why.to_owned());
+            }
+            Ok(steps) => match doubt(&address, &known, fields) {
+                None => return apply(&post, steps).await,
+                Some(question) => {
+                    form.refuse("email", question);
+                    sure = Some(domain(&address).to_owned());
+                }
+            },
+            Err(why) => form.refuse("email", why),
+        }
+    }
+    let refused = Refused { person: Some(form), sure, ..Refused::default() };
+    Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, show(site, access, refused).await))
+}
+
+/// The question about an address at whose domain nobody on the roster has one, until the form comes again with the domain as sure.
+pub(crate) fn doubt(address: &EmailAddress, roster: &[Grant], fields: &Fields) -> Option<String> {
+    let at = domain(address);
+    let mut standing = roster.iter().filter(|grant| !grant.is_over()).peekable();
+    let is_usual = standing.peek().is_none() || standing.any(|grant| domain(&grant.person.address) == at);
+    (!is_usual && fields.get("sure") != Some(at)).then(|| {
+        format!("Is this address right? Nobody on the roster has one at {at}. Nothing was done yet; if it is right, press once more.")
+    })
+}
+
+/// Takes the steps one after the other, which a second request finds taken. What may find no room comes first: then nothing was done.
+async fn apply(post: &Post<Faculty>, mut steps: Vec<Step>) -> Answer {
+    let programme = &post.access.programme.id;
+    steps.sort_by_key(|step| !matches!(step, Step::Move { .. } | Step::Return { .. }));
+    let notice = match steps.iter().find(|step| step.grant().is_none()) {
+        None if steps.is_empty() => Notice::Already,
+        Some(_) => Notice::PersonAdded,
+        None => Notice::PersonChanged,
+    };
+    for step in &steps {
+        let why = steps::take(&post.site, programme, step, None, post.author()).await?;
+        if let Some(why) = why.filter(|why| *why != ChangeRefused::Unchanged) {
+            return Err(AppError::conflict(refused(why)));
+        }
+    }
+    if let Some(grant) = steps.iter().find_map(Step::grant) {
+        let at = ActContext { programme, grant, now: post.now, deadline: post.deadline };
+        post.site.settler().settle_or_leave(at).await;
+    }
+    Ok(post.site.done(&paths::roster(programme), &notice))
+}
+
+fn refused(why: ChangeRefused) -> &'static str {
+    match why {
+        ChangeRefused::BudgetExhausted => {
+            "The budget has no room for what they may spend in that group. It must be raised first, so nothing was changed."
+        }
+        ChangeRefused::Over => "They were removed, or have ended.",
+        ChangeRefused::AddressTaken => "Somebody else on the roster was given this address meanwhile. Look again.",
+        ChangeRefused::AddressChanged => "Somebody gave them another address meanwhile. Look again.",
+        ChangeRefused::Unchanged | ChangeRefused::NoKey | ChangeRefused::PausedByAnother => "Nothing was changed.",
+        ChangeRefused::NotMailed | ChangeRefused::ChangedSince => "Nothing was changed.",
+    }
+}

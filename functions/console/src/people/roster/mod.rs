@@ -1,0 +1,453 @@
+//! A roster file, first previewed and then applied as a job. What it would change is listed; if the roster is another when somebody
+//! presses, nothing is done and there is another preview. Parsing and comparing are left to the files below, the job to
+//! [`steps`](crate::work::steps).
+
+mod add_person;
+pub(crate) mod compare;
+pub(crate) mod line;
+mod page;
+pub(crate) mod parse;
+pub(crate) mod registrar;
+mod waits;
+
+pub(crate) use add_person::{TypedPerson, add_person, doubt};
+use bursar_core::domain::values::token::sha256_hex;
+use bursar_core::store::{
+    GrantLine, HourlyUses, ImportPart, JobCreation, Kept, PREVIEW_LASTS, RosterChanges, RosterPreview,
+};
+pub(crate) use compare::domain;
+use compare::{AbsentRows, Change, ImportPlan, PlannedRow, Step};
+pub(crate) use page::{opens_in_words, page, waiting};
+use parse::{FileError, RosterFile, RosterRow};
+use waits::Need;
+
+use crate::kit::access::Upload;
+use crate::kit::csv_file::{self, CsvRequest};
+use crate::prelude::*;
+use crate::work::jobs;
+use crate::work::steps::Plan;
+
+/// The most groups of a programme. Each has sums of its own, and more would be unreadable.
+const MOST_GROUPS: usize = 500;
+const MOST_ROWS: usize = 50_000;
+/// The most previews of a programme in an hour, since each is stored for a day.
+const PREVIEWS_AN_HOUR: usize = 100;
+const BUSY: &str = "Another roster of this programme is being applied. Wait until it is done, then try again.";
+const NO_DROPS: &str = "There are no drops of the last seven days that could be undone here: they are undone, or a later whole list does not name these people either. Undo that one first.";
+const GONE: &str =
+    "A preview can be applied for a day, and a registrar's file until the next comes. Upload the file again.";
+
+#[derive(Template)]
+#[template(path = "roster_file.html")]
+struct RosterFilePage<'a> {
+    frame: PageFrame<'a>,
+    programme: &'a Programme,
+    /// Nothing where it was applied.
+    preview: Option<Preview<'a>>,
+    /// The rows of each change, of many the first hundred.
+    lists: Vec<(Change, usize, Listing<PlannedRow>)>,
+    /// All of them as files: what a link says, and its address.
+    files: Vec<(String, String)>,
+}
+
+struct Preview<'a> {
+    compared: &'a Compared,
+    need: Need,
+    import: Ulid,
+    /// Why it waits, if it is a registrar's file.
+    why: &'a [String],
+    /// The groups that nobody is in so far.
+    new_groups: Vec<&'a str>,
+    /// How many of those who would be dropped have a working key.
+    working: usize,
+    /// Why nothing was done, if this follows a press.
+    refused: Option<&'a str>,
+}
+
+/// A file compared with the roster as it is now.
+struct Compared {
+    file: RosterFile,
+    plan: ImportPlan,
+    /// The version of the roster.
+    roster: String,
+    /// Before the roster was read.
+    at: Moment,
+    grants: Vec<Grant>,
+    mode: AbsentRows,
+}
+
+const COLUMNS: [Column<PlannedRow>; 7] = [
+    column("Line").class("number").file("line").hook("line").of(|row| Cell::exact(row.line)),
+    column("").file("change").hook("change").of(|row| {
+        let changes: Vec<&str> = row.changes.iter().map(|change| change.as_str()).collect();
+        Cell::exact(Some(changes.join(" ")))
+    }),
+    column("Address").file("email").of(|row| {
+        Cell::text(row.address.as_ref().map(EmailAddress::as_written).or((!row.cell.is_empty()).then_some(&*row.cell)))
+    }),
+    column("Name").file("name").of(|row| Cell::text(row.name.as_deref().or(row.typed_name.as_deref()))),
+    column("Group").file("group").of(|row| Cell::text(row.group.as_deref())),
+    column("Id").file("id").of(|row| Cell::text(row.id.as_deref())),
+    column("Why, or what was before").file("reason").of(|row| Cell::text(Some(&*row.reason))),
+];
+
+impl Compared {
+    /// Compares a file, unless there is something wrong with it.
+    async fn of(
+        site: &Site,
+        programme: &Programme,
+        file: &[u8],
+        email_column: Option<&str>,
+        mode: AbsentRows,
+    ) -> Result<Result<Compared, FileError>, StoreError> {
+        let file = match parse::file(file, email_column) {
+            Ok(file) if file.rows.len() + file.refused.len() > MOST_ROWS => return Ok(Err(FileError::TooMany)),
+            Ok(file) => file,
+            Err(why) => return Ok(Err(why)),
+        };
+        let at = site.clock.now();
+        let compared = Compared::with(file, site.table.grants(&programme.id).await?, mode, at);
+        Ok(match too_many_groups(compared.plan.groups) {
+            Some(why) => Err(FileError::TooManyGroups(why)),
+            None => Ok(compared),
+        })
+    }
+
+    /// A file that was kept, compared with the roster as it is now.
+    async fn kept(
+        site: &Site,
+        programme: &Programme,
+        preview: &RosterPreview,
+        file: &[u8],
+    ) -> Result<Compared, AppError> {
+        let mode = AbsentRows::replacing(preview.replaces);
+        Compared::of(site, programme, file, preview.email_column.as_deref(), mode).await?.map_err(FileError::answer)
+    }
+
+    fn with(file: RosterFile, grants: Vec<Grant>, mode: AbsentRows, at: Moment) -> Compared {
+        let plan = compare::plan(&file, &grants, mode);
+        Compared { file, plan, roster: compare::version(&grants), at, grants, mode }
+    }
+
+    fn changes(&self) -> RosterChanges {
+        let [added, changed, moved, returned, dropped, refused] = Change::ALL.map(|change| self.plan.count(change));
+        RosterChanges { added, changed, moved, returned, dropped, refused }
+    }
+
+    fn import(&self, preview: &RosterPreview, import: Ulid) -> Import {
+        Import {
+            changes: self.changes(),
+            readdressed: self.plan.count_of(Step::readdresses),
+            replaces: preview.replaces,
+            email_column: preview.email_column.clone(),
+            header: Some(self.file.header.clone()),
+            ..Import::new(&preview.programme, import, self.plan.steps.len(), self.at)
+        }
+    }
+
+    /// Starts the job that does what is planned, with the mails that tell of it.
+    async fn start(
+        self,
+        site: &Site,
+        import: Import,
+        file: &[u8],
+        before: Option<Job>,
+        mails: &[OutboxRow],
+        by: Author<'_>,
+    ) -> Result<(), AppError> {
+        let rows = ImportPart::bytes_of(&self.plan.changed());
+        site.table.keep_part(&import, Kept::Rows, &rows, by.deadline).await?;
+        site.table.keep_part(&import, Kept::Applied, file, by.deadline).await?;
+        site.table.keep_import(&import, by.deadline).await?;
+        let job = import.job(by.actor, by.now);
+        begin(site, job, before, mails, Some(Plan::of_roster(import, self.plan.steps, None)), by.deadline).await
+    }
+
+    fn preview(&self, programme: &Programme, until: Moment, now: Moment) -> RosterPreview {
+        RosterPreview {
+            import: new_ulid(now),
+            programme: programme.id.clone(),
+            until,
+            replaces: self.mode == AbsentRows::Replace,
+            email_column: None,
+            roster: self.roster.clone(),
+            rows: sha256_hex(&[&String::from_utf8_lossy(&ImportPart::bytes_of(&self.plan.rows))]),
+            token: None,
+            why: Vec::new(),
+        }
+    }
+
+    /// The domains that nobody on the roster has, with how many people of the file have each; the file's most frequent is its usual one.
+    fn unusual_domains(&self) -> Vec<(&str, usize)> {
+        let (domains, unknown) = (self.plan.domains(), waits::unknown_domains(self));
+        let most = domains.iter().max_by_key(|(domain, people)| (**people, !unknown.contains(*domain)));
+        let usual = most.map(|(domain, _)| *domain);
+        let unusual = unknown.into_iter().filter(|domain| Some(*domain) != usual);
+        unusual.filter_map(|domain| Some((domain, *domains.get(domain)?))).collect()
+    }
+
+    /// The groups that the file brings.
+    fn new_groups(&self, settings: &Settings) -> Vec<&str> {
+        let known: BTreeSet<&str> = self.grants.iter().filter_map(|grant| grant.group.as_deref()).collect();
+        let rows = self.plan.of(Change::Added).chain(self.plan.of(Change::Moved));
+        let named: BTreeSet<&str> = rows.filter_map(|row| row.group.as_deref()).collect();
+        named.difference(&known).copied().filter(|group| !settings.allowance.group_caps.contains_key(*group)).collect()
+    }
+
+    fn working_of_dropped(&self) -> usize {
+        let is_dropped = |grant: &&Grant| {
+            self.plan.steps.iter().any(|step| matches!(step, Step::Drop { grant: of } if *of == grant.id))
+        };
+        self.grants.iter().filter(|grant| grant.usable().is_some()).filter(is_dropped).count()
+    }
+
+    async fn need(&self, site: &Site, programme: &Programme) -> Result<Need, AppError> {
+        let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
+        Ok(Need::of(self, &programme.settings, &budget, site.clock.now()))
+    }
+
+    async fn page(&self, site: &Site, access: &ProgrammeAccess, of: &RosterPreview, refused: Option<&str>) -> Answer {
+        let need = self.need(site, &access.programme).await?;
+        let settings = &access.programme.settings;
+        let (new_groups, working) = (self.new_groups(settings), self.working_of_dropped());
+        let preview = Preview { compared: self, need, import: of.import, why: &of.why, new_groups, working, refused };
+        Ok(file_page(site, access, of.import, &self.plan.rows, Some(preview)))
+    }
+}
+
+/// What a file would change, or did.
+fn file_page(
+    site: &Site,
+    access: &ProgrammeAccess,
+    import: Ulid,
+    rows: &[PlannedRow],
+    preview: Option<Preview<'_>>,
+) -> Reply {
+    let programme = &access.programme;
+    let list = |change: Change| {
+        let testid = if change == Change::Refused { "refused-row" } else { "row" };
+        let such = || rows.iter().filter(|row| row.changes.contains(&change));
+        // Who is dropped is on no line.
+        let [line, others @ ..] = COLUMNS;
+        let line = (change != Change::Dropped).then_some(line);
+        let shown: Vec<PlannedRow> = such().take(ON_A_PAGE).cloned().collect();
+        let mut columns: Vec<_> = line.into_iter().chain(others).collect();
+        if change == Change::Refused {
+            // The reason is what is read first, and is not to be beyond a narrow screen.
+            columns[1..].rotate_right(1);
+        }
+        let list = Listing::of((change.as_str(), testid), columns, shown, programme.settings.term.zone());
+        (change, such().count(), list)
+    };
+    let file = format!("{}.csv", paths::roster_file(&programme.id, import));
+    site.page(&RosterFilePage {
+        frame: PageFrame::of(site, &access.visitor),
+        programme,
+        preview,
+        lists: Change::ALL.into_iter().map(list).collect(),
+        files: if rows.is_empty() { Vec::new() } else { csv_file::offered(&file, rows, PlannedRow::key) },
+    })
+}
+
+pub(crate) async fn preview(Upload { form, file }: Upload) -> Answer {
+    let Post { site, access, fields, now, deadline, .. } = &form;
+    let programme = &access.programme;
+    has_open_roster(programme)?;
+    let mode = AbsentRows::of(fields.filled("mode"));
+    let mode = mode.ok_or_else(|| AppError::unprocessable("The mode is either add or replace."))?;
+    let column = fields.filled("email_column").map(str::trim);
+    let file = file.unwrap_or_default();
+    let compared = match Compared::of(site, programme, &file, column, mode).await? {
+        Ok(compared) => compared,
+        Err(why) => {
+            let status = why.status();
+            let refused = page::Refused { file: Some((why, mode)), ..Default::default() };
+            return Err(AppError::page(status, page::show(site, access, refused).await));
+        }
+    };
+    let uses = HourlyUses::none("previews", &programme.id);
+    if let Err(until) = site.table.use_hourly(&uses, PREVIEWS_AN_HOUR, *now, *deadline).await? {
+        let why = "A hundred files were uploaded for this programme within an hour. Nothing was changed; upload the file again later.";
+        return Err(AppError::too_fast(why, until.duration_since(*now)));
+    }
+    let preview = compared.preview(programme, *now + PREVIEW_LASTS, *now);
+    let preview = RosterPreview { email_column: column.map(str::to_owned), ..preview };
+    if !compared.plan.rows.is_empty() {
+        site.table.keep_preview(&preview, &file, &[], *deadline).await?;
+    }
+    compared.page(site, access, &preview, None).await
+}
+
+pub(crate) async fn apply(form: Post<Faculty>) -> Answer {
+    let Post { site, access, fields, now, deadline, .. } = &form;
+    let programme = &access.programme;
+    has_open_roster(programme)?;
+    let gone = || AppError::unprocessable(GONE);
+    let previewed: Ulid = fields.filled("import").and_then(|import| import.parse().ok()).ok_or_else(gone)?;
+    // For another version of the roster it does something else, so it is another import.
+    let import = fields.filled("roster").map_or(previewed, |roster| ulid_for(previewed, roster));
+    if site.table.get(Import::key_of(&programme.id, import)).await?.is_some_and(|import| import.applied) {
+        return applied(site, programme, previewed, &Notice::Already, *deadline).await;
+    }
+    let (preview, file) = site.table.preview(&programme.id, previewed, *now).await?.ok_or_else(gone)?;
+    if fields.get("act") == Some("put-away") {
+        site.table.remove_waiting_files(&preview, false, *deadline).await?;
+        return Ok(site.done(&paths::roster(&programme.id), &Notice::FilePutAway));
+    }
+    let before = last_import(site, programme).await?;
+    let compared = Compared::kept(site, programme, &preview, &file).await?;
+    // The page that was pressed may be newer than the preview.
+    if compared.roster != fields.filled("roster").unwrap_or(&preview.roster) {
+        let why =
+            "The roster has changed since that preview, so nothing was done. This is what the file would change now.";
+        return Err(AppError::page(StatusCode::CONFLICT, compared.page(site, access, &preview, Some(why)).await));
+    }
+    let dropped = compared.plan.count(Change::Dropped);
+    if compared.plan.drops_many() && fields.filled("confirm_dropped") != Some(dropped.to_string().as_str()) {
+        let why = format!(
+            "Nothing was done. More than a fifth of the roster would be dropped: type the number, {dropped}, to confirm it."
+        );
+        let page = compared.page(site, access, &preview, Some(&why)).await;
+        return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
+    }
+    let need = compared.need(site, programme).await?;
+    let count = |changes: &[Change]| changes.iter().map(|change| compared.plan.count(*change) as u64).sum();
+    let notice = Notice::RosterApplied {
+        added: count(&[Change::Added]),
+        dropped: count(&[Change::Dropped]),
+        others: count(&[Change::Changed, Change::Moved, Change::Returned]),
+        refused: count(&[Change::Refused]),
+        short: (need.implied - need.budget).or_zero(),
+    };
+    let import = compared.import(&preview, import);
+    compared.start(site, import, &file, before, &[], form.author()).await?;
+    applied(site, programme, previewed, &notice, *deadline).await
+}
+
+/// After an import was started: a registrar's file waits no longer.
+async fn applied(site: &Site, programme: &Programme, previewed: Ulid, notice: &Notice, deadline: Deadline) -> Answer {
+    let preview = site.table.get(RosterPreview::key_of(&programme.id, previewed)).await?;
+    if let Some(preview) = preview.filter(RosterPreview::waits) {
+        site.table.trust_token(&preview, deadline).await?;
+        site.table.remove_waiting_files(&preview, false, deadline).await?;
+    }
+    Ok(site.done(&paths::roster(&programme.id), notice))
+}
+
+/// The last job that applied a roster here, which has ended. What is compared after it is compared with what it left.
+async fn last_import(site: &Site, programme: &Programme) -> Result<Option<Job>, AppError> {
+    let last = site.table.get(Job::key_of(&programme.id, "import")).await?;
+    if last.as_ref().is_some_and(Job::is_being_written) { Err(AppError::conflict(BUSY)) } else { Ok(last) }
+}
+
+/// Takes back the drops of one import, unless a later whole list does not name those people either.
+pub(crate) async fn undo(form: Post<Faculty>) -> Answer {
+    let Post { site, access, fields, actor, now, deadline, .. } = &form;
+    let id = &access.programme.id;
+    has_open_roster(&access.programme)?;
+    let import = fields.filled("import").and_then(|import| import.parse().ok());
+    let import: Ulid = import.ok_or_else(|| AppError::unprocessable("The form did not say what is to be undone."))?;
+    let imports = site.table.list(Import::of_programme(id)).await?;
+    let known = imports.iter().find(|of| of.import == import);
+    if known.is_some_and(|import| import.undone) {
+        return Ok(site.done(&paths::roster(id), &Notice::Already));
+    }
+    let before = last_import(site, &access.programme).await?;
+    let is_later = |of: &Import, known: &Import| of.is_applied_roster() && of.replaces && of.made_at > known.made_at;
+    let stands = |known: &&Import| !imports.iter().any(|of| is_later(of, known) && !of.undone);
+    if known.filter(|import| import.undone_until(*now).is_some()).filter(stands).is_none() {
+        let refused = page::Refused { undo: Some(NO_DROPS), ..Default::default() };
+        let page = page::show(site, access, refused).await;
+        return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
+    }
+    // Some may be back already, by a later file.
+    let lines = site.table.grant_lines(id, None).await?;
+    let is_dropped = |line: &&GrantLine| line.holds.dropped_by == Some(import) && !line.state.is_over();
+    let people = lines.iter().filter(is_dropped).count();
+    let job = Job::new(id, Work::Undo { import }, u32::try_from(people)?, actor, *now);
+    begin(site, job, before, &[], None, *deadline).await?;
+    Ok(site.done(&paths::roster(id), &Notice::DropsUndone { people: people as u64 }))
+}
+
+/// Starts a job that changes the roster, and does what there is time for.
+async fn begin(
+    site: &Site,
+    job: Job,
+    before: Option<Job>,
+    mails: &[OutboxRow],
+    plan: Option<Plan>,
+    deadline: Deadline,
+) -> Result<(), AppError> {
+    let programme = job.programme.clone();
+    match site.table.start_import(job, before.map(|job| job.job), mails, deadline).await? {
+        JobCreation::Already => {}
+        JobCreation::Busy => return Err(AppError::conflict(BUSY)),
+        JobCreation::Yes => jobs::as_planned(site, &programme, plan, deadline).await,
+    }
+    Ok(())
+}
+
+/// What a file would change, compared anew, or what it changed when it was applied; under its name with `.csv` the file of all rows.
+pub(crate) async fn kept(
+    State(site): State<Site>,
+    access: ProgrammeAccess,
+    Path((_, name)): Path<(String, String)>,
+    file: CsvRequest,
+) -> Answer {
+    let as_file = name.strip_suffix(".csv");
+    let import = as_file.unwrap_or(&name).parse().ok();
+    let import: Ulid = import.filter(|_| access.is_faculty()).ok_or_else(AppError::not_found)?;
+    let programme = &access.programme;
+    let is_of_a_file = |of: &Import| of.is_applied_roster() && site.clock.now() < of.until();
+    let is_applied = site.table.get(Import::key_of(&programme.id, import)).await?.is_some_and(|of| is_of_a_file(&of));
+    let rows: Vec<PlannedRow> = if is_applied {
+        let rows = site.table.kept_bytes(import, Kept::Rows).await?;
+        let gone = |_| AppError::refused(StatusCode::NOT_FOUND, "What this roster changed is not kept any more.");
+        let rows: Vec<PlannedRow> = serde_json::from_slice(&rows).map_err(gone)?;
+        if as_file.is_none() {
+            return Ok(file_page(&site, &access, import, &rows, None));
+        }
+        rows
+    } else {
+        let kept = site.table.preview(&programme.id, import, site.clock.now()).await?;
+        let (preview, bytes) = kept.ok_or_else(AppError::not_found)?;
+        let compared = Compared::kept(&site, programme, &preview, &bytes).await?;
+        if as_file.is_none() {
+            return compared.page(&site, &access, &preview, None).await;
+        }
+        compared.plan.rows
+    };
+    file.answer(&format!("roster-{}", programme.id), COLUMNS, rows, PlannedRow::key)
+}
+
+/// The steps by which one person comes onto a roster, or why they do not. What is empty stays as it is.
+fn steps_of_one(person: Person, group: Option<String>, roster: &[Grant]) -> Result<Vec<Step>, String> {
+    let has_group = group.is_some();
+    let Person { address, name, roster_id: id } = person;
+    let row = RosterRow { line: 1, address, name, group, id };
+    let file = RosterFile { rows: vec![row], has_group, ..RosterFile::default() };
+    let plan = compare::plan(&file, roster, AbsentRows::Add);
+    let refused = plan.of(Change::Refused).next().map(|row| row.reason.clone());
+    refused.or_else(|| too_many_groups(plan.groups)).map_or(Ok(plan.steps), Err)
+}
+
+/// Why a programme cannot have so many groups.
+pub(crate) fn too_many_groups(groups: usize) -> Option<String> {
+    (groups > MOST_GROUPS).then(|| {
+        format!(
+            "The programme would have {} groups, and it can have at most {MOST_GROUPS}. A group is a class or a section, with a line of its own on the overview: look whether it holds something else, such as a student number.",
+            show::count(groups as u64)
+        )
+    })
+}
+
+/// Refuses a programme whose roster cannot be changed.
+fn has_open_roster(programme: &Programme) -> Result<(), AppError> {
+    if !programme.settings.roster {
+        return Err(AppError::conflict("A cost centre has no roster."));
+    }
+    if programme.closed_at.is_some() {
+        return Err(AppError::conflict("The programme is closed."));
+    }
+    Ok(())
+}

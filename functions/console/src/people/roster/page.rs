@@ -1,0 +1,135 @@
+//! The page of a programme's roster: the forms that change it, the invitations, and what files brought lately. Assistants read it.
+
+use bursar_core::domain::programme::counts::Counts;
+use bursar_core::store::{Overview, RosterMails, RosterPreview};
+
+use super::add_person::TypedPerson;
+use super::compare::AbsentRows;
+use super::parse::FileError;
+use super::registrar;
+use crate::kit::form::ShownField;
+use crate::kit::job_line::JobLine;
+use crate::prelude::*;
+
+#[derive(Template)]
+#[template(path = "roster.html")]
+struct RosterPage<'a> {
+    frame: PageFrame<'a>,
+    programme: &'a Programme,
+    /// Why drops were not undone.
+    refusal: Option<&'static str>,
+    may_edit: bool,
+    may_remind: bool,
+    jobs: Vec<JobLine>,
+    /// The registrar's file that waits for a person, and until when.
+    waiting: Option<(String, RosterPreview)>,
+    applied: Vec<AppliedRoster>,
+    /// What is wrong with a file, and what was to become of people who are not in it.
+    file: Option<(FileError, AbsentRows)>,
+    person: Vec<ShownField<'a>>,
+    /// The domain of an address that is asked about: whoever presses again is sure of it.
+    sure: Option<String>,
+    /// For the course's page: how the invitation is known.
+    announcement: String,
+    counts: Counts,
+    mails: RosterMails,
+    /// The day on which invitations go out that wait until keys can be claimed.
+    opens: Option<String>,
+    /// What is said of the registrar's token.
+    token: Option<String>,
+}
+
+/// A roster that was applied within some days.
+struct AppliedRoster {
+    import: Ulid,
+    at: String,
+    dropped: usize,
+    /// Until when its drops may be undone, if it made any and they were not.
+    undone_until: Option<String>,
+}
+
+/// What was refused of the page's forms.
+#[derive(Default)]
+pub(super) struct Refused {
+    pub(super) person: Option<Form<TypedPerson>>,
+    pub(super) sure: Option<String>,
+    /// With what was to become of people who are not in the file.
+    pub(super) file: Option<(FileError, AbsentRows)>,
+    pub(super) undo: Option<&'static str>,
+}
+
+pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> Answer {
+    show(&site, &access, Refused::default()).await
+}
+
+pub(super) async fn show(site: &Site, access: &ProgrammeAccess, refused: Refused) -> Answer {
+    let now = site.clock.now();
+    let programme = &access.programme;
+    if !programme.settings.roster {
+        return Err(AppError::not_found());
+    }
+    let (known, mails) = tokio::try_join!(site.table.overview(&programme.id), site.table.roster_mails(&programme.id))?;
+    let Overview { counts, jobs, token, previews, imports, .. } = known.ok_or_else(AppError::not_found)?;
+    let time = |at| column_time(at, programme.settings.term.zone());
+    let token = match token {
+        Some(token) => Some(registrar::in_words(site, programme, &token, now).await?),
+        None => None,
+    };
+    let opens = invitations_wait(programme, now);
+    let person = refused.person.unwrap_or_else(|| Form::blank().apart("person-", ""));
+    let name = &programme.settings.name;
+    let may_edit = access.is_faculty() && programme.closed_at.is_none();
+    Ok(site.page(&RosterPage {
+        frame: PageFrame::of(site, &access.visitor),
+        programme,
+        refusal: refused.undo,
+        may_edit,
+        may_remind: may_edit && opens.is_none() && now < programme.settings.claim_closes_at(),
+        jobs: JobLine::of_programme(site, programme, &jobs, access.is_faculty()).await,
+        waiting: waiting(previews, now).map(|file| (time(file.until), file)),
+        applied: applied(&imports, now, time),
+        file: refused.file,
+        person: person.all(),
+        sure: refused.sure,
+        announcement: format!(
+            "You will get a mail with the subject “Your API key for {name}” from {}. It is ours. It leads to {}, where you sign in with \
+             your university address; no password is asked for.",
+            site.mail_from,
+            site.origin.host()
+        ),
+        counts,
+        mails,
+        opens,
+        token,
+    }))
+}
+
+/// When the invitations of a programme go out, if they wait until keys can be claimed.
+pub(super) fn invitations_wait(programme: &Programme, now: Moment) -> Option<String> {
+    let waits = now < programme.settings.claim_opens_at() && !programme.is_over(now);
+    waits.then(|| opens_in_words(&programme.settings))
+}
+
+/// From when on keys can be claimed.
+pub(crate) fn opens_in_words(settings: &Settings) -> String {
+    let day = || long_date(settings.term.starts_on());
+    settings.claims.claim_opens_at.map_or_else(day, |at| column_time(at, settings.term.zone()))
+}
+
+/// The rosters that files brought, the newest first.
+fn applied(imports: &[Import], now: Moment, time: impl Fn(Moment) -> String) -> Vec<AppliedRoster> {
+    let of_files =
+        imports.iter().rev().filter(|import| import.applied && import.header.is_some() && now < import.until());
+    let applied = |of: &Import| AppliedRoster {
+        import: of.import,
+        at: time(of.made_at),
+        dropped: of.changes.dropped,
+        undone_until: of.undone_until(now).map(&time),
+    };
+    of_files.map(applied).collect()
+}
+
+/// The newest of the registrar's files that wait.
+pub(crate) fn waiting(previews: Vec<RosterPreview>, now: Moment) -> Option<RosterPreview> {
+    previews.into_iter().rev().find(|preview| preview.waits() && now < preview.until)
+}

@@ -1,0 +1,213 @@
+//! The registrar's file: a program puts it with the programme's token, and it is applied by itself unless it waits for a person.
+
+use axum::body::to_bytes;
+use axum::extract::Request;
+use axum::http::HeaderMap;
+use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::request::Parts;
+use bursar_core::domain::values::token::RegistrarToken;
+use bursar_core::store::{HourlyUses, RosterPreview, RosterToken, WAITS_FOR};
+use bursar_core::web::RequestDeadline;
+use serde_json::{Value, json};
+
+use super::compare::AbsentRows;
+use super::parse::FileError;
+use super::waits::{self, Standing};
+use super::{Compared, has_open_roster, last_import};
+use crate::kit::access::MOST_OF_A_FILE;
+use crate::prelude::*;
+
+/// How a token begins, so that it is recognised where it should not be.
+const PREFIX: &str = "bursar-roster-";
+const FILES_AN_HOUR: usize = 12;
+
+pub(crate) async fn put(
+    State(site): State<Site>,
+    Path(id): Path<String>,
+    RequestDeadline(deadline): RequestDeadline,
+    request: Request,
+) -> Answer {
+    let now = site.clock.now();
+    let (programme, token) = programme_of(&site, &id, request.headers(), now, deadline).await?;
+    site.table.note_token_use(&token, now, deadline).await?;
+    let uses = HourlyUses::none("registrar", &programme.id);
+    if let Err(until) = site.table.use_hourly(&uses, FILES_AN_HOUR, now, deadline).await? {
+        let why = "Twelve files were put within an hour. Nothing was changed; put it again when Retry-After says.";
+        return Err(AppError::too_fast(why, until.duration_since(now)));
+    }
+    has_open_roster(&programme)?;
+    let mode = mode(request.uri().query().unwrap_or_default())?;
+    let file = file(request).await?;
+    let before = last_import(&site, &programme).await?;
+    let compared = Compared::of(&site, &programme, &file, None, mode).await?.map_err(FileError::answer)?;
+    let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
+    let standing = Standing {
+        settings: &programme.settings,
+        budget: &budget,
+        last_header: before.as_ref().and_then(|job| job.header.as_deref()),
+        is_trusted: token.is_trusted,
+        imports: &site.table.list(Import::of_programme(&programme.id)).await?,
+        now,
+    };
+    let why = waits::why(&compared, &standing);
+    let preview = compared.preview(&programme, now + WAITS_FOR, now);
+    let mut preview = RosterPreview { why, token: Some(token.hash.clone()), ..preview };
+    let waiting = site.table.list(RosterPreview::of_programme(&programme.id)).await?;
+    let again = |of: &RosterPreview| (of.rows.clone(), of.replaces, of.why.clone(), of.token.clone());
+    let again = waiting.into_iter().find(|of| of.waits() && now < of.until && again(of) == again(&preview));
+    let changes = compared.changes();
+    let mut said = serde_json::to_value(changes)?;
+    let state = if compared.plan.steps.is_empty() && !preview.waits() {
+        said = json!({});
+        "unchanged"
+    } else if let Some(again) = again {
+        // Faculty have a mail about it.
+        preview = again;
+        "waiting"
+    } else {
+        let mails = site.table.mails_about_import(&programme, Some(preview.import), changes, now, deadline).await?;
+        if preview.waits() {
+            site.table.keep_preview(&preview, &file, &mails, deadline).await?;
+            "waiting"
+        } else {
+            let import = Import { is_unseen: true, ..compared.import(&preview, preview.import) };
+            let by = Author { actor: &Actor::Registrar, now, deadline };
+            compared.start(&site, import, &file, before, &mails, by).await?;
+            "applying"
+        }
+    };
+    // Last, so that a file waits until the next one does or is applied.
+    site.table.remove_waiting_files(&preview, true, deadline).await?;
+    tracing::info!(programme = %programme.id, import = %preview.import, state, %said, "the registrar's file");
+    said["state"] = json!(state);
+    if state == "unchanged" {
+        return Ok(answer(StatusCode::OK, &said));
+    }
+    (said["import"], said["why"]) = (json!(preview.import), json!(preview.why));
+    Ok(answer(StatusCode::ACCEPTED, &said))
+}
+
+/// The programme with the token that the request brings. Whatever is wrong is answered alike, before the rest of the request is read.
+async fn programme_of(
+    site: &Site,
+    id: &str,
+    headers: &HeaderMap,
+    now: Moment,
+    deadline: Deadline,
+) -> Result<(Programme, RosterToken), AppError> {
+    let refused = || {
+        let why = "There is no programme of this name, or the token is not its.";
+        AppError::refused(StatusCode::UNAUTHORIZED, why).because("token")
+    };
+    let given = headers.get(AUTHORIZATION).and_then(|given| given.to_str().ok()?.split_once(' '));
+    let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let given = given.and_then(|(_, token)| RegistrarToken::parse(token.trim().strip_prefix(PREFIX)?));
+    let (given, id) = given.zip(id.parse().ok()).ok_or_else(refused)?;
+    let (programme, token) =
+        tokio::try_join!(site.table.get(Programme::key_of(&id)), site.table.get(RosterToken::key_of(&id)))?;
+    let (programme, token) = programme.zip(token).ok_or_else(refused)?;
+    if token.hash != given.hash() {
+        return Err(refused());
+    }
+    if !is_good(site, &programme, &token, now).await? {
+        // For good, also if its maker has the role again one day.
+        site.table.end_roster_token(&token, Author { actor: &Actor::Rule, now, deadline }).await?;
+        return Err(refused());
+    }
+    Ok((programme, token))
+}
+
+/// Whether the programme goes on and the maker of its token may still make one.
+async fn is_good(site: &Site, programme: &Programme, token: &RosterToken, now: Moment) -> Result<bool, AppError> {
+    let admins = site.table.admins().await?;
+    Ok(!programme.is_over(now) && site.table.is_makers(token, &programme.settings, &admins).await?)
+}
+
+fn mode(query: &str) -> Result<AbsentRows, AppError> {
+    let asked = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "mode");
+    let Some((_, asked)) = asked else { return Ok(AbsentRows::Replace) };
+    AbsentRows::of(Some(&asked)).ok_or_else(|| AppError::unprocessable("The mode is either replace or add."))
+}
+
+async fn file(request: Request) -> Result<Vec<u8>, AppError> {
+    let (Parts { headers, .. }, body) = request.into_parts();
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if !["application/octet-stream", "text/csv"].contains(&kind) || headers.contains_key(CONTENT_ENCODING) {
+        let why = "Put the file as application/octet-stream, or as text/csv in UTF-8, and without a Content-Encoding.";
+        return Err(AppError::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
+    }
+    let is_text = kind == "text/csv";
+    let too_large = || AppError::refused(StatusCode::PAYLOAD_TOO_LARGE, "A roster file has at most 4 MB.");
+    let file = to_bytes(body, MOST_OF_A_FILE).await.map_err(|_| too_large())?;
+    // A gateway that takes the body for text puts U+FFFD in the place of what is no UTF-8.
+    if is_text && std::str::from_utf8(&file).map_or(true, |text| text.contains('\u{FFFD}')) {
+        let why = "As text/csv the file must be in UTF-8. Put it as application/octet-stream.";
+        return Err(AppError::unprocessable(why));
+    }
+    Ok(file.into())
+}
+
+fn answer(status: StatusCode, said: &Value) -> Reply {
+    Reply::file([(CONTENT_TYPE, "application/json")], said.to_string()).with_status(status)
+}
+
+/// What the roster's page says of a token.
+pub(super) async fn in_words(
+    site: &Site,
+    programme: &Programme,
+    token: &RosterToken,
+    now: Moment,
+) -> Result<String, AppError> {
+    let time = |at| column_time(at, programme.settings.term.zone());
+    let maker = show::person(&site.table, &token.made_by).await?;
+    let used = token.last_used_at.map_or("never used".to_owned(), |at| format!("last used on {}", time(at)));
+    let mut words = format!("The token was made by {maker} on {}, and {used}.", time(token.made_at));
+    if !is_good(site, programme, token, now).await? {
+        words += " It is not good any more: who made it may not make one now, or the term is over.";
+    }
+    Ok(words)
+}
+
+#[derive(Template)]
+#[template(path = "roster_token.html")]
+struct TokenPage<'a> {
+    frame: PageFrame<'a>,
+    programme: &'a Programme,
+    token: String,
+    /// The address to which the file is put.
+    address: String,
+}
+
+pub(crate) async fn change_token(form: Post<Faculty>) -> Answer {
+    let Post { site, access, fields, person, now, .. } = &form;
+    let programme = &access.programme;
+    has_open_roster(programme)?;
+    match fields.get("act") {
+        Some("end") => {
+            if let Some(token) = site.table.get(RosterToken::key_of(&programme.id)).await? {
+                site.table.end_roster_token(&token, form.author()).await?;
+            }
+            Ok(site.done(&paths::roster(&programme.id), &Notice::TokenEnded))
+        }
+        Some("make") => {
+            let token = RegistrarToken::generate();
+            let kept = RosterToken {
+                programme: programme.id.clone(),
+                hash: token.hash(),
+                made_by: person.clone(),
+                made_at: *now,
+                last_used_at: None,
+                is_trusted: false,
+            };
+            site.table.set_roster_token(&kept, form.author()).await?;
+            Ok(site.page(&TokenPage {
+                frame: PageFrame::of(site, &access.visitor),
+                programme,
+                token: format!("{PREFIX}{}", token.reveal()),
+                address: format!("{}{}", site.origin.as_str(), paths::roster(&programme.id)),
+            }))
+        }
+        _ => Err(AppError::unprocessable("The form did not say whether to make a token or to end it.")),
+    }
+}

@@ -1,0 +1,191 @@
+//! The alerts of a programme: the crossings of its budget's thresholds, and the mails to its staff with what became of them. A form
+//! sends an alert again, another a test alert.
+
+use bursar_core::domain::mail::kind::{MailClass, MailKind};
+use bursar_core::domain::programme::role::is_among;
+use bursar_core::domain::usage::crossing::{Crossing, per_cent};
+use bursar_core::store::{BETWEEN_TESTS, FiledMail, QueuedMail, StaffPerson};
+use futures_util::future::try_join_all;
+
+use crate::kit::access::Assistants;
+use crate::kit::listing::Press;
+use crate::kit::mails::{self, MailRow};
+use crate::money::spending::spans::SpanLink;
+use crate::prelude::*;
+
+#[derive(Template)]
+#[template(path = "alerts.html")]
+struct AlertsPage<'a> {
+    frame: PageFrame<'a>,
+    programme: &'a Programme,
+    hear: Vec<EmailAddress>,
+    crossings: Listing<Crossing>,
+    kinds: Vec<SpanLink>,
+    /// Newest first, of equal ones the newest.
+    mails: Listing<MailRow>,
+}
+
+/// The word for mails of every kind.
+const ALL: &str = "all";
+
+/// The kind of the mails that are listed, or [`ALL`] of them; without one the alerts.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct KindQuery {
+    #[serde(default)]
+    kind: String,
+}
+
+impl KindQuery {
+    /// The kind; nothing of all.
+    fn kind(&self) -> Result<Option<MailKind>, AppError> {
+        match self.kind.as_str() {
+            "" => Ok(Some(MailKind::Alert)),
+            ALL => Ok(None),
+            name => {
+                let mut kinds = MailKind::ALL.into_iter().filter(|kind| kind.is_for_staff());
+                Ok(Some(kinds.find(|kind| kind.as_str() == name).ok_or_else(AppError::not_found)?))
+            }
+        }
+    }
+}
+
+const CROSSINGS: [Column<Crossing>; 4] = [
+    column("Crossed").of(|crossing| Cell::exact(Some(crossing.scope.in_words(crossing.threshold, crossing.limit)))),
+    column("Found").class("date").of(|crossing| Cell::At(Some(crossing.found_at))),
+    column("Spent then").class("money").of(|crossing| {
+        let spent = crossing.spent.to_cents();
+        Cell::exact(Some(format!("{spent}, {}%", per_cent(crossing.spent, crossing.limit))))
+    }),
+    column("Mailed").of(|crossing| {
+        Cell::exact(Some(if crossing.is_mailed { "yes" } else { "no: a higher one was crossed as well" }))
+    }),
+];
+
+pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Query(asked): Query<KindQuery>) -> Answer {
+    let (programme, table) = (&access.programme, &site.table);
+    let (mut crossings, budget, hear, filed) = tokio::try_join!(
+        table.list(Crossing::of_programme(&programme.id)),
+        table.get(Budget::key_of(&programme.id)),
+        table.hear_of_alerts(&programme.settings),
+        table.list(FiledMail::of(&programme.id, None)),
+    )?;
+    crossings.sort_by_key(|crossing| std::cmp::Reverse((crossing.found_at, crossing.threshold)));
+    let chosen = asked.kind()?;
+    let filed = filed.into_iter().rev().filter(|filed| chosen.is_none_or(|kind| kind == filed.mail));
+    let mut rows: Vec<OutboxRow> = Vec::new();
+    for row in table.mails(filed, ON_A_PAGE).await? {
+        match rows.iter_mut().find(|newer| newer.mail == row.mail) {
+            Some(newer) if newer.again_at < row.again_at => *newer = row,
+            Some(_) => {}
+            None => rows.push(row),
+        }
+    }
+    let told = Told { site: &site, access: &access, hear: &hear, budget: budget.map(|budget| budget.limit) };
+    let mails = try_join_all(rows.iter().map(|row| told.row(row))).await?;
+    let zone = programme.settings.term.zone();
+    let path = paths::alerts(&programme.id);
+    let choice = |kind: Option<MailKind>| SpanLink {
+        name: kind.map_or(ALL, MailKind::in_words),
+        address: show::address(&path, &[("kind", kind.map_or(ALL, MailKind::as_str))]),
+        is_chosen: kind == chosen,
+    };
+    let kinds = MailKind::ALL.into_iter().filter(|kind| kind.is_for_staff()).map(Some).chain([None]);
+    let testid = if chosen == Some(MailKind::Alert) { "alert" } else { "mail" };
+    Ok(site.page(&AlertsPage {
+        frame: PageFrame::of(&site, &access.visitor),
+        programme,
+        crossings: Listing::of(("Crossings", "crossing"), CROSSINGS, crossings, zone),
+        kinds: kinds.map(choice).collect(),
+        mails: mails::listing(testid, mails, zone),
+        hear,
+    }))
+}
+
+/// What is known of those to whom the mails went.
+struct Told<'a> {
+    site: &'a Site,
+    access: &'a ProgrammeAccess,
+    hear: &'a [EmailAddress],
+    /// The limit of the budget.
+    budget: Option<Usd>,
+}
+
+impl Told<'_> {
+    async fn row(&self, row: &OutboxRow) -> Result<MailRow, AppError> {
+        let mut mail = MailRow::of(row);
+        let Some(recipient) = row.mail.facts().to.staff() else { return Ok(mail) };
+        let Some(person) = self.site.table.get(StaffPerson::key_of(recipient)).await? else {
+            return Ok(MailRow { to: Some(show::REMOVED.to_owned()), ..mail });
+        };
+        let mark = no_alert_goes_to(self.site, &person).await?;
+        let why = mark.as_ref().map(|mark| format!("nothing is mailed there now: {}", mails::why(mark.why)));
+        mail.outcome.why.extend(why);
+        let to = person.address.as_written().to_owned();
+        // An alert about a former budget is not worth sending again.
+        let is_of_now = matches!(row.mail, QueuedMail::Alert { of_limit, .. } if Some(of_limit) == self.budget);
+        let may_resend =
+            is_of_now && is_among(person.address.matched(), self.hear) && (mark.is_none() || self.access.is_faculty());
+        let words = if mark.is_some() { "Try once more" } else { "Send again" };
+        mail.again = may_resend.then(|| Press {
+            action: paths::alerts(&self.access.programme.id),
+            csrf: self.access.visitor.csrf.reveal().to_owned(),
+            field: ("alert", row.row.to_string()),
+            words,
+            label: format!("{words} to {to}"),
+        });
+        Ok(MailRow { to: Some(to), ..mail })
+    }
+}
+
+/// The mark that stops alerts to a person.
+async fn no_alert_goes_to(site: &Site, person: &StaffPerson) -> Result<Option<Undeliverable>, AppError> {
+    let mark = site.table.undeliverable(person.address.matched(), site.clock.now()).await?;
+    Ok(mark.filter(|mark| mark.keeps_back(MailClass::Urgent)))
+}
+
+/// Sends one alert again to its recipient.
+pub(crate) async fn resend(form: Post<Assistants>) -> Answer {
+    let Post { site, access, fields, .. } = &form;
+    let Programme { id, settings, .. } = &access.programme;
+    let row = fields.filled("alert").and_then(|row| row.parse().ok()).ok_or_else(|| {
+        AppError::unprocessable(
+            "The form did not say which alert is to be sent again. Open the page of the alerts again.",
+        )
+    })?;
+    let row = site.table.get(OutboxRow::key_of(row)).await?.filter(|row| row.mail.facts().to.programme() == Some(id));
+    let Some(OutboxRow { mail, .. }) = row else { return Err(AppError::not_found()) };
+    let QueuedMail::Alert { scope, threshold, of_limit, recipient, .. } = &mail else {
+        return Err(AppError::not_found());
+    };
+    if site.table.get(Budget::key_of(id)).await?.is_none_or(|budget| budget.limit != *of_limit) {
+        let why = "The budget is another by now, so what this alert says of it is no news.";
+        return Err(AppError::conflict(why));
+    }
+    let person = site.table.get(StaffPerson::key_of(recipient)).await?.ok_or_else(AppError::not_found)?;
+    if !is_among(person.address.matched(), &site.table.hear_of_alerts(settings).await?) {
+        return Err(AppError::conflict("This person does not hear of this programme's alerts any more."));
+    }
+    let mark = no_alert_goes_to(site, &person).await?;
+    if mark.is_some() && !access.is_faculty() {
+        let why = "Mail to this person came back or is not wanted. Faculty can have it tried once more.";
+        return Err(AppError::conflict(why));
+    }
+    let name = format!("{} of {of_limit} to {recipient}", scope.threshold_name(*threshold));
+    let is_sent = site.table.resend_alert(id, (&mail, &name), mark.as_ref(), form.author()).await?;
+    if !is_sent && mark.is_some() {
+        let why = "It was sent again within the last hour, and mail has come back since. Try again in an hour.";
+        return Err(AppError::conflict(why));
+    }
+    Ok(site.done(&paths::alerts(id), &Notice::AlertSentAgain))
+}
+
+/// Mails a test alert to the sender of the form alone.
+pub(crate) async fn test(post: Post<Assistants>) -> Answer {
+    let Post { site, access, person, now, deadline, .. } = &post;
+    let programme = &access.programme.id;
+    if !site.table.test_alert(programme, person, *now, *deadline).await? {
+        let sentence = "A test alert was sent to you within the last minute. Try again in a minute.";
+        return Err(AppError::too_fast(sentence, BETWEEN_TESTS));
+    }
+    Ok(site.done(&paths::alerts(programme), &Notice::TestAlertSent))
+}

@@ -1,0 +1,478 @@
+//! The audit: who did what, of a programme with its grants, of one grant, and of the account. The page says it in sentences, the newest
+//! first; the file has what is on record, in the order of time.
+
+use bursar_core::domain::audit::{AuditDetail, Entry};
+use bursar_core::domain::grant::{ADDRESS_PASSED, ShownState, Stopped};
+use bursar_core::domain::values::format::counted;
+use bursar_core::domain::values::id::PersonId;
+use futures_util::stream::{StreamExt, TryStreamExt, iter};
+
+use crate::kit::csv_file::{self, CsvRequest};
+use crate::kit::listing::{self, Part};
+use crate::prelude::*;
+use crate::programme::settings;
+
+/// How many names are looked up at once.
+const NAMES_AT_ONCE: usize = 16;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct AuditQuery {
+    /// The id of the one grant that is asked for; empty for all.
+    grant: String,
+    /// The number of entries before the first on the page.
+    from: String,
+}
+
+/// An entry with the name of who did it, and of the person whom it is about.
+pub(crate) struct AuditRow {
+    pub(crate) entry: Entry,
+    by: String,
+    whom: String,
+    /// The page of whom it is about, if that is a student.
+    link: Option<String>,
+}
+
+/// What happened, around the name of what it is about.
+#[derive(Default)]
+struct Sentence {
+    before: String,
+    whom: String,
+    after: String,
+}
+
+/// Who did something, or whom or what it is about, by what the table names it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Named {
+    Student(ProgrammeId, GrantId),
+    Staff(PersonId),
+    Programme(ProgrammeId),
+}
+
+impl Named {
+    /// What an entry is about: its grant, or what its note names by id.
+    fn in_entry(entry: &Entry) -> Option<Named> {
+        let noted = entry.what.note.as_deref();
+        match (&entry.programme, &entry.grant) {
+            _ if entry.what.act == Act::GuardrailSet => Some(Named::Programme(noted?.split('/').next()?.parse().ok()?)),
+            (Some(programme), Some(grant)) => Some(Named::Student(programme.clone(), grant.clone())),
+            (Some(programme), None) => Some(Named::Student(programme.clone(), noted?.parse().ok()?)),
+            (None, _) => Some(Named::Staff(noted?.parse().ok()?)),
+        }
+    }
+
+    fn actor(entry: &Entry) -> Option<Named> {
+        if let Actor::Person(person) = &entry.by { Some(Named::Staff(person.clone())) } else { None }
+    }
+
+    async fn name(self, site: &Site) -> Result<(Named, String), AppError> {
+        let name = match &self {
+            Named::Student(programme, grant) => {
+                let known = site.table.get(Grant::key_of(programme, grant)).await?;
+                known.map_or(show::REMOVED.to_owned(), |known| name_of(&known.person))
+            }
+            Named::Staff(person) => show::person(&site.table, person).await?,
+            Named::Programme(id) => {
+                let known = site.table.get(Programme::key_of(id)).await?;
+                known.map_or(id.to_string(), |known| known.settings.name)
+            }
+        };
+        Ok((self, name))
+    }
+}
+
+/// The page says it in a sentence; the file has the entry as it is on record.
+const COLUMNS: [Column<AuditRow>; 8] = [
+    column("When").class("date").file("at").of(|row| Cell::At(Some(row.entry.at))),
+    column("What happened").of(|row| Cell::Shown(None, row.parts())),
+    column("").file("by").of(|row| Cell::text(Some(&*row.by))),
+    column("").file("act").hook("act").of(|row| Cell::exact(Some(row.entry.what.act.in_words()))),
+    column("").file("grant").hook("grant").of(|row| Cell::exact(row.entry.grant.as_ref())),
+    column("").file("from").of(|row| Cell::text(row.entry.what.from.as_deref())),
+    column("").file("to").of(|row| Cell::text(row.entry.what.to.as_deref())),
+    column("").file("note").of(|row| Cell::text(row.entry.what.words())),
+];
+
+#[derive(Template)]
+#[template(path = "audit.html")]
+struct AuditPage<'a> {
+    frame: PageFrame<'a>,
+    programme: &'a Programme,
+    grant: &'a str,
+    entries: Listing<AuditRow>,
+}
+
+#[derive(Template)]
+#[template(path = "account_audit.html")]
+struct AccountAuditPage<'a> {
+    frame: PageFrame<'a>,
+    entries: Listing<AuditRow>,
+}
+
+pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Query(asked): Query<AuditQuery>) -> Answer {
+    let (programme, frame) = (&access.programme, PageFrame::of(&site, &access.visitor));
+    let entries = asked.entries(&site, programme).await?;
+    let zone = programme.settings.term.zone();
+    let entries = asked.listing(&site, entries, &paths::audit(&programme.id), zone, access.is_faculty()).await?;
+    Ok(site.page(&AuditPage { frame, programme, grant: &asked.grant, entries }))
+}
+
+pub(crate) async fn file(
+    State(site): State<Site>,
+    ProgrammeAccess { programme, .. }: ProgrammeAccess,
+    Query(asked): Query<AuditQuery>,
+    request: CsvRequest,
+) -> Answer {
+    let entries = asked.entries(&site, &programme).await?;
+    request.answer(&format!("audit-{}", programme.id), COLUMNS, AuditRow::all(&site, entries, false).await?, |row| {
+        row.entry.entry.to_string()
+    })
+}
+
+pub(crate) async fn page_of_account(
+    State(site): State<Site>,
+    AdminAccess { visitor }: AdminAccess,
+    Query(asked): Query<AuditQuery>,
+) -> Answer {
+    let entries = site.table.list_known(Entry::of_account()).await?;
+    let entries = asked.listing(&site, entries, paths::ACCOUNT_AUDIT, &TimeZone::UTC, true).await?;
+    Ok(site.page(&AccountAuditPage { frame: PageFrame::of(&site, &visitor), entries }))
+}
+
+pub(crate) async fn file_of_account(State(site): State<Site>, _: AdminAccess, request: CsvRequest) -> Answer {
+    let entries = site.table.list_known(Entry::of_account()).await?;
+    request.answer("audit-account", COLUMNS, AuditRow::all(&site, entries, false).await?, |row| {
+        row.entry.entry.to_string()
+    })
+}
+
+impl AuditQuery {
+    async fn entries(&self, site: &Site, programme: &Programme) -> Result<Vec<Entry>, AppError> {
+        if self.grant.is_empty() {
+            return Ok(site.table.audit_of(&programme.id).await?);
+        }
+        let grant: GrantId = self.grant.parse().map_err(|_| AppError::not_found())?;
+        Ok(site.table.list_known(Entry::of_grant(&programme.id, &grant)).await?)
+    }
+
+    async fn listing(
+        &self,
+        site: &Site,
+        mut entries: Vec<Entry>,
+        path: &str,
+        zone: &TimeZone,
+        may_name: bool,
+    ) -> Result<Listing<AuditRow>, AppError> {
+        let found = entries.len();
+        let from = self.from.parse().unwrap_or(0);
+        let file = show::address(&format!("{path}.csv"), &[("grant", &self.grant)]);
+        let files = csv_file::offered(&file, &entries, |entry| entry.entry.to_string());
+        entries.reverse();
+        let (entries, from) = listing::page_of(entries, from);
+        let address = |from: usize| show::address(path, &[("grant", &self.grant), ("from", &from.to_string())]);
+        let rows = AuditRow::all(site, entries, may_name).await?;
+        let listing = Listing::of(("Audit", "audit"), COLUMNS, rows, zone);
+        let mut listing = listing.part_of(found, from, "the newest first", address);
+        listing.files = files;
+        Ok(listing)
+    }
+}
+
+impl AuditRow {
+    /// Entries with who acted, and on whom, each looked up once. The person of a grant is named to those who may know them.
+    pub(crate) async fn all(site: &Site, entries: Vec<Entry>, may_name: bool) -> Result<Vec<AuditRow>, AppError> {
+        let about = entries.iter().filter(|_| may_name).filter_map(Named::in_entry);
+        let named: BTreeSet<Named> = about.chain(entries.iter().filter_map(Named::actor)).collect();
+        let named: Vec<_> = named.into_iter().map(|named| named.name(site)).collect();
+        let names: BTreeMap<Named, String> = iter(named).buffered(NAMES_AT_ONCE).try_collect().await?;
+        let name = |named: Option<&Named>, unnamed: &str| {
+            named.and_then(|named| names.get(named)).map_or_else(|| unnamed.to_owned(), Clone::clone)
+        };
+        let row = |entry: Entry| {
+            let about = Named::in_entry(&entry);
+            AuditRow {
+                by: match &entry.by {
+                    Actor::Student => "the student".to_owned(),
+                    Actor::Sync => "the nightly check".to_owned(),
+                    Actor::Rule => "a rule of the programme".to_owned(),
+                    Actor::Registrar => "the registrar's file".to_owned(),
+                    Actor::Person(_) => name(Named::actor(&entry).as_ref(), show::REMOVED),
+                },
+                whom: name(about.as_ref(), "a student"),
+                link: about.and_then(|about| match about {
+                    Named::Student(programme, grant) => Some(paths::grant(&programme, &grant)),
+                    Named::Staff(_) | Named::Programme(_) => None,
+                }),
+                entry,
+            }
+        };
+        Ok(entries.into_iter().map(row).collect())
+    }
+
+    /// The sentence, with the person as a link to their grant, and below it what changed and why.
+    fn parts(&self) -> Vec<Part> {
+        let Sentence { before, whom, after } = self.sentence();
+        let whom = match &self.link {
+            Some(link) if !whom.is_empty() => Part::Link(link.clone(), whom),
+            Some(_) | None => Part::Text(whom),
+        };
+        let details = self.details().into_iter().map(Part::Small);
+        [Part::Text(before), whom, Part::Text(after)].into_iter().chain(details).collect()
+    }
+
+    /// What happened, in a sentence.
+    pub(crate) fn in_words(&self) -> String {
+        let Sentence { before, whom, after } = self.sentence();
+        format!("{before}{whom}{after}")
+    }
+
+    /// A sentence around the person whom the entry is about.
+    fn about(&self, before: impl Into<String>, after: impl Into<String>) -> Sentence {
+        let before = show::capital(&before.into());
+        let whom = if before.is_empty() { show::capital(&self.whom) } else { self.whom.clone() };
+        Sentence { before, whom, after: after.into() }
+    }
+
+    fn sentence(&self) -> Sentence {
+        let AuditDetail { act, from, to, note, .. } = &self.entry.what;
+        let [from, to, note] = [from, to, note].map(|text| text.as_deref().unwrap_or_default());
+        let who = if self.entry.by == Actor::Student { &self.whom } else { &self.by };
+        let acted = |what: &str| said(format!("{who} {what}"));
+        let acted_on = |before: &str, after: &str| self.about(format!("{who} {before} "), after);
+        let is_new = |hold: &str| to.contains(hold) != from.contains(hold);
+        let had_a_key = !from.starts_with(ShownState::Invited.as_str());
+        match act {
+            Act::Created => acted("made the programme"),
+            Act::Edited => acted("changed the settings"),
+            Act::BudgetChanged => said(format!("{who} changed the budget from {} to {}", dollars(from), dollars(to))),
+            Act::Closed => acted("closed the programme"),
+            // That of a file names the ids of all of them.
+            Act::Invited => match note.split(' ').count() as u64 {
+                1 => acted_on("put", " on the roster"),
+                people => said(format!("{who} put {} on the roster", counted(people, "student", "students"))),
+            },
+            Act::Begun if had_a_key => self.about("", " asked for a new key in place of the one before"),
+            Act::Begun => self.about("", " asked for a key"),
+            Act::Shown if had_a_key => self.about("", " was shown the new key"),
+            Act::Shown => self.about("", " was shown a key"),
+            Act::NotShown => self.about("", " was shown no key"),
+            Act::OrphanFound => acted_on("found a key for", " that nobody was shown, and has it switched off"),
+            Act::Held if is_new("dropped") => acted_on("took", " off the roster"),
+            Act::Held if is_new("unused") => self.about("The key of ", " was switched off, since it was not used"),
+            Act::Held => acted_on("paused", ""),
+            Act::Released if is_new("dropped") => acted_on("put", " on the roster again"),
+            Act::Released => acted_on("let", " go on"),
+            Act::Stopped => self.stopped(who, note),
+            Act::Revoked => acted_on("removed", " for good"),
+            Act::Ended => self.about("The programme ended for ", ""),
+            Act::WentOn => self.about("The programme goes on for ", ", who needs a new key"),
+            Act::CapChanged => acted_on("set the cap of", &format!(" to {} (it was {})", dollars(to), dollars(from))),
+            Act::ReplacementAllowed => acted_on("allowed", " one more replacement"),
+            Act::ReservationGivenBack => self.about("What was promised to ", " went back to the budget"),
+            Act::Described if note == ADDRESS_PASSED => {
+                acted_on("took the address of", " off the roster: it belongs to another person now")
+            }
+            Act::Described => self.about(format!("{who} corrected the {} of ", note.replace(", ", " and the ")), ""),
+            Act::Moved => acted_on("moved", &format!(" from {} to {}", group(from), group(to))),
+            Act::GuardrailSet => match note.split_once('/') {
+                Some((_, group)) => self.about(format!("The allowed models of {group} in "), " were set at OpenRouter"),
+                None => self.about("The allowed models of ", " were set at OpenRouter"),
+            },
+            Act::TierEdited => said(format!("{who} changed the model list {note}")),
+            Act::LimitFound => {
+                self.about("Somebody changed the limit of the key of ", " at OpenRouter; it is set again")
+            }
+            Act::GuardrailLost => {
+                self.about("Somebody took the key of ", " from under its models at OpenRouter; it is put back")
+            }
+            Act::Recovered => self.about("A key of ", " that only OpenRouter knew was recorded again"),
+            Act::Purged => self.about("An ended key of ", " was deleted at OpenRouter"),
+            Act::Asked => acted("asked the admins for a change"),
+            Act::MoreAsked => self.about("", " asked for a larger cap"),
+            Act::MoreDeclined => acted_on("declined a larger cap for", ""),
+            Act::RequestApproved => acted("approved what faculty had asked for"),
+            Act::RequestDeclined => acted("declined what faculty had asked for"),
+            Act::SafetyLimitReleased => acted("let happen what the safety limit had held back"),
+            Act::KeysAssigned => acted("gave keys made elsewhere to the programme"),
+            Act::KeysTakenBack => acted("took keys made elsewhere back from the programme"),
+            Act::ForeignActBegun => acted("asked to change a key made elsewhere"),
+            Act::ForeignActConcluded => said("OpenRouter answered what became of that"),
+            Act::AccountConfirmed => acted("said that another management key is of this account"),
+            Act::MailSentAgain => acted("sent mail again that was given up"),
+            Act::Reinvited => acted_on("sent", " the invitation again"),
+            Act::MailAllowed => acted_on("let mail go to", " again"),
+            Act::AlertResent => acted("sent an alert again"),
+            Act::RosterTokenMade => acted("made the registrar's token"),
+            Act::RosterTokenEnded => acted("ended the registrar's token"),
+            Act::AdminAdded => acted_on("made", " an admin"),
+            Act::AdminRemoved => acted_on("took the rights of an admin from", ""),
+            Act::ErasureBegun => acted("began to erase personal data"),
+            Act::Erased => said("Whose this was is erased"),
+        }
+    }
+
+    /// Why a key was ended, and by whom.
+    fn stopped(&self, who: &str, why: &str) -> Sentence {
+        match Stopped::ALL.into_iter().find(|stopped| stopped.as_str() == why) {
+            Some(Stopped::Leaked) if self.entry.by == Actor::Student => {
+                self.about("", " reported the key as leaked, and it was ended")
+            }
+            Some(Stopped::Leaked) => self.about(format!("{who} reported the key of "), " as leaked, and it was ended"),
+            Some(Stopped::Returned) => self.about("", " handed the key back"),
+            Some(Stopped::TooOld) => self.about("The key of ", " was ended, since it was too old"),
+            Some(Stopped::TermEnded) => self.about("The key of ", " ended with the term as it was when it was made"),
+            Some(Stopped::OffRoster) => {
+                self.about("", " came back to the roster without a key: what was promised had gone back to the budget")
+            }
+            Some(Stopped::Replacing) => self.about("The key of ", " was ended for a new one"),
+            Some(Stopped::GoneAtProvider) => self.about("OpenRouter has the key of ", " no more"),
+            None => self.about("The key of ", " was ended"),
+        }
+    }
+
+    /// What was changed, with the remark that people understand, and the reason that a person typed.
+    pub(crate) fn details(&self) -> Vec<String> {
+        let AuditDetail { act, from, to, note, reason } = &self.entry.what;
+        let mut details = Vec::new();
+        if let Act::Edited | Act::Asked = act {
+            details.extend(self.entry.what.settings().iter().map(settings::change));
+        }
+        if let Act::TierEdited | Act::ForeignActBegun | Act::ForeignActConcluded = act {
+            let change = [from, to].map(|value| value.as_deref().filter(|text| !text.is_empty()).unwrap_or("nothing"));
+            details.push(change.join(" → "));
+        }
+        if let Act::Edited
+        | Act::Asked
+        | Act::Created
+        | Act::SafetyLimitReleased
+        | Act::AlertResent
+        | Act::KeysAssigned
+        | Act::KeysTakenBack
+        | Act::ForeignActBegun
+        | Act::ForeignActConcluded = act
+        {
+            details.extend(note.clone());
+        }
+        details.extend(reason.as_ref().map(|reason| format!("“{reason}”")));
+        details
+    }
+}
+
+/// A sentence that names nobody but who acted.
+fn said(text: impl Into<String>) -> Sentence {
+    Sentence { before: show::capital(&text.into()), ..Sentence::default() }
+}
+
+fn name_of(person: &Person) -> String {
+    if person.address.is_erased() { show::REMOVED.to_owned() } else { person.known_as().to_owned() }
+}
+
+/// An amount of an entry as a person reads it.
+fn dollars(text: &str) -> String {
+    Usd::from_form(text).map_or_else(|_| text.to_owned(), Usd::to_dollars)
+}
+
+fn group(name: &str) -> &str {
+    if name.is_empty() { "no group" } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_says_who_what_and_why() {
+        let says = |by: &Actor, what: AuditDetail| {
+            let entry = Entry::on_account(by, "2026-11-20T10:00:00Z".parse().unwrap(), what);
+            let row = AuditRow { entry, by: "grace@x.edu".to_owned(), whom: "Amina Diallo".to_owned(), link: None };
+            [vec![row.in_words()], row.details()].concat().join(" / ")
+        };
+        let new = AuditDetail::new;
+        let staff = Actor::Person(PersonId::random());
+        let cap = AuditDetail {
+            reason: Some("an exam".to_owned()),
+            ..new(Act::CapChanged).changing("20.000000", "30.500000")
+        };
+        let settings = [
+            ("cap_usd", "20.00", "30.00"),
+            ("models", "", "a/b"),
+            ("models.Lab C", "", "c/d"),
+            ("cap_usd.=1+1", "", "25"),
+        ];
+        let edited = new(Act::Edited).changing_settings(settings.into_iter());
+        let stopped = |why: Stopped| new(Act::Stopped).changing("live", "stopped").noting(why.as_str());
+        let foreign = new(Act::ForeignActBegun).changing("enabled, no limit", "limit 5.000000").noting("f0 office-bot");
+        for (by, what, sentence) in [
+            (&staff, cap, "grace@x.edu set the cap of Amina Diallo to $30.50 (it was $20) / “an exam”"),
+            (
+                &staff,
+                edited,
+                "grace@x.edu changed the settings / Cap per student: $20 → $30 / Models: all → a/b / Models of Lab C: as in the programme → c/d / Cap per student of =1+1: as in the programme → $25",
+            ),
+            (
+                &Actor::Student,
+                new(Act::Begun).changing("invited", "invited").noting("key 1"),
+                "Amina Diallo asked for a key",
+            ),
+            (
+                &Actor::Student,
+                new(Act::Shown).changing("invited", "live").noting("key 1"),
+                "Amina Diallo was shown a key",
+            ),
+            (
+                &Actor::Student,
+                new(Act::Begun).changing("live", "stopped").noting("key 2"),
+                "Amina Diallo asked for a new key in place of the one before",
+            ),
+            (
+                &Actor::Student,
+                new(Act::Shown).changing("stopped", "live").noting("key 2"),
+                "Amina Diallo was shown the new key",
+            ),
+            (&Actor::Student, stopped(Stopped::Leaked), "Amina Diallo reported the key as leaked, and it was ended"),
+            (
+                &staff,
+                stopped(Stopped::Leaked),
+                "grace@x.edu reported the key of Amina Diallo as leaked, and it was ended",
+            ),
+            (&Actor::Student, stopped(Stopped::Returned), "Amina Diallo handed the key back"),
+            (&staff, new(Act::Held).changing("live", "live, dropped"), "grace@x.edu took Amina Diallo off the roster"),
+            (&staff, new(Act::Described).noting("address"), "grace@x.edu corrected the address of Amina Diallo"),
+            (
+                &staff,
+                new(Act::Described).noting("address, name"),
+                "grace@x.edu corrected the address and the name of Amina Diallo",
+            ),
+            (&staff, new(Act::Invited).noting("0123456789abcdef"), "grace@x.edu put Amina Diallo on the roster"),
+            (&staff, new(Act::Invited).noting("a b"), "grace@x.edu put 2 students on the roster"),
+            (
+                &Actor::Rule,
+                new(Act::GuardrailSet).noting("cs-pilot/Lab C"),
+                "The allowed models of Lab C in Amina Diallo were set at OpenRouter",
+            ),
+            (&staff, new(Act::AdminAdded).noting("0123456789abcdef"), "grace@x.edu made Amina Diallo an admin"),
+            (
+                &staff,
+                foreign,
+                "grace@x.edu asked to change a key made elsewhere / enabled, no limit → limit 5.000000 / f0 office-bot",
+            ),
+        ] {
+            assert_eq!(says(by, what), sentence);
+        }
+    }
+
+    /// The name of a student may be within that of who acted.
+    #[test]
+    fn the_student_is_the_link() {
+        let what = AuditDetail::new(Act::Held).changing("live", "live, paused");
+        let by = Actor::Person(PersonId::random());
+        let row = AuditRow {
+            entry: Entry::on_account(&by, "2026-11-20T10:00:00Z".parse().unwrap(), what),
+            by: "grace.hopper@x.edu".to_owned(),
+            whom: "hopper@x.edu".to_owned(),
+            link: Some("/of-hopper".to_owned()),
+        };
+        let [Part::Text(before), Part::Link(to, whom), ..] = &row.parts()[..] else { panic!("there is no link") };
+        assert_eq!([before, to, whom], ["grace.hopper@x.edu paused ", "/of-hopper", "hopper@x.edu"]);
+    }
+}

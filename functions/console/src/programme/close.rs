@@ -1,0 +1,109 @@
+//! The end of a programme: first a page that says in numbers what it does, then the act, once the programme's name is typed. Faculty see
+//! the same page and ask the admins.
+
+use bursar_core::domain::grant::ShownState;
+use bursar_core::domain::programme::request::{CLOSE, Request};
+use bursar_core::store::GrantLine;
+
+use crate::prelude::*;
+use crate::programme::programmes::ask;
+use crate::programme::waiting;
+use crate::work::jobs;
+
+#[derive(Template)]
+#[template(path = "close.html")]
+struct ClosePage<'a> {
+    frame: PageFrame<'a>,
+    programme: &'a Programme,
+    budget: Usd,
+    as_of: Option<String>,
+    /// Nothing where a student's record cannot be read.
+    effect: Option<Effect>,
+    /// What the form carries from the page before.
+    reason: Option<&'a str>,
+    request: Option<&'a str>,
+    /// What was typed that is not the programme's name.
+    wrong: Option<&'a str>,
+}
+
+struct Effect {
+    /// The keys that work or are being made.
+    keys: usize,
+    /// The students who have no key that works, and could get one.
+    without: usize,
+    spent: Usd,
+    unspent: Usd,
+}
+
+impl Effect {
+    fn of(lines: &[GrantLine], budget: &Budget, settings: &Settings, now: Moment) -> Effect {
+        let count = |states: &[ShownState]| lines.iter().filter(|line| states.contains(&line.shown_state(now))).count();
+        let spent: Usd = lines.iter().map(|line| line.used.counted(settings.basis.byok)).sum();
+        Effect {
+            keys: count(&[ShownState::Live, ShownState::Minting]),
+            without: count(&[ShownState::Invited, ShownState::Paused, ShownState::Stopped]),
+            spent: spent + budget.assigned,
+            unspent: (budget.reserved - budget.assigned - spent).or_zero(),
+        }
+    }
+}
+
+pub(crate) async fn close(post: Post<Faculty>) -> Answer {
+    let Post { site, access, fields, deadline, .. } = &post;
+    let Programme { id, settings, closed_at, .. } = &access.programme;
+    let done = |notice: &Notice| Ok(site.done(&paths::programme(id), notice));
+    if closed_at.is_some() {
+        if access.is_admin() {
+            answer_first_close(&post, waiting::approved(&post, CLOSE).await?).await?;
+        }
+        return done(&Notice::Already);
+    }
+    let request = fields.filled("request");
+    let Some(typed) = fields.filled("confirm") else { return look(&post, request, None).await };
+    if !typed.split_whitespace().eq(settings.name.split_whitespace()) {
+        return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, look(&post, request, Some(typed)).await));
+    }
+    if !access.is_admin() {
+        ask(&post, CLOSE, "Close the programme", "now, which ends every key".to_owned(), String::new()).await?;
+        return done(&Notice::CloseAsked);
+    }
+    let answers = waiting::approved(&post, CLOSE).await?;
+    if !site.table.close(id, answers.as_ref(), post.author()).await? {
+        answer_first_close(&post, answers).await?;
+    }
+    jobs::in_a_request(site, id, *deadline).await;
+    done(&Notice::Closed)
+}
+
+/// Answers the request where somebody closed the programme without it. The same press again finds it answered.
+async fn answer_first_close(post: &Post<Faculty>, answers: Option<Request>) -> Result<(), AppError> {
+    let Some(request) = answers else { return Ok(()) };
+    match post.site.table.decide(&request, post.author()).await {
+        Ok(()) | Err(StoreError::Decided(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(crate) async fn look(post: &Post<Faculty>, request: Option<&str>, wrong: Option<&str>) -> Answer {
+    let Post { site, access, fields, .. } = post;
+    let programme = &access.programme;
+    let (budget, sync) = tokio::try_join!(site.table.get(Budget::key_of(&programme.id)), site.table.sync_state())?;
+    let budget = budget.ok_or_else(AppError::not_found)?;
+    let effect = match site.table.grant_lines(&programme.id, None).await {
+        Ok(lines) => Some(Effect::of(&lines, &budget, &programme.settings, site.clock.now())),
+        // It can be closed all the same.
+        Err(StoreError::Corrupt { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let page = ClosePage {
+        frame: PageFrame::of(site, &access.visitor),
+        programme,
+        budget: budget.limit,
+        as_of: sync.listed_at.map(|at| column_time(at, programme.settings.term.zone())),
+        effect,
+        reason: fields.filled("reason"),
+        request,
+        wrong,
+    };
+    Ok(site.page(&page))
+}

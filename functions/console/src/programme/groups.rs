@@ -1,0 +1,209 @@
+//! The page of a programme's groups: the settings in which a group differs from its programme. A blank field means the programme's.
+
+use bursar_core::store::{Edit, EditOutcome};
+
+use crate::kit::form::Difference;
+use crate::prelude::*;
+use crate::programme::settings::edit::OVERTAKEN;
+use crate::programme::settings::{KnownModels, cap, models_of, new_models, plain};
+use crate::work::{guardrails, jobs};
+
+const REFUSED: &str = "Nothing was saved: see what is said beside the fields below.";
+const STALE: &str = "Nothing was saved: the programme was edited meanwhile. Below is what it is now, with what you changed. Save again to save what you changed, and nothing else.";
+const FORBIDDEN: &str = "Nothing was saved: the budget has no room for it.";
+const TOO_MANY: &str = "Nothing was saved: the groups of a programme have at most about 2,000 models in all.";
+const NO_VERSION: &str = "The form did not say which state of the programme it was made from.";
+
+/// How many bytes of models the groups may have.
+const MOST_BYTES: usize = 80_000;
+
+/// In what a group differs from its programme.
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Group {
+    cap: Option<Usd>,
+    models: Vec<String>,
+}
+
+/// What it means for a group that nothing is written.
+pub(crate) const AS_THE_PROGRAMME: &str = "as in the programme";
+
+impl FormValue for Group {
+    const FIELDS: &'static [Field<Group>] = &[
+        Field {
+            id: "cap_usd",
+            label: "Cap in dollars",
+            kind: Kind::Money,
+            when_empty: AS_THE_PROGRAMME,
+            write: |of| of.cap.map(plain).unwrap_or_default(),
+            read: |form, to| {
+                to.cap = if form.text().is_empty() { None } else { Some(cap(form.text())?) };
+                Ok(())
+            },
+            ..Field::OPTIONAL
+        },
+        Field {
+            id: "models",
+            label: "Models",
+            kind: Kind::Lines,
+            when_empty: AS_THE_PROGRAMME,
+            write: |of| of.models.join("\n"),
+            read: |form, to| models_of(form.text()).map(|models| to.models = models),
+            ..Field::OPTIONAL
+        },
+    ];
+}
+
+struct GroupForm {
+    name: String,
+    people: usize,
+    form: Form<Group>,
+}
+
+#[derive(Template)]
+#[template(path = "groups.html")]
+struct GroupsPage<'a> {
+    frame: PageFrame<'a>,
+    programme: &'a Programme,
+    may_edit: bool,
+    made_from: String,
+    refusal: Option<&'static str>,
+    groups: Vec<GroupForm>,
+}
+
+pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> Answer {
+    let forms = GroupForm::all(&site, &access.programme, &Fields::default()).await?;
+    Ok(show(&site, &access, forms, None))
+}
+
+pub(crate) async fn save(post: Post<Faculty>) -> Answer {
+    let Post { site, access, fields, deadline, .. } = &post;
+    let programme = &access.programme;
+    let version = fields.filled("version").and_then(|version| version.parse::<u64>().ok());
+    let version = version.ok_or_else(|| AppError::unprocessable(NO_VERSION))?;
+    let refused = |status, forms, why| AppError::page(status, Ok(show(site, access, forms, Some(why))));
+    let mut forms = GroupForm::all(site, programme, fields).await?;
+    let wanted = forms.iter_mut().filter_map(|group| Some((group.name.clone(), group.form.read()?)));
+    let wanted: BTreeMap<String, Group> = wanted.collect();
+    let news =
+        forms.iter().filter_map(|group| Some(new_models(group.models_before(), &wanted.get(&group.name)?.models)));
+    let news: Vec<&str> = news.flatten().collect();
+    let known = KnownModels::of(site, &news, *deadline).await?;
+    // What is wrong for good goes before what may be right in a minute.
+    if let Some(status) = forms.iter_mut().filter_map(|group| group.check(wanted.get(&group.name), &known)).min() {
+        return Err(refused(status, forms, REFUSED));
+    }
+    let changes = forms.iter().filter_map(|group| Some(group.form.changes(wanted.get(&group.name)?)));
+    let changes: Vec<Difference> = changes.collect();
+    let what = changes.iter().cloned().fold(Difference::default(), Difference::and);
+    if what.is_empty() {
+        return Ok(site.done(&paths::groups(&programme.id), &Notice::Already));
+    }
+    let settings = with(&programme.settings, wanted);
+    if what.has("models") && has_too_many_models(&settings) {
+        return Err(refused(StatusCode::UNPROCESSABLE_ENTITY, forms, TOO_MANY));
+    }
+    if programme.closed_at.is_some() {
+        return Err(AppError::conflict("The programme is closed."));
+    }
+    let stale = |forms: Vec<GroupForm>| -> Vec<GroupForm> {
+        forms.into_iter().map(|group| GroupForm { form: group.form.beside(), ..group }).collect()
+    };
+    if version != programme.version {
+        return Err(refused(StatusCode::CONFLICT, stale(forms), STALE));
+    }
+    let edit = Edit::of_settings(settings, version, what.entry(Act::Edited));
+    match site.table.edit(&programme.id, &edit, post.author()).await? {
+        EditOutcome::Done => {
+            guardrails::in_a_request(site, RulesSource::Programme(programme.id.clone()), *deadline).await;
+            jobs::in_a_request(site, &programme.id, *deadline).await;
+            Ok(site.done(&paths::groups(&programme.id), &Notice::GroupsSaved))
+        }
+        EditOutcome::BudgetTooSmall { budget, reserved } => {
+            let why = format!(
+                "With this {} would be promised to students who have keys, and the budget is {}.",
+                reserved.up_to_the_cent().to_dollars(),
+                budget.to_dollars()
+            );
+            let changed = forms.iter_mut().zip(&changes).filter(|(_, change)| change.has("cap_usd"));
+            changed.for_each(|(group, _)| group.form.refuse("cap_usd", why.clone()));
+            Err(refused(StatusCode::UNPROCESSABLE_ENTITY, forms, FORBIDDEN))
+        }
+        EditOutcome::Stale(now) => {
+            let (programme, _) = *now;
+            let forms = stale(GroupForm::all(site, &programme, fields).await?);
+            let access = ProgrammeAccess { programme, ..access.clone() };
+            Err(AppError::page(StatusCode::CONFLICT, Ok(show(site, &access, forms, Some(STALE)))))
+        }
+        EditOutcome::Overtaken => Err(refused(StatusCode::SERVICE_UNAVAILABLE, forms, OVERTAKEN)),
+        // A group's cap changes neither.
+        EditOutcome::FixedByKeys | EditOutcome::KeysEndBefore(_) => {
+            Err(AppError::conflict("The programme's keys do not allow it."))
+        }
+    }
+}
+
+impl GroupForm {
+    /// The groups of the roster and of the settings, with their people, and with what was typed.
+    async fn all(site: &Site, programme: &Programme, posted: &Fields) -> Result<Vec<GroupForm>, AppError> {
+        let mut people: BTreeMap<String, usize> = BTreeMap::new();
+        for grant in site.table.grants(&programme.id).await? {
+            if let Some(group) = grant.group {
+                *people.entry(group).or_default() += 1;
+            }
+        }
+        let Settings { allowance, rules, .. } = &programme.settings;
+        let named = allowance.group_caps.keys().chain(rules.group_models.keys());
+        let names: BTreeSet<String> = people.keys().chain(named).cloned().collect();
+        let form = |(number, name): (usize, String)| {
+            let models = rules.group_models.get(&name).cloned().unwrap_or_default();
+            let saved = Group { cap: allowance.group_caps.get(&name).copied(), models };
+            let form = Form::of(saved).apart(&format!("{number}-"), &format!(".{name}")).typed(posted);
+            GroupForm { people: people.get(&name).copied().unwrap_or(0), form, name }
+        };
+        Ok(names.into_iter().enumerate().map(form).collect())
+    }
+
+    /// Refuses a tier or models that there are not. Returns the status if anything of this group is refused by then.
+    fn check(&mut self, wanted: Option<&Group>, known: &KnownModels) -> Option<StatusCode> {
+        let Some(wanted) = wanted else { return Some(StatusCode::UNPROCESSABLE_ENTITY) };
+        let refused = known.refusal(self.models_before(), &wanted.models)?;
+        self.form.refuse("models", refused.why);
+        Some(refused.status)
+    }
+
+    fn models_before(&self) -> &[String] {
+        self.form.before().map(|before| &before.models[..]).unwrap_or_default()
+    }
+}
+
+fn with(settings: &Settings, groups: BTreeMap<String, Group>) -> Settings {
+    let mut settings = settings.clone();
+    let (caps, models) = (&mut settings.allowance.group_caps, &mut settings.rules.group_models);
+    for (name, group) in groups {
+        match group.cap {
+            Some(cap) => caps.insert(name.clone(), cap),
+            None => caps.remove(&name),
+        };
+        models.insert(name, group.models);
+    }
+    models.retain(|_, models| !models.is_empty());
+    settings
+}
+
+/// Whether the groups name too many models, which all lie in the programme's item.
+fn has_too_many_models(settings: &Settings) -> bool {
+    settings.rules.group_models.values().flatten().map(String::len).sum::<usize>() > MOST_BYTES
+}
+
+fn show(site: &Site, access: &ProgrammeAccess, groups: Vec<GroupForm>, refusal: Option<&'static str>) -> Reply {
+    let marks: Vec<String> = groups.iter().map(|group| group.form.made_from()).collect();
+    let page = GroupsPage {
+        frame: PageFrame::of(site, &access.visitor),
+        programme: &access.programme,
+        may_edit: access.is_faculty() && access.programme.closed_at.is_none(),
+        made_from: marks.join(" "),
+        refusal,
+        groups,
+    };
+    site.page(&page)
+}

@@ -1,0 +1,172 @@
+//! The overview of a programme: its money, how many have claimed, and warnings.
+
+use bursar_core::domain::programme::counts::Counts;
+use bursar_core::domain::usage::burn::Burn;
+use bursar_core::domain::usage::forecast::{Forecast, StandingOut};
+use bursar_core::domain::usage::models::ModelUse;
+use bursar_core::domain::values::format::end_time;
+use bursar_core::store::{Overview, ProgrammeUse, Unmailed};
+
+use super::outlook::Chart;
+use super::warnings::{self, Warning};
+use crate::kit::job_line::JobLine;
+use crate::money::spending::bar::MoneyBar;
+use crate::money::spending::by_model::{self, ModelCoverage};
+use crate::money::spending::spans;
+use crate::people::roster;
+use crate::prelude::*;
+use crate::programme::waiting::WaitingItems;
+
+#[derive(Template)]
+#[template(path = "overview.html")]
+struct OverviewPage<'a> {
+    frame: PageFrame<'a>,
+    programme: &'a Programme,
+    is_over: bool,
+    spent: Figure,
+    as_of: Option<String>,
+    bar: MoneyBar,
+    /// The people who have no reservation and may take one, and for how many of them the budget is enough, whoever comes first.
+    unreserved: u64,
+    enough_for: u64,
+    spans: Vec<&'static str>,
+    groups: Vec<(String, Vec<Figure>)>,
+    notes: Vec<String>,
+    models: Vec<ModelUse>,
+    groups_models: Vec<ModelUse>,
+    coverage: ModelCoverage,
+    term: [String; 2],
+    /// From when to when keys can be claimed.
+    claims: [String; 2],
+    counts: Counts,
+    /// As the last sync counted them.
+    unmailed: Unmailed,
+    warnings: Vec<Warning>,
+    /// The forecast, unless the programme is over or it is a warning.
+    forecast: Option<String>,
+    is_short: bool,
+    standing_out: StandingOut,
+    chart: Option<Chart>,
+    jobs: Vec<JobLine>,
+    waiting: WaitingItems,
+}
+
+pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> Answer {
+    show(&site, &access, None).await
+}
+
+/// The page; `refused` is a request whose decline came without a reason.
+pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, refused: Option<Ulid>) -> Answer {
+    let (now, programme) = (site.clock.now(), &access.programme);
+    let settings = &programme.settings;
+    let (known, sync, unreachable) =
+        tokio::try_join!(site.table.overview(&programme.id), site.table.sync_state(), site.table.unreachable(now))?;
+    let Overview { budget, counts, used: of_programme, jobs, guardrails, previews, requests, mores, .. } =
+        known.ok_or_else(AppError::not_found)?;
+    let spent = of_programme.used().days(settings.basis.byok);
+    let context = SpanContext::of(settings, sync.listed_at, now);
+    let offered = spans::offered(settings.basis.reset);
+    let groups = by_group(&of_programme, settings, offered, context);
+    let own = of_programme.own.as_ref();
+    let of_own_keys = own.map(|own| own.used.clone()).unwrap_or_default();
+    let coverage = ModelCoverage::of_programme(&sync, &of_own_keys, utc_date(now));
+    let uses = site.table.models_of(&programme.id, false, coverage.days).await?;
+    let (models, groups_models) = by_model::of_programme(uses, &of_own_keys, settings.basis.byok, &coverage);
+    let file = roster::waiting(previews, now);
+    let time = |at| column_time(at, settings.term.zone());
+    let owns_keys = of_programme.owns_keys();
+    let burn = Burn::of(programme, &budget, &spent, owns_keys, sync.listed_at, now);
+    let bar = MoneyBar::of(settings, &budget, &burn, now);
+    let room = warnings::room(access, &budget, &burn, now);
+    let mut warnings = Vec::new();
+    let short = burn.forecast.filter(Forecast::is_short);
+    if let Some(forecast) = short {
+        // Of two things to do, room for those who have no key comes first.
+        let to_do = forecast.to_do(access.role, settings.roster && !owns_keys).filter(|_| room.is_none());
+        let who = (paths::grants(&programme.id), "See who spent most");
+        let link = to_do.is_some() && forecast.stops_at_caps();
+        let sentences: Vec<String> = std::iter::once(forecast.in_words(&settings.term)).chain(to_do).collect();
+        warnings.push((sentences.join(" "), link.then_some(who)));
+    }
+    warnings.extend(room);
+    let mut others = warnings::others(&budget, sync.listed_at, &jobs, now);
+    others.extend(warnings::refused_rules(site, programme, guardrails, now).await?);
+    others.extend(warnings::unreachable_people(&settings.people, &unreachable));
+    if access.is_admin() {
+        let to_come = bar.implied.min(bar.budget).max(bar.reserved) - spent.total();
+        others.extend(warnings::balance(site, programme, to_come, now).await?);
+    }
+    warnings.extend(others.into_iter().map(|sentence| (sentence, None)));
+    let page = OverviewPage {
+        frame: PageFrame::of(site, &access.visitor),
+        programme,
+        is_over: programme.is_over(now),
+        notes: spans::notes(groups.iter().flat_map(|(_, figures)| figures)),
+        spans: offered.iter().map(|span| spans::name(*span, settings.basis.reset)).collect(),
+        groups,
+        models,
+        groups_models,
+        coverage,
+        term: [settings.term.starts_on(), settings.term.ends_on()].map(long_date),
+        claims: [
+            roster::opens_in_words(settings),
+            settings
+                .claims
+                .claim_closes_at
+                .map_or_else(|| long_date(settings.term.ends_on()), |at| end_time(at, settings.term.zone())),
+        ],
+        counts,
+        unmailed: own.map(|own| own.unmailed).unwrap_or_default(),
+        unreserved: budget.unreserved.people(settings, now),
+        enough_for: budget.unreserved.enough_for(budget.limit - budget.reserved, settings, now),
+        warnings,
+        standing_out: own.filter(|_| !programme.is_over(now)).map(|own| own.standing_out.clone()).unwrap_or_default(),
+        chart: Chart::of(&burn),
+        forecast: burn.forecast.filter(|_| short.is_none()).map(|forecast| forecast.in_words(&settings.term)),
+        is_short: short.is_some(),
+        waiting: WaitingItems {
+            refused,
+            ..WaitingItems::of_programme(site, access, &mores, &requests, file.as_ref()).await?
+        },
+        jobs: JobLine::of_programme(site, programme, &jobs, access.is_faculty()).await,
+        spent: if of_programme.has_keys(&budget) {
+            Figure::in_cents(context.sum(&spent, Span::All), bar.in_cents()[0])
+        } else {
+            Figure::exactly(Usd::ZERO)
+        },
+        as_of: sync.listed_at.map(time),
+        bar,
+    };
+    Ok(site.page(&page))
+}
+
+/// What each group spent over each of the offered spans, in columns that add up.
+fn by_group(
+    of_programme: &ProgrammeUse,
+    settings: &Settings,
+    offered: &[Span],
+    context: SpanContext<'_>,
+) -> Vec<(String, Vec<Figure>)> {
+    let sums = |used: &DailyUse| -> Vec<Sum> {
+        let days = used.days(settings.basis.byok);
+        offered.iter().map(|span| context.sum(&days, *span)).collect()
+    };
+    let Some(own) = of_programme.own.as_ref().filter(|own| !own.by_group.is_empty()) else { return Vec::new() };
+    let mut groups: Vec<(String, Vec<Sum>)> =
+        own.by_group.iter().map(|(group, used)| (group.clone(), sums(used))).collect();
+    // The rest is the spending of people without a group.
+    let mut rest = sums(&own.used);
+    for (_, sums) in &groups {
+        rest.iter_mut().zip(sums).for_each(|(rest, sum)| rest.spent = rest.spent - sum.spent);
+    }
+    if rest.iter().any(|rest| rest.spent > Usd::ZERO) {
+        groups.push(("without a group".to_owned(), rest));
+    }
+    if of_programme.has_owned_keys() {
+        groups.push(("keys made elsewhere".to_owned(), sums(&of_programme.assigned)));
+    }
+    let column = |place| Figure::column(&groups.iter().map(|(_, sums)| sums[place]).collect::<Vec<_>>());
+    let columns: Vec<Vec<Figure>> = (0..offered.len()).map(column).collect();
+    let row = |place: usize| columns.iter().map(|column| column[place].clone()).collect();
+    groups.iter().enumerate().map(|(place, (group, _))| (group.clone(), row(place))).collect()
+}

@@ -1,0 +1,71 @@
+//! Creating a programme, which only admins may: anew, or as the copy of another one.
+
+use bursar_core::store::{CopiedProgramme, NewProgramme};
+
+use super::doubts::with_doubts;
+use super::{Draft, FieldGroup, groups, read, refuse_unlisted};
+use crate::kit::access::Admission;
+use crate::kit::form::ShownField;
+use crate::prelude::*;
+use crate::work::jobs;
+
+#[derive(Template)]
+#[template(path = "new.html")]
+struct NewProgrammePage<'a> {
+    frame: PageFrame<'a>,
+    form: &'a Form<Draft>,
+    required: Vec<ShownField<'a>>,
+    optional: Vec<FieldGroup<'a>>,
+    more_open: bool,
+    /// The id of this form, which makes one programme.
+    id: Ulid,
+}
+
+pub(crate) async fn new(State(site): State<Site>, AdminAccess { visitor }: AdminAccess) -> Answer {
+    let programmes = site.table.list(Programme::all()).await?;
+    let newest = programmes.iter().max_by_key(|programme| programme.settings.term.starts_on());
+    let mut form = Form::blank();
+    form.set("timezone", newest.map_or("UTC", |programme| programme.settings.term.timezone()).to_owned());
+    Ok(page(&site, &visitor, &form))
+}
+
+pub(crate) async fn create(post: Post<Admins>) -> Answer {
+    let Post { site, access: AdminAccess { visitor }, fields, .. } = &post;
+    let mut form = Form::blank().typed(fields);
+    let refused = |status, form: &Form<Draft>| AppError::page(status, Ok(page(site, visitor, form)));
+    let Some(draft) = read(&mut form) else { return Err(refused(StatusCode::UNPROCESSABLE_ENTITY, &form)) };
+    if let Some(status) = refuse_unlisted(site, &mut form, &draft.settings, post.deadline).await? {
+        return Err(refused(status, &form));
+    }
+    make(&post, draft, None).await
+}
+
+/// Makes the programme that an admin asked for, once for each form.
+pub(crate) async fn make<A: Admission>(post: &Post<A>, draft: Draft, copied: Option<CopiedProgramme>) -> Answer {
+    let form = post.fields.filled("form").and_then(|id| id.parse().ok());
+    let notice = match &copied {
+        Some(copied) => Notice::CopyMade { with_roster: copied.roster.is_some() },
+        None => Notice::ProgrammeMade { has_roster: draft.settings.roster },
+    };
+    let notice = with_doubts(&post.site, notice, None, &draft).await?;
+    let Draft { settings, budget } = draft;
+    let is_copy = copied.is_some();
+    let new = NewProgramme { settings, budget, form, copied };
+    let id = post.site.table.create(new, post.author()).await?;
+    if is_copy {
+        jobs::in_a_request(&post.site, &id, post.deadline).await;
+    }
+    Ok(post.site.done(&paths::programme(&id), &notice))
+}
+
+fn page(site: &Site, visitor: &Visitor, form: &Form<Draft>) -> Reply {
+    let optional = groups(form, |field| !field.is_required);
+    site.page(&NewProgrammePage {
+        frame: PageFrame::of(site, visitor),
+        form,
+        required: form.shown(|field| field.is_required),
+        more_open: optional.iter().flat_map(|group| &group.fields).any(|field| field.error.is_some()),
+        optional,
+        id: new_ulid(site.clock.now()),
+    })
+}

@@ -1,0 +1,75 @@
+//! What comes next after a save, and what of it is allowed, but perhaps a mistake: said once, after the save that brought it, and beside
+//! the press that approves a request.
+
+use bursar_core::domain::programme::request::Request;
+
+use super::{Draft, read};
+use crate::people::roster::domain;
+use crate::prelude::*;
+
+/// The notice of a save, with what should be checked. A new programme has no settings before.
+pub(super) async fn with_doubts(
+    site: &Site,
+    notice: Notice,
+    before: Option<(&Programme, Usd)>,
+    after: &Draft,
+) -> Result<Notice, AppError> {
+    let notices = std::iter::once(notice).chain(doubts(site, before, after).await?).collect();
+    Ok(Notice::Several { notices })
+}
+
+/// What an approval of a request would bring with it, to be read before the press.
+pub(crate) async fn of_request(
+    site: &Site,
+    programme: &Programme,
+    request: &Request,
+) -> Result<Option<String>, AppError> {
+    let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?.limit;
+    let wished = request.wishes.iter().map(|wish| (wish.setting.clone(), wish.to.clone())).collect();
+    let mut form = Form::of(Draft { settings: programme.settings.clone(), budget }).typed(&wished);
+    let Some(after) = read(&mut form) else { return Ok(None) };
+    let notices = doubts(site, Some((programme, budget)), &after).await?;
+    Ok((!notices.is_empty()).then(|| Notice::Several { notices }.in_words()))
+}
+
+async fn doubts(
+    site: &Site,
+    before: Option<(&Programme, Usd)>,
+    Draft { settings, budget }: &Draft,
+) -> Result<Vec<Notice>, AppError> {
+    let (admins, newest) = tokio::try_join!(site.table.admins(), site.table.balance_readings())?;
+    let mut left = *budget;
+    if let Some((programme, _)) = before {
+        left = left - site.table.programme_use(&programme.id).await?.counted(settings.basis.byok);
+    }
+    let mut notices = Vec::new();
+    let moves_keys =
+        |before: &Settings| before.allowance.cap != settings.allowance.cap || before.rules != settings.rules;
+    if before.is_some_and(|(before, _)| moves_keys(&before.settings)) {
+        notices.push(Notice::KeysFollow);
+    }
+    if before.is_none_or(|(_, before)| before < *budget) {
+        let balance = newest.map(|(newest, _)| newest.balance()).filter(|balance| *balance < left);
+        notices.extend(balance.map(|balance| Notice::BudgetAboveBalance { left, balance }));
+    }
+    let has_none = |settings: &Settings| settings.roster && settings.people.faculty.is_empty();
+    if has_none(settings) && !before.is_some_and(|(before, _)| has_none(&before.settings)) {
+        notices.push(Notice::NoFaculty);
+    }
+    let sender = EmailAddress::parse(&site.mail_from).ok();
+    let staff_before = before.into_iter().flat_map(|(before, _)| staff(&before.settings));
+    let known: Vec<&str> = admins.iter().chain(&sender).chain(staff_before).map(domain).collect();
+    let unknown = staff(settings).find(|one| !known.iter().any(|other| are_related(domain(one), other)));
+    notices.extend(unknown.map(|one| Notice::UnknownDomain { address: one.clone() }));
+    Ok(notices)
+}
+
+fn staff(settings: &Settings) -> impl Iterator<Item = &EmailAddress> {
+    settings.people.faculty.iter().chain(&settings.people.assistants)
+}
+
+/// Whether one domain lies below the other, as a department's below its university's, or is the same.
+fn are_related(one: &str, other: &str) -> bool {
+    let (short, long) = if one.len() < other.len() { (one, other) } else { (other, one) };
+    long.strip_suffix(short).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}

@@ -1,0 +1,206 @@
+//! Editing a programme: saves the fields of the form, provided that nobody has edited the programme since
+//! the form was made. Faculty's changes of an admin's settings become a request.
+
+use bursar_core::domain::programme::request::{BUDGET, Request, Wish};
+use bursar_core::store::{self, EditOutcome};
+
+use super::doubts::with_doubts;
+use super::page::{PageState, show};
+use super::{Draft, read, refuse_unlisted};
+use crate::kit::form::{Difference, Owner};
+use crate::prelude::*;
+use crate::programme::programmes::DECIDED_TODAY;
+use crate::work::{guardrails, jobs};
+
+const UNREADABLE: &str = "Nothing was saved. Please correct:";
+const FORBIDDEN: &str = "Nothing was saved. This cannot be changed, or not like this:";
+const STALE: &str = "Nothing was saved: the programme was edited meanwhile. Below is what it is now, with what you changed. Where both changed something, both values are shown. Save again to save what you changed, and nothing else.";
+const NOT_APART: &str = "Nothing was saved: the rest does not fit without what an admin decides. Ask for that alone, and save the rest once it is approved.";
+pub(crate) const OVERTAKEN: &str =
+    "Nothing was saved: too much was claimed or changed at the same moment. Save again in a moment.";
+const FIXED: &str = "People have keys that count like this, and OpenRouter cannot change it in a key.";
+const NO_VERSION: &str = "The form did not say which state of the programme it was made from.";
+
+/// One edit of a programme, as it was when the form was read.
+struct Edit<'a> {
+    post: &'a Post<Faculty>,
+    /// The budget before.
+    budget: Usd,
+    form: Form<Draft>,
+    is_stale: bool,
+}
+
+pub(crate) async fn edit(post: Post<Faculty>) -> Answer {
+    let notice = Edit::of(&post, &post.fields).await?.carry_out().await?;
+    Ok(post.site.done(&paths::settings(&post.access.programme.id), &notice))
+}
+
+/// Saves what faculty asked for, provided that each field still holds what it held then, or holds the asked value by now.
+pub(crate) async fn approve(post: &Post<Faculty>, request: Request) -> Result<Notice, AppError> {
+    let Post { site, access, deadline, .. } = post;
+    let programme = &access.programme;
+    let wished = request.wishes.iter().map(|wish| (wish.setting.clone(), wish.to.clone())).collect();
+    let mut edit = Edit::of(post, &wished).await?;
+    let notice = Notice::RequestDecided { is_approved: true };
+    for Wish { setting, label, from, to, .. } in &request.wishes {
+        let today = edit.form.saved(setting);
+        if today != from && today != to {
+            let value = |text: &str| if text.is_empty() { "nothing".to_owned() } else { format!("“{text}”") };
+            return Err(AppError::conflict(format!(
+                "Nothing was changed, since something else holds by now. {label}: today {}, when it was asked {}, asked for {}. Set it on the settings page, or decline.",
+                value(today),
+                value(from),
+                value(to)
+            )));
+        }
+    }
+    let Some(after) = read(&mut edit.form) else {
+        return Err(edit.refused(StatusCode::UNPROCESSABLE_ENTITY, UNREADABLE).await);
+    };
+    let saved = edit.form.changes(&after);
+    if !saved.is_empty() && programme.closed_at.is_some() {
+        return Err(AppError::conflict("The programme is closed."));
+    }
+    if let Some(status) = refuse_unlisted(site, &mut edit.form, &after.settings, *deadline).await? {
+        return Err(edit.refused(status, FORBIDDEN).await);
+    }
+    let notice = with_doubts(site, notice, Some((programme, edit.budget)), &after).await?;
+    edit.save(after, &saved, Some(request)).await?;
+    Ok(notice)
+}
+
+impl<'a> Edit<'a> {
+    async fn of(post: &'a Post<Faculty>, fields: &Fields) -> Result<Edit<'a>, AppError> {
+        let programme = &post.access.programme;
+        let budget = post.site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?.limit;
+        let is_stale = fields.filled("version").is_some_and(|sent| sent != version(programme, budget));
+        let form = Form::of(Draft { settings: programme.settings.clone(), budget }).typed(fields);
+        Ok(Edit { post, budget, form, is_stale })
+    }
+
+    async fn carry_out(mut self) -> Result<Notice, AppError> {
+        let post = self.post;
+        let Post { site, access, person, fields, now, deadline, .. } = post;
+        let programme = &access.programme;
+        let Some(wanted) = read(&mut self.form) else {
+            return Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, UNREADABLE).await);
+        };
+        // Faculty save their own settings, and request the others.
+        let (mut after, mut wished) = (wanted, Difference::default());
+        if !access.is_admin() {
+            wished = self.form.changes(&after).of_admins();
+            let Some(own) = read(&mut self.form.without(Owner::Admins)) else {
+                return Err(self.refused(StatusCode::UNPROCESSABLE_ENTITY, NOT_APART).await);
+            };
+            after = own;
+        }
+        let saved = self.form.changes(&after);
+        if saved.is_empty() && wished.is_empty() {
+            return Ok(Notice::Already);
+        }
+        // Models and providers which were not named before have to exist.
+        if let Some(status) = refuse_unlisted(site, &mut self.form, &after.settings, *deadline).await? {
+            let why = if status == StatusCode::UNPROCESSABLE_ENTITY { UNREADABLE } else { FORBIDDEN };
+            return Err(self.refused(status, why).await);
+        }
+        let request = Request::of(programme.id.clone(), person.clone(), wished.wishes(), *now);
+        let asked = Notice::Asked { is_rest_saved: !saved.is_empty() };
+        let before = site.table.get(Request::key_of(&programme.id, request.request)).await?;
+        if before.as_ref().is_some_and(|before| before.decision.is_some()) {
+            return Err(self.refused(StatusCode::CONFLICT, DECIDED_TODAY).await);
+        }
+        if saved.is_empty() && before.is_some() {
+            return Ok(asked);
+        }
+        if fields.filled("version").is_none() {
+            return Err(AppError::unprocessable(NO_VERSION));
+        }
+        if programme.closed_at.is_some() {
+            return Err(AppError::conflict("The programme is closed."));
+        }
+        if self.is_stale {
+            return Err(self.refused(StatusCode::CONFLICT, STALE).await);
+        }
+        let notice = with_doubts(site, Notice::Saved, Some((programme, self.budget)), &after).await?;
+        self.save(after, &saved, None).await?;
+        if wished.is_empty() {
+            return Ok(notice);
+        }
+        site.table.ask_admins(&request, wished.entry(Act::Asked), post.author()).await?;
+        Ok(asked)
+    }
+
+    async fn save(mut self, after: Draft, saved: &Difference, answers: Option<Request>) -> Result<(), AppError> {
+        let Post { site, access, deadline, .. } = self.post;
+        let programme = &access.programme;
+        let edit = store::Edit {
+            settings: after.settings,
+            version: programme.version,
+            budget: Some((self.budget, after.budget)),
+            // The budget's change has an entry of its own.
+            what: saved.clone().without(BUDGET).entry(Act::Edited),
+            answers,
+        };
+        let (status, fields, why): (_, &[&str], _) = match site
+            .table
+            .edit(&programme.id, &edit, self.post.author())
+            .await?
+        {
+            EditOutcome::Done => {
+                let rules = RulesSource::Programme(programme.id.clone());
+                guardrails::in_a_request(site, rules, *deadline).await;
+                jobs::in_a_request(site, &programme.id, *deadline).await;
+                return Ok(());
+            }
+            EditOutcome::Stale(now) => {
+                let (programme, budget) = *now;
+                let now = Draft { settings: programme.settings.clone(), budget };
+                let form = Form::of(now).typed(&self.post.fields).beside().refused(STALE);
+                let access = ProgrammeAccess { programme, ..access.clone() };
+                return Err(again(site, StatusCode::CONFLICT, &access, form).await);
+            }
+            EditOutcome::Overtaken => return Err(self.refused(StatusCode::SERVICE_UNAVAILABLE, OVERTAKEN).await),
+            EditOutcome::FixedByKeys => (StatusCode::CONFLICT, &["reset", "byok", "timezone"], FIXED.to_owned()),
+            EditOutcome::KeysEndBefore(until) => {
+                let until = column_time(until, programme.settings.term.zone());
+                let why = format!(
+                    "Keys that people have end on {until} at the latest, and OpenRouter cannot change that. Copy the programme into the next term."
+                );
+                (StatusCode::UNPROCESSABLE_ENTITY, &["ends_on"], why)
+            }
+            EditOutcome::BudgetTooSmall { budget, reserved } => {
+                let (budget, reserved) = (budget.to_dollars(), reserved.up_to_the_cent().to_dollars());
+                let why = if saved.has(BUDGET) {
+                    format!(
+                        "{budget} is less than the {reserved} that is promised to students: what they spent, and what they may still spend."
+                    )
+                } else {
+                    format!(
+                        "With this {reserved} would be promised to students who have keys, and the budget is {budget}."
+                    )
+                };
+                (StatusCode::UNPROCESSABLE_ENTITY, &[BUDGET, "cap_usd", "ends_on"], why)
+            }
+        };
+        saved.first_of(fields).for_each(|id| self.form.refuse(id, why.clone()));
+        Err(self.refused(status, FORBIDDEN).await)
+    }
+
+    /// The form again, with what was typed; a stale one beside what was saved meanwhile.
+    async fn refused(self, status: StatusCode, why: &'static str) -> AppError {
+        let form = self.form.refused(why);
+        let form = if self.is_stale { form.beside() } else { form };
+        again(&self.post.site, status, &self.post.access, form).await
+    }
+}
+
+async fn again(site: &Site, status: StatusCode, access: &ProgrammeAccess, form: Form<Draft>) -> AppError {
+    let state = PageState { edit: Some(form), ..PageState::default() };
+    AppError::page(status, show(site, access, state).await)
+}
+
+/// The version that an edit must have been made from. The budget is an item of its own, so its amount is part
+/// of it beside its version.
+pub(super) fn version(programme: &Programme, budget: Usd) -> String {
+    format!("{}-{}", programme.version, budget.micros())
+}

@@ -1,0 +1,89 @@
+//! A programme's settings as a form: the table of their fields, how each is read, and which of them are shown to whom.
+
+mod create;
+mod doubts;
+pub(crate) mod edit;
+mod models;
+mod page;
+mod reader;
+mod table;
+
+use bursar_core::domain::audit::SettingChange;
+use bursar_core::domain::values::term::Term;
+pub(crate) use create::{create, make, new};
+pub(crate) use doubts::of_request;
+pub(crate) use edit::{approve, edit};
+pub(crate) use models::{KnownModels, NotListed, models_of, new_models, refuse_unlisted};
+pub(crate) use page::{PageState, page, show};
+pub(crate) use reader::cap;
+use reader::{never_open, too_many_roles};
+pub(crate) use table::{Draft, plain};
+
+use crate::kit::form::ShownField;
+use crate::prelude::*;
+use crate::programme::groups::AS_THE_PROGRAMME;
+
+impl FormValue for Draft {
+    const FIELDS: &'static [Field<Draft>] = table::SETTINGS;
+
+    /// What is left empty has its default. The groups have a page of their own.
+    fn start(before: Option<&Draft>) -> Draft {
+        let mut draft = Draft::default();
+        if let Some(before) = before {
+            draft.keep_groups_of(&before.settings);
+        }
+        draft
+    }
+}
+
+impl Default for Draft {
+    fn default() -> Draft {
+        Draft { settings: Settings::new("", Term::first_day(), Usd::ZERO), budget: Usd::ZERO }
+    }
+}
+
+impl Draft {
+    pub(crate) fn keep_groups_of(&mut self, before: &Settings) {
+        self.settings.allowance.group_caps = before.allowance.group_caps.clone();
+        self.settings.rules.group_models = before.rules.group_models.clone();
+    }
+}
+
+/// A change of a setting, or of a group's, as a person reads it.
+pub(crate) fn change(SettingChange { name, from, to }: &SettingChange) -> String {
+    let (id, group) = name.split_once('.').map_or((&**name, None), |(id, group)| (id, Some(group)));
+    let Some(field) = Draft::FIELDS.iter().find(|field| field.id == id) else {
+        return format!("{name}: {from} → {to}");
+    };
+    let when_empty = if group.is_some() { AS_THE_PROGRAMME } else { field.when_empty };
+    let [from, to] = [from, to].map(|text| field.kind.in_words(text, when_empty));
+    let of_group = group.map_or(String::new(), |group| format!(" of {group}"));
+    format!("{}{of_group}: {from} → {to}", field.label)
+}
+
+/// The settings and the budget of a form; nothing where some of it is refused.
+pub(crate) fn read(form: &mut Form<Draft>) -> Option<Draft> {
+    let draft = form.read()?;
+    let refused = too_many_roles(form, &draft.settings).or_else(|| never_open(&draft.settings));
+    match refused {
+        Some((id, why)) => {
+            form.refuse(id, why);
+            None
+        }
+        None => Some(draft),
+    }
+}
+
+/// Fields of a programme's form under their heading.
+pub(crate) struct FieldGroup<'a> {
+    heading: &'static str,
+    fields: Vec<ShownField<'a>>,
+}
+
+/// These fields of a programme, each under its heading.
+fn groups<'a>(form: &'a Form<Draft>, which: impl Fn(&Field<Draft>) -> bool) -> Vec<FieldGroup<'a>> {
+    let mut headings: Vec<&str> = table::SETTINGS.iter().map(|field| field.heading).collect();
+    headings.dedup();
+    let under = |heading| form.shown(|field| field.heading == heading && which(field));
+    headings.into_iter().map(|heading| FieldGroup { heading, fields: under(heading) }).collect()
+}

@@ -1,0 +1,64 @@
+//! The settings of a programme, with the forms that edit, copy and close it. Assistants read them.
+
+use bursar_core::store::Overview;
+
+use super::{Draft, FieldGroup, edit, groups};
+use crate::kit::form::Owner;
+use crate::kit::job_line::JobLine;
+use crate::prelude::*;
+use crate::programme::programmes::{CARRIED, copying};
+
+#[derive(Template)]
+#[template(path = "settings.html")]
+struct SettingsPage<'a> {
+    frame: PageFrame<'a>,
+    programme: &'a Programme,
+    jobs: Vec<JobLine>,
+    may_edit: bool,
+    version: String,
+    edit: Form<Draft>,
+    /// The form that copies the programme, and whether its roster is copied too; assistants have none.
+    copying: Option<(Form<Draft>, bool)>,
+    request: Option<Ulid>,
+    /// The id of that form, which makes one copy.
+    form: Ulid,
+}
+
+/// The forms as they were posted.
+#[derive(Default)]
+pub(crate) struct PageState {
+    pub(crate) edit: Option<Form<Draft>>,
+    /// With whether the roster is copied too.
+    pub(crate) copying: Option<(Form<Draft>, bool)>,
+    /// The request that the copy answers.
+    pub(crate) request: Option<Ulid>,
+}
+
+impl SettingsPage<'_> {
+    fn groups(&self) -> Vec<FieldGroup<'_>> {
+        groups(&self.edit, |field| field.owner != Owner::Creator)
+    }
+}
+
+pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess) -> Answer {
+    show(&site, &access, PageState::default()).await
+}
+
+pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState) -> Answer {
+    let programme = &access.programme;
+    let known = site.table.overview(&programme.id).await?;
+    let Overview { budget, jobs, .. } = known.ok_or_else(AppError::not_found)?;
+    let saved = || Form::of(Draft { settings: programme.settings.clone(), budget: budget.limit });
+    let copied = state.copying.unwrap_or_else(|| (copying(programme, budget.limit), false));
+    Ok(site.page(&SettingsPage {
+        frame: PageFrame::of(site, &access.visitor),
+        programme,
+        jobs: JobLine::of_programme(site, programme, &jobs, access.is_faculty()).await,
+        may_edit: access.is_faculty() && programme.closed_at.is_none(),
+        version: edit::version(programme, budget.limit),
+        edit: state.edit.unwrap_or_else(saved),
+        copying: Some(copied).filter(|_| access.is_faculty()),
+        request: state.request,
+        form: new_ulid(site.clock.now()),
+    }))
+}

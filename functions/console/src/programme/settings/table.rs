@@ -1,0 +1,363 @@
+//! The table of all settings of a programme. A new setting is a row here and a field of [`Settings`].
+
+use bursar_core::domain::programme::{People, request};
+use bursar_core::domain::values::format::field_time;
+
+use super::models::models_of;
+use super::reader::{cap, date, money, people, zone};
+use crate::kit::form::Owner;
+use crate::prelude::*;
+
+/// The values that a form edits: the settings of a programme and its budget.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Draft {
+    pub(crate) settings: Settings,
+    pub(crate) budget: Usd,
+}
+
+/// The row that all settings share: a setting belongs to admins, unless its own row says whose it is.
+const SETTING: Field<Draft> = Field { owner: Owner::Admins, ..Field::OPTIONAL };
+
+// The row that the settings under a heading share.
+const BASICS: Field<Draft> = Field { heading: "Basics", ..SETTING };
+const MONEY: Field<Draft> = Field { heading: "Money", ..SETTING };
+const PEOPLE: Field<Draft> = Field { heading: "People", kind: Kind::Lines, is_private: true, ..SETTING };
+const MODELS: Field<Draft> = Field { heading: "Models and data", when_empty: "all", ..SETTING };
+const MAILS: Field<Draft> = Field { heading: "Mails", ..SETTING };
+const KEYS: Field<Draft> = Field { heading: "Rules for keys", ..SETTING };
+
+/// All settings, in the order of the form.
+pub(super) const SETTINGS: &[Field<Draft>] = &[
+    Field {
+        id: "name",
+        label: "Name",
+        hint: "As students read it.",
+        owner: Owner::Faculty,
+        write: |of| of.settings.name.clone(),
+        read: |form, to| form.name().map(|name| to.settings.name = name),
+        is_required: true,
+        ..BASICS
+    },
+    Field {
+        id: "starts_on",
+        label: "First day",
+        kind: Kind::Date,
+        owner: Owner::Faculty,
+        write: |of| of.settings.term.starts_on().to_string(),
+        read: |form, _| date(form.text()).map(drop),
+        is_required: true,
+        ..BASICS
+    },
+    Field {
+        id: "ends_on",
+        label: "Last day",
+        hint: "Inclusive.",
+        kind: Kind::Date,
+        owner: Owner::Faculty,
+        write: |of| of.settings.term.ends_on().to_string(),
+        read: |form, to| {
+            if let Some(term) = form.term()? {
+                to.settings.term = term;
+            }
+            Ok(())
+        },
+        is_required: true,
+        ..BASICS
+    },
+    Field {
+        id: "timezone",
+        label: "Time zone",
+        hint: "Such as Europe/Berlin or America/New_York.",
+        write: |of| of.settings.term.timezone().to_owned(),
+        read: |form, _| zone(form.text()).map(drop),
+        is_required: true,
+        ..BASICS
+    },
+    Field {
+        id: "roster",
+        label: "Roster",
+        kind: Kind::Choice(&[("file", "with a roster"), ("none", "none: a cost centre that only owns keys")]),
+        owner: Owner::Creator,
+        write: |of| if of.settings.roster { "file" } else { "none" }.to_owned(),
+        read: |form, to| form.roster().map(|roster| to.settings.roster = roster),
+        ..BASICS
+    },
+    Field {
+        id: "cap_usd",
+        label: "Cap per student",
+        hint: "In dollars: what one student may spend in the whole term, or until the cap resets.",
+        kind: Kind::Money,
+        owner: Owner::Faculty,
+        write: |of| plain(of.settings.allowance.cap),
+        read: |form, to| cap(form.text()).map(|cap| to.settings.allowance.cap = cap),
+        is_required: true,
+        ..MONEY
+    },
+    Field {
+        id: "reset",
+        label: "The cap resets",
+        hint: "Days, weeks and months are those of UTC.",
+        kind: Kind::Choice(&[
+            ("none", "never"),
+            ("daily", "each day"),
+            ("weekly", "each week"),
+            ("monthly", "each month"),
+        ]),
+        write: |of| word(&of.settings.basis.reset),
+        read: |form, to| form.choice(to.settings.basis.reset).map(|reset| to.settings.basis.reset = reset),
+        ..MONEY
+    },
+    Field {
+        id: request::BUDGET,
+        label: "Budget",
+        hint: "In dollars: all the money the programme may ever cost.",
+        kind: Kind::Money,
+        write: |of| plain(of.budget),
+        read: |form, to| money(form.text()).map(|budget| to.budget = budget),
+        is_required: true,
+        ..MONEY
+    },
+    Field {
+        id: "byok",
+        label: "Spending with own provider keys",
+        kind: Kind::Choice(&[("inside", "counts against the cap"), ("outside", "does not count")]),
+        write: |of| word(&of.settings.basis.byok),
+        read: |form, to| form.choice(to.settings.basis.byok).map(|byok| to.settings.basis.byok = byok),
+        ..MONEY
+    },
+    Field {
+        id: "cost_code",
+        label: "Cost code",
+        hint: "Under what finance books the spending.",
+        write: |of| of.settings.texts.cost_code.clone().unwrap_or_default(),
+        read: |form, to| form.line(100).map(|code| to.settings.texts.cost_code = code),
+        ..MONEY
+    },
+    Field {
+        id: "faculty",
+        label: "Faculty",
+        hint: "Addresses, or Grace Hopper <grace@university.edu>. They hear when the budget runs low, and mails to students come in the name of the first.",
+        write: |of| lines(&of.settings.people, &of.settings.people.faculty),
+        read: |form, to| people(form.text()).map(|of| to.settings.people.put(|people| &mut people.faculty, of)),
+        ..PEOPLE
+    },
+    Field {
+        id: "assistants",
+        label: "Assistants",
+        hint: "Addresses, with or without a name. They see the programme, and may pause a student's key.",
+        write: |of| lines(&of.settings.people, &of.settings.people.assistants),
+        read: |form, to| people(form.text()).map(|of| to.settings.people.put(|people| &mut people.assistants, of)),
+        ..PEOPLE
+    },
+    Field {
+        id: "finance",
+        label: "Finance",
+        hint: "Addresses that get the statement of each month by mail on the third of the next, from the next one on; admins find earlier ones under Statement. They need no account.",
+        write: |of| lines(&of.settings.people, &of.settings.people.finance),
+        read: |form, to| people(form.text()).map(|of| to.settings.people.put(|people| &mut people.finance, of)),
+        ..PEOPLE
+    },
+    Field {
+        id: "models",
+        label: "Models",
+        hint: "As OpenRouter spells them, such as openai/gpt-4o-mini, or the name of a model list. Empty: all.",
+        kind: Kind::Lines,
+        owner: Owner::Faculty,
+        write: |of| of.settings.rules.all.models.join("\n"),
+        read: |form, to| models_of(form.text()).map(|models| to.settings.rules.all.models = models),
+        ..MODELS
+    },
+    Field {
+        id: "data_policy",
+        label: "What providers may do with prompts",
+        kind: Kind::Choice(&[
+            ("account", "as the account allows"),
+            ("no-training", "no training on them"),
+            ("zero-retention", "not keep them"),
+        ]),
+        write: |of| word(&of.settings.rules.all.data_policy),
+        read: |form, to| {
+            form.choice(to.settings.rules.all.data_policy).map(|policy| to.settings.rules.all.data_policy = policy)
+        },
+        ..MODELS
+    },
+    Field {
+        id: "providers",
+        label: "Providers that may serve models",
+        hint: "As OpenRouter spells them, such as openai or google-vertex. Empty: all.",
+        kind: Kind::Lines,
+        write: |of| of.settings.rules.all.providers.join("\n"),
+        read: |form, to| form.providers().map(|providers| to.settings.rules.all.providers = providers),
+        ..MODELS
+    },
+    Field {
+        id: "regions",
+        label: "Regions in which models may run",
+        hint: "europe, us, or both. Empty: all.",
+        write: |of| of.settings.rules.all.regions.iter().map(word).collect::<Vec<_>>().join(", "),
+        read: |form, to| form.regions().map(|regions| to.settings.rules.all.regions = regions),
+        ..MODELS
+    },
+    Field {
+        id: "thresholds",
+        label: "Alerts at, in per cent of the budget",
+        hint: "Faculty get a mail when so much of the budget is spent. At most 20 numbers from 1 to 100; all of it is always told.",
+        owner: Owner::Faculty,
+        write: |of| of.settings.mails.thresholds.iter().map(u8::to_string).collect::<Vec<_>>().join(","),
+        read: |form, to| {
+            to.settings.mails.thresholds = form.thresholds(std::mem::take(&mut to.settings.mails.thresholds))?;
+            Ok(())
+        },
+        ..MAILS
+    },
+    Field {
+        id: "alert_assistants",
+        label: "Alerts to assistants",
+        hint: "Faculty hear anyway.",
+        kind: Kind::Choice(&[("off", "no"), ("on", "yes, they hear of them too")]),
+        owner: Owner::Faculty,
+        write: |of| if of.settings.mails.alert_assistants { "on" } else { "off" }.to_owned(),
+        read: |form, to| form.alert_assistants().map(|on| to.settings.mails.alert_assistants = on),
+        ..MAILS
+    },
+    Field {
+        id: "digest",
+        label: "Weekly digest",
+        hint: "The figures of the week, by mail to faculty and assistants.",
+        kind: Kind::Choice(&[
+            ("monday", "Monday"),
+            ("tuesday", "Tuesday"),
+            ("wednesday", "Wednesday"),
+            ("thursday", "Thursday"),
+            ("friday", "Friday"),
+            ("saturday", "Saturday"),
+            ("sunday", "Sunday"),
+            ("never", "never"),
+        ]),
+        owner: Owner::Faculty,
+        write: |of| of.settings.mails.digest.as_ref().map_or("never".to_owned(), word),
+        read: |form, to| form.digest(to.settings.mails.digest).map(|day| to.settings.mails.digest = day),
+        ..MAILS
+    },
+    Field {
+        id: "student_mails",
+        label: "Mails to students about their cap and the end of the term",
+        hint: "At 80% and 100% of a cap, and a week before the end. What a rule below does to a key is mailed in any case.",
+        kind: Kind::Choice(&[("on", "on"), ("off", "off")]),
+        owner: Owner::Faculty,
+        write: |of| if of.settings.mails.student_mails { "on" } else { "off" }.to_owned(),
+        read: |form, to| form.one_of("on", "off").map(|on| to.settings.mails.student_mails = on),
+        ..MAILS
+    },
+    Field {
+        id: "contact",
+        label: "Who students ask",
+        hint: "On their pages and in their mails. Empty: mails name the faculty.",
+        is_private: true,
+        owner: Owner::Faculty,
+        write: |of| of.settings.texts.contact.clone().unwrap_or_default(),
+        read: |form, to| form.line(500).map(|contact| to.settings.texts.contact = contact),
+        ..MAILS
+    },
+    Field {
+        id: "claim_opens_at",
+        label: "Keys can be claimed from",
+        hint: "Empty: from the first day.",
+        when_empty: "the first day",
+        kind: Kind::Time,
+        owner: Owner::Faculty,
+        write: |of| time(of.settings.claims.claim_opens_at, &of.settings),
+        read: |form, to| {
+            form.time(|stored| stored.claims.claim_opens_at).map(|at| to.settings.claims.claim_opens_at = at)
+        },
+        ..KEYS
+    },
+    Field {
+        id: "claim_closes_at",
+        label: "Keys can be claimed until",
+        hint: "Empty: until the last day.",
+        when_empty: "the last day",
+        kind: Kind::Time,
+        owner: Owner::Faculty,
+        write: |of| time(of.settings.claims.claim_closes_at, &of.settings),
+        read: |form, to| {
+            form.time(|stored| stored.claims.claim_closes_at).map(|at| to.settings.claims.claim_closes_at = at)
+        },
+        ..KEYS
+    },
+    Field {
+        id: "replacements",
+        label: "Replacements a term",
+        hint: "How often a student may replace a key without asking. One that leaked does not count.",
+        kind: Kind::Number,
+        owner: Owner::Faculty,
+        write: |of| of.settings.claims.replacements.to_string(),
+        read: |form, to| {
+            to.settings.claims.replacements = form.number(0, 1_000)?.map_or(to.settings.claims.replacements, u32::from);
+            Ok(())
+        },
+        ..KEYS
+    },
+    Field {
+        id: "unused_after_days",
+        label: "Switch off a key that is not used for, in days",
+        when_empty: "never",
+        hint: "Empty: never. Its student hears a week before, and can switch it on again while the budget has room.",
+        kind: Kind::Number,
+        owner: Owner::Faculty,
+        write: |of| number(of.settings.claims.unused_after_days),
+        read: |form, to| form.number(1, 3_650).map(|days| to.settings.claims.unused_after_days = days),
+        ..KEYS
+    },
+    Field {
+        id: "rotate_after_days",
+        label: "Have a key replaced after, in days",
+        when_empty: "never",
+        hint: "Empty: never. Its student hears a week before. A key that is not replaced by then ends, or a week after the mail if that left late.",
+        kind: Kind::Number,
+        owner: Owner::Faculty,
+        write: |of| number(of.settings.claims.rotate_after_days),
+        read: |form, to| form.number(1, 3_650).map(|days| to.settings.claims.rotate_after_days = days),
+        ..KEYS
+    },
+    Field {
+        id: "terms",
+        label: "Terms of use",
+        hint: "Text or a link. Students agree before they see a key.",
+        kind: Kind::Area,
+        is_private: true,
+        owner: Owner::Faculty,
+        write: |of| of.settings.texts.terms.clone().unwrap_or_default(),
+        read: |form, to| form.lines(20_000).map(|terms| to.settings.texts.terms = terms),
+        ..KEYS
+    },
+];
+
+/// An amount as somebody would type it: `20`, `20.50`.
+pub(crate) fn plain(amount: Usd) -> String {
+    let text = amount.to_string();
+    let (dollars, micros) = text.split_once('.').unwrap_or((&text, ""));
+    match micros.trim_end_matches('0') {
+        "" => dollars.to_owned(),
+        tenths if tenths.len() == 1 => format!("{dollars}.{tenths}0"),
+        micros => format!("{dollars}.{micros}"),
+    }
+}
+
+/// A choice as the table and forms spell it.
+fn word(choice: &impl serde::Serialize) -> String {
+    serde_json::to_value(choice).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn number(number: Option<u16>) -> String {
+    number.map(|number| number.to_string()).unwrap_or_default()
+}
+
+fn lines(people: &People, list: &[EmailAddress]) -> String {
+    list.iter().map(|person| people.in_words(person)).collect::<Vec<_>>().join("\n")
+}
+
+/// A time in the programme's zone, to the minute.
+fn time(at: Option<Moment>, settings: &Settings) -> String {
+    at.map(|at| field_time(at, settings.term.zone())).unwrap_or_default()
+}

@@ -1,0 +1,247 @@
+//! What waits for the reader's decision, on the page of all programmes and on the overview of one, each with the way to where it is
+//! decided; and an admin's decision about what faculty asked for.
+
+use bursar_core::domain::grant::MoreListing;
+use bursar_core::domain::programme::request::{CLOSE, COPY, Request};
+use bursar_core::store::{HeldBack, RosterPreview, SyncState, Undecided};
+use bursar_core::web::form::{LONGEST_REASON, line};
+
+use crate::prelude::*;
+use crate::{programme::close, programme::overview, programme::programmes, programme::settings};
+
+/// The most that one page names; the rest is counted.
+const NAMED: usize = 20;
+
+pub(crate) struct WaitingItem {
+    pub(crate) kind: &'static str,
+    /// Of which programme, with its name.
+    pub(crate) of: Option<(ProgrammeId, String)>,
+    pub(crate) grant: Option<GrantId>,
+    /// With the words of the button that approves it.
+    pub(crate) request: Option<(Ulid, &'static str)>,
+    pub(crate) sentence: String,
+    /// What should be checked before it is approved.
+    pub(crate) doubt: Option<String>,
+    /// The page with the form that decides it, and the words of the link.
+    pub(crate) link: (String, &'static str),
+}
+
+#[derive(Default)]
+pub(crate) struct WaitingItems {
+    pub(crate) items: Vec<WaitingItem>,
+    pub(crate) more: usize,
+    /// Whether the page is of several programmes. That of one has the forms that decide requests, and counts a file that waits among
+    /// what needs a person.
+    pub(crate) are_of_several: bool,
+    /// What faculty have asked of the admins, as faculty read it.
+    pub(crate) asked: Vec<String>,
+    /// The request whose decline came without a reason.
+    pub(crate) refused: Option<Ulid>,
+}
+
+impl WaitingItem {
+    fn new(
+        kind: &'static str,
+        of: Option<&Programme>,
+        sentence: String,
+        page: String,
+        words: &'static str,
+    ) -> WaitingItem {
+        let of = of.map(|of| (of.id.clone(), of.settings.name.clone()));
+        WaitingItem { kind, of, grant: None, request: None, sentence, doubt: None, link: (page, words) }
+    }
+
+    /// The last of a student's requests, unless it is decided by now.
+    async fn of_more(site: &Site, programme: &Programme, grant: &GrantId) -> Result<Option<WaitingItem>, AppError> {
+        let grant = site.table.get(Grant::key_of(&programme.id, grant)).await?;
+        let is_open =
+            |grant: &Grant| grant.open_request(&programme.settings, site.clock.now()).is_some() && !grant.is_over();
+        let Some(grant) = grant.filter(is_open) else { return Ok(None) };
+        let cap = grant.cap(&programme.settings).to_dollars();
+        let sentence = format!("{} asks for more than {cap}.", grant.person.known_as());
+        let page = format!("{}#more", paths::grant(&programme.id, &grant.id));
+        let item = WaitingItem::new("more", Some(programme), sentence, page, "Decide");
+        Ok(Some(WaitingItem { grant: Some(grant.id), ..item }))
+    }
+
+    async fn of_request(site: &Site, programme: &Programme, request: &Request) -> Result<WaitingItem, AppError> {
+        let who = show::person(&site.table, &request.by).await?;
+        let wishes: Vec<String> = request.wishes.iter().map(|wish| format!("{}: {}", wish.label, wish.words)).collect();
+        let at = column_time(request.asked_at, programme.settings.term.zone());
+        let approve = if request.is_for(CLOSE) {
+            "See what closing does"
+        } else if request.is_for(COPY) {
+            "Open the filled form"
+        } else {
+            "Approve"
+        };
+        let sentence = format!("{who} asked on {at}. {}.", wishes.join("; "));
+        let page = format!("{}#request-{}", paths::programme(&programme.id), request.request);
+        let item = WaitingItem::new("request", Some(programme), sentence, page, "Decide");
+        Ok(WaitingItem { request: Some((request.request, approve)), ..item })
+    }
+
+    /// A registrar's file, with why it waits and until when where that is at hand.
+    fn of_import(programme: &Programme, import: Ulid, why: &str) -> WaitingItem {
+        let sentence = format!("A registrar's file waits, and changes nothing until it is applied.{why}");
+        let page = paths::roster_file(&programme.id, import);
+        WaitingItem::new("import", Some(programme), sentence, page, "See what it would change")
+    }
+
+    fn of_safety_limit(held: &HeldBack) -> WaitingItem {
+        let held = held.words();
+        let sentence = format!("The last check would have ended {held}, which is unusually much, so it did not.");
+        WaitingItem::new("safety-limit", None, sentence, paths::ACCOUNT.to_owned(), "See which")
+    }
+}
+
+impl WaitingItems {
+    pub(crate) fn is_refused(&self, request: &Ulid) -> bool {
+        self.refused.as_ref() == Some(request)
+    }
+
+    /// What waits for this reader in any of their programmes, found by one query.
+    pub(crate) async fn of_reader(
+        site: &Site,
+        visitor: &Visitor,
+        programmes: &[(Programme, Role)],
+        sync: &SyncState,
+    ) -> Result<WaitingItems, AppError> {
+        let mut items = Vec::new();
+        if visitor.is_admin {
+            let held = sync.held_back.as_ref().filter(|held| held.release.is_none());
+            items.extend(held.map(WaitingItem::of_safety_limit));
+        }
+        let mut undecided = Vec::new();
+        for (of, what) in site.table.undecided().await? {
+            let decides = match what {
+                Undecided::Request(_) => Role::Admin,
+                Undecided::More(_) | Undecided::Import(_) => Role::Faculty,
+            };
+            let of = programmes.iter().find(|(programme, role)| programme.id == of && *role >= decides);
+            undecided.extend(of.map(|(programme, _)| (programme, what)));
+        }
+        let more = undecided.len().saturating_sub(NAMED);
+        for (programme, what) in undecided.into_iter().take(NAMED) {
+            items.extend(match what {
+                Undecided::More(grant) => WaitingItem::of_more(site, programme, &grant).await?,
+                Undecided::Import(import) => Some(WaitingItem::of_import(programme, import, "")),
+                Undecided::Request(id) => {
+                    let request = site.table.get(Request::key_of(&programme.id, id)).await?;
+                    match request.filter(|request| request.is_open(site.clock.now())) {
+                        Some(request) => Some(WaitingItem::of_request(site, programme, &request).await?),
+                        None => None,
+                    }
+                }
+            });
+        }
+        Ok(WaitingItems { items, more, are_of_several: true, ..WaitingItems::default() })
+    }
+
+    /// What waits for this reader in one programme, of what its overview has.
+    pub(crate) async fn of_programme(
+        site: &Site,
+        access: &ProgrammeAccess,
+        mores: &[MoreListing],
+        requests: &[Request],
+        file: Option<&RosterPreview>,
+    ) -> Result<WaitingItems, AppError> {
+        let programme = &access.programme;
+        let (mut items, mut asked) = (Vec::new(), Vec::new());
+        for request in requests.iter().filter(|request| request.is_open(site.clock.now())) {
+            let item = WaitingItem::of_request(site, programme, request).await?;
+            match access.role {
+                Role::Admin => {
+                    let doubt = settings::of_request(site, programme, request).await?;
+                    items.push(WaitingItem { doubt, ..item });
+                }
+                Role::Faculty => asked.push(format!("{} The admins have not decided yet.", item.sentence)),
+                Role::Assistant => {}
+            }
+        }
+        if access.is_faculty() {
+            items.extend(file.map(|file| {
+                let (why, until) = (file.why.join(" "), column_time(file.until, programme.settings.term.zone()));
+                let why = format!(" {why} That can be done until {until}, or until the next file comes.");
+                WaitingItem::of_import(programme, file.import, &why)
+            }));
+            for listing in mores.iter().take(NAMED) {
+                items.extend(WaitingItem::of_more(site, programme, &listing.grant).await?);
+            }
+        }
+        let more = mores.len().saturating_sub(NAMED);
+        Ok(WaitingItems { items, more, asked, ..WaitingItems::default() })
+    }
+}
+
+/// An admin's decision, or that a line about a job is put away. A request to close or copy leads to the page on which that is done, which then answers the request.
+pub(crate) async fn decide(Path((_, id)): Path<(String, String)>, post: Post<Faculty>) -> Answer {
+    let id: Ulid = id.parse().map_err(|_| AppError::not_found())?;
+    let Post { site, access, fields, now, .. } = &post;
+    if fields.get("act") == Some("dismiss") {
+        return put_away(&post, id).await;
+    }
+    if !access.is_admin() {
+        return Err(AppError::no_right());
+    }
+    let programme = &access.programme;
+    let request = site.table.get(Request::key_of(&programme.id, id)).await?.ok_or_else(AppError::not_found)?;
+    let is_approved = match fields.get("act") {
+        Some("approve") => true,
+        Some("decline") => false,
+        _ => return Err(AppError::unprocessable("The form did not say whether to approve or to decline.")),
+    };
+    let reason = line(fields.filled("reason").unwrap_or_default(), LONGEST_REASON).map_err(AppError::unprocessable)?;
+    let done = |notice| Ok(site.done(&paths::programme(&programme.id), &notice));
+    if let Some(before) = &request.decision {
+        return if before.is_approved == is_approved {
+            done(Notice::Already)
+        } else {
+            Err(StoreError::Decided(before.verb()).into())
+        };
+    }
+    if !request.is_open(*now) {
+        return Err(AppError::not_found());
+    }
+    if !is_approved && reason.is_none() {
+        let page = overview::show(site, access, Some(id)).await;
+        return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
+    }
+    if is_approved && request.is_for(CLOSE) && programme.closed_at.is_none() {
+        return close::look(&post, Some(&id.to_string()), None).await;
+    }
+    if is_approved && request.is_for(COPY) {
+        let copying = Some(programmes::copying_as_asked(site, programme, &request).await?);
+        return settings::show(site, access, settings::PageState { copying, request: Some(id), ..Default::default() })
+            .await;
+    }
+    let request = request.decided(is_approved, reason);
+    if is_approved {
+        return done(settings::approve(&post, request).await?);
+    }
+    site.table.decide(&request, post.author()).await?;
+    done(Notice::RequestDecided { is_approved })
+}
+
+/// Has pages tell no more of a job that has ended.
+async fn put_away(post: &Post<Faculty>, job: Ulid) -> Answer {
+    let Post { site, access, deadline, .. } = post;
+    let id = &access.programme.id;
+    let notice = if site.table.put_job_away(id, job, *deadline).await? { Notice::JobPutAway } else { Notice::Already };
+    Ok(site.done(&paths::programme(id), &notice))
+}
+
+/// The request that an admin's close or copy answers, approved, where the form names one.
+pub(crate) async fn approved(post: &Post<Faculty>, what: &str) -> Result<Option<Request>, AppError> {
+    let Some(id) = post.fields.filled("request") else { return Ok(None) };
+    let mut request = None;
+    if let Ok(id) = id.parse() {
+        request = post.site.table.get(Request::key_of(&post.access.programme.id, id)).await?;
+    }
+    match request.filter(|request| request.is_for(what)) {
+        Some(request) => Ok(Some(request.decided(true, None))),
+        None => Err(AppError::unprocessable(
+            "Nothing was done: no such request waits any more. Begin again on the settings page.",
+        )),
+    }
+}
