@@ -6,8 +6,7 @@ use bursar_core::domain::programme::request::{CLOSE, Request};
 use bursar_core::store::GrantLine;
 
 use crate::prelude::*;
-use crate::programme::programmes::ask;
-use crate::programme::waiting;
+use crate::programme::requests::{approved, ask};
 use crate::work::jobs;
 
 #[derive(Template)]
@@ -54,7 +53,7 @@ pub(crate) async fn close(post: Post<Faculty>) -> Answer {
     let done = |notice: &Notice| Ok(site.done(&paths::programme(id), notice));
     if closed_at.is_some() {
         if access.is_admin() {
-            answer_first_close(&post, waiting::approved(&post, CLOSE).await?).await?;
+            answer_first_close(&post, approved(&post, CLOSE).await?).await?;
         }
         return done(&Notice::Already);
     }
@@ -67,7 +66,7 @@ pub(crate) async fn close(post: Post<Faculty>) -> Answer {
         ask(&post, CLOSE, "Close the programme", "now, which ends every key".to_owned(), String::new()).await?;
         return done(&Notice::CloseAsked);
     }
-    let answers = waiting::approved(&post, CLOSE).await?;
+    let answers = approved(&post, CLOSE).await?;
     if !site.table.close(id, answers.as_ref(), post.author()).await? {
         answer_first_close(&post, answers).await?;
     }

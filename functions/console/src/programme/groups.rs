@@ -5,7 +5,7 @@ use bursar_core::store::{Edit, EditOutcome};
 use crate::kit::form::Difference;
 use crate::prelude::*;
 use crate::programme::settings::edit::OVERTAKEN;
-use crate::programme::settings::{KnownModels, cap, models_of, new_models, plain};
+use crate::programme::settings::{AS_THE_PROGRAMME, KnownModels, cap, models_of, new_models, plain};
 use crate::work::{guardrails, jobs};
 
 const REFUSED: &str = "Nothing was saved: see what is said beside the fields below.";
@@ -23,9 +23,6 @@ struct Group {
     cap: Option<Usd>,
     models: Vec<String>,
 }
-
-/// What it means for a group that nothing is written.
-pub(crate) const AS_THE_PROGRAMME: &str = "as in the programme";
 
 impl FormValue for Group {
     const FIELDS: &'static [Field<Group>] = &[

@@ -1,13 +1,12 @@
 //! What waits for the reader's decision, on the page of all programmes and on the overview of one, each with the way to where it is
-//! decided; and an admin's decision about what faculty asked for.
+//! decided.
 
 use bursar_core::domain::grant::MoreListing;
 use bursar_core::domain::programme::request::{CLOSE, COPY, Request};
 use bursar_core::store::{HeldBack, RosterPreview, SyncState, Undecided};
-use bursar_core::web::form::{LONGEST_REASON, line};
 
 use crate::prelude::*;
-use crate::{programme::close, programme::overview, programme::programmes, programme::settings};
+use crate::programme::settings;
 
 /// The most that one page names; the rest is counted.
 const NAMED: usize = 20;
@@ -171,77 +170,5 @@ impl WaitingItems {
         }
         let more = mores.len().saturating_sub(NAMED);
         Ok(WaitingItems { items, more, asked, ..WaitingItems::default() })
-    }
-}
-
-/// An admin's decision, or that a line about a job is put away. A request to close or copy leads to the page on which that is done, which then answers the request.
-pub(crate) async fn decide(Path((_, id)): Path<(String, String)>, post: Post<Faculty>) -> Answer {
-    let id: Ulid = id.parse().map_err(|_| AppError::not_found())?;
-    let Post { site, access, fields, now, .. } = &post;
-    if fields.get("act") == Some("dismiss") {
-        return put_away(&post, id).await;
-    }
-    if !access.is_admin() {
-        return Err(AppError::no_right());
-    }
-    let programme = &access.programme;
-    let request = site.table.get(Request::key_of(&programme.id, id)).await?.ok_or_else(AppError::not_found)?;
-    let is_approved = match fields.get("act") {
-        Some("approve") => true,
-        Some("decline") => false,
-        _ => return Err(AppError::unprocessable("The form did not say whether to approve or to decline.")),
-    };
-    let reason = line(fields.filled("reason").unwrap_or_default(), LONGEST_REASON).map_err(AppError::unprocessable)?;
-    let done = |notice| Ok(site.done(&paths::programme(&programme.id), &notice));
-    if let Some(before) = &request.decision {
-        return if before.is_approved == is_approved {
-            done(Notice::Already)
-        } else {
-            Err(StoreError::Decided(before.verb()).into())
-        };
-    }
-    if !request.is_open(*now) {
-        return Err(AppError::not_found());
-    }
-    if !is_approved && reason.is_none() {
-        let page = overview::show(site, access, Some(id)).await;
-        return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
-    }
-    if is_approved && request.is_for(CLOSE) && programme.closed_at.is_none() {
-        return close::look(&post, Some(&id.to_string()), None).await;
-    }
-    if is_approved && request.is_for(COPY) {
-        let copying = Some(programmes::copying_as_asked(site, programme, &request).await?);
-        return settings::show(site, access, settings::PageState { copying, request: Some(id), ..Default::default() })
-            .await;
-    }
-    let request = request.decided(is_approved, reason);
-    if is_approved {
-        return done(settings::approve(&post, request).await?);
-    }
-    site.table.decide(&request, post.author()).await?;
-    done(Notice::RequestDecided { is_approved })
-}
-
-/// Has pages tell no more of a job that has ended.
-async fn put_away(post: &Post<Faculty>, job: Ulid) -> Answer {
-    let Post { site, access, deadline, .. } = post;
-    let id = &access.programme.id;
-    let notice = if site.table.put_job_away(id, job, *deadline).await? { Notice::JobPutAway } else { Notice::Already };
-    Ok(site.done(&paths::programme(id), &notice))
-}
-
-/// The request that an admin's close or copy answers, approved, where the form names one.
-pub(crate) async fn approved(post: &Post<Faculty>, what: &str) -> Result<Option<Request>, AppError> {
-    let Some(id) = post.fields.filled("request") else { return Ok(None) };
-    let mut request = None;
-    if let Ok(id) = id.parse() {
-        request = post.site.table.get(Request::key_of(&post.access.programme.id, id)).await?;
-    }
-    match request.filter(|request| request.is_for(what)) {
-        Some(request) => Ok(Some(request.decided(true, None))),
-        None => Err(AppError::unprocessable(
-            "Nothing was done: no such request waits any more. Begin again on the settings page.",
-        )),
     }
 }

@@ -4,32 +4,12 @@ use bursar_core::domain::mail::kind::MailClass;
 use bursar_core::domain::programme::role::is_among;
 use bursar_core::store::MOST_ADMINS;
 
+use super::forms::{TypedAdmin, blank};
 use super::page::{self, Refused};
-use crate::people::roster::line;
 use crate::prelude::*;
 
 /// The age of a session from which it adds no admin: whoever finds a browser open makes nobody one.
 const FRESH_FOR: SignedDuration = SignedDuration::from_mins(10);
-
-#[derive(Default)]
-pub(crate) struct TypedAdmin {
-    address: Option<EmailAddress>,
-}
-
-impl FormValue for TypedAdmin {
-    const FIELDS: &'static [Field<TypedAdmin>] = &[Field {
-        id: "email",
-        label: "University address",
-        hint: "They may do everything here from now on. All admins get a mail about it.",
-        kind: Kind::Address,
-        read: |form, to| line::address(form.text()).map(|address| to.address = Some(address)),
-        ..Field::REQUIRED
-    }];
-}
-
-pub(super) fn blank() -> Form<TypedAdmin> {
-    Form::blank().apart("admin-", "")
-}
 
 pub(crate) async fn change_admins(post: Post<Admins>) -> Answer {
     let Post { site, access: AdminAccess { visitor }, fields, person, now, deadline, .. } = &post;

@@ -1,50 +1,19 @@
 //! The form by which an admin disables or limits a key that nobody here made. It is the only way in which such a
 //! key is ever written; the key's name is typed, and what was pressed is on record before the provider is asked.
 
-use bursar_core::domain::ledger::foreign::{AnsweredKey, ForeignAct, ForeignActState, ForeignChange, ForeignKey};
+use bursar_core::domain::ledger::foreign::{AnsweredKey, ForeignAct, ForeignChange, ForeignKey};
 use bursar_core::domain::values::id::KeyName;
 use bursar_core::provider::ProviderError;
 use bursar_core::provider::key::ProviderKey;
 use bursar_core::provider::keys::KeyPatch;
-use bursar_core::store::{ForeignRequest, Table};
+use bursar_core::store::ForeignRequest;
 
-use super::keys::short;
+use super::forms::{TypedChange, change_form};
 use super::page::{self, Refused};
 use crate::prelude::*;
 
 /// The time that is left for the table after the provider's last answer.
 const LEFT_FOR_THE_TABLE: Duration = Duration::from_secs(9);
-
-#[derive(Default)]
-pub(crate) struct TypedChange {
-    limit: Usd,
-}
-
-impl FormValue for TypedChange {
-    const FIELDS: &'static [Field<TypedChange>] = &[
-        Field { id: "name", label: "Its name, as it stands above", ..Field::OPTIONAL },
-        Field {
-            id: "limit_usd",
-            label: "Limit in dollars",
-            kind: Kind::Money,
-            read: |form, to| match Usd::from_form(form.text()) {
-                Ok(limit) if limit < Usd::CENT => {
-                    Err("A limit is one cent or more. To stop the key, disable it.".to_owned())
-                }
-                Ok(limit) => {
-                    to.limit = limit;
-                    Ok(())
-                }
-                Err(error) => Err(format!("The limit: {error}.")),
-            },
-            ..Field::OPTIONAL
-        },
-    ];
-}
-
-pub(super) fn change_form(key: &KeyHash) -> Form<TypedChange> {
-    Form::blank().apart(&format!("{}-", short(key)), "")
-}
 
 pub(crate) async fn act_on_foreign_key(Path(hash): Path<String>, post: Post<Admins>) -> Answer {
     let Post { site, access: AdminAccess { visitor }, fields, person, deadline, .. } = &post;
@@ -184,27 +153,4 @@ fn wanted(form: &mut Form<TypedChange>, name: &str, fields: &Fields) -> Option<F
         form.refuse("name", format!("This is not the key's name, which is “{name}” at OpenRouter now."));
     }
     change.filter(|_| !form.is_refused())
-}
-
-pub(super) async fn in_words(table: &Table) -> Result<HashMap<KeyHash, (ForeignAct, String)>, AppError> {
-    let (mut acts, mut people) = (HashMap::new(), HashMap::new());
-    for act in table.list(ForeignAct::all()).await? {
-        if !people.contains_key(&act.requested_by) {
-            people.insert(act.requested_by.clone(), show::person(table, &act.requested_by).await?);
-        }
-        let (who, at) = (&people[&act.requested_by], utc(act.requested_at));
-        let what = match act.change {
-            ForeignChange::Disable => "disable it".to_owned(),
-            ForeignChange::Limit(limit) => format!("limit it to {}", limit.to_cents()),
-        };
-        let outcome = match act.state {
-            ForeignActState::Confirmed => "and OpenRouter did",
-            ForeignActState::Refused => "and OpenRouter refused",
-            ForeignActState::Open => {
-                "and no answer came: the state here is what OpenRouter said last, so press again if it should be another"
-            }
-        };
-        acts.insert(act.key.clone(), (act, format!("{who} pressed to {what} at {at}, {outcome}.")));
-    }
-    Ok(acts)
 }

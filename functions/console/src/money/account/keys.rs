@@ -1,9 +1,10 @@
 //! Keys that nobody here made: foreign keys with what admins did to them and who owns them, and keys with a name of ours whose
 //! grant does not exist.
 
-use bursar_core::domain::ledger::foreign::{ForeignAct, ForeignKey};
+use bursar_core::domain::ledger::foreign::{ForeignAct, ForeignActState, ForeignChange, ForeignKey};
+use bursar_core::store::Table;
 
-use super::foreign_act::{TypedChange, change_form};
+use super::forms::{TypedChange, change_form, short};
 use crate::money::owners::OwnerWords;
 use crate::prelude::*;
 
@@ -119,11 +120,6 @@ fn after_act(act: Option<&ForeignAct>, key: ForeignKey, listed_at: Option<Moment
     }
 }
 
-/// A prefix of the hash, long enough to tell keys apart.
-pub(super) fn short(key: &KeyHash) -> &str {
-    key.as_str().get(..12).unwrap_or_default()
-}
-
 fn state(key: &ForeignKey) -> &'static str {
     match (key.gone_at, key.enabled) {
         (Some(_), _) => "gone",
@@ -134,4 +130,28 @@ fn state(key: &ForeignKey) -> &'static str {
 
 fn day(at: Moment) -> String {
     long_date(utc_date(at))
+}
+
+/// The last act of an admin on each key, in words.
+pub(super) async fn acts_in_words(table: &Table) -> Result<HashMap<KeyHash, (ForeignAct, String)>, AppError> {
+    let (mut acts, mut people) = (HashMap::new(), HashMap::new());
+    for act in table.list(ForeignAct::all()).await? {
+        if !people.contains_key(&act.requested_by) {
+            people.insert(act.requested_by.clone(), show::person(table, &act.requested_by).await?);
+        }
+        let (who, at) = (&people[&act.requested_by], utc(act.requested_at));
+        let what = match act.change {
+            ForeignChange::Disable => "disable it".to_owned(),
+            ForeignChange::Limit(limit) => format!("limit it to {}", limit.to_cents()),
+        };
+        let outcome = match act.state {
+            ForeignActState::Confirmed => "and OpenRouter did",
+            ForeignActState::Refused => "and OpenRouter refused",
+            ForeignActState::Open => {
+                "and no answer came: the state here is what OpenRouter said last, so press again if it should be another"
+            }
+        };
+        acts.insert(act.key.clone(), (act, format!("{who} pressed to {what} at {at}, {outcome}.")));
+    }
+    Ok(acts)
 }

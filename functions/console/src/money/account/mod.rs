@@ -2,6 +2,7 @@
 
 mod admins;
 mod foreign_act;
+mod forms;
 mod keys;
 mod mail;
 mod page;

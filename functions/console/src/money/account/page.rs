@@ -9,9 +9,8 @@ use bursar_core::domain::values::window::Reset;
 use bursar_core::store::{Account, BudgetSums, Erasure, HeldAct, HeldBack, Run, Table, UnknownKey};
 use jiff::ToSpan;
 
-use super::admins::{self, TypedAdmin};
-use super::foreign_act::{self, TypedChange, change_form};
-use super::keys::ForeignKeys;
+use super::forms::{self, TypedAdmin, TypedChange, change_form};
+use super::keys::{ForeignKeys, acts_in_words};
 use super::mail::MailSection;
 use super::picture;
 use super::release::AnotherAccount;
@@ -25,8 +24,6 @@ use crate::money::spending::spans::{self, SpanLink};
 use crate::prelude::*;
 
 const DAYS: i32 = 60;
-/// The days whose balance the picture shows, and as many to come.
-pub(super) const DRAWN: i32 = 90;
 const RUNS: i32 = 14;
 const ALARMS: usize = 20;
 const ALARM_DAYS: i32 = 30;
@@ -107,7 +104,7 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut 
     let (state, account, days, foreign, runs, alarms, programmes, admins) = tokio::try_join!(
         table.sync_state(),
         table.get(Account::key_of()),
-        table.newest(AccountDay::all(), DRAWN),
+        table.newest(AccountDay::all(), picture::DRAWN),
         table.foreign_keys(),
         table.newest(Run::all(), RUNS),
         table.list_known(Alarm::between(first_day, utc_date(now))),
@@ -136,7 +133,7 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut 
     let span = asked.span().filter(|span| SPANS.contains(span)).unwrap_or(Span::All);
     let context = SpanContext::endless(state.listed_at, now);
     let spent = spent_of(account.as_ref(), |days| context.sum(days, span));
-    let acts = foreign_act::in_words(table).await?;
+    let acts = acts_in_words(table).await?;
     let (owners, owned, nobodys) = KeyOwners::of(site, &programmes, foreign, refused.owner).await?;
     let mut used_by_nobodys = DailyUse::default();
     nobodys.iter().for_each(|key| used_by_nobodys.add(&key.used));
@@ -177,7 +174,7 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut 
         mail,
         table,
         admins,
-        admin_form: refused.admin.unwrap_or_else(admins::blank),
+        admin_form: refused.admin.unwrap_or_else(forms::blank),
     };
     Ok(site.page(&page))
 }

@@ -6,9 +6,11 @@ use bursar_core::domain::values::format::short_date;
 use bursar_core::domain::values::window::days_between;
 use jiff::ToSpan;
 
-use super::page::DRAWN;
 use crate::money::spending::drawing::Drawing;
 use crate::prelude::*;
+
+/// The days whose balance is drawn, and as many to come.
+pub(super) const DRAWN: i32 = 90;
 
 /// The drawing of the account's days, the newest first, and of its balance as it was read last; `None` on the first day.
 pub(super) fn of(days: &[AccountDay], (balance, read_at): (Usd, Moment), purchase: &Purchase) -> Option<Drawing> {

@@ -9,7 +9,7 @@ use super::page::{PageState, show};
 use super::{Draft, read, refuse_unlisted};
 use crate::kit::form::{Difference, Owner};
 use crate::prelude::*;
-use crate::programme::programmes::DECIDED_TODAY;
+use crate::programme::requests::DECIDED_TODAY;
 use crate::work::{guardrails, jobs};
 
 const UNREADABLE: &str = "Nothing was saved. Please correct:";

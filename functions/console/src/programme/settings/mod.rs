@@ -14,14 +14,16 @@ pub(crate) use create::{create, make, new};
 pub(crate) use doubts::of_request;
 pub(crate) use edit::{approve, edit};
 pub(crate) use models::{KnownModels, NotListed, models_of, new_models, refuse_unlisted};
-pub(crate) use page::{PageState, page, show};
+pub(crate) use page::{CARRIED, PageState, copying, page, show};
 pub(crate) use reader::cap;
 use reader::{never_open, too_many_roles};
 pub(crate) use table::{Draft, plain};
 
 use crate::kit::form::ShownField;
 use crate::prelude::*;
-use crate::programme::groups::AS_THE_PROGRAMME;
+
+/// What it means for a group that nothing is written.
+pub(crate) const AS_THE_PROGRAMME: &str = "as in the programme";
 
 impl FormValue for Draft {
     const FIELDS: &'static [Field<Draft>] = table::SETTINGS;

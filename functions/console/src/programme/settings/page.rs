@@ -1,12 +1,13 @@
 //! The settings of a programme, with the forms that edit, copy and close it. Assistants read them.
 
+use bursar_core::domain::programme::request::BUDGET;
 use bursar_core::store::Overview;
+use jiff::ToSpan;
 
 use super::{Draft, FieldGroup, edit, groups};
 use crate::kit::form::Owner;
 use crate::kit::job_line::JobLine;
 use crate::prelude::*;
-use crate::programme::programmes::{CARRIED, copying};
 
 #[derive(Template)]
 #[template(path = "settings.html")]
@@ -61,4 +62,18 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, state: PageState
         request: state.request,
         form: new_ulid(site.clock.now()),
     }))
+}
+
+/// The settings that the copy's form shows; all others are copied.
+pub(crate) const CARRIED: &[&str] = &["name", "starts_on", "ends_on", BUDGET];
+
+/// The form of a new programme, filled with what another one has, whose term is as long and begins when that is over.
+pub(crate) fn copying(programme: &Programme, budget: Usd) -> Form<Draft> {
+    let term = &programme.settings.term;
+    let starts_on = term.ends_on().saturating_add(1.day());
+    let ends_on = starts_on.saturating_add(term.ends_on() - term.starts_on());
+    let mut form = Form::filled_with(&Draft { settings: programme.settings.clone(), budget }).apart("copy-", "");
+    form.set("starts_on", starts_on.to_string());
+    form.set("ends_on", ends_on.to_string());
+    form
 }

@@ -1,0 +1,60 @@
+//! The forms of the account's page: of an admin, and of a key made elsewhere.
+
+use crate::people::roster::line;
+use crate::prelude::*;
+
+#[derive(Default)]
+pub(crate) struct TypedAdmin {
+    pub(super) address: Option<EmailAddress>,
+}
+
+impl FormValue for TypedAdmin {
+    const FIELDS: &'static [Field<TypedAdmin>] = &[Field {
+        id: "email",
+        label: "University address",
+        hint: "They may do everything here from now on. All admins get a mail about it.",
+        kind: Kind::Address,
+        read: |form, to| line::address(form.text()).map(|address| to.address = Some(address)),
+        ..Field::REQUIRED
+    }];
+}
+
+pub(super) fn blank() -> Form<TypedAdmin> {
+    Form::blank().apart("admin-", "")
+}
+
+#[derive(Default)]
+pub(crate) struct TypedChange {
+    pub(super) limit: Usd,
+}
+
+impl FormValue for TypedChange {
+    const FIELDS: &'static [Field<TypedChange>] = &[
+        Field { id: "name", label: "Its name, as it stands above", ..Field::OPTIONAL },
+        Field {
+            id: "limit_usd",
+            label: "Limit in dollars",
+            kind: Kind::Money,
+            read: |form, to| match Usd::from_form(form.text()) {
+                Ok(limit) if limit < Usd::CENT => {
+                    Err("A limit is one cent or more. To stop the key, disable it.".to_owned())
+                }
+                Ok(limit) => {
+                    to.limit = limit;
+                    Ok(())
+                }
+                Err(error) => Err(format!("The limit: {error}.")),
+            },
+            ..Field::OPTIONAL
+        },
+    ];
+}
+
+pub(super) fn change_form(key: &KeyHash) -> Form<TypedChange> {
+    Form::blank().apart(&format!("{}-", short(key)), "")
+}
+
+/// A prefix of the hash, long enough to tell keys apart.
+pub(super) fn short(key: &KeyHash) -> &str {
+    key.as_str().get(..12).unwrap_or_default()
+}

@@ -1,0 +1,64 @@
+//! An admin's decision about what faculty asked for.
+
+use bursar_core::domain::programme::request::{CLOSE, COPY, Request};
+use bursar_core::web::form::{LONGEST_REASON, line};
+
+use crate::prelude::*;
+use crate::programme::{close, copy, overview, settings};
+
+/// An admin's decision, or that a line about a job is put away. A request to close or copy leads to the page on which that is done, which then answers the request.
+pub(crate) async fn decide(Path((_, id)): Path<(String, String)>, post: Post<Faculty>) -> Answer {
+    let id: Ulid = id.parse().map_err(|_| AppError::not_found())?;
+    let Post { site, access, fields, now, .. } = &post;
+    if fields.get("act") == Some("dismiss") {
+        return put_away(&post, id).await;
+    }
+    if !access.is_admin() {
+        return Err(AppError::no_right());
+    }
+    let programme = &access.programme;
+    let request = site.table.get(Request::key_of(&programme.id, id)).await?.ok_or_else(AppError::not_found)?;
+    let is_approved = match fields.get("act") {
+        Some("approve") => true,
+        Some("decline") => false,
+        _ => return Err(AppError::unprocessable("The form did not say whether to approve or to decline.")),
+    };
+    let reason = line(fields.filled("reason").unwrap_or_default(), LONGEST_REASON).map_err(AppError::unprocessable)?;
+    let done = |notice| Ok(site.done(&paths::programme(&programme.id), &notice));
+    if let Some(before) = &request.decision {
+        return if before.is_approved == is_approved {
+            done(Notice::Already)
+        } else {
+            Err(StoreError::Decided(before.verb()).into())
+        };
+    }
+    if !request.is_open(*now) {
+        return Err(AppError::not_found());
+    }
+    if !is_approved && reason.is_none() {
+        let page = overview::show(site, access, Some(id)).await;
+        return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
+    }
+    if is_approved && request.is_for(CLOSE) && programme.closed_at.is_none() {
+        return close::look(&post, Some(&id.to_string()), None).await;
+    }
+    if is_approved && request.is_for(COPY) {
+        let copying = Some(copy::copying_as_asked(site, programme, &request).await?);
+        return settings::show(site, access, settings::PageState { copying, request: Some(id), ..Default::default() })
+            .await;
+    }
+    let request = request.decided(is_approved, reason);
+    if is_approved {
+        return done(settings::approve(&post, request).await?);
+    }
+    site.table.decide(&request, post.author()).await?;
+    done(Notice::RequestDecided { is_approved })
+}
+
+/// Has pages tell no more of a job that has ended.
+async fn put_away(post: &Post<Faculty>, job: Ulid) -> Answer {
+    let Post { site, access, deadline, .. } = post;
+    let id = &access.programme.id;
+    let notice = if site.table.put_job_away(id, job, *deadline).await? { Notice::JobPutAway } else { Notice::Already };
+    Ok(site.done(&paths::programme(id), &notice))
+}

@@ -1,0 +1,92 @@
+//! The programmes on which the visitor has a role.
+
+use bursar_core::domain::programme::counts::Counts;
+use bursar_core::domain::usage::burn::Burn;
+use bursar_core::store::Overview;
+use bursar_core::web::RequestDeadline;
+use futures_util::future::try_join_all;
+
+use crate::money::spending::bar::MoneyBar;
+use crate::people::help_desk;
+use crate::prelude::*;
+use crate::programme::waiting::WaitingItems;
+
+#[derive(Template)]
+#[template(path = "home.html")]
+struct Home<'a> {
+    frame: PageFrame<'a>,
+    waiting: WaitingItems,
+    running: Vec<ProgrammeRow>,
+    over: Vec<ProgrammeRow>,
+}
+
+struct ProgrammeRow {
+    programme: Programme,
+    role: &'static str,
+    /// The first and the last day, and the id where another programme has the same name.
+    term: String,
+    /// Of a programme that is not over: its money, and its people where it has a roster.
+    now: Option<(MoneyBar, Option<Counts>)>,
+}
+
+pub(crate) async fn list(
+    State(site): State<Site>,
+    visitor: Visitor,
+    Query(asked): Query<HashMap<String, String>>,
+    RequestDeadline(deadline): RequestDeadline,
+) -> Answer {
+    let now = site.clock.now();
+    let programmes = site.table.programmes_of(&visitor.session.address, visitor.is_admin).await?;
+    if programmes.is_empty() && !visitor.is_admin {
+        return Err(AppError::no_right());
+    }
+    let frame = PageFrame::of(&site, &visitor);
+    if let Some(text) = asked.get("q").map(|text| text.trim()).filter(|text| !text.is_empty()) {
+        let programmes: Vec<Programme> = programmes.into_iter().map(|(programme, _)| programme).collect();
+        return help_desk::page(&site, frame, &programmes, text, deadline).await;
+    }
+    let sync = site.table.sync_state().await?;
+    let waiting = WaitingItems::of_reader(&site, &visitor, &programmes, &sync).await?;
+    let mut names: HashMap<String, usize> = HashMap::new();
+    programmes.iter().for_each(|(programme, _)| *names.entry(programme.settings.name.clone()).or_default() += 1);
+    let rows = programmes.into_iter().map(|(programme, role)| {
+        let has_namesake = names.get(&programme.settings.name).is_some_and(|count| *count > 1);
+        ProgrammeRow::of(&site, programme, role, has_namesake, sync.listed_at, now)
+    });
+    let rows = try_join_all(rows).await?;
+    let (running, over) = rows.into_iter().partition(|row| row.now.is_some());
+    Ok(site.page(&Home { frame, waiting, running, over }))
+}
+
+impl ProgrammeRow {
+    /// The row, with one request for what a programme has that is not over.
+    async fn of(
+        site: &Site,
+        programme: Programme,
+        role: Role,
+        has_namesake: bool,
+        listed_at: Option<Moment>,
+        now: Moment,
+    ) -> Result<ProgrammeRow, AppError> {
+        let settings = &programme.settings;
+        let mut term = format!("{} to {}", long_date(settings.term.starts_on()), long_date(settings.term.ends_on()));
+        if has_namesake {
+            term += &format!(" · {}", programme.id);
+        }
+        let known = if programme.is_over(now) { None } else { site.table.overview(&programme.id).await? };
+        let now = known.map(|Overview { budget, counts, used, .. }| {
+            let spent = used.used().days(settings.basis.byok);
+            let burn = Burn::of(&programme, &budget, &spent, used.owns_keys(), listed_at, now);
+            (MoneyBar::of(settings, &budget, &burn, now), settings.roster.then_some(counts))
+        });
+        Ok(ProgrammeRow { role: role_name(role), term, now, programme })
+    }
+}
+
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Admin => "admin",
+        Role::Faculty => "faculty",
+        Role::Assistant => "assistant",
+    }
+}

@@ -1,0 +1,44 @@
+//! What faculty ask of the admins, and the request that an admin's form answers.
+
+use bursar_core::domain::audit::AuditDetail;
+use bursar_core::domain::programme::request::{Request, Wish};
+
+use crate::prelude::*;
+
+/// A day's equal wishes are one request.
+pub(crate) const DECIDED_TODAY: &str = "Nothing was done: an admin decided the same request today, and told you by mail. Talk to them, or ask again tomorrow.";
+
+/// Asks the admins for what only they may do, once a day for the same.
+pub(crate) async fn ask(
+    post: &Post<Faculty>,
+    what: &str,
+    label: &str,
+    words: String,
+    to: String,
+) -> Result<(), AppError> {
+    let wish = Wish { setting: what.to_owned(), label: label.to_owned(), words, from: String::new(), to };
+    let request = Request::of(post.access.programme.id.clone(), post.person.clone(), vec![wish], post.now);
+    let what = AuditDetail::new(Act::Asked).noting(what);
+    if !post.site.table.ask_admins(&request, what, post.author()).await? {
+        let before = post.site.table.get(Request::key_of(&request.programme, request.request)).await?;
+        if before.is_some_and(|before| before.decision.is_some()) {
+            return Err(AppError::conflict(DECIDED_TODAY));
+        }
+    }
+    Ok(())
+}
+
+/// The request that an admin's close or copy answers, approved, where the form names one.
+pub(crate) async fn approved(post: &Post<Faculty>, what: &str) -> Result<Option<Request>, AppError> {
+    let Some(id) = post.fields.filled("request") else { return Ok(None) };
+    let mut request = None;
+    if let Ok(id) = id.parse() {
+        request = post.site.table.get(Request::key_of(&post.access.programme.id, id)).await?;
+    }
+    match request.filter(|request| request.is_for(what)) {
+        Some(request) => Ok(Some(request.decided(true, None))),
+        None => Err(AppError::unprocessable(
+            "Nothing was done: no such request waits any more. Begin again on the settings page.",
+        )),
+    }
+}
