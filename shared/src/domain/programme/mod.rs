@@ -1,6 +1,7 @@
 //! A programme: what is offered to whom, when, and for how much money. Pages read it from forms, and the
 //! store writes it.
 
+pub mod basis;
 pub mod counts;
 pub mod guardrail;
 pub mod request;
@@ -10,6 +11,7 @@ pub mod unreserved;
 
 use std::str::FromStr;
 
+pub use basis::{Basis, Byok};
 use data_encoding::HEXLOWER;
 use jiff::civil;
 use sha2::{Digest, Sha256};
@@ -67,13 +69,6 @@ pub struct Allowance {
     pub group_caps: BTreeMap<String, Usd>,
 }
 
-/// How a key's limit counts, which is fixed from the first key on: the provider cannot change it in a key.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Basis {
-    pub reset: Reset,
-    pub byok: Byok,
-}
-
 /// What keys may call: moves guardrails.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRules {
@@ -119,15 +114,6 @@ pub struct Texts {
     pub cost_code: Option<String>,
     pub terms: Option<String>,
     pub contact: Option<String>,
-}
-
-/// Whether spending with a student's own provider key counts against the cap.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Byok {
-    #[default]
-    Inside,
-    Outside,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@
 //! on record stands, the run's report says so, and nobody waits for it. What it used in a window is the sum of the window's days.
 
 use crate::domain::prelude::*;
-use crate::domain::programme::{Basis, Byok};
+use crate::domain::programme::basis::{Basis, Byok};
 use crate::domain::usage::days::KeyCounters;
 
 /// The settling time. So long after a key was confirmed to be off, or its limit to be lower, a reading covers
