@@ -94,9 +94,14 @@ impl App {
         let Some(reader) = Role::of(person.address.matched(), &programme.settings, is_admin) else {
             return Ok(ComposedRow::Nothing("this person has no role in the programme any more"));
         };
-        let (limit, spent) = (budget.limit, used.counted(programme.settings.basis.byok));
-        let of_today = (limit, spent, sync.listed_at.unwrap_or(now));
-        let found = crossing.map_or(of_today, |crossing| (crossing.limit, crossing.spent, crossing.found_at));
+        let found = match crossing {
+            Some(crossing) => FoundSpending { limit: crossing.limit, spent: crossing.spent, at: crossing.found_at },
+            None => FoundSpending {
+                limit: budget.limit,
+                spent: used.counted(programme.settings.basis.byok),
+                at: sync.listed_at.unwrap_or(now),
+            },
+        };
         let mut spending = AlertSpending::of(found, (programme, reader), (&budget, counts), &used, sync.listed_at, now);
         if let Some(crossing) = crossing.filter(|crossing| crossing.spent > crossing.limit) {
             let entries = self.table.list_known(Entry::of_programme(&programme.id)).await?;
@@ -112,12 +117,19 @@ impl App {
     }
 }
 
+/// What was spent of a limit when that was found.
+struct FoundSpending {
+    limit: Usd,
+    spent: Usd,
+    at: Moment,
+}
+
 impl AlertSpending {
-    /// The figures for what was found: the limit, what was spent of it, and when. If the budget has changed since, only these are used,
+    /// The figures for what was found. If the budget has changed since, only these are used,
     /// since later spending was never of that budget. `listed_at` is when the last listing of all keys began;
     /// totals are written only when they change.
     fn of(
-        (limit, spent_then, found_at): (Usd, Usd, Moment),
+        found: FoundSpending,
         (programme, reader): (&Programme, Role),
         (budget, counts): (&Budget, Counts),
         used: &ProgrammeUse,
@@ -125,21 +137,21 @@ impl AlertSpending {
         now: Moment,
     ) -> AlertSpending {
         let settings = &programme.settings;
-        let is_of_now = budget.limit == limit;
+        let is_of_now = budget.limit == found.limit;
         let mut spent = used.used().days(settings.basis.byok);
-        let newest = used.own.as_ref().filter(|_| is_of_now && spent_then <= spent.total());
+        let newest = used.own.as_ref().filter(|_| is_of_now && found.spent <= spent.total());
         let read_at = newest.map(|totals| totals.as_of.max(listed_at.max(used.assigned_as_of).unwrap_or(totals.as_of)));
         if read_at.is_none() {
-            spent = Days::on_one(utc_date(found_at), spent_then);
+            spent = Days::on_one(utc_date(found.at), found.spent);
         }
         // Of what was found nothing is known but the sum, so nothing bounds it.
         let owns_keys = used.owns_keys() || read_at.is_none();
-        let then = Budget { limit, ..budget.clone() };
+        let then = Budget { limit: found.limit, ..budget.clone() };
         let burn = Burn::of(programme, &then, &spent, owns_keys, read_at, now);
         AlertSpending {
-            limit,
+            limit: found.limit,
             spent: spent.total(),
-            as_of: read_at.unwrap_or(found_at),
+            as_of: read_at.unwrap_or(found.at),
             was_lowered: false,
             reader,
             counts: (settings.roster && is_of_now).then_some(counts),

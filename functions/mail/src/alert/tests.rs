@@ -62,7 +62,8 @@ fn found(threshold: u8, days: Days) -> Found {
 
 impl Found {
     fn spending(&self) -> AlertSpending {
-        let found = (self.crossing.limit, self.crossing.spent, self.crossing.found_at);
+        let Crossing { limit, spent, found_at: at, .. } = self.crossing;
+        let found = FoundSpending { limit, spent, at };
         let budget = (&self.budget, self.counts);
         AlertSpending::of(found, (&self.programme, Role::Assistant), budget, &self.used, None, self.now)
     }
