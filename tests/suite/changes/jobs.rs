@@ -222,6 +222,8 @@ async fn a_limit_is_confirmed_together_with_the_use() {
 #[tokio::test]
 async fn a_grant_that_cannot_be_written_is_passed_over() {
     let campus = class(&["ada"]).await;
+    // Nothing else is due then.
+    campus.finish_work().await;
     let (admin, bulk) = (campus.admin().await, format!("{ID}/grants/bulk"));
     let page = admin.get(&format!("{ID}/grants")).await;
     let shown = admin.submit(&page, &bulk, &[("act", "allow")]).await.expect(200);
