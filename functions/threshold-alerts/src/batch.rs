@@ -27,12 +27,11 @@ pub(crate) fn read(records: &[StreamRecord]) -> Batch {
     let mut batch = Batch::default();
     for record in records {
         let number = record.sequence_number().to_owned();
-        match record.kind() {
-            Some(Totals::KIND | Budget::KIND) => match record.item() {
+        if let Some(Totals::KIND | Budget::KIND) = record.kind() {
+            match record.item() {
                 Some(ProgrammeName { programme }) => batch.name_programme(programme, number),
                 None => batch.unreadable.push(number),
-            },
-            _ => {}
+            }
         }
     }
     batch

@@ -118,6 +118,7 @@ impl App {
 }
 
 /// What was spent of a limit when that was found.
+#[derive(Clone, Copy)]
 struct FoundSpending {
     limit: Usd,
     spent: Usd,
