@@ -8,7 +8,7 @@
 use jiff::SignedDuration;
 use tokio::sync::OnceCell;
 
-use crate::domain::grant::{Answered, KeyCall, Reading, Tell, Unchanged};
+use crate::domain::grant::{Answered, KeyCall, Tell, Unchanged};
 use crate::domain::programme::Byok;
 use crate::domain::programme::guardrail::{Guardrail, MadeGuardrail, RulesRefusal};
 use crate::domain::programme::rules::Rules;
@@ -181,13 +181,8 @@ impl Settler<'_> {
                 if error.is_not_found() {
                     // The answer does not say whether it is the key or the guardrail that is not found.
                     self.provider.get_key(key, patience).await?.ok_or(NotSettled::NotFound)?;
-                    let known = view
-                        .guardrails
-                        .iter()
-                        .find(|known| known.made.as_ref().is_some_and(|made| made.id == under.id));
-                    if let Some(known) = known {
-                        self.table.write_guardrail(known, known.doubted(), self.clock.now(), patience).await?;
-                    }
+                    let programme = &view.programme.id;
+                    self.table.doubt_guardrail(programme, &under.id, self.clock.now(), patience).await?;
                     return Err(NotSettled::NoGuardrail);
                 }
                 return Err(error.into());
@@ -247,12 +242,7 @@ impl Settler<'_> {
         if credits >= told.lifetime && told.byok.is_none_or(|told| byok >= told) {
             return Ok(true);
         }
-        let listed_at = self.table.sync_state().await?.listed_at;
-        let Ok((reading, _)) = view.reading_after(key, &told, asked, listed_at) else { return Ok(false) };
-        if known.is_none_or(|known: &Reading| reading.differs_from(known)) {
-            self.table.note_reading(&reading, at.deadline).await?;
-        }
-        Ok(true)
+        Ok(self.table.take_in_use(view, &key.hash, Some(&told), asked, at.deadline).await?.is_ok())
     }
 
     /// Puts the grant off. If that cannot be written it stays due at once, which does no harm.

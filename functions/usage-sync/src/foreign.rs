@@ -49,13 +49,10 @@ pub(crate) async fn record(
     let mut all = ForeignUse::default();
     let mut foreign = std::mem::take(&mut listing.foreign);
     foreign.extend(all.really_unknown(runner, std::mem::take(&mut listing.unknown)).await?);
-    let mut by_digit: Vec<Vec<ForeignRow>> = SHARDS.map(|_| Vec::new()).into();
-    for row in foreign {
-        by_digit[usize::from(row.shard())].push(row);
-    }
-    for (digit, foreign) in SHARDS.into_iter().zip(by_digit) {
+    for digit in SHARDS {
         let known = runner.table.list(ForeignKey::of_shard(digit)).await?;
-        let shard = all.compare(runner, listing, known, renamed, foreign);
+        let rows = foreign.extract_if(.., |row| row.key.as_str().starts_with(digit)).collect();
+        let shard = all.compare(runner, listing, known, renamed, rows);
         for keys in CutKeys::of(runner.baseline.began_at, digit, &shard.changes) {
             runner.table.put_later(&keys, keys.as_of, runner.end()).await?;
         }
@@ -113,7 +110,7 @@ impl ForeignUse {
                 continue;
             }
             if self.unknown.len() < MOST_NAMED {
-                self.unknown.push(UnknownKey::of(&row.key(), &name, row.state.enabled, runner.baseline.began_at));
+                self.unknown.push(UnknownKey::of(&row.key, &name, row.state.enabled, runner.baseline.began_at));
             }
             unknown.push(row);
         }
@@ -131,15 +128,15 @@ impl ForeignUse {
     ) -> Shard {
         let (baseline, mut shard) = (&runner.baseline, Shard::default());
         let mut known: HashMap<KeyHash, ForeignKey> = known.into_iter().map(|key| (key.key.clone(), key)).collect();
-        self.keys += known.len() + foreign.iter().filter(|row| !known.contains_key(&row.key())).count();
+        self.keys += known.len() + foreign.iter().filter(|row| !known.contains_key(&row.key)).count();
         for row in foreign {
-            let before = known.remove(&row.key());
+            let before = known.remove(&row.key);
             // The hash is that of a grant's recorded key, whatever its name is now.
-            if renamed.contains(&row.key()) {
+            if renamed.contains(&row.key) {
                 if let Some(before) = before {
                     shard.take_out(before, row.state.asked, baseline);
                 }
-                runner.journal.problem(format!("the key {} of ours has another name at the provider", row.key()));
+                runner.journal.problem(format!("the key {} of ours has another name at the provider", row.key));
                 continue;
             }
             if let Some(newer) = before.as_ref().filter(|before| before.as_of > row.state.asked) {
@@ -212,11 +209,11 @@ impl Shard {
         let told = row.state.report.as_ref().ok_or(UnusableReport::Silent);
         let used = match told.and_then(|told| was.with(told, utc_date(asked), known.map(utc_date), None)) {
             Ok((used, doubt)) => {
-                runner.journal.problems_of(doubt.map(|doubt| format!("of the key {} {doubt}", row.key())));
+                runner.journal.problems_of(doubt.map(|doubt| format!("of the key {} {doubt}", row.key)));
                 used
             }
             Err(doubtful) => {
-                runner.journal.unread(format!("of the key {} nothing is recorded: {doubtful}", row.key()));
+                runner.journal.unread(format!("of the key {} nothing is recorded: {doubtful}", row.key));
                 was
             }
         };
@@ -227,7 +224,7 @@ impl Shard {
         };
         let last_used_at = row.state.report.as_ref().and_then(|told| told.last_used_at);
         ForeignKey {
-            key: row.key(),
+            key: row.key.clone(),
             name: row.name.clone(),
             enabled: row.state.enabled,
             limit: row.state.limit,

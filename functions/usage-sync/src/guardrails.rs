@@ -5,6 +5,7 @@ use bursar_core::domain::programme::guardrail::Guardrail;
 use bursar_core::provider::guardrails::ProviderGuardrail;
 use bursar_core::settle::RulesTold;
 
+use crate::compare::row::{Restricted, RestrictedKey};
 use crate::prelude::*;
 use crate::repair;
 
@@ -68,16 +69,6 @@ impl Listed {
     }
 }
 
-/// The live keys on record as under a guardrail, by its programme and its id.
-pub(crate) type Restricted = BTreeMap<(ProgrammeId, String), Vec<RestrictedKey>>;
-
-/// A live key, as small as it can be kept until the end of the run.
-#[derive(Debug)]
-pub(crate) struct RestrictedKey {
-    pub(crate) grant: [u8; 8],
-    pub(crate) key: [u8; 32],
-}
-
 /// Lists the keys under each guardrail, and puts those back that are not there any more. A listing that fails keeps no other from being
 /// looked at.
 pub(crate) async fn put_back(runner: &Runner<'_>, restricted: Restricted) {
@@ -94,10 +85,10 @@ pub(crate) async fn put_back(runner: &Runner<'_>, restricted: Restricted) {
                 continue;
             }
         };
-        let each = keys.iter().map(|of| (of, KeyHash::of_bytes(&of.key))).filter(|(_, key)| !listed.contains(key));
-        findings.extend(each.map(|(of, key)| Finding {
+        let lacking = keys.into_iter().filter(|restricted| !listed.contains(&restricted.key));
+        findings.extend(lacking.map(|RestrictedKey { grant, key }| Finding {
             programme: programme.clone(),
-            grant: GrantId::of_bytes(&of.grant),
+            grant,
             kind: FindingKind::NotUnder { key, asked },
         }));
     }

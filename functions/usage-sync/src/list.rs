@@ -3,6 +3,7 @@
 
 use bursar_core::domain::grant::{GRACE, Key};
 use bursar_core::domain::programme::Basis;
+use bursar_core::domain::values::partition::shard_of;
 use bursar_core::provider::inventory::InventoryPage;
 
 use crate::prelude::*;
@@ -70,7 +71,7 @@ pub(crate) async fn everything(runner: &Runner<'_>) -> Result<Listing> {
         listing.reject_if_empty(runner).await?;
     }
     for rows in listing.ours.values_mut() {
-        rows.sort_by_key(|row| row.grant);
+        rows.sort_by(|one, other| one.grant.cmp(&other.grant));
         rows.shrink_to_fit();
     }
     Ok(listing)
@@ -96,15 +97,15 @@ impl Listing {
             }
             let name = key.name.parse::<KeyName>().ok().filter(|name| name.deployment == runner.deployment);
             let Some(name) = name else {
-                self.foreign.push(ForeignRow::of(key, page.asked));
+                self.foreign.push(ForeignRow::new(key, page.asked));
                 continue;
             };
             match bases.get(&name.programme) {
                 Some(basis) => {
-                    let row = KeyRow::of(key, &name, *basis, page.asked);
+                    let row = KeyRow::new(key, &name, *basis, page.asked);
                     self.ours.entry(name.programme).or_default().push(row);
                 }
-                None => self.unknown.push(ForeignRow::of(key, page.asked)),
+                None => self.unknown.push(ForeignRow::new(key, page.asked)),
             }
         }
     }
@@ -158,23 +159,22 @@ impl Listing {
     /// The listed keys with the name of a programme's grant.
     pub(crate) fn of_grant(&self, programme: &ProgrammeId, grant: &GrantId) -> &[KeyRow] {
         let rows = self.ours.get(programme).map_or(&[][..], Vec::as_slice);
-        let grant = grant.to_bytes();
-        let from = rows.partition_point(|row| row.grant < grant);
-        let count = rows[from..].partition_point(|row| row.grant == grant);
+        let from = rows.partition_point(|row| row.grant < *grant);
+        let count = rows[from..].partition_point(|row| row.grant == *grant);
         &rows[from..from + count]
     }
 
-    /// The listed keys of a programme's grants whose ids begin with a digit, a slice for each grant.
-    pub(crate) fn of_shard(&self, programme: &ProgrammeId, digit: u8) -> impl Iterator<Item = &[KeyRow]> {
+    /// The listed keys of a programme's grants in one shard, a slice for each grant.
+    pub(crate) fn of_shard(&self, programme: &ProgrammeId, shard: char) -> impl Iterator<Item = &[KeyRow]> {
         let rows = self.ours.get(programme).map_or(&[][..], Vec::as_slice);
-        let from = rows.partition_point(|row| row.shard() < digit);
-        let count = rows[from..].partition_point(|row| row.shard() == digit);
+        let from = rows.partition_point(|row| shard_of(&row.grant) < shard);
+        let count = rows[from..].partition_point(|row| shard_of(&row.grant) == shard);
         rows[from..from + count].chunk_by(|one, other| one.grant == other.grant)
     }
 
     /// The keys that were listed under other names than those of a known programme's grant.
-    pub(crate) fn elsewhere(&self) -> HashSet<[u8; 32]> {
-        self.foreign.iter().chain(&self.unknown).map(|row| row.hash).collect()
+    pub(crate) fn elsewhere(&self) -> HashSet<KeyHash> {
+        self.foreign.iter().chain(&self.unknown).map(|row| row.key.clone()).collect()
     }
 }
 

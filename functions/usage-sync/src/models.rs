@@ -40,10 +40,7 @@ pub(crate) async fn record(runner: &Runner<'_>, own: &OwnUse) -> Result<()> {
     if let Some(why) = answer.why_unreadable {
         journal.problem(format!("{} rows of what was used by model could not be read: {why}", answer.unreadable));
     }
-    let group_of = |programme: &ProgrammeId, grant: &GrantId| {
-        let group = own.groups.get(programme)?.get(&grant.to_bytes())?;
-        Some(group.as_deref().map(str::to_owned))
-    };
+    let group_of = |programme: &ProgrammeId, grant: &GrantId| own.groups.get(programme)?.get(grant).cloned();
     write(runner, (from, yesterday), attribute(&answer.rows, &runner.deployment, group_of)).await?;
     // Where a grant could not be read, it is attributed again next time.
     if !journal.notes().has_failed {

@@ -15,9 +15,8 @@ use bursar_core::domain::usage::forecast::{StandingOut, Weeks};
 use bursar_core::store::{Totals, Unmailed};
 
 use crate::caps::CrossedCap;
-use crate::compare::is_of_one_programme;
 use crate::prelude::*;
-use crate::runner::{Baseline, WRITES_AT_ONCE};
+use crate::runner::{Baseline, WRITES_AT_ONCE, is_of_one_programme};
 
 #[derive(Debug)]
 pub(crate) struct ProgrammeSums {
@@ -38,7 +37,7 @@ pub(crate) struct ProgrammeSums {
     gone: Usd,
     keys: usize,
     crossed: Vec<CrossedCap>,
-    groups: HashMap<[u8; 8], Option<Box<str>>>,
+    groups: HashMap<GrantId, Option<String>>,
     /// Grants in which something was found, with what they cost before.
     later: Vec<(GrantId, Usd)>,
     /// Grants with a key that could not be read, of which nothing is given back.
@@ -55,7 +54,7 @@ pub(crate) struct OwnUse {
     /// The grants past a threshold of their cap.
     pub(crate) crossed: Vec<CrossedCap>,
     /// The group of each grant, by its programme.
-    pub(crate) groups: HashMap<ProgrammeId, HashMap<[u8; 8], Option<Box<str>>>>,
+    pub(crate) groups: HashMap<ProgrammeId, HashMap<GrantId, Option<String>>>,
 }
 
 /// Counts what was repaired, and writes the totals of all programmes and what their budgets reserve, each only if it changed.
@@ -117,7 +116,7 @@ impl ProgrammeSums {
         if !is_read {
             self.unread.insert(grant.id.clone());
         }
-        self.groups.insert(grant.id.to_bytes(), grant.group.as_deref().map(Box::from));
+        self.groups.insert(grant.id.clone(), grant.group.clone());
         self.moves.add(grant, 1);
         let cost = self.cost(view, &runner.baseline);
         if is_in_order {

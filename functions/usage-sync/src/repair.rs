@@ -3,14 +3,12 @@
 
 use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{Change, RecoveredKey, SeenKey, Unchanged};
-use bursar_core::domain::usage::reading::UnusableReport;
-use bursar_core::provider::key::ProviderKey;
+use bursar_core::domain::usage::reading::UsageReport;
 use bursar_core::settle::NotSettled;
 use bursar_core::store::ActOutcome;
 
-use crate::compare::{is_told, read};
 use crate::prelude::*;
-use crate::runner::REPAIRS_AT_ONCE;
+use crate::runner::{REPAIRS_AT_ONCE, is_told};
 
 /// How many repairs in a row may fail without an answer, after which the rest is left to another run.
 const FAILED_IN_A_ROW: usize = 2 * REPAIRS_AT_ONCE;
@@ -122,7 +120,7 @@ async fn try_to(runner: &Runner<'_>, at: ActContext<'_>, finding: &Finding) -> R
     let is_done = matches!(changed, ActOutcome::Done(_));
     match &finding.kind {
         FindingKind::Recover { rows, unread, .. } => {
-            let unread: Vec<&KeyRow> = rows.iter().filter(|row| unread.contains(&row.epoch())).collect();
+            let unread: Vec<&KeyRow> = rows.iter().filter(|row| unread.contains(&row.epoch)).collect();
             read_late(runner, at, &unread).await?;
             let grant = at.grant;
             journal.problem(format!("keys of the grant {grant} were not on record, and are now: the table went back"));
@@ -139,7 +137,7 @@ async fn try_to(runner: &Runner<'_>, at: ActContext<'_>, finding: &Finding) -> R
 /// What a finding changes by itself, without another question to the provider.
 fn decided(kind: &FindingKind, view: &View, now: Moment) -> Result<Change, Unchanged> {
     match kind {
-        FindingKind::Orphan { row, .. } => view.found_orphan(row.epoch(), &row.key(), row.made_at(&view.grant), now),
+        FindingKind::Orphan { row, .. } => view.found_orphan(row.epoch, &row.key, row.made_at(&view.grant), now),
         FindingKind::Recover { rows, .. } => {
             let found: Vec<RecoveredKey> = rows.iter().map(KeyRow::found).collect();
             view.recover(&found, now)
@@ -183,7 +181,8 @@ async fn look_again(runner: &Runner<'_>, at: ActContext<'_>, key: &KeyHash, is_h
         }
     }
     if !found.disabled {
-        note_use(runner, at, &view, (asked_at, &found)).await?;
+        let told = found.usage_report(view.programme.settings.basis.reset);
+        note_use(runner, at, &view, key, (asked_at, told.as_ref())).await?;
     }
     let seen = found.seen(view.programme.settings.basis, asked_at, !found.disabled);
     take_in(runner, at, key, &seen).await
@@ -204,21 +203,15 @@ async fn take_in(runner: &Runner<'_>, at: ActContext<'_>, key: &KeyHash, seen: &
     settle(runner, at).await
 }
 
-/// Records the use of a key that was queried by itself.
 async fn note_use(
     runner: &Runner<'_>,
     at: ActContext<'_>,
     view: &View,
-    (asked, found): (Moment, &ProviderKey),
+    key: &KeyHash,
+    (asked, told): (Moment, Option<&UsageReport>),
 ) -> Result<()> {
-    let Some(key) = view.grant.key_with(&found.hash).filter(|key| key.shown_at.is_some()) else { return Ok(()) };
-    let told = found.usage_report(view.programme.settings.basis.reset).ok_or(UnusableReport::Silent)?;
-    let before = view.reading(key.epoch);
-    let (after, doubt) = view.reading_after(key, &told, asked, runner.baseline.listed_at)?;
-    if before.is_none_or(|before| after.differs_from(before)) {
-        runner.table.note_reading(&after, at.deadline).await?;
-    }
-    runner.journal.problems_of(doubt.map(|doubt| format!("of the key {} {doubt}", found.hash)));
+    let doubt = runner.table.take_in_use(view, key, told, asked, at.deadline).await??;
+    runner.journal.problems_of(doubt.map(|doubt| format!("of the key {key} {doubt}")));
     Ok(())
 }
 
@@ -226,13 +219,8 @@ async fn note_use(
 async fn read_late(runner: &Runner<'_>, at: ActContext<'_>, rows: &[&KeyRow]) -> Result<()> {
     let Some(view) = runner.table.view(at.programme, at.grant).await? else { return Ok(()) };
     for row in rows {
-        let Some(key) = view.grant.key_with(&row.key()) else { continue };
-        let (news, doubt) = read(&view, runner.baseline.listed_at, key, row).map_err(anyhow::Error::new)?;
-        runner.journal.problems_of(doubt.map(|doubt| format!("of the key {} {doubt}", row.key())));
-        if let Some(news) = &news {
-            let written = runner.table.note_reading(news, at.deadline).await?;
-            runner.journal.report(|report| report.readings_recorded += usize::from(written));
-        }
+        note_use(runner, at, &view, &row.key, (row.state.asked, row.state.report.as_ref())).await?;
+        runner.journal.report(|report| report.readings_recorded += 1);
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use bursar_core::clock::Clock;
+use bursar_core::domain::grant::{KeyCall, Tell};
 use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::values::id::DeploymentId;
 use bursar_core::provider::Provider;
@@ -115,6 +116,16 @@ impl<'a> Runner<'a> {
     pub(crate) fn until(&self) -> Deadline {
         self.end().at_most(LONGEST_WAIT)
     }
+}
+
+/// Whether an error keeps exactly one programme from being read, at any try.
+pub(crate) fn is_of_one_programme(error: &anyhow::Error) -> bool {
+    error.downcast_ref().is_some_and(|error: &StoreError| !error.may_pass())
+}
+
+/// Whether the run tells a call: what a listed key used it knows, and a guardrail that is not made has a sender of its own.
+pub(crate) fn is_told(call: &KeyCall) -> bool {
+    !matches!(call.tell, Tell::Read | Tell::Guardrail(None))
 }
 
 /// The most problems in a report, which must fit into one item.

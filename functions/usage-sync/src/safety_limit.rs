@@ -87,7 +87,7 @@ fn without_ends(findings: Vec<Finding>, may_end: impl Fn(&Finding) -> bool) -> V
 fn without_keys_of_other_grants(mut findings: Vec<Finding>) -> Vec<Finding> {
     let renamed = renamed(&findings);
     findings.retain(|finding| match &finding.kind {
-        FindingKind::Orphan { row, .. } => !renamed.contains(&row.key()),
+        FindingKind::Orphan { row, .. } => !renamed.contains(&row.key),
         _ => true,
     });
     findings
@@ -105,12 +105,12 @@ fn ended_keys(runner: &Runner<'_>, finding: &Finding) -> Vec<HeldKey> {
     let of_row = |act, row: &KeyRow| HeldKey {
         act,
         name: row.name(&runner.deployment, &finding.programme).to_string(),
-        key: row.key(),
+        key: row.key.clone(),
     };
     match &finding.kind {
         FindingKind::Orphan { row, .. } => vec![of_row(HeldAct::Sweep, row)],
         FindingKind::Recover { rows, ends, .. } => {
-            let ended = rows.iter().filter(|row| ends.contains(&row.key()));
+            let ended = rows.iter().filter(|row| ends.contains(&row.key));
             ended.map(|row| of_row(HeldAct::Recovery, row)).collect()
         }
         FindingKind::LiveIsDisabled { epoch, key } | FindingKind::NotListed { epoch, key, stops: true, .. } => {

@@ -275,20 +275,12 @@ impl Claim<'_> {
             return Ok(MintedKey { guardrail, ..minted });
         };
         if error.is_not_found()
-            && let Err(error) = self.guardrail_not_found(of, id, patience).await
+            && let Err(error) =
+                self.site.table.doubt_guardrail(&of.programme, id, self.site.clock.now(), patience).await
         {
             tracing::warn!(guardrail = %of, %error, "a guardrail that is gone is not made again");
         }
         Err(Failed { made: Some(minted), error: not_restricted(&error) })
-    }
-
-    /// Has the guardrail made again by the work of the next minute, so that a later press succeeds.
-    async fn guardrail_not_found(&self, of: &GuardrailOwner, id: &str, deadline: Deadline) -> Result<(), StoreError> {
-        let is_it = |known: &Guardrail| known.made.as_ref().is_some_and(|made| made.id == id);
-        if let Some(known) = self.site.table.get(Guardrail::key_of(of)).await?.filter(is_it) {
-            self.site.table.write_guardrail(&known, known.doubted(), self.site.clock.now(), deadline).await?;
-        }
-        Ok(())
     }
 
     /// Step 5: records the key as the grant's live one. Only then may it be shown.

@@ -1,19 +1,19 @@
 //! The scan of one grant: the use of its listed keys, and findings about them. It reads and writes nothing;
 //! each act decides again on the grant as it is by then.
 
-use bursar_core::domain::grant::{GRACE, Key, KeyCall, RecoveredKey, Tell, Unchanged};
+use bursar_core::domain::grant::{GRACE, Key, RecoveredKey, Unchanged};
 use bursar_core::domain::usage::reading::{Shortfall, UnusableReport};
 
-use crate::guardrails::RestrictedKey;
+use super::row::RestrictedKey;
 use crate::prelude::*;
-use crate::runner::Baseline;
+use crate::runner::{Baseline, is_told};
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ScanContext<'a> {
     /// The listed keys that bear its name, each once.
     pub(crate) rows: &'a [KeyRow],
     /// All keys that were listed under other names than those of a known grant.
-    pub(crate) elsewhere: &'a HashSet<[u8; 32]>,
+    pub(crate) elsewhere: &'a HashSet<KeyHash>,
     /// Whether every workspace that the management key may open was listed.
     pub(crate) is_whole: bool,
     /// Whether a key that is not in the listing may be gone.
@@ -66,7 +66,7 @@ impl ScanResult {
             match match_of(view, context, row) {
                 Match::Its(key) if key.shown_at.is_some() => {
                     let (epoch, hash) = (key.epoch, key.hash.clone());
-                    if epoch != row.epoch() {
+                    if epoch != row.epoch {
                         result.problems.push(format!("the key {hash} of ours has another name at the provider"));
                     }
                     match read(view, context.baseline.listed_at, key, row) {
@@ -83,7 +83,7 @@ impl ScanResult {
                 Match::Its(_) | Match::Orphan => {
                     result.foreign.extend(Some(row).filter(|row| row.state.is_used()).cloned());
                 }
-                Match::Unrecorded => unread.push(row.epoch()),
+                Match::Unrecorded => unread.push(row.epoch),
                 Match::Newer => result.newer.push(row.clone()),
             }
         }
@@ -109,7 +109,7 @@ impl ScanResult {
         result.kinds.extend(not_listed(view, context));
         result.kinds.extend(of_the_grant(view, context));
         let live = view.grant.live().filter(|_| view.grant.holds.is_empty() && !view.programme.is_over(context.now));
-        if let Some(row) = live.and_then(|live| context.rows.iter().find(|row| row.is(&live.hash))) {
+        if let Some(row) = live.and_then(|live| context.rows.iter().find(|row| row.key == live.hash)) {
             result.restricted = restricted(view, row);
         }
         // Each repair settles the grant.
@@ -130,16 +130,16 @@ impl ScanResult {
 
 /// A recorded key is known by its hash, whatever its name is now.
 fn match_of<'v>(view: &'v View, context: ScanContext<'_>, row: &KeyRow) -> Match<'v> {
-    match view.grant.keys.iter().find(|key| row.is(&key.hash)) {
+    match view.grant.keys.iter().find(|key| row.key == key.hash) {
         Some(key) => Match::Its(key),
         None if context.is_copy && view.can_recover(&row.found()) => Match::Unrecorded,
-        None if row.epoch() > view.grant.epoch => Match::Newer,
+        None if row.epoch > view.grant.epoch => Match::Newer,
         None => Match::Orphan,
     }
 }
 
 /// The reading of a listed key, if it changed, and the doubt about it, if there is one.
-pub(crate) fn read(
+fn read(
     view: &View,
     listed_at: Option<Moment>,
     key: &Key,
@@ -168,29 +168,28 @@ fn about_its(view: &View, context: ScanContext<'_>, key: &Key, row: &KeyRow, is_
 fn restricted(view: &View, row: &KeyRow) -> Option<(String, RestrictedKey)> {
     let live = view.grant.live()?;
     let under = live.guardrail.known().filter(|under| live.guardrail.is(under))?;
-    let (grant, key) = (row.grant, row.key().to_bytes());
-    Some((under.id.clone(), RestrictedKey { grant, key }))
+    Some((under.id.clone(), RestrictedKey { grant: row.grant.clone(), key: row.key.clone() }))
 }
 
 /// An enabled key that nobody was shown, so old that it is on record if it ever is.
 fn orphan(view: &View, context: ScanContext<'_>, row: &KeyRow) -> Option<FindingKind> {
     let is_old = context.now >= row.made_at(&view.grant) + GRACE;
-    let is_outdated = row.epoch() < view.grant.last_shown();
+    let is_outdated = row.epoch < view.grant.last_shown();
     (row.state.enabled && is_old).then(|| FindingKind::Orphan { row: row.clone(), is_outdated })
 }
 
 /// A key made since the listing began cannot be in it.
 fn is_unlisted(context: ScanContext<'_>, key: &Key) -> bool {
     let should_be = key.gone.is_none() && key.made_at < context.baseline.began_at;
-    should_be && !context.rows.iter().any(|row| row.is(&key.hash))
+    should_be && !context.rows.iter().any(|row| row.key == key.hash)
 }
 
 /// Recorded keys that are not in the listing, or under other grants' names.
 fn not_listed(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
     let missing = view.grant.keys.iter().filter_map(|key| {
-        let is_elsewhere = context.elsewhere.contains(&key.hash.to_bytes());
+        let is_elsewhere = context.elsewhere.contains(&key.hash);
         let may_be_missing = context.shows_absence && is_unlisted(context, key);
-        if !(is_elsewhere || may_be_missing) || context.rows.iter().any(|row| row.is(&key.hash)) {
+        if !(is_elsewhere || may_be_missing) || context.rows.iter().any(|row| row.key == key.hash) {
             return None;
         }
         let is_live = view.grant.live().is_some_and(|live| live.hash == key.hash);
@@ -214,19 +213,14 @@ fn of_the_grant(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
     if view.give_back_reservation(now).is_ok() {
         kinds.push(FindingKind::UnusedReservation);
     }
-    let live = grant.live().and_then(|live| context.rows.iter().find(|row| row.is(&live.hash)));
+    let live = grant.live().and_then(|live| context.rows.iter().find(|row| row.key == live.hash));
     let last_used_at = live.and_then(|row| row.state.report.as_ref()?.last_used_at);
     if live.is_some_and(|live| live.state.enabled) && view.lifecycle(last_used_at, now).is_some() {
         kinds.push(FindingKind::Rule { last_used_at });
     }
-    let is_read = |key: &Key| context.rows.iter().any(|row| row.is(&key.hash) && row.state.report.is_some());
+    let is_read = |key: &Key| context.rows.iter().any(|row| row.key == key.hash && row.state.report.is_some());
     let may_go = |key: &&Key| is_read(key) && view.may_purge(key, context.baseline.restored_at, now);
     let may_go = grant.keys.iter().filter(|_| is_over).filter(may_go);
     kinds.extend(may_go.map(|key| FindingKind::Purge { key: key.hash.clone() }));
     kinds
-}
-
-/// Whether the run tells a call: what a listed key used it knows, and a guardrail that is not made has a sender of its own.
-pub(crate) fn is_told(call: &KeyCall) -> bool {
-    !matches!(call.tell, Tell::Read | Tell::Guardrail(None))
 }

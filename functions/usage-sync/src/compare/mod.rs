@@ -11,11 +11,10 @@ use bursar_core::domain::programme::guardrail::Guardrail;
 use bursar_core::schema::SHARDS;
 
 use self::grant::{ScanContext, ScanResult};
-pub(crate) use self::grant::{is_told, read};
-use crate::guardrails::Restricted;
+use self::row::Restricted;
 use crate::prelude::*;
 use crate::recount::ProgrammeSums;
-use crate::runner::{PROGRAMMES_AT_ONCE, SHARDS_AHEAD, WRITES_AT_ONCE};
+use crate::runner::{PROGRAMMES_AT_ONCE, SHARDS_AHEAD, WRITES_AT_ONCE, is_of_one_programme};
 
 /// How many shards, each a partition of the table, have their readings written in turn.
 const SHARDS_MIXED: usize = 4;
@@ -38,7 +37,7 @@ pub(crate) struct Compared {
 struct Comparison<'a> {
     runner: &'a Runner<'a>,
     listing: &'a Listing,
-    elsewhere: &'a HashSet<[u8; 32]>,
+    elsewhere: &'a HashSet<KeyHash>,
     guardrails: Arc<Vec<Guardrail>>,
     found: Compared,
     sums: ProgrammeSums,
@@ -71,15 +70,10 @@ pub(crate) async fn all(runner: &Runner<'_>, listing: &Listing) -> Result<Compar
     Ok(all)
 }
 
-/// Whether an error keeps exactly one programme from being read, at any try.
-pub(crate) fn is_of_one_programme(error: &anyhow::Error) -> bool {
-    error.downcast_ref().is_some_and(|error: &StoreError| !error.may_pass())
-}
-
 async fn compared(
     runner: &Runner<'_>,
     listing: &Listing,
-    elsewhere: &HashSet<[u8; 32]>,
+    elsewhere: &HashSet<KeyHash>,
     id: ProgrammeId,
 ) -> Result<Compared> {
     let (table, id) = (runner.table, &id);
@@ -91,12 +85,9 @@ async fn compared(
     let sums = ProgrammeSums::of(programme, budget, counts, runner.baseline.began_at);
     let (guardrails, found) = (guardrails.into(), Compared::default());
     let mut comparison = Comparison { runner, listing, elsewhere, guardrails, found, sums };
-    let shards = SHARDS
-        .into_iter()
-        .zip(0_u8..)
-        .map(|(shard, digit)| async move { Ok::<_, StoreError>((digit, table.shard_of(id, shard).await?)) });
-    let news = iter(shards).buffered(SHARDS_AHEAD).map_ok(|(digit, grants)| {
-        let news = comparison.compare(digit, grants);
+    let shards = SHARDS.map(|shard| async move { Ok::<_, StoreError>((shard, table.shard_of(id, shard).await?)) });
+    let news = iter(shards).buffered(SHARDS_AHEAD).map_ok(|(shard, grants)| {
+        let news = comparison.compare(shard, grants);
         iter(news).map(Ok::<News, StoreError>)
     });
     let write = async |news: News| {
@@ -121,14 +112,14 @@ async fn compared(
 
 impl Comparison<'_> {
     /// What is to be written of some grants; what else is found is kept.
-    fn compare(&mut self, digit: u8, grants: Vec<(Grant, Vec<Reading>)>) -> Vec<News> {
+    fn compare(&mut self, shard: char, grants: Vec<(Grant, Vec<Reading>)>) -> Vec<News> {
         let Comparison { runner, listing, .. } = *self;
         let id = self.sums.programme.id.clone();
         let name = |row: &KeyRow| row.name(&runner.deployment, &id).to_string();
-        let mut known: HashSet<[u8; 8]> = HashSet::new();
+        let mut known: HashSet<GrantId> = HashSet::new();
         let mut news = Vec::new();
         for (grant, readings) in grants {
-            known.insert(grant.id.to_bytes());
+            known.insert(grant.id.clone());
             let mut view = View { guardrails: self.guardrails.clone(), ..self.sums.view(grant, readings) };
             let context = ScanContext {
                 rows: listing.of_grant(&id, &view.grant.id),
@@ -159,7 +150,7 @@ impl Comparison<'_> {
                 result.unread.into_iter().chain(unseen).map(|epoch| News::Unread(view.grant.id.clone(), epoch)),
             );
         }
-        let unknown = listing.of_shard(&id, digit).filter(|rows| !known.contains(&rows[0].grant));
+        let unknown = listing.of_shard(&id, shard).filter(|rows| !known.contains(&rows[0].grant));
         self.found.unknown.extend(unknown.flatten().map(|row| ForeignRow::with_name(row, name(row))));
         news
     }

@@ -1,4 +1,4 @@
-//! Listed keys, as small as they can be kept until their grants are compared, since there can be very many; and findings.
+//! Listed keys, as they are kept until their grants are compared.
 
 use bursar_core::domain::grant::{ListedLimit, RecoveredKey, SeenKey};
 use bursar_core::domain::programme::Basis;
@@ -12,17 +12,17 @@ use crate::prelude::*;
 /// A key whose name is a grant's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KeyRow {
-    hash: [u8; 32],
-    pub(crate) grant: [u8; 8],
-    nonce: [u8; 8],
-    epoch: u32,
+    pub(crate) key: KeyHash,
+    pub(crate) grant: GrantId,
+    nonce: Nonce,
+    pub(crate) epoch: Epoch,
     pub(crate) state: KeyState,
 }
 
 /// A key whose name is not a grant's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ForeignRow {
-    pub(crate) hash: [u8; 32],
+    pub(crate) key: KeyHash,
     pub(crate) name: String,
     pub(crate) state: KeyState,
 }
@@ -41,26 +41,14 @@ pub(crate) struct KeyState {
 }
 
 impl KeyRow {
-    pub(crate) fn of(key: &ProviderKey, name: &KeyName, basis: Basis, asked: Moment) -> KeyRow {
+    pub(crate) fn new(key: &ProviderKey, name: &KeyName, basis: Basis, asked: Moment) -> KeyRow {
         KeyRow {
-            hash: key.hash.to_bytes(),
-            grant: name.grant.to_bytes(),
-            nonce: name.nonce.to_bytes(),
-            epoch: name.epoch.number(),
-            state: KeyState::of(key, basis.reset, key.limit_on(basis) != ListedLimit::CountedOtherwise, asked),
+            key: key.hash.clone(),
+            grant: name.grant.clone(),
+            nonce: name.nonce.clone(),
+            epoch: name.epoch,
+            state: KeyState::new(key, basis.reset, key.limit_on(basis) != ListedLimit::CountedOtherwise, asked),
         }
-    }
-
-    pub(crate) fn key(&self) -> KeyHash {
-        KeyHash::of_bytes(&self.hash)
-    }
-
-    pub(crate) fn epoch(&self) -> Epoch {
-        Epoch::new(self.epoch)
-    }
-
-    pub(crate) fn is(&self, key: &KeyHash) -> bool {
-        self.hash == key.to_bytes()
     }
 
     /// The name that Bursar gave the key.
@@ -68,9 +56,9 @@ impl KeyRow {
         KeyName {
             deployment: deployment.clone(),
             programme: programme.clone(),
-            grant: GrantId::of_bytes(&self.grant),
-            epoch: self.epoch(),
-            nonce: Nonce::of_bytes(&self.nonce),
+            grant: self.grant.clone(),
+            epoch: self.epoch,
+            nonce: self.nonce.clone(),
         }
     }
 
@@ -82,44 +70,32 @@ impl KeyRow {
     /// The key as a recovery records it.
     pub(crate) fn found(&self) -> RecoveredKey {
         RecoveredKey {
-            epoch: self.epoch(),
-            hash: self.key(),
+            epoch: self.epoch,
+            hash: self.key.clone(),
             enabled: self.state.enabled,
             limit: self.state.limit,
             made_at: self.state.created_at.unwrap_or(self.state.asked),
         }
     }
-
-    pub(crate) fn shard(&self) -> u8 {
-        self.grant[0] >> 4
-    }
 }
 
 impl ForeignRow {
-    pub(crate) fn of(key: &ProviderKey, asked: Moment) -> ForeignRow {
+    pub(crate) fn new(key: &ProviderKey, asked: Moment) -> ForeignRow {
         ForeignRow {
-            hash: key.hash.to_bytes(),
+            key: key.hash.clone(),
             name: key.name.clone(),
-            state: KeyState::of(key, Reset::None, true, asked),
+            state: KeyState::new(key, Reset::None, true, asked),
         }
     }
 
     /// The row of a key that only bears a grant's name.
     pub(crate) fn with_name(row: &KeyRow, name: String) -> ForeignRow {
-        ForeignRow { hash: row.hash, name, state: row.state.clone() }
-    }
-
-    pub(crate) fn key(&self) -> KeyHash {
-        KeyHash::of_bytes(&self.hash)
-    }
-
-    pub(crate) fn shard(&self) -> u8 {
-        self.hash[0] >> 4
+        ForeignRow { key: row.key.clone(), name, state: row.state.clone() }
     }
 }
 
 impl KeyState {
-    fn of(key: &ProviderKey, reset: Reset, counts: bool, asked: Moment) -> KeyState {
+    fn new(key: &ProviderKey, reset: Reset, counts: bool, asked: Moment) -> KeyState {
         KeyState {
             enabled: !key.disabled,
             limit: key.limit,
@@ -142,6 +118,15 @@ impl KeyState {
         };
         SeenKey { enabled: self.enabled, limit, asked: self.asked, is_read }
     }
+}
+
+/// The live keys on record as under a guardrail, by its programme and its id.
+pub(crate) type Restricted = BTreeMap<(ProgrammeId, String), Vec<RestrictedKey>>;
+
+#[derive(Debug)]
+pub(crate) struct RestrictedKey {
+    pub(crate) grant: GrantId,
+    pub(crate) key: KeyHash,
 }
 
 /// Something to be done about a grant, if it still holds by then.
@@ -190,7 +175,7 @@ impl Finding {
     /// The key or grant that it is about, for the report.
     pub(crate) fn subject(&self) -> String {
         let key = match &self.kind {
-            FindingKind::Orphan { row, .. } => return format!("the key {}", row.key()),
+            FindingKind::Orphan { row, .. } => return format!("the key {}", row.key),
             FindingKind::Seen { key, .. }
             | FindingKind::LiveIsDisabled { key, .. }
             | FindingKind::LimitIsOther { key, .. }

@@ -9,7 +9,7 @@ use futures_util::stream::{Stream, StreamExt, iter};
 use crate::domain::grant::Person;
 use crate::domain::programme::counts::Counts;
 use crate::domain::programme::guardrail::Guardrail;
-use crate::domain::usage::reading::Reading;
+use crate::domain::usage::reading::{Reading, Shortfall, UnusableReport, UsageReport};
 use crate::store::mail::outbox::BETWEEN_REMINDERS;
 use crate::store::prelude::*;
 use crate::store::programmes::budget::{borrowed, moving};
@@ -167,6 +167,30 @@ impl Table {
             if !pauses.pause().await {
                 return Err(StoreError::Contended);
             }
+        }
+    }
+
+    /// Records what a key that was shown used, as the provider told it when it was asked. Returns by how much that is less than what it
+    /// said before, or why it says nothing.
+    pub async fn take_in_use(
+        &self,
+        view: &View,
+        key: &KeyHash,
+        told: Option<&UsageReport>,
+        asked: Moment,
+        deadline: Deadline,
+    ) -> Result<Result<Option<Shortfall>, UnusableReport>, StoreError> {
+        let Some(key) = view.grant.key_with(key).filter(|key| key.shown_at.is_some()) else { return Ok(Ok(None)) };
+        let listed_at = self.sync_state().await?.listed_at;
+        let after = told.ok_or(UnusableReport::Silent).and_then(|told| view.reading_after(key, told, asked, listed_at));
+        match after {
+            Ok((reading, doubt)) => {
+                if view.reading(key.epoch).is_none_or(|known| reading.differs_from(known)) {
+                    self.note_reading(&reading, deadline).await?;
+                }
+                Ok(Ok(doubt))
+            }
+            Err(unusable) => Ok(Err(unusable)),
         }
     }
 

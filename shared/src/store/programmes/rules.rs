@@ -64,6 +64,22 @@ impl Table {
         self.replace(&Tier { due_at: at, ..was }, version, Unaudited::Guardrail, deadline).await.map(drop)
     }
 
+    /// Has a guardrail that the provider does not know made again by whoever tells its rules next, and so a later press succeeds.
+    pub async fn doubt_guardrail(
+        &self,
+        programme: &ProgrammeId,
+        id: &str,
+        now: Moment,
+        deadline: Deadline,
+    ) -> Result<(), StoreError> {
+        let known = self.list(Guardrail::of_programme(programme)).await?;
+        let gone = known.iter().find(|known| known.made.as_ref().is_some_and(|made| made.id == id));
+        if let Some(gone) = gone {
+            self.write_guardrail(gone, gone.doubted(), now, deadline).await?;
+        }
+        Ok(())
+    }
+
     /// Writes a guardrail as it is by now, with an entry where the provider confirmed other rules. Where it had to be made again, a job
     /// puts the keys under it, and what is in doubt is due. Returns it as written; `None` when somebody else has
     /// written it since it was read.
