@@ -36,19 +36,25 @@ impl CrossedCap {
 }
 
 /// Records the crossings of these caps with their mails, and returns whether some are left to another run.
-pub(crate) async fn judge(runner: &Runner<'_>, mut crossed: Vec<CrossedCap>) -> Result<bool> {
+pub(crate) async fn judge(runner: &Runner<'_>, mut crossed: Vec<CrossedCap>) -> bool {
     // Most were told in an earlier night, which one query for each shard of a programme says.
     crossed.sort_by(|one, other| (&one.programme, &one.grant).cmp(&(&other.programme, &other.grant)));
     let place = |cap: &CrossedCap| (cap.programme.clone(), shard_of(&cap.grant));
     let mut news = Vec::new();
+    let mut are_left = false;
     for of_shard in crossed.chunk_by(|one, next| place(one) == place(next)) {
         let (programme, shard) = place(&of_shard[0]);
-        let on_record = runner.table.list(Crossing::of_shard(&programme, shard)).await?;
-        news.extend(of_shard.iter().filter(|cap| !cap.is_told(&on_record)));
+        match runner.table.list(Crossing::of_shard(&programme, shard)).await {
+            Ok(on_record) => news.extend(of_shard.iter().filter(|cap| !cap.is_told(&on_record))),
+            Err(error) => {
+                runner.journal.problem(format!("some caps of {programme} could not be judged: {error}"));
+                are_left |= error.may_pass();
+            }
+        }
     }
     let each: Vec<_> = news.into_iter().map(|cap| is_left(runner, cap)).collect();
     let left: Vec<bool> = iter(each).buffer_unordered(WRITES_AT_ONCE).collect().await;
-    Ok(left.contains(&true))
+    are_left || left.contains(&true)
 }
 
 async fn is_left(runner: &Runner<'_>, cap: &CrossedCap) -> bool {

@@ -77,7 +77,7 @@ async fn begin(app: &App, begun: Run, deadline: Deadline) -> Result<Value> {
     app.table.begin_run(&begun, deadline).await?;
     let runner = Runner::of(app, begun.began_at, deadline).await?;
     let journal = &runner.journal;
-    let left_caps = match runner.end().wait_for(run(&runner)).await {
+    let left_caps = match runner.end().wait_for(Box::pin(run(&runner))).await {
         Ok(Ok(left_caps)) => Some(left_caps),
         Ok(Err(error)) => {
             journal.break_off(format!("the run ended early: {error:#}"));

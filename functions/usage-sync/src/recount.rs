@@ -62,6 +62,7 @@ pub(crate) async fn all(runner: &Runner<'_>, compared: Vec<ProgrammeSums>, is_wh
     let mut own = OwnUse::default();
     for mut sums in compared {
         let id = sums.programme.id.clone();
+        own.crossed.append(&mut sums.crossed);
         match sums.write(runner, is_whole).await {
             Ok(()) => {}
             Err(error) if is_of_one_programme(&error) => {
@@ -74,7 +75,6 @@ pub(crate) async fn all(runner: &Runner<'_>, compared: Vec<ProgrammeSums>, is_wh
         own.by_programme.insert(id.clone(), LifetimeUse::of(&sums.used));
         own.gone += sums.gone;
         own.keys += sums.keys;
-        own.crossed.append(&mut sums.crossed);
         own.groups.insert(id, sums.groups);
     }
     Ok(own)

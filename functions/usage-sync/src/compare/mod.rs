@@ -53,7 +53,8 @@ enum News {
 pub(crate) async fn all(runner: &Runner<'_>, listing: &Listing) -> Result<Compared> {
     let elsewhere = listing.elsewhere();
     let each = runner.programmes.clone().into_iter().map(|programme| {
-        let compared = compared(runner, listing, &elsewhere, programme.id.clone());
+        // In a box, since it is moved often and is large.
+        let compared = Box::pin(compared(runner, listing, &elsewhere, programme.id.clone()));
         async move { (programme.id, compared.await) }
     });
     let mut each = iter(each).buffered(PROGRAMMES_AT_ONCE);

@@ -328,7 +328,13 @@ impl Table {
             return Ok(waiting.into_iter().collect());
         }
         let is_its = |grant: &Grant| grant.job.is_some_and(|mark| mark.job == job.job);
-        let grants = iter(waiting).map(|id| async move { self.get(Grant::key_of(&job.programme, &id)).await });
+        let grants = iter(waiting).map(|id| async move {
+            match self.get(Grant::key_of(&job.programme, &id)).await {
+                // The job did nothing to one that cannot be read.
+                Err(StoreError::Corrupt { .. }) => Ok(None),
+                read => read,
+            }
+        });
         let grants: Vec<Option<Grant>> = grants.buffered(READ_AT_ONCE).try_collect().await?;
         Ok(grants.into_iter().flatten().filter(is_its).map(|grant| grant.id).collect())
     }

@@ -471,14 +471,17 @@ impl Run {
     }
 
     /// The night whose run is to be begun again in this quarter of an hour, this being the newest run: while that is not complete, seven
-    /// times, after longer and longer; at once where it left caps; and where none began for a day, a night of its own.
+    /// times, after longer and longer; at once where it left caps, unless it was begun again itself; and where none began for a day, a
+    /// night of its own.
     pub fn is_due_again(&self, now: Moment) -> Option<Moment> {
         if self.began_at + OVERDUE <= now {
             return Some(now);
         }
         let quarter = |at: Moment| at.duration_since(self.night).saturating_add(EARLY).as_mins() / 15;
         let was_begun = self.begun_by != BegunBy::Person && quarter(self.began_at) == quarter(now);
-        let is_due = self.left_caps || !self.complete && AGAIN_AFTER.contains(&quarter(now));
+        let is_first = self.begun_by != BegunBy::Quarter;
+        let is_later = AGAIN_AFTER.contains(&quarter(now));
+        let is_due = self.left_caps && (is_first || is_later) || !self.complete && is_later;
         (is_due && !was_begun).then_some(self.night)
     }
 
