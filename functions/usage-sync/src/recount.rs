@@ -62,8 +62,9 @@ pub(crate) async fn all(runner: &Runner<'_>, compared: Vec<ProgrammeSums>, is_wh
     let mut own = OwnUse::default();
     for mut sums in compared {
         let id = sums.programme.id.clone();
+        let written = sums.write(runner, is_whole).await;
         own.crossed.append(&mut sums.crossed);
-        match sums.write(runner, is_whole).await {
+        match written {
             Ok(()) => {}
             Err(error) if is_of_one_programme(&error) => {
                 runner.journal.failed(format!("{id} could not be summed up: {error:#}"));

@@ -27,7 +27,7 @@ pub(crate) async fn run(runner: &Runner<'_>) -> Result<bool> {
     listing.foreign.extend(compared.foreign);
     listing.unknown.extend(compared.unknown);
     let foreign = foreign::record(runner, &mut listing, &renamed).await?;
-    let mut own = recount::all(runner, compared.sums, listing.is_whole).await?;
+    let own = recount::all(runner, compared.sums, listing.is_whole).await?;
 
     let after = reconcile::credits(runner).await;
     if !is_of_one_account(runner, &key).await? {
@@ -44,7 +44,6 @@ pub(crate) async fn run(runner: &Runner<'_>) -> Result<bool> {
     let run = Conclusion { is_complete, books, cut, unknown, held_back };
     conclude::write(runner, &listing, &run).await?;
     journal.report(|report| report.complete = is_complete);
-    let left_caps = caps::judge(runner, std::mem::take(&mut own.crossed)).await;
 
     // As far as time goes: the next run does what is left.
     if journal.notes().key_refused.is_none() {
@@ -56,7 +55,7 @@ pub(crate) async fn run(runner: &Runner<'_>) -> Result<bool> {
     if let Err(error) = models::record(runner, &own).await {
         journal.problem(format!("what was used by model is not recorded: {error:#}"));
     }
-    Ok(left_caps)
+    Ok(caps::judge(runner, own.crossed).await)
 }
 
 /// Checks the management key and its account. `None` where nothing can be listed, which the report says.
