@@ -213,8 +213,11 @@ async fn what_was_claimed_today_is_still_to_be_bought() {
 async fn a_mail_is_not_lost_with_the_check() {
     let campus = Campus::with_keys(&["ada"]).await;
     found(&campus, cents(1_000), [Usd::ZERO; 2]).await;
-    campus.gate.at(Matcher::call("dynamodb:PutItem").of(FunctionName::ThresholdAlerts), Fault::KillAfter);
-    assert!(campus.run(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await.is_err());
+    campus
+        .gate
+        .at(Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::ThresholdAlerts).nth(2), Fault::KillAfter);
+    let died = campus.run(FunctionName::ThresholdAlerts, json!({"task": "watch"})).await;
+    assert!(died.is_err(), "{died:?}");
     assert!(campus.table.get(BalanceNotice::key_of()).await.unwrap().is_some());
     campus.minutes(60);
     assert_eq!(told(&campus).await, ["Buy $100 of credit now"]);
