@@ -1,7 +1,6 @@
 //! The acts as rules: who may do what from where, and what each leaves behind.
 
 mod claims;
-mod drawn;
 mod drift;
 mod edited;
 mod endings;

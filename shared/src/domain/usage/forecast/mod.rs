@@ -10,9 +10,6 @@ use crate::domain::values::format::{long_date, short_date};
 use crate::domain::values::term::Term;
 use crate::domain::values::window::days_between;
 
-#[cfg(test)]
-mod tests;
-
 /// A forecast is the news of a mail if it lies so many days before the term ends.
 const TWO_WEEKS: i32 = 14;
 /// The most weeks of a pace; older ones say more of the past than of now.
@@ -428,3 +425,6 @@ fn median(weeks: impl Iterator<Item = Usd>) -> Usd {
     let (below, above) = (used.get(used.len().saturating_sub(1) / 2), used.get(used.len() / 2));
     below.zip(above).map_or(Usd::ZERO, |(below, above)| Usd::from_micros(below + (above - below) / 2))
 }
+
+#[cfg(test)]
+mod tests;
