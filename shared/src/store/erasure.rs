@@ -166,7 +166,7 @@ impl Table {
             Some(programme) => self.grants(programme).await?,
             None => {
                 let begun = erasure.grants.iter().map(|(programme, grant)| self.get(Grant::key_of(programme, grant)));
-                try_join_all(begun).await?.into_iter().flatten().collect()
+                found_by(begun).await?
             }
         };
         let left = grants.into_iter().filter(|grant| !grant.person.address.is_erased());
@@ -177,7 +177,7 @@ impl Table {
     pub async fn grants_of_address(&self, address: &MatchedAddress) -> Result<Vec<Grant>, StoreError> {
         let enrolments = self.list(Enrolment::of_address(address)).await?;
         let grants = enrolments.iter().map(|of| self.get(Grant::key_of(&of.programme, &of.grant)));
-        Ok(try_join_all(grants).await?.into_iter().flatten().collect())
+        found_by(grants).await
     }
 
     /// Other grants that may be the same person's as these: they have the address under another id, lost it to somebody else, or bear the
@@ -200,13 +200,13 @@ impl Table {
         };
         let programmes = if sought.is_empty() { Vec::new() } else { self.list(Programme::all()).await? };
         for programme in programmes.iter().filter(|programme| programme.erased_at.is_none()) {
-            let shards = SHARDS.into_iter().map(|shard| {
+            let shards = SHARDS.map(|shard| {
                 let all = self.query(&Grant::of_shard(&programme.id, shard)).filter_expression(is_such.join(" OR "));
                 let values = names.iter().zip(&sought);
                 let query = values.fold(all, |query, (name, of)| query.expression_attribute_values(name, text(of)));
                 Self::all_of(query)
             });
-            found.extend(try_join_all(shards).await?.into_iter().flatten());
+            found.extend(found_by(shards).await?);
         }
         let mut known: HashSet<(ProgrammeId, GrantId)> = HashSet::new();
         known.extend(grants.iter().map(|grant| (grant.programme.clone(), grant.id.clone())));
@@ -227,8 +227,8 @@ impl Table {
         let (mut rows, mut are_all) = (0, true);
         let filed = self.list(FiledMail::of(at.programme, Some(at.grant))).await?;
         // One that cannot be read may name the person, so that nothing is erased until it can be.
-        let all = try_join_all(filed.iter().flat_map(|filed| &filed.rows).map(|row| self.get(OutboxRow::key_of(*row))));
-        for row in all.await?.into_iter().flatten() {
+        let rows_of = filed.iter().flat_map(|filed| &filed.rows);
+        for row in found_by(rows_of.map(|row| self.get(OutboxRow::key_of(*row)))).await? {
             let mut becomes = OutboxRow { version: row.version + 1, ..row.clone() };
             if let Some(address) = becomes.mail.address_mut() {
                 addresses.insert(address.matched().clone());

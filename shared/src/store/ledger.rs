@@ -89,7 +89,7 @@ impl Table {
             let audit = self.list(Entry::of_programme(id)).await?;
             Ok::<_, StoreError>(CodeChange::since(statement.from, id, &audit))
         });
-        Ok(try_join_all(each).await?.into_iter().flatten().collect())
+        found_by(each).await
     }
 
     /// The cuts since an instant, oldest first; where there is none, the newest.
@@ -174,9 +174,8 @@ impl AssignedUse {
 impl Table {
     /// The owners that keys have and had.
     pub async fn key_owners(&self) -> Result<KeyOwners, StoreError> {
-        let shards = SHARDS.into_iter().map(|shard| self.list(KeyOwner::of_shard(shard)));
         let mut owners = KeyOwners::new();
-        for owner in try_join_all(shards).await?.into_iter().flatten() {
+        for owner in found_by(SHARDS.map(|shard| self.list(KeyOwner::of_shard(shard)))).await? {
             owners.entry(owner.key.clone()).or_default().push(owner);
         }
         Ok(owners)
@@ -190,8 +189,7 @@ impl Table {
 
     /// All spans in which foreign keys had an owner.
     pub async fn owned_keys(&self) -> Result<Vec<OwnedKey>, StoreError> {
-        let shards = SHARDS.into_iter().map(|shard| self.owned_keys_of_shard(shard));
-        Ok(try_join_all(shards).await?.into_iter().flatten().collect())
+        found_by(SHARDS.map(|shard| self.owned_keys_of_shard(shard))).await
     }
 
     pub async fn assigned_use(&self, programme: &ProgrammeId) -> Result<AssignedUse, StoreError> {
@@ -264,14 +262,10 @@ impl Table {
                 return Ok(Round::Over(AssignOutcome::Done));
             }
             let after = before.next(known.iter().filter(|known| known.owner.owner == *owner).chain(&new));
-            let assigned = after.used.counted(programme.settings.basis.byok);
-            let hashes: Vec<&KeyHash> = new.iter().map(|new| &new.owner.key).collect();
-            let mut transaction = self.transaction();
-            for new in &new {
-                transaction = transaction.create(&new.owner)?;
-            }
-            let transaction = with_assigned(transaction, &after, &budget, assigned)?;
-            let entries = entries(owner, AuditDetail::new(Act::KeysAssigned).noting(named(&hashes)), by);
+            let given = new.iter().map(|new| &new.owner);
+            let transaction = given.clone().try_fold(self.transaction(), Transaction::create)?;
+            let transaction = with_assigned(transaction, &after, &budget, programme.settings.basis.byok)?;
+            let entries = entries(owner, Act::KeysAssigned, given, by);
             Ok(Round::Write(transaction.told_by(&entries)?, AssignOutcome::Done))
         })
         .await
@@ -319,16 +313,14 @@ impl Table {
                 known.owner.ended = Some(counters(&known.key, used, Some(known.owner.began), by.now));
                 transaction =
                     transaction.put(&known.owner, "attribute_exists(pk) AND attribute_not_exists(ended)", &[])?;
-                taken.push(known.owner.key.clone());
+                taken.push(known.owner.clone());
             }
             if taken.is_empty() {
                 return Ok(Round::Over(()));
             }
             let after = before.next(&owned);
-            let assigned = after.used.counted(programme.settings.basis.byok);
-            let transaction = with_assigned(transaction, &after, &budget, assigned)?;
-            let what = AuditDetail::new(Act::KeysTakenBack).noting(named(&taken.iter().collect::<Vec<_>>()));
-            Ok(Round::Write(transaction.told_by(&entries(owner, what, by))?, ()))
+            let transaction = with_assigned(transaction, &after, &budget, programme.settings.basis.byok)?;
+            Ok(Round::Write(transaction.told_by(&entries(owner, Act::KeysTakenBack, &taken, by))?, ()))
         })
         .await
     }
@@ -346,8 +338,7 @@ impl Table {
     }
 
     async fn foreign_keys_named(&self, hashes: &[KeyHash]) -> Result<Vec<ForeignKey>, StoreError> {
-        let each = hashes.iter().map(|hash| self.get(ForeignKey::key_of(hash)));
-        Ok(try_join_all(each).await?.into_iter().flatten().collect())
+        found_by(hashes.iter().map(|hash| self.get(ForeignKey::key_of(hash)))).await
     }
 }
 
@@ -363,12 +354,11 @@ impl Table {
     ) -> Result<bool, StoreError> {
         let programme = &before.programme;
         let after = before.next(owned.iter().filter(|known| known.owner.owner == *programme));
-        let assigned = after.used.counted(byok);
-        let Some(budget) = self.get(Budget::key_of(programme)).await? else { return Ok(true) };
-        if after.used == before.used && after.keys == before.keys && assigned == budget.assigned {
+        let budget = self.budget(programme).await?;
+        if after.used == before.used && after.keys == before.keys && after.used.counted(byok) == budget.assigned {
             return Ok(true);
         }
-        let transaction = with_assigned(self.transaction(), &after, &budget, assigned)?;
+        let transaction = with_assigned(self.transaction(), &after, &budget, byok)?;
         self.commit_once(transaction.unaudited(Unaudited::Sync), deadline).await
     }
 }
@@ -384,9 +374,10 @@ fn with_assigned(
     transaction: Transaction,
     after: &AssignedUse,
     budget: &Budget,
-    assigned: Usd,
+    byok: Byok,
 ) -> Result<Transaction, StoreError> {
     let transaction = transaction.replace(after, after.version - 1)?;
+    let assigned = after.used.counted(byok);
     if assigned == budget.assigned {
         return Ok(transaction);
     }
@@ -397,26 +388,29 @@ fn with_assigned(
         (":version", number(budget.version)),
         (":one", number(1)),
     ];
-    let (expression, condition) = (
-        "SET reserved = :reserved, assigned = :assigned ADD version :one",
-        "version = :version AND budget_limit = :limit",
-    );
+    let expression = "SET reserved = :reserved, assigned = :assigned ADD version :one";
+    let condition = "version = :version AND budget_limit = :limit";
     transaction.update(&Budget::key_of(&budget.programme), expression, condition, &values)
 }
 
-fn entries(owner: &ProgrammeId, what: AuditDetail, by: Author<'_>) -> [Entry; 2] {
-    let of_programme = Entry::on_programme(owner, by.actor, by.now, what.clone());
-    let note = format!("{owner}: {}", what.note.as_deref().unwrap_or_default());
-    [of_programme, Entry::on_account(by.actor, by.now, what.noting(note))]
-}
-
-/// The keys by the beginnings of their hashes, as the account's page shows them: their names may be of people.
-fn named(keys: &[&KeyHash]) -> String {
-    let short: Vec<&str> = keys.iter().map(|key| key.as_str().get(..12).unwrap_or_default()).collect();
-    match short.len() {
+/// The entries of the programme and of the account. They have the keys by the beginnings of their hashes, as the account's page shows
+/// them: their names may be of people.
+fn entries<'a>(
+    owner: &ProgrammeId,
+    act: Act,
+    keys: impl IntoIterator<Item = &'a KeyOwner>,
+    by: Author<'_>,
+) -> [Entry; 2] {
+    let short: Vec<&str> = keys.into_iter().map(|of| of.key.as_str().get(..12).unwrap_or_default()).collect();
+    let note = match short.len() {
         1 => format!("the key {}", short.concat()),
         count => format!("{count} keys: {}", short.join(" ")),
-    }
+    };
+    let what = AuditDetail::new(act);
+    [
+        Entry::on_programme(owner, by.actor, by.now, what.clone().noting(&note)),
+        Entry::on_account(by.actor, by.now, what.noting(format!("{owner}: {note}"))),
+    ]
 }
 
 /// A request of an admin on a key that nobody here made, with the key as the provider has it.

@@ -344,8 +344,7 @@ impl Table {
 
     pub async fn sessions_of(&self, address: &MatchedAddress, now: Moment) -> Result<Vec<Session>, StoreError> {
         let listed = self.sign_in_of(address).await?.sessions;
-        let sessions = try_join_all(listed.iter().map(|listed| self.session(&listed.session, now))).await?;
-        Ok(sessions.into_iter().flatten().collect())
+        found_by(listed.iter().map(|listed| self.session(&listed.session, now))).await
     }
 
     pub async fn sign_out(&self, session: &Session, deadline: Deadline) -> Result<(), StoreError> {

@@ -13,6 +13,7 @@ pub(crate) use crate::prelude::*;
 pub(crate) use crate::schema::{ItemKey, Range, SHARDS, Stored};
 pub(crate) use crate::store::alerts::MAILS_AT_ONCE;
 pub(crate) use crate::store::items;
+pub(crate) use crate::store::table::found_by;
 pub(crate) use crate::store::table::write::{
     Pauses, Round, Told, Transaction, Unaudited, Writes, instant, number, text,
 };

@@ -69,7 +69,7 @@ pub(crate) async fn closeout(
     Query(asked): Query<CloseoutQuery>,
 ) -> Answer {
     let (now, programme) = (site.clock.now(), &access.programme);
-    let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
+    let budget = site.table.budget(&programme.id).await?;
     let persons = ClosingPerson::all(&site, &access).await?;
     let (assigned, sync, days) = tokio::try_join!(
         site.table.assigned_use(&programme.id),

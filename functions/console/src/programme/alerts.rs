@@ -65,7 +65,7 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Quer
     let (programme, table) = (&access.programme, &site.table);
     let (mut crossings, budget, hear, filed) = tokio::try_join!(
         table.list(Crossing::of_programme(&programme.id)),
-        table.get(Budget::key_of(&programme.id)),
+        table.budget(&programme.id),
         table.hear_of_alerts(&programme.settings),
         table.list(FiledMail::of(&programme.id, None)),
     )?;
@@ -80,7 +80,7 @@ pub(crate) async fn page(State(site): State<Site>, access: ProgrammeAccess, Quer
             None => rows.push(row),
         }
     }
-    let told = Told { site: &site, access: &access, hear: &hear, budget: budget.map(|budget| budget.limit) };
+    let told = Told { site: &site, access: &access, hear: &hear, budget: budget.limit };
     let mails = try_join_all(rows.iter().map(|row| told.row(row))).await?;
     let zone = programme.settings.term.zone();
     let path = paths::alerts(&programme.id);
@@ -107,7 +107,7 @@ struct Told<'a> {
     access: &'a ProgrammeAccess,
     hear: &'a [EmailAddress],
     /// The limit of the budget.
-    budget: Option<Usd>,
+    budget: Usd,
 }
 
 impl Told<'_> {
@@ -122,7 +122,7 @@ impl Told<'_> {
         mail.outcome.why.extend(why);
         let to = person.address.as_written().to_owned();
         // An alert about a former budget is not worth sending again.
-        let is_of_now = matches!(row.mail, QueuedMail::Alert { of_limit, .. } if Some(of_limit) == self.budget);
+        let is_of_now = matches!(row.mail, QueuedMail::Alert { of_limit, .. } if of_limit == self.budget);
         let may_resend =
             is_of_now && is_among(person.address.matched(), self.hear) && (mark.is_none() || self.access.is_faculty());
         let words = if mark.is_some() { "Try once more" } else { "Send again" };
@@ -157,7 +157,7 @@ pub(crate) async fn resend(form: Post<Assistants>) -> Answer {
     let QueuedMail::Alert { scope, threshold, of_limit, recipient, .. } = &mail else {
         return Err(AppError::not_found());
     };
-    if site.table.get(Budget::key_of(id)).await?.is_none_or(|budget| budget.limit != *of_limit) {
+    if site.table.budget(id).await?.limit != *of_limit {
         let why = "The budget is another by now, so what this alert says of it is no news.";
         return Err(AppError::conflict(why));
     }

@@ -86,8 +86,7 @@ async fn answer_first_close(post: &Post<Faculty>, answers: Option<Request>) -> R
 pub(crate) async fn look(post: &Post<Faculty>, request: Option<&str>, wrong: Option<&str>) -> Answer {
     let Post { site, access, fields, .. } = post;
     let programme = &access.programme;
-    let (budget, sync) = tokio::try_join!(site.table.get(Budget::key_of(&programme.id)), site.table.sync_state())?;
-    let budget = budget.ok_or_else(AppError::not_found)?;
+    let (budget, sync) = tokio::try_join!(site.table.budget(&programme.id), site.table.sync_state())?;
     let effect = match site.table.grant_lines(&programme.id, None).await {
         Ok(lines) => Some(Effect::of(&lines, &budget, &programme.settings, site.clock.now())),
         // It can be closed all the same.

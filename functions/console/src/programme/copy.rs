@@ -12,7 +12,7 @@ use crate::programme::settings::{self, CARRIED, Draft, copying, make, read};
 pub(crate) async fn copy(post: Post<Faculty>) -> Answer {
     let Post { site, access, fields, deadline, .. } = &post;
     let programme = &access.programme;
-    let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
+    let budget = site.table.budget(&programme.id).await?;
     let with_roster = fields.get("roster") == Some("on") && programme.settings.roster;
     let mut form = copying(programme, budget.limit).typed_only(|id| CARRIED.contains(&id), fields);
     let Some(draft) = copied(programme, &mut form) else {
@@ -47,7 +47,7 @@ pub(crate) async fn copying_as_asked(
     programme: &Programme,
     request: &Request,
 ) -> Result<(Form<Draft>, bool), AppError> {
-    let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
+    let budget = site.table.budget(&programme.id).await?;
     let asked = request.wishes.iter().flat_map(|wish| form_urlencoded::parse(wish.to.as_bytes()).into_owned());
     let asked: Fields = asked.collect();
     let with_roster = asked.get("roster") == Some("on");

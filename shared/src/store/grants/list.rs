@@ -75,9 +75,8 @@ impl Table {
     /// All grants of a programme, in no order, with this attribute besides.
     pub async fn grant_lines(&self, of: &ProgrammeId, more: Option<&str>) -> Result<Vec<GrantLine>, StoreError> {
         // From the grants to the readings, before what is told of them.
-        let ranges = SHARDS.into_iter().map(|shard| Range { last: "R#~".to_owned(), ..Grant::of_shard(of, shard) });
-        let shards = ranges.map(|range| self.lines([self.query(&range)], more));
-        Ok(try_join_all(shards).await?.into_iter().flatten().collect())
+        let ranges = SHARDS.map(|shard| Range { last: "R#~".to_owned(), ..Grant::of_shard(of, shard) });
+        found_by(ranges.map(|range| self.lines([self.query(&range)], more))).await
     }
 
     /// One grant, if the programme has it.
@@ -122,7 +121,7 @@ impl Table {
     pub async fn audit_of(&self, of: &ProgrammeId) -> Result<Vec<Entry>, StoreError> {
         let shards = SHARDS.into_iter().map(|shard| begin(grant_partition(of, shard), AUDIT));
         let ranges = shards.chain([Entry::of_programme(of)]);
-        let mut entries: Vec<Entry> = try_join_all(ranges.map(|range| self.list_known(range))).await?.concat();
+        let mut entries: Vec<Entry> = found_by(ranges.map(|range| self.list_known(range))).await?;
         entries.sort_unstable_by_key(|entry| (entry.at, entry.entry));
         Ok(entries)
     }

@@ -577,7 +577,7 @@ impl Table {
                 None => Ok(None),
             }
         });
-        Ok(try_join_all(rows).await?.into_iter().flatten().collect())
+        found_by(rows).await
     }
 
     /// The rows of these mails that are still kept, of many the first so many, but for those that only a newer version can read.
@@ -591,7 +591,7 @@ impl Table {
             Err(StoreError::Corrupt { .. }) => Ok(None),
             row => row,
         });
-        Ok(try_join_all(rows).await?.into_iter().flatten().collect())
+        found_by(rows).await
     }
 
     /// The mails to a grant's student, oldest first.

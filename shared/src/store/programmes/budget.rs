@@ -23,6 +23,11 @@ pub(crate) fn borrowed(values: &[(String, AttributeValue)]) -> Vec<(&str, Attrib
 }
 
 impl Table {
+    /// The budget of a programme, with which it was made.
+    pub async fn budget(&self, programme: &ProgrammeId) -> Result<Budget, StoreError> {
+        self.get_existing(Budget::key_of(programme)).await
+    }
+
     /// Brings a budget to what its grants reserve at an instant, and the counts of who has no reservation, by adding the differences to what was
     /// read before the grants. So what was taken meanwhile stays taken. Returns `false` when it was counted by another run, or the
     /// settings were edited, since then.

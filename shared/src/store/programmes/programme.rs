@@ -69,13 +69,11 @@ impl Table {
     /// The sums of these programmes' budgets, with spending as the sync last summed it up.
     pub async fn budget_sums(&self, programmes: &[Programme], now: Moment) -> Result<BudgetSums, StoreError> {
         let each = programmes.iter().map(|programme| async move {
-            let (budget, used) =
-                tokio::try_join!(self.get(Budget::key_of(&programme.id)), self.programme_use(&programme.id))?;
+            let (budget, used) = tokio::try_join!(self.budget(&programme.id), self.programme_use(&programme.id))?;
             Ok::<_, StoreError>((programme, budget, used.used().days(programme.settings.basis.byok)))
         });
         let mut sums = BudgetSums::default();
         for (programme, budget, spent) in try_join_all(each.collect::<Vec<_>>()).await? {
-            let Some(budget) = budget else { continue };
             let to_come = (budget.reserved - spent.total()).or_zero();
             sums.reserved += budget.reserved;
             sums.to_come += to_come;
@@ -217,11 +215,8 @@ impl Table {
             .carry_through(by.deadline, || async {
                 let transaction = self.deciding(edit.answers.as_ref(), by).await?;
                 // The budget comes first: its version shows that no reservation was taken since.
-                let (Some(budget), Some(programme)) =
-                    (self.get(Budget::key_of(id)).await?, self.get(Programme::key_of(id)).await?)
-                else {
-                    return Err(missing(id));
-                };
+                let budget = self.budget(id).await?;
+                let programme = self.get_existing(Programme::key_of(id)).await?;
                 let guardrail = self.get(Guardrail::of_all(id.clone()).key()).await?;
                 let before = Before { programme, budget, guardrail };
                 if before.is_newer_than(edit) {
@@ -380,11 +375,6 @@ impl Before {
     }
 }
 
-/// A programme is never removed.
-fn missing(id: &ProgrammeId) -> StoreError {
-    StoreError::corrupt(&Programme::key_of(id), Programme::KIND, &"it is not there")
-}
-
 /// Moves the budget. Where costs move, no reservation may have been taken and nothing counted since it was read; otherwise it only needs the room
 /// for what is reserved.
 fn with_budget(
@@ -428,9 +418,7 @@ impl Table {
 
     /// The programmes of these ids, in their order. None of them can be missing: a programme is never removed.
     pub async fn programmes_by_id(&self, ids: &[ProgrammeId]) -> Result<Vec<Programme>, StoreError> {
-        let each =
-            ids.iter().map(|id| async move { self.get(Programme::key_of(id)).await?.ok_or_else(|| missing(id)) });
-        try_join_all(each).await
+        try_join_all(ids.iter().map(|id| self.get_existing(Programme::key_of(id)))).await
     }
 
     /// Keeps the request and queues a mail to each admin. Returns `false` when the same was asked today.

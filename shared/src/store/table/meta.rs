@@ -42,7 +42,7 @@ impl Table {
         let meta = Meta { deployment: DeploymentId::random(), table: self.name.clone(), born: now, account: None };
         self.put_new(&meta, Deadline::after(FOR_CREATION)).await?;
         // Another caller may have been first, so the stored item counts.
-        self.get(Meta::key_of()).await?.ok_or_else(|| StoreError::corrupt(&Meta::key_of(), Meta::KIND, &"it is gone"))
+        self.get_existing(Meta::key_of()).await
     }
 
     /// Records this table, a restored copy that was recovered, as the deployment's own.

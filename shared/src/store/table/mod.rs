@@ -10,6 +10,7 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use futures_util::future::try_join_all;
 use items::Item;
 use write::{key_item, text};
 
@@ -89,6 +90,12 @@ impl Table {
         let get = self.client.get_item().table_name(&self.name).set_key(Some(key_item(&key))).consistent_read(true);
         let answer = Box::pin(get.send()).await.map_err(|error| StoreError::Service(reduce(&error)))?;
         answer.item.map(items::from_item).transpose()
+    }
+
+    /// An item without which the table is not whole.
+    pub async fn get_existing<T: Stored>(&self, key: Key<T>) -> Result<T, StoreError> {
+        let named = ItemKey::clone(&key);
+        self.get(key).await?.ok_or_else(|| StoreError::corrupt(&named, T::KIND, &"it is not there"))
     }
 
     /// All items of a range, in the order of their sort keys.
@@ -197,4 +204,13 @@ impl Table {
             .expression_attribute_values(":queue", text(queue.0))
             .expression_attribute_values(":when", text(when))
     }
+}
+
+/// What these reads find, which are made side by side, in their order.
+pub(crate) async fn found_by<F, I>(reads: impl IntoIterator<Item = F>) -> Result<Vec<I::Item>, StoreError>
+where
+    F: Future<Output = Result<I, StoreError>>,
+    I: IntoIterator,
+{
+    Ok(try_join_all(reads).await?.into_iter().flatten().collect())
 }

@@ -115,7 +115,7 @@ async fn asked(post: &Post<Admins>) -> Result<Asked, AppError> {
         let why = format!("There is no programme {}.", typed.owner);
         return Err(refused(post, form, "owner", why).await);
     };
-    let budget = site.table.get(Budget::key_of(&owner.id)).await?.ok_or_else(AppError::not_found)?;
+    let budget = site.table.budget(&owner.id).await?;
     let free = (budget.limit - budget.reserved).or_zero();
     Ok(Asked { wanted, purpose: Purpose::Give { owner: Box::new(owner), free } })
 }

@@ -199,7 +199,7 @@ impl<'a> GrantRequest<'a> {
 
     async fn no_room(&self) -> Result<String, AppError> {
         let (table, id) = (&self.site.table, self.at.programme);
-        let budget = table.get(Budget::key_of(id)).await?.ok_or_else(AppError::not_found)?;
+        let budget = table.budget(id).await?;
         let counts = table.roster_counts(id).await?;
         let tonight = if counts.frees_something() { format!("; {}", counts.free_tonight()) } else { String::new() };
         let larger = if self.access.is_admin() {

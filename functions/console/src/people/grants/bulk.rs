@@ -233,7 +233,7 @@ async fn preview<'a>(post: &'a Post<Faculty>, mut page: BulkPage<'a>, chosen: Ch
     let Post { site, access, now, .. } = post;
     let programme = &access.programme;
     let Chosen { act, mut rows, unknown, hash } = chosen;
-    let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
+    let budget = site.table.budget(&programme.id).await?;
     let (count, preview) = (rows.len(), Preview::of(&act, &rows, &budget, *now));
     let is_offered = unknown.is_empty() && count > 0 && preview.has_room();
     let bulk = is_offered.then(|| format!("{}-{hash}", new_ulid(*now)));

@@ -202,7 +202,7 @@ impl Compared {
     }
 
     async fn need(&self, site: &Site, programme: &Programme) -> Result<Need, AppError> {
-        let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
+        let budget = site.table.budget(&programme.id).await?;
         Ok(Need::of(self, &programme.settings, &budget, site.clock.now()))
     }
 

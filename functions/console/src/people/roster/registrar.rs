@@ -40,7 +40,7 @@ pub(crate) async fn put(
     let file = file(request).await?;
     let before = last_import(&site, &programme).await?;
     let compared = Compared::of(&site, &programme, &file, None, mode).await?.map_err(FileError::answer)?;
-    let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?;
+    let budget = site.table.budget(&programme.id).await?;
     let standing = Standing {
         settings: &programme.settings,
         budget: &budget,

@@ -24,7 +24,7 @@ pub(crate) async fn of_request(
     programme: &Programme,
     request: &Request,
 ) -> Result<Option<String>, AppError> {
-    let budget = site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?.limit;
+    let budget = site.table.budget(&programme.id).await?.limit;
     let wished = request.wishes.iter().map(|wish| (wish.setting.clone(), wish.to.clone())).collect();
     let mut form = Form::of(Draft { settings: programme.settings.clone(), budget }).typed(&wished);
     let Some(after) = read(&mut form) else { return Ok(None) };

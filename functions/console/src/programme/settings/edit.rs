@@ -72,7 +72,7 @@ pub(crate) async fn approve(post: &Post<Faculty>, request: Request) -> Result<No
 impl<'a> Edit<'a> {
     async fn of(post: &'a Post<Faculty>, fields: &Fields) -> Result<Edit<'a>, AppError> {
         let programme = &post.access.programme;
-        let budget = post.site.table.get(Budget::key_of(&programme.id)).await?.ok_or_else(AppError::not_found)?.limit;
+        let budget = post.site.table.budget(&programme.id).await?.limit;
         let is_stale = fields.filled("version").is_some_and(|sent| sent != version(programme, budget));
         let form = Form::of(Draft { settings: programme.settings.clone(), budget }).typed(fields);
         Ok(Edit { post, budget, form, is_stale })
