@@ -10,47 +10,34 @@ use crate::prelude::*;
 const ANY_MODEL: &str = "openai/gpt-4o-mini";
 
 /// The values that the examples of one programme are made from.
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Example<'a> {
-    pub(crate) programme: &'a str,
+    pub(crate) view: &'a View,
+    /// What this key may call, as the provider confirmed it, and whether that is being changed.
+    pub(crate) rules: &'a KeyRules,
     pub(crate) url: &'a str,
     /// A model that this key may call.
     pub(crate) model: &'a str,
-    /// What this key may call, as the provider confirmed it.
-    pub(crate) allowed: &'a Rules,
-    /// Whether a change of that awaits the provider's confirmation.
-    pub(crate) is_changing: bool,
     /// The programme's name in characters that an HTTP header can carry.
     title: String,
-    /// The grant's pseudonym. The provider tells users apart by it, so that it can block one of them
-    /// instead of all.
-    user: &'a str,
 }
 
 impl<'a> Example<'a> {
-    pub(crate) fn of(site: &'a Site, view: &'a View, rules: &'a KeyRules) -> Example<'a> {
-        Example::at(&site.provider_url, view, rules)
-    }
-
-    fn at(url: &'a str, view: &'a View, rules: &'a KeyRules) -> Example<'a> {
-        let settings = &view.programme.settings;
+    pub(crate) fn of(url: &'a str, view: &'a View, rules: &'a KeyRules) -> Example<'a> {
         let slugs = || rules.confirmed.models.iter().map(String::as_str);
         let model = slugs().find(|model| !model.ends_with(":free")).or_else(|| slugs().next()).unwrap_or(ANY_MODEL);
-        let title = header_safe(&settings.name).unwrap_or_else(|| view.programme.id.to_string());
-        Example {
-            programme: &settings.name,
-            url,
-            model,
-            allowed: &rules.confirmed,
-            is_changing: rules.is_changing,
-            title,
-            user: view.grant.id.as_str(),
-        }
+        let title = header_safe(&view.programme.settings.name).unwrap_or_else(|| view.programme.id.to_string());
+        Example { view, rules, url, model, title }
+    }
+
+    /// The base address, the title, the model and the user, as a language writes texts. The user is the grant's pseudonym: the provider
+    /// tells users apart by it, so that it can block one of them instead of all.
+    fn values(&self, written: fn(&str) -> String) -> [String; 4] {
+        [self.url, &self.title, self.model, self.view.grant.id.as_str()].map(written)
     }
 
     /// What else is promised or bound of those who serve the models, a sentence each.
     pub(crate) fn of_providers(&self) -> Vec<String> {
-        let Rules { models, data_policy, providers, regions } = self.allowed;
+        let Rules { models, data_policy, providers, regions } = &self.rules.confirmed;
         let mut said = Vec::new();
         if !providers.is_empty() {
             let example = if models.is_empty() { " The model of the examples may be none of theirs." } else { "" };
@@ -75,11 +62,10 @@ impl<'a> Example<'a> {
     }
 
     pub(crate) fn curl(&self) -> String {
+        let [_, _, model, user] = self.values(literal);
         let body = format!(
-            "{{\n    \"model\": {},\n    \"user\": {},\n    \"max_tokens\": 200,\n    \
-             \"messages\": [{{\"role\": \"user\", \"content\": \"Say hello.\"}}]\n  }}",
-            literal(self.model),
-            literal(self.user),
+            "{{\n    \"model\": {model},\n    \"user\": {user},\n    \"max_tokens\": 200,\n    \
+             \"messages\": [{{\"role\": \"user\", \"content\": \"Say hello.\"}}]\n  }}"
         );
         [
             &format!("curl {}", in_shell(&format!("{}/chat/completions", self.url))),
@@ -96,6 +82,7 @@ impl<'a> Example<'a> {
     }
 
     pub(crate) fn powershell(&self) -> String {
+        let [_, title, model, user] = self.values(in_powershell);
         format!(
             r#"$headers = @{{ Authorization = "Bearer $env:OPENROUTER_API_KEY"; 'X-OpenRouter-Title' = {title} }}
 $body = @{{
@@ -110,13 +97,11 @@ $answer.choices[0].message.content
 # What is left of your cap, in dollars:
 (Invoke-RestMethod {url}/key -Headers $headers).data.limit_remaining"#,
             url = self.url,
-            title = in_powershell(&self.title),
-            model = in_powershell(self.model),
-            user = in_powershell(self.user),
         )
     }
 
     pub(crate) fn python(&self) -> String {
+        let [url, title, model, user] = self.values(literal);
         format!(
             r#"import os
 from openai import OpenAI
@@ -135,15 +120,12 @@ answer = client.chat.completions.create(
 print(answer.choices[0].message.content)
 
 # What is left of your cap, in dollars:
-print(client.get("/key", cast_to=object)["data"]["limit_remaining"])"#,
-            url = literal(self.url),
-            title = literal(&self.title),
-            model = literal(self.model),
-            user = literal(self.user),
+print(client.get("/key", cast_to=object)["data"]["limit_remaining"])"#
         )
     }
 
     pub(crate) fn javascript(&self) -> String {
+        let [url, title, model, user] = self.values(literal);
         format!(
             r#"import OpenAI from "openai";
 
@@ -161,17 +143,14 @@ const answer = await client.chat.completions.create({{
 console.log(answer.choices[0].message.content);
 
 // What is left of your cap, in dollars:
-console.log((await client.get("/key")).data.limit_remaining);"#,
-            url = literal(self.url),
-            title = literal(&self.title),
-            model = literal(self.model),
-            user = literal(self.user),
+console.log((await client.get("/key")).data.limit_remaining);"#
         )
     }
 
     /// The lines for the `config.yaml` of the Continue extension. Its built-in entry for OpenRouter is
     /// avoided, since that sends a referrer.
     pub(crate) fn editor(&self) -> String {
+        let [url, title, model, user] = self.values(literal);
         format!(
             r#"name: Bursar
 version: 0.0.1
@@ -190,10 +169,6 @@ models:
 # What is left of your cap, in dollars, says limit_remaining in the answer of:
 #   {left}"#,
             left = self.curl_of_what_is_left(),
-            url = literal(self.url),
-            title = literal(&self.title),
-            model = literal(self.model),
-            user = literal(self.user),
         )
     }
 }
@@ -235,7 +210,7 @@ mod tests {
         let mut view = a_view();
         settings_mut(&mut view).name = "O'Neil's \"CS\" \\ $HOME `x` – Übung\u{7}".to_owned();
         let rules = KeyRules::default();
-        let example = Example::at(URL, &view, &rules);
+        let example = Example::of(URL, &view, &rules);
         let in_shell = r#"-H 'X-OpenRouter-Title: O'\''Neil'\''s "CS" \ $HOME `x` Ubung' \"#;
         assert!(example.curl().contains(in_shell), "{}", example.curl());
         let doubled = r#"'X-OpenRouter-Title' = 'O''Neil''s "CS" \ $HOME `x` Ubung' }"#;
@@ -249,27 +224,27 @@ mod tests {
             assert!(text.contains(&format!("{before}{quoted}")), "{text}");
         }
         settings_mut(&mut view).name = "日本語".to_owned();
-        assert!(Example::at(URL, &view, &rules).curl().contains("X-OpenRouter-Title: cs-pilot'"));
+        assert!(Example::of(URL, &view, &rules).curl().contains("X-OpenRouter-Title: cs-pilot'"));
     }
 
     #[test]
     fn the_model_is_one_that_this_key_may_call_and_free_only_where_there_is_no_other() {
         let view = a_view();
-        assert_eq!(Example::at(URL, &view, &KeyRules::default()).model, ANY_MODEL);
+        assert_eq!(Example::of(URL, &view, &KeyRules::default()).model, ANY_MODEL);
         let confirmed = |models: &[&str]| {
             let models = models.iter().map(|model| (*model).to_owned()).collect();
             let confirmed = Rules { models, data_policy: DataPolicy::NoTraining, ..Rules::default() };
             KeyRules { confirmed, ..KeyRules::default() }
         };
         let both = confirmed(&["a/one:free", "b/two"]);
-        let example = Example::at(URL, &view, &both);
-        assert_eq!((example.model, example.allowed.models.len()), ("b/two", 2));
+        let example = Example::of(URL, &view, &both);
+        assert_eq!((example.model, example.rules.confirmed.models.len()), ("b/two", 2));
         assert_eq!(example.of_providers().len(), 1);
         let bound =
             Rules { providers: vec!["anthropic".to_owned()], regions: vec![Region::Europe], ..Rules::default() };
         let bound = KeyRules { confirmed: bound, ..KeyRules::default() };
-        let said = Example::at(URL, &view, &bound).of_providers().join(" ");
+        let said = Example::of(URL, &view, &bound).of_providers().join(" ");
         assert!(said.contains("anthropic. The model of the examples") && said.contains("in Europe only"), "{said}");
-        assert_eq!(Example::at(URL, &view, &confirmed(&["c/three:free"])).model, "c/three:free");
+        assert_eq!(Example::of(URL, &view, &confirmed(&["c/three:free"])).model, "c/three:free");
     }
 }

@@ -319,29 +319,15 @@ pub(crate) struct ShownField<'a> {
 }
 
 impl ShownField<'_> {
-    pub(crate) fn input_type(&self) -> &'static str {
+    /// The type of its input, and what a phone's keyboard is for.
+    pub(crate) fn input(&self) -> (&'static str, Option<&'static str>) {
         match self.kind {
-            Kind::Date => "date",
-            Kind::Time => "datetime-local",
-            Kind::Address => "email",
-            Kind::Text | Kind::Money | Kind::Number | Kind::Area | Kind::Lines | Kind::Choice(_) | Kind::Select => {
-                "text"
-            }
-        }
-    }
-
-    pub(crate) fn input_mode(&self) -> Option<&'static str> {
-        match self.kind {
-            Kind::Money => Some("decimal"),
-            Kind::Number => Some("numeric"),
-            Kind::Text
-            | Kind::Address
-            | Kind::Date
-            | Kind::Time
-            | Kind::Area
-            | Kind::Lines
-            | Kind::Choice(_)
-            | Kind::Select => None,
+            Kind::Date => ("date", None),
+            Kind::Time => ("datetime-local", None),
+            Kind::Address => ("email", None),
+            Kind::Money => ("text", Some("decimal")),
+            Kind::Number => ("text", Some("numeric")),
+            Kind::Text | Kind::Area | Kind::Lines | Kind::Choice(_) | Kind::Select => ("text", None),
         }
     }
 

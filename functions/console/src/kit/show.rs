@@ -18,6 +18,11 @@ pub(crate) fn known_count(number: impl Borrow<Option<u64>>) -> String {
     number.borrow().map_or_else(|| "not known".to_owned(), grouped)
 }
 
+/// The UTC day of an instant, for templates.
+pub(crate) fn day(at: impl Borrow<Moment>) -> String {
+    long_date(utc_date(*at.borrow()))
+}
+
 /// A URL with these parameters; empty ones are left out.
 pub(crate) fn address(path: &str, query: &[(&str, &str)]) -> String {
     let given = query.iter().filter(|(_, value)| !value.is_empty());

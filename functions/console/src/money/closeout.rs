@@ -29,7 +29,6 @@ struct CloseoutPage<'a> {
     preliminary: Option<&'static str>,
     may_close: bool,
     as_of: Option<String>,
-    term: String,
     budget: Usd,
     /// What was spent: the exact amount, and in cents.
     spent: Usd,
@@ -39,7 +38,7 @@ struct CloseoutPage<'a> {
     byok_in_budget: Usd,
     /// The caps of those who never claimed.
     unclaimed_caps: Usd,
-    residual: Option<(Usd, String)>,
+    newest: Option<AccountDay>,
     groups: Vec<GroupRow>,
     /// The number of foreign keys that the programme owns, and what they spent in cents.
     assigned: Option<(u32, Usd)>,
@@ -85,7 +84,6 @@ pub(crate) async fn closeout(
     let zone = programme.settings.term.zone();
     let is_open = persons.iter().any(|person| person.is_open);
     let unclaimed = persons.iter().filter(|person| person.claimed_on.is_none());
-    let residual = days.first().map(|day| (day.residual, long_date(day.day)));
     let mut figures = PilotFigures::default();
     let mut credits = Days::default();
     for person in &persons {
@@ -97,7 +95,6 @@ pub(crate) async fn closeout(
         "" => u32::try_from(figures.people).ok(),
         typed => typed.parse().ok().filter(|students| (1..=MOST_STUDENTS).contains(students)),
     };
-    let term = &programme.settings.term;
     let used: Vec<&DailyUse> = persons.iter().map(|person| &person.used).chain([&assigned.used]).collect();
     let byok: Usd = used.iter().map(|used| used.byok.total()).sum();
     let page = CloseoutPage {
@@ -106,14 +103,13 @@ pub(crate) async fn closeout(
         preliminary: preliminary(programme, sync.listed_at, is_open, now),
         may_close: access.is_faculty() && programme.closed_at.is_none(),
         as_of: sync.listed_at.map(|at| column_time(at, zone)),
-        term: format!("{} to {}", long_date(term.starts_on()), long_date(term.ends_on())),
         budget: budget.limit,
         spent: spent.iter().copied().sum(),
         spent_in_cents: cents.iter().copied().sum(),
         byok,
         byok_in_budget: if programme.settings.basis.byok == Byok::Inside { byok } else { Usd::ZERO },
         unclaimed_caps: unclaimed.map(|person| person.cap).sum(),
-        residual,
+        newest: days.into_iter().next(),
         groups,
         assigned: (assigned.keys > 0 || !of_foreign_keys.is_zero()).then_some((assigned.keys, of_foreign_keys)),
         persons: persons.iter().zip(cents.iter().copied()).take(MOST_PERSONS).collect(),

@@ -2,12 +2,13 @@
 //! domain's rules, so the page never offers what the next request refuses. The state in words is left to
 //! [`words`].
 
+use bursar_core::domain::grant::Spending;
+
 use crate::my::{Obstacle, kind_of_request, words};
 use crate::prelude::*;
 
 pub(crate) struct Card<'a> {
-    pub(crate) programme: &'a str,
-    pub(crate) name: &'a str,
+    pub(crate) view: &'a View,
     /// The grant's state as test hooks and CSS classes spell it.
     pub(crate) state: &'static str,
     pub(crate) label: &'static str,
@@ -15,13 +16,10 @@ pub(crate) struct Card<'a> {
     pub(crate) tone: &'static str,
     pub(crate) words: String,
     pub(crate) cap: Usd,
-    pub(crate) spent: Usd,
+    pub(crate) spending: Spending,
     pub(crate) left: Usd,
-    pub(crate) in_all: Usd,
     pub(crate) as_of: Option<String>,
     pub(crate) window: String,
-    pub(crate) epoch: u32,
-    pub(crate) was_shown: bool,
     /// Whether there is money to spend, now or in a later window.
     pub(crate) can_spend: bool,
     pub(crate) offers: Offers,
@@ -29,10 +27,7 @@ pub(crate) struct Card<'a> {
     pub(crate) no_replacement: Option<String>,
     /// Whether there is a new key once a leak was reported: that it would be one replacement too many is no obstacle then.
     pub(crate) new_after_leak: bool,
-    pub(crate) replacements_left: u32,
     pub(crate) terms: Option<TermsOfUse<'a>>,
-    pub(crate) contact: Option<&'a str>,
-    pub(crate) zone: &'a str,
     pub(crate) nothing_left: bool,
     /// What became of the last request for more.
     pub(crate) asked: Option<String>,
@@ -82,8 +77,7 @@ impl Card<'_> {
         let label = words::label(view, now);
         let terms = settings.texts.terms.as_deref().zip(view.terms_to_accept());
         Card {
-            programme: view.programme.id.as_str(),
-            name: &settings.name,
+            view,
             state,
             label,
             tone: match label {
@@ -93,21 +87,15 @@ impl Card<'_> {
             },
             words: words::state(view, obstacle.as_ref(), now),
             cap,
-            spent: spending.in_window,
+            spending,
             left: (cap - spending.in_window).or_zero(),
-            in_all: spending.lifetime,
             as_of: view.as_of(listed_at).map(|as_of| column_time(as_of, settings.term.zone())),
             window: words::window(view, now),
-            epoch: grant.epoch.number(),
-            was_shown: grant.ever_shown,
             can_spend: can_spend(view, obstacle.as_ref(), now),
             offers,
             no_replacement: not_replaced.map(|obstacle| words::no_new_key(obstacle, &settings.term)),
             new_after_leak: matches!(obstacle, None | Some(Obstacle::Begin(BeginRefused::ReplacementsUsedUp))),
-            replacements_left: grant.replacements_left(settings),
             terms: terms.map(|(text, hash)| TermsOfUse { text, hash }),
-            contact: settings.texts.contact.as_deref(),
-            zone: settings.term.timezone(),
             nothing_left: view.next_limit(now).is_none(),
             asked: words::asked(view, now),
             more: view.may_ask_for_more(now).is_ok().then(|| typed.unwrap_or_default()),

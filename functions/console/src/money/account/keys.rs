@@ -96,18 +96,6 @@ impl ForeignKeyRow {
     pub(super) fn short(&self) -> &str {
         short(&self.is.key)
     }
-
-    pub(super) fn created(&self) -> String {
-        self.is.created_at.map_or("not known".to_owned(), day)
-    }
-
-    pub(super) fn last_used(&self) -> String {
-        self.is.last_used_at.map_or("never".to_owned(), day)
-    }
-
-    pub(super) fn first_seen(&self) -> String {
-        day(self.is.first_seen_at)
-    }
 }
 
 /// A key with what the provider answered to an act since the last sync listed it.
@@ -126,10 +114,6 @@ fn state(key: &ForeignKey) -> &'static str {
         (None, true) => "enabled",
         (None, false) => "disabled",
     }
-}
-
-fn day(at: Moment) -> String {
-    long_date(utc_date(at))
 }
 
 /// The last act of an admin on each key, in words.

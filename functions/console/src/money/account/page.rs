@@ -131,7 +131,7 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut 
     };
 
     let span = asked.span().filter(|span| SPANS.contains(span)).unwrap_or(Span::All);
-    let context = SpanContext::endless(state.listed_at, now);
+    let context = SpanContext { reset: Reset::None, term: None, read_at: state.listed_at, now };
     let spent = spent_of(account.as_ref(), |days| context.sum(days, span));
     let acts = acts_in_words(table).await?;
     let (owners, owned, nobodys) = KeyOwners::of(site, &programmes, foreign, refused.owner).await?;

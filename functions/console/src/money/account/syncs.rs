@@ -32,30 +32,28 @@ impl SyncRun {
         SyncRun { run, report }
     }
 
-    pub(super) fn took(&self) -> Option<String> {
-        self.report.duration_ms.map(length)
+    fn count(&self, of: fn(&RecordedReport) -> Option<u64>) -> Cell {
+        Cell::exact(Some(show::known_count(of(&self.report))))
     }
+}
 
-    pub(super) fn balance(&self) -> Option<Usd> {
-        self.report.account_balance_usd.as_deref().and_then(|balance| Usd::parse_floor(balance).ok())
-    }
-
-    pub(super) fn residual(&self) -> Option<Usd> {
-        self.report.residual_usd.as_deref().and_then(|residual| Usd::parse_floor(residual).ok())
-    }
+/// An amount of a report.
+fn usd(text: Option<&str>) -> Option<Usd> {
+    text.and_then(|usd| Usd::parse_floor(usd).ok())
 }
 
 const COLUMNS: [Column<SyncRun>; 10] = [
     column("Began (UTC)").class("date").of(|sync| Cell::At(Some(sync.run.began_at))),
-    column("Took").class("number").of(|sync| Cell::exact(sync.took())),
-    column("Keys").class("number").of(|sync| Cell::exact(Some(show::known_count(sync.report.keys_listed)))),
-    column("Newly read").class("number").of(|sync| Cell::exact(Some(show::known_count(sync.report.readings_recorded)))),
-    column("Disabled").class("number").of(|sync| Cell::exact(Some(show::known_count(sync.report.orphans_disabled)))),
-    column("Missing").class("number").of(|sync| Cell::exact(Some(show::known_count(sync.report.keys_missing)))),
-    column("Not explained").class("money").of(|sync| sync.residual().map_or_else(not_known, Cell::money)),
-    column("Balance")
-        .class("money")
-        .of(|sync| sync.balance().map_or_else(not_known, |usd| Cell::money(usd.whole_cents()))),
+    column("Took").class("number").of(|sync| Cell::exact(sync.report.duration_ms.map(length))),
+    column("Keys").class("number").of(|sync| sync.count(|report| report.keys_listed)),
+    column("Newly read").class("number").of(|sync| sync.count(|report| report.readings_recorded)),
+    column("Disabled").class("number").of(|sync| sync.count(|report| report.orphans_disabled)),
+    column("Missing").class("number").of(|sync| sync.count(|report| report.keys_missing)),
+    column("Not explained").class("money").of(|sync| usd(sync.report.residual_usd.as_deref()).map_or_else(not_known, Cell::money)),
+    column("Balance").class("money").of(|sync| {
+        let balance = usd(sync.report.account_balance_usd.as_deref());
+        balance.map_or_else(not_known, |usd| Cell::money(usd.whole_cents()))
+    }),
     column("Complete")
         .of(|sync| if sync.run.complete { Cell::badge("good", "yes") } else { Cell::badge("warning", "no") }),
     column("Problems").of(|sync| Cell::Shown(None, vec![Part::Folded("problem", sync.report.problems.clone())])),
@@ -130,7 +128,7 @@ mod tests {
             SyncRun::of(Run { ended_at: Some(at), report: report.to_owned(), ..Run::begun(at, at, BegunBy::Night) })
         };
         assert_eq!(of("<html>").report.problems, ["the report of this run cannot be read"]);
-        assert_eq!(of(r#"{"account_balance_usd": null}"#).balance(), None);
-        assert_eq!(of(r#"{"account_balance_usd": "-1.500000"}"#).balance(), Some(Usd::from_micros(-1_500_000)));
+        assert_eq!(usd(of(r#"{"account_balance_usd": null}"#).report.account_balance_usd.as_deref()), None);
+        assert_eq!(usd(of(r#"{"account_balance_usd": "-1.500000"}"#).report.account_balance_usd.as_deref()), Some(Usd::from_micros(-1_500_000)));
     }
 }

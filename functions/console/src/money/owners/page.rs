@@ -111,7 +111,7 @@ impl OwnerWords {
         OwnerWords {
             name: named.map_or_else(|| owner.owner.to_string(), |programme| programme.settings.name.clone()),
             link: paths::programme(&owner.owner),
-            from: long_date(utc_date(owner.began.at)),
+            from: show::day(owner.began.at),
             counts: owner.counted(&key.used).counted(byok),
         }
     }

@@ -86,7 +86,7 @@ impl KeySelection {
     fn sort_in(&mut self, key: ForeignKey, owner: Option<KeyOwner>, purpose: &Purpose, programmes: &[Programme]) {
         let why = match (purpose, &owner) {
             (Purpose::Give { .. }, Some(has)) => {
-                Some(format!("{} has it, since {}: take it back first", has.owner, long_date(utc_date(has.began.at))))
+                Some(format!("{} has it, since {}: take it back first", has.owner, show::day(has.began.at)))
             }
             (Purpose::Give { .. }, None) if KeyName::is_bursars(&key.name) => {
                 Some("a deployment of Bursar made it".to_owned())

@@ -15,7 +15,7 @@ pub(crate) struct SpanQuery {
     window: String,
 }
 
-/// The window, term and times by which spending is summed over spans.
+/// The window, term and times by which spending is summed over spans. An account has neither term nor window.
 #[derive(Clone, Copy)]
 pub(crate) struct SpanContext<'a> {
     pub(crate) reset: Reset,
@@ -55,11 +55,6 @@ impl SpanQuery {
 impl<'a> SpanContext<'a> {
     pub(crate) fn of(settings: &'a Settings, read_at: Option<Moment>, now: Moment) -> SpanContext<'a> {
         SpanContext { reset: settings.basis.reset, term: Some(&settings.term), read_at, now }
-    }
-
-    /// The context of an account, which has neither term nor window.
-    pub(crate) fn endless(read_at: Option<Moment>, now: Moment) -> SpanContext<'static> {
-        SpanContext { reset: Reset::None, term: None, read_at, now }
     }
 
     pub(crate) fn sum(self, days: &Days, span: Span) -> Sum {

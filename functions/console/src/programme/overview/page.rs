@@ -35,7 +35,6 @@ struct OverviewPage<'a> {
     models: Vec<ModelUse>,
     groups_models: Vec<ModelUse>,
     coverage: ModelCoverage,
-    term: [String; 2],
     /// From when to when keys can be claimed.
     claims: [String; 2],
     counts: Counts,
@@ -107,7 +106,6 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, refused: Option<
         models,
         groups_models,
         coverage,
-        term: [settings.term.starts_on(), settings.term.ends_on()].map(long_date),
         claims: [
             roster::opens_in_words(settings),
             settings
