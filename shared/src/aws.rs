@@ -62,43 +62,38 @@ impl AwsAccess {
             .with_max_attempts(4)
             .with_initial_backoff(Duration::from_millis(50))
             .with_max_backoff(Duration::from_secs(1));
-        let mut config = aws_sdk_dynamodb::config::Builder::from(&self.shared)
-            .retry_config(retries)
-            .timeout_config(self.attempts_of(Duration::from_secs(3)));
+        let config = self.of("dynamodb", Duration::from_secs(3));
+        let mut config = aws_sdk_dynamodb::config::Builder::from(&config).retry_config(retries);
         config.set_retry_partition(self.retries.clone());
-        let config = self.at("dynamodb", config, aws_sdk_dynamodb::config::Builder::endpoint_url);
         aws_sdk_dynamodb::Client::from_conf(config.build())
     }
 
     pub fn secretsmanager(&self) -> aws_sdk_secretsmanager::Client {
-        let mut config = aws_sdk_secretsmanager::config::Builder::from(&self.shared)
-            .timeout_config(self.attempts_of(Duration::from_secs(3)));
+        let config = self.of("secretsmanager", Duration::from_secs(3));
+        let mut config = aws_sdk_secretsmanager::config::Builder::from(&config);
         config.set_retry_partition(self.retries.clone());
-        let config = self.at("secretsmanager", config, aws_sdk_secretsmanager::config::Builder::endpoint_url);
         aws_sdk_secretsmanager::Client::from_conf(config.build())
     }
 
     /// The mail client. It does not retry: a mail may have been accepted although its answer was lost, and
     /// the outbox decides about the next try.
     pub fn ses(&self) -> aws_sdk_ses::Client {
-        let config = aws_sdk_ses::config::Builder::from(&self.shared)
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(self.attempts_of(Duration::from_secs(10)));
-        let config = self.at("ses", config, aws_sdk_ses::config::Builder::endpoint_url);
+        let config = self.of("ses", Duration::from_secs(10));
+        let config = aws_sdk_ses::config::Builder::from(&config).retry_config(RetryConfig::disabled());
         aws_sdk_ses::Client::from_conf(config.build())
     }
 
-    /// The time-outs of a try. On loopback an answer comes at once, or what keeps it is a test that holds it.
-    fn attempts_of(&self, attempt: Duration) -> TimeoutConfig {
+    /// What the client of a service begins with: where it is, and how long a try takes. On loopback an answer comes at once, or what
+    /// keeps it is a test that holds it.
+    fn of(&self, service: &str, attempt: Duration) -> SdkConfig {
         let attempt = if self.base.is_some() { Duration::from_secs(60) } else { attempt };
-        TimeoutConfig::builder().connect_timeout(Duration::from_secs(2)).operation_attempt_timeout(attempt).build()
-    }
-
-    fn at<B>(&self, service: &str, config: B, endpoint: impl FnOnce(B, String) -> B) -> B {
+        let waits = TimeoutConfig::builder().connect_timeout(Duration::from_secs(2)).operation_attempt_timeout(attempt);
+        let config = self.shared.clone().into_builder().timeout_config(waits.build());
         match &self.base {
-            Some(base) => endpoint(config, format!("{base}/{service}")),
+            Some(base) => config.endpoint_url(format!("{base}/{service}")),
             None => config,
         }
+        .build()
     }
 }
 

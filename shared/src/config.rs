@@ -69,42 +69,29 @@ impl Config {
     }
 
     pub fn read(variable: impl Fn(&str) -> Option<String>, aws: AwsAccess) -> Result<Config, ConfigError> {
-        let mut wrong = Vec::new();
-        let given = |name: &str| variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
-        let mut required = |name: &'static str| {
-            given(name).unwrap_or_else(|| {
-                wrong.push((name, "is missing".to_owned()));
-                String::new()
-            })
-        };
-        let table = required("BURSAR_TABLE");
-        let origin = required("BURSAR_ORIGIN");
-        let mail_from = required("BURSAR_MAIL_FROM");
-        let admins = required("BURSAR_ADMINS");
-        let management_key_secret = required("BURSAR_MANAGEMENT_KEY_SECRET");
-        let institution = required("BURSAR_INSTITUTION");
+        let mut variables = Variables { variable, wrong: Vec::new() };
+        let table = variables.required("BURSAR_TABLE");
+        variables.required("BURSAR_ORIGIN");
+        variables.required("BURSAR_MAIL_FROM");
+        let admins = variables.required("BURSAR_ADMINS");
+        let management_key_secret = variables.required("BURSAR_MANAGEMENT_KEY_SECRET");
+        let institution = variables.required("BURSAR_INSTITUTION");
 
-        let origin = checked("BURSAR_ORIGIN", &origin, Origin::parse, &mut wrong);
-        let mail_from = checked("BURSAR_MAIL_FROM", &mail_from, address, &mut wrong);
-        let admins: Vec<_> = admins
-            .split(',')
-            .map(str::trim)
-            .filter_map(|admin| checked("BURSAR_ADMINS", admin, address, &mut wrong))
-            .collect();
-        if admins.is_empty() && !wrong.iter().any(|(name, _)| *name == "BURSAR_ADMINS") {
-            wrong.push(("BURSAR_ADMINS", "names nobody".to_owned()));
+        let origin = variables.checked("BURSAR_ORIGIN", Origin::parse);
+        let mail_from = variables.checked("BURSAR_MAIL_FROM", address);
+        let admins = admins.split(',').map(str::trim).filter(|admin| !admin.is_empty());
+        let admins: Vec<_> = admins.filter_map(|admin| variables.right("BURSAR_ADMINS", admin, address)).collect();
+        if admins.is_empty() && !variables.wrong.iter().any(|(name, _)| *name == "BURSAR_ADMINS") {
+            variables.wrong.push(("BURSAR_ADMINS", "names nobody".to_owned()));
         }
-        let privacy_url =
-            given("BURSAR_PRIVACY_URL").and_then(|text| checked("BURSAR_PRIVACY_URL", &text, web_address, &mut wrong));
-        let front_secret =
-            given("BURSAR_FRONT_SECRET").and_then(|text| checked("BURSAR_FRONT_SECRET", &text, front, &mut wrong));
-        let provider = given("OPENROUTER_BASE_URL").unwrap_or_else(|| OPENROUTER.to_owned());
-        let provider = checked("OPENROUTER_BASE_URL", &provider, web_address, &mut wrong);
-        let retention_days = given("BURSAR_RETENTION_DAYS")
-            .and_then(|text| checked("BURSAR_RETENTION_DAYS", &text, retention, &mut wrong))
-            .unwrap_or(RETENTION_DAYS);
-        let mail_events = given("BURSAR_MAIL_EVENTS")
-            .and_then(|text| checked("BURSAR_MAIL_EVENTS", &text, configuration_set, &mut wrong));
+        let privacy_url = variables.checked("BURSAR_PRIVACY_URL", web_address);
+        let front_secret = variables.checked("BURSAR_FRONT_SECRET", front);
+        let provider = variables.given("OPENROUTER_BASE_URL").unwrap_or_else(|| OPENROUTER.to_owned());
+        let provider = variables.right("OPENROUTER_BASE_URL", &provider, web_address);
+        let retention_days = variables.checked("BURSAR_RETENTION_DAYS", retention).unwrap_or(RETENTION_DAYS);
+        let mail_events = variables.checked("BURSAR_MAIL_EVENTS", configuration_set);
+        let support = variables.given("BURSAR_SUPPORT");
+        let wrong = variables.wrong;
         match (origin, mail_from, provider) {
             (Some(origin), Some(mail_from), Some(provider)) if wrong.is_empty() => Ok(Config {
                 table,
@@ -114,7 +101,7 @@ impl Config {
                 admins,
                 management_key_secret,
                 institution,
-                support: given("BURSAR_SUPPORT"),
+                support,
                 privacy_url,
                 front_secret,
                 spend_at: provider.clone(),
@@ -126,6 +113,34 @@ impl Config {
             }),
             _ => Err(ConfigError(wrong)),
         }
+    }
+}
+
+/// The variables of the environment, with what is wrong with them.
+struct Variables<V> {
+    variable: V,
+    wrong: Vec<(&'static str, String)>,
+}
+
+impl<V: Fn(&str) -> Option<String>> Variables<V> {
+    fn given(&self, name: &str) -> Option<String> {
+        (self.variable)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    fn required(&mut self, name: &'static str) -> String {
+        self.given(name).unwrap_or_else(|| {
+            self.wrong.push((name, "is missing".to_owned()));
+            String::new()
+        })
+    }
+
+    /// What is given, if it is right.
+    fn checked<T>(&mut self, name: &'static str, check: fn(&str) -> Result<T, String>) -> Option<T> {
+        self.given(name).and_then(|text| self.right(name, &text, check))
+    }
+
+    fn right<T>(&mut self, name: &'static str, text: &str, check: fn(&str) -> Result<T, String>) -> Option<T> {
+        check(text).map_err(|why| self.wrong.push((name, why))).ok()
     }
 }
 
@@ -185,19 +200,6 @@ fn front(text: &str) -> Result<FrontSecret, String> {
         return Err("must be 20 or more printable ASCII characters without spaces".to_owned());
     }
     Ok(FrontSecret(Arc::new(SecretString::from(text))))
-}
-
-/// Checks a value that is set; one that is missing is already reported.
-fn checked<T>(
-    name: &'static str,
-    text: &str,
-    check: impl FnOnce(&str) -> Result<T, String>,
-    wrong: &mut Vec<(&'static str, String)>,
-) -> Option<T> {
-    if text.is_empty() {
-        return None;
-    }
-    check(text).map_err(|why| wrong.push((name, why))).ok()
 }
 
 fn address(text: &str) -> Result<EmailAddress, String> {

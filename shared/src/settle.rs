@@ -9,7 +9,6 @@ use jiff::SignedDuration;
 use tokio::sync::OnceCell;
 
 use crate::domain::grant::{Answered, KeyCall, Tell, Unchanged};
-use crate::domain::programme::Byok;
 use crate::domain::programme::guardrail::{Guardrail, MadeGuardrail, RulesRefusal};
 use crate::domain::programme::rules::Rules;
 use crate::prelude::*;
@@ -175,7 +174,7 @@ impl Settler<'_> {
         let patch = match &call.tell {
             Tell::Off => KeyPatch::disabled(true),
             Tell::On => KeyPatch::disabled(false),
-            Tell::Limit(limit) => KeyPatch::limit(Some(*limit)).counting(basis.reset, basis.byok == Byok::Inside),
+            Tell::Limit(limit) => KeyPatch::limit(Some(*limit)).counting(basis),
             Tell::Guardrail(Some(under)) => {
                 let Err(error) = self.provider.assign_key(&under.id, key, patience).await else { return Ok(None) };
                 if error.is_not_found() {

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use bursar_core::clock::Moment;
 use bursar_core::deadline::Deadline;
+use bursar_core::domain::programme::Basis;
 use bursar_core::domain::programme::rules::{Region, Rules};
 use bursar_core::domain::usage::reading::SETTLING;
 use bursar_core::domain::values::id::KeyHash;
 use bursar_core::domain::values::key::PlaintextKey;
 use bursar_core::domain::values::money::Usd;
-use bursar_core::domain::values::window::{Reset, utc_date};
+use bursar_core::domain::values::window::utc_date;
 use bursar_core::provider::account::Credits;
 use bursar_core::provider::guardrails::GuardrailRules;
 use bursar_core::provider::key::ProviderKey;
@@ -249,8 +250,9 @@ async fn account(run: &mut Run<'_>) -> Result<Vec<String>> {
 /// Makes a key exactly as Bursar makes a student's, and reads it.
 async fn make(run: &mut Run<'_>, workspaces: &[String]) -> Result<Key> {
     (run.options.progress)("making a key and changing it");
-    let (name, reset, expires_at) = (run.name.clone(), Reset::None, Some(run.expires_at));
-    let new = NewKey { name: &name, limit: LIMIT, reset, include_byok_in_limit: true, expires_at, workspace: None };
+    let (name, expires_at) = (run.name.clone(), Some(run.expires_at));
+    let counting = Basis::default().into();
+    let new = NewKey { name: &name, limit: LIMIT, counting, expires_at };
     let made = run.provider.create_key(&new, soon()).await?;
     run.made.push(format!("keys/{}", made.hash.as_str()));
     let wire = Wire::new(run.options, &Arc::new(made.plaintext))?;

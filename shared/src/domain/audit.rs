@@ -2,11 +2,10 @@
 //! transaction that makes the change. People appear by id only, so an erasure leaves the entries as they are.
 
 use crate::domain::prelude::*;
-use crate::domain::values::id::NotAnId;
 use crate::schema::AUDIT;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(rename_all = "kebab-case")]
 pub enum Actor {
     Student,
     /// A person with a role.
@@ -204,37 +203,6 @@ impl AuditDetail {
     pub fn without_reason(&self) -> Option<AuditDetail> {
         self.reason.as_ref().filter(|reason| *reason != ERASED_REASON)?;
         Some(AuditDetail { reason: Some(ERASED_REASON.to_owned()), ..self.clone() })
-    }
-}
-
-impl fmt::Display for Actor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Actor::Student => f.write_str("student"),
-            Actor::Person(person) => write!(f, "person:{person}"),
-            Actor::Sync => f.write_str("sync"),
-            Actor::Rule => f.write_str("rule"),
-            Actor::Registrar => f.write_str("registrar"),
-        }
-    }
-}
-
-impl TryFrom<String> for Actor {
-    type Error = NotAnId;
-    fn try_from(text: String) -> Result<Actor, NotAnId> {
-        match text.as_str() {
-            "student" => Ok(Actor::Student),
-            "sync" => Ok(Actor::Sync),
-            "rule" => Ok(Actor::Rule),
-            "registrar" => Ok(Actor::Registrar),
-            other => other.strip_prefix("person:").unwrap_or_default().parse().map(Actor::Person),
-        }
-    }
-}
-
-impl From<Actor> for String {
-    fn from(actor: Actor) -> String {
-        actor.to_string()
     }
 }
 

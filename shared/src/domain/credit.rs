@@ -94,7 +94,7 @@ impl CreditFacts {
         let days_left = self.ends_at.map_or(0, |end| days_between(self.today(), utc_date(end)).clamp(0, MOST_AHEAD));
         let ends_on = self.today().saturating_add(i64::from(days_left).days());
         let foreign_to_come = self.pace(&self.foreign).map_or(Usd::ZERO, |pace| pace.in_days(days_left.unsigned_abs()));
-        let amount = rounded_up(((to_come + foreign_to_come).max(self.a_day) - self.balance).or_zero());
+        let amount = ((to_come + foreign_to_come).max(self.a_day) - self.balance).or_zero().up_to_the(UNIT);
         let is_in_time = |gone: &BalanceGone| gone.why != WhyGone::Pace || gone.day <= ends_on;
         Purchase {
             balance: self.balance,
@@ -211,11 +211,6 @@ impl Purchase {
 fn parts_of(amount: Usd, parts: i64, all: i64) -> Usd {
     let micros = (i128::from(amount.micros()) * i128::from(parts) + i128::from(all) - 1).div_euclid(i128::from(all));
     Usd::from_micros(i64::try_from(micros).unwrap_or(i64::MAX)).min(Usd::MAX)
-}
-
-fn rounded_up(amount: Usd) -> Usd {
-    Usd::from_micros(amount.micros().div_euclid(UNIT.micros()) * UNIT.micros())
-        + if amount.micros().rem_euclid(UNIT.micros()) > 0 { UNIT } else { Usd::ZERO }
 }
 
 /// What the admins were last told of the balance, until it is over; silently better where it turned out to last longer.

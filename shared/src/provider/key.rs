@@ -5,10 +5,11 @@ use serde::Deserializer;
 use serde_json::value::RawValue;
 
 use crate::domain::grant::{ListedLimit, SeenKey};
-use crate::domain::programme::{Basis, Byok};
+use crate::domain::programme::Basis;
 use crate::domain::usage::reading::UsageReport;
 use crate::domain::values::money::{promised, spent};
 use crate::prelude::*;
+use crate::provider::keys::Counting;
 use crate::provider::wire::error::harmless;
 use crate::provider::wire::json::{self, ListedReset};
 
@@ -76,15 +77,15 @@ pub struct UnreadableKey {
 impl ProviderKey {
     /// Whether its limit counts in this kind of window, and includes BYOK use as wanted. Where the provider does
     /// not say the latter, it is taken to be as wanted.
-    pub fn counts_in(&self, reset: Reset, include_byok: bool) -> bool {
-        let is_counted = self.include_byok_in_limit.is_none_or(|included| included == include_byok);
-        self.limit_reset == ListedReset::Known(reset) && is_counted
+    pub fn counts_as(&self, counting: Counting) -> bool {
+        let is_counted = self.include_byok_in_limit.is_none_or(|included| included == counting.include_byok_in_limit);
+        self.limit_reset == ListedReset::Known(counting.limit_reset.unwrap_or_default()) && is_counted
     }
 
     /// Its limit, if that counts on this basis.
     pub fn limit_on(&self, basis: Basis) -> ListedLimit {
         match self.limit {
-            _ if !self.counts_in(basis.reset, basis.byok == Byok::Inside) => ListedLimit::CountedOtherwise,
+            _ if !self.counts_as(basis.into()) => ListedLimit::CountedOtherwise,
             limit => limit.map_or(ListedLimit::Unlimited, ListedLimit::Limit),
         }
     }

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::Provider;
 use super::key::ProviderKey;
+use crate::domain::programme::{Basis, Byok};
 use crate::domain::values::key::PlaintextKey;
 use crate::prelude::*;
 use crate::provider::wire::calls::{CREATE_KEY, Call, DELETE_KEY, DISABLE_KEY, GET_KEY, PATCH_KEY};
@@ -111,15 +112,11 @@ pub struct NewKey<'a> {
     pub name: &'a str,
     #[serde(serialize_with = "plain_number")]
     pub limit: Usd,
-    #[serde(rename = "limit_reset", serialize_with = "reset_or_null")]
-    pub reset: Reset,
-    pub include_byok_in_limit: bool,
+    #[serde(flatten)]
+    pub counting: Counting,
     /// It cannot be changed later.
     #[serde(serialize_with = "utc_with_seconds", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Moment>,
-    /// The workspace of the key; the account's default one if `None`.
-    #[serde(rename = "workspace_id", skip_serializing_if = "Option::is_none")]
-    pub workspace: Option<&'a str>,
 }
 
 /// The changes to a key, at least one. Fields that are not set stay as they are.
@@ -130,10 +127,22 @@ pub struct KeyPatch {
     /// The new limit; the inner `None` is the provider's `null`, which removes the limit.
     #[serde(serialize_with = "number_or_null", skip_serializing_if = "Option::is_none")]
     limit: Option<Option<Usd>>,
-    #[serde(rename = "limit_reset", serialize_with = "named_reset_or_null", skip_serializing_if = "Option::is_none")]
-    reset: Option<Reset>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    include_byok_in_limit: Option<bool>,
+    #[serde(flatten)]
+    counting: Option<Counting>,
+}
+
+/// How a limit counts, in the provider's spelling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Counting {
+    pub(super) limit_reset: Option<Reset>,
+    pub(super) include_byok_in_limit: bool,
+}
+
+impl From<Basis> for Counting {
+    fn from(Basis { reset, byok }: Basis) -> Counting {
+        let limit_reset = Some(reset).filter(|reset| *reset != Reset::None);
+        Counting { limit_reset, include_byok_in_limit: byok == Byok::Inside }
+    }
 }
 
 impl KeyPatch {
@@ -146,10 +155,10 @@ impl KeyPatch {
         KeyPatch { limit: Some(limit), ..KeyPatch::default() }
     }
 
-    /// Also sets the window in which the limit counts, and whether it includes BYOK use.
+    /// Also sets how the limit counts.
     #[must_use]
-    pub fn counting(self, reset: Reset, include_byok_in_limit: bool) -> KeyPatch {
-        KeyPatch { reset: Some(reset), include_byok_in_limit: Some(include_byok_in_limit), ..self }
+    pub fn counting(self, basis: Basis) -> KeyPatch {
+        KeyPatch { counting: Some(basis.into()), ..self }
     }
 
     fn lacking_in(&self, key: &ProviderKey) -> Option<String> {
@@ -161,12 +170,8 @@ impl KeyPatch {
         {
             return Some("its limit is another".to_owned());
         }
-        match (self.reset, self.include_byok_in_limit) {
-            (Some(reset), Some(byok)) if !key.counts_in(reset, byok) => {
-                Some("its limit is counted otherwise".to_owned())
-            }
-            _ => None,
-        }
+        let is_otherwise = self.counting.is_some_and(|counting| !key.counts_as(counting));
+        is_otherwise.then(|| "its limit is counted otherwise".to_owned())
     }
 }
 
@@ -194,17 +199,6 @@ fn number_or_null<S: Serializer>(amount: &Option<Option<Usd>>, to: S) -> Result<
     amount.flatten().map(Usd::to_json).serialize(to)
 }
 
-fn reset_or_null<S: Serializer>(reset: &Reset, to: S) -> Result<S::Ok, S::Error> {
-    match reset {
-        Reset::None => to.serialize_none(),
-        named => named.serialize(to),
-    }
-}
-
-fn named_reset_or_null<S: Serializer>(reset: &Option<Reset>, to: S) -> Result<S::Ok, S::Error> {
-    reset_or_null(&reset.unwrap_or(Reset::None), to)
-}
-
 /// Writes `2027-02-21T00:00:00Z`, since the provider refuses other offsets and times without seconds.
 fn utc_with_seconds<S: Serializer>(time: &Option<Moment>, to: S) -> Result<S::Ok, S::Error> {
     time.map(|time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).serialize(to)
@@ -225,39 +219,20 @@ struct CreateAnswer {
     data: Option<Box<RawValue>>,
 }
 
-#[derive(Deserialize)]
-struct CreatedHash {
-    hash: KeyHash,
-}
-
-#[derive(Deserialize)]
-struct CreatedName {
-    name: String,
-}
-
-#[derive(Deserialize)]
-struct InnerKey {
-    key: String,
-}
-
-#[derive(Deserialize)]
-struct CreatedLimit {
-    limit: Box<RawValue>,
-}
-
 impl CreateAnswer {
     /// The created key. Its plaintext is the top-level `key`; some answers were seen with `data.key`.
     fn take(self, asked: &NewKey<'_>) -> Result<CreatedKey, ProviderError> {
         let data = self.data.as_deref().map_or("null", RawValue::get);
-        if serde_json::from_str(data).is_ok_and(|CreatedName { name }| name != asked.name) {
+        let fields: BTreeMap<String, &RawValue> = serde_json::from_str(data).unwrap_or_default();
+        let text = |raw: &RawValue| serde_json::from_str::<String>(raw.get()).ok();
+        let named = |name: &str| fields.get(name).and_then(|raw| text(raw));
+        if named("name").is_some_and(|name| name != asked.name) {
             return Err(lost("the answer is about another key", None));
         }
-        let hash = serde_json::from_str(data).ok().map(|CreatedHash { hash }| hash);
-        let top_level = self.key.and_then(|key| serde_json::from_str::<String>(key.get()).ok());
-        let inner = || serde_json::from_str(data).ok().map(|InnerKey { key }| key);
-        let plaintext = top_level.and_then(PlaintextKey::new).or_else(|| inner().and_then(PlaintextKey::new));
-        let is_capped =
-            serde_json::from_str(data).map_or(true, |CreatedLimit { limit: listed }| is_within(&listed, asked.limit));
+        let hash = named("hash").and_then(|hash| hash.parse::<KeyHash>().ok());
+        let top_level = self.key.and_then(|key| text(&key));
+        let plaintext = top_level.and_then(PlaintextKey::new).or_else(|| named("key").and_then(PlaintextKey::new));
+        let is_capped = fields.get("limit").is_none_or(|listed| is_within(listed, asked.limit));
         match (hash, plaintext) {
             (Some(hash), Some(plaintext)) if is_capped => Ok(CreatedKey { hash, plaintext }),
             (Some(hash), Some(_)) => Err(lost("a key was made without the limit that was asked for", Some(hash))),
@@ -293,17 +268,20 @@ mod tests {
     use super::*;
     use crate::provider::tests::new_key;
 
+    fn basis(reset: Reset, byok: Byok) -> Basis {
+        Basis { reset, byok }
+    }
+
     #[test]
     fn a_new_key_always_says_its_limit_its_reset_and_whether_byok_counts() {
         let key = NewKey { limit: Usd::from_micros(19_999_999), ..new_key() };
         let least = r#"{"name":"key 1","limit":19.999999,"limit_reset":null,"include_byok_in_limit":true}"#;
         assert_eq!(to_string(&key).unwrap(), least);
         let expires_at = Some("2027-02-21T01:00:00.123+01:00".parse().unwrap());
-        let key =
-            NewKey { reset: Reset::Weekly, include_byok_in_limit: false, expires_at, workspace: Some("w-1"), ..key };
+        let key = NewKey { counting: basis(Reset::Weekly, Byok::Outside).into(), expires_at, ..key };
         let body: serde_json::Value = serde_json::from_str(&to_string(&key).unwrap()).unwrap();
         assert_eq!((&body["limit_reset"], &body["include_byok_in_limit"]), (&"weekly".into(), &false.into()));
-        assert_eq!((&body["expires_at"], &body["workspace_id"]), (&"2027-02-21T00:00:00Z".into(), &"w-1".into()));
+        assert_eq!(body["expires_at"], "2027-02-21T00:00:00Z");
     }
 
     #[test]
@@ -313,11 +291,11 @@ mod tests {
             (KeyPatch::limit(Some(Usd::from_dollars(20))), r#"{"limit":20}"#),
             (KeyPatch::limit(None), r#"{"limit":null}"#),
             (
-                KeyPatch::limit(Some(Usd::CENT)).counting(Reset::None, false),
+                KeyPatch::limit(Some(Usd::CENT)).counting(basis(Reset::None, Byok::Outside)),
                 r#"{"limit":0.01,"limit_reset":null,"include_byok_in_limit":false}"#,
             ),
             (
-                KeyPatch::limit(Some(Usd::CENT)).counting(Reset::Weekly, true),
+                KeyPatch::limit(Some(Usd::CENT)).counting(basis(Reset::Weekly, Byok::Inside)),
                 r#"{"limit":0.01,"limit_reset":"weekly","include_byok_in_limit":true}"#,
             ),
         ] {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bursar_core::domain::grant::{Key, KeyCall, KeyGuardrail, MintedKey, OpenClaim, RecordRefused};
-use bursar_core::domain::programme::{Byok, Programme};
+use bursar_core::domain::programme::Programme;
 use bursar_core::domain::values::id::{DeploymentId, KeyName};
 use bursar_core::domain::values::key::PlaintextKey;
 use bursar_core::provider::keys::NewKey;
@@ -236,14 +236,8 @@ impl Claim<'_> {
     async fn mint(&self, begun: &Begun, prepared: &Prepared) -> Result<(MintedKey, PlaintextKey), Failed> {
         let (settings, limit) = (&prepared.programme.settings, prepared.limit);
         let expires_at = Some(settings.keys_expire_at());
-        let new = NewKey {
-            name: &self.name(&begun.claim).to_string(),
-            limit,
-            reset: settings.basis.reset,
-            include_byok_in_limit: settings.basis.byok == Byok::Inside,
-            expires_at,
-            workspace: None,
-        };
+        let new =
+            NewKey { name: &self.name(&begun.claim).to_string(), limit, counting: settings.basis.into(), expires_at };
         let minted = |hash| MintedKey { hash, limit, guardrail: None, expires_at };
         // It is not sent without its ten seconds by then, whatever it had to wait for before.
         match self.site.provider.create_key(&new, self.at.deadline.earlier_by(LEFT_BY_MINT)).await {

@@ -127,7 +127,13 @@ impl Usd {
     /// Rounded up to the cent: what has to be typed or bought.
     #[must_use]
     pub fn up_to_the_cent(self) -> Usd {
-        Usd(self.0 + (-self.0).rem_euclid(Usd::CENT.0))
+        self.up_to_the(Usd::CENT)
+    }
+
+    /// The same to another unit.
+    #[must_use]
+    pub fn up_to_the(self, Usd(unit): Usd) -> Usd {
+        Usd(self.0 + (-self.0).rem_euclid(unit))
     }
 
     /// What is left of this limit beside what was spent of it: both are rounded once, so that they add up. Less than a cent is nothing.

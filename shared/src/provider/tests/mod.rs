@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::Provider;
 use super::keys::NewKey;
+use crate::domain::programme::Basis;
 use crate::prelude::*;
 use crate::provider::wire::error::ProviderError;
 use crate::scripted::{Scripted, ScriptedAct, SeenRequest, answer};
@@ -86,14 +87,7 @@ fn error_json(status: u16, message: &str) -> String {
 }
 
 pub(super) fn new_key() -> NewKey<'static> {
-    NewKey {
-        name: "key 1",
-        limit: Usd::from_dollars(20),
-        reset: Reset::None,
-        include_byok_in_limit: true,
-        expires_at: None,
-        workspace: None,
-    }
+    NewKey { name: "key 1", limit: Usd::from_dollars(20), counting: Basis::default().into(), expires_at: None }
 }
 
 /// The kind of an outcome in one word.

@@ -49,7 +49,9 @@ const COLUMNS: [Column<SyncRun>; 10] = [
     column("Newly read").class("number").of(|sync| sync.count(|report| report.readings_recorded)),
     column("Disabled").class("number").of(|sync| sync.count(|report| report.orphans_disabled)),
     column("Missing").class("number").of(|sync| sync.count(|report| report.keys_missing)),
-    column("Not explained").class("money").of(|sync| usd(sync.report.residual_usd.as_deref()).map_or_else(not_known, Cell::money)),
+    column("Not explained")
+        .class("money")
+        .of(|sync| usd(sync.report.residual_usd.as_deref()).map_or_else(not_known, Cell::money)),
     column("Balance").class("money").of(|sync| {
         let balance = usd(sync.report.account_balance_usd.as_deref());
         balance.map_or_else(not_known, |usd| Cell::money(usd.whole_cents()))
@@ -129,6 +131,9 @@ mod tests {
         };
         assert_eq!(of("<html>").report.problems, ["the report of this run cannot be read"]);
         assert_eq!(usd(of(r#"{"account_balance_usd": null}"#).report.account_balance_usd.as_deref()), None);
-        assert_eq!(usd(of(r#"{"account_balance_usd": "-1.500000"}"#).report.account_balance_usd.as_deref()), Some(Usd::from_micros(-1_500_000)));
+        assert_eq!(
+            usd(of(r#"{"account_balance_usd": "-1.500000"}"#).report.account_balance_usd.as_deref()),
+            Some(Usd::from_micros(-1_500_000))
+        );
     }
 }
