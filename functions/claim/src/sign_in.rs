@@ -13,7 +13,6 @@ use crate::prelude::*;
 /// conflict means that another request succeeded.
 const TRIES: usize = 20;
 
-#[derive(Debug, Clone, Copy)]
 enum SignInMethod {
     Link,
     Code,

@@ -137,7 +137,6 @@ pub(crate) async fn choose_mails(
     Ok(site.done("/my", &Notice::MailsChosen))
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Obstacle {
     Begin(BeginRefused),
     /// The provider has not confirmed the rules of the next key yet.

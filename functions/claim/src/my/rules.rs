@@ -4,7 +4,7 @@ use bursar_core::store::Table;
 
 use crate::prelude::*;
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Default)]
 pub(crate) struct KeyRules {
     /// What the provider has confirmed for the live key; by default everything may be called.
     pub(crate) confirmed: Rules,

@@ -6,7 +6,6 @@ use crate::prelude::*;
 pub(crate) const ON_A_PAGE: usize = 100;
 
 /// Where something is said of each row: under a heading on the page, under a name in the file, as a hook; some or all of these.
-#[derive(Clone, Copy)]
 pub(crate) struct Place {
     pub(crate) heading: &'static str,
     pub(crate) class: &'static str,
@@ -14,7 +13,6 @@ pub(crate) struct Place {
     hook: &'static str,
 }
 
-#[derive(Clone, Copy)]
 pub(crate) struct Column<R> {
     pub(crate) at: Place,
     pub(crate) cell: fn(&R) -> Cell,

@@ -14,7 +14,7 @@ use crate::prelude::*;
 const MOST_PERSONS: usize = 5_000;
 const MOST_STUDENTS: u32 = 1_000_000;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 pub(crate) struct CloseoutQuery {
     #[serde(default)]
     students: String,

@@ -11,7 +11,7 @@ use crate::kit::csv_file::{self, CsvRequest};
 use crate::prelude::*;
 
 /// The days as a query asks for them; without any, the last month.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 pub(crate) struct DaysQuery {
     #[serde(default)]
     from: String,

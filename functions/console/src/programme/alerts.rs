@@ -29,7 +29,7 @@ struct AlertsPage<'a> {
 const ALL: &str = "all";
 
 /// The kind of the mails that are listed, or [`ALL`] of them; without one the alerts.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 pub(crate) struct KindQuery {
     #[serde(default)]
     kind: String,

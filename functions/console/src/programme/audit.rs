@@ -15,7 +15,7 @@ use crate::programme::settings;
 /// How many names are looked up at once.
 const NAMES_AT_ONCE: usize = 16;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct AuditQuery {
     /// The id of the one grant that is asked for; empty for all.

@@ -18,7 +18,7 @@ const NO_VERSION: &str = "The form did not say which state of the programme it w
 const MOST_BYTES: usize = 80_000;
 
 /// In what a group differs from its programme.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Default)]
 struct Group {
     cap: Option<Usd>,
     models: Vec<String>,

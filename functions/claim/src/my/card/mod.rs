@@ -36,7 +36,7 @@ pub(crate) struct Card<'a> {
 }
 
 /// The form of a request for more, as it is shown or was posted.
-#[derive(Debug, Clone, Default)]
+#[derive(Default)]
 pub(crate) struct MoreForm {
     pub(crate) reason: String,
     pub(crate) error: Option<String>,
@@ -47,7 +47,7 @@ pub(crate) struct TermsOfUse<'a> {
     pub(crate) hash: TermsHash,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Default)]
 pub(crate) struct Offers {
     pub(crate) reveal: bool,
     pub(crate) replace: bool,

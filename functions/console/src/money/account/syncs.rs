@@ -11,7 +11,7 @@ pub(super) struct SyncRun {
 }
 
 /// The fields of a report that the page shows. A report of another version may lack some.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct RecordedReport {
     pub(super) keys_listed: Option<u64>,

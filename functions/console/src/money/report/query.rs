@@ -12,7 +12,6 @@ use crate::prelude::*;
 
 const COLUMNS: [&str; 4] = ["day", "group", "model", "person"];
 
-#[derive(Debug)]
 pub(crate) struct ReportQuery {
     pub(super) from: String,
     pub(super) to: String,
