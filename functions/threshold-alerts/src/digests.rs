@@ -99,7 +99,7 @@ impl Look<'_> {
         let budget = budget.unwrap_or_else(|| Budget::new(id.clone(), Usd::ZERO));
         let had_a_key = budget.claimed;
         let looked = last_listing(&sync, of_programme.has_keys(&budget));
-        let money = DigestMoney::of(spent, budget, of_programme.owns_keys(), weeks, looked);
+        let money = DigestMoney::of(spent, budget, of_programme.spends_elsewhere(self.now), weeks, looked);
         let by_group = of_programme.own.iter().flat_map(|own| &own.by_group);
         let uses = table.models_of(id, of_programme.has_owned_keys(), weeks[0]).await?;
         let uses = uses.into_iter().map(|used| ModelUse { whose: None, ..used });

@@ -151,7 +151,6 @@ pub enum AssignOutcome {
     OutOfTime,
     /// Some key has another owner by now, or is not on record any more.
     Changed,
-    NoSuchProgramme,
 }
 
 impl AssignedUse {
@@ -226,11 +225,8 @@ impl Table {
         by: Author<'_>,
     ) -> Result<AssignOutcome, StoreError> {
         self.carry_through(by.deadline, || async {
-            let (Some(programme), Some(budget)) =
-                tokio::try_join!(self.get(Programme::key_of(owner)), self.get(Budget::key_of(owner)))?
-            else {
-                return Ok(Round::Over(AssignOutcome::NoSuchProgramme));
-            };
+            let (programme, budget) =
+                tokio::try_join!(self.get_existing(Programme::key_of(owner)), self.budget(owner))?;
             // It is read before the keys: a change of any of them since then also changed its version.
             let before = self.assigned_use(owner).await?;
             let (known, foreign) = tokio::try_join!(self.owned_keys(), self.foreign_keys_named(part))?;
@@ -299,11 +295,8 @@ impl Table {
     ) -> Result<(), StoreError> {
         let wanted: HashSet<&KeyHash> = part.iter().collect();
         self.carry_through(by.deadline, || async {
-            let (Some(programme), Some(budget)) =
-                tokio::try_join!(self.get(Programme::key_of(owner)), self.get(Budget::key_of(owner)))?
-            else {
-                return Ok(Round::Over(()));
-            };
+            let (programme, budget) =
+                tokio::try_join!(self.get_existing(Programme::key_of(owner)), self.budget(owner))?;
             let before = self.assigned_use(owner).await?;
             let mut owned = self.owned_keys().await?;
             owned.retain(|known| known.owner.owner == *owner);

@@ -25,30 +25,27 @@ pub struct AppError(Box<Refusal>);
 #[derive(Debug, Default)]
 struct Refusal {
     status: StatusCode,
-    /// `None` for the sentence that goes with the status.
-    sentence: Option<Cow<'static, str>>,
+    told: Told,
     retry_after: Option<Duration>,
     /// The reason, for the log and audit entries, without personal data.
     reason: Option<Cow<'static, str>>,
     /// A page in place of the plain one: the form with what was typed, a new preview.
     page: Option<Response>,
-    /// What the admins are to be told.
-    alarm: Option<Cause>,
-    is_providers: bool,
     fault: Option<anyhow::Error>,
 }
 
-/// Marks the answer to a fault of ours, which is no refusal.
-#[derive(Clone, Copy)]
-pub(super) struct IsFault;
-
-/// Marks what is answered because the provider refused, or did not answer.
-#[derive(Clone, Copy)]
-pub(super) struct IsProviders;
-
-/// The sentence of a refusal, for the layer that makes its page.
-#[derive(Clone)]
-pub(super) struct Sentence(pub(super) Cow<'static, str>);
+/// What the layers around an answer are told of it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Told {
+    /// `None` for the sentence that goes with the status.
+    pub(super) sentence: Option<Cow<'static, str>>,
+    /// What the admins are to be told.
+    pub(super) alarm: Option<Cause>,
+    /// Whether the provider refused, or did not answer.
+    pub(super) is_providers: bool,
+    /// Whether it is a fault of ours, which is no refusal.
+    pub(super) is_fault: bool,
+}
 
 impl AppError {
     pub fn status(status: StatusCode) -> AppError {
@@ -57,7 +54,7 @@ impl AppError {
 
     pub fn refused(status: StatusCode, sentence: impl Into<Cow<'static, str>>) -> AppError {
         let mut error = AppError::status(status);
-        error.0.sentence = Some(sentence.into());
+        error.0.told.sentence = Some(sentence.into());
         error
     }
 
@@ -126,14 +123,14 @@ impl AppError {
     /// Has the log say that it is the provider's doing.
     #[must_use]
     pub fn by_the_provider(mut self) -> AppError {
-        self.0.is_providers = true;
+        self.0.told.is_providers = true;
         self
     }
 
     /// The same of one of its errors, with the admins told if the management key is at fault.
     #[must_use]
     pub fn caused_by(mut self, error: &ProviderError) -> AppError {
-        self.0.alarm = error.refusal();
+        self.0.told.alarm = error.refusal();
         self.by_the_provider().because(error.trouble().to_string())
     }
 
@@ -164,8 +161,8 @@ impl<E: Into<anyhow::Error>> From<E> for AppError {
 impl IntoResponse for AppError {
     /// The handler's own page, or a bare status to which `site` adds the page. It is logged here, once.
     fn into_response(self) -> Response {
-        let Refusal { status, sentence, retry_after, reason, page, alarm, is_providers, fault } = *self.0;
-        let is_fault = fault.is_some();
+        let Refusal { status, mut told, retry_after, reason, page, fault } = *self.0;
+        told.is_fault = fault.is_some();
         if let Some(error) = fault {
             tracing::error!(error = format!("{error:#}"), "a page could not be made");
         } else if let Some(reason) = reason {
@@ -178,18 +175,7 @@ impl IntoResponse for AppError {
             let seconds = u64::try_from(after.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
             response.headers_mut().insert(RETRY_AFTER, seconds.max(1).into());
         }
-        if let Some(sentence) = sentence {
-            response.extensions_mut().insert(Sentence(sentence));
-        }
-        if is_fault {
-            response.extensions_mut().insert(IsFault);
-        }
-        if is_providers {
-            response.extensions_mut().insert(IsProviders);
-        }
-        if let Some(alarm) = alarm {
-            response.extensions_mut().insert(alarm);
-        }
+        response.extensions_mut().insert(told);
         response
     }
 }

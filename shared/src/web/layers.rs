@@ -19,7 +19,7 @@ use axum::response::{IntoResponse, Response};
 use lambda_http::RequestExt;
 use tracing::Span;
 
-use super::error::{IsFault, IsProviders};
+use super::error::Told;
 use super::session::Cookies;
 use super::{AppError, Site, page};
 use crate::config::{FrontSecret, Origin};
@@ -41,10 +41,10 @@ async fn with_line(request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
     Span::current().record("route", format!("{} {route}", request.method()));
     let response = next.run(request).await;
-    let (status, fault) = (response.status().as_u16(), response.extensions().get::<IsFault>().is_some());
-    let cause = response.extensions().get::<IsProviders>().map(|_| "provider");
+    let (status, told) = (response.status().as_u16(), response.extensions().get::<Told>().cloned().unwrap_or_default());
+    let cause = told.is_providers.then_some("provider");
     let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(status, ms, fault, cause, "answered");
+    tracing::info!(status, ms, fault = told.is_fault, cause, "answered");
     response
 }
 

@@ -12,10 +12,9 @@ use axum::response::{Html, IntoResponse, Response};
 use futures_util::FutureExt;
 use lambda_http::RequestExt;
 
-use super::error::Sentence;
+use super::error::Told;
 use super::{RequestDeadline, Site};
 use crate::config::Config;
-use crate::domain::mail::alarm::Cause;
 
 const STYLESHEET: &str = include_str!("../../templates/bursar.css");
 const FORMS: &str = include_str!("../../templates/forms.js");
@@ -75,7 +74,8 @@ pub(super) async fn with_page(State(site): State<Site>, request: Request, next: 
         tracing::error!("a request ended in a panic");
         StatusCode::INTERNAL_SERVER_ERROR.into_response()
     });
-    if let Some(cause) = response.extensions_mut().remove::<Cause>() {
+    let told = response.extensions_mut().get_or_insert_default::<Told>().clone();
+    if let Some(cause) = told.alarm {
         site.raise_in_time(cause, deadline).await;
     }
     let is_page = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
@@ -86,9 +86,8 @@ pub(super) async fn with_page(State(site): State<Site>, request: Request, next: 
     if !(status.is_client_error() || status.is_server_error()) || is_page {
         return response;
     }
-    let sentence = response.extensions_mut().remove::<Sentence>();
     let (heading, usual) = in_words(status);
-    let sentence = sentence.as_ref().map_or(usual, |Sentence(sentence)| sentence);
+    let sentence = told.sentence.as_deref().unwrap_or(usual);
     // Strangers come here too.
     let frame = Frame { version: None, ..Frame::clone(&site.frame) };
     let message = Message {

@@ -197,6 +197,10 @@ async fn what_comes_free_tonight_is_said() {
     let refused = faye.submit(&faye.get(&at).await, &format!("{at}/cap"), &[("cap_usd", "40")]).await.expect(409);
     let why = "only $19.00 is neither spent nor promised; $9 comes free with tonight's check. Ask the admins";
     assert!(refused.alerts().join(" ").contains(why), "{:?}", refused.alerts());
+    let many =
+        faye.submit(&faye.get(GRANTS).await, &format!("{GRANTS}/bulk"), &[("act", "cap"), ("cap_usd", "25")]).await;
+    let why = "only $19.00 is neither spent nor promised; $9 comes free with tonight's check. Choose less";
+    assert!(many.alerts().join(" ").contains(why), "{:?}", many.alerts());
     campus.sync().await;
     let page = faye.get(ID).await;
     assert_eq!([of(&page, "reserved"), of(&page, "free")], ["372.000000", "28.000000"]);

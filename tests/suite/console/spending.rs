@@ -66,6 +66,9 @@ async fn one_sum_one_cent() {
         let page = admin.get(path).await.expect(200).readable();
         assert!(page.contains("$25.27") && !page.contains("$25.28"), "{path}: {page}");
     }
+    // What is spent and what is left are the cap.
+    let list = admin.get(GRANTS).await.readable();
+    assert!(list.contains("$12.63 of $100") && list.contains("$87.37") && !list.contains("$87.36"), "{list}");
     let dan = admin.get(&format!("{GRANTS}/{}", campus.id("dan"))).await.readable();
     assert!(dan.contains("Spent in all less than 1 cent") && !dan.contains("$0.01"), "{dan}");
     campus.finish().await;

@@ -1,6 +1,8 @@
 //! Invitations of a programme whose keys can be claimed later: they go out then, and not when the roster is made.
 
 use bursar_core::clock::Moment;
+use bursar_core::domain::audit::Actor;
+use bursar_core::domain::grant::{HoldKind, View};
 use bursar_core::domain::mail::kind::MailClass;
 use bursar_core::domain::values::term::Term;
 use bursar_core::schema::Stored;
@@ -105,5 +107,27 @@ async fn an_edit_of_the_window_moves_invitations() {
     campus.work().await;
     campus.drain().await;
     assert_eq!(campus.mails("roster").len(), 20);
+    campus.finish_unjudged().await;
+}
+
+/// Who is off the roster when keys can be claimed is not invited then, but when they come back, and once.
+#[tokio::test]
+async fn who_comes_back_after_the_opening_is_invited() {
+    let campus = summer().await;
+    let comes_back = async |name: &str| {
+        let release = |view: &View, now| view.release(HoldKind::Dropped, &Actor::Rule, now);
+        campus.table.act(campus.on(name), release).await.unwrap();
+        campus.settle().await;
+        campus.mails("roster").len()
+    };
+    campus.hold("s0", HoldKind::Dropped).await;
+    campus.hold("s1", HoldKind::Dropped).await;
+    assert_eq!(comes_back("s1").await, 0, "it is planned still");
+    campus.clock.stop_at(at("2027-02-28T23:01:00Z")).unwrap();
+    campus.settle().await;
+    assert_eq!(campus.mails("roster").len(), 19);
+    assert_eq!(comes_back("s0").await, 1);
+    campus.hold("s0", HoldKind::Dropped).await;
+    assert_eq!(comes_back("s0").await, 0, "it was sent");
     campus.finish_unjudged().await;
 }

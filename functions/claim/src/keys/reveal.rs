@@ -121,25 +121,13 @@ impl Claim<'_> {
             ActOutcome::Refused(refused) => refused,
             ActOutcome::NoSuchGrant => return Err(no_grant()),
         };
-        match refused {
-            BeginRefused::TermsNotAccepted => Err(self.ask_for_terms(request).await),
-            BeginRefused::AlreadyShown => Err(self.offer_to_replace(&refused).await),
-            BeginRefused::Revoked
-            | BeginRefused::Over
-            | BeginRefused::Held(_)
-            | BeginRefused::NothingToReplace
-            | BeginRefused::BeingMade { .. }
-            | BeginRefused::EnableUnderWay { .. }
-            | BeginRefused::KeyMissing { .. }
-            | BeginRefused::FailedOften { .. }
-            | BeginRefused::StalePage
-            | BeginRefused::NotOpenYet { .. }
-            | BeginRefused::WindowClosed
-            | BeginRefused::ReplacementsUsedUp
-            | BeginRefused::ManyKeys { .. }
-            | BeginRefused::NothingLeft { .. }
-            | BeginRefused::BudgetExhausted => Err(self.begin_refused(&refused)),
+        if refused == BeginRefused::TermsNotAccepted {
+            return Err(self.ask_for_terms(request).await);
         }
+        if refused == BeginRefused::AlreadyShown {
+            return Err(self.offer_to_replace(&refused).await);
+        }
+        Err(self.begin_refused(&refused))
     }
 
     fn begin_refused(&self, refused: &BeginRefused) -> AppError {

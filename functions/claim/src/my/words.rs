@@ -93,7 +93,8 @@ fn live(view: &View, now: Moment) -> String {
     }
     if let Some(used_up) = used_up(view, now) {
         let refused = "Requests with your key are refused until there is more.";
-        return format!("{} {refused}{}", why_not(&used_up, term), ask_below(view, now));
+        let ask = if view.may_ask_for_more(now).is_ok() { " If you need more, ask below." } else { "" };
+        return format!("{} {refused}{ask}", why_not(&used_up, term));
     }
     if view.grant.live().is_some_and(|live| !live.on.is(&true)) {
         return "Your key is being switched on again at OpenRouter, which may take a few minutes.".to_owned();
@@ -161,11 +162,6 @@ fn stopped_because(view: &View, stopped: Stopped) -> String {
 fn used_up(view: &View, now: Moment) -> Option<BeginRefused> {
     let settings = &view.programme.settings;
     view.next_limit(now).is_none().then(|| BeginRefused::NothingLeft { resets_at: settings.basis.reset.resets_at(now) })
-}
-
-/// The way to more, where the page offers it.
-fn ask_below(view: &View, now: Moment) -> &'static str {
-    if view.may_ask_for_more(now).is_ok() { " If you need more, ask below." } else { "" }
 }
 
 /// The reason why there can be no new key now, and when there can be.

@@ -191,6 +191,11 @@ impl<R> Listing<R> {
         self.columns.iter().filter(|column| !column.at.heading.is_empty())
     }
 
+    /// Whether a phone shows each row's cells one below the other; a row with a bar folds by itself.
+    pub(crate) fn folds(&self) -> bool {
+        self.columns().all(|column| column.at.class != "used")
+    }
+
     pub(crate) fn parts(&self, column: &Column<R>, row: &R) -> Vec<Part> {
         (column.cell)(row).parts(&self.zone)
     }

@@ -76,7 +76,7 @@ impl ProgrammeRow {
         let known = if programme.is_over(now) { None } else { site.table.overview(&programme.id).await? };
         let now = known.map(|Overview { budget, counts, used, .. }| {
             let spent = used.used().days(settings.basis.byok);
-            let burn = Burn::of(&programme, &budget, &spent, used.owns_keys(), listed_at, now);
+            let burn = Burn::of(&programme, &budget, &spent, used.spends_elsewhere(now), listed_at, now);
             (MoneyBar::of(settings, &budget, &burn, now), settings.roster.then_some(counts))
         });
         Ok(ProgrammeRow { role: role_name(role), term, now, programme })

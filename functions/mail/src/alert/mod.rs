@@ -28,8 +28,9 @@ struct AlertSpending {
     /// `None` without a roster, and where the budget changed.
     counts: Option<Counts>,
     refused: Option<RefusedForRoom>,
-    /// Whether keys made elsewhere count.
+    /// Whether keys made elsewhere count, and whether any of them is in use.
     owns_keys: bool,
+    spends_elsewhere: bool,
     /// None after the end.
     forecast: Option<Forecast>,
     picture: Option<Picture>,
@@ -146,9 +147,9 @@ impl AlertSpending {
             spent = Days::on_one(utc_date(found.at), found.spent);
         }
         // Of what was found nothing is known but the sum, so nothing bounds it.
-        let owns_keys = used.owns_keys() || read_at.is_none();
+        let spends_elsewhere = used.spends_elsewhere(now);
         let then = Budget { limit: found.limit, ..budget.clone() };
-        let burn = Burn::of(programme, &then, &spent, owns_keys, read_at, now);
+        let burn = Burn::of(programme, &then, &spent, spends_elsewhere || read_at.is_none(), read_at, now);
         AlertSpending {
             limit: found.limit,
             spent: spent.total(),
@@ -158,6 +159,7 @@ impl AlertSpending {
             counts: (settings.roster && is_of_now).then_some(counts),
             refused: programme.refused_for_room(budget, now),
             owns_keys: used.owns_keys(),
+            spends_elsewhere,
             picture: read_at.and_then(|_| Picture::of(&burn)),
             forecast: burn.forecast,
         }
@@ -186,7 +188,7 @@ impl Words<'_> {
         ];
         facts.extend(promised(budget, spending.spent).filter(|_| budget.limit == spending.limit));
         facts.extend(common_facts(settings, &spending));
-        let only_students_spend = settings.roster && !spending.owns_keys;
+        let only_students_spend = settings.roster && !spending.spends_elsewhere;
         // Of another budget by now, nothing is to be done about the former.
         let forecast = spending.forecast.filter(|_| spending.spent > Usd::ZERO && budget.limit == spending.limit);
         let to_do = match spending.refused {

@@ -98,6 +98,7 @@ impl Table {
                 Err(refused) => return Ok(Round::Over((Counts::default(), ActOutcome::Refused(refused)))),
             };
             let transaction = self.leaving_address(&view, &change, at.now).await?;
+            let transaction = self.coming_back(transaction, &view, &change, at.now).await?;
             let change = change.counted(&view, at.now).written_at(at.now);
             let transaction = transaction_of(transaction, &view, &change, at.now)?;
             Ok(Round::Write(transaction, (change.moves(&view, at.now), ActOutcome::Done(answer))))
@@ -159,6 +160,27 @@ impl Table {
             }
         }
         self.act_of(at, of, |view, _| view.describe(to, by)).await
+    }
+
+    /// Invites who comes back to the roster without a key, and was not on it when the last invitation was due.
+    async fn coming_back(
+        &self,
+        transaction: Transaction,
+        view: &View,
+        change: &Change,
+        now: Moment,
+    ) -> Result<Transaction, StoreError> {
+        let (was, is) = (&view.grant, change.grant());
+        if was.holds.dropped.is_none() || is.holds.dropped.is_some() || is.ever_shown {
+            return Ok(transaction);
+        }
+        let mails = self.mails_of(&was.programme, &was.id).await?;
+        let last = mails.iter().rfind(|row| matches!(row.mail, QueuedMail::Roster { .. }));
+        if last.is_some_and(|row| !matches!(row.state, MailState::Dropped { .. })) {
+            return Ok(transaction);
+        }
+        let opens = view.programme.settings.claim_opens_at();
+        transaction.owing(&OutboxRow::invitation(&was.programme, &was.id, opens, now))
     }
 
     /// Of an address that a grant has no longer: whoever signed in with it is signed out, and nothing is left under it, unless it is

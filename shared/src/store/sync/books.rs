@@ -186,6 +186,12 @@ impl ProgrammeUse {
         self.assigned_keys > 0
     }
 
+    /// Whether foreign keys count that were used within four weeks, so that what is promised to students does not bound the spending.
+    pub fn spends_elsewhere(&self, now: Moment) -> bool {
+        let since = utc_date(now).saturating_sub(28.days());
+        self.owns_keys() && self.assigned.credits.each().any(|(day, spent, _)| since < day && !spent.is_zero())
+    }
+
     /// Whether what foreign keys used counts, of which some may belong to it no more.
     pub fn has_owned_keys(&self) -> bool {
         self.owns_keys() || self.assigned != DailyUse::default()
@@ -538,6 +544,20 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_made_elsewhere_that_is_idle_spends_nothing() {
+        let (now, id) = ("2026-11-20T02:20:00Z".parse().unwrap(), "cs-pilot".parse().unwrap());
+        let spends = |keys: u32, on: &str| {
+            let used = DailyUse::on_one(on.parse().unwrap(), Usd::DOLLAR);
+            ProgrammeUse::of(None, AssignedUse { used, keys, ..AssignedUse::none(&id) }).spends_elsewhere(now)
+        };
+        assert_eq!(
+            [(1, "2026-10-24"), (1, "2026-10-23"), (0, "2026-11-19")].map(|(keys, on)| spends(keys, on)),
+            [true, false, false]
+        );
+        assert!(!ProgrammeUse::of(None, AssignedUse { keys: 1, ..AssignedUse::none(&id) }).spends_elsewhere(now));
+    }
 
     #[test]
     fn a_night_is_begun_again_seven_times_and_a_missing_one_once() {

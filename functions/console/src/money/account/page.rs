@@ -6,7 +6,7 @@ use bursar_core::domain::mail::alarm::Alarm;
 use bursar_core::domain::usage::days::Accuracy;
 use bursar_core::domain::usage::models::ModelUse;
 use bursar_core::domain::values::window::Reset;
-use bursar_core::store::{Account, BudgetSums, Erasure, HeldAct, HeldBack, Run, Table, UnknownKey};
+use bursar_core::store::{Account, BudgetSums, Erasure, HeldAct, Run, SyncState, Table};
 use jiff::ToSpan;
 
 use super::forms::{self, TypedAdmin, TypedChange, change_form};
@@ -37,7 +37,7 @@ struct AccountPage<'a> {
     frame: PageFrame<'a>,
     another: Option<AnotherAccount>,
     warnings: Vec<String>,
-    held_back: Option<HeldBack>,
+    state: SyncState,
     /// Who released it.
     released_by: Option<String>,
     today: Date,
@@ -47,7 +47,6 @@ struct AccountPage<'a> {
     picture: Option<Drawing>,
     phrase: &'static str,
     spans: Vec<SpanLink>,
-    as_of: Option<String>,
     /// What all keys spent, those of grants, and foreign ones.
     spent: [Figure; 3],
     /// Whether a sync has summed up all keys.
@@ -59,7 +58,6 @@ struct AccountPage<'a> {
     keys: ForeignKeys,
     owners: KeyOwners,
     owned: ForeignKeys,
-    orphans: Vec<UnknownKey>,
     /// What is no programme's, by model.
     models: Vec<ModelUse>,
     coverage: ModelCoverage,
@@ -149,13 +147,11 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut 
         today: utc_date(now),
         picture: balance.zip(purchase).and_then(|(balance, purchase)| picture::of(&days, balance, &purchase)),
         purchase,
-        held_back: state.held_back.clone(),
         released_by,
         balance: balance.map(|(balance, at)| (balance, utc(at))),
         promised,
         phrase: spans::phrase(span, Reset::None),
         spans: spans::choices(paths::ACCOUNT, &[], &SPANS, Reset::None, |one| one == span),
-        as_of: state.listed_at.map(utc),
         notes: spans::notes(spent.iter().chain(keys.figures()).chain(owned.figures())),
         spent,
         is_summed: account.is_some(),
@@ -165,7 +161,6 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut 
         keys,
         owners,
         owned,
-        orphans: state.unknown_keys,
         models: by_model::of_nobody(unowned, &used_by_nobodys, &coverage),
         coverage,
         syncs: syncs::listing(syncs),
@@ -175,6 +170,7 @@ pub(crate) async fn show(site: &Site, visitor: &Visitor, asked: &SpanQuery, mut 
         table,
         admins,
         admin_form: refused.admin.unwrap_or_else(forms::blank),
+        state,
     };
     Ok(site.page(&page))
 }

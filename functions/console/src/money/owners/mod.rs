@@ -59,7 +59,7 @@ pub(crate) async fn assign(post: Post<Admins>) -> Answer {
         Purpose::Give { owner, .. } => match site.table.assign_keys(&owner.id, &keys, &used, by).await? {
             AssignOutcome::Done => None,
             AssignOutcome::OutOfTime => Some((StatusCode::SERVICE_UNAVAILABLE, OUT_OF_TIME)),
-            AssignOutcome::Changed | AssignOutcome::NoSuchProgramme => Some((StatusCode::CONFLICT, CHANGED)),
+            AssignOutcome::Changed => Some((StatusCode::CONFLICT, CHANGED)),
         },
     };
     if let Some((status, why)) = failed {

@@ -3,6 +3,7 @@
 //! is sent by the work of each minute.
 
 use bursar_core::domain::grant::{GrantAct, GrantAction};
+use bursar_core::domain::programme::counts::Counts;
 use bursar_core::domain::values::token::sha256_hex;
 use bursar_core::store::{ImportPart, JobCreation, Kept};
 use bursar_core::web::form::LONGEST_REASON;
@@ -108,6 +109,7 @@ struct Found<'a> {
     act: GrantAct,
     preview: Preview,
     budget: Budget,
+    counts: Counts,
     /// What the budget would hold if everybody claimed.
     implied: Usd,
     /// What was typed that is no address of a grant here.
@@ -233,7 +235,7 @@ async fn preview<'a>(post: &'a Post<Faculty>, mut page: BulkPage<'a>, chosen: Ch
     let Post { site, access, now, .. } = post;
     let programme = &access.programme;
     let Chosen { act, mut rows, unknown, hash } = chosen;
-    let budget = site.table.budget(&programme.id).await?;
+    let (budget, counts) = tokio::try_join!(site.table.budget(&programme.id), site.table.roster_counts(&programme.id))?;
     let (count, preview) = (rows.len(), Preview::of(&act, &rows, &budget, *now));
     let is_offered = unknown.is_empty() && count > 0 && preview.has_room();
     let bulk = is_offered.then(|| format!("{}-{hash}", new_ulid(*now)));
@@ -247,7 +249,7 @@ async fn preview<'a>(post: &'a Post<Faculty>, mut page: BulkPage<'a>, chosen: Ch
     listing.caption =
         if count > ON_A_PAGE { format!("The first {ON_A_PAGE} of {count}") } else { "All of them".to_owned() };
     let implied = budget.implied(&programme.settings, *now);
-    page.found = Some(Found { count, act, preview, budget, implied, unknown, bulk, listing });
+    page.found = Some(Found { count, act, preview, budget, counts, implied, unknown, bulk, listing });
     Ok(site.page(&page))
 }
 

@@ -116,7 +116,7 @@ pub(crate) fn columns<'a>(shows: Shows) -> [Column<GrantRow<'a>>; 20] {
             .class("money")
             .file("left_usd")
             .hook("left-usd")
-            .of(|row| Cell::shown(Some(row.left), row.left.whole_cents().to_cents())),
+            .of(|row| Cell::shown(Some(row.left), row.cap.left_beside(row.in_window).to_cents())),
         column("").file("window_resets_at").of(|row| Cell::At(row.resets_at)),
         column("").file("claimed_at").of(|row| Cell::At(row.line.claimed_at())),
         column("Last used").class("date").file("last_used_at").of(|row| Cell::At(row.line.last_used_at)),

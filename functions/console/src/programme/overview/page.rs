@@ -73,15 +73,15 @@ pub(crate) async fn show(site: &Site, access: &ProgrammeAccess, refused: Option<
     let (models, groups_models) = by_model::of_programme(uses, &of_own_keys, settings.basis.byok, &coverage);
     let file = roster::waiting(previews, now);
     let time = |at| column_time(at, settings.term.zone());
-    let owns_keys = of_programme.owns_keys();
-    let burn = Burn::of(programme, &budget, &spent, owns_keys, sync.listed_at, now);
+    let spends_elsewhere = of_programme.spends_elsewhere(now);
+    let burn = Burn::of(programme, &budget, &spent, spends_elsewhere, sync.listed_at, now);
     let bar = MoneyBar::of(settings, &budget, &burn, now);
     let room = warnings::room(access, &budget, &burn, now);
     let mut warnings = Vec::new();
     let short = burn.forecast.filter(Forecast::is_short);
     if let Some(forecast) = short {
         // Of two things to do, room for those who have no key comes first.
-        let to_do = forecast.to_do(access.role, settings.roster && !owns_keys).filter(|_| room.is_none());
+        let to_do = forecast.to_do(access.role, settings.roster && !spends_elsewhere).filter(|_| room.is_none());
         let who = (paths::grants(&programme.id), "See who spent most");
         let link = to_do.is_some() && forecast.stops_at_caps();
         let sentences: Vec<String> = std::iter::once(forecast.in_words(&settings.term)).chain(to_do).collect();

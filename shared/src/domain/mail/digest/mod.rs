@@ -51,7 +51,7 @@ stored! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DigestMoney {
     pub budget: Budget,
-    /// Whether keys made elsewhere count.
+    /// Whether keys made elsewhere count that are in use.
     pub owns_keys: bool,
     pub this_week: Sum,
     pub week_before: Sum,
