@@ -48,8 +48,8 @@
 //! A programme's digest is computed once a calendar week and recorded with its mails in one item. It is due at seven in the
 //! morning of its day in the programme's zone. The watch makes it. A missed one is made within two days, about the days that it should have covered.
 //!
-//! Sums, and the list of people who need attention, are those of the sync's last whole run, so no grant is read. Where its seven days end
-//! on another day than the digest's, the mail names them.
+//! Sums are those of the sync's last whole run, and people who need attention those whom the night after the digest's days found, so no
+//! grant is read. Where that night found nobody, since it was missed, they are those of the one before, and the mail names their days.
 //!
 //! The item holds grants and keys and no names. Names are looked up when the mail is sent, and only for a reader who is faculty
 //! at that time. So assistants get counts, and an erased person appears in no digest. A digest covers the seven complete days
