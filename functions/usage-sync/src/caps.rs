@@ -1,4 +1,4 @@
-//! The caps of students: those past a threshold are judged by what is on record at the end of the run, side by side. What there is no time
+//! The caps of students: those past a threshold are judged by what is on record once the run is concluded, side by side. What there is no time
 //! for is left to another run, which the next quarter of an hour begins.
 
 use bursar_core::crossings::{self, ENOUGH_FOR_ONE, Limit};
@@ -35,38 +35,38 @@ impl CrossedCap {
     }
 }
 
-/// Records the crossings of these caps with their mails, and returns whether some are left to another run.
+/// Records the crossings of these caps with their mails. Returns `false` where some are left to another run.
 pub(crate) async fn judge(runner: &Runner<'_>, mut crossed: Vec<CrossedCap>) -> bool {
     // Most were told in an earlier night, which one query for each shard of a programme says.
     crossed.sort_by(|one, other| (&one.programme, &one.grant).cmp(&(&other.programme, &other.grant)));
     let place = |cap: &CrossedCap| (cap.programme.clone(), shard_of(&cap.grant));
     let mut news = Vec::new();
-    let mut are_left = false;
+    let mut are_read = true;
     for of_shard in crossed.chunk_by(|one, next| place(one) == place(next)) {
         let (programme, shard) = place(&of_shard[0]);
         match runner.table.list(Crossing::of_shard(&programme, shard)).await {
             Ok(on_record) => news.extend(of_shard.iter().filter(|cap| !cap.is_told(&on_record))),
             Err(error) => {
                 runner.journal.problem(format!("some caps of {programme} could not be judged: {error}"));
-                are_left |= error.may_pass();
+                are_read &= !error.may_pass();
             }
         }
     }
-    let each: Vec<_> = news.into_iter().map(|cap| is_left(runner, cap)).collect();
-    let left: Vec<bool> = iter(each).buffer_unordered(WRITES_AT_ONCE).collect().await;
-    are_left || left.contains(&true)
+    let each: Vec<_> = news.into_iter().map(|cap| is_judged(runner, cap)).collect();
+    let judged: Vec<bool> = iter(each).buffer_unordered(WRITES_AT_ONCE).collect().await;
+    are_read && !judged.contains(&false)
 }
 
-async fn is_left(runner: &Runner<'_>, cap: &CrossedCap) -> bool {
+async fn is_judged(runner: &Runner<'_>, cap: &CrossedCap) -> bool {
     if !runner.end().leaves(ENOUGH_FOR_ONE) {
-        return true;
+        return false;
     }
     let limit = Limit::Cap(&cap.programme, &cap.grant);
     match crossings::find(runner.table, limit, runner.clock.now(), runner.end()).await {
-        Ok(_) => false,
+        Ok(_) => true,
         Err(error) => {
             runner.journal.problem(format!("the cap of the grant {} could not be judged: {error}", cap.grant));
-            error.may_pass()
+            !error.may_pass()
         }
     }
 }
