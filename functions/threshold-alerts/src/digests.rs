@@ -2,9 +2,7 @@
 //! and whom it found, and recorded without names. Each recipient gets a mail.
 
 use bursar_core::domain::audit::Entry;
-use bursar_core::domain::mail::digest::{
-    self, Digest, DigestMoney, DigestTrigger, Due, Health, KeptPeople, LastListing,
-};
+use bursar_core::domain::mail::digest::{self, Digest, DigestMoney, DigestTrigger, Due, KeptPeople, LastListing};
 use bursar_core::domain::usage::models::{self, ModelUse};
 use bursar_core::domain::usage::span::stretches;
 use bursar_core::domain::values::money::Usd;
@@ -121,7 +119,7 @@ impl Look<'_> {
             money,
             standing_out: of_programme.own.as_ref().map(|own| own.standing_out.clone()).unwrap_or_default(),
             people,
-            health: health(&sync),
+            listed_at: sync.listed_at,
             recipients: Vec::new(),
             queued: 0,
         })
@@ -135,11 +133,6 @@ impl DigestReport {
             self.failed.push(programme.to_string());
         }
     }
-}
-
-/// How far figures can be relied on.
-fn health(sync: &SyncState) -> Health {
-    Health { completed_at: sync.completed_at, listed_at: sync.listed_at }
 }
 
 fn last_listing(sync: &SyncState, had_a_key: bool) -> LastListing {

@@ -12,7 +12,7 @@
 //! recipients are checked once more when the mail is sent. A batch checks each programme once. For a programme whose check
 //! failed, the batch returns its first record as failed.
 //!
-//! The caps of students are judged by the sync, by the same function ([`crossings`]).
+//! The caps of students are judged by the sync.
 //!
 //! # Alarms
 //!
@@ -64,6 +64,7 @@
 
 mod batch;
 mod credit;
+mod crossings;
 mod digests;
 mod failures;
 mod own_site;
@@ -75,7 +76,6 @@ mod undelivered;
 use anyhow::bail;
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
-use bursar_core::crossings::{self, ENOUGH_FOR_ONE, Limit};
 use bursar_core::domain::mail::digest::DigestTrigger;
 use bursar_core::event::{Event, StreamRecord, Task};
 use bursar_core::start::Function;
@@ -173,7 +173,6 @@ impl App {
     }
 
     async fn find_crossings(&self, of: &ProgrammeId, deadline: Deadline) -> Result<usize> {
-        ensure!(deadline.leaves(ENOUGH_FOR_ONE), "the time is up");
-        Ok(crossings::find(&self.table, Limit::Budget(of), self.clock.now(), deadline).await?)
+        crossings::find(&self.table, of, self.clock.now(), deadline).await
     }
 }

@@ -20,7 +20,7 @@ impl Words<'_> {
     pub(crate) fn digest(self, programme: &Programme, digest: &Digest, reader: &DigestReader, now: Moment) -> Letter {
         let (settings, money) = (&programme.settings, &digest.money);
         let name = &settings.name;
-        let burn = Burn::of(programme, &money.budget, &money.spent, money.owns_keys, digest.health.listed_at, now);
+        let burn = Burn::of(programme, &money.budget, &money.spent, money.owns_keys, digest.listed_at, now);
         let (spent, limit) = (money.spent.total(), money.budget.limit);
         let week = say::in_week(money.this_week, digest.days);
         let subject = match short_subject(settings, burn.forecast, spent, limit) {
@@ -52,7 +52,7 @@ impl Words<'_> {
         let at = |moment| time_in(moment, settings.term.zone());
         parts.extend([LetterPart::Heading("In numbers"), LetterPart::facts(figures(digest, at))]);
         let weeks = [money.this_week, money.week_before];
-        let unknown = say::unknown(&digest.health, weeks, digest.days.1, at);
+        let unknown = say::unknown(digest.listed_at, weeks, digest.days.1, at);
         parts.extend(unknown.into_iter().map(LetterPart::Sentences));
         if let DigestReader::Faculty(names) = reader {
             parts.extend(groups(digest));
@@ -75,7 +75,7 @@ impl Words<'_> {
 
 /// Whether there are keys that no sync has listed yet, so that no figure is known.
 fn is_unseen(digest: &Digest) -> bool {
-    digest.health.listed_at.is_none() && digest.money.budget.claimed
+    digest.listed_at.is_none() && digest.money.budget.claimed
 }
 
 fn figures(digest: &Digest, moment: impl Fn(Moment) -> String) -> Vec<(&'static str, String)> {
@@ -101,7 +101,7 @@ fn figures(digest: &Digest, moment: impl Fn(Moment) -> String) -> Vec<(&'static 
         }
         ("Students", students)
     }));
-    facts.push(("Last checked at OpenRouter", digest.health.listed_at.map_or("not yet".to_owned(), moment)));
+    facts.push(("Last checked at OpenRouter", digest.listed_at.map_or("not yet".to_owned(), moment)));
     facts
 }
 
@@ -136,7 +136,7 @@ fn outlook(
         1 => " One thing needs a look.".to_owned(),
         count => format!(" {count} things need a look."),
     };
-    let picture = digest.health.listed_at.and_then(|_| Picture::of(burn)).map(LetterPart::Picture);
+    let picture = digest.listed_at.and_then(|_| Picture::of(burn)).map(LetterPart::Picture);
     let first = [ahead.join(" "), format!("{week}{to_look_at}")].map(LetterPart::Sentences);
     first.into_iter().chain(picture).collect()
 }

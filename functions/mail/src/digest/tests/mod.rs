@@ -3,7 +3,7 @@
 mod programme;
 
 use bursar_core::domain::mail::digest::{
-    Block, Digest, DigestLine, DigestMoney, Health, LineSubject, People, PeopleSample, Spender,
+    Block, Digest, DigestLine, DigestMoney, LineSubject, People, PeopleSample, Spender,
 };
 use bursar_core::domain::programme::Budget;
 use bursar_core::domain::usage::days::{Accuracy, Days, Sum};
@@ -102,7 +102,7 @@ fn a_full_digest() -> Digest {
             complained: few(0, 0..0),
             blocked: vec![(Block::UsedUp, few(3, 26..29)), (Block::Paused, few(1, 29..30))],
         }),
-        health: Health { completed_at: Some(at("2026-11-16T00:20:00Z")), listed_at: Some(at("2026-11-16T00:20:00Z")) },
+        listed_at: Some(at("2026-11-16T00:20:00Z")),
         recipients: Vec::new(),
         queued: 0,
     }

@@ -138,7 +138,7 @@ async fn the_first_week_before_anybody_has_looked() {
         money: DigestMoney { this_week: partly, week_before: partly, spent: Days::default(), ..a_full_digest().money },
         standing_out: StandingOut::default(),
         people: None,
-        health: Health::default(),
+        listed_at: None,
         ..a_full_digest()
     };
     digest.money.budget.claimed = true;
@@ -167,7 +167,7 @@ async fn a_missed_night_and_a_sync_that_is_behind_are_said_in_words() {
     (digest.money.budget.limit, digest.money.budget.reserved) = (usd(4_000_000), usd(4_000_000));
     let (text, ..) = of_programme(&digest, DigestReader::Assistant).await;
     assert!(text.contains("Some of these days were before Bursar"), "they were checked since: {text}");
-    digest.health.listed_at = Some(at("2026-11-15T00:20:00Z"));
+    digest.listed_at = Some(at("2026-11-15T00:20:00Z"));
     let (text, ..) = of_programme(&digest, DigestReader::Assistant).await;
     for said in [
         "CS pilot: at least $312.40 last week, 4% of the budget used",

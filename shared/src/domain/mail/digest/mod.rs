@@ -33,7 +33,8 @@ pub struct Digest {
     pub standing_out: StandingOut,
     /// `None` where no run was whole in these days, or since the programme was made.
     pub people: Option<People>,
-    pub health: Health,
+    /// The beginning of the last whole listing, up to which figures can be relied on.
+    pub listed_at: Option<Moment>,
     /// The recipients; the store fills them in, together with how many of them have a mail queued.
     pub recipients: Vec<PersonId>,
     pub queued: u32,
@@ -147,12 +148,6 @@ pub enum Block {
     TermEnded,
     Replacing,
     GoneAtProvider,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Health {
-    pub completed_at: Option<Moment>,
-    pub listed_at: Option<Moment>,
 }
 
 impl DigestMoney {
