@@ -4,7 +4,6 @@
 pub mod aws;
 pub mod clock;
 pub mod config;
-pub mod crossings;
 pub mod deadline;
 pub mod domain;
 pub mod event;

@@ -6,6 +6,7 @@ use bursar_core::domain::mail::digest::Digest;
 use bursar_core::domain::mail::kind::MailKind;
 use bursar_core::domain::programme::Weekday;
 use bursar_core::domain::values::id::{PersonId, ProgrammeId};
+use bursar_core::domain::values::term::Term;
 use bursar_core::store::{QueuedMail, StaffPerson};
 use bursar_local::invoke::FunctionName;
 use bursar_local::ses::Quota;
@@ -105,7 +106,10 @@ async fn each_hears_once_a_week_what_is_theirs() {
     }
     for (mail, lines) in [
         (ann, &["Lab A: last week $12.00, the week before $0.00", "a/model: last week $13.00, requests 2"][..]),
-        (ann, &["ada@example.edu: last week $12.00, cap used $12.00 of $20"]),
+        (
+            ann,
+            &["ada@example.edu: last week $12.00, cap used $12.00 of $20", "Students: 3 of 4 have claimed; 2 of them"],
+        ),
         (ann, &["Never used their key: 1 (barbara@example.edu)", "Mail does not reach them: 1 (carl@example.edu)"]),
         (tom, &["Never used their key: 1.", "Mail does not reach them: 1."]),
     ] {
@@ -155,6 +159,32 @@ async fn each_hears_once_a_week_what_is_theirs() {
     campus.finish_faulted().await;
 }
 
+/// East of UTC, the night after a digest's days is over before its morning.
+#[tokio::test]
+async fn it_has_the_people_of_its_own_days() {
+    let mut campus = Campus::at("2026-11-08T12:00:00Z").await;
+    campus.pump.stop().await;
+    campus
+        .programme("Delhi", |settings| {
+            let term = &settings.term;
+            settings.term = Term::new(term.starts_on(), term.ends_on(), "Asia/Kolkata").unwrap();
+            settings.people.faculty = vec![address("dev")];
+        })
+        .await;
+    campus.students(&["ada"]).await;
+    campus.keys().await;
+    for day in [15, 16] {
+        campus.clock.stop_at(at(&format!("2026-11-{day:02}T00:20:00Z"))).unwrap();
+        assert_eq!(campus.sync().await["complete"], true);
+    }
+    campus.clock.stop_at(at("2026-11-16T02:00:00Z")).unwrap();
+    assert_eq!(digests(&campus).await, 1);
+    let digest = campus.table.get(Digest::key_of(&campus.programme, date(2026, 11, 16))).await.unwrap().unwrap();
+    assert_eq!(digest.days, (date(2026, 11, 8), date(2026, 11, 14)));
+    assert_eq!(digest.people.unwrap().days, digest.days);
+    campus.finish().await;
+}
+
 /// Ann cannot be reached, one is erased, one has lost the role, and Ben wants no digest.
 async fn who_gets_none_keeps_nobody_else(campus: &Campus) {
     campus.unreachable("ann").await;
@@ -167,6 +197,9 @@ async fn who_gets_none_keeps_nobody_else(campus: &Campus) {
     campus.table.choose_mails(address("ben").matched(), Some(false), None, soon()).await.unwrap();
     let [fay, tom] = &sent(campus).await[..] else { panic!("not just two") };
     assert_eq!((&*fay.to, &*tom.to), ("fay@example.edu", "tom@example.edu"));
+    // No night was since it was made, so it says nothing of people.
+    let text = fay.contents.text.as_ref().unwrap();
+    assert!(!text.contains("Students") && !text.contains("needs a look"), "{text}");
     assert_eq!(tom.contents.headers["List-Unsubscribe"], format!("<{}/my#mails>", campus.ready.web));
     assert!(!tom.contents.headers.contains_key("List-Unsubscribe-Post"), "no mail carries a right");
     let dead = campus.table.dead_mails(at("2026-10-01T00:00:00Z"), 10).await.unwrap();

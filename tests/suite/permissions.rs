@@ -32,7 +32,8 @@ async fn whichever_function_is_first_makes_the_deployment() {
     campus.finish().await;
 }
 
-/// Whoever may write a session, or the link or code that makes one, can be anybody.
+/// Whoever may write a session, or the link or code that makes one, can be anybody; and what a programme allows, and who is an admin, is
+/// the console's to write.
 #[test]
 fn who_never_signs_in_forges_none() {
     let address = EmailAddress::parse("ada@example.edu").unwrap();
@@ -44,6 +45,13 @@ fn who_never_signs_in_forges_none() {
     for (function, may) in [(Claim, true), (Console, true), (UsageSync, false), (ThresholdAlerts, false)] {
         for key in &keys {
             let put = Used { function, action: "dynamodb:PutItem".to_owned(), on: Some(("", key.clone())) };
+            assert_eq!(is_allowed(&put), may, "{put:?}");
+        }
+    }
+    let alone = [(Console, true), (UsageSync, false), (ThresholdAlerts, false), (Mail, false), (Claim, false)];
+    for (function, may) in alone {
+        for key in ["PROGRAMMES", "ADMINS"] {
+            let put = Used { function, action: "dynamodb:PutItem".to_owned(), on: Some(("", key.to_owned())) };
             assert_eq!(is_allowed(&put), may, "{put:?}");
         }
     }

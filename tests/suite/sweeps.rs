@@ -308,7 +308,7 @@ async fn copy_is_made_once() {
     .await;
 }
 
-/// An admin releases what the guard held back.
+/// An admin releases what the safety limit held back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn release_is_recorded_once() {
     let scene = async || {
@@ -471,7 +471,7 @@ async fn more_is_asked_for_once() {
 }
 
 /// A campus with two faculty and a finance address, a month before Christmas, whose student has used four fifths of the budget and of her
-/// cap. No mail is written yet, since the stream is not delivered.
+/// cap. Of the budget no mail is written yet, since the stream is not delivered.
 async fn spent() -> Campus {
     let mut campus = Campus::at("2026-11-20T06:00:00Z").await;
     campus

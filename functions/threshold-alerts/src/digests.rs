@@ -2,9 +2,7 @@
 //! and whom it found, and recorded without names. Each recipient gets a mail.
 
 use bursar_core::domain::audit::Entry;
-use bursar_core::domain::mail::digest::{
-    self, Digest, DigestMoney, DigestTrigger, Due, Health, KeptPeople, LastListing, People,
-};
+use bursar_core::domain::mail::digest::{self, Digest, DigestMoney, DigestTrigger, Due, KeptPeople, LastListing};
 use bursar_core::domain::usage::models::{self, ModelUse};
 use bursar_core::domain::usage::span::stretches;
 use bursar_core::domain::values::money::Usd;
@@ -15,6 +13,8 @@ use crate::prelude::*;
 
 /// The least time for a digest to be begun.
 const ENOUGH_FOR_ONE: Duration = Duration::from_secs(25);
+/// The nights that may have been since the days of a digest, which is made up for within two days.
+const NIGHTS_SINCE: i32 = 4;
 
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct DigestReport {
@@ -82,18 +82,13 @@ impl Look<'_> {
 
     async fn compute(&self, programme: &Programme, due: Due) -> Result<Digest> {
         let (id, settings, table, weeks) = (&programme.id, &programme.settings, self.table, due.weeks);
-        let (budget, of_programme, sync, counts, people) = tokio::try_join!(
+        let (budget, of_programme, sync, people) = tokio::try_join!(
             table.get(Budget::key_of(id)),
             table.programme_use(id),
             table.sync_state(),
-            table.roster_counts(id),
-            table.get(KeptPeople::key_of(id)),
+            table.newest(KeptPeople::of_programme(id), NIGHTS_SINCE),
         )?;
-        let people = match people {
-            Some(kept) => kept.people,
-            // No run was whole since the programme was made.
-            None => People { days: weeks[0], ..People::default() },
-        };
+        let people = people.into_iter().map(|kept| kept.people).find(|people| people.days.1 <= weeks[0].1);
         let used = of_programme.used();
         let spent = used.days(settings.basis.byok);
         let budget = budget.unwrap_or_else(|| Budget::new(id.clone(), Usd::ZERO));
@@ -122,11 +117,9 @@ impl Look<'_> {
             models,
             models_unknown,
             money,
-            students: counts.people(),
-            claimed: counts.claimed,
             standing_out: of_programme.own.as_ref().map(|own| own.standing_out.clone()).unwrap_or_default(),
             people,
-            health: health(&sync),
+            listed_at: sync.listed_at,
             recipients: Vec::new(),
             queued: 0,
         })
@@ -140,11 +133,6 @@ impl DigestReport {
             self.failed.push(programme.to_string());
         }
     }
-}
-
-/// How far figures can be relied on.
-fn health(sync: &SyncState) -> Health {
-    Health { completed_at: sync.completed_at, listed_at: sync.listed_at }
 }
 
 fn last_listing(sync: &SyncState, had_a_key: bool) -> LastListing {

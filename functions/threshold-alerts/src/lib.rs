@@ -12,7 +12,7 @@
 //! recipients are checked once more when the mail is sent. A batch checks each programme once. For a programme whose check
 //! failed, the batch returns its first record as failed.
 //!
-//! The caps of students are judged by the sync, by the same function ([`crossings`]).
+//! The caps of students are judged by the sync.
 //!
 //! # Alarms
 //!
@@ -48,8 +48,8 @@
 //! A programme's digest is computed once a calendar week and recorded with its mails in one item. It is due at seven in the
 //! morning of its day in the programme's zone. The watch makes it. A missed one is made within two days, about the days that it should have covered.
 //!
-//! Sums, and the list of people who need attention, are those of the sync's last whole run, so no grant is read. Where its seven days end
-//! on another day than the digest's, the mail names them.
+//! Sums are those of the sync's last whole run, and people who need attention those whom the night after the digest's days found, so no
+//! grant is read. Where that night found nobody, since it was missed, they are those of the one before, and the mail names their days.
 //!
 //! The item holds grants and keys and no names. Names are looked up when the mail is sent, and only for a reader who is faculty
 //! at that time. So assistants get counts, and an erased person appears in no digest. A digest covers the seven complete days
@@ -64,6 +64,7 @@
 
 mod batch;
 mod credit;
+mod crossings;
 mod digests;
 mod failures;
 mod own_site;
@@ -75,7 +76,6 @@ mod undelivered;
 use anyhow::bail;
 use bursar_core::clock::Clock;
 use bursar_core::config::Config;
-use bursar_core::crossings::{self, ENOUGH_FOR_ONE, Limit};
 use bursar_core::domain::mail::digest::DigestTrigger;
 use bursar_core::event::{Event, StreamRecord, Task};
 use bursar_core::start::Function;
@@ -173,7 +173,6 @@ impl App {
     }
 
     async fn find_crossings(&self, of: &ProgrammeId, deadline: Deadline) -> Result<usize> {
-        ensure!(deadline.leaves(ENOUGH_FOR_ONE), "the time is up");
-        Ok(crossings::find(&self.table, Limit::Budget(of), self.clock.now(), deadline).await?)
+        crossings::find(&self.table, of, self.clock.now(), deadline).await
     }
 }

@@ -1,7 +1,6 @@
 //! The watch over what fell silent: syncs, jobs, mail, and the balance that all keys depend on. Findings
 //! become alarms for the admins, for most causes once a day. Nothing here depends on a sync having run.
 
-use bursar_core::crossings::ENOUGH_FOR_ONE;
 use bursar_core::domain::grant::{Grant, Urgency};
 use bursar_core::domain::mail::kind::MailClass;
 use bursar_core::store::{Erasure, Job, MailServer, MailState, OutboxRow, Waiting};
@@ -9,6 +8,7 @@ use jiff::{SignedDuration, ToSpan};
 
 use crate::App;
 use crate::credit;
+use crate::crossings::ENOUGH_FOR_ONE;
 use crate::failures::ScanFailures;
 use crate::prelude::*;
 use crate::undelivered::undelivered_alarms;

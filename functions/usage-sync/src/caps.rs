@@ -1,13 +1,15 @@
-//! The caps of students: those past a threshold are judged by what is on record at the end of the run, side by side. What there is no time
-//! for is left to another run, which the next quarter of an hour begins.
+//! The caps of students: those past a threshold are told once the run is concluded, side by side, unless they were told before. What there
+//! is no time for is left to another run, which the next quarter of an hour begins. The mail decides again whether it is due.
 
-use bursar_core::crossings::{self, ENOUGH_FOR_ONE, Limit};
 use bursar_core::domain::grant::CapUse;
 use bursar_core::domain::usage::crossing::{Crossing, Scope, newly_passed_of_cap};
 use bursar_core::domain::values::partition::shard_of;
 
 use crate::prelude::*;
 use crate::runner::WRITES_AT_ONCE;
+
+/// The most that one cap takes; with less time left it is not begun.
+const ENOUGH_FOR_ONE: Duration = Duration::from_secs(10);
 
 /// A grant that has used so much of its cap.
 #[derive(Debug)]
@@ -25,48 +27,52 @@ impl CrossedCap {
         has_crossed.then(|| CrossedCap { programme: programme.id.clone(), grant: grant.id.clone(), used })
     }
 
-    fn is_told(&self, on_record: &[Crossing]) -> bool {
+    /// The crossings that are not on record.
+    fn news(&self, on_record: &[Crossing], found_at: Moment) -> Vec<Crossing> {
         let CapUse { window, cap, spent, .. } = self.used;
-        let known = on_record.iter().filter(|known| {
-            known.scope == Scope::Cap(self.grant.clone()) && known.window == window && known.limit == cap
-        });
-        let known: Vec<u8> = known.map(|known| known.threshold).collect();
-        newly_passed_of_cap(cap, spent, &known).is_empty()
+        let scope = Scope::Cap(self.grant.clone());
+        let is_its = |known: &&Crossing| known.scope == scope && known.window == window && known.limit == cap;
+        let known: Vec<u8> = on_record.iter().filter(is_its).map(|known| known.threshold).collect();
+        let passed = newly_passed_of_cap(cap, spent, &known);
+        let programme = self.programme.clone();
+        Crossing { programme, scope, window, limit: cap, threshold: 0, spent, found_at, is_mailed: false }
+            .at_each(passed)
     }
 }
 
-/// Records the crossings of these caps with their mails, and returns whether some are left to another run.
+/// Records the crossings of these caps with their mails. Returns `false` where some are left to another run.
 pub(crate) async fn judge(runner: &Runner<'_>, mut crossed: Vec<CrossedCap>) -> bool {
     // Most were told in an earlier night, which one query for each shard of a programme says.
     crossed.sort_by(|one, other| (&one.programme, &one.grant).cmp(&(&other.programme, &other.grant)));
     let place = |cap: &CrossedCap| (cap.programme.clone(), shard_of(&cap.grant));
-    let mut news = Vec::new();
-    let mut are_left = false;
+    let (mut news, now) = (Vec::new(), runner.clock.now());
+    let mut are_read = true;
     for of_shard in crossed.chunk_by(|one, next| place(one) == place(next)) {
         let (programme, shard) = place(&of_shard[0]);
         match runner.table.list(Crossing::of_shard(&programme, shard)).await {
-            Ok(on_record) => news.extend(of_shard.iter().filter(|cap| !cap.is_told(&on_record))),
+            Ok(on_record) => news.extend(of_shard.iter().map(|cap| (&cap.grant, cap.news(&on_record, now)))),
             Err(error) => {
                 runner.journal.problem(format!("some caps of {programme} could not be judged: {error}"));
-                are_left |= error.may_pass();
+                are_read &= !error.may_pass();
             }
         }
     }
-    let each: Vec<_> = news.into_iter().map(|cap| is_left(runner, cap)).collect();
-    let left: Vec<bool> = iter(each).buffer_unordered(WRITES_AT_ONCE).collect().await;
-    are_left || left.contains(&true)
+    news.retain(|(_, crossings)| !crossings.is_empty());
+    let each: Vec<_> = news.into_iter().map(|(grant, crossings)| is_told(runner, grant, crossings)).collect();
+    let told: Vec<bool> = iter(each).buffer_unordered(WRITES_AT_ONCE).collect().await;
+    are_read && !told.contains(&false)
 }
 
-async fn is_left(runner: &Runner<'_>, cap: &CrossedCap) -> bool {
+/// Records the crossings of one cap, which another run may have done meanwhile.
+async fn is_told(runner: &Runner<'_>, grant: &GrantId, crossings: Vec<Crossing>) -> bool {
     if !runner.end().leaves(ENOUGH_FOR_ONE) {
-        return true;
+        return false;
     }
-    let limit = Limit::Cap(&cap.programme, &cap.grant);
-    match crossings::find(runner.table, limit, runner.clock.now(), runner.end()).await {
-        Ok(_) => false,
+    match runner.table.record_crossings(&crossings, &[], runner.clock.now(), runner.end()).await {
+        Ok(_) => true,
         Err(error) => {
-            runner.journal.problem(format!("the cap of the grant {} could not be judged: {error}", cap.grant));
-            error.may_pass()
+            runner.journal.problem(format!("the cap of the grant {grant} could not be judged: {error}"));
+            !error.may_pass()
         }
     }
 }

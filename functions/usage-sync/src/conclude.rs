@@ -8,6 +8,8 @@ use bursar_core::store::{HeldBack, KnownAccount, Meta, StubbornDisable, SyncStat
 
 use crate::prelude::*;
 use crate::reconcile::Books;
+use crate::repair::Repaired;
+use crate::runner::Gaps;
 
 /// The number of keys by which the account is known: more than one, since one may be deleted before it is needed.
 const KEPT: usize = 3;
@@ -26,6 +28,15 @@ pub(crate) struct Conclusion {
     pub(crate) cut: Option<AccountCut>,
     pub(crate) unknown: Vec<UnknownKey>,
     pub(crate) held_back: Option<HeldBack>,
+    pub(crate) gaps: Gaps,
+    pub(crate) repaired: Repaired,
+}
+
+impl Conclusion {
+    /// Whether every key was listed and held against the table.
+    fn is_whole(&self, listing: &Listing) -> bool {
+        listing.is_whole && !self.gaps.has_failed && !self.repaired.is_broken_off
+    }
 }
 
 /// Whether a run read every key and the account's money, and disabled what it was to disable. Otherwise the report begins with why not.
@@ -33,20 +44,22 @@ pub(crate) async fn is_complete(
     runner: &Runner<'_>,
     listing: &Listing,
     credits: Option<&(Credits, Credits)>,
+    gaps: Gaps,
+    repaired: &Repaired,
 ) -> Result<bool> {
     let journal = &runner.journal;
-    let refused = journal.notes().key_refused;
-    let failing = nights_of_failed_disables(runner, &runner.table.sync_state().await?);
+    let refusal = journal.read().refusal;
+    let failing = nights_of_failed_disables(runner, repaired, &runner.table.sync_state().await?);
     let is_stubborn = |of: &&StubbornDisable| of.nights >= STUBBORN_AFTER;
     let stubborn = failing.iter().filter(is_stubborn).count();
     let hinders = stubborn > MOST_STUBBORN || stubborn < failing.len();
     let reasons = [
-        (refused == Some(Cause::ManagementKey), "the management key does not work"),
-        (matches!(refused, Some(Cause::AnotherAccount { .. })), "the management key is of another account"),
+        (refusal == Some(Cause::ManagementKey), "the management key does not work"),
+        (matches!(refusal, Some(Cause::AnotherAccount { .. })), "the management key is of another account"),
         (!listing.is_whole, "not every key was listed"),
-        (journal.notes().has_failed, "some of the table could not be read or written"),
+        (gaps.has_failed, "some of the table could not be read or written"),
         (hinders, "a key that was to be disabled was not"),
-        (journal.notes().is_broken_off, "something that was to be done was not"),
+        (repaired.is_broken_off, "something that was to be done was not"),
         (credits.is_none(), "the sums could not be held against the account"),
     ];
     let reasons: Vec<&str> = reasons.into_iter().filter(|(holds, _)| *holds).map(|(_, reason)| reason).collect();
@@ -57,9 +70,10 @@ pub(crate) async fn is_complete(
 }
 
 /// The disables that failed in this run, each with the number of nights on which it did.
-fn nights_of_failed_disables(runner: &Runner<'_>, state: &SyncState) -> Vec<StubbornDisable> {
+fn nights_of_failed_disables(runner: &Runner<'_>, repaired: &Repaired, state: &SyncState) -> Vec<StubbornDisable> {
     let today = utc_date(runner.baseline.began_at);
-    let each = runner.journal.notes().not_disabled.into_iter().map(|which| {
+    let each = repaired.not_disabled.iter().map(|grant| {
+        let which = format!("the keys of the grant {grant}");
         let known = state.stubborn.iter().find(|known| known.which == which);
         let nights = known.map_or(1, |known| known.nights + u32::from(known.last != today));
         StubbornDisable { which, nights, last: today }
@@ -70,7 +84,7 @@ fn nights_of_failed_disables(runner: &Runner<'_>, state: &SyncState) -> Vec<Stub
 /// Writes how the sync stands, with the cut and the keys by which the account is known. A run that a later one overtook writes nothing.
 pub(crate) async fn write(runner: &Runner<'_>, listing: &Listing, run: &Conclusion) -> Result<()> {
     for _ in 0..TRIES {
-        let account = if run.is_complete { known_account(runner, listing).await? } else { None };
+        let account = if run.is_complete { known_account(runner, listing, &run.repaired.purged).await? } else { None };
         let state = runner.table.sync_state().await?;
         if state.run_began_at.is_some_and(|began_at| began_at > runner.baseline.began_at) {
             bail!("a later run was faster");
@@ -86,16 +100,16 @@ pub(crate) async fn write(runner: &Runner<'_>, listing: &Listing, run: &Conclusi
 
 /// Makes a restored table the deployment's own, once a run was whole in it, recorded every key and held nothing back.
 async fn adopt(runner: &Runner<'_>, listing: &Listing, run: &Conclusion) -> Result<()> {
-    if runner.is_copy && runner.is_whole(listing) && run.held_back.is_none() {
+    if runner.is_copy && run.is_whole(listing) && run.held_back.is_none() {
         runner.table.adopt(runner.end()).await?;
     }
     Ok(())
 }
 
 fn state_after(runner: &Runner<'_>, listing: &Listing, run: &Conclusion, mut after: SyncState) -> SyncState {
-    let (notes, began_at) = (runner.journal.notes(), Some(runner.baseline.began_at));
-    after.unread_since = began_at.filter(|_| notes.has_unread).map(|now| after.unread_since.unwrap_or(now));
-    after.stubborn = nights_of_failed_disables(runner, &after);
+    let began_at = Some(runner.baseline.began_at);
+    after.unread_since = began_at.filter(|_| run.gaps.has_unread).map(|now| after.unread_since.unwrap_or(now));
+    after.stubborn = nights_of_failed_disables(runner, &run.repaired, &after);
     after.run_began_at = began_at;
     if let Some(books) = &run.books {
         after.residual_told = books.told;
@@ -105,7 +119,7 @@ fn state_after(runner: &Runner<'_>, listing: &Listing, run: &Conclusion, mut aft
         after.completed_at = began_at;
     }
     after.restored_at = runner.baseline.restored_at;
-    if runner.is_whole(listing) {
+    if run.is_whole(listing) {
         after.listed_at = began_at;
         after.unknown_keys = run.unknown.iter().map(|key| key.known_among(&after.unknown_keys)).collect();
         after.closed_workspaces.clone_from(&listing.closed);
@@ -122,14 +136,13 @@ fn state_after(runner: &Runner<'_>, listing: &Listing, run: &Conclusion, mut aft
 
 /// The keys by which the account is known from now on: some that were listed, and are not deleted since; it may be none. `None` where they
 /// are the same.
-async fn known_account(runner: &Runner<'_>, listing: &Listing) -> Result<Option<KnownAccount>> {
+async fn known_account(runner: &Runner<'_>, listing: &Listing, purged: &[KeyHash]) -> Result<Option<KnownAccount>> {
     // Of closed workspaces it knows no better, and an admin may have said meanwhile which account it is.
     let known = runner.table.get(Meta::key_of()).await?.and_then(|meta| meta.account);
     if !listing.closed.is_empty() || known != runner.account {
         return Ok(None);
     }
-    let deleted = runner.journal.notes().purged;
-    let listed = listing.first.iter().filter(|key| !deleted.contains(*key)).take(KEPT).cloned().collect();
+    let listed = listing.first.iter().filter(|key| !purged.contains(key)).take(KEPT).cloned().collect();
     let management_key = runner.provider.management_keys().current().await?.fingerprint(&runner.deployment);
     let of_each_workspace = listing.of_each_workspace.clone();
     let account = KnownAccount { management_key, listed, of_each_workspace };

@@ -9,7 +9,7 @@ use bursar_core::store::{AssignedUse, CutKeys, UnknownKey};
 
 use crate::compare::FOR_ONE_WRITE;
 use crate::prelude::*;
-use crate::runner::{Baseline, WRITES_AT_ONCE};
+use crate::runner::{Baseline, Gaps, WRITES_AT_ONCE};
 
 /// The tries at the sums of owners while keys are given or taken back. After that the next run counts them.
 const TRIES: usize = 4;
@@ -24,6 +24,7 @@ pub(crate) struct ForeignUse {
     pub(crate) keys: usize,
     /// Keys with names of ours that the table does not know.
     pub(crate) unknown: Vec<UnknownKey>,
+    pub(crate) gaps: Gaps,
 }
 
 /// What is written of the foreign keys whose hashes begin with one digit.
@@ -32,6 +33,7 @@ struct Shard {
     /// The keys whose use is another than in the newest cut.
     changes: Vec<KeyChange>,
     writes: Vec<ForeignWrite>,
+    has_unread: bool,
 }
 
 enum ForeignWrite {
@@ -53,12 +55,13 @@ pub(crate) async fn record(
         let known = runner.table.list(ForeignKey::of_shard(digit)).await?;
         let rows = foreign.extract_if(.., |row| row.key.as_str().starts_with(digit)).collect();
         let shard = all.compare(runner, listing, known, renamed, rows);
+        all.gaps.has_unread |= shard.has_unread;
         for keys in CutKeys::of(runner.baseline.began_at, digit, &shard.changes) {
             runner.table.put_later(&keys, keys.as_of, runner.end()).await?;
         }
         iter(shard.writes).map(Ok).try_for_each_concurrent(WRITES_AT_ONCE, |write| written(runner, write)).await?;
     }
-    count_for_owners(runner).await?;
+    all.gaps.has_failed = !count_for_owners(runner).await?;
     let named = all.unknown.iter();
     let named =
         named.map(|unknown| format!("the key {} bears a name of ours that this table does not know", unknown.key));
@@ -66,8 +69,9 @@ pub(crate) async fn record(
     Ok(all)
 }
 
-/// Counts what keys with an owner used for their programmes, now that all of it is written.
-async fn count_for_owners(runner: &Runner<'_>) -> Result<()> {
+/// Counts what keys with an owner used for their programmes, now that all of it is written. Returns whether each could be read.
+async fn count_for_owners(runner: &Runner<'_>) -> Result<bool> {
+    let mut are_read = true;
     let mut left: Vec<&Programme> = runner.programmes.iter().collect();
     for _ in 0..TRIES {
         // They are read before the keys, so that a key that changes its owner meanwhile is noticed.
@@ -82,20 +86,21 @@ async fn count_for_owners(runner: &Runner<'_>) -> Result<()> {
                 Ok(false) => stale.push(programme),
                 Err(error) if error.may_pass() => return Err(error.into()),
                 Err(error) => {
+                    are_read = false;
                     let what = format!("what foreign keys used for {} is not counted: {error}", programme.id);
-                    runner.journal.failed(what);
+                    runner.journal.problem(what);
                 }
             }
         }
         left = stale;
         if left.is_empty() {
-            return Ok(());
+            break;
         }
     }
     for programme in left {
         runner.journal.problem(format!("what foreign keys used for {} is counted in the next run", programme.id));
     }
-    Ok(())
+    Ok(are_read)
 }
 
 impl ForeignUse {
@@ -196,7 +201,7 @@ impl Shard {
         self.note(Some(before), after);
     }
 
-    fn take_in(&self, before: Option<&ForeignKey>, row: &ForeignRow, runner: &Runner<'_>) -> ForeignKey {
+    fn take_in(&mut self, before: Option<&ForeignKey>, row: &ForeignRow, runner: &Runner<'_>) -> ForeignKey {
         let (asked, baseline) = (row.state.asked, &runner.baseline);
         // A key that was made since the last listing had no use by then. An older one that is seen for the first time has earlier
         // use that cannot be told apart by days.
@@ -213,7 +218,8 @@ impl Shard {
                 used
             }
             Err(doubtful) => {
-                runner.journal.unread(format!("of the key {} nothing is recorded: {doubtful}", row.key));
+                self.has_unread = true;
+                runner.journal.problem(format!("of the key {} nothing is recorded: {doubtful}", row.key));
                 was
             }
         };

@@ -5,7 +5,7 @@ use bursar_core::domain::programme::guardrail::Guardrail;
 use bursar_core::provider::guardrails::ProviderGuardrail;
 use bursar_core::settle::RulesTold;
 
-use crate::compare::row::{Restricted, RestrictedKey};
+use crate::compare::row::{GrantFinding, Restricted, RestrictedKey};
 use crate::prelude::*;
 use crate::repair;
 
@@ -89,7 +89,7 @@ pub(crate) async fn put_back(runner: &Runner<'_>, restricted: Restricted) {
         findings.extend(lacking.map(|RestrictedKey { grant, key }| Finding {
             programme: programme.clone(),
             grant,
-            kind: FindingKind::NotUnder { key, asked },
+            kind: FindingKind::Grant(GrantFinding::NotUnder { key, asked }),
         }));
     }
     repair::all(runner, findings, 0).await;

@@ -15,9 +15,9 @@
 //! | [`recount`] | sums up programmes, and counts their budgets anew | totals, budgets |
 //! | [`reconcile`] | compares the account's money with the keys' | the account's use and day |
 //! | [`conclude`] | decides whether the run is complete | a cut, the sync's state |
+//! | [`caps`] | judges the caps of students | crossings, with their mails |
 //! | [`guardrails`] | tells guardrails their rules again, and puts keys back under theirs | confirmed rules |
 //! | [`models`] | asks who used which model on the completed days | the use by model |
-//! | [`caps`] | judges the caps of students | crossings, with their mails |
 //!
 //! The stream carries totals to `threshold-alerts`. Trouble reaches the admins as one alarm for each cause and day. The
 //! account page shows the report of the run and the state of the sync.
@@ -91,6 +91,8 @@
 //! sync's state, `listed_at` is the beginning of the last whole run, up to which readings are known, and `completed_at` that of the last
 //! complete one.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 mod balance;
 mod caps;
 mod compare;
@@ -153,7 +155,10 @@ impl Function for App {
                 night::invoked(self, BegunBy::Quarter, holder, deadline).await
             }
             Event::Task(Task::Rotate) => self.rotate(deadline).await,
-            _ => bail!("this is no event for the function usage-sync"),
+            Event::Task(Task::Work | Task::Watch | Task::Digest | Task::Drain)
+            | Event::Http(_)
+            | Event::Stream(_)
+            | Event::Notifications(_) => bail!("this is no event for the function usage-sync"),
         }
     }
 }

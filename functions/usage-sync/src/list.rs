@@ -7,6 +7,7 @@ use bursar_core::domain::values::partition::shard_of;
 use bursar_core::provider::inventory::InventoryPage;
 
 use crate::prelude::*;
+use crate::runner::Gaps;
 
 /// The number of listed keys by which the account may be known from now on: more than are needed, since the run may delete some.
 const FIRST: usize = 10;
@@ -62,7 +63,7 @@ pub(crate) async fn everything(runner: &Runner<'_>) -> Result<Listing> {
     journal.report(|report| report.keys_listed = listing.count);
     if !listing.closed.is_empty() {
         let closed = listing.closed.join(", ");
-        journal.unread(format!(
+        journal.problem(format!(
             "the management key may not open these workspaces, whose keys keep their readings: {closed}"
         ));
         listing.is_whole &= listing.count > 0;
@@ -81,7 +82,7 @@ impl Listing {
     fn take_in(&mut self, runner: &Runner<'_>, page: InventoryPage, bases: &HashMap<&ProgrammeId, Basis>) {
         for row in page.unreadable {
             let which = row.hash.as_ref().map_or("without a hash".to_owned(), KeyHash::to_string);
-            runner.journal.unread(format!("the key {which} on page {} could not be read: {}", page.number, row.why));
+            runner.journal.problem(format!("the key {which} on page {} could not be read: {}", page.number, row.why));
             self.has_nameless |= row.hash.is_none();
             self.unreadable.extend(row.hash);
         }
@@ -149,6 +150,11 @@ impl Listing {
         let management_key = runner.provider.management_keys().current().await?.fingerprint(&runner.deployment);
         runner.journal.refuse(Some(Cause::AnotherAccount { management_key }));
         Ok(())
+    }
+
+    pub(crate) fn gaps(&self) -> Gaps {
+        let has_unread = self.has_nameless || !(self.unreadable.is_empty() && self.closed.is_empty());
+        Gaps { has_unread, ..Gaps::default() }
     }
 
     /// Whether a recorded key that is not listed may be missing.

@@ -8,13 +8,18 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::prelude::*;
-use crate::recount::OwnUse;
+use crate::recount::GroupsOfGrants;
+use crate::runner::Gaps;
 
 /// The most days that are queried: use on older missed days stays unknown by model.
 const MOST_DAYS: i64 = 7;
 
 /// Asks for the completed days since the last time, and for the last of those once more: use may settle late.
-pub(crate) async fn record(runner: &Runner<'_>, own: &OwnUse) -> Result<()> {
+pub(crate) async fn record(
+    runner: &Runner<'_>,
+    groups: &HashMap<ProgrammeId, GroupsOfGrants>,
+    gaps: Gaps,
+) -> Result<()> {
     let journal = &runner.journal;
     let known = runner.table.sync_state().await?.models_until;
     let Ok(yesterday) = utc_date(runner.baseline.began_at).yesterday() else { return Ok(()) };
@@ -40,10 +45,13 @@ pub(crate) async fn record(runner: &Runner<'_>, own: &OwnUse) -> Result<()> {
     if let Some(why) = answer.why_unreadable {
         journal.problem(format!("{} rows of what was used by model could not be read: {why}", answer.unreadable));
     }
-    let group_of = |programme: &ProgrammeId, grant: &GrantId| own.groups.get(programme)?.get(grant).cloned();
+    let group_of = |programme: &ProgrammeId, grant: &GrantId| {
+        let group = groups.get(programme)?.get(&grant.to_bytes())?;
+        Some(group.as_deref().map(str::to_owned))
+    };
     write(runner, (from, yesterday), attribute(&answer.rows, &runner.deployment, group_of)).await?;
     // Where a grant could not be read, it is attributed again next time.
-    if !journal.notes().has_failed {
+    if !gaps.has_failed {
         runner.table.note_models_of((from, yesterday), runner.end()).await?;
     }
     Ok(())

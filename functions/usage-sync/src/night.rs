@@ -56,9 +56,7 @@ async fn begins(table: &Table, begun_by: BegunBy, now: Moment) -> Result<Option<
             Some(newest) => match newest.is_due_again(now) {
                 Some(night) => Some(Run::begun(now, night, BegunBy::Quarter)),
                 None if is_released_since(table, newest.began_at).await? => {
-                    // After a complete night it has tries of its own.
-                    let night = if newest.complete { now } else { newest.night };
-                    Some(Run::begun(now, night, BegunBy::Quarter))
+                    Some(Run::begun(now, newest.night_of_next(now), BegunBy::Quarter))
                 }
                 None => None,
             },
@@ -77,25 +75,18 @@ async fn begin(app: &App, begun: Run, deadline: Deadline) -> Result<Value> {
     app.table.begin_run(&begun, deadline).await?;
     let runner = Runner::of(app, begun.began_at, deadline).await?;
     let journal = &runner.journal;
-    let left_caps = match runner.end().wait_for(Box::pin(run(&runner))).await {
-        Ok(Ok(left_caps)) => Some(left_caps),
-        Ok(Err(error)) => {
-            journal.break_off(format!("the run ended early: {error:#}"));
-            None
-        }
-        Err(_) => {
-            journal.break_off("the run ended early: its time was up".to_owned());
-            None
-        }
-    };
+    match runner.end().wait_for(Box::pin(run(&runner))).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => journal.problem(format!("the run ended early: {error:#}")),
+        Err(_) => journal.problem("the run ended early: its time was up"),
+    }
     journal.report(|report| report.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
-    let report = journal.notes().report;
+    let report = journal.read();
     log(&report)?;
     let ended = Run {
         ended_at: Some(runner.clock.now()),
         complete: report.complete,
-        // One that ended after it was complete has not come to all of them.
-        left_caps: left_caps.unwrap_or(report.complete),
+        left_caps: report.complete && !report.caps_judged,
         report: serde_json::to_string(&report)?,
         ..begun
     };
@@ -125,7 +116,7 @@ fn log(report: &Report) -> Result<()> {
 /// Raises an alarm for each problem that exists when a run ends: one for each cause and day, however many runs meet it.
 async fn raise_alarms(runner: &Runner<'_>, state: &SyncState, report: &Report) -> Result<()> {
     let now = runner.clock.now();
-    let mut alarms: Vec<Alarm> = causes(runner, report).into_iter().map(|cause| Alarm::now(cause, now)).collect();
+    let mut alarms: Vec<Alarm> = causes(report).into_iter().map(|cause| Alarm::now(cause, now)).collect();
     if let Some(held) = state.held_back.as_ref().filter(|held| held.release.is_none()) {
         let keys = held.keys.iter().take(MOST_IN_A_MAIL).map(|held| held.name.clone()).collect();
         let HeldBack { sweeps, recoveries, stops, bound, .. } = *held;
@@ -139,9 +130,9 @@ async fn raise_alarms(runner: &Runner<'_>, state: &SyncState, report: &Report) -
     Ok(())
 }
 
-fn causes(runner: &Runner<'_>, report: &Report) -> Vec<Cause> {
+fn causes(report: &Report) -> Vec<Cause> {
     let mut causes = Vec::new();
-    causes.extend(runner.journal.notes().key_refused);
+    causes.extend(report.refusal.clone());
     // A refused key implies that the run is not complete.
     if !report.complete && causes.is_empty() {
         let first = report.problems.first().cloned().unwrap_or_default();

@@ -18,7 +18,6 @@ pub(crate) use bursar_core::store::{ActContext, StoreError, Table};
 pub(crate) use futures_util::stream::{StreamExt, TryStreamExt, iter};
 pub(crate) use jiff::SignedDuration;
 
-pub(crate) use crate::compare::row::{Finding, FindingKind};
-pub(crate) use crate::compare::row::{ForeignRow, KeyRow};
+pub(crate) use crate::compare::row::{Finding, FindingKind, ForeignRow, KeyRow};
 pub(crate) use crate::list::Listing;
 pub(crate) use crate::runner::Runner;

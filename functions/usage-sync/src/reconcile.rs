@@ -9,6 +9,7 @@ use bursar_core::store::{Account, AccountDay, SyncState};
 use crate::foreign::ForeignUse;
 use crate::prelude::*;
 use crate::recount::OwnUse;
+use crate::runner::Gaps;
 
 /// How long keys may be unread before what they may have used is told as a residual.
 const UNREAD_FOR: SignedDuration = SignedDuration::from_hours(3 * 24);
@@ -43,16 +44,16 @@ pub(crate) async fn account(
     own: &OwnUse,
     foreign: &ForeignUse,
     is_complete: bool,
+    gaps: Gaps,
 ) -> Result<Option<Books>> {
     let (table, as_of) = (runner.table, runner.baseline.began_at);
-    let notes = runner.journal.notes();
-    if !notes.has_failed {
+    if !gaps.has_failed {
         let account = Account { as_of, ours: own.used.clone(), foreign: foreign.used.clone() };
         table.put_later(&account, as_of, runner.end()).await?;
     }
     let state = table.sync_state().await?;
     // What could not be read tonight is no residual, as far as anybody knows; after some nights somebody should look.
-    let is_patient = notes.has_unread && state.unread_since.is_none_or(|since| as_of < since + UNREAD_FOR);
+    let is_patient = gaps.has_unread && state.unread_since.is_none_or(|since| as_of < since + UNREAD_FOR);
     // Only a complete run that read each key can tell what was spent before the first; a key that is never read keeps no sum back for ever.
     let can_tell = state.opening.is_some() || (is_complete && !is_patient);
     let Some((before, after)) = credits.filter(|_| can_tell) else { return Ok(None) };
@@ -74,10 +75,8 @@ async fn tell_of_the_residual(runner: &Runner<'_>, residual: Usd, tolerance: Usd
     let now = runner.clock.now();
     let alarm = Alarm::now(Cause::Residual { residual, news: residual - told, tolerance }, now);
     runner.table.tell_admins(&alarm, alarm.found_at, runner.deadline).await?;
-    match runner.table.get(Alarm::key_of(alarm.day, &alarm.name())).await? {
-        Some(Alarm { cause: Cause::Residual { residual: told, .. }, .. }) => Ok(told),
-        _ => Ok(told),
-    }
+    let known: Option<Alarm> = runner.table.get(Alarm::key_of(alarm.day, &alarm.name())).await?;
+    if let Some(Cause::Residual { residual, .. }) = known.map(|alarm| alarm.cause) { Ok(residual) } else { Ok(told) }
 }
 
 impl Books {

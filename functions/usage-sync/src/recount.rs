@@ -16,7 +16,7 @@ use bursar_core::store::{Totals, Unmailed};
 
 use crate::caps::CrossedCap;
 use crate::prelude::*;
-use crate::runner::{Baseline, WRITES_AT_ONCE, is_of_one_programme};
+use crate::runner::{Baseline, Gaps, WRITES_AT_ONCE, is_of_one_programme};
 
 #[derive(Debug)]
 pub(crate) struct ProgrammeSums {
@@ -37,12 +37,15 @@ pub(crate) struct ProgrammeSums {
     gone: Usd,
     keys: usize,
     crossed: Vec<CrossedCap>,
-    groups: HashMap<GrantId, Option<String>>,
+    groups: GroupsOfGrants,
     /// Grants in which something was found, with what they cost before.
     later: Vec<(GrantId, Usd)>,
     /// Grants with a key that could not be read, of which nothing is given back.
-    unread: HashSet<GrantId>,
+    pub(crate) unread: HashSet<GrantId>,
 }
+
+/// The group of each grant, packed, since it is kept to the end of a run.
+pub(crate) type GroupsOfGrants = HashMap<[u8; 8], Option<Box<str>>>;
 
 #[derive(Debug, Default)]
 pub(crate) struct OwnUse {
@@ -53,8 +56,8 @@ pub(crate) struct OwnUse {
     pub(crate) keys: usize,
     /// The grants past a threshold of their cap.
     pub(crate) crossed: Vec<CrossedCap>,
-    /// The group of each grant, by its programme.
-    pub(crate) groups: HashMap<ProgrammeId, HashMap<GrantId, Option<String>>>,
+    pub(crate) groups: HashMap<ProgrammeId, GroupsOfGrants>,
+    pub(crate) gaps: Gaps,
 }
 
 /// Counts what was repaired, and writes the totals of all programmes and what their budgets reserve, each only if it changed.
@@ -67,7 +70,8 @@ pub(crate) async fn all(runner: &Runner<'_>, compared: Vec<ProgrammeSums>, is_wh
         match written {
             Ok(()) => {}
             Err(error) if is_of_one_programme(&error) => {
-                runner.journal.failed(format!("{id} could not be summed up: {error:#}"));
+                own.gaps.has_failed = true;
+                runner.journal.problem(format!("{id} could not be summed up: {error:#}"));
                 continue;
             }
             Err(error) => return Err(error),
@@ -112,12 +116,9 @@ impl ProgrammeSums {
     }
 
     /// Adds a grant as it was compared.
-    pub(crate) fn add(&mut self, view: &View, runner: &Runner<'_>, is_read: bool, is_in_order: bool) {
+    pub(crate) fn add(&mut self, view: &View, runner: &Runner<'_>, is_in_order: bool) {
         let grant = &view.grant;
-        if !is_read {
-            self.unread.insert(grant.id.clone());
-        }
-        self.groups.insert(grant.id.clone(), grant.group.clone());
+        self.groups.insert(grant.id.to_bytes(), grant.group.as_deref().map(Box::from));
         self.moves.add(grant, 1);
         let cost = self.cost(view, &runner.baseline);
         if is_in_order {

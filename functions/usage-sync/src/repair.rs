@@ -2,19 +2,38 @@
 //! leads to nothing. Each may be done twice.
 
 use bursar_core::domain::audit::Actor;
-use bursar_core::domain::grant::{Change, RecoveredKey, SeenKey, Unchanged};
+use bursar_core::domain::grant::{Change, RecoveredKey, Unchanged};
 use bursar_core::domain::usage::reading::UsageReport;
 use bursar_core::settle::NotSettled;
 use bursar_core::store::ActOutcome;
 
+use crate::compare::row::{GrantFinding, KeyDoubt, KeyFinding};
 use crate::prelude::*;
-use crate::runner::{REPAIRS_AT_ONCE, is_told};
+use crate::runner::{Gaps, REPAIRS_AT_ONCE, is_told};
 
 /// How many repairs in a row may fail without an answer, after which the rest is left to another run.
 const FAILED_IN_A_ROW: usize = 2 * REPAIRS_AT_ONCE;
 
+/// What repairs left undone, and the keys that they deleted at the provider.
+#[derive(Debug, Default)]
+pub(crate) struct Repaired {
+    pub(crate) gaps: Gaps,
+    /// Whether it ended before everything was done.
+    pub(crate) is_broken_off: bool,
+    /// The grants of which a disable failed.
+    pub(crate) not_disabled: BTreeSet<GrantId>,
+    pub(crate) purged: Vec<KeyHash>,
+}
+
+/// Why a repair failed, and whether a key of its grant may be on that is to be off.
+struct Failure {
+    error: anyhow::Error,
+    is_left_on: bool,
+}
+
 /// Handles every finding. What cannot be done is a problem of the report, and found again by the next run.
-pub(crate) async fn all(runner: &Runner<'_>, mut findings: Vec<Finding>, listed: usize) {
+pub(crate) async fn all(runner: &Runner<'_>, mut findings: Vec<Finding>, listed: usize) -> Repaired {
+    let (journal, mut all) = (&runner.journal, Repaired::default());
     bound_purges(&mut findings, listed);
     rotate(&mut findings, runner.baseline.began_at);
     let (count, mut done, mut failed) = (findings.len(), 0, 0);
@@ -27,48 +46,45 @@ pub(crate) async fn all(runner: &Runner<'_>, mut findings: Vec<Finding>, listed:
     let end = runner.end().earlier_by(runner.end().left() / 4);
     while let Some((finding, repaired)) = each.next().await {
         done += 1;
-        if end.left().is_zero() && done < count {
-            runner
-                .journal
-                .break_off(format!("the time was up, and {} findings are left to the next run", count - done));
-            return;
+        let left = count - done;
+        if end.left().is_zero() && left > 0 {
+            journal.problem(format!("the time was up, and {left} findings are left to the next run"));
+            all.is_broken_off = true;
+            return all;
         }
-        let Err(error) = repaired else {
+        let Err(Failure { error, is_left_on }) = repaired else {
             failed = 0;
+            all.purged.extend(finding.purged().cloned());
             continue;
         };
         failed += usize::from(may_pass(&error));
-        runner.journal.refuse(provider_error(&error).and_then(ProviderError::refusal));
-        let what = format!("{}: {error:#}", finding.subject());
-        match &finding.kind {
-            // A copy is no copy any more once all its keys are on record.
-            FindingKind::Recover { .. } => runner.journal.failed(what),
-            // It may have been the disable of a key.
-            _ if table_error(&error).is_some_and(|error| !matches!(error, StoreError::Corrupt { .. })) => {
-                runner.journal.failed(what);
-            }
-            _ if finding.reads().is_some() => runner.journal.unread(what),
-            _ => runner.journal.problem(what),
-        }
-        if failed == FAILED_IN_A_ROW || runner.journal.notes().key_refused.is_some() {
-            let left = count - done;
-            runner.journal.break_off(format!("nothing more was done, and {left} findings are left to the next run"));
-            return;
+        journal.problem(format!("{}: {error:#}", finding.subject()));
+        let refusal = provider_error(&error).and_then(ProviderError::refusal);
+        let is_refused = refusal.is_some();
+        journal.refuse(refusal);
+        // A copy is no copy any more once all its keys are on record; and what was not written may have been the disable of a key.
+        let is_unwritten = table_error(&error).is_some_and(|error| !matches!(error, StoreError::Corrupt { .. }));
+        all.gaps.has_failed |= is_unwritten || matches!(finding.kind, FindingKind::Grant(GrantFinding::Recover { .. }));
+        all.gaps.has_unread |= finding.reads().is_some();
+        all.not_disabled.extend(is_left_on.then_some(finding.grant));
+        if failed == FAILED_IN_A_ROW || is_refused {
+            journal.problem(format!("nothing more was done, and {left} findings are left to the next run"));
+            all.is_broken_off = true;
+            return all;
         }
     }
+    all
 }
 
 fn provider_error(error: &anyhow::Error) -> Option<&ProviderError> {
-    error.chain().find_map(|cause| match cause.downcast_ref() {
-        Some(NotSettled::Provider(error)) => Some(error),
-        _ => cause.downcast_ref::<ProviderError>(),
+    error.chain().find_map(|cause| {
+        if let Some(NotSettled::Provider(error)) = cause.downcast_ref() { Some(error) } else { cause.downcast_ref() }
     })
 }
 
 fn table_error(error: &anyhow::Error) -> Option<&StoreError> {
-    error.chain().find_map(|cause| match cause.downcast_ref() {
-        Some(NotSettled::Table(error)) => Some(error),
-        _ => cause.downcast_ref(),
+    error.chain().find_map(|cause| {
+        if let Some(NotSettled::Table(error)) = cause.downcast_ref() { Some(error) } else { cause.downcast_ref() }
     })
 }
 
@@ -76,7 +92,7 @@ fn may_pass(error: &anyhow::Error) -> bool {
     table_error(error).is_some_and(StoreError::may_pass) || provider_error(error).is_some_and(ProviderError::may_pass)
 }
 
-async fn repair(runner: &Runner<'_>, finding: &Finding) -> Result<()> {
+async fn repair(runner: &Runner<'_>, finding: &Finding) -> Result<(), Failure> {
     // A repair that queries the provider takes a fresh view afterwards, so this instant is never out of date.
     let at = ActContext {
         programme: &finding.programme,
@@ -84,74 +100,83 @@ async fn repair(runner: &Runner<'_>, finding: &Finding) -> Result<()> {
         now: runner.clock.now(),
         deadline: runner.until(),
     };
-    let repaired = try_to(runner, at, finding).await;
-    if repaired.is_err()
-        && let Some(epoch) = finding.reads()
+    let Err(error) = try_to(runner, at, finding).await else { return Ok(()) };
+    match after_failure(runner, at, finding).await {
+        Ok(is_left_on) => Err(Failure { error, is_left_on }),
+        Err(worse) => Err(Failure { error: worse.into(), is_left_on: false }),
+    }
+}
+
+/// Whether a key of a grant that could not be repaired may be on that is to be off.
+async fn after_failure(runner: &Runner<'_>, at: ActContext<'_>, finding: &Finding) -> Result<bool, StoreError> {
+    if let Some(epoch) = finding.reads()
         && let Some(listed_at) = runner.baseline.listed_at
     {
         // It could not be read, so its use is known for no longer than before.
         runner.table.note_failed_look((at.programme, at.grant, epoch), listed_at, at.deadline).await?;
     }
-    repaired
+    let grant: Option<Grant> = runner.table.get(Grant::key_of(at.programme, at.grant)).await?;
+    Ok(grant.is_some_and(|grant| grant.may_have_key_to_end()))
 }
 
 async fn try_to(runner: &Runner<'_>, at: ActContext<'_>, finding: &Finding) -> Result<()> {
-    let journal = &runner.journal;
     match &finding.kind {
-        FindingKind::Seen { key, seen } => return take_in(runner, at, key, seen).await,
-        FindingKind::LiveIsDisabled { key, .. } | FindingKind::LimitIsOther { key, .. } => {
-            return look_again(runner, at, key, false).await;
-        }
-        FindingKind::NotListed { key, is_held, .. } => return look_again(runner, at, key, *is_held).await,
-        FindingKind::Purge { key } => return purge(runner, at, key).await,
+        FindingKind::Grant(finding) => decide(runner, at, finding).await,
+        FindingKind::Key(KeyFinding { key, doubt, .. }) => match doubt {
+            KeyDoubt::MayGo => purge(runner, at, key).await,
+            KeyDoubt::NotListed { is_held, .. } => look_again(runner, at, key, *is_held).await,
+            KeyDoubt::IsDisabled | KeyDoubt::LimitIsOther => look_again(runner, at, key, false).await,
+        },
         FindingKind::Rule { last_used_at } => {
             runner.table.follow_rules(at, *last_used_at).await?;
-            return settle(runner, at).await;
+            settle(runner, at).await
         }
-        FindingKind::Orphan { .. }
-        | FindingKind::Recover { .. }
-        | FindingKind::NotUnder { .. }
-        | FindingKind::End
-        | FindingKind::UnusedReservation
-        | FindingKind::Due => {}
     }
-    let changed = runner.table.act(at, |view, now| decided(&finding.kind, view, now)).await?;
+}
+
+/// Changes a grant, and tells the provider what follows from that.
+async fn decide(runner: &Runner<'_>, at: ActContext<'_>, finding: &GrantFinding) -> Result<()> {
+    let (journal, grant) = (&runner.journal, at.grant);
+    let changed = runner.table.act(at, |view, now| {
+        let change = decided(finding, view, now)?;
+        let found = change.audit().and_then(|what| what.to.clone());
+        Ok::<_, Unchanged>((change, found))
+    });
+    let (is_done, found) = match changed.await? {
+        ActOutcome::Done(found) => (true, found),
+        ActOutcome::Refused(Unchanged) | ActOutcome::NoSuchGrant => (false, None),
+    };
     settle(runner, at).await?;
-    let is_done = matches!(changed, ActOutcome::Done(_));
-    match &finding.kind {
-        FindingKind::Recover { rows, unread, .. } => {
+    match finding {
+        GrantFinding::Recover { rows, unread, .. } => {
             let unread: Vec<&KeyRow> = rows.iter().filter(|row| unread.contains(&row.epoch)).collect();
             read_late(runner, at, &unread).await?;
-            let grant = at.grant;
             journal.problem(format!("keys of the grant {grant} were not on record, and are now: the table went back"));
         }
-        FindingKind::Orphan { .. } if is_done => journal.report(|report| report.orphans_disabled += 1),
-        FindingKind::NotUnder { key, .. } if is_done => {
+        GrantFinding::Orphan { .. } => journal.report(|report| report.orphans_disabled += usize::from(is_done)),
+        GrantFinding::NotUnder { key, .. } if is_done => {
             journal.problem(format!("the key {key} was not under its programme's guardrail, and is again"));
         }
-        _ => {}
+        GrantFinding::Seen { key, .. } => journal.problems_of(
+            found.map(|found| format!("the limit of the key {key} was {found} at the provider, and is set again")),
+        ),
+        GrantFinding::NotUnder { .. } | GrantFinding::End | GrantFinding::UnusedReservation | GrantFinding::Due => {}
     }
     Ok(())
 }
 
-/// What a finding changes by itself, without another question to the provider.
-fn decided(kind: &FindingKind, view: &View, now: Moment) -> Result<Change, Unchanged> {
-    match kind {
-        FindingKind::Orphan { row, .. } => view.found_orphan(row.epoch, &row.key, row.made_at(&view.grant), now),
-        FindingKind::Recover { rows, .. } => {
+fn decided(finding: &GrantFinding, view: &View, now: Moment) -> Result<Change, Unchanged> {
+    match finding {
+        GrantFinding::Orphan { row, .. } => view.found_orphan(row.epoch, &row.key, row.made_at(&view.grant), now),
+        GrantFinding::Recover { rows, .. } => {
             let found: Vec<RecoveredKey> = rows.iter().map(KeyRow::found).collect();
             view.recover(&found, now)
         }
-        FindingKind::NotUnder { key, asked } => view.not_under(key, *asked),
-        FindingKind::End => view.end(&Actor::Rule, now),
-        FindingKind::Due => view.look_again(now),
-        FindingKind::UnusedReservation => view.give_back_reservation(now),
-        FindingKind::Seen { .. }
-        | FindingKind::LiveIsDisabled { .. }
-        | FindingKind::LimitIsOther { .. }
-        | FindingKind::NotListed { .. }
-        | FindingKind::Rule { .. }
-        | FindingKind::Purge { .. } => Err(Unchanged),
+        GrantFinding::Seen { key, seen } => view.seen(key, seen, now),
+        GrantFinding::NotUnder { key, asked } => view.not_under(key, *asked),
+        GrantFinding::End => view.end(&Actor::Rule, now),
+        GrantFinding::Due => view.look_again(now),
+        GrantFinding::UnusedReservation => view.give_back_reservation(now),
     }
 }
 
@@ -185,22 +210,7 @@ async fn look_again(runner: &Runner<'_>, at: ActContext<'_>, key: &KeyHash, is_h
         note_use(runner, at, &view, key, (asked_at, told.as_ref())).await?;
     }
     let seen = found.seen(view.programme.settings.basis, asked_at, !found.disabled);
-    take_in(runner, at, key, &seen).await
-}
-
-/// Takes in what the provider shows of a key, and tells it what follows from that. Where somebody had set another limit, the report says
-/// so.
-async fn take_in(runner: &Runner<'_>, at: ActContext<'_>, key: &KeyHash, seen: &SeenKey) -> Result<()> {
-    let seen = |view: &View, now| {
-        let change = view.seen(key, seen, now)?;
-        let found = change.audit().and_then(|what| what.to.clone());
-        Ok::<_, Unchanged>((change, found))
-    };
-    let taken = runner.table.act(at, seen).await?;
-    if let ActOutcome::Done(Some(found)) = taken {
-        runner.journal.problem(format!("the limit of the key {key} was {found} at the provider, and is set again"));
-    }
-    settle(runner, at).await
+    decide(runner, at, &GrantFinding::Seen { key: key.clone(), seen }).await
 }
 
 async fn note_use(
@@ -244,13 +254,7 @@ async fn settle(runner: &Runner<'_>, at: ActContext<'_>) -> Result<()> {
         | Err(NotSettled::NotFound | NotSettled::NotRead | NotSettled::InDoubt { .. } | NotSettled::NoGuardrail) => {
             Ok(())
         }
-        Err(error) => {
-            let grant = runner.table.get(Grant::key_of(at.programme, at.grant)).await?;
-            if grant.is_some_and(|grant: Grant| grant.may_have_key_to_end()) {
-                runner.journal.note(|notes| notes.not_disabled.extend([format!("the keys of the grant {}", at.grant)]));
-            }
-            Err(error.into())
-        }
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -264,7 +268,6 @@ async fn purge(runner: &Runner<'_>, at: ActContext<'_>, key: &KeyHash) -> Result
     if view.grant.key_with(key).is_some_and(|key| view.may_purge(key, runner.baseline.restored_at, at.now)) {
         runner.provider.delete_key(key, at.deadline).await?;
         runner.table.act(at, |view, _| view.purged(key)).await?;
-        runner.journal.note(|notes| notes.purged.extend([key.clone()]));
     }
     Ok(())
 }
@@ -279,7 +282,7 @@ fn rotate<T>(findings: &mut [T], now: Moment) {
 fn bound_purges(findings: &mut Vec<Finding>, keys_listed: usize) {
     let mut left = (keys_listed / PURGED_ONE_IN).max(PURGED_AT_LEAST);
     findings.retain(|finding| {
-        let is_purge = matches!(finding.kind, FindingKind::Purge { .. });
+        let is_purge = finding.purged().is_some();
         let stays = !is_purge || left > 0;
         left -= usize::from(is_purge && left > 0);
         stays

@@ -5,24 +5,24 @@ use bursar_core::provider::account::Credits;
 
 use crate::conclude::Conclusion;
 use crate::prelude::*;
+use crate::runner::Gaps;
 use crate::{caps, compare, conclude, foreign, guardrails, list, models, reconcile, recount, repair, safety_limit};
 
 /// Runs all steps. What a step cannot read or do is a problem of the report; an error ends the run, and another begins from nothing.
-/// Returns whether some caps are left to another run.
-pub(crate) async fn run(runner: &Runner<'_>) -> Result<bool> {
+pub(crate) async fn run(runner: &Runner<'_>) -> Result<()> {
     let journal = &runner.journal;
-    let Some(key) = check(runner).await? else { return Ok(false) };
+    let Some(key) = check(runner).await? else { return Ok(()) };
     let before = reconcile::credits(runner).await;
     journal.report(|report| report.balance = before.map(Credits::balance));
     let mut listing = list::everything(runner).await?;
     if !is_of_one_account(runner, &key).await? {
-        return Ok(false);
+        return Ok(());
     }
 
     let compared = compare::all(runner, &listing).await?;
     let renamed = compare::row::renamed(&compared.findings);
-    let bounded = safety_limit::bound(runner, compared.findings, &listing).await?;
-    repair::all(runner, bounded.findings, listing.count).await;
+    let bounded = safety_limit::bound(runner, compared.findings, &listing, compared.gaps).await?;
+    let repaired = repair::all(runner, bounded.findings, listing.count).await;
 
     listing.foreign.extend(compared.foreign);
     listing.unknown.extend(compared.unknown);
@@ -31,31 +31,34 @@ pub(crate) async fn run(runner: &Runner<'_>) -> Result<bool> {
 
     let after = reconcile::credits(runner).await;
     if !is_of_one_account(runner, &key).await? {
-        return Ok(false);
+        return Ok(());
     }
     journal.report(|report| report.balance = after.or(before).map(Credits::balance));
-    let credits = before.zip(after).filter(|_| listing.is_whole && !journal.notes().has_failed);
-    let is_complete = conclude::is_complete(runner, &listing, credits.as_ref()).await?;
-    let books = reconcile::account(runner, credits, &own, &foreign, is_complete).await?;
+    let gaps = Gaps::sum_of([listing.gaps(), compared.gaps, repaired.gaps, foreign.gaps, own.gaps]);
+    let credits = before.zip(after).filter(|_| listing.is_whole && !gaps.has_failed);
+    let is_complete = conclude::is_complete(runner, &listing, credits.as_ref(), gaps, &repaired).await?;
+    let books = reconcile::account(runner, credits, &own, &foreign, is_complete, gaps).await?;
     let cut = books.as_ref().filter(|_| is_complete);
     let cut = cut.map(|books| books.cut(runner.baseline.began_at, &own, &foreign));
 
     let (unknown, held_back) = (foreign.unknown, bounded.held_back);
-    let run = Conclusion { is_complete, books, cut, unknown, held_back };
+    let run = Conclusion { is_complete, books, cut, unknown, held_back, gaps, repaired };
     conclude::write(runner, &listing, &run).await?;
-    journal.report(|report| report.complete = is_complete);
 
-    // As far as time goes: the next run does what is left.
-    if journal.notes().key_refused.is_none() {
+    // As far as time goes: the next run does what is left, and for caps it is begun at once.
+    journal.report(|report| report.complete = is_complete);
+    let caps_judged = caps::judge(runner, own.crossed).await;
+    journal.report(|report| report.caps_judged = caps_judged);
+    if journal.read().refusal.is_none() {
         if let Err(error) = guardrails::tell(runner).await {
             journal.problem(format!("not every guardrail was told its rules: {error:#}"));
         }
         guardrails::put_back(runner, compared.restricted).await;
     }
-    if let Err(error) = models::record(runner, &own).await {
+    if let Err(error) = models::record(runner, &own.groups, run.gaps).await {
         journal.problem(format!("what was used by model is not recorded: {error:#}"));
     }
-    Ok(caps::judge(runner, own.crossed).await)
+    Ok(())
 }
 
 /// Checks the management key and its account. `None` where nothing can be listed, which the report says.
@@ -89,6 +92,6 @@ async fn is_of_one_account(runner: &Runner<'_>, key: &Fingerprint) -> Result<boo
         Err(error) => error.to_string(),
     };
     let ends = "this run ends, and the next begins with the new one";
-    runner.journal.break_off(format!("the management key was exchanged, and {why}: {ends}"));
+    runner.journal.problem(format!("the management key was exchanged, and {why}: {ends}"));
     Ok(false)
 }

@@ -101,12 +101,6 @@ impl<'a> Runner<'a> {
         Settler { table: self.table, provider: self.provider, clock: self.clock, listed: OnceCell::new() }
     }
 
-    /// Whether every key was listed and held against the table, as far as the run has come.
-    pub(crate) fn is_whole(&self, listing: &Listing) -> bool {
-        let notes = self.journal.notes();
-        listing.is_whole && !notes.has_failed && !notes.is_broken_off
-    }
-
     /// The end of the run's own time, after which it can only report.
     pub(crate) fn end(&self) -> Deadline {
         self.deadline.earlier_by(self.kept_back)
@@ -131,7 +125,8 @@ pub(crate) fn is_told(call: &KeyCall) -> bool {
 /// The most problems in a report, which must fit into one item.
 const MOST_PROBLEMS: usize = 200;
 
-/// The report, as the function answers and the table keeps it. Amounts are strings with six decimals.
+/// The report, as the function answers and the table keeps it. Amounts are strings with six decimals. Nothing is decided by it but whether
+/// another run is begun.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Report {
     pub(crate) keys_listed: usize,
@@ -143,42 +138,45 @@ pub(crate) struct Report {
     #[serde(rename = "account_balance_usd", serialize_with = "in_dollars")]
     pub(crate) balance: Option<Usd>,
     pub(crate) complete: bool,
+    /// Whether each cap that a student crossed was judged; what cannot be read at any try counts as judged.
+    pub(crate) caps_judged: bool,
     pub(crate) duration_ms: u64,
     pub(crate) problems: Vec<String>,
+    /// What is the matter with the management key, for the alarm.
+    #[serde(skip)]
+    pub(crate) refusal: Option<Cause>,
 }
 
-/// What a run notes on its way. All its steps share it, some of them several at once.
-#[derive(Debug, Default)]
-pub(crate) struct Journal(Mutex<Notes>);
-
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Notes {
-    pub(crate) report: Report,
-    pub(crate) key_refused: Option<Cause>,
-    /// Keys, or grants, of which a disable failed.
-    pub(crate) not_disabled: BTreeSet<String>,
-    /// Whether the run ends, or a step ended, before everything was done.
-    pub(crate) is_broken_off: bool,
-    /// Whether what some keys used could not be read.
-    pub(crate) has_unread: bool,
+/// What a step could not read or do. Each step returns its own; whether a run is whole, and complete, follows from all of them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Gaps {
     /// Whether some of the table could not be read or written.
     pub(crate) has_failed: bool,
-    /// The keys that this run deleted at the provider.
-    pub(crate) purged: BTreeSet<KeyHash>,
+    /// Whether what some keys used could not be read.
+    pub(crate) has_unread: bool,
 }
 
+impl Gaps {
+    pub(crate) fn sum_of(each: impl IntoIterator<Item = Gaps>) -> Gaps {
+        each.into_iter().fold(Gaps::default(), |sum, gaps| Gaps {
+            has_failed: sum.has_failed || gaps.has_failed,
+            has_unread: sum.has_unread || gaps.has_unread,
+        })
+    }
+}
+
+/// The report as it is written. All steps of a run share it, some of them several at once.
+#[derive(Debug, Default)]
+pub(crate) struct Journal(Mutex<Report>);
+
 impl Journal {
-    pub(crate) fn note(&self, change: impl FnOnce(&mut Notes)) {
+    /// Changes a number of the report.
+    pub(crate) fn report(&self, change: impl FnOnce(&mut Report)) {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    pub(crate) fn notes(&self) -> Notes {
+    pub(crate) fn read(&self) -> Report {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Changes a number of the report.
-    pub(crate) fn report(&self, change: impl FnOnce(&mut Report)) {
-        self.note(|notes| change(&mut notes.report));
     }
 
     /// Adds a problem. Beyond the bound, later ones are dropped.
@@ -210,25 +208,7 @@ impl Journal {
 
     /// Notes a problem with the management key, unless one is noted.
     pub(crate) fn refuse(&self, cause: Option<Cause>) {
-        self.note(|notes| notes.key_refused = notes.key_refused.take().or(cause));
-    }
-
-    /// Adds the problem of a key of which it could not be read what it used.
-    pub(crate) fn unread(&self, what: impl Into<String>) {
-        self.note(|notes| notes.has_unread = true);
-        self.problem(what);
-    }
-
-    /// Adds the problem of a part of the table that could not be read or written.
-    pub(crate) fn failed(&self, what: String) {
-        self.note(|notes| notes.has_failed = true);
-        self.problem(what);
-    }
-
-    /// Adds the reason for which not everything is done.
-    pub(crate) fn break_off(&self, why: String) {
-        self.note(|notes| notes.is_broken_off = true);
-        self.problem(why);
+        self.report(|report| report.refusal = report.refusal.take().or(cause));
     }
 }
 

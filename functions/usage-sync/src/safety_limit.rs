@@ -5,8 +5,9 @@
 
 use bursar_core::store::{HeldAct, HeldBack, HeldKey, MOST_NAMED};
 
-use crate::compare::row::renamed;
+use crate::compare::row::{GrantFinding, KeyDoubt, KeyFinding, renamed};
 use crate::prelude::*;
+use crate::runner::Gaps;
 
 /// The keys that a day's runs may always end.
 const ALWAYS: usize = 5;
@@ -22,9 +23,14 @@ pub(crate) struct Bounded {
 
 /// Counts the keys that would be ended, and leaves out those findings that would end too many. Keys that a person released are not
 /// counted.
-pub(crate) async fn bound(runner: &Runner<'_>, findings: Vec<Finding>, listing: &Listing) -> Result<Bounded> {
+pub(crate) async fn bound(
+    runner: &Runner<'_>,
+    findings: Vec<Finding>,
+    listing: &Listing,
+    gaps: Gaps,
+) -> Result<Bounded> {
     let mut findings = without_keys_of_other_grants(findings);
-    if !listing.is_whole || runner.journal.notes().has_failed {
+    if !listing.is_whole || gaps.has_failed {
         findings = without_ends(findings, |finding| ended_keys(runner, finding).is_empty());
     }
     let bound = (listing.count / ONE_IN).clamp(ALWAYS, MOST_A_DAY);
@@ -74,7 +80,10 @@ pub(crate) async fn bound(runner: &Runner<'_>, findings: Vec<Finding>, listing: 
 fn without_ends(findings: Vec<Finding>, may_end: impl Fn(&Finding) -> bool) -> Vec<Finding> {
     let each = findings.into_iter().filter_map(|mut finding| {
         if !may_end(&finding) {
-            let FindingKind::NotListed { is_held, .. } = &mut finding.kind else { return None };
+            let FindingKind::Key(KeyFinding { doubt: KeyDoubt::NotListed { is_held, .. }, .. }) = &mut finding.kind
+            else {
+                return None;
+            };
             *is_held = true;
         }
         Some(finding)
@@ -86,9 +95,8 @@ fn without_ends(findings: Vec<Finding>, may_end: impl Fn(&Finding) -> bool) -> V
 /// that grant.
 fn without_keys_of_other_grants(mut findings: Vec<Finding>) -> Vec<Finding> {
     let renamed = renamed(&findings);
-    findings.retain(|finding| match &finding.kind {
-        FindingKind::Orphan { row, .. } => !renamed.contains(&row.key),
-        _ => true,
+    findings.retain(|finding| {
+        !matches!(&finding.kind, FindingKind::Grant(GrantFinding::Orphan { row, .. }) if renamed.contains(&row.key))
     });
     findings
 }
@@ -96,7 +104,7 @@ fn without_keys_of_other_grants(mut findings: Vec<Finding>) -> Vec<Finding> {
 impl Finding {
     /// Whether what it ends needs no judgement: a key that nobody can have been shown.
     fn is_certain(&self) -> bool {
-        matches!(self.kind, FindingKind::Orphan { is_outdated: true, .. })
+        matches!(self.kind, FindingKind::Grant(GrantFinding::Orphan { is_outdated: true, .. }))
     }
 }
 
@@ -108,24 +116,31 @@ fn ended_keys(runner: &Runner<'_>, finding: &Finding) -> Vec<HeldKey> {
         key: row.key.clone(),
     };
     match &finding.kind {
-        FindingKind::Orphan { row, .. } => vec![of_row(HeldAct::Sweep, row)],
-        FindingKind::Recover { rows, ends, .. } => {
+        FindingKind::Grant(GrantFinding::Orphan { row, .. }) => vec![of_row(HeldAct::Sweep, row)],
+        FindingKind::Grant(GrantFinding::Recover { rows, ends, .. }) => {
             let ended = rows.iter().filter(|row| ends.contains(&row.key));
             ended.map(|row| of_row(HeldAct::Recovery, row)).collect()
         }
-        FindingKind::LiveIsDisabled { epoch, key } | FindingKind::NotListed { epoch, key, stops: true, .. } => {
+        FindingKind::Key(KeyFinding {
+            key,
+            epoch,
+            doubt: KeyDoubt::IsDisabled | KeyDoubt::NotListed { stops: true, .. },
+        }) => {
             let name = KeyName::without_nonce(&runner.deployment, &finding.programme, &finding.grant, *epoch);
             vec![HeldKey { act: HeldAct::Stop, name, key: key.clone() }]
         }
-        FindingKind::NotListed { stops: false, .. }
-        | FindingKind::Seen { .. }
-        | FindingKind::LimitIsOther { .. }
-        | FindingKind::NotUnder { .. }
-        | FindingKind::End
-        | FindingKind::UnusedReservation
-        | FindingKind::Due
-        | FindingKind::Rule { .. }
-        | FindingKind::Purge { .. } => Vec::new(),
+        FindingKind::Key(KeyFinding {
+            doubt: KeyDoubt::NotListed { stops: false, .. } | KeyDoubt::LimitIsOther | KeyDoubt::MayGo,
+            ..
+        })
+        | FindingKind::Grant(
+            GrantFinding::Seen { .. }
+            | GrantFinding::NotUnder { .. }
+            | GrantFinding::End
+            | GrantFinding::UnusedReservation
+            | GrantFinding::Due,
+        )
+        | FindingKind::Rule { .. } => Vec::new(),
     }
 }
 

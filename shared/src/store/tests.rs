@@ -116,7 +116,7 @@ fn privacy() {
         (&[Kind::Link], vec![LINK_LASTS]),
         (&[Kind::OutboxRow, Kind::Request], vec![REQUEST_KEPT]),
         (&[Kind::OutboxRow, Kind::LoginRequest], vec![LOGIN_REQUEST_LASTS]),
-        (&[Kind::OutboxRow, Kind::Digest, Kind::FiledMail, Kind::SentAs], vec![OUTBOX_KEPT]),
+        (&[Kind::OutboxRow, Kind::Digest, Kind::KeptPeople, Kind::FiledMail, Kind::SentAs], vec![OUTBOX_KEPT]),
         (&[Kind::Import, Kind::ImportPart], vec![IMPORT_KEPT]),
         (&[Kind::ImportPart, Kind::RosterPreview], vec![PREVIEW_LASTS, WAITS_FOR]),
         (&[Kind::MoreListing], vec![MORE_REQUEST_LASTS]),

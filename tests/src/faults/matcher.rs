@@ -13,13 +13,15 @@ pub struct Matcher {
     pattern: String,
     function: Option<FunctionName>,
     instance: Option<u32>,
+    /// The beginning of the key of a partition, of which one item is a part of the call.
+    partition: Option<&'static str>,
     turns: RangeInclusive<u64>,
 }
 
 impl Matcher {
     /// The next call of this name, or of a name that begins so: `provider:*`.
     pub fn call(pattern: &str) -> Matcher {
-        Matcher { pattern: pattern.to_owned(), function: None, instance: None, turns: 1..=1 }
+        Matcher { pattern: pattern.to_owned(), function: None, instance: None, partition: None, turns: 1..=1 }
     }
 
     /// Restricts it to calls of this function.
@@ -34,6 +36,13 @@ impl Matcher {
     pub fn of_instance(mut self, function: FunctionName, instance: u32) -> Matcher {
         self.instance = Some(instance);
         self.of(function)
+    }
+
+    /// Restricts it to calls of the table with an item in such a partition: `O#` is a mail that is queued.
+    #[must_use]
+    pub fn on(mut self, partition: &'static str) -> Matcher {
+        self.partition = Some(partition);
+        self
     }
 
     /// Selects only the n-th such call from now, counted from 1.
@@ -67,6 +76,7 @@ impl Matcher {
     pub(super) fn takes(&self, call: &Call, seen: &mut u64) -> bool {
         let is_such = self.function.is_none_or(|function| function == call.function)
             && self.instance.is_none_or(|instance| instance == call.instance)
+            && self.partition.is_none_or(|partition| call.parts.iter().any(|part| part.partition == partition))
             && self.names(call);
         *seen += u64::from(is_such);
         is_such && self.turns.contains(seen)

@@ -117,17 +117,16 @@ pub(crate) async fn refresh(form: KeyForm) -> Answer {
         .map_err(|error| AppError::provider(&error, silent))?;
     let found = found.ok_or_else(|| AppError::later(silent))?;
     let basis = view.programme.settings.basis;
-    let told = found.usage_report(basis.reset).ok_or_else(|| AppError::later(silent))?;
-    let listed_at = site.table.sync_state().await?.listed_at;
+    let told = found.usage_report(basis.reset);
     // Where the provider now says less, the figure on record stands: it came from an equally good reading.
-    let (reading, doubt) = view.reading_after(live, &told, asked, listed_at).map_err(|doubtful| {
-        tracing::warn!(%doubtful, "a key could not be read");
-        AppError::later(silent)
-    })?;
-    if let Some(doubt) = doubt {
-        tracing::warn!(%doubt, "a counter of a key went back");
+    match site.table.take_in_use(view, &live.hash, told.as_ref(), asked, *deadline).await? {
+        Ok(None) => {}
+        Ok(Some(doubt)) => tracing::warn!(%doubt, "a counter of a key went back"),
+        Err(unusable) => {
+            tracing::warn!(%unusable, "a key could not be read");
+            return Err(AppError::later(silent));
+        }
     }
-    site.table.note_reading(&reading, *deadline).await?;
     let shows = found.seen(basis, asked, true);
     site.table.act(form.at(), |view, now| view.shown(&live.hash, &shows, now)).await?;
     Ok(site.done(MY, &Notice::KeyRead))

@@ -309,7 +309,7 @@ pub(crate) fn short_subject(settings: &Settings, forecast: Option<Forecast>, spe
     Some(format!("{}: {news} ({used}% of {limit} used)", settings.name))
 }
 
-/// The longest time until a lowered budget is found crossed: the stream finds it at once, the hourly look
+/// The longest time until a lowered budget is found crossed: the stream finds it at once, the hourly check
 /// later.
 const FOUND_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 

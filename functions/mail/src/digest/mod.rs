@@ -9,7 +9,7 @@ mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 
-use bursar_core::domain::mail::digest::Digest;
+use bursar_core::domain::mail::digest::{Digest, People};
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 
 use crate::prelude::*;
@@ -17,7 +17,7 @@ use crate::prelude::*;
 /// The number of names that are looked up concurrently.
 const SIDE_BY_SIDE: usize = 16;
 
-/// The names of a digest's grants; an address where there is no name.
+/// The names of a digest's grants; an address where there is no name. Who was erased since has none.
 pub(crate) type DigestNames = HashMap<GrantId, String>;
 
 /// The reader of a digest, by what they may see.
@@ -54,23 +54,21 @@ impl App {
     }
 
     async fn names(&self, digest: &Digest) -> Result<DigestNames, StoreError> {
-        let people = &digest.people;
-        let spenders = people.spenders.iter().map(|spender| &spender.grant);
         let standing_out = digest.standing_out.most.iter().map(|(grant, _)| grant);
-        let blocked = people.blocked.iter().map(|(_, few)| few);
-        let few = [&people.unused, &people.unclaimed, &people.unreached, &people.complained]
-            .into_iter()
-            .chain(blocked)
-            .flat_map(|few| &few.first);
-        let grants: BTreeSet<&GrantId> = spenders.chain(standing_out).chain(few).collect();
+        let grants: BTreeSet<&GrantId> = digest.people.iter().flat_map(People::grants).chain(standing_out).collect();
         let named = grants.into_iter().map(|grant| self.named(&digest.programme, grant)).collect::<Vec<_>>();
         let named: Vec<Option<(GrantId, String)>> = iter(named).buffered(SIDE_BY_SIDE).try_collect().await?;
         Ok(named.into_iter().flatten().collect())
     }
 
     async fn named(&self, programme: &ProgrammeId, grant: &GrantId) -> Result<Option<(GrantId, String)>, StoreError> {
-        let Some(grant) = self.table.get(Grant::key_of(programme, grant)).await? else { return Ok(None) };
-        let name = plain(grant.person.known_as());
-        Ok(Some((grant.id, name)))
+        let grant: Option<Grant> = self.table.get(Grant::key_of(programme, grant)).await?;
+        Ok(grant.and_then(|grant| Some((grant.id.clone(), name_of(&grant)?))))
     }
+}
+
+/// The name of a grant's person, unless they were erased.
+fn name_of(grant: &Grant) -> Option<String> {
+    let is_erased = grant.person.address.is_erased();
+    (!is_erased).then(|| plain(grant.person.known_as()))
 }

@@ -20,7 +20,7 @@ impl Words<'_> {
     pub(crate) fn digest(self, programme: &Programme, digest: &Digest, reader: &DigestReader, now: Moment) -> Letter {
         let (settings, money) = (&programme.settings, &digest.money);
         let name = &settings.name;
-        let burn = Burn::of(programme, &money.budget, &money.spent, money.owns_keys, digest.health.listed_at, now);
+        let burn = Burn::of(programme, &money.budget, &money.spent, money.owns_keys, digest.listed_at, now);
         let (spent, limit) = (money.spent.total(), money.budget.limit);
         let week = say::in_week(money.this_week, digest.days);
         let subject = match short_subject(settings, burn.forecast, spent, limit) {
@@ -52,7 +52,7 @@ impl Words<'_> {
         let at = |moment| time_in(moment, settings.term.zone());
         parts.extend([LetterPart::Heading("In numbers"), LetterPart::facts(figures(digest, at))]);
         let weeks = [money.this_week, money.week_before];
-        let unknown = say::unknown(&digest.health, weeks, digest.days.1, at);
+        let unknown = say::unknown(digest.listed_at, weeks, digest.days.1, at);
         parts.extend(unknown.into_iter().map(LetterPart::Sentences));
         if let DigestReader::Faculty(names) = reader {
             parts.extend(groups(digest));
@@ -75,11 +75,11 @@ impl Words<'_> {
 
 /// Whether there are keys that no sync has listed yet, so that no figure is known.
 fn is_unseen(digest: &Digest) -> bool {
-    digest.health.listed_at.is_none() && digest.claimed > 0
+    digest.listed_at.is_none() && digest.money.budget.claimed
 }
 
 fn figures(digest: &Digest, moment: impl Fn(Moment) -> String) -> Vec<(&'static str, String)> {
-    let (money, people) = (&digest.money, &digest.people);
+    let money = &digest.money;
     let (spent, budget) = (money.spent.total(), money.budget.limit);
     let week = say::week(digest.days);
     let of_it = format!("of the budget of {}", budget.to_dollars());
@@ -88,20 +88,20 @@ fn figures(digest: &Digest, moment: impl Fn(Moment) -> String) -> Vec<(&'static 
     } else {
         format!("{} {of_it}, {}%", spent.to_cents(), per_cent(spent, budget))
     };
-    let mut students = format!("{} of {} have claimed", digest.claimed, digest.students);
-    if matches!(money.this_week.known, Accuracy::Exactly | Accuracy::Estimated) && people.days == digest.days {
-        students.push_str(&format!("; {} of them spent something {}", people.active, week.during));
-    }
     let mut facts = vec![
         (week.spent, format!("{} ({}, days in UTC)", say::figure(money.this_week), date_range(digest.days))),
         ("Spent the week before", say::figure(money.week_before)),
         ("Spent so far", so_far),
     ];
     facts.extend(promised(&money.budget, spent));
-    facts.extend([
-        ("Students", students),
-        ("Last checked at OpenRouter", digest.health.listed_at.map_or("not yet".to_owned(), moment)),
-    ]);
+    facts.extend(digest.people.as_ref().map(|people| {
+        let mut students = format!("{} of {} have claimed", people.claimed, people.students);
+        if matches!(money.this_week.known, Accuracy::Exactly | Accuracy::Estimated) && people.days == digest.days {
+            students.push_str(&format!("; {} of them spent something {}", people.active, week.during));
+        }
+        ("Students", students)
+    }));
+    facts.push(("Last checked at OpenRouter", digest.listed_at.map_or("not yet".to_owned(), moment)));
     facts
 }
 
@@ -131,12 +131,12 @@ fn outlook(
         Some(spent) => format!("{name} spent {spent} {during}{before}."),
     };
     let to_look_at = match to_look_at {
-        0 if forecast.is_short() => String::new(),
+        0 if forecast.is_short() || digest.people.is_none() => String::new(),
         0 => " Nothing needs a look.".to_owned(),
         1 => " One thing needs a look.".to_owned(),
         count => format!(" {count} things need a look."),
     };
-    let picture = digest.health.listed_at.and_then(|_| Picture::of(burn)).map(LetterPart::Picture);
+    let picture = digest.listed_at.and_then(|_| Picture::of(burn)).map(LetterPart::Picture);
     let first = [ahead.join(" "), format!("{week}{to_look_at}")].map(LetterPart::Sentences);
     first.into_iter().chain(picture).collect()
 }
@@ -243,7 +243,7 @@ fn dearest(models: &[ModelUse]) -> Option<String> {
 }
 
 fn spenders(digest: &Digest, reset: Reset, names: &DigestNames) -> Vec<LetterPart> {
-    let people = &digest.people;
+    let Some(people) = digest.people.as_ref().filter(|people| !people.spenders.is_empty()) else { return Vec::new() };
     let row = |spender: &Spender| LetterRow {
         name: name(names, &spender.grant),
         cells: vec![
@@ -251,9 +251,6 @@ fn spenders(digest: &Digest, reset: Reset, names: &DigestNames) -> Vec<LetterPar
             format!("{} of {}", spender.of_cap.to_cents(), spender.cap.to_dollars()),
         ],
     };
-    if people.spenders.is_empty() {
-        return Vec::new();
-    }
     let rows = people.spenders.iter().map(row).collect();
     let of_cap = format!("cap used {}", say::in_window(reset, people.days.1));
     let days =
@@ -272,7 +269,7 @@ fn who_needs_a_look(
     names: Option<&DigestNames>,
     now: Moment,
 ) -> Vec<(&'static str, String)> {
-    let (people, reset) = (&digest.people, programme.settings.basis.reset);
+    let reset = programme.settings.basis.reset;
     let mut notes = Vec::new();
     let StandingOut { usual_week, most, more } = &digest.standing_out;
     if !most.is_empty() {
@@ -286,6 +283,7 @@ fn who_needs_a_look(
         let who = named.unwrap_or_else(|| count.to_string());
         notes.push(("Spent far more than is usual for them", format!("{who}. {MEANT}")));
     }
+    let Some(people) = &digest.people else { return notes };
     for (block, few) in &people.blocked {
         let (label, to_do) = say::block(*block, reset);
         let mut who = tell(few);

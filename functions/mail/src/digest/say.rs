@@ -1,7 +1,7 @@
 //! Amounts, days and people in the words of digests. What is unknown is said in words, and never shown as
 //! zero.
 
-use bursar_core::domain::mail::digest::{Block, Health, PeopleSample};
+use bursar_core::domain::mail::digest::{Block, PeopleSample};
 use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::values::format::{date_range, month, short_date};
 use jiff::ToSpan;
@@ -125,10 +125,15 @@ pub(super) fn block(block: Block, reset: Reset) -> (&'static str, &'static str) 
 const TAKE_A_NEW_ONE: &str = "Remind them: they can get a new key on their own page.";
 
 /// The sentences that say what is unknown of these weeks, the later of which ends on `last`.
-pub(super) fn unknown(health: &Health, weeks: [Sum; 2], last: Date, moment: impl Fn(Moment) -> String) -> Vec<String> {
+pub(super) fn unknown(
+    listed_at: Option<Moment>,
+    weeks: [Sum; 2],
+    last: Date,
+    moment: impl Fn(Moment) -> String,
+) -> Vec<String> {
     let mut sentences = Vec::new();
     if weeks.iter().any(|week| matches!(week.known, Accuracy::Until(_) | Accuracy::Partly)) {
-        sentences.push(match health.listed_at {
+        sentences.push(match listed_at {
             Some(at) if utc_date(at) <= last => format!(
                 "Not all of these days are known yet: the keys were last checked at OpenRouter on {}, and what was spent since is in no figure here. If that lasts, the admins hear of it.",
                 moment(at)

@@ -4,25 +4,18 @@
 use bursar_core::domain::grant::{GRACE, Key, RecoveredKey, Unchanged};
 use bursar_core::domain::usage::reading::{Shortfall, UnusableReport};
 
-use super::row::RestrictedKey;
+use super::row::{GrantFinding, KeyDoubt, KeyFinding, RestrictedKey};
 use crate::prelude::*;
-use crate::runner::{Baseline, is_told};
+use crate::runner::is_told;
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct ScanContext<'a> {
     /// The listed keys that bear its name, each once.
     pub(crate) rows: &'a [KeyRow],
     /// All keys that were listed under other names than those of a known grant.
     pub(crate) elsewhere: &'a HashSet<KeyHash>,
-    /// Whether every workspace that the management key may open was listed.
-    pub(crate) is_whole: bool,
-    /// Whether a key that is not in the listing may be gone.
-    pub(crate) shows_absence: bool,
-    /// Listed keys of which nothing but their hash could be read.
-    pub(crate) unreadable: &'a HashSet<KeyHash>,
-    pub(crate) baseline: &'a Baseline,
-    /// Whether this table is a restored copy that was not recovered yet.
-    pub(crate) is_copy: bool,
+    pub(crate) runner: &'a Runner<'a>,
+    pub(crate) listing: &'a Listing,
     pub(crate) now: Moment,
 }
 
@@ -36,8 +29,6 @@ pub(crate) struct ScanResult {
     /// Keys of claims that this table does not know.
     pub(crate) newer: Vec<KeyRow>,
     pub(crate) problems: Vec<String>,
-    /// The problems of the unread ones.
-    pub(crate) doubtful: Vec<String>,
     /// Recorded keys that are listed without what they used, and such as are not listed.
     pub(crate) unread: Vec<Epoch>,
     pub(crate) unlisted: Vec<Epoch>,
@@ -69,14 +60,14 @@ impl ScanResult {
                     if epoch != row.epoch {
                         result.problems.push(format!("the key {hash} of ours has another name at the provider"));
                     }
-                    match read(view, context.baseline.listed_at, key, row) {
+                    match read(view, context.runner.baseline.listed_at, key, row) {
                         Ok((news, doubt)) => {
                             result.problems.extend(doubt.map(|doubt| format!("of the key {hash} {doubt}")));
                             news.into_iter().for_each(|news| result.take_in(view, news));
                         }
                         Err(doubtful) => {
                             result.unread.push(epoch);
-                            result.doubtful.push(format!("of the key {hash} nothing is recorded: {doubtful}"));
+                            result.problems.push(format!("of the key {hash} nothing is recorded: {doubtful}"));
                         }
                     }
                 }
@@ -97,12 +88,15 @@ impl ScanResult {
                 Match::Unrecorded | Match::Newer => {}
             }
         }
-        if !unread.is_empty() && context.is_whole {
+        if !unread.is_empty() && context.listing.is_whole {
             // The key that seems to be the live one is an older one.
-            result.kinds.retain(|kind| !matches!(kind, FindingKind::LiveIsDisabled { .. }));
+            result
+                .kinds
+                .retain(|kind| !matches!(kind, FindingKind::Key(KeyFinding { doubt: KeyDoubt::IsDisabled, .. })));
             let found: Vec<RecoveredKey> = context.rows.iter().map(KeyRow::found).collect();
             let ends = view.ended_by_recovery(&found).into_iter().map(|found| found.hash.clone()).collect();
-            result.kinds.push(FindingKind::Recover { rows: context.rows.to_vec(), ends, unread });
+            let rows = context.rows.to_vec();
+            result.kinds.push(FindingKind::Grant(GrantFinding::Recover { rows, ends, unread }));
         }
         let unlisted = view.grant.keys.iter().filter(|key| key.shown_at.is_some() && is_unlisted(context, key));
         result.unlisted.extend(unlisted.map(|key| key.epoch));
@@ -114,7 +108,7 @@ impl ScanResult {
         }
         // Each repair settles the grant.
         if result.kinds.len() > 1 {
-            result.kinds.retain(|kind| *kind != FindingKind::Due);
+            result.kinds.retain(|kind| *kind != FindingKind::Grant(GrantFinding::Due));
         }
         result
     }
@@ -132,7 +126,7 @@ impl ScanResult {
 fn match_of<'v>(view: &'v View, context: ScanContext<'_>, row: &KeyRow) -> Match<'v> {
     match view.grant.keys.iter().find(|key| row.key == key.hash) {
         Some(key) => Match::Its(key),
-        None if context.is_copy && view.can_recover(&row.found()) => Match::Unrecorded,
+        None if context.runner.is_copy && view.can_recover(&row.found()) => Match::Unrecorded,
         None if row.epoch > view.grant.epoch => Match::Newer,
         None => Match::Orphan,
     }
@@ -153,13 +147,16 @@ fn read(
 
 fn about_its(view: &View, context: ScanContext<'_>, key: &Key, row: &KeyRow, is_read: bool) -> Option<FindingKind> {
     let (key, epoch, seen) = (key.hash.clone(), key.epoch, row.state.seen(is_read));
-    let is_ended = view.found_disabled(view.grant.version, &key, seen.asked, context.is_copy, context.now).is_ok();
+    let is_ended =
+        view.found_disabled(view.grant.version, &key, seen.asked, context.runner.is_copy, context.now).is_ok();
     if !seen.enabled && is_ended {
-        return Some(FindingKind::LiveIsDisabled { epoch, key });
+        return Some(FindingKind::Key(KeyFinding { key, epoch, doubt: KeyDoubt::IsDisabled }));
     }
     match view.seen(&key, &seen, context.now) {
-        Ok(change) if change.audit().is_some() => Some(FindingKind::LimitIsOther { epoch, key }),
-        Ok(_) => Some(FindingKind::Seen { key, seen }),
+        Ok(change) if change.audit().is_some() => {
+            Some(FindingKind::Key(KeyFinding { key, epoch, doubt: KeyDoubt::LimitIsOther }))
+        }
+        Ok(_) => Some(FindingKind::Grant(GrantFinding::Seen { key, seen })),
         Err(Unchanged) => None,
     }
 }
@@ -175,12 +172,12 @@ fn restricted(view: &View, row: &KeyRow) -> Option<(String, RestrictedKey)> {
 fn orphan(view: &View, context: ScanContext<'_>, row: &KeyRow) -> Option<FindingKind> {
     let is_old = context.now >= row.made_at(&view.grant) + GRACE;
     let is_outdated = row.epoch < view.grant.last_shown();
-    (row.state.enabled && is_old).then(|| FindingKind::Orphan { row: row.clone(), is_outdated })
+    (row.state.enabled && is_old).then(|| FindingKind::Grant(GrantFinding::Orphan { row: row.clone(), is_outdated }))
 }
 
 /// A key made since the listing began cannot be in it.
 fn is_unlisted(context: ScanContext<'_>, key: &Key) -> bool {
-    let should_be = key.gone.is_none() && key.made_at < context.baseline.began_at;
+    let should_be = key.gone.is_none() && key.made_at < context.runner.baseline.began_at;
     should_be && !context.rows.iter().any(|row| row.key == key.hash)
 }
 
@@ -188,14 +185,15 @@ fn is_unlisted(context: ScanContext<'_>, key: &Key) -> bool {
 fn not_listed(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
     let missing = view.grant.keys.iter().filter_map(|key| {
         let is_elsewhere = context.elsewhere.contains(&key.hash);
-        let may_be_missing = context.shows_absence && is_unlisted(context, key);
+        let may_be_missing = context.listing.shows_absence() && is_unlisted(context, key);
         if !(is_elsewhere || may_be_missing) || context.rows.iter().any(|row| row.key == key.hash) {
             return None;
         }
         let is_live = view.grant.live().is_some_and(|live| live.hash == key.hash);
-        let is_held = context.unreadable.contains(&key.hash);
+        let is_held = context.listing.unreadable.contains(&key.hash);
         let stops = is_live && view.grant.holds.is_empty() && !is_elsewhere && !is_held;
-        Some(FindingKind::NotListed { epoch: key.epoch, key: key.hash.clone(), stops, is_held })
+        let doubt = KeyDoubt::NotListed { stops, is_held };
+        Some(FindingKind::Key(KeyFinding { key: key.hash.clone(), epoch: key.epoch, doubt }))
     });
     missing.collect()
 }
@@ -204,14 +202,14 @@ fn of_the_grant(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
     let (grant, now) = (&view.grant, context.now);
     let is_over = grant.is_over();
     if view.programme.is_over(now) && !is_over {
-        return vec![FindingKind::End];
+        return vec![FindingKind::Grant(GrantFinding::End)];
     }
     let mut kinds = Vec::new();
     if view.calls(now).iter().any(|call| call.due <= now && is_told(call)) {
-        kinds.push(FindingKind::Due);
+        kinds.push(FindingKind::Grant(GrantFinding::Due));
     }
     if view.give_back_reservation(now).is_ok() {
-        kinds.push(FindingKind::UnusedReservation);
+        kinds.push(FindingKind::Grant(GrantFinding::UnusedReservation));
     }
     let live = grant.live().and_then(|live| context.rows.iter().find(|row| row.key == live.hash));
     let last_used_at = live.and_then(|row| row.state.report.as_ref()?.last_used_at);
@@ -219,8 +217,12 @@ fn of_the_grant(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
         kinds.push(FindingKind::Rule { last_used_at });
     }
     let is_read = |key: &Key| context.rows.iter().any(|row| row.key == key.hash && row.state.report.is_some());
-    let may_go = |key: &&Key| is_read(key) && view.may_purge(key, context.baseline.restored_at, now);
+    let may_go = |key: &&Key| is_read(key) && view.may_purge(key, context.runner.baseline.restored_at, now);
     let may_go = grant.keys.iter().filter(|_| is_over).filter(may_go);
-    kinds.extend(may_go.map(|key| FindingKind::Purge { key: key.hash.clone() }));
+    kinds.extend(
+        may_go.map(|key| {
+            FindingKind::Key(KeyFinding { key: key.hash.clone(), epoch: key.epoch, doubt: KeyDoubt::MayGo })
+        }),
+    );
     kinds
 }

@@ -14,7 +14,7 @@ use self::grant::{ScanContext, ScanResult};
 use self::row::Restricted;
 use crate::prelude::*;
 use crate::recount::ProgrammeSums;
-use crate::runner::{PROGRAMMES_AT_ONCE, SHARDS_AHEAD, WRITES_AT_ONCE, is_of_one_programme};
+use crate::runner::{Gaps, PROGRAMMES_AT_ONCE, SHARDS_AHEAD, WRITES_AT_ONCE, is_of_one_programme};
 
 /// How many shards, each a partition of the table, have their readings written in turn.
 const SHARDS_MIXED: usize = 4;
@@ -31,6 +31,7 @@ pub(crate) struct Compared {
     /// Keys with names of ours that the table does not know: their grant does not exist, or the claim that made them.
     pub(crate) unknown: Vec<ForeignRow>,
     pub(crate) restricted: Restricted,
+    pub(crate) gaps: Gaps,
 }
 
 /// One programme, as it was read before its grants, with what was found in it so far.
@@ -63,7 +64,8 @@ pub(crate) async fn all(runner: &Runner<'_>, listing: &Listing) -> Result<Compar
         match compared {
             Ok(of_one) => all.append(of_one),
             Err(error) if is_of_one_programme(&error) => {
-                runner.journal.failed(format!("{programme} could not be looked at: {error:#}"));
+                all.gaps.has_failed = true;
+                runner.journal.problem(format!("{programme} could not be looked at: {error:#}"));
             }
             Err(error) => return Err(error),
         }
@@ -125,18 +127,17 @@ impl Comparison<'_> {
             let context = ScanContext {
                 rows: listing.of_grant(&id, &view.grant.id),
                 elsewhere: self.elsewhere,
-                is_whole: listing.is_whole,
-                shows_absence: listing.shows_absence(),
-                unreadable: &listing.unreadable,
-                baseline: &runner.baseline,
-                is_copy: runner.is_copy,
+                runner,
+                listing,
                 now: runner.clock.now(),
             };
             let result = ScanResult::of(&mut view, context);
-            let is_read = result.unread.is_empty() && result.unlisted.is_empty();
-            self.sums.add(&view, runner, is_read, result.kinds.is_empty());
+            if !result.unread.is_empty() || !result.unlisted.is_empty() {
+                self.sums.unread.insert(view.grant.id.clone());
+            }
+            self.sums.add(&view, runner, result.kinds.is_empty());
             runner.journal.problems_of(result.problems);
-            result.doubtful.into_iter().for_each(|what| runner.journal.unread(what));
+            self.found.gaps.has_unread |= !result.unread.is_empty();
             let of_it = |kind| Finding { programme: id.clone(), grant: view.grant.id.clone(), kind };
             self.found.findings.extend(result.kinds.into_iter().map(of_it));
             self.found.foreign.extend(result.foreign.iter().map(|row| ForeignRow::with_name(row, name(row))));
@@ -164,5 +165,6 @@ impl Compared {
         self.foreign.append(&mut other.foreign);
         self.unknown.append(&mut other.unknown);
         self.restricted.append(&mut other.restricted);
+        self.gaps.has_unread |= other.gaps.has_unread;
     }
 }

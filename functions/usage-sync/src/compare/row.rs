@@ -139,6 +139,17 @@ pub(crate) struct Finding {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum FindingKind {
+    Grant(GrantFinding),
+    Key(KeyFinding),
+    /// One of the programme's rules is due.
+    Rule {
+        last_used_at: Option<Moment>,
+    },
+}
+
+/// What is decided on the grant as it is by then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum GrantFinding {
     /// An enabled key that nobody was shown.
     Orphan {
         row: KeyRow,
@@ -150,13 +161,6 @@ pub(crate) enum FindingKind {
     Recover { rows: Vec<KeyRow>, ends: Vec<KeyHash>, unread: Vec<Epoch> },
     /// A recorded key that is listed otherwise than it is on record.
     Seen { key: KeyHash, seen: SeenKey },
-    /// A live key that was listed as disabled, though nobody here disables it.
-    LiveIsDisabled { epoch: Epoch, key: KeyHash },
-    /// A live key that was listed with a limit that nobody here sent.
-    LimitIsOther { epoch: Epoch, key: KeyHash },
-    /// A recorded key that was not listed under its name. If it does not exist, its grant is stopped; one that
-    /// is held back, or whose row could not be read, is only queried.
-    NotListed { epoch: Epoch, key: KeyHash, stops: bool, is_held: bool },
     /// A live key that is not listed under its guardrail.
     NotUnder { key: KeyHash, asked: Moment },
     /// The grant's programme is over.
@@ -165,35 +169,59 @@ pub(crate) enum FindingKind {
     UnusedReservation,
     /// What a key is to hold and the provider is to be told.
     Due,
-    /// One of the programme's rules is due.
-    Rule { last_used_at: Option<Moment> },
-    /// A key that may be deleted at the provider.
-    Purge { key: KeyHash },
+}
+
+/// A recorded key about which the provider is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeyFinding {
+    pub(crate) key: KeyHash,
+    pub(crate) epoch: Epoch,
+    pub(crate) doubt: KeyDoubt,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum KeyDoubt {
+    /// A live key that was listed as disabled, though nobody here disables it.
+    IsDisabled,
+    /// A live key that was listed with a limit that nobody here sent.
+    LimitIsOther,
+    /// It was not listed under its name. If it does not exist, its grant is stopped; one that is held back, or whose row could not be
+    /// read, is only queried.
+    NotListed { stops: bool, is_held: bool },
+    /// It may be deleted at the provider.
+    MayGo,
 }
 
 impl Finding {
     /// The key or grant that it is about, for the report.
     pub(crate) fn subject(&self) -> String {
-        let key = match &self.kind {
-            FindingKind::Orphan { row, .. } => return format!("the key {}", row.key),
-            FindingKind::Seen { key, .. }
-            | FindingKind::LiveIsDisabled { key, .. }
-            | FindingKind::LimitIsOther { key, .. }
-            | FindingKind::NotListed { key, .. }
-            | FindingKind::NotUnder { key, .. }
-            | FindingKind::Purge { key } => Some(key),
-            _ => None,
-        };
-        key.map_or_else(|| format!("the grant {}", self.grant), |key| format!("the key {key}"))
+        match &self.kind {
+            FindingKind::Key(KeyFinding { key, .. })
+            | FindingKind::Grant(
+                GrantFinding::Orphan { row: KeyRow { key, .. }, .. }
+                | GrantFinding::Seen { key, .. }
+                | GrantFinding::NotUnder { key, .. },
+            ) => format!("the key {key}"),
+            FindingKind::Rule { .. }
+            | FindingKind::Grant(
+                GrantFinding::Recover { .. } | GrantFinding::End | GrantFinding::UnusedReservation | GrantFinding::Due,
+            ) => format!("the grant {}", self.grant),
+        }
+    }
+
+    /// The key that its repair deletes at the provider.
+    pub(crate) fn purged(&self) -> Option<&KeyHash> {
+        match &self.kind {
+            FindingKind::Key(finding) => Some(&finding.key).filter(|_| finding.doubt == KeyDoubt::MayGo),
+            FindingKind::Grant(_) | FindingKind::Rule { .. } => None,
+        }
     }
 
     /// The key that its repair reads, since the listing did not.
     pub(crate) fn reads(&self) -> Option<Epoch> {
-        match self.kind {
-            FindingKind::NotListed { epoch, .. }
-            | FindingKind::LiveIsDisabled { epoch, .. }
-            | FindingKind::LimitIsOther { epoch, .. } => Some(epoch),
-            _ => None,
+        match &self.kind {
+            FindingKind::Key(finding) => (finding.doubt != KeyDoubt::MayGo).then_some(finding.epoch),
+            FindingKind::Grant(_) | FindingKind::Rule { .. } => None,
         }
     }
 }
@@ -201,8 +229,8 @@ impl Finding {
 /// The recorded keys that may be listed under other names.
 pub(crate) fn renamed<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> HashSet<KeyHash> {
     let not_listed = findings.into_iter().filter_map(|finding| match &finding.kind {
-        FindingKind::NotListed { key, .. } => Some(key.clone()),
-        _ => None,
+        FindingKind::Key(KeyFinding { key, doubt: KeyDoubt::NotListed { .. }, .. }) => Some(key.clone()),
+        FindingKind::Key(_) | FindingKind::Grant(_) | FindingKind::Rule { .. } => None,
     });
     not_listed.collect()
 }

@@ -36,6 +36,14 @@ stored! {
     }
 }
 
+impl Crossing {
+    /// The same at each of these thresholds, with whether it is reported.
+    pub fn at_each(self, thresholds: Vec<(u8, bool)>) -> Vec<Crossing> {
+        let each = thresholds.into_iter();
+        each.map(|(threshold, is_mailed)| Crossing { threshold, is_mailed, ..self.clone() }).collect()
+    }
+}
+
 /// The partition of a scope's crossings, and what their sort keys call it.
 fn home<'a>(programme: &ProgrammeId, scope: &'a Scope) -> (String, &'a str) {
     match scope {

@@ -181,15 +181,12 @@ impl Table {
         let Some(key) = view.grant.key_with(key).filter(|key| key.shown_at.is_some()) else { return Ok(Ok(None)) };
         let listed_at = self.sync_state().await?.listed_at;
         let after = told.ok_or(UnusableReport::Silent).and_then(|told| view.reading_after(key, told, asked, listed_at));
-        match after {
-            Ok((reading, doubt)) => {
-                if view.reading(key.epoch).is_none_or(|known| reading.differs_from(known)) {
-                    self.note_reading(&reading, deadline).await?;
-                }
-                Ok(Ok(doubt))
-            }
-            Err(unusable) => Ok(Err(unusable)),
-        }
+        let (reading, doubt) = match after {
+            Ok(after) => after,
+            Err(unusable) => return Ok(Err(unusable)),
+        };
+        self.note_reading(&reading, deadline).await?;
+        Ok(Ok(doubt))
     }
 
     /// Whether this request may ask the provider what a grant's key used: one request may in each interval.

@@ -476,18 +476,27 @@ impl Run {
     }
 
     /// The night whose run is to be begun again in this quarter of an hour, this being the newest run: while that is not complete, seven
-    /// times, after longer and longer; at once where it left caps, unless it was begun again itself; and where none began for a day, a
-    /// night of its own.
+    /// times, after longer and longer; and where none began for a day, a night of its own. One that left caps is begun again at once, unless
+    /// it was begun again itself.
     pub fn is_due_again(&self, now: Moment) -> Option<Moment> {
         if self.began_at + OVERDUE <= now {
             return Some(now);
         }
         let quarter = |at: Moment| at.duration_since(self.night).saturating_add(EARLY).as_mins() / 15;
         let was_begun = self.begun_by != BegunBy::Person && quarter(self.began_at) == quarter(now);
-        let is_first = self.begun_by != BegunBy::Quarter;
-        let is_later = AGAIN_AFTER.contains(&quarter(now));
-        let is_due = self.left_caps && (is_first || is_later) || !self.complete && is_later;
-        (is_due && !was_begun).then_some(self.night)
+        let is_due = (self.left_caps || !self.complete) && AGAIN_AFTER.contains(&quarter(now));
+        if was_begun {
+            None
+        } else if self.left_caps && self.begun_by != BegunBy::Quarter {
+            Some(self.night_of_next(now))
+        } else {
+            is_due.then_some(self.night)
+        }
+    }
+
+    /// The night to which one that is begun now belongs: after a complete one it has tries of its own.
+    pub fn night_of_next(&self, now: Moment) -> Moment {
+        if self.complete { now } else { self.night }
     }
 
     /// When it is begun again next, if it is not complete.
@@ -580,6 +589,9 @@ mod tests {
         assert_eq!(pressed.is_due_again(after(16)), Some(night));
         assert_eq!(pressed.again_at(after(16)), Some(after(30)));
         let complete = Run { complete: true, ..pressed };
+        // One that left caps in the afternoon is repeated at once, and where that dies, soon after.
+        let late = Run { left_caps: true, ..complete.clone() };
+        assert_eq!(late.is_due_again(after(20 * 15)), Some(after(20 * 15)));
         let has_left = Run { left_caps: true, begun_by: BegunBy::Quarter, ..complete.clone() };
         assert_eq!([28, 30].map(|minutes| has_left.is_due_again(after(minutes))), [None, Some(night)]);
         assert_eq!((complete.is_due_again(after(30)), complete.again_at(after(30))), (None, None));

@@ -3,7 +3,7 @@
 mod programme;
 
 use bursar_core::domain::mail::digest::{
-    Block, Digest, DigestLine, DigestMoney, Health, LineSubject, People, PeopleSample, Spender,
+    Block, Digest, DigestLine, DigestMoney, LineSubject, People, PeopleSample, Spender,
 };
 use bursar_core::domain::programme::Budget;
 use bursar_core::domain::usage::days::{Accuracy, Days, Sum};
@@ -89,11 +89,11 @@ fn a_full_digest() -> Digest {
             model(NOT_BY_MODEL, 240, 0),
         ],
         models_unknown: vec![(date(2026, 11, 14), date(2026, 11, 15))],
-        students: 200,
-        claimed: 161,
         standing_out: StandingOut { usual_week: usd(112), most: vec![(grant(1), usd(1_120))], more: 0 },
-        people: People {
+        people: Some(People {
             days: WEEK,
+            students: 200,
+            claimed: 161,
             active: 120,
             spenders: vec![spender(1, 1_120), spender(2, 640), spender(3, 640)],
             unused: few(2, 4..6),
@@ -101,11 +101,16 @@ fn a_full_digest() -> Digest {
             unreached: few(1, 7..8),
             complained: few(0, 0..0),
             blocked: vec![(Block::UsedUp, few(3, 26..29)), (Block::Paused, few(1, 29..30))],
-        },
-        health: Health { completed_at: Some(at("2026-11-16T00:20:00Z")), listed_at: Some(at("2026-11-16T00:20:00Z")) },
+        }),
+        listed_at: Some(at("2026-11-16T00:20:00Z")),
         recipients: Vec::new(),
         queued: 0,
     }
+}
+
+/// Nobody in particular.
+fn nobody() -> People {
+    People { days: WEEK, students: 200, claimed: 161, ..People::default() }
 }
 
 fn names() -> DigestNames {

@@ -74,6 +74,14 @@ async fn faculty_read_who_and_what() {
     assert!(!html.contains("display:flex") && !html.contains("grid"), "Outlook knows tables only");
 }
 
+#[test]
+fn who_was_erased_has_no_name() {
+    let mut grant = crate::testing::with_key().grant;
+    assert_eq!(super::super::name_of(&grant).as_deref(), Some("ada@example.edu"));
+    grant.person.address = EmailAddress::erased(&grant.id);
+    assert_eq!(super::super::name_of(&grant), None);
+}
+
 #[tokio::test]
 async fn assistants_read_counts_and_no_name() {
     let (text, letter, config) = of_programme(&a_full_digest(), DigestReader::Assistant).await;
@@ -89,11 +97,7 @@ async fn assistants_read_counts_and_no_name() {
 
 #[tokio::test]
 async fn a_quiet_week_is_told_as_one() {
-    let mut digest = Digest {
-        people: People { days: WEEK, ..People::default() },
-        standing_out: StandingOut::default(),
-        ..a_full_digest()
-    };
+    let mut digest = Digest { people: Some(nobody()), standing_out: StandingOut::default(), ..a_full_digest() };
     digest.money.this_week = exactly(0);
     digest.money.spent = Days::on_one(date(2026, 10, 20), usd(28_010));
     let (text, ..) = of_programme(&digest, DigestReader::Faculty(names())).await;
@@ -114,11 +118,7 @@ async fn a_quiet_week_is_told_as_one() {
 
 #[tokio::test]
 async fn nothing_needs_a_look_is_not_said_beside_a_forecast_that_is_short() {
-    let digest = Digest {
-        people: People { days: WEEK, ..People::default() },
-        standing_out: StandingOut::default(),
-        ..a_full_digest()
-    };
+    let digest = Digest { people: Some(nobody()), standing_out: StandingOut::default(), ..a_full_digest() };
     let (text, ..) = of_programme(&digest, DigestReader::Assistant).await;
     insta::assert_snapshot!(text.lines().take(8).collect::<Vec<_>>().join("\n"), @"
     CS pilot: most keys used up by 19 Dec, seven weeks before the term ends (41% of $4,000 used)
@@ -134,28 +134,28 @@ async fn nothing_needs_a_look_is_not_said_beside_a_forecast_that_is_short() {
 #[tokio::test]
 async fn the_first_week_before_anybody_has_looked() {
     let partly = Sum { spent: Usd::ZERO, known: Accuracy::Partly };
-    let digest = Digest {
+    let mut digest = Digest {
         money: DigestMoney { this_week: partly, week_before: partly, spent: Days::default(), ..a_full_digest().money },
-        claimed: 3,
         standing_out: StandingOut::default(),
-        people: People { days: WEEK, unclaimed: few(197, 6..26), ..People::default() },
-        health: Health::default(),
+        people: None,
+        listed_at: None,
         ..a_full_digest()
     };
+    digest.money.budget.claimed = true;
     let (text, letter, _) = of_programme(&digest, DigestReader::Faculty(names())).await;
     assert!(!letter.parts.iter().any(|part| matches!(part, LetterPart::Picture(_))));
     assert!(text.starts_with("CS pilot: what was spent last week is not known\n"), "{text}");
     for said in [
         "Spent last week: not known (9–15 Nov 2026, days in UTC)\nSpent the week before: not known\n",
         "Spent so far: not known, of the budget of $4,000\n",
-        "Students: 3 of 200 have claimed\n",
-        "There is too little data to say when the budget will be used up.\n\nIt is not known yet what CS pilot spent last week. One thing needs a look.\n",
-        "Student 25, and 177 more). Remind them: the roster page does it for all of them.\n",
+        "There is too little data to say when the budget will be used up.\n\nIt is not known yet what CS pilot spent last week.\n",
         "Last checked at OpenRouter: not yet\n",
         "The keys were not checked at OpenRouter yet, so it is not known what was spent. That is done each night.\n",
     ] {
         assert!(text.contains(said), "{said:?} is not in {text}");
     }
+    // Of people nothing is known, so nothing is said.
+    assert!(!text.contains("a look") && !text.contains("Students"), "{text}");
 }
 
 #[tokio::test]
@@ -167,7 +167,7 @@ async fn a_missed_night_and_a_sync_that_is_behind_are_said_in_words() {
     (digest.money.budget.limit, digest.money.budget.reserved) = (usd(4_000_000), usd(4_000_000));
     let (text, ..) = of_programme(&digest, DigestReader::Assistant).await;
     assert!(text.contains("Some of these days were before Bursar"), "they were checked since: {text}");
-    digest.health.listed_at = Some(at("2026-11-15T00:20:00Z"));
+    digest.listed_at = Some(at("2026-11-15T00:20:00Z"));
     let (text, ..) = of_programme(&digest, DigestReader::Assistant).await;
     for said in [
         "CS pilot: at least $312.40 last week, 4% of the budget used",
@@ -206,12 +206,13 @@ async fn the_largest_digest_there_can_be_is_a_small_mail() {
     digest.groups[0].of = LineSubject::Group("A group with a name that somebody made as long as they could".to_owned());
     digest.groups = vec![digest.groups[0].clone(); 14];
     digest.models = vec![model(&"m/odel".repeat(16), 20_000, 3_125); 14];
-    digest.people.spenders = vec![digest.people.spenders[0].clone(); 10];
+    let people = digest.people.as_mut().unwrap();
+    people.spenders = vec![people.spenders[0].clone(); 10];
     digest.standing_out.most = vec![(grant(1), usd(1_120)); 10];
-    digest.people.unused = few(4_000, 1..21);
+    people.unused = few(4_000, 1..21);
     let blocks =
         [Block::UsedUp, Block::Paused, Block::Unused, Block::Leaked, Block::TooOld, Block::TermEnded, Block::Replacing];
-    digest.people.blocked = blocks.map(|block| (block, few(4_000, 1..21))).to_vec();
+    people.blocked = blocks.map(|block| (block, few(4_000, 1..21))).to_vec();
     let long: DigestNames = (1..30).map(|number| (grant(number), "Maximiliana Hildegard ".repeat(4))).collect();
     let (_, letter, config) = of_programme(&digest, DigestReader::Faculty(long)).await;
     let html = letter.html(&config, "burn.1@example.edu").unwrap();
@@ -241,7 +242,7 @@ async fn caps_that_start_anew_and_own_keys_and_days_that_are_no_calendar_week_ar
     (weekly.settings.basis.reset, weekly.settings.basis.byok) = (Reset::Weekly, Byok::Outside);
     let mut digest = a_full_digest();
     digest.days = (date(2026, 11, 11), date(2026, 11, 17));
-    digest.people.days = digest.days;
+    digest.people.as_mut().unwrap().days = digest.days;
     digest.models[1].used.byok = usd(4_000);
     let reader = DigestReader::Faculty(names());
     let (text, ..) = written(|words| words.digest(&weekly, &digest, &reader, digest.found_at)).await;
@@ -256,7 +257,7 @@ async fn caps_that_start_anew_and_own_keys_and_days_that_are_no_calendar_week_ar
     Ada Lovelace: last 7 days $11.20, cap used in the week from Monday 16 Nov $20.20 of $20
     ");
     // The last whole run was a night before the one that knew all of these days.
-    digest.people.days = (date(2026, 11, 10), date(2026, 11, 16));
+    digest.people.as_mut().unwrap().days = (date(2026, 11, 10), date(2026, 11, 16));
     let (text, ..) = written(|words| words.digest(&weekly, &digest, &reader, digest.found_at)).await;
     assert!(text.contains("Ada Lovelace: 10–16 Nov 2026 $11.20,") && !text.contains("spent something"), "{text}");
 }

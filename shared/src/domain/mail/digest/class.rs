@@ -19,6 +19,8 @@ const NAMED: usize = 20;
 pub struct Class {
     looked_at: Moment,
     days: (Date, Date),
+    students: u32,
+    claimed: u32,
     active: u32,
     spenders: Vec<Spender>,
     unused: FirstByName,
@@ -41,6 +43,8 @@ impl Class {
         Class {
             looked_at,
             days: last_weeks(looked_at)[0],
+            students: 0,
+            claimed: 0,
             active: 0,
             spenders: Vec::new(),
             unused: FirstByName::default(),
@@ -72,6 +76,8 @@ impl Class {
         if !grant.is_student() {
             return;
         }
+        self.students += 1;
+        self.claimed += u32::from(grant.ever_shown);
         self.active += u32::from(grant.ever_shown && this_week > Usd::ZERO);
         if grant.state == GrantState::Ended {
             return;
@@ -96,6 +102,8 @@ impl Class {
         self.keep_the_highest();
         People {
             days: self.days,
+            students: self.students,
+            claimed: self.claimed,
             active: self.active,
             spenders: self.spenders,
             unused: self.unused.few(),

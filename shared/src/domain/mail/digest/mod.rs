@@ -30,12 +30,11 @@ pub struct Digest {
     pub models: Vec<ModelUse>,
     /// The ranges of days for which the use by model is not known.
     pub models_unknown: Vec<(Date, Date)>,
-    /// Students on the roster: all grants but the revoked and the dropped ones; and those of them who have had a key.
-    pub students: i64,
-    pub claimed: i64,
     pub standing_out: StandingOut,
-    pub people: People,
-    pub health: Health,
+    /// `None` where no run was whole in these days, or since the programme was made.
+    pub people: Option<People>,
+    /// The beginning of the last whole listing, up to which figures can be relied on.
+    pub listed_at: Option<Moment>,
     /// The recipients; the store fills them in, together with how many of them have a mail queued.
     pub recipients: Vec<PersonId>,
     pub queued: u32,
@@ -76,7 +75,8 @@ pub enum LineSubject {
     Further(u32),
 }
 
-/// The people of a programme who need a look, as the sync's last whole run found them.
+/// The people of a programme who need a look, as the sync's last whole run of a day found them. A digest has those of its own days, also
+/// where its morning is after the next night.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptPeople {
     pub programme: ProgrammeId,
@@ -85,14 +85,20 @@ pub struct KeptPeople {
 }
 
 stored! {
-    KeptPeople |it| (programme: &ProgrammeId = &it.programme) => key(programme_partition(programme), "PEOPLE")
+    // By the last day that they were looked at for.
+    KeptPeople |it| (programme: &ProgrammeId = &it.programme, last: Date = it.people.days.1) => key(programme_partition(programme), format!("PEOPLE#{last}"));
+    list of_programme(programme: &ProgrammeId) => begin(programme_partition(programme), "PEOPLE#");
+    expires it.as_of + OUTBOX_KEPT
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct People {
     /// The completed UTC days of the week that they were looked at for.
     pub days: (Date, Date),
-    /// Those who have had a key and spent anything in the week.
+    /// Students on the roster: all grants but the revoked and the dropped ones; those of them who have had a key; and those who spent
+    /// anything in the week as well.
+    pub students: u32,
+    pub claimed: u32,
     pub active: u32,
     /// The highest spenders of the week, some of whose grants may be revoked or dropped.
     pub spenders: Vec<Spender>,
@@ -103,6 +109,15 @@ pub struct People {
     pub complained: PeopleSample,
     /// People who cannot use a key now, or used their cap up in a window of the week, by the reason.
     pub blocked: Vec<(Block, PeopleSample)>,
+}
+
+impl People {
+    /// The grants that are named.
+    pub fn grants(&self) -> impl Iterator<Item = &GrantId> {
+        let blocked = self.blocked.iter().map(|(_, sample)| sample);
+        let samples = [&self.unused, &self.unclaimed, &self.unreached, &self.complained].into_iter().chain(blocked);
+        self.spenders.iter().map(|spender| &spender.grant).chain(samples.flat_map(|sample| &sample.first))
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,12 +148,6 @@ pub enum Block {
     TermEnded,
     Replacing,
     GoneAtProvider,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Health {
-    pub completed_at: Option<Moment>,
-    pub listed_at: Option<Moment>,
 }
 
 impl DigestMoney {
