@@ -9,19 +9,25 @@ use crate::letter::choice_at;
 use crate::prelude::*;
 use crate::request::RequestMail;
 
-pub(crate) enum ComposedRow {
-    Mail(Box<Letter>),
-    /// No mail is due any more, for this reason.
-    Nothing(&'static str),
+/// Why a row becomes no mail now.
+pub(crate) enum NoMail {
+    /// None is due any more, for this reason.
+    NotDue(&'static str),
     NotBefore(Moment),
-    /// A mail is due and cannot be made, for this reason.
+    /// One is due and cannot be made, for this reason.
     Unsendable(&'static str),
+    Table(StoreError),
 }
 
-pub(crate) const GONE: ComposedRow = ComposedRow::Nothing("what it is about is gone");
-/// Whoever it is for was erased.
-pub(crate) const NO_SUCH_PERSON: ComposedRow = ComposedRow::Unsendable("NoSuchPerson");
-pub(crate) const UNWANTED: ComposedRow = ComposedRow::Nothing(NOT_WANTED);
+pub(crate) const GONE: NoMail = NoMail::NotDue("what it is about is gone");
+pub(crate) const UNWANTED: NoMail = NoMail::NotDue(NOT_WANTED);
+pub(crate) const NO_SUCH_CROSSING: NoMail = NoMail::Unsendable("NoSuchCrossing");
+
+impl From<StoreError> for NoMail {
+    fn from(error: StoreError) -> NoMail {
+        NoMail::Table(error)
+    }
+}
 
 impl App {
     pub(crate) async fn letter_of_row(
@@ -29,39 +35,35 @@ impl App {
         row: &OutboxRow,
         now: Moment,
         deadline: Deadline,
-    ) -> Result<ComposedRow, StoreError> {
+    ) -> Result<Letter, NoMail> {
         if self.may_have_been_sent(row, now).await? {
-            return Ok(ComposedRow::Nothing(
-                "the table went back to an earlier moment, and this may have been sent since",
-            ));
+            return Err(NoMail::NotDue("the table went back to an earlier moment, and this may have been sent since"));
         }
-        let mut composed = self.of(row, now, deadline).await?;
+        let mut letter = self.of(row, now, deadline).await?;
         // A link has checked its address already, before it was made, because links are counted.
         let facts = row.mail.facts();
         if facts.kind == MailKind::Link {
-            return Ok(composed);
+            return Ok(letter);
         }
-        let ComposedRow::Mail(letter) = &mut composed else { return Ok(composed) };
         if letter.to.is_none() || self.is_of_another(facts.to, letter.to.matched()).await? {
-            return Ok(ComposedRow::Nothing(NO_ADDRESS));
+            return Err(NoMail::NotDue(NO_ADDRESS));
         }
         // A mail of a kind that the person opted out of is dropped, whether it would reach them or not.
         if let Some(mail) = facts.choice {
             if !self.table.known_address(letter.to.matched()).await?.wants(mail) {
-                return Ok(ComposedRow::Nothing("this person chose not to get such mails"));
+                return Err(NoMail::NotDue("this person chose not to get such mails"));
             }
             let choose =
                 format!(" You can choose on your page which of these mails you get: {}", choice_at(&self.config));
             letter.why.push_str(&choose);
         }
-        Ok(match self.table.undeliverable(letter.to.matched(), now).await? {
-            Some(mark) if !mark.keeps_back(row.class) => composed,
-            // Another person must know that somebody responsible for programmes or the account is not
-            // reached.
-            Some(_) if facts.to.staff().is_some() => ComposedRow::Unsendable(UNDELIVERABLE),
-            Some(_) => UNWANTED,
-            None => composed,
-        })
+        let mark = self.table.undeliverable(letter.to.matched(), now).await?;
+        if !mark.is_some_and(|mark| mark.keeps_back(row.class)) {
+            return Ok(letter);
+        }
+        // Another person must know that somebody responsible for programmes or the account is not
+        // reached.
+        Err(if facts.to.staff().is_some() { NoMail::Unsendable(UNDELIVERABLE) } else { UNWANTED })
     }
 
     /// Whether a grant has an address that by its newest enrolment, in whatever programme, is somebody else's.
@@ -71,7 +73,7 @@ impl App {
         Ok(others.iter().any(|of| of.programme == *programme && of.grant == *grant))
     }
 
-    async fn of(&self, row: &OutboxRow, now: Moment, deadline: Deadline) -> Result<ComposedRow, StoreError> {
+    async fn of(&self, row: &OutboxRow, now: Moment, deadline: Deadline) -> Result<Letter, NoMail> {
         match &row.mail {
             QueuedMail::Link { address, asked_by } => self.link(row, address, asked_by, now, deadline).await,
             QueuedMail::Roster { programme, grant, is_reminder } => {
@@ -124,7 +126,25 @@ impl App {
         Ok(ended.is_some_and(|ended| row.written_at <= ended))
     }
 
-    pub(crate) fn to(&self, address: &EmailAddress, write: impl FnOnce(Words<'_>) -> Letter) -> ComposedRow {
-        ComposedRow::Mail(Box::new(write(Words { to: address, config: &self.config })))
+    pub(crate) fn to(&self, address: &EmailAddress, write: impl FnOnce(Words<'_>) -> Letter) -> Letter {
+        write(Words { to: address, config: &self.config })
+    }
+
+    pub(crate) async fn programme(&self, id: &ProgrammeId) -> Result<Programme, NoMail> {
+        self.table.get(Programme::key_of(id)).await?.ok_or(GONE)
+    }
+
+    /// A person with a role, unless they were erased.
+    pub(crate) async fn person(&self, id: &PersonId) -> Result<StaffPerson, NoMail> {
+        self.table.get(StaffPerson::key_of(id)).await?.ok_or(NoMail::Unsendable("NoSuchPerson"))
+    }
+
+    /// Refuses whoever does not decide about the programme any more.
+    pub(crate) async fn decides(&self, person: &StaffPerson, programme: &Programme) -> Result<(), NoMail> {
+        let in_charge = self.table.in_charge(&programme.settings).await?;
+        if is_among(person.address.matched(), &in_charge) {
+            return Ok(());
+        }
+        Err(NoMail::NotDue("this person does not decide about the programme any more"))
     }
 }

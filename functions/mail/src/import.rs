@@ -12,23 +12,19 @@ impl App {
         import: Option<Ulid>,
         changes: &RosterChanges,
         recipient: &PersonId,
-    ) -> Result<ComposedRow, StoreError> {
+    ) -> Result<Letter, NoMail> {
         let file = import.unwrap_or_default();
-        let (programme, person, applied, waiting) = tokio::try_join!(
-            self.table.get(Programme::key_of(programme)),
-            self.table.get(StaffPerson::key_of(recipient)),
+        let (applied, waiting) = tokio::try_join!(
             self.table.get(Import::key_of(programme, file)),
             self.table.get(RosterPreview::key_of(programme, file)),
         )?;
-        let Some(programme) = programme else { return Ok(GONE) };
-        let Some(person) = person else { return Ok(NO_SUCH_PERSON) };
-        if !is_among(person.address.matched(), &self.table.in_charge(&programme.settings).await?) {
-            return Ok(ComposedRow::Nothing("this person does not decide about the programme any more"));
-        }
+        let programme = self.programme(programme).await?;
+        let person = self.person(recipient).await?;
+        self.decides(&person, &programme).await?;
         if import.is_none() || applied.is_some_and(|import| import.applied) {
             return Ok(self.to(&person.address, |words| words.about_a_file(&programme, import, changes, None)));
         }
-        let Some(waiting) = waiting else { return Ok(ComposedRow::Nothing("the file does not wait any more")) };
+        let waiting = waiting.ok_or(NoMail::NotDue("the file does not wait any more"))?;
         Ok(self.to(&person.address, |words| words.about_a_file(&programme, import, changes, Some(&waiting))))
     }
 }

@@ -19,15 +19,13 @@ impl App {
         asked_by: &BrowserTokenHash,
         now: Moment,
         deadline: Deadline,
-    ) -> Result<ComposedRow, StoreError> {
+    ) -> Result<Letter, NoMail> {
         if now >= row.written_at + LOGIN_REQUEST_LASTS {
             // The hourly watch may not have seen it wait: an alarm of the stack counts this line.
             tracing::warn!(mail_waits = true, "a link was not sent within an hour");
-            return Ok(ComposedRow::Nothing("it was asked for too long ago"));
+            return Err(NoMail::NotDue("it was asked for too long ago"));
         }
-        let Some(known) = self.table.known(address).await? else {
-            return Ok(ComposedRow::Nothing("nobody here has this address"));
-        };
+        let known = self.table.known(address).await?.ok_or(NoMail::NotDue("nobody here has this address"))?;
         // These checks come before a link is made, since every link made is counted.
         let before = self.table.sign_in_of(address).await?;
         let is_old =
@@ -37,11 +35,11 @@ impl App {
         let is_always = self.table.is_admin(address).await? && before.mailed.iter().all(is_old);
         let is_marked = self.table.undeliverable(address, now).await?.is_some_and(|mark| mark.keeps_back(row.class));
         if is_marked && !is_always {
-            return Ok(UNWANTED);
+            return Err(UNWANTED);
         }
         if !is_always && !before.is_again(row.row) && !self.links_are_left(known.has_role, now).await? {
             tracing::warn!(links_used_up = true, "as many links were sent as the day's quota allows");
-            return Ok(ComposedRow::Nothing("as many links as a day's quota allows have been sent"));
+            return Err(NoMail::NotDue("as many links as a day's quota allows have been sent"));
         }
         let (token, code) = (LinkToken::generate(), Code::generate());
         let link = LiveLink {
@@ -50,11 +48,11 @@ impl App {
             asked_by: asked_by.clone(),
             ends_at: now + LINK_LASTS,
         };
-        Ok(match self.table.make_link(row.row, address, &link, now, deadline).await? {
-            Ok(()) => self.to(&known.address, |words| words.link(&token, &code, row.written_at)),
-            Err(LinkRefused::NextMinute) => ComposedRow::NotBefore(next_minute(now)),
-            Err(refused) => ComposedRow::Nothing(refused.why()),
-        })
+        match self.table.make_link(row.row, address, &link, now, deadline).await? {
+            Ok(()) => Ok(self.to(&known.address, |words| words.link(&token, &code, row.written_at))),
+            Err(LinkRefused::NextMinute) => Err(NoMail::NotBefore(next_minute(now))),
+            Err(refused) => Err(NoMail::NotDue(refused.why())),
+        }
     }
 
     /// Whether links may still use some of the day's quota. They get half of it, the last fifth of that

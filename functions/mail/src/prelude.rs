@@ -20,6 +20,6 @@ pub(crate) use jiff::civil::Date;
 pub(crate) use ulid::Ulid;
 
 pub(crate) use crate::App;
-pub(crate) use crate::compose::{ComposedRow, GONE, NO_SUCH_PERSON};
+pub(crate) use crate::compose::{GONE, NoMail};
 pub(crate) use crate::letter::words::{Words, said};
 pub(crate) use crate::letter::{Letter, LetterPart, plain};

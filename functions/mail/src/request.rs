@@ -20,24 +20,20 @@ impl App {
         request: Ulid,
         recipient: &PersonId,
         which: RequestMail,
-    ) -> Result<ComposedRow, StoreError> {
-        let (programme, request, person) = tokio::try_join!(
-            self.table.get(Programme::key_of(programme)),
-            self.table.get(Request::key_of(programme, request)),
-            self.table.get(StaffPerson::key_of(recipient)),
-        )?;
-        let (Some(programme), Some(request)) = (programme, request) else { return Ok(GONE) };
-        let Some(person) = person else { return Ok(NO_SUCH_PERSON) };
+    ) -> Result<Letter, NoMail> {
+        let request = self.table.get(Request::key_of(programme, request)).await?.ok_or(GONE)?;
+        let programme = self.programme(programme).await?;
+        let person = self.person(recipient).await?;
         match (which, &request.decision) {
             (RequestMail::Asked, None) => {}
-            (RequestMail::Asked, Some(_)) => return Ok(ComposedRow::Nothing("it was decided since")),
-            (RequestMail::Decided, None) => return Ok(ComposedRow::Nothing("it is not decided")),
+            (RequestMail::Asked, Some(_)) => return Err(NoMail::NotDue("it was decided since")),
+            (RequestMail::Decided, None) => return Err(NoMail::NotDue("it is not decided")),
             (RequestMail::Decided, Some(decision)) => {
                 return Ok(self.to(&person.address, |words| words.request_decided(&programme, &request, decision)));
             }
         }
         if !self.table.is_admin(person.address.matched()).await? {
-            return Ok(ComposedRow::Nothing("this person is no longer an admin"));
+            return Err(NoMail::NotDue("this person is no longer an admin"));
         }
         let asker = self.table.get(StaffPerson::key_of(&request.by)).await?;
         Ok(self.to(&person.address, |words| words.request(&programme, asker.as_ref(), &request)))
@@ -51,21 +47,15 @@ impl App {
         asked_at: Moment,
         recipient: &PersonId,
         now: Moment,
-    ) -> Result<ComposedRow, StoreError> {
-        let (view, person) =
-            tokio::try_join!(self.table.view(programme, grant), self.table.get(StaffPerson::key_of(recipient)))?;
-        let Some(view) = view else { return Ok(GONE) };
+    ) -> Result<Letter, NoMail> {
+        let view = self.table.view(programme, grant).await?.ok_or(GONE)?;
         if view.grant.person.address.is_none() {
-            return Ok(ComposedRow::Nothing(NO_ADDRESS));
+            return Err(NoMail::NotDue(NO_ADDRESS));
         }
-        let Some(person) = person else { return Ok(NO_SUCH_PERSON) };
-        if !is_among(person.address.matched(), &self.table.in_charge(&view.programme.settings).await?) {
-            return Ok(ComposedRow::Nothing("this person does not decide about the programme any more"));
-        }
+        let person = self.person(recipient).await?;
+        self.decides(&person, &view.programme).await?;
         let open = view.open_request(now).filter(|open| open.at == asked_at && !view.grant.is_over());
-        let Some(open) = open else {
-            return Ok(ComposedRow::Nothing("the cap was changed since, or the student was removed"));
-        };
+        let open = open.ok_or(NoMail::NotDue("the cap was changed since, or the student was removed"))?;
         Ok(self.to(&person.address, |words| words.asks_for_more(&view, open, now)))
     }
 }

@@ -29,17 +29,12 @@ struct NamedAccount {
 
 impl App {
     /// The mail of an alarm, if its recipient is still an admin. Who was removed is told of that.
-    pub(crate) async fn account(
-        &self,
-        day: Date,
-        alarm: &str,
-        recipient: &PersonId,
-    ) -> Result<ComposedRow, StoreError> {
-        let Some(alarm) = self.table.get(Alarm::key_of(day, alarm)).await? else { return Ok(GONE) };
-        let Some(person) = self.table.get(StaffPerson::key_of(recipient)).await? else { return Ok(NO_SUCH_PERSON) };
+    pub(crate) async fn account(&self, day: Date, alarm: &str, recipient: &PersonId) -> Result<Letter, NoMail> {
+        let alarm = self.table.get(Alarm::key_of(day, alarm)).await?.ok_or(GONE)?;
+        let person = self.person(recipient).await?;
         let is_told = matches!(alarm.cause, Cause::AdminChanged { .. });
         if !is_told && !self.table.is_admin(person.address.matched()).await? {
-            return Ok(ComposedRow::Nothing("this person is no longer an admin"));
+            return Err(NoMail::NotDue("this person is no longer an admin"));
         }
         let named = self.named_in(&alarm).await?;
         Ok(self.to(&person.address, |words| words.account(&alarm, &named)))

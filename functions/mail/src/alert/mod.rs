@@ -14,6 +14,7 @@ use bursar_core::domain::usage::forecast::{Forecast, RunsOut};
 use bursar_core::domain::values::window::Window;
 use bursar_core::store::ProgrammeUse;
 
+use crate::compose::NO_SUCH_CROSSING;
 use crate::letter::burn::Picture;
 use crate::prelude::*;
 
@@ -45,18 +46,17 @@ impl App {
         recipient: &PersonId,
         now: Moment,
         deadline: Deadline,
-    ) -> Result<ComposedRow, StoreError> {
-        let Some(programme) = self.table.get(Programme::key_of(programme)).await? else { return Ok(GONE) };
+    ) -> Result<Letter, NoMail> {
+        let programme = self.programme(programme).await?;
         let crossings = self.table.list(Crossing::of_limit(&programme.id, scope, Window::WHOLE_TERM, limit)).await?;
-        let Some(crossing) = crossings.into_iter().find(|crossing| crossing.threshold == threshold) else {
-            return Ok(ComposedRow::Unsendable("NoSuchCrossing"));
-        };
+        let crossing =
+            crossings.into_iter().find(|crossing| crossing.threshold == threshold).ok_or(NO_SUCH_CROSSING)?;
         let hear = self.table.hear_of_alerts(&programme.settings).await?;
         let person = self.table.get(StaffPerson::key_of(recipient)).await?;
         let Some(person) = person.filter(|person| is_among(person.address.matched(), &hear)) else {
             let hear = self.table.people_of(&hear, deadline).await?;
             self.table.tell_also(&crossing, &hear, now, deadline).await?;
-            return Ok(ComposedRow::Nothing(PASSED_OVER));
+            return Err(NoMail::NotDue(PASSED_OVER));
         };
         self.about_money(&programme, &person, Some(&crossing), now).await
     }
@@ -67,12 +67,9 @@ impl App {
         programme: &ProgrammeId,
         recipient: &PersonId,
         now: Moment,
-    ) -> Result<ComposedRow, StoreError> {
-        let (programme, person) = tokio::try_join!(
-            self.table.get(Programme::key_of(programme)),
-            self.table.get(StaffPerson::key_of(recipient)),
-        )?;
-        let Some((programme, person)) = programme.zip(person) else { return Ok(GONE) };
+    ) -> Result<Letter, NoMail> {
+        let programme = self.programme(programme).await?;
+        let person = self.table.get(StaffPerson::key_of(recipient)).await?.ok_or(GONE)?;
         self.about_money(&programme, &person, None, now).await
     }
 
@@ -83,7 +80,7 @@ impl App {
         person: &StaffPerson,
         crossing: Option<&Crossing>,
         now: Moment,
-    ) -> Result<ComposedRow, StoreError> {
+    ) -> Result<Letter, NoMail> {
         let (budget, counts, used, sync, is_admin) = tokio::try_join!(
             self.table.get(Budget::key_of(&programme.id)),
             self.table.roster_counts(&programme.id),
@@ -91,9 +88,9 @@ impl App {
             self.table.sync_state(),
             self.table.is_admin(person.address.matched()),
         )?;
-        let Some(budget) = budget else { return Ok(GONE) };
+        let budget = budget.ok_or(GONE)?;
         let Some(reader) = Role::of(person.address.matched(), &programme.settings, is_admin) else {
-            return Ok(ComposedRow::Nothing("this person has no role in the programme any more"));
+            return Err(NoMail::NotDue("this person has no role in the programme any more"));
         };
         let found = match crossing {
             Some(crossing) => FoundSpending { limit: crossing.limit, spent: crossing.spent, at: crossing.found_at },

@@ -34,21 +34,18 @@ impl App {
         week: Date,
         recipient: &PersonId,
         now: Moment,
-    ) -> Result<ComposedRow, StoreError> {
-        let (programme, digest, person) = tokio::try_join!(
-            self.table.get(Programme::key_of(programme)),
-            self.table.get(Digest::key_of(programme, week)),
-            self.table.get(StaffPerson::key_of(recipient))
-        )?;
+    ) -> Result<Letter, NoMail> {
+        let digest = self.table.get(Digest::key_of(programme, week)).await?.ok_or(GONE)?;
+        let programme = self.programme(programme).await?;
         // A person who was erased since needs no digest.
-        let (Some(programme), Some(digest), Some(person)) = (programme, digest, person) else { return Ok(GONE) };
+        let person = self.table.get(StaffPerson::key_of(recipient)).await?.ok_or(GONE)?;
         let (settings, address) = (&programme.settings, person.address.matched());
         let reader = if is_among(address, &settings.people.faculty) {
             DigestReader::Faculty(self.names(&digest).await?)
         } else if is_among(address, &settings.people.assistants) {
             DigestReader::Assistant
         } else {
-            return Ok(ComposedRow::Nothing("this person no longer has a role on the programme"));
+            return Err(NoMail::NotDue("this person no longer has a role on the programme"));
         };
         Ok(self.to(&person.address, |words| words.digest(&programme, &digest, &reader, now)))
     }

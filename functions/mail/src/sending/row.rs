@@ -66,9 +66,18 @@ impl App {
         if usize::from(row.tries) > pauses(row.class).len() + 1 {
             return self.failed(&row, GIVEN_UP, now, deadline).await;
         }
-        let composed = match self.letter_of_row(&row, now, deadline).await {
-            Ok(composed) => composed,
-            Err(error @ StoreError::Corrupt { .. }) => {
+        let letter = match self.letter_of_row(&row, now, deadline).await {
+            Ok(letter) => letter,
+            Err(NoMail::NotDue(why)) => {
+                self.table.set_mail(&row, MailState::Dropped { why: why.to_owned(), at: now }, deadline).await?;
+                return Ok(RowOutcome::Dropped);
+            }
+            Err(NoMail::NotBefore(since)) => {
+                self.table.set_mail(&untried(&row), MailState::Waiting { since }, deadline).await?;
+                return Ok(RowOutcome::PutOff);
+            }
+            Err(NoMail::Unsendable(why)) => return self.failed(&row, why, now, deadline).await,
+            Err(NoMail::Table(error @ StoreError::Corrupt { .. })) => {
                 tracing::error!(row = %row.row, %error, "what a mail is about cannot be read");
                 if may_be_newer(row.row, now) {
                     let since = now + UNREADABLE_WAITS;
@@ -77,35 +86,22 @@ impl App {
                 }
                 return self.put_off(&row, CORRUPT, now, deadline).await;
             }
-            Err(error) => {
+            Err(NoMail::Table(error)) => {
                 // Nothing was sent, so the next invocation may try at once. If this write fails too, the
                 // lease expires.
                 let _ = self.table.set_mail(&untried(&row), MailState::Waiting { since: now }, deadline).await;
                 return Err(error);
             }
         };
-        match composed {
-            ComposedRow::Mail(letter) => {
-                let Some(sealed) = letter.sealed(&row, now, &self.config) else {
-                    return self.failed(&row, NOT_A_MAIL, now, deadline).await;
-                };
-                match self.ses.send(sealed).await {
-                    Ok(message) => {
-                        self.record(&row, message, now, deadline).await?;
-                        Ok(RowOutcome::Sent)
-                    }
-                    Err(refusal) => self.refused(&row, &refusal, now, deadline).await,
-                }
+        let Some(sealed) = letter.sealed(&row, now, &self.config) else {
+            return self.failed(&row, NOT_A_MAIL, now, deadline).await;
+        };
+        match self.ses.send(sealed).await {
+            Ok(message) => {
+                self.record(&row, message, now, deadline).await?;
+                Ok(RowOutcome::Sent)
             }
-            ComposedRow::Nothing(why) => {
-                self.table.set_mail(&row, MailState::Dropped { why: why.to_owned(), at: now }, deadline).await?;
-                Ok(RowOutcome::Dropped)
-            }
-            ComposedRow::NotBefore(since) => {
-                self.table.set_mail(&untried(&row), MailState::Waiting { since }, deadline).await?;
-                Ok(RowOutcome::PutOff)
-            }
-            ComposedRow::Unsendable(why) => self.failed(&row, why, now, deadline).await,
+            Err(refusal) => self.refused(&row, &refusal, now, deadline).await,
         }
     }
 

@@ -15,16 +15,16 @@ const NAMED: usize = 3;
 
 impl App {
     /// The statement's mail, if a programme that has rows in it still names the recipient for finance.
-    pub(crate) async fn statement(&self, month: Date, recipient: &PersonId) -> Result<ComposedRow, StoreError> {
+    pub(crate) async fn statement(&self, month: Date, recipient: &PersonId) -> Result<Letter, NoMail> {
         let (statement, person, programmes) = tokio::try_join!(
             self.table.get(MailedStatement::key_of(month)),
             self.table.get(StaffPerson::key_of(recipient)),
             self.table.list(Programme::all())
         )?;
-        let (Some(statement), Some(person)) = (statement, person) else { return Ok(GONE) };
+        let (statement, person) = statement.zip(person).ok_or(GONE)?;
         let rows = statement.rows_of(person.address.matched(), &programmes);
         if rows.is_empty() {
-            return Ok(ComposedRow::Nothing("no programme names this person for finance any more"));
+            return Err(NoMail::NotDue("no programme names this person for finance any more"));
         }
         let named = programmes.iter().filter(|one| is_among(person.address.matched(), &one.settings.people.finance));
         let named: Vec<&Programme> = named.collect();

@@ -6,6 +6,7 @@ use bursar_core::domain::grant::{CapUse, GrantState, HoldKind, Stopped, View};
 use bursar_core::domain::usage::crossing::{Crossing, Scope, is_used_up};
 use bursar_core::domain::values::window::Window;
 
+use crate::compose::NO_SUCH_CROSSING;
 use crate::letter::words::people;
 use crate::prelude::*;
 
@@ -36,25 +37,22 @@ impl App {
         threshold: u8,
         limit: Usd,
         now: Moment,
-    ) -> Result<ComposedRow, StoreError> {
-        let Some(view) = self.table.view(programme, grant).await? else { return Ok(GONE) };
-        let Some(used) = CapUse::of(&view.programme, &view.grant, &view.readings, now) else {
-            return Ok(ComposedRow::Nothing(
-                "the programme mails its students nothing, or this one has no access any more",
-            ));
-        };
+    ) -> Result<Letter, NoMail> {
+        let view = self.table.view(programme, grant).await?.ok_or(GONE)?;
+        let used = CapUse::of(&view.programme, &view.grant, &view.readings, now);
+        let used =
+            used.ok_or(NoMail::NotDue("the programme mails its students nothing, or this one has no access any more"))?;
         if used.window != window {
-            return Ok(ComposedRow::Nothing("the cap was reset since"));
+            return Err(NoMail::NotDue("the cap was reset since"));
         }
         let crossings =
             self.table.list(Crossing::of_limit(programme, &Scope::Cap(grant.clone()), window, limit)).await?;
-        let Some(crossing) = crossings.into_iter().find(|crossing| crossing.threshold == threshold) else {
-            return Ok(ComposedRow::Unsendable("NoSuchCrossing"));
-        };
+        let crossing =
+            crossings.into_iter().find(|crossing| crossing.threshold == threshold).ok_or(NO_SUCH_CROSSING)?;
         if crossing.spent > crossing.limit {
             let entries = self.table.list_known(Entry::of_grant(programme, grant)).await?;
             if was_used_before(&entries, &view, &crossing) {
-                return Ok(ComposedRow::Nothing("the mail about the lower cap said that it is used up"));
+                return Err(NoMail::NotDue("the mail about the lower cap said that it is used up"));
             }
         }
         let settings = &view.programme.settings;

@@ -19,8 +19,8 @@ impl App {
         notice: Notice,
         written_at: Moment,
         now: Moment,
-    ) -> Result<ComposedRow, StoreError> {
-        let Some(view) = self.table.view(programme, grant).await? else { return Ok(GONE) };
+    ) -> Result<Letter, NoMail> {
+        let view = self.table.view(programme, grant).await?.ok_or(GONE)?;
         let words = Words { to: &view.grant.person.address, config: &self.config };
         let letter = match notice {
             Notice::KeyShown => Some(words.key_shown(&view, written_at)),
@@ -32,7 +32,7 @@ impl App {
                 (!view.grant.is_over() && !entries.iter().any(is_later)).then(|| words.cap_changed(&view, now))
             }
             Notice::TermEndSoon if !view.programme.settings.mails.student_mails => {
-                return Ok(ComposedRow::Nothing("the programme mails no reminders to its students"));
+                return Err(NoMail::NotDue("the programme mails no reminders to its students"));
             }
             // The end of the term concerns every key.
             _ if view.grant.last_shown() != epoch && notice != Notice::TermEndSoon => None,
@@ -40,9 +40,7 @@ impl App {
                 words.of_rule(&view, notice, now)
             }
         };
-        const OVER: ComposedRow =
-            ComposedRow::Nothing("the key has been used, replaced or ended since, or its end was told again");
-        Ok(letter.map_or(OVER, |letter| ComposedRow::Mail(Box::new(letter))))
+        letter.ok_or(NoMail::NotDue("the key has been used, replaced or ended since, or its end was told again"))
     }
 }
 

@@ -12,27 +12,24 @@ impl App {
         (programme, grant): (&ProgrammeId, &GrantId),
         is_reminder: bool,
         now: Moment,
-    ) -> Result<ComposedRow, StoreError> {
-        let (programme, grant) = (
-            self.table.get(Programme::key_of(programme)).await?,
-            self.table.get(Grant::key_of(programme, grant)).await?,
-        );
-        let Some((programme, grant)) = programme.zip(grant) else { return Ok(GONE) };
+    ) -> Result<Letter, NoMail> {
+        let grant = self.table.get(Grant::key_of(programme, grant)).await?.ok_or(GONE)?;
+        let programme = self.programme(programme).await?;
         let is_over = grant.is_over() || programme.is_over(now);
         if is_over || grant.holds.dropped.is_some() {
-            return Ok(ComposedRow::Nothing("this person is no longer on the roster"));
+            return Err(NoMail::NotDue("this person is no longer on the roster"));
         }
         // Staff who send it by hand know both.
         let is_by_hand = row.class == MailClass::ByHand;
         if grant.ever_shown && !is_by_hand {
-            return Ok(ComposedRow::Nothing("this person has had a key by now"));
+            return Err(NoMail::NotDue("this person has had a key by now"));
         }
         if now >= programme.settings.claim_closes_at() && !is_by_hand {
-            return Ok(ComposedRow::Nothing("keys cannot be claimed now"));
+            return Err(NoMail::NotDue("keys cannot be claimed now"));
         }
         let opens = programme.settings.claim_opens_at();
         if now < opens && !is_by_hand {
-            return Ok(ComposedRow::NotBefore(opens));
+            return Err(NoMail::NotBefore(opens));
         }
         Ok(self.to(&grant.person.address, |words| words.roster(&programme, &grant, is_reminder, now)))
     }
@@ -43,10 +40,10 @@ impl App {
         programme: &ProgrammeId,
         grant: &GrantId,
         address: &EmailAddress,
-    ) -> Result<ComposedRow, StoreError> {
-        let Some(view) = self.table.view(programme, grant).await? else { return Ok(GONE) };
+    ) -> Result<Letter, NoMail> {
+        let view = self.table.view(programme, grant).await?.ok_or(GONE)?;
         if view.grant.person.address == *address {
-            return Ok(ComposedRow::Nothing("it is the student's address again"));
+            return Err(NoMail::NotDue("it is the student's address again"));
         }
         Ok(self.to(address, |words| words.former_address(&view.programme.settings)))
     }
