@@ -1,6 +1,6 @@
 //! The digest of a programme: to faculty with names, to assistants with counts.
 
-use bursar_core::domain::mail::digest::{Block, Digest, DigestLine, LineSubject, MOST_LINES, PeopleSample, Spender};
+use bursar_core::domain::mail::digest::{Digest, DigestLine, LineSubject, MOST_LINES, Need, PeopleSample, Spender};
 use bursar_core::domain::programme::role::Role;
 use bursar_core::domain::programme::{Budget, Byok, Weekday};
 use bursar_core::domain::usage::burn::Burn;
@@ -284,30 +284,20 @@ fn who_needs_a_look(
         notes.push(("Spent far more than is usual for them", format!("{who}. {MEANT}")));
     }
     let Some(people) = &digest.people else { return notes };
-    for (block, few) in &people.blocked {
-        let (label, to_do) = say::block(*block, reset);
+    let unclaimed = about_unclaimed(programme, &digest.money.budget, now);
+    for (need, few) in &people.needs {
+        let (label, to_do) = say::need(*need, reset, &unclaimed);
         let mut who = tell(few);
-        if *block == Block::UsedUp && reset != Reset::None {
+        if *need == Need::UsedUp && reset != Reset::None {
             who.push_str(&format!(", {}", say::in_window(reset, people.days.1)));
         }
         notes.push((label, format!("{who}. {to_do}")));
     }
-    let unclaimed = about_unclaimed(programme, &digest.money.budget, now);
-    let others = [
-        ("Never used their key", &people.unused, "Remind them that they have one."),
-        ("Not claimed yet", &people.unclaimed, &unclaimed),
-        ("Mail does not reach them", &people.unreached, UNREACHED),
-        ("Marked a mail as unwanted", &people.complained, COMPLAINED),
-    ];
-    let others = others.into_iter().filter(|(_, few, _)| few.count > 0);
-    notes.extend(others.map(|(label, few, to_do)| (label, format!("{}. {to_do}", tell(few)))));
     notes
 }
 
 const MEANT: &str =
     "Ask whether they meant to: a program may be running by mistake, or another person may have the key.";
-const UNREACHED: &str = "Their mail comes back, so nothing is sent to them, not even a link to sign in. Ask for an address that works, or have this one tried again on the student's page.";
-const COMPLAINED: &str = "They still get links to sign in, but no invitation, no reminders, and no word before a rule switches off their key. If they want mail after all, have it tried again on the student's page.";
 
 /// The advice about students without a key; it is a reminder only while keys can be claimed.
 fn about_unclaimed(programme: &Programme, budget: &Budget, now: Moment) -> String {

@@ -1,7 +1,7 @@
 //! Amounts, days and people in the words of digests. What is unknown is said in words, and never shown as
 //! zero.
 
-use bursar_core::domain::mail::digest::{Block, PeopleSample};
+use bursar_core::domain::mail::digest::{Need, PeopleSample};
 use bursar_core::domain::usage::days::{Accuracy, Sum};
 use bursar_core::domain::values::format::{date_range, month, short_date};
 use jiff::ToSpan;
@@ -97,28 +97,38 @@ pub(super) fn people(few: &PeopleSample, names: &DigestNames) -> String {
     }
 }
 
-/// The reason why a person has no working key, and what to do about it.
-pub(super) fn block(block: Block, reset: Reset) -> (&'static str, &'static str) {
-    match block {
-        Block::UsedUp if reset == Reset::None => {
+/// The reason why a person needs a look, and what to do about it.
+pub(super) fn need(need: Need, reset: Reset, unclaimed: &str) -> (&'static str, &str) {
+    match need {
+        Need::UsedUp if reset == Reset::None => {
             ("Used up their cap", "Faculty can raise the cap of those who need more, on the student's page.")
         }
-        Block::UsedUp => (
+        Need::UsedUp => (
             "Used up their cap",
             "It resets by itself. Faculty can raise the cap of those who need more, on the student's page.",
         ),
-        Block::Paused => ("Paused", "Resume the key on the student's page when the reason is gone."),
-        Block::Unused => (
+        Need::Paused => ("Paused", "Resume the key on the student's page when the reason is gone."),
+        Need::Unused => (
             "Switched off because the key was not used",
             "They can switch it on again with one button on their own page, while the budget has room.",
         ),
-        Block::Leaked => ("Switched off because the key was reported leaked", TAKE_A_NEW_ONE),
-        Block::TooOld => ("Switched off because the key was too old", TAKE_A_NEW_ONE),
-        Block::TermEnded => ("Ended with the term as it was before it was extended", TAKE_A_NEW_ONE),
-        Block::Replacing => ("Without a key because a new one could not be made", TAKE_A_NEW_ONE),
-        Block::GoneAtProvider => {
+        Need::Leaked => ("Switched off because the key was reported leaked", TAKE_A_NEW_ONE),
+        Need::TooOld => ("Switched off because the key was too old", TAKE_A_NEW_ONE),
+        Need::TermEnded => ("Ended with the term as it was before it was extended", TAKE_A_NEW_ONE),
+        Need::Replacing => ("Without a key because a new one could not be made", TAKE_A_NEW_ONE),
+        Need::GoneAtProvider => {
             ("Switched off or deleted at OpenRouter", "Ask an admin why. They can get a new key on their own page.")
         }
+        Need::NeverUsed => ("Never used their key", "Remind them that they have one."),
+        Need::Unclaimed => ("Not claimed yet", unclaimed),
+        Need::Unreached => (
+            "Mail does not reach them",
+            "Their mail comes back, so nothing is sent to them, not even a link to sign in. Ask for an address that works, or have this one tried again on the student's page.",
+        ),
+        Need::Complained => (
+            "Marked a mail as unwanted",
+            "They still get links to sign in, but no invitation, no reminders, and no word before a rule switches off their key. If they want mail after all, have it tried again on the student's page.",
+        ),
     }
 }
 

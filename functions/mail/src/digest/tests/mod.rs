@@ -3,7 +3,7 @@
 mod programme;
 
 use bursar_core::domain::mail::digest::{
-    Block, Digest, DigestLine, DigestMoney, LineSubject, People, PeopleSample, Spender,
+    Digest, DigestLine, DigestMoney, LineSubject, Need, People, PeopleSample, Spender,
 };
 use bursar_core::domain::programme::Budget;
 use bursar_core::domain::usage::days::{Accuracy, Days, Sum};
@@ -96,11 +96,13 @@ fn a_full_digest() -> Digest {
             claimed: 161,
             active: 120,
             spenders: vec![spender(1, 1_120), spender(2, 640), spender(3, 640)],
-            unused: few(2, 4..6),
-            unclaimed: few(39, 6..26),
-            unreached: few(1, 7..8),
-            complained: few(0, 0..0),
-            blocked: vec![(Block::UsedUp, few(3, 26..29)), (Block::Paused, few(1, 29..30))],
+            needs: vec![
+                (Need::UsedUp, few(3, 26..29)),
+                (Need::Paused, few(1, 29..30)),
+                (Need::NeverUsed, few(2, 4..6)),
+                (Need::Unclaimed, few(39, 6..26)),
+                (Need::Unreached, few(1, 7..8)),
+            ],
         }),
         listed_at: Some(at("2026-11-16T00:20:00Z")),
         recipients: Vec::new(),

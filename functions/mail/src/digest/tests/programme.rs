@@ -209,10 +209,17 @@ async fn the_largest_digest_there_can_be_is_a_small_mail() {
     let people = digest.people.as_mut().unwrap();
     people.spenders = vec![people.spenders[0].clone(); 10];
     digest.standing_out.most = vec![(grant(1), usd(1_120)); 10];
-    people.unused = few(4_000, 1..21);
-    let blocks =
-        [Block::UsedUp, Block::Paused, Block::Unused, Block::Leaked, Block::TooOld, Block::TermEnded, Block::Replacing];
-    people.blocked = blocks.map(|block| (block, few(4_000, 1..21))).to_vec();
+    let needs = [
+        Need::UsedUp,
+        Need::Paused,
+        Need::Unused,
+        Need::Leaked,
+        Need::TooOld,
+        Need::TermEnded,
+        Need::Replacing,
+        Need::NeverUsed,
+    ];
+    people.needs = needs.map(|need| (need, few(4_000, 1..21))).to_vec();
     let long: DigestNames = (1..30).map(|number| (grant(number), "Maximiliana Hildegard ".repeat(4))).collect();
     let (_, letter, config) = of_programme(&digest, DigestReader::Faculty(long)).await;
     let html = letter.html(&config, "burn.1@example.edu").unwrap();

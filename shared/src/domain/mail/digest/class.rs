@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::{Block, People, PeopleSample, Spender};
+use super::{Need, People, PeopleSample, Spender};
 use crate::domain::grant::{Reading, Stopped};
 use crate::domain::mail::failure::UnreachableReason;
 use crate::domain::prelude::*;
@@ -18,16 +18,9 @@ const NAMED: usize = 20;
 #[derive(Debug)]
 pub struct Class {
     looked_at: Moment,
-    days: (Date, Date),
-    students: u32,
-    claimed: u32,
-    active: u32,
-    spenders: Vec<Spender>,
-    unused: FirstByName,
-    unclaimed: FirstByName,
-    unreached: FirstByName,
-    complained: FirstByName,
-    blocked: BTreeMap<Block, FirstByName>,
+    /// Without those who need a look.
+    people: People,
+    needs: BTreeMap<Need, FirstByName>,
 }
 
 /// The first people by name, and the number of all.
@@ -40,19 +33,8 @@ struct FirstByName {
 impl Class {
     /// An empty class, for the completed week before a look at all of it.
     pub fn new(looked_at: Moment) -> Class {
-        Class {
-            looked_at,
-            days: last_weeks(looked_at)[0],
-            students: 0,
-            claimed: 0,
-            active: 0,
-            spenders: Vec::new(),
-            unused: FirstByName::default(),
-            unclaimed: FirstByName::default(),
-            unreached: FirstByName::default(),
-            complained: FirstByName::default(),
-            blocked: BTreeMap::new(),
-        }
+        let people = People { days: last_weeks(looked_at)[0], ..People::default() };
+        Class { looked_at, people, needs: BTreeMap::new() }
     }
 
     /// Counts a grant in, whose keys used so much each day. `not_mailed` is the reason that not all mail is sent to its person.
@@ -66,58 +48,47 @@ impl Class {
     ) {
         let cap = grant.cap(settings);
         let of_cap = self.of_cap(settings.basis.reset, days);
-        let this_week = days.between(self.days.0, self.days.1, None).spent;
+        let people = &mut self.people;
+        let this_week = days.between(people.days.0, people.days.1, None).spent;
         if this_week > Usd::ZERO {
-            self.spenders.push(Spender { grant: grant.id.clone(), this_week, of_cap: of_cap.spent, cap });
-            if self.spenders.len() > 8 * LISTED {
-                self.keep_the_highest();
+            people.spenders.push(Spender { grant: grant.id.clone(), this_week, of_cap: of_cap.spent, cap });
+            if people.spenders.len() > 8 * LISTED {
+                keep_the_highest(&mut people.spenders);
             }
         }
         if !grant.is_student() {
             return;
         }
-        self.students += 1;
-        self.claimed += u32::from(grant.ever_shown);
-        self.active += u32::from(grant.ever_shown && this_week > Usd::ZERO);
+        people.students += 1;
+        people.claimed += u32::from(grant.ever_shown);
+        people.active += u32::from(grant.ever_shown && this_week > Usd::ZERO);
         if grant.state == GrantState::Ended {
             return;
         }
-        match not_mailed {
-            Some(UnreachableReason::Bounced | UnreachableReason::Suppressed) => self.unreached.add(grant),
-            Some(UnreachableReason::Complained) => self.complained.add(grant),
-            None => {}
-        }
+        let unmailed = not_mailed.map(|why| match why {
+            UnreachableReason::Bounced | UnreachableReason::Suppressed => Need::Unreached,
+            UnreachableReason::Complained => Need::Complained,
+        });
         let is_used_up = of_cap.known == Accuracy::Exactly && is_used_up(cap, of_cap.spent);
-        if let Some(block) = block(grant, is_used_up) {
-            self.blocked.entry(block).or_default().add(grant);
-        } else if !grant.ever_shown {
-            self.unclaimed.add(grant);
-        } else if self.was_never_used(grant, readings) {
-            self.unused.add(grant);
+        let need = block(grant, is_used_up)
+            .or_else(|| (!grant.ever_shown).then_some(Need::Unclaimed))
+            .or_else(|| self.was_never_used(grant, readings).then_some(Need::NeverUsed));
+        for need in unmailed.into_iter().chain(need) {
+            self.needs.entry(need).or_default().add(grant);
         }
     }
 
     /// All that were counted in. Ids break ties, so it does not depend on the order of the grants.
     pub fn into_people(mut self) -> People {
-        self.keep_the_highest();
-        People {
-            days: self.days,
-            students: self.students,
-            claimed: self.claimed,
-            active: self.active,
-            spenders: self.spenders,
-            unused: self.unused.few(),
-            unclaimed: self.unclaimed.few(),
-            unreached: self.unreached.few(),
-            complained: self.complained.few(),
-            blocked: self.blocked.into_iter().map(|(block, first)| (block, first.few())).collect(),
-        }
+        keep_the_highest(&mut self.people.spenders);
+        self.people.needs = self.needs.into_iter().map(|(need, first)| (need, first.few())).collect();
+        self.people
     }
 
     /// The count against the cap in the window of the week's last day, never of one that began later; of a daily cap, the fullest
     /// day that is known exactly.
     fn of_cap(&self, reset: Reset, days: &Days) -> Sum {
-        let (from, to) = self.days;
+        let (from, to) = self.people.days;
         let exactly = |spent| Sum { spent, known: Accuracy::Exactly };
         match reset.days_around(to) {
             Some(_) if reset == Reset::Daily => {
@@ -127,11 +98,6 @@ impl Class {
             Some((first, last)) => days.between(first, last, Some(last)),
             None => exactly(days.total()),
         }
-    }
-
-    fn keep_the_highest(&mut self) {
-        self.spenders.sort_by_cached_key(|spender| (Reverse(spender.this_week), spender.grant.clone()));
-        self.spenders.truncate(LISTED);
     }
 
     /// Whether a key that they can use was shown before the listing, and was unused at that time.
@@ -145,18 +111,23 @@ impl Class {
     }
 }
 
+fn keep_the_highest(spenders: &mut Vec<Spender>) {
+    spenders.sort_by_cached_key(|spender| (Reverse(spender.this_week), spender.grant.clone()));
+    spenders.truncate(LISTED);
+}
+
 /// The reason that the grant's person has no key to use. A cap that is used up is free again when its window is over.
-fn block(grant: &Grant, is_used_up: bool) -> Option<Block> {
+fn block(grant: &Grant, is_used_up: bool) -> Option<Need> {
     match grant.state {
-        _ if grant.holds.paused.is_some() => Some(Block::Paused),
-        _ if grant.holds.unused => Some(Block::Unused),
-        GrantState::Live { .. } => is_used_up.then_some(Block::UsedUp),
+        _ if grant.holds.paused.is_some() => Some(Need::Paused),
+        _ if grant.holds.unused => Some(Need::Unused),
+        GrantState::Live { .. } => is_used_up.then_some(Need::UsedUp),
         GrantState::Stopped { why } => Some(match why {
-            Stopped::Leaked => Block::Leaked,
-            Stopped::TooOld => Block::TooOld,
-            Stopped::TermEnded => Block::TermEnded,
-            Stopped::Replacing => Block::Replacing,
-            Stopped::GoneAtProvider => Block::GoneAtProvider,
+            Stopped::Leaked => Need::Leaked,
+            Stopped::TooOld => Need::TooOld,
+            Stopped::TermEnded => Need::TermEnded,
+            Stopped::Replacing => Need::Replacing,
+            Stopped::GoneAtProvider => Need::GoneAtProvider,
             // Who handed the key back, or was off the roster, presses again when they want one.
             Stopped::Returned | Stopped::OffRoster => return None,
         }),
@@ -238,8 +209,10 @@ mod tests {
         walk.into_people()
     }
 
-    fn ids(few: &PeopleSample) -> Vec<u64> {
-        few.first.iter().map(|grant| u64::from_str_radix(grant.as_str(), 16).unwrap()).collect()
+    /// Who is named, by the reason.
+    fn needs(people: &People) -> Vec<(Need, Vec<u64>)> {
+        let number = |grant: &GrantId| u64::from_str_radix(grant.as_str(), 16).unwrap();
+        people.needs.iter().map(|(need, few)| (*need, few.first.iter().map(number).collect())).collect()
     }
 
     #[test]
@@ -285,8 +258,7 @@ mod tests {
             (free, vec![free_use]),
         ];
         let found = people(&class);
-        assert_eq!((found.unused.count, ids(&found.unused)), (2, vec![1, 4]));
-        assert_eq!(found.unclaimed.count, 0);
+        assert_eq!(needs(&found), [(Need::NeverUsed, vec![1, 4])]);
     }
 
     #[test]
@@ -309,6 +281,8 @@ mod tests {
             with(invited(2), &pause),
             stopped(3, Stopped::Replacing),
             stopped(4, Stopped::Leaked),
+            // Who handed the key back is reminded of none.
+            stopped(14, Stopped::Returned),
             with(claimed(5), &|grant| grant.holds.unused = true),
             Grant { state: GrantState::Revoked, ..claimed(6) },
             Grant { state: GrantState::Ended, ..claimed(7) },
@@ -327,16 +301,16 @@ mod tests {
         .chain([(full, vec![all_of_it])])
         .collect();
         let found = people(&class);
-        let blocked: Vec<_> = found.blocked.iter().map(|(block, few)| (*block, ids(few))).collect();
         let expected = [
-            (Block::UsedUp, vec![9]),
-            (Block::Paused, vec![2]),
-            (Block::Unused, vec![5]),
-            (Block::Leaked, vec![4]),
-            (Block::Replacing, vec![3]),
+            (Need::UsedUp, vec![9]),
+            (Need::Paused, vec![2]),
+            (Need::Unused, vec![5]),
+            (Need::Leaked, vec![4]),
+            (Need::Replacing, vec![3]),
+            (Need::Unclaimed, vec![1]),
         ];
-        assert_eq!(blocked, expected);
-        assert_eq!((ids(&found.unclaimed), found.unused.count), (vec![1], 0));
+        assert_eq!(needs(&found), expected);
+        assert_eq!((found.students, found.claimed), (10, 8), "revoked and dropped are not counted");
         assert_eq!(found.active, 2, "who ended with the term is counted");
         assert_eq!(found.spenders.len(), 4, "the money is the week's, whoever is gone");
     }
@@ -353,9 +327,9 @@ mod tests {
             both.add(&DailyUse::on_one(MONDAY, dollars(20)));
             let reading = Reading { used: both, ..before };
             let found = people_on(today, reset, &[(grant, vec![reading])]);
-            (found.spenders[0].of_cap, found.blocked.first().map(|(block, _)| *block))
+            (found.spenders[0].of_cap, found.needs.first().map(|(need, _)| *need))
         };
-        let used_up = (dollars(20), Some(Block::UsedUp));
+        let used_up = (dollars(20), Some(Need::UsedUp));
         assert_eq!(of(MONDAY, Reset::Weekly, 20), used_up, "the week that ended on Sunday");
         assert_eq!(of(wednesday, Reset::Weekly, 1), used_up, "the week that began on Monday");
         assert_eq!(of(MONDAY, Reset::Daily, 20), used_up, "the fullest day of the week");
@@ -365,21 +339,13 @@ mod tests {
     }
 
     #[test]
-    fn who_handed_the_key_back_is_reminded_of_none() {
-        let (never, mut back) = (claimed(1), claimed(5));
-        back.state = GrantState::Stopped { why: Stopped::Returned };
-        let found = people(&[(never, Vec::new()), (back, Vec::new())]);
-        assert_eq!(ids(&found.unused), [1]);
-    }
-
-    #[test]
     fn whose_cap_was_used_up_in_a_window_is_not_said_where_a_missed_night_hides_it() {
         let grant = claimed(1);
         let counted = KeyCounters { lifetime: Usd::from_dollars(20), today: Some(Usd::ZERO), on: MONDAY, window: None };
         let credits = Days::default().with(counted, MONDAY.checked_sub(12.days()).ok());
         let reading = Reading { used: DailyUse { credits, ..DailyUse::default() }, ..used(&grant, 1, 0) };
         for reset in [Reset::Weekly, Reset::Daily] {
-            assert_eq!(people_on(MONDAY, reset, &[(grant.clone(), vec![reading.clone()])]).blocked, []);
+            assert_eq!(people_on(MONDAY, reset, &[(grant.clone(), vec![reading.clone()])]).needs, []);
         }
     }
 
@@ -387,12 +353,12 @@ mod tests {
     fn whom_mail_does_not_reach_and_who_does_not_want_it_are_told_apart_while_they_are_on_the_roster() {
         let (unreached, complained) = (claimed(404), claimed(403));
         let gone = |grant: &Grant| Grant { state: GrantState::Revoked, ..grant.clone() };
-        let counts = |grant: Grant| {
-            let people = people(&[(claimed(1), Vec::new()), (grant, Vec::new())]);
-            (people.unreached.count, people.complained.count)
-        };
-        assert_eq!([counts(gone(&unreached)), counts(unreached)], [(0, 0), (1, 0)]);
-        assert_eq!([counts(gone(&complained)), counts(complained)], [(0, 0), (0, 1)]);
+        let told = |grant: Grant| needs(&people(&[(grant.clone(), vec![used(&grant, 20, 1)])]));
+        assert_eq!([told(gone(&unreached)), told(gone(&complained))], [[], []]);
+        assert_eq!(
+            [told(unreached), told(complained)],
+            [[(Need::Unreached, vec![404])], [(Need::Complained, vec![403])]]
+        );
     }
 
     #[test]
@@ -404,6 +370,7 @@ mod tests {
             (grant, Vec::new())
         };
         let found = people(&(1..=200).map(named).collect::<Vec<_>>());
-        assert_eq!((found.unclaimed.count, ids(&found.unclaimed)), (200, (181..=200).rev().collect()));
+        assert_eq!(needs(&found), [(Need::Unclaimed, (181..=200).rev().collect())]);
+        assert_eq!(found.needs[0].1.count, 200);
     }
 }

@@ -102,21 +102,15 @@ pub struct People {
     pub active: u32,
     /// The highest spenders of the week, some of whose grants may be revoked or dropped.
     pub spenders: Vec<Spender>,
-    pub unused: PeopleSample,
-    pub unclaimed: PeopleSample,
-    pub unreached: PeopleSample,
-    /// People who marked a mail as unwanted, and now get links alone.
-    pub complained: PeopleSample,
-    /// People who cannot use a key now, or used their cap up in a window of the week, by the reason.
-    pub blocked: Vec<(Block, PeopleSample)>,
+    /// People who need a look, by the reason.
+    pub needs: Vec<(Need, PeopleSample)>,
 }
 
 impl People {
     /// The grants that are named.
     pub fn grants(&self) -> impl Iterator<Item = &GrantId> {
-        let blocked = self.blocked.iter().map(|(_, sample)| sample);
-        let samples = [&self.unused, &self.unclaimed, &self.unreached, &self.complained].into_iter().chain(blocked);
-        self.spenders.iter().map(|spender| &spender.grant).chain(samples.flat_map(|sample| &sample.first))
+        let in_need = self.needs.iter().flat_map(|(_, sample)| &sample.first);
+        self.spenders.iter().map(|spender| &spender.grant).chain(in_need)
     }
 }
 
@@ -137,9 +131,11 @@ pub struct PeopleSample {
     pub first: Vec<GrantId>,
 }
 
+/// Why somebody needs a look, in the order in which a digest has them: they cannot use a key now, or used their cap up in a window of the
+/// week; or something else keeps them from using one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Block {
+pub enum Need {
     UsedUp,
     Paused,
     Unused,
@@ -148,6 +144,11 @@ pub enum Block {
     TermEnded,
     Replacing,
     GoneAtProvider,
+    NeverUsed,
+    Unclaimed,
+    Unreached,
+    /// They marked a mail as unwanted, and now get links alone.
+    Complained,
 }
 
 impl DigestMoney {
