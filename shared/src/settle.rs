@@ -241,7 +241,7 @@ impl Settler<'_> {
         if credits >= told.lifetime && told.byok.is_none_or(|told| byok >= told) {
             return Ok(true);
         }
-        Ok(self.table.take_in_use(view, &key.hash, Some(&told), asked, at.deadline).await?.is_ok())
+        Ok(self.table.take_in_use(view, &key.hash, Some(&told), asked, false, at.deadline).await?.is_ok())
     }
 
     /// Puts the grant off. If that cannot be written it stays due at once, which does no harm.

@@ -38,8 +38,11 @@ impl Look<'_> {
     pub(crate) async fn at_all(&self) -> DigestReport {
         let mut report = DigestReport::default();
         for programme in &self.programmes.read {
-            let made = self.at_programme(programme, &mut report).await;
-            report.note(&programme.id, made);
+            if let Err(error) = self.at_programme(programme, &mut report).await {
+                let (programme, error) = (&programme.id, format!("{error:#}"));
+                tracing::warn!(%programme, error, "there is no digest yet; the next look makes it");
+                report.failed.push(programme.to_string());
+            }
         }
         report
     }
@@ -123,15 +126,6 @@ impl Look<'_> {
             recipients: Vec::new(),
             queued: 0,
         })
-    }
-}
-
-impl DigestReport {
-    fn note(&mut self, programme: &ProgrammeId, made: Result<()>) {
-        if let Err(error) = made {
-            tracing::warn!(%programme, error = format!("{error:#}"), "there is no digest yet; the next look makes it");
-            self.failed.push(programme.to_string());
-        }
     }
 }
 

@@ -143,7 +143,7 @@ async fn known_account(runner: &Runner<'_>, listing: &Listing, purged: &[KeyHash
         return Ok(None);
     }
     let listed = listing.first.iter().filter(|key| !purged.contains(key)).take(KEPT).cloned().collect();
-    let management_key = runner.provider.management_keys().current().await?.fingerprint(&runner.deployment);
+    let management_key = runner.management_key().await?;
     let of_each_workspace = listing.of_each_workspace.clone();
     let account = KnownAccount { management_key, listed, of_each_workspace };
     let is_none = account.listed.is_empty() && runner.account.is_none();

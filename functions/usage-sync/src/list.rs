@@ -1,6 +1,8 @@
 //! The listing: every key of every workspace that the management key may open, in memory, by the programme and the grant whose name it
 //! bears. What cannot be read is never taken for nothing.
 
+use std::cmp::Ordering;
+
 use bursar_core::domain::grant::{GRACE, Key};
 use bursar_core::domain::programme::Basis;
 use bursar_core::domain::values::partition::shard_of;
@@ -147,7 +149,7 @@ impl Listing {
             "the account lists no key at all, and {expected} or more are on record: nothing is taken for gone. If they were all deleted on \
              purpose, or the account was changed, an admin says so on the account page"
         ));
-        let management_key = runner.provider.management_keys().current().await?.fingerprint(&runner.deployment);
+        let management_key = runner.management_key().await?;
         runner.journal.refuse(Some(Cause::AnotherAccount { management_key }));
         Ok(())
     }
@@ -164,18 +166,20 @@ impl Listing {
 
     /// The listed keys with the name of a programme's grant.
     pub(crate) fn of_grant(&self, programme: &ProgrammeId, grant: &GrantId) -> &[KeyRow] {
-        let rows = self.ours.get(programme).map_or(&[][..], Vec::as_slice);
-        let from = rows.partition_point(|row| row.grant < *grant);
-        let count = rows[from..].partition_point(|row| row.grant == *grant);
-        &rows[from..from + count]
+        self.part(programme, |row| row.grant.cmp(grant))
     }
 
     /// The listed keys of a programme's grants in one shard, a slice for each grant.
     pub(crate) fn of_shard(&self, programme: &ProgrammeId, shard: char) -> impl Iterator<Item = &[KeyRow]> {
+        self.part(programme, |row| shard_of(&row.grant).cmp(&shard)).chunk_by(|one, other| one.grant == other.grant)
+    }
+
+    /// The listed keys of a programme's grants that are neither before nor after a place in their order.
+    fn part(&self, programme: &ProgrammeId, place: impl Fn(&KeyRow) -> Ordering) -> &[KeyRow] {
         let rows = self.ours.get(programme).map_or(&[][..], Vec::as_slice);
-        let from = rows.partition_point(|row| shard_of(&row.grant) < shard);
-        let count = rows[from..].partition_point(|row| shard_of(&row.grant) == shard);
-        rows[from..from + count].chunk_by(|one, other| one.grant == other.grant)
+        let from = rows.partition_point(|row| place(row).is_lt());
+        let count = rows[from..].partition_point(|row| place(row).is_eq());
+        &rows[from..from + count]
     }
 
     /// The keys that were listed under other names than those of a known programme's grant.

@@ -220,7 +220,7 @@ async fn note_use(
     key: &KeyHash,
     (asked, told): (Moment, Option<&UsageReport>),
 ) -> Result<()> {
-    let doubt = runner.table.take_in_use(view, key, told, asked, at.deadline).await??;
+    let doubt = runner.table.take_in_use(view, key, told, asked, false, at.deadline).await??;
     runner.journal.problems_of(doubt.map(|doubt| format!("of the key {key} {doubt}")));
     Ok(())
 }

@@ -72,17 +72,13 @@ async fn check(runner: &Runner<'_>) -> Result<Option<Fingerprint>> {
         runner.journal.answered(format!("nothing was listed: {error}"), &error);
         return Ok(None);
     }
-    Ok(Some(current(runner).await?))
-}
-
-async fn current(runner: &Runner<'_>) -> Result<Fingerprint> {
-    Ok(runner.provider.management_keys().current().await?.fingerprint(&runner.deployment))
+    Ok(Some(runner.management_key().await?))
 }
 
 /// Whether the keys and the money are of one account. A management key that came in another's place is of the known account, or else the
 /// run ends; in the first run of all nothing tells.
 async fn is_of_one_account(runner: &Runner<'_>, key: &Fingerprint) -> Result<bool> {
-    if current(runner).await? == *key {
+    if runner.management_key().await? == *key {
         return Ok(true);
     }
     let account = runner.account.as_ref().filter(|account| !account.listed.is_empty());

@@ -6,6 +6,7 @@ use bursar_core::clock::Clock;
 use bursar_core::domain::grant::{KeyCall, Tell};
 use bursar_core::domain::ledger::cut::AccountCut;
 use bursar_core::domain::values::id::DeploymentId;
+use bursar_core::domain::values::key::Fingerprint;
 use bursar_core::provider::Provider;
 use bursar_core::settle::Settler;
 use bursar_core::store::{KnownAccount, SyncState, Unreachable};
@@ -95,6 +96,10 @@ impl<'a> Runner<'a> {
             deadline,
             kept_back: (deadline.left() / 5).clamp(LEAST_FOR_THE_REPORT, MOST_FOR_THE_REPORT),
         })
+    }
+
+    pub(crate) async fn management_key(&self) -> Result<Fingerprint> {
+        Ok(self.provider.management_keys().current().await?.fingerprint(&self.deployment))
     }
 
     pub(crate) fn settler(&self) -> Settler<'_> {

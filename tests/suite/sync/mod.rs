@@ -133,6 +133,7 @@ pub(crate) fn without_runs(seen: &Snapshot) -> BTreeMap<(String, String), Item> 
     left.retain(|_, item| !is_of(item, &["run", "lease", "sync", "cut", "cut-keys"]));
     for item in left.values_mut().filter(|item| is_of(item, &["totals", "people", "account", "account-day"])) {
         item.remove("as_of");
+        item.remove("ttl");
     }
     left
 }

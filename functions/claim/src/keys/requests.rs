@@ -119,7 +119,7 @@ pub(crate) async fn refresh(form: KeyForm) -> Answer {
     let basis = view.programme.settings.basis;
     let told = found.usage_report(basis.reset);
     // Where the provider now says less, the figure on record stands: it came from an equally good reading.
-    match site.table.take_in_use(view, &live.hash, told.as_ref(), asked, *deadline).await? {
+    match site.table.take_in_use(view, &live.hash, told.as_ref(), asked, true, *deadline).await? {
         Ok(None) => {}
         Ok(Some(doubt)) => tracing::warn!(%doubt, "a counter of a key went back"),
         Err(unusable) => {

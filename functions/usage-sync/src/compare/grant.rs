@@ -98,9 +98,7 @@ impl ScanResult {
             let rows = context.rows.to_vec();
             result.kinds.push(FindingKind::Grant(GrantFinding::Recover { rows, ends, unread }));
         }
-        let unlisted = view.grant.keys.iter().filter(|key| key.shown_at.is_some() && is_unlisted(context, key));
-        result.unlisted.extend(unlisted.map(|key| key.epoch));
-        result.kinds.extend(not_listed(view, context));
+        result.find_not_listed(view, context);
         result.kinds.extend(of_the_grant(view, context));
         let live = view.grant.live().filter(|_| view.grant.holds.is_empty() && !view.programme.is_over(context.now));
         if let Some(row) = live.and_then(|live| context.rows.iter().find(|row| row.key == live.hash)) {
@@ -111,6 +109,27 @@ impl ScanResult {
             result.kinds.retain(|kind| *kind != FindingKind::Grant(GrantFinding::Due));
         }
         result
+    }
+
+    /// Finds recorded keys that are not in the listing, or under other grants' names. A key made since the listing began cannot be in it.
+    fn find_not_listed(&mut self, view: &View, context: ScanContext<'_>) {
+        for key in &view.grant.keys {
+            if context.rows.iter().any(|row| row.key == key.hash) {
+                continue;
+            }
+            let is_missing = key.gone.is_none() && key.made_at < context.runner.baseline.began_at;
+            let is_elsewhere = context.elsewhere.contains(&key.hash);
+            if is_missing && key.shown_at.is_some() {
+                self.unlisted.push(key.epoch);
+            }
+            if is_elsewhere || is_missing && context.listing.shows_absence() {
+                let is_live = view.grant.live().is_some_and(|live| live.hash == key.hash);
+                let is_held = context.listing.unreadable.contains(&key.hash);
+                let stops = is_live && view.grant.holds.is_empty() && !is_elsewhere && !is_held;
+                let doubt = KeyDoubt::NotListed { stops, is_held };
+                self.kinds.push(FindingKind::Key(KeyFinding { key: key.hash.clone(), epoch: key.epoch, doubt }));
+            }
+        }
     }
 
     fn take_in(&mut self, view: &mut View, news: Reading) {
@@ -173,29 +192,6 @@ fn orphan(view: &View, context: ScanContext<'_>, row: &KeyRow) -> Option<Finding
     let is_old = context.now >= row.made_at(&view.grant) + GRACE;
     let is_outdated = row.epoch < view.grant.last_shown();
     (row.state.enabled && is_old).then(|| FindingKind::Grant(GrantFinding::Orphan { row: row.clone(), is_outdated }))
-}
-
-/// A key made since the listing began cannot be in it.
-fn is_unlisted(context: ScanContext<'_>, key: &Key) -> bool {
-    let should_be = key.gone.is_none() && key.made_at < context.runner.baseline.began_at;
-    should_be && !context.rows.iter().any(|row| row.key == key.hash)
-}
-
-/// Recorded keys that are not in the listing, or under other grants' names.
-fn not_listed(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {
-    let missing = view.grant.keys.iter().filter_map(|key| {
-        let is_elsewhere = context.elsewhere.contains(&key.hash);
-        let may_be_missing = context.listing.shows_absence() && is_unlisted(context, key);
-        if !(is_elsewhere || may_be_missing) || context.rows.iter().any(|row| row.key == key.hash) {
-            return None;
-        }
-        let is_live = view.grant.live().is_some_and(|live| live.hash == key.hash);
-        let is_held = context.listing.unreadable.contains(&key.hash);
-        let stops = is_live && view.grant.holds.is_empty() && !is_elsewhere && !is_held;
-        let doubt = KeyDoubt::NotListed { stops, is_held };
-        Some(FindingKind::Key(KeyFinding { key: key.hash.clone(), epoch: key.epoch, doubt }))
-    });
-    missing.collect()
 }
 
 fn of_the_grant(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {

@@ -118,7 +118,7 @@ impl Comparison<'_> {
     fn compare(&mut self, shard: char, grants: Vec<(Grant, Vec<Reading>)>) -> Vec<News> {
         let Comparison { runner, listing, .. } = *self;
         let id = self.sums.programme.id.clone();
-        let name = |row: &KeyRow| row.name(&runner.deployment, &id).to_string();
+        let foreign = |row: &KeyRow| ForeignRow::with_name(row, row.name(&runner.deployment, &id).to_string());
         let mut known: HashSet<GrantId> = HashSet::new();
         let mut news = Vec::new();
         for (grant, readings) in grants {
@@ -140,8 +140,8 @@ impl Comparison<'_> {
             self.found.gaps.has_unread |= !result.unread.is_empty();
             let of_it = |kind| Finding { programme: id.clone(), grant: view.grant.id.clone(), kind };
             self.found.findings.extend(result.kinds.into_iter().map(of_it));
-            self.found.foreign.extend(result.foreign.iter().map(|row| ForeignRow::with_name(row, name(row))));
-            self.found.unknown.extend(result.newer.iter().map(|row| ForeignRow::with_name(row, name(row))));
+            self.found.foreign.extend(result.foreign.iter().map(foreign));
+            self.found.unknown.extend(result.newer.iter().map(foreign));
             if let Some((guardrail, key)) = result.restricted {
                 self.found.restricted.entry((id.clone(), guardrail)).or_default().push(key);
             }
@@ -153,7 +153,7 @@ impl Comparison<'_> {
             );
         }
         let unknown = listing.of_shard(&id, shard).filter(|rows| !known.contains(&rows[0].grant));
-        self.found.unknown.extend(unknown.flatten().map(|row| ForeignRow::with_name(row, name(row))));
+        self.found.unknown.extend(unknown.flatten().map(foreign));
         news
     }
 }

@@ -333,19 +333,6 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_each_day_tells_every_day_whenever_in_the_day_it_came() {
-        let first = Days::default().with(counted(5, 5, 0), Some(day(0)));
-        let again = first.with(counted(7, 7, 0), Some(day(0)));
-        // The use on the first day after the last answer follows from the difference.
-        let next = again.with(counted(12, 3, 1), Some(day(0)));
-        assert_eq!(exact(&next), [(9, true), (3, true)]);
-        // A day without use and without an answer is a day of zero.
-        let later = next.with(counted(13, 1, 3), Some(day(2)));
-        assert_eq!(exact(&later), [(9, true), (3, true), (0, true), (1, true)]);
-        assert_eq!((later.total(), later.on(day(1)), later.on(day(9))), (usd(13), usd(3), Usd::ZERO));
-    }
-
-    #[test]
     fn after_missed_nights_the_sum_is_known_and_not_how_it_is_spread() {
         let before = Days::default().with(counted(5, 5, 0), Some(day(0)));
         let after = before.with(counted(25, 4, 4), Some(day(0)));

@@ -169,13 +169,14 @@ impl Table {
     }
 
     /// Records what a key that was shown used, as the provider told it when it was asked. Returns by how much that is less than what it
-    /// said before, or why it says nothing.
+    /// said before, or why it says nothing. That nothing was used since is written only for a student, who asked for it.
     pub async fn take_in_use(
         &self,
         view: &View,
         key: &KeyHash,
         told: Option<&UsageReport>,
         asked: Moment,
+        for_student: bool,
         deadline: Deadline,
     ) -> Result<Result<Option<Shortfall>, UnusableReport>, StoreError> {
         let Some(key) = view.grant.key_with(key).filter(|key| key.shown_at.is_some()) else { return Ok(Ok(None)) };
@@ -185,7 +186,9 @@ impl Table {
             Ok(after) => after,
             Err(unusable) => return Ok(Err(unusable)),
         };
-        self.note_reading(&reading, deadline).await?;
+        if for_student || view.reading(key.epoch).is_none_or(|known| reading.differs_from(known)) {
+            self.note_reading(&reading, deadline).await?;
+        }
         Ok(Ok(doubt))
     }
 

@@ -161,18 +161,6 @@ fn a_difference_of_two_micro_dollars_is_neither_doubt_nor_news() {
 }
 
 #[test]
-fn an_answer_that_goes_back_changes_no_day() {
-    let answers = [("2026-02-03T12:00:00Z", told(9, 9, 9)), ("2026-02-04T12:00:00Z", told(8, 0, 8))];
-    let (reading, doubt) = read(Reset::Monthly, &answers).unwrap();
-    assert_eq!((days(&reading), doubt.is_some()), (vec![("2026-02-03".to_owned(), 9, true)], true));
-    // Only what exceeds the record is new.
-    let (reading, doubt) =
-        read(Reset::Daily, &[answers[0], answers[1], ("2026-02-04T18:00:00Z", told(11, 3, 3))]).unwrap();
-    assert_eq!(days(&reading), [("2026-02-03".to_owned(), 9, true), ("2026-02-04".to_owned(), 2, true)]);
-    assert_eq!(doubt, None);
-}
-
-#[test]
 fn a_day_may_go_down_while_it_lasts_and_is_news() {
     let (noon, later) = ("2026-02-01T12:00:00Z", "2026-02-01T13:00:00Z");
     let january = ("2026-01-31T12:00:00Z", told(2, 2, 2));
