@@ -191,7 +191,8 @@ fn restricted(view: &View, row: &KeyRow) -> Option<(String, RestrictedKey)> {
 fn orphan(view: &View, context: ScanContext<'_>, row: &KeyRow) -> Option<FindingKind> {
     let is_old = context.now >= row.made_at(&view.grant) + GRACE;
     let is_outdated = row.epoch < view.grant.last_shown();
-    (row.state.enabled && is_old).then(|| FindingKind::Grant(GrantFinding::Orphan { row: row.clone(), is_outdated }))
+    (row.state.enabled && is_old)
+        .then(|| FindingKind::Grant(GrantFinding::Orphan { row: Box::new(row.clone()), is_outdated }))
 }
 
 fn of_the_grant(view: &View, context: ScanContext<'_>) -> Vec<FindingKind> {

@@ -152,7 +152,7 @@ pub(crate) enum FindingKind {
 pub(crate) enum GrantFinding {
     /// An enabled key that nobody was shown.
     Orphan {
-        row: KeyRow,
+        row: Box<KeyRow>,
         /// Whether its grant was shown a later key, so that nobody can have been shown this one.
         is_outdated: bool,
     },
@@ -196,12 +196,11 @@ impl Finding {
     /// The key or grant that it is about, for the report.
     pub(crate) fn subject(&self) -> String {
         match &self.kind {
+            FindingKind::Grant(GrantFinding::Orphan { row, .. }) => format!("the key {}", row.key),
             FindingKind::Key(KeyFinding { key, .. })
-            | FindingKind::Grant(
-                GrantFinding::Orphan { row: KeyRow { key, .. }, .. }
-                | GrantFinding::Seen { key, .. }
-                | GrantFinding::NotUnder { key, .. },
-            ) => format!("the key {key}"),
+            | FindingKind::Grant(GrantFinding::Seen { key, .. } | GrantFinding::NotUnder { key, .. }) => {
+                format!("the key {key}")
+            }
             FindingKind::Rule { .. }
             | FindingKind::Grant(
                 GrantFinding::Recover { .. } | GrantFinding::End | GrantFinding::UnusedReservation | GrantFinding::Due,
