@@ -20,7 +20,7 @@ use bursar_tests::campus::{Campus, Got, address};
 use bursar_tests::office::soon;
 use bursar_tests::visitor::{Page, Visitor};
 use fastrand::Rng;
-use jiff::civil::{Date, date};
+use jiff::civil::{Date, Weekday, date};
 
 use crate::sync::owners::{ASSIGN, fill};
 
@@ -80,6 +80,10 @@ async fn a_term_is_told_alike_everywhere() {
         story.campus.pass(12).await;
         story.mails(None);
         story.spends();
+        if day == 3 {
+            // Most of a month's cap.
+            story.spend(3, 2_700_000);
+        }
         if day == GIVEN_ON {
             story.give_on().await;
         }
@@ -336,7 +340,13 @@ impl Story {
         let (of_caps, of_programmes): (Vec<_>, Vec<_>) =
             seen.crossings.iter().filter(|crossing| crossing.is_mailed).partition(is_of_cap);
         assert_eq!((of_caps.len(), of_programmes.len()), (self.cap_mails, self.alerts.values().sum()));
-        assert!(!of_caps.is_empty() && self.alerts.len() == 3, "{:?}", self.alerts);
+        // A month's cap counts in months, and a week's in weeks.
+        let (months, weeks): (Vec<_>, Vec<_>) =
+            of_caps.iter().partition(|crossing| crossing.programme == self.programmes[1].0);
+        let begins = |crossing: &&Crossing| crossing.window.begins().unwrap();
+        assert!(!months.is_empty() && months.iter().map(|of| begins(of)).all(|day| day.day() == 1), "{months:?}");
+        assert!(!weeks.is_empty() && weeks.iter().map(|of| begins(of)).all(|day| day.weekday() == Weekday::Monday));
+        assert_eq!(self.alerts.len(), 3, "{:?}", self.alerts);
     }
 }
 

@@ -13,6 +13,7 @@ use crate::prelude::*;
 /// conflict means that another request succeeded.
 const TRIES: usize = 20;
 
+#[derive(Clone, Copy)]
 enum SignInMethod {
     Link,
     Code,

@@ -200,7 +200,7 @@ impl Table {
         };
         let programmes = if sought.is_empty() { Vec::new() } else { self.list(Programme::all()).await? };
         for programme in programmes.iter().filter(|programme| programme.erased_at.is_none()) {
-            let shards = SHARDS.map(|shard| {
+            let shards = SHARDS.into_iter().map(|shard| {
                 let all = self.query(&Grant::of_shard(&programme.id, shard)).filter_expression(is_such.join(" OR "));
                 let values = names.iter().zip(&sought);
                 let query = values.fold(all, |query, (name, of)| query.expression_attribute_values(name, text(of)));

@@ -174,7 +174,7 @@ impl Table {
     /// The owners that keys have and had.
     pub async fn key_owners(&self) -> Result<KeyOwners, StoreError> {
         let mut owners = KeyOwners::new();
-        for owner in found_by(SHARDS.map(|shard| self.list(KeyOwner::of_shard(shard)))).await? {
+        for owner in found_by(SHARDS.into_iter().map(|shard| self.list(KeyOwner::of_shard(shard)))).await? {
             owners.entry(owner.key.clone()).or_default().push(owner);
         }
         Ok(owners)
@@ -188,7 +188,7 @@ impl Table {
 
     /// All spans in which foreign keys had an owner.
     pub async fn owned_keys(&self) -> Result<Vec<OwnedKey>, StoreError> {
-        found_by(SHARDS.map(|shard| self.owned_keys_of_shard(shard))).await
+        found_by(SHARDS.into_iter().map(|shard| self.owned_keys_of_shard(shard))).await
     }
 
     pub async fn assigned_use(&self, programme: &ProgrammeId) -> Result<AssignedUse, StoreError> {

@@ -98,7 +98,7 @@ impl Table {
                 Err(refused) => return Ok(Round::Over((Counts::default(), ActOutcome::Refused(refused)))),
             };
             let transaction = self.leaving_address(&view, &change, at.now).await?;
-            let transaction = self.coming_back(transaction, &view, &change, at.now).await?;
+            let transaction = Box::pin(self.coming_back(transaction, &view, &change, at.now)).await?;
             let change = change.counted(&view, at.now).written_at(at.now);
             let transaction = transaction_of(transaction, &view, &change, at.now)?;
             Ok(Round::Write(transaction, (change.moves(&view, at.now), ActOutcome::Done(answer))))

@@ -75,7 +75,7 @@ impl Table {
     /// All grants of a programme, in no order, with this attribute besides.
     pub async fn grant_lines(&self, of: &ProgrammeId, more: Option<&str>) -> Result<Vec<GrantLine>, StoreError> {
         // From the grants to the readings, before what is told of them.
-        let ranges = SHARDS.map(|shard| Range { last: "R#~".to_owned(), ..Grant::of_shard(of, shard) });
+        let ranges = SHARDS.into_iter().map(|shard| Range { last: "R#~".to_owned(), ..Grant::of_shard(of, shard) });
         found_by(ranges.map(|range| self.lines([self.query(&range)], more))).await
     }
 

@@ -23,7 +23,7 @@ pub type ProgrammeShard = (u16, Vec<(Grant, Vec<Reading>)>);
 impl Table {
     /// The ids of a programme's grants, of those too that cannot be read.
     pub async fn grant_ids(&self, programme: &ProgrammeId) -> Result<Vec<GrantId>, StoreError> {
-        let shards = SHARDS.map(|shard| async move {
+        let shards = SHARDS.into_iter().map(|shard| async move {
             let mut ids = Vec::new();
             let query = self.query(&Grant::of_shard(programme, shard)).projection_expression("pk, sk");
             let each = |item| {
@@ -42,11 +42,11 @@ impl Table {
 
     /// The grants of a programme that can be read.
     pub async fn readable_grants(&self, programme: &ProgrammeId) -> Result<Vec<Grant>, StoreError> {
-        found_by(SHARDS.map(|shard| self.list_known(Grant::of_shard(programme, shard)))).await
+        found_by(SHARDS.into_iter().map(|shard| self.list_known(Grant::of_shard(programme, shard)))).await
     }
 
     pub async fn grants(&self, programme: &ProgrammeId) -> Result<Vec<Grant>, StoreError> {
-        found_by(SHARDS.map(|shard| self.list(Grant::of_shard(programme, shard)))).await
+        found_by(SHARDS.into_iter().map(|shard| self.list(Grant::of_shard(programme, shard)))).await
     }
 
     /// The grants in one shard of a programme with their readings, each grant's in the order of their epochs.
