@@ -1,7 +1,7 @@
 //! How pages tell of jobs: how far each is, in a sentence, and whose steps could not be done.
 
 use bursar_core::domain::grant::ChangeRefused;
-use bursar_core::store::{UndoneStep, WhyUndone};
+use bursar_core::store::{Subject, UndoneStep, WhyUndone};
 use futures_util::future::join_all;
 
 use crate::prelude::*;
@@ -18,7 +18,7 @@ pub(crate) struct JobLine {
     pub(crate) may_be_put_away: bool,
 }
 
-/// A student for whom something could not be done.
+/// A student for whom something could not be done, or who could not be added.
 pub(crate) struct Undone {
     pub(crate) path: String,
     pub(crate) name: String,
@@ -48,7 +48,7 @@ impl JobLine {
                 path: paths::programme(&programme.id),
                 job: job.clone(),
                 sentence: in_words(job, is_first),
-                undone: join_all(job.undone.iter().map(|step| Undone::of(site, programme, step))).await,
+                undone: join_all(job.undone.iter().map(|step| Undone::new(site, job, step))).await,
                 may_be_put_away: is_faculty && !job.is_running() && is_undone(job),
             });
             is_first &= !matches!(job.state, JobState::Running { .. });
@@ -72,14 +72,17 @@ impl JobLine {
 }
 
 impl Undone {
-    async fn of(site: &Site, programme: &Programme, UndoneStep { grant, why }: &UndoneStep) -> Undone {
-        // One that cannot be read is named by its id.
-        let known = site.table.get(Grant::key_of(&programme.id, grant)).await.ok().flatten();
-        Undone {
-            path: paths::grant(&programme.id, grant),
-            name: known.map_or_else(|| grant.to_string(), |known| known.person.known_as().to_owned()),
-            why: why_undone(*why),
-        }
+    async fn new(site: &Site, Job { programme, job, .. }: &Job, step: &UndoneStep) -> Undone {
+        let (path, name) = match &step.of {
+            Subject::Line(line) => (paths::roster_file(programme, *job), format!("line {line}")),
+            Subject::Grant(grant) => {
+                // One that cannot be read is named by its id.
+                let known = site.table.get(Grant::key_of(programme, grant)).await.ok().flatten();
+                let name = known.map_or_else(|| grant.to_string(), |known| known.person.known_as().to_owned());
+                (paths::grant(programme, grant), name)
+            }
+        };
+        Undone { path, name, why: why_undone(step.why) }
     }
 }
 

@@ -2,7 +2,7 @@
 //! only writes. What the provider is to be told of it is sent by the work of each minute, and the job is done once that is confirmed.
 
 use anyhow::{Context, Result};
-use bursar_core::store::{JOB_LEASE, WhyUndone};
+use bursar_core::store::{JOB_LEASE, Subject, UndoneStep, WhyUndone};
 
 use super::steps::{self, Plan};
 use crate::prelude::*;
@@ -85,33 +85,21 @@ pub(super) async fn checkpoint(site: &Site, job: Job, deadline: Deadline) -> Res
     Ok(site.table.set_job(Job { state: JobState::Running { lease_until }, ..job }, deadline).await?)
 }
 
-/// Leaves a job of which something is still to be written to whoever has time next.
-pub(super) async fn leave(site: &Site, job: Job, deadline: Deadline) -> Result<JobState> {
-    let (job, _) = counted(site, job).await?;
-    end(site, job, JobState::Running { lease_until: site.clock.now() }, deadline).await
-}
-
 /// Ends a job that is written, once the provider has confirmed what came of it. Until then it is looked at again.
-pub(super) async fn finish(site: &Site, job: Job, deadline: Deadline) -> Result<JobState> {
+pub(super) async fn finish(site: &Site, mut job: Job, deadline: Deadline) -> Result<JobState> {
     let now = site.clock.now();
-    let (mut job, waiting) = counted(site, job).await?;
+    let waiting = site.table.waiting_for_provider(&job).await?;
+    let done = job.next.saturating_sub(u32::try_from(waiting.len())?);
+    if job.done != done {
+        (job.done, job.advanced_at) = (done, now);
+    }
     if !waiting.is_empty() && now < job.advanced_at + CONFIRMS_WITHIN {
         return end(site, job, JobState::Waiting { until: now + AGAIN_AFTER }, deadline).await;
     }
-    waiting.iter().for_each(|grant| job.note_undone(Some(grant), vec![WhyUndone::NotConfirmed]));
+    let not_confirmed = |grant| UndoneStep { of: Subject::Grant(grant), why: WhyUndone::NotConfirmed };
+    job.note_undone(waiting.into_iter().map(not_confirmed).collect());
     job.done = job.all;
     end(site, job, JobState::Done { at: now }, deadline).await
-}
-
-/// A job with the number of its steps that are done by now, and the grants of which the provider is still to confirm something.
-async fn counted(site: &Site, mut job: Job) -> Result<(Job, Vec<GrantId>)> {
-    let waiting = site.table.waiting_for_provider(&job).await?;
-    let done = job.next.saturating_sub(u32::try_from(waiting.len())?);
-    if job.done < done {
-        job.advanced_at = site.clock.now();
-    }
-    job.done = done;
-    Ok((job, waiting))
 }
 
 /// Writes the state in which a job is left, unless somebody else has written it.

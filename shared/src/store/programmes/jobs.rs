@@ -7,6 +7,8 @@
 //! Whoever took a job writes its checkpoint on condition that nobody has written since. So another who takes it over after the
 //! lease, or a person who starts it anew, ends the former runner. Of a programme's jobs one is written at a time: the oldest.
 
+use std::fmt;
+
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 
 use crate::domain::grant::{ChangeRefused, Urgency};
@@ -76,10 +78,35 @@ pub enum Work {
     Limits,
 }
 
+/// Whom something is done to: a grant, or somebody on this line of a roster, who has none yet.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Subject {
+    Grant(GrantId),
+    Line(u64),
+}
+
+/// Where something comes among what a job does. What has one turn may be done side by side.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Place {
+    pub turn: u8,
+    pub of: Subject,
+}
+
+/// As a job notes how far it is.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.of {
+            Subject::Grant(grant) => write!(f, "{}#{grant}", self.turn),
+            Subject::Line(line) => write!(f, "{}#{line:08}", self.turn),
+        }
+    }
+}
+
 /// What was not done: to whom, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UndoneStep {
-    pub grant: GrantId,
+    pub of: Subject,
     pub why: WhyUndone,
 }
 
@@ -172,11 +199,9 @@ impl Job {
         self.is_running() && !self.is_written
     }
 
-    /// Notes what was not done, to a grant or to people who have none.
-    pub fn note_undone(&mut self, grant: Option<&GrantId>, why: Vec<WhyUndone>) {
-        self.refused += u32::try_from(why.len()).unwrap_or(u32::MAX);
-        let named = grant.map(|grant| why.into_iter().map(|why| UndoneStep { grant: grant.clone(), why }));
-        self.undone.extend(named.into_iter().flatten());
+    pub fn note_undone(&mut self, undone: Vec<UndoneStep>) {
+        self.refused += u32::try_from(undone.len()).unwrap_or(u32::MAX);
+        self.undone.extend(undone);
         self.undone.truncate(MOST_NAMED);
     }
 
@@ -270,7 +295,9 @@ impl Table {
         now: Moment,
         deadline: Deadline,
     ) -> Result<Option<Job>, StoreError> {
-        let running: Vec<Job> = self.jobs(programme).await?.into_iter().filter(Job::is_running).collect();
+        let mut running: Vec<Job> = self.jobs(programme).await?.into_iter().filter(Job::is_running).collect();
+        // What is half written comes first, also before what was begun by a request that is older and committed later.
+        running.sort_by_key(|job| (job.is_written || job.version == 1, job.started_at, job.job));
         if running.iter().any(|job| job.is_taken(now)) || self.is_copy(&self.meta(now).await?) {
             return Ok(None);
         }
