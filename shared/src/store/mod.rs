@@ -30,15 +30,16 @@ pub use mail::outbox::{Bounce, Facts, FiledMail, MailState, MailTo, OutboxRow, Q
 pub use people::{HourlyUses, KnownAddress, KnownPerson, Link, LoginRequest, RateCount, StaffPerson};
 pub use programmes::imports::{Import, JobCreation, UNDONE_WITHIN};
 pub use programmes::jobs::{DueWork, JOB_LEASE, Job, JobState, Place, Subject, UndoneStep, WhyUndone, Work};
+pub use programmes::overview::Overview;
 pub use programmes::previews::{ImportPart, Kept, PREVIEW_LASTS, RosterChanges, RosterPreview, RosterToken, WAITS_FOR};
 pub use programmes::programme::{BudgetSums, CopiedProgramme, Edit, EditOutcome, NewProgramme, Undecided};
 pub use programmes::rules::{RulesSource, TierOutcome};
-pub use sync::books::{
-    Account, AccountDay, BalanceReading, BegunBy, ForeignModels, GroupTotals, KeptTotals, ModelDay, ModelRows,
-    Overview, ProgrammeUse, Run, Totals, Unmailed,
-};
+pub use sync::account::{Account, AccountDay, BalanceReading};
+pub use sync::models::{ForeignModels, ModelDay, ModelRows};
+pub use sync::runs::{BegunBy, Run};
 pub use sync::state::{
     HeldAct, HeldBack, HeldKey, MOST_NAMED, OwnJudgement, Release, StubbornDisable, SyncState, UnknownKey,
 };
+pub use sync::totals::{GroupTotals, KeptTotals, ProgrammeUse, Totals, Unmailed};
 pub use table::meta::{ActContext, Author, KnownAccount, Lease, Meta};
 pub use table::{StoreError, Table, items};
