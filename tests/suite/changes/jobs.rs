@@ -12,7 +12,7 @@ use jiff::SignedDuration;
 
 use super::*;
 use crate::claim::faults::DISABLE;
-use crate::console::roster::preview;
+use crate::console::roster::{APPLY, preview};
 
 /// Such a transaction of the console: before what a job writes there are its start, or the lease of the work, and its taking.
 fn write_of_console(nth: u64) -> Matcher {
@@ -242,11 +242,7 @@ async fn a_grant_that_cannot_be_written_is_passed_over() {
     let (admin, bulk) = (campus.admin().await, format!("{ID}/grants/bulk"));
     let page = admin.get(&format!("{ID}/grants")).await;
     let shown = admin.submit(&page, &bulk, &[("act", "allow")]).await.expect(200);
-    // Before her there is the start of the job, or the lease of the work, and the taking of the job.
-    let fails = || {
-        let write = write_of_console(3);
-        campus.gate.at(write, Fault::Status(400));
-    };
+    let fails = || campus.gate.at(write_of_console(3), Fault::Status(400));
     let states = async || {
         let lines = jobs(&admin.get(ID).await).into_iter();
         lines.map(|(kind, state, ..)| kind + " " + &state).collect::<Vec<_>>()
@@ -276,7 +272,7 @@ async fn a_file_undoes_nothing_that_was_done_meanwhile() {
     let shown = preview(&admin, "replace", file).await;
     // The job is made and taken, one is added, and it is killed where that is noted.
     campus.gate.at(write_of_console(4), Fault::KillBefore);
-    admin.submit(&shown, &format!("{ID}/roster/apply"), &[]).await;
+    admin.submit(&shown, APPLY, &[]).await;
     campus.minutes(1);
     campus.hold("ada", HoldKind::Paused).await;
     campus.students(&["fay"]).await;
@@ -300,12 +296,9 @@ async fn a_file_does_no_more_than_was_confirmed() {
     let shown =
         preview(&admin, "replace", "email,id\nlove@example.edu,s1\nada@example.edu,\neve@example.edu,s2\n").await;
     // The job is made and taken, or the work has its lease; eve is added, then ada described, and each time it is killed where that is noted.
-    let dies = || {
-        let note = write_of_console(4);
-        campus.gate.at(note, Fault::KillBefore)
-    };
+    let dies = || campus.gate.at(write_of_console(4), Fault::KillBefore);
     dies();
-    admin.submit(&shown, &format!("{ID}/roster/apply"), &[]).await;
+    admin.submit(&shown, APPLY, &[]).await;
     let people = async || {
         let grants = campus.table.grants(&campus.programme).await.unwrap().into_iter();
         let mut people: Vec<_> = grants.map(|grant| grant.person.address.as_written().to_owned()).collect();
@@ -334,9 +327,8 @@ async fn a_swap_leaves_nobody_without_address() {
         let admin = campus.admin().await;
         applied(&admin, "add", "email,id\nada@example.edu,s1\nbob@example.edu,s2\n").await;
         let shown = preview(&admin, "add", "email,id\nbob@example.edu,s1\nada@example.edu,s2\n").await;
-        let write = write_of_console(call);
-        campus.gate.at(write, Fault::KillBefore);
-        admin.submit(&shown, &format!("{ID}/roster/apply"), &[]).await;
+        campus.gate.at(write_of_console(call), Fault::KillBefore);
+        admin.submit(&shown, APPLY, &[]).await;
         campus.hold("bob", HoldKind::Paused).await;
         campus.work().await;
         let has = [campus.grant("ada").await, campus.grant("bob").await].map(|grant| grant.person.address);
@@ -355,12 +347,9 @@ async fn who_cannot_be_added_is_named_by_the_line() {
     let admin = campus.admin().await;
     let file = "email\nada@example.edu\nbob@example.edu\nfay@example.edu\n";
     let shown = preview(&admin, "add", file).await;
-    let fails = |campus: &Campus| {
-        let write = write_of_console(3);
-        campus.gate.at(write, Fault::Status(400));
-    };
+    let fails = |campus: &Campus| campus.gate.at(write_of_console(3), Fault::Status(400));
     fails(&campus);
-    admin.submit(&shown, &format!("{ID}/roster/apply"), &[]).await.expect(303);
+    admin.submit(&shown, APPLY, &[]).await.expect(303);
     campus.students(&["fay"]).await;
     for _ in 0..3 {
         fails(&campus);
@@ -397,8 +386,8 @@ async fn nobody_joins_a_closed_programme() {
     let campus = class(&["ada"]).await;
     let admin = campus.admin().await;
     let shown = preview(&admin, "add", "email\neve@example.edu\n").await;
-    let (held, apply) = (campus.gate.hold(write_of_console(3)), format!("{ID}/roster/apply"));
-    tokio::join!(admin.submit(&shown, &apply, &[]), async {
+    let held = campus.gate.hold(write_of_console(3));
+    tokio::join!(admin.submit(&shown, APPLY, &[]), async {
         held.arrived().await;
         campus.close(&admin).await.expect(303);
         drop(held);

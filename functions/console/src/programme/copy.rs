@@ -107,8 +107,8 @@ async fn keep_roster(
     }
     let file = file.into_inner()?;
     let rows = parse::file(&file, None).map_err(FileError::answer)?;
-    let confirmed = compare::plan(&rows, &[], AbsentRows::Add).places(&[]);
-    let import = Import::new(&programme.id, new_ulid(now), confirmed.len(), now);
+    let confirmed = compare::plan(&rows, &[], AbsentRows::Add).confirmed(&[]);
+    let import = Import::new(&programme.id, new_ulid(now), confirmed.places.len(), now);
     site.table.keep_part(&import, Kept::Applied, &file, deadline).await?;
     site.table.keep_part(&import, Kept::People, &ImportPart::bytes_of(&confirmed), deadline).await?;
     Ok(Some(import))

@@ -14,24 +14,27 @@ pub(crate) async fn act_on(
     job: Option<&Job>,
 ) -> Result<Option<ChangeRefused>, StoreError> {
     let of = job.map(|job| OfJob { job: job.job, compared: None });
-    let (table, reason, paused) = (&site.table, act.reason.as_deref(), Hold::Paused(role));
-    let outcome = match act.action {
-        GrantAction::Pause => table.act_of(at, of, |view, now| view.hold(paused, by, reason, now)).await?,
-        GrantAction::Resume => table.act_of(at, of, |view, now| view.release(paused, by, now)).await?,
-        GrantAction::Revoke => table.act_of(at, of, |view, _| Ok(view.revoke(by, reason)?)).await?,
-        GrantAction::Cap => {
-            let set = |view: &View, now| view.set_cap(own_cap(act.cap, view), by, reason, now);
-            table.act_of(at, of, set).await?
-        }
-        GrantAction::Allow => table.act_of(at, of, |view, _| Ok(view.allow(by)?)).await?,
-        GrantAction::Group => {
-            let moved = |view: &View, now| view.move_to(act.group.as_deref(), by, now);
-            table.act_of(at, of, moved).await?
-        }
-        GrantAction::Resend => return mail(site, at, by, job, false).await,
-        GrantAction::Remind => return mail(site, at, by, job, true).await,
+    let (reason, paused) = (act.reason.as_deref(), Hold::Paused(role));
+    let rule = |view: &View, now| match act.action {
+        GrantAction::Pause => view.hold(paused, by, reason, now),
+        GrantAction::Resume => view.release(paused, by, now),
+        GrantAction::Revoke => Ok(view.revoke(by, reason)?),
+        GrantAction::Cap => view.set_cap(own_cap(act.cap, view), by, reason, now),
+        GrantAction::Allow => Ok(view.allow(by)?),
+        GrantAction::Group => view.move_to(act.group.as_deref(), by, now),
+        // What has mail sent changes no grant.
+        GrantAction::Resend | GrantAction::Remind => Err(ChangeRefused::Unchanged),
     };
-    Ok(outcome.refusal())
+    match act.action {
+        GrantAction::Resend => mail(site, at, by, job, false).await,
+        GrantAction::Remind => mail(site, at, by, job, true).await,
+        GrantAction::Pause
+        | GrantAction::Resume
+        | GrantAction::Revoke
+        | GrantAction::Cap
+        | GrantAction::Allow
+        | GrantAction::Group => Ok(site.table.act_of(at, of, rule).await?.refusal()),
+    }
 }
 
 /// A cap equal to the group's is not kept as one of the grant's own, so that it follows the group's.

@@ -62,11 +62,7 @@ pub(super) async fn of_programme(
         match Box::pin(steps::carry_on(site, job, plan, until)).await {
             Ok(state) => states.push((id, state.as_str())),
             Err(error) => {
-                tracing::warn!(%programme, error = format!("{error:#}"), "a job is left for the next minute");
-                let jobs = site.table.jobs(programme).await?.into_iter();
-                for job in jobs.filter(|job| job.job == id && job.is_running()) {
-                    put_off(site, job, until.deadline).await?;
-                }
+                tracing::warn!(%programme, error = format!("{error:#}"), "a job is left until its lease ends");
                 states.push((id, "interrupted"));
             }
         }
@@ -74,7 +70,7 @@ pub(super) async fn of_programme(
     Ok(states)
 }
 
-/// Leaves a job that failed to the next minute. It keeps its place before the programme's others.
+/// Leaves a job that failed, or waits for the provider, to the next minute. One that is not written keeps its place before the others.
 pub(super) async fn put_off(site: &Site, job: Job, deadline: Deadline) -> Result<JobState> {
     end(site, job, JobState::Running { lease_until: site.clock.now() + AGAIN_AFTER }, deadline).await
 }
@@ -94,7 +90,7 @@ pub(super) async fn finish(site: &Site, mut job: Job, deadline: Deadline) -> Res
         (job.done, job.advanced_at) = (done, now);
     }
     if !waiting.is_empty() && now < job.advanced_at + CONFIRMS_WITHIN {
-        return end(site, job, JobState::Waiting { until: now + AGAIN_AFTER }, deadline).await;
+        return put_off(site, job, deadline).await;
     }
     let not_confirmed = |grant| UndoneStep { of: Subject::Grant(grant), why: WhyUndone::NotConfirmed };
     job.note_undone(waiting.into_iter().map(not_confirmed).collect());

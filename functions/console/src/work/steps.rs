@@ -28,7 +28,7 @@ pub(crate) struct Plan {
     /// What is done to each of many.
     act: Option<GrantAct>,
     /// How long the timeline of each grant was when a roster was compared with it.
-    compared: HashMap<GrantId, u64>,
+    compared: BTreeMap<GrantId, u64>,
     /// How much there is in all, what is done included.
     all: usize,
     units: VecDeque<Unit>,
@@ -36,37 +36,33 @@ pub(crate) struct Plan {
 
 /// What is written together, beside others: to one grant, or to people who are added.
 struct Unit {
-    places: Vec<Place>,
+    /// What has one is written side by side: whoever loses an address does so before anybody gets it.
+    turn: u8,
+    of: Vec<Subject>,
     /// What a roster says of them; nothing where the job does one thing to each.
     steps: Vec<Step>,
 }
 
 impl Unit {
-    fn new(place: Place) -> Unit {
-        Unit { places: vec![place], steps: Vec::new() }
+    fn new(Place { turn, of }: Place) -> Unit {
+        Unit { turn, of: vec![of], steps: Vec::new() }
     }
 
     /// How far a job is that has written it and all before it.
     fn place(&self) -> Option<String> {
-        self.places.last().map(Place::to_string)
-    }
-
-    /// Whether both may be written side by side: whoever loses an address does so before anybody gets it.
-    fn goes_beside(&self, other: &Unit) -> bool {
-        let [turn, others] = [self, other].map(|unit| unit.places.first().map(|place| place.turn));
-        turn == others
+        Some(Place { turn: self.turn, of: self.of.last()?.clone() }.to_string())
     }
 
     /// `None` for people who are added.
     fn grant(&self) -> Option<&GrantId> {
-        match self.places.first().map(|place| &place.of) {
+        match self.of.first() {
             Some(Subject::Grant(grant)) => Some(grant),
             Some(Subject::Line(_)) | None => None,
         }
     }
 
     fn undone(&self, why: WhyUndone) -> Vec<UndoneStep> {
-        self.places.iter().map(|place| UndoneStep { of: place.of.clone(), why }).collect()
+        self.of.iter().map(|of| UndoneStep { of: of.clone(), why }).collect()
     }
 }
 
@@ -74,13 +70,8 @@ impl Plan {
     /// What was confirmed of a roster, as far as it is not done. What else the file says by now is not done, and whoever came since is named.
     pub(crate) fn of_roster(job: &Job, steps: Vec<Step>, confirmed: Confirmed, grants: &[Grant]) -> Plan {
         let known: HashMap<&GrantId, &Grant> = grants.iter().map(|grant| (&grant.id, grant)).collect();
-        let (mut compared, mut units) = (HashMap::new(), BTreeMap::new());
-        for (place, entries) in confirmed {
-            if let Subject::Grant(grant) = &place.of {
-                compared.insert(grant.clone(), entries);
-            }
-            units.insert(place.clone(), Unit::new(place));
-        }
+        let units = confirmed.places.into_iter().map(|place| (place.clone(), Unit::new(place)));
+        let mut units: BTreeMap<Place, Unit> = units.collect();
         for step in steps {
             let place = step.place();
             if let Some(unit) = units.get_mut(&place) {
@@ -97,24 +88,25 @@ impl Plan {
                 !unit.steps.is_empty() || mark.is_none_or(|mark| mark.job != job.job)
             }
         });
-        Plan { compared, all, ..Plan::in_order(job, units.into_values().collect()) }
+        Plan { compared: confirmed.grants, all, ..Plan::in_order(job, units.into_values().collect()) }
     }
 
-    /// The units that are left: those of a roster's lines as many together as fit one transaction, or, so that it is told whom it concerns,
-    /// each by itself after a failure.
+    /// The units that are left: of a roster's lines as many together as fit one transaction, but those that failed each by itself, so that
+    /// it is told whom it concerns.
     fn in_order(job: &Job, mut units: Vec<Unit>) -> Plan {
         let all = units.len();
-        let together = if job.tries.is_empty() { INVITED_AT_ONCE } else { 1 };
+        let failed = job.tries.keys().next_back().cloned();
         units.retain(|unit| unit.place() > job.after);
         units.dedup_by(|next, last| {
-            let joins = next.grant().is_none() && last.grant().is_none() && last.places.len() < together;
+            let are_added = next.grant().is_none() && last.grant().is_none() && last.of.len() < INVITED_AT_ONCE;
+            let joins = are_added && last.place() > failed;
             if joins {
-                last.places.append(&mut next.places);
+                last.of.append(&mut next.of);
                 last.steps.append(&mut next.steps);
             }
             joins
         });
-        Plan { job: job.job, act: None, compared: HashMap::new(), all, units: units.into() }
+        Plan { job: job.job, act: None, compared: BTreeMap::new(), all, units: units.into() }
     }
 
     /// What is left of a job; `None` where what it was asked is not kept any more.
@@ -181,7 +173,7 @@ pub(super) async fn carry_on(
         let why = "What it was to do is not kept any more.".to_owned();
         return jobs::end(site, job, JobState::Failed { why, at: site.clock.now() }, until.deadline).await;
     };
-    let left: usize = plan.units.iter().map(|unit| unit.places.len()).sum();
+    let left: usize = plan.units.iter().map(|unit| unit.of.len()).sum();
     job.all = job.all.max(u32::try_from(plan.all)?);
     job.next = job.all - u32::try_from(left)?;
     while let Some(first) = plan.units.front() {
@@ -190,7 +182,7 @@ pub(super) async fn carry_on(
             let state = JobState::Running { lease_until: site.clock.now() };
             return jobs::end(site, Job { done: job.next, ..job }, state, until.deadline).await;
         }
-        let beside = plan.units.iter().take(SIDE_BY_SIDE).take_while(|unit| unit.goes_beside(first)).count();
+        let beside = plan.units.iter().take(SIDE_BY_SIDE).take_while(|unit| unit.turn == first.turn).count();
         let round: Vec<Unit> = plan.units.drain(..beside).collect();
         let now = site.clock.now();
         let by = Author { actor: &job.by, now, deadline: until.deadline };
@@ -219,7 +211,7 @@ pub(super) async fn carry_on(
             // What comes after one that failed is planned once more, and found done.
             if !has_failed {
                 job.note_undone(undone);
-                job.next += u32::try_from(unit.places.len())?;
+                job.next += u32::try_from(unit.of.len())?;
                 (job.after, job.advanced_at) = (Some(place), now);
             }
         }
@@ -274,13 +266,10 @@ async fn write(
 
 /// Adds people who have the same grants however often that is begun. Whoever is enrolled meanwhile is left as they are.
 async fn add(site: &Site, job: &Job, unit: &Unit, by: Author<'_>) -> Result<Vec<UndoneStep>, StoreError> {
-    let invited = |step: &Step| match step {
-        Step::Add { line, person, group } => {
-            let grant = GrantId::from_line(job.job, *line);
-            Some(Grant::invited(job.programme.clone(), grant, person.clone(), group.clone()))
-        }
-        Step::Describe { .. } | Step::Move { .. } | Step::Drop { .. } => None,
-        Step::Leave { .. } | Step::Return { .. } => None,
+    let invited = |step: &Step| {
+        let Step::Add { line, person, group } = step else { return None };
+        let grant = GrantId::from_line(job.job, *line);
+        Some(Grant::invited(job.programme.clone(), grant, person.clone(), group.clone()))
     };
     let people: Vec<Grant> = unit.steps.iter().filter_map(invited).collect();
     let added = site.table.invite(&job.programme, &people, by).await?;
@@ -321,7 +310,7 @@ async fn may_be_taken(site: &Site, plan: &Plan, programme: &ProgrammeId, step: &
     let Step::Leave { with, .. } = step else { return Ok(true) };
     for id in with {
         let grant = site.table.get(Grant::key_of(programme, id)).await?;
-        if !grant.zip(plan.of_job(id)).is_some_and(|(grant, of)| grant.lets_readdress(of).is_ok()) {
+        if grant.zip(plan.of_job(id)).is_none_or(|(grant, of)| grant.lets_readdress(of).is_err()) {
             return Ok(false);
         }
     }

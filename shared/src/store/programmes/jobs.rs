@@ -128,13 +128,10 @@ const MOST_NAMED: usize = 20;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum JobState {
-    /// Owned until the lease ends; afterwards any invocation may take it over.
+    /// Owned until the lease ends; afterwards any invocation may take it over. Where all is written, what the provider is to confirm is
+    /// looked at again then.
     Running {
         lease_until: Moment,
-    },
-    /// Owned by nobody. All is written, and what the provider is to confirm is looked at again at this time.
-    Waiting {
-        until: Moment,
     },
     Done {
         at: Moment,
@@ -192,7 +189,7 @@ impl Job {
     }
 
     pub fn is_running(&self) -> bool {
-        matches!(self.state, JobState::Running { .. } | JobState::Waiting { .. })
+        matches!(self.state, JobState::Running { .. })
     }
 
     pub fn is_being_written(&self) -> bool {
@@ -211,13 +208,9 @@ impl Job {
         Job { state: JobState::Failed { why: why.to_owned(), at }, version: self.version + 1, ..self }
     }
 
-    fn is_taken(&self, now: Moment) -> bool {
-        matches!(self.state, JobState::Running { lease_until } if now < lease_until)
-    }
-
     pub(crate) fn waits(&self) -> Option<(Queue, Moment)> {
         match self.state {
-            JobState::Running { lease_until: due } | JobState::Waiting { until: due } => Some((Queue::JOB, due)),
+            JobState::Running { lease_until } => Some((Queue::JOB, lease_until)),
             JobState::Done { .. } | JobState::Failed { .. } => None,
         }
     }
@@ -226,7 +219,7 @@ impl Job {
 impl JobState {
     pub fn as_str(&self) -> &'static str {
         match self {
-            JobState::Running { .. } | JobState::Waiting { .. } => "running",
+            JobState::Running { .. } => "running",
             JobState::Done { .. } => "done",
             JobState::Failed { .. } => "failed",
         }
@@ -298,11 +291,11 @@ impl Table {
         let mut running: Vec<Job> = self.jobs(programme).await?.into_iter().filter(Job::is_running).collect();
         // What is half written comes first, also before what was begun by a request that is older and committed later.
         running.sort_by_key(|job| (job.is_written || job.version == 1, job.started_at, job.job));
-        if running.iter().any(|job| job.is_taken(now)) || self.is_copy(&self.meta(now).await?) {
+        let is_due = |job: &Job| job.waits().is_some_and(|(_, due)| due <= now);
+        if running.iter().any(|job| !job.is_written && !is_due(job)) || self.is_copy(&self.meta(now).await?) {
             return Ok(None);
         }
-        let is_due = |job: &&Job| !matches!(job.state, JobState::Waiting { until } if now < until);
-        let Some(first) = running.iter().find(is_due) else { return Ok(None) };
+        let Some(first) = running.iter().find(|job| is_due(job)) else { return Ok(None) };
         let taken = Job {
             state: JobState::Running { lease_until: now + JOB_LEASE },
             version: first.version + 1,

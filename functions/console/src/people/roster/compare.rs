@@ -89,9 +89,13 @@ impl Step {
     }
 }
 
-/// What a person or a rule confirmed of a file: where something is to be done, and how long the timeline was then. A job does no more
-/// than that, whatever the file says to the roster by the time it is planned anew.
-pub(crate) type Confirmed = Vec<(Place, u64)>;
+/// What was confirmed of a file: where something is to be done, and how long the timelines were then. A job does no more than that,
+/// whatever the file says to the roster by the time it is planned anew.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Confirmed {
+    pub(crate) grants: BTreeMap<GrantId, u64>,
+    pub(crate) places: BTreeSet<Place>,
+}
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct ImportPlan {
@@ -190,14 +194,11 @@ impl ImportPlan {
         self.steps.iter().filter(|step| is(step)).count()
     }
 
-    /// Where something is to be done, each with the length of the grant's timeline.
-    pub(crate) fn places(&self, grants: &[Grant]) -> Confirmed {
-        let entries: HashMap<&GrantId, u64> = grants.iter().map(|grant| (&grant.id, grant.entries)).collect();
-        let place = |step: &Step| {
-            let entries = step.grant().and_then(|grant| entries.get(grant).copied());
-            (step.place(), entries.unwrap_or_default())
-        };
-        self.steps.iter().map(place).collect::<BTreeMap<_, _>>().into_iter().collect()
+    pub(crate) fn confirmed(&self, grants: &[Grant]) -> Confirmed {
+        let changed: HashSet<&GrantId> = self.steps.iter().filter_map(Step::grant).collect();
+        let changed = grants.iter().filter(|grant| changed.contains(&grant.id));
+        let grants = changed.map(|grant| (grant.id.clone(), grant.entries)).collect();
+        Confirmed { grants, places: self.steps.iter().map(Step::place).collect() }
     }
 
     /// How many people of each domain the file names.

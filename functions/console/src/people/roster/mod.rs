@@ -139,7 +139,7 @@ impl Compared {
             replaces: preview.replaces,
             email_column: preview.email_column.clone(),
             header: Some(self.file.header.clone()),
-            ..Import::new(&preview.programme, import, self.plan.places(&self.grants).len(), self.at)
+            ..Import::new(&preview.programme, import, self.plan.confirmed(&self.grants).places.len(), self.at)
         }
     }
 
@@ -153,7 +153,7 @@ impl Compared {
         mails: &[OutboxRow],
         by: Author<'_>,
     ) -> Result<(), AppError> {
-        let (rows, confirmed) = (ImportPart::bytes_of(&self.plan.changed()), self.plan.places(&self.grants));
+        let (rows, confirmed) = (ImportPart::bytes_of(&self.plan.changed()), self.plan.confirmed(&self.grants));
         for (kept, bytes) in
             [(Kept::Rows, &rows[..]), (Kept::Applied, file), (Kept::People, &ImportPart::bytes_of(&confirmed))]
         {
