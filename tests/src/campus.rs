@@ -31,9 +31,7 @@ use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::token::BrowserToken;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{
-    ActContext, Author, Edit, EditOutcome, Job, NewPerson, Table, Undeliverable, UnreachableReason,
-};
+use bursar_core::store::{ActContext, Author, Edit, EditOutcome, Job, Table, Undeliverable, UnreachableReason};
 use bursar_local::inbox::Contents;
 use bursar_local::invoke::{FunctionName, InvokeError};
 use bursar_local::provider::{KeySnapshot, Nano, Provider};
@@ -188,9 +186,11 @@ impl Campus {
     }
 
     async fn invite(&mut self, names: &[&str], group: Option<&str>) {
-        let person = |name: &str| Person { address: address(name), name: None, roster_id: None };
-        let new = |name: &&str| NewPerson { person: person(name), group: group.map(str::to_owned) };
-        let new: Vec<NewPerson> = names.iter().map(new).collect();
+        let new = |name: &&str| {
+            let person = Person { address: address(name), name: None, roster_id: None };
+            Grant::invited(self.programme.clone(), GrantId::random(), person, group.map(str::to_owned))
+        };
+        let new: Vec<Grant> = names.iter().map(new).collect();
         let made = self.table.invite(&self.programme, &new, self.by()).await.unwrap();
         self.table.count_roster_mails_owed(&self.programme, self.by().deadline).await.unwrap();
         self.people.extend(names.iter().map(ToString::to_string).zip(made));

@@ -395,29 +395,6 @@ async fn request_is_decided_once() {
     .await;
 }
 
-/// A line about a job whose steps could not all be done is put away.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_job_is_put_away_once() {
-    let scene = async || {
-        let campus = Campus::with_keys(&["ada"]).await;
-        campus.revoke("ada").await;
-        let (admin, bulk) = (campus.admin().await, campus.console("/grants/bulk"));
-        let page = admin.get(&campus.console("/grants")).await;
-        let preview = admin.submit(&page, &bulk, &[("act", "resend")]).await.expect(200);
-        admin.submit(&preview, &bulk, &[]).await.expect(303);
-        campus.finish_work().await;
-        let dismiss = format!("{ID}/requests/{}", campus.job("bulk").await.unwrap().job);
-        let form = admin.get(ID).await.form(&dismiss).filled(&[("act", "dismiss")]);
-        (campus, (admin, form))
-    };
-    form("dismiss", false, scene, async |campus| {
-        campus.judged().await;
-        let job = campus.job("bulk").await.unwrap();
-        (job.put_away, job.refused, job.state.as_str().to_owned())
-    })
-    .await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn revoke_ends_a_grant_once() {
     let scene = async || {

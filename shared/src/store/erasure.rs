@@ -269,7 +269,7 @@ impl Table {
         after.count::<Grant>(1);
         (after.done, after.advanced_at) = (after.done + 1, at.now);
         let transaction = transaction.replace(&after, erasure.version)?;
-        let told = transaction_of(transaction, &view, &change.counted(&view, at.now).written_at(at.now), at.now)?;
+        let told = transaction_of(transaction, &view, &change.counted(&view, at.now), at.now)?;
         Ok(self.commit_once(told, at.deadline).await?.then_some(after))
     }
 

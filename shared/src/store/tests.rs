@@ -7,7 +7,7 @@ use super::items::{self, Item};
 use super::mail::outbox::BETWEEN_REMINDERS;
 use super::people::LINKS_COUNTED;
 use super::programmes::imports::IMPORT_KEPT;
-use super::sync::books::RUN_KEPT;
+use super::sync::runs::RUN_KEPT;
 use super::*;
 use crate::config::RETENTION_DAYS;
 use crate::domain::credit::BalanceNotice;

@@ -73,7 +73,6 @@ pub(super) fn changes_have_their_entries(step: &Step<'_>, wrong: &mut Vec<String
     for (id, grant) in &now.grants {
         let told = new_on(&id.0, Some(&id.1)).len();
         let invited = Grant::invited(id.0.clone(), id.1.clone(), grant.person.clone(), grant.group.clone());
-        let invited = Grant { changed_at: grant.changed_at, ..invited };
         let old = before.grants.get(id).unwrap_or(&invited);
         let is_silent = told == 0 && beyond_marks(old) != beyond_marks(grant);
         if is_silent || grant.version < old.version + told as u64 || (grant.version == old.version && grant != old) {

@@ -5,13 +5,19 @@ use bursar_core::domain::audit::Actor;
 use bursar_core::domain::grant::{Grant, HoldKind};
 use bursar_core::domain::values::id::GrantId;
 use bursar_core::domain::values::window::Reset;
-use bursar_core::store::items;
+use bursar_core::store::{ActContext, Job, Work, items};
+use bursar_tests::campus::address;
 use bursar_tests::faults::Service;
 use jiff::SignedDuration;
 
 use super::*;
 use crate::claim::faults::DISABLE;
-use crate::console::roster::preview;
+use crate::console::roster::{APPLY, preview};
+
+/// Such a transaction of the console: before what a job writes there are its start, or the lease of the work, and its taking.
+fn write_of_console(nth: u64) -> Matcher {
+    Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console).nth(nth)
+}
 
 #[tokio::test]
 async fn a_job_waits_for_the_provider() {
@@ -55,10 +61,14 @@ async fn a_job_waits_for_the_provider() {
     campus.finish_faulted().await;
 }
 
+/// Nor a job from its end.
 #[tokio::test]
 async fn grants_that_cannot_be_read_keep_no_other_waiting() {
+    const UNDO: &str = "/console/programmes/cs-pilot/roster/undo";
     let campus = class(&["ada"]).await;
-    campus.hold("ada", HoldKind::Paused).await;
+    let admin = campus.admin().await;
+    applied(&admin, "replace", "email\neve@example.edu\n").await;
+    let page = admin.get(&format!("{ID}/roster")).await;
     let grant = campus.grant("ada").await;
     // A newer version wrote them, and they were due before.
     for number in 0..30 {
@@ -70,6 +80,11 @@ async fn grants_that_cannot_be_read_keep_no_other_waiting() {
     }
     campus.work().await;
     assert!(!campus.is_on(&campus.key("ada").hash));
+    admin.submit(&page, UNDO, &[]).await.expect(303);
+    for _ in 0..2 {
+        campus.work().await;
+    }
+    assert_eq!((campus.enabled().len(), campus.job("import").await.unwrap().state.as_str()), (1, "done"));
     campus.finish_unjudged().await;
 }
 
@@ -177,7 +192,7 @@ async fn a_call_that_begins_late_is_noted_again() {
         campus.clock.stop_at(at.parse().unwrap()).unwrap();
         campus.hold(name, HoldKind::Paused).await;
         // The first takes the lease.
-        let note = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console).nth(2);
+        let note = write_of_console(2);
         let held = campus.gate.hold_answers(note);
         let later = async {
             held.arrived().await;
@@ -227,11 +242,7 @@ async fn a_grant_that_cannot_be_written_is_passed_over() {
     let (admin, bulk) = (campus.admin().await, format!("{ID}/grants/bulk"));
     let page = admin.get(&format!("{ID}/grants")).await;
     let shown = admin.submit(&page, &bulk, &[("act", "allow")]).await.expect(200);
-    // Before her there is the start of the job, or the lease of the work, and the taking of the job.
-    let fails = || {
-        let write = Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console).nth(3);
-        campus.gate.at(write, Fault::Status(400));
-    };
+    let fails = || campus.gate.at(write_of_console(3), Fault::Status(400));
     let states = async || {
         let lines = jobs(&admin.get(ID).await).into_iter();
         lines.map(|(kind, state, ..)| kind + " " + &state).collect::<Vec<_>>()
@@ -260,8 +271,8 @@ async fn a_file_undoes_nothing_that_was_done_meanwhile() {
     let file = "email,group\nada@example.edu,A\nbob@example.edu,A\neve@example.edu,A\n";
     let shown = preview(&admin, "replace", file).await;
     // The job is made and taken, one is added, and it is killed where that is noted.
-    campus.gate.at(Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console).nth(4), Fault::KillBefore);
-    admin.submit(&shown, &format!("{ID}/roster/apply"), &[]).await;
+    campus.gate.at(write_of_console(4), Fault::KillBefore);
+    admin.submit(&shown, APPLY, &[]).await;
     campus.minutes(1);
     campus.hold("ada", HoldKind::Paused).await;
     campus.students(&["fay"]).await;
@@ -274,6 +285,116 @@ async fn a_file_undoes_nothing_that_was_done_meanwhile() {
     assert!(told.contains("2 could not be done"), "{told}");
     assert!(["ada", "fay"].iter().all(|name| told.contains(&format!("{name}@example.edu: left as it is"))), "{told}");
     campus.finish_faulted().await;
+}
+
+/// A row that was refused adds nobody once the file is planned anew, nor does one whose person was given another address meanwhile.
+#[tokio::test]
+async fn a_file_does_no_more_than_was_confirmed() {
+    let campus = class(&["ada"]).await;
+    let admin = campus.admin().await;
+    applied(&admin, "add", "email,id\nada@example.edu,s1\n").await;
+    let shown =
+        preview(&admin, "replace", "email,id\nlove@example.edu,s1\nada@example.edu,\neve@example.edu,s2\n").await;
+    // The job is made and taken, or the work has its lease; eve is added, then ada described, and each time it is killed where that is noted.
+    let dies = || campus.gate.at(write_of_console(4), Fault::KillBefore);
+    dies();
+    admin.submit(&shown, APPLY, &[]).await;
+    let people = async || {
+        let grants = campus.table.grants(&campus.programme).await.unwrap().into_iter();
+        let mut people: Vec<_> = grants.map(|grant| grant.person.address.as_written().to_owned()).collect();
+        people.sort();
+        people
+    };
+    assert_eq!(people().await, ["ada@example.edu", "eve@example.edu"]);
+    let eve = campus.table.grants(&campus.programme).await.unwrap().into_iter().find(|of| of.id != *campus.id("ada"));
+    let at = ActContext { grant: &eve.unwrap().id, ..campus.on("ada") };
+    campus.table.act(at, |view, _| view.correct_address(&address("eva"), &Actor::Rule)).await.unwrap();
+    campus.minutes(1);
+    dies();
+    assert!(campus.run(FunctionName::Console, json!({"task": "work"})).await.is_err());
+    campus.work().await;
+    campus.work().await;
+    assert_eq!(people().await, ["eva@example.edu", "love@example.edu"]);
+    assert_eq!(campus.job("import").await.unwrap().state.as_str(), "done");
+    campus.finish_faulted().await;
+}
+
+/// Two addresses are swapped by a job that is killed before it begins, or after both were taken away, and one of the two is paused then.
+#[tokio::test]
+async fn a_swap_leaves_nobody_without_address() {
+    for (call, expected) in [(2, ["ada", "bob"]), (5, ["bob", "ada"])] {
+        let campus = class(&["ada", "bob"]).await;
+        let admin = campus.admin().await;
+        applied(&admin, "add", "email,id\nada@example.edu,s1\nbob@example.edu,s2\n").await;
+        let shown = preview(&admin, "add", "email,id\nbob@example.edu,s1\nada@example.edu,s2\n").await;
+        campus.gate.at(write_of_console(call), Fault::KillBefore);
+        admin.submit(&shown, APPLY, &[]).await;
+        campus.hold("bob", HoldKind::Paused).await;
+        campus.work().await;
+        let has = [campus.grant("ada").await, campus.grant("bob").await].map(|grant| grant.person.address);
+        assert_eq!(has, expected.map(address), "{call}");
+        campus.work().await;
+        let refused = campus.job("import").await.unwrap().refused;
+        assert_eq!(refused > 0, call == 2, "{refused} are named");
+        campus.finish_faulted().await;
+    }
+}
+
+/// Of two who are added together neither can be, then one of them by himself; a third was put on the roster since.
+#[tokio::test]
+async fn who_cannot_be_added_is_named_by_the_line() {
+    let mut campus = class(&[]).await;
+    let admin = campus.admin().await;
+    let file = "email\nada@example.edu\nbob@example.edu\nfay@example.edu\n";
+    let shown = preview(&admin, "add", file).await;
+    let fails = |campus: &Campus| campus.gate.at(write_of_console(3), Fault::Status(400));
+    fails(&campus);
+    admin.submit(&shown, APPLY, &[]).await.expect(303);
+    campus.students(&["fay"]).await;
+    for _ in 0..3 {
+        fails(&campus);
+        campus.work().await;
+    }
+    let told = admin.get(ID).await.texts("job").join(" ");
+    assert!(told.contains("1 of 3. 2 could not be done"), "{told}");
+    assert!(
+        told.contains("line 4: left as it is") && told.contains(": it could not be written, three times"),
+        "{told}"
+    );
+    assert_eq!(campus.table.grants(&campus.programme).await.unwrap().len(), 2);
+    campus.finish_faulted().await;
+}
+
+/// A job that somebody began before, and that was committed later, does not come between the rounds of another.
+#[tokio::test]
+async fn what_is_half_written_comes_first() {
+    let campus = class(&[]).await;
+    let now = campus.clock.now();
+    let half = Job { version: 3, ..Job::new(&campus.programme, Work::Bulk, 20, &Actor::Rule, now) };
+    let older = Job::new(&campus.programme, Work::Limits, 20, &Actor::Rule, now - SignedDuration::from_secs(5));
+    for job in [&half, &older] {
+        campus.raw().keep(job).await;
+    }
+    let taken = campus.table.take_job(&campus.programme, now, campus.by().deadline).await.unwrap();
+    assert_eq!(taken.unwrap().job, half.job);
+    campus.finish_unjudged().await;
+}
+
+/// A file adds people while somebody closes the programme.
+#[tokio::test]
+async fn nobody_joins_a_closed_programme() {
+    let campus = class(&["ada"]).await;
+    let admin = campus.admin().await;
+    let shown = preview(&admin, "add", "email\neve@example.edu\n").await;
+    let held = campus.gate.hold(write_of_console(3));
+    tokio::join!(admin.submit(&shown, APPLY, &[]), async {
+        held.arrived().await;
+        campus.close(&admin).await.expect(303);
+        drop(held);
+    });
+    assert_eq!(campus.table.grants(&campus.programme).await.unwrap().len(), 1);
+    campus.finish_work().await;
+    campus.finish().await;
 }
 
 /// A disable passes the wait that the provider asks for, so it has waits of its own.
@@ -307,7 +428,7 @@ async fn a_batch_done_twice_undoes_nothing() {
     }
     campus.work().await;
     // The job is made and taken, two grants are written, and it is killed where that is noted.
-    campus.gate.at(Matcher::call("dynamodb:TransactWriteItems").of(FunctionName::Console).nth(5), Fault::KillBefore);
+    campus.gate.at(write_of_console(5), Fault::KillBefore);
     resume().await;
     assert!(!is_paused("ada").await && !is_paused("bob").await && campus.job("bulk").await.unwrap().next == 0);
     campus.hold("ada", HoldKind::Paused).await;
@@ -320,5 +441,14 @@ async fn a_batch_done_twice_undoes_nothing() {
     assert_eq!(resume().await.status, 303);
     campus.work().await;
     assert_eq!(campus.enabled().len(), 2, "another job is another act");
+
+    // A mail that was sent is not told as one that may not be.
+    campus.finish_work().await;
+    let shown = admin.submit(&admin.get(&grants).await, &bulk, &[("act", "resend")]).await.expect(200);
+    campus.gate.at(write_of_console(5), Fault::KillBefore);
+    admin.submit(&shown, &bulk, &[]).await;
+    campus.finish_work().await;
+    let job = campus.job("bulk").await.unwrap();
+    assert_eq!((job.state.as_str(), job.done, job.refused), ("done", 2, 0));
     campus.finish_faulted().await;
 }

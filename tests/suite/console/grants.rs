@@ -157,6 +157,11 @@ async fn many_are_acted_on_at_once() {
         admin.submit(&overview, &dismiss, &[("act", "dismiss")]).await.expect(303);
     }
     assert!(admin.get(ID).await.texts("job").is_empty());
+    // If it comes to something else by then, that is shown first as well.
+    let shown = preview(&format!("{GRANTS}?q=dan%40"), &[("act", "pause")]).await;
+    campus.reveal(&campus.student("dan").await).await;
+    let shown = admin.submit(&shown, &bulk, &[]).await.expect(409).readable();
+    assert!(shown.contains("Keys that stop 1 until"), "{shown}");
     for fields in [&[("act", "dance")][..], &[("act", "cap"), ("cap_usd", "1e3")]] {
         admin.submit(&admin.get(GRANTS).await, &bulk, fields).await.expect(422);
     }

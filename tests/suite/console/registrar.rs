@@ -8,9 +8,9 @@ use bursar_tests::sweep::{KILLS, Sweep, sweep};
 use bursar_tests::visitor::{Page, Visitor};
 use serde_json::{Value, json};
 
+use super::roster::APPLY;
 use super::*;
 
-const APPLY: &str = "/console/programmes/cs-pilot/roster/apply";
 const TOKEN: &str = "/console/programmes/cs-pilot/roster/token";
 const BYTES: &str = "application/octet-stream";
 
@@ -208,40 +208,6 @@ async fn a_token_is_good_for_its_programme_and_as_long_as_its_maker_might_make_i
     let last = make(&admin).await;
     campus.minutes(100 * 24 * 60);
     program.put(ROSTER, &last, BYTES, file(0..3)).await.expect(401);
-    campus.finish().await;
-}
-
-/// Several small files are judged together, whatever was uploaded by hand before the first.
-#[tokio::test]
-async fn the_guard_is_not_walked_around() {
-    let campus = staffed().await;
-    let faye = campus.student("faye").await;
-    let apply = async |page: &Page| faye.submit(page, APPLY, &[]).await.expect(303);
-    apply(&super::roster::preview(&faye, "add", file(0..20)).await).await;
-    let token = make(&faye).await;
-    assert!(put(&campus, &token, 0..19).await.contains("first file"));
-    assert!(put(&campus, &token, 0..19).await.contains("waiting"), "so does the next");
-    let token = make(&faye).await;
-    assert!(put(&campus, &token, 0..19).await.contains("waiting"), "and it is the next token's file");
-    let kept = faye
-        .get(ROSTER)
-        .await
-        .body
-        .split('"')
-        .find(|text| text.starts_with(&format!("{ROSTER}/0")))
-        .unwrap()
-        .to_owned();
-    apply(&faye.get(&kept).await).await;
-    assert!(put(&campus, &token, 0..15).await.contains("applying"), "four, and the one before, are five");
-    assert!(put(&campus, &token, 0..14).await.contains("with the 5 of the last seven days"));
-    let others = file(0..15).replace("@example.edu", "q@example.edu");
-    let page = campus.browser().put(ROSTER, &token, BYTES, others).await.expect(202);
-    assert!(page.body.contains("gives another address to 15 of the 20 people"), "{}", page.body);
-    let few = file(0..15).replace("p0@", "q0@");
-    campus.browser().put(ROSTER, &token, BYTES, few).await.expect(202);
-    campus.settle().await;
-    let told: Vec<String> = campus.mails("student").iter().map(|mail| mail.to.clone()).collect();
-    assert_eq!(told, ["p0@example.edu"], "the former address is told");
     campus.finish().await;
 }
 

@@ -12,7 +12,7 @@ use bursar_core::domain::values::id::{Epoch, GrantId, Nonce, ProgrammeId};
 use bursar_core::domain::values::money::Usd;
 use bursar_core::domain::values::term::Term;
 use bursar_core::domain::values::window::utc_date;
-use bursar_core::store::{ActContext, ActOutcome, Author, Edit, EditOutcome, NewPerson, StoreError, Table};
+use bursar_core::store::{ActContext, ActOutcome, Author, Edit, EditOutcome, StoreError, Table};
 use bursar_tests::office::{new_programme, soon};
 use jiff::ToSpan;
 
@@ -110,9 +110,9 @@ pub(super) fn settings() -> Settings {
     Settings::new("CS pilot", term, Usd::from_dollars(20))
 }
 
-pub(super) fn person(name: &str) -> NewPerson {
+pub(super) fn person(name: &str) -> Grant {
     let address = EmailAddress::parse(&format!("{name}@uni.edu")).unwrap();
-    NewPerson { person: Person { address, name: None, roster_id: None }, group: None }
+    Grant::invited(programme(), GrantId::random(), Person { address, name: None, roster_id: None }, None)
 }
 
 pub(super) fn press(kind: KeyRequestKind, epoch: Epoch) -> KeyRequest {

@@ -90,7 +90,7 @@ async fn grant(site: &Site, view: &View) -> Result<Value, AppError> {
     let programme = &view.programme;
     // What is hidden is how a claim is made once, what a job did last, and what the provider is still to be told.
     take_apart!(Grant: id person group own_cap state holds has_reservation replacements allowed keys lost more, without programme
-        lease epoch begun_at ever_shown counted_at job changed_at due_at provider_agrees ends_since backoff version = &view.grant);
+        lease epoch begun_at ever_shown counted_at job entries due_at provider_agrees ends_since backoff version = &view.grant);
     take_apart!(Person: address name roster_id, without = person);
     let history = site.table.list_known(Entry::of_grant(&programme.id, id)).await?;
     let mails = site.table.mails_of(&programme.id, id).await?;

@@ -1,7 +1,7 @@
 //! How pages tell of jobs: how far each is, in a sentence, and whose steps could not be done.
 
 use bursar_core::domain::grant::ChangeRefused;
-use bursar_core::store::{UndoneStep, WhyUndone};
+use bursar_core::store::{Subject, UndoneStep, WhyUndone};
 use futures_util::future::join_all;
 
 use crate::prelude::*;
@@ -18,7 +18,7 @@ pub(crate) struct JobLine {
     pub(crate) may_be_put_away: bool,
 }
 
-/// A student for whom something could not be done.
+/// A student for whom something could not be done, or who could not be added.
 pub(crate) struct Undone {
     pub(crate) path: String,
     pub(crate) name: String,
@@ -38,7 +38,7 @@ impl JobLine {
             _ if job.put_away => false,
             JobState::Done { at } => now < *at + TOLD_FOR,
             JobState::Failed { at, .. } => programme.closed_at.is_none() || now < *at + TOLD_FOR,
-            JobState::Running { .. } | JobState::Waiting { .. } => true,
+            JobState::Running { .. } => true,
         };
         let mut lines = Vec::new();
         let mut is_first = true;
@@ -48,10 +48,10 @@ impl JobLine {
                 path: paths::programme(&programme.id),
                 job: job.clone(),
                 sentence: in_words(job, is_first),
-                undone: join_all(job.undone.iter().map(|step| Undone::of(site, programme, step))).await,
+                undone: join_all(job.undone.iter().map(|step| Undone::new(site, job, step))).await,
                 may_be_put_away: is_faculty && !job.is_running() && is_undone(job),
             });
-            is_first &= !matches!(job.state, JobState::Running { .. });
+            is_first &= !job.is_being_written();
         }
         lines
     }
@@ -66,20 +66,23 @@ impl JobLine {
             JobState::Done { .. } if !is_undone(&self.job) => "soft",
             JobState::Done { .. } => "notice warning",
             JobState::Failed { .. } => "notice wrong",
-            JobState::Running { .. } | JobState::Waiting { .. } => "notice",
+            JobState::Running { .. } => "notice",
         }
     }
 }
 
 impl Undone {
-    async fn of(site: &Site, programme: &Programme, UndoneStep { grant, why }: &UndoneStep) -> Undone {
-        // One that cannot be read is named by its id.
-        let known = site.table.get(Grant::key_of(&programme.id, grant)).await.ok().flatten();
-        Undone {
-            path: paths::grant(&programme.id, grant),
-            name: known.map_or_else(|| grant.to_string(), |known| known.person.known_as().to_owned()),
-            why: why_undone(*why),
-        }
+    async fn new(site: &Site, Job { programme, job, .. }: &Job, step: &UndoneStep) -> Undone {
+        let (path, name) = match &step.of {
+            Subject::Line(line) => (paths::roster_file(programme, *job), format!("line {line}")),
+            Subject::Grant(grant) => {
+                // One that cannot be read is named by its id.
+                let known = site.table.get(Grant::key_of(programme, grant)).await.ok().flatten();
+                let name = known.map_or_else(|| grant.to_string(), |known| known.person.known_as().to_owned());
+                (paths::grant(programme, grant), name)
+            }
+        };
+        Undone { path, name, why: why_undone(step.why) }
     }
 }
 
@@ -91,13 +94,13 @@ fn is_undone(job: &Job) -> bool {
 fn in_words(job: &Job, is_first: bool) -> String {
     let mut sentence = told(job);
     match (&job.state, job.all.saturating_sub(job.done)) {
-        (JobState::Running { .. }, _) if !is_first => sentence += " It begins when the one above is done.",
-        (JobState::Running { .. }, _) => sentence += " Reload this page to see how far it is.",
-        (JobState::Waiting { .. }, others) => {
+        (JobState::Running { .. }, others) if job.is_written => {
             let wait = if others == 1 { "waits" } else { "wait" };
             sentence +=
                 &format!(" {others} {wait} for OpenRouter to confirm, mostly for a quarter of an hour at most.");
         }
+        (JobState::Running { .. }, _) if !is_first => sentence += " It begins when the one above is done.",
+        (JobState::Running { .. }, _) => sentence += " Reload this page to see how far it is.",
         (JobState::Failed { why, .. }, _) => sentence = format!("{sentence} {why}"),
         (JobState::Done { .. }, _) => {}
     }
@@ -133,7 +136,7 @@ fn told(job: &Job) -> String {
         ],
     };
     match job.state {
-        JobState::Running { .. } | JobState::Waiting { .. } => running,
+        JobState::Running { .. } => running,
         JobState::Done { .. } => ended,
         JobState::Failed { .. } => failed,
     }
@@ -168,7 +171,7 @@ mod tests {
     fn what_waits_and_what_could_not_be_done_are_told_apart_and_add_up() {
         let now: Moment = "2026-11-10T09:30:00Z".parse().unwrap();
         let mut job = Job::new(&ProgrammeId::of_name("CS pilot"), Work::Bulk, 20, &Actor::Rule, now);
-        (job.done, job.refused, job.state) = (17, 2, JobState::Waiting { until: now });
+        (job.done, job.refused, job.is_written) = (17, 2, true);
         assert_eq!(
             in_words(&job, true),
             "Many students are being changed: 15 of 20 are done. 3 wait for OpenRouter to confirm, mostly for a quarter of an hour at most. 2 could not be done:"

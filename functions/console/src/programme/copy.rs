@@ -3,8 +3,10 @@
 use bursar_core::domain::programme::request::{COPY, Request};
 use bursar_core::domain::programme::rules::Tiers;
 use bursar_core::domain::values::format::field_time;
-use bursar_core::store::{CopiedProgramme, Erasure, Kept};
+use bursar_core::store::{CopiedProgramme, Erasure, ImportPart, Kept};
 
+use crate::people::roster::compare::{self, AbsentRows};
+use crate::people::roster::parse::{self, FileError};
 use crate::prelude::*;
 use crate::programme::requests::{approved, ask};
 use crate::programme::settings::{self, CARRIED, Draft, copying, make, read};
@@ -103,8 +105,12 @@ async fn keep_roster(
         let [name, group, id] = [name, group, roster_id].map(|text| text.as_deref().unwrap_or_default());
         file.write_record([address.as_written(), name, group, id])?;
     }
-    let import = Import::new(&programme.id, new_ulid(now), grants.len(), now);
-    site.table.keep_part(&import, Kept::Applied, &file.into_inner()?, deadline).await?;
+    let file = file.into_inner()?;
+    let rows = parse::file(&file, None).map_err(FileError::answer)?;
+    let confirmed = compare::plan(&rows, &[], AbsentRows::Add).confirmed(&[]);
+    let import = Import::new(&programme.id, new_ulid(now), confirmed.places.len(), now);
+    site.table.keep_part(&import, Kept::Applied, &file, deadline).await?;
+    site.table.keep_part(&import, Kept::People, &ImportPart::bytes_of(&confirmed), deadline).await?;
     Ok(Some(import))
 }
 

@@ -1,6 +1,7 @@
 //! What is done to one grant by somebody with a role: by the grant's page, or by a job to one of many. It only writes.
 
 use bursar_core::domain::grant::{ChangeRefused, GrantAct, GrantAction, Hold, OfJob, ShownState, View};
+use bursar_core::store::{ByHand, DoneByHand};
 
 use crate::prelude::*;
 
@@ -10,26 +11,30 @@ pub(crate) async fn act_on(
     at: ActContext<'_>,
     act: &GrantAct,
     (by, role): (&Actor, Role),
-    of: Option<OfJob>,
+    job: Option<&Job>,
 ) -> Result<Option<ChangeRefused>, StoreError> {
-    let (table, reason, paused) = (&site.table, act.reason.as_deref(), Hold::Paused(role));
-    let outcome = match act.action {
-        GrantAction::Pause => table.act_of(at, of, |view, now| view.hold(paused, by, reason, now)).await?,
-        GrantAction::Resume => table.act_of(at, of, |view, now| view.release(paused, by, now)).await?,
-        GrantAction::Revoke => table.act_of(at, of, |view, _| Ok(view.revoke(by, reason)?)).await?,
-        GrantAction::Cap => {
-            let set = |view: &View, now| view.set_cap(own_cap(act.cap, view), by, reason, now);
-            table.act_of(at, of, set).await?
-        }
-        GrantAction::Allow => table.act_of(at, of, |view, _| Ok(view.allow(by)?)).await?,
-        GrantAction::Group => {
-            let moved = |view: &View, now| view.move_to(act.group.as_deref(), by, now);
-            table.act_of(at, of, moved).await?
-        }
-        GrantAction::Resend => return mail(site, at, by, false).await,
-        GrantAction::Remind => return mail(site, at, by, true).await,
+    let of = job.map(|job| OfJob { job: job.job, compared: None });
+    let (reason, paused) = (act.reason.as_deref(), Hold::Paused(role));
+    let rule = |view: &View, now| match act.action {
+        GrantAction::Pause => view.hold(paused, by, reason, now),
+        GrantAction::Resume => view.release(paused, by, now),
+        GrantAction::Revoke => Ok(view.revoke(by, reason)?),
+        GrantAction::Cap => view.set_cap(own_cap(act.cap, view), by, reason, now),
+        GrantAction::Allow => Ok(view.allow(by)?),
+        GrantAction::Group => view.move_to(act.group.as_deref(), by, now),
+        // What has mail sent changes no grant.
+        GrantAction::Resend | GrantAction::Remind => Err(ChangeRefused::Unchanged),
     };
-    Ok(outcome.refusal())
+    match act.action {
+        GrantAction::Resend => mail(site, at, by, job, false).await,
+        GrantAction::Remind => mail(site, at, by, job, true).await,
+        GrantAction::Pause
+        | GrantAction::Resume
+        | GrantAction::Revoke
+        | GrantAction::Cap
+        | GrantAction::Allow
+        | GrantAction::Group => Ok(site.table.act_of(at, of, rule).await?.refusal()),
+    }
 }
 
 /// A cap equal to the group's is not kept as one of the grant's own, so that it follows the group's.
@@ -42,13 +47,19 @@ async fn mail(
     site: &Site,
     at: ActContext<'_>,
     by: &Actor,
+    job: Option<&Job>,
     is_reminder: bool,
 ) -> Result<Option<ChangeRefused>, StoreError> {
-    let known = tokio::try_join!(
+    let (programme, grant, last) = tokio::try_join!(
         site.table.get(Programme::key_of(at.programme)),
-        site.table.get(Grant::key_of(at.programme, at.grant))
+        site.table.get(Grant::key_of(at.programme, at.grant)),
+        site.table.get(DoneByHand::key_of(at.programme, at.grant, ByHand::RosterMail))
     )?;
-    let (Some(programme), Some(grant)) = known else { return Ok(Some(ChangeRefused::NotMailed)) };
+    // A job that was killed meets what it sent.
+    if job.zip(last).is_some_and(|(job, last)| job.started_at <= last.done_at) {
+        return Ok(None);
+    }
+    let (Some(programme), Some(grant)) = (programme, grant) else { return Ok(Some(ChangeRefused::NotMailed)) };
     // Before keys can be claimed there is nothing to be reminded of.
     let is_open = programme.settings.claim_opens_at() <= at.now;
     let may_claim = is_open && grant.shown_state(at.now) == ShownState::Invited;

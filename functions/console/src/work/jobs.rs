@@ -2,7 +2,7 @@
 //! only writes. What the provider is to be told of it is sent by the work of each minute, and the job is done once that is confirmed.
 
 use anyhow::{Context, Result};
-use bursar_core::store::{JOB_LEASE, WhyUndone};
+use bursar_core::store::{JOB_LEASE, Subject, UndoneStep, WhyUndone};
 
 use super::steps::{self, Plan};
 use crate::prelude::*;
@@ -62,11 +62,7 @@ pub(super) async fn of_programme(
         match Box::pin(steps::carry_on(site, job, plan, until)).await {
             Ok(state) => states.push((id, state.as_str())),
             Err(error) => {
-                tracing::warn!(%programme, error = format!("{error:#}"), "a job is left for the next minute");
-                let jobs = site.table.jobs(programme).await?.into_iter();
-                for job in jobs.filter(|job| job.job == id && job.is_running()) {
-                    put_off(site, job, until.deadline).await?;
-                }
+                tracing::warn!(%programme, error = format!("{error:#}"), "a job is left until its lease ends");
                 states.push((id, "interrupted"));
             }
         }
@@ -74,7 +70,7 @@ pub(super) async fn of_programme(
     Ok(states)
 }
 
-/// Leaves a job that failed to the next minute. It keeps its place before the programme's others.
+/// Leaves a job that failed, or waits for the provider, to the next minute. One that is not written keeps its place before the others.
 pub(super) async fn put_off(site: &Site, job: Job, deadline: Deadline) -> Result<JobState> {
     end(site, job, JobState::Running { lease_until: site.clock.now() + AGAIN_AFTER }, deadline).await
 }
@@ -85,33 +81,21 @@ pub(super) async fn checkpoint(site: &Site, job: Job, deadline: Deadline) -> Res
     Ok(site.table.set_job(Job { state: JobState::Running { lease_until }, ..job }, deadline).await?)
 }
 
-/// Leaves a job of which something is still to be written to whoever has time next.
-pub(super) async fn leave(site: &Site, job: Job, deadline: Deadline) -> Result<JobState> {
-    let (job, _) = counted(site, job).await?;
-    end(site, job, JobState::Running { lease_until: site.clock.now() }, deadline).await
-}
-
 /// Ends a job that is written, once the provider has confirmed what came of it. Until then it is looked at again.
-pub(super) async fn finish(site: &Site, job: Job, deadline: Deadline) -> Result<JobState> {
+pub(super) async fn finish(site: &Site, mut job: Job, deadline: Deadline) -> Result<JobState> {
     let now = site.clock.now();
-    let (mut job, waiting) = counted(site, job).await?;
-    if !waiting.is_empty() && now < job.advanced_at + CONFIRMS_WITHIN {
-        return end(site, job, JobState::Waiting { until: now + AGAIN_AFTER }, deadline).await;
-    }
-    waiting.iter().for_each(|grant| job.note_undone(Some(grant), vec![WhyUndone::NotConfirmed]));
-    job.done = job.all;
-    end(site, job, JobState::Done { at: now }, deadline).await
-}
-
-/// A job with the number of its steps that are done by now, and the grants of which the provider is still to confirm something.
-async fn counted(site: &Site, mut job: Job) -> Result<(Job, Vec<GrantId>)> {
     let waiting = site.table.waiting_for_provider(&job).await?;
     let done = job.next.saturating_sub(u32::try_from(waiting.len())?);
-    if job.done < done {
-        job.advanced_at = site.clock.now();
+    if job.done != done {
+        (job.done, job.advanced_at) = (done, now);
     }
-    job.done = done;
-    Ok((job, waiting))
+    if !waiting.is_empty() && now < job.advanced_at + CONFIRMS_WITHIN {
+        return put_off(site, job, deadline).await;
+    }
+    let not_confirmed = |grant| UndoneStep { of: Subject::Grant(grant), why: WhyUndone::NotConfirmed };
+    job.note_undone(waiting.into_iter().map(not_confirmed).collect());
+    job.done = job.all;
+    end(site, job, JobState::Done { at: now }, deadline).await
 }
 
 /// Writes the state in which a job is left, unless somebody else has written it.

@@ -7,13 +7,13 @@
 use std::collections::VecDeque;
 
 use anyhow::Result;
-use bursar_core::domain::grant::{ChangeRefused, Hold, HoldKind, OfJob, Unchanged, View};
-use bursar_core::store::{INVITED_AT_ONCE, Kept, NewPerson, WhyUndone};
+use bursar_core::domain::grant::{ChangeRefused, GrantAct, Hold, HoldKind, OfJob, Unchanged, View};
+use bursar_core::store::{INVITED_AT_ONCE, Kept, Place, Subject, UndoneStep, WhyUndone};
 use futures_util::future::join_all;
 
 use super::grant_action::act_on;
 use super::jobs::{self, JobDeadlines};
-use crate::people::roster::compare::{self, AbsentRows, Step};
+use crate::people::roster::compare::{self, AbsentRows, Confirmed, Step};
 use crate::people::roster::parse;
 use crate::prelude::*;
 
@@ -25,79 +25,130 @@ const MOST_TRIES: u32 = 3;
 /// What is left of a job, in its order. It holds for the invocation that planned it, as long as nothing fails.
 pub(crate) struct Plan {
     job: Ulid,
-    import: Option<Import>,
+    /// What is done to each of many.
+    act: Option<GrantAct>,
+    /// How long the timeline of each grant was when a roster was compared with it.
+    compared: BTreeMap<GrantId, u64>,
+    /// How much there is in all, what is done included.
+    all: usize,
     units: VecDeque<Unit>,
 }
 
-/// What is written together, beside others.
+/// What is written together, beside others: to one grant, or to people who are added.
 struct Unit {
-    /// Where it comes among those of the job, whenever they are planned.
-    place: String,
-    /// Whose it is; people who are added have no grant yet.
-    grant: Option<GrantId>,
+    /// What has one is written side by side: whoever loses an address does so before anybody gets it.
+    turn: u8,
+    of: Vec<Subject>,
     /// What a roster says of them; nothing where the job does one thing to each.
     steps: Vec<Step>,
 }
 
 impl Unit {
-    fn count(&self) -> usize {
-        self.steps.len().max(1)
+    fn new(Place { turn, of }: Place) -> Unit {
+        Unit { turn, of: vec![of], steps: Vec::new() }
     }
 
-    /// Whether both may be written side by side: whoever loses an address does so before anybody gets it.
-    fn goes_beside(&self, other: &Unit) -> bool {
-        self.steps.is_empty() || self.place.chars().next() == other.place.chars().next()
+    /// How far a job is that has written it and all before it.
+    fn place(&self) -> Option<String> {
+        Some(Place { turn: self.turn, of: self.of.last()?.clone() }.to_string())
+    }
+
+    /// `None` for people who are added.
+    fn grant(&self) -> Option<&GrantId> {
+        match self.of.first() {
+            Some(Subject::Grant(grant)) => Some(grant),
+            Some(Subject::Line(_)) | None => None,
+        }
+    }
+
+    fn undone(&self, why: WhyUndone) -> Vec<UndoneStep> {
+        self.of.iter().map(|of| UndoneStep { of: of.clone(), why }).collect()
     }
 }
 
 impl Plan {
-    pub(crate) fn of_roster(import: Import, steps: Vec<Step>, after: Option<&str>) -> Plan {
-        let unit = |step: Step| Unit { place: step.place(), grant: step.grant().cloned(), steps: vec![step] };
-        Plan::in_order(import.import, Some(import), steps.into_iter().map(unit).collect(), after)
+    /// What was confirmed of a roster, as far as it is not done. What else the file says by now is not done, and whoever came since is named.
+    pub(crate) fn of_roster(job: &Job, steps: Vec<Step>, confirmed: Confirmed, grants: &[Grant]) -> Plan {
+        let known: HashMap<&GrantId, &Grant> = grants.iter().map(|grant| (&grant.id, grant)).collect();
+        let units = confirmed.places.into_iter().map(|place| (place.clone(), Unit::new(place)));
+        let mut units: BTreeMap<Place, Unit> = units.collect();
+        for step in steps {
+            let place = step.place();
+            if let Some(unit) = units.get_mut(&place) {
+                unit.steps.push(step);
+            } else if step.grant().is_some() {
+                units.insert(place.clone(), Unit::new(place));
+            }
+        }
+        let all = units.len();
+        units.retain(|place, unit| match &place.of {
+            Subject::Line(line) => !known.contains_key(&GrantId::from_line(job.job, *line)),
+            Subject::Grant(grant) => {
+                let mark = known.get(grant).and_then(|grant| grant.job);
+                !unit.steps.is_empty() || mark.is_none_or(|mark| mark.job != job.job)
+            }
+        });
+        Plan { compared: confirmed.grants, all, ..Plan::in_order(job, units.into_values().collect()) }
     }
 
-    /// The units after this place: the steps of one grant together, and as many additions as fit one transaction.
-    fn in_order(job: Ulid, import: Option<Import>, mut units: Vec<Unit>, after: Option<&str>) -> Plan {
-        units.retain(|unit| Some(unit.place.as_str()) > after);
-        units.sort_by(|one, other| one.place.cmp(&other.place));
+    /// The units that are left: of a roster's lines as many together as fit one transaction, but those that failed each by itself, so that
+    /// it is told whom it concerns.
+    fn in_order(job: &Job, mut units: Vec<Unit>) -> Plan {
+        let all = units.len();
+        let failed = job.tries.keys().next_back().cloned();
+        units.retain(|unit| unit.place() > job.after);
         units.dedup_by(|next, last| {
-            let are_added = next.grant.is_none() && last.grant.is_none() && last.steps.len() < INVITED_AT_ONCE;
-            let joins = are_added || next.place == last.place;
+            let are_added = next.grant().is_none() && last.grant().is_none() && last.of.len() < INVITED_AT_ONCE;
+            let joins = are_added && last.place() > failed;
             if joins {
+                last.of.append(&mut next.of);
                 last.steps.append(&mut next.steps);
-                last.place.clone_from(&next.place);
             }
             joins
         });
-        Plan { job, import, units: units.into() }
+        Plan { job: job.job, act: None, compared: BTreeMap::new(), all, units: units.into() }
     }
 
     /// What is left of a job; `None` where what it was asked is not kept any more.
     async fn new(site: &Site, job: &Job) -> Result<Option<Plan>> {
-        let (table, programme, after) = (&site.table, &job.programme, job.after.as_deref());
+        let (table, programme) = (&site.table, &job.programme);
         let import = table.get(Import::key_of(programme, job.job)).await?;
-        let grants: Vec<GrantId> = match (&job.work, import.as_ref()) {
+        let mut grants: Vec<GrantId> = match (&job.work, import.as_ref()) {
             (Work::Import, Some(asked)) => {
-                let bytes = table.kept_bytes(job.job, Kept::Applied).await?;
-                let Ok(file) = parse::file(&bytes, asked.email_column.as_deref()) else { return Ok(None) };
+                let (bytes, confirmed) = tokio::try_join!(
+                    table.kept_bytes(job.job, Kept::Applied),
+                    table.kept_bytes(job.job, Kept::People)
+                )?;
+                let (Ok(file), Ok(confirmed)) =
+                    (parse::file(&bytes, asked.email_column.as_deref()), serde_json::from_slice(&confirmed))
+                else {
+                    return Ok(None);
+                };
                 let grants = table.readable_grants(programme).await?;
                 let plan = compare::plan(&file, &grants, AbsentRows::replacing(asked.replaces));
-                return Ok(import.map(|import| Plan::of_roster(import, plan.steps, after)));
+                return Ok(Some(Plan::of_roster(job, plan.steps, confirmed, &grants)));
             }
             (Work::Bulk, Some(_)) => {
-                let bytes = table.kept_bytes(job.job, Kept::People).await?;
-                let Ok(people) = serde_json::from_slice(&bytes) else { return Ok(None) };
+                let people = table.kept_bytes(job.job, Kept::People).await?;
+                let Ok(people) = serde_json::from_slice(&people) else { return Ok(None) };
                 people
             }
             (Work::Import | Work::Bulk, None) => return Ok(None),
             (Work::Undo { import }, _) => {
-                let lines = table.grant_lines(programme, None).await?.into_iter();
-                lines.filter(|line| line.holds.dropped_by == Some(*import)).map(|line| line.id).collect()
+                let grants = table.readable_grants(programme).await?.into_iter();
+                grants.filter(|grant| grant.holds.dropped_by == Some(*import)).map(|grant| grant.id).collect()
             }
             (Work::Close | Work::Limits, _) => table.grant_ids(programme).await?,
         };
-        let unit = |grant: GrantId| Unit { place: grant.to_string(), grant: Some(grant), steps: Vec::new() };
-        Ok(Some(Plan::in_order(job.job, import, grants.into_iter().map(unit).collect(), after)))
+        grants.sort_unstable();
+        let unit = |grant| Unit::new(Place { turn: 0, of: Subject::Grant(grant) });
+        let act = import.and_then(|import| import.act);
+        Ok(Some(Plan { act, ..Plan::in_order(job, grants.into_iter().map(unit).collect()) }))
+    }
+
+    /// What a roster's job may do to a grant; nothing where it was not confirmed.
+    fn of_job(&self, grant: &GrantId) -> Option<OfJob> {
+        self.compared.get(grant).map(|compared| OfJob { job: self.job, compared: Some(*compared) })
     }
 }
 
@@ -122,28 +173,29 @@ pub(super) async fn carry_on(
         let why = "What it was to do is not kept any more.".to_owned();
         return jobs::end(site, job, JobState::Failed { why, at: site.clock.now() }, until.deadline).await;
     };
-    let left = u32::try_from(plan.units.iter().map(Unit::count).sum::<usize>())?;
-    job.all = job.all.max(left);
-    job.next = job.all - left;
+    let left: usize = plan.units.iter().map(|unit| unit.of.len()).sum();
+    job.all = job.all.max(u32::try_from(plan.all)?);
+    job.next = job.all - u32::try_from(left)?;
     while let Some(first) = plan.units.front() {
         if until.is_time_up() {
             *kept = Some(plan);
-            return jobs::leave(site, job, until.deadline).await;
+            let state = JobState::Running { lease_until: site.clock.now() };
+            return jobs::end(site, Job { done: job.next, ..job }, state, until.deadline).await;
         }
-        let beside = plan.units.iter().take(SIDE_BY_SIDE).take_while(|unit| unit.goes_beside(first)).count();
+        let beside = plan.units.iter().take(SIDE_BY_SIDE).take_while(|unit| unit.turn == first.turn).count();
         let round: Vec<Unit> = plan.units.drain(..beside).collect();
         let now = site.clock.now();
         let by = Author { actor: &job.by, now, deadline: until.deadline };
         // All end before one that failed is told, so that none is cut off.
-        let written = join_all(round.iter().map(|unit| write(site, &job, plan.import.as_ref(), unit, by))).await;
+        let written = join_all(round.iter().map(|unit| write(site, &job, &plan, unit, by))).await;
         let mut has_failed = false;
         for (unit, written) in round.iter().zip(written) {
-            let place = unit.place.clone();
+            let Some(place) = unit.place() else { continue };
             let undone = match written {
-                Ok(refused) => refused.into_iter().map(WhyUndone::Refused).collect(),
+                Ok(undone) => undone,
                 Err(error @ StoreError::Corrupt { .. }) => {
                     tracing::error!(place, %error, "a step of a job cannot be done");
-                    vec![WhyUndone::Unreadable]
+                    unit.undone(WhyUndone::Unreadable)
                 }
                 Err(error) => {
                     tracing::warn!(place, %error, "a step of a job failed");
@@ -153,13 +205,13 @@ pub(super) async fn carry_on(
                         has_failed = true;
                         continue;
                     }
-                    vec![WhyUndone::Failed]
+                    unit.undone(WhyUndone::Failed)
                 }
             };
             // What comes after one that failed is planned once more, and found done.
             if !has_failed {
-                job.note_undone(unit.grant.as_ref(), undone);
-                job.next += u32::try_from(unit.count())?;
+                job.note_undone(undone);
+                job.next += u32::try_from(unit.of.len())?;
                 (job.after, job.advanced_at) = (Some(place), now);
             }
         }
@@ -176,49 +228,93 @@ pub(super) async fn carry_on(
     jobs::finish(site, job, until.deadline).await
 }
 
-/// Writes a unit, and returns what of it the rules refused.
+/// Writes a unit, and returns what of it is not done.
 async fn write(
     site: &Site,
     job: &Job,
-    import: Option<&Import>,
+    plan: &Plan,
     unit: &Unit,
     by: Author<'_>,
-) -> Result<Vec<ChangeRefused>, StoreError> {
+) -> Result<Vec<UndoneStep>, StoreError> {
     let (table, programme) = (&site.table, &job.programme);
-    let of = OfJob { job: job.job, compared_at: None };
-    let mut refused = Vec::new();
-    if let (Some(grant), []) = (&unit.grant, &unit.steps[..]) {
-        let at = ActContext { programme, grant, now: by.now, deadline: by.deadline };
-        refused.extend(match (&job.work, import.and_then(|import| import.act.as_ref())) {
-            (Work::Bulk, Some(act)) => act_on(site, at, act, (by.actor, Role::Faculty), Some(of)).await?,
-            (Work::Undo { import }, _) => {
-                let is_its = |view: &View| view.grant.holds.dropped_by == Some(*import);
-                let returned = |view: &View, now| match is_its(view) {
-                    true => view.release(HoldKind::Dropped, by.actor, now),
-                    false => Err(ChangeRefused::Unchanged),
-                };
-                table.act_of(at, Some(of), returned).await?.refusal()
-            }
-            (Work::Close, _) => table.act_of(at, None, |view, now| Ok(view.end(by.actor, now)?)).await?.refusal(),
-            (Work::Limits, _) => {
-                let goes_on = |view: &View, now| view.go_on(by.actor, now).or_else(|Unchanged| view.look_again(now));
-                table.act(at, goes_on).await?;
-                table.move_invitation(programme, grant, by.now, by.deadline).await?;
-                None
-            }
-            (Work::Import | Work::Bulk, _) => None,
-        });
-    } else if unit.grant.is_some() {
-        let of = OfJob { compared_at: import.map(|import| import.made_at), ..of };
-        for step in &unit.steps {
-            refused.extend(take(site, programme, step, Some(of), by).await?);
+    let Some(grant) = unit.grant() else { return add(site, job, unit, by).await };
+    let at = ActContext { programme, grant, now: by.now, deadline: by.deadline };
+    let of = OfJob { job: job.job, compared: None };
+    let refused = match (&job.work, &plan.act) {
+        (Work::Import, _) => change(site, plan, at, &unit.steps, by).await?,
+        (Work::Bulk, Some(act)) => act_on(site, at, act, (by.actor, Role::Faculty), Some(job)).await?,
+        (Work::Bulk, None) => None,
+        (Work::Undo { import }, _) => {
+            let is_its = |view: &View| view.grant.holds.dropped_by == Some(*import);
+            let returned = |view: &View, now| match is_its(view) {
+                true => view.release(HoldKind::Dropped, by.actor, now),
+                false => Err(ChangeRefused::Unchanged),
+            };
+            table.act_of(at, Some(of), returned).await?.refusal()
         }
-    } else {
-        let people: Vec<NewPerson> = unit.steps.iter().filter_map(Step::added).cloned().collect();
-        table.invite(programme, &people, by).await?;
+        (Work::Close, _) => table.act_of(at, None, |view, now| Ok(view.end(by.actor, now)?)).await?.refusal(),
+        (Work::Limits, _) => {
+            let goes_on = |view: &View, now| view.go_on(by.actor, now).or_else(|Unchanged| view.look_again(now));
+            table.act(at, goes_on).await?;
+            table.move_invitation(programme, grant, by.now, by.deadline).await?;
+            None
+        }
+    };
+    let refused = refused.filter(|why| *why != ChangeRefused::Unchanged);
+    Ok(refused.map_or_else(Vec::new, |why| unit.undone(WhyUndone::Refused(why))))
+}
+
+/// Adds people who have the same grants however often that is begun. Whoever is enrolled meanwhile is left as they are.
+async fn add(site: &Site, job: &Job, unit: &Unit, by: Author<'_>) -> Result<Vec<UndoneStep>, StoreError> {
+    let invited = |step: &Step| {
+        let Step::Add { line, person, group } = step else { return None };
+        let grant = GrantId::from_line(job.job, *line);
+        Some(Grant::invited(job.programme.clone(), grant, person.clone(), group.clone()))
+    };
+    let people: Vec<Grant> = unit.steps.iter().filter_map(invited).collect();
+    let added = site.table.invite(&job.programme, &people, by).await?;
+    let mut undone = unit.undone(WhyUndone::Refused(ChangeRefused::ChangedSince));
+    undone.retain(|step| match step.of {
+        Subject::Line(line) => !added.contains(&GrantId::from_line(job.job, line)),
+        Subject::Grant(_) => false,
+    });
+    Ok(undone)
+}
+
+/// Does what a roster says of a grant, each thing by itself. Returns the first reason why something is not done. To whom it says nothing
+/// more, something else was done since.
+async fn change(
+    site: &Site,
+    plan: &Plan,
+    at: ActContext<'_>,
+    steps: &[Step],
+    by: Author<'_>,
+) -> Result<Option<ChangeRefused>, StoreError> {
+    let Some(of) = plan.of_job(at.grant).filter(|_| !steps.is_empty()) else {
+        return Ok(Some(ChangeRefused::ChangedSince));
+    };
+    let mut refused = None;
+    for step in steps {
+        let why = if may_be_taken(site, plan, at.programme, step).await? {
+            take(site, at.programme, step, Some(of), by).await?
+        } else {
+            Some(ChangeRefused::ChangedSince)
+        };
+        refused = refused.or(why.filter(|why| *why != ChangeRefused::Unchanged));
     }
-    refused.retain(|why| *why != ChangeRefused::Unchanged);
     Ok(refused)
+}
+
+/// Whether nothing else was done since to those with whom an address passes on: else somebody would lose one and get none.
+async fn may_be_taken(site: &Site, plan: &Plan, programme: &ProgrammeId, step: &Step) -> Result<bool, StoreError> {
+    let Step::Leave { with, .. } = step else { return Ok(true) };
+    for id in with {
+        let grant = site.table.get(Grant::key_of(programme, id)).await?;
+        if grant.zip(plan.of_job(id)).is_none_or(|(grant, of)| grant.lets_readdress(of).is_err()) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Does one thing that a roster says, of a job or of a person who typed it. Returns why the rules refuse it, if they do.
@@ -232,8 +328,9 @@ pub(crate) async fn take(
     let (table, actor) = (&site.table, by.actor);
     let at = |grant| ActContext { programme, grant, now: by.now, deadline: by.deadline };
     let outcome = match step {
-        Step::Add { person, .. } => {
-            table.invite(programme, std::slice::from_ref(person), by).await?;
+        Step::Add { person, group, .. } => {
+            let grant = Grant::invited(programme.clone(), GrantId::random(), person.clone(), group.clone());
+            table.invite(programme, &[grant], by).await?;
             return Ok(None);
         }
         Step::Describe { grant, to } => table.describe(at(grant), of, to, actor).await?,
@@ -244,7 +341,7 @@ pub(crate) async fn take(
             let (hold, why) = (Hold::Dropped(of.map(|of| of.job)), Some("not on the roster"));
             table.act_of(at(grant), of, |view, now| view.hold(hold, actor, why, now)).await?
         }
-        Step::Leave { grant, address } => {
+        Step::Leave { grant, address, .. } => {
             table.act_of(at(grant), of, |view, _| Ok(view.leave_address(address, actor)?)).await?
         }
         Step::Return { grant } => {

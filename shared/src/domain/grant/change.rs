@@ -129,18 +129,9 @@ impl View {
 impl Change {
     /// The change as that of a job, unless it is a mark.
     #[must_use]
-    pub fn of_job(mut self, job: Ulid, at: Moment) -> Change {
+    pub fn of_job(mut self, job: Ulid) -> Change {
         if self.audit().is_some() {
-            self.grant.job = Some(JobMark { job, at });
-        }
-        self
-    }
-
-    /// The change with the time of its entry.
-    #[must_use]
-    pub fn written_at(mut self, now: Moment) -> Change {
-        if self.audit().is_some() {
-            self.grant.changed_at = Some(now);
+            self.grant.job = Some(JobMark { job, entries: self.grant.entries });
         }
         self
     }
@@ -212,6 +203,7 @@ impl Draft {
         let Change { mut grant, budget, by, depends_on, logged: (), notice, asks, is_typed } = self;
         if matches!(logged, Logged::Entry(_)) {
             grant.backoff = None;
+            grant.entries += 1;
         }
         // Nobody can spend with such a key any more, and one that is enabled by itself is found as an orphan.
         grant.keys.retain(|key| key.shown_at.is_some() || key.gone.is_none() && !key.on.is(&false));

@@ -82,8 +82,8 @@ pub struct Grant {
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub lost: BTreeSet<String>,
     pub job: Option<JobMark>,
-    /// When its timeline got its last entry, or it was made.
-    pub changed_at: Option<Moment>,
+    /// How many entries its timeline has of what changed it.
+    pub entries: u64,
     /// The last request of the student for a larger cap.
     pub more: Option<MoreRequest>,
     /// The earliest instant at which there is something to tell the provider, or to ask it.
@@ -140,19 +140,19 @@ pub enum GrantState {
     Ended,
 }
 
-/// The job that changed a grant last, and when it did.
+/// The job that changed a grant last, and how long the timeline was then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobMark {
     pub job: Ulid,
-    pub at: Moment,
+    pub entries: u64,
 }
 
 /// The job for which a grant is changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OfJob {
     pub job: Ulid,
-    /// When the file was compared that it applies: whoever something else was done to since, or who came since, is left as they are.
-    pub compared_at: Option<Moment>,
+    /// How long the timeline was when the file was compared that it applies: whoever something else was done to since is left as they are.
+    pub compared: Option<u64>,
 }
 
 /// The right to record the key of the newest claim, and until when nobody else may begin one.
@@ -291,7 +291,7 @@ impl Grant {
             counted_at: None,
             lost: BTreeSet::new(),
             job: None,
-            changed_at: None,
+            entries: 0,
             more: None,
             due_at: None,
             ends_since: None,
@@ -304,14 +304,20 @@ impl Grant {
     /// Refuses a job that has done its act here already. One that applies a file plans anew what it says, and is refused where something
     /// else was done since that was compared.
     pub fn lets_act(&self, of: OfJob) -> Result<(), ChangeRefused> {
-        let done = self.job.filter(|mark| mark.job == of.job).map(|mark| mark.at);
-        match of.compared_at {
-            Some(compared_at) if self.changed_at > Some(compared_at) && self.changed_at != done => {
+        let done = self.job.filter(|mark| mark.job == of.job).map(|mark| mark.entries);
+        match of.compared {
+            Some(compared) if self.entries != compared && done != Some(self.entries) => {
                 Err(ChangeRefused::ChangedSince)
             }
             None if done.is_some() => Err(ChangeRefused::Unchanged),
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// The same of the step that gives an address: from whom the job took theirs gets the other in any case.
+    pub fn lets_readdress(&self, of: OfJob) -> Result<(), ChangeRefused> {
+        let has_lost = self.person.address.is_none() && self.job.is_some_and(|mark| mark.job == of.job);
+        if has_lost { Ok(()) } else { self.lets_act(of) }
     }
 
     pub fn key_with(&self, hash: &KeyHash) -> Option<&Key> {

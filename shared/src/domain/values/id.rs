@@ -230,6 +230,14 @@ macro_rules! as_text {
 
 as_text!(ProgrammeId, GrantId, PersonId, DeploymentId, Nonce, KeyHash);
 
+impl GrantId {
+    /// The grant of whoever an import adds from a line: the same, however often that is begun.
+    pub fn from_line(import: Ulid, line: u64) -> GrantId {
+        let hash = crate::domain::values::token::sha256_hex(&[&import.to_string(), &line.to_string()]);
+        GrantId(hash.chars().take(16).collect())
+    }
+}
+
 /// The identifier of what comes of something for this text, as old as that.
 pub fn ulid_for(of: Ulid, text: &str) -> Ulid {
     let hash = crate::domain::values::token::sha256_hex(&[&of.to_string(), text]);

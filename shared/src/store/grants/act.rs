@@ -99,7 +99,7 @@ impl Table {
             };
             let transaction = self.leaving_address(&view, &change, at.now).await?;
             let transaction = Box::pin(self.coming_back(transaction, &view, &change, at.now)).await?;
-            let change = change.counted(&view, at.now).written_at(at.now);
+            let change = change.counted(&view, at.now);
             let transaction = transaction_of(transaction, &view, &change, at.now)?;
             Ok(Round::Write(transaction, (change.moves(&view, at.now), ActOutcome::Done(answer))))
         });
@@ -119,7 +119,7 @@ impl Table {
             None => rule(view, now),
             Some(of) => {
                 view.grant.lets_act(of)?;
-                Ok(rule(view, now)?.of_job(of.job, now))
+                Ok(rule(view, now)?.of_job(of.job))
             }
         })
         .await
@@ -159,7 +159,14 @@ impl Table {
                 return Ok(ActOutcome::Refused(ChangeRefused::AddressTaken));
             }
         }
-        self.act_of(at, of, |view, _| view.describe(to, by)).await
+        self.act(at, |view, _| match of {
+            None => view.describe(to, by),
+            Some(of) => {
+                view.grant.lets_readdress(of)?;
+                Ok(view.describe(to, by)?.of_job(of.job))
+            }
+        })
+        .await
     }
 
     /// Invites who comes back to the roster without a key, and was not on it when the last invitation was due.

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::stream::{Stream, StreamExt, iter};
 
-use crate::domain::grant::Person;
 use crate::domain::programme::counts::Counts;
 use crate::domain::programme::guardrail::Guardrail;
 use crate::domain::usage::reading::{Reading, Shortfall, UnusableReport, UsageReport};
@@ -257,7 +256,7 @@ pub(crate) fn as_read(reading: &Reading) -> [(&'static str, AttributeValue); 3] 
     ]
 }
 
-/// The most people enrolled by one transaction: four items each and the audit entry fit into its hundred
+/// The most people enrolled by one transaction: four items each, the programme, the budget and the audit entry fit into its hundred
 /// parts.
 pub const INVITED_AT_ONCE: usize = 24;
 
@@ -300,21 +299,10 @@ impl Table {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewPerson {
-    pub person: Person,
-    pub group: Option<String>,
-}
-
 impl Table {
-    /// Enrols people, at most [`INVITED_AT_ONCE`], each once and with a mail queued. Those enrolled already
-    /// stay as they are. Returns the new grants.
-    pub async fn invite(
-        &self,
-        id: &ProgrammeId,
-        people: &[NewPerson],
-        by: Author<'_>,
-    ) -> Result<Vec<GrantId>, StoreError> {
+    /// Enrols people by these grants, at most [`INVITED_AT_ONCE`], each once and with a mail queued, unless the programme is closed. Those
+    /// enrolled already stay as they are. Returns the new grants.
+    pub async fn invite(&self, id: &ProgrammeId, people: &[Grant], by: Author<'_>) -> Result<Vec<GrantId>, StoreError> {
         // In most cases nobody of them is enrolled, so that is looked at only where the first write finds it otherwise.
         let is_first = AtomicBool::new(true);
         let invited = self.carry_through(by.deadline, || async {
@@ -323,25 +311,27 @@ impl Table {
             let enrolled = if is_first.swap(false, Ordering::Relaxed) {
                 vec![None; people.len()]
             } else {
-                let keys = people.iter().map(|new| Enrolment::key_of(new.person.address.matched(), id));
+                let keys = people.iter().map(|grant| Enrolment::key_of(grant.person.address.matched(), id));
                 try_join_all(keys.map(|key| self.get(key))).await?
             };
-            let programme = self.get(Programme::key_of(id)).await?;
-            let opens = programme.map_or(by.now, |programme| programme.settings.claim_opens_at());
-            let mut transaction = self.transaction();
-            for (NewPerson { person, group }, enrolled) in people.iter().zip(enrolled) {
-                let address = person.address.matched().clone();
+            let programme: Option<Programme> = self.get(Programme::key_of(id)).await?;
+            let Some(programme) = programme.filter(|programme| programme.closed_at.is_none()) else {
+                return Ok(Round::Over(Vec::new()));
+            };
+            let (opens, as_read) = (programme.settings.claim_opens_at(), number(programme.version));
+            let mut transaction =
+                self.transaction().check(&programme.key(), "version = :version", &[(":version", as_read)])?;
+            for (grant, enrolled) in people.iter().zip(enrolled) {
+                let address = grant.person.address.matched().clone();
                 let again = !seen.insert(address.clone());
                 if again || enrolled.is_some() {
                     continue;
                 }
-                let grant = Grant::invited(id.clone(), GrantId::random(), person.clone(), group.clone());
-                let grant = Grant { changed_at: Some(by.now), ..grant };
                 let enrolment = Enrolment { address, programme: id.clone(), grant: grant.id.clone(), at: by.now };
                 let mail = OutboxRow::invitation(id, &grant.id, opens, by.now);
-                transaction = transaction.create(&grant)?.create(&enrolment)?.owing(&mail)?;
-                waiting.add(&grant, None);
-                added.push(grant.id);
+                transaction = transaction.create(grant)?.create(&enrolment)?.owing(&mail)?;
+                waiting.add(grant, None);
+                added.push(grant.id.clone());
             }
             if added.is_empty() {
                 return Ok(Round::Over(Vec::new()));

@@ -7,6 +7,8 @@
 //! Whoever took a job writes its checkpoint on condition that nobody has written since. So another who takes it over after the
 //! lease, or a person who starts it anew, ends the former runner. Of a programme's jobs one is written at a time: the oldest.
 
+use std::fmt;
+
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 
 use crate::domain::grant::{ChangeRefused, Urgency};
@@ -76,10 +78,35 @@ pub enum Work {
     Limits,
 }
 
+/// Whom something is done to: a grant, or somebody on this line of a roster, who has none yet.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Subject {
+    Grant(GrantId),
+    Line(u64),
+}
+
+/// Where something comes among what a job does. What has one turn may be done side by side.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Place {
+    pub turn: u8,
+    pub of: Subject,
+}
+
+/// As a job notes how far it is.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.of {
+            Subject::Grant(grant) => write!(f, "{}#{grant}", self.turn),
+            Subject::Line(line) => write!(f, "{}#{line:08}", self.turn),
+        }
+    }
+}
+
 /// What was not done: to whom, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UndoneStep {
-    pub grant: GrantId,
+    pub of: Subject,
     pub why: WhyUndone,
 }
 
@@ -101,13 +128,10 @@ const MOST_NAMED: usize = 20;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum JobState {
-    /// Owned until the lease ends; afterwards any invocation may take it over.
+    /// Owned until the lease ends; afterwards any invocation may take it over. Where all is written, what the provider is to confirm is
+    /// looked at again then.
     Running {
         lease_until: Moment,
-    },
-    /// Owned by nobody. All is written, and what the provider is to confirm is looked at again at this time.
-    Waiting {
-        until: Moment,
     },
     Done {
         at: Moment,
@@ -165,18 +189,16 @@ impl Job {
     }
 
     pub fn is_running(&self) -> bool {
-        matches!(self.state, JobState::Running { .. } | JobState::Waiting { .. })
+        matches!(self.state, JobState::Running { .. })
     }
 
     pub fn is_being_written(&self) -> bool {
         self.is_running() && !self.is_written
     }
 
-    /// Notes what was not done, to a grant or to people who have none.
-    pub fn note_undone(&mut self, grant: Option<&GrantId>, why: Vec<WhyUndone>) {
-        self.refused += u32::try_from(why.len()).unwrap_or(u32::MAX);
-        let named = grant.map(|grant| why.into_iter().map(|why| UndoneStep { grant: grant.clone(), why }));
-        self.undone.extend(named.into_iter().flatten());
+    pub fn note_undone(&mut self, undone: Vec<UndoneStep>) {
+        self.refused += u32::try_from(undone.len()).unwrap_or(u32::MAX);
+        self.undone.extend(undone);
         self.undone.truncate(MOST_NAMED);
     }
 
@@ -186,13 +208,9 @@ impl Job {
         Job { state: JobState::Failed { why: why.to_owned(), at }, version: self.version + 1, ..self }
     }
 
-    fn is_taken(&self, now: Moment) -> bool {
-        matches!(self.state, JobState::Running { lease_until } if now < lease_until)
-    }
-
     pub(crate) fn waits(&self) -> Option<(Queue, Moment)> {
         match self.state {
-            JobState::Running { lease_until: due } | JobState::Waiting { until: due } => Some((Queue::JOB, due)),
+            JobState::Running { lease_until } => Some((Queue::JOB, lease_until)),
             JobState::Done { .. } | JobState::Failed { .. } => None,
         }
     }
@@ -201,7 +219,7 @@ impl Job {
 impl JobState {
     pub fn as_str(&self) -> &'static str {
         match self {
-            JobState::Running { .. } | JobState::Waiting { .. } => "running",
+            JobState::Running { .. } => "running",
             JobState::Done { .. } => "done",
             JobState::Failed { .. } => "failed",
         }
@@ -270,12 +288,14 @@ impl Table {
         now: Moment,
         deadline: Deadline,
     ) -> Result<Option<Job>, StoreError> {
-        let running: Vec<Job> = self.jobs(programme).await?.into_iter().filter(Job::is_running).collect();
-        if running.iter().any(|job| job.is_taken(now)) || self.is_copy(&self.meta(now).await?) {
+        let mut running: Vec<Job> = self.jobs(programme).await?.into_iter().filter(Job::is_running).collect();
+        // What is half written comes first, also before what was begun by a request that is older and committed later.
+        running.sort_by_key(|job| (job.is_written || job.version == 1, job.started_at, job.job));
+        let is_due = |job: &Job| job.waits().is_some_and(|(_, due)| due <= now);
+        if running.iter().any(|job| !job.is_written && !is_due(job)) || self.is_copy(&self.meta(now).await?) {
             return Ok(None);
         }
-        let is_due = |job: &&Job| !matches!(job.state, JobState::Waiting { until } if now < until);
-        let Some(first) = running.iter().find(is_due) else { return Ok(None) };
+        let Some(first) = running.iter().find(|job| is_due(job)) else { return Ok(None) };
         let taken = Job {
             state: JobState::Running { lease_until: now + JOB_LEASE },
             version: first.version + 1,

@@ -56,7 +56,7 @@ pub enum Kept {
     Applied,
     /// The rows that an import changes.
     Rows,
-    /// The grants on which an import acts.
+    /// What was confirmed: the grants of an action, or the places where a roster changes something.
     People,
 }
 

@@ -1,2 +1,5 @@
-pub(super) mod books;
+pub(super) mod account;
+pub(super) mod models;
+pub(super) mod runs;
 pub(super) mod state;
+pub(super) mod totals;

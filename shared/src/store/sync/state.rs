@@ -6,7 +6,7 @@ use crate::domain::values::id::KeyName;
 use crate::domain::values::window::end_of_utc_day;
 use crate::store::KnownAccount;
 use crate::store::prelude::*;
-use crate::store::sync::books::RUN_KEPT;
+use crate::store::sync::runs::RUN_KEPT;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncState {

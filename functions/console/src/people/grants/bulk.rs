@@ -98,7 +98,7 @@ struct BulkPage<'a> {
     frame: PageFrame<'a>,
     programme: &'a Programme,
     sought: &'a GrantSearch,
-    /// Whether the act or these are others than those of the preview that was acted on.
+    /// Whether this is not the preview that was acted on: the act, these, or what it comes to are others.
     is_other: bool,
     found: Option<Found<'a>>,
     form: Form<TypedBulk>,
@@ -124,7 +124,9 @@ struct Chosen<'a> {
     act: GrantAct,
     rows: Vec<GrantRow<'a>>,
     unknown: Vec<String>,
-    /// The hash of the action and of the grants.
+    preview: Preview,
+    budget: Budget,
+    /// The hash of the action, of the grants and of what it would come to.
     hash: String,
 }
 
@@ -148,6 +150,7 @@ impl<'a> Chosen<'a> {
         programme: &'a Programme,
         sought: &GrantSearch,
         typed: TypedBulk,
+        now: Moment,
     ) -> Result<Option<Chosen<'a>>, AppError> {
         let TypedBulk { action, cap, group, reason, addresses } = typed;
         let Some(action) = action else { return Ok(None) };
@@ -169,13 +172,21 @@ impl<'a> Chosen<'a> {
         }
         rows.sort_by_cached_key(GrantRow::address);
         let ids: Vec<&GrantId> = rows.iter().map(|row| &row.line.id).collect();
-        let hash = sha256_hex(&[&serde_json::to_string(&(&act, ids))?]);
-        Ok(Some(Chosen { act, rows, unknown, hash }))
+        let budget = site.table.budget(&programme.id).await?;
+        let preview = Preview::of(&act, &rows, &budget, now);
+        let hash = sha256_hex(&[&serde_json::to_string(&(&act, ids, &preview))?]);
+        Ok(Some(Chosen { act, rows, unknown, preview, budget, hash }))
+    }
+}
+
+impl Chosen<'_> {
+    fn is_offered(&self) -> bool {
+        self.unknown.is_empty() && !self.rows.is_empty() && self.preview.has_room()
     }
 }
 
 pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
-    let Post { site, access, fields, .. } = &post;
+    let Post { site, access, fields, now, .. } = &post;
     let programme = &access.programme;
     if programme.closed_at.is_some() {
         return Err(AppError::conflict("The programme is closed."));
@@ -194,7 +205,7 @@ pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
     if let Some(typed) = form.read() {
         match too_many_groups(site, programme, &typed).await? {
             Some(why) => form.refuse("to_group", why),
-            None => chosen = Chosen::find(site, programme, &sought, typed).await?,
+            None => chosen = Chosen::find(site, programme, &sought, typed, *now).await?,
         }
     }
     match (chosen, previewed) {
@@ -202,11 +213,11 @@ pub(crate) async fn act_on_many(post: Post<Faculty>) -> Answer {
             let page = BulkPage::new(&post, &sought, form);
             Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, Ok(site.page(&page))))
         }
-        (Some(chosen), Some(named)) if chosen.hash == named.hash && chosen.unknown.is_empty() => {
+        (Some(chosen), Some(named)) if chosen.hash == named.hash && chosen.is_offered() => {
             start(&post, named.bulk, chosen).await
         }
         (Some(chosen), named) => {
-            let is_other = named.is_some_and(|named| named.hash != chosen.hash);
+            let is_other = named.is_some();
             let page = BulkPage { is_other, ..BulkPage::new(&post, &sought, form) };
             let page = preview(&post, page, chosen).await?;
             if is_other { Err(AppError::page(StatusCode::CONFLICT, Ok(page))) } else { Ok(page) }
@@ -234,11 +245,9 @@ impl<'a> BulkPage<'a> {
 async fn preview<'a>(post: &'a Post<Faculty>, mut page: BulkPage<'a>, chosen: Chosen<'a>) -> Result<Reply, AppError> {
     let Post { site, access, now, .. } = post;
     let programme = &access.programme;
-    let Chosen { act, mut rows, unknown, hash } = chosen;
-    let (budget, counts) = tokio::try_join!(site.table.budget(&programme.id), site.table.roster_counts(&programme.id))?;
-    let (count, preview) = (rows.len(), Preview::of(&act, &rows, &budget, *now));
-    let is_offered = unknown.is_empty() && count > 0 && preview.has_room();
-    let bulk = is_offered.then(|| format!("{}-{hash}", new_ulid(*now)));
+    let bulk = chosen.is_offered().then(|| format!("{}-{}", new_ulid(*now), chosen.hash));
+    let Chosen { act, mut rows, unknown, preview, budget, .. } = chosen;
+    let (count, counts) = (rows.len(), site.table.roster_counts(&programme.id).await?);
     rows.truncate(ON_A_PAGE);
     let mut listing = Listing::of(
         ("Students", "grant"),

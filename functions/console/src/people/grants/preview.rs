@@ -4,10 +4,13 @@ use std::cmp::Reverse;
 
 use bursar_core::domain::grant::{GrantAct, GrantAction, ShownState};
 use bursar_core::domain::values::format::counted;
+use serde::Serialize;
 
 use super::list::GrantRow;
 use crate::prelude::*;
 
+/// All but the room belongs to what is confirmed.
+#[derive(Serialize)]
 pub(super) struct Preview {
     /// The act, as the heading and the button say it.
     pub(super) title: String,
@@ -28,6 +31,7 @@ pub(super) struct Preview {
     /// How much more it would cost, or less, if all claimed to whom nothing is promised.
     pub(super) unclaimed: Usd,
     /// How much of the budget is neither spent nor promised.
+    #[serde(skip)]
     pub(super) room: Usd,
 }
 

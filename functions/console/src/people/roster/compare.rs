@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use bursar_core::domain::grant::{AddressChange, PersonChange};
 use bursar_core::domain::values::address::{MatchedAddress, nfc};
 use bursar_core::domain::values::token::sha256_hex;
-use bursar_core::store::NewPerson;
+use bursar_core::store::{Place, Subject};
 use serde::Serialize;
 
 use super::parse::{RosterFile, RosterRow};
@@ -26,7 +26,8 @@ pub(crate) enum Step {
     /// From this line on.
     Add {
         line: u64,
-        person: NewPerson,
+        person: Person,
+        group: Option<String>,
     },
     /// A change to a person on the roster, to what the file says.
     Describe {
@@ -40,10 +41,12 @@ pub(crate) enum Step {
     Drop {
         grant: GrantId,
     },
-    /// The loss of an address to somebody else, to whom another step gives it.
+    /// The loss of an address to somebody else, to whom another step gives it. Where something else was done to one of these since, it
+    /// stays: to whom it would go, and from whom this one gets another in turn.
     Leave {
         grant: GrantId,
         address: MatchedAddress,
+        with: Vec<GrantId>,
     },
     /// The return of a dropped person whom the file names again.
     Return {
@@ -63,17 +66,16 @@ impl Step {
 
     /// Where it comes among those of a job: whoever loses an address does so before anybody gets it. What is done to one grant then is
     /// in one place.
-    pub(crate) fn place(&self) -> String {
-        match self {
-            Step::Leave { grant, .. } => format!("0#{grant}"),
-            Step::Add { line, .. } => format!("1#{line:08}"),
-            Step::Describe { grant, .. } | Step::Move { grant, .. } => format!("2#{grant}"),
-            Step::Drop { grant } | Step::Return { grant } => format!("2#{grant}"),
-        }
-    }
-
-    pub(crate) fn added(&self) -> Option<&NewPerson> {
-        if let Step::Add { person, .. } = self { Some(person) } else { None }
+    pub(crate) fn place(&self) -> Place {
+        let (turn, of) = match self {
+            Step::Leave { grant, .. } => (0, Subject::Grant(grant.clone())),
+            Step::Add { line, .. } => (1, Subject::Line(*line)),
+            Step::Describe { grant, .. } | Step::Move { grant, .. } | Step::Return { grant } => {
+                (2, Subject::Grant(grant.clone()))
+            }
+            Step::Drop { grant } => (3, Subject::Grant(grant.clone())),
+        };
+        Place { turn, of }
     }
 
     pub(super) fn is_leave(&self) -> bool {
@@ -85,6 +87,14 @@ impl Step {
         let Step::Describe { to, .. } = self else { return false };
         to.address.as_ref().is_some_and(|of| of.from != *of.to.matched())
     }
+}
+
+/// What was confirmed of a file: where something is to be done, and how long the timelines were then. A job does no more than that,
+/// whatever the file says to the roster by the time it is planned anew.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Confirmed {
+    pub(crate) grants: BTreeMap<GrantId, u64>,
+    pub(crate) places: BTreeSet<Place>,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -184,6 +194,13 @@ impl ImportPlan {
         self.steps.iter().filter(|step| is(step)).count()
     }
 
+    pub(crate) fn confirmed(&self, grants: &[Grant]) -> Confirmed {
+        let changed: HashSet<&GrantId> = self.steps.iter().filter_map(Step::grant).collect();
+        let changed = grants.iter().filter(|grant| changed.contains(&grant.id));
+        let grants = changed.map(|grant| (grant.id.clone(), grant.entries)).collect();
+        Confirmed { grants, places: self.steps.iter().map(Step::place).collect() }
+    }
+
     /// How many people of each domain the file names.
     pub(super) fn domains(&self) -> BTreeMap<&str, usize> {
         let mut domains = BTreeMap::new();
@@ -221,7 +238,7 @@ pub(crate) fn plan(file: &RosterFile, grants: &[Grant], mode: AbsentRows) -> Imp
     let mut seen_ids = HashSet::new();
     let mut named: HashSet<&GrantId> = HashSet::new();
     // These come first, so that an address is nobody's when a later step gives it to somebody, in a swap too.
-    let mut leaves = Vec::new();
+    let (mut leaves, mut formers) = (Vec::new(), HashMap::new());
     for refused in &file.refused {
         let by_address = refused.address.as_ref().and_then(|address| roster.by_address.get(address.matched()));
         let by_id = refused.id.as_deref().and_then(|id| roster.by_id.get(id));
@@ -244,16 +261,17 @@ pub(crate) fn plan(file: &RosterFile, grants: &[Grant], mode: AbsentRows) -> Imp
             refuse("The student with this id was removed or has ended, and another person has the address.".to_owned());
             continue;
         }
-        let leave = |of: &Grant| Step::Leave { grant: of.id.clone(), address: row.address.matched().clone() };
-        leaves.extend(former.map(leave));
+        if let Some(former) = former {
+            leaves.push((former, row, known));
+            formers.extend(known.map(|known| (&known.id, &former.id)));
+        }
         let taken = former.map(|of| match &of.person.roster_id {
             Some(id) => format!("the address was {id}'s"),
             None => "the address was a person's without an id".to_owned(),
         });
         let Some(grant) = known else {
             let person = Person { address: row.address.clone(), name: row.name.clone(), roster_id: row.id.clone() };
-            let person = NewPerson { person, group: row.group.clone() };
-            plan.steps.push(Step::Add { line: row.line, person });
+            plan.steps.push(Step::Add { line: row.line, person, group: row.group.clone() });
             plan.rows.push(PlannedRow::of(row, vec![Change::Added], taken.unwrap_or_default()));
             continue;
         };
@@ -285,7 +303,16 @@ pub(crate) fn plan(file: &RosterFile, grants: &[Grant], mode: AbsentRows) -> Imp
         let reason = was.into_iter().chain(taken).collect::<Vec<_>>().join("; ");
         plan.rows.push(PlannedRow::of(row, changes, reason));
     }
-    plan.steps.splice(0..0, leaves);
+    let leave = |(former, row, taker): (&Grant, &RosterRow, Option<&Grant>)| {
+        let mut with: Vec<GrantId> = taker.map(|taker| taker.id.clone()).into_iter().collect();
+        let mut next = formers.get(&former.id);
+        while let Some(of) = next.filter(|of| **of != &former.id) {
+            with.push((*of).clone());
+            next = formers.get(*of);
+        }
+        Step::Leave { grant: former.id.clone(), address: row.address.matched().clone(), with }
+    };
+    plan.steps.splice(0..0, leaves.into_iter().map(leave));
     plan.rows.sort_by_key(|row| row.line);
     plan.groups = groups_after(grants, &plan.steps);
     if mode == AbsentRows::Replace {
@@ -379,7 +406,7 @@ fn groups_after(grants: &[Grant], steps: &[Step]) -> usize {
     let (mut groups, mut moved) = (HashSet::new(), HashSet::new());
     for step in steps {
         match step {
-            Step::Add { person, .. } => groups.extend(person.group.as_deref()),
+            Step::Add { group, .. } => groups.extend(group.as_deref()),
             Step::Move { grant, group } => {
                 groups.extend(group.as_deref());
                 moved.insert(grant);
@@ -473,7 +500,7 @@ mod tests {
         for step in &plan.steps {
             let id = step.grant().map(|grant| format!("s{}", grant.as_str().trim_start_matches('0')));
             let given = match step {
-                Step::Add { person, .. } => person.person.roster_id.clone().zip(Some(&person.person.address)),
+                Step::Add { person, .. } => person.roster_id.clone().zip(Some(&person.address)),
                 Step::Describe { to, .. } => id.zip(to.address.as_ref().map(|change| &change.to)),
                 Step::Leave { address, .. } => {
                     assert_eq!(has.remove(&id.unwrap()), Some(address.as_str()));

@@ -12,9 +12,7 @@ mod waits;
 
 pub(crate) use add_person::{TypedPerson, add_person, doubt};
 use bursar_core::domain::values::token::sha256_hex;
-use bursar_core::store::{
-    GrantLine, HourlyUses, ImportPart, JobCreation, Kept, PREVIEW_LASTS, RosterChanges, RosterPreview,
-};
+use bursar_core::store::{HourlyUses, ImportPart, JobCreation, Kept, PREVIEW_LASTS, RosterChanges, RosterPreview};
 pub(crate) use compare::domain;
 use compare::{AbsentRows, Change, ImportPlan, PlannedRow, Step};
 pub(crate) use page::{opens_in_words, page, waiting};
@@ -141,7 +139,7 @@ impl Compared {
             replaces: preview.replaces,
             email_column: preview.email_column.clone(),
             header: Some(self.file.header.clone()),
-            ..Import::new(&preview.programme, import, self.plan.steps.len(), self.at)
+            ..Import::new(&preview.programme, import, self.plan.confirmed(&self.grants).places.len(), self.at)
         }
     }
 
@@ -155,12 +153,16 @@ impl Compared {
         mails: &[OutboxRow],
         by: Author<'_>,
     ) -> Result<(), AppError> {
-        let rows = ImportPart::bytes_of(&self.plan.changed());
-        site.table.keep_part(&import, Kept::Rows, &rows, by.deadline).await?;
-        site.table.keep_part(&import, Kept::Applied, file, by.deadline).await?;
+        let (rows, confirmed) = (ImportPart::bytes_of(&self.plan.changed()), self.plan.confirmed(&self.grants));
+        for (kept, bytes) in
+            [(Kept::Rows, &rows[..]), (Kept::Applied, file), (Kept::People, &ImportPart::bytes_of(&confirmed))]
+        {
+            site.table.keep_part(&import, kept, bytes, by.deadline).await?;
+        }
         site.table.keep_import(&import, by.deadline).await?;
         let job = import.job(by.actor, by.now);
-        begin(site, job, before, mails, Some(Plan::of_roster(import, self.plan.steps, None)), by.deadline).await
+        let plan = Plan::of_roster(&job, self.plan.steps, confirmed, &self.grants);
+        begin(site, job, before, mails, Some(plan), by.deadline).await
     }
 
     fn preview(&self, programme: &Programme, until: Moment, now: Moment) -> RosterPreview {
@@ -361,9 +363,8 @@ pub(crate) async fn undo(form: Post<Faculty>) -> Answer {
         return Err(AppError::page(StatusCode::UNPROCESSABLE_ENTITY, page));
     }
     // Some may be back already, by a later file.
-    let lines = site.table.grant_lines(id, None).await?;
-    let is_dropped = |line: &&GrantLine| line.holds.dropped_by == Some(import) && !line.state.is_over();
-    let people = lines.iter().filter(is_dropped).count();
+    let grants = site.table.readable_grants(id).await?;
+    let people = grants.iter().filter(|of| of.holds.dropped_by == Some(import) && !of.is_over()).count();
     let job = Job::new(id, Work::Undo { import }, u32::try_from(people)?, actor, *now);
     begin(site, job, before, &[], None, *deadline).await?;
     Ok(site.done(&paths::roster(id), &Notice::DropsUndone { people: people as u64 }))

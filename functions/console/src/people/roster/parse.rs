@@ -113,7 +113,7 @@ impl FileError {
         if *self == FileError::TooMany { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::UNPROCESSABLE_ENTITY }
     }
 
-    pub(super) fn answer(self) -> AppError {
+    pub(crate) fn answer(self) -> AppError {
         AppError::refused(self.status(), self.to_string())
     }
 

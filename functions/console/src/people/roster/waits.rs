@@ -1,7 +1,6 @@
 //! Why a registrar's file is not applied by itself but waits for a person.
 
 use bursar_core::domain::programme::unreserved::Unreserved;
-use bursar_core::store::NewPerson;
 
 use super::Compared;
 use super::compare::{Change, Step, domain};
@@ -123,7 +122,7 @@ impl Need {
         let mut reserved = budget.reserved;
         for step in &file.plan.steps {
             match (step, step.grant().and_then(|grant| grants.get_mut(grant))) {
-                (Step::Add { person: NewPerson { person, group }, .. }, _) => {
+                (Step::Add { person, group, .. }, _) => {
                     let id = budget.programme.clone();
                     after.add(&Grant::invited(id, GrantId::random(), person.clone(), group.clone()), budget.counted_at);
                 }

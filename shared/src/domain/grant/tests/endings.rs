@@ -207,21 +207,28 @@ fn a_key_that_no_claim_recorded_is_an_orphan_after_an_hour_and_leaves_nothing_on
     assert_eq!(doubled.disabled(1).view.grant.keys.len(), 1);
 }
 
-/// A file is compared at the second hour; an act on many asks alone whether it was done.
+/// A file is compared with a timeline of two entries; an act on many asks alone whether it was done.
 #[test]
 fn a_job_leaves_alone_what_was_done_since() {
-    let at = |hour: i64| Moment::UNIX_EPOCH + SignedDuration::from_hours(hour);
-    for (changed, mark, of_file, of_many) in [
-        (None, None, Ok(()), Ok(())),
-        (Some(1), None, Ok(()), Ok(())),
-        (Some(3), None, Err(ChangeRefused::ChangedSince), Ok(())),
-        (Some(3), Some((1, 3)), Ok(()), Err(ChangeRefused::Unchanged)),
-        (Some(4), Some((1, 3)), Err(ChangeRefused::ChangedSince), Err(ChangeRefused::Unchanged)),
-        (Some(3), Some((2, 3)), Err(ChangeRefused::ChangedSince), Ok(())),
+    let since = Err(ChangeRefused::ChangedSince);
+    for (entries, mark, of_file, of_many) in [
+        (2, None, Ok(()), Ok(())),
+        (3, None, since, Ok(())),
+        (3, Some((1, 3)), Ok(()), Err(ChangeRefused::Unchanged)),
+        (4, Some((1, 3)), since, Err(ChangeRefused::Unchanged)),
+        (3, Some((2, 3)), since, Ok(())),
     ] {
-        let job = mark.map(|(job, hour)| JobMark { job: Ulid(job), at: at(hour) });
-        let grant = Grant { changed_at: changed.map(at), job, ..a_view().grant };
-        let of = |compared_at| grant.lets_act(OfJob { job: Ulid(1), compared_at });
-        assert_eq!((of(Some(at(2))), of(None)), (of_file, of_many), "{changed:?} {mark:?}");
+        let job = mark.map(|(job, entries)| JobMark { job: Ulid(job), entries });
+        let mut grant = Grant { entries, job, ..a_view().grant };
+        let [of, many] = [Some(2), None].map(|compared| OfJob { job: Ulid(1), compared });
+        assert_eq!((grant.lets_act(of), grant.lets_act(many)), (of_file, of_many), "{entries} {mark:?}");
+        assert_eq!(grant.lets_readdress(of), of_file);
+        grant.person.address = EmailAddress::none_of(&grant.id);
+        let is_its = mark.is_some_and(|(job, _)| job == 1);
+        assert_eq!(
+            grant.lets_readdress(of).is_ok(),
+            is_its || of_file.is_ok(),
+            "who lost theirs by the job gets another"
+        );
     }
 }

@@ -1,0 +1,80 @@
+//! What the overview of a programme shows, in one query.
+
+use crate::domain::grant::MoreListing;
+use crate::domain::programme::counts::{Counts, RosterCounts};
+use crate::domain::programme::guardrail::Guardrail;
+use crate::domain::programme::request::Request;
+use crate::store::prelude::*;
+use crate::store::{AssignedUse, GroupTotals, Import, KeptTotals, ProgrammeUse, RosterPreview, RosterToken, Totals};
+
+/// What the overview of a programme shows.
+#[derive(Debug)]
+pub struct Overview {
+    pub budget: Budget,
+    pub counts: Counts,
+    pub used: ProgrammeUse,
+    pub jobs: Vec<Job>,
+    pub guardrails: Vec<Guardrail>,
+    pub token: Option<RosterToken>,
+    /// The roster files that are kept, the oldest first.
+    pub previews: Vec<RosterPreview>,
+    /// The imports of eight days, the oldest first.
+    pub imports: Vec<Import>,
+    /// What faculty asked of the admins within thirty days.
+    pub requests: Vec<Request>,
+    /// The students who asked for more within a week.
+    pub mores: Vec<MoreListing>,
+}
+
+impl Table {
+    /// What the overview of a programme shows, in one query; nothing where there is no such programme.
+    pub async fn overview(&self, programme: &ProgrammeId) -> Result<Option<Overview>, StoreError> {
+        let (mut budget, mut counts) = (None, Counts::default());
+        let (mut totals, mut assigned) = (None, AssignedUse::none(programme));
+        let (mut groups, mut jobs, mut guardrails) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let (mut token, mut previews, mut imports) = (None, Vec::new(), Vec::new());
+        let (mut requests, mut mores) = (Vec::new(), Vec::new());
+        let range = begin::<Budget>(programme_partition(programme), &overview(""));
+        let each = |item| {
+            match items::kind_of(&item) {
+                Budget::KIND => budget = Some(items::from_item::<Budget>(item)?),
+                RosterCounts::KIND => counts = items::from_item::<RosterCounts>(item)?.counts,
+                KeptTotals::KIND => totals = Some(items::from_item::<KeptTotals>(item)?),
+                GroupTotals::KIND => {
+                    let of: GroupTotals = items::from_item(item)?;
+                    groups.insert(of.group, of.used);
+                }
+                AssignedUse::KIND => assigned = items::from_item(item)?,
+                Job::KIND => jobs.push(items::from_item(item)?),
+                Guardrail::KIND => guardrails.push(items::from_item(item)?),
+                RosterToken::KIND => token = Some(items::from_item(item)?),
+                RosterPreview::KIND => previews.push(items::from_item(item)?),
+                Import::KIND => imports.push(items::from_item(item)?),
+                Request::KIND => requests.push(items::from_item(item)?),
+                MoreListing::KIND => mores.push(items::from_item(item)?),
+                _ => {}
+            }
+            Ok(())
+        };
+        Self::each(self.query(&range), each).await?;
+        let own = totals.map(
+            |KeptTotals { totals, groups_apart }| {
+                if groups_apart { Totals { by_group: groups, ..totals } } else { totals }
+            },
+        );
+        let used = ProgrammeUse::of(own, assigned);
+        jobs.sort_by_key(|job: &Job| (job.started_at, job.job));
+        Ok(budget.map(|budget| Overview {
+            budget,
+            counts,
+            used,
+            jobs,
+            guardrails,
+            token,
+            previews,
+            imports,
+            requests,
+            mores,
+        }))
+    }
+}

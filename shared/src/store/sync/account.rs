@@ -1,0 +1,77 @@
+//! The account's money on each day as runs of the sync reckoned it, and the foreign keys that they found.
+
+use crate::domain::ledger::foreign::{ForeignKey, KeyOwner};
+use crate::store::prelude::*;
+
+/// The account's spending up to a day, by the keys that caused it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountDay {
+    pub day: Date,
+    pub as_of: Moment,
+    /// All credit ever bought and spent, as the provider reports it.
+    pub bought: Usd,
+    pub spent: Usd,
+    /// The use of grants' keys that exist, and of those that are gone.
+    pub ours: Usd,
+    pub ours_gone: Usd,
+    /// The use of foreign keys that exist, and of those that are gone.
+    pub foreign: Usd,
+    pub foreign_gone: Usd,
+    /// Spending that no key explains: at least so much before the first complete run, and since then.
+    pub opening: Usd,
+    pub residual: Usd,
+    /// Spending while the keys were read, which is in no reading yet.
+    pub unsettled: Usd,
+    /// The part of the residual that may come from rounding.
+    pub tolerance: Usd,
+}
+
+stored! {
+    AccountDay |it| (day: Date = it.day) => key(ACCOUNT, format!("D#{day}"));
+    list all() => begin(ACCOUNT, "D#")
+}
+
+/// The account's credit as it was read last, each quarter of an hour.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BalanceReading {
+    pub as_of: Moment,
+    pub bought: Usd,
+    pub spent: Usd,
+    /// Since when it could not be read any more.
+    pub failing_since: Option<Moment>,
+}
+
+impl BalanceReading {
+    pub fn balance(&self) -> Usd {
+        self.bought - self.spent
+    }
+}
+
+stored! {
+    BalanceReading |_| () => key(ACCOUNT, "BALANCE")
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    pub as_of: Moment,
+    pub ours: DailyUse,
+    pub foreign: DailyUse,
+}
+
+stored! {
+    Account |_| () => key(ACCOUNT, "NOW")
+}
+
+impl Table {
+    pub async fn foreign_keys(&self) -> Result<Vec<ForeignKey>, StoreError> {
+        found_by(SHARDS.into_iter().map(|shard| self.list(ForeignKey::of_shard(shard)))).await
+    }
+
+    /// Removes a foreign key that turned out to be a grant's, and its owners.
+    pub async fn forget_foreign_key(&self, key: &KeyHash, deadline: Deadline) -> Result<(), StoreError> {
+        for owner in self.list(KeyOwner::of_key(key)).await? {
+            self.delete(&owner.key(), deadline).await?;
+        }
+        self.delete(&ForeignKey::key_of(key), deadline).await
+    }
+}

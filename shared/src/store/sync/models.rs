@@ -1,0 +1,130 @@
+//! The use by model that runs of the sync read; [`models`](crate::domain::usage::models) decides whose it is.
+
+use crate::domain::ledger::foreign::KeyOwner;
+use crate::domain::usage::models::{GrantRows, ModelUse, cut};
+use crate::schema;
+use crate::store::items::MOST_IN_A_PART;
+use crate::store::prelude::*;
+
+/// The use of a completed UTC day by model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelDay {
+    /// `None` for what is no programme's. It has the names of keys, so that an owner is applied when it is read, and what is
+    /// recorded stays as it is when a key is taken back.
+    pub programme: Option<ProgrammeId>,
+    pub day: Date,
+    pub as_of: Moment,
+    pub by: Vec<ModelUse>,
+}
+
+stored! {
+    ModelDay |it| (programme: Option<&ProgrammeId> = it.programme.as_ref(), day: Date = it.day) =>
+        key(programme.map_or_else(|| ACCOUNT.to_owned(), programme_partition), format!("M#{day}"));
+    list between(programme: Option<&ProgrammeId>, days: (Date, Date)) =>
+        Range::between(ModelDay::key_of(programme, days.0), ModelDay::key_of(programme, days.1))
+}
+
+/// A packed part of each grant's use on a completed UTC day. Packed, a night of very many grants is one part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelRows {
+    pub day: Date,
+    /// The number of the part, and of all parts.
+    pub part: u32,
+    pub parts: u32,
+    pub as_of: Moment,
+    /// The end of retention for anything about a person.
+    pub until: Moment,
+    #[serde(with = "serde_bytes")]
+    pub bytes: Vec<u8>,
+}
+
+/// The version of the packed rows.
+const FORM: u8 = 1;
+
+stored! {
+    ModelRows |it| (day: Date = it.day, part: u32 = it.part) => key(format!("MODELS#{day}"), format!("R#{part:05}"));
+    list of_day(day: Date) => begin(format!("MODELS#{day}"), "R#");
+    expires it.until
+}
+
+/// The use of what is no programme's on some days, after programmes took what keys of their own used.
+#[derive(Debug, Default)]
+pub struct ForeignModels {
+    pub owned: Vec<(ProgrammeId, Date, ModelUse)>,
+    pub unowned: Vec<ModelUse>,
+}
+
+impl Table {
+    /// The use of a programme on these days, that of foreign keys which it owned then included.
+    pub async fn models_of(
+        &self,
+        programme: &ProgrammeId,
+        had_owned_keys: bool,
+        range: (Date, Date),
+    ) -> Result<Vec<ModelUse>, StoreError> {
+        let days = self.list(ModelDay::between(Some(programme), range)).await?;
+        let mut uses: Vec<ModelUse> = days.into_iter().flat_map(|day| day.by).collect();
+        if had_owned_keys {
+            let owned = self.foreign_models(range).await?.owned;
+            uses.extend(owned.into_iter().filter(|(owner, ..)| owner == programme).map(|(_, _, used)| used));
+        }
+        Ok(uses)
+    }
+
+    /// The use of what is no programme's on these days, divided by the owners of keys.
+    pub async fn foreign_models(&self, range: (Date, Date)) -> Result<ForeignModels, StoreError> {
+        let (owners, days) = tokio::try_join!(self.key_owners(), self.list(ModelDay::between(None, range)))?;
+        let foreign = if owners.is_empty() { Vec::new() } else { self.foreign_keys().await? };
+        let mut by_name: HashMap<String, Vec<&[KeyOwner]>> = HashMap::new();
+        for key in &foreign {
+            by_name.entry(cut(&key.name)).or_default().push(owners.get(&key.key).map_or(&[], Vec::as_slice));
+        }
+        let mut models = ForeignModels::default();
+        for (day, used) in days.into_iter().flat_map(|of| of.by.into_iter().map(move |used| (of.day, used))) {
+            match used.whose.as_ref().and_then(|name| owner_on(day, by_name.get(name)?)) {
+                Some(owner) => models.owned.push((owner.clone(), day, ModelUse { whose: None, ..used })),
+                None => models.unowned.push(used),
+            }
+        }
+        Ok(models)
+    }
+
+    /// The use of each grant on a day; none where nothing was used, or it is not kept any more.
+    pub async fn model_rows(&self, day: Date, now: Moment) -> Result<GrantRows, StoreError> {
+        let parts = self.list(ModelRows::of_day(day)).await?;
+        let Some(first) = parts.first().filter(|first| now < first.until) else { return Ok(GrantRows::default()) };
+        // A new answer with fewer parts leaves the last parts of the one before it in the table.
+        let of_it = parts.iter().filter(|part| part.part < first.parts);
+        let bytes: Vec<u8> = of_it.flat_map(|part| part.bytes.iter().copied()).collect();
+        schema::unpacked(FORM, &bytes).map_err(|error| StoreError::corrupt(&first.key(), ModelRows::KIND, &error))
+    }
+    /// Writes each grant's use by model on a day, if it changed. The first part comes last: it holds the number of parts.
+    pub async fn note_model_rows(&self, parts: &[ModelRows], deadline: Deadline) -> Result<(), StoreError> {
+        for part in parts.iter().rev() {
+            let known: Option<ModelRows> = self.get(part.key()).await?;
+            if known.is_none_or(|known| ModelRows { as_of: part.as_of, ..known } != *part) {
+                self.put_later(part, part.as_of, deadline).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ModelRows {
+    /// The use of grants on a day, in as many parts as it takes; in none where they used nothing.
+    pub fn of(day: Date, rows: &GrantRows, as_of: Moment, until: Moment) -> Vec<ModelRows> {
+        let bytes = if rows.is_empty() { Vec::new() } else { schema::packed(FORM, rows) };
+        let chunks: Vec<&[u8]> = bytes.chunks(MOST_IN_A_PART).collect();
+        let parts = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
+        let part = |(bytes, part): (&&[u8], u32)| ModelRows { day, part, parts, as_of, until, bytes: bytes.to_vec() };
+        chunks.iter().zip(0..).map(part).collect()
+    }
+}
+
+/// The programme that had all keys of one name on a whole day. Where one had no owner then, or another one, or changed it on that day,
+/// nobody can say whose the use of that name is.
+fn owner_on<'a>(day: Date, keys: &[&'a [KeyOwner]]) -> Option<&'a ProgrammeId> {
+    let mut owners = keys.iter().map(|owners| owners.iter().find(|owner| owner.has_all_of(day)).map(|of| &of.owner));
+    let first = owners.next()??;
+    owners.all(|other| other == Some(first)).then_some(first)
+}
